@@ -1,0 +1,65 @@
+# Everything a contributor runs. Needs python3 (3.11 to 3.13), make and a package index.
+# Another Python: make setup PYTHON=/path/to/python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+UNFINISHED := $(VENV)/unfinished
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
+LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --quiet
+
+.PHONY: help setup demo test test-all check bench lock wheel clean distclean
+.DEFAULT_GOAL := help
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(INSTALLED) ## create .venv from requirements.lock; does nothing when it is up to date
+
+demo: $(INSTALLED) ## handwritten digits, from PNG folders to a trained model, in demo/
+	@$(BIN)/python docs/demo.py
+
+test: $(INSTALLED) ## run the tests, but those marked slow
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(INSTALLED) ## run every test
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## lint, formatting, types, layering, and every command in the documentation
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tests/docs/run_commands.py README.md docs
+
+bench: $(INSTALLED) ## run the benchmarks
+	@$(BIN)/python -m benchmarks
+
+lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (UPGRADE=1: to the newest versions)
+	$(BIN)/uv pip compile $(LOCK_FLAGS) $(if $(UPGRADE),--upgrade) -o requirements.lock pyproject.toml
+
+wheel: $(INSTALLED) ## build the wheel that a cluster's workers install, in dist/
+	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation \
+		--wheel-dir dist .
+
+clean: ## remove what these targets made, but .venv
+	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv as well
+	rm -rf $(VENV)
+
+# The lock names every package with its hash, build backend included, so pip resolves nothing and
+# downloads nothing else. A run that was cut short leaves `unfinished` behind: the next starts over.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		2>/dev/null || { echo "shardmill: needs Python 3.11 to 3.13 with venv, got" \
+		"'$(PYTHON)' ($$($(PYTHON) --version 2>&1)); try: make setup PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing into $(VENV); the first time this takes a few minutes."
+	@$(PYTHON) -m venv $(if $(wildcard $(UNFINISHED)),--clear) $(VENV)
+	@touch $(UNFINISHED)
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-build-isolation --editable .
+	@mv $(UNFINISHED) $(INSTALLED)
