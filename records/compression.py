@@ -1,0 +1,85 @@
+"""TFRecord files that are GZIP or ZLIB compressed as a whole, read as if they were not."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import Any, BinaryIO
+
+from records.errors import DamagedError
+from records.framing import HEADER_BYTES, is_frame_header
+
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_MAX_GROWTH = 1000
+_GROWTH_ALLOWED_BYTES = 16 << 20
+_BLOCK_BYTES = 1 << 16
+
+
+def open_records(stream: BinaryIO) -> BinaryIO:
+    """`stream` itself, or its decompressed bytes where it is GZIP or ZLIB.
+
+    What it is shows in the first bytes; a length whose CRC is right is a plain record, whatever
+    else the bytes look like.
+    """
+    head = stream.read(HEADER_BYTES)
+    stream.seek(0)
+    if is_frame_header(head) or not is_compressed(head):
+        return stream
+    return io.BufferedReader(_Inflated(stream), 1 << 20)
+
+
+def is_compressed(head: bytes) -> bool:
+    """Whether the first bytes of a file are GZIP's magic or a ZLIB header (RFC 1952, RFC 1950)."""
+    if head[:2] == b"\x1f\x8b":
+        return True
+    return len(head) > 1 and head[0] == 0x78 and int.from_bytes(head[:2], "big") % 31 == 0
+
+
+class _Inflated(io.RawIOBase):
+    """The decompressed bytes of a GZIP (also of several members) or ZLIB stream."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._pending = b""
+        self._read_bytes = 0
+        self._grown_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            block = self._pending or self._next_block()
+            if not block:
+                return self._end()
+            data = self._decompress(block, len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+    def _next_block(self) -> bytes:
+        block = self._source.read(_BLOCK_BYTES)
+        self._read_bytes += len(block)
+        return block
+
+    def _decompress(self, block: bytes, limit: int) -> bytes:
+        if self._inflate.eof:  # the next member of a GZIP file
+            self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        try:
+            data = self._inflate.decompress(block, limit)
+        except zlib.error as error:
+            raise DamagedError("the compressed data is damaged", got=str(error)) from error
+        self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
+        self._grown_bytes += len(data)
+        if self._grown_bytes > _GROWTH_ALLOWED_BYTES + _MAX_GROWTH * self._read_bytes:
+            raise DamagedError(
+                f"the compressed data grows more than {_MAX_GROWTH}-fold",
+                hint="no TFRecord of images does; this file is not what it says",
+            )
+        return data
+
+    def _end(self) -> int:
+        if not self._inflate.eof:
+            raise DamagedError("the compressed data ends early")
+        return 0

@@ -1,0 +1,182 @@
+"""A finished dataset to read: splits by name, records by number, without TensorFlow.
+
+    dataset = open_dataset("data")
+    record = dataset["train"][0]
+    record.image, record.label, record.text, record.key
+
+A split is a sequence, so a PyTorch `DataLoader` takes it as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, overload
+
+from records import schema
+from records.errors import DamagedError
+from records.example import decode_example
+from records.index import Index, read_index
+from records.labels import LabelMap
+from records.layout import Split, index_name
+from records.manifest import Manifest, Shard, SplitFacts, read_manifest
+from records.shard import naming, read_record, read_shard
+from records.storage import Storage, open_storage
+from records.text import key_to_text
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One labelled image.
+
+    Attributes:
+        image: the encoded image; for `raw`, uint8 height × width × channels.
+        label: the class's number, from 0.
+        text: the class's name.
+        key: the path below the source, as text.
+        format: `jpeg`, `png` or `raw`.
+        width: pixels.
+        height: pixels.
+        channels: 1 or 3.
+    """
+
+    image: bytes
+    label: int
+    text: str
+    key: str
+    format: str
+    width: int
+    height: int
+    channels: int
+
+
+class RecordSplit(Sequence[Record]):
+    """The records of one split, in the order in which they are stored."""
+
+    def __init__(self, storage: Storage, name: Split, facts: SplitFacts) -> None:
+        self._storage = storage
+        self._indexes: dict[int, Index] = {}
+        self._ends = list(accumulate(shard.records for shard in facts.shards))
+        self.name = name
+        self.facts = facts
+
+    def __len__(self) -> int:
+        return self.facts.records
+
+    @overload
+    def __getitem__(self, number: int) -> Record: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Record]: ...
+    def __getitem__(self, number: int | slice) -> Record | list[Record]:
+        """Records by number, by the offsets of the index: one ranged read each."""
+        if isinstance(number, slice):
+            return [self[place] for place in range(*number.indices(len(self)))]
+        place = number + len(self) if number < 0 else number
+        if not 0 <= place < len(self):
+            raise IndexError(f"record {number} of {len(self)} in {self.name}")
+        shard_number = bisect_right(self._ends, place)
+        shard = self.facts.shards[shard_number]
+        record = place - (self._ends[shard_number] - shard.records)
+        position = self._index(shard_number).position(record)
+        payload = read_record(self._storage, shard.name, position, record=record)
+        return self._decode(payload, shard, record)
+
+    def __iter__(self) -> Iterator[Record]:
+        """All records, shard after shard, each read once from its beginning to its end."""
+        for shard in self.facts.shards:
+            for record, frame in enumerate(read_shard(self._storage, shard.name)):
+                yield self._decode(frame.payload, shard, record)
+
+    def _decode(self, payload: bytes, shard: Shard, record: int) -> Record:
+        with naming(self._storage, shard.name):
+            return decode_record(payload, record=record)
+
+    def _index(self, shard_number: int) -> Index:
+        if shard_number not in self._indexes:
+            shard = self.facts.shards[shard_number]
+            index = read_index(self._storage, index_name(shard.name))
+            if len(index) != shard.records:
+                raise DamagedError(
+                    "an index has not as many rows as its shard has records",
+                    path=self._storage.describe(index_name(shard.name)),
+                    expected=shard.records,
+                    got=len(index),
+                )
+            self._indexes[shard_number] = index
+        return self._indexes[shard_number]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker process reads the indexes it needs itself: cheaper than to send them all.
+        return {**self.__dict__, "_indexes": {}}
+
+
+class Dataset(Mapping[Split, RecordSplit]):
+    """Split names → records."""
+
+    def __init__(self, storage: Storage, manifest: Manifest) -> None:
+        self.storage = storage
+        self.manifest = manifest
+        self._splits = {
+            name: RecordSplit(storage, name, facts) for name, facts in manifest.splits.items()
+        }
+
+    @property
+    def labels(self) -> LabelMap:
+        """Class names; a name's place is its label."""
+        return self.manifest.labels
+
+    def __getitem__(self, name: Split) -> RecordSplit:
+        return self._splits[name]
+
+    def __iter__(self) -> Iterator[Split]:
+        return iter(self._splits)
+
+    def __len__(self) -> int:
+        return len(self._splits)
+
+
+def open_dataset(path: str | os.PathLike[str]) -> Dataset:
+    """Open a finished dataset at a local path or any fsspec URL.
+
+    Raises:
+        NoInputError: there is no finished dataset.
+        DamagedError: its manifest is damaged.
+    """
+    storage = open_storage(path)
+    return Dataset(storage, read_manifest(storage))
+
+
+def decode_record(payload: bytes, *, record: int | None = None) -> Record:
+    """A record from a serialized Example of this project's features.
+
+    Raises:
+        DamagedError: a feature is missing, has not exactly one value, or one of another type.
+    """
+    features = decode_example(payload)
+    values = {}
+    for name, kind in schema.FEATURES.items():
+        value = features.get(name, [])
+        if len(value) != 1 or not isinstance(value[0], kind):
+            raise DamagedError(
+                f"a record has no good feature {name}",
+                record=record,
+                expected=f"one value of type {kind.__name__}",
+                got=f"{len(value)} values" if len(value) != 1 else type(value[0]).__name__,
+            )
+        values[name] = value[0]
+    try:
+        return Record(
+            image=values[schema.ENCODED],
+            label=values[schema.LABEL],
+            text=values[schema.TEXT].decode(),
+            key=key_to_text(values[schema.FILENAME]),
+            format=values[schema.FORMAT].decode(),
+            width=values[schema.WIDTH],
+            height=values[schema.HEIGHT],
+            channels=values[schema.CHANNELS],
+        )
+    except UnicodeDecodeError as error:
+        raise DamagedError("a record's text is not UTF-8", record=record) from error

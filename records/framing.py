@@ -1,0 +1,166 @@
+"""TFRecord framing: a record's bytes in a file, without TensorFlow.
+
+    offset      size  field
+    0           8     length n, uint64 little-endian
+    8           4     masked CRC32C of the 8 length bytes, uint32 little-endian
+    12          n     payload
+    12 + n      4     masked CRC32C of the payload, uint32 little-endian
+
+A masked CRC is `((crc >> 15 | crc << 17) + 0xa282ead8) mod 2**32`: a CRC of data that itself holds
+CRCs is a poor one, so what is stored is never the plain value.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, Literal, NamedTuple
+
+import google_crc32c
+
+from records.errors import DamagedError
+
+HEADER_BYTES = 12
+FOOTER_BYTES = 4
+MAX_RECORD_BYTES = 1 << 30
+_READ_STEP_BYTES = 16 << 20
+_MASK_DELTA = 0xA282EAD8
+_HEADER = struct.Struct("<QI")
+_LENGTH = struct.Struct("<Q")
+_CRC = struct.Struct("<I")
+
+FrameDamage = Literal["truncated", "length-checksum", "payload-checksum", "too-long"]
+
+
+class FrameError(DamagedError):
+    """A record's frame is damaged; `kind` says how."""
+
+    def __init__(self, kind: FrameDamage, what: str, **where: object) -> None:
+        super().__init__(what, **where)  # type: ignore[arg-type]
+        self.kind: FrameDamage = kind
+
+
+class Frame(NamedTuple):
+    """A record as it lies in a file: the byte offset of its header, and its payload."""
+
+    offset: int
+    payload: bytes
+
+
+def masked_crc32c(data: bytes) -> int:
+    """The masked CRC32C (Castagnoli) of `data`, a uint32."""
+    crc = int(google_crc32c.value(data))
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def frame_bytes(payload: bytes) -> bytes:
+    """The whole frame of one record."""
+    length = _LENGTH.pack(len(payload))
+    header = length + _CRC.pack(masked_crc32c(length))
+    return b"".join((header, payload, _CRC.pack(masked_crc32c(payload))))
+
+
+def frame_size_bytes(payload_bytes: int) -> int:
+    """How many bytes the frame of a payload takes."""
+    return HEADER_BYTES + payload_bytes + FOOTER_BYTES
+
+
+def is_frame_header(header: bytes) -> bool:
+    """Whether 12 bytes are the beginning of a record: a length and the CRC that belongs to it."""
+    if len(header) < HEADER_BYTES:
+        return False
+    _, crc = _HEADER.unpack_from(header)
+    return bool(crc == masked_crc32c(header[:8]))
+
+
+def payload_length(header: bytes, *, record: int | None = None, offset: int = 0) -> int:
+    """The payload's length from a frame's 12 header bytes, checked before anything is allocated.
+
+    Raises:
+        FrameError: the header ends early, its CRC is wrong, or the length is over 1 GiB.
+    """
+    if len(header) < HEADER_BYTES:
+        raise FrameError(
+            "truncated",
+            "the file ends inside a record's header",
+            record=record,
+            offset=offset,
+            expected=f"{HEADER_BYTES} bytes",
+            got=len(header),
+        )
+    length, crc = _HEADER.unpack(header)
+    if crc != masked_crc32c(header[:8]):
+        raise FrameError(
+            "length-checksum",
+            "the checksum of a record's length is wrong",
+            record=record,
+            offset=offset,
+            expected=f"{masked_crc32c(header[:8]):#010x}",
+            got=f"{crc:#010x}",
+        )
+    if length > MAX_RECORD_BYTES:
+        raise FrameError(
+            "too-long",
+            "a record is longer than this program reads",
+            record=record,
+            offset=offset,
+            expected=f"at most {MAX_RECORD_BYTES} bytes",
+            got=length,
+        )
+    return int(length)
+
+
+def check_payload(body: bytes, length: int, *, record: int | None, offset: int) -> bytes:
+    """The payload from `body` (payload and footer as read), its CRC checked.
+
+    Raises:
+        FrameError: `body` ends early, or the CRC is wrong.
+    """
+    if len(body) < length + FOOTER_BYTES:
+        raise FrameError(
+            "truncated",
+            "the file ends inside a record",
+            record=record,
+            offset=offset,
+            expected=f"{length + FOOTER_BYTES} bytes after the header",
+            got=len(body),
+        )
+    payload = body[:length]
+    (crc,) = _CRC.unpack_from(body, length)
+    actual = masked_crc32c(payload)
+    if crc != actual:
+        raise FrameError(
+            "payload-checksum",
+            "the checksum of a record is wrong",
+            record=record,
+            offset=offset,
+            expected=f"{crc:#010x}",
+            got=f"{actual:#010x}",
+        )
+    return payload
+
+
+def read_frames(stream: BinaryIO) -> Iterator[Frame]:
+    """Every record from the stream's position to its end, each CRC checked.
+
+    Raises:
+        FrameError: at the first damaged record, with its number and byte offset.
+    """
+    record, offset = 0, 0
+    while header := _read(stream, HEADER_BYTES):
+        length = payload_length(header, record=record, offset=offset)
+        body = _read(stream, length + FOOTER_BYTES)
+        yield Frame(offset, check_payload(body, length, record=record, offset=offset))
+        record += 1
+        offset += frame_size_bytes(length)
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    """Up to `size` bytes. In steps, so that a false length allocates no more than the file holds."""
+    if size <= _READ_STEP_BYTES:
+        return stream.read(size)
+    pieces = []
+    while size > 0 and (piece := stream.read(min(size, _READ_STEP_BYTES))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)

@@ -1,0 +1,53 @@
+"""Names on disk, in one place."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+Split = Literal["train", "test", "validation"]
+SPLITS: tuple[Split, ...] = ("train", "test", "validation")
+
+MANIFEST = "dataset.json"
+LABELS = "labels.txt"
+REJECTS = "rejects.jsonl"
+REPORT = "report.json"
+TFDS_INFO = "dataset_info.json"
+TFDS_FEATURES = "features.json"
+WORK_FOLDER = ".shardmill"
+"""What an unfinished run keeps: its plan, its lock, its staged files. Gone once it has finished."""
+
+SHARD_PATTERN = (
+    r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
+)
+_SHARD = re.compile(SHARD_PATTERN)
+
+
+class ShardName(NamedTuple):
+    """The parts of a shard's name; `number` counts from 0."""
+
+    split: Split
+    number: int
+    count: int
+
+
+def shard_name(split: Split, number: int, count: int) -> str:
+    """`train-00000-of-00008.tfrecord`."""
+    return f"{split}-{number:05d}-of-{count:05d}.tfrecord"
+
+
+def parse_shard_name(name: str) -> ShardName | None:
+    """The parts of a shard's name, or None where `name` is not one."""
+    match = _SHARD.fullmatch(name)
+    if match is None:
+        return None
+    split: Split = match[1]  # type: ignore[assignment]
+    number, count = int(match[2]), int(match[3])
+    return ShardName(split, number, count) if number < count else None
+
+
+def index_name(shard: str) -> str:
+    """The index of a shard: `index/train-00000-of-00008.parquet`, beside its generation's shards."""
+    folder, _, file = shard.rpartition("/")
+    prefix = f"{folder}/" if folder else ""
+    return f"{prefix}index/{file.removesuffix('.tfrecord')}.parquet"

@@ -1,0 +1,103 @@
+"""One shard: records written one after another, read as a stream or one by its offset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import xxhash
+
+from records.compression import open_records
+from records.errors import DamagedError
+from records.framing import (
+    HEADER_BYTES,
+    Frame,
+    check_payload,
+    frame_bytes,
+    payload_length,
+    read_frames,
+)
+from records.storage import StagedFile, Storage, hash_stream
+
+
+class Position(NamedTuple):
+    """Where a record's frame lies in its shard, in bytes."""
+
+    offset: int
+    length: int
+
+
+class ShardWriter:
+    """Frames records into a staged file, and keeps count, size and xxh3-128 of what it wrote."""
+
+    def __init__(self, stream: StagedFile) -> None:
+        self._stream = stream
+        self._digest = xxhash.xxh3_128()
+        self.records = 0
+        self.size_bytes = 0
+
+    def write(self, payload: bytes) -> Position:
+        """Append one record."""
+        frame = frame_bytes(payload)
+        self._stream.write(frame)
+        self._digest.update(frame)
+        position = Position(self.size_bytes, len(frame))
+        self.records += 1
+        self.size_bytes += len(frame)
+        return position
+
+    @property
+    def xxh3_128(self) -> str:
+        """The hash of all bytes so far, 32 hexadecimal digits."""
+        return str(self._digest.hexdigest())
+
+
+def read_shard(storage: Storage, name: str) -> Iterator[Frame]:
+    """Every record of a TFRecord file, ours or anybody's, GZIP and ZLIB files too, CRCs checked.
+
+    The offsets of a compressed file are those of its decompressed bytes.
+
+    Raises:
+        DamagedError: at the first damage, with file, record and offset.
+        FileNotFoundError: there is no such file.
+    """
+    with naming(storage, name), storage.open(name) as stream:
+        yield from read_frames(open_records(stream))
+
+
+def read_record(storage: Storage, name: str, position: Position, *, record: int) -> bytes:
+    """The payload of one record by its position, its CRCs checked.
+
+    Args:
+        storage: the dataset's folder.
+        name: the shard.
+        position: from the shard's index.
+        record: its number, for messages.
+
+    Raises:
+        DamagedError: the record is damaged, or is not where the index says.
+        FileNotFoundError: there is no such shard.
+    """
+    frame = storage.read_range(name, position.offset, position.length)
+    with naming(storage, name):
+        length = payload_length(frame[:HEADER_BYTES], record=record, offset=position.offset)
+        return check_payload(frame[HEADER_BYTES:], length, record=record, offset=position.offset)
+
+
+def hash_file(storage: Storage, name: str) -> str:
+    """The xxh3-128 of a file, 32 hexadecimal digits. Raises FileNotFoundError."""
+    with storage.open(name) as stream:
+        return hash_stream(stream)
+
+
+@contextmanager
+def naming(storage: Storage, name: str) -> Iterator[None]:
+    """Put the file's name into damage found while it is read."""
+    try:
+        yield
+    except DamagedError as error:
+        error.path = error.path or storage.describe(name)
+        raise
+
+

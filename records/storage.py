@@ -1,0 +1,140 @@
+"""A folder on storage: local or any fsspec URL; a file in it is there whole or not at all.
+
+Nothing is ever written under its final name. `create` stages the bytes elsewhere and publishes them
+only where nothing of that name is there yet, so two writers of the same file cannot mix, and a kill
+between any two steps leaves either the whole file or none.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
+from urllib.parse import unquote, urlsplit
+
+import xxhash
+
+from records.errors import TargetError
+
+COPY_STEP_BYTES = 1 << 20
+
+
+class FileFacts(NamedTuple):
+    """What storage says of a file; `etag` is None where storage keeps none (local files)."""
+
+    size_bytes: int
+    etag: str | None
+
+
+class StagedFile(Protocol):
+    """A file being written, invisible until it is whole."""
+
+    def write(self, data: bytes, /) -> object:
+        """Append `data`."""
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """One folder. Names in it are relative, `/` between their parts."""
+
+    url: str
+    """What to call the folder in messages: no credentials in it."""
+    is_local: bool
+
+    def describe(self, name: str) -> str:
+        """The path or URL of a file, to show to people."""
+
+    def read(self, name: str) -> bytes:
+        """A whole file. Raises FileNotFoundError, or StorageError."""
+
+    def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
+        """Up to `size_bytes` bytes from `offset`. Raises as `read`."""
+
+    def open(self, name: str) -> BinaryIO:
+        """A file to read from its beginning, seekable. Raises as `read`."""
+
+    def facts(self, name: str) -> FileFacts | None:
+        """Size and ETag, None where there is no such file."""
+
+    def list(self) -> list[str]:
+        """The names of all files below the folder, sorted; empty where there is no folder."""
+
+    def create(self, name: str) -> AbstractContextManager[StagedFile]:
+        """Write a file that is not there yet; it appears whole when the block ends well.
+
+        A file of that name with the same bytes is success: another worker was faster.
+
+        Raises:
+            TargetError: the folder cannot be written, or the name is taken by other bytes.
+            StorageError: storage failed after retries.
+        """
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Write a small file, whole, over what may be there. Raises as `create`."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is not there is no error."""
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder with all that is in it; one that is not there is no error."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the folder for one writer. Raises BusyError where another one holds it."""
+
+
+def open_storage(location: str | os.PathLike[str]) -> Storage:
+    """The folder at a local path, a `file://` URL, or any URL that fsspec reads and writes."""
+    from records.storage_fsspec import FsspecStorage
+    from records.storage_local import LocalStorage
+
+    text = os.fspath(location)
+    if not is_url(text):
+        return LocalStorage(text)
+    parts = urlsplit(text)
+    if parts.scheme == "file":
+        return LocalStorage(unquote(parts.path))
+    return FsspecStorage(text)
+
+
+def is_url(location: str) -> bool:
+    """Whether `location` is a URL rather than a path."""
+    scheme, separator, _ = location.partition("://")
+    return bool(separator) and scheme.replace("+", "").replace("-", "").isalnum()
+
+
+def split_location(location: str) -> tuple[str, str]:
+    """The folder and the file name of a path or URL, for `open_storage` and then a read in it."""
+    folder, separator, name = location.rpartition("/")
+    if not separator:
+        return ".", location
+    return folder or "/", name
+
+
+def write_file(storage: Storage, name: str, data: bytes) -> None:
+    """Create a small file from bytes at hand. Raises as `Storage.create`."""
+    with storage.create(name) as staged:
+        staged.write(data)
+
+
+def hash_stream(stream: BinaryIO) -> str:
+    """The xxh3-128 of all that is left in a stream, 32 hexadecimal digits."""
+    digest = xxhash.xxh3_128()
+    while block := stream.read(COPY_STEP_BYTES):
+        digest.update(block)
+    return str(digest.hexdigest())
+
+
+def check_same_bytes(storage: Storage, name: str, staged: BinaryIO) -> None:
+    """Accept a name that is taken where the bytes are the ones staged.
+
+    Raises:
+        TargetError: other bytes are there.
+    """
+    with storage.open(name) as present:
+        same = hash_stream(present) == hash_stream(staged)
+    if not same:
+        raise TargetError(
+            "a file of this name is there already and holds something else",
+            path=storage.describe(name),
+            hint="move it away, or choose another target",
+        )

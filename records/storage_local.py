@@ -1,0 +1,231 @@
+"""A local folder: staged under `.shardmill/staging`, fsynced, published by link(2).
+
+link(2) fails where the name is taken, which rename(2) does not: it is what makes "create only if
+absent" one step that no second process can come between.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from records.errors import BusyError, ShardmillError, StorageError, TargetError
+from records.layout import WORK_FOLDER
+from records.storage import FileFacts, StagedFile, check_same_bytes
+from records.text import printable
+
+_STAGING = f"{WORK_FOLDER}/staging"
+_LOCK = f"{WORK_FOLDER}/lock"
+_CANNOT_WRITE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "the operation is not permitted",
+    errno.ENOTDIR: "a file is where a folder should be",
+    errno.EISDIR: "a folder is where a file should be",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EFBIG: "the file is larger than allowed",
+    errno.ELOOP: "symbolic links lead in a circle",
+}
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+
+
+class LocalStorage:
+    """A folder on this machine; it is made when the first file is written."""
+
+    is_local = True
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self.url = printable(path)
+
+    def describe(self, name: str) -> str:
+        """See `Storage.describe`."""
+        return printable(str(self.path / name))
+
+    def read(self, name: str) -> bytes:
+        """See `Storage.read`."""
+        with self.open(name) as stream, _reading(self.describe(name)):
+            return stream.read()
+
+    def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
+        """See `Storage.read_range`."""
+        with _reading(self.describe(name)), (self.path / name).open("rb", buffering=0) as stream:
+            return os.pread(stream.fileno(), size_bytes, offset)
+
+    def open(self, name: str) -> BinaryIO:
+        """See `Storage.open`."""
+        with _reading(self.describe(name)):
+            return (self.path / name).open("rb", buffering=1 << 20)
+
+    def facts(self, name: str) -> FileFacts | None:
+        """See `Storage.facts`."""
+        try:
+            return FileFacts((self.path / name).stat().st_size, None)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def list(self) -> list[str]:
+        """See `Storage.list`."""
+        found = []
+        for folder, _, files in os.walk(self.path):
+            below = Path(folder).relative_to(self.path)
+            found += [(below / file).as_posix() for file in files]
+        return sorted(found)
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[StagedFile]:
+        """See `Storage.create`."""
+        with _writing(self.describe(name)):
+            staged = self._new_staged_path(name)
+            try:
+                with staged.open("xb") as stream:
+                    yield stream
+                    _flush(stream)
+                self._publish(staged, name)
+            finally:
+                staged.unlink(missing_ok=True)
+
+    def replace(self, name: str, data: bytes) -> None:
+        """See `Storage.replace`."""
+        with _writing(self.describe(name)):
+            staged = self._new_staged_path(name)
+            try:
+                with staged.open("xb") as stream:
+                    stream.write(data)
+                    _flush(stream)
+                final = self.path / name
+                final.parent.mkdir(parents=True, exist_ok=True)
+                staged.replace(final)
+                _fsync_folder(final.parent)
+            finally:
+                staged.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """See `Storage.remove`."""
+        with _writing(self.describe(name)):
+            (self.path / name).unlink(missing_ok=True)
+
+    def remove_folder(self, name: str) -> None:
+        """See `Storage.remove_folder`."""
+        with _writing(self.describe(name)), suppress(FileNotFoundError):
+            shutil.rmtree(self.path / name)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """See `Storage.lock`: flock(2), which the kernel lets go of when its holder dies."""
+        path = self.path / _LOCK
+        with _writing(self.describe(_LOCK)):
+            descriptor = self._open_lock(path)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _open_lock(self, path: Path) -> int:
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                raise BusyError(
+                    "another run is writing here",
+                    path=self.url,
+                    hint="wait for it to end, or choose another target",
+                ) from None
+            # A run that ends removes its lock: what was locked must still be what lies there.
+            if _is_same_file(descriptor, path):
+                return descriptor
+            os.close(descriptor)
+
+    def _new_staged_path(self, name: str) -> Path:
+        staging = self.path / _STAGING
+        staging.mkdir(parents=True, exist_ok=True)
+        return staging / f"{name.replace('/', '-')}.{secrets.token_hex(8)}"
+
+    def _publish(self, staged: Path, name: str) -> None:
+        final = self.path / name
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _link(staged, final)
+        except FileExistsError:
+            with staged.open("rb") as stream:
+                check_same_bytes(self, name, stream)
+        _fsync_folder(final.parent)
+
+
+def _link(staged: Path, final: Path) -> None:
+    try:
+        final.hardlink_to(staged)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without hard links (exFAT, some network mounts): the lock of the target is
+        # what keeps others out then.
+        if final.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from None
+        staged.rename(final)
+
+
+def _flush(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that has no fsync for folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Turn a failed read into StorageError; a file that is not there stays FileNotFoundError."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+    except OSError as error:
+        raise StorageError(
+            "cannot be read", path=path, got=os.strerror(error.errno or errno.EIO)
+        ) from error
+
+
+@contextmanager
+def _writing(path: str) -> Iterator[None]:
+    """Turn a failed write into TargetError or StorageError."""
+    try:
+        yield
+    except ShardmillError:
+        raise
+    except OSError as error:
+        reason = _CANNOT_WRITE.get(error.errno or 0)
+        if reason is None:
+            raise StorageError("cannot be written", path=path, got=str(error)) from error
+        raise TargetError(
+            f"cannot be written: {reason}",
+            path=path,
+            hint="mend that and run the same command again: what is finished is kept",
+        ) from error

@@ -1,0 +1,117 @@
+"""The command line's root: it names the commands, and loads a package only when one is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from records.errors import ShardmillError
+from records.text import printable
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_COMMANDS = {
+    "convert": ("pipelines.cli", "Turn a folder of labelled images into a dataset of shards."),
+    "clean": ("pipelines.cli", "Remove what an unfinished conversion left behind."),
+    "extract": ("pipelines.cli", "Write a dataset's images back into folders."),
+    "inspect": ("records.cli", "Show what a TFRecord file or a dataset holds."),
+    "verify": ("records.cli", "Check every checksum, count and size of a dataset."),
+    "stats": ("records.cli", "Count classes, sizes, formats and duplicates."),
+    "train": ("trainers.cli", "Train a model from a dataset."),
+    "evaluate": ("trainers.cli", "Measure a trained model on a split."),
+    "predict": ("trainers.cli", "Classify images with a trained model."),
+}
+_EXIT_BUG = 70
+_EXIT_INTERRUPTED = 130
+_EXIT_TERMINATED = 143
+
+
+class _LazyGroup(click.Group):
+    """Commands by name, each imported from its package when it is called."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[name][0]), name)
+        return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--verbose", is_flag=True, help="Show the trace of an error.")
+@click.version_option(package_name="shardmill")
+def shardmill(verbose: bool) -> None:  # noqa: ARG001, FBT001 - read in main, on the way out
+    """A folder of labelled images becomes verified TFRecord shards, and models train from them.
+
+    \b
+    Examples:
+      shardmill convert photos/ data/ --test 0.2
+      shardmill verify data/
+      shardmill train data/ run/
+      shardmill predict run/ new/*.jpg
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line: every error is one line on stderr and an exit code of its own."""
+    signal.signal(signal.SIGTERM, _terminate)
+    verbose = "--verbose" in sys.argv
+    try:
+        sys.exit(shardmill.main(args=_arguments(), standalone_mode=False))
+    except click.exceptions.Abort:
+        code = _EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except ShardmillError as error:
+        code = _report(str(error), error.exit_code, verbose=verbose)
+    except KeyboardInterrupt:
+        code = _report("interrupted", _EXIT_INTERRUPTED, verbose=verbose)
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has gone; what is buffered must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, said as such
+        text = f"internal error, {type(error).__name__}: {error}; --verbose shows where"
+        code = _report(text, _EXIT_BUG, verbose=verbose)
+    sys.exit(code)
+
+
+def _arguments() -> list[str]:
+    # `--verbose` is taken anywhere, for it is added to a command that has just failed.
+    arguments = sys.argv[1:]
+    own, separator, rest = _partition(arguments)
+    return [*(["--verbose"] * ("--verbose" in own)), *(a for a in own if a != "--verbose"), *separator, *rest]
+
+
+def _partition(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
+    place = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:place], arguments[place : place + 1], arguments[place + 1 :]
+
+
+def _report(text: str, code: int, *, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exc()
+    click.echo(f"shardmill: {printable(text)}", err=True)
+    return code
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(_EXIT_TERMINATED)
+
+
+if __name__ == "__main__":
+    main()
