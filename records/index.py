@@ -68,7 +68,7 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ShardFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be known of a finished shard."""
+    """What is to be known of a finished shard; `class_records` counts its records by label."""
 
     name: str
     split: Split
@@ -76,6 +76,7 @@ class ShardFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     records: int
     bytes: int
     xxh3_128: str
+    class_records: dict[int, int]
     rejects: tuple[Reject, ...] = ()
     format_version: int = FORMAT_VERSION
 
