@@ -1,0 +1,84 @@
+"""What importing may cost: no package loads the frameworks of another, and none starts anything."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import shardmill
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("tensorflow", "keras", "jax", "apache_beam", "matplotlib", "pyarrow")
+FOREIGN = {
+    "records": ("tensorflow", "keras", "jax", "apache_beam", "pipelines", "trainers"),
+    "pipelines": ("tensorflow", "keras", "jax", "trainers"),
+    "trainers": ("apache_beam", "pipelines"),
+}
+COMMANDS = shardmill.shardmill.list_commands(click.Context(shardmill.shardmill))
+
+# Runs in a fresh interpreter. A blocker on the meta path makes an import of what is foreign fail,
+# and afterwards nothing may be left running or printed, and no flag parsed.
+PRELUDE = """
+import sys, threading
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ImportError(f"{name} must not be imported here")
+
+sys.meta_path.insert(0, Blocker())
+"""
+IMPORTS = """
+import importlib
+sys.argv = ["elsewhere", "--no-such-flag"]
+for name in MODULES:
+    importlib.import_module(name)
+assert sys.argv == ["elsewhere", "--no-such-flag"]
+assert threading.active_count() == 1, threading.enumerate()
+"""
+HELP = """
+import shardmill
+sys.argv = ["shardmill", *ARGUMENTS, "--help"]
+shardmill.main()
+"""
+
+
+def run_python(program: str, **constants: object) -> subprocess.CompletedProcess[str]:
+    names = "".join(f"{name} = {value!r}\n" for name, value in constants.items())
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", names + PRELUDE + program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def modules_of(package: str) -> list[str]:
+    found = pkgutil.walk_packages([str(ROOT / package)], prefix=f"{package}.")
+    return [package, *(module.name for module in found)]
+
+
+@pytest.mark.parametrize("package", FOREIGN)
+def test_every_module_imports_without_what_is_foreign_and_starts_nothing(package: str) -> None:
+    ended = run_python(IMPORTS, BLOCKED=FOREIGN[package], MODULES=modules_of(package))
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+
+
+def test_the_blocker_blocks() -> None:
+    ended = run_python(IMPORTS, BLOCKED=("apache_beam",), MODULES=["apache_beam"])
+    assert "apache_beam must not be imported here" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], *([command] for command in COMMANDS)])
+def test_help_is_quick_and_shows_an_example(arguments: list[str]) -> None:
+    ended = run_python(HELP, BLOCKED=HEAVY, ARGUMENTS=arguments)
+    assert ended.returncode == 0, ended.stderr
+    assert "Example" in ended.stdout
+    assert " ".join(["shardmill", *arguments]) in ended.stdout.partition("Example")[2]
