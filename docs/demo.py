@@ -1,0 +1,71 @@
+"""`make demo`: handwritten digits, from a folder of PNG files to a trained and tested model.
+
+The pictures are scikit-learn's (`load_digits`: 1,797 of 8 × 8 px, from the UCI repository), so
+nothing is downloaded. Everything is written to `demo/`, anew each time. Expected on two cores:
+a test accuracy of 0.97 or more.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import records
+
+DEMO = Path("demo")
+DIGITS, DATA, RUN = DEMO / "digits", DEMO / "data", DEMO / "run"
+SIDE_PX = 32
+PREDICTED_IMAGES = 3
+
+
+def write_digits(folder: Path) -> int:
+    """Write `folder/DIGIT/NUMBER.png`, enlarged to 32 × 32 px; how many."""
+    digits = load_digits()
+    # Their brightness goes from 0 to 16.
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    for number, (pixels, digit) in enumerate(zip(images, digits.target, strict=True)):
+        path = folder / str(digit) / f"{number:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC).save(path)
+    return len(images)
+
+
+def run_shardmill(*arguments: str | Path) -> None:
+    """Show a command and run it; the demo ends where one fails."""
+    words = [str(argument) for argument in arguments]
+    print(f"\n$ {shlex.join(['shardmill', *words])}", flush=True)
+    program = Path(sys.executable).with_name("shardmill")
+    ended = subprocess.run([program, *words], check=False)
+    if ended.returncode:
+        sys.exit(ended.returncode)
+
+
+def pick_unseen_files() -> list[Path]:
+    """A few files that went into the test split, which training never looked at."""
+    test = records.open_dataset(DATA)["test"]
+    return [DIGITS / test[number].key for number in range(PREDICTED_IMAGES)]
+
+
+def main() -> None:
+    """From digits to predictions, by the commands a reader would type."""
+    for made_last_time in (DIGITS, DATA, RUN):
+        shutil.rmtree(made_last_time, ignore_errors=True)
+    print(f"{write_digits(DIGITS)} handwritten digits as PNG files, a folder a class: {DIGITS}/")
+    run_shardmill("convert", DIGITS, DATA, "--test", "0.2", "--validation", "0.1")
+    run_shardmill("verify", DATA, "--decode")
+    run_shardmill("stats", DATA, "--plot", DEMO / "stats.png")
+    run_shardmill("inspect", DATA, "--grid", DEMO / "grid.png")
+    run_shardmill("train", DATA, RUN, "--model", "cnn", "--epochs", "10")
+    run_shardmill("evaluate", RUN)
+    run_shardmill("predict", RUN, *pick_unseen_files(), "--grid", DEMO / "predictions.png")
+
+
+if __name__ == "__main__":
+    main()
