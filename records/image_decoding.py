@@ -1,0 +1,78 @@
+"""From an image file to the pixels that are stored, within the memory budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from records import pixels
+from records.decode_budget import BYTES_PER_PX, PROCESS_BUDGET
+from records.image_formats import open_image
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from records.image_headers import ImageHeader
+    from records.image_options import ImageOptions
+
+
+def draw_memory(
+    header: ImageHeader, data: bytes, options: ImageOptions, *, reencode: bool
+) -> AbstractContextManager[None]:
+    """Wait for the memory that decoding takes, and that making another image of it takes."""
+    width, height = options.resize or (0, 0)
+    largest_px = max(header.memory_px, width * height)
+    per_px = BYTES_PER_PX if reencode else header.decode_bytes_per_px
+    return PROCESS_BUDGET.draw(largest_px * per_px + len(data), largest_px)
+
+
+def load_image(header: ImageHeader, data: bytes) -> Image.Image:
+    """The decoded picture, as Pillow has it.
+
+    Raises:
+        RefusedError: `corrupt` where it is not as large as its header said, `unsupported` where
+            its samples have no 8-bit meaning.
+        Exception: of many types, from Pillow, when the bytes are wrong.
+    """
+    image = open_image(header.kind, data)
+    pixels.require_mode(image)
+    image.load()
+    if header.colour_key is not None:
+        image.info["transparency"] = header.colour_key
+    return image
+
+
+def prepare_image(
+    header: ImageHeader, data: bytes, options: ImageOptions
+) -> tuple[Image.Image, list[str]]:
+    """The picture as it is to be stored, upright `L` or `RGB`, and the names of the changes.
+
+    Raises:
+        As `load_image`.
+    """
+    changes = list(header.oddities)
+    image = load_image(header, data)
+    background = options.background_rgb
+    orientation = pixels.read_orientation(image)
+    image, flattened = pixels.flatten(image, background, header.sample_bits)
+    if header.turned_by_loading or orientation != 1:
+        changes.append("exif-rotated")
+    image = pixels.turn_upright(image, orientation)
+    raw = options.store == "raw"
+    image, counted = pixels.to_channels(image, options.channels, exact=raw)
+    resized: list[str] = []
+    if options.resize is not None:
+        image, resized = pixels.resize(image, options.resize, options.fit, background)
+    # A coloured background can make RGB of a grey picture, when it is flattened or padded.
+    image, recounted = pixels.to_channels(image, options.channels, exact=raw)
+    return image, [*changes, *flattened, *counted, *resized, *recounted]
+
+
+def to_array(image: Image.Image) -> NDArray[np.uint8]:
+    """The samples of an `L` or `RGB` image: uint8 of shape (height, width, channels)."""
+    samples = np.asarray(image)
+    return samples.reshape(image.height, image.width, -1)

@@ -1,0 +1,205 @@
+"""From whatever Pillow decodes to upright 8-bit grey or RGB, of the size asked for.
+
+Every function takes a loaded Pillow image and returns one; none keeps a second whole copy longer
+than it must: a picture of 100 million pixels is 400 MB in memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL import Image
+
+from records.rejections import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Colour = tuple[int, int, int]
+
+_ORIENTATION_TAG = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_STRIP_PX = 1 << 20
+_GREY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
+_ALPHA_MODES = {"LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
+_PLAIN_MODES = {"L", "RGB"}
+_NAMES = {"CMYK": "cmyk→rgb", "YCbCr": "ycbcr→rgb", "P": "palette→rgb"}
+_UNSUPPORTED_MODES = {
+    "F": "floating-point samples",
+    "I": "32-bit or signed samples",
+    "LAB": "CIE L*a*b* colours",
+    "HSV": "hue, saturation and value instead of colours",
+}
+
+
+def read_orientation(image: Image.Image) -> int:
+    """The EXIF (or XMP) orientation, 1 to 8; 1 where there is none or it cannot be read."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # damaged metadata is no damage to the picture
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The image as it is meant to be seen."""
+    method = _TURNS.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def require_mode(image: Image.Image) -> None:
+    """Refuse images whose samples have no 8-bit meaning.
+
+    Raises:
+        RefusedError: `unsupported`.
+    """
+    if image.mode in _UNSUPPORTED_MODES:
+        raise RefusedError("unsupported", _UNSUPPORTED_MODES[image.mode] + " are not taken")
+
+
+def flatten(
+    image: Image.Image, background: Colour, sample_bits: int
+) -> tuple[Image.Image, list[str]]:
+    """The image as `L` or `RGB`, with nothing transparent left.
+
+    Args:
+        image: of any mode that `require_mode` lets pass.
+        background: what shows through transparent pixels.
+        sample_bits: bits a sample has in the file; what is above 8 is shifted out.
+
+    Returns:
+        The image and the names of what was changed.
+    """
+    changes = [f"{sample_bits}→8-bit"] if sample_bits > 8 else []
+    transparent = image.mode in _ALPHA_MODES or "transparency" in image.info
+    grey = image.mode in _GREY_MODES
+    if grey and transparent and len(set(background)) > 1:
+        grey = False
+    target: Literal["L", "RGB"] = "L" if grey else "RGB"
+    if image.mode in _NAMES:
+        changes.append(_NAMES[image.mode])
+    if transparent:
+        changes.append(f"alpha→{'grey' if grey else 'rgb'}")
+        return _in_strips(
+            image, target, lambda strip: _composite(strip, target, background, sample_bits)
+        ), changes
+    if image.mode.startswith("I;16"):
+        return _in_strips(image, "L", lambda strip: _to_8_bits(strip, sample_bits)), changes
+    return image if image.mode == target else image.convert(target), changes
+
+
+def to_channels(image: Image.Image, channels: int, *, exact: bool) -> tuple[Image.Image, list[str]]:
+    """Grey where one channel is asked for; RGB where `exact` asks for three of a grey image."""
+    if channels == 1 and image.mode == "RGB":
+        return image.convert("L"), ["rgb→grey"]
+    if channels == 3 and exact and image.mode == "L":
+        return image.convert("RGB"), ["grey→rgb"]
+    return image, []
+
+
+def resize(
+    image: Image.Image, size: tuple[int, int], fit: str, background: Colour
+) -> tuple[Image.Image, list[str]]:
+    """The image at `size` (width, height in px), by Pillow's antialiased bilinear filter."""
+    if image.size == size:
+        return image, []
+    if fit == "crop":
+        return _scale(image, size, _centre_box(image.size, size)), ["resized"]
+    if fit == "pad":
+        return _pad(image, size, background), ["resized"]
+    return _scale(image, size, (0.0, 0.0, *map(float, image.size))), ["resized"]
+
+
+def _scale(
+    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]
+) -> Image.Image:
+    """Resize, columns before rows as Pillow does, unless that would make a huge image between."""
+    between_px = size[0] * image.height
+    if between_px > max(image.width * image.height, size[0] * size[1]):
+        image = image.resize((image.width, size[1]), _FILTER, (0, box[1], image.width, box[3]))
+        box = (box[0], 0, box[2], size[1])
+    return image.resize(size, _FILTER, box)
+
+
+_FILTER = Image.Resampling.BILINEAR
+
+
+def _centre_box(
+    source: tuple[int, int], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """The largest middle part of `source` with the aspect ratio of `size`."""
+    scale = min(source[0] / size[0], source[1] / size[1])
+    width, height = size[0] * scale, size[1] * scale
+    left, top = (source[0] - width) / 2, (source[1] - height) / 2
+    return max(0.0, left), max(0.0, top), min(source[0], left + width), min(source[1], top + height)
+
+
+def _pad(image: Image.Image, size: tuple[int, int], background: Colour) -> Image.Image:
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inner = (
+        min(size[0], max(1, round(image.width * scale))),
+        min(size[1], max(1, round(image.height * scale))),
+    )
+    scaled = _scale(image, inner, (0.0, 0.0, *map(float, image.size)))
+    if scaled.mode == "L" and len(set(background)) > 1:
+        scaled = scaled.convert("RGB")
+    canvas = _canvas(scaled.mode, size, background)
+    canvas.paste(scaled, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return canvas
+
+
+def _canvas(mode: str, size: tuple[int, int], background: Colour) -> Image.Image:
+    return Image.new(mode, size, background[0] if mode == "L" else background)
+
+
+def _in_strips(
+    image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
+    """Convert some rows at a time, so that what lies between never is a whole image."""
+    rows = max(1, _STRIP_PX // image.width)
+    if rows >= image.height:
+        return convert(image)
+    result = Image.new(mode, image.size)
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(top + rows, image.height))
+        result.paste(convert(image.crop(box)), box)
+    return result
+
+
+def _to_8_bits(strip: Image.Image, sample_bits: int) -> Image.Image:
+    samples = np.asarray(strip).astype(np.uint16) >> max(0, sample_bits - 8)
+    return Image.fromarray(samples.astype(np.uint8))
+
+
+def _composite(
+    strip: Image.Image, target: str, background: Colour, sample_bits: int
+) -> Image.Image:
+    colours, opacity = _split_alpha(strip, sample_bits)
+    canvas = _canvas(target, strip.size, background)
+    canvas.paste(colours.convert(target), mask=opacity)
+    return canvas
+
+
+def _split_alpha(strip: Image.Image, sample_bits: int) -> tuple[Image.Image, Image.Image]:
+    """The colours of a strip, and how opaque they are (`L`)."""
+    if strip.mode == "P":
+        strip = strip.convert("RGBA")
+    if strip.mode in _ALPHA_MODES:
+        strip = strip.convert(_ALPHA_MODES[strip.mode])
+        return strip.convert("L" if strip.mode == "LA" else "RGB"), strip.getchannel("A")
+    samples = np.asarray(strip)
+    key = np.asarray(strip.info["transparency"])
+    differs = samples != key if samples.ndim == 2 else (samples != key).any(axis=2)
+    opacity = Image.fromarray(np.where(differs, 255, 0).astype(np.uint8))
+    if strip.mode.startswith("I;16"):
+        strip = _to_8_bits(strip, sample_bits)
+    return strip, opacity
