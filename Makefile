@@ -55,7 +55,7 @@ distclean: clean ## remove .venv as well
 # downloads nothing else. A run that was cut short leaves `unfinished` behind: the next starts over.
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
-		2>/dev/null || { echo "shardmill: needs Python 3.11 to 3.13 with venv, got" \
+		2>/dev/null || { echo "shardmill: needs Python 3.11 to 3.13 with venv (Debian: python3-venv), got" \
 		"'$(PYTHON)' ($$($(PYTHON) --version 2>&1)); try: make setup PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing into $(VENV); the first time this takes a few minutes."
 	@$(PYTHON) -m venv $(if $(wildcard $(UNFINISHED)),--clear) $(VENV)
