@@ -28,7 +28,7 @@ test-all: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest
 
 check: $(INSTALLED) ## lint, formatting, types, layering, and every command in the documentation
-	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff check --quiet --output-format concise .
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
