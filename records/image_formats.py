@@ -6,6 +6,7 @@ PDF and WMF, which start programs.
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -62,19 +63,42 @@ _PREFIXES = (
     (b"<svg", "svg"),
 )
 _BRANDS = (
-    (b"avif avis", "avif"),
-    (b"heic heix heim heis hevc hevx hevm hevs mif1 msf1", "heif"),
-    (b"crx ", "raw"),
+    dict.fromkeys((b"avif", b"avis"), "avif")
+    | dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"), "heif")
+    | dict.fromkeys((b"hevs", b"mif1", b"msf1"), "heif")
+    | {b"crx ": "raw"}
 )
-_BMP_HEADER_BYTES = {12, 16, 40, 52, 56, 64, 108, 124}
-_TGA_KINDS = {1, 2, 3, 9, 10, 11}
-_TGA_BITS = {8, 15, 16, 24, 32}
+# Magic numbers so short that more of the header must make sense.
+_SHAPES = tuple(
+    (re.compile(pattern, re.DOTALL), name)
+    for pattern, name in (
+        (rb"RIFF.{4}WEBP", "webp"),
+        (rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", "bmp"),
+        (rb"P[1-7Ff][ \t\r\n]", "pnm"),
+        (rb"\x00\x00[\x01\x02]\x00[\x01-\x3f]\x00", "ico"),
+        (rb"\x01\xda[\x00\x01][\x01\x02]", "sgi"),
+        (rb"\x01\x00\x00\x00.{36} EMF", "emf"),
+        (rb"\x0a[\x00\x02\x03\x05]\x01", "pcx"),
+        (rb"<(?:\?xml|!DOC).*<svg", "svg"),
+        (rb"#define \S+_width", "xbm"),
+        # Colour map or not, kind of picture, width, height, bits a pixel, and two bits unused.
+        (
+            rb".[\x00\x01][\x01-\x03\x09-\x0b].{9}(?!\x00\x00)..(?!\x00\x00).."
+            rb"[\x08\x0f\x10\x18\x20][\x00-\x3f]",
+            "tga",
+        ),
+    )
+)
 
 IMAGE_EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .apng .gif .bmp .dib .webp .tif .tiff .avif .avifs .heic"
-    " .heif .hif .jp2 .j2k .j2c .jpc .jpx .jpf .jxl .psd .psb .eps .ps .wmf .emf .ico .cur .icns"
-    " .dds .qoi .pbm .pgm .ppm .pnm .pam .pfm .pcx .sgi .rgb .rgba .bw .tga .exr .hdr .fits .fit"
-    " .ras .xcf .xpm .xbm .djvu .svg .cr2 .cr3 .nef .arw .dng .raf .orf .rw2 .pef .srw .x3f".split()
+    f".{name}"
+    for line in (
+        "jpg jpeg jpe jfif mpo png apng gif bmp dib webp tif tiff avif avifs heic heif hif",
+        "jp2 j2k j2c jpc jpx jpf jxl psd psb eps ps wmf emf ico cur icns dds qoi pbm pgm ppm pnm",
+        "pam pfm pcx sgi rgb rgba bw tga exr hdr fits fit ras xcf xpm xbm djvu svg",
+        "cr2 cr3 nef arw dng raf orf rw2 pef srw x3f",
+    )
+    for name in line.split()
 )
 """File extensions of images, lower case with their dot, taken or not."""
 
@@ -101,11 +125,9 @@ def sniff(head: bytes) -> str | None:
     for prefix, name in _PREFIXES:
         if head.startswith(prefix):
             return name
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
     if head[4:8] == b"ftyp":
         return _sniff_brands(head)
-    return _sniff_weak(head)
+    return next((name for shape, name in _SHAPES if shape.match(head)), None)
 
 
 def is_cut_magic(data: bytes) -> bool:
@@ -151,43 +173,4 @@ def _sniff_brands(head: bytes) -> str | None:
     brands = [head[at : at + 4] for at in (8, *range(16, box_end - 3, 4))]
     # `mif1` says only that there is a picture; a more telling brand may follow it.
     brands.sort(key=lambda brand: brand in {b"mif1", b"msf1"})
-    for brand in brands:
-        for known, name in _BRANDS:
-            if brand in known.split():
-                return name
-            if brand == known:
-                return name
-    return None
-
-
-def _sniff_weak(head: bytes) -> str | None:
-    """Formats whose magic is so short that more of the header must make sense."""
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_BYTES:
-        return "bmp"
-    if head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3] in b" \t\r\n" and head[2:3]:
-        return "pnm"
-    if head[:3] in {b"\0\0\1", b"\0\0\2"} and head[3:4] == b"\0" and 0 < head[4] < 64 > head[5]:
-        return "ico"
-    if head[:2] == b"\x01\xda" and head[2:3] in b"\0\1" and head[3:4] in b"\1\2":
-        return "sgi"
-    if head[:4] == b"\1\0\0\0" and head[40:44] == b" EMF":
-        return "emf"
-    if head[:1] == b"\x0a" and head[1:2] in b"\0\2\3\5" and head[2:3] == b"\1":
-        return "pcx"
-    if head[:5] in {b"<?xml", b"<!DOC"} and b"<svg" in head[:4096]:
-        return "svg"
-    if head[:8] == b"#define " and b"_width" in head:
-        return "xbm"
-    return "tga" if _looks_like_tga(head) else None
-
-
-def _looks_like_tga(head: bytes) -> bool:
-    return (
-        len(head) >= 18
-        and head[1] <= 1
-        and head[2] in _TGA_KINDS
-        and head[16] in _TGA_BITS
-        and head[17] & 0xC0 == 0
-        and any(head[12:14])
-        and any(head[14:16])
-    )
+    return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from records import jpeg, png
 from records.image_formats import is_cut_magic, open_image, sniff
 from records.pixels import read_orientation
 from records.rejections import RefusedError
+from records.truncation import ends_early
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # libpng, and so TensorFlow, refuses longer sides.
 _MAX_SIDE_PX = 1_000_000
-_TIFF_BITS, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 258, 322, 323
-_EIGHT_BITS = 8
+_TIFF_BITS, _TIFF_COMPRESSION, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 258, 259, 322, 323
+_TIFF_UNCOMPRESSED, _TIFF_WEBP = 1, 50001
+_EIGHT_BITS, _SIXTEEN_BITS = 8, 16
+_CHANNELS = {1: 1, 3: 3, 4: 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,9 @@ def _read_jpeg(kind: str, data: bytes) -> ImageHeader:
     if found.bits != _EIGHT_BITS:
         raise RefusedError("unsupported", f"JPEG with {found.bits}-bit samples")
     components = len(found.component_ids)
-    if components not in {1, 3, 4}:
+    if components not in _CHANNELS:
         raise RefusedError("unsupported", f"JPEG with {components} components")
-    oddities = () if found.huffman else ("arithmetic→huffman",)
+    oddities: tuple[str, ...] = () if found.huffman else ("arithmetic→huffman",)
     if found.huffman and not found.complete:
         oddities = ("incomplete-scans",)
     upright = not found.metadata or read_orientation(open_image(kind, data)) == 1
@@ -96,8 +101,8 @@ def _read_jpeg(kind: str, data: bytes) -> ImageHeader:
         kind=kind,
         width=found.width,
         height=found.height,
-        channels=1 if components == 1 else 3,
-        plain=components != 4 and upright and not oddities,
+        channels=_CHANNELS[components],
+        plain=components == _CHANNELS[components] and upright and not oddities,
         decode_bytes_per_px=(1 if components == 1 else 4) + 2 * components * found.buffered,
         memory_px=found.width * found.height,
         oddities=oddities,
@@ -109,7 +114,7 @@ def _read_png(kind: str, data: bytes) -> ImageHeader:
     if found.bit_depth > _EIGHT_BITS and found.colour_type == png.RGB and found.transparency:
         raise RefusedError("unsupported", "16-bit RGB PNG with a transparent colour")
     opaque = found.colour_type in {png.GREY, png.RGB} and found.transparency is None
-    oddities = ("first-frame",) if found.animated else ()
+    oddities: tuple[str, ...] = ("first-frame",) if found.animated else ()
     if found.narrow_window:
         oddities += ("wider-window",)
     return ImageHeader(
@@ -136,13 +141,16 @@ def _read_colour_key(found: png.PngHeader) -> int | tuple[int, ...] | None:
     ]
     if found.colour_type == png.RGB:
         return tuple(samples)
+    grey: int = samples[0]
     if found.bit_depth in {2, 4}:
-        return samples[0] * 255 // (2**found.bit_depth - 1)
-    return samples[0]
+        return grey * 255 // ((1 << found.bit_depth) - 1)
+    return grey
 
 
 def _read_other(kind: str, data: bytes) -> ImageHeader:
     image = open_image(kind, data)
+    if kind == "tiff":
+        _require_whole_tiff(image, data)
     width, height = image.size
     tags = getattr(image, "tag_v2", {})
     bits = max(tags.get(_TIFF_BITS, (_EIGHT_BITS,)))
@@ -155,10 +163,19 @@ def _read_other(kind: str, data: bytes) -> ImageHeader:
         plain=False,
         decode_bytes_per_px=12,
         memory_px=max(width * height, tile_px),
-        sample_bits=bits if image.mode.startswith("I;16") or bits == 16 else _EIGHT_BITS,
+        sample_bits=bits if image.mode.startswith("I;16") or bits == _SIXTEEN_BITS else _EIGHT_BITS,
         turned_by_loading=kind == "tiff" and read_orientation(image) != 1,
         oddities=("first-frame",) if _is_animated(image) else (),
     )
+
+
+def _require_whole_tiff(image: Image.Image, data: bytes) -> None:
+    """Refuse here what libtiff would complain of on stderr."""
+    compression = getattr(image, "tag_v2", {}).get(_TIFF_COMPRESSION, _TIFF_UNCOMPRESSED)
+    if compression == _TIFF_WEBP:
+        raise RefusedError("unsupported", "TIFF compressed as WebP")
+    if compression != _TIFF_UNCOMPRESSED and ends_early("tiff", data):
+        raise RefusedError("truncated", "TIFF refers to bytes beyond its end")
 
 
 def _is_animated(image: Image.Image) -> bool:

@@ -101,10 +101,10 @@ def decode_pixels(data: bytes, options: ImageOptions) -> NDArray[np.uint8]:
 
 def decode_stored(
     encoded: bytes,
-    format: str,
+    format: str,  # noqa: A002 the feature's own name
     width: int,
     height: int,
-    channels: int,  # noqa: A002 its feature's name
+    channels: int,
 ) -> NDArray[np.uint8]:
     """The pixels of an image as a record holds it.
 
@@ -184,4 +184,5 @@ def _decode_whole(encoded: bytes) -> NDArray[np.uint8]:
     options = ImageOptions(max_pixels=MAX_PIXELS_LIMIT)
     header = read_header(encoded, options.max_pixels)
     with draw_memory(header, encoded, options, reencode=True):
-        return to_array(load_image(header, encoded))
+        image = load_image(header, encoded)
+        return to_array(image.convert("L") if image.mode == "1" else image)

@@ -1,6 +1,6 @@
 """What a JPEG's markers say before its first scan, and whether its scans are all there.
 
-    FF D8 | FF marker, length (2 bytes, itself included), payload | … | FF DA … entropy-coded … FF D9
+    FF D8 | FF marker, length (2 bytes, with itself), payload | … | FF DA … entropy-coded … FF D9
 
 Pillow reads these too, ten times slower, and does not say how the picture is coded.
 """
@@ -15,6 +15,7 @@ from records.rejections import RefusedError
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b"\xff\xd9"
 _METADATA = 0xE1
+_FILL = 0xFF
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _HUFFMAN_FRAMES = {0xC0, 0xC1, 0xC2}
 _PROGRESSIVE = 0xC2
@@ -23,6 +24,7 @@ _SEGMENTS = {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)} | _FR
 _BARE = {0x00, 0x01, *range(0xD0, 0xD9)}
 _AFTER_ENTROPY = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _COEFFICIENTS = 64
+_FRAME_BYTES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
         if at < 0 or at + 4 > len(data):
             raise RefusedError("truncated", "JPEG ends in its header")
         marker = data[at + 1]
-        if marker == 0xFF:
+        if marker == _FILL:
             at += 1
         elif marker in _BARE:
             at += 2
@@ -103,9 +105,10 @@ def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
 def _describe(
     data: bytes, marker: int, frame: bytes, scan_at: int, *, metadata: bool
 ) -> JpegHeader:
-    if len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
+    components = frame[_FRAME_BYTES - 1] if len(frame) >= _FRAME_BYTES else 0
+    if len(frame) < _FRAME_BYTES + 3 * components:
         raise RefusedError("corrupt", "JPEG frame header is too short")
-    ids = tuple(frame[6 : 6 + 3 * frame[5] : 3])
+    ids = tuple(frame[_FRAME_BYTES : _FRAME_BYTES + 3 * components : 3])
     progressive = marker == _PROGRESSIVE
     return JpegHeader(
         width=int.from_bytes(frame[3:5]),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Colour = tuple[int, int, int]
+Box = tuple[float, float, float, float]
 
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
@@ -29,6 +30,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _STRIP_PX = 1 << 20
+_EIGHT_BITS = 8
+_FILTER = Image.Resampling.BILINEAR
 _GREY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
 _ALPHA_MODES = {"LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 _PLAIN_MODES = {"L", "RGB"}
@@ -79,7 +82,7 @@ def flatten(
     Returns:
         The image and the names of what was changed.
     """
-    changes = [f"{sample_bits}→8-bit"] if sample_bits > 8 else []
+    changes = [f"{sample_bits}→8-bit"] if sample_bits > _EIGHT_BITS else []
     transparent = image.mode in _ALPHA_MODES or "transparency" in image.info
     grey = image.mode in _GREY_MODES
     if grey and transparent and len(set(background)) > 1:
@@ -101,7 +104,7 @@ def to_channels(image: Image.Image, channels: int, *, exact: bool) -> tuple[Imag
     """Grey where one channel is asked for; RGB where `exact` asks for three of a grey image."""
     if channels == 1 and image.mode == "RGB":
         return image.convert("L"), ["rgb→grey"]
-    if channels == 3 and exact and image.mode == "L":
+    if channels > 1 and exact and image.mode == "L":
         return image.convert("RGB"), ["grey→rgb"]
     return image, []
 
@@ -116,12 +119,14 @@ def resize(
         return _scale(image, size, _centre_box(image.size, size)), ["resized"]
     if fit == "pad":
         return _pad(image, size, background), ["resized"]
-    return _scale(image, size, (0.0, 0.0, *map(float, image.size))), ["resized"]
+    return _scale(image, size, _whole_box(image)), ["resized"]
 
 
-def _scale(
-    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]
-) -> Image.Image:
+def _whole_box(image: Image.Image) -> Box:
+    return (0.0, 0.0, float(image.width), float(image.height))
+
+
+def _scale(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
     """Resize, columns before rows as Pillow does, unless that would make a huge image between."""
     between_px = size[0] * image.height
     if between_px > max(image.width * image.height, size[0] * size[1]):
@@ -130,12 +135,7 @@ def _scale(
     return image.resize(size, _FILTER, box)
 
 
-_FILTER = Image.Resampling.BILINEAR
-
-
-def _centre_box(
-    source: tuple[int, int], size: tuple[int, int]
-) -> tuple[float, float, float, float]:
+def _centre_box(source: tuple[int, int], size: tuple[int, int]) -> Box:
     """The largest middle part of `source` with the aspect ratio of `size`."""
     scale = min(source[0] / size[0], source[1] / size[1])
     width, height = size[0] * scale, size[1] * scale
@@ -149,7 +149,7 @@ def _pad(image: Image.Image, size: tuple[int, int], background: Colour) -> Image
         min(size[0], max(1, round(image.width * scale))),
         min(size[1], max(1, round(image.height * scale))),
     )
-    scaled = _scale(image, inner, (0.0, 0.0, *map(float, image.size)))
+    scaled = _scale(image, inner, _whole_box(image))
     if scaled.mode == "L" and len(set(background)) > 1:
         scaled = scaled.convert("RGB")
     canvas = _canvas(scaled.mode, size, background)
@@ -176,7 +176,7 @@ def _in_strips(
 
 
 def _to_8_bits(strip: Image.Image, sample_bits: int) -> Image.Image:
-    samples = np.asarray(strip).astype(np.uint16) >> max(0, sample_bits - 8)
+    samples = np.asarray(strip).astype(np.uint16) >> max(0, sample_bits - _EIGHT_BITS)
     return Image.fromarray(samples.astype(np.uint8))
 
 
@@ -198,7 +198,7 @@ def _split_alpha(strip: Image.Image, sample_bits: int) -> tuple[Image.Image, Ima
         return strip.convert("L" if strip.mode == "LA" else "RGB"), strip.getchannel("A")
     samples = np.asarray(strip)
     key = np.asarray(strip.info["transparency"])
-    differs = samples != key if samples.ndim == 2 else (samples != key).any(axis=2)
+    differs = (samples.reshape(*samples.shape[:2], -1) != key).any(axis=2)
     opacity = Image.fromarray(np.where(differs, 255, 0).astype(np.uint8))
     if strip.mode.startswith("I;16"):
         strip = _to_8_bits(strip, sample_bits)

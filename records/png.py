@@ -1,6 +1,6 @@
 """What a PNG's chunks say, each with its checksum verified.
 
-    89 "PNG" 0D 0A 1A 0A | length (4 bytes), type (4), payload, CRC-32 of type and payload | … "IEND"
+    89 "PNG" 0D 0A 1A 0A | length (4 bytes), type (4), payload, CRC-32 of type and payload | …
 
 Pillow forgives a wrong checksum and a missing end in places where other readers refuse the file.
 """
@@ -16,6 +16,7 @@ from records.rejections import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_HEADER_BYTES = 13
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _ORIENTATION_TEXTS = (b"Raw profile type ", b"XML:com.adobe.xmp")
@@ -62,7 +63,7 @@ def read_header(data: bytes) -> PngHeader:
     kind, header = next(chunks)
     if kind == b"CgBI":
         raise RefusedError("unsupported", "Apple's CgBI variant of PNG; convert it to PNG")
-    if kind != b"IHDR" or len(header) != 13:
+    if kind != b"IHDR" or len(header) != _HEADER_BYTES:
         raise RefusedError("corrupt", "PNG does not begin with its header chunk")
     seen: dict[bytes, memoryview] = {}
     metadata = False

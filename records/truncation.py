@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TIFF_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_GIF_EXTENSION, _GIF_PICTURE = 0x21, 0x2C
+_OS2_HEADER_BYTES = 12
+_TIFF_NUMBERS = {1: "B", 3: "H", 4: "I"}
+_TIFF_INLINE_BYTES = 4
 _STRIP_OFFSETS, _STRIP_BYTES = {273, 324}, {279, 325}
 _MAX_TIFF_STRIPS = 1 << 20
 
@@ -52,9 +55,9 @@ def _boxes_end_early(data: bytes) -> bool:
 def _gif_ends_early(data: bytes) -> bool:
     """Walk the blocks up to the end of the first picture."""
     at = 13 + _palette_bytes(data[10])
-    while data[at] == 0x21:
+    while data[at] == _GIF_EXTENSION:
         at = _skip_sub_blocks(data, at + 2)
-    if data[at] == 0x2C:
+    if data[at] == _GIF_PICTURE:
         at += 10 + _palette_bytes(data[at + 9])
         _skip_sub_blocks(data, at + 1)
     return False
@@ -73,7 +76,7 @@ def _skip_sub_blocks(data: bytes, at: int) -> int:
 def _bmp_ends_early(data: bytes) -> bool:
     """Compare with what uncompressed rows need; run lengths are left to the decoder."""
     pixels_at, header_bytes = struct.unpack_from("<II", data, 10)
-    if header_bytes == 12:
+    if header_bytes == _OS2_HEADER_BYTES:
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
         compression = 0
     else:
@@ -106,11 +109,11 @@ def _tiff_ends_early(data: bytes) -> bool:
 
 def _read_tiff_numbers(data: bytes, order: str, entry_at: int) -> Iterator[int]:
     kind, count = struct.unpack_from(order + "HI", data, entry_at + 2)
-    size = _TIFF_TYPE_BYTES.get(kind, 1)
-    if size > 4 or count > _MAX_TIFF_STRIPS:
+    number = _TIFF_NUMBERS.get(kind)
+    if number is None or count > _MAX_TIFF_STRIPS:
         return
-    code = {1: "B", 2: "H", 4: "I"}[size]
+    numbers = struct.Struct(f"{order}{count}{number}")
     at = entry_at + 8
-    if count * size > 4:
+    if numbers.size > _TIFF_INLINE_BYTES:
         (at,) = struct.unpack_from(order + "I", data, at)
-    yield from struct.unpack_from(f"{order}{count}{code}", data, at)
+    yield from numbers.unpack_from(data, at)
