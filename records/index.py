@@ -111,7 +111,7 @@ def encode_index(facts: ShardFacts, rows: Sequence[IndexRow]) -> bytes:
     arrays = [
         pa.array(values, type=field.type) for values, field in zip(columns, SCHEMA, strict=True)
     ]
-    metadata = {_FACTS: msgspec.json.encode(facts, order="sorted")}
+    metadata = {_FACTS: msgspec.json.encode(facts)}
     table = pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd", store_schema=False)

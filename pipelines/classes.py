@@ -1,0 +1,146 @@
+"""From keys to classes and splits: how a source's folders are read, and how classes are numbered."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from pipelines.lists import SPLIT_NAMES
+from records.errors import UsageError
+from records.labels import LabelMap, check_labels
+from records.layout import Split
+from records.text import key_to_text, printable
+
+Layout = Literal["classes", "splits"]
+
+
+class Place(NamedTuple):
+    """What a key's folders say: its class folder, or None, and its split, or None."""
+
+    class_folder: bytes | None
+    split: Split | None
+
+
+def detect_layout(folders: Iterable[bytes]) -> Layout:
+    """`splits` where every top folder is called as a split is, else `classes`."""
+    top = {folder for folder in folders if b"/" not in folder}
+    return "splits" if top and all(_split_named(folder) for folder in top) else "classes"
+
+
+def place_of(key: bytes, layout: Layout) -> Place:
+    """The class folder and split of a key: the first folder below its root, however deep it lies."""
+    folders = key.split(b"/")[:-1]
+    if layout == "classes":
+        return Place(folders[0] if folders else None, None)
+    split = _split_named(folders[0]) if folders else None
+    if folders and split is None:
+        raise UsageError(
+            "with --layout splits every top folder must be a split's name",
+            expected="train, test, val, valid or validation",
+            got=key_to_text(folders[0]),
+        )
+    return Place(folders[1] if len(folders) > 1 else None, split)
+
+
+def class_folders(folders: Iterable[bytes], layout: Layout) -> set[bytes]:
+    """The names of all class folders, empty ones too."""
+    depth = 0 if layout == "classes" else 1
+    return {folder.split(b"/")[-1] for folder in folders if folder.count(b"/") == depth}
+
+
+def _split_named(folder: bytes) -> Split | None:
+    return SPLIT_NAMES.get(folder.decode("utf-8", "replace").lower())
+
+
+def class_name(folder: bytes) -> str:
+    """The class of a folder: its name in Unicode's composed form (NFC), `%XX` where not UTF-8."""
+    try:
+        name = folder.decode()
+    except UnicodeDecodeError:
+        name = key_to_text(folder)
+    return unicodedata.normalize("NFC", name)
+
+
+def number_classes(folders: Iterable[bytes], *, source: str) -> dict[bytes, str]:
+    """Class folders and their class names, in the order of their labels (UTF-8 bytes of the name).
+
+    Raises:
+        UsageError: two folders become one class, or a name cannot be one.
+    """
+    names: dict[str, bytes] = {}
+    for folder in sorted(folders):
+        other = names.setdefault(class_name(folder), folder)
+        if other != folder:
+            raise UsageError(
+                "two class folders have the same name in Unicode's composed form",
+                path=source,
+                got=f"{other!r} and {folder!r}",
+                hint="rename or merge one",
+            )
+    ordered = dict(sorted(names.items(), key=lambda item: item[0].encode()))
+    if ordered:
+        check_labels(tuple(ordered), path=source)
+    return {folder: name for name, folder in ordered.items()}
+
+
+def number_names(names: Iterable[str], *, source: str) -> dict[str, str]:
+    """Class names as a list gives them, and their composed forms, in the order of their labels."""
+    composed: dict[str, str] = {}
+    for name in sorted(set(names)):
+        normal = unicodedata.normalize("NFC", name)
+        other = composed.setdefault(normal, name)
+        if other != name:
+            raise UsageError(
+                "two class names are the same in Unicode's composed form",
+                path=source,
+                got=f"{other!r} and {name!r}",
+            )
+    ordered = dict(sorted(composed.items(), key=lambda item: item[0].encode()))
+    if ordered:
+        check_labels(tuple(ordered), path=source)
+    return {name: normal for normal, name in ordered.items()}
+
+
+def choose_labels(
+    present: Iterable[str],
+    *,
+    classes: tuple[str, ...] | None,
+    given: LabelMap | None,
+    source: str,
+) -> LabelMap:
+    """The label map: classes present, narrowed by `--classes`, or as `--labels` numbers them.
+
+    Raises:
+        UsageError: a chosen class is not there, or one that is there has no number.
+    """
+    found = tuple(present)
+    if classes is not None:
+        chosen = {unicodedata.normalize("NFC", name) for name in classes}
+        _refuse_missing("--classes names a class that is not there", chosen - set(found), found)
+        return tuple(name for name in found if name in chosen)
+    if given is not None:
+        _refuse_missing("--labels lacks a class that is there", set(found) - set(given), given)
+        return given
+    if not found:
+        raise UsageError(
+            "there are no class folders",
+            path=printable(source),
+            expected="a folder a class, with its images in it",
+            hint="move each class's images into a folder of its own, or name them with --list",
+        )
+    return found
+
+
+def _refuse_missing(what: str, missing: set[str], known: Iterable[str]) -> None:
+    if missing:
+        raise UsageError(
+            what,
+            expected=", ".join(map(printable, list(known)[:10])) or "none",
+            got=", ".join(map(printable, sorted(missing)[:10])),
+        )
+
+
+def labels_by_name(labels: LabelMap) -> Mapping[str, int]:
+    """Label numbers by class name."""
+    return {name: number for number, name in enumerate(labels)}

@@ -1,0 +1,187 @@
+"""The end of a conversion: the facts of all shards gathered, the sum checked, the manifest last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from pipelines.plan import Plan
+from pipelines.report import Report, SplitReport, count_reasons, report_plan
+from pipelines.sources import Sources
+from records import layout
+from records.errors import ShardmillError, TooManyRejectsError
+from records.images import encoder_versions
+from records.index import Reject, ShardFacts, read_facts
+from records.labels import format_labels
+from records.layout import SPLITS, Split, index_name
+from records.manifest import (
+    FORMAT_VERSION,
+    Counts,
+    Generation,
+    Manifest,
+    Shard,
+    SplitFacts,
+    encode_manifest,
+)
+from records.storage import Storage, write_file
+from records.text import key_from_text
+from records.tfds import tfds_files
+
+DATASET_FILES = (
+    layout.LABELS,
+    layout.REJECTS,
+    layout.REPORT,
+    layout.TFDS_INFO,
+    layout.TFDS_FEATURES,
+)
+"""What a dataset's folder holds beside shards, indexes and the manifest."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What all shards came to."""
+
+    facts: Sequence[ShardFacts]
+    rejects: Sequence[Reject]
+    counts: Counts
+
+
+def gather(target: Storage, plan: Plan, sources: Sources) -> Outcome:
+    """The facts of every planned shard, and the sum over everything found.
+
+    Raises:
+        ShardmillError: a shard accounts for more or fewer images than its plan: a bug of ours.
+    """
+    facts = [read_facts(target, index_name(shard.name)) for shard in plan.shards]
+    for planned, shard in zip(plan.shards, facts, strict=True):
+        accounted = shard.records + len(shard.rejects)
+        if accounted != len(planned.images) or shard.plan_digest != plan.digest:
+            raise ShardmillError(
+                "a shard does not account for its images",
+                path=target.describe(planned.name),
+                expected=len(planned.images),
+                got=accounted,
+                hint="this is a bug; nothing was published",
+            )
+    rejects = [*sources.rejects, *(reject for shard in facts for reject in shard.rejects)]
+    rejects.sort(key=lambda reject: key_from_text(reject.key))
+    counts = Counts(
+        found=sources.found,
+        stored=sum(shard.records for shard in facts),
+        rejected=len(rejects),
+        skipped=sources.skipped,
+        excluded=sources.excluded,
+    )
+    return Outcome(facts, rejects, counts)
+
+
+def make_report(
+    plan: Plan, sources: Sources, outcome: Outcome, *, target: str, allowed_rejects: int
+) -> Report:
+    """The report of a run whose shards are all written."""
+    planned = report_plan(plan, sources, status="converted", target=target)
+    too_many = outcome.counts.rejected > allowed_rejects
+    return msgspec.structs.replace(
+        planned,
+        status="too-many-rejects" if too_many else "converted",
+        counts=outcome.counts,
+        rejects_by_reason=count_reasons(list(outcome.rejects)),
+        notes=(*planned.notes, *_fewer(plan, outcome.facts)),
+        splits={
+            split: SplitReport(facts.records, len(facts.shards), facts.bytes)
+            for split, facts in _splits(outcome.facts, len(plan.labels)).items()
+        },
+    )
+
+
+def publish(target: Storage, plan: Plan, outcome: Outcome, report: Report) -> None:
+    """Write what lies beside the shards, and the manifest last.
+
+    Raises:
+        TooManyRejectsError: the report says so; rejects and report are written, no manifest.
+        TargetError: the target cannot be written.
+    """
+    target.replace(layout.REJECTS, _json_lines(outcome.rejects))
+    target.replace(layout.REPORT, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    if report.status == "too-many-rejects":
+        raise _too_many(target, outcome, report)
+    manifest = make_manifest(plan, outcome)
+    target.replace(layout.LABELS, format_labels(plan.labels))
+    for name, content in tfds_files(manifest).items():
+        target.replace(name, content)
+    write_file(target, layout.MANIFEST, encode_manifest(manifest))
+
+
+def make_manifest(plan: Plan, outcome: Outcome) -> Manifest:
+    """The manifest of a first generation."""
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        labels=plan.labels,
+        settings=plan.settings,
+        splits=_splits(outcome.facts, len(plan.labels)),
+        cut_offs=plan.cut_offs,
+        generations=(
+            Generation(
+                number=1,
+                plan_digest=plan.digest,
+                encoders=encoder_versions(),
+                counts=outcome.counts,
+            ),
+        ),
+    )
+
+
+def _splits(facts: Iterable[ShardFacts], classes: int) -> dict[Split, SplitFacts]:
+    shards: dict[Split, list[ShardFacts]] = {split: [] for split in SPLITS}
+    for shard in facts:
+        shards[shard.split].append(shard)
+    return {split: _split(members, classes) for split, members in shards.items() if members}
+
+
+def _split(members: Sequence[ShardFacts], classes: int) -> SplitFacts:
+    by_label: Counter[int] = Counter()
+    for shard in members:
+        by_label.update(shard.class_records)
+    return SplitFacts(
+        records=sum(shard.records for shard in members),
+        bytes=sum(shard.bytes for shard in members),
+        class_records=tuple(by_label[label] for label in range(classes)),
+        shards=tuple(Shard(s.name, s.records, s.bytes, s.xxh3_128) for s in members),
+    )
+
+
+def _fewer(plan: Plan, facts: Sequence[ShardFacts]) -> list[str]:
+    """Say where rejects left a split with fewer images than were asked for by number."""
+    notes = []
+    asked: dict[Split, object] = {
+        "test": plan.settings.test,
+        "validation": plan.settings.validation,
+    }
+    for split, amount in asked.items():
+        stored = sum(shard.records for shard in facts if shard.split == split)
+        if isinstance(amount, int) and stored < amount:
+            notes.append(f"{split} has {stored} images, not {amount}: the others were rejected")
+    return notes
+
+
+def _json_lines(rejects: Iterable[Reject]) -> bytes:
+    return b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects)
+
+
+def _too_many(target: Storage, outcome: Outcome, report: Report) -> TooManyRejectsError:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in report.rejects_by_reason.items())
+    first = outcome.rejects[0]
+    images = outcome.counts.stored + outcome.counts.rejected
+    advice = (
+        "put each class's images in a folder of its own, or name them with --list"
+        if all(reject.reason == "no-class" for reject in outcome.rejects)
+        else "mend or --exclude them, or allow more with --max-rejects; what is written is kept"
+    )
+    return TooManyRejectsError(
+        f"{outcome.counts.rejected} of {images} images were rejected ({reasons}), the first: "
+        f"{first.key}: {first.detail}",
+        hint=f"{target.describe(layout.REJECTS)} lists them; {advice}",
+    )

@@ -1,0 +1,54 @@
+"""Images stored in a process of their own, for shards that an earlier attempt died in.
+
+A decoder that crashes takes its process with it. A shard whose attempt did not end well is done with
+this: a key that kills the helper process twice is corrupt, and the shard goes on.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Self
+
+from records.image_options import ImageOptions
+from records.images import Rejection, StoredImage, store_image
+
+StoreFunction = Callable[[bytes, ImageOptions], StoredImage | Rejection]
+_DEATHS_ALLOWED = 1
+
+
+class IsolatedStore:
+    """Calls `store` in a helper process; use it as a context manager, from one thread."""
+
+    def __init__(self, store: StoreFunction = store_image) -> None:
+        self._store = store
+        self._pool = self._new_pool()
+
+    def __call__(self, data: bytes, options: ImageOptions) -> StoredImage | Rejection:
+        """As `records.images.store_image`, but a crash is a rejection."""
+        for _ in range(_DEATHS_ALLOWED + 1):
+            try:
+                return self._pool.submit(self._store, data, options).result()
+            except BrokenProcessPool:
+                self._pool.shutdown()
+                self._pool = self._new_pool()
+        return Rejection("corrupt", "the decoder crashed on it, twice")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown()
+
+    @staticmethod
+    def _new_pool() -> ProcessPoolExecutor:
+        # Not forked: a fork of a process with threads may copy a lock that nobody will release.
+        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))

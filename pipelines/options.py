@@ -1,0 +1,138 @@
+"""What a conversion is asked to do: one object, by the names of the command line's flags."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Literal
+
+import msgspec
+
+from records.errors import UsageError
+from records.images import ImageOptions
+from records.manifest import Amount, Settings
+
+DEFAULT_MAX_REJECTS = 0.01
+ALWAYS_ALLOWED_REJECTS = 10
+
+
+def available_cores() -> int:
+    """The cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversion from `source` to `target`, local paths or fsspec URLs.
+
+    `test` and `validation` are fractions where they are floats, counts where they are ints, as is
+    `max_rejects`. `list`, `labels` and `exclude` are paths of files. `workers` are threads in each
+    process that writes shards. `runner` is `local` or any name that Beam knows, `beam_flags` go to
+    Beam as they are.
+    """
+
+    source: str
+    target: str
+    test: Amount | None = None
+    validation: Amount | None = None
+    stratify: bool = False
+    group_by: str | None = None
+    seed: int = 0
+    shards: int | None = None
+    shard_mb: int | None = None
+    classes: tuple[str, ...] | None = None
+    labels: str | None = None
+    list: str | None = None
+    exclude: str | None = None
+    layout: Literal["auto", "classes", "splits"] = "auto"
+    follow_symlinks: bool = False
+    allow_url: bool = False
+    max_rejects: Amount | None = None
+    images: ImageOptions = ImageOptions()
+    workers: int = msgspec.field(default_factory=available_cores)
+    dry_run: bool = False
+    runner: str = "local"
+    beam_flags: tuple[str, ...] = ()
+
+    def settings(self) -> Settings:
+        """The part that the bytes depend on."""
+        given = {name: getattr(self, name) for name in Settings.__struct_fields__}
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+
+    def allowed_rejects(self, images: int) -> int:
+        """How many of `images` may be rejected; never all of them."""
+        limit = self.max_rejects
+        if limit is None:
+            allowed = max(ALWAYS_ALLOWED_REJECTS, int(DEFAULT_MAX_REJECTS * images))
+        elif isinstance(limit, float):
+            allowed = int(limit * images)
+        else:
+            allowed = limit
+        return min(allowed, images - 1)
+
+    def validate(self) -> None:
+        """Check all that can be checked before anything is read.
+
+        Raises:
+            UsageError: an option is out of range, or two cannot go together.
+        """
+        self.images.validate()
+        _check_amount("--test", self.test)
+        _check_amount("--validation", self.validation)
+        _check_together(self)
+        if self.group_by not in {None, "parent"}:
+            _compile(str(self.group_by))
+        for flag, value in (
+            ("--shards", self.shards),
+            ("--shard-mb", self.shard_mb),
+            ("--workers", self.workers),
+        ):
+            if value is not None and value < 1:
+                raise UsageError(f"{flag} must be at least 1", got=value)
+        if not 0 <= self.seed < 1 << 64:
+            raise UsageError("--seed must be from 0 to 2**64 - 1", got=self.seed)
+        if self.max_rejects is not None and not _is_amount(self.max_rejects, lowest=0):
+            raise UsageError(
+                "--max-rejects must be a fraction below 1 or a whole number", got=self.max_rejects
+            )
+
+
+def _check_amount(flag: str, amount: Amount | None) -> None:
+    if amount is None:
+        return
+    if isinstance(amount, float) and not 0 < amount < 1:
+        raise UsageError(f"{flag} must be a fraction between 0 and 1", got=amount)
+    if isinstance(amount, int) and amount < 1:
+        raise UsageError(f"{flag}-count must be at least 1", got=amount)
+
+
+def _check_together(options: ConvertOptions) -> None:
+    amounts = [amount for amount in (options.test, options.validation) if amount is not None]
+    if sum(amount for amount in amounts if isinstance(amount, float)) >= 1:
+        raise UsageError("--test and --validation leave nothing for training", got=sum(amounts))
+    counts = any(isinstance(amount, int) for amount in amounts)
+    if options.group_by is not None and (counts or options.stratify):
+        raise UsageError(
+            "--group-by cannot go with exact counts or --stratify: groups stay whole",
+            hint="use fractions: --test 0.2",
+        )
+    if options.stratify and not amounts:
+        raise UsageError("--stratify needs a split to choose for", hint="add --test 0.2")
+    if options.classes is not None and options.labels is not None:
+        raise UsageError("--classes and --labels exclude each other")
+    if options.shards is not None and options.shard_mb is not None:
+        raise UsageError("--shards and --shard-mb exclude each other")
+
+
+def _compile(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise UsageError(
+            "--group-by is neither `parent` nor a regular expression", got=f"{pattern!r}: {error}"
+        ) from error
+
+
+def _is_amount(amount: Amount, *, lowest: int) -> bool:
+    return 0 <= amount < 1 if isinstance(amount, float) else amount >= lowest

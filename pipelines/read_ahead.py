@@ -1,0 +1,91 @@
+"""The images of a shard read and checked ahead on threads, handed out in their order.
+
+Work is handed to the threads in chunks: for small files a future for each image costs more than the
+image does. At most a few chunks are under way, so memory stays flat however large the shard is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import xxhash
+
+from pipelines.isolation import StoreFunction
+from pipelines.plan import PlannedImage
+from pipelines.source_files import SourceFiles, UnreadableError, read_url
+from records.image_options import ImageOptions
+from records.images import Rejection, StoredImage
+
+_CHUNK_IMAGES = 32
+_CHUNK_BYTES = 4 << 20
+_CHUNKS_AHEAD = 2
+
+
+class CheckedImage(NamedTuple):
+    """What became of an image: to be stored, or rejected; and the xxh3-128 of its source bytes."""
+
+    image: PlannedImage
+    outcome: StoredImage | Rejection
+    source_xxh3_128: str
+
+
+def check_ahead(
+    images: Iterable[PlannedImage],
+    files: SourceFiles,
+    options: ImageOptions,
+    *,
+    store: StoreFunction,
+    threads: int,
+) -> Iterator[list[CheckedImage]]:
+    """Chunks of checked images, in the order of `images`."""
+    under_way: deque[Future[list[CheckedImage]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for chunk in _chunks(images):
+                under_way.append(pool.submit(_check_chunk, chunk, files, options, store))
+                if len(under_way) >= threads + _CHUNKS_AHEAD:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _chunks(images: Iterable[PlannedImage]) -> Iterator[list[PlannedImage]]:
+    chunk: list[PlannedImage] = []
+    chunk_bytes = 0
+    for image in images:
+        if chunk and chunk_bytes + image.size_bytes > _CHUNK_BYTES:
+            yield chunk
+            chunk, chunk_bytes = [], 0
+        chunk.append(image)
+        chunk_bytes += image.size_bytes
+        if len(chunk) == _CHUNK_IMAGES:
+            yield chunk
+            chunk, chunk_bytes = [], 0
+    if chunk:
+        yield chunk
+
+
+def _check_chunk(
+    chunk: list[PlannedImage], files: SourceFiles, options: ImageOptions, store: StoreFunction
+) -> list[CheckedImage]:
+    return [_check(image, files, options, store) for image in chunk]
+
+
+def _check(
+    image: PlannedImage, files: SourceFiles, options: ImageOptions, store: StoreFunction
+) -> CheckedImage:
+    try:
+        data = read_url(image.url) if image.url else files.read(image.key)
+    except UnreadableError as error:
+        return CheckedImage(image, Rejection("unreadable", str(error)), "")
+    digest = xxhash.xxh3_128_hexdigest(data)
+    if len(data) != image.size_bytes:
+        detail = f"it changed after it was listed: {image.size_bytes} bytes then, {len(data)} now"
+        return CheckedImage(image, Rejection("unreadable", detail), digest)
+    return CheckedImage(image, store(data, options), digest)

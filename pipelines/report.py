@@ -1,0 +1,76 @@
+"""What a run did, as `report.json` and `--json` say it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.metadata import version
+from typing import Literal
+
+import msgspec
+
+from pipelines.plan import Plan
+from pipelines.sources import Sources
+from records.index import Reject
+from records.layout import Split
+from records.manifest import Counts
+
+Status = Literal["converted", "nothing-to-do", "planned", "too-many-rejects"]
+
+
+class SplitReport(msgspec.Struct, frozen=True):
+    """A split; `bytes` are those stored, 0 where nothing was stored yet."""
+
+    images: int
+    shards: int
+    bytes: int
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversion's outcome. Not part of the dataset: seconds differ from run to run."""
+
+    status: Status
+    target: str
+    counts: Counts
+    splits: dict[Split, SplitReport]
+    classes: int
+    layout: str | None
+    rejects_by_reason: dict[str, int]
+    notes: tuple[str, ...]
+    plan_digest: str
+    stamp: str
+    shards_kept: int = 0
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    shardmill_version: str = msgspec.field(default_factory=lambda: version("shardmill"))
+
+
+def report_plan(plan: Plan, sources: Sources, *, status: Status, target: str) -> Report:
+    """What a plan says before it is carried out; images are counted as stored."""
+    shards = Counter(shard.split for shard in plan.shards)
+    counts = Counts(
+        found=sources.found,
+        stored=plan.images,
+        rejected=len(sources.rejects),
+        skipped=sources.skipped,
+        excluded=sources.excluded,
+    )
+    return Report(
+        status=status,
+        target=target,
+        counts=counts,
+        splits={
+            split: SplitReport(images, shards[split], 0)
+            for split, images in plan.split_images().items()
+        },
+        classes=len(plan.labels),
+        layout=sources.layout,
+        rejects_by_reason=count_reasons(sources.rejects),
+        notes=tuple(sources.notes),
+        plan_digest=plan.digest,
+        stamp=plan.stamp,
+    )
+
+
+def count_reasons(rejects: list[Reject]) -> dict[str, int]:
+    """How many rejects each reason has, the most frequent first."""
+    return dict(Counter(reject.reason for reject in rejects).most_common())

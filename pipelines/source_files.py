@@ -1,0 +1,142 @@
+"""The files of a source, listed and read: a local folder by paths of bytes, or a URL by fsspec."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from pipelines.walk import Found, FoundFile, walk_local, walk_remote
+from records.errors import UsageError
+from records.storage import is_url, split_location
+from records.storage_fsspec import FsspecStorage
+from records.text import key_to_text
+
+HEAD_BYTES = 64
+_PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
+_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_ATTEMPTS = 3
+_WAIT_SECONDS = 0.5
+
+
+class SourceFiles(Protocol):
+    """Files below one folder by their keys, which are raw bytes with `/` between their parts."""
+
+    def walk(self, *, follow_symlinks: bool) -> Found:
+        """All that is there. Raises NoInputError, StorageError."""
+
+    def find(self, key: bytes, *, follow_symlinks: bool) -> FoundFile | None:
+        """One file, None where there is none. Raises UsageError for a link out of the folder."""
+
+    def read(self, key: bytes) -> bytes:
+        """A whole file. Raises UnreadableError."""
+
+    def read_head(self, key: bytes) -> bytes:
+        """The first 64 bytes of a file. Raises UnreadableError."""
+
+
+class UnreadableError(Exception):
+    """One file of the source cannot be read; the text says why."""
+
+
+def open_source(location: str) -> SourceFiles:
+    """The files below a local path or a URL."""
+    if not is_url(location):
+        return LocalFiles(os.fsencode(location))
+    parts = urlsplit(location)
+    if parts.scheme == "file":
+        return LocalFiles(os.fsencode(unquote(parts.path)))
+    return RemoteFiles(location)
+
+
+def read_url(url: str) -> bytes:
+    """A file at a URL of its own, as a list may name. Raises UnreadableError."""
+    folder, name = split_location(url)
+    return open_source(folder).read(name.encode())
+
+
+class LocalFiles:
+    """Files below a local folder."""
+
+    def __init__(self, root: bytes) -> None:
+        self._prefix = root.rstrip(b"/") + b"/"
+
+    def walk(self, *, follow_symlinks: bool) -> Found:
+        """See `SourceFiles.walk`."""
+        return walk_local(self._prefix, follow_symlinks=follow_symlinks)
+
+    def find(self, key: bytes, *, follow_symlinks: bool) -> FoundFile | None:
+        """See `SourceFiles.find`."""
+        path = self._prefix + key
+        root = os.path.realpath(self._prefix).rstrip(b"/") + b"/"
+        if not follow_symlinks and not os.path.realpath(path).startswith(root):
+            raise UsageError(
+                "a listed file lies behind a link that leads out of the source",
+                path=key_to_text(key),
+                hint="pass --follow-symlinks to convert what it leads to",
+            )
+        try:
+            status = os.stat(path)  # noqa: PTH116 - a path of bytes
+        except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return FoundFile(key, status.st_size, status.st_mtime_ns)
+
+    def read(self, key: bytes) -> bytes:
+        """See `SourceFiles.read`."""
+        return self._read(key, -1)
+
+    def read_head(self, key: bytes) -> bytes:
+        """See `SourceFiles.read_head`."""
+        return self._read(key, HEAD_BYTES)
+
+    def _read(self, key: bytes, size_bytes: int) -> bytes:
+        for attempt in range(_ATTEMPTS):
+            try:
+                # Unbuffered: a whole file in one read, without a copy.
+                with open(self._prefix + key, "rb", buffering=0) as stream:  # noqa: PTH123
+                    return stream.read(size_bytes)
+            except OSError as error:
+                if error.errno in _OURS:
+                    raise
+                if error.errno not in _PASSING or attempt == _ATTEMPTS - 1:
+                    raise UnreadableError(os.strerror(error.errno or errno.EIO)) from error
+            time.sleep(_WAIT_SECONDS)
+        raise AssertionError("unreachable")
+
+
+class RemoteFiles:
+    """Files below a URL. Storage that fails after retries is StorageError, not a bad file."""
+
+    def __init__(self, url: str) -> None:
+        self._storage = FsspecStorage(url)
+
+    def walk(self, *, follow_symlinks: bool) -> Found:  # noqa: ARG002 - no links on object stores
+        """See `SourceFiles.walk`."""
+        return walk_remote(self._storage)
+
+    def find(self, key: bytes, *, follow_symlinks: bool) -> FoundFile | None:  # noqa: ARG002
+        """See `SourceFiles.find`."""
+        facts = self._storage.facts(key.decode("utf-8", "surrogateescape"))
+        return None if facts is None else FoundFile(key, facts.size_bytes, facts.etag or "")
+
+    def read(self, key: bytes) -> bytes:
+        """See `SourceFiles.read`."""
+        return self._read(key, None)
+
+    def read_head(self, key: bytes) -> bytes:
+        """See `SourceFiles.read_head`."""
+        return self._read(key, HEAD_BYTES)
+
+    def _read(self, key: bytes, size_bytes: int | None) -> bytes:
+        name = key.decode("utf-8", "surrogateescape")
+        try:
+            if size_bytes is None:
+                return self._storage.read(name)
+            return self._storage.read_range(name, 0, size_bytes)
+        except FileNotFoundError as error:
+            raise UnreadableError("no such file") from error

@@ -1,0 +1,138 @@
+"""What an unfinished run keeps in `.shardmill`: its plan, its shards' plans, its attempts, failures.
+
+    plan.json                what the run is: digest, stamp, encoders, the names of its shards
+    shards/NAME.msgpack      the plan of one shard
+    attempts/NAME            there while a worker writes the shard: found later, that worker died
+    failures/NAME.json       why a shard could not be written
+    etags/NAME               the ETag of a finished shard, on stores that have them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from pipelines.plan import Plan, PlannedShard, ShardPlan
+from records import errors
+from records.errors import DamagedError, ShardmillError, TargetError
+from records.layout import WORK_FOLDER
+from records.storage import Storage
+
+_PLAN = f"{WORK_FOLDER}/plan.json"
+_FAILURES = f"{WORK_FOLDER}/failures"
+
+
+class UnfinishedRun(msgspec.Struct, frozen=True):
+    """What a run is, so that a later one can tell whether it goes on with it."""
+
+    plan_digest: str
+    stamp: str
+    encoders: dict[str, str]
+    shards: tuple[str, ...]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a shard could not be written: an error of `records.errors` by name, and its fields."""
+
+    kind: str
+    what: str
+    path: str | None
+    hint: str | None
+
+
+def read_run(target: Storage) -> UnfinishedRun | None:
+    """The unfinished run in a target, None where there is none."""
+    try:
+        content = target.read(_PLAN)
+    except FileNotFoundError:
+        return None
+    try:
+        return msgspec.json.decode(content, type=UnfinishedRun)
+    except msgspec.DecodeError as error:
+        raise DamagedError(
+            "the plan of the unfinished run is damaged",
+            path=target.describe(_PLAN),
+            hint="remove the target's folder and convert again",
+        ) from error
+
+
+def write_run(target: Storage, plan: Plan, encoders: dict[str, str]) -> None:
+    """Keep what this run is, and the plan of each shard; the run itself last."""
+    for shard in plan.shards:
+        content = msgspec.msgpack.encode(shard.to_plan(plan.digest))
+        target.replace(_shard_plan_name(shard.name), content)
+    names = tuple(shard.name for shard in plan.shards)
+    run = UnfinishedRun(plan.digest, plan.stamp, encoders, names)
+    target.replace(_PLAN, msgspec.json.encode(run))
+
+
+def read_shard_plan(target: Storage, name: str) -> ShardPlan:
+    """The plan of one shard."""
+    return msgspec.msgpack.decode(target.read(_shard_plan_name(name)), type=ShardPlan)
+
+
+def has_died(target: Storage, name: str) -> bool:
+    """Whether a worker began a shard and never came to its end."""
+    return target.facts(_attempt_name(name)) is not None
+
+
+def begin_attempt(target: Storage, name: str) -> None:
+    """Note that a shard is being written."""
+    target.replace(_attempt_name(name), b"")
+
+
+def end_attempt(target: Storage, name: str) -> None:
+    """Note that the worker lived to the end of a shard, whatever came of it."""
+    target.remove(_attempt_name(name))
+
+
+def write_failure(target: Storage, name: str, error: ShardmillError) -> None:
+    """Keep why a shard could not be written."""
+    failure = Failure(type(error).__name__, error.what, error.path, error.hint)
+    target.replace(_failure_name(name), msgspec.json.encode(failure))
+
+
+def forget_failures(target: Storage) -> None:
+    """Drop what earlier attempts failed of."""
+    target.remove_folder(_FAILURES)
+
+
+def read_failures(target: Storage, shards: tuple[PlannedShard, ...]) -> Iterator[ShardmillError]:
+    """The errors that shards could not be written for."""
+    for shard in shards:
+        try:
+            failure = msgspec.json.decode(target.read(_failure_name(shard.name)), type=Failure)
+        except FileNotFoundError:
+            continue
+        kind = getattr(errors, failure.kind, TargetError)
+        yield kind(failure.what, path=failure.path, hint=failure.hint)
+
+
+def write_etag(target: Storage, name: str, etag: str) -> None:
+    """Keep the ETag of a finished shard."""
+    target.replace(_etag_name(name), etag.encode())
+
+
+def read_etag(target: Storage, name: str) -> str | None:
+    """The kept ETag of a shard, None where there is none."""
+    try:
+        return target.read(_etag_name(name)).decode()
+    except FileNotFoundError:
+        return None
+
+
+def _shard_plan_name(shard: str) -> str:
+    return f"{WORK_FOLDER}/shards/{shard}.msgpack"
+
+
+def _attempt_name(shard: str) -> str:
+    return f"{WORK_FOLDER}/attempts/{shard}"
+
+
+def _failure_name(shard: str) -> str:
+    return f"{_FAILURES}/{shard}.json"
+
+
+def _etag_name(shard: str) -> str:
+    return f"{WORK_FOLDER}/etags/{shard}"

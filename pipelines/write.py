@@ -1,0 +1,153 @@
+"""One shard from its plan: read, check, encode, frame, hash, fsync, publish; then its index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+
+import msgspec
+
+from pipelines import work_folder
+from pipelines.isolation import IsolatedStore, StoreFunction
+from pipelines.plan import ShardPlan
+from pipelines.progress import Progress, progress_of
+from pipelines.read_ahead import CheckedImage, check_ahead
+from pipelines.source_files import open_source
+from records.errors import DamagedError
+from records.example import encode_example
+from records.image_options import ImageOptions
+from records.images import Rejection, StoredImage, store_image
+from records.index import IndexRow, Reject, ShardFacts, encode_index, read_facts
+from records.layout import index_name
+from records.schema import image_features
+from records.shard import ShardWriter, hash_file
+from records.storage import Storage, open_storage, write_file
+from records.text import key_to_text
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What every shard of a conversion has in common; sent to each worker."""
+
+    source: str
+    target: str
+    labels: tuple[str, ...]
+    images: ImageOptions
+    workers: int
+    run_id: str
+
+
+def write_shard(job: Job, name: str) -> int:
+    """Write one shard and its index, unless they are there and whole; the number of its images.
+
+    Raises:
+        TargetError: the target cannot be written.
+        StorageError: storage failed after retries.
+        CancelledError: the run was asked to stop.
+    """
+    target = open_storage(job.target)
+    plan = work_folder.read_shard_plan(target, name)
+    progress = progress_of(job.run_id)
+    if is_finished(target, name, plan.plan_digest):
+        progress.add(len(plan.images))
+        return len(plan.images)
+    with ExitStack() as stack:
+        store: StoreFunction = store_image
+        if work_folder.has_died(target, name):
+            store = stack.enter_context(IsolatedStore())
+        work_folder.begin_attempt(target, name)
+        stack.callback(work_folder.end_attempt, target, name)
+        _write(job, plan, target, store, progress)
+    return len(plan.images)
+
+
+def is_finished(target: Storage, name: str, plan_digest: str) -> bool:
+    """Whether a shard and its index are there, of this plan, and whole.
+
+    On stores with ETags the one kept when the shard was written is compared; elsewhere its hash.
+    """
+    try:
+        facts = read_facts(target, index_name(name))
+    except (FileNotFoundError, DamagedError):
+        return False
+    present = target.facts(name)
+    if facts.plan_digest != plan_digest or present is None or present.size_bytes != facts.bytes:
+        return False
+    if present.etag is not None and present.etag == work_folder.read_etag(target, name):
+        return True
+    return hash_file(target, name) == facts.xxh3_128
+
+
+def _write(
+    job: Job, plan: ShardPlan, target: Storage, store: StoreFunction, progress: Progress
+) -> None:
+    # An index whose shard is not whole (is_finished said so) must not stand while it is written.
+    if target.facts(index_name(plan.name)) is not None:
+        target.remove(index_name(plan.name))
+        target.remove(plan.name)
+    rows: list[IndexRow] = []
+    rejects: list[Reject] = []
+    with target.create(plan.name) as stream:
+        writer = ShardWriter(stream)
+        chunks = check_ahead(
+            plan.images,
+            open_source(job.source),
+            job.images,
+            store=store,
+            threads=1 if isinstance(store, IsolatedStore) else job.workers,
+        )
+        for chunk in chunks:
+            for checked in chunk:
+                if isinstance(checked.outcome, Rejection):
+                    rejects.append(_reject(checked, checked.outcome, job.labels))
+                else:
+                    rows.append(_write_record(writer, checked, checked.outcome, job.labels))
+            progress.add(len(chunk))
+    present = target.facts(plan.name)
+    if present is not None and present.etag is not None:
+        work_folder.write_etag(target, plan.name, present.etag)
+    facts = ShardFacts(
+        name=plan.name,
+        split=plan.split,
+        plan_digest=plan.plan_digest,
+        records=writer.records,
+        bytes=writer.size_bytes,
+        xxh3_128=writer.xxh3_128,
+        class_records=dict(sorted(Counter(row.label for row in rows).items())),
+        rejects=tuple(rejects),
+    )
+    write_file(target, index_name(plan.name), encode_index(facts, rows))
+
+
+def _write_record(
+    writer: ShardWriter, checked: CheckedImage, stored: StoredImage, labels: tuple[str, ...]
+) -> IndexRow:
+    image = checked.image
+    features = image_features(
+        stored, key=image.key, label=image.label, text=labels[image.label]
+    )
+    position = writer.write(encode_example(features))
+    return IndexRow(
+        key=key_to_text(image.key),
+        label=image.label,
+        offset=position.offset,
+        length=position.length,
+        stored_bytes=len(stored.encoded),
+        format=stored.format,
+        width=stored.width,
+        height=stored.height,
+        channels=stored.channels,
+        source_bytes=image.size_bytes,
+        source_xxh3_128=checked.source_xxh3_128,
+        changes=stored.changes,
+    )
+
+
+def _reject(checked: CheckedImage, rejection: Rejection, labels: tuple[str, ...]) -> Reject:
+    image = checked.image
+    return Reject(
+        key_to_text(image.key),
+        labels[image.label],
+        rejection.reason,
+        rejection.detail,
+        image.size_bytes,
+    )
