@@ -114,7 +114,7 @@ def encode_index(facts: ShardFacts, rows: Sequence[IndexRow]) -> bytes:
     metadata = {_FACTS: msgspec.json.encode(facts)}
     table = pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
     content = io.BytesIO()
-    pq.write_table(table, content, compression="zstd", store_schema=False)
+    pq.write_table(table, content, compression="zstd")
     return content.getvalue()
 
 
