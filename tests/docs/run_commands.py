@@ -115,8 +115,8 @@ def _steps_of_block(language: str, body: str, first_line: int) -> Iterator[Step]
 def run_page(page: Path) -> str | None:
     """Run a page's steps in a folder of their own; the first that goes wrong, or None."""
     try:
-        steps = parse_page(page.read_text())
-    except PageError as error:
+        steps = parse_page(page.read_text(encoding="utf-8"))
+    except (PageError, OSError) as error:
         return f"{page}: {error}"
     if not steps:
         return None
@@ -155,15 +155,9 @@ def _run_step(step: Step, folder: Path) -> str | None:
 
 
 def find_pages(arguments: list[str]) -> list[Path]:
-    """The Markdown files named, and those in the folders named.
-
-    Raises:
-        PageError: a name is neither.
-    """
+    """The Markdown files named, and those in the folders named."""
     pages: list[Path] = []
     for path in map(Path, arguments):
-        if not path.exists():
-            raise PageError(f"{path}: no such page")
         pages += sorted(path.rglob("*.md")) if path.is_dir() else [path]
     return pages
 

@@ -97,8 +97,13 @@ def test_a_command_that_should_fail_and_does_not_is_a_fault(tmp_path: Path) -> N
 
 
 def test_a_page_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(PageError, match=r"none\.md"):
-        find_pages([str(tmp_path / "none.md")])
+    assert main([str(tmp_path / "none.md")]) == 1
+
+
+def test_a_folder_stands_for_its_pages(tmp_path: Path) -> None:
+    (tmp_path / "deeper").mkdir()
+    pages = [write_page(tmp_path / "deeper", ""), write_page(tmp_path, "")]
+    assert find_pages([str(tmp_path)]) == pages
 
 
 def test_photos_open_and_differ(tmp_path: Path) -> None:
