@@ -83,8 +83,7 @@ _SHAPES = tuple(
         (rb"#define \S+_width", "xbm"),
         # Colour map or not, kind of picture, width, height, bits a pixel, and two bits unused.
         (
-            rb".[\x00\x01][\x01-\x03\x09-\x0b].{9}(?!\x00\x00)..(?!\x00\x00).."
-            rb"[\x08\x0f\x10\x18\x20][\x00-\x3f]",
+            rb".[\0\x01][\x01-\x03\x09-\x0b].{9}(?!\0\0)..(?!\0\0)..[\x08\x0f\x10\x18 ][\0-\x3f]",
             "tga",
         ),
     )
@@ -102,14 +101,31 @@ IMAGE_EXTENSIONS = frozenset(
 )
 """File extensions of images, lower case with their dot, taken or not."""
 
+
+class _FirstWebP(WebPImagePlugin.WebPImageFile):
+    """Lets the decoder and its two canvases (8 bytes a pixel) go once the first frame is out."""
+
+    def load_prepare(self) -> None:
+        self._decoder = None
+        super().load_prepare()
+
+
+class _FirstAvif(AvifImagePlugin.AvifImageFile):
+    """Lets the decoder and its frames go once the first frame is out."""
+
+    def load_prepare(self) -> None:
+        self._decoder = None
+        super().load_prepare()
+
+
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "jpeg": JpegImagePlugin.JpegImageFile,
     "png": PngImagePlugin.PngImageFile,
     "gif": GifImagePlugin.GifImageFile,
     "bmp": BmpImagePlugin.BmpImageFile,
-    "webp": WebPImagePlugin.WebPImageFile,
+    "webp": _FirstWebP,
     "tiff": TiffImagePlugin.TiffImageFile,
-    "avif": AvifImagePlugin.AvifImageFile,
+    "avif": _FirstAvif,
 }
 
 
@@ -159,7 +175,7 @@ def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
 
 def _open_heif(data: bytes) -> ImageFile.ImageFile:
     try:
-        from pillow_heif.as_plugin import HeifImageFile  # noqa: PLC0415 an extra, and slow to load
+        from pillow_heif.as_plugin import HeifImageFile
     except ImportError:
         hint = 'HEIC needs an extra: pip install "shardmill[heif]"'
         raise RefusedError("unsupported", hint) from None
