@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -28,6 +28,7 @@ _COMMANDS = {
     "evaluate": ("trainers.cli", "Measure a trained model on a split."),
     "predict": ("trainers.cli", "Classify images with a trained model."),
 }
+_VERBOSE = "--verbose"
 _EXIT_BUG = 70
 _EXIT_INTERRUPTED = 130
 _EXIT_TERMINATED = 143
@@ -51,10 +52,10 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--verbose", is_flag=True, help="Show the trace of an error.")
+@click.option(_VERBOSE, is_flag=True, help="Show the trace of an error.")
 @click.version_option(package_name="shardmill")
-def shardmill(verbose: bool) -> None:  # noqa: ARG001, FBT001 - read in main, on the way out
-    """A folder of labelled images becomes verified TFRecord shards, and models train from them.
+def shardmill(verbose: bool) -> None:
+    r"""A folder of labelled images becomes verified TFRecord shards, and models train from them.
 
     \b
     Examples:
@@ -68,7 +69,7 @@ def shardmill(verbose: bool) -> None:  # noqa: ARG001, FBT001 - read in main, on
 def main() -> NoReturn:
     """Run the command line: every error is one line on stderr and an exit code of its own."""
     signal.signal(signal.SIGTERM, _terminate)
-    verbose = "--verbose" in sys.argv
+    verbose = _VERBOSE in sys.argv
     try:
         sys.exit(shardmill.main(args=_arguments(), standalone_mode=False))
     except click.exceptions.Abort:
@@ -84,22 +85,18 @@ def main() -> NoReturn:
         # Whoever read our output (head, less) has gone; what is buffered must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, said as such
+    except Exception as error:
         text = f"internal error, {type(error).__name__}: {error}; --verbose shows where"
         code = _report(text, _EXIT_BUG, verbose=verbose)
     sys.exit(code)
 
 
 def _arguments() -> list[str]:
-    # `--verbose` is taken anywhere, for it is added to a command that has just failed.
+    """The arguments with `--verbose` in front: it is mostly added to a command that just failed."""
     arguments = sys.argv[1:]
-    own, separator, rest = _partition(arguments)
-    return [*(["--verbose"] * ("--verbose" in own)), *(a for a in own if a != "--verbose"), *separator, *rest]
-
-
-def _partition(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
-    place = arguments.index("--") if "--" in arguments else len(arguments)
-    return arguments[:place], arguments[place : place + 1], arguments[place + 1 :]
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    rest = [argument for argument in arguments[:end] if argument != _VERBOSE] + arguments[end:]
+    return [_VERBOSE, *rest] if _VERBOSE in arguments[:end] else rest
 
 
 def _report(text: str, code: int, *, verbose: bool) -> int:

@@ -42,9 +42,7 @@ def _stored_hashes(target: Storage, name: str) -> dict[str, str] | None:
         table = read_index(target, index_name(name)).table
     except (FileNotFoundError, DamagedError):
         return None
-    return dict(
-        zip(table["key"].to_pylist(), table["source_xxh3_128"].to_pylist(), strict=True)
-    )
+    return dict(zip(table["key"].to_pylist(), table["source_xxh3_128"].to_pylist(), strict=True))
 
 
 def _hash(image: SourceImage, files: SourceFiles) -> str:

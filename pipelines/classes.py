@@ -1,4 +1,4 @@
-"""From keys to classes and splits: how a source's folders are read, and how classes are numbered."""
+"""From keys to classes and splits: how a source's folders are read, how classes are numbered."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def detect_layout(folders: Iterable[bytes]) -> Layout:
 
 
 def place_of(key: bytes, layout: Layout) -> Place:
-    """The class folder and split of a key: the first folder below its root, however deep it lies."""
+    """The class folder and split of a key; the first folder counts, however deep the file lies."""
     folders = key.split(b"/")[:-1]
     if layout == "classes":
         return Place(folders[0] if folders else None, None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pipelines.options import ConvertOptions
 from pipelines.plan import Plan
 from pipelines.report import Report, SplitReport, count_reasons, report_plan
 from pipelines.sources import Sources
@@ -79,11 +80,12 @@ def gather(target: Storage, plan: Plan, sources: Sources) -> Outcome:
 
 
 def make_report(
-    plan: Plan, sources: Sources, outcome: Outcome, *, target: str, allowed_rejects: int
+    plan: Plan, sources: Sources, outcome: Outcome, *, options: ConvertOptions, target: str
 ) -> Report:
     """The report of a run whose shards are all written."""
     planned = report_plan(plan, sources, status="converted", target=target)
-    too_many = outcome.counts.rejected > allowed_rejects
+    images = outcome.counts.stored + outcome.counts.rejected
+    too_many = outcome.counts.rejected > options.allowed_rejects(images)
     return msgspec.structs.replace(
         planned,
         status="too-many-rejects" if too_many else "converted",

@@ -1,7 +1,7 @@
 """Images stored in a process of their own, for shards that an earlier attempt died in.
 
-A decoder that crashes takes its process with it. A shard whose attempt did not end well is done with
-this: a key that kills the helper process twice is corrupt, and the shard goes on.
+A decoder that crashes takes its process with it. A shard whose attempt did not end well is done
+with this: a key that kills the helper process twice is corrupt, and the shard goes on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lists of images: CSV with a header, or JSON lines; `path` and `label`, and `split` and `group`."""
+"""Lists of images: CSV with a header, or JSON lines; `path`, `label`, and `split`, `group`."""
 
 from __future__ import annotations
 
@@ -110,9 +110,7 @@ def _check_columns(names: Any, path: str) -> None:
         )
 
 
-def _listed_image(
-    row: dict[str, str], source: str, where: str, *, allow_url: bool
-) -> ListedImage:
+def _listed_image(row: dict[str, str], source: str, where: str, *, allow_url: bool) -> ListedImage:
     if not row["path"]:
         raise UsageError("a row has no path", path=where)
     split = SPLIT_NAMES.get(row["split"].lower()) if row["split"] else None
@@ -124,7 +122,9 @@ def _listed_image(
             got=printable(row["split"]),
         )
     url = row["path"] if is_url(row["path"]) else None
-    key = _url_key(url, where, allow_url=allow_url) if url else _path_key(row["path"], source, where)
+    key = (
+        _url_key(url, where, allow_url=allow_url) if url else _path_key(row["path"], source, where)
+    )
     return ListedImage(key, url, row["label"], split, row["group"] or None)
 
 

@@ -1,9 +1,9 @@
 """Which split an image is in: a hash of its key against two bounds, and nothing else.
 
-The hash is xxh3-64 of the raw key (or of its group), seeded. An image is in `test` where its hash is
-below the first bound, in `validation` where it is below the second, else in `train`. Fractions are
-bounds by themselves; counts and stratified splits find theirs among the images listed, and keep them
-in the manifest, so that whatever is added later is divided as on the first day.
+The hash is xxh3-64 of the raw key (or of its group), seeded. An image is in `test` where its hash
+is below the first bound, in `validation` where it is below the second, else in `train`. Fractions
+are bounds by themselves; counts and stratified splits find theirs among the images listed, and keep
+them in the manifest, so that whatever is added later is divided as on the first day.
 """
 
 from __future__ import annotations

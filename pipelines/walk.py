@@ -1,7 +1,7 @@
 """Every file below a source folder, local or behind a URL, with its size and modification stamp.
 
-Hidden files and what systems leave behind are counted, not listed. Links that lead out of the source
-are told apart, a loop of links ends, and names stay the bytes that the file system has.
+Hidden files and what systems leave behind are counted, not listed. Links that lead out of the
+source are told apart, a loop of links ends, and names stay the bytes that the file system has.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class _LocalWalk:
             ) from error
 
     def _enter(self, key: bytes, real_path: tuple[bytes, ...], *, hidden: bool) -> None:
-        if not hidden and key.count(b"/") < 2:  # noqa: PLR2004 - a split, a class
+        if not hidden and key.count(b"/") < 2:
             self.found.folders.append(key)
         self._walk(key, real_path, hidden=hidden)
 
@@ -169,5 +169,3 @@ class _LocalWalk:
 
 def _shown(path: bytes) -> str:
     return printable(os.fsdecode(path))
-
-

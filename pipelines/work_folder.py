@@ -1,10 +1,10 @@
-"""What an unfinished run keeps in `.shardmill`: its plan, its shards' plans, its attempts, failures.
+"""What an unfinished run keeps in `.shardmill`: its plan, what was tried, and what failed.
 
-    plan.json                what the run is: digest, stamp, encoders, the names of its shards
-    shards/NAME.msgpack      the plan of one shard
-    attempts/NAME            there while a worker writes the shard: found later, that worker died
-    failures/NAME.json       why a shard could not be written
-    etags/NAME               the ETag of a finished shard, on stores that have them
+plan.json                what the run is: digest, stamp, encoders, the names of its shards
+shards/NAME.msgpack      the plan of one shard
+attempts/NAME            there while a worker writes the shard: found later, that worker died
+failures/NAME.json       why a shard could not be written
+etags/NAME               the ETag of a finished shard, on stores that have them
 """
 
 from __future__ import annotations

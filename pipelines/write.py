@@ -122,9 +122,7 @@ def _write_record(
     writer: ShardWriter, checked: CheckedImage, stored: StoredImage, labels: tuple[str, ...]
 ) -> IndexRow:
     image = checked.image
-    features = image_features(
-        stored, key=image.key, label=image.label, text=labels[image.label]
-    )
+    features = image_features(stored, key=image.key, label=image.label, text=labels[image.label])
     position = writer.write(encode_example(features))
     return IndexRow(
         key=key_to_text(image.key),

@@ -1,0 +1,212 @@
+"""The commands `convert`, `clean` and `extract`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from records.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipelines.options import ConvertOptions
+
+
+def _parse_amount(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    """`5` is a count, `0.05` a fraction."""
+    if text is None:
+        return None
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError as error:
+        raise click.BadParameter("must be a fraction such as 0.01, or a whole number") from error
+
+
+def _parse_size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    """`224` is 224×224; `320x240` is width by height."""
+    if text is None:
+        return None
+    width, separator, height = text.lower().partition("x")
+    if not width.isdigit() or (separator and not height.isdigit()):
+        raise click.BadParameter("must be N or WxH in pixels, such as 224 or 320x240")
+    return int(width), int(height if separator else width)
+
+
+def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    return None if text is None else tuple(name for name in text.split(",") if name)
+
+
+@click.command(
+    epilog="Exit codes: 0 done or nothing to do, 2 usage, 65 too many rejects, 66 no input, "
+    "73 target cannot be written or is taken, 74 storage failed, 75 target in use."
+)
+@click.argument("source")
+@click.argument("target")
+@click.option("--test", type=float, metavar="F", help="Fraction of the images for the test split.")
+@click.option("--test-count", type=int, metavar="N", help="Exact number for the test split.")
+@click.option("--validation", type=float, metavar="F", help="Fraction for the validation split.")
+@click.option("--validation-count", type=int, metavar="N", help="Exact number for validation.")
+@click.option("--stratify", is_flag=True, help="The same proportion of every class in each split.")
+@click.option(
+    "--group-by",
+    metavar="parent|REGEX",
+    help="Keep images together: of one folder, or with the same match in their path.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of splits and order.")
+@click.option(
+    "--shards", type=int, metavar="N", help="Shards of train; other splits in proportion."
+)
+@click.option(
+    "--shard-mb", type=int, metavar="MB", help="Source megabytes a shard.  [default: 128]"
+)
+@click.option("--classes", callback=_parse_names, metavar="a,b,…", help="Only these classes.")
+@click.option("--labels", metavar="FILE", help="Number the classes as this label map does.")
+@click.option(
+    "--list",
+    "list_",
+    metavar="FILE",
+    help="Convert what a .csv or .jsonl lists: path,label[,split][,group]; paths below SOURCE.",
+)
+@click.option(
+    "--exclude", metavar="FILE", help="Leave out these keys, one a line (see stats --keys)."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["auto", "classes", "splits"]),
+    default="auto",
+    show_default=True,
+    help="Top folders are classes, or splits with class folders in them.",
+)
+@click.option(
+    "--follow-symlinks", is_flag=True, help="Also convert what links out of SOURCE lead to."
+)
+@click.option("--allow-url", is_flag=True, help="Let the list name URLs (file, memory, s3, gs).")
+@click.option(
+    "--check",
+    type=click.Choice(["header", "decode"]),
+    default="decode",
+    show_default=True,
+    help="Decode every image, or only what must be re-encoded.",
+)
+@click.option(
+    "--max-rejects",
+    callback=_parse_amount,
+    metavar="F|N",
+    help="Rejected images allowed.  [default: 0.01, at least 10]",
+)
+@click.option("--max-pixels", type=int, default=100_000_000, show_default=True, metavar="N")
+@click.option(
+    "--background",
+    default="FFFFFF",
+    show_default=True,
+    metavar="RRGGBB",
+    help="Put behind transparent pixels and around padded images.",
+)
+@click.option("--resize", callback=_parse_size, metavar="N|WxH", help="Store at this size.")
+@click.option(
+    "--fit",
+    type=click.Choice(["stretch", "crop", "pad"]),
+    default="stretch",
+    show_default=True,
+    help="How --resize treats another aspect ratio.",
+)
+@click.option(
+    "--store",
+    type=click.Choice(["source", "jpeg", "png", "raw"]),
+    default="source",
+    show_default=True,
+    help="Format in the records; source keeps JPEG and PNG as they are.",
+)
+@click.option(
+    "--channels",
+    type=click.Choice(["3", "1"]),
+    default="3",
+    show_default=True,
+    help="Colour, or all grey.",
+)
+@click.option("--jpeg-quality", type=int, default=95, show_default=True, metavar="1-100")
+@click.option("--workers", type=int, metavar="N", help="Threads a process.  [default: all cores]")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--runner", default="local", show_default=True, help="local, or any Beam runner.")
+@click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
+def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
+    r"""Turn SOURCE, a folder of labelled images, into a dataset of TFRecord shards in TARGET.
+
+    SOURCE has a folder a class, or train/, test/, validation/ with class folders in them; both are
+    found by themselves. Source and target may be URLs (s3://, gs://, …). A run that was killed goes
+    on when the same command is run again; a dataset that is there is never overwritten.
+
+    \b
+    Examples:
+      shardmill convert photos/ data/ --test 0.2
+      shardmill convert photos/ data/ --test-count 500 --stratify --resize 224 --fit crop
+      shardmill convert photos/ data/ --list labels.csv --dry-run
+      shardmill convert photos/ data/ -- --direct_running_mode=multi_processing
+    """
+    from pipelines.console import convert_with_progress
+
+    convert_with_progress(_options(given), as_json=as_json, quiet=quiet)
+
+
+def _options(given: dict[str, Any]) -> ConvertOptions:
+    from pipelines.options import ConvertOptions
+    from records.image_options import ImageOptions
+
+    images = ImageOptions(
+        **{
+            name: given.pop(name)
+            for name in (
+                "check",
+                "max_pixels",
+                "background",
+                "resize",
+                "fit",
+                "store",
+                "jpeg_quality",
+            )
+        },
+        channels=3 if given.pop("channels") == "3" else 1,
+    )
+    for split in ("test", "validation"):
+        count = given.pop(f"{split}_count")
+        if count is not None and given[split] is not None:
+            raise UsageError(f"--{split} and --{split}-count exclude each other")
+        given[split] = given[split] if count is None else count
+    given["list"] = given.pop("list_")
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return ConvertOptions(images=images, **chosen)
+
+
+@click.command()
+@click.argument("target")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed.")
+def clean(target: str, dry_run: bool) -> None:
+    r"""Remove what an unfinished conversion left in TARGET. A finished dataset is never touched.
+
+    \b
+    Example:
+      shardmill clean data/
+    """
+    from pipelines.clean import clean as clean_target
+
+    cleaned = clean_target(target, dry_run=dry_run)
+    verb = "would remove" if dry_run else "removed"
+    click.echo(f"{verb} {cleaned.files} files, {cleaned.size_bytes / 1e6:.1f} MB")
+
+
+@click.command()
+@click.argument("target")
+@click.argument("out")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def extract(target: str, out: str, quiet: bool) -> None:
+    r"""Write the images of the dataset TARGET into folders: OUT/SPLIT/CLASS/FILE.
+
+    \b
+    Example:
+      shardmill extract data/ photos-again/
+    """
+    from pipelines.console import extract_with_progress
+
+    extract_with_progress(target, out, quiet=quiet)

@@ -1,0 +1,90 @@
+"""The Beam pipeline run beside the thread that watches it, and what it failed of."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable
+
+from pipelines import work_folder
+from pipelines.options import ConvertOptions
+from pipelines.plan import Plan
+from pipelines.progress import forget, progress_of
+from pipelines.write import Job
+from records import layout
+from records.storage import Storage, is_url
+
+OnProgress = Callable[[int, int], None]
+"""Called now and then with images done and images planned."""
+
+_LOOK_SECONDS = 0.05
+
+
+def write_shards(
+    target: Storage, plan: Plan, options: ConvertOptions, on_progress: OnProgress | None
+) -> None:
+    """Write every shard of the plan that is not there yet.
+
+    Raises:
+        TargetError: the target cannot be written.
+        StorageError: storage failed after retries.
+        KeyboardInterrupt: the user stopped it; what is finished stays.
+    """
+    run_id = secrets.token_hex(8)
+    job = Job(
+        source=options.source if is_url(options.source) else os.path.realpath(options.source),
+        target=options.target if is_url(options.target) else os.path.realpath(options.target),
+        labels=plan.labels,
+        images=options.images,
+        workers=options.workers,
+        run_id=run_id,
+    )
+    try:
+        failure = _run_beside(job, plan, options, on_progress)
+    finally:
+        forget(run_id)
+    for error in work_folder.read_failures(target, plan.shards):
+        raise error
+    if failure is not None:
+        _probe(target)
+        raise failure
+
+
+def _run_beside(
+    job: Job, plan: Plan, options: ConvertOptions, on_progress: OnProgress | None
+) -> Exception | None:
+    """Run the pipeline on a thread, for it blocks; what it failed of, if it did."""
+    progress = progress_of(job.run_id)
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            # Beam takes 2 s to import: only now, when there is something to do.
+            from pipelines.runners import run_pipeline
+
+            names = [shard.name for shard in plan.shards]
+            run_pipeline(job, names, options.runner, options.beam_flags)
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, name="pipeline", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(_LOOK_SECONDS)
+            if on_progress is not None:
+                on_progress(progress.images, plan.images)
+    except BaseException:
+        # Ctrl-C or SIGTERM: what is staged goes, what is finished stays, for the next run.
+        progress.cancel()
+        thread.join()
+        raise
+    return failures[0] if failures else None
+
+
+def _probe(target: Storage) -> None:
+    """Tell a target that cannot be written from other failures, of which Beam says too little."""
+    name = f"{layout.WORK_FOLDER}/probe"
+    target.replace(name, bytes(1 << 16))
+    target.remove(name)

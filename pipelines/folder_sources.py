@@ -1,0 +1,127 @@
+"""Sources from folders: the class is a folder's name, and so may the split be."""
+
+from __future__ import annotations
+
+import posixpath
+
+from pipelines.classes import (
+    Layout,
+    class_folders,
+    class_name,
+    detect_layout,
+    labels_by_name,
+    number_classes,
+    place_of,
+)
+from pipelines.options import ConvertOptions
+from pipelines.source_files import SourceFiles, UnreadableError, open_source
+from pipelines.sources import Choice, Grouping, SourceImage, Sources, read_choice
+from pipelines.walk import Found, FoundFile
+from records.errors import UsageError
+from records.images import IMAGE_EXTENSIONS, sniff
+from records.index import Reject
+from records.text import key_to_text, printable
+
+
+def find_in_folders(options: ConvertOptions) -> Sources:
+    """Walk the source. Raises as `find_sources`."""
+    choice = read_choice(options)
+    files = open_source(options.source)
+    found = files.walk(follow_symlinks=options.follow_symlinks)
+    _refuse_outside_links(found, choice, options.source)
+    layout = detect_layout(found.folders) if options.layout == "auto" else options.layout
+    return _FolderSources(options, choice, files, found, layout).gather()
+
+
+def _refuse_outside_links(found: Found, choice: Choice, source: str) -> None:
+    links = sorted(key for key in found.outside_links if key not in choice.excluded)
+    if links:
+        raise UsageError(
+            f"{len(links)} symbolic links lead out of the source, the first: "
+            f"{key_to_text(links[0])}",
+            path=printable(source),
+            hint="pass --follow-symlinks to convert what they lead to",
+        )
+
+
+class _FolderSources:
+    """Gives every file that a walk found its place."""
+
+    def __init__(
+        self,
+        options: ConvertOptions,
+        choice: Choice,
+        files: SourceFiles,
+        found: Found,
+        layout: Layout,
+    ) -> None:
+        self._excluded = choice.excluded
+        self._files = files
+        self._found = found
+        self._layout = layout
+        folders = class_folders(found.folders, layout)
+        self._names = number_classes(folders, source=options.source)
+        labels = choice.labels(self._names.values(), source=options.source)
+        self._numbers = labels_by_name(labels)
+        self._group_of = Grouping(options.group_by)
+        self._sources = Sources(labels, layout, skipped=found.skipped)
+
+    def gather(self) -> Sources:
+        for key in self._found.broken_links:
+            self._add_broken_link(key)
+        for file in self._found.files:
+            if file.key in self._excluded:
+                self._sources.excluded += 1
+            elif self._is_image(file):
+                self._add(file)
+            else:
+                self._sources.skipped += 1
+        self._note_depth()
+        return self._sources
+
+    def _is_image(self, file: FoundFile) -> bool:
+        """Whether a file is one to convert: by its extension, or else by its first bytes."""
+        extension = posixpath.splitext(file.key)[1].decode("ascii", "replace").lower()
+        if extension in IMAGE_EXTENSIONS:
+            return True
+        try:
+            return sniff(self._files.read_head(file.key)) is not None
+        except UnreadableError:
+            return False
+
+    def _add(self, file: FoundFile) -> None:
+        folder, split = place_of(file.key, self._layout)
+        if folder is None:
+            self._reject(file.key, "no-class", "not in a class folder", file.size_bytes)
+        elif (label := self._numbers.get(self._names[folder])) is None:
+            self._sources.excluded += 1
+        else:
+            group = self._group_of(file.key)
+            image = SourceImage(file.key, label, file.size_bytes, file.stamp, split, group)
+            self._sources.images.append(image)
+
+    def _add_broken_link(self, key: bytes) -> None:
+        if key in self._excluded:
+            self._sources.excluded += 1
+        else:
+            self._reject(key, "unreadable", "the link leads nowhere", 0)
+
+    def _reject(self, key: bytes, reason: str, detail: str, size_bytes: int) -> None:
+        folder = place_of(key, self._layout).class_folder
+        name = class_name(folder) if folder is not None else None
+        self._sources.rejects.append(Reject(key_to_text(key), name, reason, detail, size_bytes))
+
+    def _note_depth(self) -> None:
+        """Say where images lie deeper than their class's folder, for people may mean otherwise."""
+        depth = 1 if self._layout == "classes" else 2
+        images = self._sources.images
+        deeper = sum(1 for image in images if image.key.count(b"/") > depth)
+        if deeper:
+            self._sources.notes.append(
+                f"{deeper} images lie in folders below a class folder and count as that class"
+            )
+        if len(self._names) == 1 and deeper and deeper == len(images):
+            self._sources.notes.append(
+                f"there is one class only, {printable(self._sources.labels[0])}: if its folders "
+                "are the classes, convert it instead"
+            )
