@@ -1,4 +1,4 @@
-"""Every error a user can meet: one line that says what, where, expected, got, and what to do next."""
+"""Every error a user can meet, as one line: what, where, expected, got, and what to do next."""
 
 from __future__ import annotations
 

@@ -13,12 +13,14 @@ CRCs is a poor one, so what is stored is never the plain value.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 import google_crc32c
 
 from records.errors import DamagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
@@ -147,16 +149,16 @@ def read_frames(stream: BinaryIO) -> Iterator[Frame]:
         FrameError: at the first damaged record, with its number and byte offset.
     """
     record, offset = 0, 0
-    while header := _read(stream, HEADER_BYTES):
+    while header := read_up_to(stream, HEADER_BYTES):
         length = payload_length(header, record=record, offset=offset)
-        body = _read(stream, length + FOOTER_BYTES)
+        body = read_up_to(stream, length + FOOTER_BYTES)
         yield Frame(offset, check_payload(body, length, record=record, offset=offset))
         record += 1
         offset += frame_size_bytes(length)
 
 
-def _read(stream: BinaryIO, size: int) -> bytes:
-    """Up to `size` bytes. In steps, so that a false length allocates no more than the file holds."""
+def read_up_to(stream: BinaryIO, size: int) -> bytes:
+    """Up to `size` bytes, in steps: a false length allocates no more than the file holds."""
     if size <= _READ_STEP_BYTES:
         return stream.read(size)
     pieces = []

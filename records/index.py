@@ -97,12 +97,17 @@ class Index:
         """Where the frame of a record lies."""
         return Position(int(self._offsets[record]), int(self._lengths[record]))
 
-    def rows(self) -> list[IndexRow]:
-        """All rows as Python values."""
-        columns: list[list[Any]] = [self.table[name].to_pylist() for name in SCHEMA.names]
-        return [
-            IndexRow(*values[:-1], tuple(values[-1])) for values in zip(*columns, strict=True)
-        ]
+    def find(self, offset: int) -> int | None:
+        """The number of the record whose frame begins at `offset`."""
+        place = int(self._offsets.searchsorted(offset))
+        return place if place < len(self) and self._offsets[place] == offset else None
+
+    def rows(self, start: int = 0, stop: int | None = None) -> list[IndexRow]:
+        """All rows, or those from `start` up to `stop`, as Python values."""
+        part = self.table.slice(start, None if stop is None else stop - start)
+        columns: list[list[Any]] = [part[name].to_pylist() for name in SCHEMA.names]
+        *scalars, changes = columns
+        return [IndexRow(*row) for row in zip(*scalars, map(tuple, changes), strict=True)]
 
 
 def encode_index(facts: ShardFacts, rows: Sequence[IndexRow]) -> bytes:
@@ -114,7 +119,7 @@ def encode_index(facts: ShardFacts, rows: Sequence[IndexRow]) -> bytes:
     metadata = {_FACTS: msgspec.json.encode(facts)}
     table = pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
     content = io.BytesIO()
-    pq.write_table(table, content, compression="zstd")
+    pq.write_table(table, content, compression="zstd", write_page_checksum=True)
     return content.getvalue()
 
 
@@ -128,7 +133,7 @@ def read_index(storage: Storage, name: str) -> Index:
     content = storage.read(name)
     path = storage.describe(name)
     try:
-        table = pq.read_table(io.BytesIO(content), memory_map=False)
+        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, error) from error
     facts = _facts(table.schema.metadata, path)

@@ -17,9 +17,7 @@ TFDS_FEATURES = "features.json"
 WORK_FOLDER = ".shardmill"
 """What an unfinished run keeps: its plan, its lock, its staged files. Gone once it has finished."""
 
-SHARD_PATTERN = (
-    r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
-)
+SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
 _SHARD = re.compile(SHARD_PATTERN)
 
 
@@ -47,7 +45,7 @@ def parse_shard_name(name: str) -> ShardName | None:
 
 
 def index_name(shard: str) -> str:
-    """The index of a shard: `index/train-00000-of-00008.parquet`, beside its generation's shards."""
+    """The index of a shard: `index/train-00000-of-00008.parquet` beside its generation's shards."""
     folder, _, file = shard.rpartition("/")
     prefix = f"{folder}/" if folder else ""
     return f"{prefix}index/{file.removesuffix('.tfrecord')}.parquet"

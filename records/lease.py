@@ -1,8 +1,8 @@
 """One writer at a time on an object store, which has no locks: a lease object that runs out.
 
 The holder renews it; one that died does not, and after `LEASE_SECONDS` another run takes it over.
-What a lease cannot promise (a holder that slept past its end) the store's own "only if absent" does:
-a published file is never overwritten.
+What a lease cannot promise (a holder that slept past its end) the store's own "only if absent"
+does: a published file is never overwritten.
 """
 
 from __future__ import annotations

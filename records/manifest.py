@@ -1,4 +1,4 @@
-"""The manifest, `dataset.json`: written last, so that it is there exactly when the dataset is whole.
+"""The manifest, `dataset.json`: written last, so it is there exactly when the dataset is whole.
 
 Frozen, versioned and canonical: the same dataset is the same bytes. Nothing in it tells of the
 machine or the hour. Whatever is read is checked strictly, for a manifest may come from anybody.
@@ -40,9 +40,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CutOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which hashes a split takes, as 16 hexadecimal digits: `test` those below its bound,
-    `validation` the others below its own, `train` the rest. `label` is None where all classes
-    share it.
+    """Which hashes a split takes, the bounds as 16 hexadecimal digits.
+
+    `test` takes those below its bound, `validation` the others below its own, `train` the rest;
+    `label` is None where all classes share them.
     """
 
     label: Count | None

@@ -99,5 +99,3 @@ def naming(storage: Storage, name: str) -> Iterator[None]:
     except DamagedError as error:
         error.path = error.path or storage.describe(name)
         raise
-
-

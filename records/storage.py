@@ -54,7 +54,7 @@ class Storage(Protocol):
         """A file to read from its beginning, seekable. Raises as `read`."""
 
     def facts(self, name: str) -> FileFacts | None:
-        """Size and ETag, None where there is no such file."""
+        """Size and ETag, None where there is no such file; a folder is none."""
 
     def list(self) -> list[str]:
         """The names of all files below the folder, sorted; empty where there is no folder."""

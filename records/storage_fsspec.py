@@ -80,17 +80,21 @@ class FsspecStorage:
             info = self._retry(name, lambda: self._fs.info(self._path(name)))
         except FileNotFoundError:
             return None
-        etag = info.get("ETag") or info.get("etag")
-        return FileFacts(int(info["size"] or 0), str(etag) if etag else None)
+        return None if info.get("type") == "directory" else _file_facts(info)
 
     def list(self) -> list[str]:
         """See `Storage.list`."""
+        return sorted(name for name, _ in self.list_facts())
+
+    def list_facts(self) -> Iterator[tuple[str, FileFacts]]:
+        """Every file below the folder, and what the store says of it, in any order."""
         self._fs.invalidate_cache()
         try:
-            found = self._retry("", lambda: self._fs.find(self._root))
+            found = self._retry("", lambda: self._fs.find(self._root, detail=True))
         except FileNotFoundError:
-            return []
-        return sorted(str(path)[len(self._root) :].lstrip("/") for path in found)
+            return
+        for path, info in found.items():
+            yield str(path)[len(self._root) :].lstrip("/"), _file_facts(info)
 
     @contextmanager
     def create(self, name: str) -> Iterator[StagedFile]:
@@ -164,6 +168,11 @@ class FsspecStorage:
                     ) from error
             time.sleep(_FIRST_WAIT_SECONDS * 2**attempt)
         raise AssertionError("unreachable")
+
+
+def _file_facts(info: dict[str, Any]) -> FileFacts:
+    etag = info.get("ETag") or info.get("etag")
+    return FileFacts(int(info["size"] or 0), str(etag) if etag else None)
 
 
 def _is_taken(error: Exception) -> bool:

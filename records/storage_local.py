@@ -11,6 +11,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,9 +70,11 @@ class LocalStorage:
     def facts(self, name: str) -> FileFacts | None:
         """See `Storage.facts`."""
         try:
-            return FileFacts((self.path / name).stat().st_size, None)
-        except (FileNotFoundError, NotADirectoryError):
+            with _reading(self.describe(name)):
+                found = (self.path / name).stat()
+        except FileNotFoundError:
             return None
+        return FileFacts(found.st_size, None) if stat.S_ISREG(found.st_mode) else None
 
     def list(self) -> list[str]:
         """See `Storage.list`."""

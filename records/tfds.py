@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from records import schema
-from records.layout import TFDS_FEATURES, TFDS_INFO
+from records.layout import SPLITS, TFDS_FEATURES, TFDS_INFO
 
 if TYPE_CHECKING:
     from records.image_options import ImageOptions
@@ -49,8 +49,9 @@ def _encode(value: Json) -> bytes:
 
 def _dataset_info(manifest: Manifest, folder: str) -> Json:
     splits = []
-    for name, facts in manifest.splits.items():
-        shards = [shard for shard in facts.shards if _folder(shard) == folder]
+    for name in SPLITS:
+        facts = manifest.splits.get(name)
+        shards = [shard for shard in facts.shards if _folder(shard) == folder] if facts else []
         if shards:
             splits.append(_split(name, shards))
     return {

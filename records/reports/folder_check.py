@@ -1,0 +1,67 @@
+"""The files of a dataset beside its shards: what is missing, what is too much, what disagrees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from records import layout
+from records.errors import StorageError
+from records.index import Reject
+from records.labels import format_labels
+from records.reports.finding import Finding, FindingKind
+from records.tfds import tfds_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from records.manifest import Manifest
+    from records.storage import Storage
+
+
+def check_folder(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
+    """Files that no reader should meet, and those beside the shards that say something else."""
+    yield from _check_names(storage, manifest)
+    yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")
+    for name, content in tfds_files(manifest).items():
+        yield from _check_content(storage, name, content, "tfds")
+    yield from _check_rejects(storage, manifest)
+
+
+def _check_names(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
+    """Shards and indexes that the manifest does not name: a pattern would read them too."""
+    shards = [shard.name for split in manifest.splits.values() for shard in split.shards]
+    expected = {*shards, *map(layout.index_name, shards)}
+    for name in storage.list():
+        unexpected = name.endswith((".tfrecord", ".parquet")) and name not in expected
+        if unexpected and not name.startswith(f"{layout.WORK_FOLDER}/"):
+            yield Finding("unexpected", name, "the manifest does not name this file")
+
+
+def _check_content(
+    storage: Storage, name: str, expected: bytes, kind: FindingKind
+) -> Iterator[Finding]:
+    try:
+        if storage.read(name) != expected:
+            yield Finding(kind, name, f"it does not agree with {layout.MANIFEST}")
+    except FileNotFoundError:
+        yield Finding("missing", name, "there is no such file")
+    except StorageError as error:
+        yield Finding("unreadable", name, str(error))
+
+
+def _check_rejects(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
+    name = layout.REJECTS
+    expected = sum(generation.counts.rejected for generation in manifest.generations)
+    try:
+        rejects = msgspec.json.Decoder(Reject).decode_lines(storage.read(name))
+    except FileNotFoundError:
+        yield Finding("missing", name, "there is no such file")
+    except msgspec.DecodeError as error:
+        yield Finding("rejects", name, str(error))
+    except StorageError as error:
+        yield Finding("unreadable", name, str(error))
+    else:
+        if len(rejects) != expected:
+            yield Finding("rejects", name, f"expected {expected} lines, got {len(rejects)}")

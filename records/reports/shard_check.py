@@ -1,0 +1,181 @@
+"""One shard, its bytes read once: checksums, counts and sizes, each record against the index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import xxhash
+
+from records.errors import DamagedError, StorageError
+from records.framing import Frame, FrameError
+from records.index import Index, IndexRow, read_index
+from records.layout import index_name
+from records.reports.finding import Checked, Finding, find_in
+from records.reports.record_check import check_record
+from records.reports.scan import scan_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from records.manifest import Shard
+    from records.storage import Storage
+
+_ROWS_AT_A_TIME = 1024
+
+
+def check_shard(
+    storage: Storage,
+    name: str,
+    *,
+    expected: Shard | None,
+    labels: tuple[str, ...] | None,
+    decode: bool,
+) -> Checked:
+    """Check one shard of a dataset and its index.
+
+    Args:
+        storage: the dataset's folder.
+        name: the shard.
+        expected: what the manifest says of it; None where the manifest is damaged.
+        labels: the label map; None where the manifest is damaged.
+        decode: decode every image too.
+    """
+    checked = Checked(name)
+    index = _check_index(storage, name, expected, checked)
+    of_the_index = len(checked.findings)
+    try:
+        with storage.open(name) as stream:
+            hashed = _Hashed(stream)
+            for item in scan_frames(cast("BinaryIO", hashed)):
+                _check_item(item, index, checked, labels=labels, decode=decode)
+    except FileNotFoundError:
+        checked.findings.append(Finding("missing", name, "there is no such file"))
+        return checked
+    except (StorageError, OSError) as error:
+        checked.findings.append(Finding("unreadable", name, str(error)))
+        return checked
+    checked.size_bytes = hashed.size_bytes
+    if expected is not None and len(checked.findings) == of_the_index:
+        checked.findings += _check_whole(expected, checked, hashed.xxh3_128)
+    return checked
+
+
+def _check_item(
+    item: Frame | FrameError,
+    index: _Rows | None,
+    checked: Checked,
+    *,
+    labels: tuple[str, ...] | None,
+    decode: bool,
+) -> None:
+    name = checked.file
+    if isinstance(item, FrameError):
+        checked.findings.append(find_in(item, "truncated", name))
+        return
+    number, row = checked.records, None
+    checked.records += 1
+    if index is not None:
+        found = index.find(item.offset)
+        if found is None:
+            detail = "the index has no record at this place"
+            checked.findings.append(Finding("index", name, detail, number, item.offset))
+        else:
+            number, row = found
+    checked.findings += check_record(
+        item, row, file=name, record=number, labels=labels, decode=decode
+    )
+
+
+def _check_whole(expected: Shard, checked: Checked, xxh3_128: str) -> Iterator[Finding]:
+    """The first thing wrong with a file in which no single record is wrong."""
+    comparisons = (
+        ("record-count", "records", expected.records, checked.records),
+        ("size", "bytes", expected.bytes, checked.size_bytes),
+        ("checksum", "xxh3-128", expected.xxh3_128, xxh3_128),
+    )
+    for kind, what, wanted, got in comparisons:
+        if wanted != got:
+            detail = f"the manifest says {what} {wanted}, got {got}"
+            yield Finding(kind, checked.file, detail)  # type: ignore[arg-type]
+            return
+
+
+def _check_index(
+    storage: Storage, name: str, expected: Shard | None, checked: Checked
+) -> _Rows | None:
+    """The rows of a shard's index, unless it is no use, which is then a finding."""
+    file = index_name(name)
+    try:
+        index = read_index(storage, file)
+    except FileNotFoundError:
+        checked.findings.append(Finding("missing", file, "there is no such file"))
+        return None
+    except DamagedError as error:
+        checked.findings.append(find_in(error, "index-damaged", file))
+        return None
+    except StorageError as error:
+        checked.findings.append(Finding("unreadable", file, str(error)))
+        return None
+    contradictions = "; ".join(_contradictions(index, name, expected))
+    if contradictions:
+        checked.findings.append(Finding("index", file, contradictions))
+        return None
+    checked.keys = index.table["key"]
+    checked.class_records = Counter(index.facts.class_records)
+    return _Rows(index)
+
+
+def _contradictions(index: Index, name: str, expected: Shard | None) -> Iterator[str]:
+    facts = index.facts
+    by_class = dict(Counter(index.table["label"].to_pylist()))
+    pairs: list[tuple[str, object, object]] = [
+        ("its shard", name, facts.name),
+        ("its rows", facts.records, len(index)),
+        ("its records by class", by_class, facts.class_records),
+    ]
+    if expected is not None:
+        pairs += [
+            ("its records", expected.records, facts.records),
+            ("its bytes", expected.bytes, facts.bytes),
+            ("its xxh3-128", expected.xxh3_128, facts.xxh3_128),
+        ]
+    return (f"{what}: expected {want}, got {got}" for what, want, got in pairs if want != got)
+
+
+class _Rows:
+    """An index's rows by the offset of their record, made Python values a thousand at a time."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._start = 0
+        self._rows: list[IndexRow] = []
+
+    def find(self, offset: int) -> tuple[int, IndexRow] | None:
+        """The record's number and row."""
+        number = self._index.find(offset)
+        if number is None:
+            return None
+        if not self._start <= number < self._start + len(self._rows):
+            self._start = number
+            self._rows = self._index.rows(number, number + _ROWS_AT_A_TIME)
+        return number, self._rows[number - self._start]
+
+
+class _Hashed:
+    """A stream that keeps count and hash of what was read of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = xxhash.xxh3_128()
+        self.size_bytes = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._digest.update(data)
+        self.size_bytes += len(data)
+        return data
+
+    @property
+    def xxh3_128(self) -> str:
+        return str(self._digest.hexdigest())
