@@ -1,0 +1,196 @@
+"""A selection of records to batches of images and labels, by tf.data.
+
+    shards, shuffled ─► interleaved ─► records, shuffled ─► batched ─► parsed, decoded ─► prefetched
+
+Shards hold their records in hash order, so each is a fair sample: what is shuffled together at a
+time need not be the whole dataset. Epoch `e` of seed `s` has the same order in every run, whichever
+epoch a run begins with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from records import schema
+from records.shard import read_shard
+from records.storage_local import LocalStorage
+from trainers.decoder import decode_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from records.dataset import Dataset
+    from records.images import ImageOptions
+    from records.storage import Storage
+    from trainers.config import ImageShape
+    from trainers.selection import Selection
+
+_SHARDS_AT_A_TIME = 16
+_READ_BUFFER_BYTES = 1 << 20
+_SHUFFLE_MEMORY_BYTES = 256 << 20
+_FEATURES = {
+    schema.ENCODED: tf.io.FixedLenFeature((), tf.string),
+    schema.LABEL: tf.io.FixedLenFeature((), tf.int64),
+}
+
+
+class RecordSource(Protocol):
+    """Where records come from: the dataset's shards, or what a cache made of them."""
+
+    def read(self, shard: tf.Tensor) -> tf.data.Dataset:
+        """The records, as strings, of the shard of that name."""
+
+    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Records (batch,) to images uint8 (batch, *shape) and labels int64 (batch,)."""
+
+    def record_bytes(self, selection: Selection) -> int:
+        """The mean size of a record, to say how many fit into memory."""
+
+
+class Order(NamedTuple):
+    """An order of records that differs from epoch to epoch."""
+
+    seed: int
+    epochs: int
+    first_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class ShardSource:
+    """Records as the dataset's shards hold them."""
+
+    storage: Storage
+    options: ImageOptions
+    shape: ImageShape
+
+    @classmethod
+    def of(cls, dataset: Dataset, shape: ImageShape) -> ShardSource:
+        """The records of a dataset, decoded to `shape`."""
+        return cls(dataset.storage, dataset.manifest.settings.images, shape)
+
+    def read(self, shard: tf.Tensor) -> tf.data.Dataset:
+        """See `RecordSource.read`."""
+        if isinstance(self.storage, LocalStorage):
+            path = tf.strings.join([f"{self.storage.path}/", shard])
+            return tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES)
+        # TensorFlow knows few URLs, fsspec most.
+        payload = tf.TensorSpec((), tf.string)
+        return tf.data.Dataset.from_generator(
+            self._read_payloads, args=(shard,), output_signature=payload
+        )
+
+    def _read_payloads(self, shard: bytes) -> Iterator[bytes]:
+        return (frame.payload for frame in read_shard(self.storage, shard.decode()))
+
+    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `RecordSource.decode`."""
+        features = tf.io.parse_example(records, _FEATURES)
+        images = decode_images(features[schema.ENCODED], self.options, self.shape)
+        return images, features[schema.LABEL]
+
+    def record_bytes(self, selection: Selection) -> int:
+        """See `RecordSource.record_bytes`."""
+        records = sum(shard.records for shard in selection.shards)
+        return sum(shard.bytes for shard in selection.shards) // max(records, 1)
+
+
+def count_steps(selection: Selection, batch_size: int) -> int:
+    """The batches that a selection makes, the last one smaller."""
+    return -(-selection.records // batch_size)
+
+
+def read_in_order(source: RecordSource, selection: Selection, batch_size: int) -> tf.data.Dataset:
+    """Each record once, in the same order always: batches of uint8 images and int64 labels."""
+    shards = _list_shards(selection)
+    batches = _read_shards(source, selection, shards).batch(batch_size)
+    return batches.map(source.decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def read_shuffled(
+    source: RecordSource, selection: Selection, batch_size: int, order: Order
+) -> tf.data.Dataset:
+    """Every epoch that is left, one after another: batches of uint8 images and int64 labels.
+
+    One epoch is `count_steps` batches; decoding goes on over its end.
+    """
+    in_memory = _SHUFFLE_MEMORY_BYTES // max(source.record_bytes(selection), 1)
+    buffer_records = min(in_memory, selection.records)
+
+    def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        shards = _shuffle(_list_shards(selection), len(selection.shards), order.seed, epoch)
+        records = _read_shards(source, selection, shards)
+        return _shuffle(records, buffer_records, order.seed, epoch).batch(batch_size)
+
+    batches = _list_epochs(order).flat_map(read_epoch)
+    return batches.map(source.decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def keep_in_memory(
+    source: RecordSource, selection: Selection, batch_size: int, order: Order | None = None
+) -> tf.data.Dataset:
+    """As `read_shuffled`, or `read_in_order` without an order, but decoded in the first epoch only.
+
+    Takes the memory of all decoded images.
+    """
+    decoded = read_in_order(source, selection, batch_size)
+    if order is None:
+        return decoded.cache()
+    images = decoded.unbatch().cache()
+
+    def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        return _shuffle(images, selection.records, order.seed, epoch).batch(batch_size)
+
+    return _list_epochs(order).flat_map(shuffle_epoch).prefetch(tf.data.AUTOTUNE)
+
+
+def _list_epochs(order: Order) -> tf.data.Dataset:
+    return tf.data.Dataset.range(order.first_epoch, order.epochs)
+
+
+def _shuffle(
+    dataset: tf.data.Dataset, buffer_records: int, seed: int, epoch: tf.Tensor
+) -> tf.data.Dataset:
+    # `Dataset.shuffle` also draws on the process's global seed, and takes no tensor where that is 0.
+    shuffled = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(dataset),
+        buffer_size=max(buffer_records, 1),
+        seed=tf.constant(seed, tf.int64),
+        # Both seeds 0 would mean: another order each time.
+        seed2=epoch + 1,
+        reshuffle_each_iteration=False,
+        output_types=[spec.dtype for spec in tf.nest.flatten(dataset.element_spec)],
+        output_shapes=[spec.shape for spec in tf.nest.flatten(dataset.element_spec)],
+    )
+    return tf.data.experimental.from_variant(shuffled, dataset.element_spec)
+
+
+def _list_shards(selection: Selection) -> tf.data.Dataset:
+    """Each shard's name, and which of its records are chosen by their place among all."""
+    names = [shard.name for shard in selection.shards]
+    counts = np.array([shard.records for shard in selection.shards], np.int64)
+    return tf.data.Dataset.from_tensor_slices((names, np.cumsum(counts) - counts, counts))
+
+
+def _read_shards(
+    source: RecordSource, selection: Selection, shards: tf.data.Dataset
+) -> tf.data.Dataset:
+    chosen = None if selection.chosen is None else np.concatenate(selection.chosen)
+
+    def read_shard_of(name: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
+        records = source.read(name)
+        if chosen is None:
+            return records
+        keep = tf.data.Dataset.from_tensor_slices(tf.constant(chosen)[first : first + count])
+        pairs = tf.data.Dataset.zip((records, keep)).filter(lambda _, kept: kept)
+        return pairs.map(lambda record, _: record)
+
+    return shards.interleave(
+        read_shard_of,
+        cycle_length=min(_SHARDS_AT_A_TIME, len(selection.shards)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )

@@ -1,0 +1,150 @@
+"""The pictures of a run, each as the bytes of a PNG file."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from records.text import printable
+
+if TYPE_CHECKING:
+    from trainers.history import EpochResult
+    from trainers.metrics import Evaluation
+    from trainers.predict import Prediction
+
+_P = ParamSpec("_P")
+
+_NAME_CHARACTERS = 24
+_MOST_ANNOTATED_CLASSES = 25
+_MOST_NAMED_CLASSES = 120
+GRID_IMAGES = 100
+"""The most images that a grid shows."""
+
+_STYLE = {
+    # A class may be named `$x_{ b$`.
+    "text.parse_math": False,
+    "text.usetex": False,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "savefig.dpi": 110,
+}
+
+
+def _draws_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
+    """Run a drawing function in our style, whatever the user's matplotlibrc says, to PNG bytes."""
+
+    @wraps(draw)
+    def draw_png(*args: _P.args, **kwargs: _P.kwargs) -> bytes:
+        with matplotlib.rc_context(), warnings.catch_warnings():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(_STYLE)
+            # A script that the font lacks is drawn as boxes: no reason to fill the terminal.
+            warnings.filterwarnings("ignore", message="Glyph .* missing")
+            figure = draw(*args, **kwargs)
+            content = io.BytesIO()
+            FigureCanvasAgg(figure)
+            # No version of matplotlib in the file: the same picture is the same bytes.
+            figure.savefig(content, format="png", metadata={"Software": None})
+        return content.getvalue()
+
+    return draw_png
+
+
+@_draws_png
+def plot_curves(epochs: Sequence[EpochResult]) -> Figure:
+    """Accuracy and loss by epoch, training and validation."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    numbers = [result.epoch for result in epochs]
+    marker = "o" if len(epochs) <= 30 else ""
+    for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
+        for prefix, label in (("", "training"), ("val_", "validation")):
+            values = [getattr(result, prefix + name) for result in epochs]
+            axes.plot(numbers, values, marker=marker, markersize=4, label=label)
+        axes.set_title(name)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    accuracy, loss = figure.axes
+    accuracy.set_ylim(-0.02, 1.02)
+    loss.set_ylim(bottom=0)
+    accuracy.legend(loc="lower right")
+    return figure
+
+
+@_draws_png
+def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
+    """The confusion matrix; a cell's colour is its part of the true class's images."""
+    counts = np.array(evaluation.confusion)
+    classes = len(labels)
+    cell_inches = 0.55 if classes <= 12 else 0.42 if classes <= _MOST_ANNOTATED_CLASSES else 0.14
+    side = max(2.5, min(classes * cell_inches, 24))
+    figure = Figure(figsize=(side + 2.6, side + 2), layout="constrained")
+    axes = figure.subplots()
+    parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(
+        f"{evaluation.split}: accuracy {evaluation.accuracy:.1%} of {evaluation.images:,} images"
+    )
+    _name_classes(axes, labels)
+    if classes <= _MOST_ANNOTATED_CLASSES:
+        _write_counts(axes, counts, parts)
+    bar = figure.colorbar(image, ax=axes, shrink=0.7)
+    bar.set_label("part of the true class")
+    return figure
+
+
+def _name_classes(axes: Any, labels: Sequence[str]) -> None:
+    # With some hundred classes every second or third name still tells where one is.
+    step = -(-len(labels) // _MOST_NAMED_CLASSES)
+    places = range(0, len(labels), step)
+    names = [_short(labels[place]) for place in places]
+    size = 9 if len(labels) <= _MOST_ANNOTATED_CLASSES else 7
+    axes.set_xticks(places, names, rotation=90, fontsize=size)
+    axes.set_yticks(places, names, fontsize=size)
+
+
+def _write_counts(axes: Any, counts: Any, parts: Any) -> None:
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            color = "white" if parts[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=8)
+
+
+@_draws_png
+def plot_predictions(predictions: Sequence[Prediction], labels: Sequence[str]) -> Figure:
+    """The first 100 images as the model saw them, each under its best class and score."""
+    shown = predictions[:GRID_IMAGES]
+    columns = min(len(shown), max(4, round(len(shown) ** 0.5)))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(1.7 * columns, 2.1 * rows), layout="constrained")
+    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.axis("off")
+        if place < len(shown):
+            _show_prediction(axes, shown[place], labels)
+    return figure
+
+
+def _show_prediction(axes: Any, prediction: Prediction, labels: Sequence[str]) -> None:
+    label, score = prediction.scores[0]
+    axes.imshow(prediction.pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
+    axes.set_title(f"{_short(labels[label])}\n{score:.0%}", fontsize=8)
+    axes.text(
+        0.5, -0.04, _short(prediction.path.name), transform=axes.transAxes, ha="center", va="top",
+        fontsize=6, color="gray",
+    )  # fmt: skip
+
+
+def _short(name: str) -> str:
+    text = printable(name)
+    return text if len(text) <= _NAME_CHARACTERS else text[: _NAME_CHARACTERS - 1] + "…"

@@ -1,0 +1,83 @@
+"""How a training is told on stderr: a bar on a terminal, a line an epoch in a log, or nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from trainers.history import EpochResult
+
+
+class Progress(Protocol):
+    """What a training tells as it goes."""
+
+    def start(self, epochs: int, steps: int) -> None:
+        """It begins: so many epochs of so many steps."""
+
+    def end_step(self, step: int, logs: dict[str, float]) -> None:
+        """A step has ended; `logs` are the epoch's accuracy and loss so far."""
+
+    def end_epoch(self, result: EpochResult) -> None:
+        """An epoch has ended."""
+
+
+class Silence:
+    """Tells nothing."""
+
+    def start(self, epochs: int, steps: int) -> None:
+        """See `Progress.start`."""
+
+    def end_step(self, step: int, logs: dict[str, float]) -> None:
+        """See `Progress.end_step`."""
+
+    def end_epoch(self, result: EpochResult) -> None:
+        """See `Progress.end_epoch`."""
+
+
+class EpochLines(Silence):
+    """A line an epoch."""
+
+    def start(self, epochs: int, steps: int) -> None:  # noqa: ARG002
+        """See `Progress.start`."""
+        self._epochs = epochs
+
+    def end_epoch(self, result: EpochResult) -> None:
+        """See `Progress.end_epoch`."""
+        width = len(str(self._epochs))
+        click.echo(f"epoch {result.epoch:{width}}/{self._epochs}  {result}", err=True)
+
+
+class EpochBar(EpochLines):
+    """A bar of steps, and its line once the epoch has ended."""
+
+    def start(self, epochs: int, steps: int) -> None:
+        """See `Progress.start`."""
+        super().start(epochs, steps)
+        self._bar: tqdm[Any] = tqdm(total=steps, unit="step", leave=False)
+
+    def end_step(self, step: int, logs: dict[str, float]) -> None:
+        """See `Progress.end_step`."""
+        self._bar.set_postfix(
+            accuracy=f"{logs['accuracy']:.3f}", loss=f"{logs['loss']:.3f}", refresh=False
+        )
+        self._bar.update(step + 1 - self._bar.n)
+
+    def end_epoch(self, result: EpochResult) -> None:
+        """See `Progress.end_epoch`."""
+        self._bar.clear()
+        super().end_epoch(result)
+        if result.epoch < self._epochs:
+            self._bar.reset()
+        else:
+            self._bar.close()
+
+
+def choose_progress(*, quiet: bool) -> Progress:
+    """What fits where stderr goes."""
+    if quiet:
+        return Silence()
+    return EpochBar() if sys.stderr.isatty() else EpochLines()

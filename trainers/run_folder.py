@@ -1,0 +1,172 @@
+"""A run's folder: all that a training made, and all that predicting needs.
+
+config.json         what was asked for, and what a prediction needs to know
+labels.txt          the label map
+history.csv         a row an epoch, written as it ends
+model.weights.h5    the weights after the last epoch that ended
+curves.png          accuracy and loss by epoch
+result.json         the result, written last: there ⇔ the training ended
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from records.errors import NoInputError, StorageError, TargetError, UsageError
+from records.labels import LabelMap, format_labels, parse_labels
+from records.layout import LABELS, MANIFEST
+from records.storage import is_url
+from records.text import printable
+from trainers.config import RunConfig, decode_config, encode_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIG = "config.json"
+HISTORY = "history.csv"
+WEIGHTS = "model.weights.h5"
+CURVES = "curves.png"
+RESULT = "result.json"
+_MADE_BEFORE_TRAINING = (CONFIG, LABELS, HISTORY)
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, and what is to be known of it before Keras is loaded."""
+
+    path: Path
+    config: RunConfig
+    labels: LabelMap
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether an epoch has ended."""
+        return (self.path / WEIGHTS).is_file()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training has ended."""
+        return (self.path / RESULT).is_file()
+
+    def describe(self, name: str) -> str:
+        """The path of a file in it, to show to people."""
+        return printable(str(self.path / name))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole, over one that is there. Raises TargetError or StorageError."""
+        with self.replacing(name) as staged:
+            staged.write_bytes(content)
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[Path]:
+        """A path to write a file at, which gets its name when the block ends well."""
+        # Keras wants its own ending on the file, so what is temporary stands in front.
+        staged = self.path / f".{secrets.token_hex(4)}-{name}"
+        with _writing(self.path / name):
+            try:
+                yield staged
+                staged.replace(self.path / name)
+            finally:
+                staged.unlink(missing_ok=True)
+
+
+def check_free(location: str | os.PathLike[str]) -> Path:
+    """The folder of a new run, if nothing is there yet.
+
+    Raises:
+        TargetError: a run, or anything else, is there.
+        UsageError: it is a URL.
+    """
+    text = os.fspath(location)
+    if is_url(text):
+        raise UsageError("a run folder must be local", got=text)
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise TargetError("a file is where the run's folder should be", path=text)
+    if not path.is_dir() or not any(path.iterdir()):
+        return path
+    raise TargetError(
+        f"{_what_is_in(path)} here, and it is not overwritten",
+        path=text,
+        hint="choose another folder for this run, or remove that one",
+    )
+
+
+def _what_is_in(path: Path) -> str:
+    if (path / RESULT).is_file():
+        return "a finished run is"
+    if (path / CONFIG).is_file():
+        return "an unfinished run is"
+    return "a dataset is" if (path / MANIFEST).is_file() else "something is"
+
+
+def create_run(path: Path, config: RunConfig, labels: LabelMap) -> Run:
+    """Begin a run in an empty folder. Raises TargetError where another one was faster."""
+    run = Run(path, config, labels)
+    with _writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            with (path / CONFIG).open("xb") as file:
+                file.write(encode_config(config))
+        except FileExistsError:
+            check_free(path)
+            raise
+    run.write(LABELS, format_labels(labels))
+    return run
+
+
+def discard_run(run: Run) -> None:
+    """Remove a run in which no epoch has ended, and nothing that is not its own."""
+    if run.has_weights:
+        return
+    for name in _MADE_BEFORE_TRAINING:
+        (run.path / name).unlink(missing_ok=True)
+    if not any(run.path.iterdir()):
+        run.path.rmdir()
+
+
+def open_run(location: str | os.PathLike[str]) -> Run:
+    """A run to evaluate or to predict with.
+
+    Raises:
+        NoInputError: there is none, or no epoch of it has ended.
+        DamagedError: its configuration is not one.
+        UsageError: its label map is not one.
+    """
+    path = Path(os.fspath(location))
+    try:
+        config = decode_config((path / CONFIG).read_bytes(), path=str(path / CONFIG))
+        labels = parse_labels((path / LABELS).read_bytes(), path=str(path / LABELS))
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoInputError(
+            "there is no run here",
+            path=str(path),
+            expected=f"a folder with {CONFIG} and {LABELS}",
+            hint="make one with `shardmill train TARGET RUN`",
+        ) from None
+    run = Run(path, config, labels)
+    if not run.has_weights:
+        raise NoInputError(
+            "no epoch of this run has ended, so it has no weights yet",
+            path=str(path),
+            hint="wait for it, or train again into another folder",
+        )
+    return run
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kind = TargetError if error.errno in _CANNOT_WRITE else StorageError
+        raise kind(
+            "the run cannot be written", path=str(path), got=error.strerror or str(error)
+        ) from error

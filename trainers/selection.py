@@ -1,0 +1,135 @@
+"""Which records a training learns from, and which it is measured on. Never the test split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import xxhash
+
+from records.errors import DamagedError, UsageError
+from records.index import read_index
+from records.layout import index_name
+from records.text import key_from_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from records.dataset import Dataset
+    from records.layout import Split
+    from records.manifest import Shard
+
+# Not the seed of a conversion: its splits and shards follow from the same hash otherwise.
+_TENTH_SEED = 0x7E57ED
+_TENTH_BOUND = 2**64 // 10
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Some records of one split, by shard.
+
+    Args:
+        split: whose.
+        shards: in the manifest's order.
+        chosen: for each shard which of its records, bool (records,); None is all of them all.
+    """
+
+    split: Split
+    shards: tuple[Shard, ...]
+    chosen: tuple[NDArray[np.bool_], ...] | None = None
+
+    @property
+    def records(self) -> int:
+        """How many."""
+        if self.chosen is None:
+            return sum(shard.records for shard in self.shards)
+        return sum(int(chosen.sum()) for chosen in self.chosen)
+
+    @property
+    def role(self) -> str:
+        """The split it stands for: a part of `train` kept aside stands for `validation`."""
+        return self.split if self.chosen is None else "validation"
+
+
+def select_split(dataset: Dataset, name: str) -> Selection:
+    """All records of a split. Raises UsageError where it is not there or has none."""
+    records = dataset[cast("Split", name)] if name in dataset else None
+    if not records:
+        there = ", ".join(split for split in dataset if len(dataset[split]))
+        raise UsageError(
+            f"the dataset has no split {name}",
+            path=dataset.storage.url,
+            got=there or "no images at all",
+            hint="name one with --split" if name == "test" else None,
+        )
+    return Selection(records.name, records.facts.shards)
+
+
+def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selection, Selection]:
+    """What to train on and what to validate on.
+
+    Validation is the split asked for; else the split `validation`; else every record of `train`
+    whose key's hash falls into the first tenth, and training is the rest: the same records in every
+    run, and also when the dataset has grown.
+
+    Raises:
+        UsageError: there is no such split, or it is `test` or `train`, or `train` is too small.
+    """
+    if validation in {"test", "train"}:
+        raise UsageError(
+            f"a model cannot be validated on {validation}",
+            expected="a split that neither trains nor tests it",
+            hint="leave out --validation-split",
+        )
+    train = select_split(dataset, "train")
+    if validation is not None or _has(dataset, "validation"):
+        return train, select_split(dataset, validation or "validation")
+    return _divide(dataset, train)
+
+
+def select_for_evaluation(dataset: Dataset, split: str | None) -> Selection:
+    """The split asked for; else `test`; else what training validates on.
+
+    Raises:
+        UsageError: there is no such split.
+    """
+    if split == "validation" or (split is None and not _has(dataset, "test")):
+        return select_for_training(dataset, None)[1]
+    return select_split(dataset, split or "test")
+
+
+def _has(dataset: Dataset, split: Split) -> bool:
+    return split in dataset and len(dataset[split]) > 0
+
+
+def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
+    hashes = [_hash_keys(dataset, shard) for shard in train.shards]
+    # A small dataset may have no hash that low: then it gives its lowest.
+    lowest = min(int(shard_hashes.min()) for shard_hashes in hashes if len(shard_hashes))
+    bound = max(_TENTH_BOUND, lowest + 1)
+    tenth = tuple(shard_hashes < bound for shard_hashes in hashes)
+    rest = tuple(~chosen for chosen in tenth)
+    parts = Selection("train", train.shards, rest), Selection("train", train.shards, tenth)
+    if not all(part.records for part in parts):
+        raise UsageError(
+            "there are too few images to keep some aside for validation",
+            path=dataset.storage.url,
+            got=f"{train.records} in train",
+            hint="add images, or convert with --validation-count",
+        )
+    return parts
+
+
+def _hash_keys(dataset: Dataset, shard: Shard) -> NDArray[np.uint64]:
+    name = index_name(shard.name)
+    keys = read_index(dataset.storage, name).table["key"].to_pylist()
+    if len(keys) != shard.records:
+        raise DamagedError(
+            "an index has not as many rows as its shard has records",
+            path=dataset.storage.describe(name),
+            expected=shard.records,
+            got=len(keys),
+        )
+    hashes = (xxhash.xxh3_64_intdigest(key_from_text(key), _TENTH_SEED) for key in keys)
+    return np.fromiter(hashes, np.uint64, count=len(keys))

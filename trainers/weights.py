@@ -1,0 +1,57 @@
+"""The weights of a run, loaded as data from who knows where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import h5py
+
+from records.errors import DamagedError
+from trainers.models import build_model
+from trainers.run_folder import WEIGHTS, Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+
+
+def load_model(run: Run) -> keras.Model:
+    """The model of a run, with its weights.
+
+    Raises:
+        DamagedError: the weights are not this model's, or no weights.
+    """
+    path = run.path / WEIGHTS
+    model = build_model(run.config.options.model, run.config.shape, len(run.labels))
+    try:
+        check_weights(path)
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise DamagedError(
+            "these are not the weights of this run's model",
+            path=run.describe(WEIGHTS),
+            got=str(error).partition("\n")[0],
+        ) from error
+    return model
+
+
+def check_weights(path: Path) -> None:
+    """Refuse a weights file that leads out of itself.
+
+    Raises:
+        OSError: it is no HDF5 file.
+        ValueError: it has links, or data kept elsewhere.
+    """
+
+    def check(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            raise ValueError(f"{name} keeps its data in another file")
+
+    def check_link(name: str, link: object) -> None:
+        if not isinstance(link, h5py.HardLink):
+            raise KeyError(f"{name} is a link")
+
+    with h5py.File(path, "r") as file:
+        file.visititems_links(check_link)
+        file.visititems(check)
