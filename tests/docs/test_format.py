@@ -1,0 +1,34 @@
+"""The examples in docs/format.md are read by the readers they describe."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from pipelines.report import Report
+from records.index import Reject, ShardFacts
+from records.manifest import decode_manifest, encode_manifest
+
+PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
+EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```json\n(.*?)```", PAGE, re.DOTALL))
+
+
+def test_the_manifest_is_canonical() -> None:
+    content = EXAMPLES["dataset.json"].encode()
+    assert encode_manifest(decode_manifest(content, path="dataset.json")) == content
+
+
+def test_shard_facts() -> None:
+    facts = msgspec.json.decode(EXAMPLES["shard facts"], type=ShardFacts)
+    assert facts.records == sum(facts.class_records.values())
+
+
+def test_rejects() -> None:
+    reject = msgspec.json.decode(EXAMPLES["rejects.jsonl"], type=Reject)
+    assert reject.reason == "truncated"
+
+
+def test_report() -> None:
+    content = EXAMPLES["report.json"].encode()
+    report = msgspec.json.decode(content, type=Report)
+    assert msgspec.json.format(msgspec.json.encode(report)) + b"\n" == content
