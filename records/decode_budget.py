@@ -4,28 +4,24 @@ A decode draws what it will need before it starts and gives it back when it is d
 served in the order they came, so a large image is not passed by small ones for ever. In use at any
 moment: at most `base_bytes` and 12 bytes a pixel of the largest image being decoded. An image that
 needs more than the base therefore decodes alone, or beside what the base still holds.
-
-What is freed must also leave the process. glibc keeps freed blocks for later, for each thread apart
-(32 threads at 12-megapixel photos held 500 MB more than they used), so it is told to let go.
 """
 
 from __future__ import annotations
 
-import ctypes
 import threading
+import traceback
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from records.freed_memory import LARGE_BYTES, large_blocks_returned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BYTES_PER_PX = 12
-_BASE_BYTES = 48 << 20
-_FREED_BEFORE_TRIM_BYTES = 32 << 20
-# Only glibc has it; other allocators give back what is free by themselves.
-_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+_BASE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +42,6 @@ class DecodeBudget:
         self._changed = threading.Condition()
         self._waiting: deque[_Draw] = deque()
         self._held: list[_Draw] = []
-        self._freed_bytes = 0
 
     @contextmanager
     def draw(self, cost_bytes: int, pixels: int) -> Iterator[None]:
@@ -59,22 +54,16 @@ class DecodeBudget:
         draw = _Draw(cost_bytes, BYTES_PER_PX * pixels)
         self._take(draw)
         try:
-            yield
+            with large_blocks_returned() if cost_bytes >= LARGE_BYTES else nullcontext():
+                yield
+        except BaseException as error:
+            # The frames it went through hold the image: let go of it before its memory counts free.
+            traceback.clear_frames(error.__traceback__)
+            raise
         finally:
-            self._give_back(draw)
-
-    def _give_back(self, draw: _Draw) -> None:
-        with self._changed:
-            self._freed_bytes += draw.cost_bytes
-            trim = self._freed_bytes >= _FREED_BEFORE_TRIM_BYTES
-            if trim:
-                self._freed_bytes = 0
-        # Before the next draw is served, and outside the lock: it takes milliseconds.
-        if trim and _malloc_trim is not None:
-            _malloc_trim(0)
-        with self._changed:
-            self._held.remove(draw)
-            self._changed.notify_all()
+            with self._changed:
+                self._held.remove(draw)
+                self._changed.notify_all()
 
     def _take(self, draw: _Draw) -> None:
         with self._changed:

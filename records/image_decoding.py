@@ -9,6 +9,7 @@ import numpy as np
 from records import pixels
 from records.decode_budget import BYTES_PER_PX, PROCESS_BUDGET
 from records.image_formats import open_image
+from records.rejections import RefusedError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -39,6 +40,8 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
         Exception: of many types, from Pillow, when the bytes are wrong.
     """
     image = open_image(header.kind, data)
+    if image.size != (header.width, header.height):
+        raise RefusedError("corrupt", f"its size is given as {image.size} and otherwise")
     pixels.require_mode(image)
     image.load()
     if header.colour_key is not None:

@@ -21,10 +21,11 @@ from records.image_faults import explain_error
 from records.image_formats import IMAGE_EXTENSIONS, sniff
 from records.image_headers import ImageHeader, read_header
 from records.image_options import MAX_PIXELS_LIMIT, ImageOptions
-from records.rejections import Reason, Rejection
+from records.rejections import Reason, RefusedError, Rejection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
 __all__ = [
     "IMAGE_EXTENSIONS",
@@ -155,9 +156,14 @@ def _store(data: bytes, options: ImageOptions) -> StoredImage:
         kind = cast("StoredFormat", header.kind)
         return StoredImage(data, kind, header.width, header.height, header.channels, ())
     with draw_memory(header, data, options, reencode=True):
-        image, changes = prepare_image(header, data, options)
-        target = _stored_format(header, options)
-        encoded = encode_image(image, target, options.jpeg_quality)
+        return _reencode(header, data, options)
+
+
+def _reencode(header: ImageHeader, data: bytes, options: ImageOptions) -> StoredImage:
+    # A function of its own: its images are gone when the caller gives their memory back.
+    image, changes = prepare_image(header, data, options)
+    target = _stored_format(header, options)
+    encoded = encode_image(image, target, options.jpeg_quality)
     if header.kind != target:
         changes.append(f"{header.kind}→{target}")
     channels = len(image.getbands())
@@ -184,5 +190,13 @@ def _decode_whole(encoded: bytes) -> NDArray[np.uint8]:
     options = ImageOptions(max_pixels=MAX_PIXELS_LIMIT)
     header = read_header(encoded, options.max_pixels)
     with draw_memory(header, encoded, options, reencode=True):
-        image = load_image(header, encoded)
-        return to_array(image.convert("L") if image.mode == "1" else image)
+        return to_array(_load_plain(header, encoded))
+
+
+def _load_plain(header: ImageHeader, encoded: bytes) -> Image.Image:
+    image = load_image(header, encoded)
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode not in {"L", "RGB"}:
+        raise RefusedError("unsupported", f"its pixels are {image.mode}, neither grey nor RGB")
+    return image

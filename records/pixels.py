@@ -150,6 +150,8 @@ def _pad(image: Image.Image, size: tuple[int, int], background: Colour) -> Image
         min(size[1], max(1, round(image.height * scale))),
     )
     scaled = _scale(image, inner, _whole_box(image))
+    if inner == size:
+        return scaled
     if scaled.mode == "L" and len(set(background)) > 1:
         scaled = scaled.convert("RGB")
     canvas = _canvas(scaled.mode, size, background)
