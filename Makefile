@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup demo test test-all check bench lock wheel clean distclean
+.PHONY: help setup demo test test-all check bench docs lock wheel clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -32,10 +32,16 @@ check: $(INSTALLED) ## lint, formatting, types, layering, and every command in t
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python docs/cli_page.py --check
 	$(BIN)/python tests/docs/run_commands.py README.md docs
 
 bench: $(INSTALLED) ## run the benchmarks
 	@$(BIN)/python -m benchmarks
+
+docs: demo ## write the pages and pictures that are made by commands
+	@$(BIN)/python docs/cli_page.py
+	@mkdir -p docs/pictures
+	@cp demo/grid.png demo/run/curves.png demo/run/confusion.png docs/pictures/
 
 lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(BIN)/uv pip compile $(LOCK_FLAGS) $(if $(UPGRADE),--upgrade) -o requirements.lock pyproject.toml
