@@ -32,15 +32,13 @@ _TURNS = {
 _STRIP_PX = 1 << 20
 _EIGHT_BITS = 8
 _FILTER = Image.Resampling.BILINEAR
-_GREY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
-_ALPHA_MODES = {"LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
-_PLAIN_MODES = {"L", "RGB"}
-_NAMES = {"CMYK": "cmyk→rgb", "YCbCr": "ycbcr→rgb", "P": "palette→rgb"}
+_GREY_MODES = {"1", "L", "LA", "I;16", "I;16L", "I;16B"}
+_ALPHA_MODES = {"LA", "PA", "RGBA"}
+_NAMES = {"CMYK": "cmyk→rgb", "P": "palette→rgb", "PA": "palette→rgb"}
 _UNSUPPORTED_MODES = {
     "F": "floating-point samples",
     "I": "32-bit or signed samples",
     "LAB": "CIE L*a*b* colours",
-    "HSV": "hue, saturation and value instead of colours",
 }
 
 
@@ -193,10 +191,9 @@ def _composite(
 
 def _split_alpha(strip: Image.Image, sample_bits: int) -> tuple[Image.Image, Image.Image]:
     """The colours of a strip, and how opaque they are (`L`)."""
-    if strip.mode == "P":
+    if strip.mode in {"P", "PA"}:
         strip = strip.convert("RGBA")
     if strip.mode in _ALPHA_MODES:
-        strip = strip.convert(_ALPHA_MODES[strip.mode])
         return strip.convert("L" if strip.mode == "LA" else "RGB"), strip.getchannel("A")
     samples = np.asarray(strip)
     key = np.asarray(strip.info["transparency"])
