@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import zlib
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from records.errors import DamagedError
 from records.framing import HEADER_BYTES, is_frame_header
 
+Compression = Literal["gzip", "zlib"]
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZLIB_DEFLATE = b"\x78"
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _MAX_GROWTH = 1000
 _GROWTH_ALLOWED_BYTES = 16 << 20
@@ -16,23 +20,25 @@ _BLOCK_BYTES = 1 << 16
 
 
 def open_records(stream: BinaryIO) -> BinaryIO:
-    """`stream` itself, or its decompressed bytes where it is GZIP or ZLIB.
-
-    What it is shows in the first bytes; a length whose CRC is right is a plain record, whatever
-    else the bytes look like.
-    """
+    """`stream` itself, or its decompressed bytes where it is GZIP or ZLIB."""
     head = stream.read(HEADER_BYTES)
     stream.seek(0)
-    if is_frame_header(head) or not is_compressed(head):
+    if compression_of(head) is None:
         return stream
     return io.BufferedReader(_Inflated(stream), 1 << 20)
 
 
-def is_compressed(head: bytes) -> bool:
-    """Whether the first bytes of a file are GZIP's magic or a ZLIB header (RFC 1952, RFC 1950)."""
-    if head[:2] == b"\x1f\x8b":
-        return True
-    return len(head) > 1 and head[0] == 0x78 and int.from_bytes(head[:2], "big") % 31 == 0
+def compression_of(head: bytes) -> Compression | None:
+    """How a file is compressed, by its first 12 bytes (RFC 1952, RFC 1950).
+
+    A length whose CRC is right is a plain record, whatever else the bytes look like.
+    """
+    if is_frame_header(head):
+        return None
+    if head.startswith(_GZIP_MAGIC):
+        return "gzip"
+    is_zlib = head[:1] == _ZLIB_DEFLATE and int.from_bytes(head[:2], "big") % 31 == 0
+    return "zlib" if is_zlib else None
 
 
 class _Inflated(io.RawIOBase):

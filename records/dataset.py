@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, overload
@@ -80,24 +81,32 @@ class RecordSplit(Sequence[Record]):
         shard_number = bisect_right(self._ends, place)
         shard = self.facts.shards[shard_number]
         record = place - (self._ends[shard_number] - shard.records)
-        position = self._index(shard_number).position(record)
-        payload = read_record(self._storage, shard.name, position, record=record)
+        position = self.shard_index(shard_number).position(record)
+        with _present(self._storage, shard.name):
+            payload = read_record(self._storage, shard.name, position, record=record)
         return self._decode(payload, shard, record)
 
     def __iter__(self) -> Iterator[Record]:
         """All records, shard after shard, each read once from its beginning to its end."""
         for shard in self.facts.shards:
-            for record, frame in enumerate(read_shard(self._storage, shard.name)):
-                yield self._decode(frame.payload, shard, record)
+            with _present(self._storage, shard.name):
+                for record, frame in enumerate(read_shard(self._storage, shard.name)):
+                    yield self._decode(frame.payload, shard, record)
 
     def _decode(self, payload: bytes, shard: Shard, record: int) -> Record:
         with naming(self._storage, shard.name):
             return decode_record(payload, record=record)
 
-    def _index(self, shard_number: int) -> Index:
+    def shard_index(self, shard_number: int) -> Index:
+        """The index of a shard of this split, read when it is first asked for.
+
+        Raises:
+            DamagedError: it is damaged, or missing, or is not this shard's.
+        """
         if shard_number not in self._indexes:
             shard = self.facts.shards[shard_number]
-            index = read_index(self._storage, index_name(shard.name))
+            with _present(self._storage, index_name(shard.name)):
+                index = read_index(self._storage, index_name(shard.name))
             if len(index) != shard.records:
                 raise DamagedError(
                     "an index has not as many rows as its shard has records",
@@ -149,6 +158,19 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     return Dataset(storage, read_manifest(storage))
 
 
+@contextmanager
+def _present(storage: Storage, name: str) -> Iterator[None]:
+    """A file that the manifest names and that is not there is damage to the dataset."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DamagedError(
+            "a file of the dataset is missing",
+            path=storage.describe(name),
+            hint="`shardmill verify` lists what else is wrong",
+        ) from error
+
+
 def decode_record(payload: bytes, *, record: int | None = None) -> Record:
     """A record from a serialized Example of this project's features.
 
@@ -156,7 +178,7 @@ def decode_record(payload: bytes, *, record: int | None = None) -> Record:
         DamagedError: a feature is missing, has not exactly one value, or one of another type.
     """
     features = decode_example(payload)
-    values = {}
+    values: dict[str, Any] = {}
     for name, kind in schema.FEATURES.items():
         value = features.get(name, [])
         if len(value) != 1 or not isinstance(value[0], kind):

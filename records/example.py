@@ -78,7 +78,7 @@ def _declare_map(owner: descriptor_pb2.DescriptorProto, name: str, value: str) -
 
 def _load() -> tuple[type[message.Message], type[message.Message]]:
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(_declare())  # type: ignore[no-untyped-call]
+    pool.Add(_declare())
     names = ("tensorflow.Example", "tensorflow.SequenceExample")
     example, sequence = (
         message_factory.GetMessageClass(pool.FindMessageTypeByName(name)) for name in names

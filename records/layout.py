@@ -22,11 +22,11 @@ _SHARD = re.compile(SHARD_PATTERN)
 
 
 class ShardName(NamedTuple):
-    """The parts of a shard's name; `number` counts from 0."""
+    """The parts of a shard's name: its number, from 0, of how many."""
 
     split: Split
     number: int
-    count: int
+    of: int
 
 
 def shard_name(split: Split, number: int, count: int) -> str:
@@ -40,8 +40,8 @@ def parse_shard_name(name: str) -> ShardName | None:
     if match is None:
         return None
     split: Split = match[1]  # type: ignore[assignment]
-    number, count = int(match[2]), int(match[3])
-    return ShardName(split, number, count) if number < count else None
+    number, of = int(match[2]), int(match[3])
+    return ShardName(split, number, of) if number < of else None
 
 
 def index_name(shard: str) -> str:

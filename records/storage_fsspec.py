@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import fsspec
 
@@ -106,7 +106,7 @@ class FsspecStorage:
                 self._retry(name, lambda: self._upload(staged.name, name))
             except FileExistsError:
                 staged.seek(0)
-                check_same_bytes(self, name, staged)
+                check_same_bytes(self, name, cast("BinaryIO", staged))
 
     def create_bytes(self, name: str, data: bytes) -> None:
         """Create a small object in one request. Raises FileExistsError where it is there."""

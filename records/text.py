@@ -24,6 +24,15 @@ def key_from_text(text: str) -> bytes:
     return unquote_to_bytes(text)
 
 
+def key_to_line(text: str) -> str:
+    """A key's text on one line: control characters as `%XX` too; `key_from_text` still reads it."""
+    return re.sub(
+        "[\x00-\x1f\x7f-\x9f\u2028\u2029]",
+        lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()),
+        text,
+    )
+
+
 def printable(text: str) -> str:
     """`text` safe for a terminal, a log and a plot: control characters and the like escaped."""
     if text.isascii() and text.isprintable():

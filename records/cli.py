@@ -1,0 +1,151 @@
+"""The commands `inspect`, `verify` and `stats`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from records.errors import TargetError, UsageError
+
+# Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
+_INSPECT_EPILOG = """\b
+Examples:
+  shardmill inspect data/
+  shardmill inspect data/ --grid sheet.png
+  shardmill inspect train.tfrecord --limit 1000
+
+Exit codes: 0 done, 66 neither a dataset nor a file.
+"""
+_VERIFY_EPILOG = """\b
+Examples:
+  shardmill verify data/
+  shardmill verify data/ --decode --json > findings.json
+
+Exit codes: 0 nothing found, 1 findings, 66 neither a dataset nor a file.
+"""
+_STATS_EPILOG = """\b
+Examples:
+  shardmill stats data/
+  shardmill stats data/ --plot stats.png
+  shardmill stats data/ --keys leaks > leaks.txt
+  shardmill convert photos/ data2/ --test 0.2 --exclude leaks.txt
+
+Exit codes: 0 done, 66 no finished dataset.
+"""
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.command(epilog=_INSPECT_EPILOG)
+@click.argument("target")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="How many records of a file to look at.",
+)
+@click.option("--grid", metavar="OUT.png", help="Draw some images of each class.")
+@_JSON
+def inspect(target: str, limit: int, grid: str | None, as_json: bool) -> None:
+    """Show what a TFRecord file or a dataset holds.
+
+    TARGET is a dataset, or one TFRecord file of anybody's: plain, GZIP or ZLIB, with Examples,
+    SequenceExamples or other bytes in its records.
+    """
+    from records.reports import inspection
+
+    _check_picture(grid)
+    inspected = inspection.inspect(target, limit=limit)
+    if grid is not None:
+        _write_picture(grid, inspected.draw_grid())
+    _print(inspected.facts(), inspected.lines(), as_json=as_json)
+
+
+@click.command(epilog=_VERIFY_EPILOG)
+@click.argument("target")
+@click.option("--decode", is_flag=True, help="Decode every image of a dataset too.")
+@_JSON
+def verify(target: str, decode: bool, as_json: bool) -> None:
+    """Check every checksum, count and size of a dataset.
+
+    TARGET is a dataset, or one TFRecord file of anybody's. Each finding is a line: its kind, where
+    it is, what is wrong. Reading goes on after it.
+    """
+    from records.reports.verify import check_files
+    from records.reports.verify_text import Summary
+
+    summary = Summary(target)
+    with _progress("verifying") as bar:
+        for checked in check_files(target, decode=decode):
+            summary.add(checked)
+            bar.update(checked.size_bytes)
+            for finding in [] if as_json else checked.findings:
+                bar.write(str(finding), file=sys.stdout)
+    _print(summary.facts(), [str(summary)], as_json=as_json)
+    click.get_current_context().exit(1 if summary.findings else 0)
+
+
+@click.command(epilog=_STATS_EPILOG)
+@click.argument("target")
+@click.option("--plot", metavar="OUT.png", help="Draw class counts and image sizes.")
+@click.option(
+    "--keys",
+    type=click.Choice(["duplicates", "leaks"]),
+    help="Print only keys, one a line, for convert --exclude: without them no file is twice in the "
+    "dataset (all but the first of each are printed), or none in two splits (test keeps it, else "
+    "validation).",
+)
+@_JSON
+def stats(target: str, plot: str | None, keys: str | None, as_json: bool) -> None:
+    """Count classes, sizes, formats and duplicates of a dataset, from its index alone."""
+    from records.dataset import open_dataset
+    from records.reports import duplicates, stats_text
+    from records.reports import stats as figures
+    from records.text import key_to_line
+
+    _check_picture(plot)
+    dataset = open_dataset(target)
+    rows = figures.read_rows(dataset)
+    if keys is not None:
+        choose = {"duplicates": duplicates.duplicate_keys, "leaks": duplicates.leak_keys}[keys]
+        found = choose(duplicates.find_groups(rows))
+        _print({"keys": found}, [key_to_line(key) for key in found], as_json=as_json)
+        return
+    computed = figures.compute_stats(dataset, rows)
+    if plot is not None:
+        from records.reports.plot import draw_stats
+
+        _write_picture(plot, draw_stats(computed, rows))
+    _print(computed, stats_text.show_stats(computed, target), as_json=as_json)
+
+
+def _print(facts: Any, lines: list[str], *, as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(facts)))
+    elif lines:
+        click.echo("\n".join(lines))
+
+
+def _progress(what: str) -> Any:
+    """A bar on a terminal's stderr, nothing elsewhere."""
+    from tqdm import tqdm
+
+    return tqdm(desc=what, unit="B", unit_scale=True, leave=False, disable=None)
+
+
+def _check_picture(path: str | None) -> None:
+    if path is not None and not path.lower().endswith(".png"):
+        raise UsageError("pictures are written as PNG", expected="a name with .png", got=path)
+
+
+def _write_picture(path: str, content: bytes) -> None:
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise TargetError("cannot be written", path=path, got=error.strerror) from error
