@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import xxhash
 
 from pipelines.plan import PlannedShard
-from pipelines.source_files import SourceFiles, UnreadableError, read_url
+from pipelines.source_files import SourceFiles, UnreadableError, read_file
 from pipelines.sources import SourceImage
 from records.errors import DamagedError
 from records.index import read_index
@@ -47,7 +47,7 @@ def _stored_hashes(target: Storage, name: str) -> dict[str, str] | None:
 
 def _hash(image: SourceImage, files: SourceFiles) -> str:
     try:
-        data = read_url(image.url) if image.url else files.read(image.key)
+        data = read_file(files, image.key, image.url)
     except UnreadableError:
         return ""
     return str(xxhash.xxh3_128_hexdigest(data))

@@ -124,7 +124,7 @@ def choose_labels(
         return given
     if not found:
         raise UsageError(
-            "there are no class folders",
+            "there are no classes",
             path=printable(source),
             expected="a folder a class, with its images in it",
             hint="move each class's images into a folder of its own, or name them with --list",

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import msgspec
 
 from pipelines.options import ConvertOptions
-from pipelines.plan import Plan
-from pipelines.report import Report, SplitReport, count_reasons, report_plan
+from pipelines.plan import Plan, PlannedShard
+from pipelines.report import Report, count_reasons, encode_report, report_plan, report_splits
 from pipelines.sources import Sources
 from records import layout
-from records.errors import ShardmillError, TooManyRejectsError
+from records.errors import ShardmillError, StorageError, TooManyRejectsError
 from records.images import encoder_versions
 from records.index import Reject, ShardFacts, read_facts
 from records.labels import format_labels
@@ -56,17 +56,7 @@ def gather(target: Storage, plan: Plan, sources: Sources) -> Outcome:
     Raises:
         ShardmillError: a shard accounts for more or fewer images than its plan: a bug of ours.
     """
-    facts = [read_facts(target, index_name(shard.name)) for shard in plan.shards]
-    for planned, shard in zip(plan.shards, facts, strict=True):
-        accounted = shard.records + len(shard.rejects)
-        if accounted != len(planned.images) or shard.plan_digest != plan.digest:
-            raise ShardmillError(
-                "a shard does not account for its images",
-                path=target.describe(planned.name),
-                expected=len(planned.images),
-                got=accounted,
-                hint="this is a bug; nothing was published",
-            )
+    facts = [_read_shard_facts(target, shard, plan.digest) for shard in plan.shards]
     rejects = [*sources.rejects, *(reject for shard in facts for reject in shard.rejects)]
     rejects.sort(key=lambda reject: key_from_text(reject.key))
     counts = Counts(
@@ -79,23 +69,65 @@ def gather(target: Storage, plan: Plan, sources: Sources) -> Outcome:
     return Outcome(facts, rejects, counts)
 
 
+def _read_shard_facts(target: Storage, planned: PlannedShard, plan_digest: str) -> ShardFacts:
+    """A written shard's facts, which must account for every image of its plan."""
+    try:
+        facts = read_facts(target, index_name(planned.name))
+    except FileNotFoundError as error:
+        raise StorageError(
+            "a shard was written and is not there",
+            path=target.describe(planned.name),
+            hint="all workers must reach the target at this path; nothing was published",
+        ) from error
+    present = target.facts(planned.name)
+    whole = present is not None and present.size_bytes == facts.bytes
+    accounted = facts.records + len(facts.rejects)
+    if not whole or accounted != len(planned.images) or facts.plan_digest != plan_digest:
+        raise ShardmillError(
+            "a shard is not what its plan and its index say",
+            path=target.describe(planned.name),
+            expected=f"{len(planned.images)} images, {facts.bytes} bytes",
+            got=f"{accounted} images, {present.size_bytes if present else 0} bytes",
+            hint="this is a bug; nothing was published",
+        )
+    return facts
+
+
+def refuse_listed_rejects(
+    target: Storage, plan: Plan, sources: Sources, options: ConvertOptions
+) -> None:
+    """Refuse now what listing alone rejects too much of: no shard need be written for it.
+
+    Raises:
+        TooManyRejectsError: the same as after a whole run; in a dry run nothing is written.
+    """
+    planned = report_plan(plan, sources, status="too-many-rejects", target=target.url)
+    rejects = sorted(sources.rejects, key=lambda reject: key_from_text(reject.key))
+    outcome = Outcome((), rejects, planned.counts)
+    if not _is_too_many(outcome, options):
+        return
+    if options.dry_run:
+        raise _too_many(outcome, planned)
+    publish(target, plan, outcome, planned)
+
+
+def _is_too_many(outcome: Outcome, options: ConvertOptions) -> bool:
+    images = outcome.counts.stored + outcome.counts.rejected
+    return outcome.counts.rejected > options.allowed_rejects(images)
+
+
 def make_report(
     plan: Plan, sources: Sources, outcome: Outcome, *, options: ConvertOptions, target: str
 ) -> Report:
     """The report of a run whose shards are all written."""
     planned = report_plan(plan, sources, status="converted", target=target)
-    images = outcome.counts.stored + outcome.counts.rejected
-    too_many = outcome.counts.rejected > options.allowed_rejects(images)
     return msgspec.structs.replace(
         planned,
-        status="too-many-rejects" if too_many else "converted",
+        status="too-many-rejects" if _is_too_many(outcome, options) else "converted",
         counts=outcome.counts,
-        rejects_by_reason=count_reasons(list(outcome.rejects)),
+        rejects_by_reason=count_reasons(outcome.rejects),
         notes=(*planned.notes, *_fewer(plan, outcome.facts)),
-        splits={
-            split: SplitReport(facts.records, len(facts.shards), facts.bytes)
-            for split, facts in _splits(outcome.facts, len(plan.labels)).items()
-        },
+        splits=report_splits(_splits(outcome.facts, len(plan.labels))),
     )
 
 
@@ -107,9 +139,9 @@ def publish(target: Storage, plan: Plan, outcome: Outcome, report: Report) -> No
         TargetError: the target cannot be written.
     """
     target.replace(layout.REJECTS, _json_lines(outcome.rejects))
-    target.replace(layout.REPORT, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    target.replace(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
-        raise _too_many(target, outcome, report)
+        raise _too_many(outcome, report, listed_in=target.describe(layout.REJECTS))
     manifest = make_manifest(plan, outcome)
     target.replace(layout.LABELS, format_labels(plan.labels))
     for name, content in tfds_files(manifest).items():
@@ -169,21 +201,33 @@ def _fewer(plan: Plan, facts: Sequence[ShardFacts]) -> list[str]:
     return notes
 
 
+def read_rejects(target: Storage) -> list[Reject]:
+    """The rejects of a finished dataset; none where their file is lost."""
+    try:
+        lines = target.read(layout.REJECTS).splitlines()
+        return [msgspec.json.decode(line, type=Reject) for line in lines]
+    except (FileNotFoundError, msgspec.DecodeError):
+        return []
+
+
 def _json_lines(rejects: Iterable[Reject]) -> bytes:
     return b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects)
 
 
-def _too_many(target: Storage, outcome: Outcome, report: Report) -> TooManyRejectsError:
+def _too_many(
+    outcome: Outcome, report: Report, *, listed_in: str | None = None
+) -> TooManyRejectsError:
     reasons = ", ".join(f"{count} {reason}" for reason, count in report.rejects_by_reason.items())
     first = outcome.rejects[0]
     images = outcome.counts.stored + outcome.counts.rejected
     advice = (
         "put each class's images in a folder of its own, or name them with --list"
         if all(reject.reason == "no-class" for reject in outcome.rejects)
-        else "mend or --exclude them, or allow more with --max-rejects; what is written is kept"
+        else "allow more with --max-rejects (what is written is kept), or mend or --exclude them "
+        "after `shardmill clean`"
     )
     return TooManyRejectsError(
         f"{outcome.counts.rejected} of {images} images were rejected ({reasons}), the first: "
         f"{first.key}: {first.detail}",
-        hint=f"{target.describe(layout.REJECTS)} lists them; {advice}",
+        hint=f"{listed_in} lists them; {advice}" if listed_in else advice,
     )

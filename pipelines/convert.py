@@ -8,22 +8,27 @@ report = run(ConvertOptions(source="photos", target="data", test=0.2))
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 
 import msgspec
 
-from pipelines.commit import gather, make_report, publish
-from pipelines.execute import OnProgress, write_shards
+from pipelines.commit import gather, make_report, publish, read_rejects, refuse_listed_rejects
+from pipelines.execute import OnProgress, check_beam, write_shards
+from pipelines.locations import check_locations
 from pipelines.options import ConvertOptions
 from pipelines.plan import Plan, make_plan
-from pipelines.report import Report, Status, report_plan
-from pipelines.resume import check_unchanged, find_finished, prepare_target
+from pipelines.report import Report, report_finished, report_plan
+from pipelines.resume import (
+    check_unchanged,
+    find_finished,
+    look_for_unfinished,
+    prepare_target,
+)
 from pipelines.sources import Sources, find_sources
 from records import layout
-from records.errors import NoInputError, UsageError
-from records.storage import Storage, is_url, open_storage
+from records.errors import NoInputError
+from records.storage import Storage, open_storage
 from records.text import printable
 
 
@@ -40,7 +45,8 @@ def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Repor
     """
     started_at = time.monotonic()
     options.validate()
-    _check_locations(options.source, options.target)
+    check_locations(options.source, options.target)
+    check_beam(options)
     sources = find_sources(options)
     _refuse_nothing(sources, options)
     plan = make_plan(sources, options.settings())
@@ -66,21 +72,20 @@ class _Conversion:
 def _look(conversion: _Conversion) -> Report | None:
     """The report of a run that writes no shard, None where there is something to write."""
     options, plan, target = conversion.options, conversion.plan, conversion.target
-    finished = find_finished(target, plan)
-    if finished is None and not options.dry_run:
-        return None
-    status: Status = "planned" if finished is None else "nothing-to-do"
-    report = report_plan(plan, conversion.sources, status=status, target=target.url)
-    if finished is not None:
-        report = msgspec.structs.replace(report, counts=finished.generations[-1].counts)
+    if (finished := find_finished(target, plan)) is not None:
+        check_unchanged(target, plan, options)
+        return report_finished(finished, read_rejects(target), plan, target=target.url)
     if not options.dry_run:
-        check_unchanged(target, plan, options, report)
-    return report
+        return None
+    look_for_unfinished(target, plan)
+    refuse_listed_rejects(target, plan, conversion.sources, options)
+    return report_plan(plan, conversion.sources, status="planned", target=target.url)
 
 
 def _convert(conversion: _Conversion, on_progress: OnProgress | None) -> Report:
     options, plan, target = conversion.options, conversion.plan, conversion.target
     kept = prepare_target(target, plan, options)
+    refuse_listed_rejects(target, plan, conversion.sources, options)
     write_shards(target, plan, options, on_progress)
     outcome = gather(target, plan, conversion.sources)
     report = make_report(plan, conversion.sources, outcome, options=options, target=target.url)
@@ -94,30 +99,6 @@ def _convert(conversion: _Conversion, on_progress: OnProgress | None) -> Report:
     publish(target, plan, outcome, report)
     target.remove_folder(layout.WORK_FOLDER)
     return report
-
-
-def _check_locations(source: str, target: str) -> None:
-    if is_url(source) or is_url(target):
-        if source.rstrip("/") == target.rstrip("/"):
-            raise UsageError("source and target are the same folder", path=printable(source))
-        return
-    if os.path.isfile(source):  # noqa: PTH113 - a path may be any bytes
-        kind = source.rpartition(".")[2].lower()
-        archive = kind in {"zip", "tar", "gz", "tgz", "7z", "rar"}
-        raise UsageError(
-            "the source is a file, not a folder",
-            path=printable(source),
-            hint="unpack the archive first"
-            if archive
-            else "name the folder that has a folder a class in it",
-        )
-    inside = os.path.realpath(target) + "/"
-    if inside.startswith(os.path.realpath(source) + "/"):
-        raise UsageError(
-            "the target lies inside the source",
-            path=printable(target),
-            hint="choose a target beside it",
-        )
 
 
 def _refuse_nothing(sources: Sources, options: ConvertOptions) -> None:

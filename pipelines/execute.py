@@ -6,19 +6,31 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from pipelines import work_folder
 from pipelines.options import ConvertOptions
 from pipelines.plan import Plan
 from pipelines.progress import forget, progress_of
+from pipelines.stopping import request_stop
 from pipelines.write import Job
 from records import layout
-from records.storage import Storage, is_url
+from records.errors import ShardmillError
+from records.storage import Storage, is_url, open_storage
 
 OnProgress = Callable[[int, int], None]
 """Called now and then with images done and images planned."""
 
 _LOOK_SECONDS = 0.05
+
+
+def check_beam(options: ConvertOptions) -> None:
+    """Refuse a runner or flags that Beam does not know. Raises UsageError."""
+    if options.runner == "local" and not options.beam_flags:
+        return
+    from pipelines.runners import check_runner
+
+    check_runner(options.runner, options.beam_flags)
 
 
 def write_shards(
@@ -44,8 +56,10 @@ def write_shards(
         failure = _run_beside(job, plan, options, on_progress)
     finally:
         forget(run_id)
-    for error in work_folder.read_failures(target, plan.shards):
-        raise error
+    for shard in plan.shards:
+        # A retry may have mended what failed: then there is an index.
+        if target.facts(layout.index_name(shard.name)) is None:
+            work_folder.raise_failure(target, shard.name)
     if failure is not None:
         _probe(target)
         raise failure
@@ -78,6 +92,8 @@ def _run_beside(
     except BaseException:
         # Ctrl-C or SIGTERM: what is staged goes, what is finished stays, for the next run.
         progress.cancel()
+        with suppress(ShardmillError):
+            request_stop(open_storage(job.target), job.run_id)
         thread.join()
         raise
     return failures[0] if failures else None

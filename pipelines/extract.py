@@ -11,14 +11,18 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
-from records.dataset import Record, open_dataset
+from pipelines.classes import class_name
+from pipelines.lists import SPLIT_NAMES
+from records.dataset import Dataset, Record, open_dataset
 from records.errors import DamagedError, TargetError
 from records.images import decode_stored
-from records.layout import SPLITS
+from records.layout import Split
 from records.text import key_from_text, printable
 
 _SUFFIXES = {"jpeg": (b".jpg", b".jpeg", b".jpe", b".jfif"), "png": (b".png",), "raw": (b".png",)}
@@ -38,39 +42,67 @@ def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None)
     opened = open_dataset(dataset)
     written = 0
     with _whole_folder(Path(out)) as folder:
-        for split, records in opened.items():
-            for record in records:
-                _write(folder / split, record)
-                written += 1
-                on_image()
+        for split, record in _records(opened):
+            _write(folder / split, record)
+            written += 1
+            on_image()
     return written
+
+
+def _records(dataset: Dataset) -> Iterator[tuple[Split, Record]]:
+    try:
+        for split, records in dataset.items():
+            for record in records:
+                yield split, record
+    except FileNotFoundError as error:
+        raise DamagedError("a shard is not there", path=error.filename) from error
 
 
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its name when the block ends well, and goes when not."""
-    if out.exists():
+    if os.path.lexists(out):
         raise TargetError(
             "this is there already", path=printable(str(out)), hint="name a folder that is not"
         )
     staged = out.with_name(f".{out.name}.{secrets.token_hex(8)}")
     try:
-        staged.mkdir(parents=True)
+        with _writing(out):
+            staged.mkdir(parents=True)
         yield staged
-        staged.rename(out)
-    except OSError as error:
-        raise TargetError(
-            "cannot be written", path=printable(str(out)), got=os.strerror(error.errno or 0)
-        ) from error
+        with _writing(out):
+            staged.rename(out)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
 
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TargetError(
+            "cannot be written", path=printable(str(out)), got=os.strerror(error.errno or 0)
+        ) from error
+
+
 def _write(folder: Path, record: Record) -> None:
-    path = folder / _relative_path(record)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as stream:
-        stream.write(_as_file(record))
+    content = _as_file(record)
+    with _writing(folder.parent):
+        path = folder / _relative_path(record)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _open_free(path) as stream:
+            stream.write(content)
+
+
+def _open_free(path: Path) -> BinaryIO:
+    """Open a new file; where the name is taken (`a.gif` beside `a.gif.png`) the next free one."""
+    for number in count(2):
+        try:
+            return path.open("xb")
+        except FileExistsError:
+            path = path.with_stem(f"{path.stem.removesuffix(f'~{number - 1}')}~{number}")
+    raise AssertionError("unreachable")
 
 
 def _relative_path(record: Record) -> Path:
@@ -85,14 +117,16 @@ def _relative_path(record: Record) -> Path:
 
 def _parts(record: Record) -> list[bytes]:
     """Class and file name, without the split's or the class's folder where the key has them."""
-    parts = key_from_text(record.key).split(b"/")
-    name = record.text.encode()
-    if parts[0].decode("utf-8", "replace").lower() in {*SPLITS, "val", "valid"} and len(parts) > 1:
+    # A key is a path, or the URL that a list named: of that, what follows its protocol.
+    parts = key_from_text(record.key).rpartition(b"://")[2].lstrip(b"/").split(b"/")
+    is_split = parts[0].decode("utf-8", "replace").lower() in SPLIT_NAMES
+    if is_split and len(parts) > 2 and class_name(parts[1]) == record.text:
         parts = parts[1:]
-    if parts[0] == name and len(parts) > 1:
+    if len(parts) > 1 and class_name(parts[0]) == record.text:
         parts = parts[1:]
-    parts = [name, *parts]
-    if any(part in {b"", b".", b".."} or b"/" in part or b"\0" in part for part in parts):
+    # A list may give any name to a class; a slash in it is no folder.
+    parts = [record.text.replace("/", "%2F").encode(), *parts]
+    if any(part in {b"", b".", b".."} or b"\0" in part for part in parts):
         raise DamagedError("a record's name leads out of its folder", got=record.key)
     return parts
 

@@ -7,7 +7,6 @@ import posixpath
 from pipelines.classes import (
     Layout,
     class_folders,
-    class_name,
     detect_layout,
     labels_by_name,
     number_classes,
@@ -15,19 +14,25 @@ from pipelines.classes import (
 )
 from pipelines.options import ConvertOptions
 from pipelines.source_files import SourceFiles, UnreadableError, open_source
-from pipelines.sources import Choice, Grouping, SourceImage, Sources, read_choice
+from pipelines.sources import Choice, Grouping, SourceImage, Sources
 from pipelines.walk import Found, FoundFile
-from records.errors import UsageError
+from records.errors import NoInputError, UsageError
 from records.images import IMAGE_EXTENSIONS, sniff
 from records.index import Reject
 from records.text import key_to_text, printable
 
 
-def find_in_folders(options: ConvertOptions) -> Sources:
+def find_in_folders(options: ConvertOptions, choice: Choice) -> Sources:
     """Walk the source. Raises as `find_sources`."""
-    choice = read_choice(options)
     files = open_source(options.source)
     found = files.walk(follow_symlinks=options.follow_symlinks)
+    if not (found.files or found.folders or found.broken_links or found.outside_links):
+        raise NoInputError(
+            "there is nothing here",
+            path=printable(options.source),
+            expected="a folder a class, with its images in it",
+            got=f"{found.skipped} hidden or system files",
+        )
     _refuse_outside_links(found, choice, options.source)
     layout = detect_layout(found.folders) if options.layout == "auto" else options.layout
     return _FolderSources(options, choice, files, found, layout).gather()
@@ -67,13 +72,13 @@ class _FolderSources:
         self._sources = Sources(labels, layout, skipped=found.skipped)
 
     def gather(self) -> Sources:
+        # Links out of the source that are not excluded were refused.
+        self._sources.excluded += len(self._found.outside_links)
         for key in self._found.broken_links:
-            self._add_broken_link(key)
+            self._add(key, None)
         for file in self._found.files:
-            if file.key in self._excluded:
-                self._sources.excluded += 1
-            elif self._is_image(file):
-                self._add(file)
+            if file.key in self._excluded or self._is_image(file):
+                self._add(file.key, file)
             else:
                 self._sources.skipped += 1
         self._note_depth()
@@ -89,26 +94,26 @@ class _FolderSources:
         except UnreadableError:
             return False
 
-    def _add(self, file: FoundFile) -> None:
-        folder, split = place_of(file.key, self._layout)
-        if folder is None:
-            self._reject(file.key, "no-class", "not in a class folder", file.size_bytes)
-        elif (label := self._numbers.get(self._names[folder])) is None:
+    def _add(self, key: bytes, file: FoundFile | None) -> None:
+        """Give an image its place; `file` is None for a link that leads nowhere."""
+        folder, split = place_of(key, self._layout)
+        name = None if folder is None else self._names[folder]
+        if key in self._excluded or (name is not None and name not in self._numbers):
             self._sources.excluded += 1
+        elif file is None:
+            self._reject(key, name, "unreadable", "the link leads nowhere", 0)
+        elif name is None:
+            self._reject(key, name, "no-class", "not in a class folder", file.size_bytes)
         else:
-            group = self._group_of(file.key)
-            image = SourceImage(file.key, label, file.size_bytes, file.stamp, split, group)
-            self._sources.images.append(image)
+            group = self._group_of(key)
+            label = self._numbers[name]
+            self._sources.images.append(
+                SourceImage(key, label, file.size_bytes, file.stamp, split, group)
+            )
 
-    def _add_broken_link(self, key: bytes) -> None:
-        if key in self._excluded:
-            self._sources.excluded += 1
-        else:
-            self._reject(key, "unreadable", "the link leads nowhere", 0)
-
-    def _reject(self, key: bytes, reason: str, detail: str, size_bytes: int) -> None:
-        folder = place_of(key, self._layout).class_folder
-        name = class_name(folder) if folder is not None else None
+    def _reject(
+        self, key: bytes, name: str | None, reason: str, detail: str, size_bytes: int
+    ) -> None:
         self._sources.rejects.append(Reject(key_to_text(key), name, reason, detail, size_bytes))
 
     def _note_depth(self) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
+
 from pipelines.classes import labels_by_name, number_names
 from pipelines.lists import ListedImage, read_list
 from pipelines.options import ConvertOptions
-from pipelines.source_files import SourceFiles, open_source
-from pipelines.sources import Grouping, SourceImage, Sources, read_choice
+from pipelines.source_files import SourceFiles, open_file, open_source
+from pipelines.sources import Choice, Grouping, SourceImage, Sources
 from pipelines.walk import FoundFile
-from records.errors import UsageError
+from records.errors import NoInputError, UsageError
 from records.index import Reject
 from records.text import key_to_text
 
 
-def find_in_list(options: ConvertOptions) -> Sources:
+def find_in_list(options: ConvertOptions, choice: Choice) -> Sources:
     """Read the list and look for its files. Raises as `find_sources`."""
     path = str(options.list)
     rows = list(read_list(path, options.source, allow_url=options.allow_url))
+    if not rows:
+        raise NoInputError("the list is empty", path=path)
     if any(row.group for row in rows):
         _refuse_counts(options)
-    choice = read_choice(options)
     names = number_names((row.label for row in rows if row.label), source=path)
     labels = choice.labels(names.values(), source=path)
     numbers = labels_by_name(labels)
@@ -34,7 +37,7 @@ def find_in_list(options: ConvertOptions) -> Sources:
         if file is None or not row.label:
             sources.rejects.append(_reject(row, file))
             continue
-        group = row.group.encode() if row.group else group_of(row.key)
+        group = os.fsencode(row.group) if row.group else group_of(row.key)
         label = numbers[names[row.label]]
         sources.images.append(
             SourceImage(row.key, label, file.size_bytes, file.stamp, row.split, group, row.url)
@@ -55,8 +58,8 @@ def _refuse_counts(options: ConvertOptions) -> None:
 def _find(row: ListedImage, files: SourceFiles, *, follow_symlinks: bool) -> FoundFile | None:
     if row.url is None:
         return files.find(row.key, follow_symlinks=follow_symlinks)
-    folder, _, name = row.url.rpartition("/")
-    return open_source(folder).find(name.encode(), follow_symlinks=True)
+    folder, name = open_file(row.url)
+    return folder.find(name, follow_symlinks=True)
 
 
 def _reject(row: ListedImage, file: FoundFile | None) -> Reject:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import posixpath
-from collections.abc import Iterator, Mapping
-from typing import Any
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from records.errors import NoInputError, UsageError
 from records.layout import SPLITS, Split
 from records.storage import is_url, open_storage, split_location
-from records.text import printable, redact_url
+from records.text import printable
+
+_Row = dict[str, str | int | None]
 
 _COLUMNS = ("path", "label", "split", "group")
-_URL_PROTOCOLS = ("file", "memory", "s3", "gs")
+_URL_PROTOCOLS = ("file://", "memory://", "s3://", "gs://")
 SPLIT_NAMES: Mapping[str, Split] = {
     **{name: name for name in SPLITS},
     "val": "validation",
@@ -74,11 +76,20 @@ def _content(path: str) -> bytes:
 def _read_csv(content: bytes, path: str) -> Iterator[tuple[int, dict[str, str]]]:
     # Not every path is UTF-8; what is not goes through as it is.
     text = content.decode("utf-8-sig", "surrogateescape")
-    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    _check_columns(rows.fieldnames or [], path)
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
+        columns = next(rows, [])
+        _check_columns(columns, path)
         for row in rows:
-            yield rows.line_num, {name: row.get(name) or "" for name in _COLUMNS}
+            if len(row) > len(columns):
+                raise UsageError(
+                    "a row has more fields than the header",
+                    path=f"{path} line {rows.line_num}",
+                    got=printable(",".join(row)),
+                    hint="put a path or label with a comma in double quotes",
+                )
+            if row:
+                yield rows.line_num, dict(zip(columns, row, strict=False))
     except csv.Error as error:
         raise UsageError(
             "this is not CSV", path=f"{path} line {rows.line_num}", got=str(error)
@@ -86,68 +97,77 @@ def _read_csv(content: bytes, path: str) -> Iterator[tuple[int, dict[str, str]]]
 
 
 def _read_json_lines(content: bytes, path: str) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, line in enumerate(content.split(b"\n"), start=1):
+    for number, line in enumerate(content.removeprefix(BOM_UTF8).split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            row: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError as error:
+            row = msgspec.json.decode(line, type=_Row)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UsageError(
-                "a line is not a JSON object", path=f"{path} line {number}", got=str(error)
+                "a line is not a JSON object of names and texts",
+                path=f"{path} line {number}",
+                got=str(error),
             ) from error
         _check_columns(list(row), f"{path} line {number}")
-        yield number, {name: "" if row.get(name) is None else str(row[name]) for name in _COLUMNS}
+        yield number, {name: "" if value is None else str(value) for name, value in row.items()}
 
 
-def _check_columns(names: Any, path: str) -> None:
-    unknown = [name for name in names if name not in _COLUMNS]
-    if unknown or not {"path", "label"} <= set(names):
+def _check_columns(names: Sequence[str], path: str) -> None:
+    known = set(names) <= set(_COLUMNS) and len(set(names)) == len(names)
+    if not known or not {"path", "label"} <= set(names):
         raise UsageError(
             "a list has the wrong columns",
             path=path,
             expected="path,label[,split][,group]",
-            got=printable(",".join(map(str, names))) or "none",
+            got=printable(",".join(names)) or "none",
         )
 
 
 def _listed_image(row: dict[str, str], source: str, where: str, *, allow_url: bool) -> ListedImage:
-    if not row["path"]:
-        raise UsageError("a row has no path", path=where)
-    split = SPLIT_NAMES.get(row["split"].lower()) if row["split"] else None
-    if row["split"] and split is None:
+    path, label = row.get("path", ""), row.get("label", "")
+    if not path or "\0" in path:
+        raise UsageError("a row has no path, or one with a zero byte", path=where)
+    if not _is_utf8(label):
+        raise UsageError("a label is not UTF-8", path=where, got=printable(label))
+    split = _split(row.get("split", ""), where)
+    group = row.get("group") or None
+    if is_url(path):
+        _check_url(path, where, allow_url=allow_url)
+        return ListedImage(_encode(path), path, label, split, group)
+    return ListedImage(_encode(_relative_path(path, source, where)), None, label, split, group)
+
+
+def _split(name: str, where: str) -> Split | None:
+    split = SPLIT_NAMES.get(name.lower())
+    if name and split is None:
         raise UsageError(
             "a row names a split that is none",
             path=where,
             expected="train, test or validation",
-            got=printable(row["split"]),
+            got=printable(name),
         )
-    url = row["path"] if is_url(row["path"]) else None
-    key = (
-        _url_key(url, where, allow_url=allow_url) if url else _path_key(row["path"], source, where)
-    )
-    return ListedImage(key, url, row["label"], split, row["group"] or None)
+    return split
 
 
-def _url_key(url: str, where: str, *, allow_url: bool) -> bytes:
-    protocol = url.partition("://")[0]
+def _check_url(url: str, where: str, *, allow_url: bool) -> None:
     if not allow_url:
         raise UsageError(
             "a row names a URL",
             path=where,
-            got=printable(redact_url(url)),
+            got=f"{url.partition('://')[0]}://",
             hint="pass --allow-url if this list may be trusted",
         )
-    if protocol not in _URL_PROTOCOLS or "::" in url:
+    # A user's name or password would be stored with every record.
+    if not url.startswith(_URL_PROTOCOLS) or "::" in url or "@" in url.split("/", 3)[2]:
         raise UsageError(
             "a row names a URL that is not taken",
             path=where,
-            expected=", ".join(f"{name}://" for name in _URL_PROTOCOLS),
-            got=printable(redact_url(url)),
+            expected=", ".join(_URL_PROTOCOLS) + " without user names",
+            got=f"{url.partition('://')[0]}://",
         )
-    return url.encode("utf-8", "surrogateescape")
 
 
-def _path_key(path: str, source: str, where: str) -> bytes:
+def _relative_path(path: str, source: str, where: str) -> str:
     relative = path
     if path.startswith("/") and not is_url(source):
         relative = posixpath.relpath(path, posixpath.abspath(source))
@@ -159,4 +179,16 @@ def _path_key(path: str, source: str, where: str) -> bytes:
             got=printable(path),
             hint=f"paths are relative to {printable(source)}",
         )
-    return normal.encode("utf-8", "surrogateescape")
+    return normal
+
+
+def _encode(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -90,6 +90,12 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         ):
             if value is not None and value < 1:
                 raise UsageError(f"{flag} must be at least 1", got=value)
+        if self.beam_flags and not self.beam_flags[0].startswith("-"):
+            raise UsageError(
+                "there are more arguments than SOURCE and TARGET",
+                got=self.beam_flags[0],
+                hint="Beam's own flags come after --",
+            )
         if not 0 <= self.seed < 1 << 64:
             raise UsageError("--seed must be from 0 to 2**64 - 1", got=self.seed)
         if self.max_rejects is not None and not _is_amount(self.max_rejects, lowest=0):

@@ -136,7 +136,7 @@ def _divide(
             raise UsageError(
                 f"the source has a split {split} already", hint=f"leave --{split} away"
             )
-    hashes = [hash_key(image.group or image.key, settings.seed) for image in divided]
+    hashes = [hash_key(_divided_by(image), settings.seed) for image in divided]
     bounds = _bounds(divided, hashes, settings)
     for image, hashed in zip(divided, hashes, strict=True):
         mine = bounds.get(image.label if settings.stratify else None, Bounds(0, 0))
@@ -145,6 +145,10 @@ def _divide(
     was_asked = any(amount is not None for amount in asked.values())
     cut_offs = tuple(to_cut_off(label, pair) for label, pair in bounds.items())
     return by_split, cut_offs if was_asked else ()
+
+
+def _divided_by(image: SourceImage) -> bytes:
+    return image.key if image.group is None else image.group
 
 
 def _bounds(
@@ -178,7 +182,7 @@ def _count_shards(members: Sequence[SourceImage], train_images: int, settings: S
     source_bytes = sum(image.size_bytes for image in members)
     by_size = -(-source_bytes // (settings.shard_mb * _BYTES_PER_MB))
     by_count = min(_MOST_SHARDS_BY_COUNT, len(members) // _IMAGES_PER_SHARD)
-    return max(by_size, by_count, 1)
+    return min(len(members), max(by_size, by_count, 1))
 
 
 def _cut(

@@ -15,7 +15,7 @@ import xxhash
 
 from pipelines.isolation import StoreFunction
 from pipelines.plan import PlannedImage
-from pipelines.source_files import SourceFiles, UnreadableError, read_url
+from pipelines.source_files import SourceFiles, UnreadableError, read_file
 from records.image_options import ImageOptions
 from records.images import Rejection, StoredImage
 
@@ -81,7 +81,7 @@ def _check(
     image: PlannedImage, files: SourceFiles, options: ImageOptions, store: StoreFunction
 ) -> CheckedImage:
     try:
-        data = read_url(image.url) if image.url else files.read(image.key)
+        data = read_file(files, image.key, image.url)
     except UnreadableError as error:
         return CheckedImage(image, Rejection("unreadable", str(error)), "")
     digest = xxhash.xxh3_128_hexdigest(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Literal
 
@@ -12,7 +13,7 @@ from pipelines.plan import Plan
 from pipelines.sources import Sources
 from records.index import Reject
 from records.layout import Split
-from records.manifest import Counts
+from records.manifest import Counts, Manifest, SplitFacts
 
 Status = Literal["converted", "nothing-to-do", "planned", "too-many-rejects"]
 
@@ -71,6 +72,37 @@ def report_plan(plan: Plan, sources: Sources, *, status: Status, target: str) ->
     )
 
 
-def count_reasons(rejects: list[Reject]) -> dict[str, int]:
+def report_finished(
+    manifest: Manifest, rejects: Sequence[Reject], plan: Plan, *, target: str
+) -> Report:
+    """What a dataset that is there already holds."""
+    return Report(
+        status="nothing-to-do",
+        target=target,
+        counts=manifest.generations[-1].counts,
+        splits=report_splits(manifest.splits),
+        classes=len(manifest.labels),
+        layout=None,
+        rejects_by_reason=count_reasons(rejects),
+        notes=(),
+        plan_digest=plan.digest,
+        stamp=plan.stamp,
+    )
+
+
+def report_splits(splits: Mapping[Split, SplitFacts]) -> dict[Split, SplitReport]:
+    """What is stored of each split."""
+    return {
+        split: SplitReport(facts.records, len(facts.shards), facts.bytes)
+        for split, facts in splits.items()
+    }
+
+
+def encode_report(report: Report) -> bytes:
+    """The content of `report.json`."""
+    return msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+
+
+def count_reasons(rejects: Sequence[Reject]) -> dict[str, int]:
     """How many rejects each reason has, the most frequent first."""
     return dict(Counter(reject.reason for reject in rejects).most_common())

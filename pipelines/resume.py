@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 import pyarrow as pa
 
@@ -9,13 +11,15 @@ from pipelines import work_folder
 from pipelines.changes import changed_shards
 from pipelines.commit import DATASET_FILES
 from pipelines.options import ConvertOptions
-from pipelines.plan import Plan
-from pipelines.report import Report
+from pipelines.plan import Plan, PlannedShard
+from pipelines.report import Report, encode_report
 from pipelines.source_files import open_source
+from pipelines.work_folder import UnfinishedRun
 from records import layout
-from records.errors import TargetError
+from records.errors import DamagedError, TargetError
 from records.images import encoder_versions
-from records.layout import index_name
+from records.index import read_facts
+from records.layout import index_name, parse_shard_name
 from records.manifest import Manifest, read_manifest
 from records.storage import Storage
 
@@ -24,27 +28,50 @@ def find_finished(target: Storage, plan: Plan) -> Manifest | None:
     """The manifest of this very plan's dataset, None where the target holds no dataset.
 
     Raises:
-        TargetError: it holds another one.
+        TargetError: it holds another one, or one that is damaged.
     """
     if target.facts(layout.MANIFEST) is None:
         return None
-    manifest = read_manifest(target)
-    if manifest.generations[-1].plan_digest != plan.digest:
+    try:
+        manifest = read_manifest(target)
+    except DamagedError as error:
+        raise TargetError(
+            f"the target is taken: {error.what}",
+            path=error.path,
+            got=error.got,
+            hint="choose another target",
+        ) from error
+    if not any(generation.plan_digest == plan.digest for generation in manifest.generations[-1:]):
         raise TargetError(
             "the target holds a dataset of another plan (other images or other options)",
             path=target.url,
             hint="choose another target, or remove this one yourself",
         )
+    _check_sizes(target, manifest)
     return manifest
 
 
-def check_unchanged(target: Storage, plan: Plan, options: ConvertOptions, report: Report) -> None:
+def _check_sizes(target: Storage, manifest: Manifest) -> None:
+    for shard in (shard for split in manifest.splits.values() for shard in split.shards):
+        present = target.facts(shard.name)
+        if present is None or present.size_bytes != shard.bytes:
+            raise TargetError(
+                "the dataset here has lost a shard, or a part of it",
+                path=target.describe(shard.name),
+                expected=f"{shard.bytes} bytes",
+                got="no file" if present is None else f"{present.size_bytes} bytes",
+                hint="`shardmill verify` tells what else; convert into another target",
+            )
+
+
+def check_unchanged(target: Storage, plan: Plan, options: ConvertOptions) -> None:
     """Look into files that were touched since the dataset here was made.
 
     Raises:
         TargetError: one holds other bytes now.
     """
-    if _kept_stamp(target) == plan.stamp:
+    kept = _read_report(target)
+    if kept is not None and kept.stamp == plan.stamp:
         return
     files = open_source(options.source)
     for _, key in changed_shards(target, plan.shards, files, threads=options.workers):
@@ -54,36 +81,37 @@ def check_unchanged(target: Storage, plan: Plan, options: ConvertOptions, report
             got=key,
             hint="choose another target to convert what is there now",
         )
-    target.replace(layout.REPORT, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    if kept is not None and not options.dry_run:
+        report = msgspec.structs.replace(kept, stamp=plan.stamp)
+        # A target that is read-only by now is looked into again next time: no reason to fail.
+        with suppress(TargetError):
+            target.replace(layout.REPORT, encode_report(report))
 
 
-def _kept_stamp(target: Storage) -> str | None:
+def _read_report(target: Storage) -> Report | None:
     try:
-        return msgspec.json.decode(target.read(layout.REPORT), type=Report).stamp
+        return msgspec.json.decode(target.read(layout.REPORT), type=Report)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 
 
-def prepare_target(target: Storage, plan: Plan, options: ConvertOptions) -> int:
-    """Make the target ready for this plan; the number of shards an earlier run left finished.
+def look_for_unfinished(target: Storage, plan: Plan) -> UnfinishedRun | None:
+    """The run of this plan that a target holds unfinished, None where it holds none.
 
     Raises:
         TargetError: something else is there: another unfinished run, or files of other origin.
     """
-    encoders = encoder_versions() | {"pyarrow": pa.__version__}
-    # Under the lock nobody else stages anything: what lies here is a dead run's.
-    target.remove_folder(f"{layout.WORK_FOLDER}/staging")
     unfinished = work_folder.read_run(target)
     if unfinished is None:
-        _refuse_foreign_files(target, plan)
-        work_folder.write_run(target, plan, encoders)
-        return 0
+        _refuse_foreign_files(target)
+        return None
     if unfinished.plan_digest != plan.digest:
         raise TargetError(
             "an unfinished run with another plan (other images or other options) is here",
             path=target.url,
             hint="run it again as it was, or remove it with `shardmill clean`",
         )
+    encoders = _encoders()
     if unfinished.encoders != encoders:
         raise TargetError(
             "an unfinished run was begun with other versions of the image libraries",
@@ -92,35 +120,70 @@ def prepare_target(target: Storage, plan: Plan, options: ConvertOptions) -> int:
             got=_differences(encoders, unfinished.encoders),
             hint="go on with those versions, or remove it with `shardmill clean` and begin anew",
         )
-    if unfinished.stamp != plan.stamp:
+    return unfinished
+
+
+def prepare_target(target: Storage, plan: Plan, options: ConvertOptions) -> int:
+    """Make the target ready for this plan; the number of shards an earlier run left finished.
+
+    Raises:
+        TargetError: as `look_for_unfinished`.
+    """
+    # Under the lock nobody else stages anything: what lies here is a dead run's.
+    target.remove_folder(f"{layout.WORK_FOLDER}/staging")
+    unfinished = look_for_unfinished(target, plan)
+    if unfinished is None:
+        work_folder.write_run(target, plan, _encoders())
+        return 0
+    is_touched = unfinished.stamp != plan.stamp
+    if is_touched:
         _drop_changed(target, plan, options)
-        work_folder.write_run(target, plan, encoders)
+    kept = [shard for shard in plan.shards if _keep(target, shard, is_touched=is_touched)]
+    if is_touched:
+        work_folder.write_run(target, plan, _encoders())
     work_folder.forget_failures(target)
-    return sum(target.facts(index_name(shard.name)) is not None for shard in plan.shards)
+    return len(kept)
+
+
+def _keep(target: Storage, shard: PlannedShard, *, is_touched: bool) -> bool:
+    """Whether a shard counts as finished; if not, what there is of it is removed."""
+    try:
+        rejects = read_facts(target, index_name(shard.name)).rejects
+    except (FileNotFoundError, DamagedError):
+        pass
+    else:
+        # A file that could not be read may be readable by now. Of one that is rejected for its
+        # bytes nothing is kept to compare: where files were touched, it is looked into again.
+        if not any(is_touched or reject.reason == "unreadable" for reject in rejects):
+            return True
+    target.remove(index_name(shard.name))
+    target.remove(shard.name)
+    return False
+
+
+def _drop_changed(target: Storage, plan: Plan, options: ConvertOptions) -> None:
+    """Remove the indexes of finished shards whose sources were rewritten since."""
+    files = open_source(options.source)
+    changed = changed_shards(target, plan.shards, files, threads=options.workers)
+    for shard, _ in list(changed):
+        target.remove(index_name(shard.name))
+
+
+def _encoders() -> dict[str, str]:
+    return encoder_versions() | {"pyarrow": pa.__version__}
 
 
 def _differences(these: dict[str, str], others: dict[str, str]) -> str:
     return ", ".join(f"{k} {v}" for k, v in sorted(these.items()) if others.get(k) != v) or "none"
 
 
-def _refuse_foreign_files(target: Storage, plan: Plan) -> None:
-    shards = [shard.name for shard in plan.shards]
-    ours = {*shards, *map(index_name, shards), *DATASET_FILES}
+def _refuse_foreign_files(target: Storage) -> None:
+    """Refuse a target where a dataset's files are, of whatever origin; others stay beside ours."""
     for name in target.list():
-        if name in ours:
+        folder = name.rpartition("/")[0]
+        if name in DATASET_FILES or parse_shard_name(name) is not None or folder == "index":
             raise TargetError(
-                "a file of this name is there already, and no unfinished run of ours is",
+                "a file of a dataset is there already, and no unfinished run of ours is",
                 path=target.describe(name),
                 hint="move it away, or choose another target",
             )
-
-
-def _drop_changed(target: Storage, plan: Plan, options: ConvertOptions) -> None:
-    """Remove finished shards whose sources were rewritten since, and those without an index."""
-    files = open_source(options.source)
-    changed = changed_shards(target, plan.shards, files, threads=options.workers)
-    for shard, _ in list(changed):
-        target.remove(index_name(shard.name))
-    for shard in plan.shards:
-        if target.facts(index_name(shard.name)) is None:
-            target.remove(shard.name)

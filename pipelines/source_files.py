@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from pipelines.walk import Found, FoundFile, walk_local, walk_remote
-from records.errors import UsageError
+from records.errors import StorageError, TargetError, UsageError
 from records.storage import is_url, split_location
 from records.storage_fsspec import FsspecStorage
 from records.text import key_to_text
@@ -32,10 +32,10 @@ class SourceFiles(Protocol):
         """One file, None where there is none. Raises UsageError for a link out of the folder."""
 
     def read(self, key: bytes) -> bytes:
-        """A whole file. Raises UnreadableError."""
+        """A whole file. Raises UnreadableError for one file, StorageError where all would fail."""
 
     def read_head(self, key: bytes) -> bytes:
-        """The first 64 bytes of a file. Raises UnreadableError."""
+        """The first 64 bytes of a file. Raises as `read`."""
 
 
 class UnreadableError(Exception):
@@ -52,10 +52,19 @@ def open_source(location: str) -> SourceFiles:
     return RemoteFiles(location)
 
 
-def read_url(url: str) -> bytes:
-    """A file at a URL of its own, as a list may name. Raises UnreadableError."""
-    folder, name = split_location(url)
-    return open_source(folder).read(name.encode())
+def open_file(url: str) -> tuple[SourceFiles, bytes]:
+    """The folder of a file with a URL of its own, as a list may name it, and the file's key."""
+    path = unquote(urlsplit(url).path) if url.startswith("file://") else url
+    folder, name = split_location(path)
+    return open_source(folder), os.fsencode(name)
+
+
+def read_file(files: SourceFiles, key: bytes, url: str | None) -> bytes:
+    """A file by its key, or at its own URL. Raises UnreadableError."""
+    if url is None:
+        return files.read(key)
+    folder, name = open_file(url)
+    return folder.read(name)
 
 
 class LocalFiles:
@@ -102,7 +111,12 @@ class LocalFiles:
                     return stream.read(size_bytes)
             except OSError as error:
                 if error.errno in _OURS:
-                    raise
+                    raise StorageError(
+                        "a source file cannot be read: this process has come to a limit",
+                        path=key_to_text(key),
+                        got=os.strerror(error.errno),
+                        hint="raise it (ulimit -n, memory), or use fewer --workers",
+                    ) from error
                 if error.errno not in _PASSING or attempt == _ATTEMPTS - 1:
                     raise UnreadableError(os.strerror(error.errno or errno.EIO)) from error
             time.sleep(_WAIT_SECONDS)
@@ -140,3 +154,5 @@ class RemoteFiles:
             return self._storage.read_range(name, 0, size_bytes)
         except FileNotFoundError as error:
             raise UnreadableError("no such file") from error
+        except TargetError as error:  # credentials that ran out must not turn images into rejects
+            raise StorageError(error.what, path=error.path, hint=error.hint) from error

@@ -63,7 +63,9 @@ def find_sources(options: ConvertOptions) -> Sources:
     from pipelines.folder_sources import find_in_folders
     from pipelines.list_sources import find_in_list
 
-    sources = find_in_list(options) if options.list is not None else find_in_folders(options)
+    choice = read_choice(options)
+    find = find_in_folders if options.list is None else find_in_list
+    sources = find(options, choice)
     present = {image.label for image in sources.images}
     sources.notes += [
         f"class {printable(name)} has no images"
@@ -94,7 +96,7 @@ def read_choice(options: ConvertOptions) -> Choice:
         given = parse_labels(read_text_file(options.labels), path=options.labels)
     excluded: Iterable[bytes] = ()
     if options.exclude is not None:
-        lines = read_text_file(options.exclude).decode("utf-8", "surrogateescape").split("\n")
+        lines = read_text_file(options.exclude).decode("utf-8-sig", "surrogateescape").split("\n")
         excluded = (key_from_text(line.rstrip("\r")) for line in lines if line.strip())
     return Choice(frozenset(excluded), options.classes, given)
 
@@ -113,4 +115,5 @@ class Grouping:
         match = self._pattern.search(key_to_text(key)) if self._pattern else None
         if match is None:
             return None
-        return (match[1] if match.re.groups and match[1] is not None else match[0]).encode()
+        found = match[1] if match.re.groups and match[1] is not None else match[0]
+        return found.encode() or None

@@ -78,20 +78,27 @@ def find_bounds_by_label(
     for label, hashed in hashes:
         by_label[label].append(hashed)
     sizes = {label: len(members) for label, members in sorted(by_label.items())}
-    tests = _apportion(test, sizes)
-    validations = _apportion(validation, sizes)
+    whole = sum(sizes.values())
+    tests = _apportion(_count(test, whole), sizes)
+    left = {label: size - tests[label] for label, size in sizes.items()}
+    # Of what test leaves: two roundings up may otherwise ask a class for more than it has.
+    validations = _apportion(_count(validation, whole), left)
     return {
         label: find_bounds(by_label[label], tests[label] or None, validations[label] or None)
         for label in sizes
     }
 
 
-def _apportion(amount: Amount | None, sizes: Mapping[int, int]) -> dict[int, int]:
-    """Divide a fraction or a count of all images among classes, by largest remainders."""
+def _count(amount: Amount | None, whole: int) -> int:
+    return round(amount * whole) if isinstance(amount, float) else amount or 0
+
+
+def _apportion(count: int, sizes: Mapping[int, int]) -> dict[int, int]:
+    """Divide a count of images among classes of these sizes, by largest remainders."""
     whole = sum(sizes.values())
-    if amount is None or not whole:
+    if not whole:
         return dict.fromkeys(sizes, 0)
-    total = round(amount * whole) if isinstance(amount, float) else min(amount, whole)
+    total = min(count, whole)
     shares = {label: divmod(total * size, whole) for label, size in sizes.items()}
     counts = {label: share[0] for label, share in shares.items()}
     left = total - sum(counts.values())

@@ -1,15 +1,16 @@
 """Every file below a source folder, local or behind a URL, with its size and modification stamp.
 
 Hidden files and what systems leave behind are counted, not listed. Links that lead out of the
-source are told apart, a loop of links ends, and names stay the bytes that the file system has.
+source are told apart, and names stay the bytes that the file system has. Where links are followed
+every folder is walked once, so loops end and no image is found twice by way of a folder.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -79,45 +80,53 @@ def walk_remote(storage: FsspecStorage) -> Found:
         folders.update(b"/".join(parts[:depth]) for depth in (1, 2) if depth < len(parts))
         found.files.append(FoundFile(key, facts.size_bytes, facts.etag or ""))
     found.folders = sorted(folders)
-    if not found.files and not found.skipped:
-        raise NoInputError("there are no files here", path=storage.url)
     return found
+
+
+class _Folder(NamedTuple):
+    """A folder to walk: its key, where it really lies, and whether it is in a hidden one."""
+
+    key: bytes
+    real: bytes
+    hidden: bool
 
 
 class _LocalWalk:
     """One walk over a local folder; what it finds gathers in `found`."""
 
     def __init__(self, root: bytes, follow_symlinks: bool) -> None:
-        self.root = root
-        self.real_root = os.path.realpath(root)
+        self.root = root.rstrip(b"/") + b"/"
+        self.real_root = os.path.realpath(root).rstrip(b"/")
         self.follow_symlinks = follow_symlinks
         self.found = Found()
+        # Not by recursion: folders may lie deeper than Python's stack is.
+        self._to_walk = [_Folder(b"", self.real_root, hidden=False)]
+        self._walked: set[bytes] = set()
 
     def run(self) -> Found:
-        self._walk(b"", (self.real_root,), hidden=False)
+        while self._to_walk:
+            folder = self._to_walk.pop()
+            if folder.real in self._walked:
+                self.found.skipped += 1
+                continue
+            self._walked.add(folder.real)
+            for entry in self._entries(folder):
+                self._visit(folder, entry)
         return self.found
 
-    def _walk(self, folder: bytes, real_path: tuple[bytes, ...], *, hidden: bool) -> None:
-        """`real_path` holds the real paths of the folder and of all that lead to it."""
-        for entry in self._entries(folder):
-            key = folder + b"/" + entry.name if folder else entry.name
-            skipped = hidden or is_hidden(entry.name)
-            if entry.is_symlink():
-                self._visit_link(key, entry, real_path, hidden=skipped)
-            elif entry.is_dir(follow_symlinks=False):
-                real = real_path[-1] + b"/" + entry.name
-                self._enter(key, (*real_path, real), hidden=skipped)
-            else:
-                self._visit_file(key, entry.stat(follow_symlinks=False), hidden=skipped)
-
-    def _entries(self, folder: bytes) -> Iterator[os.DirEntry[bytes]]:
-        path = os.path.join(self.root, folder) if folder else self.root  # noqa: PTH118 - bytes
+    def _entries(self, folder: _Folder) -> list[os.DirEntry[bytes]]:
+        path = self.root + folder.key
         try:
             with os.scandir(path) as entries:
-                yield from entries
-        except FileNotFoundError as error:
-            raise NoInputError("there is no such folder", path=_shown(path)) from error
+                # Of two links to one folder the first by name is followed, on every machine: the
+                # last to be put off is the first to be walked.
+                return sorted(entries, key=lambda entry: entry.name, reverse=True)
         except OSError as error:
+            if folder.hidden:
+                self.found.skipped += 1
+                return []
+            if isinstance(error, FileNotFoundError) and not folder.key:
+                raise NoInputError("there is no such folder", path=_shown(path)) from error
             raise StorageError(
                 "a folder cannot be listed",
                 path=_shown(path),
@@ -125,46 +134,57 @@ class _LocalWalk:
                 hint="make it readable, or move it out of the source",
             ) from error
 
-    def _enter(self, key: bytes, real_path: tuple[bytes, ...], *, hidden: bool) -> None:
-        if not hidden and key.count(b"/") < 2:
-            self.found.folders.append(key)
-        self._walk(key, real_path, hidden=hidden)
-
-    def _visit_file(self, key: bytes, status: os.stat_result, *, hidden: bool) -> None:
-        if hidden or not stat.S_ISREG(status.st_mode):
+    def _visit(self, folder: _Folder, entry: os.DirEntry[bytes]) -> None:
+        key = folder.key + b"/" + entry.name if folder.key else entry.name
+        hidden = folder.hidden or is_hidden(entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            self._visit_folder(_Folder(key, folder.real + b"/" + entry.name, hidden))
+        elif hidden:
             self.found.skipped += 1
+        elif entry.is_symlink():
+            self._visit_link(key, entry)
         else:
-            self.found.files.append(FoundFile(key, status.st_size, status.st_mtime_ns))
+            # What cannot be looked at is listed all the same: reading it will say why.
+            self._visit_file(key, _status(entry, follow_symlinks=False))
 
-    def _visit_link(
-        self,
-        key: bytes,
-        entry: os.DirEntry[bytes],
-        real_path: tuple[bytes, ...],
-        *,
-        hidden: bool,
-    ) -> None:
-        real = os.path.realpath(os.path.join(self.root, key))  # noqa: PTH118 - bytes
-        inside = real == self.real_root or real.startswith(self.real_root + b"/")
-        try:
-            status = entry.stat()
-        except OSError:  # leads nowhere, or in a circle
-            if hidden:
-                self.found.skipped += 1
-            else:
-                self.found.broken_links.append(key)
+    def _visit_folder(self, folder: _Folder) -> None:
+        through_link = folder.real != self.real_root + b"/" + folder.key
+        if through_link and self._is_inside(folder.real):
+            self.found.skipped += 1  # it is found at its own place
             return
-        if hidden:
-            self.found.skipped += 1
-        elif not inside and not self.follow_symlinks:
+        if not folder.hidden and folder.key.count(b"/") < 2:
+            self.found.folders.append(folder.key)
+        self._to_walk.append(folder)
+
+    def _visit_link(self, key: bytes, entry: os.DirEntry[bytes]) -> None:
+        real = os.path.realpath(self.root + key)
+        status = _status(entry, follow_symlinks=True)
+        if status is None:  # leads nowhere, or in a circle
+            self.found.broken_links.append(key)
+        elif not self.follow_symlinks and not self._is_inside(real):
             self.found.outside_links.append(key)
-        elif not stat.S_ISDIR(status.st_mode):
-            self._visit_file(key, status, hidden=hidden)
-        elif self.follow_symlinks and real not in real_path:
-            self._enter(key, (*real_path, real), hidden=hidden)
+        elif stat.S_ISDIR(status.st_mode):
+            self._visit_folder(_Folder(key, real, hidden=False))
         else:
-            # A folder inside the source is found at its own place: twice would be twice the images.
+            self._visit_file(key, status)
+
+    def _visit_file(self, key: bytes, status: os.stat_result | None) -> None:
+        if status is None:
+            self.found.files.append(FoundFile(key, 0, 0))
+        elif stat.S_ISREG(status.st_mode):
+            self.found.files.append(FoundFile(key, status.st_size, status.st_mtime_ns))
+        else:
             self.found.skipped += 1
+
+    def _is_inside(self, real: bytes) -> bool:
+        return (real + b"/").startswith(self.real_root + b"/")
+
+
+def _status(entry: os.DirEntry[bytes], *, follow_symlinks: bool) -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=follow_symlinks)
+    except OSError:
+        return None
 
 
 def _shown(path: bytes) -> str:

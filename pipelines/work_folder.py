@@ -5,15 +5,14 @@ shards/NAME.msgpack      the plan of one shard
 attempts/NAME            there while a worker writes the shard: found later, that worker died
 failures/NAME.json       why a shard could not be written
 etags/NAME               the ETag of a finished shard, on stores that have them
+stop                     the run that is to stop, by its name
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
-from pipelines.plan import Plan, PlannedShard, ShardPlan
+from pipelines.plan import Plan, ShardPlan
 from records import errors
 from records.errors import DamagedError, ShardmillError, TargetError
 from records.layout import WORK_FOLDER
@@ -38,6 +37,7 @@ class Failure(msgspec.Struct, frozen=True):
     kind: str
     what: str
     path: str | None
+    got: str | None
     hint: str | None
 
 
@@ -89,7 +89,8 @@ def end_attempt(target: Storage, name: str) -> None:
 
 def write_failure(target: Storage, name: str, error: ShardmillError) -> None:
     """Keep why a shard could not be written."""
-    failure = Failure(type(error).__name__, error.what, error.path, error.hint)
+    got = None if error.got is None else str(error.got)
+    failure = Failure(type(error).__name__, error.what, error.path, got, error.hint)
     target.replace(_failure_name(name), msgspec.json.encode(failure))
 
 
@@ -98,15 +99,14 @@ def forget_failures(target: Storage) -> None:
     target.remove_folder(_FAILURES)
 
 
-def read_failures(target: Storage, shards: tuple[PlannedShard, ...]) -> Iterator[ShardmillError]:
-    """The errors that shards could not be written for."""
-    for shard in shards:
-        try:
-            failure = msgspec.json.decode(target.read(_failure_name(shard.name)), type=Failure)
-        except FileNotFoundError:
-            continue
-        kind = getattr(errors, failure.kind, TargetError)
-        yield kind(failure.what, path=failure.path, hint=failure.hint)
+def raise_failure(target: Storage, shard: str) -> None:
+    """Raise what a shard could not be written for, if that was kept."""
+    try:
+        failure = msgspec.json.decode(target.read(_failure_name(shard)), type=Failure)
+    except FileNotFoundError:
+        return
+    kind = getattr(errors, failure.kind, TargetError)
+    raise kind(failure.what, path=failure.path, got=failure.got, hint=failure.hint)
 
 
 def write_etag(target: Storage, name: str, etag: str) -> None:

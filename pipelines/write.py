@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import msgspec
@@ -10,9 +11,10 @@ import msgspec
 from pipelines import work_folder
 from pipelines.isolation import IsolatedStore, StoreFunction
 from pipelines.plan import ShardPlan
-from pipelines.progress import Progress, progress_of
+from pipelines.progress import progress_of
 from pipelines.read_ahead import CheckedImage, check_ahead
 from pipelines.source_files import open_source
+from pipelines.stopping import StopWatch
 from records.errors import DamagedError
 from records.example import encode_example
 from records.image_options import ImageOptions
@@ -47,8 +49,15 @@ def write_shard(job: Job, name: str) -> int:
     target = open_storage(job.target)
     plan = work_folder.read_shard_plan(target, name)
     progress = progress_of(job.run_id)
+    stop_watch = StopWatch(target, job.run_id)
+    stop_watch.check()
+
+    def on_chunk(images: int) -> None:
+        progress.add(images)
+        stop_watch.check()
+
     if is_finished(target, name, plan.plan_digest):
-        progress.add(len(plan.images))
+        on_chunk(len(plan.images))
         return len(plan.images)
     with ExitStack() as stack:
         store: StoreFunction = store_image
@@ -56,7 +65,7 @@ def write_shard(job: Job, name: str) -> int:
             store = stack.enter_context(IsolatedStore())
         work_folder.begin_attempt(target, name)
         stack.callback(work_folder.end_attempt, target, name)
-        _write(job, plan, target, store, progress)
+        _write(job, plan, target, store, on_chunk)
     return len(plan.images)
 
 
@@ -78,7 +87,11 @@ def is_finished(target: Storage, name: str, plan_digest: str) -> bool:
 
 
 def _write(
-    job: Job, plan: ShardPlan, target: Storage, store: StoreFunction, progress: Progress
+    job: Job,
+    plan: ShardPlan,
+    target: Storage,
+    store: StoreFunction,
+    on_chunk: Callable[[int], None],
 ) -> None:
     # An index whose shard is not whole (is_finished said so) must not stand while it is written.
     if target.facts(index_name(plan.name)) is not None:
@@ -101,7 +114,7 @@ def _write(
                     rejects.append(_reject(checked, checked.outcome, job.labels))
                 else:
                     rows.append(_write_record(writer, checked, checked.outcome, job.labels))
-            progress.add(len(chunk))
+            on_chunk(len(chunk))
     present = target.facts(plan.name)
     if present is not None and present.etag is not None:
         work_folder.write_etag(target, plan.name, present.etag)
