@@ -78,7 +78,8 @@ class _Inflated(io.RawIOBase):
             raise DamagedError("the compressed data is damaged", got=str(error)) from error
         self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
         self._grown_bytes += len(data)
-        if self._grown_bytes > _GROWTH_ALLOWED_BYTES + _MAX_GROWTH * self._read_bytes:
+        consumed_bytes = self._read_bytes - len(self._pending)
+        if self._grown_bytes > max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * consumed_bytes):
             raise DamagedError(
                 f"the compressed data grows more than {_MAX_GROWTH}-fold",
                 hint="no TFRecord of images does; this file is not what it says",

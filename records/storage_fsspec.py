@@ -21,6 +21,7 @@ import fsspec
 from records.errors import ShardmillError, StorageError, TargetError, UsageError
 from records.lease import hold_lease
 from records.storage import FileFacts, StagedFile, check_same_bytes
+from records.storage_errors import StagedStream, writing
 from records.text import printable, redact_url
 
 _T = TypeVar("_T")
@@ -100,8 +101,9 @@ class FsspecStorage:
     def create(self, name: str) -> Iterator[StagedFile]:
         """See `Storage.create`."""
         with tempfile.NamedTemporaryFile(prefix="shardmill-", buffering=_SPOOL_BYTES) as staged:
-            yield staged
-            staged.flush()
+            yield StagedStream(cast("BinaryIO", staged.file), staged.name)
+            with writing(staged.name):
+                staged.flush()
             try:
                 self._retry(name, lambda: self._upload(staged.name, name))
             except FileExistsError:
@@ -139,6 +141,9 @@ class FsspecStorage:
         return f"{self._root}/{name}" if name else self._root
 
     def _upload(self, local: str, name: str) -> None:
+        # Some file systems take no notice of `mode` (sftp, local): there the lease keeps others out.
+        if self._fs.exists(self._path(name)):
+            raise FileExistsError(self.describe(name))
         self._make_folder(name)
         self._fs.put_file(local, self._path(name), mode="create")
 
@@ -152,6 +157,8 @@ class FsspecStorage:
                 return action()
             except (FileNotFoundError, FileExistsError, ShardmillError):
                 raise
+            except NotADirectoryError as error:
+                raise FileNotFoundError(self.describe(name)) from error
             except PermissionError as error:
                 raise TargetError(
                     "access is denied", path=self.describe(name), hint="check the credentials"

@@ -17,25 +17,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from records.errors import BusyError, ShardmillError, StorageError, TargetError
+from records.errors import BusyError
 from records.layout import WORK_FOLDER
 from records.storage import FileFacts, StagedFile, check_same_bytes
+from records.storage_errors import StagedStream, reading, writing
 from records.text import printable
 
 _STAGING = f"{WORK_FOLDER}/staging"
 _LOCK = f"{WORK_FOLDER}/lock"
-_CANNOT_WRITE = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission is denied",
-    errno.EPERM: "the operation is not permitted",
-    errno.ENOTDIR: "a file is where a folder should be",
-    errno.EISDIR: "a folder is where a file should be",
-    errno.ENAMETOOLONG: "the name is too long",
-    errno.EFBIG: "the file is larger than allowed",
-    errno.ELOOP: "symbolic links lead in a circle",
-}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -54,23 +43,23 @@ class LocalStorage:
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
-        with self.open(name) as stream, _reading(self.describe(name)):
+        with self.open(name) as stream, reading(self.describe(name)):
             return stream.read()
 
     def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
         """See `Storage.read_range`."""
-        with _reading(self.describe(name)), (self.path / name).open("rb", buffering=0) as stream:
+        with reading(self.describe(name)), (self.path / name).open("rb", buffering=0) as stream:
             return os.pread(stream.fileno(), size_bytes, offset)
 
     def open(self, name: str) -> BinaryIO:
         """See `Storage.open`."""
-        with _reading(self.describe(name)):
+        with reading(self.describe(name)):
             return (self.path / name).open("rb", buffering=1 << 20)
 
     def facts(self, name: str) -> FileFacts | None:
         """See `Storage.facts`."""
         try:
-            with _reading(self.describe(name)):
+            with reading(self.describe(name)):
                 found = (self.path / name).stat()
         except FileNotFoundError:
             return None
@@ -87,19 +76,25 @@ class LocalStorage:
     @contextmanager
     def create(self, name: str) -> Iterator[StagedFile]:
         """See `Storage.create`."""
-        with _writing(self.describe(name)):
+        path = self.describe(name)
+        with writing(path):
             staged = self._new_staged_path(name)
-            try:
-                with staged.open("xb") as stream:
-                    yield stream
-                    _flush(stream)
+            stream = staged.open("xb")
+        try:
+            yield StagedStream(stream, path)
+            with writing(path):
+                _flush(stream)
                 self._publish(staged, name)
-            finally:
+        finally:
+            # What cannot be flushed or removed now follows an error that says why.
+            with suppress(OSError):
+                stream.close()
+            with suppress(OSError):
                 staged.unlink(missing_ok=True)
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
-        with _writing(self.describe(name)):
+        with writing(self.describe(name)):
             staged = self._new_staged_path(name)
             try:
                 with staged.open("xb") as stream:
@@ -114,19 +109,19 @@ class LocalStorage:
 
     def remove(self, name: str) -> None:
         """See `Storage.remove`."""
-        with _writing(self.describe(name)):
+        with writing(self.describe(name)):
             (self.path / name).unlink(missing_ok=True)
 
     def remove_folder(self, name: str) -> None:
         """See `Storage.remove_folder`."""
-        with _writing(self.describe(name)), suppress(FileNotFoundError):
+        with writing(self.describe(name)), suppress(FileNotFoundError):
             shutil.rmtree(self.path / name)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """See `Storage.lock`: flock(2), which the kernel lets go of when its holder dies."""
         path = self.path / _LOCK
-        with _writing(self.describe(_LOCK)):
+        with writing(self.describe(_LOCK)):
             descriptor = self._open_lock(path)
         try:
             yield
@@ -201,34 +196,3 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
-
-
-@contextmanager
-def _reading(path: str) -> Iterator[None]:
-    """Turn a failed read into StorageError; a file that is not there stays FileNotFoundError."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
-    except OSError as error:
-        raise StorageError(
-            "cannot be read", path=path, got=os.strerror(error.errno or errno.EIO)
-        ) from error
-
-
-@contextmanager
-def _writing(path: str) -> Iterator[None]:
-    """Turn a failed write into TargetError or StorageError."""
-    try:
-        yield
-    except ShardmillError:
-        raise
-    except OSError as error:
-        reason = _CANNOT_WRITE.get(error.errno or 0)
-        if reason is None:
-            raise StorageError("cannot be written", path=path, got=str(error)) from error
-        raise TargetError(
-            f"cannot be written: {reason}",
-            path=path,
-            hint="mend that and run the same command again: what is finished is kept",
-        ) from error

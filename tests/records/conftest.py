@@ -107,9 +107,7 @@ class DatasetBuilder:
             generations=(Generation(1, DIGEST, {}, counts),),
         )
 
-    def _write_split(
-        self, split: layout.Split, shards: Sequence[Sequence[Source]]
-    ) -> SplitFacts:
+    def _write_split(self, split: layout.Split, shards: Sequence[Sequence[Source]]) -> SplitFacts:
         written = [
             self._write_shard(split, layout.shard_name(split, number, len(shards)), sources)
             for number, sources in enumerate(shards)
@@ -123,11 +121,9 @@ class DatasetBuilder:
         )
 
     def _write_shard(self, split: layout.Split, name: str, sources: Sequence[Source]) -> Shard:
-        rows = []
         with self.storage.create(name) as stream:
             writer = ShardWriter(stream)
-            for source in sources:
-                rows.append(self._write_record(writer, source))
+            rows = [self._write_record(writer, source) for source in sources]
         labels = [source.label for source in sources]
         facts = ShardFacts(
             name=name,

@@ -1,0 +1,72 @@
+"""What storage raises, as errors that say what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from records.errors import ShardmillError, StorageError, TargetError
+
+_CANNOT_WRITE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "the operation is not permitted",
+    errno.ENOTDIR: "a file is where a folder should be",
+    errno.EEXIST: "a file is where a folder should be",
+    errno.EISDIR: "a folder is where a file should be",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EFBIG: "the file is larger than allowed",
+    errno.ELOOP: "symbolic links lead in a circle",
+}
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turn a failed read into StorageError; a file that is not there stays FileNotFoundError."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+    except OSError as error:
+        raise StorageError(
+            "cannot be read", path=path, got=os.strerror(error.errno or errno.EIO)
+        ) from error
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Turn a failed write into TargetError or StorageError."""
+    try:
+        yield
+    except ShardmillError:
+        raise
+    except OSError as error:
+        reason = _CANNOT_WRITE.get(error.errno or 0)
+        if reason is None:
+            raise StorageError("cannot be written", path=path, got=str(error)) from error
+        raise TargetError(
+            f"cannot be written: {reason}",
+            path=path,
+            hint="mend that and run the same command again: what is finished is kept",
+        ) from error
+
+
+class StagedStream:
+    """A staged file whose failed writes say where; errors of who writes it pass untouched."""
+
+    def __init__(self, stream: BinaryIO, path: str) -> None:
+        self._stream = stream
+        self._path = path
+
+    def write(self, data: bytes, /) -> None:
+        """Append `data`. Raises TargetError or StorageError."""
+        try:
+            self._stream.write(data)
+        except OSError:
+            with writing(self._path):
+                raise
