@@ -18,6 +18,7 @@ _METADATA = 0xE1
 _FILL = 0xFF
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _HUFFMAN_FRAMES = {0xC0, 0xC1, 0xC2}
+_ARITHMETIC_FRAMES = {0xC9, 0xCA}
 _PROGRESSIVE = 0xC2
 # Tables, restart interval, number of lines, application data and comments.
 _SEGMENTS = {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)} | _FRAMES
@@ -36,7 +37,7 @@ class JpegHeader:
         height: pixels, as coded.
         bits: bits a sample.
         component_ids: one number a component: 1 of them is grey, 3 colour, 4 CMYK or YCCK.
-        huffman: baseline, extended or progressive with Huffman codes: what every decoder reads.
+        huffman: coded with Huffman codes, which every decoder reads, not arithmetic ones.
         buffered: a decoder must hold all coefficients, since they come in several scans.
         complete: no coefficient is missing a scan. Decoders smooth over missing ones, each its way.
         metadata: there is an EXIF or XMP segment, which may hold an orientation.
@@ -57,7 +58,7 @@ def read_header(data: bytes) -> JpegHeader:
 
     Raises:
         RefusedError: `truncated` when it ends before its end-of-image marker, `corrupt` when its
-            markers make no sense.
+            markers make no sense, `unsupported` for the lossless and hierarchical kinds.
     """
     frame: tuple[int, bytes] | None = None
     metadata = False
@@ -72,11 +73,15 @@ def read_header(data: bytes) -> JpegHeader:
             metadata = True
         elif marker == _START_OF_SCAN:
             break
-    if not data.endswith(_END_OF_IMAGE) and data.find(_END_OF_IMAGE, at) < 0:
-        raise RefusedError("truncated", "JPEG without an end-of-image marker")
     if frame is None:
         raise RefusedError("corrupt", "JPEG scan before any frame header")
+    if not _ends(data, at):
+        raise RefusedError("truncated", "JPEG without an end-of-image marker")
     return _describe(data, *frame, payload_at, metadata=metadata)
+
+
+def _ends(data: bytes, scan_at: int) -> bool:
+    return data.endswith(_END_OF_IMAGE) or data.find(_END_OF_IMAGE, scan_at) >= 0
 
 
 def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
@@ -105,6 +110,8 @@ def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
 def _describe(
     data: bytes, marker: int, frame: bytes, scan_at: int, *, metadata: bool
 ) -> JpegHeader:
+    if marker not in _HUFFMAN_FRAMES | _ARITHMETIC_FRAMES:
+        raise RefusedError("unsupported", "lossless or hierarchical JPEG")
     components = frame[_FRAME_BYTES - 1] if len(frame) >= _FRAME_BYTES else 0
     if len(frame) < _FRAME_BYTES + 3 * components:
         raise RefusedError("corrupt", "JPEG frame header is too short")

@@ -1,0 +1,56 @@
+"""The bound on memory: 250 MB and 12 bytes a pixel of the largest image, with any threads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[3]
+
+DECODE = """
+import sys, threading
+from pathlib import Path
+from records.images import ImageOptions, StoredImage, store_image
+
+data = Path(sys.argv[1]).read_bytes()
+stored = []
+threads = [
+    threading.Thread(target=lambda: stored.append(store_image(data, ImageOptions())))
+    for _ in range(int(sys.argv[2]))
+]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert all(isinstance(one, StoredImage) for one in stored), stored
+lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(int(lines["VmHWM"].split()[0]) * 1024)
+"""
+
+# Mode, size in px, format, Pillow's options, threads.
+LARGE: list[tuple[str, tuple[int, int], str, dict[str, Any], int]] = [
+    ("RGBA", (8000, 5000), "PNG", {"compress_level": 1}, 8),
+    ("RGB", (8000, 5000), "JPEG", {"progressive": True, "subsampling": 0}, 4),
+    ("CMYK", (5000, 4000), "JPEG", {"progressive": True}, 4),
+    ("RGB", (8000, 5000), "WEBP", {"lossless": True, "method": 0}, 2),
+    ("RGB", (4000, 3000), "JPEG", {}, 32),
+]
+
+
+def gradient(mode: str, size: tuple[int, int]) -> Image.Image:
+    return Image.merge(mode, [Image.linear_gradient("L").resize(size)] * len(mode))
+
+
+# A process's own peak, without its parent's, is only told there.
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("large", LARGE, ids=[f"{one[0]}-{one[2]}-{one[4]}" for one in LARGE])
+def test_decoding_stays_within_the_bound(tmp_path: Path, encode: Any, large: Any) -> None:
+    mode, size, kind, options, threads = large
+    path = tmp_path / "large"
+    path.write_bytes(encode(gradient(mode, size), kind, **options))
+    command = [sys.executable, "-c", DECODE, str(path), str(threads)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 250_000_000 + 12 * size[0] * size[1]

@@ -1,0 +1,66 @@
+"""Whatever the bytes are: no exception, and what is stored decodes to the same pixels for all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from records.images import ImageOptions, Rejection, StoredImage, decode_stored, store_image
+
+KINDS = {
+    "jpeg": ("JPEG", {}),
+    "progressive": ("JPEG", {"progressive": True}),
+    "png": ("PNG", {}),
+    "gif": ("GIF", {}),
+    "bmp": ("BMP", {}),
+    "webp": ("WEBP", {}),
+    "tiff": ("TIFF", {}),
+}
+MANY = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+HEADS = [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"BM", b""]
+EDITS = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4
+)
+
+
+def mutate(data: bytes, edits: list[tuple[float, int]], keep: float) -> bytes:
+    """The first part of `data`, some of its bytes replaced."""
+    changed = bytearray(data[: max(1, round(keep * len(data)))])
+    for place, value in edits:
+        changed[int(place * len(changed))] = value
+    return bytes(changed)
+
+
+@pytest.fixture(params=KINDS)
+def file(request: Any, picture: Any, encode: Any) -> bytes:
+    kind, options = KINDS[request.param]
+    data: bytes = encode(picture, kind, **options)
+    return data
+
+
+@given(edits=EDITS, keep=st.one_of(st.just(1.0), st.floats(0, 1)))
+@MANY
+def test_mutated_files_are_rejected_or_decode_in_tensorflow(
+    file: bytes, read_with_tensorflow: Any, edits: Any, keep: float
+) -> None:
+    stored = store_image(mutate(file, edits, keep), ImageOptions())
+    if isinstance(stored, Rejection):
+        assert stored.reason in {"empty", "truncated", "corrupt", "unsupported", "too-large"}
+        assert stored.detail.isprintable()
+        return
+    ours = decode_stored(
+        stored.encoded, stored.format, stored.width, stored.height, stored.channels
+    )
+    np.testing.assert_array_equal(read_with_tensorflow(stored), ours)
+
+
+@given(head=st.sampled_from(HEADS), tail=st.binary(max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_random_bytes_raise_nothing(head: bytes, tail: bytes) -> None:
+    assert isinstance(store_image(head + tail, ImageOptions()), StoredImage | Rejection)
