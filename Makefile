@@ -41,7 +41,7 @@ bench: $(INSTALLED) ## run the benchmarks
 docs: demo ## write the pages and pictures that are made by commands
 	@$(BIN)/python docs/cli_page.py
 	@mkdir -p docs/pictures
-	@cp demo/grid.png demo/run/curves.png demo/run/confusion.png docs/pictures/
+	@cp demo/grid.png demo/run/curves.png demo/run/confusion-test.png docs/pictures/
 
 lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(BIN)/uv pip compile $(LOCK_FLAGS) $(if $(UPGRADE),--upgrade) -o requirements.lock pyproject.toml

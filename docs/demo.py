@@ -23,6 +23,14 @@ DEMO = Path("demo")
 DIGITS, DATA, RUN = DEMO / "digits", DEMO / "data", DEMO / "run"
 SIDE_PX = 32
 PREDICTED_IMAGES = 3
+WHAT_LIES_WHERE = f"""
+Look at
+  {DEMO / "grid.png"}                  a sample of each class, from the shards
+  {DEMO / "stats.png"}                 classes and sizes
+  {RUN / "curves.png"}            accuracy and loss
+  {RUN / "confusion-test.png"}    which digits are taken for which
+  {DEMO / "predictions.png"}           three files, predicted
+The dataset is in {DATA}/, the model in {RUN / "model.weights.h5"}."""
 
 
 def write_digits(folder: Path) -> int:
@@ -62,9 +70,10 @@ def main() -> None:
     run_shardmill("verify", DATA, "--decode")
     run_shardmill("stats", DATA, "--plot", DEMO / "stats.png")
     run_shardmill("inspect", DATA, "--grid", DEMO / "grid.png")
-    run_shardmill("train", DATA, RUN, "--model", "cnn", "--epochs", "10")
+    run_shardmill("train", DATA, RUN, "--model", "cnn", "--epochs", "20")
     run_shardmill("evaluate", RUN)
     run_shardmill("predict", RUN, *pick_unseen_files(), "--grid", DEMO / "predictions.png")
+    print(WHAT_LIES_WHERE, flush=True)
 
 
 if __name__ == "__main__":
