@@ -28,6 +28,13 @@ _COMMANDS = {
     "evaluate": ("trainers.cli", "Measure a trained model on a split."),
     "predict": ("trainers.cli", "Classify images with a trained model."),
 }
+_EPILOG = """\b
+Examples:
+  shardmill convert photos/ data/ --test 0.2
+  shardmill verify data/
+  shardmill train data/ run/
+  shardmill predict run/ new/*.jpg
+"""
 _VERBOSE = "--verbose"
 _EXIT_BUG = 70
 _EXIT_INTERRUPTED = 130
@@ -51,19 +58,15 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_LazyGroup,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(_VERBOSE, is_flag=True, help="Show the trace of an error.")
 @click.version_option(package_name="shardmill")
 def shardmill(verbose: bool) -> None:
-    r"""A folder of labelled images becomes verified TFRecord shards, and models train from them.
-
-    \b
-    Examples:
-      shardmill convert photos/ data/ --test 0.2
-      shardmill verify data/
-      shardmill train data/ run/
-      shardmill predict run/ new/*.jpg
-    """
+    """A folder of labelled images becomes verified TFRecord shards, and models train from them."""
 
 
 def main() -> NoReturn:

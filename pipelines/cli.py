@@ -11,6 +11,28 @@ from records.errors import UsageError
 if TYPE_CHECKING:
     from pipelines.options import ConvertOptions
 
+_HELP = {"help_option_names": ["-h", "--help"]}
+# Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
+_CONVERT_EPILOG = """\b
+Examples:
+  shardmill convert photos/ data/ --test 0.2
+  shardmill convert photos/ data/ --test-count 500 --stratify --resize 224 --fit crop
+  shardmill convert photos/ data/ --list labels.csv --dry-run
+  shardmill convert photos/ data/ -- --direct_running_mode=multi_processing
+
+\b
+Exit status: 0 done or nothing to do, 2 usage, 65 too many rejects, 66 no input,
+73 target taken or not writable, 74 storage failed, 75 target in use.
+"""
+_CLEAN_EPILOG = """\b
+Example:
+  shardmill clean data/
+"""
+_EXTRACT_EPILOG = """\b
+Example:
+  shardmill extract data/ photos-again/
+"""
+
 
 def _parse_amount(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
     """`5` is a count, `0.05` a fraction."""
@@ -36,10 +58,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     return None if text is None else tuple(name for name in text.split(",") if name)
 
 
-@click.command(
-    epilog="Exit codes: 0 done or nothing to do, 2 usage, 65 too many rejects, 66 no input, "
-    "73 target cannot be written or is taken, 74 storage failed, 75 target in use."
-)
+@click.command(epilog=_CONVERT_EPILOG, context_settings=_HELP)
 @click.argument("source")
 @click.argument("target")
 @click.option("--test", type=float, metavar="F", help="Fraction of the images for the test split.")
@@ -94,7 +113,14 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     metavar="F|N",
     help="Rejected images allowed.  [default: 0.01, at least 10]",
 )
-@click.option("--max-pixels", type=int, default=100_000_000, show_default=True, metavar="N")
+@click.option(
+    "--max-pixels",
+    type=int,
+    default=100_000_000,
+    show_default=True,
+    metavar="N",
+    help="Larger images are rejected, judged by their header.",
+)
 @click.option(
     "--background",
     default="FFFFFF",
@@ -124,7 +150,14 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     show_default=True,
     help="Colour, or all grey.",
 )
-@click.option("--jpeg-quality", type=int, default=95, show_default=True, metavar="1-100")
+@click.option(
+    "--jpeg-quality",
+    type=int,
+    default=95,
+    show_default=True,
+    metavar="1-100",
+    help="Of what is re-encoded as JPEG.",
+)
 @click.option("--workers", type=int, metavar="N", help="Threads a process.  [default: all cores]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -132,18 +165,11 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
 @click.option("--runner", default="local", show_default=True, help="local, or any Beam runner.")
 @click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
 def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
-    r"""Turn SOURCE, a folder of labelled images, into a dataset of TFRecord shards in TARGET.
+    """Turn SOURCE, a folder of labelled images, into a dataset of TFRecord shards in TARGET.
 
     SOURCE has a folder a class, or train/, test/, validation/ with class folders in them; both are
     found by themselves. Source and target may be URLs (s3://, gs://, …). A run that was killed goes
     on when the same command is run again; a dataset that is there is never overwritten.
-
-    \b
-    Examples:
-      shardmill convert photos/ data/ --test 0.2
-      shardmill convert photos/ data/ --test-count 500 --stratify --resize 224 --fit crop
-      shardmill convert photos/ data/ --list labels.csv --dry-run
-      shardmill convert photos/ data/ -- --direct_running_mode=multi_processing
     """
     from pipelines.console import convert_with_progress
 
@@ -179,16 +205,11 @@ def _options(given: dict[str, Any]) -> ConvertOptions:
     return ConvertOptions(images=images, **chosen)
 
 
-@click.command()
+@click.command(epilog=_CLEAN_EPILOG, context_settings=_HELP)
 @click.argument("target")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed.")
 def clean(target: str, dry_run: bool) -> None:
-    r"""Remove what an unfinished conversion left in TARGET. A finished dataset is never touched.
-
-    \b
-    Example:
-      shardmill clean data/
-    """
+    """Remove what an unfinished conversion left in TARGET. A finished dataset is never touched."""
     from pipelines.clean import clean as clean_target
 
     cleaned = clean_target(target, dry_run=dry_run)
@@ -196,17 +217,12 @@ def clean(target: str, dry_run: bool) -> None:
     click.echo(f"{verb} {cleaned.files} files, {cleaned.size_bytes / 1e6:.1f} MB")
 
 
-@click.command()
+@click.command(epilog=_EXTRACT_EPILOG, context_settings=_HELP)
 @click.argument("target")
 @click.argument("out")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def extract(target: str, out: str, quiet: bool) -> None:
-    r"""Write the images of the dataset TARGET into folders: OUT/SPLIT/CLASS/FILE.
-
-    \b
-    Example:
-      shardmill extract data/ photos-again/
-    """
+    """Write the images of the dataset TARGET into folders: OUT/SPLIT/CLASS/FILE."""
     from pipelines.console import extract_with_progress
 
     extract_with_progress(target, out, quiet=quiet)
