@@ -198,6 +198,8 @@ def _fewer(plan: Plan, facts: Sequence[ShardFacts]) -> list[str]:
         stored = sum(shard.records for shard in facts if shard.split == split)
         if isinstance(amount, int) and stored < amount:
             notes.append(f"{split} has {stored} images, not {amount}: the others were rejected")
+        elif amount is not None and not stored:
+            notes.append(f"{split} is empty: its images were rejected")
     return notes
 
 

@@ -73,7 +73,8 @@ class _FolderSources:
 
     def gather(self) -> Sources:
         # Links out of the source that are not excluded were refused.
-        self._sources.excluded += len(self._found.outside_links)
+        for _ in self._found.outside_links:
+            self._sources.exclude(by_key=True)
         for key in self._found.broken_links:
             self._add(key, None)
         for file in self._found.files:
@@ -98,8 +99,10 @@ class _FolderSources:
         """Give an image its place; `file` is None for a link that leads nowhere."""
         folder, split = place_of(key, self._layout)
         name = None if folder is None else self._names[folder]
-        if key in self._excluded or (name is not None and name not in self._numbers):
-            self._sources.excluded += 1
+        if key in self._excluded:
+            self._sources.exclude(by_key=True)
+        elif name is not None and name not in self._numbers:
+            self._sources.exclude(by_key=False)
         elif file is None:
             self._reject(key, name, "unreadable", "the link leads nowhere", 0)
         elif name is None:

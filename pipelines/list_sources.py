@@ -31,7 +31,7 @@ def find_in_list(options: ConvertOptions, choice: Choice) -> Sources:
     files = open_source(options.source)
     for row in rows:
         if row.key in choice.excluded or (row.label and names[row.label] not in numbers):
-            sources.excluded += 1
+            sources.exclude(by_key=row.key in choice.excluded)
             continue
         file = _find(row, files, follow_symlinks=options.follow_symlinks)
         if file is None or not row.label:

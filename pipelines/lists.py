@@ -131,7 +131,7 @@ def _listed_image(row: dict[str, str], source: str, where: str, *, allow_url: bo
         raise UsageError("a label is not UTF-8", path=where, got=printable(label))
     split = _split(row.get("split", ""), where)
     group = row.get("group") or None
-    if is_url(path):
+    if "://" in path:
         _check_url(path, where, allow_url=allow_url)
         return ListedImage(_encode(path), path, label, split, group)
     return ListedImage(_encode(_relative_path(path, source, where)), None, label, split, group)

@@ -171,7 +171,8 @@ def _refuse_empty(asked: Iterable[Split], by_split: dict[Split, list[SourceImage
             raise UsageError(
                 f"the split {split} would be empty",
                 got=f"{present} images",
-                hint="ask for exact numbers: --test-count N, --validation-count N",
+                hint="ask for more, or for exact numbers: --test-count N, --validation-count N "
+                "(not with groups)",
             )
 
 

@@ -37,7 +37,10 @@ class SourceImage(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass
 class Sources:
-    """Everything found; found = images + rejects + skipped + excluded."""
+    """Everything found; found = images + rejects + skipped + excluded.
+
+    `excluded_keys` of those excluded are so by their key, the others by their class.
+    """
 
     labels: LabelMap
     layout: Layout | None
@@ -45,12 +48,18 @@ class Sources:
     rejects: list[Reject] = field(default_factory=list)
     skipped: int = 0
     excluded: int = 0
+    excluded_keys: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
     def found(self) -> int:
         """How many files there are in all."""
         return len(self.images) + len(self.rejects) + self.skipped + self.excluded
+
+    def exclude(self, *, by_key: bool) -> None:
+        """Count a file as excluded."""
+        self.excluded += 1
+        self.excluded_keys += by_key
 
 
 def find_sources(options: ConvertOptions) -> Sources:
@@ -66,6 +75,8 @@ def find_sources(options: ConvertOptions) -> Sources:
     choice = read_choice(options)
     find = find_in_folders if options.list is None else find_in_list
     sources = find(options, choice)
+    if absent := len(choice.excluded) - sources.excluded_keys:
+        sources.notes.append(f"{absent} keys of --exclude are not in the source")
     present = {image.label for image in sources.images}
     sources.notes += [
         f"class {printable(name)} has no images"

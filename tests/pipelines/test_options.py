@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipelines.options import ConvertOptions
+from records.errors import UsageError
+from records.image_options import ImageOptions
+from records.manifest import Settings
+
+
+def options(**given: Any) -> ConvertOptions:
+    return ConvertOptions(source="s", target="t", **given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"test": 0.2},
+        {"test": 5, "validation": 0.5},
+        {"test": 0.2, "stratify": True},
+        {"test": 0.2, "group_by": "parent"},
+        {"test": 0.2, "group_by": r"patient(\d+)"},
+        {"max_rejects": 0},
+        {"max_rejects": 0.5},
+        {"seed": 2**64 - 1},
+        {"beam_flags": ("--direct_num_workers", "2")},
+    ],
+)
+def test_what_can_be_meant_is_taken(given: dict[str, Any]) -> None:
+    options(**given).validate()
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"test": 0.0}, "--test"),
+        ({"test": 1.0}, "--test"),
+        ({"test": -0.1}, "--test"),
+        ({"test": float("nan")}, "--test"),
+        ({"test": 0}, "--test-count"),
+        ({"validation": -1}, "--validation-count"),
+        ({"test": 0.5, "validation": 0.5}, "leave nothing for training"),
+        ({"test": 5, "group_by": "parent"}, "--group-by"),
+        ({"test": 0.5, "validation": 5, "group_by": "parent"}, "--group-by"),
+        ({"test": 0.5, "stratify": True, "group_by": "parent"}, "--group-by"),
+        ({"stratify": True}, "--stratify"),
+        ({"test": 0.2, "group_by": "("}, "--group-by"),
+        ({"shards": 0}, "--shards"),
+        ({"shard_mb": 0}, "--shard-mb"),
+        ({"shards": 2, "shard_mb": 2}, "--shard-mb"),
+        ({"workers": 0}, "--workers"),
+        ({"seed": -1}, "--seed"),
+        ({"seed": 2**64}, "--seed"),
+        ({"max_rejects": -1}, "--max-rejects"),
+        ({"max_rejects": 1.0}, "--max-rejects"),
+        ({"max_rejects": float("nan")}, "--max-rejects"),
+        ({"classes": ("a",), "labels": "l"}, "--labels"),
+        ({"images": ImageOptions(store="raw")}, "--store raw"),
+        ({"images": ImageOptions(jpeg_quality=0)}, "--jpeg-quality"),
+        ({"beam_flags": ("data",)}, "more arguments"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given: dict[str, Any], word: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        options(**given).validate()
+    assert word in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "images", "allowed"),
+    [
+        (None, 5, 4),  # never all
+        (None, 11, 10),  # at least ten
+        (None, 1000, 10),
+        (None, 5000, 50),  # one in a hundred
+        (0, 100, 0),
+        (7, 100, 7),
+        (200, 100, 99),
+        (0.5, 100, 50),
+        (0.0, 100, 0),
+        (None, 1, 0),
+    ],
+)
+def test_allowed_rejects(limit: float | None, images: int, allowed: int) -> None:
+    assert options(max_rejects=limit).allowed_rejects(images) == allowed
+
+
+def test_settings_hold_what_bytes_depend_on_and_nothing_else() -> None:
+    other = options(workers=7, max_rejects=3, dry_run=True, runner="X", beam_flags=("--a",))
+    assert other.settings() == options().settings() == Settings()
+    chosen = {"seed": 3, "test": 0.25, "validation": 7, "group_by": "parent", "shards": 4}
+    settings = options(**chosen).settings()
+    assert {name: getattr(settings, name) for name in chosen} == chosen
