@@ -38,6 +38,8 @@ class ImageHeader:
         sample_bits: bits a sample has in the file.
         turned_by_loading: Pillow turns it upright as it loads it.
         colour_key: the transparent colour, as its samples are once decoded.
+        scan_at: where a JPEG's first scan is, for the check that its data ends well.
+        rows_bytes: what a PNG's data must unpack to, for the check that it does.
         oddities: what `changes` says of a file that is re-encoded because of its coding.
     """
 
@@ -51,6 +53,8 @@ class ImageHeader:
     sample_bits: int = 8
     turned_by_loading: bool = False
     colour_key: int | tuple[int, ...] | None = None
+    scan_at: int = 0
+    rows_bytes: int = 0
     oddities: tuple[str, ...] = ()
 
 
@@ -105,6 +109,7 @@ def _read_jpeg(kind: str, data: bytes) -> ImageHeader:
         plain=components == _CHANNELS[components] and upright and not oddities,
         decode_bytes_per_px=(1 if components == 1 else 4) + 2 * components * found.buffered,
         memory_px=found.width * found.height,
+        scan_at=found.scan_at,
         oddities=oddities,
     )
 
@@ -127,6 +132,7 @@ def _read_png(kind: str, data: bytes) -> ImageHeader:
         memory_px=found.width * found.height,
         sample_bits=max(_EIGHT_BITS, found.bit_depth),
         colour_key=_read_colour_key(found),
+        rows_bytes=found.rows_bytes,
         oddities=oddities,
     )
 

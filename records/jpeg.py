@@ -1,4 +1,4 @@
-"""What a JPEG's markers say before its first scan, and whether its scans are all there.
+"""What a JPEG's markers say before its first scan.
 
     FF D8 | FF marker, length (2 bytes, with itself), payload | … | FF DA … entropy-coded … FF D9
 
@@ -7,9 +7,9 @@ Pillow reads these too, ten times slower, and does not say how the picture is co
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from records import jpeg_scans
 from records.rejections import RefusedError
 
 _START_OF_SCAN = 0xDA
@@ -23,8 +23,6 @@ _PROGRESSIVE = 0xC2
 # Tables, restart interval, number of lines, application data and comments.
 _SEGMENTS = {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)} | _FRAMES
 _BARE = {0x00, 0x01, *range(0xD0, 0xD9)}
-_AFTER_ENTROPY = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_COEFFICIENTS = 64
 _FRAME_BYTES = 6
 
 
@@ -41,6 +39,7 @@ class JpegHeader:
         buffered: a decoder must hold all coefficients, since they come in several scans.
         complete: no coefficient is missing a scan. Decoders smooth over missing ones, each its way.
         metadata: there is an EXIF or XMP segment, which may hold an orientation.
+        scan_at: where the payload of the first scan's header begins.
     """
 
     width: int
@@ -51,6 +50,7 @@ class JpegHeader:
     buffered: bool
     complete: bool
     metadata: bool
+    scan_at: int
 
 
 def read_header(data: bytes) -> JpegHeader:
@@ -124,45 +124,7 @@ def _describe(
         component_ids=ids,
         huffman=marker in _HUFFMAN_FRAMES,
         buffered=marker not in {0xC0, 0xC1} or data[scan_at] < len(ids),
-        complete=not progressive or _scans_are_complete(data, scan_at, ids),
+        complete=not progressive or jpeg_scans.are_complete(data, scan_at, ids),
         metadata=metadata,
+        scan_at=scan_at,
     )
-
-
-def _scans_are_complete(data: bytes, scan_at: int, ids: tuple[int, ...]) -> bool:
-    """Whether every coefficient of a progressive JPEG is refined in order, down to its last bit."""
-    missing_bits = {identifier: [-1] * _COEFFICIENTS for identifier in ids}
-    while scan_at:
-        if not _apply_scan(data, scan_at, missing_bits):
-            return False
-        scan_at = _next_scan(data, scan_at)
-    return not any(map(any, missing_bits.values()))
-
-
-def _apply_scan(data: bytes, at: int, missing_bits: dict[int, list[int]]) -> bool:
-    count = data[at]
-    scan = data[at : at + 4 + 2 * count]
-    if len(scan) < 4 + 2 * count:
-        return False
-    first, last, bits = scan[-3:]
-    if last >= _COEFFICIENTS:
-        return False
-    high, low = bits >> 4, bits & 15
-    for identifier in scan[1 : 1 + 2 * count : 2]:
-        missing = missing_bits.get(identifier, [])
-        if any(max(0, known) != high for known in missing[first : last + 1]):
-            return False
-        missing[first : last + 1] = [low] * len(missing[first : last + 1])
-    return True
-
-
-def _next_scan(data: bytes, at: int) -> int:
-    """Where the payload of the next scan begins, 0 when there is none."""
-    while found := _AFTER_ENTROPY.search(data, at):
-        marker, at = data[found.start() + 1], found.end()
-        if marker == _END_OF_IMAGE[1]:
-            return 0
-        if marker == _START_OF_SCAN:
-            return at + 2
-        at += int.from_bytes(data[at : at + 2])
-    return 0

@@ -23,6 +23,17 @@ _ORIENTATION_TEXTS = (b"Raw profile type ", b"XML:com.adobe.xmp")
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _BIT_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _KEY_BYTES = {0: 2, 2: 6}
+_UNPACK_BYTES = 1 << 20
+# Interlacing's passes: first column, first row, and the steps to the next ones.
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 GREY, RGB, PALETTE = 0, 2, 3
 
 
@@ -40,6 +51,7 @@ class PngHeader:
         metadata: there is a chunk that may hold an orientation.
         narrow_window: its zlib header promises a window smaller than the picture. libpng holds it
             to that, other readers do not.
+        rows_bytes: what its compressed data must unpack to.
     """
 
     width: int
@@ -50,6 +62,7 @@ class PngHeader:
     animated: bool
     metadata: bool
     narrow_window: bool
+    rows_bytes: int
 
 
 def read_header(data: bytes) -> PngHeader:
@@ -106,7 +119,7 @@ def _describe(header: bytes, seen: dict[bytes, memoryview], *, metadata: bool) -
         raise RefusedError("corrupt", "PNG without image data")
     if colour_type == PALETTE and b"PLTE" not in seen:
         raise RefusedError("corrupt", "PNG without its palette")
-    picture_bytes = height * (1 + (width * bit_depth * _SAMPLES[colour_type] + 7) // 8)
+    rows_bytes = _count_row_bytes(width, height, bit_depth * _SAMPLES[colour_type], interlace)
     return PngHeader(
         width=width,
         height=height,
@@ -115,8 +128,39 @@ def _describe(header: bytes, seen: dict[bytes, memoryview], *, metadata: bool) -
         transparency=_read_transparency(colour_type, seen.get(b"tRNS")),
         animated=b"acTL" in seen,
         metadata=metadata,
-        narrow_window=_window_bytes(seen[b"IDAT"]) < min(picture_bytes, 1 << 15),
+        narrow_window=_window_bytes(seen[b"IDAT"]) < min(rows_bytes, 1 << 15),
+        rows_bytes=rows_bytes,
     )
+
+
+def require_rows(data: bytes, rows_bytes: int) -> None:
+    """Check that a PNG, of valid chunks, holds data for all its rows: Pillow leaves them black.
+
+    Raises:
+        RefusedError: `corrupt` when it does not.
+    """
+    unpack = zlib.decompressobj()
+    missing = rows_bytes
+    for kind, payload in _read_chunks(data):
+        rest: bytes | memoryview = payload if kind == b"IDAT" else b""
+        while rest and missing > 0 and not unpack.eof:
+            missing -= len(unpack.decompress(rest, _UNPACK_BYTES))
+            rest = unpack.unconsumed_tail
+    while missing > 0 and (more := unpack.decompress(unpack.unconsumed_tail, _UNPACK_BYTES)):
+        missing -= len(more)
+    if missing > 0:
+        raise RefusedError("corrupt", f"PNG lacks {missing:,} bytes of its rows")
+
+
+def _count_row_bytes(width: int, height: int, bits_per_px: int, interlace: int) -> int:
+    """The bytes of all rows, each with its filter's byte."""
+    total = 0
+    for left, top, across, down in _ADAM7 if interlace else ((0, 0, 1, 1),):
+        columns = (width - left + across - 1) // across
+        rows = (height - top + down - 1) // down
+        if columns > 0:
+            total += rows * (1 + (columns * bits_per_px + 7) // 8)
+    return total
 
 
 def _read_transparency(colour_type: int, payload: memoryview | None) -> bytes | None:
