@@ -76,13 +76,13 @@ def cache_folder() -> Path:
 
 
 def keep_on_disk(
-    source: ShardSource, selection: Selection, *, below: Path, say: Callable[[str], None]
+    source: ShardSource, *selections: Selection, below: Path, say: Callable[[str], None]
 ) -> CacheSource:
-    """The cache of a selection's shards; they are all decoded now unless it is there already.
+    """The cache of the selections' shards; they are all decoded now unless it is there already.
 
     Args:
         source: the shards.
-        selection: whose shards to cache, whole.
+        selections: whose shards to cache, whole, each once.
         below: the folder that holds caches.
         say: told what takes time.
 
@@ -90,20 +90,21 @@ def keep_on_disk(
         TargetError: the cache cannot be written.
         tf.errors.OpError: a record is damaged.
     """
-    folder = below / cache_key(source, selection.shards)
+    shards = {shard: part.split for part in selections for shard in part.shards}
+    folder = below / cache_key(source, tuple(shards))
     cache = CacheSource(folder, source.shape)
     if folder.is_dir():
-        say(f"decoded {selection.split} images are kept in {folder}")
+        say(f"decoded images are kept in {folder}")
         return cache
-    size_bytes = cache.record_bytes(selection) * sum(shard.records for shard in selection.shards)
-    say(f"keeping decoded {selection.split} images ({size_bytes / 1e6:,.0f} MB) in {folder}")
+    size_bytes = cache.record_bytes(selections[0]) * sum(shard.records for shard in shards)
+    say(f"keeping decoded images ({size_bytes / 1e6:,.0f} MB) in {folder}")
     with _writing(below):
         below.mkdir(parents=True, exist_ok=True)
         remove_leftovers(below)
         _check_space(below, size_bytes)
         with _staging(below) as staged:
-            for shard in selection.shards:
-                _write_shard(source, Selection(selection.split, (shard,)), staged)
+            for shard, split in shards.items():
+                _write_shard(source, Selection(split, split, (shard,)), staged)
             _publish(staged, folder)
     return cache
 

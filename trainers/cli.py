@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from records.text import printable
 from trainers.config import TrainOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from trainers.metrics import Evaluation
+    from trainers.predict import Prediction, Refusal
+    from trainers.predictions import FileResult
     from trainers.run_folder import Run
 
 # Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
@@ -37,6 +40,9 @@ Examples:
 """
 
 
+_SIZE = re.compile(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?")
+
+
 class _ImageSize(click.ParamType[tuple[int, int]]):
     """`H` or `HxW`, as (height, width) in pixels."""
 
@@ -45,11 +51,10 @@ class _ImageSize(click.ParamType[tuple[int, int]]):
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
-        height, _, width = str(value).lower().partition("x")
-        try:
-            return int(height), int(width or height)
-        except ValueError:
+        sides = _SIZE.fullmatch(str(value))
+        if sides is None:
             self.fail(f"{value!r} is no size: write 180, or 180x240 for height x width", param, ctx)
+        return int(sides[1]), int(sides[2] or sides[1])
 
 
 @click.command(epilog=_TRAIN_EXAMPLES)
@@ -98,7 +103,7 @@ def train(target: str, run: str, *, as_json: bool, quiet: bool, **options: Any) 
     else:
         click.echo(
             f"accuracy {result.accuracy:.1%}, validation accuracy {result.val_accuracy:.1%} "
-            f"after {result.epochs} epochs in {result.seconds:.0f} s: {printable(run)}"
+            f"after epoch {result.epochs}, {result.seconds:.0f} s: {printable(run)}"
         )
 
 
@@ -151,21 +156,13 @@ def predict(
     _note_unfinished(opened)
     _start_backend(_ignore)
 
-    from trainers.plots import GRID_IMAGES, plot_predictions
-    from trainers.predict import Prediction, Refusal, find_images
+    from trainers.plots import plot_predictions
+    from trainers.predict import find_images
     from trainers.predict import predict as predict_files
-    from trainers.predictions import FileResult, describe_result, encode_csv, encode_json
+    from trainers.predictions import encode_csv, encode_json
 
-    paths = find_images(files)
-    results: list[FileResult] = []
-    shown: list[Prediction] = []
-    for result in predict_files(opened, paths, top_k=top_k):
-        described = describe_result(result, opened.labels)
-        results.append(described)
-        if not as_json:
-            click.echo(str(described), err=isinstance(result, Refusal))
-        if isinstance(result, Prediction) and len(shown) < GRID_IMAGES:
-            shown.append(result)
+    predictions = predict_files(opened, find_images(files), top_k=top_k)
+    results, shown = _tell_predictions(predictions, opened.labels, say_each=not as_json)
     if as_json:
         click.echo(encode_json(results))
     if csv_path:
@@ -174,6 +171,26 @@ def predict(
         raise NoInputError("none of the files is an image", got=f"{len(results)} files")
     if grid:
         _write(grid, plot_predictions(shown, opened.labels))
+
+
+def _tell_predictions(
+    predictions: Iterable[Prediction | Refusal], labels: tuple[str, ...], *, say_each: bool
+) -> tuple[list[FileResult], list[Prediction]]:
+    """Every file's result, and the predictions that a grid shows; each is told as it comes."""
+    from trainers.plots import GRID_IMAGES
+    from trainers.predict import Prediction
+    from trainers.predictions import describe_result
+
+    results: list[FileResult] = []
+    shown: list[Prediction] = []
+    for prediction in predictions:
+        result = describe_result(prediction, labels)
+        results.append(result)
+        if say_each:
+            click.echo(str(result), err=result.reason is not None)
+        if isinstance(prediction, Prediction) and len(shown) < GRID_IMAGES:
+            shown.append(prediction)
+    return results, shown
 
 
 def _start_backend(say: Callable[[str], None]) -> None:

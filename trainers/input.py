@@ -154,7 +154,7 @@ def _list_epochs(order: Order) -> tf.data.Dataset:
 def _shuffle(
     dataset: tf.data.Dataset, buffer_records: int, seed: int, epoch: tf.Tensor
 ) -> tf.data.Dataset:
-    # `Dataset.shuffle` also draws on the process's global seed, and takes no tensor where that is 0.
+    # `Dataset.shuffle` draws on the process's global seed too, and takes no tensor where that is 0.
     shuffled = tf.raw_ops.ShuffleDataset(
         input_dataset=tf.data.experimental.to_variant(dataset),
         buffer_size=max(buffer_records, 1),

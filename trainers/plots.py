@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from records.text import printable
@@ -24,7 +25,7 @@ _P = ParamSpec("_P")
 
 _NAME_CHARACTERS = 24
 _MOST_ANNOTATED_CLASSES = 25
-_MOST_NAMED_CLASSES = 120
+_MOST_NAMED_CLASSES = 170
 GRID_IMAGES = 100
 """The most images that a grid shows."""
 
@@ -53,7 +54,7 @@ def _draws_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
             content = io.BytesIO()
             FigureCanvasAgg(figure)
             # No version of matplotlib in the file: the same picture is the same bytes.
-            figure.savefig(content, format="png", metadata={"Software": None})
+            figure.savefig(content, format="png", bbox_inches="tight", metadata={"Software": None})
         return content.getvalue()
 
     return draw_png
@@ -62,7 +63,7 @@ def _draws_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
 @_draws_png
 def plot_curves(epochs: Sequence[EpochResult]) -> Figure:
     """Accuracy and loss by epoch, training and validation."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.6))
     numbers = [result.epoch for result in epochs]
     marker = "o" if len(epochs) <= 30 else ""
     for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
@@ -75,7 +76,8 @@ def plot_curves(epochs: Sequence[EpochResult]) -> Figure:
         axes.grid(alpha=0.3)
     accuracy, loss = figure.axes
     accuracy.set_ylim(-0.02, 1.02)
-    loss.set_ylim(bottom=0)
+    highest = max(max(result.loss, result.val_loss) for result in epochs)
+    loss.set_ylim(0, 1.05 * highest if highest > 0 else 1)
     accuracy.legend(loc="lower right")
     return figure
 
@@ -87,10 +89,11 @@ def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
     classes = len(labels)
     cell_inches = 0.55 if classes <= 12 else 0.42 if classes <= _MOST_ANNOTATED_CLASSES else 0.14
     side = max(2.5, min(classes * cell_inches, 24))
-    figure = Figure(figsize=(side + 2.6, side + 2), layout="constrained")
+    figure = Figure(figsize=(side + 2.6, side + 2))
     axes = figure.subplots()
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    # The root, for what is confused now and then must be seen beside what is mostly right.
+    image = axes.imshow(parts, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title(
@@ -99,7 +102,7 @@ def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
     _name_classes(axes, labels)
     if classes <= _MOST_ANNOTATED_CLASSES:
         _write_counts(axes, counts, parts)
-    bar = figure.colorbar(image, ax=axes, shrink=0.7)
+    bar = figure.colorbar(image, ax=axes, shrink=0.7, fraction=0.04, aspect=25)
     bar.set_label("part of the true class")
     return figure
 
@@ -117,7 +120,7 @@ def _name_classes(axes: Any, labels: Sequence[str]) -> None:
 def _write_counts(axes: Any, counts: Any, parts: Any) -> None:
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            color = "white" if parts[row, column] > 0.5 else "black"
+            color = "white" if parts[row, column] > 0.3 else "black"
             axes.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=8)
 
 
@@ -127,7 +130,9 @@ def plot_predictions(predictions: Sequence[Prediction], labels: Sequence[str]) -
     shown = predictions[:GRID_IMAGES]
     columns = min(len(shown), max(4, round(len(shown) ** 0.5)))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(1.7 * columns, 2.1 * rows), layout="constrained")
+    figure = Figure(figsize=(1.7 * columns, 2.2 * rows))
+    # Set by hand: a layout engine takes eight seconds over a hundred axes.
+    figure.subplots_adjust(0.01, 0.15 / rows, 0.99, 1 - 0.2 / rows, wspace=0.06, hspace=0.38)
     for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
         if place < len(shown):

@@ -30,11 +30,13 @@ class Selection:
     """Some records of one split, by shard.
 
     Args:
-        split: whose.
+        role: what they are for, by a split's name: a part of `train` may be the `validation`.
+        split: the split they are stored in.
         shards: in the manifest's order.
         chosen: for each shard which of its records, bool (records,); None is all of them all.
     """
 
+    role: Split
     split: Split
     shards: tuple[Shard, ...]
     chosen: tuple[NDArray[np.bool_], ...] | None = None
@@ -45,11 +47,6 @@ class Selection:
         if self.chosen is None:
             return sum(shard.records for shard in self.shards)
         return sum(int(chosen.sum()) for chosen in self.chosen)
-
-    @property
-    def role(self) -> str:
-        """The split it stands for: a part of `train` kept aside stands for `validation`."""
-        return self.split if self.chosen is None else "validation"
 
 
 def select_split(dataset: Dataset, name: str) -> Selection:
@@ -63,7 +60,7 @@ def select_split(dataset: Dataset, name: str) -> Selection:
             got=there or "no images at all",
             hint="name one with --split" if name == "test" else None,
         )
-    return Selection(records.name, records.facts.shards)
+    return Selection(records.name, records.name, records.facts.shards)
 
 
 def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selection, Selection]:
@@ -110,7 +107,10 @@ def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
     bound = max(_TENTH_BOUND, lowest + 1)
     tenth = tuple(shard_hashes < bound for shard_hashes in hashes)
     rest = tuple(~chosen for chosen in tenth)
-    parts = Selection("train", train.shards, rest), Selection("train", train.shards, tenth)
+    parts = (
+        Selection("train", "train", train.shards, rest),
+        Selection("validation", "train", train.shards, tenth),
+    )
     if not all(part.records for part in parts):
         raise UsageError(
             "there are too few images to keep some aside for validation",

@@ -16,6 +16,7 @@ from trainers.damage import naming_damage
 from trainers.history import EpochResult, append_epoch, start_history
 from trainers.input import (
     Order,
+    RecordSource,
     ShardSource,
     count_steps,
     keep_in_memory,
@@ -129,24 +130,24 @@ def _open_input(
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
     """Batches to train on, all epochs of them, and those to validate on."""
     options, shape = plan.config.options, plan.config.shape
-    training, validation = plan.training, plan.validation
-    batch_size = options.batch_size
+    parts = plan.training, plan.validation
     order = Order(options.seed, options.epochs)
-    source = ShardSource.of(plan.dataset, shape)
+    shards = ShardSource.of(plan.dataset, shape)
     if options.cache == "memory":
-        size_mb = (training.records + validation.records) * shape.size_bytes / 1e6
+        size_mb = sum(part.records for part in parts) * shape.size_bytes / 1e6
         say(f"keeping decoded images in memory ({size_mb:,.0f} MB)")
-        shuffled = keep_in_memory(source, training, batch_size, order)
-        return shuffled, keep_in_memory(source, validation, batch_size)
-    if options.cache == "disk":
-        caches = [
-            keep_on_disk(source, part, below=cache_folder(), say=say)
-            for part in (training, validation)
-        ]
-        shuffled = read_shuffled(caches[0], training, batch_size, order)
-        return shuffled, read_in_order(caches[1], validation, batch_size)
-    shuffled = read_shuffled(source, training, batch_size, order)
-    return shuffled, read_in_order(source, validation, batch_size)
+        return (
+            keep_in_memory(shards, plan.training, options.batch_size, order),
+            keep_in_memory(shards, plan.validation, options.batch_size),
+        )
+    on_disk = options.cache == "disk"
+    source: RecordSource = (
+        keep_on_disk(shards, *parts, below=cache_folder(), say=say) if on_disk else shards
+    )
+    return (
+        read_shuffled(source, plan.training, options.batch_size, order),
+        read_in_order(source, plan.validation, options.batch_size),
+    )
 
 
 def _epoch_result(

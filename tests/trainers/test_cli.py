@@ -1,0 +1,138 @@
+"""The commands, as typed: what is printed where, and how each ends."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from records.errors import NoInputError, TargetError, UsageError
+from tests.trainers.conftest import LABELS, make_source, write_shapes
+from trainers import cli
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import click
+
+
+def call(command: click.Command, *arguments: object) -> Result:
+    """Call a command; a click usage error is exit code 2, other errors are `exception`."""
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def run(run_path: Path, tmp_path: Path) -> Path:
+    shutil.copytree(run_path, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_train_prints_its_result_alone_as_json(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data", {"train": [range(24)], "validation": [range(24, 30)]})
+    arguments = ["--epochs", 1, "--image-size", "16x12", "--batch-size", 8, "--json"]
+    result = call(cli.train, tmp_path / "data", tmp_path / "run", *arguments)
+    assert result.exit_code == 0, result.stderr
+    printed = json.loads(result.stdout)
+    assert printed == json.loads((tmp_path / "run" / "result.json").read_bytes())
+    assert (printed["training_images"], printed["validation_images"]) == (24, 6)
+    lines = result.stderr.splitlines()
+    assert lines[:2] == ["training on 24 images of train", "validating on 6 images of validation"]
+    assert lines[2].startswith("running on TensorFlow ")
+    assert lines[-1].startswith("epoch 1/1  accuracy ")
+
+
+def test_quiet_prints_the_result_alone(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data", {"train": [range(12)]})
+    arguments = ["--epochs", 1, "--image-size", 16, "--quiet"]
+    result = call(cli.train, tmp_path / "data", tmp_path / "run", *arguments)
+    assert result.stderr == ""
+    assert result.stdout.startswith("accuracy ")
+    assert result.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("size", ["", "x", "12y", "12x", "x12", "1x2x3", "12.5", "-3x4", "0"])
+def test_sizes_that_are_none(shapes: Path, tmp_path: Path, size: str) -> None:
+    result = call(cli.train, shapes, tmp_path / "run", "--image-size", size)
+    assert result.exit_code == 2 or isinstance(result.exception, UsageError)
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_says_what_cannot_be_before_anything_is_loaded(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.devices.start_backend", lambda: pytest.fail("loaded"))
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    cases: list[tuple[type[Exception], list[object]]] = [
+        (NoInputError, [tmp_path, tmp_path / "run"]),
+        (TargetError, [shapes, tmp_path / "taken"]),
+        (UsageError, [shapes, tmp_path / "run", "--model", "vgg99"]),
+        (UsageError, [shapes, tmp_path / "run", "--validation-split", "test"]),
+    ]
+    for kind, arguments in cases:
+        assert isinstance(call(cli.train, *arguments).exception, kind)
+    assert isinstance(call(cli.evaluate, tmp_path).exception, NoInputError)
+    assert isinstance(call(cli.predict, tmp_path, "a.jpg").exception, NoInputError)
+
+
+def test_evaluate_prints_a_table_or_json(run: Path) -> None:
+    table = call(cli.evaluate, run)
+    assert table.exit_code == 0, table.stderr
+    lines = table.stdout.splitlines()
+    assert lines[0].split() == ["class", "precision", "recall", "images"]
+    assert [line.split("  ")[0].strip() for line in lines[1:4]] == list(LABELS)
+    assert lines[4].startswith("test: accuracy ")
+    printed = json.loads(call(cli.evaluate, run, "--split", "validation", "--json").stdout)
+    assert set(printed) == {"split", "images", "accuracy", "loss", "per_class", "confusion"}
+    assert set(printed["per_class"][0]) == {"name", "images", "precision", "recall"}
+    assert printed["split"] == "validation"
+
+
+def test_predict_prints_a_line_a_file_and_writes_what_is_asked_for(
+    run: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    for number in range(300, 303):
+        (new / f"{number}.jpg").write_bytes(make_source(number).data)
+    (new / "bad.jpg").touch()
+    table, grid = tmp_path / "table.csv", tmp_path / "grid.png"
+    result = call(cli.predict, run, new, "--top-k", 2, "--csv", table, "--grid", grid)
+    assert result.exit_code == 0, result.stderr
+    assert [line.split("  ")[0] for line in result.stdout.splitlines()] == [
+        str(new / f"{number}.jpg") for number in range(300, 303)
+    ]
+    assert result.stderr.startswith(f"{new / 'bad.jpg'}: not an image to classify, empty")
+    with table.open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 7
+    assert grid.read_bytes().startswith(b"\x89PNG")
+    printed = json.loads(call(cli.predict, run, new, "--json").stdout)
+    assert [("classes" in each, "reason" in each) for each in printed] == [
+        (True, False), (True, False), (True, False), (False, True),
+    ]  # fmt: skip
+
+
+def test_predict_fails_where_there_is_nothing_to_predict(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").touch()
+    result = call(cli.predict, run, tmp_path / "bad.jpg", "--json")
+    assert isinstance(result.exception, NoInputError)
+    assert json.loads(result.stdout)[0]["reason"] == "empty"
+    both = call(cli.predict, run, tmp_path / "bad.jpg", "--json", "--csv", tmp_path / "a.csv")
+    assert isinstance(both.exception, UsageError)
+
+
+def test_an_output_that_cannot_be_written_is_said(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(make_source(1).data)
+    result = call(cli.predict, run, tmp_path / "a.jpg", "--csv", tmp_path / "missing" / "a.csv")
+    assert isinstance(result.exception, TargetError)
+
+
+def test_an_unfinished_run_can_be_used_and_is_called_so(run: Path) -> None:
+    (run / "result.json").unlink()
+    result = call(cli.evaluate, run)
+    assert result.exit_code == 0
+    assert "the training of this run has not ended" in result.stderr

@@ -1,0 +1,62 @@
+"""A run's configuration comes back as it was written, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from records.errors import DamagedError
+from records.images import ImageOptions
+from trainers.config import (
+    FORMAT_VERSION,
+    ImageShape,
+    RunConfig,
+    TrainOptions,
+    decode_config,
+    encode_config,
+)
+
+CONFIG = RunConfig(
+    format_version=FORMAT_VERSION,
+    options=TrainOptions(image_size=(24, 32), cache="disk"),
+    shape=ImageShape(24, 32, 1),
+    learning_rate=0.001,
+    images=ImageOptions(channels=1),
+    dataset="/data",
+    plan_digests=("0" * 32,),
+)
+
+
+def test_round_trip() -> None:
+    assert decode_config(encode_config(CONFIG), path="config.json") == CONFIG
+
+
+def test_keys_are_sorted_and_the_file_ends_in_a_line_feed() -> None:
+    content = encode_config(CONFIG)
+    assert content.endswith(b"}\n")
+    assert list(json.loads(content)) == sorted(json.loads(content))
+
+
+def change(**changes: object) -> bytes:
+    return json.dumps({**json.loads(encode_config(CONFIG)), **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a run's configuration"),
+        (b"[]", "not a run's configuration"),
+        (change(more=1), "not a run's configuration"),
+        (change(learning_rate="1"), "not a run's configuration"),
+        (change(learning_rate=-1), "not a run's configuration"),
+        (change(shape={"height_px": 0, "width_px": 8, "channels": 3}), "height_px"),
+        (change(shape={"height_px": 8, "width_px": 8, "channels": 4}), "channels"),
+        (change(images={"background": "no"}), "--background is not a colour"),
+        (change(format_version=FORMAT_VERSION + 1), "later version"),
+    ],
+)
+def test_anything_else_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(DamagedError, match=message) as caught:
+        decode_config(content, path="run/config.json")
+    assert str(caught.value).startswith("run/config.json: ")

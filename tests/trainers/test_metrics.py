@@ -1,0 +1,46 @@
+"""Figures of a classification, against definitions written another way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainers.metrics import count_confusion, log_softmax, softmax, sum_loss, summarize
+
+pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)
+
+
+@given(pairs)
+def test_figures_agree_with_their_definitions(cases: list[tuple[int, int]]) -> None:
+    labels = np.array([true for true, _ in cases])
+    logits = np.eye(4)[[predicted for _, predicted in cases]]
+    evaluation = summarize("test", "abcd", count_confusion(logits, labels, 4), 0.0)
+    assert evaluation.images == len(cases)
+    assert evaluation.accuracy == pytest.approx(np.mean([a == b for a, b in cases]))
+    for label, figures in enumerate(evaluation.per_class):
+        right = sum(case == (label, label) for case in cases)
+        predicted = sum(case[1] == label for case in cases)
+        assert figures.images == sum(case[0] == label for case in cases)
+        assert figures.precision == (pytest.approx(right / predicted) if predicted else None)
+        assert figures.recall == (pytest.approx(right / figures.images) if figures.images else None)
+        for other in range(4):
+            assert evaluation.confusion[label][other] == cases.count((label, other))
+
+
+def test_probabilities_sum_to_one_also_for_extreme_logits() -> None:
+    logits = np.array([[1e4, -1e4, 0], [0, 0, 0], [-1e30, 0, 1]], np.float32)
+    scores = softmax(logits)
+    np.testing.assert_allclose(scores.sum(axis=1), 1)
+    np.testing.assert_allclose(scores[1], 1 / 3)
+    assert np.isfinite(scores).all()
+
+
+def test_loss_is_the_mean_negative_log_of_the_true_class() -> None:
+    logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]))
+    labels = np.array([0, 1])
+    assert sum_loss(logits, labels) == pytest.approx(-np.log(0.5) - np.log(0.8))
+    evaluation = summarize("test", "abc", count_confusion(logits, labels, 3), 6.0)
+    assert evaluation.loss == 3.0
+    np.testing.assert_allclose(np.exp(log_softmax(logits)).sum(axis=1), 1)
