@@ -141,7 +141,7 @@ class FsspecStorage:
         return f"{self._root}/{name}" if name else self._root
 
     def _upload(self, local: str, name: str) -> None:
-        # Some file systems take no notice of `mode` (sftp, local): there the lease keeps others out.
+        # Some file systems take no notice of `mode` (sftp, local): the lease keeps others out.
         if self._fs.exists(self._path(name)):
             raise FileExistsError(self.describe(name))
         self._make_folder(name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import xxhash
 
 from records.dataset import Record, decode_record
@@ -17,45 +18,68 @@ if TYPE_CHECKING:
 
     from records.framing import Frame
     from records.index import IndexRow
+    from records.reports.row_finder import RowFinder
+
+
+class ShardRecord(NamedTuple):
+    """A record whose checksums are right.
+
+    Attributes:
+        file: its shard.
+        number: its number there, as far as damage before it lets one count.
+        frame: as it lies there.
+        moved: whether damage before it may have moved it.
+    """
+
+    file: str
+    number: int
+    frame: Frame
+    moved: bool
 
 
 def check_record(
-    frame: Frame,
-    row: IndexRow | None,
+    record: ShardRecord,
+    rows: RowFinder | None,
     *,
-    file: str,
-    record: int,
     labels: tuple[str, ...] | None,
     decode: bool,
 ) -> Iterator[Finding]:
     """What is wrong with one record of a dataset.
 
     Args:
-        frame: the record, its checksums right.
-        row: what the index says of it; None where the index cannot be read.
-        file: its shard.
-        record: its number.
+        record: the record.
+        rows: its shard's index; None where that is no use.
         labels: the label map; None where the manifest is damaged.
         decode: decode the image too.
     """
+    place = rows.at(record.frame.offset) if rows is not None else None
     try:
-        found = decode_record(frame.payload, record=record)
+        found = decode_record(record.frame.payload)
     except DamagedError as error:
-        yield find_in(error, "feature", file, offset=frame.offset)
+        finding = find_in(error, "feature", record.file, offset=record.frame.offset)
+        yield msgspec.structs.replace(finding, record=place[0] if place else record.number)
         return
-    for kind, detail in _faults(found, row, labels, len(frame.payload), decode=decode):
-        yield Finding(kind, file, detail, record=record, offset=frame.offset, key=found.key)
+    if rows is not None:
+        place = place or rows.of_key(found.key)
+        if place is not None:
+            rows.go_behind(place[1], record.frame)
+    number, row = place or (record.number, None)
+    faults = list(_faults(found, record, row, labels, decode=decode))
+    if rows is not None and row is None:
+        faults.append(("index", "the index has no record at this place or of this key"))
+    for kind, detail in faults:
+        yield Finding(kind, record.file, detail, number, record.frame.offset, found.key)
 
 
 def _faults(
     found: Record,
+    record: ShardRecord,
     row: IndexRow | None,
     labels: tuple[str, ...] | None,
-    payload_bytes: int,
     *,
     decode: bool,
 ) -> Iterator[tuple[FindingKind, str]]:
-    fault = _label_fault(found, labels) or _index_fault(found, row, payload_bytes)
+    fault = _label_fault(found, labels) or _index_fault(found, record, row)
     if fault is not None:
         yield fault
     if decode:
@@ -76,36 +100,32 @@ def _label_fault(found: Record, labels: tuple[str, ...] | None) -> tuple[Finding
 
 
 def _index_fault(
-    found: Record, row: IndexRow | None, payload_bytes: int
+    found: Record, record: ShardRecord, row: IndexRow | None
 ) -> tuple[FindingKind, str] | None:
-    differences = (
-        [
-            f"{name} is {got!r}, in the index {expected!r}"
-            for name, expected, got in _differences(found, row, payload_bytes)
-        ]
-        if row is not None
-        else []
-    )
+    if row is None:
+        return None
+    differences = [
+        f"{name} is {got!r}, in the index {expected!r}"
+        for name, expected, got in _compare(found, record, row)
+        if expected != got
+    ]
     return ("index", "; ".join(differences)) if differences else None
 
 
-def _differences(
-    found: Record, row: IndexRow, payload_bytes: int
+def _compare(
+    found: Record, record: ShardRecord, row: IndexRow
 ) -> Iterator[tuple[str, object, object]]:
-    """Name, what the index says, and what the record says, where they differ."""
-    pairs: list[tuple[str, object, object]] = [
-        ("key", row.key, found.key),
-        ("label", row.label, found.label),
-        ("length", row.length, frame_size_bytes(payload_bytes)),
-        ("stored_bytes", row.stored_bytes, len(found.image)),
-        ("format", row.format, found.format),
-        ("width", row.width, found.width),
-        ("height", row.height, found.height),
-        ("channels", row.channels, found.channels),
-    ]
+    """Name, what the index says, and what the record is."""
+    yield "key", row.key, found.key
+    yield "label", row.label, found.label
+    yield "length", row.length, frame_size_bytes(len(record.frame.payload))
+    yield "stored_bytes", row.stored_bytes, len(found.image)
+    yield "format", row.format, found.format
+    yield "width", row.width, found.width
+    yield "height", row.height, found.height
+    yield "channels", row.channels, found.channels
     if not row.changes:  # stored byte for byte: then the source's hash is the image's
-        pairs += [
-            ("source_bytes", row.source_bytes, len(found.image)),
-            ("source_xxh3_128", row.source_xxh3_128, xxhash.xxh3_128_hexdigest(found.image)),
-        ]
-    return (pair for pair in pairs if pair[1] != pair[2])
+        yield "source_bytes", row.source_bytes, len(found.image)
+        yield "source_xxh3_128", row.source_xxh3_128, xxhash.xxh3_128_hexdigest(found.image)
+    if not record.moved:
+        yield "offset", row.offset, record.frame.offset

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+import msgspec
 import xxhash
 
 from records.errors import DamagedError, StorageError
 from records.framing import Frame, FrameError
-from records.index import Index, IndexRow, read_index
+from records.index import Index, read_index
 from records.layout import index_name
 from records.reports.finding import Checked, Finding, find_in
-from records.reports.record_check import check_record
+from records.reports.record_check import ShardRecord, check_record
+from records.reports.row_finder import RowFinder
 from records.reports.scan import scan_frames
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
     from records.manifest import Shard
     from records.storage import Storage
-
-_ROWS_AT_A_TIME = 1024
 
 
 def check_shard(
@@ -42,13 +42,13 @@ def check_shard(
         decode: decode every image too.
     """
     checked = Checked(name)
-    index = _check_index(storage, name, expected, checked)
+    rows = _check_index(storage, name, expected, checked)
     of_the_index = len(checked.findings)
     try:
         with storage.open(name) as stream:
             hashed = _Hashed(stream)
             for item in scan_frames(cast("BinaryIO", hashed)):
-                _check_item(item, index, checked, labels=labels, decode=decode)
+                _check_item(item, rows, checked, labels=labels, decode=decode)
     except FileNotFoundError:
         checked.findings.append(Finding("missing", name, "there is no such file"))
         return checked
@@ -63,28 +63,27 @@ def check_shard(
 
 def _check_item(
     item: Frame | FrameError,
-    index: _Rows | None,
+    rows: RowFinder | None,
     checked: Checked,
     *,
     labels: tuple[str, ...] | None,
     decode: bool,
 ) -> None:
-    name = checked.file
     if isinstance(item, FrameError):
-        checked.findings.append(find_in(item, "truncated", name))
+        checked.findings.append(_name_lost_record(find_in(item, "truncated", checked.file), rows))
         return
-    number, row = checked.records, None
+    record = ShardRecord(checked.file, checked.records, item, moved=bool(checked.findings))
     checked.records += 1
-    if index is not None:
-        found = index.find(item.offset)
-        if found is None:
-            detail = "the index has no record at this place"
-            checked.findings.append(Finding("index", name, detail, number, item.offset))
-        else:
-            number, row = found
-    checked.findings += check_record(
-        item, row, file=name, record=number, labels=labels, decode=decode
-    )
+    checked.findings += check_record(record, rows, labels=labels, decode=decode)
+
+
+def _name_lost_record(finding: Finding, rows: RowFinder | None) -> Finding:
+    """The index knows which image it was that cannot be read any more."""
+    found = rows.at(finding.offset) if rows is not None and finding.offset is not None else None
+    if found is None:
+        return finding
+    number, row = found
+    return msgspec.structs.replace(finding, record=number, key=row.key)
 
 
 def _check_whole(expected: Shard, checked: Checked, xxh3_128: str) -> Iterator[Finding]:
@@ -103,7 +102,7 @@ def _check_whole(expected: Shard, checked: Checked, xxh3_128: str) -> Iterator[F
 
 def _check_index(
     storage: Storage, name: str, expected: Shard | None, checked: Checked
-) -> _Rows | None:
+) -> RowFinder | None:
     """The rows of a shard's index, unless it is no use, which is then a finding."""
     file = index_name(name)
     try:
@@ -123,7 +122,7 @@ def _check_index(
         return None
     checked.keys = index.table["key"]
     checked.class_records = Counter(index.facts.class_records)
-    return _Rows(index)
+    return RowFinder(index)
 
 
 def _contradictions(index: Index, name: str, expected: Shard | None) -> Iterator[str]:
@@ -141,25 +140,6 @@ def _contradictions(index: Index, name: str, expected: Shard | None) -> Iterator
             ("its xxh3-128", expected.xxh3_128, facts.xxh3_128),
         ]
     return (f"{what}: expected {want}, got {got}" for what, want, got in pairs if want != got)
-
-
-class _Rows:
-    """An index's rows by the offset of their record, made Python values a thousand at a time."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._start = 0
-        self._rows: list[IndexRow] = []
-
-    def find(self, offset: int) -> tuple[int, IndexRow] | None:
-        """The record's number and row."""
-        number = self._index.find(offset)
-        if number is None:
-            return None
-        if not self._start <= number < self._start + len(self._rows):
-            self._start = number
-            self._rows = self._index.rows(number, number + _ROWS_AT_A_TIME)
-        return number, self._rows[number - self._start]
 
 
 class _Hashed:

@@ -1,0 +1,52 @@
+"""Which row of an index belongs to a record, also where damage has moved the record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from records.framing import frame_size_bytes
+
+if TYPE_CHECKING:
+    from records.framing import Frame
+    from records.index import Index, IndexRow
+
+_ROWS_AT_A_TIME = 1024
+
+
+class RowFinder:
+    """An index's rows by offset and key; made Python values a thousand at a time."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._start = 0
+        self._rows: list[IndexRow] = []
+        self._shift = 0
+
+    def at(self, offset: int) -> tuple[int, IndexRow] | None:
+        """The record's number and row, by where its frame begins.
+
+        Where a record was found to be longer than its row says, those behind it lie further on.
+        """
+        for shift in (self._shift, 0):
+            number = self._index.find(offset - shift)
+            if number is not None:
+                return number, self._row(number)
+        return None
+
+    def of_key(self, key: str) -> tuple[int, IndexRow] | None:
+        """The number and row of the first record with this key."""
+        number = pc.index(self._index.table["key"], key).as_py()
+        return None if number < 0 else (number, self._row(number))
+
+    def go_behind(self, row: IndexRow, frame: Frame) -> None:
+        """Take note of where the record of `row` ends."""
+        end = frame.offset + frame_size_bytes(len(frame.payload))
+        self._shift = end - (row.offset + row.length)
+
+    def _row(self, number: int) -> IndexRow:
+        if not self._start <= number < self._start + len(self._rows):
+            self._start = number
+            self._rows = self._index.rows(number, number + _ROWS_AT_A_TIME)
+        return self._rows[number - self._start]

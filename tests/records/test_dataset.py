@@ -1,0 +1,131 @@
+"""A dataset to read: a mapping of splits, sequences of records."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING
+
+import pytest
+
+import records
+from records.dataset import Record, decode_record, open_dataset
+from records.errors import DamagedError, NoInputError
+from records.example import encode_example
+from records.shard import read_shard
+from records.storage import open_storage
+from tests.records.conftest import LABELS, make_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from records.dataset import Dataset
+
+
+@pytest.fixture
+def dataset(build_dataset: Callable[..., Path]) -> Dataset:
+    return open_dataset(build_dataset())
+
+
+def test_it_is_a_mapping_of_sequences(dataset: Dataset) -> None:
+    assert sorted(dataset) == ["test", "train"]
+    assert {name: len(split) for name, split in dataset.items()} == {"train": 12, "test": 5}
+    assert dataset.labels == LABELS
+    with pytest.raises(KeyError):
+        dataset["validation"]
+
+
+def test_records_are_what_was_written(dataset: Dataset) -> None:
+    for record, source in zip(dataset["train"], make_sources(12), strict=True):
+        assert (record.key.encode(), record.label) == (source.key, source.label)
+        assert record.image == source.data
+        assert record.text == LABELS[source.label]
+
+
+def test_by_number_and_by_slice(dataset: Dataset) -> None:
+    split = dataset["train"]
+    everything = list(split)
+    assert [split[number] for number in range(12)] == everything
+    assert split[-1] == everything[-1]
+    assert split[3:9:2] == everything[3:9:2]
+    assert split[::-1] == everything[::-1]
+    for number in (12, -13):
+        with pytest.raises(IndexError):
+            split[number]
+
+
+def test_a_split_goes_to_another_process(dataset: Dataset) -> None:
+    split = dataset["test"]
+    first = split[0]
+    assert pickle.loads(pickle.dumps(split))[0] == first
+
+
+def test_the_package_exports_it(build_dataset: Callable[..., Path]) -> None:
+    assert len(records.open_dataset(build_dataset())["test"]) == 5
+    with pytest.raises(AttributeError):
+        records.nothing  # noqa: B018
+
+
+def test_at_a_url(build_dataset: Callable[..., Path]) -> None:
+    folder = build_dataset()
+    assert [r.key for r in open_dataset(folder.as_uri())["test"]] == [
+        r.key for r in open_dataset(folder)["test"]
+    ]
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "missing", ["index/train-00000-of-00002.parquet", "train-00000-of-00002.tfrecord"]
+)
+def test_a_missing_file_is_damage(build_dataset: Callable[..., Path], missing: str) -> None:
+    folder = build_dataset()
+    (folder / missing).unlink()
+    with pytest.raises(DamagedError, match=f"{missing}: a file of the dataset is missing"):
+        open_dataset(folder)["train"][0]
+
+
+def test_a_missing_shard_is_damage_to_who_reads_all(build_dataset: Callable[..., Path]) -> None:
+    folder = build_dataset()
+    (folder / "train-00001-of-00002.tfrecord").unlink()
+    with pytest.raises(DamagedError, match="a file of the dataset is missing"):
+        list(open_dataset(folder)["train"])
+
+
+def test_an_index_of_another_shard_is_damage(build_dataset: Callable[..., Path]) -> None:
+    folder = build_dataset()
+    index = folder / "index"
+    (index / "test-00000-of-00001.parquet").replace(index / "train-00001-of-00002.parquet")
+    with pytest.raises(DamagedError, match="not as many rows"):
+        open_dataset(folder)["train"][11]
+
+
+def features_of_a_record(folder: Path) -> dict[str, list[object]]:
+    from records.example import decode_example
+
+    frame = next(read_shard(open_storage(folder), "test-00000-of-00001.tfrecord"))
+    return dict(decode_example(frame.payload))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image/encoded", []),
+        ("image/encoded", [b"a", b"b"]),
+        ("image/class/label", [b"3"]),
+        ("image/class/label", [0.5]),
+        ("image/class/text", [b"\xff"]),
+        ("image/format", [1]),
+    ],
+)
+def test_a_record_of_other_features_is_damage(
+    build_dataset: Callable[..., Path], name: str, value: list[object]
+) -> None:
+    features = features_of_a_record(build_dataset())
+    assert isinstance(decode_record(encode_example(features)), Record)  # type: ignore[arg-type]
+    features[name] = value
+    with pytest.raises(DamagedError):
+        decode_record(encode_example(features))  # type: ignore[arg-type]
