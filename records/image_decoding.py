@@ -44,27 +44,19 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
         raise RefusedError("corrupt", f"its size is given as {image.size} and otherwise")
     pixels.require_mode(image)
     image.load()
-    _require_all_data(header, data, image)
+    _require_all_data(header, data)
     if header.colour_key is not None:
         image.info["transparency"] = header.colour_key
     return image
 
 
-def _require_all_data(header: ImageHeader, data: bytes, image: Image.Image) -> None:
+def _require_all_data(header: ImageHeader, data: bytes) -> None:
     """Refuse a JPEG or PNG whose data stops short in a way that only Pillow forgives."""
     if header.kind == "jpeg":
         for _ in jpeg_scans.find_scans(data, header.scan_at):
             pass
-    elif header.kind == "png" and not _has_last_row(image):
+    elif header.kind == "png":
         png.require_rows(data, header.rows_bytes)
-
-
-def _has_last_row(image: Image.Image) -> bool:
-    """Whether the last row must have been decoded, since it is not black as it began."""
-    if image.info.get("interlace") or image.mode not in {"L", "RGB"}:
-        return False
-    last = image.crop((0, image.height - 1, image.width, image.height))
-    return last.getbbox() is not None
 
 
 def prepare_image(

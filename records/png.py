@@ -24,6 +24,7 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _BIT_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _KEY_BYTES = {0: 2, 2: 6}
 _UNPACK_BYTES = 1 << 20
+_ZLIB_HEADER_BYTES, _ZLIB_CHECKSUM_BYTES = 2, 4
 # Interlacing's passes: first column, first row, and the steps to the next ones.
 _ADAM7 = (
     (0, 0, 8, 8),
@@ -90,7 +91,7 @@ def read_header(data: bytes) -> PngHeader:
     return _describe(bytes(header), seen, metadata=metadata)
 
 
-def _read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+def _read_chunks(data: bytes, *, verify: bool = True) -> Iterator[tuple[bytes, memoryview]]:
     view = memoryview(data)
     at = 8
     kind = b""
@@ -102,7 +103,7 @@ def _read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
                 raise RefusedError("corrupt", f"PNG chunk at byte {at} has an impossible length")
             raise RefusedError("truncated", "PNG ends before its IEND chunk")
         kind = data[at + 4 : at + 8]
-        if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+        if verify and zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
             raise RefusedError("corrupt", f"PNG chunk {kind!r} at byte {at} has a wrong checksum")
         yield kind, view[at + 8 : end - 4]
         at = end
@@ -134,22 +135,40 @@ def _describe(header: bytes, seen: dict[bytes, memoryview], *, metadata: bool) -
 
 
 def require_rows(data: bytes, rows_bytes: int) -> None:
-    """Check that a PNG, of valid chunks, holds data for all its rows: Pillow leaves them black.
+    """Check that a PNG of valid chunks holds all its rows, and an end to its compressed data.
+
+    Pillow leaves missing rows black and needs no end; libpng, and so TensorFlow, refuses both.
 
     Raises:
         RefusedError: `corrupt` when it does not.
+        zlib.error: when the data does not unpack.
     """
-    unpack = zlib.decompressobj()
-    missing = rows_bytes
-    for kind, payload in _read_chunks(data):
-        rest: bytes | memoryview = payload if kind == b"IDAT" else b""
-        while rest and missing > 0 and not unpack.eof:
-            missing -= len(unpack.decompress(rest, _UNPACK_BYTES))
+    # Without zlib's header and checksum: no reader minds a wrong checksum after the last row.
+    unpack = zlib.decompressobj(-zlib.MAX_WBITS)
+    unpacked_bytes = bytes_after = 0
+    for payload in _read_data(data):
+        if unpack.eof:
+            bytes_after += len(payload)
+            continue
+        rest: bytes | memoryview = payload
+        while rest and not unpack.eof and unpacked_bytes <= rows_bytes + _UNPACK_BYTES:
+            unpacked_bytes += len(unpack.decompress(rest, _UNPACK_BYTES))
             rest = unpack.unconsumed_tail
-    while missing > 0 and (more := unpack.decompress(unpack.unconsumed_tail, _UNPACK_BYTES)):
-        missing -= len(more)
-    if missing > 0:
-        raise RefusedError("corrupt", f"PNG lacks {missing:,} bytes of its rows")
+        bytes_after = len(unpack.unused_data)
+    unpacked_bytes += len(unpack.flush())
+    if unpacked_bytes < rows_bytes:
+        raise RefusedError("corrupt", f"PNG lacks {rows_bytes - unpacked_bytes:,} bytes of rows")
+    if not unpack.eof or bytes_after < _ZLIB_CHECKSUM_BYTES:
+        raise RefusedError("corrupt", "PNG's compressed data has no end")
+
+
+def _read_data(data: bytes) -> Iterator[memoryview]:
+    """What the data chunks hold, without zlib's header."""
+    header_bytes = _ZLIB_HEADER_BYTES
+    for kind, payload in _read_chunks(data, verify=False):
+        if kind == b"IDAT":
+            yield payload[header_bytes:]
+            header_bytes = max(0, header_bytes - len(payload))
 
 
 def _count_row_bytes(width: int, height: int, bits_per_px: int, interlace: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from records import jpeg, png
+from records.images import ImageOptions, Rejection, StoredImage, store_image
 from records.rejections import RefusedError
 
 
@@ -55,7 +56,7 @@ def test_arithmetic_coding_is_noticed(picture: Any, encode: Any) -> None:
 def test_fill_bytes_and_bytes_between_segments_are_skipped(picture: Any, encode: Any) -> None:
     data = encode(picture, "JPEG")
     odd = data[:2] + b"\0\0junk\xff\xff" + data[2:]
-    assert jpeg.read_header(odd) == jpeg.read_header(data)
+    assert jpeg.read_header(odd).scan_at == jpeg.read_header(data).scan_at + 8
 
 
 @pytest.mark.parametrize("end", range(2, 200, 7))
@@ -78,6 +79,78 @@ def test_a_png_changed_anywhere_is_refused(picture: Any, encode: Any) -> None:
     for at in range(8, len(data)):
         with pytest.raises(RefusedError):
             png.read_header(data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :])
+
+
+def with_data(data: bytes, compressed: bytes) -> bytes:
+    """The PNG with other compressed data."""
+    at = data.index(b"IDAT")
+    body = b"IDAT" + compressed
+    head = data[: at - 4] + struct.pack(">I", len(compressed))
+    return head + body + struct.pack(">I", zlib.crc32(body)) + data[data.index(b"IEND") - 4 :]
+
+
+ROWS_BYTES = 32 * (1 + 48 * 3)
+ROWS = bytes(ROWS_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("compressed", "whole"),
+    [
+        (zlib.compress(ROWS), True),
+        (zlib.compress(ROWS + b"surplus"), True),
+        (zlib.compress(ROWS)[:-4] + b"\0\0\0\0", True),
+        (zlib.compress(ROWS)[:-1], False),
+        (zlib.compress(ROWS)[:-5], False),
+        (zlib.compress(ROWS[:-1]), False),
+        (zlib.compress(ROWS + bytes(4 << 20)), False),
+    ],
+)
+def test_a_png_must_hold_its_rows_and_an_end(
+    picture: Any, encode: Any, compressed: bytes, whole: bool
+) -> None:
+    data = with_data(encode(picture, "PNG"), compressed)
+    assert png.read_header(data).rows_bytes == ROWS_BYTES
+    if whole:
+        png.require_rows(data, ROWS_BYTES)
+        return
+    with pytest.raises(RefusedError):
+        png.require_rows(data, ROWS_BYTES)
+    assert isinstance(store_image(data, ImageOptions()), Rejection)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (5, 3), (8, 8), (9, 17)])
+def test_the_rows_of_interlaced_pngs_are_counted(size: tuple[int, int]) -> None:
+    header = struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 1)
+    counted = sum(
+        rows * (1 + columns)
+        for columns, rows in (
+            (len(range(left, size[0], across)), len(range(top, size[1], down)))
+            for left, top, across, down in [
+                (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
+                (1, 0, 2, 2), (0, 1, 1, 2),
+            ]
+        )
+        if columns
+    )  # fmt: skip
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, payload in (
+        (b"IHDR", header),
+        (b"IDAT", zlib.compress(bytes(counted))),
+        (b"IEND", b""),
+    ):
+        body = kind + payload
+        data += struct.pack(">I", len(payload)) + body + struct.pack(">I", zlib.crc32(body))
+    assert png.read_header(data).rows_bytes == counted
+    assert isinstance(store_image(data, ImageOptions()), StoredImage)
+
+
+def test_a_marker_that_leads_past_the_end_of_a_jpeg_is_corrupt(picture: Any, encode: Any) -> None:
+    # Pillow forgives it, TensorFlow does not.
+    data = encode(picture, "JPEG")
+    at = data.index(b"\xff\xda") + 40
+    rejection = store_image(data[:at] + b"\xff\xe2\x7b\xf4" + data[at + 4 :], ImageOptions())
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "corrupt"
 
 
 def with_window(data: bytes, bits: int) -> bytes:
