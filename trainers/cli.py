@@ -120,6 +120,7 @@ def evaluate(run: str, target: str | None, split: str | None, *, as_json: bool) 
     _note_unfinished(opened)
     _start_backend(_ignore)
 
+    from trainers.evaluate import draw_confusion
     from trainers.evaluate import evaluate as evaluate_run
 
     evaluation = evaluate_run(opened, target, split, say=_say)
@@ -127,6 +128,7 @@ def evaluate(run: str, target: str | None, split: str | None, *, as_json: bool) 
         _print_json(evaluation)
     else:
         _tell_evaluation(evaluation)
+    _say(f"confusion matrix: {draw_confusion(opened, evaluation)}")
 
 
 @click.command(epilog=_PREDICT_EXAMPLES)

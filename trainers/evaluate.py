@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def evaluate(
     run: Run, target: str | None = None, split: str | None = None, *, say: Callable[[str], None]
 ) -> Evaluation:
-    """Measure a run's model on a split, and draw `confusion-SPLIT.png` into the run folder.
+    """Measure a run's model on a split.
 
     Args:
         run: with weights.
@@ -48,11 +48,14 @@ def evaluate(
     say(f"evaluating on {selection.records:,} images of {selection.role}")
     model = load_model(run)
     with naming_damage(dataset, selection, say=say):
-        evaluation = measure(run, model, dataset, selection)
-    name = f"confusion-{selection.role}.png"
+        return measure(run, model, dataset, selection)
+
+
+def draw_confusion(run: Run, evaluation: Evaluation) -> str:
+    """Draw `confusion-SPLIT.png` into the run folder; its path. Raises TargetError."""
+    name = f"confusion-{evaluation.split}.png"
     run.write(name, plot_confusion(evaluation, run.labels))
-    say(f"confusion matrix: {run.describe(name)}")
-    return evaluation
+    return run.describe(name)
 
 
 def open_trained_dataset(run: Run, target: str | None) -> Dataset:

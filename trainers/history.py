@@ -1,11 +1,13 @@
-"""`history.csv`: a row an epoch, written as it ends, so that a killed run keeps what it had."""
+"""`history.csv`: a row an epoch, written anew as each ends, so that a killed run keeps it."""
 
 from __future__ import annotations
 
 import csv
+import io
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -28,17 +30,13 @@ class EpochResult(NamedTuple):
         )
 
 
-def start_history(path: Path) -> None:
-    """Write the header."""
-    with path.open("x", newline="") as file:
-        csv.writer(file).writerow(EpochResult._fields)
-
-
-def append_epoch(path: Path, result: EpochResult) -> None:
-    """Add a row."""
-    rounded = [value if isinstance(value, int) else f"{value:.6g}" for value in result]
-    with path.open("a", newline="") as file:
-        csv.writer(file).writerow(rounded)
+def encode_history(epochs: Sequence[EpochResult]) -> bytes:
+    """The file's content."""
+    content = io.StringIO(newline="")
+    rows = csv.writer(content)
+    rows.writerow(EpochResult._fields)
+    rows.writerows([epoch, *(f"{value:.6g}" for value in values)] for epoch, *values in epochs)
+    return content.getvalue().encode()
 
 
 def read_history(path: Path) -> list[EpochResult]:

@@ -76,6 +76,8 @@ def plan_training(
         dataset=_absolute(os.fspath(target)),
         plan_digests=tuple(part.plan_digest for part in dataset.manifest.generations),
     )
+    if options.cache == "memory":
+        _check_memory((training.records + validation.records) * config.shape.size_bytes)
     notes = tuple(_notes(dataset, training, validation))
     return TrainingPlan(dataset, training, validation, run_path, config, notes)
 
@@ -135,6 +137,17 @@ def check_shards(dataset: Dataset, *selections: Selection) -> None:
                 got=None if facts is None else f"{facts.size_bytes} bytes",
                 hint="`shardmill verify` lists all that is damaged",
             )
+
+
+def _check_memory(size_bytes: int) -> None:
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size_bytes > memory_bytes:
+        raise UsageError(
+            "the decoded images do not fit into memory",
+            expected=f"at most {memory_bytes / 1e9:,.1f} GB",
+            got=f"{size_bytes / 1e9:,.1f} GB",
+            hint="use --cache disk",
+        )
 
 
 def _absolute(target: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -10,6 +11,8 @@ from tqdm import tqdm
 
 if TYPE_CHECKING:
     from trainers.history import EpochResult
+
+_SECONDS_BETWEEN_LINES = 60
 
 
 class Progress(Protocol):
@@ -39,16 +42,29 @@ class Silence:
 
 
 class EpochLines(Silence):
-    """A line an epoch."""
+    """A line an epoch, and one a minute within a long one."""
 
-    def start(self, epochs: int, steps: int) -> None:  # noqa: ARG002
+    def start(self, epochs: int, steps: int) -> None:
         """See `Progress.start`."""
-        self._epochs = epochs
+        self._epochs, self._steps = epochs, steps
+        self._epoch = 1
+        self._told = time.monotonic()
+
+    def end_step(self, step: int, logs: dict[str, float]) -> None:
+        """See `Progress.end_step`."""
+        if time.monotonic() - self._told >= _SECONDS_BETWEEN_LINES:
+            figures = f"accuracy {logs['accuracy']:.3f}  loss {logs['loss']:.3f}"
+            self._tell(f"step {step + 1:,}/{self._steps:,}  {figures}")
 
     def end_epoch(self, result: EpochResult) -> None:
         """See `Progress.end_epoch`."""
+        self._tell(str(result))
+        self._epoch = result.epoch + 1
+
+    def _tell(self, text: str) -> None:
+        self._told = time.monotonic()
         width = len(str(self._epochs))
-        click.echo(f"epoch {result.epoch:{width}}/{self._epochs}  {result}", err=True)
+        click.echo(f"epoch {self._epoch:{width}}/{self._epochs}  {text}", err=True)
 
 
 class EpochBar(EpochLines):

@@ -33,7 +33,6 @@ HISTORY = "history.csv"
 WEIGHTS = "model.weights.h5"
 CURVES = "curves.png"
 RESULT = "result.json"
-_MADE_BEFORE_TRAINING = (CONFIG, LABELS, HISTORY)
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
@@ -126,7 +125,7 @@ def discard_run(run: Run) -> None:
     """Remove a run in which no epoch has ended, and nothing that is not its own."""
     if run.has_weights:
         return
-    for name in _MADE_BEFORE_TRAINING:
+    for name in (CONFIG, LABELS):
         (run.path / name).unlink(missing_ok=True)
     if not any(run.path.iterdir()):
         run.path.rmdir()

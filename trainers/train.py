@@ -13,7 +13,7 @@ from keras import ops
 from records.errors import UsageError
 from trainers.cache import cache_folder, keep_on_disk
 from trainers.damage import naming_damage
-from trainers.history import EpochResult, append_epoch, start_history
+from trainers.history import EpochResult, encode_history
 from trainers.input import (
     Order,
     RecordSource,
@@ -98,11 +98,10 @@ def _train(
         _refuse_divergence(result)
         with run.replacing(WEIGHTS) as path:
             network.save_weights(path)
-        append_epoch(run.path / HISTORY, result)
         epochs.append(result)
+        run.write(HISTORY, encode_history(epochs))
         progress.end_epoch(result)
 
-    start_history(run.path / HISTORY)
     progress.start(options.epochs, steps)
     model.fit(
         training,

@@ -86,6 +86,8 @@ def test_evaluate_prints_a_table_or_json(run: Path) -> None:
     assert lines[0].split() == ["class", "precision", "recall", "images"]
     assert [line.split("  ")[0].strip() for line in lines[1:4]] == list(LABELS)
     assert lines[4].startswith("test: accuracy ")
+    assert table.stderr.endswith(f"confusion matrix: {run / 'confusion-test.png'}\n")
+    assert (run / "confusion-test.png").read_bytes().startswith(b"\x89PNG")
     printed = json.loads(call(cli.evaluate, run, "--split", "validation", "--json").stdout)
     assert set(printed) == {"split", "images", "accuracy", "loss", "per_class", "confusion"}
     assert set(printed["per_class"][0]) == {"name", "images", "precision", "recall"}

@@ -216,6 +216,15 @@ def test_a_size_asked_for_is_taken_or_refused(shapes: Path, tmp_path: Path) -> N
         plan_training(shapes, tmp_path / "run", TrainOptions(image_size=(7, 9)))
 
 
+def test_decoded_images_that_cannot_fit_into_memory_are_refused(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = msgspec.structs.replace(SHORT, cache="memory")
+    monkeypatch.setattr("trainers.plan.os.sysconf", {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}.get)
+    with pytest.raises(UsageError, match="use --cache disk"):
+        plan_training(shapes, tmp_path / "run", options)
+
+
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_learning_rate_must_be_one(shapes: Path, tmp_path: Path, rate: float) -> None:
     with pytest.raises(UsageError, match="larger than 0"):
