@@ -100,7 +100,7 @@ def _duplicates(found: Duplicates) -> list[tuple[str, str]]:
     duplicates = leaks = conflicts = "none"
     if found.groups:
         images = count(found.records, "image")
-        duplicates = f"{images} more than once (--keys duplicates lists them)"
+        duplicates = f"{images} that are copies of another (--keys duplicates lists them)"
     if found.leak_groups:
         files = count(found.leak_groups, "file")
         leaks = f"{files} in more than one split (--keys leaks lists what to leave out)"

@@ -1,0 +1,144 @@
+"""The commands as people and programs use them."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from records.storage import open_storage
+from tests.records.conftest import DatasetBuilder, Source, encode_picture, make_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FIRST = "train-00000-of-00002.tfrecord"
+
+
+def run(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "shardmill", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+
+
+def run_json(*arguments: object) -> Any:
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+@pytest.fixture
+def folder(build_dataset: Callable[..., Path]) -> Path:
+    return build_dataset()
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify", "stats"])
+class TestEveryCommand:
+    def test_help_shows_an_example(self, command: str) -> None:
+        ended = run(command, "--help")
+        assert f"\n    shardmill {command} data/" in ended.stdout
+
+    def test_no_dataset_is_one_line_and_66(self, command: str, tmp_path: Path) -> None:
+        ended = run(command, tmp_path)
+        assert (ended.returncode, ended.stdout) == (66, "")
+        assert ended.stderr.count("\n") == 1
+        assert "there is no finished dataset here" in ended.stderr
+
+    def test_json_alone_on_stdout(self, command: str, folder: Path) -> None:
+        assert isinstance(run_json(command, folder), dict)
+
+    def test_what_it_prints_is_the_same_every_time(self, command: str, folder: Path) -> None:
+        assert run(command, folder).stdout == run(command, folder).stdout
+
+
+def test_verify_says_all_good(folder: Path) -> None:
+    ended = run("verify", folder)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "3 files, 17 records" in ended.stdout
+    assert "all good" in ended.stdout
+
+
+def test_verify_prints_a_line_a_finding_and_ends_with_1(folder: Path) -> None:
+    path = folder / FIRST
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    (folder / "labels.txt").unlink()
+    ended = run("verify", folder, "--decode")
+    assert ended.returncode == 1
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("missing  labels.txt: ")
+    assert lines[1].startswith(f"payload-checksum  {FIRST} record 0 offset 0 cat/0.png: ")
+    assert lines[2].endswith("2 findings")
+    found = run_json("verify", folder)["findings"]
+    assert [item["kind"] for item in found] == ["missing", "payload-checksum"]
+
+
+def test_inspect_a_dataset(folder: Path) -> None:
+    text = run("inspect", folder).stdout
+    assert "3: cat, dog, élan" in text
+    assert "12 records in 2 shards" in text
+    assert "image/class/label" in text
+
+
+def test_inspect_a_file_up_to_a_limit(folder: Path) -> None:
+    assert (
+        "its first 3 records (--limit N for more)"
+        in run("inspect", folder / FIRST, "--limit", 3).stdout
+    )
+    assert run_json("inspect", folder / FIRST, "--limit", 3)["records"] == 3
+    whole = run_json("inspect", folder / FIRST)
+    assert (whole["records"], whole["complete"]) == (5, True)
+
+
+def test_inspect_what_is_no_tfrecord(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("some text that is no TFRecord file")
+    ended = run("inspect", tmp_path / "a.txt")
+    assert "damaged: " in ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("target", ["", FIRST])
+def test_a_grid_is_a_picture(folder: Path, target: str, tmp_path: Path) -> None:
+    assert run("inspect", folder / target, "--grid", tmp_path / "a.png").returncode == 0
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.format == "PNG"
+        assert image.width > 300
+
+
+def test_pictures_are_png_and_their_folder_must_be_there(folder: Path, tmp_path: Path) -> None:
+    ended = run("inspect", folder, "--grid", tmp_path / "a.jpg")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    ended = run("stats", folder, "--plot", tmp_path / "no" / "a.png")
+    assert (ended.returncode, ended.stderr.count("\n")) == (73, 1)
+
+
+def test_a_plot_is_a_picture(folder: Path, tmp_path: Path) -> None:
+    assert run("stats", folder, "--plot", tmp_path / "a.png").returncode == 0
+    content = (tmp_path / "a.png").read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.width > 1000
+    run("stats", folder, "--plot", tmp_path / "b.png")
+    assert (tmp_path / "b.png").read_bytes() == content
+
+
+def test_stats_prints_keys_and_nothing_else(tmp_path: Path) -> None:
+    picture = encode_picture(1)
+    train = [Source(b"cat/a.png", 0, picture), Source(b"cat/\xff\n%.png", 0, picture)]
+    test = [Source(b"cat/c.png", 0, picture), *make_sources(3)]
+    DatasetBuilder(open_storage(tmp_path)).build({"train": [train], "test": [test]})
+    duplicates = run("stats", tmp_path, "--keys", "duplicates").stdout
+    assert duplicates == "cat/a.png\ncat/c.png\n"
+    leaks = run("stats", tmp_path, "--keys", "leaks").stdout
+    assert leaks == "cat/%FF%0A%25.png\ncat/a.png\n"
+    keys = run_json("stats", tmp_path, "--keys", "leaks")["keys"]
+    assert keys == ["cat/%FF\n%25.png", "cat/a.png"]
+
+
+def test_a_reader_that_has_gone_is_no_error(folder: Path) -> None:
+    command = f"{sys.executable} -m shardmill stats {folder} | head -1"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert ended.stderr == ""
