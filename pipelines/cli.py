@@ -178,7 +178,7 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
 
 def _options(given: dict[str, Any]) -> ConvertOptions:
     from pipelines.options import ConvertOptions
-    from records.image_options import ImageOptions
+    from records.images.options import ImageOptions
 
     images = ImageOptions(
         **{

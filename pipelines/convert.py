@@ -26,6 +26,7 @@ from pipelines.resume import (
     prepare_target,
 )
 from pipelines.sources import Sources, find_sources
+from pipelines.work_folder import read_run
 from records import layout
 from records.errors import NoInputError
 from records.storage import Storage, open_storage
@@ -51,11 +52,15 @@ def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Repor
     _refuse_nothing(sources, options)
     plan = make_plan(sources, options.settings())
     conversion = _Conversion(options, sources, plan, open_storage(options.target), started_at)
-    if (report := _look(conversion)) is not None:
+    report = _look(conversion)
+    if report is not None and (options.dry_run or read_run(conversion.target) is None):
         return report
     with conversion.target.lock():
         # Another run may have finished between the look and the lock.
-        return _look(conversion) or _convert(conversion, on_progress)
+        report = _look(conversion) or _convert(conversion, on_progress)
+        # Also where a run was killed between its manifest and this.
+        conversion.target.remove_folder(layout.WORK_FOLDER)
+    return report
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,6 @@ def _convert(conversion: _Conversion, on_progress: OnProgress | None) -> Report:
         images_per_second=round(plan.images / seconds, 1),
     )
     publish(target, plan, outcome, report)
-    target.remove_folder(layout.WORK_FOLDER)
     return report
 
 

@@ -19,10 +19,9 @@ from PIL import Image
 
 from pipelines.classes import class_name
 from pipelines.lists import SPLIT_NAMES
-from records.dataset import Dataset, Record, open_dataset
+from records.dataset import Record, open_dataset
 from records.errors import DamagedError, TargetError
 from records.images import decode_stored
-from records.layout import Split
 from records.text import key_from_text, printable
 
 _SUFFIXES = {"jpeg": (b".jpg", b".jpeg", b".jpe", b".jfif"), "png": (b".png",), "raw": (b".png",)}
@@ -42,20 +41,12 @@ def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None)
     opened = open_dataset(dataset)
     written = 0
     with _whole_folder(Path(out)) as folder:
-        for split, record in _records(opened):
-            _write(folder / split, record)
-            written += 1
-            on_image()
-    return written
-
-
-def _records(dataset: Dataset) -> Iterator[tuple[Split, Record]]:
-    try:
-        for split, records in dataset.items():
+        for split, records in opened.items():
             for record in records:
-                yield split, record
-    except FileNotFoundError as error:
-        raise DamagedError("a shard is not there", path=error.filename) from error
+                _write(folder / split, record)
+                written += 1
+                on_image()
+    return written
 
 
 @contextmanager

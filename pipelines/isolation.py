@@ -13,8 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Self
 
-from records.image_options import ImageOptions
 from records.images import Rejection, StoredImage, store_image
+from records.images.options import ImageOptions
 
 StoreFunction = Callable[[bytes, ImageOptions], StoredImage | Rejection]
 _DEATHS_ALLOWED = 1

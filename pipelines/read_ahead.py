@@ -16,8 +16,8 @@ import xxhash
 from pipelines.isolation import StoreFunction
 from pipelines.plan import PlannedImage
 from pipelines.source_files import SourceFiles, UnreadableError, read_file
-from records.image_options import ImageOptions
 from records.images import Rejection, StoredImage
+from records.images.options import ImageOptions
 
 _CHUNK_IMAGES = 32
 _CHUNK_BYTES = 4 << 20

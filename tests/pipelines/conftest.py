@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from pipelines.convert import run
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
+from pipelines.write import Job, write_shard
 from tests.pipelines.pictures import make_folders
 
 Convert = Callable[..., Report]
@@ -42,10 +44,27 @@ def convert(source: Path, target: Path) -> Convert:
 
 @pytest.fixture
 def memory() -> Any:
-    """fsspec's file system in memory, empty before and after."""
+    """Fsspec's file system in memory, empty before and after."""
     filesystem = fsspec.filesystem("memory")
     filesystem.store.clear()
     filesystem.pseudo_dirs[:] = [""]
     yield filesystem
     filesystem.store.clear()
     filesystem.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def without_beam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write shards one after another in the pipeline's thread: what Beam adds is time."""
+
+    def write_all(job: Job, names: Sequence[str], _runner: str, _flags: Sequence[str]) -> None:
+        for name in names:
+            write_shard(job, name)
+
+    monkeypatch.setattr("pipelines.runners.run_pipeline", write_all)
+
+
+@pytest.fixture(autouse=True)
+def _without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody pulls the plug here, and waiting for the disk is half the time of these tests."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)

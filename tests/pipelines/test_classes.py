@@ -105,7 +105,7 @@ def test_names_of_a_list_likewise() -> None:
             number_names(names, source="s")
 
 
-def choose(*present: str, classes=None, given=None) -> tuple[str, ...]:  # noqa: ANN001
+def choose(*present: str, classes=None, given=None) -> tuple[str, ...]:
     return choose_labels(present, classes=classes, given=given, source="s")
 
 

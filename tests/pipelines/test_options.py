@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.options import ConvertOptions
 from records.errors import UsageError
-from records.image_options import ImageOptions
+from records.images.options import ImageOptions
 from records.manifest import Settings
 
 

@@ -198,7 +198,7 @@ class TestSplitSources:
         assert splits_of(plan)[b"t.png"] == "test"
 
     def test_a_split_that_is_there_is_not_made(self, found: list[SourceImage]) -> None:
-        with pytest.raises(UsageError, match="has a split test already.*leave --test away"):
+        with pytest.raises(UsageError, match=r"has a split test already.*leave --test away"):
             plan_of(found, test=0.5)
 
 

@@ -79,11 +79,11 @@ def test_what_is_no_file_is_skipped_and_never_opened(tmp_path: Path) -> None:
 
 
 def test_folders_deeper_than_pythons_stack(tmp_path: Path) -> None:
-    deepest = str(tmp_path)
+    deepest = tmp_path
     for _ in range(700):
-        deepest += "/d"
-        os.mkdir(deepest)
-    make_file(Path(deepest), "1.png")
+        deepest = Path(f"{deepest}/d")
+        deepest.mkdir()
+    make_file(deepest, "1.png")
     assert keys(walk(tmp_path)) == [b"d/" * 700 + b"1.png"]
 
 

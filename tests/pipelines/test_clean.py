@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.clean import clean
+from records import layout
+from records.errors import BusyError, NoInputError, TooManyRejectsError
+from records.storage import open_storage
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import CORRUPT, content_of, make_file
+
+pytestmark = pytest.mark.usefixtures("without_beam")
+
+
+@pytest.fixture
+def unfinished(convert: Convert, source: Path, target: Path) -> Path:
+    """A run that ended with too many rejects, beside a file of somebody else's."""
+    make_file(target, "README.md", b"mine")
+    make_file(source, "cat/bad.png", CORRUPT)
+    with pytest.raises(TooManyRejectsError):
+        convert(max_rejects=0, shards=2)
+    return target
+
+
+def test_only_what_the_run_wrote_goes(unfinished: Path, convert: Convert) -> None:
+    make_file(unfinished, "index/notes.txt", b"mine too")
+    expected = [path for path in unfinished.rglob("*") if path.is_file()]
+    cleaned = clean(str(unfinished))
+    assert content_of(unfinished) == {"README.md": b"mine", "index/notes.txt": b"mine too"}
+    assert not (unfinished / layout.WORK_FOLDER).exists()
+    ours = [
+        p for p in expected if layout.WORK_FOLDER not in p.parts and p.suffix not in {".md", ".txt"}
+    ]
+    assert cleaned.files == len(ours)
+    (unfinished / "index" / "notes.txt").unlink()
+    assert convert(seed=1).status == "converted"
+
+
+def test_a_dry_run_removes_nothing(unfinished: Path) -> None:
+    before = content_of(unfinished)
+    foretold = clean(str(unfinished), dry_run=True)
+    assert content_of(unfinished) == before
+    assert clean(str(unfinished)) == foretold
+
+
+def test_a_finished_dataset_is_never_touched(convert: Convert, target: Path) -> None:
+    convert()
+    before = content_of(target)
+    with pytest.raises(NoInputError):
+        clean(str(target))
+    assert content_of(target) == before
+
+
+def test_of_a_run_killed_after_its_manifest_only_the_work_folder_goes(
+    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines import convert as module
+
+    class KilledError(Exception):
+        pass
+
+    def killed(*_: Any) -> None:
+        real(*_)
+        raise KilledError
+
+    real = module.publish
+    monkeypatch.setattr(module, "publish", killed)
+    with pytest.raises(KilledError):
+        convert()
+    dataset = {n: c for n, c in content_of(target).items() if layout.WORK_FOLDER not in n}
+    assert layout.MANIFEST in dataset
+    assert clean(str(target)).files == 0
+    assert content_of(target) == dataset
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError):
+        clean(str(tmp_path / "nowhere"))
+    make_file(tmp_path, "train-00000-of-00001.tfrecord", b"somebody's")
+    with pytest.raises(NoInputError):
+        clean(str(tmp_path))
+
+
+def test_a_run_under_way_is_left_alone(unfinished: Path) -> None:
+    before = content_of(unfinished)
+    with open_storage(unfinished).lock(), pytest.raises(BusyError):
+        clean(str(unfinished))
+    assert content_of(unfinished) == before
+
+
+def test_at_a_url(convert: Convert, source: Path, memory: Any) -> None:
+    make_file(source, "cat/bad.png", CORRUPT)
+    with pytest.raises(TooManyRejectsError):
+        convert(max_rejects=0, target="memory://data")
+    assert clean("memory://data").files > 2
+    assert memory.find("/data") == []

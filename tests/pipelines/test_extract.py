@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.extract import extract
+from records.dataset import open_dataset
+from records.errors import DamagedError, NoInputError, TargetError
+from records.images import decode_pixels, decode_stored
+from records.images.options import ImageOptions
+from records.storage import open_storage
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import content_of, make_file, make_folders, make_picture
+from tests.records.conftest import DatasetBuilder, Source, encode_picture
+
+pytestmark = pytest.mark.usefixtures("without_beam")
+
+
+def pixels_of(dataset: Path) -> dict[str, list[bytes]]:
+    """Shapes and pixels of every split and class, sorted."""
+    found: dict[str, list[bytes]] = {}
+    for split, records in open_dataset(dataset).items():
+        for r in records:
+            pixels = decode_stored(r.image, r.format, r.width, r.height, r.channels)
+            found.setdefault(f"{split}/{r.text}", []).append(
+                repr(pixels.shape).encode() + pixels.tobytes()
+            )
+    return {place: sorted(images) for place, images in found.items()}
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        ImageOptions(),
+        ImageOptions(store="raw", resize=(7, 5)),
+        ImageOptions(store="raw", resize=(7, 5), channels=1),
+        ImageOptions(store="jpeg"),
+    ],
+)
+def test_there_and_back(
+    convert: Convert, source: Path, target: Path, tmp_path: Path, images: ImageOptions
+) -> None:
+    make_file(source, "cat/odd.gif", make_picture(1, kind="GIF"))
+    make_file(source, "cat/deep/x.jpg", make_picture(2, kind="JPEG"))
+    convert(test=5, images=images)
+    assert extract(str(target), str(tmp_path / "out")) == 23
+    again = tmp_path / "again"
+    kept = ImageOptions(channels=images.channels)
+    convert(source=str(tmp_path / "out"), target=str(again), images=kept)
+    assert pixels_of(again) == pixels_of(target)
+    assert open_dataset(again).labels == open_dataset(target).labels
+
+
+def test_files_keep_their_names(convert: Convert, tmp_path: Path, target: Path) -> None:
+    split = tmp_path / "split"
+    make_folders(split / "Train", cat=2)
+    make_folders(split / "val", cat=1)
+    convert(source=str(split))
+    extract(str(target), str(tmp_path / "out"))
+    assert sorted(content_of(tmp_path / "out")) == [
+        "train/cat/000.png",
+        "train/cat/001.png",
+        "validation/cat/000.png",
+    ]
+
+
+@pytest.mark.parametrize("folder", [b"caf\xff", "e\u0301".encode(), b"a b", b"100%"])
+def test_folders_of_any_bytes(
+    convert: Convert, tmp_path: Path, target: Path, folder: bytes
+) -> None:
+    make_file(tmp_path / "photos", folder + b"/\xff%.png")
+    convert(source=str(tmp_path / "photos"))
+    extract(str(target), str(tmp_path / "out"))
+    (written,) = (tmp_path / "out" / "train" / open_dataset(target).labels[0]).iterdir()
+    assert os.fsencode(written.name) == b"\xff%.png"
+
+
+def test_no_image_is_lost_to_another_of_the_same_name(
+    convert: Convert, source: Path, target: Path, tmp_path: Path
+) -> None:
+    make_file(source, "cat/a.gif", make_picture(1, kind="GIF"))
+    make_file(source, "cat/a.gif.png", make_picture(2))
+    make_file(source, "cat/a.gif.png~", make_picture(3))
+    rows = "path,label\ncat/000.png,x\nx/cat/000.png,x\n"
+    make_file(source, "x/cat/000.png", make_picture(4))
+    convert(classes=("cat",))
+    assert extract(str(target), str(tmp_path / "out")) == 15
+    assert len(content_of(tmp_path / "out")) == 15
+    listed = make_file(tmp_path, "list.csv", rows.encode())
+    convert(list=str(listed), target=str(tmp_path / "b"))
+    extract(str(tmp_path / "b"), str(tmp_path / "out2"))
+    assert sorted(content_of(tmp_path / "out2")) == ["train/x/cat/000.png", "train/x/cat/000~2.png"]
+
+
+def test_urls_and_any_label(convert: Convert, target: Path, tmp_path: Path, memory: Any) -> None:
+    memory.pipe_file("/pool/x/m.png", make_picture(1))
+    path = make_file(tmp_path, "list.csv", b"path,label\nmemory://pool/x/m.png,pet/cat\n")
+    convert(list=str(path), allow_url=True)
+    extract(str(target), str(tmp_path / "out"))
+    assert list(content_of(tmp_path / "out")) == ["train/pet%2Fcat/pool/x/m.png"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"../evil.png",
+        b"cat/../../evil.png",
+        b"cat/\0.png",
+        b"cat/./x.png",
+        b"cat//x.png",
+        b"cat/..",
+    ],
+)
+def test_a_hostile_key_writes_nothing(tmp_path: Path, key: bytes) -> None:
+    builder = DatasetBuilder(open_storage(tmp_path / "data"))
+    builder.build(
+        {"train": [[Source(b"cat/1.png", 0, encode_picture(1)), Source(key, 0, encode_picture(2))]]}
+    )
+    with pytest.raises(DamagedError, match="leads out of its folder"):
+        extract(str(tmp_path / "data"), str(tmp_path / "deep" / "out"))
+    assert sorted(path.name for path in tmp_path.iterdir()) in (["data"], ["data", "deep"])
+    assert not list((tmp_path / "deep").glob("*"))
+
+
+def test_an_absolute_key_stays_inside(tmp_path: Path) -> None:
+    builder = DatasetBuilder(open_storage(tmp_path / "data"))
+    builder.build({"train": [[Source(b"/etc/evil.png", 0, encode_picture(1))]]})
+    extract(str(tmp_path / "data"), str(tmp_path / "out"))
+    assert list(content_of(tmp_path / "out")) == ["train/cat/etc/evil.png"]
+
+
+@pytest.mark.parametrize("label", ["..", "."])
+def test_a_hostile_class_writes_nothing(tmp_path: Path, label: str) -> None:
+    builder = DatasetBuilder(open_storage(tmp_path / "data"), labels=(label,))
+    builder.build({"train": [[Source(b"x/1.png", 0, encode_picture(1))]]})
+    with pytest.raises(DamagedError):
+        extract(str(tmp_path / "data"), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere")])
+def test_what_is_there_is_not_touched(
+    convert: Convert, target: Path, tmp_path: Path, make: Any
+) -> None:
+    convert()
+    out = tmp_path / "out"
+    make(out)
+    with pytest.raises(TargetError, match="there already"):
+        extract(str(target), str(out))
+    assert os.path.lexists(out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out", "source"]
+
+
+def test_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError):
+        extract(str(tmp_path / "nowhere"), str(tmp_path / "out"))
+
+
+def test_a_lost_shard_is_not_called_a_fault_of_the_folder(
+    convert: Convert, target: Path, tmp_path: Path
+) -> None:
+    convert()
+    next(target.glob("*.tfrecord")).unlink()
+    with pytest.raises(DamagedError, match=r"tfrecord: a file of the dataset is missing"):
+        extract(str(target), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk(
+    convert: Convert, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipelines.extract._open_free", full)
+    with pytest.raises(TargetError, match="No space left"):
+        extract(str(target), str(tmp_path / "out"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "source"]
+
+
+def test_pixels_are_what_pillow_shows(convert: Convert, target: Path, tmp_path: Path) -> None:
+    convert(images=ImageOptions(store="raw", resize=(4, 4)))
+    extract(str(target), str(tmp_path / "out"))
+    picture = tmp_path / "out" / "train" / "cat" / "000.png"
+    source = (tmp_path / "source" / "cat" / "000.png").read_bytes()
+    expected = decode_pixels(source, ImageOptions(resize=(4, 4)))
+    assert np.array_equal(np.asarray(Image.open(picture)), expected)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+from pipelines import work_folder
+from pipelines.isolation import IsolatedStore
+from records.dataset import open_dataset
+from records.images import Rejection, StoredImage, store_image
+from records.images.options import ImageOptions
+from records.storage import open_storage
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import PICTURE, make_file, make_picture
+
+DEADLY = make_picture(666)
+
+
+def crash_on_deadly(data: bytes, options: ImageOptions) -> StoredImage | Rejection:
+    """A decoder with a fault that takes its process with it."""
+    if data == DEADLY:
+        os.abort()
+    return store_image(data, options)
+
+
+def test_a_crash_is_a_rejection_and_the_rest_goes_on() -> None:
+    with IsolatedStore(crash_on_deadly) as store:
+        outcomes = [store(data, ImageOptions()) for data in (PICTURE, DEADLY, PICTURE)]
+    assert isinstance(outcomes[0], StoredImage)
+    assert outcomes[1] == Rejection("corrupt", "the decoder crashed on it, twice")
+    assert outcomes[2] == outcomes[0]
+
+
+def test_what_is_stored_does_not_depend_on_it() -> None:
+    for data in (PICTURE, make_picture(kind="GIF"), PICTURE[:50], b""):
+        with IsolatedStore() as store:
+            assert store(data, ImageOptions()) == store_image(data, ImageOptions())
+
+
+def test_without_it_a_crash_is_a_crash() -> None:
+    with IsolatedStore(crash_on_deadly) as store, pytest.raises(BrokenProcessPool):
+        store._pool.submit(crash_on_deadly, DEADLY, ImageOptions()).result()
+
+
+@pytest.mark.usefixtures("without_beam")
+def test_a_shard_that_a_worker_died_in_is_isolated(
+    convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_file(source, "cat/deadly.png", DEADLY)
+    monkeypatch.setattr(
+        "pipelines.write.IsolatedStore",
+        type("Crashing", (IsolatedStore,), {"__init__": _with_crashes}),
+    )
+    real = work_folder.write_run
+
+    def die_first(*given: object) -> None:
+        real(*given)  # type: ignore[arg-type]
+        work_folder.begin_attempt(open_storage(target), "train-00000-of-00001.tfrecord")
+
+    monkeypatch.setattr(work_folder, "write_run", die_first)
+    report = convert()
+    assert report.rejects_by_reason == {"corrupt": 1}
+    keys = {record.key for record in open_dataset(target)["train"]}
+    assert len(keys) == 21
+    assert "cat/deadly.png" not in keys
+
+
+def _with_crashes(self: IsolatedStore) -> None:
+    IsolatedStore.__init__(self, crash_on_deadly)
