@@ -17,7 +17,7 @@ from records import schema
 from records.layout import SPLITS, TFDS_FEATURES, TFDS_INFO
 
 if TYPE_CHECKING:
-    from records.image_options import ImageOptions
+    from records.images.options import ImageOptions
     from records.manifest import Manifest, Shard
 
 NAME = "shardmill"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from records.image_formats import sniff
-from records.image_headers import read_header
+from records.images.formats import sniff
+from records.images.headers import read_header
 from records.text import printable
 
 if TYPE_CHECKING:

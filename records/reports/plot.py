@@ -27,6 +27,7 @@ _SHOWN_OF_MANY = 20
 _COLORS = {"train": "#3566b0", "validation": "#e0a030", "test": "#c2503f"}
 _INK, _PALE_INK, _LINE = "#1c2026", "#707882", "#d9dce0"
 _NAME_CHARACTERS = 28
+_COUNT = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
 def draw_stats(stats: Stats, rows: pa.Table) -> bytes:
@@ -96,7 +97,7 @@ def _draw_classes(axes: Axes, stats: Stats, bars: list[_Bar]) -> None:
     _style(axes, "Images by class", grid="x")
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_formatter(_COUNT)
 
 
 def _draw_sizes(axes: Axes, rows: pa.Table) -> None:
@@ -128,6 +129,7 @@ def _draw_bytes(axes: Axes, rows: pa.Table) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     _style(axes, "Images by stored size", grid="y")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_formatter(_COUNT)
 
 
 def _style(axes: Axes, title: str, *, grid: Literal["x", "y", "both"]) -> None:

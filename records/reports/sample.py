@@ -11,8 +11,8 @@ from PIL import Image
 from records import schema
 from records.dataset import decode_record
 from records.errors import DamagedError
-from records.image_options import ImageOptions
 from records.images import decode_pixels, decode_stored
+from records.images.options import ImageOptions
 from records.reports.feature_facts import recognize_image
 from records.reports.payload import parse_payload
 from records.shard import read_shard

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from records.decode_budget import DecodeBudget
+from records.images.decode_budget import DecodeBudget
 
 WAIT_S = 0.05
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from records import jpeg, png
-from records.images import ImageOptions, Rejection, StoredImage, store_image
-from records.rejections import RefusedError
+from records.images import ImageOptions, Rejection, StoredImage, jpeg, png, store_image
+from records.images.rejections import RefusedError
 
 
 def test_a_jpeg_header_says_how_it_is_coded(picture: Any, encode: Any) -> None:

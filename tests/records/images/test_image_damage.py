@@ -188,7 +188,7 @@ def test_no_memory_is_a_rejection(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("records.image_decoding.open_image", fail)
+    monkeypatch.setattr("records.images.decoding.open_image", fail)
     rejection = store_image(encode(picture, "PNG"), ImageOptions())
     assert isinstance(rejection, Rejection)
     assert rejection.reason == "too-large"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from records import pixels
+from records.images import pixels
 
 WHITE = (255, 255, 255)
 RED = (255, 0, 0)

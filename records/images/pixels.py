@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
-from records.rejections import RefusedError
+from records.images.rejections import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from records.freed_memory import LARGE_BYTES, large_blocks_returned
+from records.images.freed_memory import LARGE_BYTES, large_blocks_returned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

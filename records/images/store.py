@@ -1,4 +1,4 @@
-"""The one place that opens images: the bytes of a file to what is stored, or a reason why not.
+"""The bytes of an image file to what is stored, or a reason why not; and what is stored to pixels.
 
 What is stored is JPEG, PNG or raw samples: upright, opaque, 8-bit grey or RGB, and decoded by
 TensorFlow to exactly the pixels that Pillow shows. JPEG and PNG files that already are that are
@@ -15,30 +15,17 @@ import msgspec
 import numpy as np
 
 from records.errors import DamagedError
-from records.image_decoding import draw_memory, load_image, prepare_image, to_array
-from records.image_encoding import StoredFormat, encode_image, encoder_versions
-from records.image_faults import explain_error
-from records.image_formats import IMAGE_EXTENSIONS, sniff
-from records.image_headers import ImageHeader, read_header
-from records.image_options import MAX_PIXELS_LIMIT, ImageOptions
-from records.rejections import Reason, RefusedError, Rejection
+from records.images.decoding import draw_memory, load_image, prepare_image, to_array
+from records.images.encoding import StoredFormat, encode_image
+from records.images.faults import explain_error
+from records.images.formats import sniff
+from records.images.headers import ImageHeader, read_header
+from records.images.options import MAX_PIXELS_LIMIT, ImageOptions
+from records.images.rejections import RefusedError, Rejection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
-
-__all__ = [
-    "IMAGE_EXTENSIONS",
-    "ImageOptions",
-    "Reason",
-    "Rejection",
-    "StoredImage",
-    "decode_pixels",
-    "decode_stored",
-    "encoder_versions",
-    "sniff",
-    "store_image",
-]
 
 # Pillow tells of odd metadata by warnings and log lines. Rejections say what matters; a filter
 # set around each call would not be safe between threads.

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from records import jpeg_scans
-from records.rejections import RefusedError
+from records.images import jpeg_scans
+from records.images.rejections import RefusedError
 
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b"\xff\xd9"

@@ -20,7 +20,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from records.rejections import RefusedError
+from records.images.rejections import RefusedError
 
 if TYPE_CHECKING:
     from PIL import ImageFile

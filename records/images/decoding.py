@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from records import jpeg_scans, pixels, png
-from records.decode_budget import BYTES_PER_PX, PROCESS_BUDGET
-from records.image_formats import open_image
-from records.rejections import RefusedError
+from records.images import jpeg_scans, pixels, png
+from records.images.decode_budget import BYTES_PER_PX, PROCESS_BUDGET
+from records.images.formats import open_image
+from records.images.rejections import RefusedError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from records.image_headers import ImageHeader
-    from records.image_options import ImageOptions
+    from records.images.headers import ImageHeader
+    from records.images.options import ImageOptions
 
 
 def draw_memory(

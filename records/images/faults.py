@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from records.image_formats import sniff
-from records.rejections import RefusedError, Rejection
-from records.truncation import ends_early
+from records.images.formats import sniff
+from records.images.rejections import RefusedError, Rejection
+from records.images.truncation import ends_early
 
 _UNSUPPORTED = re.compile(
     r"unsupported|unknown pixel mode|not supported|cannot handle|unknown data organization"

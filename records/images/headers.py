@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from records import jpeg, png
-from records.image_formats import is_cut_magic, open_image, sniff
-from records.pixels import read_orientation
-from records.rejections import RefusedError
-from records.truncation import ends_early
+from records.images import jpeg, png
+from records.images.formats import is_cut_magic, open_image, sniff
+from records.images.pixels import read_orientation
+from records.images.rejections import RefusedError
+from records.images.truncation import ends_early
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from records.rejections import RefusedError
+from records.images.rejections import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

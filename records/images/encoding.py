@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from PIL import features
 
-from records.rejections import RefusedError
+from records.images.rejections import RefusedError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from records.rejections import RefusedError
+from records.images.rejections import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
