@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from records.reports.fonts import drawable, find_font
 from records.reports.stats import class_totals
@@ -27,7 +27,6 @@ _SHOWN_OF_MANY = 20
 _COLORS = {"train": "#3566b0", "validation": "#e0a030", "test": "#c2503f"}
 _INK, _PALE_INK, _LINE = "#1c2026", "#707882", "#d9dce0"
 _NAME_CHARACTERS = 28
-_COUNT = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
 def draw_stats(stats: Stats, rows: pa.Table) -> bytes:
@@ -97,7 +96,7 @@ def _draw_classes(axes: Axes, stats: Stats, bars: list[_Bar]) -> None:
     _style(axes, "Images by class", grid="x")
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.xaxis.set_major_formatter(_COUNT)
+    axes.xaxis.set_major_formatter(_count)
 
 
 def _draw_sizes(axes: Axes, rows: pa.Table) -> None:
@@ -112,9 +111,8 @@ def _draw_sizes(axes: Axes, rows: pa.Table) -> None:
     axes.set_ylim(0, most_height * 1.12)
     if len(sizes) == 1:
         text = f"all {widths[0]}×{heights[0]}"
-        axes.annotate(
-            text, (widths[0], heights[0]), (-14, -16), textcoords="offset points", ha="right"
-        )
+        place, aside = (widths[0], heights[0]), (-14, -16)
+        axes.annotate(text, place, aside, textcoords="offset points", ha="right", color=_PALE_INK)
 
 
 def _draw_bytes(axes: Axes, rows: pa.Table) -> None:
@@ -124,12 +122,12 @@ def _draw_bytes(axes: Axes, rows: pa.Table) -> None:
     bins = np.geomspace(max(1, low) * 0.999, high * 1.001, 41)
     axes.hist(sizes, bins.tolist(), color=_COLORS["train"], alpha=0.85)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: show_bytes(value)))
+    axes.xaxis.set_major_formatter(lambda value, _: show_bytes(value))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
     axes.xaxis.set_minor_locator(NullLocator())
     _style(axes, "Images by stored size", grid="y")
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.yaxis.set_major_formatter(_COUNT)
+    axes.yaxis.set_major_formatter(_count)
 
 
 def _style(axes: Axes, title: str, *, grid: Literal["x", "y", "both"]) -> None:
@@ -140,6 +138,10 @@ def _style(axes: Axes, title: str, *, grid: Literal["x", "y", "both"]) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side in {"left", "bottom"})
         spine.set_color(_LINE)
+
+
+def _count(value: float, _place: float) -> str:
+    return f"{value:,.0f}"
 
 
 def _cut(text: str) -> str:
