@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pipelines import work_folder
-from pipelines.options import ConvertOptions
+from pipelines.options import LOCAL, ConvertOptions
 from pipelines.plan import Plan
 from pipelines.progress import forget, progress_of
 from pipelines.stopping import request_stop
@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.05
 
 def check_beam(options: ConvertOptions) -> None:
     """Refuse a runner or flags that Beam does not know. Raises UsageError."""
-    if options.runner == "local" and not options.beam_flags:
+    if options.runner == LOCAL and not options.beam_flags:
         return
     from pipelines.runners import check_runner
 
@@ -51,6 +51,7 @@ def write_shards(
         images=options.images,
         workers=options.workers,
         run_id=run_id,
+        is_retried=options.runner != LOCAL,
     )
     try:
         failure = _run_beside(job, plan, options, on_progress)
@@ -71,6 +72,8 @@ def _run_beside(
     """Run the pipeline on a thread, for it blocks; what it failed of, if it did."""
     progress = progress_of(job.run_id)
     failures: list[Exception] = []
+    # Not Thread.join: interrupted, it takes a living thread for dead (Python 3.11, 3.12).
+    ended = threading.Event()
 
     def work() -> None:
         try:
@@ -81,12 +84,12 @@ def _run_beside(
             run_pipeline(job, names, options.runner, options.beam_flags)
         except Exception as error:
             failures.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=work, name="pipeline", daemon=True)
-    thread.start()
+    threading.Thread(target=work, name="pipeline", daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(_LOOK_SECONDS)
+        while not ended.wait(_LOOK_SECONDS):
             if on_progress is not None:
                 on_progress(progress.images, plan.images)
     except BaseException:
@@ -94,7 +97,7 @@ def _run_beside(
         progress.cancel()
         with suppress(ShardmillError):
             request_stop(open_storage(job.target), job.run_id)
-        thread.join()
+        ended.wait()
         raise
     return failures[0] if failures else None
 

@@ -12,6 +12,7 @@ from records.errors import UsageError
 from records.images import ImageOptions
 from records.manifest import Amount, Settings
 
+LOCAL = "local"
 DEFAULT_MAX_REJECTS = 0.01
 ALWAYS_ALLOWED_REJECTS = 10
 
@@ -52,7 +53,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     images: ImageOptions = ImageOptions()
     workers: int = msgspec.field(default_factory=available_cores)
     dry_run: bool = False
-    runner: str = "local"
+    runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
 
     def settings(self) -> Settings:

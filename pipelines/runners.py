@@ -14,11 +14,11 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from pipelines.options import LOCAL
 from pipelines.transforms import WriteShards
 from pipelines.write import Job
 from records.errors import UsageError
 
-LOCAL = "local"
 _WORKER = f"{shlex.quote(sys.executable)} -m pipelines.beam_worker"
 
 

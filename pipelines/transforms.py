@@ -8,6 +8,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from pipelines import work_folder
+from pipelines.progress import CancelledError
 from pipelines.write import Job, write_shard
 from records.errors import ShardmillError, StorageError
 from records.storage import open_storage
@@ -20,7 +21,7 @@ class WriteShardFn(beam.DoFn):  # type: ignore[misc] # Beam has no types
     """Writes the shard of each name it is given; yields the name of each one finished.
 
     What a retry cannot mend is kept in the target for the driver to read, and raises nothing: a
-    runner would only try again. What may pass is raised, so that the runner does.
+    runner would only try again. What may pass is raised, where the runner then does.
     """
 
     def __init__(self, job: Job) -> None:
@@ -32,9 +33,11 @@ class WriteShardFn(beam.DoFn):  # type: ignore[misc] # Beam has no types
         """Write one shard."""
         try:
             self._images_done.inc(write_shard(self._job, name))
+        except CancelledError:
+            return  # whoever started the run has stopped it, and needs no word of it
         except ShardmillError as error:
             work_folder.write_failure(open_storage(self._job.target), name, error)
-            if isinstance(error, StorageError):
+            if isinstance(error, StorageError) and self._job.is_retried:
                 raise
             return
         yield name

@@ -28,7 +28,10 @@ from records.text import key_to_text
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What every shard of a conversion has in common; sent to each worker."""
+    """What every shard of a conversion has in common; sent to each worker.
+
+    `is_retried` says whether the runner tries again what raises.
+    """
 
     source: str
     target: str
@@ -36,6 +39,7 @@ class Job(msgspec.Struct, frozen=True):
     images: ImageOptions
     workers: int
     run_id: str
+    is_retried: bool
 
 
 def write_shard(job: Job, name: str) -> int:

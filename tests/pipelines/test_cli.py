@@ -1,0 +1,181 @@
+"""The commands as a shell sees them: what is printed where, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import shardmill
+from records import layout
+from records.dataset import open_dataset
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+def run_process(*arguments: str | os.PathLike[str]) -> Ended:
+    """A command in a process of its own."""
+    command = [sys.executable, "-m", "shardmill", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """A command in this process, which has imported Beam already."""
+
+    def run_here(*arguments: str | os.PathLike[str]) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["shardmill", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            shardmill.main()
+        return Ended(int(ended.value.code or 0), *capfd.readouterr())
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield run_here
+    signal.signal(signal.SIGTERM, before)
+
+
+def assert_one_line(ended: Ended) -> str:
+    """The one line on stderr of a command that failed; nothing is on stdout."""
+    assert ended.out == ""
+    assert ended.err.count("\n") == 1, ended.err
+    assert "Traceback" not in ended.err
+    return ended.err
+
+
+def test_a_conversion_is_summed_up_on_stdout(source: Path, target: Path, run: Run) -> None:
+    ended = run_process("convert", source, target, "--test", "0.3")
+    assert (ended.code, ended.err) == (0, "")
+    assert "21 files found = 21 stored + 0 rejected + 0 skipped + 0 excluded" in ended.out
+    again = run("convert", source, target, "--test", "0.3")
+    assert again.code == 0
+    assert "nothing to do" in again.out
+
+
+def test_json_alone_is_on_stdout(source: Path, target: Path, run: Run) -> None:
+    options = ("--json", "--test-count", "5", "--validation-count", "3", "--stratify")
+    ended = run("convert", source, target, *options)
+    report = json.loads(ended.out)
+    assert (ended.code, ended.err) == (0, "")
+    assert report == json.loads((target / layout.REPORT).read_bytes())
+    assert report["splits"]["test"]["images"] == 5
+    assert report["counts"] == {
+        "found": 21, "stored": 21, "rejected": 0, "skipped": 0, "excluded": 0,
+    }  # fmt: skip
+
+
+def test_quiet_is_silent_and_every_option_arrives(
+    source: Path, target: Path, tmp_path: Path, run: Run
+) -> None:
+    rows = "path,label\ncat/000.png,a\ncat/001.png,b\ncat/002.png,a\ndog/000.png,b\n"
+    listed = make_file(tmp_path, "list.csv", rows.encode())
+    exclude = make_file(tmp_path, "exclude.txt", b"cat/002.png\n")
+    options = (
+        "--quiet --seed 7 --shards 2 --classes a,b --max-rejects 0.5 --max-pixels 10000"
+        " --background 00ff00 --resize 8x4 --fit pad --store raw --channels 1 --workers 1"
+        " --check header --group-by parent"
+    )
+    files = ("--list", listed, "--exclude", exclude)
+    ended = run("convert", source, target, *options.split(), *files)
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    manifest = open_dataset(target).manifest
+    settings = manifest.settings
+    assert (settings.seed, settings.shards, settings.group_by) == (7, 2, "parent")
+    images = settings.images
+    assert (images.resize, images.fit, images.store) == ((8, 4), "pad", "raw")
+    assert (images.channels, images.background, images.check) == (1, "00ff00", "header")
+    assert images.max_pixels == 10_000
+    assert manifest.labels == ("a", "b")
+    assert manifest.generations[0].counts.excluded == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        ("/nowhere {target}", 66, "no such folder"),
+        ("{source} {source}", 2, "same folder"),
+        ("{source} {target} --test 1.5", 2, "--test"),
+        ("{source} {target} --test 0.2 --test-count 2", 2, "--test-count exclude each other"),
+        ("{source} {target} extra", 2, "more arguments than SOURCE and TARGET"),
+        ("{source}/cat {source}/dog {target}", 2, "more arguments"),
+        ("{source} {target} --runner Nope", 2, "no such runner"),
+        ("{source} {target} -- --no_such_flag", 2, "--no_such_flag"),
+        ("{source} {target} --list /nowhere.csv", 66, "no such file"),
+        ("{source} {target} --classes cow", 2, "cow"),
+        ("{source} {target}/dataset.json --max-rejects 0", 65, "bad.png"),
+        ("{source} /dev/null/data", 73, "cannot be written"),
+        ("{source} {source}/cat/000.png", 73, "is a file"),
+    ],
+)
+def test_errors_are_one_line_and_a_code(
+    source: Path, run: Run, arguments: str, code: int, word: str
+) -> None:
+    target = source.with_name("data")
+    make_file(source, "cat/bad.png", CORRUPT)
+    places = arguments.format(source=source, target=target).split()
+    ended = run("convert", *places)
+    assert ended.code == code
+    assert word in assert_one_line(ended)
+
+
+def test_a_target_of_another_plan(convert: Convert, source: Path, target: Path, run: Run) -> None:
+    convert()
+    ended = run("convert", source, target, "--seed", "1")
+    assert ended.code == 73
+    assert "another plan" in assert_one_line(ended)
+
+
+@pytest.mark.slow
+def test_processes_of_the_runner_write_the_same_and_say_nothing(
+    convert: Convert, tmp_path: Path, target: Path
+) -> None:
+    many = make_folders(tmp_path / "many", a=40, b=40)
+    flags = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    ended = run_process("convert", many, target, "--shards", "4", "--quiet", "--", *flags)
+    assert ended == (0, "", "")
+    convert(source=str(many), target=str(tmp_path / "b"), shards=4)
+    assert content_of(target) == content_of(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    "mode",
+    ["in_memory", "multi_threading", pytest.param("multi_processing", marks=pytest.mark.slow)],
+)
+def test_a_failure_in_a_worker_is_one_line_too(source: Path, target: Path, mode: str) -> None:
+    # A folder where the first shard's index must be.
+    (target / "index" / "train-00000-of-00001.parquet").mkdir(parents=True)
+    ended = run_process("convert", source, target, "--", f"--direct_running_mode={mode}")
+    assert ended.code in {73, 74}
+    assert "train-00000-of-00001.parquet" in assert_one_line(ended)
+
+
+def test_clean_and_extract(source: Path, target: Path, tmp_path: Path, run: Run) -> None:
+    make_file(source, "cat/bad.png", CORRUPT)
+    assert run("convert", source, target, "--max-rejects", "0").code == 65
+    foretold = run("clean", target, "--dry-run").out
+    assert foretold.startswith("would remove 4 files")
+    assert run("clean", target).out == foretold.replace("would remove", "removed")
+    ended = run("clean", target)
+    assert (ended.code, "no unfinished conversion" in assert_one_line(ended)) == (66, True)
+    assert run("convert", source, target, "--quiet").code == 0
+    assert run("extract", target, tmp_path / "out") == (0, f"21 images in {tmp_path}/out\n", "")
+    ended = run("extract", target, tmp_path / "out")
+    assert (ended.code, "there already" in assert_one_line(ended)) == (73, True)

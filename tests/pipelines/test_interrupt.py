@@ -1,0 +1,131 @@
+"""A conversion in a process of its own, killed and interrupted while it writes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.convert import run
+from pipelines.options import ConvertOptions
+from records import layout
+from records.errors import BusyError
+from records.images.options import ImageOptions
+from tests.pipelines.pictures import content_of, make_folders
+
+pytestmark = pytest.mark.usefixtures("without_beam")
+Start = Callable[[str], subprocess.Popen[str]]
+SHARDS = 6
+FLAGS = (f"--shards={SHARDS}", "--resize=300", "--store=png", "--workers=1", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 pictures, of which each takes some milliseconds."""
+    return make_folders(tmp_path_factory.mktemp("photos"), cat=40, dog=40)
+
+
+def convert(pictures: Path, target: Path) -> None:
+    images = ImageOptions(resize=(300, 300), store="png")
+    options = {"source": str(pictures), "target": str(target), "shards": SHARDS}
+    run(ConvertOptions(**options, images=images))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def expected(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    target = tmp_path_factory.mktemp("expected")
+    convert(pictures, target)
+    return content_of(target)
+
+
+@pytest.fixture
+def start(pictures: Path, target: Path) -> Iterator[Start]:
+    """Start a conversion, and return when a file of this name has come into being."""
+    started = []
+
+    def start_and_wait(name: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "shardmill", "convert", pictures, target, *FLAGS]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        while not (target / name).exists() and process.poll() is None:
+            time.sleep(0.002)
+        assert process.poll() is None, process.communicate()
+        return process
+
+    yield start_and_wait
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def index(number: int) -> str:
+    return layout.index_name(layout.shard_name("train", number, SHARDS))
+
+
+@pytest.mark.parametrize("moment", [f"{layout.WORK_FOLDER}/plan.json", index(0), index(3)])
+def test_killed_and_started_again_is_the_same_bytes(
+    start: Start,
+    pictures: Path,
+    target: Path,
+    expected: dict[str, bytes],
+    moment: str,
+) -> None:
+    process = start(moment)
+    process.kill()
+    process.communicate()
+    assert not (target / layout.MANIFEST).exists()
+    finished = {path: path.stat().st_mtime_ns for path in target.glob("index/*")}
+    convert(pictures, target)
+    assert content_of(target) == expected
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_ends_tidily(
+    start: Start, pictures: Path, target: Path, expected: dict[str, bytes], number: int
+) -> None:
+    process = start(index(1))
+    process.send_signal(number)
+    out, error = process.communicate(timeout=60)
+    assert (process.returncode, out) == (128 + number, "")
+    assert error.strip() in {"", "shardmill: interrupted"}
+    assert not (target / layout.MANIFEST).exists()
+    assert not list(target.glob(f"{layout.WORK_FOLDER}/staging/*"))
+    assert not list(target.glob(f"{layout.WORK_FOLDER}/attempts/*"))
+    convert(pictures, target)
+    assert content_of(target) == expected
+
+
+def test_of_two_at_once_one_does_it(
+    start: Start,
+    pictures: Path,
+    target: Path,
+    expected: dict[str, bytes],
+) -> None:
+    process = start(index(0))
+    with pytest.raises(BusyError):
+        convert(pictures, target)
+    assert process.communicate(timeout=120) == ("", "")
+    assert process.returncode == 0
+    assert content_of(target) == expected
+
+
+@pytest.mark.slow
+def test_workers_in_other_processes_stop_too(pictures: Path, target: Path, start: Start) -> None:
+    flags = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=1")
+    command = [sys.executable, "-m", "shardmill", "convert", pictures, target, *FLAGS, *flags]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (target / index(0)).exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.terminate()
+    _, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (143, "")
+    assert not (target / index(SHARDS - 1)).exists()
+    assert not list(target.glob(f"{layout.WORK_FOLDER}/staging/*"))
