@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
@@ -18,7 +16,7 @@ IMAGES_DONE = "images_done"
 
 
 class WriteShardFn(beam.DoFn):  # type: ignore[misc] # Beam has no types
-    """Writes the shard of each name it is given; yields the name of each one finished.
+    """Writes the shard of each name it is given; gives the name of each one finished.
 
     What a retry cannot mend is kept in the target for the driver to read, and raises nothing: a
     runner would only try again. What may pass is raised, where the runner then does.
@@ -29,18 +27,18 @@ class WriteShardFn(beam.DoFn):  # type: ignore[misc] # Beam has no types
         self._job = job
         self._images_done = Metrics.counter(NAMESPACE, IMAGES_DONE)
 
-    def process(self, name: str) -> Iterator[str]:
+    def process(self, name: str) -> list[str]:
         """Write one shard."""
         try:
             self._images_done.inc(write_shard(self._job, name))
         except CancelledError:
-            return  # whoever started the run has stopped it, and needs no word of it
+            return []  # whoever started the run has stopped it, and needs no word of it
         except ShardmillError as error:
             work_folder.write_failure(open_storage(self._job.target), name, error)
             if isinstance(error, StorageError) and self._job.is_retried:
                 raise
-            return
-        yield name
+            return []
+        return [name]
 
 
 class WriteShards(beam.PTransform):  # type: ignore[misc] # Beam has no types

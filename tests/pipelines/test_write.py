@@ -1,0 +1,148 @@
+"""Limits of the machine: full and read-only disks, open files. They are told, never rejects."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines import work_folder, write
+from pipelines.source_files import LocalFiles, UnreadableError
+from records import layout
+from records.errors import StorageError, TargetError
+from records.storage import open_storage
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import content_of, make_folders
+
+SHARD = layout.shard_name("train", 0, 1)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 200 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs to be root and allowed to mount a small disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_is_full_in_earnest(convert: Convert, tmp_path: Path, small_disk: Path) -> None:
+    many = make_folders(tmp_path / "many", a=900, b=900)
+    with pytest.raises(TargetError, match="disk is full") as caught:
+        convert(source=str(many), target=str(small_disk / "data"))
+    assert caught.value.exit_code == 73
+    assert not (small_disk / "data" / layout.MANIFEST).exists()
+    remount = ["mount", "-o", "remount,size=20m", str(small_disk)]
+    subprocess.run(remount, check=True)
+    assert convert(source=str(many), target=str(small_disk / "data")).counts.stored == 1800
+    convert(source=str(many), target=str(tmp_path / "b"))
+    assert content_of(small_disk / "data") == content_of(tmp_path / "b")
+
+
+def test_a_disk_that_is_read_only_in_earnest(convert: Convert, small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(TargetError, match="read-only"):
+        convert(target=str(small_disk / "data"))
+
+
+def test_a_failure_comes_through_the_runner_as_it_was(
+    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise TargetError("cannot be written", path="there", got="this", hint="do that")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(write, "_write", failing)
+        with pytest.raises(TargetError) as caught:
+            convert()
+    assert str(caught.value) == "there: cannot be written, got this; do that"
+    assert convert().status == "converted"
+
+
+def test_open_files_that_run_out_are_no_rejects(
+    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.source_files.open", exhausted, raising=False)
+        with pytest.raises(StorageError, match="Too many open files") as caught:
+            convert()
+    assert caught.value.exit_code == 74
+    assert not (target / layout.MANIFEST).exists()
+    assert convert().counts.stored == 21
+
+
+def test_a_bug_is_no_success(
+    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(write, "_write", broken)
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        convert()
+    assert not (target / layout.MANIFEST).exists()
+
+
+@pytest.mark.usefixtures("without_beam")
+def test_a_file_that_changed_after_it_was_listed_is_unreadable(
+    convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = work_folder.write_run
+
+    def grow_first(*given: object) -> None:
+        real(*given)  # type: ignore[arg-type]
+        with (source / "cat" / "000.png").open("ab") as stream:
+            stream.write(b"more")
+
+    monkeypatch.setattr(work_folder, "write_run", grow_first)
+    report = convert()
+    assert report.rejects_by_reason == {"unreadable": 1}
+
+
+class TestReading:
+    def test_passing_errors_are_tried_again(
+        self, source: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        attempts = []
+
+        def shaky(*given: object, **named: object) -> object:
+            attempts.append(given)
+            if len(attempts) < 3:
+                raise OSError(5, "Input/output error")
+            return open(*given, **named)  # type: ignore[call-overload] # noqa: PTH123
+
+        monkeypatch.setattr("pipelines.source_files.open", shaky, raising=False)
+        monkeypatch.setattr("pipelines.source_files._WAIT_SECONDS", 0)
+        files = LocalFiles(os.fsencode(source))
+        assert files.read(b"cat/000.png") == (source / "cat" / "000.png").read_bytes()
+        assert len(attempts) == 3
+
+    @pytest.mark.parametrize("code", [5, 13])
+    def test_lasting_ones_are_of_that_file(
+        self, source: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        def failing(*_: object, **__: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr("pipelines.source_files.open", failing, raising=False)
+        monkeypatch.setattr("pipelines.source_files._WAIT_SECONDS", 0)
+        with pytest.raises(UnreadableError, match=os.strerror(code)):
+            LocalFiles(os.fsencode(source)).read(b"cat/000.png")
+
+
+@pytest.mark.usefixtures("without_beam")
+def test_whether_a_shard_is_finished(convert: Convert, target: Path) -> None:
+    digest = convert(target=str(target)).plan_digest
+    storage = open_storage(target)
+    assert write.is_finished(storage, SHARD, digest)
+    assert not write.is_finished(storage, SHARD, "0" * 32)
+    assert not write.is_finished(storage, layout.shard_name("test", 0, 1), digest)
