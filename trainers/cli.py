@@ -12,6 +12,7 @@ import msgspec
 from records.errors import NoInputError, TargetError, UsageError
 from records.text import printable
 from trainers.config import TrainOptions
+from trainers.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,12 +61,19 @@ class _ImageSize(click.ParamType[tuple[int, int]]):
 @click.command(epilog=_TRAIN_EXAMPLES)
 @click.argument("target")
 @click.argument("run")
-@click.option("--model", default="cnn", show_default=True, help="What to train: cnn.")
+@click.option(
+    "--model",
+    type=click.Choice(list(MODELS)),
+    default="cnn",
+    show_default=True,
+    help="What to train.",
+)
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
 @click.option(
     "--image-size",
     type=_ImageSize(),
+    metavar="H[xW]",
     help="Height and width in pixels; otherwise the dataset's own, or the model's.",
 )
 @click.option("--learning-rate", type=float, help="Adam's; otherwise the model's own.")
@@ -134,7 +142,14 @@ def evaluate(run: str, target: str | None, split: str | None, *, as_json: bool) 
 @click.command(epilog=_PREDICT_EXAMPLES)
 @click.argument("run")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--top-k", type=click.IntRange(1), default=1, show_default=True, metavar="N")
+@click.option(
+    "--top-k",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How many classes to name.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option(
     "--csv", "csv_path", type=click.Path(dir_okay=False), help="Write a row a class here."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import h5py
@@ -26,7 +27,10 @@ def load_model(run: Run) -> keras.Model:
     model = build_model(run.config.options.model, run.config.shape, len(run.labels))
     try:
         check_weights(path)
-        model.load_weights(path)
+        with warnings.catch_warnings():
+            # Keras warns of what it skips, then raises for layers that are left without weights.
+            warnings.simplefilter("ignore", UserWarning)
+            model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         raise DamagedError(
             "these are not the weights of this run's model",

@@ -70,7 +70,6 @@ def test_train_says_what_cannot_be_before_anything_is_loaded(
     cases: list[tuple[type[Exception], list[object]]] = [
         (NoInputError, [tmp_path, tmp_path / "run"]),
         (TargetError, [shapes, tmp_path / "taken"]),
-        (UsageError, [shapes, tmp_path / "run", "--model", "vgg99"]),
         (UsageError, [shapes, tmp_path / "run", "--validation-split", "test"]),
     ]
     for kind, arguments in cases:

@@ -107,11 +107,19 @@ def write_other_model(path: Path) -> None:
     build_model("cnn", ImageShape(16, 16), 3).save_weights(path)
 
 
-@pytest.mark.parametrize("damage", [write_link, write_external, write_noise, write_other_model])
+def drop_a_layer(path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "a") as file:
+        del file["layers"]["conv2d_1"]
+
+
+@pytest.mark.parametrize(
+    "damage", [write_link, write_external, write_noise, write_other_model, drop_a_layer]
+)
 def test_other_weights_are_refused(run: Run, damage: object) -> None:
     assert callable(damage)
     path = run.path / "model.weights.h5"
-    path.unlink()
     damage(path)
     with pytest.raises(DamagedError, match=r"model\.weights\.h5: these are not the weights"):
         measure(run)
