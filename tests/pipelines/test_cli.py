@@ -157,7 +157,11 @@ def test_processes_of_the_runner_write_the_same_and_say_nothing(
 
 @pytest.mark.parametrize(
     "mode",
-    ["in_memory", "multi_threading", pytest.param("multi_processing", marks=pytest.mark.slow)],
+    [
+        "in_memory",
+        pytest.param("multi_threading", marks=pytest.mark.slow),
+        pytest.param("multi_processing", marks=pytest.mark.slow),
+    ],
 )
 def test_a_failure_in_a_worker_is_one_line_too(source: Path, target: Path, mode: str) -> None:
     # A folder where the first shard's index must be.

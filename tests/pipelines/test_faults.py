@@ -86,7 +86,7 @@ def test_a_target_that_cannot_be_written_from_any_call_on(
     faults = Faults(monkeypatch, lambda: OSError(code, os.strerror(code)), removals=False)
     with faults.at(None):
         convert(**OPTIONS, target=str(tmp_path / "all"))
-    step = 2 if code == errno.ENOSPC else 13
+    step = 3 if code == errno.ENOSPC else 13
     for number in range(1, faults.calls + 1, step):
         target = tmp_path / f"{number}"
         with faults.at(number), pytest.raises(TargetError) as caught:

@@ -69,7 +69,14 @@ def index(number: int) -> str:
     return layout.index_name(layout.shard_name("train", number, SHARDS))
 
 
-@pytest.mark.parametrize("moment", [f"{layout.WORK_FOLDER}/plan.json", index(0), index(3)])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(f"{layout.WORK_FOLDER}/plan.json", marks=pytest.mark.slow),
+        index(0),
+        pytest.param(index(3), marks=pytest.mark.slow),
+    ],
+)
 def test_killed_and_started_again_is_the_same_bytes(
     start: Start,
     pictures: Path,
