@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,10 +14,15 @@ import pytest
 from pipelines.convert import run
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
+from pipelines.sources import Sources, find_sources
 from pipelines.write import Job, write_shard
+from records import layout
+from records.manifest import Manifest, read_manifest
+from records.storage import open_storage
 from tests.pipelines.pictures import make_folders
 
 Convert = Callable[..., Report]
+Find = Callable[..., Sources]
 
 
 @pytest.fixture
@@ -68,3 +74,30 @@ def without_beam(monkeypatch: pytest.MonkeyPatch) -> None:
 def _without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody pulls the plug here, and waiting for the disk is half the time of these tests."""
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+
+
+def manifest_of(target: Path) -> Manifest:
+    return read_manifest(open_storage(target))
+
+
+def rejects_of(target: Path) -> dict[str, str]:
+    lines = (target / layout.REJECTS).read_text().splitlines()
+    return {line["key"]: line["reason"] for line in map(json.loads, lines)}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def find(root: Path, tmp_path: Path) -> Find:
+    def find_now(**options: Any) -> Sources:
+        found = find_sources(ConvertOptions(source=str(root), target="", **options))
+        parts = (len(found.images), len(found.rejects), found.skipped, found.excluded)
+        assert found.found == sum(parts)
+        return found
+
+    return find_now

@@ -1,9 +1,7 @@
-"""What a target holds beforehand: nothing, this dataset, this run unfinished, or another's."""
+"""A target that holds a run which was stopped before its end."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,13 @@ from pipelines import write
 from pipelines.source_files import LocalFiles, UnreadableError
 from records import layout
 from records.dataset import open_dataset
-from records.errors import BusyError, StorageError, TargetError, TooManyRejectsError
+from records.errors import TargetError, TooManyRejectsError
 from records.layout import index_name
-from records.storage import open_storage
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
+from tests.pipelines.shards import OPTIONS, SHARDS, identities, picture_in, rewrite, touch
 
 pytestmark = pytest.mark.usefixtures("without_beam")
-OPTIONS = {"shards": 4}
-SHARDS = [layout.shard_name("train", number, 4) for number in range(4)]
 
 
 class StoppedError(Exception):
@@ -57,40 +53,6 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         REAL_WRITE(job, plan, *rest)
 
     monkeypatch.setattr(write, "_write", stopping)
-
-
-def identities(target: Path) -> dict[str, tuple[int, int]]:
-    return {
-        name: (status.st_ino, status.st_mtime_ns)
-        for name in (*SHARDS, *map(index_name, SHARDS))
-        if (target / name).exists()
-        for status in [(target / name).stat()]
-    }
-
-
-def touch(path: Path) -> None:
-    status = path.stat()
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
-
-
-def picture_in(target: Path, source: Path, shard: int = 0) -> Path:
-    """The file of the first image of a shard."""
-    records = open_storage(target)
-    from records.index import read_index
-
-    return source / read_index(records, index_name(SHARDS[shard])).rows()[0].key
-
-
-def rewrite(path: Path) -> None:
-    """Other bytes of the same length, in the same format."""
-    before = path.read_bytes()
-    for seed in range(100_000, 101_000):
-        content = make_picture(seed)
-        if len(content) == len(before) and content != before:
-            path.write_bytes(content)
-            touch(path)
-            return
-    raise AssertionError("no picture of that length")
 
 
 class TestUnfinished:
@@ -250,206 +212,6 @@ def refuse_reading(monkeypatch: pytest.MonkeyPatch, refused: bytes) -> None:
         return real(self, key)
 
     monkeypatch.setattr(LocalFiles, "read", read)
-
-
-class TestFinished:
-    @pytest.fixture
-    def finished(self, convert: Convert, target: Path) -> Path:
-        convert(**OPTIONS)
-        return target
-
-    def test_the_same_again_is_nothing_to_do(self, convert: Convert, finished: Path) -> None:
-        before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
-        report = convert(**OPTIONS, workers=1, max_rejects=5)
-        assert report.status == "nothing-to-do"
-        assert report.counts.stored == 21
-        assert report.splits["train"].images == 21
-        assert report.splits["train"].bytes > 0
-        assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
-
-    def test_its_rejects_are_told_again(
-        self, convert: Convert, source: Path, finished: Path, tmp_path: Path
-    ) -> None:
-        make_file(source, "cat/bad.png", CORRUPT)
-        first = convert(target=str(tmp_path / "b"))
-        again = convert(target=str(tmp_path / "b"))
-        assert again.status == "nothing-to-do"
-        assert again.rejects_by_reason == first.rejects_by_reason == {"corrupt": 1}
-        assert again.counts == first.counts
-
-    @pytest.mark.parametrize("other", [{"shards": 3}, {"shards": 4, "test": 0.4}])
-    def test_another_plan_is_refused_and_nothing_touched(
-        self, convert: Convert, finished: Path, other: dict[str, Any]
-    ) -> None:
-        before = content_of(finished)
-        with pytest.raises(TargetError, match="dataset of another plan"):
-            convert(**other)
-        assert content_of(finished) == before
-
-    def test_a_new_image_is_another_plan(
-        self, convert: Convert, finished: Path, source: Path
-    ) -> None:
-        make_file(source, "cat/new.png")
-        with pytest.raises(TargetError, match="dataset of another plan"):
-            convert(**OPTIONS)
-
-    def test_touched_sources_are_looked_into_once(
-        self, convert: Convert, finished: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        before = content_of(finished)
-        for path in source.rglob("*.png"):
-            touch(path)
-        assert convert(**OPTIONS).status == "nothing-to-do"
-        assert content_of(finished) == before
-        monkeypatch.setattr(LocalFiles, "read", None)  # reading would fail
-        assert convert(**OPTIONS).status == "nothing-to-do"
-
-    @pytest.mark.parametrize("dry_run", [False, True])
-    def test_a_source_of_other_bytes_is_told(
-        self, convert: Convert, finished: Path, source: Path, dry_run: bool
-    ) -> None:
-        path = picture_in(finished, source)
-        rewrite(path)
-        with pytest.raises(TargetError, match=f"a source file changed since.*{path.name}"):
-            convert(**OPTIONS, dry_run=dry_run)
-
-    def test_a_lost_report_costs_a_look_and_no_more(self, convert: Convert, finished: Path) -> None:
-        (finished / layout.REPORT).unlink()
-        assert convert(**OPTIONS).status == "nothing-to-do"
-
-    @pytest.mark.parametrize("dry_run", [False, True])
-    def test_a_lost_shard_is_told(self, convert: Convert, finished: Path, dry_run: bool) -> None:
-        (finished / SHARDS[1]).unlink()
-        with pytest.raises(TargetError, match=f"{SHARDS[1]}.*lost a shard.*got no file"):
-            convert(**OPTIONS, dry_run=dry_run)
-
-    def test_a_run_killed_after_its_manifest_is_tidied(
-        self, convert: Convert, finished: Path, expected: dict[str, bytes]
-    ) -> None:
-        plan = '{"plan_digest":"","stamp":"","encoders":{},"shards":[]}'
-        make_file(finished, f"{layout.WORK_FOLDER}/plan.json", plan.encode())
-        assert convert(**OPTIONS).status == "nothing-to-do"
-        assert content_of(finished) == expected
-
-
-class TestForeign:
-    @pytest.mark.parametrize(
-        "name",
-        [
-            SHARDS[0],
-            layout.shard_name("test", 0, 9),
-            "index/train-00000-of-00009.parquet",
-            "labels.txt",
-            "rejects.jsonl",
-            "report.json",
-            "features.json",
-        ],
-    )
-    @pytest.mark.parametrize("dry_run", [False, True])
-    def test_a_file_of_a_dataset_is_refused_and_left(
-        self, convert: Convert, target: Path, name: str, dry_run: bool
-    ) -> None:
-        make_file(target, name, b"precious")
-        with pytest.raises(TargetError, match=f"{name}.*move it away"):
-            convert(**OPTIONS, dry_run=dry_run)
-        assert (target / name).read_bytes() == b"precious"
-        assert not list(target.glob("*.tfrecord")) or name == SHARDS[0] or "test" in name
-
-    @pytest.mark.parametrize("content", [b"{}", b"not json", b'{"format_version": 99}', b""])
-    def test_a_manifest_of_another_kind(
-        self, convert: Convert, target: Path, content: bytes
-    ) -> None:
-        make_file(target, layout.MANIFEST, content)
-        with pytest.raises(TargetError, match="the target is taken"):
-            convert(**OPTIONS)
-        assert content_of(target) == {layout.MANIFEST: content}
-
-    def test_other_files_stay_beside_it(
-        self, convert: Convert, target: Path, expected: dict[str, bytes]
-    ) -> None:
-        make_file(target, "README.md", b"mine")
-        make_file(target, "notes/a.txt", b"mine too")
-        convert(**OPTIONS)
-        assert content_of(target) == expected | {"README.md": b"mine", "notes/a.txt": b"mine too"}
-
-    def test_a_target_above_the_source(
-        self, convert: Convert, source: Path, expected: dict[str, bytes], tmp_path: Path
-    ) -> None:
-        above = tmp_path / "above"
-        above.mkdir()
-        source.rename(above / "photos")
-        before = content_of(above)
-        convert(**OPTIONS, source=str(above / "photos"), target=str(above))
-        assert content_of(above) == expected | before
-
-
-class TestOneWriter:
-    @pytest.fixture
-    def held(self, target: Path) -> Iterator[None]:
-        with open_storage(target).lock():
-            yield
-
-    def test_a_second_run_is_refused(self, convert: Convert, target: Path, held: None) -> None:
-        with pytest.raises(BusyError) as caught:
-            convert(**OPTIONS)
-        assert caught.value.exit_code == 75
-        assert not list(target.glob("*.tfrecord"))
-
-    def test_so_it_is_at_a_url(self, convert: Convert, memory: Any) -> None:
-        with open_storage("memory://data").lock(), pytest.raises(BusyError):
-            convert(**OPTIONS, target="memory://data")
-        assert convert(**OPTIONS, target="memory://data").status == "converted"
-        assert not [path for path in memory.find("/data") if layout.WORK_FOLDER in path]
-
-    def test_one_that_has_ended_meanwhile_leaves_nothing_to_do(
-        self,
-        convert: Convert,
-        target: Path,
-        expected: dict[str, bytes],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        from pipelines import convert as module
-
-        real, looks = module.find_finished, []
-
-        def late(*given: Any) -> Any:
-            looks.append(1)
-            if len(looks) == 1:
-                found = real(*given)
-                monkeypatch.setattr(module, "find_finished", real)
-                convert(**OPTIONS)
-                return found
-            return real(*given)
-
-        monkeypatch.setattr(module, "find_finished", late)
-        assert convert(**OPTIONS).status == "nothing-to-do"
-        assert content_of(target) == expected
-
-
-def test_a_worker_that_wrote_elsewhere_publishes_nothing(
-    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipelines.runners.run_pipeline", lambda *_: None)
-    with pytest.raises(StorageError, match="all workers must reach the target"):
-        convert(**OPTIONS)
-    assert not (target / layout.MANIFEST).exists()
-
-
-def test_a_shard_lost_before_the_manifest_publishes_nothing(
-    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pipelines import convert as module
-
-    real = module.gather
-
-    def losing(*given: Any) -> Any:
-        (target / SHARDS[0]).unlink()
-        return real(*given)
-
-    monkeypatch.setattr(module, "gather", losing)
-    with pytest.raises(Exception, match="not what its plan and its index say"):
-        convert(**OPTIONS)
-    assert not (target / layout.MANIFEST).exists()
 
 
 def test_resuming_at_a_url(

@@ -1,0 +1,154 @@
+"""Everything found is stored, rejected, skipped or excluded; and how much may be rejected."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipelines.report import Report
+from records import layout
+from records.dataset import open_dataset
+from records.errors import (
+    TooManyRejectsError,
+)
+from records.images.options import ImageOptions
+from tests.pipelines.conftest import Convert, manifest_of, rejects_of
+from tests.pipelines.pictures import (
+    CORRUPT,
+    content_of,
+    make_file,
+    make_folders,
+    make_picture,
+)
+
+ACCOUNTED: dict[str, Any] = {"images": ImageOptions(max_pixels=10_000), "max_rejects": 10}
+
+
+@pytest.mark.usefixtures("without_beam")
+class TestAccounting:
+    @pytest.fixture(autouse=True)
+    def everything(self, source: Path) -> None:
+        make_file(source, "loose.png")
+        make_file(source, "cat/empty.png", b"")
+        make_file(source, "cat/cut.png", make_picture(1, size=(60, 60))[:3000])
+        make_file(source, "dog/bad.png", CORRUPT)
+        make_file(source, "dog/ps.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n")
+        make_file(source, b"dog/caf\xe9%.png", b"text")
+        make_file(source, "dog/large.png", make_picture(2, size=(110, 110)))
+        (source / "dog" / "gone.png").symlink_to("nowhere")
+        make_file(source, "dog/notes.txt", b"text")
+        make_file(source, ".git/HEAD", b"ref")
+        make_file(source, "cow/1.png", make_picture(3))
+        make_file(source, "exclude", b"text")
+
+    def test_every_reason(self, convert: Convert, target: Path) -> None:
+        report = convert(**ACCOUNTED)
+        assert rejects_of(target) == {
+            "loose.png": "no-class",
+            "cat/empty.png": "empty",
+            "cat/cut.png": "truncated",
+            "dog/bad.png": "corrupt",
+            "dog/ps.eps": "unsupported",
+            "dog/caf%E9%25.png": "corrupt",
+            "dog/large.png": "too-large",
+            "dog/gone.png": "unreadable",
+        }
+        assert report.rejects_by_reason.keys() >= {"no-class", "empty", "truncated", "too-large"}
+        assert sum(report.rejects_by_reason.values()) == report.counts.rejected == 8
+
+    def test_the_sum(self, convert: Convert, source: Path, target: Path, tmp_path: Path) -> None:
+        exclude = make_file(tmp_path, "exclude.txt", b"dog/000.png\n")
+        report = convert(**ACCOUNTED, exclude=str(exclude), classes=("cat", "dog"))
+        files = sum(len(names) for _, _, names in os.walk(source))
+        counts = manifest_of(target).generations[0].counts
+        assert report.counts == counts
+        assert counts.found == files
+        assert (counts.rejected, counts.skipped, counts.excluded) == (8, 3, 2)
+        assert counts.stored == files - 13
+        stored = sum(len(split) for split in open_dataset(target).values())
+        assert stored == counts.stored
+
+    def test_rejects_are_in_the_order_of_their_keys(self, convert: Convert, target: Path) -> None:
+        convert(**ACCOUNTED)
+        assert list(rejects_of(target)) == sorted(rejects_of(target))
+
+    def test_a_dry_run_counts_the_same_files(self, convert: Convert) -> None:
+        foretold = convert(**ACCOUNTED, dry_run=True)
+        counts = convert(**ACCOUNTED).counts
+        assert foretold.counts.found == counts.found
+        assert foretold.counts.skipped == counts.skipped
+        assert foretold.counts.stored >= counts.stored  # no image was opened
+
+
+@pytest.mark.usefixtures("without_beam")
+class TestTooManyRejects:
+    @pytest.fixture(autouse=True)
+    def bad(self, source: Path) -> None:
+        for number in range(3):
+            make_file(source, f"cat/bad{number}.png", CORRUPT)
+
+    def test_ends_without_a_manifest_and_lists_them(self, convert: Convert, target: Path) -> None:
+        with pytest.raises(TooManyRejectsError) as caught:
+            convert(max_rejects=2)
+        assert caught.value.exit_code == 65
+        assert "3 of 24 images" in str(caught.value)
+        assert "cat/bad0.png" in str(caught.value)
+        assert not (target / layout.MANIFEST).exists()
+        assert set(rejects_of(target)) == {f"cat/bad{number}.png" for number in range(3)}
+        report = msgspec.json.decode((target / layout.REPORT).read_bytes(), type=Report)
+        assert report.status == "too-many-rejects"
+
+    def test_goes_on_with_more_allowed_without_writing_a_shard_again(
+        self, convert: Convert, target: Path, tmp_path: Path
+    ) -> None:
+        with pytest.raises(TooManyRejectsError):
+            convert(max_rejects=0.1, shards=3)
+        shards = {path: path.stat().st_mtime_ns for path in target.glob("*.tfrecord")}
+        report = convert(max_rejects=3, shards=3)
+        assert (report.status, report.shards_kept) == ("converted", 3)
+        assert {path: path.stat().st_mtime_ns for path in target.glob("*.tfrecord")} == shards
+        convert(max_rejects=3, shards=3, target=str(tmp_path / "b"))
+        assert content_of(target) == content_of(tmp_path / "b")
+
+    def test_ten_are_allowed_of_few(self, convert: Convert, source: Path) -> None:
+        for number in range(3, 10):
+            make_file(source, f"cat/bad{number}.png", CORRUPT)
+        assert convert().counts.rejected == 10
+
+    def test_eleven_are_not(self, convert: Convert, source: Path) -> None:
+        for number in range(3, 11):
+            make_file(source, f"cat/bad{number}.png", CORRUPT)
+        with pytest.raises(TooManyRejectsError):
+            convert()
+
+    def test_never_all(self, convert: Convert, tmp_path: Path, target: Path) -> None:
+        make_file(tmp_path, "none/cat/1.png", CORRUPT)
+        with pytest.raises(TooManyRejectsError):
+            convert(source=str(tmp_path / "none"), max_rejects=100)
+        assert not (target / layout.MANIFEST).exists()
+
+    def test_what_listing_tells_is_refused_before_any_shard(
+        self, convert: Convert, source: Path, target: Path
+    ) -> None:
+        for number in range(20):
+            make_file(source, f"loose{number}.png")
+        for dry_run in (True, False):
+            with pytest.raises(TooManyRejectsError, match="a folder of its own"):
+                convert(dry_run=dry_run)
+        assert not list(target.glob("*.tfrecord"))
+        assert len(rejects_of(target)) == 20
+        assert convert(max_rejects=23).status == "converted"
+
+
+@pytest.mark.usefixtures("without_beam")
+def test_a_count_that_rejects_eat_into_is_told(convert: Convert, tmp_path: Path) -> None:
+    bad = make_folders(tmp_path / "bad", cat=10)
+    (bad / "cat" / "003.png").write_bytes(CORRUPT)
+    report = convert(source=str(bad), test=9, max_rejects=1)
+    split = "test" if report.splits["test"].images == 8 else "train"
+    assert report.splits[split].images == {"test": 8, "train": 0}[split]
+    assert bool([note for note in report.notes if "not 9" in note]) == (split == "test")

@@ -1,0 +1,93 @@
+"""One run at a time, and no manifest where a shard is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from records import layout
+from records.errors import BusyError, StorageError
+from records.storage import open_storage
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import content_of
+from tests.pipelines.shards import OPTIONS, SHARDS
+
+pytestmark = pytest.mark.usefixtures("without_beam")
+
+
+@pytest.fixture
+def expected(convert: Convert, tmp_path: Path) -> dict[str, bytes]:
+    convert(**OPTIONS, target=str(tmp_path / "expected"))
+    return content_of(tmp_path / "expected")
+
+
+class TestOneWriter:
+    @pytest.fixture
+    def held(self, target: Path) -> Iterator[None]:
+        with open_storage(target).lock():
+            yield
+
+    def test_a_second_run_is_refused(self, convert: Convert, target: Path, held: None) -> None:
+        with pytest.raises(BusyError) as caught:
+            convert(**OPTIONS)
+        assert caught.value.exit_code == 75
+        assert not list(target.glob("*.tfrecord"))
+
+    def test_so_it_is_at_a_url(self, convert: Convert, memory: Any) -> None:
+        with open_storage("memory://data").lock(), pytest.raises(BusyError):
+            convert(**OPTIONS, target="memory://data")
+        assert convert(**OPTIONS, target="memory://data").status == "converted"
+        assert not [path for path in memory.find("/data") if layout.WORK_FOLDER in path]
+
+    def test_one_that_has_ended_meanwhile_leaves_nothing_to_do(
+        self,
+        convert: Convert,
+        target: Path,
+        expected: dict[str, bytes],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        from pipelines import convert as module
+
+        real, looks = module.find_finished, []
+
+        def late(*given: Any) -> Any:
+            looks.append(1)
+            if len(looks) == 1:
+                found = real(*given)
+                monkeypatch.setattr(module, "find_finished", real)
+                convert(**OPTIONS)
+                return found
+            return real(*given)
+
+        monkeypatch.setattr(module, "find_finished", late)
+        assert convert(**OPTIONS).status == "nothing-to-do"
+        assert content_of(target) == expected
+
+
+def test_a_worker_that_wrote_elsewhere_publishes_nothing(
+    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.runners.run_pipeline", lambda *_: None)
+    with pytest.raises(StorageError, match="all workers must reach the target"):
+        convert(**OPTIONS)
+    assert not (target / layout.MANIFEST).exists()
+
+
+def test_a_shard_lost_before_the_manifest_publishes_nothing(
+    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines import convert as module
+
+    real = module.gather
+
+    def losing(*given: Any) -> Any:
+        (target / SHARDS[0]).unlink()
+        return real(*given)
+
+    monkeypatch.setattr(module, "gather", losing)
+    with pytest.raises(Exception, match="not what its plan and its index say"):
+        convert(**OPTIONS)
+    assert not (target / layout.MANIFEST).exists()

@@ -1,0 +1,128 @@
+"""The same input gives the same bytes, whatever writes them, wherever they lie."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.walk import Found, walk_local
+from records import layout
+from records.images.options import ImageOptions
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import (
+    CORRUPT,
+    content_of,
+    make_file,
+    make_picture,
+)
+
+SAME: dict[str, Any] = {"test": 0.3, "shards": 3}
+
+
+class TestSameBytes:
+    @pytest.fixture
+    def expected(self, convert: Convert, source: Path, target: Path) -> dict[str, bytes]:
+        make_file(source, "dog/bad.png", CORRUPT)
+        make_file(source, "dog/odd", make_picture(5, kind="GIF"))
+        convert(test=0.3, shards=3, workers=1)
+        return content_of(target)
+
+    @pytest.mark.parametrize("workers", [1, 4])
+    def test_any_number_of_workers(
+        self, convert: Convert, tmp_path: Path, expected: dict[str, bytes], workers: int
+    ) -> None:
+        convert(**SAME, target=str(tmp_path / "b"), workers=workers)
+        assert content_of(tmp_path / "b") == expected
+
+    def test_chunks_of_any_size(
+        self,
+        convert: Convert,
+        tmp_path: Path,
+        expected: dict[str, bytes],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("pipelines.read_ahead._CHUNK_IMAGES", 2)
+        convert(**SAME, target=str(tmp_path / "b"), workers=4)
+        assert content_of(tmp_path / "b") == expected
+
+    def test_any_order_of_listing(
+        self,
+        convert: Convert,
+        tmp_path: Path,
+        expected: dict[str, bytes],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def shuffled(root: bytes, *, follow_symlinks: bool) -> Found:
+            found = walk_local(root, follow_symlinks=follow_symlinks)
+            random.Random(1).shuffle(found.files)
+            random.Random(1).shuffle(found.folders)
+            return found
+
+        monkeypatch.setattr("pipelines.source_files.walk_local", shuffled)
+        convert(**SAME, target=str(tmp_path / "b"))
+        assert content_of(tmp_path / "b") == expected
+
+    def test_any_place(
+        self, convert: Convert, source: Path, tmp_path: Path, expected: dict[str, bytes]
+    ) -> None:
+        moved = shutil.move(source, tmp_path / "elsewhere")
+        (tmp_path / "link").symlink_to(moved)
+        convert(**SAME, source=f"{tmp_path}/link/", target=str(tmp_path / "b"))
+        assert content_of(tmp_path / "b") == expected
+
+    def test_a_target_in_memory(
+        self, convert: Convert, expected: dict[str, bytes], memory: Any
+    ) -> None:
+        convert(**SAME, target="memory://bucket/data")
+        found = {
+            path.removeprefix("/bucket/data/"): memory.cat_file(path)
+            for path in memory.find("/bucket/data")
+        }
+        assert found.pop("report.json")
+        assert found == expected
+
+    def test_a_source_in_memory(
+        self,
+        convert: Convert,
+        source: Path,
+        tmp_path: Path,
+        expected: dict[str, bytes],
+        memory: Any,
+    ) -> None:
+        for name, content in content_of(source).items():
+            memory.pipe_file(f"/photos/{name}", content)
+        convert(**SAME, source="memory://photos", target=str(tmp_path / "b"))
+        assert content_of(tmp_path / "b") == expected
+
+    def test_threads_of_the_runner(
+        self, convert: Convert, tmp_path: Path, expected: dict[str, bytes]
+    ) -> None:
+        flags = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
+        convert(**SAME, target=str(tmp_path / "b"), beam_flags=flags)
+        assert content_of(tmp_path / "b") == expected
+
+    def test_nothing_of_machine_or_time_is_in_it(
+        self, expected: dict[str, bytes], tmp_path: Path
+    ) -> None:
+        for name, content in expected.items():
+            assert bytes(str(tmp_path), "utf-8") not in content, name
+            assert b"object at 0x" not in content, name
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_beam")
+def test_rejects_of_real_odd_images_are_the_same_twice(
+    convert: Convert, shared_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "images").symlink_to(shared_data / "odd_images")
+    options = {"source": str(tmp_path / "odd"), "follow_symlinks": True, "max_rejects": 0.9}
+    images = ImageOptions(max_pixels=4_000_000)
+    for name in ("a", "b"):
+        convert(**options, images=images, target=str(tmp_path / name))
+    assert content_of(tmp_path / "a") == content_of(tmp_path / "b")
+    assert b"object at 0x" not in (tmp_path / "a" / layout.REJECTS).read_bytes()
