@@ -75,14 +75,14 @@ def main() -> NoReturn:
     verbose = _VERBOSE in sys.argv
     try:
         sys.exit(shardmill.main(args=_arguments(), standalone_mode=False))
-    except click.exceptions.Abort:
-        code = _EXIT_INTERRUPTED
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = error.exit_code
+    except click.ClickException as error:
+        code = _report(_explain(error), error.exit_code, verbose=verbose)
     except ShardmillError as error:
         code = _report(str(error), error.exit_code, verbose=verbose)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         code = _report("interrupted", _EXIT_INTERRUPTED, verbose=verbose)
     except BrokenPipeError:
         # Whoever read our output (head, less) has gone; what is buffered must not complain again.
@@ -100,6 +100,13 @@ def _arguments() -> list[str]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     rest = [argument for argument in arguments[:end] if argument != _VERBOSE] + arguments[end:]
     return [_VERBOSE, *rest] if _VERBOSE in arguments[:end] else rest
+
+
+def _explain(error: click.ClickException) -> str:
+    """What click found wrong, in one line, and where to read more."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{text}; see `{context.command_path} --help`" if context else text
 
 
 def _report(text: str, code: int, *, verbose: bool) -> int:

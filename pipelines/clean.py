@@ -36,6 +36,8 @@ def clean(location: str, *, dry_run: bool = False) -> Cleaned:
         cleaned = _measure(target, names)
         for name in names:
             target.remove(name)
+        if not any(name.startswith(f"{layout.INDEX_FOLDER}/") for name in target.list()):
+            target.remove_folder(layout.INDEX_FOLDER)
         target.remove_folder(layout.WORK_FOLDER)
     return cleaned
 

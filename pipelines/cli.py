@@ -211,10 +211,11 @@ def _options(given: dict[str, Any]) -> ConvertOptions:
 def clean(target: str, dry_run: bool) -> None:
     """Remove what an unfinished conversion left in TARGET. A finished dataset is never touched."""
     from pipelines.clean import clean as clean_target
+    from records.reports.tables import count, show_bytes
 
     cleaned = clean_target(target, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
-    click.echo(f"{verb} {cleaned.files} files, {cleaned.size_bytes / 1e6:.1f} MB")
+    click.echo(f"{verb} {count(cleaned.files, 'file')}, {show_bytes(cleaned.size_bytes)}")
 
 
 @click.command(epilog=_EXTRACT_EPILOG, context_settings=_HELP)

@@ -1,26 +1,21 @@
-"""What people see of a conversion: a bar or a line a minute on stderr, a summary on stdout."""
+"""What people see of a conversion: progress on stderr, a summary on stdout."""
 
 from __future__ import annotations
 
 import logging
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 import msgspec
-from tqdm import tqdm
 
 from pipelines.convert import run
-from pipelines.execute import OnProgress
 from pipelines.extract import extract
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
 from records.dataset import open_dataset
+from records.progress import show_progress
+from records.reports.tables import count, show_bytes
 from records.text import printable
-
-_LINE_SECONDS = 60.0
 
 
 def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool) -> None:
@@ -29,7 +24,7 @@ def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool
         # Beam logs the trace of whatever a worker raises; ours is one line, from the exception.
         logging.getLogger().addHandler(logging.NullHandler())
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
-    with _progress("converting", quiet=quiet) as on_progress:
+    with show_progress("converting", unit="images", quiet=quiet) as on_progress:
         report = run(options, on_progress)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
@@ -41,7 +36,7 @@ def extract_with_progress(target: str, out: str, *, quiet: bool) -> None:
     """Run an extraction as the command line does."""
     total = sum(map(len, open_dataset(target).values()))
     done = 0
-    with _progress("extracting", quiet=quiet) as on_progress:
+    with show_progress("extracting", unit="images", quiet=quiet) as on_progress:
 
         def on_image() -> None:
             nonlocal done
@@ -50,37 +45,7 @@ def extract_with_progress(target: str, out: str, *, quiet: bool) -> None:
 
         written = extract(target, out, on_image)
     if not quiet:
-        click.echo(f"{written} images in {printable(out)}")
-
-
-@contextmanager
-def _progress(what: str, *, quiet: bool) -> Iterator[OnProgress]:
-    if quiet:
-        yield lambda _done, _total: None
-    elif sys.stderr.isatty():
-        with tqdm(desc=what, unit=" images", unit_scale=False, dynamic_ncols=True) as bar:
-
-            def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            yield show
-    else:
-        yield _LogLines(what)
-
-
-class _LogLines:
-    """A line a minute, for logs."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._last >= _LINE_SECONDS:
-            self._last = now
-            click.echo(f"{self._what}: {done} of {total} images", err=True)
+        click.echo(f"{count(written, 'image')} in {printable(out)}")
 
 
 def summarize(report: Report) -> str:
@@ -93,29 +58,26 @@ def summarize(report: Report) -> str:
     }
     lines = [heads[report.status]]
     if report.layout == "splits":
-        lines.append("  source     train, test, validation folders, classes in them")
+        lines.append(f"  source     folders {', '.join(report.splits)}, a folder a class in each")
     elif report.layout == "classes":
         lines.append("  source     a folder a class")
     lines.append(f"  classes    {report.classes}")
     for split, facts in report.splits.items():
-        size = f", {facts.bytes / 1e6:.1f} MB" if facts.bytes else ""
-        lines.append(f"  {split:<10} {facts.images} images in {_shards(facts.shards)}{size}")
+        size = f", {show_bytes(facts.bytes)}" if facts.bytes else ""
+        images, shards = count(facts.images, "image"), count(facts.shards, "shard")
+        lines.append(f"  {split:<10} {images} in {shards}{size}")
     lines.append(f"  {_counts(report)}")
     lines += [f"  note: {note}" for note in report.notes]
     if report.seconds:
-        lines.append(f"  {report.seconds:.1f} s, {report.images_per_second:.0f} images/s")
+        lines.append(f"  {report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")
     return "\n".join(lines)
-
-
-def _shards(count: int) -> str:
-    return "1 shard" if count == 1 else f"{count} shards"
 
 
 def _counts(report: Report) -> str:
     c = report.counts
-    reasons = ", ".join(f"{count} {reason}" for reason, count in report.rejects_by_reason.items())
-    rejected = f"{c.rejected} rejected" + (f" ({reasons})" if reasons else "")
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.rejects_by_reason.items())
+    rejected = f"{c.rejected:,} rejected" + (f" ({reasons})" if reasons else "")
     return (
-        f"{c.found} files found = {c.stored} stored + {rejected} + {c.skipped} skipped"
-        f" + {c.excluded} excluded"
+        f"{count(c.found, 'file')} found = {c.stored:,} stored + {rejected} + {c.skipped:,} skipped"
+        f" + {c.excluded:,} excluded"
     )

@@ -19,6 +19,7 @@ from pipelines.walk import Found, FoundFile
 from records.errors import NoInputError, UsageError
 from records.images import IMAGE_EXTENSIONS, sniff
 from records.index import Reject
+from records.reports.tables import count
 from records.text import key_to_text, printable
 
 
@@ -42,7 +43,7 @@ def _refuse_outside_links(found: Found, choice: Choice, source: str) -> None:
     links = sorted(key for key in found.outside_links if key not in choice.excluded)
     if links:
         raise UsageError(
-            f"{len(links)} symbolic links lead out of the source, the first: "
+            f"{count(len(links), 'symbolic link')} out of the source, the first: "
             f"{key_to_text(links[0])}",
             path=printable(source),
             hint="pass --follow-symlinks to convert what they lead to",

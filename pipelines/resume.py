@@ -181,7 +181,11 @@ def _refuse_foreign_files(target: Storage) -> None:
     """Refuse a target where a dataset's files are, of whatever origin; others stay beside ours."""
     for name in target.list():
         folder = name.rpartition("/")[0]
-        if name in DATASET_FILES or parse_shard_name(name) is not None or folder == "index":
+        if (
+            name in DATASET_FILES
+            or parse_shard_name(name) is not None
+            or folder == layout.INDEX_FOLDER
+        ):
             raise TargetError(
                 "a file of a dataset is there already, and no unfinished run of ours is",
                 path=target.describe(name),

@@ -6,7 +6,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from pipelines import work_folder
-from pipelines.progress import CancelledError
+from pipelines.progress import CancelledError, progress_of
 from pipelines.write import Job, write_shard
 from records.errors import ShardmillError, StorageError
 from records.storage import open_storage
@@ -37,6 +37,8 @@ class WriteShardFn(beam.DoFn):  # type: ignore[misc] # Beam has no types
             work_folder.write_failure(open_storage(self._job.target), name, error)
             if isinstance(error, StorageError) and self._job.is_retried:
                 raise
+            # Shards that wait in this process would meet the same: a full disk stays full.
+            progress_of(self._job.run_id).cancel()
             return []
         return [name]
 

@@ -54,12 +54,12 @@ def write_shard(job: Job, name: str) -> int:
     plan = work_folder.read_shard_plan(target, name)
     progress = progress_of(job.run_id)
     stop_watch = StopWatch(target, job.run_id)
-    stop_watch.check()
 
     def on_chunk(images: int) -> None:
         progress.add(images)
         stop_watch.check()
 
+    on_chunk(0)
     if is_finished(target, name, plan.plan_digest):
         on_chunk(len(plan.images))
         return len(plan.images)

@@ -75,11 +75,12 @@ def verify(target: str, decode: bool, as_json: bool) -> None:
     TARGET is a dataset, or one TFRecord file of anybody's. Each finding is a line: its kind, where
     it is, what is wrong. Reading goes on after it.
     """
+    from records.progress import open_bar
     from records.reports.verify import check_files
     from records.reports.verify_text import Summary
 
     summary = Summary(target)
-    with _progress("verifying") as bar:
+    with open_bar("verifying", unit="B") as bar:
         for checked in check_files(target, decode=decode):
             summary.add(checked)
             bar.update(checked.size_bytes)
@@ -130,13 +131,6 @@ def _print(facts: Any, lines: list[str], *, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(facts)))
     elif lines:
         click.echo("\n".join(lines))
-
-
-def _progress(what: str) -> Any:
-    """A bar on a terminal's stderr, nothing elsewhere."""
-    from tqdm import tqdm
-
-    return tqdm(desc=what, unit="B", unit_scale=True, leave=False, disable=None)
 
 
 def _check_picture(path: str | None) -> None:

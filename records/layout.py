@@ -14,6 +14,7 @@ REJECTS = "rejects.jsonl"
 REPORT = "report.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
+INDEX_FOLDER = "index"
 WORK_FOLDER = ".shardmill"
 """What an unfinished run keeps: its plan, its lock, its staged files. Gone once it has finished."""
 
@@ -48,4 +49,4 @@ def index_name(shard: str) -> str:
     """The index of a shard: `index/train-00000-of-00008.parquet` beside its generation's shards."""
     folder, _, file = shard.rpartition("/")
     prefix = f"{folder}/" if folder else ""
-    return f"{prefix}index/{file.removesuffix('.tfrecord')}.parquet"
+    return f"{prefix}{INDEX_FOLDER}/{file.removesuffix('.tfrecord')}.parquet"
