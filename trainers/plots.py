@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -13,8 +12,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
-from records.text import printable
+from records.reports.fonts import drawable, find_font
 
 if TYPE_CHECKING:
     from trainers.history import EpochResult
@@ -26,6 +26,7 @@ _P = ParamSpec("_P")
 _NAME_CHARACTERS = 24
 _MOST_ANNOTATED_CLASSES = 25
 _MOST_NAMED_CLASSES = 170
+_MOST_UPRIGHT_CHARACTERS = 3
 GRID_IMAGES = 100
 """The most images that a grid shows."""
 
@@ -45,16 +46,20 @@ def _draws_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
 
     @wraps(draw)
     def draw_png(*args: _P.args, **kwargs: _P.kwargs) -> bytes:
-        with matplotlib.rc_context(), warnings.catch_warnings():
+        with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(_STYLE)
-            # A script that the font lacks is drawn as boxes: no reason to fill the terminal.
-            warnings.filterwarnings("ignore", message="Glyph .* missing")
             figure = draw(*args, **kwargs)
             content = io.BytesIO()
             FigureCanvasAgg(figure)
             # No version of matplotlib in the file: the same picture is the same bytes.
-            figure.savefig(content, format="png", bbox_inches="tight", metadata={"Software": None})
+            figure.savefig(
+                content,
+                format="png",
+                bbox_inches="tight",
+                pad_inches=0.15,
+                metadata={"Software": None},
+            )
         return content.getvalue()
 
     return draw_png
@@ -111,10 +116,14 @@ def _name_classes(axes: Any, labels: Sequence[str]) -> None:
     # With some hundred classes every second or third name still tells where one is.
     step = -(-len(labels) // _MOST_NAMED_CLASSES)
     places = range(0, len(labels), step)
-    names = [_short(labels[place]) for place in places]
+    font = find_font(labels)
+    names = [_short(labels[place], font) for place in places]
     size = 9 if len(labels) <= _MOST_ANNOTATED_CLASSES else 7
-    axes.set_xticks(places, names, rotation=90, fontsize=size)
-    axes.set_yticks(places, names, fontsize=size)
+    rotation = 90 if max(map(len, names)) > _MOST_UPRIGHT_CHARACTERS else 0
+    axes.set_xticks(places, names, rotation=rotation)
+    axes.set_yticks(places, names)
+    for tick in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        tick.set_fontproperties(FontProperties(fname=font, size=size))
 
 
 def _write_counts(axes: Any, counts: Any, parts: Any) -> None:
@@ -133,23 +142,25 @@ def plot_predictions(predictions: Sequence[Prediction], labels: Sequence[str]) -
     figure = Figure(figsize=(1.7 * columns, 2.2 * rows))
     # Set by hand: a layout engine takes eight seconds over a hundred axes.
     figure.subplots_adjust(0.01, 0.15 / rows, 0.99, 1 - 0.2 / rows, wspace=0.06, hspace=0.38)
+    font = find_font([*labels, *(prediction.path.name for prediction in shown)])
     for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
         if place < len(shown):
-            _show_prediction(axes, shown[place], labels)
+            _show_prediction(axes, shown[place], labels, font)
     return figure
 
 
-def _show_prediction(axes: Any, prediction: Prediction, labels: Sequence[str]) -> None:
+def _show_prediction(axes: Any, prediction: Prediction, labels: Sequence[str], font: str) -> None:
     label, score = prediction.scores[0]
     axes.imshow(prediction.pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
-    axes.set_title(f"{_short(labels[label])}\n{score:.0%}", fontsize=8)
+    title = f"{_short(labels[label], font)}\n{score:.0%}"
+    axes.set_title(title, fontproperties=FontProperties(fname=font, size=8))
     axes.text(
-        0.5, -0.04, _short(prediction.path.name), transform=axes.transAxes, ha="center", va="top",
-        fontsize=6, color="gray",
+        0.5, -0.04, _short(prediction.path.name, font), transform=axes.transAxes,
+        ha="center", va="top", color="gray", fontproperties=FontProperties(fname=font, size=6),
     )  # fmt: skip
 
 
-def _short(name: str) -> str:
-    text = printable(name)
+def _short(name: str, font: str) -> str:
+    text = drawable(name, font)
     return text if len(text) <= _NAME_CHARACTERS else text[: _NAME_CHARACTERS - 1] + "…"
