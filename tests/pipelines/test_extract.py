@@ -14,9 +14,9 @@ from records.errors import DamagedError, NoInputError, TargetError
 from records.images import decode_pixels, decode_stored
 from records.images.options import ImageOptions
 from records.storage import open_storage
+from tests.datasets import DatasetBuilder, Source, encode_picture
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of, make_file, make_folders, make_picture
-from tests.records.conftest import DatasetBuilder, Source, encode_picture
 
 pytestmark = pytest.mark.usefixtures("without_beam")
 

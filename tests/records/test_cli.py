@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from records.storage import open_storage
-from tests.records.conftest import DatasetBuilder, Source, encode_picture, make_sources
+from tests.datasets import DatasetBuilder, Source, encode_picture, make_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable

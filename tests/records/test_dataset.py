@@ -13,7 +13,7 @@ from records.errors import DamagedError, NoInputError
 from records.example import encode_example
 from records.shard import read_shard
 from records.storage import open_storage
-from tests.records.conftest import LABELS, make_sources
+from tests.datasets import LABELS, make_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable

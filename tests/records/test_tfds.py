@@ -14,7 +14,7 @@ from records.layout import TFDS_FEATURES, TFDS_INFO
 from records.manifest import read_manifest
 from records.storage import open_storage
 from records.tfds import tfds_files
-from tests.records.conftest import LABELS
+from tests.datasets import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from records.images import ImageOptions
 from records.storage import open_storage
-from tests.records.conftest import DatasetBuilder, Source
+from tests.datasets import DatasetBuilder, Source
 from trainers.config import TrainOptions
 
 if TYPE_CHECKING:

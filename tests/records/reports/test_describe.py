@@ -13,7 +13,7 @@ from records.reports.describe import FileDescription, describe_file
 from records.reports.describe_text import show_file
 from records.reports.feature_facts import Range, show_bytes
 from records.storage import open_storage
-from tests.records.conftest import encode_picture
+from tests.datasets import encode_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

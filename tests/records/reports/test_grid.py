@@ -20,7 +20,7 @@ from records.reports.grid import draw_dataset, draw_file
 from records.reports.sample import TILE_PX, sample_dataset, sample_file
 from records.reports.tables import align, show_bytes
 from records.storage import open_storage
-from tests.records.conftest import LABELS, DatasetBuilder, encode_picture, make_sources
+from tests.datasets import LABELS, DatasetBuilder, encode_picture, make_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable

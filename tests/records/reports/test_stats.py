@@ -23,7 +23,7 @@ from records.reports.plot import draw_stats
 from records.reports.stats import Spread, Stats, compute_stats, read_rows
 from records.reports.stats_text import show_stats
 from records.storage import open_storage
-from tests.records.conftest import DatasetBuilder, Source, encode_picture, make_sources
+from tests.datasets import DatasetBuilder, Source, encode_picture, make_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from records.reports.finding import MEANINGS, Finding
 from records.reports.verify import check_files
 from records.shard import read_shard
 from records.storage import open_storage
-from tests.records.conftest import LABELS, DatasetBuilder, Source, encode_picture, make_sources
+from tests.datasets import LABELS, DatasetBuilder, Source, encode_picture, make_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,163 @@
+"""A whole small dataset, made with the records package alone."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import xxhash
+from PIL import Image
+
+from records import layout
+from records.example import encode_example
+from records.images import ImageOptions, StoredImage, store_image
+from records.index import IndexRow, Reject, ShardFacts, encode_index
+from records.labels import format_labels
+from records.manifest import (
+    FORMAT_VERSION,
+    Counts,
+    Generation,
+    Manifest,
+    Settings,
+    Shard,
+    SplitFacts,
+    encode_manifest,
+)
+from records.schema import image_features
+from records.shard import ShardWriter
+from records.storage import Storage, write_file
+from records.text import key_to_text
+from records.tfds import tfds_files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LABELS = ("cat", "dog", "élan")
+DIGEST = "0123456789abcdef" * 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image to be stored: its raw key, its label, its file."""
+
+    key: bytes
+    label: int
+    data: bytes
+
+
+def encode_picture(seed: int, *, size: tuple[int, int] = (12, 9), kind: str = "PNG") -> bytes:
+    """A picture of noise, the same for the same seed, `size` width × height in pixels."""
+    width, height = size
+    samples = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(samples).save(content, kind)
+    return content.getvalue()
+
+
+def make_sources(count: int, *, first: int = 0) -> list[Source]:
+    """Pictures whose sizes, labels and formats differ; keys such as `cat/3.png`."""
+    sources = []
+    for seed in range(first, first + count):
+        label, kind = seed % len(LABELS), ("PNG", "JPEG")[seed % 2]
+        data = encode_picture(seed, size=(8 + seed % 5, 6 + seed % 3), kind=kind)
+        key = f"{LABELS[label]}/{seed}.{kind.lower()}".encode()
+        sources.append(Source(key, label, data))
+    return sources
+
+
+@dataclass
+class DatasetBuilder:
+    """Writes a dataset: each split's shards from lists of sources."""
+
+    storage: Storage
+    labels: tuple[str, ...] = LABELS
+    images: ImageOptions = field(default_factory=ImageOptions)
+    rejects: tuple[Reject, ...] = ()
+
+    def build(self, splits: dict[layout.Split, Sequence[Sequence[Source]]]) -> Manifest:
+        """Write everything, the manifest last; `splits` has a list of sources for every shard."""
+        facts = {name: self._write_split(name, shards) for name, shards in splits.items()}
+        manifest = self._manifest(facts)
+        lines = {
+            layout.LABELS: format_labels(self.labels),
+            layout.REJECTS: b"".join(map(_json_line, self.rejects)),
+            **tfds_files(manifest),
+            layout.MANIFEST: encode_manifest(manifest),
+        }
+        for name, content in lines.items():
+            write_file(self.storage, name, content)
+        return manifest
+
+    def _manifest(self, splits: dict[layout.Split, SplitFacts]) -> Manifest:
+        stored = sum(facts.records for facts in splits.values())
+        rejected = len(self.rejects)
+        counts = Counts(
+            found=stored + rejected, stored=stored, rejected=rejected, skipped=0, excluded=0
+        )
+        return Manifest(
+            format_version=FORMAT_VERSION,
+            labels=self.labels,
+            settings=Settings(images=self.images),
+            splits=splits,
+            cut_offs=(),
+            generations=(Generation(1, DIGEST, {}, counts),),
+        )
+
+    def _write_split(self, split: layout.Split, shards: Sequence[Sequence[Source]]) -> SplitFacts:
+        written = [
+            self._write_shard(split, layout.shard_name(split, number, len(shards)), sources)
+            for number, sources in enumerate(shards)
+        ]
+        labels = [source.label for sources in shards for source in sources]
+        return SplitFacts(
+            records=sum(shard.records for shard in written),
+            bytes=sum(shard.bytes for shard in written),
+            class_records=tuple(labels.count(label) for label in range(len(self.labels))),
+            shards=tuple(written),
+        )
+
+    def _write_shard(self, split: layout.Split, name: str, sources: Sequence[Source]) -> Shard:
+        with self.storage.create(name) as stream:
+            writer = ShardWriter(stream)
+            rows = [self._write_record(writer, source) for source in sources]
+        labels = [source.label for source in sources]
+        facts = ShardFacts(
+            name=name,
+            split=split,
+            plan_digest=DIGEST,
+            records=writer.records,
+            bytes=writer.size_bytes,
+            xxh3_128=writer.xxh3_128,
+            class_records={label: labels.count(label) for label in sorted(set(labels))},
+        )
+        write_file(self.storage, layout.index_name(name), encode_index(facts, rows))
+        return Shard(name, writer.records, writer.size_bytes, writer.xxh3_128)
+
+    def _write_record(self, writer: ShardWriter, source: Source) -> IndexRow:
+        image = store_image(source.data, self.images)
+        assert isinstance(image, StoredImage)
+        features = image_features(
+            image, key=source.key, label=source.label, text=self.labels[source.label]
+        )
+        position = writer.write(encode_example(features))
+        return IndexRow(
+            key=key_to_text(source.key),
+            label=source.label,
+            offset=position.offset,
+            length=position.length,
+            stored_bytes=len(image.encoded),
+            format=image.format,
+            width=image.width,
+            height=image.height,
+            channels=image.channels,
+            source_bytes=len(source.data),
+            source_xxh3_128=xxhash.xxh3_128_hexdigest(source.data),
+            changes=image.changes,
+        )
+
+
+def _json_line(reject: Reject) -> bytes:
+    return msgspec.json.encode(reject) + b"\n"
