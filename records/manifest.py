@@ -16,6 +16,7 @@ from records.images import ImageOptions
 from records.labels import check_labels
 from records.layout import Split
 from records.storage import Storage
+from records.versioned_json import decode_versioned, encode_canonical
 
 FORMAT_VERSION = 1
 
@@ -100,8 +101,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The canonical bytes of a manifest: keys sorted, indented, a line feed at the end."""
-    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
+    """The canonical bytes of a manifest."""
+    return encode_canonical(manifest)
 
 
 def read_manifest(storage: Storage) -> Manifest:
@@ -128,25 +129,11 @@ def read_manifest(storage: Storage) -> Manifest:
 
 def decode_manifest(content: bytes, *, path: str) -> Manifest:
     """A manifest from its bytes. Raises DamagedError, with `path` in it."""
-    try:
-        version = msgspec.json.decode(content, type=_Versioned).format_version
-        if version > FORMAT_VERSION:
-            raise DamagedError(
-                "this dataset was written by a later version",
-                path=path,
-                expected=f"format version {FORMAT_VERSION} or less",
-                got=version,
-                hint="upgrade shardmill",
-            )
-        manifest = msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
-        raise DamagedError("this is not a manifest", path=path, got=str(error)) from error
+    manifest = decode_versioned(
+        content, Manifest, version=FORMAT_VERSION, what="a manifest", path=path
+    )
     _check(manifest, path)
     return manifest
-
-
-class _Versioned(msgspec.Struct):
-    format_version: int
 
 
 def _check(manifest: Manifest, path: str) -> None:

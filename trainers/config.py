@@ -11,6 +11,7 @@ import msgspec
 
 from records.errors import DamagedError, UsageError
 from records.images import ImageOptions
+from records.versioned_json import decode_versioned, encode_canonical
 
 FORMAT_VERSION = 1
 
@@ -83,13 +84,9 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan_digests: tuple[str, ...]
 
 
-class _Versioned(msgspec.Struct):
-    format_version: int
-
-
 def encode_config(config: RunConfig) -> bytes:
-    """The canonical bytes of a configuration: keys sorted, indented, a line feed at the end."""
-    return msgspec.json.format(msgspec.json.encode(config, order="sorted"), indent=2) + b"\n"
+    """The canonical bytes of a configuration."""
+    return encode_canonical(config)
 
 
 def decode_config(content: bytes, *, path: str) -> RunConfig:
@@ -98,22 +95,11 @@ def decode_config(content: bytes, *, path: str) -> RunConfig:
     Raises:
         DamagedError: it is not one, or a later version wrote it; `path` is in the message.
     """
+    config = decode_versioned(
+        content, RunConfig, version=FORMAT_VERSION, what="a run's configuration", path=path
+    )
     try:
-        version = msgspec.json.decode(content, type=_Versioned).format_version
-        if version > FORMAT_VERSION:
-            raise DamagedError(
-                "this run was made by a later version",
-                path=path,
-                expected=f"format version {FORMAT_VERSION} or less",
-                got=version,
-                hint="upgrade shardmill",
-            )
-        config = msgspec.json.decode(content, type=RunConfig)
         config.images.validate()
-    except msgspec.DecodeError as error:
-        raise DamagedError(
-            "this is not a run's configuration", path=path, got=str(error)
-        ) from error
     except UsageError as error:
         raise DamagedError(error.what, path=path, got=error.got) from error
     return config

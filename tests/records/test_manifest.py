@@ -54,7 +54,7 @@ def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (set_at("format_version", 2), "written by a later version"),
+        (set_at("format_version", 2), "of a later version"),
         (set_at("format_version", "1"), "not a manifest"),
         (set_at("something", 1), "not a manifest"),
         (delete_at("labels"), "not a manifest"),
