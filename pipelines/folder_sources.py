@@ -32,7 +32,7 @@ def find_in_folders(options: ConvertOptions, choice: Choice) -> Sources:
             "there is nothing here",
             path=printable(options.source),
             expected="a folder a class, with its images in it",
-            got=f"{found.skipped} hidden or system files",
+            got=f"only {count(found.skipped, 'hidden or system file')}" if found.skipped else None,
         )
     _refuse_outside_links(found, choice, options.source)
     layout = detect_layout(found.folders) if options.layout == "auto" else options.layout

@@ -164,7 +164,7 @@ def test_nothing_there(root: Path, find: Find) -> None:
     with pytest.raises(NoInputError, match="nothing here"):
         find()
     make_file(root, ".DS_Store")
-    with pytest.raises(NoInputError, match="1 hidden or system files"):
+    with pytest.raises(NoInputError, match="only 1 hidden or system file"):
         find()
 
 
