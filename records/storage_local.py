@@ -25,6 +25,8 @@ from records.text import printable
 
 _STAGING = f"{WORK_FOLDER}/staging"
 _LOCK = f"{WORK_FOLDER}/lock"
+# Each write(2) lets go of the interpreter, and threads that read ahead then hold it for long.
+_WRITE_BUFFER_BYTES = 1 << 20
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -79,7 +81,7 @@ class LocalStorage:
         path = self.describe(name)
         with writing(path):
             staged = self._new_staged_path(name)
-            stream = staged.open("xb")
+            stream = staged.open("xb", buffering=_WRITE_BUFFER_BYTES)
         try:
             yield StagedStream(stream, path)
             with writing(path):

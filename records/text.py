@@ -16,6 +16,8 @@ _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 def key_to_text(key: bytes) -> str:
     """A key as text: `%` becomes `%25`, each byte that is not UTF-8 becomes `%XX`."""
     text = key.replace(b"%", b"%25").decode("utf-8", "surrogateescape")
+    if text.isascii():
+        return text
     return re.sub("[\udc80-\udcff]", lambda m: f"%{ord(m[0]) - 0xDC00:02X}", text)
 
 
