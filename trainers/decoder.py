@@ -38,16 +38,16 @@ def decode_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) 
     if options.store == "raw":
         return _decode_raw(encoded, options, shape)
     return tf.map_fn(
-        lambda image: _decode_compressed(image, shape),
+        lambda image: _decode_compressed(image, options, shape),
         encoded,
         fn_output_signature=tf.TensorSpec(shape.array_shape, tf.uint8),
     )
 
 
-def _decode_compressed(encoded: tf.Tensor, shape: ImageShape) -> tf.Tensor:
+def _decode_compressed(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
     # TensorFlow's JPEG kernel reads PNG as well, so nothing needs to branch on the format.
     pixels = tf.io.decode_jpeg(encoded, channels=shape.channels, dct_method="INTEGER_ACCURATE")
-    return _resize(pixels, shape)
+    return _resize(pixels, options, shape)
 
 
 def _decode_raw(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
@@ -60,10 +60,12 @@ def _decode_raw(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) ->
         pixels = tf.image.grayscale_to_rgb(pixels)
     elif options.channels > shape.channels:
         pixels = tf.image.rgb_to_grayscale(pixels)
-    return _resize(pixels, shape)
+    return _resize(pixels, options, shape)
 
 
-def _resize(pixels: tf.Tensor, shape: ImageShape) -> tf.Tensor:
+def _resize(pixels: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
+    if options.resize == (shape.width_px, shape.height_px):
+        return tf.ensure_shape(pixels, (*pixels.shape[:-3], *shape.array_shape))
     size = (shape.height_px, shape.width_px)
     resized = tf.image.resize(pixels, size, method="bilinear", antialias=False)
     return tf.cast(tf.round(resized), tf.uint8)
