@@ -82,14 +82,14 @@ class RecordSplit(Sequence[Record]):
         shard = self.facts.shards[shard_number]
         record = place - (self._ends[shard_number] - shard.records)
         position = self.shard_index(shard_number).position(record)
-        with _present(self._storage, shard.name):
+        with expecting(self._storage, shard.name):
             payload = read_record(self._storage, shard.name, position, record=record)
         return self._decode(payload, shard, record)
 
     def __iter__(self) -> Iterator[Record]:
         """All records, shard after shard, each read once from its beginning to its end."""
         for shard in self.facts.shards:
-            with _present(self._storage, shard.name):
+            with expecting(self._storage, shard.name):
                 for record, frame in enumerate(read_shard(self._storage, shard.name)):
                     yield self._decode(frame.payload, shard, record)
 
@@ -105,7 +105,7 @@ class RecordSplit(Sequence[Record]):
         """
         if shard_number not in self._indexes:
             shard = self.facts.shards[shard_number]
-            with _present(self._storage, index_name(shard.name)):
+            with expecting(self._storage, index_name(shard.name)):
                 index = read_index(self._storage, index_name(shard.name))
             if len(index) != shard.records:
                 raise DamagedError(
@@ -159,8 +159,8 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
 
 
 @contextmanager
-def _present(storage: Storage, name: str) -> Iterator[None]:
-    """A file that the manifest names and that is not there is damage to the dataset."""
+def expecting(storage: Storage, name: str) -> Iterator[None]:
+    """Make DamagedError of a file that the manifest names and that is not there."""
     try:
         yield
     except FileNotFoundError as error:

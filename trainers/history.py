@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 class EpochResult(NamedTuple):
@@ -37,10 +36,3 @@ def encode_history(epochs: Sequence[EpochResult]) -> bytes:
     rows.writerow(EpochResult._fields)
     rows.writerows([epoch, *(f"{value:.6g}" for value in values)] for epoch, *values in epochs)
     return content.getvalue().encode()
-
-
-def read_history(path: Path) -> list[EpochResult]:
-    """All rows."""
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    return [EpochResult._make([int(row[0]), *map(float, row[1:])]) for row in rows]

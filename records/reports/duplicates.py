@@ -8,7 +8,7 @@ conflicts   the same bytes with more than one label
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
-
-KeyChoice = Literal["duplicates", "leaks"]
 
 _KEPT_FIRST: tuple[Split, ...] = ("test", "validation", "train")
 

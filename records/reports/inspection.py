@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from records.dataset import Dataset, open_dataset
-from records.errors import DamagedError
+from records.dataset import Dataset, expecting, open_dataset
 from records.reports import describe_text
 from records.reports.describe import FileDescription, describe_file
 from records.reports.grid import draw_dataset, draw_file
@@ -69,11 +68,5 @@ def inspect(path: str | os.PathLike[str], *, limit: int) -> FileInspection | Dat
         return FileInspection(storage, describe_file(storage, file, limit=limit))
     dataset = open_dataset(path)
     name = next(shard.name for shard in main_split(dataset).facts.shards)
-    try:
+    with expecting(storage, name):
         return DatasetInspection(dataset, describe_file(storage, name, limit=limit))
-    except FileNotFoundError as error:
-        raise DamagedError(
-            "a file of the dataset is missing",
-            path=storage.describe(name),
-            hint="`shardmill verify` lists what else is wrong",
-        ) from error

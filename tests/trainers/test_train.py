@@ -22,7 +22,7 @@ from records.framing import frame_bytes, read_frames
 from records.images import ImageOptions
 from tests.trainers.conftest import LABELS, RUN_OPTIONS, write_shapes
 from trainers.config import ImageShape, TrainOptions
-from trainers.history import EpochResult, read_history
+from trainers.history import EpochResult
 from trainers.models import MODELS
 from trainers.plan import TrainingPlan, choose_shape, plan_training
 from trainers.progress import Silence
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SHORT = msgspec.structs.replace(RUN_OPTIONS, epochs=1)
+
+
+def read_history(path: Path) -> list[EpochResult]:
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return [EpochResult._make([int(row[0]), *map(float, row[1:])]) for row in rows]
 
 
 def run_plan(plan: TrainingPlan, progress: Silence | None = None) -> TrainingResult:
