@@ -24,9 +24,9 @@ _COMMANDS = {
     "inspect": ("records.cli", "Show what a TFRecord file or a dataset holds."),
     "verify": ("records.cli", "Check every checksum, count and size of a dataset."),
     "stats": ("records.cli", "Count classes, sizes, formats and duplicates."),
-    "train": ("trainers.cli", "Train a model from a dataset."),
-    "evaluate": ("trainers.cli", "Measure a trained model on a split."),
-    "predict": ("trainers.cli", "Classify images with a trained model."),
+    "train": ("trainers.cli.train", "Train a model from a dataset."),
+    "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
+    "predict": ("trainers.cli.predict", "Classify images with a trained model."),
 }
 _EPILOG = """\b
 Examples:

@@ -12,12 +12,9 @@ import msgspec
 from records.errors import DamagedError, UsageError
 from records.images import ImageOptions
 from records.versioned_json import decode_versioned, encode_canonical
+from trainers.options import NotNegative, Part, Pixels, Pooling, Positive, TrainOptions
 
-FORMAT_VERSION = 1
-
-Cache = Literal["none", "memory", "disk"]
-Pixels = Annotated[int, msgspec.Meta(ge=1, le=65_500)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+FORMAT_VERSION = 2
 
 
 class ImageShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,28 +35,28 @@ class ImageShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.height_px * self.width_px * self.channels
 
 
-class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a training is asked to do.
+class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a network is built from; with weights, all that predicting needs of it.
 
     Args:
         model: a name in `trainers.models.MODELS`.
-        epochs: how often to go through the training images.
-        batch_size: images a step.
-        image_size: (height, width) in pixels; None leaves it to the dataset and the model.
-        learning_rate: Adam's; None is the model's own.
-        seed: decides the order of the images and the first weights.
-        cache: where decoded images are kept between epochs.
-        validation_split: the split to validate on; None is `validation`, or a tenth of `train`.
+        shape: what it is fed.
+        classes: how many.
+        dropout: of a convolutional network; None is what it is defined with.
+        pooling: how the last feature map of a network with a base becomes its head's input.
+        head_units: of a dense layer between base and logits; 0 is none.
+        head_dropout: before the logits.
+        l2: the weight of the squared kernels in the loss.
     """
 
-    model: str = "cnn"
-    epochs: Positive = 10
-    batch_size: Positive = 32
-    image_size: tuple[Pixels, Pixels] | None = None
-    learning_rate: float | None = None
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
-    cache: Cache = "none"
-    validation_split: str | None = None
+    model: str
+    shape: ImageShape
+    classes: Positive
+    dropout: Part | None = None
+    pooling: Pooling = "avg"
+    head_units: NotNegative = 0
+    head_dropout: Part = 0.0
+    l2: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +65,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         format_version: of this file.
         options: what was asked for.
-        shape: what the model is fed.
+        architecture: what the network is built from.
         learning_rate: the one used.
         images: how the dataset's images were made; files to predict are made the same way.
         dataset: where the dataset was, for `evaluate`; nothing else looks there.
@@ -77,11 +74,16 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format_version: int
     options: TrainOptions
-    shape: ImageShape
+    architecture: Architecture
     learning_rate: Annotated[float, msgspec.Meta(gt=0)]
     images: ImageOptions
     dataset: str
     plan_digests: tuple[str, ...]
+
+    @property
+    def shape(self) -> ImageShape:
+        """What the model is fed."""
+        return self.architecture.shape
 
 
 def encode_config(config: RunConfig) -> bytes:

@@ -12,7 +12,7 @@ from records.index import read_index
 from records.layout import index_name
 from records.storage import is_url
 from records.text import printable, redact_url
-from trainers.config import FORMAT_VERSION, ImageShape, RunConfig, TrainOptions
+from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
 from trainers.models import ModelSpec, find_model
 from trainers.run_folder import check_free
 from trainers.selection import select_for_training
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from records.dataset import Dataset
+    from trainers.options import TrainOptions
     from trainers.selection import Selection
 
 _SHOWN_CLASSES = 5
@@ -70,7 +71,11 @@ def plan_training(
     config = RunConfig(
         format_version=FORMAT_VERSION,
         options=options,
-        shape=choose_shape(dataset, training, options.image_size, spec),
+        architecture=Architecture(
+            options.model,
+            choose_shape(dataset, training, options.image_size, spec),
+            classes=len(dataset.labels),
+        ),
         learning_rate=learning_rate,
         images=dataset.manifest.settings.images,
         dataset=_absolute(os.fspath(target)),

@@ -23,7 +23,7 @@ from trainers.input import (
     read_in_order,
     read_shuffled,
 )
-from trainers.models import build_model
+from trainers.models.network import build_network
 from trainers.plots import plot_curves
 from trainers.run_folder import CURVES, HISTORY, RESULT, WEIGHTS, Run, create_run, discard_run
 
@@ -78,7 +78,7 @@ def _train(
     config, options = plan.config, plan.config.options
 
     keras.utils.set_random_seed(options.seed)
-    network = build_model(options.model, config.shape, len(run.labels))
+    network = build_network(config.architecture).model
     # A model of its own, so that the optimizer's state is not among the weights, twice their size.
     model = keras.Model(network.inputs, network.outputs[0])
     model.compile(

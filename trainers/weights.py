@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import h5py
 
 from records.errors import DamagedError
-from trainers.models import build_model
+from trainers.models.network import build_network
 from trainers.run_folder import WEIGHTS, Run
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def load_model(run: Run) -> keras.Model:
         DamagedError: the weights are not this model's, or no weights.
     """
     path = run.path / WEIGHTS
-    model = build_model(run.config.options.model, run.config.shape, len(run.labels))
+    model = build_network(run.config.architecture).model
     try:
         check_weights(path)
         with warnings.catch_warnings():

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from records.images import ImageOptions
 from records.storage import open_storage
 from tests.datasets import DatasetBuilder, Source
-from trainers.config import TrainOptions
+from trainers.options import TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 
 from records.errors import NoInputError, TargetError, UsageError
 from tests.trainers.conftest import LABELS, make_source, write_shapes
-from trainers import cli
+from trainers.cli.evaluate import evaluate
+from trainers.cli.predict import predict
+from trainers.cli.train import train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +36,7 @@ def run(run_path: Path, tmp_path: Path) -> Path:
 def test_train_prints_its_result_alone_as_json(tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"train": [range(24)], "validation": [range(24, 30)]})
     arguments = ["--epochs", 1, "--image-size", "16x12", "--batch-size", 8, "--json"]
-    result = call(cli.train, tmp_path / "data", tmp_path / "run", *arguments)
+    result = call(train, tmp_path / "data", tmp_path / "run", *arguments)
     assert result.exit_code == 0, result.stderr
     printed = json.loads(result.stdout)
     assert printed == json.loads((tmp_path / "run" / "result.json").read_bytes())
@@ -48,7 +50,7 @@ def test_train_prints_its_result_alone_as_json(tmp_path: Path) -> None:
 def test_quiet_prints_the_result_alone(tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"train": [range(12)]})
     arguments = ["--epochs", 1, "--image-size", 16, "--quiet"]
-    result = call(cli.train, tmp_path / "data", tmp_path / "run", *arguments)
+    result = call(train, tmp_path / "data", tmp_path / "run", *arguments)
     assert result.stderr == ""
     assert result.stdout.startswith("accuracy ")
     assert result.stdout.count("\n") == 1
@@ -56,7 +58,7 @@ def test_quiet_prints_the_result_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", ["", "x", "12y", "12x", "x12", "1x2x3", "12.5", "-3x4", "0"])
 def test_sizes_that_are_none(shapes: Path, tmp_path: Path, size: str) -> None:
-    result = call(cli.train, shapes, tmp_path / "run", "--image-size", size)
+    result = call(train, shapes, tmp_path / "run", "--image-size", size)
     assert result.exit_code == 2 or isinstance(result.exception, UsageError)
     assert not (tmp_path / "run").exists()
 
@@ -73,13 +75,13 @@ def test_train_says_what_cannot_be_before_anything_is_loaded(
         (UsageError, [shapes, tmp_path / "run", "--validation-split", "test"]),
     ]
     for kind, arguments in cases:
-        assert isinstance(call(cli.train, *arguments).exception, kind)
-    assert isinstance(call(cli.evaluate, tmp_path).exception, NoInputError)
-    assert isinstance(call(cli.predict, tmp_path, "a.jpg").exception, NoInputError)
+        assert isinstance(call(train, *arguments).exception, kind)
+    assert isinstance(call(evaluate, tmp_path).exception, NoInputError)
+    assert isinstance(call(predict, tmp_path, "a.jpg").exception, NoInputError)
 
 
 def test_evaluate_prints_a_table_or_json(run: Path) -> None:
-    table = call(cli.evaluate, run)
+    table = call(evaluate, run)
     assert table.exit_code == 0, table.stderr
     lines = table.stdout.splitlines()
     assert lines[0].split() == ["class", "precision", "recall", "images"]
@@ -87,7 +89,7 @@ def test_evaluate_prints_a_table_or_json(run: Path) -> None:
     assert lines[4].startswith("test: accuracy ")
     assert table.stderr.endswith(f"confusion matrix: {run / 'confusion-test.png'}\n")
     assert (run / "confusion-test.png").read_bytes().startswith(b"\x89PNG")
-    printed = json.loads(call(cli.evaluate, run, "--split", "validation", "--json").stdout)
+    printed = json.loads(call(evaluate, run, "--split", "validation", "--json").stdout)
     assert set(printed) == {"split", "images", "accuracy", "loss", "per_class", "confusion"}
     assert set(printed["per_class"][0]) == {"name", "images", "precision", "recall"}
     assert printed["split"] == "validation"
@@ -102,7 +104,7 @@ def test_predict_prints_a_line_a_file_and_writes_what_is_asked_for(
         (new / f"{number}.jpg").write_bytes(make_source(number).data)
     (new / "bad.jpg").touch()
     table, grid = tmp_path / "table.csv", tmp_path / "grid.png"
-    result = call(cli.predict, run, new, "--top-k", 2, "--csv", table, "--grid", grid)
+    result = call(predict, run, new, "--top-k", 2, "--csv", table, "--grid", grid)
     assert result.exit_code == 0, result.stderr
     assert [line.split("  ")[0] for line in result.stdout.splitlines()] == [
         str(new / f"{number}.jpg") for number in range(300, 303)
@@ -111,7 +113,7 @@ def test_predict_prints_a_line_a_file_and_writes_what_is_asked_for(
     with table.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 7
     assert grid.read_bytes().startswith(b"\x89PNG")
-    printed = json.loads(call(cli.predict, run, new, "--json").stdout)
+    printed = json.loads(call(predict, run, new, "--json").stdout)
     assert [("classes" in each, "reason" in each) for each in printed] == [
         (True, False), (True, False), (True, False), (False, True),
     ]  # fmt: skip
@@ -119,21 +121,21 @@ def test_predict_prints_a_line_a_file_and_writes_what_is_asked_for(
 
 def test_predict_fails_where_there_is_nothing_to_predict(run: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").touch()
-    result = call(cli.predict, run, tmp_path / "bad.jpg", "--json")
+    result = call(predict, run, tmp_path / "bad.jpg", "--json")
     assert isinstance(result.exception, NoInputError)
     assert json.loads(result.stdout)[0]["reason"] == "empty"
-    both = call(cli.predict, run, tmp_path / "bad.jpg", "--json", "--csv", tmp_path / "a.csv")
+    both = call(predict, run, tmp_path / "bad.jpg", "--json", "--csv", tmp_path / "a.csv")
     assert isinstance(both.exception, UsageError)
 
 
 def test_an_output_that_cannot_be_written_is_said(run: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(make_source(1).data)
-    result = call(cli.predict, run, tmp_path / "a.jpg", "--csv", tmp_path / "missing" / "a.csv")
+    result = call(predict, run, tmp_path / "a.jpg", "--csv", tmp_path / "missing" / "a.csv")
     assert isinstance(result.exception, TargetError)
 
 
 def test_an_unfinished_run_can_be_used_and_is_called_so(run: Path) -> None:
     (run / "result.json").unlink()
-    result = call(cli.evaluate, run)
+    result = call(evaluate, run)
     assert result.exit_code == 0
     assert "the training of this run has not ended" in result.stderr

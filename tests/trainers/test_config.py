@@ -10,17 +10,18 @@ from records.errors import DamagedError
 from records.images import ImageOptions
 from trainers.config import (
     FORMAT_VERSION,
+    Architecture,
     ImageShape,
     RunConfig,
-    TrainOptions,
     decode_config,
     encode_config,
 )
+from trainers.options import TrainOptions
 
 CONFIG = RunConfig(
     format_version=FORMAT_VERSION,
     options=TrainOptions(image_size=(24, 32), cache="disk"),
-    shape=ImageShape(24, 32, 1),
+    architecture=Architecture("cnn", ImageShape(24, 32, 1), classes=5),
     learning_rate=0.001,
     images=ImageOptions(channels=1),
     dataset="/data",
@@ -42,6 +43,11 @@ def change(**changes: object) -> bytes:
     return json.dumps({**json.loads(encode_config(CONFIG)), **changes}).encode()
 
 
+def architecture(**shape: int) -> object:
+    found = json.loads(encode_config(CONFIG))["architecture"]
+    return {**found, "shape": {**found["shape"], **shape}}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -50,8 +56,8 @@ def change(**changes: object) -> bytes:
         (change(more=1), "not a run's configuration"),
         (change(learning_rate="1"), "not a run's configuration"),
         (change(learning_rate=-1), "not a run's configuration"),
-        (change(shape={"height_px": 0, "width_px": 8, "channels": 3}), "height_px"),
-        (change(shape={"height_px": 8, "width_px": 8, "channels": 4}), "channels"),
+        (change(architecture=architecture(height_px=0)), "height_px"),
+        (change(architecture=architecture(channels=4)), "channels"),
         (change(images={"background": "no"}), "--background is not a colour"),
         (change(format_version=FORMAT_VERSION + 1), "later version"),
     ],

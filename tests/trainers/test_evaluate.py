@@ -101,10 +101,10 @@ def write_noise(path: Path) -> None:
 
 
 def write_other_model(path: Path) -> None:
-    from trainers.config import ImageShape
-    from trainers.models import build_model
+    from trainers.config import Architecture, ImageShape
+    from trainers.models.network import build_network
 
-    build_model("cnn", ImageShape(16, 16), 3).save_weights(path)
+    build_network(Architecture("cnn", ImageShape(16, 16), 3)).model.save_weights(path)
 
 
 def drop_a_layer(path: Path) -> None:

@@ -21,9 +21,10 @@ from records.errors import DamagedError, TargetError, UsageError
 from records.framing import frame_bytes, read_frames
 from records.images import ImageOptions
 from tests.trainers.conftest import LABELS, RUN_OPTIONS, write_shapes
-from trainers.config import ImageShape, TrainOptions
+from trainers.config import ImageShape
 from trainers.history import EpochResult
 from trainers.models import MODELS
+from trainers.options import TrainOptions
 from trainers.plan import TrainingPlan, choose_shape, plan_training
 from trainers.progress import Silence
 from trainers.run_folder import open_run
@@ -249,7 +250,7 @@ def test_what_the_user_should_know_is_noted(shapes: Path, tmp_path: Path) -> Non
 JAX_TRAINING = """
 import sys
 from pathlib import Path
-from trainers.config import TrainOptions
+from trainers.options import TrainOptions
 from trainers.devices import start_backend
 print(start_backend())
 from trainers.plan import plan_training

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from records.errors import UsageError
-from trainers.config import ImageShape
-from trainers.models import MODELS, build_model, find_model
+from trainers.config import Architecture, ImageShape
+from trainers.models import MODELS, find_model
+from trainers.models.network import build_network
 
 
 def test_cnn_is_three_blocks_and_two_dense_layers() -> None:
-    model = build_model("cnn", ImageShape(180, 180), 5)
+    model = build_network(Architecture("cnn", ImageShape(180, 180), 5)).model
     kinds = [type(layer).__name__ for layer in model.layers]
     assert kinds == [
         "InputLayer", "Rescaling", "Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Conv2D",
@@ -33,14 +34,14 @@ def test_cnn_is_three_blocks_and_two_dense_layers() -> None:
 def test_every_model_takes_its_smallest_image(name: str, channels: int) -> None:
     side_px = MODELS[name].least_side_px
     shape = ImageShape(side_px, side_px + 3, channels)  # type: ignore[arg-type]
-    model = build_model(name, shape, 2)
+    model = build_network(Architecture(name, shape, 2)).model
     images = np.zeros((4, *shape.array_shape), np.uint8)
     assert model.predict_on_batch(images).shape == (4, 2)
     assert model.input.dtype == "uint8"
 
 
 def test_preprocessing_is_inside_the_model() -> None:
-    model = build_model("cnn", ImageShape(8, 8), 2)
+    model = build_network(Architecture("cnn", ImageShape(8, 8), 2)).model
     scaled = model.layers[1](np.array([0, 51, 255], np.uint8))
     np.testing.assert_allclose(np.asarray(scaled), [0, 0.2, 1], atol=1e-6)
 

@@ -1,0 +1,55 @@
+"""What the commands share: lines on stderr, JSON on stdout, files, and Keras's start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from records.errors import TargetError
+from records.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainers.run_folder import Run
+
+
+def start_backend(say: Callable[[str], None]) -> None:
+    """Load Keras, and say what it runs on."""
+    from trainers import devices
+
+    hardware = devices.start_backend()
+    say(f"running on {hardware}")
+    if hardware.problem is not None:
+        say(hardware.problem)
+
+
+def note_unfinished(run: Run) -> None:
+    """Say so where a run is used before its end."""
+    if not run.is_finished:
+        say("the training of this run has not ended: these are the weights of its last epoch")
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    click.echo(printable(text), err=True)
+
+
+def ignore(_text: str) -> None:
+    """For those who want quiet."""
+
+
+def print_json(value: msgspec.Struct) -> None:
+    """JSON on stdout, for people to read as well."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def write(path: str, content: bytes) -> None:
+    """Write a file that the user named. Raises TargetError."""
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise TargetError("cannot be written", path=path, got=error.strerror) from error
