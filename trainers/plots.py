@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from records.reports.fonts import drawable, find_font
+from trainers.figures import draws_png
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trainers.history import EpochResult
     from trainers.metrics import Evaluation
     from trainers.predict import Prediction
-
-_P = ParamSpec("_P")
 
 _NAME_CHARACTERS = 24
 _MOST_ANNOTATED_CLASSES = 25
@@ -30,42 +26,8 @@ _MOST_UPRIGHT_CHARACTERS = 3
 GRID_IMAGES = 100
 """The most images that a grid shows."""
 
-_STYLE = {
-    # A class may be named `$x_{ b$`.
-    "text.parse_math": False,
-    "text.usetex": False,
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "savefig.dpi": 110,
-}
 
-
-def _draws_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
-    """Run a drawing function in our style, whatever the user's matplotlibrc says, to PNG bytes."""
-
-    @wraps(draw)
-    def draw_png(*args: _P.args, **kwargs: _P.kwargs) -> bytes:
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(_STYLE)
-            figure = draw(*args, **kwargs)
-            content = io.BytesIO()
-            FigureCanvasAgg(figure)
-            # No version of matplotlib in the file: the same picture is the same bytes.
-            figure.savefig(
-                content,
-                format="png",
-                bbox_inches="tight",
-                pad_inches=0.15,
-                metadata={"Software": None},
-            )
-        return content.getvalue()
-
-    return draw_png
-
-
-@_draws_png
+@draws_png
 def plot_curves(epochs: Sequence[EpochResult]) -> Figure:
     """Accuracy and loss by epoch, training and validation."""
     figure = Figure(figsize=(9, 3.6))
@@ -87,7 +49,7 @@ def plot_curves(epochs: Sequence[EpochResult]) -> Figure:
     return figure
 
 
-@_draws_png
+@draws_png
 def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
     """The confusion matrix; a cell's colour is its part of the true class's images."""
     counts = np.array(evaluation.confusion)
@@ -133,7 +95,7 @@ def _write_counts(axes: Any, counts: Any, parts: Any) -> None:
             axes.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=8)
 
 
-@_draws_png
+@draws_png
 def plot_predictions(predictions: Sequence[Prediction], labels: Sequence[str]) -> Figure:
     """The first 100 images as the model saw them, each under its best class and score."""
     shown = predictions[:GRID_IMAGES]
