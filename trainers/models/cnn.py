@@ -1,6 +1,7 @@
 """`cnn`: three blocks of convolution and pooling, small enough to train on a laptop.
 
-The image classification tutorial of Keras and TensorFlow, without its augmentation.
+The image classification tutorial of Keras and TensorFlow, without its augmentation; its dropout
+stands where `architecture.dropout` says.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import keras
 from keras import layers
 
+from trainers.models.blocks import connect, convolve_and_pool, drop, open_image, score
 from trainers.models.network import Network
 
 if TYPE_CHECKING:
@@ -21,12 +23,9 @@ _DENSE_UNITS = 128
 
 def build(architecture: Architecture) -> Network:
     """uint8 (batch, *shape) to logits (batch, classes)."""
-    image = keras.Input(architecture.shape.array_shape, dtype="uint8", name="image")
-    x = layers.Rescaling(1 / 255)(image)
+    image, x = open_image(architecture)
     for filters in _FILTERS:
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        x = layers.MaxPooling2D()(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(_DENSE_UNITS, activation="relu")(x)
-    logits = layers.Dense(architecture.classes, dtype="float32", name="logits")(x)
-    return Network(keras.Model(image, logits, name="cnn"))
+        x = convolve_and_pool(x, filters, architecture)
+    x = layers.Flatten()(drop(x, architecture.dropout))
+    x = connect(x, _DENSE_UNITS, architecture)
+    return Network(keras.Model(image, score(x, architecture.classes, architecture), name="cnn"))

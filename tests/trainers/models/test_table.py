@@ -1,0 +1,114 @@
+"""The table of models is light, and says what Keras says."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from records.errors import UsageError
+from trainers.models import MODELS, find_model
+
+APPLICATIONS = {name: spec for name, spec in MODELS.items() if spec.application is not None}
+
+
+class AskedError(Exception):
+    """Raised in place of building a network, once Keras has said which sizes it takes."""
+
+
+def get_classifier(name: str) -> tuple[Any, Any]:
+    """The module in `keras.applications`, and the classifier in it."""
+    family, _, classifier = str(MODELS[name].application).partition(".")
+    module = importlib.import_module(f"keras.applications.{family}")
+    return module, getattr(module, classifier, None) or getattr(
+        importlib.import_module("keras.applications"), classifier
+    )
+
+
+def test_every_classifier_of_keras_is_in_the_table() -> None:
+    import keras
+
+    classifiers = {
+        name
+        for name, value in vars(keras.applications).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    }
+    named = {str(spec.application).partition(".")[2] for spec in APPLICATIONS.values()}
+    assert named == classifiers
+    assert len(APPLICATIONS) == len(classifiers) == 40
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_names_are_the_classifiers_in_snake_case(name: str) -> None:
+    classifier = str(MODELS[name].application).partition(".")[2]
+    assert name.replace("_", "") == classifier.lower()
+    assert MODELS[name].has_base
+    assert MODELS[name].channels == 3
+
+
+@pytest.mark.parametrize("name", [name for name in APPLICATIONS if "mobilenet_v3" not in name])
+def test_sizes_are_those_in_keras(name: str) -> None:
+    from keras.src.applications import imagenet_utils
+
+    _, classifier = get_classifier(name)
+    with (
+        mock.patch.object(imagenet_utils, "obtain_input_shape", side_effect=AskedError) as asked,
+        pytest.raises(AskedError),
+    ):
+        classifier(weights=None)
+    sizes = asked.call_args.kwargs
+    assert MODELS[name].size_px == (sizes["default_size"], sizes["default_size"])
+    assert MODELS[name].least_side_px == sizes["min_size"]
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_v3_large"])
+def test_sizes_of_mobilenet_v3_are_those_in_keras(name: str) -> None:
+    # It does not ask `obtain_input_shape`: it refuses what is too small, and warns where its
+    # ImageNet weights are of another size.
+    _, classifier = get_classifier(name)
+    size_px, least_px = MODELS[name].size_px, MODELS[name].least_side_px
+    with pytest.raises(ValueError, match=f"at least {least_px}x{least_px}"):
+        classifier(weights=None, input_shape=(least_px - 1, least_px, 3))
+    layers = f"{inspect.getmodule(classifier).__name__}.layers"
+    with (
+        mock.patch(layers, **{"Input.side_effect": AskedError}),
+        pytest.warns(UserWarning, match=re.escape(f"input shape {size_px}")),
+        pytest.raises(AskedError),
+    ):
+        classifier(weights="imagenet", input_shape=(size_px[0] - 1, size_px[1], 3))
+
+
+def test_the_convolutional_networks_have_no_base() -> None:
+    assert [name for name, spec in MODELS.items() if not spec.has_base] == [
+        "cnn", "cnn-512", "cnn-bn",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("InceptionV3", "inception_v3"),
+        ("vgg99", "vgg"),
+        ("resnet-50", "resnet50"),
+        ("CNN", "cnn"),
+        ("transformer", "classifier of keras.applications"),
+    ],
+)
+def test_an_unknown_model_is_refused_with_those_spelled_like_it(name: str, near: str) -> None:
+    with pytest.raises(UsageError, match=f"no such model, expected .*{near}.*, got '{name}'"):
+        find_model(name)
+
+
+def test_the_table_loads_no_framework() -> None:
+    heavy = ("keras", "tensorflow", "jax", "numpy", "h5py")
+    program = f"import sys, trainers.models; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done

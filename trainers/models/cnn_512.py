@@ -1,0 +1,38 @@
+"""`cnn-512`: the blocks of `cnn` and a wide dense layer, with one logit for two classes.
+
+The notebook on cats and dogs in TensorFlow's tutorials; `architecture.dropout` is what its second
+half adds, after the first and the last pooling.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+from keras import layers, ops
+
+from trainers.models.blocks import connect, convolve_and_pool, drop, open_image, score
+from trainers.models.network import Network
+
+if TYPE_CHECKING:
+    from trainers.config import Architecture
+
+_DENSE_UNITS = 512
+
+
+def build(architecture: Architecture) -> Network:
+    """uint8 (batch, *shape) to logits (batch, classes)."""
+    image, x = open_image(architecture)
+    x = drop(convolve_and_pool(x, 16, architecture), architecture.dropout)
+    x = convolve_and_pool(x, 32, architecture)
+    x = drop(convolve_and_pool(x, 64, architecture), architecture.dropout)
+    x = connect(layers.Flatten()(x), _DENSE_UNITS, architecture)
+    return Network(keras.Model(image, _score(x, architecture), name="cnn_512"))
+
+
+def _score(x: keras.KerasTensor, architecture: Architecture) -> keras.KerasTensor:
+    if architecture.classes != 2:
+        return score(x, architecture.classes, architecture)
+    # A single logit z, as the pair (0, z): softmax gives it sigmoid(z), and the categorical
+    # cross-entropy of the pair is exactly the binary one of z. So nothing else needs to know.
+    return ops.pad(score(x, 1, architecture), ((0, 0), (1, 0)))

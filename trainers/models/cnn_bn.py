@@ -1,0 +1,33 @@
+"""`cnn-bn`: a small network with batch normalization, for images of 28 × 28 and a few times that.
+
+What many use for MNIST: the convolutions of 3 × 3 keep to the image, that of 5 × 5 pads it, so that
+28 pixels become 26, 13, 11, 5 and 3. Below 10 pixels nothing is left to convolve.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+from keras import layers
+
+from trainers.models.blocks import connect, convolve, drop, open_image, score
+from trainers.models.network import Network
+
+if TYPE_CHECKING:
+    from trainers.config import Architecture
+
+_FILTERS = 32
+_DENSE_UNITS = 128
+_DROPOUT = 0.4
+
+
+def build(architecture: Architecture) -> Network:
+    """uint8 (batch, *shape) to logits (batch, classes)."""
+    image, x = open_image(architecture)
+    for _ in range(2):
+        x = layers.MaxPooling2D()(convolve(x, _FILTERS, 3, architecture, padding="valid"))
+    x = layers.BatchNormalization()(convolve(x, _FILTERS, 5, architecture, stride=2))
+    rate = _DROPOUT if architecture.dropout is None else architecture.dropout
+    x = connect(layers.Flatten()(drop(x, rate)), _DENSE_UNITS, architecture)
+    return Network(keras.Model(image, score(x, architecture.classes, architecture), name="cnn_bn"))
