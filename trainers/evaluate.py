@@ -5,91 +5,108 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import tensorflow as tf
 
-from records.dataset import open_dataset
-from records.errors import NoInputError, UsageError
+from records import schema
+from records.progress import open_bar
 from trainers.damage import naming_damage
+from trainers.decoder import decode_images
 from trainers.input import ShardSource, read_in_order
-from trainers.metrics import Evaluation, count_confusion, sum_loss, summarize
-from trainers.plan import check_shards
-from trainers.plots import plot_confusion
-from trainers.run_folder import Run
-from trainers.selection import select_for_evaluation
+from trainers.metrics import Tally, softmax
+from trainers.mistakes import WorstMistakes, describe_mistakes, locate, read_mistakes
+from trainers.plots import plot_calibration, plot_confusion, plot_mistakes
 from trainers.weights import load_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import keras
+    from numpy.typing import NDArray
 
-    from records.dataset import Dataset
-    from trainers.selection import Selection
+    from trainers.evaluation_plan import EvaluationPlan
+    from trainers.metrics import Evaluation
+
+_PICTURES = {
+    "confusion": "confusion matrix",
+    "calibration": "reliability diagram",
+    "mistakes": "worst mistakes",
+}
+_KEY = {schema.FILENAME: tf.io.FixedLenFeature((), tf.string)}
 
 
-def evaluate(
-    run: Run, target: str | None = None, split: str | None = None, *, say: Callable[[str], None]
-) -> Evaluation:
-    """Measure a run's model on a split.
+class KeyedSource(ShardSource):
+    """The records of a dataset, each with its key beside its label."""
+
+    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Records (batch,) to images and (labels, keys)."""
+        images, labels = super().decode(records)
+        return images, (labels, tf.io.parse_example(records, _KEY)[schema.FILENAME])
+
+
+def evaluate(plan: EvaluationPlan, *, mistakes: int = 0, say: Callable[[str], None]) -> Evaluation:
+    """Measure a run's model on a split, in one pass and memory that does not grow with it.
 
     Args:
-        run: with weights.
-        target: the dataset; None is the one the run was trained on, where it was then.
-        split: None is `test`, else what training validates on.
+        plan: what to measure on what.
+        mistakes: how many of the worst mistakes to name.
         say: told, a line each, what the user should know.
 
     Raises:
-        NoInputError: there is no such dataset.
-        UsageError: the dataset has other classes, or not that split.
         DamagedError: the dataset or the weights are damaged.
+        OutOfMemoryError: a batch does not fit.
     """
-    dataset = open_trained_dataset(run, target)
-    selection = select_for_evaluation(dataset, split)
-    check_shards(dataset, selection)
-    say(f"evaluating on {selection.records:,} images of {selection.role}")
-    model = load_model(run)
-    with naming_damage(dataset, selection, say=say):
-        return measure(run, model, dataset, selection)
+    model = load_model(plan.run)
+    tally, worst = Tally(len(plan.run.labels)), WorstMistakes(mistakes)
+    with naming_damage(plan.dataset, plan.selection, say=say):
+        for logits, labels, keys in _score_batches(plan, model):
+            tally.add(logits, labels)
+            worst.add(softmax(logits), labels, keys)
+    ranked = worst.ranked()
+    places = locate(plan.dataset, plan.selection, [wrong.key for wrong in ranked])
+    named = describe_mistakes(ranked, places, plan.run.labels)
+    return tally.summarize(plan.selection.role, plan.run.labels, named)
 
 
-def draw_confusion(run: Run, evaluation: Evaluation) -> str:
-    """Draw `confusion-SPLIT.png` into the run folder; its path. Raises TargetError."""
-    name = f"confusion-{evaluation.split}.png"
-    run.write(name, plot_confusion(evaluation, run.labels))
-    return run.describe(name)
+def _score_batches(
+    plan: EvaluationPlan, model: keras.Model
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.object_]]]:
+    """Logits (batch, classes), labels (batch,) and keys (batch,) of every record."""
+    config, selection = plan.run.config, plan.selection
+    source = KeyedSource.of(plan.dataset, config.shape)
+    batches = read_in_order(source, selection, config.options.batch_size)
+    with open_bar("evaluating", unit="images", total=selection.records) as bar:
+        for images, (labels, keys) in batches.as_numpy_iterator():
+            yield np.asarray(model.predict_on_batch(images)), labels, keys
+            bar.update(len(labels))
 
 
-def open_trained_dataset(run: Run, target: str | None) -> Dataset:
-    """The dataset to measure on; its classes are the run's. Raises NoInputError, UsageError."""
-    location = run.config.dataset if target is None else target
-    try:
-        dataset = open_dataset(location)
-    except NoInputError as error:
-        if target is None:
-            error.hint = "say where the dataset is now: shardmill evaluate RUN TARGET"
-        raise
-    if dataset.labels != run.labels:
-        raise UsageError(
-            "the dataset has other classes than the run",
-            path=dataset.storage.url,
-            expected=_name_some(run.labels),
-            got=_name_some(dataset.labels),
-        )
-    return dataset
+def draw_pictures(plan: EvaluationPlan, evaluation: Evaluation) -> Iterator[str]:
+    """Draw `confusion-SPLIT.png`, `calibration-SPLIT.png` and `mistakes-SPLIT.png`.
+
+    Yields:
+        What was drawn, and where it is in the run folder.
+
+    Raises:
+        TargetError: the folder cannot be written.
+        DamagedError: the record of a mistake is damaged.
+    """
+    yield _draw(plan, evaluation, "confusion", plot_confusion(evaluation, plan.run.labels))
+    yield _draw(plan, evaluation, "calibration", plot_calibration(evaluation))
+    if evaluation.mistakes:
+        picture = plot_mistakes(evaluation, decode_mistakes(plan, evaluation))
+        yield _draw(plan, evaluation, "mistakes", picture)
 
 
-def _name_some(labels: tuple[str, ...]) -> str:
-    return f"{len(labels)}: {', '.join(labels[:5])}{' …' * (len(labels) > 5)}"
+def _draw(plan: EvaluationPlan, evaluation: Evaluation, what: str, picture: bytes) -> str:
+    name = f"{what}-{evaluation.split}.png"
+    plan.run.write(name, picture)
+    return f"{_PICTURES[what]}: {plan.run.describe(name)}"
 
 
-def measure(run: Run, model: keras.Model, dataset: Dataset, selection: Selection) -> Evaluation:
-    """Every figure of a model on some records."""
-    classes = len(run.labels)
-    confusion = np.zeros((classes, classes), np.int64)
-    loss_sum = 0.0
-    source = ShardSource.of(dataset, run.config.shape)
-    batches = read_in_order(source, selection, run.config.options.batch_size)
-    for images, labels in batches.as_numpy_iterator():
-        logits = np.asarray(model.predict_on_batch(images))
-        confusion += count_confusion(logits, labels, classes)
-        loss_sum += sum_loss(logits, labels)
-    return summarize(selection.role, run.labels, confusion, loss_sum)
+def decode_mistakes(plan: EvaluationPlan, evaluation: Evaluation) -> NDArray[np.uint8]:
+    """The images of the mistakes as the model sees them, uint8 (mistakes, *shape)."""
+    records = read_mistakes(plan.dataset, plan.selection, evaluation.mistakes)
+    encoded = tf.constant([record.image for record in records])
+    options = plan.dataset.manifest.settings.images
+    pixels: NDArray[np.uint8] = decode_images(encoded, options, plan.run.config.shape).numpy()
+    return pixels

@@ -11,9 +11,12 @@ from matplotlib.font_manager import FontProperties
 
 from records.reports.fonts import drawable, find_font
 from trainers.figures import draws_png
+from trainers.image_grid import Tile, draw_tiles, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from trainers.history import EpochResult
     from trainers.metrics import Evaluation
@@ -96,33 +99,60 @@ def _write_counts(axes: Any, counts: Any, parts: Any) -> None:
 
 
 @draws_png
-def plot_predictions(predictions: Sequence[Prediction], labels: Sequence[str]) -> Figure:
-    """The first 100 images as the model saw them, each under its best class and score."""
-    shown = predictions[:GRID_IMAGES]
-    columns = min(len(shown), max(4, round(len(shown) ** 0.5)))
-    rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(1.7 * columns, 2.2 * rows))
-    # Set by hand: a layout engine takes eight seconds over a hundred axes.
-    figure.subplots_adjust(0.01, 0.15 / rows, 0.99, 1 - 0.2 / rows, wspace=0.06, hspace=0.38)
-    font = find_font([*labels, *(prediction.path.name for prediction in shown)])
-    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        axes.axis("off")
-        if place < len(shown):
-            _show_prediction(axes, shown[place], labels, font)
+def plot_calibration(evaluation: Evaluation) -> Figure:
+    """The reliability diagram: accuracy by confidence, and how many images have that confidence."""
+    bins = [each for each in evaluation.calibration.bins if each.images]
+    figure = Figure(figsize=(4.6, 5.2))
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    axes.plot((0, 1), (0, 1), color="gray", linestyle="--", linewidth=1, label="perfect")
+    edges = [each.low for each in bins]
+    width = evaluation.calibration.bins[0].high
+    shared: Any = {"width": width, "align": "edge", "edgecolor": "white"}
+    axes.bar(edges, [each.accuracy for each in bins], label="accuracy", **shared)
+    confidence = [each.confidence for each in bins]
+    axes.plot(
+        confidence, [each.accuracy for each in bins], "o",
+        color="black", markersize=3, label="at its mean confidence",
+    )  # fmt: skip
+    axes.set_ylabel("accuracy")
+    axes.set_ylim(0, 1.02)
+    axes.legend(loc="upper left", frameon=False)
+    axes.set_title(
+        f"{evaluation.split}: expected calibration error "
+        f"{evaluation.calibration.expected_error:.1%}"
+    )
+    counts.bar(edges, [each.images for each in bins], color="gray", **shared)
+    counts.set_ylabel("images")
+    counts.set_xlabel("confidence: the score of the predicted class")
+    counts.set_xlim(0, 1)
     return figure
 
 
-def _show_prediction(axes: Any, prediction: Prediction, labels: Sequence[str], font: str) -> None:
-    label, score = prediction.scores[0]
-    axes.imshow(prediction.pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
-    title = f"{_short(labels[label], font)}\n{score:.0%}"
-    axes.set_title(title, fontproperties=FontProperties(fname=font, size=8))
-    axes.text(
-        0.5, -0.04, _short(prediction.path.name, font), transform=axes.transAxes,
-        ha="center", va="top", color="gray", fontproperties=FontProperties(fname=font, size=6),
-    )  # fmt: skip
+@draws_png
+def plot_mistakes(evaluation: Evaluation, images: Iterable[NDArray[np.uint8]]) -> Figure:
+    """The worst mistakes as the model saw them, under each what it is and where it is stored."""
+    tiles = [
+        Tile(
+            pixels,
+            # The score in front: what is too long loses its end.
+            (f"{mistake.score:.0%} {mistake.predicted}", f"is {mistake.class_name}"),
+            (f"{mistake.shard.removesuffix('.tfrecord')} #{mistake.record}", mistake.key),
+        )
+        for mistake, pixels in zip(evaluation.mistakes, images, strict=True)
+    ]
+    return draw_tiles(tiles)
+
+
+@draws_png
+def plot_predictions(predictions: Sequence[Prediction], labels: Sequence[str]) -> Figure:
+    """The first 100 images as the model saw them, each under its best class and score."""
+    tiles = []
+    for prediction in predictions[:GRID_IMAGES]:
+        label, score = prediction.scores[0]
+        name = prediction.path.name
+        tiles.append(Tile(prediction.pixels, (labels[label], f"{score:.0%}"), (name,)))
+    return draw_tiles(tiles)
 
 
 def _short(name: str, font: str) -> str:
-    text = drawable(name, font)
-    return text if len(text) <= _NAME_CHARACTERS else text[: _NAME_CHARACTERS - 1] + "…"
+    return shorten(drawable(name, font), _NAME_CHARACTERS)

@@ -84,15 +84,24 @@ def test_evaluate_prints_a_table_or_json(run: Path) -> None:
     table = call(evaluate, run)
     assert table.exit_code == 0, table.stderr
     lines = table.stdout.splitlines()
-    assert lines[0].split() == ["class", "precision", "recall", "images"]
+    assert lines[0].split() == ["class", "precision", "recall", "F1", "images"]
     assert [line.split("  ")[0].strip() for line in lines[1:4]] == list(LABELS)
     assert lines[4].startswith("test: accuracy ")
-    assert table.stderr.endswith(f"confusion matrix: {run / 'confusion-test.png'}\n")
-    assert (run / "confusion-test.png").read_bytes().startswith(b"\x89PNG")
-    printed = json.loads(call(evaluate, run, "--split", "validation", "--json").stdout)
-    assert set(printed) == {"split", "images", "accuracy", "loss", "per_class", "confusion"}
-    assert set(printed["per_class"][0]) == {"name", "images", "precision", "recall"}
-    assert printed["split"] == "validation"
+    assert lines[5].startswith("expected calibration error ")
+    assert f"confusion matrix: {run / 'confusion-test.png'}\n" in table.stderr
+    assert f"reliability diagram: {run / 'calibration-test.png'}\n" in table.stderr
+    printed = json.loads(call(evaluate, run, "--split", "train", "--mistakes", 1, "--json").stdout)
+    assert list(printed) == [
+        "split", "images", "accuracy", "top_5_accuracy", "loss",
+        "per_class", "confusion", "calibration", "mistakes",
+    ]  # fmt: skip
+    assert list(printed["per_class"][0]) == ["name", "images", "precision", "recall", "f1"]
+    assert list(printed["calibration"]["bins"][0]) == [
+        "low", "high", "images", "confidence", "accuracy",
+    ]  # fmt: skip
+    assert (printed["split"], printed["images"]) == ("train", 150)
+    assert len(printed["mistakes"]) == min(1, round(150 * (1 - printed["accuracy"])))
+    assert (run / "confusion-train.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_predict_prints_a_line_a_file_and_writes_what_is_asked_for(

@@ -12,8 +12,15 @@ import pytest
 
 from records.dataset import open_dataset
 from records.errors import DamagedError, NoInputError, UsageError
+from records.images import ImageOptions
+from records.labels import parse_labels
 from tests.trainers.conftest import LABELS, write_shapes
-from trainers.run_folder import Run, open_run
+from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
+from trainers.evaluation_plan import EvaluationPlan, plan_evaluation
+from trainers.metrics import softmax
+from trainers.mistakes import locate, read_mistakes
+from trainers.options import TrainOptions
+from trainers.run_folder import WEIGHTS, Run, create_run, open_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +36,13 @@ def run(run_path: Path, tmp_path: Path) -> Run:
 
 
 def measure(run: Run, target: Path | None = None, split: str | None = None) -> Evaluation:
+    return measure_plan(plan_evaluation(run, target, split))
+
+
+def measure_plan(plan: EvaluationPlan) -> Evaluation:
     from trainers.evaluate import evaluate
 
-    return evaluate(run, None if target is None else str(target), split, say=lambda _: None)
+    return evaluate(plan, mistakes=100, say=lambda _: None)
 
 
 def test_validation_is_what_training_said(run: Run) -> None:
@@ -58,17 +69,87 @@ def test_another_dataset_of_the_same_classes_can_be_measured(run: Run, tmp_path:
     assert measure(run, tmp_path / "data").images == 6
 
 
-def test_other_classes_are_refused(run: Run, tmp_path: Path) -> None:
-    shutil.copytree(run.path, tmp_path / "other")
-    (tmp_path / "other" / "labels.txt").write_text("0:cat\n1:dog\n2:cow\n")
-    with pytest.raises(UsageError, match="expected 3: cat, dog, cow, got 3: disc, square"):
-        measure(open_run(tmp_path / "other"))
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> EvaluationPlan:
+    """A model that knows nothing, and every image of `train`, in shards of unequal length."""
+    from trainers.models.network import build_network
+
+    folder: Path = tmp_path_factory.mktemp("untrained")
+    write_shapes(folder / "data", {"train": [range(31), range(31, 40), range(40, 75), [75]]})
+    architecture = Architecture("cnn", ImageShape(16, 24), classes=3)
+    config = RunConfig(
+        FORMAT_VERSION,
+        TrainOptions(batch_size=7),
+        architecture,
+        1e-3,
+        ImageOptions(),
+        dataset=str(folder / "data"),
+        plan_digests=(),
+    )
+    run = create_run(folder / "run", config, LABELS)
+    build_network(architecture).model.save_weights(run.path / WEIGHTS)
+    return plan_evaluation(run, split="train")
+
+
+def test_each_mistake_is_of_the_record_it_names(untrained: EvaluationPlan) -> None:
+    from trainers.evaluate import decode_mistakes
+    from trainers.weights import load_model
+
+    evaluation = measure_plan(untrained)
+    wrong = evaluation.images - np.array(evaluation.confusion).trace()
+    assert len(evaluation.mistakes) == wrong > 10
+    assert len({mistake.shard for mistake in evaluation.mistakes}) > 2
+    records = read_mistakes(untrained.dataset, untrained.selection, evaluation.mistakes)
+    stored = {record.key: record for record in untrained.dataset["train"]}
+    logits = load_model(untrained.run).predict(decode_mistakes(untrained, evaluation), verbose=0)
+    scores = softmax(logits)
+    for mistake, record, row in zip(evaluation.mistakes, records, scores, strict=True):
+        assert (record.key, record.text) == (mistake.key, mistake.class_name)
+        assert record == stored[mistake.key]
+        assert LABELS[row.argmax()] == mistake.predicted != mistake.class_name
+        assert row.max() == pytest.approx(mistake.score, abs=1e-6)
+    ranked = [mistake.score for mistake in evaluation.mistakes]
+    assert ranked == sorted(ranked, reverse=True)
+
+
+def test_the_pictures_are_of_the_split(untrained: EvaluationPlan) -> None:
+    from trainers.evaluate import draw_pictures
+
+    names = {f"{what}-train.png" for what in ("confusion", "calibration", "mistakes")}
+    lines = list(draw_pictures(untrained, measure_plan(untrained)))
+    assert {line.rpartition("/")[2] for line in lines} == names
+    for name in names:
+        assert (untrained.run.path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_record_that_no_index_has_is_damage(untrained: EvaluationPlan) -> None:
+    with pytest.raises(DamagedError, match=r"no index has the record square/nothing\.png"):
+        locate(untrained.dataset, untrained.selection, [b"square/nothing.png"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("0:cat\n1:dog\n", "not as many classes as the run, expected 2: cat, dog, got 3: disc"),
+        ("0:disc\n1:dog\n2:x\n", "label 1 is another class, expected dog, got square"),
+    ],
+)
+def test_other_classes_are_refused(run: Run, labels: str, message: str) -> None:
+    other = Run(run.path, run.config, parse_labels(labels.encode(), path="labels.txt"))
+    with pytest.raises(UsageError, match=message):
+        plan_evaluation(other)
+
+
+def test_a_split_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data", {"train": [range(30)]})
+    with pytest.raises(UsageError, match="the dataset has no split test, got train"):
+        plan_evaluation(run, tmp_path / "data", "test")
 
 
 def test_a_dataset_that_has_moved_is_asked_for(run: Run, tmp_path: Path) -> None:
     config = msgspec.structs.replace(run.config, dataset=str(tmp_path / "gone"))
     with pytest.raises(NoInputError, match="shardmill evaluate RUN TARGET"):
-        measure(Run(run.path, config, run.labels))
+        plan_evaluation(Run(run.path, config, run.labels))
 
 
 def test_a_damaged_record_is_named(run: Run, shapes: Path, tmp_path: Path) -> None:

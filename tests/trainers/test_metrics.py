@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.metrics import count_confusion, log_softmax, softmax, sum_loss, summarize
+from trainers.metrics import Tally, count_top, log_softmax, softmax, sum_loss
 
 pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)
 
@@ -16,7 +16,12 @@ pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, ma
 def test_figures_agree_with_their_definitions(cases: list[tuple[int, int]]) -> None:
     labels = np.array([true for true, _ in cases])
     logits = np.eye(4)[[predicted for _, predicted in cases]]
-    evaluation = summarize("test", "abcd", count_confusion(logits, labels, 4), 0.0)
+    tally = Tally(4)
+    for batch in np.array_split(np.arange(len(cases)), 3):
+        if len(batch):
+            tally.add(logits[batch], labels[batch])
+    evaluation = tally.summarize("test", "abcd")
+    assert evaluation.top_5_accuracy is None
     assert evaluation.images == len(cases)
     assert evaluation.accuracy == pytest.approx(np.mean([a == b for a, b in cases]))
     for label, figures in enumerate(evaluation.per_class):
@@ -25,6 +30,11 @@ def test_figures_agree_with_their_definitions(cases: list[tuple[int, int]]) -> N
         assert figures.images == sum(case[0] == label for case in cases)
         assert figures.precision == (pytest.approx(right / predicted) if predicted else None)
         assert figures.recall == (pytest.approx(right / figures.images) if figures.images else None)
+        if figures.precision and figures.recall:
+            harmonic = 2 / (1 / figures.precision + 1 / figures.recall)
+            assert figures.f1 == pytest.approx(harmonic)
+        else:
+            assert figures.f1 == (0 if figures.images or predicted else None)
         for other in range(4):
             assert evaluation.confusion[label][other] == cases.count((label, other))
 
@@ -41,6 +51,22 @@ def test_loss_is_the_mean_negative_log_of_the_true_class() -> None:
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]))
     labels = np.array([0, 1])
     assert sum_loss(logits, labels) == pytest.approx(-np.log(0.5) - np.log(0.8))
-    evaluation = summarize("test", "abc", count_confusion(logits, labels, 3), 6.0)
-    assert evaluation.loss == 3.0
+    tally = Tally(3)
+    tally.add(logits, labels)
+    loss = tally.summarize("test", "abc").loss
+    assert loss == pytest.approx((-np.log(0.5) - np.log(0.8)) / 2)
     np.testing.assert_allclose(np.exp(log_softmax(logits)).sum(axis=1), 1)
+
+
+@given(st.lists(st.lists(st.integers(0, 5), min_size=7, max_size=7), min_size=1, max_size=20))
+def test_the_five_highest_are_those_that_sorting_puts_first(rows: list[list[int]]) -> None:
+    logits = np.array(rows, np.float32)
+    labels = np.arange(len(rows)) % 7
+    # Stable: of equal logits the first class is ahead, and so is argmax's.
+    highest = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+    hits = sum(label in row for label, row in zip(labels, highest, strict=True))
+    assert count_top(logits, labels) == hits
+    tally = Tally(7)
+    tally.add(logits, labels)
+    evaluation = tally.summarize("test", "abcdefg")
+    assert evaluation.top_5_accuracy == hits / len(rows) >= evaluation.accuracy

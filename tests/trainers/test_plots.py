@@ -10,8 +10,16 @@ import pytest
 from PIL import Image
 
 from trainers.history import EpochResult
-from trainers.metrics import summarize
-from trainers.plots import GRID_IMAGES, plot_confusion, plot_curves, plot_predictions
+from trainers.metrics import Evaluation, Tally
+from trainers.mistakes import Mistake
+from trainers.plots import (
+    GRID_IMAGES,
+    plot_calibration,
+    plot_confusion,
+    plot_curves,
+    plot_mistakes,
+    plot_predictions,
+)
 from trainers.predict import Prediction
 
 NAMES = ("$x_{ b$", "a\x1b[31mred", "猫", "long " * 20, r"\frac", "%s {0}", "_", "é")
@@ -49,12 +57,36 @@ def test_the_same_figures_are_the_same_bytes() -> None:
     assert plot_curves([make_epoch(1)]) != plot_curves([make_epoch(1, 0.6)])
 
 
+def make_evaluation(labels: tuple[str, ...], mistakes: int = 0) -> Evaluation:
+    random = np.random.default_rng(0)
+    tally = Tally(len(labels))
+    tally.add(random.normal(0, 3, (500, len(labels))), random.integers(0, len(labels), 500))
+    named = tuple(
+        Mistake(f"a {number}/$x_$.png", "test-00000-of-00001.tfrecord", number, *labels[:2], 0.9)
+        for number in range(mistakes)
+    )
+    return tally.summarize("test", labels, named)
+
+
 @pytest.mark.parametrize("classes", [2, len(NAMES), 40, 300])
 def test_confusion(classes: int) -> None:
     labels = tuple(f"{NAMES[number % len(NAMES)]} {number}" for number in range(classes))
-    confusion = np.diag(np.arange(classes))
-    width, height = size_of(plot_confusion(summarize("test", labels, confusion, 1.0), labels))
+    width, height = size_of(plot_confusion(make_evaluation(labels), labels))
     assert max(width, height) < 3500
+
+
+def test_calibration() -> None:
+    assert size_of(plot_calibration(make_evaluation(NAMES)))[0] > 400
+    right = Tally(2)
+    right.add(np.array([[9.0, 0.0]]), np.array([0]))
+    size_of(plot_calibration(right.summarize("test", "ab")))
+
+
+@pytest.mark.parametrize("mistakes", [1, 7])
+def test_mistakes(mistakes: int) -> None:
+    images = np.zeros((mistakes, 8, 6, 1), np.uint8)
+    width, _ = size_of(plot_mistakes(make_evaluation(NAMES, mistakes), images))
+    assert 150 < width < 1000
 
 
 @pytest.mark.parametrize("images", [1, 5, GRID_IMAGES + 5])

@@ -17,44 +17,62 @@ Examples:
   shardmill evaluate run/
   shardmill evaluate run/ data/ --split validation --json
 """
+_MOST_MISTAKES = 100
+_USUAL_MISTAKES = 25
 
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("run")
 @click.argument("target", required=False)
 @click.option("--split", metavar="NAME", help="Otherwise `test`, or what training validates on.")
+@click.option(
+    "--mistakes",
+    type=click.IntRange(0, _MOST_MISTAKES),
+    default=_USUAL_MISTAKES,
+    show_default=True,
+    metavar="N",
+    help="How many of the worst mistakes to name and draw.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
-def evaluate(run: str, target: str | None, split: str | None, *, as_json: bool) -> None:
+def evaluate(
+    run: str, target: str | None, split: str | None, *, mistakes: int, as_json: bool
+) -> None:
     """Measure the model of RUN on a split of TARGET, by default the dataset it was trained on."""
+    from trainers.evaluation_plan import plan_evaluation
     from trainers.run_folder import open_run
 
-    opened = open_run(run)
-    console.note_unfinished(opened)
+    plan = plan_evaluation(open_run(run), target, split)
+    console.note_unfinished(plan.run)
     console.start_backend(console.ignore)
 
-    from trainers.evaluate import draw_confusion
-    from trainers.evaluate import evaluate as evaluate_run
+    from trainers.evaluate import draw_pictures
+    from trainers.evaluate import evaluate as evaluate_plan
 
-    evaluation = evaluate_run(opened, target, split, say=console.say)
+    console.say(f"evaluating on {plan.selection.records:,} images of {plan.selection.role}")
+    evaluation = evaluate_plan(plan, mistakes=mistakes, say=console.say)
     if as_json:
         console.print_json(evaluation)
     else:
         _tell_evaluation(evaluation)
-    console.say(f"confusion matrix: {draw_confusion(opened, evaluation)}")
+    for drawn in draw_pictures(plan, evaluation):
+        console.say(drawn)
 
 
 def _tell_evaluation(evaluation: Evaluation) -> None:
     width = max(len("class"), *(len(printable(each.name)) for each in evaluation.per_class))
-    click.echo(f"{'class':{width}}  precision  recall  images")
+    click.echo(f"{'class':{width}}  precision  recall      F1  images")
     for each in evaluation.per_class:
         click.echo(
             f"{printable(each.name):{width}}  {_percent(each.precision):>9}  "
-            f"{_percent(each.recall):>6}  {each.images:>6,}"
+            f"{_percent(each.recall):>6}  {_percent(each.f1):>6}  {each.images:>6,}"
         )
+    top_5 = evaluation.top_5_accuracy
     click.echo(
-        f"{evaluation.split}: accuracy {evaluation.accuracy:.1%}, loss {evaluation.loss:.3f} "
-        f"of {evaluation.images:,} images"
+        f"{evaluation.split}: accuracy {evaluation.accuracy:.1%}, "
+        f"{'' if top_5 is None else f'top-5 accuracy {top_5:.1%}, '}"
+        f"loss {evaluation.loss:.3f} of {evaluation.images:,} images"
     )
+    click.echo(f"expected calibration error {evaluation.calibration.expected_error:.1%}")
 
 
 def _percent(part: float | None) -> str:
