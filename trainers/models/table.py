@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import Literal
 
 from records.errors import UsageError
 
@@ -26,7 +27,7 @@ class ModelSpec:
     size_px: tuple[int, int]
     least_side_px: int
     learning_rate: float
-    channels: int | None = None
+    channels: Literal[1, 3] | None = None
     application: str | None = None
 
     @property

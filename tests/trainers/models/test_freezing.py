@@ -1,0 +1,113 @@
+"""What is trained of a network with a base is what was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from records.errors import UsageError
+from trainers.config import Architecture, ImageShape
+from trainers.models.network import Network, build_network
+
+
+def build(name: str, side_px: int, **other: Any) -> Network:
+    return build_network(Architecture(name, ImageShape(side_px, side_px), 5, **other))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return build("mobilenet_v2", 32)
+
+
+def trainable(network: Network) -> list[str]:
+    assert network.base is not None
+    return [layer.name for layer in network.base.layers if layer.trainable_weights]
+
+
+def test_a_frozen_base_leaves_the_head(network: Network) -> None:
+    from trainers.models.freezing import freeze_base
+
+    freeze_base(network)
+    assert network.head is not None
+    assert [id(weight) for weight in network.model.trainable_weights] == [
+        id(weight) for weight in network.head.weights
+    ]
+
+
+def test_the_last_layers_are_unfrozen_but_no_batch_normalization(network: Network) -> None:
+    from trainers.models.freezing import freeze_base, unfreeze_base
+
+    freeze_base(network)
+    # block_16_project, its normalization, Conv_1, Conv_1_bn, out_relu.
+    unfreeze_base(network, 5)
+    assert trainable(network) == ["block_16_project", "Conv_1"]
+    unfreeze_base(network, 3)
+    assert trainable(network) == ["Conv_1"]
+
+
+def test_all_layers_are_unfrozen_but_no_batch_normalization(network: Network) -> None:
+    from trainers.models.freezing import unfreeze_base
+
+    unfreeze_base(network, "all")
+    assert network.base is not None
+    frozen = {
+        type(layer).__name__
+        for layer in network.base.layers
+        if layer.weights and not layer.trainable_weights
+    }
+    assert frozen == {"BatchNormalization"}
+
+
+def test_batch_normalization_stays_in_inference_mode_while_training(network: Network) -> None:
+    from trainers.models.freezing import unfreeze_base
+
+    unfreeze_base(network, "all")
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    before = [np.asarray(weight) for weight in network.model.non_trainable_weights]
+    np.testing.assert_allclose(
+        np.asarray(network.model(images, training=True)),
+        np.asarray(network.model(images, training=False)),
+        rtol=1e-5,
+    )
+    after = [np.asarray(weight) for weight in network.model.non_trainable_weights]
+    for first, second in zip(before, after, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_layers_without_weights_are_not_enough(network: Network) -> None:
+    from trainers.models.freezing import unfreeze_base
+
+    with pytest.raises(UsageError, match=r"last 2 layers .* no weights .*; unfreeze at least 3"):
+        unfreeze_base(network, 2)
+
+
+def test_more_layers_than_there_are_is_refused(network: Network) -> None:
+    from trainers.models.freezing import unfreeze_base
+
+    with pytest.raises(UsageError, match="expected at most 154, got 155"):
+        unfreeze_base(network, 155)
+
+
+def test_a_network_without_a_base_has_none_to_freeze() -> None:
+    from trainers.models.freezing import freeze_base
+
+    with pytest.raises(UsageError, match="cnn has no base"):
+        freeze_base(build("cnn", 16))
+
+
+@pytest.mark.parametrize(("pooling", "features"), [("avg", 512), ("flatten", 7 * 7 * 512)])
+def test_vgg16_has_the_parameters_of_the_well_known_recipe(pooling: str, features: int) -> None:
+    from trainers.models.freezing import count_parameters, freeze_base, unfreeze_base
+
+    network = build("vgg16", 224, head_units=1024, head_dropout=0.5, pooling=pooling)
+    base = 14_714_688
+    head = (features + 1) * 1024 + (1024 + 1) * 5
+    block_5 = 3 * (3 * 3 * 512 * 512 + 512)
+    assert count_parameters(network) == (base + head, base + head)
+    freeze_base(network)
+    assert count_parameters(network) == (base + head, head)
+    unfreeze_base(network, 4)
+    assert trainable(network) == ["block5_conv1", "block5_conv2", "block5_conv3"]
+    assert count_parameters(network) == (base + head, block_5 + head)
