@@ -1,0 +1,137 @@
+"""Augmentation as a Keras model of uint8 images, for the front of the model that trains.
+
+It runs where that model runs, in its precision of float32 whatever the others', and rounds back to
+uint8, so that a network in training is fed what it is fed in use.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import ops
+
+if TYPE_CHECKING:
+    from trainers.config import ImageShape
+    from trainers.options import Augmentation
+
+# What lies beyond the border looks like more of the picture. The border's pixels drawn out are
+# streaks, and black corners tell a network how an image was turned.
+_FILL_MODE = "reflect"
+_SEEDED = ("horizontal", "vertical", "affine", "contrast", "brightness")
+
+
+def build_augmenter(augmentation: Augmentation, shape: ImageShape, seed: int) -> keras.Model | None:
+    """A model that varies images where it is called with `training=True`, and else does nothing.
+
+    Its draws follow from the seed; how far they have come is among its non-trainable variables.
+
+    Args:
+        augmentation: how; `crop` is no concern of it, for that happens as images are decoded.
+        shape: of the images.
+        seed: each kind of variation has its own, derived from it.
+
+    Returns:
+        uint8 (batch, *shape) to the same; None where nothing is to be done.
+    """
+    layers = _build_layers(augmentation, seed)
+    if not layers:
+        return None
+    images = keras.Input(shape.array_shape, dtype="uint8", name="image")
+    return keras.Model(images, Augmenter(layers, name="augmenter")(images), name="augmentation")
+
+
+def _build_layers(augmentation: Augmentation, seed: int) -> list[keras.layers.Layer]:
+    numbers = np.random.SeedSequence(seed).generate_state(len(_SEEDED)).tolist()
+    # Half of them: not every backend has unsigned ones.
+    seeds = {name: number >> 1 for name, number in zip(_SEEDED, numbers, strict=True)}
+    layers: list[keras.layers.Layer] = [
+        # Keras's layer for both axes only ever turns by 180 degrees: it draws once for the two.
+        keras.layers.RandomFlip(axis, seed=seeds[axis], dtype="float32")
+        for axis in ("horizontal", "vertical")
+        if augmentation.flip in {axis, "both"}
+    ]
+    if augmentation.rotate_degrees or augmentation.shift or augmentation.zoom:
+        layers.append(RandomAffine(augmentation, seeds["affine"]))
+    for name, layer in (
+        ("contrast", keras.layers.RandomContrast),
+        ("brightness", keras.layers.RandomBrightness),
+    ):
+        if factor := getattr(augmentation, name):
+            layers.append(layer(factor, value_range=(0, 255), seed=seeds[name], dtype="float32"))
+    return layers
+
+
+class Augmenter(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
+    """Layers in a row, from uint8 to uint8, in training only."""
+
+    def __init__(self, layers: list[keras.layers.Layer], **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
+        self.row = layers
+        self.supports_jit = all(layer.supports_jit for layer in layers)
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        """Images uint8 (batch, height, width, channels) to the same."""
+        if not training:
+            return images
+        pixels = ops.cast(images, "float32")
+        for layer in self.row:
+            pixels = layer(pixels, training=True)
+        return ops.cast(ops.round(ops.clip(pixels, 0, 255)), "uint8")
+
+
+class RandomAffine(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
+    """Turns, moves and scales each image in one go.
+
+    Keras's own three layers would interpolate three times over, which blurs and takes two to four
+    times as long, and would keep JAX from compiling the model that they are in.
+
+    Args:
+        augmentation: the bounds of what is drawn.
+        seed: of the draws.
+    """
+
+    def __init__(self, augmentation: Augmentation, seed: int) -> None:
+        super().__init__(dtype="float32")
+        self.augmentation = augmentation
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        # XLA does not know TensorFlow's kernel.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        """Images float32 (batch, height, width, channels) to the same."""
+        if not training:
+            return images
+        return ops.image.affine_transform(
+            images,
+            self._draw_transforms(images),
+            fill_mode=_FILL_MODE,
+            data_format="channels_last",
+        )
+
+    def _draw_transforms(self, images: Any) -> Any:
+        """For each image how a place in the result leads to one in the image, as Keras has it.
+
+        In (x, y) from the middle of the image: source = zoom * rotation * (place - shift).
+        """
+        height, width = images.shape[1:3]
+        draws = keras.random.uniform(
+            (4, ops.shape(images)[0]), -1, 1, dtype="float32", seed=self.seed_generator
+        )
+        angle = draws[0] * math.radians(self.augmentation.rotate_degrees)
+        zoom = 1 + draws[1] * self.augmentation.zoom
+        cos, sin = zoom * ops.cos(angle), zoom * ops.sin(angle)
+        middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
+        x = middle_x + draws[2] * self.augmentation.shift * width
+        y = middle_y + draws[3] * self.augmentation.shift * height
+        zeros = ops.zeros_like(angle)
+        return ops.stack(
+            [
+                cos, -sin, middle_x - cos * x + sin * y,
+                sin, cos, middle_y - sin * x - cos * y,
+                zeros, zeros,
+            ],
+            axis=1,
+        )  # fmt: skip

@@ -1,0 +1,115 @@
+"""Augmentation in words, `flip,rotate=45,zoom=0.5`, to what they mean and back."""
+
+from __future__ import annotations
+
+import math
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from records.errors import UsageError
+from trainers.options import Augmentation
+
+NOTHING = "none"
+"""The word for no augmentation."""
+
+_FIELDS = {
+    "flip": "flip",
+    "rotate": "rotate_degrees",
+    "shift": "shift",
+    "zoom": "zoom",
+    "contrast": "contrast",
+    "brightness": "brightness",
+    "crop": "crop",
+}
+# What a word means alone, where there is a usual value. Turning a digit or a road sign by any
+# angle can make another of it, so how far is for the user to say.
+_ALONE: dict[str, str | float] = {"flip": "horizontal", "crop": 0.08}
+_FLIPS = ("horizontal", "vertical", "both")
+
+
+def parse_augmentation(text: str) -> Augmentation:
+    """What the words say: `WORD` or `WORD=VALUE`, separated by commas, each at most once.
+
+    Raises:
+        UsageError: naming the first word that cannot be meant, and what was expected.
+    """
+    if text.strip() == NOTHING:
+        return Augmentation()
+    values: dict[str, object] = {}
+    for item in text.split(","):
+        word, equals, value = (part.strip() for part in item.partition("="))
+        _require_word(word)
+        if _FIELDS[word] in values:
+            raise UsageError(f"--augment: {word} is there twice", got=repr(text))
+        values[_FIELDS[word]] = _read_value(word, value if equals else None)
+    return msgspec.convert(values, Augmentation)
+
+
+def format_augmentation(augmentation: Augmentation) -> str:
+    """The words that `parse_augmentation` reads as this, in the order they are applied."""
+    items = [
+        f"{word}={str(value).removesuffix('.0')}"
+        for word, field in _FIELDS.items()
+        if (value := getattr(augmentation, field)) != getattr(Augmentation(), field)
+    ]
+    return ",".join(items) or NOTHING
+
+
+def _require_word(word: str) -> None:
+    if word in _FIELDS:
+        return
+    close = get_close_matches(word.lower(), _FIELDS, n=1)
+    raise UsageError(
+        "--augment has an empty word" if not word else f"--augment knows no {word!r}",
+        expected=f"some of {', '.join(_FIELDS)}; or {NOTHING} alone",
+        hint=f"did you mean {close[0]}?" if close else None,
+    )
+
+
+def _read_value(word: str, text: str | None) -> object:
+    if text is None and word in _ALONE:
+        return _ALONE[word]
+    value = text if word == "flip" else _read_number(text)
+    try:
+        # A field at a time, so that the error is this word's.
+        msgspec.convert({_FIELDS[word]: value}, Augmentation)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"--augment: {word} has no such value" if text else f"--augment: {word} needs a value",
+            expected=_describe_values(word),
+            got=repr(text) if text else None,
+            hint=_suggest_value(word, text),
+        ) from error
+    return value
+
+
+def _read_number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    # No bound of msgspec's holds back what is not a number.
+    return number if math.isfinite(number) else None
+
+
+def _describe_values(word: str) -> str:
+    if word == "flip":
+        return f"{word}={' or '.join(_FLIPS)}"
+    kind: Any = _field_type(_FIELDS[word])
+    least = f"{kind.ge:g} <=" if kind.ge is not None else f"{kind.gt:g} <"
+    most = f"<= {kind.le:g}" if kind.le is not None else f"< {kind.lt:g}"
+    unit = " degrees" if word == "rotate" else ""
+    return f"{word}=NUMBER with {least} NUMBER {most}{unit}"
+
+
+def _field_type(name: str) -> msgspec.inspect.Type:
+    info = msgspec.inspect.type_info(Augmentation)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return next(field.type for field in info.fields if field.name == name)
+
+
+def _suggest_value(word: str, text: str | None) -> str | None:
+    close = get_close_matches((text or "").lower(), _FLIPS, n=1) if word == "flip" else []
+    return f"did you mean {word}={close[0]}?" if close else None
