@@ -1,8 +1,4 @@
-"""Decoded images on disk: a folder with a file a shard, whole or not there at all.
-
-A record is fixed in length, so the files need no framing:
-
-    label, int64 little-endian │ pixels, uint8 height × width × channels
+"""Decoded images on disk: a folder with a file of arrays a shard, whole or not there at all.
 
 The folder's name is the hash of all that its content follows from: the shards' own hashes, the
 options they were stored by, the shape, the decoder. It is filled under a temporary name and renamed
@@ -18,17 +14,15 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-import tensorflow as tf
 import xxhash
 
 from records.errors import StorageError, TargetError
-from trainers import decoder
+from trainers import array_store, decoder
+from trainers.array_store import ArrayFormat, ArraySource, array_name, check_space, write_arrays
 from trainers.input import ShardSource, read_in_order
 from trainers.selection import Selection
 
@@ -38,46 +32,21 @@ if TYPE_CHECKING:
     from records.manifest import Shard
     from trainers.config import ImageShape
 
-_LABEL_BYTES = 8
 _BATCH_RECORDS = 32
 _STAGING = "unfinished-"
 _LOCK = "lock"
 _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
-
-
-@dataclass(frozen=True)
-class CacheSource:
-    """Records as a cache holds them."""
-
-    folder: Path
-    shape: ImageShape
-
-    def read(self, shard: tf.Tensor) -> tf.data.Dataset:
-        """See `RecordSource.read`."""
-        path = tf.strings.join([f"{self.folder}/", tf.strings.regex_replace(shard, "/", "-")])
-        return tf.data.FixedLengthRecordDataset(path, _LABEL_BYTES + self.shape.size_bytes)
-
-    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `RecordSource.decode`."""
-        content = tf.io.decode_raw(records, tf.uint8)
-        labels = tf.io.decode_raw(tf.strings.substr(records, 0, _LABEL_BYTES), tf.int64)
-        images = tf.reshape(content[:, _LABEL_BYTES:], (-1, *self.shape.array_shape))
-        return images, tf.reshape(labels, (-1,))
-
-    def record_bytes(self, _selection: Selection) -> int:
-        """See `RecordSource.record_bytes`."""
-        return _LABEL_BYTES + self.shape.size_bytes
+_HINT = "choose another place by XDG_CACHE_HOME, or leave out --cache disk"
 
 
 def cache_folder() -> Path:
     """Where caches lie: `shardmill/decoded` below `$XDG_CACHE_HOME`, or below `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "shardmill" / "decoded"
+    return array_store.caches_folder("decoded")
 
 
 def keep_on_disk(
     source: ShardSource, *selections: Selection, below: Path, say: Callable[[str], None]
-) -> CacheSource:
+) -> ArraySource:
     """The cache of the selections' shards; they are all decoded now unless it is there already.
 
     Args:
@@ -92,26 +61,32 @@ def keep_on_disk(
     """
     shards = {shard: part.split for part in selections for shard in part.shards}
     folder = below / cache_key(source, tuple(shards))
-    cache = CacheSource(folder, source.shape)
+    cache = ArraySource(folder, pixel_format(source.shape))
     if folder.is_dir():
         say(f"decoded images are kept in {folder}")
         return cache
-    size_bytes = cache.record_bytes(selections[0]) * sum(shard.records for shard in shards)
+    size_bytes = sum(cache.format.file_bytes(shard.records) for shard in shards)
     say(f"keeping decoded images ({size_bytes / 1e6:,.0f} MB) in {folder}")
     with _writing(below):
         below.mkdir(parents=True, exist_ok=True)
         remove_leftovers(below)
-        _check_space(below, size_bytes)
+        check_space(below, size_bytes, what="decoded images", hint=_HINT)
         with _staging(below) as staged:
             for shard, split in shards.items():
-                _write_shard(source, Selection(split, split, (shard,)), staged)
+                _write_shard(source, Selection(split, split, (shard,)), staged, folder.name)
             _publish(staged, folder)
     return cache
 
 
+def pixel_format(shape: ImageShape) -> ArrayFormat:
+    """How decoded images of a shape are kept."""
+    return ArrayFormat("uint8", shape.array_shape)
+
+
 def cache_key(source: ShardSource, shards: tuple[Shard, ...]) -> str:
     """The name of the cache of some shards, 32 hexadecimal digits."""
-    content = (decoder.VERSION, source.options, source.shape, shards)
+    versions = (array_store.FORMAT_VERSION, decoder.VERSION)
+    content = (*versions, source.options, source.shape, shards)
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(content, order="sorted"))
 
 
@@ -134,13 +109,10 @@ def _staging(below: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write_shard(source: ShardSource, shard: Selection, folder: Path) -> None:
-    path = folder / shard.shards[0].name.replace("/", "-")
-    with path.open("wb") as file:
-        for images, labels in read_in_order(source, shard, _BATCH_RECORDS).as_numpy_iterator():
-            label_bytes = labels.astype("<i8").view(np.uint8).reshape(-1, _LABEL_BYTES)
-            pixels = images.reshape(len(images), -1)
-            file.write(np.concatenate([label_bytes, pixels], axis=1).tobytes())
+def _write_shard(source: ShardSource, shard: Selection, folder: Path, key: str) -> None:
+    with (folder / array_name(shard.shards[0].name)).open("wb") as file:
+        batches = read_in_order(source, shard, _BATCH_RECORDS).as_numpy_iterator()
+        write_arrays(file, pixel_format(source.shape), key, batches)
         file.flush()
         os.fsync(file.fileno())
 
@@ -155,18 +127,6 @@ def _publish(staged: Path, folder: Path) -> None:
             raise
 
 
-def _check_space(below: Path, size_bytes: int) -> None:
-    free_bytes = shutil.disk_usage(below).free
-    if free_bytes < size_bytes:
-        raise TargetError(
-            "the decoded images do not fit on this disk",
-            path=str(below),
-            expected=f"{size_bytes / 1e6:,.0f} MB free",
-            got=f"{free_bytes / 1e6:,.0f} MB",
-            hint="choose another place by XDG_CACHE_HOME, or leave out --cache disk",
-        )
-
-
 @contextmanager
 def _writing(below: Path) -> Iterator[None]:
     try:
@@ -178,5 +138,5 @@ def _writing(below: Path) -> Iterator[None]:
             "the cache of decoded images cannot be written",
             path=str(below),
             got=reason or error.strerror,
-            hint="choose another place by XDG_CACHE_HOME, or leave out --cache disk",
+            hint=_HINT,
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,8 @@ from records.images import ImageOptions
 from tests.trainers.conftest import write_shapes
 from tests.trainers.test_input import read
 from trainers import cache as cache_module
-from trainers.cache import CacheSource, cache_key, keep_on_disk, remove_leftovers
+from trainers.array_store import ArraySource
+from trainers.cache import cache_key, keep_on_disk, remove_leftovers
 from trainers.config import ImageShape
 from trainers.input import Order, ShardSource, read_in_order, read_shuffled
 from trainers.selection import Selection, select_for_training
@@ -33,7 +35,7 @@ def open_source(folder: Path, shape: ImageShape = SHAPE) -> tuple[ShardSource, l
     return ShardSource.of(dataset, shape), list(select_for_training(dataset, None))
 
 
-def fill(source: ShardSource, parts: list[Selection], below: Path) -> tuple[CacheSource, list[str]]:
+def fill(source: ShardSource, parts: list[Selection], below: Path) -> tuple[ArraySource, list[str]]:
     said: list[str] = []
     return keep_on_disk(source, *parts, below=below, say=said.append), said
 
@@ -142,7 +144,7 @@ def test_a_disk_too_small_is_said_before_it_is_filled(
 ) -> None:
     source, parts = open_source(shapes)
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(TargetError, match="do not fit on this disk"):
         fill(source, parts, tmp_path)
     assert list(tmp_path.iterdir()) == []
