@@ -58,7 +58,7 @@ def evaluate(plan: EvaluationPlan, *, mistakes: int = 0, say: Callable[[str], No
     model = load_model(plan.run)
     tally, worst = Tally(len(plan.run.labels)), WorstMistakes(mistakes)
     with naming_damage(plan.dataset, plan.selection, say=say):
-        for logits, labels, keys in _score_batches(plan, model):
+        for logits, labels, keys in score_batches(plan, model):
             tally.add(logits, labels)
             worst.add(softmax(logits), labels, keys)
     ranked = worst.ranked()
@@ -67,7 +67,7 @@ def evaluate(plan: EvaluationPlan, *, mistakes: int = 0, say: Callable[[str], No
     return tally.summarize(plan.selection.role, plan.run.labels, named)
 
 
-def _score_batches(
+def score_batches(
     plan: EvaluationPlan, model: keras.Model
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.object_]]]:
     """Logits (batch, classes), labels (batch,) and keys (batch,) of every record."""

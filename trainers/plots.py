@@ -144,12 +144,17 @@ def plot_mistakes(evaluation: Evaluation, images: Iterable[NDArray[np.uint8]]) -
 
 
 @draws_png
-def plot_predictions(predictions: Sequence[Prediction], labels: Sequence[str]) -> Figure:
-    """The first 100 images as the model saw them, each under its best class and score."""
+def plot_predictions(shown: Sequence[tuple[str, Prediction]], labels: Sequence[str]) -> Figure:
+    """The first 100 images as the model saw them, each under its best class and score.
+
+    Args:
+        shown: the names of files, and what the model said of each.
+        labels: the names of the classes.
+    """
     tiles = []
-    for prediction in predictions[:GRID_IMAGES]:
+    for file, prediction in shown[:GRID_IMAGES]:
         label, score = prediction.scores[0]
-        name = prediction.path.name
+        name = file.rpartition("/")[2]
         tiles.append(Tile(prediction.pixels, (labels[label], f"{score:.0%}"), (name,)))
     return draw_tiles(tiles)
 

@@ -2,136 +2,180 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 import tensorflow as tf
 
-from records.errors import NoInputError
-from records.images import IMAGE_EXTENSIONS, Rejection, StoredImage, sniff, store_image
+from records.errors import ShardmillError
+from records.images import Rejection, store_image
 from trainers.decoder import decode_images
 from trainers.metrics import softmax
+from trainers.read_ahead import map_ahead
+from trainers.run_folder import open_run
 from trainers.weights import load_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    import os
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
-    import keras
     from numpy.typing import NDArray
 
+    from trainers.image_files import ImageFile
     from trainers.run_folder import Run
 
-_MAGIC_BYTES = 64
+_THREADS = 4
+# A future an image is slower than none where images are small.
+_CHUNK_FILES = 8
+_BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one file.
+    """What a model says of an image.
 
     Args:
-        path: the file.
         scores: (label, probability), the highest first.
         pixels: what the model was fed, uint8 (height, width, channels).
     """
 
-    path: Path
     scores: tuple[tuple[int, float], ...]
     pixels: NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A file that is no image that could be classified, and why."""
+class Answer(NamedTuple):
+    """A file, and what the model says of it, or why it is no image that can be classified."""
 
-    path: Path
-    rejection: Rejection
-
-
-def find_images(locations: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """The files named, and below the folders named those that look like images, sorted.
-
-    Raises:
-        NoInputError: a name is neither, or a folder has no images.
-    """
-    found: list[Path] = []
-    for path in map(Path, locations):
-        if path.is_dir():
-            below = sorted(file for file in _walk(path) if _looks_like_image(file))
-            if not below:
-                raise NoInputError("there is no image in this folder", path=str(path))
-            found += below
-        elif path.exists():
-            found.append(path)
-        else:
-            raise NoInputError("there is no such file or folder", path=str(path))
-    return found
+    file: str
+    result: Prediction | Rejection
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, name) for name in files if not name.startswith("."))
+class Predictor:
+    """A run's model, loaded once, and what an image goes through on its way there.
 
-
-def _looks_like_image(path: Path) -> bool:
-    if path.suffix.lower() in IMAGE_EXTENSIONS:
-        return True
-    try:
-        with path.open("rb") as file:
-            return sniff(file.read(_MAGIC_BYTES)) is not None
-    except OSError:
-        return False
-
-
-def predict(run: Run, paths: Iterable[Path], *, top_k: int) -> Iterator[Prediction | Refusal]:
-    """What a run's model says of each file, in their order.
+    `trainers.devices.start_backend` is to be called before this module is imported.
 
     Args:
         run: with weights.
-        paths: image files.
-        top_k: how many classes to name.
 
     Raises:
         DamagedError: the weights are damaged.
     """
-    model = load_model(run)
-    remaining = iter(paths)
-    while batch := list(islice(remaining, run.config.options.batch_size)):
-        yield from _predict_batch(run, model, batch, top_k)
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._model = load_model(run)
+        # What cannot be decoded must be known here, also where the dataset left that unchecked.
+        self._options = msgspec.structs.replace(run.config.images, check="decode")
+        self._decode = tf.function(
+            lambda encoded: decode_images(encoded, self._options, run.config.shape),
+            input_signature=[tf.TensorSpec((None,), tf.string)],
+        )
+
+    @classmethod
+    def open(cls, location: str | os.PathLike[str]) -> Predictor:
+        """The predictor of the run in a folder. Raises as `open_run`, and DamagedError."""
+        return cls(open_run(location))
+
+    def classify(self, images: Sequence[bytes], *, top_k: int = 1) -> list[Prediction | Rejection]:
+        """What the model says of image files, by their bytes.
+
+        Args:
+            images: whole image files.
+            top_k: how many classes to name.
+
+        Returns:
+            For each a prediction, or why there is none.
+        """
+        return list(self._score(map(self._prepare, images), top_k))
+
+    def predict_files(self, files: Sequence[ImageFile], *, top_k: int = 1) -> Generator[Answer, None, None]:
+        """What the model says of each file, in their order, while the next are read.
+
+        Args:
+            files: see `trainers.image_files.find_images`.
+            top_k: how many classes to name.
+        """
+        results = self._score(self._read_ahead(files), top_k)
+        for file, result in zip(files, results, strict=True):
+            yield Answer(file.name, result)
+
+    def _read_ahead(self, files: Iterable[ImageFile]) -> Iterator[NDArray[np.uint8] | Rejection]:
+        """What `_prepare` makes of each file: pixels, so that few whole files are in memory."""
+        ahead = _BATCHES_AHEAD * self.run.config.options.batch_size // _CHUNK_FILES + _THREADS
+        chunks = map_ahead(
+            lambda chunk: [self._read(file) for file in chunk],
+            _split(files, _CHUNK_FILES),
+            threads=_THREADS,
+            ahead=ahead,
+        )
+        return chain.from_iterable(chunks)
+
+    def _read(self, file: ImageFile) -> NDArray[np.uint8] | Rejection:
+        try:
+            return self._prepare(file.read())
+        except OSError as error:
+            return Rejection("unreadable", error.strerror or str(error))
+        except ShardmillError as error:
+            return Rejection("unreadable", str(error.got or error.what))
+
+    def _prepare(self, data: bytes) -> NDArray[np.uint8] | Rejection:
+        """An image file as a record would hold it, and of that the pixels the model is fed."""
+        stored = store_image(data, self._options)
+        if isinstance(stored, Rejection):
+            return stored
+        try:
+            # As in training, where no GPU resizes.
+            with tf.device("CPU"):
+                pixels: NDArray[np.uint8] = self._decode(tf.constant([stored.encoded]))[0].numpy()
+        except tf.errors.InvalidArgumentError as error:
+            return Rejection("corrupt", error.message.partition("\n")[0])
+        return pixels
+
+    def _score(
+        self, prepared: Iterable[NDArray[np.uint8] | Rejection], top_k: int
+    ) -> Iterator[Prediction | Rejection]:
+        for batch in _fill_batches(prepared, self.run.config.options.batch_size):
+            images = [image for image in batch if not isinstance(image, Rejection)]
+            rows = iter(self._model_scores(images) if images else ())
+            for image in batch:
+                if isinstance(image, Rejection):
+                    yield image
+                else:
+                    yield Prediction(_best(next(rows), top_k), image)
+
+    def _model_scores(self, images: list[NDArray[np.uint8]]) -> NDArray[np.float64]:
+        """Probabilities (images, classes)."""
+        return softmax(np.asarray(self._model.predict_on_batch(np.stack(images))))
 
 
-def _predict_batch(
-    run: Run, model: keras.Model, paths: list[Path], top_k: int
-) -> Iterator[Prediction | Refusal]:
-    images = [_read_image(run, path) for path in paths]
-    stored = [image.encoded for image in images if isinstance(image, StoredImage)]
-    answers = _classify(run, model, stored) if stored else iter(())
-    for path, image in zip(paths, images, strict=True):
-        if isinstance(image, Rejection):
-            yield Refusal(path, image)
-        else:
-            pixels, scores = next(answers)
-            yield Prediction(path, _best(scores, top_k), pixels)
+def _split(files: Iterable[ImageFile], size: int) -> Iterator[list[ImageFile]]:
+    remaining = iter(files)
+    while part := list(islice(remaining, size)):
+        yield part
 
 
-def _classify(
-    run: Run, model: keras.Model, encoded: list[bytes]
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
-    """For each stored image its pixels as the model sees them, and every class's probability."""
-    pixels = decode_images(tf.constant(encoded), run.config.images, run.config.shape).numpy()
-    return zip(pixels, softmax(np.asarray(model.predict_on_batch(pixels))), strict=True)
+def _fill_batches(
+    prepared: Iterable[NDArray[np.uint8] | Rejection], size: int
+) -> Iterator[list[NDArray[np.uint8] | Rejection]]:
+    """Batches of `size` images, and the rejections between them.
 
-
-def _read_image(run: Run, path: Path) -> StoredImage | Rejection:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return Rejection("unreadable", error.strerror or str(error))
-    return store_image(data, run.config.images)
+    Of another number of images the step would have to be compiled anew.
+    """
+    batch: list[NDArray[np.uint8] | Rejection] = []
+    images = 0
+    for item in prepared:
+        batch.append(item)
+        images += not isinstance(item, Rejection)
+        # Whoever has nothing but rejections wants to know it too.
+        if size in {images, len(batch) - images}:
+            yield batch
+            batch, images = [], 0
+    if batch:
+        yield batch
 
 
 def _best(scores: NDArray[np.float64], top_k: int) -> tuple[tuple[int, float], ...]:

@@ -1,22 +1,18 @@
-"""What predictions look like to people and programs: a line, a JSON object, rows of CSV."""
+"""What predictions look like to people and programs: a line, a JSON object, a row of CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from records.images import Rejection
 from records.text import printable
-from trainers.predict import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from trainers.predict import Refusal
-
-CSV_COLUMNS = ("file", "rank", "class", "label", "score", "reason")
+    from trainers.predict import Answer
 
 
 class ClassScore(msgspec.Struct, frozen=True):
@@ -42,29 +38,34 @@ class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
         return printable(f"{self.file}  {scores}")
 
 
-def describe_result(result: Prediction | Refusal, labels: Sequence[str]) -> FileResult:
-    """A result with names instead of labels."""
+def describe_answer(answer: Answer, labels: Sequence[str]) -> FileResult:
+    """An answer with names instead of labels."""
     # A file's name may be no UTF-8; what is printed or written must be.
-    file = str(result.path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if not isinstance(result, Prediction):
-        return FileResult(file, reason=result.rejection.reason, detail=result.rejection.detail)
+    file = answer.file.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    result = answer.result
+    if isinstance(result, Rejection):
+        return FileResult(file, reason=result.reason, detail=result.detail)
     scores = (ClassScore(labels[label], label, score) for label, score in result.scores)
     return FileResult(file, tuple(scores))
 
 
-def encode_json(results: Sequence[FileResult]) -> bytes:
-    """A list with an object a file."""
-    return msgspec.json.format(msgspec.json.encode(results), indent=2)
+def encode_json(result: FileResult) -> bytes:
+    """An object on one line."""
+    return msgspec.json.encode(result)
 
 
-def encode_csv(results: Iterable[FileResult]) -> bytes:
-    """A row a class of each file, rank 1 the best; a refused file has one, with the reason."""
-    content = io.StringIO(newline="")
-    rows = csv.writer(content)
-    rows.writerow(CSV_COLUMNS)
-    for result in results:
-        for rank, best in enumerate(result.classes, start=1):
-            rows.writerow((result.file, rank, best.name, best.label, f"{best.score:.6f}", ""))
-        if result.reason is not None:
-            rows.writerow((result.file, "", "", "", "", f"{result.reason}: {result.detail}"))
-    return content.getvalue().encode()
+def csv_columns(top_k: int) -> tuple[str, ...]:
+    """The names of `csv_row`'s values: those of the best class have no number."""
+    ranks = ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
+    scores = (f"{name}{rank}" for rank in ranks for name in ("class", "label", "score"))
+    return ("file", *scores, "reason")
+
+
+def csv_row(result: FileResult, top_k: int) -> tuple[str | int, ...]:
+    """A file's row: its `top_k` best classes, or else the reason why there are none."""
+    values: list[str | int] = []
+    for best in result.classes:
+        values += best.name, best.label, f"{best.score:.6f}"
+    values += [""] * (3 * top_k - len(values))
+    reason = "" if result.reason is None else f"{result.reason}: {result.detail}"
+    return (result.file, *values, reason)

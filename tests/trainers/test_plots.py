@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,9 +35,9 @@ def make_epoch(number: int, value: float = 0.5) -> EpochResult:
     return EpochResult(number, value, value, value, value, 1e-3, 1.0)
 
 
-def make_prediction(number: int, label: int) -> Prediction:
+def make_prediction(number: int, label: int) -> tuple[str, Prediction]:
     pixels = np.full((8, 6, 3), number, np.uint8)
-    return Prediction(Path(f"{number} $x_$.png"), ((label, 0.5),), pixels)
+    return f"new/{number} $x_$.png", Prediction(((label, 0.5),), pixels)
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 200])
@@ -98,6 +97,6 @@ def test_predictions(images: int) -> None:
 
 
 def test_a_grey_image_is_drawn_grey() -> None:
-    prediction = Prediction(Path("a.png"), ((0, 1.0),), np.full((8, 8, 1), 100, np.uint8))
-    image = Image.open(io.BytesIO(plot_predictions([prediction], NAMES))).convert("RGB")
+    prediction = Prediction(((0, 1.0),), np.full((8, 8, 1), 100, np.uint8))
+    image = Image.open(io.BytesIO(plot_predictions([("a.png", prediction)], NAMES))).convert("RGB")
     assert image.getpixel((image.width // 2, image.height // 2)) == (100, 100, 100)

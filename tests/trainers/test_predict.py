@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 from typing import TYPE_CHECKING
 
@@ -12,24 +10,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from records.dataset import open_dataset
-from records.errors import NoInputError
-from tests.trainers.conftest import LABELS, draw_shape, encode, make_source
-from trainers.predict import Prediction, Refusal, find_images, predict
-from trainers.predictions import describe_result, encode_csv, encode_json
+from records.errors import ShardmillError, StorageError
+from records.images import ImageOptions, Rejection
+from tests.trainers.conftest import LABELS, draw_shape, encode, make_source, write_shapes
+from trainers.evaluation_plan import plan_evaluation
+from trainers.image_files import find_images
+from trainers.metrics import softmax
+from trainers.predict import Prediction, Predictor
+from trainers.predictions import csv_columns, csv_row, describe_answer, encode_json
 from trainers.run_folder import Run, open_run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from trainers.predict import Answer
 
 
 @pytest.fixture(scope="module")
-def run(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The trained run, moved away from where it was made, its dataset unreachable."""
+def predictor(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """Of the trained run, moved away from where it was made, its dataset unreachable."""
     folder = tmp_path_factory.mktemp("moved") / "run"
     shutil.copytree(run_path, folder)
     run = open_run(folder)
-    return Run(folder, msgspec.structs.replace(run.config, dataset="/nowhere"), run.labels)
+    return Predictor(
+        Run(folder, msgspec.structs.replace(run.config, dataset="/nowhere"), run.labels)
+    )
 
 
 @pytest.fixture
@@ -44,44 +50,50 @@ def files(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_a_file_is_scored_exactly_as_its_record(run: Run, shapes: Path, tmp_path: Path) -> None:
-    from trainers.input import ShardSource, read_in_order
-    from trainers.metrics import softmax
-    from trainers.selection import select_split
+def predict(predictor: Predictor, paths: Sequence[Path], top_k: int = 1) -> list[Answer]:
+    return list(predictor.predict_files(find_images(paths), top_k=top_k))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        ImageOptions(),
+        ImageOptions(resize=(41, 30)),
+        ImageOptions(resize=(32, 24), store="raw"),
+        ImageOptions(check="header", store="png"),
+    ],
+)
+def test_a_file_is_scored_as_evaluate_scores_its_record(
+    predictor: Predictor, tmp_path: Path, images: ImageOptions
+) -> None:
+    from trainers.evaluate import score_batches
     from trainers.weights import load_model
 
-    dataset = open_dataset(shapes)
-    paths = []
-    for number in range(150, 180):
-        paths.append(tmp_path / f"{number}")
-        paths[-1].write_bytes(make_source(number).data)
-    predictions = list(predict(run, paths, top_k=3))
-
-    source = ShardSource.of(dataset, run.config.shape)
-    model, batch_size = load_model(run), run.config.options.batch_size
-    batches = read_in_order(source, select_split(dataset, "test"), batch_size)
-    images = np.concatenate([images for images, _ in batches.as_numpy_iterator()])
-    scores = softmax(model.predict(images, batch_size=batch_size, verbose=0))
-    pixels = {image.tobytes(): row for image, row in zip(images, scores, strict=True)}
-    for prediction in predictions:
-        assert isinstance(prediction, Prediction)
-        row = pixels[prediction.pixels.tobytes()]
-        for label, score in prediction.scores:
-            assert score == pytest.approx(row[label], rel=1e-4, abs=1e-7)
+    write_shapes(tmp_path / "data", {"test": [range(150, 163), range(163, 170)]}, images)
+    config = msgspec.structs.replace(predictor.run.config, images=images)
+    run = Run(predictor.run.path, config, predictor.run.labels)
+    expected = {}
+    for logits, _, keys in score_batches(plan_evaluation(run, tmp_path / "data"), load_model(run)):
+        expected.update(zip(keys, softmax(logits), strict=True))
+    sources = [make_source(number) for number in range(150, 170)]
+    results = Predictor(run).classify([source.data for source in sources], top_k=3)
+    assert len(expected) == len(results) == 20
+    for source, result in zip(sources, results, strict=True):
+        assert isinstance(result, Prediction)
+        found = [score for _, score in sorted(result.scores)]
+        np.testing.assert_allclose(found, expected[source.key], rtol=0, atol=1e-6)
 
 
-def test_new_shapes_are_recognised(run: Run, files: list[Path]) -> None:
-    predictions = list(predict(run, files, top_k=2))
-    right = [
-        isinstance(prediction, Prediction)
-        and prediction.scores[0][0] == int(prediction.path.name[0])
-        for prediction in predictions
-    ]
+def test_new_shapes_are_recognised(predictor: Predictor, files: list[Path]) -> None:
+    answers = predict(predictor, files, top_k=2)
+    assert [answer.file for answer in answers] == list(map(str, files))
+    best = [a.result.scores[0][0] for a in answers if isinstance(a.result, Prediction)]
+    right = [label == int(path.name[0]) for label, path in zip(best, files, strict=True)]
     assert sum(right) >= 9
-    assert all(len(p.scores) == 2 for p in predictions if isinstance(p, Prediction))
+    assert all(len(a.result.scores) == 2 for a in answers if isinstance(a.result, Prediction))
 
 
-def test_the_form_of_a_file_does_not_matter(run: Run, tmp_path: Path) -> None:
+def test_the_form_of_a_file_does_not_matter(predictor: Predictor, tmp_path: Path) -> None:
     image = draw_shape(301)
     turned = image.transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
@@ -90,7 +102,7 @@ def test_the_form_of_a_file_does_not_matter(run: Run, tmp_path: Path) -> None:
     (tmp_path / "wrong-name.jpg").write_bytes(encode(image, "BMP"))
     turned.save(tmp_path / "turned.png", exif=exif)
     image.convert("RGBA").save(tmp_path / "alpha.webp", lossless=True)
-    results = list(predict(run, sorted(tmp_path.iterdir()), top_k=3))
+    results = [answer.result for answer in predict(predictor, [tmp_path], top_k=3)]
     assert len(results) == 4
     first = results[0]
     assert isinstance(first, Prediction)
@@ -100,63 +112,94 @@ def test_the_form_of_a_file_does_not_matter(run: Run, tmp_path: Path) -> None:
         np.testing.assert_allclose(result.scores, first.scores, rtol=1e-4)
 
 
-def test_bad_files_are_refused_with_reasons_in_their_place(run: Run, files: list[Path]) -> None:
-    bad = {"empty": b"", "text": b"no image", "half.jpg": files[0].read_bytes()[:300]}
-    for name, content in bad.items():
-        (files[0].parent / name).write_bytes(content)
-    missing = files[0].parent / "missing.jpg"
-    paths = [files[0], *(files[0].parent / name for name in bad), missing, files[1]]
-    results = list(predict(run, paths, top_k=1))
-    assert [result.path for result in results] == paths
-    reasons = [
-        result.rejection.reason if isinstance(result, Refusal) else None for result in results
-    ]
-    assert reasons == [None, "empty", "corrupt", "truncated", "unreadable", None]
-
-
-def test_only_bad_files_need_no_model_step(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "bad").touch()
-    (result,) = predict(run, [tmp_path / "bad"], top_k=1)
-    assert isinstance(result, Refusal)
-
-
-def test_more_classes_than_there_are_is_all_of_them(run: Run, files: list[Path]) -> None:
-    (result,) = predict(run, files[:1], top_k=99)
-    assert isinstance(result, Prediction)
-    assert sorted(label for label, _ in result.scores) == [0, 1, 2]
-    assert sum(score for _, score in result.scores) == pytest.approx(1)
-
-
-def test_folders_are_searched_for_images(files: list[Path]) -> None:
+def test_of_a_hundred_files_ten_of_them_bad_ninety_are_answered(
+    predictor: Predictor, files: list[Path]
+) -> None:
     folder = files[0].parent
-    (folder / "deep").mkdir()
-    shutil.copy(files[0], folder / "deep" / "no-extension")
-    (folder / ".hidden.jpg").touch()
-    (folder / ".hidden").mkdir()
-    shutil.copy(files[0], folder / ".hidden" / "a.jpg")
-    (folder / "notes.txt").write_text("no image")
-    assert find_images([folder]) == sorted([*files, folder / "deep" / "no-extension"])
-    assert find_images([files[3], folder / "notes.txt"]) == [files[3], folder / "notes.txt"]
+    for number in range(88):
+        shutil.copy(files[number % 12], folder / f"{number % 3}-{number:03}-more.jpg")
+    for number, path in enumerate(sorted(folder.iterdir())[::10]):
+        path.write_bytes((b"", b"no image", path.read_bytes()[:300])[number % 3])
+    answers = predict(predictor, [folder])
+    assert [answer.file for answer in answers] == sorted(map(str, folder.iterdir()))
+    reasons = [a.result.reason for a in answers if isinstance(a.result, Rejection)]
+    assert reasons == ["empty", "corrupt", "truncated"] * 3 + ["empty"]
+    for answer in answers[1:10]:
+        path = next(path for path in folder.iterdir() if str(path) == answer.file)
+        (alone,) = predictor.classify([path.read_bytes()])
+        assert isinstance(answer.result, Prediction)
+        assert isinstance(alone, Prediction)
+        np.testing.assert_array_equal(answer.result.pixels, alone.pixels)
 
 
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(NoInputError, match="no such file or folder"):
-        find_images([tmp_path / "missing"])
-    with pytest.raises(NoInputError, match="no image in this folder"):
-        find_images([tmp_path / "empty"])
+def test_a_file_that_cannot_be_read_is_refused_in_its_place(
+    predictor: Predictor, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = find_images(files[:4])
+    files[1].unlink()
+
+    def fail(_name: str) -> bytes:
+        raise StorageError("cannot be read", got="Input/output error")
+
+    monkeypatch.setattr(found[2].storage, "read", fail)
+    results = [answer.result for answer in predictor.predict_files(found)]
+    assert [isinstance(result, Rejection) for result in results] == [False, True, True, False]
+    details = [result.detail for result in results if isinstance(result, Rejection)]
+    assert details == ["No such file or directory", "Input/output error"]
 
 
-def test_results_for_people_and_programs(run: Run, files: list[Path]) -> None:
-    (files[0].parent / "bad\x1b.jpg").touch()
-    paths = [files[0], files[0].parent / "bad\x1b.jpg"]
-    results = [describe_result(result, LABELS) for result in predict(run, paths, top_k=2)]
+def test_an_error_that_is_no_files_own_ends_it(predictor: Predictor, files: list[Path]) -> None:
+    answers = predictor.predict_files(find_images(files))
+    next(answers)
+    answers.close()
+    with pytest.raises(ShardmillError, match="no such file"):
+        find_images([*files, files[0].parent / "missing"])
+
+
+def test_what_only_the_decoder_of_training_finds_is_a_rejection(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from records.images import StoredImage
+
+    half = make_source(300).data[:300]
+    stored = StoredImage(half, "jpeg", 30, 30, 3, ())
+    monkeypatch.setattr("trainers.predict.store_image", lambda *_: stored)
+    (result,) = predictor.classify([half])
+    assert isinstance(result, Rejection)
+    assert result.reason == "corrupt"
+
+
+def test_only_bad_files_need_no_model_step(predictor: Predictor) -> None:
+    results = predictor.classify([b""] * 30)
+    assert {type(result) for result in results} == {Rejection}
+
+
+def test_more_classes_than_there_are_is_all_of_them(
+    predictor: Predictor, files: list[Path]
+) -> None:
+    (answer,) = predict(predictor, files[:1], top_k=99)
+    assert isinstance(answer.result, Prediction)
+    assert sorted(label for label, _ in answer.result.scores) == [0, 1, 2]
+    assert sum(score for _, score in answer.result.scores) == pytest.approx(1)
+
+
+def test_results_for_people_and_programs(predictor: Predictor, files: list[Path]) -> None:
+    bad = files[0].parent / "bad\x1b.jpg"
+    bad.touch()
+    answers = predict(predictor, [files[0], bad], top_k=2)
+    results = [describe_answer(answer, LABELS) for answer in answers]
     assert str(results[0]).startswith(f"{files[0]}  {results[0].classes[0].name} ")
     assert r"bad\x1b.jpg: not an image to classify, empty: " in str(results[1])
-    rows = list(csv.DictReader(io.StringIO(encode_csv(results).decode())))
-    assert [row["rank"] for row in rows] == ["1", "2", ""]
-    assert rows[2]["reason"].startswith("empty: ")
-    objects = msgspec.json.decode(encode_json(results))
+    assert csv_columns(1) == ("file", "class", "label", "score", "reason")
+    columns = csv_columns(2)
+    assert columns[:7] == ("file", "class", "label", "score", "class_2", "label_2", "score_2")
+    row, bad_row = (dict(zip(columns, csv_row(r, 2), strict=True)) for r in results)
+    second = results[0].classes[1]
+    assert (row["class_2"], row["label_2"], row["reason"]) == (second.name, second.label, "")
+    assert row["score_2"] == f"{second.score:.6f}"
+    assert (bad_row["file"], bad_row["class"], bad_row["score_2"]) == (str(bad), "", "")
+    assert str(bad_row["reason"]).startswith("empty: ")
+    objects = [msgspec.json.decode(encode_json(result)) for result in results]
     assert set(objects[0]) == {"file", "classes"}
     assert set(objects[0]["classes"][0]) == {"class", "label", "score"}
     assert set(objects[1]) == {"file", "reason", "detail"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from records.errors import TargetError
 from records.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from trainers.run_folder import Run
 
@@ -49,7 +50,14 @@ def print_json(value: msgspec.Struct) -> None:
 
 def write(path: str, content: bytes) -> None:
     """Write a file that the user named. Raises TargetError."""
-    try:
+    with writing(path):
         Path(path).write_bytes(content)
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Make TargetError of what writing the file that the user named raises."""
+    try:
+        yield
     except OSError as error:
         raise TargetError("cannot be written", path=path, got=error.strerror) from error

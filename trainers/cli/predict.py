@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import sys
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from records.errors import NoInputError, UsageError
+from records.errors import NoInputError
+from records.progress import open_bar
 from trainers.cli import console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from trainers.predict import Prediction, Refusal
+    from records.progress import Bar
+    from trainers.predict import Answer, Prediction
     from trainers.predictions import FileResult
+
+    Tell = Callable[[FileResult], None]
 
 _EXAMPLES = """\b
 Examples:
   shardmill predict run/ new/1.jpg new/2.jpg
   shardmill predict run/ new/ --top-k 3 --csv predictions.csv --grid predictions.png
+  shardmill predict run/ s3://bucket/new/ --json
 """
 
 
@@ -35,7 +44,10 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option(
-    "--csv", "csv_path", type=click.Path(dir_okay=False), help="Write a row a class here."
+    "--csv",
+    "csv_path",
+    type=click.Path(dir_okay=False),
+    help="Write a row a file here, as it goes.",
 )
 @click.option("--grid", type=click.Path(dir_okay=False), help="Draw the images with their classes.")
 def predict(
@@ -47,47 +59,99 @@ def predict(
     csv_path: str | None,
     grid: str | None,
 ) -> None:
-    """Classify image FILES, or all images in folders, with the model of RUN."""
+    """Classify image FILES, or all images in folders, with the model of RUN; URLs too."""
+    from trainers.image_files import find_images
     from trainers.run_folder import open_run
 
-    if as_json and csv_path:
-        raise UsageError("--json prints and --csv writes the same", hint="choose one")
     opened = open_run(run)
     console.note_unfinished(opened)
-    console.start_backend(console.ignore)
+    found = find_images(files)
+    with ExitStack() as stack:
+        # Before anything is loaded: a file that cannot be written is said at once.
+        tells = [stack.enter_context(_write_csv(csv_path, min(top_k, len(opened.labels))))]
+        console.start_backend(console.ignore)
 
-    from trainers.plots import plot_predictions
-    from trainers.predict import find_images
-    from trainers.predict import predict as predict_files
-    from trainers.predictions import encode_csv, encode_json
+        from trainers.plots import GRID_IMAGES, plot_predictions
+        from trainers.predict import Predictor
 
-    predictions = predict_files(opened, find_images(files), top_k=top_k)
-    results, shown = _tell_predictions(predictions, opened.labels, say_each=not as_json)
-    if as_json:
-        click.echo(encode_json(results))
-    if csv_path:
-        console.write(csv_path, encode_csv(results))
-    if not shown:
-        raise NoInputError("none of the files is an image", got=f"{len(results)} files")
+        answers = stack.enter_context(closing(Predictor(opened).predict_files(found, top_k=top_k)))
+        bar = stack.enter_context(
+            open_bar("predicting", unit="files", total=len(found), quiet=sys.stdout.isatty())
+        )
+        tells.append(stack.enter_context(_print_json()) if as_json else _line_printer(bar))
+        classified, shown = _tell_answers(answers, opened.labels, tells, bar, show=GRID_IMAGES)
+    if not classified:
+        raise NoInputError("none of the files is an image", got=f"{len(found)} files")
     if grid:
         console.write(grid, plot_predictions(shown, opened.labels))
+    if classified < len(found):
+        console.say(f"{len(found) - classified:,} of {len(found):,} files were not classified")
 
 
-def _tell_predictions(
-    predictions: Iterable[Prediction | Refusal], labels: tuple[str, ...], *, say_each: bool
-) -> tuple[list[FileResult], list[Prediction]]:
-    """Every file's result, and the predictions that a grid shows; each is told as it comes."""
-    from trainers.plots import GRID_IMAGES
-    from trainers.predict import Prediction
-    from trainers.predictions import describe_result
+def _tell_answers(
+    answers: Iterable[Answer], labels: tuple[str, ...], tells: list[Tell], bar: Bar, *, show: int
+) -> tuple[int, list[tuple[str, Prediction]]]:
+    """How many files were classified, and the first of them; each is told as it comes."""
+    from records.images import Rejection
+    from trainers.predictions import describe_answer
 
-    results: list[FileResult] = []
-    shown: list[Prediction] = []
-    for prediction in predictions:
-        result = describe_result(prediction, labels)
-        results.append(result)
-        if say_each:
-            click.echo(str(result), err=result.reason is not None)
-        if isinstance(prediction, Prediction) and len(shown) < GRID_IMAGES:
-            shown.append(prediction)
-    return results, shown
+    classified = 0
+    shown: list[tuple[str, Prediction]] = []
+    for answer in answers:
+        result = describe_answer(answer, labels)
+        for tell in tells:
+            tell(result)
+        bar.update()
+        if not isinstance(answer.result, Rejection):
+            classified += 1
+            if len(shown) < show:
+                shown.append((result.file, answer.result))
+    return classified, shown
+
+
+def _line_printer(bar: Bar) -> Tell:
+    def print_line(result: FileResult) -> None:
+        if result.reason is None:
+            click.echo(str(result))
+        else:
+            bar.write(str(result), file=sys.stderr)
+
+    return print_line
+
+
+@contextmanager
+def _print_json() -> Iterator[Tell]:
+    """A list with an object a file, printed one by one."""
+    from trainers.predictions import encode_json
+
+    begin = "[\n"
+
+    def print_object(result: FileResult) -> None:
+        nonlocal begin
+        click.echo(begin.encode() + encode_json(result), nl=False)
+        begin = ",\n"
+
+    yield print_object
+    click.echo("\n]")
+
+
+@contextmanager
+def _write_csv(path: str | None, top_k: int) -> Iterator[Tell]:
+    """Write a row a file, each at once, so that whoever is killed has those before."""
+    if path is None:
+        yield lambda _: None
+        return
+    from trainers.predictions import csv_columns, csv_row
+
+    with ExitStack() as stack:
+        with console.writing(path):
+            file = stack.enter_context(Path(path).open("w", newline="", encoding="utf-8"))
+        rows = csv.writer(file)
+
+        def write(row: tuple[str | int, ...]) -> None:
+            with console.writing(path):
+                rows.writerow(row)
+                file.flush()
+
+        write(csv_columns(top_k))
+        yield lambda result: write(csv_row(result, top_k))
