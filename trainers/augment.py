@@ -55,12 +55,13 @@ def _build_layers(augmentation: Augmentation, seed: int) -> list[keras.layers.La
     ]
     if augmentation.rotate_degrees or augmentation.shift or augmentation.zoom:
         layers.append(RandomAffine(augmentation, seeds["affine"]))
-    for name, layer in (
-        ("contrast", keras.layers.RandomContrast),
-        ("brightness", keras.layers.RandomBrightness),
-    ):
-        if factor := getattr(augmentation, name):
-            layers.append(layer(factor, value_range=(0, 255), seed=seeds[name], dtype="float32"))
+    if factor := augmentation.contrast:
+        # Of a single factor Keras only ever makes more contrast, not less.
+        both = (factor, factor)
+        layers.append(keras.layers.RandomContrast(both, seed=seeds["contrast"], dtype="float32"))
+    if factor := augmentation.brightness:
+        seed = seeds["brightness"]
+        layers.append(keras.layers.RandomBrightness(factor, seed=seed, dtype="float32"))
     return layers
 
 
@@ -71,6 +72,11 @@ class Augmenter(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
         super().__init__(dtype="float32", **kwargs)
         self.row = layers
         self.supports_jit = all(layer.supports_jit for layer in layers)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Build the layers."""
+        for layer in self.row:
+            layer.build(input_shape)
 
     def call(self, images: Any, training: bool = False) -> Any:
         """Images uint8 (batch, height, width, channels) to the same."""

@@ -16,6 +16,7 @@ from trainers.augment import build_augmenter
 from trainers.augmentation import format_augmentation
 from trainers.decoder import decode_crops, decode_images
 from trainers.figures import draws_png
+from trainers.image_grid import shorten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,7 @@ FORMS = 5
 """How many times the image is varied."""
 
 _IMAGE_INCHES = 1.9
+_NAME_CHARACTERS = 40
 
 
 def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfig) -> bytes:
@@ -46,7 +48,9 @@ def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfi
         raise UsageError("there is no augmentation to preview", hint="add --augment, such as flip")
     first = 0 if training.chosen is None else int(np.concatenate(training.chosen).argmax())
     record = dataset[training.split][first]
-    return draw_forms(make_forms(record, config), f"{record.text}, {words}")
+    return draw_forms(
+        make_forms(record, config), f"{shorten(record.text, _NAME_CHARACTERS)}, {words}"
+    )
 
 
 def make_forms(record: Record, config: RunConfig) -> NDArray[np.uint8]:
@@ -84,7 +88,7 @@ def draw_forms(forms: NDArray[np.uint8], title: str) -> Figure:
     """
     count, height, width, _ = forms.shape
     figure = Figure(figsize=(_IMAGE_INCHES * count, _IMAGE_INCHES * min(height / width, 3) + 0.7))
-    for number, axes in enumerate(figure.subplots(1, count)):
+    for number, axes in enumerate(figure.subplots(1, count, squeeze=False).flat):
         axes.imshow(
             forms[number].squeeze(-1) if forms.shape[-1] == 1 else forms[number],
             cmap="gray",
