@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import h5py
 
 from records.errors import DamagedError
 from trainers.models.network import build_network
+from trainers.models.saved_weights import MisfitError, match_model, set_weights
 from trainers.run_folder import WEIGHTS, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import keras
@@ -23,21 +25,37 @@ def load_model(run: Run) -> keras.Model:
     Raises:
         DamagedError: the weights are not this model's, or no weights.
     """
-    path = run.path / WEIGHTS
     model = build_network(run.config.architecture).model
     try:
-        check_weights(path)
-        with warnings.catch_warnings():
-            # Keras warns of what it skips, then raises for layers that are left without weights.
-            warnings.simplefilter("ignore", UserWarning)
-            model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
+        with open_weights(run.path / WEIGHTS) as file:
+            set_weights(match_model(file, model))
+    except MisfitError as error:
         raise DamagedError(
             "these are not the weights of this run's model",
             path=run.describe(WEIGHTS),
-            got=str(error).partition("\n")[0],
+            expected=error.expected,
+            got=error.got,
         ) from error
     return model
+
+
+@contextmanager
+def open_weights(path: Path) -> Iterator[h5py.File]:
+    """A weights file that was checked, open for reading.
+
+    Raises:
+        DamagedError: it is no HDF5 file, is cut short, or leads out of itself.
+    """
+    try:
+        check_weights(path)
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise DamagedError(
+            "this file of weights cannot be used",
+            path=str(path),
+            got=str(error).partition("\n")[0],
+        ) from error
 
 
 def check_weights(path: Path) -> None:

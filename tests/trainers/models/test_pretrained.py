@@ -1,0 +1,448 @@
+"""A base gets all of its weights from any file Keras writes, or a line that says why not."""
+
+from __future__ import annotations
+
+import urllib.error
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from records.errors import DamagedError, NoInputError, ShardmillError, UsageError
+from records.images import ImageOptions
+from records.labels import LabelMap
+from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
+from trainers.models import MODELS
+from trainers.models.network import Network, build_network
+from trainers.options import TrainOptions
+from trainers.run_folder import WEIGHTS, create_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import keras
+
+SMALL = "mobilenet_v3_small"
+# One of each module in keras.applications, the smallest of it.
+FAMILIES = {
+    str(spec.application).partition(".")[0]: name
+    for name, spec in reversed(MODELS.items())
+    if spec.has_base
+}
+
+
+def build(name: str, side_px: int = 32, **other: Any) -> Network:
+    return build_network(Architecture(name, ImageShape(side_px, side_px), 3, **other))
+
+
+def load(network: Network, weights: object, model: str = SMALL) -> None:
+    from trainers.models.pretrained import load_base
+
+    load_base(network, model, str(weights))
+
+
+def get_base(network: Network) -> keras.Model:
+    assert network.base is not None
+    return network.base
+
+
+def assert_loaded(network: Network, expected: keras.Model) -> None:
+    """All weights of the base are the first ones of `expected`, which may have a top."""
+    ours = get_base(network).get_weights()
+    for mine, theirs in zip(ours, expected.get_weights(), strict=False):
+        np.testing.assert_array_equal(mine, theirs)
+    assert len(ours) <= len(expected.weights)
+
+
+def build_with_top(name: str) -> keras.Model:
+    import keras
+
+    classifier = str(MODELS[name].application).partition(".")[2]
+    side_px = MODELS[name].least_side_px
+    model: keras.Model = getattr(keras.applications, classifier)(
+        weights=None, input_shape=(side_px, side_px, 3), classes=10
+    )
+    return model
+
+
+def randomize(models: Iterable[keras.Model]) -> None:
+    """New weights have many zeros and ones; these have none that is another one's."""
+    random = np.random.default_rng(0)
+    for model in models:
+        model.set_weights([random.uniform(0.1, 1, weight.shape) for weight in model.get_weights()])
+
+
+@pytest.fixture(scope="module")
+def trained() -> Network:
+    """A network whose weights are saved."""
+    network = build(SMALL, head_units=4, head_dropout=0.5)
+    randomize([network.model])
+    return network
+
+
+@pytest.fixture(scope="module")
+def with_top() -> keras.Model:
+    model = build_with_top(SMALL)
+    randomize([model])
+    return model
+
+
+@pytest.fixture(scope="module")
+def target() -> Network:
+    return build(SMALL)
+
+
+@pytest.fixture
+def network(target: Network) -> Network:
+    """A network whose base has no weight that any file has."""
+    base = get_base(target)
+    base.set_weights([np.full(weight.shape, -1) for weight in base.get_weights()])
+    return target
+
+
+def write_run(folder: Path, network: Network, model: str = SMALL) -> Path:
+    config = RunConfig(
+        FORMAT_VERSION,
+        TrainOptions(model=model),
+        Architecture(model, ImageShape(32, 32), 3, head_units=4, head_dropout=0.5),
+        1e-3,
+        ImageOptions(),
+        dataset="data",
+        plan_digests=(),
+    )
+    run = create_run(folder / "run", config, LabelMap(("a", "b", "c")))
+    network.model.save_weights(run.path / WEIGHTS)
+    return run.path
+
+
+def write_legacy(path: Path, model: keras.Model, *, rename: bool = False) -> Path:
+    """A file of weights alone, as Keras 2 wrote it; with `rename`, its names in parts."""
+    from keras.src.legacy.saving import legacy_h5_format
+
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, model)
+        if rename:
+            names = file.attrs.pop("layer_names")
+            for number, part in enumerate(np.array_split(names, 3)):
+                file.attrs[f"layer_names{number}"] = part
+    return path
+
+
+def test_a_weights_file_with_a_top(network: Network, with_top: keras.Model, tmp_path: Path) -> None:
+    with_top.save_weights(tmp_path / "top.weights.h5")
+    load(network, tmp_path / "top.weights.h5")
+    assert_loaded(network, with_top)
+
+
+def test_a_weights_file_without_a_top(network: Network, trained: Network, tmp_path: Path) -> None:
+    get_base(trained).save_weights(tmp_path / "base.weights.h5")
+    load(network, tmp_path / "base.weights.h5")
+    assert_loaded(network, get_base(trained))
+
+
+@pytest.mark.filterwarnings("ignore:.*HDF5 file.*")
+def test_a_whole_model_of_the_legacy_layout(
+    network: Network, with_top: keras.Model, tmp_path: Path
+) -> None:
+    with_top.save(tmp_path / "whole.h5")
+    load(network, tmp_path / "whole.h5")
+    assert_loaded(network, with_top)
+
+
+@pytest.mark.parametrize("rename", [False, True])
+def test_weights_of_the_legacy_layout(
+    network: Network, with_top: keras.Model, tmp_path: Path, rename: bool
+) -> None:
+    load(network, write_legacy(tmp_path / "weights.h5", with_top, rename=rename))
+    assert_loaded(network, with_top)
+
+
+def test_a_base_of_the_legacy_layout(network: Network, trained: Network, tmp_path: Path) -> None:
+    load(network, write_legacy(tmp_path / "base.hdf5", get_base(trained)))
+    assert_loaded(network, get_base(trained))
+
+
+@pytest.mark.parametrize("part", ["", WEIGHTS])
+def test_a_run_and_its_weights(
+    network: Network, trained: Network, tmp_path: Path, part: str
+) -> None:
+    head = [np.asarray(weight) for weight in network.model.get_weights()[-2:]]
+    load(network, write_run(tmp_path, trained) / part)
+    assert_loaded(network, get_base(trained))
+    for before, after in zip(head, network.model.get_weights()[-2:], strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_a_model_of_others_with_the_base_in_it(
+    network: Network, trained: Network, tmp_path: Path
+) -> None:
+    import keras
+
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.Sequential([layers.RandomFlip(), layers.Conv2D(3, 3, padding="same")]),
+            get_base(trained),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2),
+        ]
+    )
+    model.save_weights(tmp_path / "own.weights.h5")
+    load(network, tmp_path / "own.weights.h5")
+    assert_loaded(network, get_base(trained))
+
+
+def test_statistics_of_a_normalization_take_effect(tmp_path: Path) -> None:
+    import keras
+
+    from trainers.models.saved_weights import match_model, set_weights
+
+    models = []
+    for _ in range(2):
+        normalization = keras.layers.Normalization()
+        models.append(keras.Sequential([keras.Input((2, 2, 3)), normalization]))
+    saved, loaded = models
+    saved.layers[0].adapt(np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3))
+    saved.save_weights(tmp_path / "a.weights.h5")
+    with h5py.File(tmp_path / "a.weights.h5") as file:
+        set_weights(match_model(file, loaded))
+    x = np.ones((1, 2, 2, 3), np.float32)
+    np.testing.assert_array_equal(np.asarray(loaded(x)), np.asarray(saved(x)))
+
+
+# What is refused.
+
+
+def test_weights_of_another_model_name_layer_and_shapes(network: Network, tmp_path: Path) -> None:
+    build("mobilenet_v2").model.save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(UsageError) as refused:
+        load(network, tmp_path / "other.weights.h5")
+    text = str(refused.value)
+    assert text.startswith(f"{tmp_path}/other.weights.h5: these are not the weights of {SMALL}, ")
+    assert "expected layer conv of float32 (3, 3, 3, 16), got layer Conv1 of" in text
+    assert "float32 (3, 3, 3, 32)" in text
+    assert "\n" not in text
+
+
+def test_a_legacy_file_that_ends_too_soon_names_the_layer(
+    network: Network, trained: Network, tmp_path: Path
+) -> None:
+    path = write_legacy(tmp_path / "short.h5", get_base(trained))
+    with h5py.File(path, "a") as file:
+        file.attrs["layer_names"] = [
+            name for name in file.attrs["layer_names"] if not name.startswith("conv_1_bn")
+        ]
+    with pytest.raises(UsageError, match=r"expected layer conv_1_bn of .*, got no such layer"):
+        load(network, path)
+
+
+@pytest.mark.parametrize("names", [7, [1.5, 2.5], np.zeros((2, 2)), h5py.Empty("f4"), [b"\xff"]])
+def test_names_that_are_none_lead_to_no_layer(
+    network: Network, tmp_path: Path, names: object
+) -> None:
+    with h5py.File(tmp_path / "odd.h5", "w") as file:
+        file.attrs["layer_names"] = names
+    with pytest.raises(ShardmillError, match=r"got no such layer|cannot be used"):
+        load(network, tmp_path / "odd.h5")
+
+
+def test_nothing_is_set_where_one_layer_does_not_fit(
+    network: Network, trained: Network, tmp_path: Path
+) -> None:
+    path = tmp_path / "one.weights.h5"
+    get_base(trained).save_weights(path)
+    with h5py.File(path, "a") as file:
+        place = max(name for name in file["layers"] if name.startswith("conv2d"))
+        del file[f"layers/{place}/vars/0"]
+    before = get_base(network).get_weights()
+    with pytest.raises(UsageError, match=r"expected layer \S+ of float32 .*, got layer \S+ of"):
+        load(network, path)
+    for first, second in zip(before, get_base(network).get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_numbers_of_another_kind_do_not_fit(
+    network: Network, trained: Network, tmp_path: Path
+) -> None:
+    path = tmp_path / "integers.weights.h5"
+    get_base(trained).save_weights(path)
+    with h5py.File(path, "a") as file:
+        weight = file["layers/conv2d/vars/0"]
+        shape = weight.shape
+        del file["layers/conv2d/vars/0"]
+        file["layers/conv2d/vars/0"] = np.ones(shape, np.uint16)
+    with pytest.raises(UsageError, match=r"expected layer conv of float32 .* of uint16"):
+        load(network, path)
+
+
+def write_external_data(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("layers/conv2d/vars/0", (4,), "f4", external=[("/etc/hostname", 0, 16)])
+
+
+def write_link(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["layers/conv2d/vars/0"] = h5py.ExternalLink("elsewhere.h5", "/secret")
+
+
+def write_cut(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["layers/conv2d/vars/0"] = np.zeros(10_000)
+    path.write_bytes(path.read_bytes()[:5_000])
+
+
+def write_model_in_model(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"base"]
+        names = [f"w{number}" for number in range(300)]
+        file.create_group("base").attrs["weight_names"] = names
+        for name in names:
+            file[f"base/{name}"] = np.zeros(1)
+
+
+def write_no_layers(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["numbers"] = np.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (write_external_data, "leads to another place"),
+        (write_link, "leads to another place"),
+        (write_cut, "truncated file"),
+        (write_model_in_model, "a model in a model"),
+        (write_no_layers, "nothing is where Keras writes"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(
+    network: Network, tmp_path: Path, write: Callable[[Path], None], reason: str
+) -> None:
+    write(tmp_path / "odd.h5")
+    with pytest.raises(DamagedError, match=f"odd.h5: this file of weights cannot .*{reason}"):
+        load(network, tmp_path / "odd.h5")
+
+
+def test_files_that_hold_more_than_weights_are_refused(network: Network, tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(b"PK\x03\x04")
+    (tmp_path / "saved" / "variables").mkdir(parents=True)
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"\x08\x01")
+    for path in ("model.keras", "saved", "saved/saved_model.pb"):
+        with pytest.raises(UsageError, match=r"if you trust it, .* model\.save_weights\('NAME"):
+            load(network, tmp_path / path)
+
+
+@pytest.mark.parametrize(
+    ("weights", "kind"),
+    [
+        ("absent.h5", NoInputError),
+        ("empty", NoInputError),
+        ("text.h5", UsageError),
+        ("https://example.com/w.h5", UsageError),
+    ],
+)
+def test_what_is_no_file_of_weights_is_refused(
+    network: Network,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    weights: str,
+    kind: type[ShardmillError],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.h5").write_text("no weights")
+    with pytest.raises(kind, match=weights):
+        load(network, weights)
+
+
+def test_a_run_of_another_model_is_refused(
+    network: Network, trained: Network, tmp_path: Path
+) -> None:
+    path = write_run(tmp_path, trained, model="vgg16")
+    with pytest.raises(UsageError, match=f"of another model, expected {SMALL}, got vgg16"):
+        load(network, path)
+
+
+def test_a_network_without_a_base_takes_no_weights() -> None:
+    with pytest.raises(UsageError, match="cnn has no base"):
+        load(build("cnn"), "imagenet", "cnn")
+
+
+# ImageNet's, through Keras.
+
+
+def test_imagenet_is_what_keras_has(
+    network: Network, trained: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_legacy(tmp_path / "no_top.h5", get_base(trained))
+    with mock.patch("keras.src.applications.mobilenet_v3.file_utils.get_file") as get_file:
+        get_file.return_value = str(path)
+        load(network, "imagenet")
+    assert_loaded(network, get_base(trained))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_failed_download_names_the_file_its_url_and_what_to_do(
+    network: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failure = urllib.error.URLError("no route to host")
+    with (
+        mock.patch("keras.src.backend.config._KERAS_DIR", str(tmp_path)),
+        mock.patch("keras.src.utils.file_utils.urlretrieve", side_effect=failure),
+        pytest.raises(NoInputError) as refused,
+    ):
+        load(network, "imagenet")
+    name = "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"
+    text = str(refused.value)
+    assert text.startswith("https://")
+    assert f"/{name}: the ImageNet weights of {SMALL} cannot be downloaded, got " in text
+    assert text.endswith(f"no route to host; get {name} elsewhere and use --weights PATH")
+    assert capsys.readouterr().out == ""
+
+
+# Slower ones, and what needs real weights.
+
+
+def test_real_weights_give_the_features_that_keras_gives(shared_data: Path) -> None:
+    import keras
+
+    path = shared_data / "mobilenet_v2.weights.h5"
+    network = build("mobilenet_v2", 224)
+    load(network, path, "mobilenet_v2")
+    photo = next(iter(sorted((shared_data / "flowers" / "daisy").glob("*.jpg"))))
+    images = np.asarray(Image.open(photo).convert("RGB").resize((224, 224)))[None]
+    by_keras = keras.applications.MobileNetV2(weights=None)
+    by_keras.load_weights(path)
+    pooled = keras.Model(by_keras.input, by_keras.layers[-2].output)
+    expected = pooled(keras.applications.mobilenet_v2.preprocess_input(images.astype(np.float32)))
+    assert network.extractor is not None
+    np.testing.assert_allclose(
+        np.asarray(network.extractor(images)), np.asarray(expected), atol=1e-4
+    )
+    assert np.asarray(expected).max() > 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES.values())
+def test_a_top_does_not_displace_the_layers_of_the_base(name: str, tmp_path: Path) -> None:
+    with_top = build_with_top(name)
+    randomize([with_top])
+    with_top.save_weights(tmp_path / "top.weights.h5")
+    for path in (tmp_path / "top.weights.h5", write_legacy(tmp_path / "top.h5", with_top)):
+        network = build(name, MODELS[name].least_side_px)
+        load(network, path, name)
+        assert_loaded(network, with_top)
+
+
+@pytest.mark.slow
+def test_inception_v3_from_a_run(tmp_path: Path) -> None:
+    trained, network = (build("inception_v3", 75) for _ in range(2))
+    randomize([trained.model])
+    trained.model.save_weights(tmp_path / WEIGHTS)
+    load(network, tmp_path / WEIGHTS, "inception_v3")
+    assert_loaded(network, get_base(trained))
