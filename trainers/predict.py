@@ -92,7 +92,9 @@ class Predictor:
         """
         return list(self._score(map(self._prepare, images), top_k))
 
-    def predict_files(self, files: Sequence[ImageFile], *, top_k: int = 1) -> Generator[Answer, None, None]:
+    def predict_files(
+        self, files: Sequence[ImageFile], *, top_k: int = 1
+    ) -> Generator[Answer, None, None]:
         """What the model says of each file, in their order, while the next are read.
 
         Args:
