@@ -88,7 +88,7 @@ def test_flips_mirror_every_pixel(flip: Any, axes: list[tuple[int, ...]]) -> Non
 def test_rotations_are_of_up_to_so_many_degrees_about_the_middle() -> None:
     matrices, middles = find_transforms(Augmentation(rotate_degrees=45))
     degrees = np.degrees(np.arctan2(matrices[:, 1, 0], matrices[:, 1, 1]))
-    np.testing.assert_allclose(np.linalg.det(matrices), 1, atol=0.03)
+    np.testing.assert_allclose(np.linalg.det(matrices), 1, atol=0.06)
     np.testing.assert_allclose(middles, 0, atol=0.2)
     assert -46 < degrees.min() < -40
     assert 40 < degrees.max() < 46
