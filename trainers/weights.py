@@ -52,7 +52,7 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
             yield file
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise DamagedError(
-            "this file of weights cannot be used",
+            "these are not the weights of a model",
             path=str(path),
             got=str(error).partition("\n")[0],
         ) from error

@@ -247,7 +247,7 @@ def test_names_that_are_none_lead_to_no_layer(
 ) -> None:
     with h5py.File(tmp_path / "odd.h5", "w") as file:
         file.attrs["layer_names"] = names
-    with pytest.raises(ShardmillError, match=r"got no such layer|cannot be used"):
+    with pytest.raises(ShardmillError, match=r"got no such layer|not the weights of a model"):
         load(network, tmp_path / "odd.h5")
 
 
@@ -324,7 +324,9 @@ def test_a_file_that_cannot_be_used_says_why(
     network: Network, tmp_path: Path, write: Callable[[Path], None], reason: str
 ) -> None:
     write(tmp_path / "odd.h5")
-    with pytest.raises(DamagedError, match=f"odd.h5: this file of weights cannot .*{reason}"):
+    with pytest.raises(
+        DamagedError, match=f"odd.h5: these are not the weights of a model, got .*{reason}"
+    ):
         load(network, tmp_path / "odd.h5")
 
 

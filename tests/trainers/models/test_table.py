@@ -7,6 +7,7 @@ import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -112,3 +113,18 @@ def test_the_table_loads_no_framework() -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]", done
+
+
+def test_the_page_has_the_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\S+)` \| (.+) \| (\d+) \| (\d+) \| (\S+) \|$", page, flags=re.MULTILINE
+    )
+    assert [(name, int(side), int(least), float(rate)) for name, _, side, least, rate in rows] == [
+        (name, spec.size_px[0], spec.least_side_px, spec.learning_rate)
+        for name, spec in MODELS.items()
+    ]
+    classifiers = {name: what.strip("`") for name, what, *_ in rows if MODELS[name].has_base}
+    assert classifiers == {
+        name: str(spec.application).partition(".")[2] for name, spec in APPLICATIONS.items()
+    }
