@@ -38,8 +38,9 @@ def test_words_mean(text: str, expected: Augmentation) -> None:
     [
         (
             "flop",
-            "knows no 'flop', expected some of flip, rotate, shift, zoom, contrast, brightness, crop",
+            "expected some of flip, rotate, shift, zoom, contrast, brightness, crop; or none",
         ),
+        ("flop", "--augment knows no 'flop'"),
         ("flop", "; or none alone; did you mean flip?"),
         ("Zoom=0.1", "did you mean zoom?"),
         ("flip,", "--augment has an empty word"),
