@@ -229,9 +229,7 @@ def test_a_model_trains_behind_it_and_predicts_without() -> None:
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="it is what runs this")
-@pytest.mark.parametrize(
-    "chosen", ["at_once or behind", pytest.param("not jax", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("chosen", ["behind", pytest.param("not jax", marks=pytest.mark.slow)])
 def test_all_of_this_on_jax(chosen: str) -> None:
     pytest.importorskip("jax")
     ended = subprocess.run(
