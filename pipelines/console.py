@@ -20,16 +20,23 @@ from records.text import printable
 
 def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool) -> None:
     """Run a conversion as the command line does."""
-    if "--verbose" not in sys.argv:
-        # Beam logs the trace of whatever a worker raises; ours is one line, from the exception.
-        logging.getLogger().addHandler(logging.NullHandler())
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+    hold_back_beam()
     with show_progress("converting", unit="images", quiet=quiet) as on_progress:
         report = run(options, on_progress)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
     elif not quiet:
         click.echo(summarize(report))
+
+
+def hold_back_beam() -> None:
+    """Keep Beam's logs from a command line: its trace of whatever a worker raises is not for users.
+
+    Theirs is one line, from the exception.
+    """
+    if "--verbose" not in sys.argv:
+        logging.getLogger().addHandler(logging.NullHandler())
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
 
 
 def extract_with_progress(target: str, out: str, *, quiet: bool) -> None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
+from pipelines import work_folder
 from pipelines.commit import gather, make_report, publish, read_rejects, refuse_listed_rejects
-from pipelines.execute import OnProgress, check_beam, write_shards
+from pipelines.execute import BeamRunner, OnProgress, probe, run_over
 from pipelines.locations import check_locations
 from pipelines.options import ConvertOptions
 from pipelines.plan import Plan, make_plan
@@ -27,9 +29,10 @@ from pipelines.resume import (
 )
 from pipelines.sources import Sources, find_sources
 from pipelines.work_folder import read_run
+from pipelines.write import Job, write_shard
 from records import layout
 from records.errors import NoInputError
-from records.storage import Storage, open_storage
+from records.storage import Storage, absolute_location, open_storage
 from records.text import printable
 
 
@@ -47,7 +50,7 @@ def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Repor
     started_at = time.monotonic()
     options.validate()
     check_locations(options.source, options.target)
-    check_beam(options)
+    _runner(options).check()
     sources = find_sources(options)
     _refuse_nothing(sources, options)
     plan = make_plan(sources, options.settings())
@@ -91,7 +94,7 @@ def _convert(conversion: _Conversion, on_progress: OnProgress | None) -> Report:
     options, plan, target = conversion.options, conversion.plan, conversion.target
     kept = prepare_target(target, plan, options)
     refuse_listed_rejects(target, plan, conversion.sources, options)
-    write_shards(target, plan, options, on_progress)
+    _write_shards(target, plan, options, on_progress)
     outcome = gather(target, plan, conversion.sources)
     report = make_report(plan, conversion.sources, outcome, options=options, target=target.url)
     seconds = time.monotonic() - conversion.started_at
@@ -103,6 +106,38 @@ def _convert(conversion: _Conversion, on_progress: OnProgress | None) -> Report:
     )
     publish(target, plan, outcome, report)
     return report
+
+
+def _write_shards(
+    target: Storage, plan: Plan, options: ConvertOptions, on_progress: OnProgress | None
+) -> None:
+    """Write every shard of the plan that is not there yet."""
+    job = Job(
+        source=absolute_location(options.source),
+        target=absolute_location(options.target),
+        labels=plan.labels,
+        images=options.images,
+        workers=options.workers,
+    )
+    failure = run_over(
+        [shard.name for shard in plan.shards],
+        partial(write_shard, job),
+        job.target,
+        _runner(options),
+        images=plan.images,
+        on_progress=on_progress,
+    )
+    for shard in plan.shards:
+        # A retry may have mended what failed: then there is an index.
+        if target.facts(layout.index_name(shard.name)) is None:
+            work_folder.raise_failure(target, shard.name)
+    if failure is not None:
+        probe(target)
+        raise failure
+
+
+def _runner(options: ConvertOptions) -> BeamRunner:
+    return BeamRunner(options.runner, options.beam_flags)
 
 
 def _refuse_nothing(sources: Sources, options: ConvertOptions) -> None:

@@ -2,75 +2,80 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
-from pipelines import work_folder
-from pipelines.options import LOCAL, ConvertOptions
-from pipelines.plan import Plan
+from pipelines.options import LOCAL
 from pipelines.progress import forget, progress_of
 from pipelines.stopping import request_stop
-from pipelines.write import Job
+from pipelines.task import Task, Worker
 from records import layout
 from records.errors import ShardmillError
-from records.storage import Storage, is_url, open_storage
+from records.storage import Storage, open_storage
 
 OnProgress = Callable[[int, int], None]
-"""Called now and then with images done and images planned."""
+"""Called now and then with images done and images there are to do."""
 
 _LOOK_SECONDS = 0.05
 
 
-def check_beam(options: ConvertOptions) -> None:
-    """Refuse a runner or flags that Beam does not know. Raises UsageError."""
-    if options.runner == LOCAL and not options.beam_flags:
-        return
-    from pipelines.runners import check_runner
+@dataclass(frozen=True)
+class BeamRunner:
+    """Where a pipeline runs: `local`, or a runner by Beam's name, and Beam's flags."""
 
-    check_runner(options.runner, options.beam_flags)
+    name: str = LOCAL
+    flags: Sequence[str] = ()
+
+    def check(self) -> None:
+        """Refuse a runner or flags that Beam does not know. Raises UsageError."""
+        if self.name == LOCAL and not self.flags:
+            return
+        from pipelines.runners import check_runner
+
+        check_runner(self.name, self.flags)
 
 
-def write_shards(
-    target: Storage, plan: Plan, options: ConvertOptions, on_progress: OnProgress | None
-) -> None:
-    """Write every shard of the plan that is not there yet.
+def run_over(
+    names: Sequence[str],
+    worker: Worker,
+    folder: str,
+    runner: BeamRunner,
+    *,
+    images: int,
+    on_progress: OnProgress | None,
+) -> Exception | None:
+    """Have a worker do every shard; what the pipeline failed of, if it did.
+
+    Args:
+        names: of the shards.
+        worker: what does one.
+        folder: in whose work folder failures are kept; a path every worker can reach, or a URL.
+        runner: where it runs.
+        images: how many there are to count.
+        on_progress: told how many are done.
 
     Raises:
-        TargetError: the target cannot be written.
-        StorageError: storage failed after retries.
         KeyboardInterrupt: the user stopped it; what is finished stays.
     """
-    run_id = secrets.token_hex(8)
-    job = Job(
-        source=options.source if is_url(options.source) else os.path.realpath(options.source),
-        target=options.target if is_url(options.target) else os.path.realpath(options.target),
-        labels=plan.labels,
-        images=options.images,
-        workers=options.workers,
-        run_id=run_id,
-        is_retried=options.runner != LOCAL,
-    )
+    task = Task(worker, folder, secrets.token_hex(8), is_retried=runner.name != LOCAL)
     try:
-        failure = _run_beside(job, plan, options, on_progress)
+        return _run_beside(task, names, runner, images, on_progress)
     finally:
-        forget(run_id)
-    for shard in plan.shards:
-        # A retry may have mended what failed: then there is an index.
-        if target.facts(layout.index_name(shard.name)) is None:
-            work_folder.raise_failure(target, shard.name)
-    if failure is not None:
-        _probe(target)
-        raise failure
+        forget(task.run_id)
 
 
 def _run_beside(
-    job: Job, plan: Plan, options: ConvertOptions, on_progress: OnProgress | None
+    task: Task,
+    names: Sequence[str],
+    runner: BeamRunner,
+    images: int,
+    on_progress: OnProgress | None,
 ) -> Exception | None:
-    """Run the pipeline on a thread, for it blocks; what it failed of, if it did."""
-    progress = progress_of(job.run_id)
+    """Run the pipeline on a thread, for it blocks."""
+    progress = progress_of(task.run_id)
     failures: list[Exception] = []
     # Not Thread.join: interrupted, it takes a living thread for dead (Python 3.11, 3.12).
     ended = threading.Event()
@@ -80,8 +85,7 @@ def _run_beside(
             # Beam takes 2 s to import: only now, when there is something to do.
             from pipelines.runners import run_pipeline
 
-            names = [shard.name for shard in plan.shards]
-            run_pipeline(job, names, options.runner, options.beam_flags)
+            run_pipeline(task, names, runner.name, runner.flags)
         except Exception as error:
             failures.append(error)
         finally:
@@ -91,19 +95,19 @@ def _run_beside(
     try:
         while not ended.wait(_LOOK_SECONDS):
             if on_progress is not None:
-                on_progress(progress.images, plan.images)
+                on_progress(progress.images, images)
     except BaseException:
         # Ctrl-C or SIGTERM: what is staged goes, what is finished stays, for the next run.
         progress.cancel()
         with suppress(ShardmillError):
-            request_stop(open_storage(job.target), job.run_id)
+            request_stop(open_storage(task.folder), task.run_id)
         ended.wait()
         raise
     return failures[0] if failures else None
 
 
-def _probe(target: Storage) -> None:
-    """Tell a target that cannot be written from other failures, of which Beam says too little."""
+def probe(target: Storage) -> None:
+    """Tell a folder that cannot be written from other failures, of which Beam says too little."""
     name = f"{layout.WORK_FOLDER}/probe"
     target.replace(name, bytes(1 << 16))
     target.remove(name)

@@ -141,7 +141,7 @@ def prepare_target(target: Storage, plan: Plan, options: ConvertOptions) -> int:
     kept = [shard for shard in plan.shards if _keep(target, shard, is_touched=is_touched)]
     if is_touched:
         work_folder.write_run(target, plan, _encoders())
-    work_folder.forget_failures(target)
+    work_folder.forget_results(target)
     return len(kept)
 
 

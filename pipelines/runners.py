@@ -15,15 +15,15 @@ from apache_beam.runners.runner import create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipelines.options import LOCAL
-from pipelines.transforms import WriteShards
-from pipelines.write import Job
+from pipelines.task import Task
+from pipelines.transforms import OverShards
 from records.errors import UsageError
 
 _WORKER = f"{shlex.quote(sys.executable)} -m pipelines.beam_worker"
 
 
-def run_pipeline(job: Job, names: Sequence[str], runner: str, beam_flags: Sequence[str]) -> None:
-    """Write the shards of these names; returns when the pipeline has ended.
+def run_pipeline(task: Task, names: Sequence[str], runner: str, beam_flags: Sequence[str]) -> None:
+    """Do the shards of these names; returns when the pipeline has ended.
 
     Raises:
         UsageError: there is no such runner.
@@ -33,7 +33,7 @@ def run_pipeline(job: Job, names: Sequence[str], runner: str, beam_flags: Sequen
     # Workers import the installed package; nothing of this process's main module goes along.
     options.view_as(SetupOptions).save_main_session = False
     with beam.Pipeline(runner=_runner(runner, options), options=options) as pipeline:
-        pipeline | "Shards" >> beam.Create(list(names)) | "WriteShards" >> WriteShards(job)
+        pipeline | "Shards" >> beam.Create(list(names)) | "OverShards" >> OverShards(task)
 
 
 def check_runner(runner: str, beam_flags: Sequence[str]) -> None:

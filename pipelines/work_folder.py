@@ -4,11 +4,14 @@ plan.json                what the run is: digest, stamp, encoders, the names of 
 shards/NAME.msgpack      the plan of one shard
 attempts/NAME            there while a worker writes the shard: found later, that worker died
 failures/NAME.json       why a shard could not be written
+facts/NAME.json          what a worker found or did with a shard, other than in a conversion
 etags/NAME               the ETag of a finished shard, on stores that have them
 stop                     the run that is to stop, by its name
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import msgspec
 
@@ -20,6 +23,10 @@ from records.storage import Storage
 
 _PLAN = f"{WORK_FOLDER}/plan.json"
 _FAILURES = f"{WORK_FOLDER}/failures"
+_FACTS = f"{WORK_FOLDER}/facts"
+
+Facts = dict[str, Any]
+"""What JSON can hold."""
 
 
 class UnfinishedRun(msgspec.Struct, frozen=True):
@@ -32,11 +39,16 @@ class UnfinishedRun(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why a shard could not be written: an error of `records.errors` by name, and its fields."""
+    """Why a shard could not be done: an error of `records.errors` by name, and its fields."""
 
     kind: str
+    exit_code: int
     what: str
     path: str | None
+    shard: str | None
+    record: int | None
+    offset: int | None
+    expected: str | None
     got: str | None
     hint: str | None
 
@@ -88,25 +100,60 @@ def end_attempt(target: Storage, name: str) -> None:
 
 
 def write_failure(target: Storage, name: str, error: ShardmillError) -> None:
-    """Keep why a shard could not be written."""
-    got = None if error.got is None else str(error.got)
-    failure = Failure(type(error).__name__, error.what, error.path, got, error.hint)
+    """Keep why a shard could not be done."""
+    failure = Failure(
+        _public_kind(error),
+        error.exit_code,
+        error.what,
+        error.path,
+        error.shard,
+        error.record,
+        error.offset,
+        expected=None if error.expected is None else str(error.expected),
+        got=None if error.got is None else str(error.got),
+        hint=error.hint,
+    )
     target.replace(_failure_name(name), msgspec.json.encode(failure))
 
 
-def forget_failures(target: Storage) -> None:
-    """Drop what earlier attempts failed of."""
-    target.remove_folder(_FAILURES)
+def _public_kind(error: ShardmillError) -> str:
+    """The error's class in `records.errors`, or the nearest above it there."""
+    kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+    return next(kinds)
 
 
 def raise_failure(target: Storage, shard: str) -> None:
-    """Raise what a shard could not be written for, if that was kept."""
+    """Raise what a shard could not be done for, if that was kept."""
     try:
         failure = msgspec.json.decode(target.read(_failure_name(shard)), type=Failure)
     except FileNotFoundError:
         return
-    kind = getattr(errors, failure.kind, TargetError)
-    raise kind(failure.what, path=failure.path, got=failure.got, hint=failure.hint)
+    fields = msgspec.structs.asdict(failure)
+    kind = getattr(errors, fields.pop("kind"), TargetError)
+    exit_code = fields.pop("exit_code")
+    error: ShardmillError = kind(fields.pop("what"), **fields)
+    error.exit_code = exit_code
+    raise error
+
+
+def write_facts(target: Storage, name: str, facts: Facts) -> None:
+    """Keep what a worker found or did with a shard."""
+    target.replace(_facts_name(name), msgspec.json.encode(facts))
+
+
+def read_facts(target: Storage, name: str) -> Facts | None:
+    """What a worker kept of a shard, None where it has not."""
+    try:
+        facts: Facts = msgspec.json.decode(target.read(_facts_name(name)))
+    except FileNotFoundError:
+        return None
+    return facts
+
+
+def forget_results(target: Storage) -> None:
+    """Drop what earlier attempts came to and failed of."""
+    target.remove_folder(_FACTS)
+    target.remove_folder(_FAILURES)
 
 
 def write_etag(target: Storage, name: str, etag: str) -> None:
@@ -132,6 +179,10 @@ def _attempt_name(shard: str) -> str:
 
 def _failure_name(shard: str) -> str:
     return f"{_FAILURES}/{shard}.json"
+
+
+def _facts_name(shard: str) -> str:
+    return f"{_FACTS}/{shard}.json"
 
 
 def _etag_name(shard: str) -> str:

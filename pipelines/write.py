@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack
 
 import msgspec
@@ -11,10 +10,9 @@ import msgspec
 from pipelines import work_folder
 from pipelines.isolation import IsolatedStore, StoreFunction
 from pipelines.plan import ShardPlan
-from pipelines.progress import progress_of
 from pipelines.read_ahead import CheckedImage, check_ahead
 from pipelines.source_files import open_source
-from pipelines.stopping import StopWatch
+from pipelines.task import Count
 from records.errors import DamagedError
 from records.example import encode_example
 from records.images import Rejection, StoredImage, store_image
@@ -30,22 +28,17 @@ _SMALL_IMAGE_BYTES = 16 << 10
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What every shard of a conversion has in common; sent to each worker.
-
-    `is_retried` says whether the runner tries again what raises.
-    """
+    """What every shard of a conversion has in common; sent to each worker."""
 
     source: str
     target: str
     labels: tuple[str, ...]
     images: ImageOptions
     workers: int
-    run_id: str
-    is_retried: bool
 
 
-def write_shard(job: Job, name: str) -> int:
-    """Write one shard and its index, unless they are there and whole; the number of its images.
+def write_shard(job: Job, name: str, count: Count) -> None:
+    """Write one shard and its index, unless they are there and whole.
 
     Raises:
         TargetError: the target cannot be written.
@@ -54,25 +47,16 @@ def write_shard(job: Job, name: str) -> int:
     """
     target = open_storage(job.target)
     plan = work_folder.read_shard_plan(target, name)
-    progress = progress_of(job.run_id)
-    stop_watch = StopWatch(target, job.run_id)
-
-    def on_chunk(images: int) -> None:
-        progress.add(images)
-        stop_watch.check()
-
-    on_chunk(0)
     if is_finished(target, name, plan.plan_digest):
-        on_chunk(len(plan.images))
-        return len(plan.images)
+        count(len(plan.images))
+        return
     with ExitStack() as stack:
         store: StoreFunction = store_image
         if work_folder.has_died(target, name):
             store = stack.enter_context(IsolatedStore())
         work_folder.begin_attempt(target, name)
         stack.callback(work_folder.end_attempt, target, name)
-        _write(job, plan, target, store, on_chunk)
-    return len(plan.images)
+        _write(job, plan, target, store, count)
 
 
 def is_finished(target: Storage, name: str, plan_digest: str) -> bool:
@@ -107,7 +91,7 @@ def _write(
     plan: ShardPlan,
     target: Storage,
     store: StoreFunction,
-    on_chunk: Callable[[int], None],
+    count: Count,
 ) -> None:
     # An index whose shard is not whole (is_finished said so) must not stand while it is written.
     if target.facts(index_name(plan.name)) is not None:
@@ -130,7 +114,7 @@ def _write(
                     rejects.append(_reject(checked, checked.outcome, job.labels))
                 else:
                     rows.append(_write_record(writer, checked, checked.outcome, job.labels))
-            on_chunk(len(chunk))
+            count(len(chunk))
     present = target.facts(plan.name)
     if present is not None and present.etag is not None:
         work_folder.write_etag(target, plan.name, present.etag)

@@ -102,6 +102,11 @@ def is_url(location: str) -> bool:
     return bool(separator) and scheme.replace("+", "").replace("-", "").isalnum()
 
 
+def absolute_location(location: str) -> str:
+    """A location as it is told to other processes, which may work in another folder."""
+    return location if is_url(location) else os.path.realpath(location)
+
+
 def split_location(location: str) -> tuple[str, str]:
     """The folder and the file name of a path or URL, for `open_storage` and then a read in it."""
     folder, separator, name = location.rpartition("/")

@@ -15,7 +15,7 @@ from pipelines.convert import run
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
 from pipelines.sources import Sources, find_sources
-from pipelines.write import Job, write_shard
+from pipelines.task import Task, counting
 from records import layout
 from records.manifest import Manifest, read_manifest
 from records.storage import open_storage
@@ -63,9 +63,9 @@ def memory() -> Any:
 def without_beam(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write shards one after another in the pipeline's thread: what Beam adds is time."""
 
-    def write_all(job: Job, names: Sequence[str], _runner: str, _flags: Sequence[str]) -> None:
+    def write_all(task: Task, names: Sequence[str], _runner: str, _flags: Sequence[str]) -> None:
         for name in names:
-            write_shard(job, name)
+            task.worker(name, counting(task))
 
     monkeypatch.setattr("pipelines.runners.run_pipeline", write_all)
 

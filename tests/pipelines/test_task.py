@@ -1,0 +1,99 @@
+"""How one shard ends: done, stopped, failed of what no retry mends, or of what may pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines import work_folder
+from pipelines.progress import CancelledError, progress_of
+from pipelines.stopping import request_stop
+from pipelines.task import Count, Task, Worker, counting, perform
+from pipelines.transforms import PerformFn
+from pipelines.work_folder import Facts
+from records.errors import DamagedError, StorageError, TargetError, UsageError
+from records.storage import Storage, open_storage
+
+SHARD = "generations/0002/train-00000-of-00002.tfrecord"
+
+
+class OurError(UsageError):
+    """An error of another package."""
+
+    exit_code = 99
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Storage:
+    return open_storage(tmp_path)
+
+
+def make_task(tmp_path: Path, worker: Worker) -> Task:
+    return Task(worker, str(tmp_path), run_id=str(tmp_path), is_retried=True)
+
+
+def failing_with(error: Exception) -> Worker:
+    def fail(_name: str, _count: Count) -> Facts:
+        raise error
+
+    return fail
+
+
+def test_facts_are_kept(tmp_path: Path, folder: Storage) -> None:
+    def work(name: str, count: Count) -> Facts:
+        count(3)
+        return {"name": name, "images": 3}
+
+    task = make_task(tmp_path, work)
+    assert PerformFn(task).process(SHARD) == [SHARD]
+    assert work_folder.read_facts(folder, SHARD) == {"name": SHARD, "images": 3}
+    assert progress_of(task.run_id).images == 3
+
+
+def test_a_worker_without_facts_writes_nothing_more(tmp_path: Path) -> None:
+    task = make_task(tmp_path, lambda _name, _count: None)
+    assert perform(task, SHARD, counting(task))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TargetError("the disk is full", path="there", hint="free some"),
+        DamagedError("bad", path="x", shard="s", record=3, offset=7, expected=1, got=2, hint="h"),
+    ],
+)
+def test_what_no_retry_mends_is_told_and_stops_the_rest(
+    tmp_path: Path, folder: Storage, error: Exception
+) -> None:
+    task = make_task(tmp_path, failing_with(error))
+    assert not perform(task, SHARD, counting(task))
+    with pytest.raises(type(error)) as caught:
+        work_folder.raise_failure(folder, SHARD)
+    assert str(caught.value) == str(error)
+    with pytest.raises(CancelledError):
+        progress_of(task.run_id).add(0)
+
+
+def test_an_error_of_another_package_keeps_its_exit_code(tmp_path: Path, folder: Storage) -> None:
+    task = make_task(tmp_path, failing_with(OurError("no")))
+    assert not perform(task, SHARD, counting(task))
+    with pytest.raises(UsageError, match="no") as caught:
+        work_folder.raise_failure(folder, SHARD)
+    assert caught.value.exit_code == 99
+
+
+def test_what_may_pass_is_raised_for_the_runner_to_retry(tmp_path: Path) -> None:
+    task = make_task(tmp_path, failing_with(StorageError("the connection was cut")))
+    with pytest.raises(StorageError):
+        perform(task, SHARD, counting(task))
+    progress_of(task.run_id).add(0)
+
+
+def test_a_run_that_is_to_stop_begins_no_shard(tmp_path: Path, folder: Storage) -> None:
+    task = make_task(tmp_path, failing_with(AssertionError("was called")))
+    request_stop(folder, task.run_id)
+    assert not perform(task, SHARD, counting(task))
+    with pytest.raises(AssertionError):
+        perform(task, SHARD, lambda _: None)
