@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LABELS = LabelMap(("a", "b", "c"))
-IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
 
 
 def make_run(folder: Path, architecture: Architecture) -> Run:
@@ -47,7 +46,6 @@ def test_a_model_gets_its_weights_again(name: str, tmp_path: Path) -> None:
     loaded = load_model(run)
     for ours, theirs in zip(loaded.get_weights(), saved.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(np.asarray(loaded(IMAGES)), np.asarray(saved(IMAGES)))
 
 
 @pytest.mark.parametrize(
