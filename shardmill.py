@@ -27,6 +27,7 @@ _COMMANDS = {
     "train": ("trainers.cli.train", "Train a model from a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
     "predict": ("trainers.cli.predict", "Classify images with a trained model."),
+    "export": ("trainers.cli.export", "Write a trained model for use elsewhere."),
 }
 _EPILOG = """\b
 Examples:

@@ -1,0 +1,49 @@
+"""The folder of an export is whole, or not there."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+import pytest
+
+from records.errors import TargetError
+from trainers.export.new_folder import check_new, making
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_it_appears_when_the_block_ends_well(tmp_path: Path) -> None:
+    path = check_new(tmp_path / "out")
+    with making(path) as folder:
+        (folder / "file").touch()
+        assert not path.exists()
+    assert [file.name for file in path.iterdir()] == ["file"]
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def fail_in(path: Path, error: Exception) -> None:
+    with making(path) as folder:
+        (folder / "file").touch()
+        raise error
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), ValueError()])
+def test_nothing_is_left_of_a_block_that_fails(tmp_path: Path, error: Exception) -> None:
+    expected = TargetError if isinstance(error, OSError) else ValueError
+    with pytest.raises(expected):
+        fail_in(tmp_path / "out", error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_is_taken_and_another_one_is_not(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with making(check_new(tmp_path / "out")) as folder:
+        (folder / "file").touch()
+    with pytest.raises(TargetError, match="it is not overwritten"):
+        check_new(tmp_path / "out")
+    # Whoever was faster in the meantime keeps what is theirs.
+    with pytest.raises(TargetError), making(tmp_path / "out") as folder:
+        (folder / "other").touch()
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["file"]

@@ -1,0 +1,48 @@
+"""The command `export`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from records.text import printable
+from trainers.cli import console
+from trainers.export.formats import FORMATS
+
+_EXAMPLES = """\b
+Examples:
+  shardmill export run/ exported/
+  shardmill export run/ served/1/ --format saved_model
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("run")
+@click.argument("out")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    default="keras",
+    show_default=True,
+    help="Keras's own file, a SavedModel that takes image files, or ONNX.",
+)
+def export(run: str, out: str, form: str) -> None:
+    """Write the model of RUN to the new folder OUT, for use where shardmill is not."""
+    from trainers.export.formats import check_converter
+    from trainers.export.new_folder import check_new
+    from trainers.run_folder import open_run
+
+    opened = open_run(run)
+    check_new(out)
+    check_converter(form)
+    console.note_unfinished(opened)
+    # Whatever a run was trained on: its weights are the same, and TensorFlow writes all formats.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    console.start_backend(console.ignore)
+
+    from trainers.export.exporting import export as export_run
+
+    path = export_run(opened, out, form)
+    click.echo(printable(FORMATS[form].use.format(out=str(path))))

@@ -1,0 +1,52 @@
+"""A SavedModel that takes image files and says classes: for TensorFlow Serving, Java, C++, Go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+from keras.export import ExportArchive
+
+from records.errors import TargetError
+from trainers.export.preparation import prepare_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+
+    from trainers.run_folder import Run
+
+
+def write(model: keras.Model, run: Run, folder: Path) -> None:
+    """Write the signatures `serving_default`, of image files, and `pixels`, of the model's input.
+
+    Both give `classes`, strings (batch, classes), and `scores`, float32 of that shape: all classes,
+    the best first.
+    """
+    config = run.config
+    names = tf.constant([name.encode() for name in run.labels])
+
+    def classify_pixels(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = tf.nn.softmax(tf.cast(model(image, training=False), tf.float32))
+        order = tf.argsort(scores, direction="DESCENDING", stable=True)
+        return {
+            "classes": tf.gather(names, order),
+            "scores": tf.gather(scores, order, batch_dims=1),
+        }
+
+    def classify_files(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return classify_pixels(prepare_images(image, config.images, config.shape))
+
+    archive = ExportArchive()
+    archive.track(model)
+    files = tf.TensorSpec((None,), tf.string, name="image")
+    pixels = tf.TensorSpec((None, *config.shape.array_shape), tf.uint8, name="image")
+    archive.add_endpoint("serving_default", classify_files, input_signature=[files])
+    archive.add_endpoint("pixels", classify_pixels, input_signature=[pixels])
+    try:
+        archive.write_out(folder, verbose=False)
+    except tf.errors.OpError as error:
+        raise TargetError(
+            "the model cannot be written", path=str(folder), got=error.message.partition("\n")[0]
+        ) from error
