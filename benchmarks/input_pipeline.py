@@ -54,7 +54,7 @@ def our_batches(folder: Path, side_px: int, cache: Path | None = None) -> Any:
     dataset = open_dataset(folder)
     train = select_split(dataset, "train")
     source = ShardSource.of(dataset, ImageShape(side_px, side_px))
-    order = Order(seed=0, epochs=1)
+    order = Order(seed=0, end_epoch=1)
     if cache is None:
         return read_shuffled(source, train, _BATCH_SIZE, order)
     kept = keep_on_disk(source, train, below=cache, say=lambda _: None)

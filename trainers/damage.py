@@ -1,8 +1,9 @@
-"""TensorFlow says that some record is damaged; this says which."""
+"""TensorFlow says that some record is damaged; this says which, and reads around it."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -10,28 +11,41 @@ import tensorflow as tf
 from records.dataset import decode_record
 from records.errors import DamagedError, ShardmillError
 from records.images import decode_stored
-from records.shard import read_shard
+from records.index import Index, read_index
+from records.layout import index_name
+from records.shard import read_record
 from records.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from records.dataset import Dataset
+    from records.storage import Storage
     from trainers.selection import Selection
 
 _HINT = "`shardmill verify TARGET --decode` lists all that is damaged"
-_FROM_READING = (
+FROM_READING = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
     tf.errors.NotFoundError,
     tf.errors.UnknownError,
 )
+"""What TensorFlow raises where a record cannot be read, and for other reasons too."""
 
 
 class OutOfMemoryError(ShardmillError):
     """The device has less memory than a step needs."""
 
     exit_code = 74
+
+
+@dataclass(frozen=True)
+class DamagedRecord:
+    """A record that cannot be read, by its shard's name and its number there, and why."""
+
+    shard: str
+    number: int
+    error: DamagedError
 
 
 @contextmanager
@@ -50,34 +64,60 @@ def naming_damage(
         raise OutOfMemoryError(
             "there is not enough memory for a step", hint="try a smaller --batch-size"
         ) from error
-    except _FROM_READING as error:
+    except FROM_READING as error:
         say("a record cannot be read; looking for it")
         for selection in selections:
-            find_damage(dataset, selection)
-        raise error from None
+            for damaged in find_damage(dataset, selection):
+                raise damaged.error from error
+        raise
 
 
-def find_damage(dataset: Dataset, selection: Selection) -> None:
-    """Read and decode every record, as TensorFlow does not, to the first that is damaged.
+def find_damage(dataset: Dataset, selection: Selection) -> Iterator[DamagedRecord]:
+    """Read and decode every record of a selection; each that is damaged, in order.
 
     Raises:
-        DamagedError: that one.
+        DamagedError: an index is damaged too, so that nobody knows where records lie.
     """
-    for shard in selection.shards:
+    for place, shard in enumerate(selection.shards):
+        chosen = None if selection.chosen is None else selection.chosen[place]
+        index = read_index(dataset.storage, index_name(shard.name))
+        for number, payload in enumerate(_read_by_index(dataset.storage, shard.name, index)):
+            if chosen is None or chosen[number]:
+                error = payload if isinstance(payload, DamagedError) else _check_image(payload)
+                if error is not None:
+                    yield _name_record(dataset.storage, shard.name, number, index, error)
+
+
+def read_around_damage(storage: Storage, shard: str) -> Iterator[bytes]:
+    """The payload of every record of a shard; empty where it is damaged."""
+    index = read_index(storage, index_name(shard))
+    for payload in _read_by_index(storage, shard, index):
+        yield b"" if isinstance(payload, DamagedError) else payload
+
+
+def _read_by_index(storage: Storage, shard: str, index: Index) -> Iterator[bytes | DamagedError]:
+    for number in range(len(index)):
         try:
-            for number, frame in enumerate(read_shard(dataset.storage, shard.name)):
-                _check_record(frame.payload, number)
+            yield read_record(storage, shard, index.position(number), record=number)
         except DamagedError as error:
-            error.path = error.path or dataset.storage.describe(shard.name)
-            error.hint = error.hint or _HINT
-            raise
+            yield error
 
 
-def _check_record(payload: bytes, number: int) -> None:
-    record = decode_record(payload, record=number)
+def _check_image(payload: bytes) -> DamagedError | None:
     try:
+        record = decode_record(payload)
         decode_stored(record.image, record.format, record.width, record.height, record.channels)
     except DamagedError as error:
-        error.what = f"{printable(record.key)}: {error.what}"
-        error.record = number
-        raise
+        return error
+    return None
+
+
+def _name_record(
+    storage: Storage, shard: str, number: int, index: Index, error: DamagedError
+) -> DamagedRecord:
+    key = index.rows(number, number + 1)[0].key
+    error.what = f"{printable(key)}: {error.what}"
+    error.path = error.path or storage.describe(shard)
+    error.record = number
+    error.hint = error.hint or _HINT
+    return DamagedRecord(shard, number, error)

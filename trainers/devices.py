@@ -12,7 +12,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from records.errors import UsageError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX"}
 _INSTALL = {"tensorflow": "shardmill[gpu]", "jax": "jax[cuda12]"}
 _STDERR = 2
+_BFLOAT16_CAPABILITY = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Hardware:
         gpus: the names of the GPUs in use.
         cpus: processors that this process may use.
         problem: why a GPU that is there is not used, and what to do.
+        has_bfloat16: whether the GPUs compute in bfloat16 at full speed.
     """
 
     backend: str
@@ -41,6 +43,7 @@ class Hardware:
     gpus: tuple[str, ...]
     cpus: int
     problem: str | None = None
+    has_bfloat16: bool = False
 
     def __str__(self) -> str:
         plural = "s" * (self.cpus > 1)
@@ -64,10 +67,31 @@ def start_backend() -> Hardware:
         keras: Any = importlib.import_module("keras")
         backend = keras.backend.backend()
         _check_backend(backend)
-        gpus = _use_jax(tensorflow) if backend == "jax" else _use_tensorflow(tensorflow)
+        found = _use_jax(tensorflow) if backend == "jax" else _use_tensorflow(tensorflow)
+    gpus = tuple(gpu.name for gpu in found)
+    has_bfloat16 = bool(found) and all(gpu.capability >= _BFLOAT16_CAPABILITY for gpu in found)
     version = importlib.import_module(backend).__version__
     problem = None if gpus else explain_unused_gpu(backend, is_gpu_there=_is_nvidia_gpu_there())
-    return Hardware(_BACKENDS[backend], version, gpus, len(_usable_cpus()), problem)
+    cpus = len(_usable_cpus())
+    return Hardware(_BACKENDS[backend], version, gpus, cpus, problem, has_bfloat16)
+
+
+@contextmanager
+def over_all_gpus(hardware: Hardware) -> Iterator[None]:
+    """Spread every batch over the GPUs, where there are several, by Keras's own means."""
+    if len(hardware.gpus) < 2:
+        yield
+    elif hardware.backend == _BACKENDS["jax"]:
+        distribution: Any = importlib.import_module("keras").distribution
+        distribution.set_distribution(distribution.DataParallel())
+        try:
+            yield
+        finally:
+            distribution.set_distribution(None)
+    else:
+        tensorflow: Any = importlib.import_module("tensorflow")
+        with tensorflow.distribute.MirroredStrategy().scope():
+            yield
 
 
 def explain_unused_gpu(backend: str, *, is_gpu_there: bool) -> str | None:
@@ -102,20 +126,36 @@ def _check_backend(backend: str) -> None:
         )
 
 
-def _use_tensorflow(tensorflow: Any) -> tuple[str, ...]:
+class _Gpu(NamedTuple):
+    name: str
+    capability: tuple[int, ...]
+
+
+def _use_tensorflow(tensorflow: Any) -> list[_Gpu]:
     gpus = tensorflow.config.list_physical_devices("GPU")
     for gpu in gpus:
         # Otherwise the first process takes all of the GPU's memory, whatever it needs.
         tensorflow.config.experimental.set_memory_growth(gpu, enable=True)
     details = map(tensorflow.config.experimental.get_device_details, gpus)
-    return tuple(detail.get("device_name", "GPU") for detail in details)
+    return [
+        _Gpu(detail.get("device_name", "GPU"), detail.get("compute_capability", (0, 0)))
+        for detail in details
+    ]
 
 
-def _use_jax(tensorflow: Any) -> tuple[str, ...]:
+def _use_jax(tensorflow: Any) -> list[_Gpu]:
     # TensorFlow only reads images here: the GPU's memory is JAX's.
     tensorflow.config.set_visible_devices([], "GPU")
     devices = importlib.import_module("jax").devices()
-    return tuple(device.device_kind for device in devices if device.platform != "cpu")
+    return [
+        _Gpu(device.device_kind, _parse_capability(getattr(device, "compute_capability", "")))
+        for device in devices
+        if device.platform != "cpu"
+    ]
+
+
+def _parse_capability(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(text).split(".") if part.isdigit())
 
 
 def _is_nvidia_gpu_there() -> bool:

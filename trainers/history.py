@@ -29,6 +29,11 @@ class EpochResult(NamedTuple):
         )
 
 
+def best_epoch(epochs: Sequence[EpochResult]) -> EpochResult:
+    """The epoch of the lowest validation loss, the first of several."""
+    return min(epochs, key=lambda result: result.val_loss)
+
+
 def encode_history(epochs: Sequence[EpochResult]) -> bytes:
     """The file's content."""
     content = io.StringIO(newline="")

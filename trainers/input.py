@@ -4,7 +4,8 @@
 
 Shards hold their records in hash order, so each is a fair sample: what is shuffled together at a
 time need not be the whole dataset. Epoch `e` of seed `s` has the same order in every run, whichever
-epoch a run begins with.
+step of whichever epoch a run begins with; what was seen before is skipped as it is read, and is not
+decoded.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import tensorflow as tf
 from records import schema
 from records.shard import read_shard
 from records.storage_local import LocalStorage
-from trainers.decoder import decode_images
+from trainers.damage import read_around_damage
+from trainers.decoder import decode_crops, decode_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,11 +54,24 @@ class RecordSource(Protocol):
 
 
 class Order(NamedTuple):
-    """An order of records that differs from epoch to epoch."""
+    """An order of records that differs from epoch to epoch, and where in it a run begins.
+
+    Args:
+        seed: decides the order of each epoch, and its crops.
+        end_epoch: the epoch before which it ends.
+        first_epoch: the one it begins with.
+        first_step: the batch of that epoch it begins with.
+        epoch_records: how many records every epoch gives: where fewer can be read, the first of the
+            epoch come again, so that steps stay what they were. None is those that are there.
+        crop: the least part of an image's area that a random crop keeps; 1 is no crop.
+    """
 
     seed: int
-    epochs: int
+    end_epoch: int
     first_epoch: int = 0
+    first_step: int = 0
+    epoch_records: int | None = None
+    crop: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,25 +81,31 @@ class ShardSource:
     storage: Storage
     options: ImageOptions
     shape: ImageShape
+    damaged: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, dataset: Dataset, shape: ImageShape) -> ShardSource:
-        """The records of a dataset, decoded to `shape`."""
-        return cls(dataset.storage, dataset.manifest.settings.images, shape)
+    def of(
+        cls, dataset: Dataset, shape: ImageShape, damaged: frozenset[str] = frozenset()
+    ) -> ShardSource:
+        """The records of a dataset, decoded to `shape`; `damaged` shards are read around damage."""
+        return cls(dataset.storage, dataset.manifest.settings.images, shape, damaged)
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
         """See `RecordSource.read`."""
-        if isinstance(self.storage, LocalStorage):
+        if isinstance(self.storage, LocalStorage) and not self.damaged:
             path = tf.strings.join([f"{self.storage.path}/", shard])
             return tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES)
-        # TensorFlow knows few URLs, fsspec most.
+        # TensorFlow knows few URLs, fsspec most; and it cannot read on behind damage.
         payload = tf.TensorSpec((), tf.string)
         return tf.data.Dataset.from_generator(
             self._read_payloads, args=(shard,), output_signature=payload
         )
 
     def _read_payloads(self, shard: bytes) -> Iterator[bytes]:
-        return (frame.payload for frame in read_shard(self.storage, shard.decode()))
+        name = shard.decode()
+        if name in self.damaged:
+            return read_around_damage(self.storage, name)
+        return (frame.payload for frame in read_shard(self.storage, name))
 
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `RecordSource.decode`."""
@@ -92,15 +113,19 @@ class ShardSource:
         images = decode_images(features[schema.ENCODED], self.options, self.shape)
         return images, features[schema.LABEL]
 
+    def decode_crops(
+        self, records: tf.Tensor, least_area: float, seeds: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `decode`, but of each image a random part, by a pair of seeds int64 (batch, 2)."""
+        features = tf.io.parse_example(records, _FEATURES)
+        encoded = features[schema.ENCODED]
+        crops = decode_crops(encoded, self.options, self.shape, least_area, seeds)
+        return crops, features[schema.LABEL]
+
     def record_bytes(self, selection: Selection) -> int:
         """See `RecordSource.record_bytes`."""
         records = sum(shard.records for shard in selection.shards)
         return sum(shard.bytes for shard in selection.shards) // max(records, 1)
-
-
-def count_steps(selection: Selection, batch_size: int) -> int:
-    """The batches that a selection makes, the last one smaller."""
-    return -(-selection.records // batch_size)
 
 
 def read_in_order(source: RecordSource, selection: Selection, batch_size: int) -> tf.data.Dataset:
@@ -113,9 +138,9 @@ def read_in_order(source: RecordSource, selection: Selection, batch_size: int) -
 def read_shuffled(
     source: RecordSource, selection: Selection, batch_size: int, order: Order
 ) -> tf.data.Dataset:
-    """Every epoch that is left, one after another: batches of uint8 images and int64 labels.
+    """Every step that is left, one epoch after another: batches of uint8 images and int64 labels.
 
-    One epoch is `count_steps` batches; decoding goes on over its end.
+    Decoding goes on over its end. Only a `ShardSource` can crop.
     """
     in_memory = _SHUFFLE_MEMORY_BYTES // max(source.record_bytes(selection), 1)
     buffer_records = min(in_memory, selection.records)
@@ -123,10 +148,22 @@ def read_shuffled(
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         shards = _shuffle(_list_shards(selection), len(selection.shards), order.seed, epoch)
         records = _read_shards(source, selection, shards)
-        return _shuffle(records, buffer_records, order.seed, epoch).batch(batch_size)
+        shuffled = _shuffle(records, buffer_records, order.seed, epoch)
+        return _batch_epoch(shuffled, batch_size, order, epoch)
+
+    def decode(
+        epoch: tf.Tensor, step: tf.Tensor, records: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        if order.crop == 1:
+            return source.decode(records)
+        if not isinstance(source, ShardSource):
+            raise TypeError("only encoded images are cropped; the plan sees to that")
+        numbers = step * batch_size + tf.range(tf.size(records, tf.int64))
+        seeds = tf.stack([tf.fill(tf.shape(numbers), epoch * 2**32 + order.seed), numbers], axis=1)
+        return source.decode_crops(records, order.crop, seeds)
 
     batches = _list_epochs(order).flat_map(read_epoch)
-    return batches.map(source.decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def keep_in_memory(
@@ -142,13 +179,26 @@ def keep_in_memory(
     images = decoded.unbatch().cache()
 
     def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        return _shuffle(images, selection.records, order.seed, epoch).batch(batch_size)
+        shuffled = _shuffle(images, selection.records, order.seed, epoch)
+        return _batch_epoch(shuffled, batch_size, order, epoch)
 
-    return _list_epochs(order).flat_map(shuffle_epoch).prefetch(tf.data.AUTOTUNE)
+    batches = _list_epochs(order).flat_map(shuffle_epoch)
+    return batches.map(lambda _epoch, _step, batch: batch).prefetch(tf.data.AUTOTUNE)
 
 
 def _list_epochs(order: Order) -> tf.data.Dataset:
-    return tf.data.Dataset.range(order.first_epoch, order.epochs)
+    return tf.data.Dataset.range(order.first_epoch, order.end_epoch)
+
+
+def _batch_epoch(
+    records: tf.data.Dataset, batch_size: int, order: Order, epoch: tf.Tensor
+) -> tf.data.Dataset:
+    """The batches of an epoch, each with the epoch and its number in it, but those seen before."""
+    if order.epoch_records is not None:
+        records = records.repeat().take(order.epoch_records)
+    seen = tf.where(epoch == order.first_epoch, tf.constant(order.first_step, tf.int64), 0)
+    numbered = records.batch(batch_size).enumerate().skip(seen)
+    return numbered.map(lambda step, batch: (epoch, step, batch))
 
 
 def _shuffle(

@@ -16,6 +16,11 @@ Pooling = Literal["avg", "max", "flatten"]
 Schedule = Literal["constant", "cosine"]
 ClassWeights = Literal["none", "balanced"]
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+OPTIMIZERS = (
+    "adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "adafactor",
+    "lion", "ftrl",
+)  # fmt: skip
+"""Keras's, by their names in lower case."""
 
 
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from records.dataset import open_dataset
 from records.errors import DamagedError, UsageError
-from records.index import read_index
-from records.layout import index_name
 from records.storage import is_url
 from records.text import printable, redact_url
-from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
+from trainers.config import FORMAT_VERSION, Architecture, RunConfig
+from trainers.image_shape import choose_shape
 from trainers.models import ModelSpec, find_model
+from trainers.option_checks import (
+    check_options,
+    choose_learning_rates,
+    choose_weights,
+    reads_features,
+)
+from trainers.phases import Phase, count_steps, plan_phases
+from trainers.resume import check_same_run, find_run
 from trainers.run_folder import check_free
 from trainers.selection import select_for_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from records.dataset import Dataset
     from trainers.options import TrainOptions
@@ -36,8 +43,10 @@ class TrainingPlan:
         dataset: where the images are.
         training: the records to learn from.
         validation: the records to measure on after each epoch.
-        run_path: the run's folder, free.
+        run_path: the run's folder: free, or of an unfinished run that goes on.
         config: the run's configuration.
+        weights: the base's: `imagenet` or a path; None is random ones.
+        phases: what trains when.
         notes: what the user should know before it starts, a line each.
     """
 
@@ -46,95 +55,110 @@ class TrainingPlan:
     validation: Selection
     run_path: Path
     config: RunConfig
+    weights: str | None
+    phases: tuple[Phase, ...]
     notes: tuple[str, ...]
+
+    @property
+    def epoch_steps(self) -> int:
+        """The steps of an epoch, the last one with fewer images."""
+        return count_steps(self.training.records, self.config.options.batch_size)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs there are, where none ends early; the last one may be a part."""
+        return count_steps(self.phases[-1].end_step, self.epoch_steps)
+
+    def phases_from(self, step: int) -> tuple[Phase, ...]:
+        """The phases that a training at this step has before it, the last one always."""
+        return tuple(
+            phase for phase in self.phases if step < phase.end_step or phase is self.phases[-1]
+        )
+
+    def reads_features(self, phase: Phase) -> bool:
+        """Whether a phase is fed the base's features instead of images."""
+        return phase.trained == "head" and reads_features(self.config.options)
 
 
 def plan_training(
-    target: str | os.PathLike[str], run: str | os.PathLike[str], options: TrainOptions
+    target: str | os.PathLike[str],
+    run: str | os.PathLike[str],
+    options: TrainOptions,
+    *,
+    resume: bool = False,
 ) -> TrainingPlan:
     """Decide a training on the dataset `target` into the folder `run`.
 
+    Args:
+        target: a path or URL.
+        run: a local folder, new unless `resume`.
+        options: what to do.
+        resume: whether to go on with a run that is there; where none is, one begins.
+
     Raises:
-        UsageError: an option does not fit the dataset or the model.
+        UsageError: an option does not fit the dataset, the model, or the run that is there.
         NoInputError: there is no finished dataset.
         DamagedError: the dataset is damaged as far as names and sizes of its files tell.
         TargetError: something is in `run` already.
     """
     spec = find_model(options.model)
-    learning_rate = spec.learning_rate if options.learning_rate is None else options.learning_rate
-    if not 0 < learning_rate < float("inf"):
-        raise UsageError("a learning rate is larger than 0", got=learning_rate)
-    run_path = check_free(run)
+    check_options(options, spec)
+    found = find_run(run) if resume else None
+    run_path = check_free(run) if found is None else Path(os.fspath(run))
     dataset = open_dataset(target)
     training, validation = select_for_training(dataset, options.validation_split)
-    check_shards(dataset, training, validation)
+    check_shards(dataset, training, validation, sizes=not options.skip_bad)
+    rate, head_rate = choose_learning_rates(options, spec)
     config = RunConfig(
         format_version=FORMAT_VERSION,
         options=options,
-        architecture=Architecture(
-            options.model,
-            choose_shape(dataset, training, options.image_size, spec),
-            classes=len(dataset.labels),
-        ),
-        learning_rate=learning_rate,
+        architecture=_choose_architecture(options, spec, dataset, training),
+        learning_rate=rate,
         images=dataset.manifest.settings.images,
         dataset=_absolute(os.fspath(target)),
         plan_digests=tuple(part.plan_digest for part in dataset.manifest.generations),
     )
+    if found is not None:
+        check_same_run(found, config, path=str(run_path))
     if options.cache == "memory":
         _check_memory((training.records + validation.records) * config.shape.size_bytes)
-    notes = tuple(_notes(dataset, training, validation))
-    return TrainingPlan(dataset, training, validation, run_path, config, notes)
+    return TrainingPlan(
+        dataset,
+        training,
+        validation,
+        run_path,
+        config,
+        choose_weights(options),
+        plan_phases(
+            options,
+            count_steps(training.records, options.batch_size),
+            learning_rate=rate,
+            head_learning_rate=head_rate,
+        ),
+        tuple(_notes(dataset, training, validation)),
+    )
 
 
-def choose_shape(
-    dataset: Dataset, training: Selection, image_size: tuple[int, int] | None, spec: ModelSpec
-) -> ImageShape:
-    """What the model is fed: the size asked for, else the dataset's own, else the model's.
-
-    A dataset has a size of its own where it was converted with `--resize`, or where all its
-    training images have one size that is no larger than the model's. It is enlarged to the smallest
-    size that the model works on.
-
-    Raises:
-        UsageError: the size asked for is too small for the model.
-    """
-    channels = dataset.manifest.settings.images.channels
-    if image_size is not None:
-        if min(image_size) < spec.least_side_px:
-            raise UsageError(
-                "the image size is too small for this model",
-                expected=f"at least {spec.least_side_px} px",
-                got=f"{image_size[0]}x{image_size[1]}",
-            )
-        return ImageShape(*image_size, channels)
-    height_px, width_px = _own_size(dataset, training, spec.size_px) or spec.size_px
-    least_px = spec.least_side_px
-    return ImageShape(max(height_px, least_px), max(width_px, least_px), channels)
+def _choose_architecture(
+    options: TrainOptions, spec: ModelSpec, dataset: Dataset, training: Selection
+) -> Architecture:
+    return Architecture(
+        model=options.model,
+        shape=choose_shape(dataset, training, options.image_size, spec),
+        classes=len(dataset.labels),
+        dropout=options.dropout,
+        pooling=options.pooling,
+        head_units=options.head_units,
+        head_dropout=options.head_dropout,
+        l2=options.l2,
+    )
 
 
-def _own_size(
-    dataset: Dataset, training: Selection, most_px: tuple[int, int]
-) -> tuple[int, int] | None:
-    resize = dataset.manifest.settings.images.resize
-    if resize is not None:
-        return resize[1], resize[0]
-    sizes: set[tuple[int, int]] = set()
-    for shard in training.shards:
-        table = read_index(dataset.storage, index_name(shard.name)).table
-        unique = table.group_by(["height", "width"]).aggregate([])
-        sizes.update(zip(*(unique[side].to_pylist() for side in ("height", "width")), strict=True))
-        if len(sizes) > 1:
-            return None
-    size = sizes.pop()
-    return size if size[0] <= most_px[0] and size[1] <= most_px[1] else None
-
-
-def check_shards(dataset: Dataset, *selections: Selection) -> None:
-    """Refuse what the sizes of its files show to be damaged, before hours of work."""
+def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -> None:
+    """Refuse what the names and `sizes` of its files show to be damaged, before hours of work."""
     for shard in {shard for selection in selections for shard in selection.shards}:
         facts = dataset.storage.facts(shard.name)
-        if facts is None or facts.size_bytes != shard.bytes:
+        if facts is None or (sizes and facts.size_bytes != shard.bytes):
             raise DamagedError(
                 "a shard is missing" if facts is None else "a shard has another size",
                 path=dataset.storage.describe(shard.name),

@@ -6,19 +6,23 @@ history.csv         a row an epoch, written as it ends
 model.weights.h5    the weights after the last epoch that ended
 curves.png          accuracy and loss by epoch
 result.json         the result, written last: there ⇔ the training ended
+checkpoints/        the last few, for `train --resume`
+tensorboard/        what `train --tensorboard` logs
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from records.errors import NoInputError, StorageError, TargetError, UsageError
+from records.errors import BusyError, NoInputError, StorageError, TargetError, UsageError
 from records.labels import LabelMap, format_labels, parse_labels
 from records.layout import LABELS, MANIFEST
 from records.storage import is_url
@@ -33,6 +37,8 @@ HISTORY = "history.csv"
 WEIGHTS = "model.weights.h5"
 CURVES = "curves.png"
 RESULT = "result.json"
+CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
@@ -67,11 +73,15 @@ class Run:
     def replacing(self, name: str) -> Iterator[Path]:
         """A path to write a file at, which gets its name when the block ends well."""
         # Keras wants its own ending on the file, so what is temporary stands in front.
-        staged = self.path / f".{secrets.token_hex(4)}-{name}"
-        with _writing(self.path / name):
+        path = self.path / name
+        staged = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+        with _writing(path):
+            path.parent.mkdir(exist_ok=True)
             try:
                 yield staged
-                staged.replace(self.path / name)
+                _make_durable(staged)
+                staged.replace(path)
+                _make_durable(path.parent)
             finally:
                 staged.unlink(missing_ok=True)
 
@@ -106,6 +116,41 @@ def _what_is_in(path: Path) -> str:
     return "a dataset is" if (path / MANIFEST).is_file() else "something is"
 
 
+@contextmanager
+def open_for_training(path: Path, config: RunConfig, labels: LabelMap) -> Iterator[Run]:
+    """The run to train into, new or unfinished, and nobody else's meanwhile.
+
+    One that has nothing to go on from when the block ends is removed.
+
+    Raises:
+        BusyError: another process is training into it.
+        TargetError: it cannot be written, or another process was faster to make it.
+    """
+    run = (
+        Run(path, config, labels) if (path / CONFIG).is_file() else create_run(path, config, labels)
+    )
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        _lock(folder, path)
+        if (path / CONFIG).read_bytes() != encode_config(config):
+            run.write(CONFIG, encode_config(config))
+        try:
+            yield run
+        finally:
+            discard_run(run)
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int, path: Path) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BusyError(
+            "another process is training into this run", path=str(path), hint="try again later"
+        ) from None
+
+
 def create_run(path: Path, config: RunConfig, labels: LabelMap) -> Run:
     """Begin a run in an empty folder. Raises TargetError where another one was faster."""
     run = Run(path, config, labels)
@@ -122,13 +167,20 @@ def create_run(path: Path, config: RunConfig, labels: LabelMap) -> Run:
 
 
 def discard_run(run: Run) -> None:
-    """Remove a run in which no epoch has ended, and nothing that is not its own."""
-    if run.has_weights:
+    """Remove a run that has neither weights nor a checkpoint, and nothing that is not its own."""
+    if run.has_weights or any((run.path / CHECKPOINTS).glob("step-*")):
         return
     for name in (CONFIG, LABELS):
         (run.path / name).unlink(missing_ok=True)
+    for name in (CHECKPOINTS, TENSORBOARD):
+        shutil.rmtree(run.path / name, ignore_errors=True)
     if not any(run.path.iterdir()):
         run.path.rmdir()
+
+
+def read_config(path: Path) -> RunConfig:
+    """The configuration in a run's folder. Raises DamagedError, or FileNotFoundError."""
+    return decode_config((path / CONFIG).read_bytes(), path=str(path / CONFIG))
 
 
 def open_run(location: str | os.PathLike[str]) -> Run:
@@ -141,7 +193,7 @@ def open_run(location: str | os.PathLike[str]) -> Run:
     """
     path = Path(os.fspath(location))
     try:
-        config = decode_config((path / CONFIG).read_bytes(), path=str(path / CONFIG))
+        config = read_config(path)
         labels = parse_labels((path / LABELS).read_bytes(), path=str(path / LABELS))
     except (FileNotFoundError, NotADirectoryError):
         raise NoInputError(
@@ -158,6 +210,14 @@ def open_run(location: str | os.PathLike[str]) -> Run:
             hint="wait for it, or train again into another folder",
         )
     return run
+
+
+def _make_durable(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -14,6 +14,8 @@ from records.layout import index_name
 from records.text import key_from_text
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from records.dataset import Dataset
@@ -47,6 +49,24 @@ class Selection:
         if self.chosen is None:
             return sum(shard.records for shard in self.shards)
         return sum(int(chosen.sum()) for chosen in self.chosen)
+
+    def without(self, damaged: Collection[tuple[str, int]]) -> Selection:
+        """All but some records, each named by its shard and its number there."""
+        if not damaged:
+            return self
+        chosen = tuple(mask.copy() for mask in self.masks)
+        for place, shard in enumerate(self.shards):
+            for name, number in damaged:
+                if name == shard.name:
+                    chosen[place][number] = False
+        return replace(self, chosen=chosen)
+
+    @property
+    def masks(self) -> tuple[NDArray[np.bool_], ...]:
+        """For each shard which of its records, bool (records,)."""
+        if self.chosen is not None:
+            return self.chosen
+        return tuple(np.ones(shard.records, bool) for shard in self.shards)
 
 
 def select_split(dataset: Dataset, name: str) -> Selection:
@@ -83,6 +103,15 @@ def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selec
     if validation is not None or _has(dataset, "validation"):
         return train, select_split(dataset, validation or "validation")
     return _divide(dataset, train)
+
+
+def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
+    """How many of the selected records each class has, (classes,)."""
+    counts = np.zeros(len(dataset.labels), np.int64)
+    for shard, chosen in zip(selection.shards, selection.masks, strict=True):
+        labels = read_index(dataset.storage, index_name(shard.name)).table["label"].to_numpy()
+        counts += np.bincount(labels[chosen], minlength=len(counts))
+    return counts
 
 
 def select_for_evaluation(dataset: Dataset, split: str | None) -> Selection:

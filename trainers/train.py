@@ -2,57 +2,41 @@
 
 from __future__ import annotations
 
-import math
-import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import keras
-import msgspec
-from keras import ops
 
-from records.errors import UsageError
-from trainers.cache import cache_folder, keep_on_disk
-from trainers.damage import naming_damage
-from trainers.history import EpochResult, encode_history
-from trainers.input import (
-    Order,
-    RecordSource,
-    ShardSource,
-    count_steps,
-    keep_in_memory,
-    read_in_order,
-    read_shuffled,
-)
+from trainers.checkpoints import TrainingState, list_checkpoints, read_state, restore_model
+from trainers.class_weights import balance_classes
+from trainers.damage import FROM_READING, find_damage, naming_damage
+from trainers.devices import over_all_gpus, start_backend
+from trainers.history import best_epoch
+from trainers.input import ShardSource
+from trainers.models.freezing import count_parameters
 from trainers.models.network import build_network
+from trainers.models.pretrained import load_base
+from trainers.optimization import set_precision
+from trainers.phases import divide_steps
 from trainers.plots import plot_curves
-from trainers.run_folder import CURVES, HISTORY, RESULT, WEIGHTS, Run, create_run, discard_run
+from trainers.result import TrainingResult, encode_result
+from trainers.run_folder import CURVES, RESULT, Run, open_for_training
+from trainers.selection import count_classes
+from trainers.session import Session
+from trainers.stage import Stage, prepare_stage
+from trainers.stopping import deferring_stop
+from trainers.tensorboard import Logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import tensorflow as tf
-
+    from trainers.models.network import Network
     from trainers.plan import TrainingPlan
     from trainers.progress import Progress
 
 
-class TrainingResult(msgspec.Struct, frozen=True):
-    """What `train --json` prints, and `result.json`: of the last epoch, `seconds` of all."""
-
-    run: str
-    model: str
-    epochs: int
-    training_images: int
-    validation_images: int
-    accuracy: float
-    loss: float
-    val_accuracy: float
-    val_loss: float
-    seconds: float
-
-
 def train(plan: TrainingPlan, *, say: Callable[[str], None], progress: Progress) -> TrainingResult:
-    """Train a model as planned, into the plan's run folder.
+    """Train a model as planned, into the plan's run folder; go on where an earlier process was.
 
     Args:
         plan: what to do.
@@ -62,128 +46,101 @@ def train(plan: TrainingPlan, *, say: Callable[[str], None], progress: Progress)
     Raises:
         DamagedError: a record cannot be read.
         TargetError: the run cannot be written.
-        UsageError: the loss is no number any more.
+        BusyError: another process is training into it.
+        UsageError: the loss is no number any more, or weights do not fit.
     """
-    run = create_run(plan.run_path, plan.config, plan.dataset.labels)
-    try:
-        with naming_damage(plan.dataset, plan.training, plan.validation, say=say):
-            return _train(plan, run, say, progress)
-    finally:
-        discard_run(run)
+    config = plan.config
+    set_precision(config.options.precision, start_backend())
+    with (
+        open_for_training(plan.run_path, config, plan.dataset.labels) as run,
+        naming_damage(plan.dataset, plan.training, plan.validation, say=say),
+        over_all_gpus(start_backend()),
+        deferring_stop() as stop,
+    ):
+        keras.utils.set_random_seed(config.options.seed)
+        network = build_network(config.architecture)
+        if plan.weights is not None:
+            load_base(network, config.architecture.model, plan.weights)
+        checkpoint = next(reversed(list_checkpoints(run)), None)
+        state = read_state(checkpoint) if checkpoint else TrainingState(config.options.seed)
+        logs = Logs(run.path) if config.options.tensorboard else None
+        session = Session(plan, run, network, state, progress=progress, stop=stop, logs=logs)
+        progress.start(plan.epochs, plan.epoch_steps)
+        for phase in plan.phases_from(session.step):
+            damaged = frozenset(shard for shard, _ in session.damaged)
+            stage = prepare_stage(plan, network, phase, damaged=damaged, say=say)
+            if checkpoint is not None:
+                say(f"going on at step {session.step:,} of {plan.phases[-1].end_step:,}")
+                restore_model(stage.model, checkpoint)
+                checkpoint = None
+            _run_phase(session, stage, say)
+        session.keep_checkpoint(stage)
+        return _finish(plan, run, network, session)
 
 
-def _train(
-    plan: TrainingPlan, run: Run, say: Callable[[str], None], progress: Progress
-) -> TrainingResult:
-    config, options = plan.config, plan.config.options
+def _run_phase(session: Session, stage: Stage, say: Callable[[str], None]) -> None:
+    """The steps of a phase that are left, past damaged records where that was asked for."""
+    plan = session.plan
+    class_weights: dict[int, float] = {}
+    if plan.config.options.class_weights == "balanced":
+        class_weights = balance_classes(count_classes(plan.dataset, plan.training).tolist())
+    while session.is_epoch_due or not session.is_over(stage.phase):
+        try:
+            if session.is_epoch_due:
+                session.end_epoch(stage, session.step)
+            for stretch in divide_steps(session.step, stage.phase.end_step, plan.epoch_steps):
+                if not session.is_over(stage.phase):
+                    session.run_stretch(stage, stretch, class_weights)
+        except FROM_READING as error:
+            stage = _leave_out_damage(session, stage, error, say)
 
-    keras.utils.set_random_seed(options.seed)
-    network = build_network(config.architecture).model
-    # A model of its own, so that the optimizer's state is not among the weights, twice their size.
-    model = keras.Model(network.inputs, network.outputs[0])
-    model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    training, validation = _open_input(plan, say)
-    steps = count_steps(plan.training, options.batch_size)
 
-    epochs: list[EpochResult] = []
-    started = time.monotonic()
+def _leave_out_damage(
+    session: Session, stage: Stage, error: Exception, say: Callable[[str], None]
+) -> Stage:
+    """The stage without the records that cannot be read, if they are as few as was allowed."""
+    plan, most = session.plan, session.plan.config.options.skip_bad
+    if not most:
+        raise error
+    session.metric_sums = session.sum_metrics(stage)
+    say("a record cannot be read; looking for all that are damaged")
+    parts = session.training, session.validation
+    found = [damaged for part in parts for damaged in find_damage(plan.dataset, part)]
+    if not found:
+        raise error
+    if len(session.damaged) + len(found) > most:
+        found[0].error.hint = f"more than --skip-bad {most} records are damaged, this is the first"
+        raise found[0].error from error
+    for damaged in found:
+        say(f"left out: {damaged.error}")
+        session.damaged.add((damaged.shard, damaged.number))
+    shards = frozenset(shard for shard, _ in session.damaged)
+    return replace(stage, source=ShardSource.of(plan.dataset, plan.config.shape, shards))
 
-    def end_epoch(epoch: int, logs: dict[str, float]) -> None:
-        seconds = time.monotonic() - started - sum(result.seconds for result in epochs)
-        result = _epoch_result(epoch + 1, logs, model, seconds)
-        _refuse_divergence(result)
-        with run.replacing(WEIGHTS) as path:
-            network.save_weights(path)
-        epochs.append(result)
-        run.write(HISTORY, encode_history(epochs))
-        progress.end_epoch(result)
 
-    progress.start(options.epochs, steps)
-    model.fit(
-        training,
-        epochs=options.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,  # the input is
-        validation_data=validation,
-        validation_steps=count_steps(plan.validation, options.batch_size),
-        verbose=0,
-        callbacks=[
-            keras.callbacks.LambdaCallback(
-                on_epoch_end=end_epoch,
-                on_train_batch_end=progress.end_step,
-            )
-        ],
-    )
+def _finish(plan: TrainingPlan, run: Run, network: Network, session: Session) -> TrainingResult:
+    epochs, options = session.epochs, plan.config.options
     run.write(CURVES, plot_curves(epochs))
-    result = _result(plan, epochs)
-    run.write(RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
-    return result
-
-
-def _open_input(
-    plan: TrainingPlan, say: Callable[[str], None]
-) -> tuple[tf.data.Dataset, tf.data.Dataset]:
-    """Batches to train on, all epochs of them, and those to validate on."""
-    options, shape = plan.config.options, plan.config.shape
-    parts = plan.training, plan.validation
-    order = Order(options.seed, options.epochs)
-    shards = ShardSource.of(plan.dataset, shape)
-    if options.cache == "memory":
-        size_mb = sum(part.records for part in parts) * shape.size_bytes / 1e6
-        say(f"keeping decoded images in memory ({size_mb:,.0f} MB)")
-        return (
-            keep_in_memory(shards, plan.training, options.batch_size, order),
-            keep_in_memory(shards, plan.validation, options.batch_size),
-        )
-    on_disk = options.cache == "disk"
-    source: RecordSource = (
-        keep_on_disk(shards, *parts, below=cache_folder(), say=say) if on_disk else shards
-    )
-    return (
-        read_shuffled(source, plan.training, options.batch_size, order),
-        read_in_order(source, plan.validation, options.batch_size),
-    )
-
-
-def _epoch_result(
-    epoch: int, logs: dict[str, float], model: keras.Model, seconds: float
-) -> EpochResult:
-    rate: Any = ops.convert_to_numpy(model.optimizer.learning_rate)
-    return EpochResult(
-        epoch=epoch,
-        accuracy=logs["accuracy"],
-        loss=logs["loss"],
-        val_accuracy=logs["val_accuracy"],
-        val_loss=logs["val_loss"],
-        learning_rate=float(rate),
-        seconds=seconds,
-    )
-
-
-def _refuse_divergence(result: EpochResult) -> None:
-    if not math.isfinite(result.loss):
-        raise UsageError(
-            f"the loss is no number any more in epoch {result.epoch}",
-            got=result.loss,
-            hint=f"try a --learning-rate below {result.learning_rate:g}",
-        )
-
-
-def _result(plan: TrainingPlan, epochs: list[EpochResult]) -> TrainingResult:
-    last = epochs[-1]
-    return TrainingResult(
+    own = epochs[plan.phases[-1].first_step // plan.epoch_steps :]
+    kept = epochs[-1] if options.early_stopping is None else best_epoch(own)
+    total, trained = count_parameters(network)
+    result = TrainingResult(
         run=str(plan.run_path),
-        model=plan.config.options.model,
-        epochs=last.epoch,
+        model=options.model,
+        mode=options.mode,
+        epochs=len(epochs),
+        steps=session.step,
+        weights_epoch=kept.epoch,
         training_images=plan.training.records,
         validation_images=plan.validation.records,
-        accuracy=last.accuracy,
-        loss=last.loss,
-        val_accuracy=last.val_accuracy,
-        val_loss=last.val_loss,
-        seconds=round(sum(result.seconds for result in epochs), 3),
+        parameters=total,
+        trained_parameters=trained,
+        accuracy=kept.accuracy,
+        loss=kept.loss,
+        val_accuracy=kept.val_accuracy,
+        val_loss=kept.val_loss,
+        seconds=round(session.seconds, 3),
+        damaged_records=len(session.damaged),
     )
+    run.write(RESULT, encode_result(result))
+    return result

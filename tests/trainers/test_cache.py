@@ -45,7 +45,7 @@ def test_a_cache_gives_what_the_shards_give(shapes: Path, tmp_path: Path) -> Non
     cache, _ = fill(source, parts, tmp_path)
     for part in parts:
         assert read(read_in_order(cache, part, 16)) == read(read_in_order(source, part, 16))
-    order = Order(seed=1, epochs=2)
+    order = Order(seed=1, end_epoch=2)
     shuffled = read(read_shuffled(cache, parts[0], 16, order))
     assert shuffled == read(read_shuffled(source, parts[0], 16, order))
 

@@ -16,11 +16,11 @@ from trainers.config import ImageShape
 from trainers.input import (
     Order,
     ShardSource,
-    count_steps,
     keep_in_memory,
     read_in_order,
     read_shuffled,
 )
+from trainers.phases import count_steps
 from trainers.selection import Selection, select_for_training, select_split
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def test_batches_are_uint8_images_and_int64_labels_and_the_last_is_smaller(shape
     source, train = source_and_train(shapes)
     batches = list(read_in_order(source, train, 16).as_numpy_iterator())
     assert [len(labels) for _, labels in batches] == [16] * 9 + [6]
-    assert count_steps(train, 16) == len(batches)
+    assert count_steps(train.records, 16) == len(batches)
     assert {images.shape[1:] for images, _ in batches} == {SHAPE.array_shape}
     assert {(images.dtype, labels.dtype) for images, labels in batches} == {
         (np.dtype("uint8"), np.dtype("int64"))
@@ -67,26 +67,26 @@ def test_every_epoch_has_each_record_once_in_an_order_of_its_own(
     source, train = source_and_train(shapes)
     stored = read(read_in_order(source, train, 16))
     shuffle = keep_in_memory if cached else read_shuffled
-    first = read(shuffle(source, train, 16, Order(seed=7, epochs=2)))
+    first = read(shuffle(source, train, 16, Order(seed=7, end_epoch=2)))
     epochs = first[:150], first[150:]
     assert [sorted(epoch) for epoch in epochs] == [sorted(stored)] * 2
     assert stored != epochs[0] != epochs[1] != stored
-    assert read(shuffle(source, train, 16, Order(seed=7, epochs=2))) == first
-    assert read(shuffle(source, train, 16, Order(seed=8, epochs=1))) != epochs[0]
-    assert read(shuffle(source, train, 16, Order(seed=7, epochs=2, first_epoch=1))) == epochs[1]
+    assert read(shuffle(source, train, 16, Order(seed=7, end_epoch=2))) == first
+    assert read(shuffle(source, train, 16, Order(seed=8, end_epoch=1))) != epochs[0]
+    assert read(shuffle(source, train, 16, Order(seed=7, end_epoch=2, first_epoch=1))) == epochs[1]
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
 def test_extreme_seeds_shuffle_too(shapes: Path, seed: int) -> None:
     source, train = source_and_train(shapes)
-    orders = [read(read_shuffled(source, train, 16, Order(seed, epochs=1))) for _ in range(2)]
+    orders = [read(read_shuffled(source, train, 16, Order(seed, end_epoch=1))) for _ in range(2)]
     assert orders[0] == orders[1] != read(read_in_order(source, train, 16))
 
 
 def test_shuffled_far_apart(shapes: Path) -> None:
     source, train = source_and_train(shapes)
     stored = read(read_in_order(source, train, 16))
-    shuffled = read(read_shuffled(source, train, 16, Order(seed=0, epochs=1)))
+    shuffled = read(read_shuffled(source, train, 16, Order(seed=0, end_epoch=1)))
     moved = [abs(place - stored.index(record)) for place, record in enumerate(shuffled)]
     # A random permutation of n moves a record by n / 3 on average.
     assert 30 < np.mean(moved) < 70
@@ -100,7 +100,7 @@ def test_the_parts_of_a_split_share_no_record(shapes: Path) -> None:
     assert [len(part) for part in parts] == [training.records, validation.records]
     whole = read(read_in_order(source, select_split(dataset, "train"), 16))
     assert sorted(parts[0] + parts[1]) == sorted(whole)
-    shuffled = read(read_shuffled(source, training, 16, Order(seed=1, epochs=1)))
+    shuffled = read(read_shuffled(source, training, 16, Order(seed=1, end_epoch=1)))
     assert sorted(shuffled) == sorted(parts[0])
 
 
@@ -108,7 +108,7 @@ def test_what_memory_keeps_is_read_once(shapes: Path, tmp_path: Path) -> None:
     copy = tmp_path / "data"
     shutil.copytree(shapes, copy)
     source, train = source_and_train(copy)
-    batches = keep_in_memory(source, train, 15, Order(seed=0, epochs=3)).as_numpy_iterator()
+    batches = keep_in_memory(source, train, 15, Order(seed=0, end_epoch=3)).as_numpy_iterator()
     first = [next(batches) for _ in range(10)]
     for shard in copy.glob("train-*"):
         shard.unlink()

@@ -23,9 +23,10 @@ from records.images import ImageOptions
 from tests.trainers.conftest import LABELS, RUN_OPTIONS, write_shapes
 from trainers.config import ImageShape
 from trainers.history import EpochResult
+from trainers.image_shape import choose_shape
 from trainers.models import MODELS
 from trainers.options import TrainOptions
-from trainers.plan import TrainingPlan, choose_shape, plan_training
+from trainers.plan import TrainingPlan, plan_training
 from trainers.progress import Silence
 from trainers.run_folder import open_run
 from trainers.selection import select_split
@@ -57,7 +58,8 @@ def weights_of(folder: Path) -> list[np.ndarray]:
 
 def test_a_run_holds_all_that_a_training_made(run_path: Path) -> None:
     assert sorted(path.name for path in run_path.iterdir()) == [
-        "config.json", "curves.png", "history.csv", "labels.txt", "model.weights.h5", "result.json",
+        "checkpoints", "config.json", "curves.png", "history.csv", "labels.txt",
+        "model.weights.h5", "result.json",
     ]  # fmt: skip
     run = open_run(run_path)
     assert run.is_finished
@@ -167,7 +169,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
         run_plan(plan_training(tmp_path / "data", tmp_path / "run", SHORT))
     assert "train-00001-of-00002.tfrecord record 7" in str(caught.value)
     assert "shardmill verify" in str(caught.value)
-    assert (record.key in str(caught.value)) == (damage == "image")
+    assert record.key in str(caught.value)
     assert not (tmp_path / "run").exists()
 
 

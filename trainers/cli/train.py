@@ -2,93 +2,110 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from records.text import printable
 from trainers.cli import console
-from trainers.models import MODELS
+from trainers.cli.train_options import given_options, train_options
 from trainers.options import TrainOptions
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainers.plan import TrainingPlan
+    from trainers.result import TrainingResult
+
+# Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
 _EXAMPLES = """\b
 Examples:
   shardmill train data/ run/
-  shardmill train data/ run/ --epochs 20 --batch-size 64 --cache memory
+  shardmill train data/ run/ --model mobilenet_v2 --mode transfer --epochs 30
+  shardmill train data/ run/ --model vgg16 --mode finetune --unfreeze 4 \\
+      --head-units 1024 --head-dropout 0.5 --optimizer rmsprop --learning-rate 1e-4
+  shardmill train data/ run/ --augment flip,rotate=20,zoom=0.2 --augment-preview forms.png
+  shardmill train data/ run/ --steps 50000 --checkpoint-minutes 5 --resume
   KERAS_BACKEND=jax shardmill train data/ run/ --image-size 128
 """
-
-_SIZE = re.compile(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?")
-
-
-class _ImageSize(click.ParamType[tuple[int, int]]):
-    """`H` or `HxW`, as (height, width) in pixels."""
-
-    name = "H[xW]"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        sides = _SIZE.fullmatch(str(value))
-        if sides is None:
-            self.fail(f"{value!r} is no size: write 180, or 180x240 for height x width", param, ctx)
-        return int(sides[1]), int(sides[2] or sides[1])
 
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("target")
 @click.argument("run")
+@train_options
+@click.option("--resume", is_flag=True, help="Go on with RUN if it is there; else begin it.")
 @click.option(
-    "--model",
-    type=click.Choice(list(MODELS)),
-    default="cnn",
-    show_default=True,
-    help="What to train.",
+    "--augment-preview",
+    type=click.Path(dir_okay=False),
+    metavar="FILE.png",
+    help="Draw an image in five forms, and train nothing.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
-@click.option(
-    "--image-size",
-    type=_ImageSize(),
-    metavar="H[xW]",
-    help="Height and width in pixels; otherwise the dataset's own, or the model's.",
-)
-@click.option("--learning-rate", type=float, help="Adam's; otherwise the model's own.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option(
-    "--cache",
-    type=click.Choice(["none", "memory", "disk"]),
-    default="none",
-    show_default=True,
-    help="Where to keep decoded images between epochs; on disk, also between runs.",
-)
-@click.option(
-    "--validation-split",
-    metavar="NAME",
-    help="What to validate on; otherwise `validation`, or a tenth of train kept aside.",
-)
+@click.option("--dry-run", is_flag=True, help="Say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--quiet", is_flag=True, help="Print only the result.")
-def train(target: str, run: str, *, as_json: bool, quiet: bool, **options: Any) -> None:
+@click.pass_context
+def train(
+    context: click.Context,
+    /,
+    target: str,
+    run: str,
+    *,
+    resume: bool,
+    augment_preview: str | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Train a model on the dataset TARGET into the new folder RUN."""
     from trainers.plan import plan_training
+    from trainers.result import find_result
+    from trainers.resume import change_options, find_run
 
     say = console.ignore if quiet else console.say
-    plan = plan_training(target, run, msgspec.convert(options, TrainOptions))
+    found = find_run(run) if resume else None
+    asked = (
+        msgspec.convert(options, TrainOptions)
+        if found is None
+        else change_options(found, given_options(context))
+    )
+    plan = plan_training(target, run, asked, resume=resume)
     for note in plan.notes:
         say(note)
+    if dry_run:
+        return
+    if augment_preview:
+        _preview(plan, augment_preview, say)
+        return
+    done = find_result(plan)
+    if done is None:
+        done = _train(plan, say, quiet=quiet)
+    else:
+        say("nothing to do: this run has ended")
+    if as_json:
+        console.print_json(done)
+    else:
+        click.echo(
+            f"accuracy {done.accuracy:.1%}, validation accuracy {done.val_accuracy:.1%} "
+            f"after epoch {done.weights_epoch}, {done.seconds:.0f} s: {printable(run)}"
+        )
+
+
+def _train(plan: TrainingPlan, say: Callable[[str], None], *, quiet: bool) -> TrainingResult:
     console.start_backend(say)
 
     from trainers.progress import choose_progress
     from trainers.train import train as train_model
 
-    result = train_model(plan, say=say, progress=choose_progress(quiet=quiet))
-    if as_json:
-        console.print_json(result)
-    else:
-        click.echo(
-            f"accuracy {result.accuracy:.1%}, validation accuracy {result.val_accuracy:.1%} "
-            f"after epoch {result.epochs}, {result.seconds:.0f} s: {printable(run)}"
-        )
+    return train_model(plan, say=say, progress=choose_progress(quiet=quiet))
+
+
+def _preview(plan: TrainingPlan, path: str, say: Callable[[str], None]) -> None:
+    console.start_backend(console.ignore)
+
+    from trainers.preview import preview_augmentation
+
+    console.write(path, preview_augmentation(plan.dataset, plan.training, plan.config))
+    say(f"one image in five forms: {printable(path)}; nothing was trained")

@@ -1,0 +1,111 @@
+"""The options of `train`, in groups; each has the name of a field of `TrainOptions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+import click
+import msgspec
+
+from trainers.cli.parameters import Augment, ImageSize, ModelName, Unfreeze
+from trainers.options import (
+    OPTIMIZERS,
+    Augmentation,
+    Cache,
+    ClassWeights,
+    Mode,
+    Pooling,
+    Precision,
+    Schedule,
+    TrainOptions,
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _option(flag: str, kind: Any = None, help: str = "", **more: Any) -> Callable[[F], F]:  # noqa: A002
+    """An option whose default is that of its field; shown where it says something."""
+    name = flag.strip("-").partition("/")[0].replace("-", "_")
+    default = getattr(TrainOptions(), name)
+    show = default is not None and not isinstance(default, Augmentation | bool)
+    choices = get_args(kind) if not isinstance(kind, click.ParamType) else ()
+    return click.option(
+        flag,
+        name,
+        type=click.Choice(choices) if choices else kind,
+        default=default,
+        show_default=show,
+        help=help,
+        **more,
+    )
+
+
+_PART = click.FloatRange(0, 1, max_open=True)
+_NOT_NEGATIVE = click.IntRange(0)
+_POSITIVE = click.IntRange(1)
+
+_OPTIONS = (
+    _option("--model", ModelName(), "What to train; docs/models.md lists them."),
+    _option("--mode", Mode, "All from random weights, a new head alone, or some of the base too."),
+    _option("--weights", None, "The base's: imagenet, none, or a file.", metavar="NAME|PATH"),
+    _option("--unfreeze", Unfreeze(), "How many last layers of the base finetune trains."),
+    _option("--pooling", Pooling, "From the base's feature map to its head."),
+    _option("--head-units", _NOT_NEGATIVE, "A dense layer in the head; 0 is none.", metavar="N"),
+    _option("--head-dropout", _PART, "Dropout before the logits.", metavar="F"),
+    _option("--head-epochs", _NOT_NEGATIVE, "For the head alone, before finetune.", metavar="N"),
+    _option("--features", None, "A feature store made by featurize.", metavar="STORE"),
+    _option(
+        "--image-size", ImageSize(), "Height and width; otherwise the dataset's, or the model's."
+    ),
+    _option("--augment", Augment(), "Such as flip,rotate=20,zoom=0.2,crop."),
+    _option("--dropout", _PART, "Of a convolutional network; otherwise its own.", metavar="F"),
+    _option("--l2", click.FloatRange(0), "Weight of the squared kernels in the loss.", metavar="F"),
+    _option("--label-smoothing", _PART, "Probability spread over all classes.", metavar="F"),
+    _option("--class-weights", ClassWeights, "Balanced: rare classes weigh more."),
+    _option("--optimizer", click.Choice(OPTIMIZERS), "With Keras's defaults."),
+    _option("--learning-rate", float, "Otherwise the model's and the mode's own.", metavar="LR"),
+    _option("--schedule", Schedule, "Of the learning rate, over all steps."),
+    _option("--warmup-steps", _NOT_NEGATIVE, "Steps in which it rises from 0.", metavar="N"),
+    _option("--early-stopping", _POSITIVE, "Epochs without a lower validation loss.", metavar="N"),
+    _option("--precision", Precision, "Auto is mixed_bfloat16 on GPUs made for it."),
+    _option("--jit/--no-jit", None, "Compile by XLA; otherwise Keras decides."),
+    _option("--epochs", _POSITIVE, "", metavar="N"),
+    _option("--steps", _POSITIVE, "Batches to train on, instead of --epochs.", metavar="N"),
+    _option("--batch-size", _POSITIVE, "", metavar="N"),
+    _option("--seed", click.IntRange(0, 2**32 - 1), "", metavar="N"),
+    _option("--cache", Cache, "Where decoded images are kept; on disk, also for later runs."),
+    _option(
+        "--validation-split",
+        None,
+        "What to validate on; otherwise validation, or a tenth of train kept aside.",
+        metavar="NAME",
+    ),
+    _option("--checkpoint-steps", _POSITIVE, "Steps between checkpoints.", metavar="N"),
+    _option(
+        "--checkpoint-minutes",
+        click.FloatRange(0, min_open=True),
+        "Minutes between checkpoints.",
+        metavar="N",
+    ),
+    _option("--keep-checkpoints", _POSITIVE, "How many.", metavar="N"),
+    _option("--skip-bad", _NOT_NEGATIVE, "Damaged records to go on past.", metavar="N"),
+    _option("--tensorboard", None, "Write TensorBoard's logs too.", is_flag=True),
+)
+
+
+def train_options(command: F) -> F:
+    """All of them, in the order in which `--help` shows them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def given_options(context: click.Context) -> dict[str, Any]:
+    """What was typed, by the names of fields, as it would stand in a run's configuration."""
+    default = click.core.ParameterSource.DEFAULT
+    return {
+        name: msgspec.to_builtins(context.params[name])
+        for name in msgspec.structs.asdict(TrainOptions())
+        if context.get_parameter_source(name) is not default
+    }

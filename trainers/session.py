@@ -1,0 +1,270 @@
+"""A training as it goes: which step it is at, what it has reached, what it leaves behind.
+
+Keras runs the steps and calls in between; everything that a killed training needs to go on is kept
+here, and written to a checkpoint when one is due.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import ops
+
+from records.errors import UsageError
+from trainers.checkpoints import TrainingState, save_checkpoint
+from trainers.history import EpochResult, best_epoch, encode_history
+from trainers.input import Order
+from trainers.phases import count_steps
+from trainers.run_folder import HISTORY, WEIGHTS, Run
+
+if TYPE_CHECKING:
+    from trainers.models.network import Network
+    from trainers.phases import Phase, Stretch
+    from trainers.plan import TrainingPlan
+    from trainers.progress import Progress
+    from trainers.selection import Selection
+    from trainers.stage import Stage
+    from trainers.stopping import StopRequest
+    from trainers.tensorboard import Logs
+
+_LOOK_SECONDS = 0.5
+_SAVE_SECONDS = 15.0
+
+
+class Session:
+    """The state of a training between two steps.
+
+    Args:
+        plan: what is done.
+        run: where it is kept.
+        network: whose weights the run gets.
+        state: where to begin.
+        progress: told of steps and epochs.
+        stop: asked before each step.
+        logs: TensorBoard's, where they are wanted.
+    """
+
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        run: Run,
+        network: Network,
+        state: TrainingState,
+        *,
+        progress: Progress,
+        stop: StopRequest,
+        logs: Logs | None = None,
+    ) -> None:
+        self.plan, self.run, self.network = plan, run, network
+        self.step, self.metric_sums = state.step, state.metric_sums
+        self.epochs, self.damaged = list(state.epochs), set(state.damaged)
+        self._progress, self._stop, self._logs = progress, stop, logs
+        now = time.monotonic()
+        self._began = now - state.seconds
+        self._epoch_began = now - state.epoch_seconds
+        self._kept_at, self._kept_step = now, state.step
+        self._saved_at = self._looked_at = -math.inf
+        self._figures_due: dict[str, float] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the training has taken, with what earlier processes did of it."""
+        return time.monotonic() - self._began
+
+    @property
+    def training(self) -> Selection:
+        """What is trained on, without what is damaged."""
+        return self.plan.training.without(self.damaged)
+
+    @property
+    def validation(self) -> Selection:
+        """What is measured on, without what is damaged."""
+        return self.plan.validation.without(self.damaged)
+
+    def run_stretch(self, stage: Stage, stretch: Stretch, class_weights: dict[int, float]) -> None:
+        """Let Keras run the steps of a stretch, with what is due before each and after an epoch."""
+        options = self.plan.config.options
+        order = Order(
+            options.seed,
+            end_epoch=stretch.epoch + stretch.epochs,
+            first_epoch=stretch.epoch,
+            first_step=stretch.first_step - stretch.epoch * self.plan.epoch_steps,
+            epoch_records=self.plan.training.records if self.damaged else None,
+        )
+        stage.model.fit(
+            stage.read_training(self.training, options.batch_size, order),
+            initial_epoch=stretch.epoch,
+            epochs=stretch.epoch + stretch.epochs,
+            steps_per_epoch=stretch.epoch_steps,
+            shuffle=False,  # the input is
+            class_weight=class_weights or None,
+            verbose=0,
+            callbacks=[self._calls(stage, stretch)],
+        )
+
+    def _calls(self, stage: Stage, stretch: Stretch) -> keras.callbacks.Callback:
+        def begin_epoch(epoch: int, _logs: Any) -> None:
+            self._first_step = stretch.first_step_of(epoch)
+            self.restore_metrics(stage)
+
+        def begin_step(batch: int, **_logs: Any) -> None:
+            self.begin_step(stage, self._first_step + batch)
+
+        def end_epoch(epoch: int, _logs: Any) -> None:
+            self.end_epoch(stage, stretch.first_step_of(epoch) + stretch.epoch_steps)
+            stage.model.stop_training = self.is_over(stage.phase)
+
+        return keras.callbacks.LambdaCallback(
+            on_epoch_begin=begin_epoch,
+            on_train_batch_begin=begin_step,  # after a step Keras would wait for the device
+            on_epoch_end=end_epoch,
+        )
+
+    def begin_step(self, stage: Stage, step: int) -> None:
+        """Before a step: what is due by number or by time."""
+        self.step = step
+        if self._stop.is_made:
+            self.keep_checkpoint(stage)
+            self._stop.obey()
+        if self._is_checkpoint_due():
+            self.keep_checkpoint(stage)
+        into_epoch = step % self.plan.epoch_steps
+        if into_epoch and time.monotonic() - self._looked_at >= _LOOK_SECONDS:
+            figures = self._look(stage)
+            self._progress.end_step(into_epoch, figures)
+            if self._logs is not None:
+                self._logs.write_step(step, figures)
+
+    def end_epoch(self, stage: Stage, step: int) -> None:
+        """Measure on the validation images, and keep what the epoch has reached."""
+        self.step = step
+        # Measuring starts Keras's sums anew; where it fails of a damaged record, it is done again.
+        self._figures_due = self._figures_due or self._look(stage)
+        self.epochs.append(self._measure(stage, self._figures_due))
+        self._figures_due = None
+        self._epoch_began = time.monotonic()
+        self._save_weights(stage)
+        self.run.write(HISTORY, encode_history(self.epochs))
+        if self._logs is not None:
+            self._logs.write_epoch(step, self.epochs[-1])
+        self._progress.end_epoch(self.epochs[-1])
+
+    @property
+    def is_epoch_due(self) -> bool:
+        """Whether an epoch's steps are done and its validation is not."""
+        return self._figures_due is not None
+
+    def is_over(self, phase: Phase) -> bool:
+        """Whether a phase has no steps left, or its epochs no longer get better."""
+        if self.step >= phase.end_step:
+            return True
+        patience = self.plan.config.options.early_stopping
+        epochs = self._epochs_of(phase)
+        if patience is None or phase is not self.plan.phases[-1] or not epochs:
+            return False
+        return epochs[-1].epoch - best_epoch(epochs).epoch >= patience
+
+    def keep_checkpoint(self, stage: Stage) -> None:
+        """Write a checkpoint of this moment. Raises UsageError where the loss is no number."""
+        self._look(stage)
+        state = TrainingState(
+            seed=self.plan.config.options.seed,
+            step=self.step,
+            metric_sums=self.sum_metrics(stage),
+            epoch_seconds=time.monotonic() - self._epoch_began,
+            seconds=self.seconds,
+            epochs=tuple(self.epochs),
+            damaged=tuple(sorted(self.damaged)),
+        )
+        keep = self.plan.config.options.keep_checkpoints
+        save_checkpoint(self.run, stage.model, state, keep=keep)
+        self._kept_at, self._kept_step = time.monotonic(), self.step
+
+    def sum_metrics(self, stage: Stage) -> tuple[float, ...]:
+        """What Keras has added up since the epoch began."""
+        if self.step % self.plan.epoch_steps == 0:
+            return ()
+        return tuple(float(_value(variable)) for variable in _sums(stage))
+
+    def restore_metrics(self, stage: Stage) -> None:
+        """Go on adding up where an interrupted epoch was."""
+        for variable, value in zip(_sums(stage), self.metric_sums, strict=False):
+            variable.assign(value)
+        self.metric_sums = ()
+
+    def _is_checkpoint_due(self) -> bool:
+        options = self.plan.config.options
+        if self.step == self._kept_step:
+            return False
+        if options.checkpoint_steps and self.step % options.checkpoint_steps == 0:
+            return True
+        return time.monotonic() - self._kept_at >= 60 * options.checkpoint_minutes
+
+    def _look(self, stage: Stage) -> dict[str, float]:
+        """Accuracy and loss of the epoch so far; it ends here where that is no number."""
+        self._looked_at = time.monotonic()
+        _bring_state(stage.model)
+        figures = {metric.name: float(_value(metric.result())) for metric in stage.metrics}
+        if not math.isfinite(figures["loss"]):
+            rate = self._learning_rate(stage)
+            raise UsageError(
+                f"the loss is no number any more in epoch {len(self.epochs) + 1}",
+                got=figures["loss"],
+                hint=f"try a --learning-rate below {rate:g}",
+            )
+        return figures
+
+    def _measure(self, stage: Stage, figures: dict[str, float]) -> EpochResult:
+        batch_size = self.plan.config.options.batch_size
+        validation = stage.model.evaluate(
+            stage.read_validation(self.validation, batch_size),
+            steps=count_steps(self.validation.records, batch_size),
+            verbose=0,
+            return_dict=True,
+        )
+        return EpochResult(
+            epoch=len(self.epochs) + 1,
+            accuracy=figures["accuracy"],
+            loss=figures["loss"],
+            val_accuracy=validation["accuracy"],
+            val_loss=validation["loss"],
+            learning_rate=self._learning_rate(stage),
+            seconds=time.monotonic() - self._epoch_began,
+        )
+
+    def _learning_rate(self, stage: Stage) -> float:
+        return float(_value(stage.model.optimizer.learning_rate))
+
+    def _save_weights(self, stage: Stage) -> None:
+        """The network's weights, of the best epoch where training may end early, else the last.
+
+        Epochs of a second would mostly write; of those only some are kept, and the last one.
+        """
+        if self.plan.config.options.early_stopping is not None:
+            if best_epoch(self._epochs_of(stage.phase)) is not self.epochs[-1]:
+                return
+        elif self.step < stage.phase.end_step and self._saved_at + _SAVE_SECONDS > time.monotonic():
+            return
+        with self.run.replacing(WEIGHTS) as path:
+            self.network.model.save_weights(path)
+        self._saved_at = time.monotonic()
+
+    def _epochs_of(self, phase: Phase) -> list[EpochResult]:
+        return self.epochs[phase.first_step // self.plan.epoch_steps :]
+
+
+def _bring_state(model: keras.Model) -> None:
+    """Put into the model's variables what JAX keeps outside of them between steps."""
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()
+
+
+def _sums(stage: Stage) -> list[Any]:
+    return [variable for metric in stage.metrics for variable in metric.variables]
+
+
+def _value(tensor: Any) -> Any:
+    return ops.convert_to_numpy(tensor)

@@ -1,0 +1,126 @@
+"""What trains in a phase: a model around the network, and what it is fed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import keras
+
+from trainers.augment import build_augmenter
+from trainers.cache import cache_folder, keep_on_disk
+from trainers.input import (
+    Order,
+    RecordSource,
+    ShardSource,
+    keep_in_memory,
+    read_in_order,
+    read_shuffled,
+)
+from trainers.models.freezing import freeze_base, unfreeze_base
+from trainers.optimization import compile_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import tensorflow as tf
+
+    from trainers.models.network import Network
+    from trainers.phases import Phase
+    from trainers.plan import TrainingPlan
+    from trainers.selection import Selection
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A phase ready to run.
+
+    Args:
+        phase: which.
+        model: what Keras fits, compiled; its layers are the network's.
+        accuracy: counted by the model, over an epoch.
+        source: what it is fed, one way or the other.
+        crop: the least part of an image that random crops keep.
+        in_memory: whether what is decoded stays in memory.
+    """
+
+    phase: Phase
+    model: keras.Model
+    accuracy: keras.metrics.Metric
+    source: RecordSource
+    crop: float = 1.0
+    in_memory: bool = False
+
+    @property
+    def metrics(self) -> tuple[keras.metrics.Metric, keras.metrics.Metric]:
+        """The model's loss and accuracy."""
+        return self.model.metrics[0], self.accuracy
+
+    def read_training(self, selection: Selection, batch_size: int, order: Order) -> tf.data.Dataset:
+        """The steps from where `order` begins."""
+        read = keep_in_memory if self.in_memory else read_shuffled
+        return read(self.source, selection, batch_size, order._replace(crop=self.crop))
+
+    def read_validation(self, selection: Selection, batch_size: int) -> tf.data.Dataset:
+        """What is measured after each epoch, always in the same order."""
+        read = keep_in_memory if self.in_memory else read_in_order
+        return read(self.source, selection, batch_size)
+
+
+def prepare_stage(
+    plan: TrainingPlan,
+    network: Network,
+    phase: Phase,
+    *,
+    damaged: frozenset[str],
+    say: Callable[[str], None],
+) -> Stage:
+    """Make a phase ready: freeze what stays as it is, build what trains, open what it is fed.
+
+    Args:
+        plan: the training.
+        network: with its weights so far.
+        phase: what trains.
+        damaged: shards with records that cannot be read.
+        say: told what takes time.
+    """
+    options = plan.config.options
+    shards = ShardSource.of(plan.dataset, plan.config.shape, damaged)
+    parts = plan.training, plan.validation
+    if phase.trained == "head":
+        freeze_base(network)
+    if phase.trained == "unfrozen":
+        unfreeze_base(network, options.unfreeze)
+    if plan.reads_features(phase):
+        from trainers.extraction import open_features
+
+        assert network.head is not None  # the plan has seen to it
+        source: RecordSource = open_features(
+            plan.dataset, parts, network, plan.config.architecture, store=options.features, say=say
+        )
+        model = keras.Model(network.head.inputs, network.head.outputs[0])
+        return Stage(phase, model, compile_model(model, options, phase), source)
+    model = _build_model(plan, network, phase)
+    accuracy = compile_model(model, options, phase)
+    if options.cache == "disk":
+        source = keep_on_disk(shards, *parts, below=cache_folder(), say=say)
+        return Stage(phase, model, accuracy, source)
+    in_memory = options.cache == "memory"
+    if in_memory:
+        size_mb = sum(part.records for part in parts) * plan.config.shape.size_bytes / 1e6
+        say(f"keeping decoded images in memory ({size_mb:,.0f} MB)")
+    return Stage(phase, model, accuracy, shards, options.augment.crop, in_memory)
+
+
+def _build_model(plan: TrainingPlan, network: Network, phase: Phase) -> keras.Model:
+    """A model of its own, so that the optimizer's state is not among the network's weights."""
+    options, shape = plan.config.options, plan.config.shape
+    image = keras.Input(shape.array_shape, dtype="uint8", name="image")
+    augmenter = build_augmenter(options.augment, shape, options.seed)
+    varied = image if augmenter is None else augmenter(image)
+    if phase.trained == "head":
+        assert network.head is not None
+        assert network.extractor is not None
+        # Dropout inside a base that does not learn would only blur what its head sees.
+        return keras.Model(image, network.head(network.extractor(varied, training=False)))
+    return keras.Model(image, network.model(varied))
