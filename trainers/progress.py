@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 from tqdm import tqdm
 
+from records.progress import open_bar
+
 if TYPE_CHECKING:
+    from records.progress import Bar
     from trainers.history import EpochResult
 
 _SECONDS_BETWEEN_LINES = 60
@@ -21,8 +24,11 @@ class Progress(Protocol):
     def start(self, epochs: int, steps: int) -> None:
         """It begins: so many epochs of so many steps."""
 
+    def extract(self, done: int, total: int) -> None:
+        """So many images have gone through a base, of so many."""
+
     def end_step(self, step: int, logs: dict[str, float]) -> None:
-        """A step has ended; `logs` are the epoch's accuracy and loss so far."""
+        """So many steps of the epoch have ended; `logs` are its accuracy and loss so far."""
 
     def end_epoch(self, result: EpochResult) -> None:
         """An epoch has ended."""
@@ -34,6 +40,9 @@ class Silence:
     def start(self, epochs: int, steps: int) -> None:
         """See `Progress.start`."""
 
+    def extract(self, done: int, total: int) -> None:
+        """See `Progress.extract`."""
+
     def end_step(self, step: int, logs: dict[str, float]) -> None:
         """See `Progress.end_step`."""
 
@@ -43,6 +52,17 @@ class Silence:
 
 class EpochLines(Silence):
     """A line an epoch, and one a minute within a long one."""
+
+    _images: Bar | None = None
+
+    def extract(self, done: int, total: int) -> None:
+        """See `Progress.extract`."""
+        if self._images is None:
+            self._images = open_bar("extracting features", unit="images", total=total)
+        self._images.update(done - self._images.n)
+        if done >= total:
+            self._images.close()
+            self._images = None
 
     def start(self, epochs: int, steps: int) -> None:
         """See `Progress.start`."""
@@ -54,7 +74,7 @@ class EpochLines(Silence):
         """See `Progress.end_step`."""
         if time.monotonic() - self._told >= _SECONDS_BETWEEN_LINES:
             figures = f"accuracy {logs['accuracy']:.3f}  loss {logs['loss']:.3f}"
-            self._tell(f"step {step + 1:,}/{self._steps:,}  {figures}")
+            self._tell(f"step {step:,}/{self._steps:,}  {figures}")
 
     def end_epoch(self, result: EpochResult) -> None:
         """See `Progress.end_epoch`."""
@@ -80,7 +100,7 @@ class EpochBar(EpochLines):
         self._bar.set_postfix(
             accuracy=f"{logs['accuracy']:.3f}", loss=f"{logs['loss']:.3f}", refresh=False
         )
-        self._bar.update(step + 1 - self._bar.n)
+        self._bar.update(step - self._bar.n)
 
     def end_epoch(self, result: EpochResult) -> None:
         """See `Progress.end_epoch`."""

@@ -64,7 +64,7 @@ class Session:
         self._progress, self._stop, self._logs = progress, stop, logs
         now = time.monotonic()
         self._began = now - state.seconds
-        self._epoch_began = now - state.epoch_seconds
+        self._epoch_seconds = state.epoch_seconds
         self._kept_at, self._kept_step = now, state.step
         self._saved_at = self._looked_at = -math.inf
         self._figures_due: dict[str, float] | None = None
@@ -83,6 +83,11 @@ class Session:
     def validation(self) -> Selection:
         """What is measured on, without what is damaged."""
         return self.plan.validation.without(self.damaged)
+
+    def start_clock(self) -> None:
+        """Count the time of an epoch from now on: what comes before its steps is not its own."""
+        self._epoch_began = time.monotonic() - self._epoch_seconds
+        self._epoch_seconds = 0.0
 
     def run_stretch(self, stage: Stage, stretch: Stretch, class_weights: dict[int, float]) -> None:
         """Let Keras run the steps of a stretch, with what is due before each and after an epoch."""
@@ -145,7 +150,7 @@ class Session:
         self._figures_due = self._figures_due or self._look(stage)
         self.epochs.append(self._measure(stage, self._figures_due))
         self._figures_due = None
-        self._epoch_began = time.monotonic()
+        self.start_clock()
         self._save_weights(stage)
         self.run.write(HISTORY, encode_history(self.epochs))
         if self._logs is not None:

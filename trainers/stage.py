@@ -9,6 +9,7 @@ import keras
 
 from trainers.augment import build_augmenter
 from trainers.cache import cache_folder, keep_on_disk
+from trainers.extraction import open_features
 from trainers.input import (
     Order,
     RecordSource,
@@ -74,6 +75,7 @@ def prepare_stage(
     *,
     damaged: frozenset[str],
     say: Callable[[str], None],
+    on_progress: Callable[[int, int], None],
 ) -> Stage:
     """Make a phase ready: freeze what stays as it is, build what trains, open what it is fed.
 
@@ -83,6 +85,7 @@ def prepare_stage(
         phase: what trains.
         damaged: shards with records that cannot be read.
         say: told what takes time.
+        on_progress: told the images whose features are extracted, and of how many.
     """
     options = plan.config.options
     shards = ShardSource.of(plan.dataset, plan.config.shape, damaged)
@@ -92,11 +95,15 @@ def prepare_stage(
     if phase.trained == "unfrozen":
         unfreeze_base(network, options.unfreeze)
     if plan.reads_features(phase):
-        from trainers.extraction import open_features
-
         assert network.head is not None  # the plan has seen to it
         source: RecordSource = open_features(
-            plan.dataset, parts, network, plan.config.architecture, store=options.features, say=say
+            plan.dataset,
+            parts,
+            network,
+            plan.config.architecture,
+            store=options.features,
+            say=say,
+            on_progress=on_progress,
         )
         model = keras.Model(network.head.inputs, network.head.outputs[0])
         return Stage(phase, model, compile_model(model, options, phase), source)

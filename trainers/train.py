@@ -68,7 +68,9 @@ def train(plan: TrainingPlan, *, say: Callable[[str], None], progress: Progress)
         progress.start(plan.epochs, plan.epoch_steps)
         for phase in plan.phases_from(session.step):
             damaged = frozenset(shard for shard, _ in session.damaged)
-            stage = prepare_stage(plan, network, phase, damaged=damaged, say=say)
+            stage = prepare_stage(
+                plan, network, phase, damaged=damaged, say=say, on_progress=progress.extract
+            )
             if checkpoint is not None:
                 say(f"going on at step {session.step:,} of {plan.phases[-1].end_step:,}")
                 restore_model(stage.model, checkpoint)
@@ -84,6 +86,7 @@ def _run_phase(session: Session, stage: Stage, say: Callable[[str], None]) -> No
     class_weights: dict[int, float] = {}
     if plan.config.options.class_weights == "balanced":
         class_weights = balance_classes(count_classes(plan.dataset, plan.training).tolist())
+    session.start_clock()
     while session.is_epoch_due or not session.is_over(stage.phase):
         try:
             if session.is_epoch_due:
