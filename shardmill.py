@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -15,7 +15,10 @@ from records.errors import ShardmillError
 from records.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
+
+    from trainers.services import OnProgress, Runner, Worker
 
 _COMMANDS = {
     "convert": ("pipelines.cli", "Turn a folder of labelled images into a dataset of shards."),
@@ -24,6 +27,7 @@ _COMMANDS = {
     "inspect": ("records.cli", "Show what a TFRecord file or a dataset holds."),
     "verify": ("records.cli", "Check every checksum, count and size of a dataset."),
     "stats": ("records.cli", "Count classes, sizes, formats and duplicates."),
+    "featurize": ("trainers.cli.featurize", "Keep a base's features of every image, for `train`."),
     "train": ("trainers.cli.train", "Train a model from a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
     "predict": ("trainers.cli.predict", "Classify images with a trained model."),
@@ -59,15 +63,50 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
+class _Services:
+    """What commands of `trainers` ask of `pipelines`, which is imported when they do."""
+
+    def check_runner(self, runner: Runner) -> None:
+        """Refuse a runner or flags that Beam does not know. Raises UsageError."""
+        from pipelines.console import hold_back_beam
+        from pipelines.execute import BeamRunner
+
+        hold_back_beam()
+        BeamRunner(runner.name, runner.flags).check()
+
+    def over_shards(
+        self,
+        worker: Worker,
+        names: Sequence[str],
+        folder: str,
+        runner: Runner,
+        *,
+        images: int,
+        on_progress: OnProgress,
+    ) -> dict[str, dict[str, Any]]:
+        """See `pipelines.over_shards`."""
+        from pipelines.console import hold_back_beam
+        from pipelines.execute import BeamRunner
+        from pipelines.over_shards import over_shards
+
+        hold_back_beam()
+        beam_runner = BeamRunner(runner.name, runner.flags)
+        return over_shards(
+            worker, names, folder, runner=beam_runner, images=images, on_progress=on_progress
+        )
+
+
 @click.group(
     cls=_LazyGroup,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option(_VERBOSE, is_flag=True, help="Show the trace of an error.")
+@click.option(_VERBOSE, "_verbose", is_flag=True, help="Show the trace of an error.")
 @click.version_option(package_name="shardmill")
-def shardmill(verbose: bool) -> None:
+@click.pass_context
+def shardmill(context: click.Context, *, _verbose: bool) -> None:
     """A folder of labelled images becomes verified TFRecord shards, and models train from them."""
+    context.obj = _Services()
 
 
 def main() -> NoReturn:

@@ -3,9 +3,9 @@
     record   label, int64 little-endian │ array, C order, little-endian
     footer   xxh3-128, 16 bytes, of the file's identity and then of all records
 
-Decoded pixels and features are kept so. Records need no framing, so TensorFlow reads them as fast
-as the disk does. The identity, a text that is not in the file, names all that the content follows
-from: a file of anything else is as little whole as one that lost a part.
+Decoded pixels and features are kept so; `trainers.array_source` reads them. The identity, a text
+that is not in the file, names all that the content follows from: a file of anything else is as
+little whole as one that lost a part.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import tensorflow as tf
 import xxhash
 
 from records.errors import TargetError
@@ -28,13 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from records.storage import StagedFile, Storage
-    from trainers.selection import Selection
 
 FORMAT_VERSION = 1
 """Raised when the same arrays are written otherwise."""
 
-_LABEL_BYTES = 8
-_FOOTER_BYTES = 16
+LABEL_BYTES = 8
+FOOTER_BYTES = 16
 _READ_BUFFER_BYTES = 1 << 20
 
 
@@ -58,40 +56,7 @@ class ArrayFormat:
 
     def file_bytes(self, records: int) -> int:
         """The bytes of a file of so many records."""
-        return records * self.record_bytes + _FOOTER_BYTES
-
-
-@dataclass(frozen=True)
-class ArraySource:
-    """Records as the files of a local folder hold them; floats are given as float32."""
-
-    folder: Path
-    format: ArrayFormat
-
-    def read(self, shard: tf.Tensor) -> tf.data.Dataset:
-        """See `RecordSource.read`."""
-        flat = tf.strings.regex_replace(shard, "/", "-")
-        name = tf.strings.regex_replace(flat, r"\.tfrecord$", ".arrays")
-        return tf.data.FixedLengthRecordDataset(
-            tf.strings.join([f"{self.folder}/", name]),
-            self.format.record_bytes,
-            footer_bytes=_FOOTER_BYTES,
-            buffer_size=_READ_BUFFER_BYTES,
-        )
-
-    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `RecordSource.decode`; arrays (batch, *shape)."""
-        array_bytes = self.format.record_bytes - _LABEL_BYTES
-        content = tf.strings.substr(records, _LABEL_BYTES, array_bytes)
-        values = tf.io.decode_raw(content, self.format.dtype)
-        if values.dtype.is_floating:
-            values = tf.cast(values, tf.float32)
-        labels = tf.io.decode_raw(tf.strings.substr(records, 0, _LABEL_BYTES), tf.int64)
-        return tf.reshape(values, (-1, *self.format.shape)), tf.reshape(labels, (-1,))
-
-    def record_bytes(self, _selection: Selection) -> int:
-        """See `RecordSource.record_bytes`."""
-        return self.format.record_bytes
+        return records * self.record_bytes + FOOTER_BYTES
 
 
 def array_name(shard: str) -> str:
@@ -133,7 +98,7 @@ def is_whole(storage: Storage, name: str, size_bytes: int, identity: str) -> boo
     if facts is None or facts.size_bytes != size_bytes:
         return False
     digest = xxhash.xxh3_128(identity.encode())
-    left_bytes = size_bytes - _FOOTER_BYTES
+    left_bytes = size_bytes - FOOTER_BYTES
     with storage.open(name) as stream:
         while block := stream.read(min(left_bytes, _READ_BUFFER_BYTES)):
             digest.update(block)

@@ -22,7 +22,8 @@ import xxhash
 
 from records.errors import StorageError, TargetError
 from trainers import array_store, decoder
-from trainers.array_store import ArrayFormat, ArraySource, array_name, check_space, write_arrays
+from trainers.array_source import ArraySource
+from trainers.array_store import ArrayFormat, array_name, check_space, write_arrays
 from trainers.input import ShardSource, read_in_order
 from trainers.selection import Selection
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from records.dataset import Dataset
     from records.manifest import Shard
     from records.storage import Storage
-    from trainers.array_store import ArraySource
+    from trainers.array_source import ArraySource
     from trainers.config import Architecture
     from trainers.feature_manifest import FeatureSpec
     from trainers.models.network import Network

@@ -88,6 +88,7 @@ def extract_features(
     store: FeatureStore,
     *,
     count: Callable[[int], None],
+    batch_images: int = _BATCH_IMAGES,
 ) -> None:
     """Write the features of every record of some shards into a store, one shard after another.
 
@@ -97,6 +98,7 @@ def extract_features(
         shards: those that the store has not got yet.
         store: held by this process.
         count: called with the images of each batch; what it raises ends the extraction.
+        batch_images: computed at a time.
 
     Raises:
         tf.errors.OpError: a record is damaged.
@@ -106,19 +108,21 @@ def extract_features(
     for shard in shards:
         if not shard.records:
             store.write(shard, ())
-    batches = _read_shards(source, shards).as_numpy_iterator()
+    batches = _read_shards(source, shards, batch_images).as_numpy_iterator()
     for number, group in groupby(batches, key=lambda batch: int(batch[0])):
         images = (batch for _, batch in group)
-        store.write(shards[number], _compute(extractor, images, count))
+        store.write(shards[number], _compute(extractor, images, batch_images, count))
 
 
-def _read_shards(source: RecordSource, shards: Sequence[Shard]) -> tf.data.Dataset:
+def _read_shards(
+    source: RecordSource, shards: Sequence[Shard], batch_images: int
+) -> tf.data.Dataset:
     """Batches of one shard each, with its number: read and decoded ahead over a shard's end."""
     names = tf.constant([shard.name for shard in shards], tf.string)
     numbered = tf.data.Dataset.from_tensor_slices(names).enumerate()
 
     def read_shard(number: tf.Tensor, name: tf.Tensor) -> tf.data.Dataset:
-        return source.read(name).batch(_BATCH_IMAGES).map(lambda records: (number, records))
+        return source.read(name).batch(batch_images).map(lambda records: (number, records))
 
     def decode(number: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, Any]:
         return number, source.decode(records)
@@ -128,15 +132,15 @@ def _read_shards(source: RecordSource, shards: Sequence[Shard]) -> tf.data.Datas
 
 
 def _compute(
-    extractor: keras.Model, batches: Iterator[ImageBatch], count: Callable[[int], None]
+    extractor: keras.Model,
+    batches: Iterator[ImageBatch],
+    batch_images: int,
+    count: Callable[[int], None],
 ) -> Iterator[FeatureBatch]:
     for images, labels in batches:
-        features = extractor.predict_on_batch(_fill_up(images) if extractor.jit_compile else images)
-        yield np.asarray(features, np.float32)[: len(images)], labels
+        # What is compiled for the shape of a batch is compiled anew for a smaller one.
+        missing = batch_images - len(images) if extractor.jit_compile else 0
+        whole = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        features = np.asarray(extractor.predict_on_batch(whole), np.float32)
+        yield features[: len(images)], labels
         count(len(images))
-
-
-def _fill_up(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A whole batch: what is compiled for its shape is compiled again for every other."""
-    missing = _BATCH_IMAGES - len(images)
-    return np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))

@@ -22,7 +22,7 @@ from records.errors import BusyError, DamagedError, StorageError, TargetError, U
 from records.layout import WORK_FOLDER
 from records.storage import write_file
 from records.storage_local import LocalStorage
-from trainers.array_store import ArraySource, array_name, check_space, is_whole, write_arrays
+from trainers.array_store import array_name, check_space, is_whole, write_arrays
 from trainers.feature_manifest import (
     FORMAT_VERSION,
     MANIFEST,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from records.manifest import Shard
     from records.storage import Storage
+    from trainers.array_source import ArraySource
 
 _UNFINISHED = f"{WORK_FOLDER}/{MANIFEST}"
 _STAGING = f"{WORK_FOLDER}/staging"
@@ -66,6 +67,11 @@ class FeatureStore:
     def key(self) -> str:
         """The hash of all that decides the content."""
         return store_key(self.spec, self.shards)
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of all files."""
+        return sum(map(self._file_bytes, self.shards))
 
     def is_finished(self) -> bool:
         """Whether the store is there and complete.
@@ -177,6 +183,9 @@ class FeatureStore:
                 )
         if not isinstance(self.storage, LocalStorage):
             raise TypeError("features are read from local folders")
+
+        from trainers.array_source import ArraySource
+
         return ArraySource(self.storage.path, self.spec.format)
 
     def _manifest(self) -> FeatureManifest:

@@ -10,9 +10,9 @@ import xxhash
 
 from records.errors import TargetError
 from records.storage import open_storage
+from trainers.array_source import ArraySource
 from trainers.array_store import (
     ArrayFormat,
-    ArraySource,
     array_name,
     caches_folder,
     check_space,

@@ -14,7 +14,7 @@ from records.images import ImageOptions
 from tests.trainers.conftest import write_shapes
 from tests.trainers.test_input import read
 from trainers import cache as cache_module
-from trainers.array_store import ArraySource
+from trainers.array_source import ArraySource
 from trainers.cache import cache_key, keep_on_disk, remove_leftovers
 from trainers.config import ImageShape
 from trainers.input import Order, ShardSource, read_in_order, read_shuffled

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from trainers.array_store import ArraySource
+    from trainers.array_source import ArraySource
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,9 @@ FEATURES = 4
 ARCHITECTURE = Architecture("mobilenet_v2", SHAPE, classes=3)
 
 
-def make_network(scale: float = 1.0) -> Network:
+def make_network(scale: float = 1.0, shape: ImageShape = SHAPE) -> Network:
     """A network whose features are sums of an image's mean red, green and blue, times `scale`."""
-    image = keras.Input(SHAPE.array_shape, dtype="uint8")
+    image = keras.Input(shape.array_shape, dtype="uint8")
     pooled = layers.GlobalAveragePooling2D()(layers.Rescaling(1 / 255)(image))
     dense = layers.Dense(FEATURES, use_bias=False)
     extractor = keras.Model(image, dense(pooled))

@@ -1,0 +1,124 @@
+"""The command `featurize`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+import msgspec
+
+from records.text import printable
+from trainers.cli import console
+from trainers.cli.parameters import ImageSize, ModelName
+from trainers.feature_manifest import FeatureType
+from trainers.options import Pooling
+
+if TYPE_CHECKING:
+    from trainers.featurize import FeaturizeReport
+    from trainers.services import Services
+
+_EXAMPLES = """\b
+Examples:
+  shardmill featurize data/ features/ --model mobilenet_v2
+  shardmill featurize data/ features/ --model vgg16 --weights vgg16.weights.h5 --pooling flatten
+  shardmill featurize gs://photos/data gs://photos/features --model inception_v3 \\
+      --runner DataflowRunner -- --project=…
+
+\b
+Exit status: 0 done or nothing to do, 2 usage, 66 no input, 73 folder taken or not writable,
+74 storage failed, 75 folder in use.
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("dataset")
+@click.argument("out")
+@click.option(
+    "--model", type=ModelName(), required=True, help="The base; docs/models.md lists them."
+)
+@click.option(
+    "--weights",
+    default="imagenet",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="The base's: imagenet, none, or a file.",
+)
+@click.option(
+    "--image-size",
+    type=ImageSize(),
+    help="Height and width; otherwise the dataset's, or the model's.",
+)
+@click.option(
+    "--pooling",
+    type=click.Choice(get_args(Pooling)),
+    default="avg",
+    show_default=True,
+    help="From the base's feature map to features.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(get_args(FeatureType)),
+    default="float16",
+    show_default=True,
+    help="What features are kept as.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Images computed at a time.",
+)
+@click.option("--runner", default="local", show_default=True, help="local, or any Beam runner.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
+@click.pass_obj
+def featurize(
+    services: Services,
+    /,
+    dataset: str,
+    out: str,
+    *,
+    runner: str,
+    beam_flags: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Run a base over every image of DATASET once, and keep its features in OUT, for `train`.
+
+    Both may be URLs (s3://, gs://, …). A run that was killed goes on when the same command is run
+    again; features of another dataset, model or weights are never overwritten.
+    """
+    from records.progress import show_progress
+    from trainers.featurize import FeaturizeOptions, plan_features
+    from trainers.featurize import featurize as featurize_dataset
+    from trainers.services import Runner
+
+    chosen = Runner(runner, beam_flags)
+    services.check_runner(chosen)
+    plan = plan_features(dataset, out, msgspec.convert(options, FeaturizeOptions))
+    console.start_backend(console.ignore if quiet else console.say)
+    with show_progress("extracting features", unit="images", quiet=quiet) as on_progress:
+        report = featurize_dataset(plan, services, chosen, dry_run=dry_run, on_progress=on_progress)
+    if as_json:
+        console.print_json(report)
+    elif not quiet:
+        click.echo(_summarize(report))
+
+
+def _summarize(report: FeaturizeReport) -> str:
+    heads = {
+        "featurized": f"done, {report.seconds:.1f} s, {report.shards_kept} shards kept",
+        "nothing-to-do": "nothing to do, the features are there and complete",
+        "planned": "would be written (dry run)",
+    }
+    return (
+        f"{printable(report.store)}: {heads[report.status]}\n"
+        f"  {report.images:,} images in {report.shards} shards, "
+        f"{report.features:,} {report.dtype} features each, {report.bytes / 1e6:,.1f} MB"
+    )
