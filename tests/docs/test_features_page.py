@@ -1,0 +1,24 @@
+"""The example in docs/features.md is read by the reader it describes."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import xxhash
+
+from trainers.feature_manifest import decode_manifest, encode_manifest, file_identity
+
+PAGE = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
+EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```json\n(.*?)```", PAGE, re.DOTALL))
+CONTENT = EXAMPLES["features.json"].encode()
+
+
+def test_the_manifest_is_canonical() -> None:
+    assert encode_manifest(decode_manifest(CONTENT, path="features.json")) == CONTENT
+
+
+def test_the_identity_is_what_the_page_says() -> None:
+    fields, manifest = msgspec.json.decode(CONTENT), decode_manifest(CONTENT, path="features.json")
+    for shard, facts in zip(manifest.shards, fields["shards"], strict=True):
+        content = msgspec.json.encode([1, fields["spec"], facts], order="sorted")
+        assert file_identity(manifest.spec, shard) == xxhash.xxh3_128_hexdigest(content)
