@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from records.errors import NoInputError, TargetError, UsageError
-from tests.trainers.conftest import LABELS, draw_shape, encode, make_source
+from tests.trainers.conftest import LABELS, draw_shape, encode
 from trainers.cli.export import export as export_command
 from trainers.predict import Prediction, Predictor
 from trainers.run_folder import open_run
@@ -81,23 +80,6 @@ def test_scores_elsewhere_are_those_of_predict(run_path: Path, tmp_path: Path) -
         np.testing.assert_allclose(answers["pixels"][number], scores, rtol=0, atol=1e-5)
         by_label = [score for _, score in sorted(prediction.scores)]
         np.testing.assert_allclose(answers["keras"][number], by_label, rtol=0, atol=1e-5)
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("tf2onnx") is None, reason="needs shardmill[onnx]: no tf2onnx"
-)
-def test_onnx_gives_the_same_scores(run_path: Path, tmp_path: Path) -> None:
-    from onnx.reference import ReferenceEvaluator
-
-    from trainers.export.exporting import export
-
-    folder = export(open_run(run_path), tmp_path / "onnx", "onnx")
-    (result,) = Predictor.open(run_path).classify([make_source(300).data], top_k=3)
-    assert isinstance(result, Prediction)
-    model = ReferenceEvaluator(str(folder / "model.onnx"))
-    (scores,) = model.run(None, {"image": result.pixels[None]})
-    found = [float(scores[0][label]) for label, _ in result.scores]
-    np.testing.assert_allclose(found, [score for _, score in result.scores], atol=1e-5)
 
 
 def test_the_command_says_how_to_use_what_it_wrote(run_path: Path, tmp_path: Path) -> None:

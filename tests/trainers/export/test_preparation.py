@@ -22,7 +22,7 @@ def make_files() -> list[bytes]:
     """Images of noise over a slope: RGB and grey, JPEG and PNG, of many sizes."""
     random = np.random.default_rng(0)
     files = []
-    for number, (width, height) in enumerate(_SIZES * 2):
+    for number, (width, height) in enumerate(_SIZES):
         slope = np.linspace(0, 255, width)[None, :, None] * np.ones((height, 1, 3))
         samples = slope + random.normal(0, 40, slope.shape)
         image = Image.fromarray(samples.clip(0, 255).astype(np.uint8))
