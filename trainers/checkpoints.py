@@ -2,7 +2,7 @@
 
     RUN/checkpoints/step-00001500.weights.h5
 
-Each is Keras's own weights file of the model as it trains, its optimizer in it. Beside that, what is
+Each is Keras's own weights file of the model as it trains, its optimizer in it. Beside that what is
 random in the model has its state in `random/`, and the training has its own, as JSON, in an
 attribute of the file. Of the input two numbers are enough: its order follows from seed and step.
 """

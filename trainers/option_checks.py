@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,12 @@ def check_options(options: TrainOptions, spec: ModelSpec) -> None:
     rate = options.learning_rate
     if rate is not None and not 0 < rate < math.inf:
         raise UsageError("a learning rate is larger than 0", got=rate)
+    if options.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise UsageError(
+            "TensorBoard is not installed",
+            got="--tensorboard",
+            hint='pip install "shardmill[tensorboard]"',
+        )
     _check_base(options, spec)
     _check_input(options)
 
