@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from records.errors import NoInputError, TargetError, UsageError
+from records.errors import DamagedError, NoInputError, TargetError, UsageError
 from tests.trainers.conftest import LABELS, make_source, write_shapes
 from trainers.cli import console
 from trainers.cli.evaluate import evaluate
@@ -80,6 +80,32 @@ def test_train_says_what_cannot_be_before_anything_is_loaded(
         assert isinstance(call(train, *arguments).exception, kind)
     assert isinstance(call(evaluate, tmp_path).exception, NoInputError)
     assert isinstance(call(predict, tmp_path, "a.jpg").exception, NoInputError)
+
+
+def test_evaluate_and_predict_say_what_cannot_be_before_anything_is_loaded(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.devices.start_backend", lambda: pytest.fail("loaded"))
+    (tmp_path / "a.jpg").write_bytes(make_source(1).data)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "config.json").write_text("{}")
+    (tmp_path / "damaged" / "labels.txt").write_text("0:a")
+    cases: list[tuple[click.Command, list[object], type[Exception], str]] = [
+        (evaluate, [run, "--split", "nothing"], UsageError, "the dataset has no split nothing"),
+        (evaluate, [run, tmp_path / "nowhere"], NoInputError, "nowhere"),
+        (evaluate, [tmp_path / "damaged"], DamagedError, "config.json"),
+        (predict, [run, tmp_path / "missing"], NoInputError, "there is no such file"),
+        (
+            predict,
+            [run, tmp_path / "a.jpg", "--csv", tmp_path / "no" / "a.csv"],
+            TargetError,
+            "cannot be written",
+        ),
+    ]
+    for command, arguments, kind, message in cases:
+        error = call(command, *arguments).exception
+        assert isinstance(error, kind), error
+        assert message in str(error)
 
 
 def test_evaluate_prints_a_table_or_json(run: Path) -> None:
@@ -158,12 +184,6 @@ def test_predict_fails_where_there_is_nothing_to_predict(run: Path, tmp_path: Pa
     result = call(predict, run, tmp_path / "bad.jpg", "--json")
     assert isinstance(result.exception, NoInputError)
     assert json.loads(result.stdout)[0]["reason"] == "empty"
-
-
-def test_an_output_that_cannot_be_written_is_said(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(make_source(1).data)
-    result = call(predict, run, tmp_path / "a.jpg", "--csv", tmp_path / "missing" / "a.csv")
-    assert isinstance(result.exception, TargetError)
 
 
 def test_an_unfinished_run_can_be_used_and_is_called_so(run: Path) -> None:
