@@ -2,7 +2,7 @@
 
     train-00000-of-00008.arrays …   see `trainers.array_store`
     features.json                   see `trainers.feature_manifest`; written last
-    .shardmill/                     of an unfinished store: the manifest it is to get, staged files
+    .shardmill/                     of an unfinished store: its key, staged files
 
 Every file appears whole or not at all and tells by its hash what it is of, so what was killed goes
 on with the shards that are missing. One process at a time fills a store.
@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from records.errors import BusyError, DamagedError, StorageError, TargetError, UsageError
-from records.layout import WORK_FOLDER
-from records.storage import write_file
+from records.errors import BusyError, DamagedError, StorageError, UsageError
 from records.storage_local import LocalStorage
 from trainers.array_store import array_name, check_space, is_whole, write_arrays
 from trainers.feature_manifest import (
@@ -30,9 +28,9 @@ from trainers.feature_manifest import (
     FeatureSpec,
     encode_manifest,
     file_identity,
-    read_manifest,
     store_key,
 )
+from trainers.keyed_folder import KeyedFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,8 +41,7 @@ if TYPE_CHECKING:
     from records.storage import Storage
     from trainers.array_source import ArraySource
 
-_UNFINISHED = f"{WORK_FOLDER}/{MANIFEST}"
-_STAGING = f"{WORK_FOLDER}/staging"
+_ANOTHER = "a feature store of another dataset, model or weights"
 _WAIT_SECONDS = 1.0
 
 FeatureBatch = tuple["NDArray[np.float32]", "NDArray[np.int64]"]
@@ -74,27 +71,8 @@ class FeatureStore:
         return sum(map(self._file_bytes, self.shards))
 
     def is_finished(self) -> bool:
-        """Whether the store is there and complete.
-
-        Raises:
-            TargetError: another one is there, or something else.
-        """
-        try:
-            found = read_manifest(self.storage)
-        except DamagedError as error:
-            raise TargetError(
-                f"the folder is taken: {error.what}",
-                path=error.path,
-                got=error.got,
-                hint="choose another folder",
-            ) from error
-        if found is not None and found.key != self.key:
-            raise TargetError(
-                "a feature store of another dataset, model or weights is here",
-                path=self.storage.url,
-                hint="choose another folder, or remove this one",
-            )
-        return found is not None
+        """Whether the store is there and complete. Raises TargetError where something else is."""
+        return self._folder.is_finished()
 
     def prepare(self) -> tuple[Shard, ...]:
         """Take the folder, which is held; the shards whose features are not there yet.
@@ -103,15 +81,13 @@ class FeatureStore:
             TargetError: something else is there, or there is too little space.
             StorageError: storage failed.
         """
-        is_new = self._check_unfinished()
+        self._folder.check()
         missing = tuple(shard for shard in self.shards if not self.has(shard))
         if isinstance(self.storage, LocalStorage):
             size_bytes = sum(map(self._file_bytes, missing))
             hint = "free some, or choose another place; what is finished is kept"
             check_space(self.storage.path, size_bytes, what="features", hint=hint)
-        if is_new:
-            self.storage.replace(_UNFINISHED, encode_manifest(self._manifest()))
-        self.storage.remove_folder(_STAGING)
+        self._folder.begin()
         for shard in missing:
             self.storage.remove(array_name(shard.name))
         return missing
@@ -159,14 +135,13 @@ class FeatureStore:
                     path=self.storage.describe(array_name(shard.name)),
                     hint="all workers must reach the store at this path",
                 )
-        write_file(self.storage, MANIFEST, encode_manifest(self._manifest()))
-        self.storage.remove_folder(WORK_FOLDER)
+        keras = version("keras")
+        manifest = FeatureManifest(FORMAT_VERSION, self.key, keras, self.spec, self.shards)
+        self._folder.finish(encode_manifest(manifest))
 
     def discard(self) -> None:
         """Remove what there is of a store that will not be finished."""
-        for shard in self.shards:
-            self.storage.remove(array_name(shard.name))
-        self.storage.remove_folder(WORK_FOLDER)
+        self._folder.discard()
 
     def open(self) -> ArraySource:
         """The records, of a store that is finished and local.
@@ -188,26 +163,10 @@ class FeatureStore:
 
         return ArraySource(self.storage.path, self.spec.format)
 
-    def _manifest(self) -> FeatureManifest:
-        return FeatureManifest(FORMAT_VERSION, self.key, version("keras"), self.spec, self.shards)
-
-    def _check_unfinished(self) -> bool:
-        """Whether nothing is there yet, rather than a part of this store."""
-        unfinished = read_manifest(self.storage, _UNFINISHED)
-        if unfinished is not None and unfinished.key != self.key:
-            raise TargetError(
-                "an unfinished feature store of another dataset, model or weights is here",
-                path=self.storage.url,
-                hint="choose another folder, or remove this one",
-            )
-        taken = set(self.storage.list()) & {array_name(shard.name) for shard in self.shards}
-        if unfinished is None and taken:
-            raise TargetError(
-                "a file is there already, and no unfinished feature store is",
-                path=self.storage.describe(min(taken)),
-                hint="choose another folder, or move the file away",
-            )
-        return unfinished is None
+    @property
+    def _folder(self) -> KeyedFolder:
+        names = tuple(array_name(shard.name) for shard in self.shards)
+        return KeyedFolder(self.storage, self.key, MANIFEST, names, _ANOTHER)
 
     def _file_bytes(self, shard: Shard) -> int:
         return self.spec.format.file_bytes(shard.records)

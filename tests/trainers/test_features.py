@@ -77,18 +77,18 @@ def test_another_store_is_left_alone(tmp_path: Path, *, finish: bool) -> None:
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     other = make_store(tmp_path, model="vgg16")
     look = other.is_finished if finish else other.prepare
-    with pytest.raises(TargetError, match="store of another dataset, model or weights is here"):
+    with pytest.raises(TargetError, match="a feature store of another dataset, model or weights"):
         look()
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_files_of_other_origin_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / min(FILES)).write_text("mine")
-    with pytest.raises(TargetError, match="a file is there already"):
+    with pytest.raises(TargetError, match="a file of this name is there already"):
         make_store(tmp_path).prepare()
     assert names_in(tmp_path) == {min(FILES)}
     (tmp_path / "features.json").write_text("{}")
-    with pytest.raises(TargetError, match="the folder is taken: this is not a feature store"):
+    with pytest.raises(TargetError, match=r"the folder is taken: this features\.json is of"):
         make_store(tmp_path).is_finished()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from records.dataset import open_dataset
 from records.errors import DamagedError, TargetError, UsageError
 from shardmill import shardmill
 from tests.trainers.conftest import write_shapes
+from tests.trainers.services import Here
 from tests.trainers.toy_base import make_network
 from trainers.extraction import open_features
 from trainers.features import FeatureStore
@@ -26,31 +26,17 @@ from trainers.selection import select_for_training
 from trainers.services import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import keras
 
     from trainers.config import Architecture
     from trainers.models.network import Network
-    from trainers.services import Worker
 
 FLAGS = ("--model=mobilenet_v2", "--weights=none", "--image-size=32x48", "--quiet")
 OPTIONS = FeaturizeOptions("mobilenet_v2", weights="none", image_size=(32, 48))
 FILES = [f"test-0000{n}-of-00002.arrays" for n in range(2)]
 FILES += [f"train-0000{n}-of-00003.arrays" for n in range(3)]
-
-
-class Here:
-    """Does every shard in this process, one after another, in place of Beam."""
-
-    def check_runner(self, runner: Runner) -> None:
-        """Any will do."""
-
-    def over_shards(
-        self, worker: Worker, names: Sequence[str], *_: Any, **__: Any
-    ) -> dict[str, Any]:
-        worker = pickle.loads(pickle.dumps(worker))
-        return {name: worker(name, lambda _: None) for name in names}
 
 
 def call(*arguments: object) -> Any:

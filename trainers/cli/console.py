@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from records.errors import TargetError
+from records.errors import NoInputError, TargetError
 from records.text import printable
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ def note_unfinished(run: Run) -> None:
     """Say so where a run is used before its end."""
     if not run.is_finished:
         say("the training of this run has not ended: these are the weights of its last epoch")
+
+
+def tell_unclassified(classified: int, files: int) -> None:
+    """Say where some files were not classified. Raises NoInputError where none was."""
+    if not classified:
+        raise NoInputError("none of the files is an image", got=f"{files} files")
+    if classified < files:
+        say(f"{files - classified:,} of {files:,} files were not classified")
 
 
 def say(text: str) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from records.errors import NoInputError
+from records.errors import UsageError
 from records.progress import open_bar
 from trainers.cli import console
+from trainers.cli.parts import predict_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from records.progress import Bar
     from trainers.predict import Answer, Prediction
     from trainers.predictions import FileResult
+    from trainers.services import Services
 
     Tell = Callable[[FileResult], None]
 
@@ -28,6 +30,7 @@ Examples:
   shardmill predict run/ new/1.jpg new/2.jpg
   shardmill predict run/ new/ --top-k 3 --csv predictions.csv --grid predictions.png
   shardmill predict run/ s3://bucket/new/ --json
+  shardmill predict run/ s3://bucket/new/ --csv-parts s3://bucket/classes --runner FlinkRunner
 """
 
 
@@ -50,7 +53,20 @@ Examples:
     help="Write a row a file here, as it goes.",
 )
 @click.option("--grid", type=click.Path(dir_okay=False), help="Draw the images with their classes.")
+@click.option(
+    "--csv-parts",
+    metavar="OUT",
+    help="For a collection: by a Beam pipeline, CSV files into this folder or URL.",
+)
+@click.option(
+    "--runner",
+    metavar="R",
+    help="Of --csv-parts: local, or any Beam runner; Beam's flags follow --.  [default: local]",
+)
+@click.pass_obj
 def predict(
+    services: Services,
+    /,
     run: str,
     files: tuple[str, ...],
     *,
@@ -58,11 +74,20 @@ def predict(
     as_json: bool,
     csv_path: str | None,
     grid: str | None,
+    csv_parts: str | None,
+    runner: str | None,
 ) -> None:
     """Classify image FILES, or all images in folders, with the model of RUN; URLs too."""
     from trainers.image_files import find_images
     from trainers.run_folder import open_run
 
+    if csv_parts is not None:
+        if as_json or csv_path or grid:
+            raise UsageError("--csv-parts excludes --json, --csv and --grid")
+        predict_parts(services, run, files, csv_parts, runner=runner or "local", top_k=top_k)
+        return
+    if runner is not None:
+        raise UsageError("--runner is for --csv-parts")
     opened = open_run(run)
     console.note_unfinished(opened)
     found = find_images(files)
@@ -80,12 +105,9 @@ def predict(
         )
         tells.append(stack.enter_context(_print_json()) if as_json else _line_printer(bar))
         classified, shown = _tell_answers(answers, opened.labels, tells, bar, show=GRID_IMAGES)
-    if not classified:
-        raise NoInputError("none of the files is an image", got=f"{len(found)} files")
+    console.tell_unclassified(classified, len(found))
     if grid:
         console.write(grid, plot_predictions(shown, opened.labels))
-    if classified < len(found):
-        console.say(f"{len(found) - classified:,} of {len(found):,} files were not classified")
 
 
 def _tell_answers(
