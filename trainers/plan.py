@@ -135,7 +135,7 @@ def plan_training(
             learning_rate=rate,
             head_learning_rate=head_rate,
         ),
-        tuple(_notes(dataset, training, validation)),
+        (_tell_model(config), *_notes(dataset, training, validation)),
     )
 
 
@@ -181,6 +181,15 @@ def _check_memory(size_bytes: int) -> None:
 
 def _absolute(target: str) -> str:
     return redact_url(target) if is_url(target) else os.path.abspath(target)  # noqa: PTH100
+
+
+def _tell_model(config: RunConfig) -> str:
+    options, shape = config.options, config.shape
+    length = f"{options.steps:,} steps" if options.steps else f"{options.epochs} epochs"
+    return (
+        f"{options.model}, {options.mode}, {shape.width_px}x{shape.height_px}: "
+        f"{length}, {options.batch_size} images a step"
+    )
 
 
 def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iterator[str]:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from records.errors import BusyError, NoInputError, StorageError, TargetError, UsageError
+from records.errors import BusyError, DamagedError, NoInputError, StorageError, TargetError, UsageError
 from records.labels import LabelMap, format_labels, parse_labels
 from records.layout import LABELS, MANIFEST
 from records.storage import is_url
@@ -202,6 +202,13 @@ def open_run(location: str | os.PathLike[str]) -> Run:
             expected=f"a folder with {CONFIG} and {LABELS}",
             hint="make one with `shardmill train TARGET RUN`",
         ) from None
+    if len(labels) != config.architecture.classes:
+        raise DamagedError(
+            "the label map is not this run's",
+            path=str(path / LABELS),
+            expected=f"{config.architecture.classes} classes",
+            got=len(labels),
+        )
     run = Run(path, config, labels)
     if not run.has_weights:
         raise NoInputError(

@@ -47,9 +47,18 @@ _POSITIVE = click.IntRange(1)
 
 _OPTIONS = (
     _option("--model", ModelName(), "What to train; docs/models.md lists them."),
-    _option("--mode", Mode, "All from random weights, a new head alone, or some of the base too."),
+    _option(
+        "--mode",
+        Mode,
+        "Train all of it from random weights, a new head alone, or layers of the base too.",
+    ),
     _option("--weights", None, "The base's: imagenet, none, or a file.", metavar="NAME|PATH"),
-    _option("--unfreeze", Unfreeze(), "How many last layers of the base finetune trains."),
+    _option(
+        "--unfreeze",
+        Unfreeze(),
+        "How many last layers of the base finetune trains.",
+        metavar="N|all",
+    ),
     _option("--pooling", Pooling, "From the base's feature map to its head."),
     _option("--head-units", _NOT_NEGATIVE, "A dense layer in the head; 0 is none.", metavar="N"),
     _option("--head-dropout", _PART, "Dropout before the logits.", metavar="F"),
@@ -67,7 +76,12 @@ _OPTIONS = (
     _option("--learning-rate", float, "Otherwise the model's and the mode's own.", metavar="LR"),
     _option("--schedule", Schedule, "Of the learning rate, over all steps."),
     _option("--warmup-steps", _NOT_NEGATIVE, "Steps in which it rises from 0.", metavar="N"),
-    _option("--early-stopping", _POSITIVE, "Epochs without a lower validation loss.", metavar="N"),
+    _option(
+        "--early-stopping",
+        _POSITIVE,
+        "Stop after N epochs without a lower validation loss.",
+        metavar="N",
+    ),
     _option("--precision", Precision, "Auto is mixed_bfloat16 on GPUs made for it."),
     _option("--jit/--no-jit", None, "Compile by XLA; otherwise Keras decides."),
     _option("--epochs", _POSITIVE, "", metavar="N"),
