@@ -32,6 +32,7 @@ _COMMANDS = {
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
     "predict": ("trainers.cli.predict", "Classify images with a trained model."),
     "export": ("trainers.cli.export", "Write a trained model for use elsewhere."),
+    "doctor": ("trainers.cli.doctor", "Show devices, and what holds a training back."),
 }
 _EPILOG = """\b
 Examples:

@@ -1,0 +1,121 @@
+"""The command `doctor`."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from records.text import printable
+from trainers.cli import console
+from trainers.cli.parameters import Augment, ImageSize, ModelName
+from trainers.options import TrainOptions
+
+if TYPE_CHECKING:
+    from trainers.doctor import Diagnosis
+    from trainers.plan import TrainingPlan
+
+_EXAMPLES = """\b
+Examples:
+  shardmill doctor
+  shardmill doctor data/
+  shardmill doctor data/ --model mobilenet_v2 --augment flip,rotate=20 --batch-size 64
+  shardmill doctor s3://bucket/data --json > doctor.json
+
+Exit codes: 0 done, 1 a GPU is there and not used, 66 no finished dataset.
+"""
+_DEFAULTS = TrainOptions()
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("target", required=False)
+@click.option(
+    "--model",
+    type=ModelName(),
+    default=_DEFAULTS.model,
+    show_default=True,
+    help="What would be trained, all of it.",
+)
+@click.option(
+    "--image-size",
+    type=ImageSize(),
+    help="Height and width; otherwise the dataset's, or the model's.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=_DEFAULTS.batch_size,
+    show_default=True,
+    metavar="N",
+)
+@click.option(
+    "--augment", type=Augment(), default=_DEFAULTS.augment, help="Such as flip,rotate=20,crop."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=3.0,
+    show_default=True,
+    metavar="S",
+    help="How long to time each stage.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@click.pass_context
+def doctor(
+    context: click.Context,
+    /,
+    target: str | None,
+    *,
+    seconds: float,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Show versions and devices, and which stage holds back a training on the dataset TARGET.
+
+    The stages of the input, and the training step, are timed as `train` would run them. Nothing is
+    written.
+    """
+    plan = None if target is None else _plan(target, TrainOptions(**options))
+    console.start_backend(console.ignore)
+
+    from trainers.doctor import diagnose_machine, diagnose_training
+
+    diagnosis = diagnose_machine()
+    if not as_json:
+        _tell_machine(diagnosis)
+    if plan is not None:
+        diagnosis = diagnose_training(diagnosis, plan, seconds=seconds, say=console.say)
+        if not as_json:
+            _tell_training(diagnosis)
+    if as_json:
+        console.print_json(diagnosis)
+    context.exit(1 if diagnosis.devices.problem else 0)
+
+
+def _plan(target: str, options: TrainOptions) -> TrainingPlan:
+    from trainers.plan import plan_training
+
+    # A plan wants a free folder for its run; this one is not carried out.
+    with tempfile.TemporaryDirectory() as nowhere:
+        return plan_training(target, nowhere, options)
+
+
+def _tell_machine(diagnosis: Diagnosis) -> None:
+    from trainers.environment import describe_environment
+
+    for name, fact in describe_environment(diagnosis.versions, diagnosis.devices):
+        click.echo(f"{name:10}  {printable(fact)}")
+
+
+def _tell_training(diagnosis: Diagnosis) -> None:
+    from trainers.bottleneck import draw_table
+
+    measured = diagnosis.measured
+    assert measured is not None
+    size = f"{measured.height_px}x{measured.width_px}"
+    click.echo(f"\n{measured.model} on {printable(measured.dataset)}, ", nl=False)
+    click.echo(f"batches of {measured.batch_size} at {size}, {measured.precision}")
+    for line in draw_table(diagnosis.stages):
+        click.echo(line)
+    click.echo(diagnosis.conclusion)

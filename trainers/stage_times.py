@@ -1,0 +1,155 @@
+"""How many images a second each stage of a training can do.
+
+A stage runs for a while before it is timed, so that nothing is traced, compiled or tuned any more
+and what was fetched ahead is used up; then for the time that is given, and all that it did counts.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from trainers.augment import build_augmenter
+from trainers.bottleneck import StageRate
+from trainers.stage_inputs import endless_order, open_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from trainers.plan import TrainingPlan
+    from trainers.stage import Stage
+
+_WARM_UP_PART = 0.25
+_LEAST_CALLS = 2
+_WARM_UP_STEPS = 3
+_LOOK_SECONDS = 0.1
+
+
+def time_stages(plan: TrainingPlan, stage: Stage, seconds: float) -> Iterator[StageRate]:
+    """Time one stage after another, each for about so many seconds.
+
+    The model's weights change.
+
+    Args:
+        plan: the training.
+        stage: of it, fed from shards.
+        seconds: for each.
+
+    Yields:
+        `read`, `parse`, `decode`, `batch`, `input`, `augment` where there is any, `step`,
+        `training`.
+    """
+    inputs = open_inputs(plan, stage.source)
+    images, labels = inputs.batch
+    for name, batches in inputs.stages.items():
+        yield StageRate(name, time_calls(partial(_take, iter(batches)), seconds))
+    options = plan.config.options
+    shuffled = stage.read_training(plan.training, options.batch_size, endless_order(plan))
+    input_rate = _time_input(shuffled, plan.training.records, seconds)
+    yield StageRate("input", input_rate)
+    if augmenter := build_augmenter(options.augment, plan.config.shape, options.seed):
+        yield StageRate("augment", _time_augmenter(augmenter, images.numpy(), seconds))
+    same = tf.data.Dataset.from_tensors((images, labels)).repeat()
+    yield StageRate("step", _time_steps(stage, same, seconds) * options.batch_size)
+    both = _time_steps(stage, shuffled, seconds) * options.batch_size
+    yield StageRate("training", min(both, input_rate))
+
+
+def time_calls(work: Callable[[], int], seconds: float) -> float:
+    """Images a second of a function that returns how many images it was done with."""
+    begun = time.perf_counter()
+    work()
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < _WARM_UP_PART * seconds:
+        work()
+    images = calls = 0
+    begun = time.perf_counter()
+    while calls < _LEAST_CALLS or time.perf_counter() - begun < seconds:
+        images += work()
+        calls += 1
+    return images / (time.perf_counter() - begun)
+
+
+def spread_filling(rate: float, filling_s: float, records: int) -> float:
+    """The rate of whole epochs, from that within one and the time in which its buffer fills."""
+    return records / (filling_s + records / rate)
+
+
+def _take(batches: Iterator[Any]) -> int:
+    first = tf.nest.flatten(next(batches))[0]
+    return int(first.shape[0])
+
+
+def _time_input(batches: tf.data.Dataset, records: int, seconds: float) -> float:
+    iterator = iter(batches)
+    begun = time.perf_counter()
+    next(iterator)
+    filling_s = time.perf_counter() - begun
+    rate = time_calls(partial(_take, iterator), seconds)
+    # In more than an epoch, buffers were filled often enough.
+    return rate if rate * seconds > records else spread_filling(rate, filling_s, records)
+
+
+def _time_augmenter(augmenter: keras.Model, images: NDArray[np.uint8], seconds: float) -> float:
+    image = keras.Input(images.shape[1:], dtype="uint8")
+    # Of each image one number, or bringing images back from the device would be timed too.
+    model = keras.Model(image, ops.max(augmenter(image, training=True), axis=(1, 2, 3)))
+    return time_calls(lambda: len(model.predict_on_batch(images)), seconds)
+
+
+def _time_steps(stage: Stage, batches: tf.data.Dataset, seconds: float) -> float:
+    """Steps a second as Keras runs them in training."""
+    clock = _StepClock(stage, seconds)
+    calls = keras.callbacks.LambdaCallback(on_train_batch_begin=clock.begin_step)
+    stage.model.fit(batches, shuffle=False, verbose=0, callbacks=[calls])
+    return clock.steps_per_second
+
+
+class _StepClock:
+    """Times Keras's steps, and ends them.
+
+    Devices run behind Keras. They are waited for after so many steps as take a moment, not after
+    each, for they would have nothing to do meanwhile.
+    """
+
+    def __init__(self, stage: Stage, seconds: float) -> None:
+        self.steps_per_second = 0.0
+        self._stage, self._seconds = stage, seconds
+        self._first: int | None = None
+        self._begun = self._traced = self._waited = 0.0
+        self._every = 1
+
+    def begin_step(self, step: int, **_logs: Any) -> None:
+        """Before a step: after it, Keras itself would wait for the device."""
+        if self._first is not None and (step - self._first) % self._every:
+            return
+        if step > 0:
+            self._wait()
+        now = time.perf_counter()
+        if step <= 1:
+            self._traced = now
+        elif self._first is not None:
+            self._look(step - self._first, now)
+        elif step >= _WARM_UP_STEPS and now - self._traced >= _WARM_UP_PART * self._seconds:
+            self._first, self._begun = step, now
+            self._every = max(int(_LOOK_SECONDS / (now - self._waited)), 1)
+        self._waited = now
+
+    def _look(self, steps: int, now: float) -> None:
+        if steps >= _LEAST_CALLS and now - self._begun >= self._seconds:
+            self.steps_per_second = steps / (now - self._begun)
+            self._stage.model.stop_training = True
+
+    def _wait(self) -> None:
+        if keras.backend.backend() == "jax":
+            self._stage.model.jax_state_sync()
+        for metric in self._stage.metrics:
+            float(ops.convert_to_numpy(metric.result()))
