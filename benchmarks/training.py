@@ -26,7 +26,8 @@ import io
 def load(split):
     records = list(open_dataset(sys.argv[1])[split])
     images = np.stack([np.asarray(Image.open(io.BytesIO(record.image))) for record in records])
-    return images.reshape(len(records), 28, 28, -1).astype("float32") / 255, np.array([record.label for record in records])
+    labels = np.array([record.label for record in records])
+    return images.reshape(len(records), 28, 28, -1).astype("float32") / 255, labels
 
 (x, y), (valid_x, valid_y), (test_x, test_y) = map(load, ("train", "validation", "test"))
 epochs = int(sys.argv[2])
