@@ -10,8 +10,9 @@ decoded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -38,6 +39,15 @@ _FEATURES = {
     schema.ENCODED: tf.io.FixedLenFeature((), tf.string),
     schema.LABEL: tf.io.FixedLenFeature((), tf.int64),
 }
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _plainly(function: _F) -> _F:
+    """A function for tf.data that branches on no tensor: to look for that takes TensorFlow seconds."""
+    unconverted: _F = tf.autograph.experimental.do_not_convert(function)
+    return unconverted
 
 
 class RecordSource(Protocol):
@@ -132,7 +142,7 @@ def read_in_order(source: RecordSource, selection: Selection, batch_size: int) -
     """Each record once, in the same order always: batches of uint8 images and int64 labels."""
     shards = _list_shards(selection)
     batches = _read_shards(source, selection, shards).batch(batch_size)
-    return batches.map(source.decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(_plainly(source.decode), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def read_shuffled(
@@ -145,12 +155,14 @@ def read_shuffled(
     in_memory = _SHUFFLE_MEMORY_BYTES // max(source.record_bytes(selection), 1)
     buffer_records = min(in_memory, selection.records)
 
+    @_plainly
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         shards = _shuffle(_list_shards(selection), len(selection.shards), order.seed, epoch)
         records = _read_shards(source, selection, shards)
         shuffled = _shuffle(records, buffer_records, order.seed, epoch)
         return _batch_epoch(shuffled, batch_size, order, epoch)
 
+    @_plainly
     def decode(
         epoch: tf.Tensor, step: tf.Tensor, records: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -178,12 +190,13 @@ def keep_in_memory(
         return decoded.cache()
     images = decoded.unbatch().cache()
 
+    @_plainly
     def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         shuffled = _shuffle(images, selection.records, order.seed, epoch)
         return _batch_epoch(shuffled, batch_size, order, epoch)
 
     batches = _list_epochs(order).flat_map(shuffle_epoch)
-    return batches.map(lambda _epoch, _step, batch: batch).prefetch(tf.data.AUTOTUNE)
+    return batches.map(_plainly(lambda _epoch, _step, batch: batch)).prefetch(tf.data.AUTOTUNE)
 
 
 def _list_epochs(order: Order) -> tf.data.Dataset:
@@ -198,7 +211,7 @@ def _batch_epoch(
         records = records.repeat().take(order.epoch_records)
     seen = tf.where(epoch == order.first_epoch, tf.constant(order.first_step, tf.int64), 0)
     numbered = records.batch(batch_size).enumerate().skip(seen)
-    return numbered.map(lambda step, batch: (epoch, step, batch))
+    return numbered.map(_plainly(lambda step, batch: (epoch, step, batch)))
 
 
 def _shuffle(
@@ -230,13 +243,14 @@ def _read_shards(
 ) -> tf.data.Dataset:
     chosen = None if selection.chosen is None else np.concatenate(selection.chosen)
 
+    @_plainly
     def read_shard_of(name: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
         records = source.read(name)
         if chosen is None:
             return records
         keep = tf.data.Dataset.from_tensor_slices(tf.constant(chosen)[first : first + count])
-        pairs = tf.data.Dataset.zip((records, keep)).filter(lambda _, kept: kept)
-        return pairs.map(lambda record, _: record)
+        pairs = tf.data.Dataset.zip((records, keep)).filter(_plainly(lambda _, kept: kept))
+        return pairs.map(_plainly(lambda record, _: record))
 
     return shards.interleave(
         read_shard_of,

@@ -22,7 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from records.errors import BusyError, DamagedError, NoInputError, StorageError, TargetError, UsageError
+from records.errors import (
+    BusyError,
+    DamagedError,
+    NoInputError,
+    StorageError,
+    TargetError,
+    UsageError,
+)
 from records.labels import LabelMap, format_labels, parse_labels
 from records.layout import LABELS, MANIFEST
 from records.storage import is_url

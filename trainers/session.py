@@ -21,6 +21,9 @@ from trainers.phases import count_steps
 from trainers.run_folder import HISTORY, WEIGHTS, Run
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from trainers.damage import DamagedRecord
     from trainers.models.network import Network
     from trainers.phases import Phase, Stretch
     from trainers.plan import TrainingPlan
@@ -68,6 +71,7 @@ class Session:
         self._kept_at, self._kept_step = now, state.step
         self._saved_at = self._looked_at = -math.inf
         self._figures_due: dict[str, float] | None = None
+        self._validation_input: tf.data.Dataset | None = None
 
     @property
     def seconds(self) -> float:
@@ -84,10 +88,16 @@ class Session:
         """What is measured on, without what is damaged."""
         return self.plan.validation.without(self.damaged)
 
-    def start_clock(self) -> None:
-        """Count the time of an epoch from now on: what comes before its steps is not its own."""
+    def begin_phase(self) -> None:
+        """Count the time of its first epoch from now on; what it is fed is another."""
         self._epoch_began = time.monotonic() - self._epoch_seconds
         self._epoch_seconds = 0.0
+        self._validation_input = None
+
+    def leave_out(self, found: list[DamagedRecord]) -> None:
+        """Go on without some records."""
+        self.damaged.update((record.shard, record.number) for record in found)
+        self._validation_input = None
 
     def run_stretch(self, stage: Stage, stretch: Stretch, class_weights: dict[int, float]) -> None:
         """Let Keras run the steps of a stretch, with what is due before each and after an epoch."""
@@ -150,7 +160,7 @@ class Session:
         self._figures_due = self._figures_due or self._look(stage)
         self.epochs.append(self._measure(stage, self._figures_due))
         self._figures_due = None
-        self.start_clock()
+        self._epoch_began = time.monotonic()
         self._save_weights(stage)
         self.run.write(HISTORY, encode_history(self.epochs))
         if self._logs is not None:
@@ -224,8 +234,10 @@ class Session:
 
     def _measure(self, stage: Stage, figures: dict[str, float]) -> EpochResult:
         batch_size = self.plan.config.options.batch_size
+        if self._validation_input is None:
+            self._validation_input = stage.read_validation(self.validation, batch_size)
         validation = stage.model.evaluate(
-            stage.read_validation(self.validation, batch_size),
+            self._validation_input,
             steps=count_steps(self.validation.records, batch_size),
             verbose=0,
             return_dict=True,

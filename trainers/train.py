@@ -86,7 +86,7 @@ def _run_phase(session: Session, stage: Stage, say: Callable[[str], None]) -> No
     class_weights: dict[int, float] = {}
     if plan.config.options.class_weights == "balanced":
         class_weights = balance_classes(count_classes(plan.dataset, plan.training).tolist())
-    session.start_clock()
+    session.begin_phase()
     while session.is_epoch_due or not session.is_over(stage.phase):
         try:
             if session.is_epoch_due:
@@ -116,7 +116,7 @@ def _leave_out_damage(
         raise found[0].error from error
     for damaged in found:
         say(f"left out: {damaged.error}")
-        session.damaged.add((damaged.shard, damaged.number))
+    session.leave_out(found)
     shards = frozenset(shard for shard, _ in session.damaged)
     return replace(stage, source=ShardSource.of(plan.dataset, plan.config.shape, shards))
 
