@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from trainers.plan import TrainingPlan
     from trainers.stage import Stage
 
-_WARM_UP_PART = 0.25
+# tf.data needs a second or so to find out how many threads each of its steps wants.
+_WARM_UP_PART = 0.5
 _LEAST_CALLS = 2
 _WARM_UP_STEPS = 3
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.25
 
 
 def time_stages(plan: TrainingPlan, stage: Stage, seconds: float) -> Iterator[StageRate]:
@@ -151,5 +152,5 @@ class _StepClock:
     def _wait(self) -> None:
         if keras.backend.backend() == "jax":
             self._stage.model.jax_state_sync()
-        for metric in self._stage.metrics:
-            float(ops.convert_to_numpy(metric.result()))
+        # One variable of the loss: to compute the metrics would itself take as long as small steps.
+        ops.convert_to_numpy(self._stage.metrics[0].variables[0])

@@ -153,7 +153,7 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
 
 def test_work_before_the_clock_starts_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    durations = iter([100.0, 0.5, 0.5, *[0.1] * 100])
+    durations = iter([100.0, *[0.5] * 4, *[0.1] * 100])
 
     def work() -> int:
         nonlocal now
@@ -161,7 +161,7 @@ def test_work_before_the_clock_starts_does_not_count(monkeypatch: pytest.MonkeyP
         return 8
 
     monkeypatch.setattr("trainers.stage_times.time.perf_counter", lambda: now)
-    # 100 s of tracing, then a quarter of 4 s, then 40 times 0.1 s.
+    # 100 s of tracing, then half of 4 s, then 40 times 0.1 s.
     assert time_calls(work, 4.0) == pytest.approx(80)
 
 
