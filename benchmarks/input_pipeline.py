@@ -49,7 +49,8 @@ def keras_batches(folder: Path, side_px: int) -> Any:
 def our_batches(folder: Path, side_px: int, cache: Path | None = None) -> Any:
     """One epoch of the training input, from shards or from a disk cache of them."""
     from trainers.cache import keep_on_disk
-    from trainers.input import Order, ShardSource, read_shuffled
+    from trainers.input import ShardSource, read_shuffled
+    from trainers.order import Order
 
     dataset = open_dataset(folder)
     train = select_split(dataset, "train")

@@ -10,9 +10,8 @@ decoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +21,7 @@ from records.shard import read_shard
 from records.storage_local import LocalStorage
 from trainers.damage import read_around_damage
 from trainers.decoder import decode_crops, decode_images
+from trainers.order import Order, as_it_is, batch_epoch, list_epochs, shuffle_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,15 +41,6 @@ _FEATURES = {
 }
 
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _plainly(function: _F) -> _F:
-    """A function for tf.data that branches on no tensor: to look for that takes TensorFlow seconds."""
-    unconverted: _F = tf.autograph.experimental.do_not_convert(function)
-    return unconverted
-
-
 class RecordSource(Protocol):
     """Where records come from: the dataset's shards, or what a cache made of them."""
 
@@ -61,27 +52,6 @@ class RecordSource(Protocol):
 
     def record_bytes(self, selection: Selection) -> int:
         """The mean size of a record, to say how many fit into memory."""
-
-
-class Order(NamedTuple):
-    """An order of records that differs from epoch to epoch, and where in it a run begins.
-
-    Args:
-        seed: decides the order of each epoch, and its crops.
-        end_epoch: the epoch before which it ends.
-        first_epoch: the one it begins with.
-        first_step: the batch of that epoch it begins with.
-        epoch_records: how many records every epoch gives: where fewer can be read, the first of the
-            epoch come again, so that steps stay what they were. None is those that are there.
-        crop: the least part of an image's area that a random crop keeps; 1 is no crop.
-    """
-
-    seed: int
-    end_epoch: int
-    first_epoch: int = 0
-    first_step: int = 0
-    epoch_records: int | None = None
-    crop: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -142,7 +112,7 @@ def read_in_order(source: RecordSource, selection: Selection, batch_size: int) -
     """Each record once, in the same order always: batches of uint8 images and int64 labels."""
     shards = _list_shards(selection)
     batches = _read_shards(source, selection, shards).batch(batch_size)
-    return batches.map(_plainly(source.decode), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(as_it_is(source.decode), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def read_shuffled(
@@ -155,14 +125,14 @@ def read_shuffled(
     in_memory = _SHUFFLE_MEMORY_BYTES // max(source.record_bytes(selection), 1)
     buffer_records = min(in_memory, selection.records)
 
-    @_plainly
+    @as_it_is
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        shards = _shuffle(_list_shards(selection), len(selection.shards), order.seed, epoch)
+        shards = shuffle_records(_list_shards(selection), len(selection.shards), order.seed, epoch)
         records = _read_shards(source, selection, shards)
-        shuffled = _shuffle(records, buffer_records, order.seed, epoch)
-        return _batch_epoch(shuffled, batch_size, order, epoch)
+        shuffled = shuffle_records(records, buffer_records, order.seed, epoch)
+        return batch_epoch(shuffled, batch_size, order, epoch)
 
-    @_plainly
+    @as_it_is
     def decode(
         epoch: tf.Tensor, step: tf.Tensor, records: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -174,7 +144,7 @@ def read_shuffled(
         seeds = tf.stack([tf.fill(tf.shape(numbers), epoch * 2**32 + order.seed), numbers], axis=1)
         return source.decode_crops(records, order.crop, seeds)
 
-    batches = _list_epochs(order).flat_map(read_epoch)
+    batches = list_epochs(order).flat_map(read_epoch)
     return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
@@ -190,45 +160,13 @@ def keep_in_memory(
         return decoded.cache()
     images = decoded.unbatch().cache()
 
-    @_plainly
+    @as_it_is
     def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        shuffled = _shuffle(images, selection.records, order.seed, epoch)
-        return _batch_epoch(shuffled, batch_size, order, epoch)
+        shuffled = shuffle_records(images, selection.records, order.seed, epoch)
+        return batch_epoch(shuffled, batch_size, order, epoch)
 
-    batches = _list_epochs(order).flat_map(shuffle_epoch)
-    return batches.map(_plainly(lambda _epoch, _step, batch: batch)).prefetch(tf.data.AUTOTUNE)
-
-
-def _list_epochs(order: Order) -> tf.data.Dataset:
-    return tf.data.Dataset.range(order.first_epoch, order.end_epoch)
-
-
-def _batch_epoch(
-    records: tf.data.Dataset, batch_size: int, order: Order, epoch: tf.Tensor
-) -> tf.data.Dataset:
-    """The batches of an epoch, each with the epoch and its number in it, but those seen before."""
-    if order.epoch_records is not None:
-        records = records.repeat().take(order.epoch_records)
-    seen = tf.where(epoch == order.first_epoch, tf.constant(order.first_step, tf.int64), 0)
-    numbered = records.batch(batch_size).enumerate().skip(seen)
-    return numbered.map(_plainly(lambda step, batch: (epoch, step, batch)))
-
-
-def _shuffle(
-    dataset: tf.data.Dataset, buffer_records: int, seed: int, epoch: tf.Tensor
-) -> tf.data.Dataset:
-    # `Dataset.shuffle` draws on the process's global seed too, and takes no tensor where that is 0.
-    shuffled = tf.raw_ops.ShuffleDataset(
-        input_dataset=tf.data.experimental.to_variant(dataset),
-        buffer_size=max(buffer_records, 1),
-        seed=tf.constant(seed, tf.int64),
-        # Both seeds 0 would mean: another order each time.
-        seed2=epoch + 1,
-        reshuffle_each_iteration=False,
-        output_types=[spec.dtype for spec in tf.nest.flatten(dataset.element_spec)],
-        output_shapes=[spec.shape for spec in tf.nest.flatten(dataset.element_spec)],
-    )
-    return tf.data.experimental.from_variant(shuffled, dataset.element_spec)
+    batches = list_epochs(order).flat_map(shuffle_epoch)
+    return batches.map(as_it_is(lambda _epoch, _step, batch: batch)).prefetch(tf.data.AUTOTUNE)
 
 
 def _list_shards(selection: Selection) -> tf.data.Dataset:
@@ -243,14 +181,14 @@ def _read_shards(
 ) -> tf.data.Dataset:
     chosen = None if selection.chosen is None else np.concatenate(selection.chosen)
 
-    @_plainly
+    @as_it_is
     def read_shard_of(name: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
         records = source.read(name)
         if chosen is None:
             return records
         keep = tf.data.Dataset.from_tensor_slices(tf.constant(chosen)[first : first + count])
-        pairs = tf.data.Dataset.zip((records, keep)).filter(_plainly(lambda _, kept: kept))
-        return pairs.map(_plainly(lambda record, _: record))
+        pairs = tf.data.Dataset.zip((records, keep)).filter(as_it_is(lambda _, kept: kept))
+        return pairs.map(as_it_is(lambda record, _: record))
 
     return shards.interleave(
         read_shard_of,

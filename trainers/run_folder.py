@@ -141,6 +141,7 @@ def open_for_training(path: Path, config: RunConfig, labels: LabelMap) -> Iterat
         _lock(folder, path)
         if (path / CONFIG).read_bytes() != encode_config(config):
             run.write(CONFIG, encode_config(config))
+        (path / RESULT).unlink(missing_ok=True)  # a run that goes on has not ended
         try:
             yield run
         finally:

@@ -15,26 +15,23 @@ from keras import ops
 
 from records.errors import UsageError
 from trainers.checkpoints import TrainingState, save_checkpoint
-from trainers.history import EpochResult, best_epoch, encode_history
-from trainers.input import Order
+from trainers.history import EpochResult
+from trainers.order import Order
 from trainers.phases import count_steps
-from trainers.run_folder import HISTORY, WEIGHTS, Run
+from trainers.stopping import StopRequest
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from trainers.damage import DamagedRecord
-    from trainers.models.network import Network
     from trainers.phases import Phase, Stretch
     from trainers.plan import TrainingPlan
-    from trainers.progress import Progress
+    from trainers.recorder import Recorder
+    from trainers.run_folder import Run
     from trainers.selection import Selection
     from trainers.stage import Stage
-    from trainers.stopping import StopRequest
-    from trainers.tensorboard import Logs
 
 _LOOK_SECONDS = 0.5
-_SAVE_SECONDS = 15.0
 
 
 class Session:
@@ -43,33 +40,26 @@ class Session:
     Args:
         plan: what is done.
         run: where it is kept.
-        network: whose weights the run gets.
+        recorder: of epochs.
         state: where to begin.
-        progress: told of steps and epochs.
-        stop: asked before each step.
-        logs: TensorBoard's, where they are wanted.
     """
 
     def __init__(
         self,
         plan: TrainingPlan,
         run: Run,
-        network: Network,
+        recorder: Recorder,
         state: TrainingState,
-        *,
-        progress: Progress,
-        stop: StopRequest,
-        logs: Logs | None = None,
     ) -> None:
-        self.plan, self.run, self.network = plan, run, network
+        self.plan, self.run, self.recorder = plan, run, recorder
         self.step, self.metric_sums = state.step, state.metric_sums
-        self.epochs, self.damaged = list(state.epochs), set(state.damaged)
-        self._progress, self._stop, self._logs = progress, stop, logs
+        self.damaged = set(state.damaged)
+        self.stop = StopRequest()
         now = time.monotonic()
         self._began = now - state.seconds
         self._epoch_seconds = state.epoch_seconds
         self._kept_at, self._kept_step = now, state.step
-        self._saved_at = self._looked_at = -math.inf
+        self._looked_at = -math.inf
         self._figures_due: dict[str, float] | None = None
         self._validation_input: tf.data.Dataset | None = None
 
@@ -141,31 +131,24 @@ class Session:
     def begin_step(self, stage: Stage, step: int) -> None:
         """Before a step: what is due by number or by time."""
         self.step = step
-        if self._stop.is_made:
+        if self.stop.is_made:
             self.keep_checkpoint(stage)
-            self._stop.obey()
+            self.stop.obey()
         if self._is_checkpoint_due():
             self.keep_checkpoint(stage)
         into_epoch = step % self.plan.epoch_steps
         if into_epoch and time.monotonic() - self._looked_at >= _LOOK_SECONDS:
-            figures = self._look(stage)
-            self._progress.end_step(into_epoch, figures)
-            if self._logs is not None:
-                self._logs.write_step(step, figures)
+            self.recorder.tell_step(step, into_epoch, self._look(stage))
 
     def end_epoch(self, stage: Stage, step: int) -> None:
         """Measure on the validation images, and keep what the epoch has reached."""
         self.step = step
         # Measuring starts Keras's sums anew; where it fails of a damaged record, it is done again.
         self._figures_due = self._figures_due or self._look(stage)
-        self.epochs.append(self._measure(stage, self._figures_due))
+        result = self._measure(stage, self._figures_due)
         self._figures_due = None
         self._epoch_began = time.monotonic()
-        self._save_weights(stage)
-        self.run.write(HISTORY, encode_history(self.epochs))
-        if self._logs is not None:
-            self._logs.write_epoch(step, self.epochs[-1])
-        self._progress.end_epoch(self.epochs[-1])
+        self.recorder.record(result, stage.phase, step)
 
     @property
     def is_epoch_due(self) -> bool:
@@ -174,13 +157,7 @@ class Session:
 
     def is_over(self, phase: Phase) -> bool:
         """Whether a phase has no steps left, or its epochs no longer get better."""
-        if self.step >= phase.end_step:
-            return True
-        patience = self.plan.config.options.early_stopping
-        epochs = self._epochs_of(phase)
-        if patience is None or phase is not self.plan.phases[-1] or not epochs:
-            return False
-        return epochs[-1].epoch - best_epoch(epochs).epoch >= patience
+        return self.step >= phase.end_step or self.recorder.has_lost_patience(phase)
 
     def keep_checkpoint(self, stage: Stage) -> None:
         """Write a checkpoint of this moment. Raises UsageError where the loss is no number."""
@@ -191,7 +168,7 @@ class Session:
             metric_sums=self.sum_metrics(stage),
             epoch_seconds=time.monotonic() - self._epoch_began,
             seconds=self.seconds,
-            epochs=tuple(self.epochs),
+            epochs=tuple(self.recorder.epochs),
             damaged=tuple(sorted(self.damaged)),
         )
         keep = self.plan.config.options.keep_checkpoints
@@ -226,7 +203,7 @@ class Session:
         if not math.isfinite(figures["loss"]):
             rate = self._learning_rate(stage)
             raise UsageError(
-                f"the loss is no number any more in epoch {len(self.epochs) + 1}",
+                f"the loss is no number any more in epoch {len(self.recorder.epochs) + 1}",
                 got=figures["loss"],
                 hint=f"try a --learning-rate below {rate:g}",
             )
@@ -243,7 +220,7 @@ class Session:
             return_dict=True,
         )
         return EpochResult(
-            epoch=len(self.epochs) + 1,
+            epoch=len(self.recorder.epochs) + 1,
             accuracy=figures["accuracy"],
             loss=figures["loss"],
             val_accuracy=validation["accuracy"],
@@ -254,23 +231,6 @@ class Session:
 
     def _learning_rate(self, stage: Stage) -> float:
         return float(_value(stage.model.optimizer.learning_rate))
-
-    def _save_weights(self, stage: Stage) -> None:
-        """The network's weights, of the best epoch where training may end early, else the last.
-
-        Epochs of a second would mostly write; of those only some are kept, and the last one.
-        """
-        if self.plan.config.options.early_stopping is not None:
-            if best_epoch(self._epochs_of(stage.phase)) is not self.epochs[-1]:
-                return
-        elif self.step < stage.phase.end_step and self._saved_at + _SAVE_SECONDS > time.monotonic():
-            return
-        with self.run.replacing(WEIGHTS) as path:
-            self.network.model.save_weights(path)
-        self._saved_at = time.monotonic()
-
-    def _epochs_of(self, phase: Phase) -> list[EpochResult]:
-        return self.epochs[phase.first_step // self.plan.epoch_steps :]
 
 
 def _bring_state(model: keras.Model) -> None:

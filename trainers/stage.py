@@ -11,7 +11,6 @@ from trainers.augment import build_augmenter
 from trainers.cache import cache_folder, keep_on_disk
 from trainers.extraction import open_features
 from trainers.input import (
-    Order,
     RecordSource,
     ShardSource,
     keep_in_memory,
@@ -20,6 +19,7 @@ from trainers.input import (
 )
 from trainers.models.freezing import freeze_base, unfreeze_base
 from trainers.optimization import compile_model
+from trainers.order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable

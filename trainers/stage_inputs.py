@@ -14,7 +14,8 @@ import tensorflow as tf
 from records import schema
 from records.manifest import Shard
 from trainers.decoder import decode_crops, decode_images
-from trainers.input import Order, read_in_order, read_shuffled
+from trainers.input import read_in_order, read_shuffled
+from trainers.order import Order
 from trainers.selection import Selection
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from trainers.checkpoints import TrainingState, list_checkpoints, read_state, re
 from trainers.class_weights import balance_classes
 from trainers.damage import FROM_READING, find_damage, naming_damage
 from trainers.devices import over_all_gpus, start_backend
-from trainers.history import best_epoch
 from trainers.input import ShardSource
 from trainers.models.freezing import count_parameters
 from trainers.models.network import build_network
@@ -19,6 +18,7 @@ from trainers.models.pretrained import load_base
 from trainers.optimization import set_precision
 from trainers.phases import divide_steps
 from trainers.plots import plot_curves
+from trainers.recorder import Recorder
 from trainers.result import TrainingResult, encode_result
 from trainers.run_folder import CURVES, RESULT, Run, open_for_training
 from trainers.selection import count_classes
@@ -55,7 +55,6 @@ def train(plan: TrainingPlan, *, say: Callable[[str], None], progress: Progress)
         open_for_training(plan.run_path, config, plan.dataset.labels) as run,
         naming_damage(plan.dataset, plan.training, plan.validation, say=say),
         over_all_gpus(start_backend()),
-        deferring_stop() as stop,
     ):
         keras.utils.set_random_seed(config.options.seed)
         network = build_network(config.architecture)
@@ -64,7 +63,8 @@ def train(plan: TrainingPlan, *, say: Callable[[str], None], progress: Progress)
         checkpoint = next(reversed(list_checkpoints(run)), None)
         state = read_state(checkpoint) if checkpoint else TrainingState(config.options.seed)
         logs = Logs(run.path) if config.options.tensorboard else None
-        session = Session(plan, run, network, state, progress=progress, stop=stop, logs=logs)
+        recorder = Recorder(plan, run, network, state.epochs, progress=progress, logs=logs)
+        session = Session(plan, run, recorder, state)
         progress.start(plan.epochs, plan.epoch_steps)
         for phase in plan.phases_from(session.step):
             damaged = frozenset(shard for shard, _ in session.damaged)
@@ -81,12 +81,21 @@ def train(plan: TrainingPlan, *, say: Callable[[str], None], progress: Progress)
 
 
 def _run_phase(session: Session, stage: Stage, say: Callable[[str], None]) -> None:
-    """The steps of a phase that are left, past damaged records where that was asked for."""
+    """The steps of a phase that are left."""
     plan = session.plan
     class_weights: dict[int, float] = {}
     if plan.config.options.class_weights == "balanced":
         class_weights = balance_classes(count_classes(plan.dataset, plan.training).tolist())
     session.begin_phase()
+    with deferring_stop() as session.stop:
+        _run_steps(session, stage, class_weights, say)
+
+
+def _run_steps(
+    session: Session, stage: Stage, class_weights: dict[int, float], say: Callable[[str], None]
+) -> None:
+    """Stretch after stretch, and past damaged records where that was asked for."""
+    plan = session.plan
     while session.is_epoch_due or not session.is_over(stage.phase):
         try:
             if session.is_epoch_due:
@@ -122,16 +131,14 @@ def _leave_out_damage(
 
 
 def _finish(plan: TrainingPlan, run: Run, network: Network, session: Session) -> TrainingResult:
-    epochs, options = session.epochs, plan.config.options
-    run.write(CURVES, plot_curves(epochs))
-    own = epochs[plan.phases[-1].first_step // plan.epoch_steps :]
-    kept = epochs[-1] if options.early_stopping is None else best_epoch(own)
+    options, kept = plan.config.options, session.recorder.kept_epoch()
+    run.write(CURVES, plot_curves(session.recorder.epochs))
     total, trained = count_parameters(network)
     result = TrainingResult(
         run=str(plan.run_path),
         model=options.model,
         mode=options.mode,
-        epochs=len(epochs),
+        epochs=len(session.recorder.epochs),
         steps=session.step,
         weights_epoch=kept.epoch,
         training_images=plan.training.records,

@@ -17,7 +17,8 @@ from trainers import cache as cache_module
 from trainers.array_source import ArraySource
 from trainers.cache import cache_key, keep_on_disk, remove_leftovers
 from trainers.config import ImageShape
-from trainers.input import Order, ShardSource, read_in_order, read_shuffled
+from trainers.input import ShardSource, read_in_order, read_shuffled
+from trainers.order import Order
 from trainers.selection import Selection, select_for_training
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from records.images import ImageOptions
 from tests.trainers.conftest import write_shapes
 from trainers.config import ImageShape
 from trainers.input import (
-    Order,
     ShardSource,
     keep_in_memory,
     read_in_order,
     read_shuffled,
 )
+from trainers.order import Order
 from trainers.phases import count_steps
 from trainers.selection import Selection, select_for_training, select_split
 
