@@ -22,7 +22,7 @@ demo: $(INSTALLED) ## handwritten digits, from PNG folders to a trained model, i
 	@$(BIN)/python docs/demo.py
 
 test: $(INSTALLED) ## run the tests, but those marked slow
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-all: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest
