@@ -20,7 +20,7 @@ JSON alone on stdout, progress goes to stderr: a bar on a terminal, a line a min
 | status | meaning |
 | --- | --- |
 | 0 | done, or nothing to do |
-| 1 | `verify` has findings |
+| 1 | findings: `verify` of damage, `doctor` of a GPU that is there and not used |
 | 2 | usage: the command cannot mean what was asked |
 | 65 | more images were rejected than allowed |
 | 66 | no input, or no finished dataset |
