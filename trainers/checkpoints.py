@@ -20,7 +20,7 @@ from keras import ops
 from records.errors import DamagedError
 from trainers.history import EpochResult
 from trainers.run_folder import CHECKPOINTS
-from trainers.weights import check_weights
+from trainers.weights import check_weights, file_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,9 @@ def save_checkpoint(run: Run, model: keras.Model, state: TrainingState, *, keep:
     Raises:
         TargetError: the run cannot be written.
     """
-    with run.replacing(f"{CHECKPOINTS}/step-{state.step:08}.weights.h5") as path:
+    name = f"{CHECKPOINTS}/step-{state.step:08}.weights.h5"
+    size_bytes = file_bytes([*model.variables, *model.optimizer.variables])
+    with run.replacing(name, size_bytes=size_bytes) as path:
         model.save_weights(path)
         with h5py.File(path, "a") as file:
             file.attrs[_STATE] = msgspec.json.encode(state).decode()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from trainers.history import EpochResult, best_epoch, encode_history
 from trainers.run_folder import HISTORY, WEIGHTS, Run
+from trainers.weights import file_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,8 +63,9 @@ class Recorder:
         """
         self.epochs.append(result)
         if self._is_worth_saving(phase, step):
-            with self._run.replacing(WEIGHTS) as path:
-                self._network.model.save_weights(path)
+            model = self._network.model
+            with self._run.replacing(WEIGHTS, size_bytes=file_bytes(model.variables)) as path:
+                model.save_weights(path)
             self._saved_at = time.monotonic()
         self._run.write(HISTORY, encode_history(self.epochs))
         if self._logs is not None:

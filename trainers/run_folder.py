@@ -77,13 +77,19 @@ class Run:
             staged.write_bytes(content)
 
     @contextmanager
-    def replacing(self, name: str) -> Iterator[Path]:
-        """A path to write a file at, which gets its name when the block ends well."""
+    def replacing(self, name: str, *, size_bytes: int = 0) -> Iterator[Path]:
+        """A path to write a file at, which gets its name when the block ends well.
+
+        Raises:
+            TargetError: it cannot be written, or there is not as much space as it will take.
+            StorageError: storage failed.
+        """
         # Keras wants its own ending on the file, so what is temporary stands in front.
         path = self.path / name
         staged = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
         with _writing(path):
             path.parent.mkdir(exist_ok=True)
+            _check_space(path, size_bytes)
             try:
                 yield staged
                 _make_durable(staged)
@@ -227,6 +233,19 @@ def open_run(location: str | os.PathLike[str]) -> Run:
     return run
 
 
+def _check_space(path: Path, size_bytes: int) -> None:
+    # HDF5 cannot be relied on where a disk is full: it may end the whole process.
+    free_bytes = shutil.disk_usage(path.parent).free
+    if size_bytes > free_bytes:
+        raise TargetError(
+            "there is no space left for this file",
+            path=str(path),
+            expected=f"{size_bytes / 1e6:,.1f} MB",
+            got=f"{free_bytes / 1e6:,.1f} MB",
+            hint="make space, and train again with --resume",
+        )
+
+
 def _make_durable(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -241,6 +260,5 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         kind = TargetError if error.errno in _CANNOT_WRITE else StorageError
-        raise kind(
-            "the run cannot be written", path=str(path), got=error.strerror or str(error)
-        ) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise kind("the run cannot be written", path=str(path), got=reason) from error

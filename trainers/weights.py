@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,13 @@ from trainers.models.saved_weights import MisfitError, match_model, set_weights
 from trainers.run_folder import WEIGHTS, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import keras
+
+_BYTES_PER_VARIABLE = 4096
+"""For names, groups and what HDF5 leaves free between arrays."""
 
 
 def load_model(run: Run) -> keras.Model:
@@ -56,6 +60,13 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
             path=str(path),
             got=str(error).partition("\n")[0],
         ) from error
+
+
+def file_bytes(variables: Iterable[keras.Variable]) -> int:
+    """The size that a weights file of some variables has, and a little more."""
+    variables = list(variables)
+    values_bytes: int = sum(4 * math.prod(variable.shape) for variable in variables)
+    return values_bytes + _BYTES_PER_VARIABLE * len(variables)
 
 
 def check_weights(path: Path) -> None:

@@ -26,7 +26,7 @@ from trainers.run_folder import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-LABELS = ("disc", "square")
+LABELS = ("disc", "square", "star", "arc", "dot")
 
 
 def test_a_new_folder_and_an_empty_one_are_free(tmp_path: Path) -> None:
@@ -124,3 +124,14 @@ def test_a_failed_write_says_why(tmp_path: Path, number: int, code: int) -> None
     with pytest.raises(ShardmillError, match=reason) as caught, run.replacing("curves.png"):
         raise OSError(number, reason)
     assert caught.value.exit_code == code
+
+
+def test_a_file_that_does_not_fit_is_not_begun(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "run", CONFIG, LABELS)
+    run.write(WEIGHTS, b"weights")
+    with (
+        pytest.raises(TargetError, match="no space left for this file, expected 1,000,000,000"),
+        run.replacing("model.weights.h5", size_bytes=10**15),
+    ):
+        pytest.fail("nothing may be written")
+    assert [path.name for path in run.path.glob("*weights*")] == [WEIGHTS]
