@@ -185,7 +185,8 @@ def _absolute(target: str) -> str:
 
 def _tell_model(config: RunConfig) -> str:
     options, shape = config.options, config.shape
-    length = f"{options.steps:,} steps" if options.steps else f"{options.epochs} epochs"
+    count, unit = (options.steps, "step") if options.steps else (options.epochs, "epoch")
+    length = f"{count:,} {unit}{'s' * (count > 1)}"
     return (
         f"{options.model}, {options.mode}, {shape.width_px}x{shape.height_px}: "
         f"{length}, {options.batch_size} images a step"

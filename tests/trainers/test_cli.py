@@ -44,8 +44,12 @@ def test_train_prints_its_result_alone_as_json(tmp_path: Path) -> None:
     assert printed == json.loads((tmp_path / "run" / "result.json").read_bytes())
     assert (printed["training_images"], printed["validation_images"]) == (24, 6)
     lines = result.stderr.splitlines()
-    assert lines[:2] == ["training on 24 images of train", "validating on 6 images of validation"]
-    assert lines[2].startswith("running on TensorFlow ")
+    assert lines[:3] == [
+        "cnn, scratch, 12x16: 1 epoch, 8 images a step",
+        "training on 24 images of train",
+        "validating on 6 images of validation",
+    ]
+    assert lines[3].startswith("running on TensorFlow ")
     assert lines[-1].startswith("epoch 1/1  accuracy ")
 
 
