@@ -45,6 +45,12 @@ class Hardware:
     problem: str | None = None
     has_bfloat16: bool = False
 
+    @property
+    def batch_divisor(self) -> int:
+        """What the number of images of every batch must be a multiple of."""
+        is_divided = self.backend == _BACKENDS["jax"] and len(self.gpus) > 1
+        return len(self.gpus) if is_divided else 1
+
     def __str__(self) -> str:
         plural = "s" * (self.cpus > 1)
         where = ", ".join(self.gpus) if self.gpus else f"the CPU, {self.cpus} core{plural}"
@@ -74,6 +80,16 @@ def start_backend() -> Hardware:
     problem = None if gpus else explain_unused_gpu(backend, is_gpu_there=_is_nvidia_gpu_there())
     cpus = len(_usable_cpus())
     return Hardware(_BACKENDS[backend], version, gpus, cpus, problem, has_bfloat16)
+
+
+def check_batch_size(batch_size: int, hardware: Hardware) -> None:
+    """Refuse a batch that the GPUs cannot share. Raises UsageError."""
+    if batch_size % hardware.batch_divisor:
+        raise UsageError(
+            "the GPUs cannot share a batch of this size on JAX",
+            expected=f"a --batch-size that {hardware.batch_divisor} divides",
+            got=batch_size,
+        )
 
 
 @contextmanager

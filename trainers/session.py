@@ -15,6 +15,7 @@ from keras import ops
 
 from records.errors import UsageError
 from trainers.checkpoints import TrainingState, save_checkpoint
+from trainers.devices import start_backend
 from trainers.history import EpochResult
 from trainers.order import Order
 from trainers.phases import count_steps
@@ -97,7 +98,7 @@ class Session:
             end_epoch=stretch.epoch + stretch.epochs,
             first_epoch=stretch.epoch,
             first_step=stretch.first_step - stretch.epoch * self.plan.epoch_steps,
-            epoch_records=self.plan.training.records if self.damaged else None,
+            epoch_records=self._epoch_records(),
         )
         stage.model.fit(
             stage.read_training(self.training, options.batch_size, order),
@@ -109,6 +110,11 @@ class Session:
             verbose=0,
             callbacks=[self._calls(stage, stretch)],
         )
+
+    def _epoch_records(self) -> int | None:
+        """How many records an epoch gives, where that is not how many there are."""
+        records, divisor = self.plan.training.records, start_backend().batch_divisor
+        return records + -records % divisor if self.damaged or divisor > 1 else None
 
     def _calls(self, stage: Stage, stretch: Stretch) -> keras.callbacks.Callback:
         def begin_epoch(epoch: int, _logs: Any) -> None:
@@ -211,11 +217,12 @@ class Session:
 
     def _measure(self, stage: Stage, figures: dict[str, float]) -> EpochResult:
         batch_size = self.plan.config.options.batch_size
+        divisor = start_backend().batch_divisor
         if self._validation_input is None:
-            self._validation_input = stage.read_validation(self.validation, batch_size)
+            self._validation_input = stage.read_validation(self.validation, batch_size, divisor)
         validation = stage.model.evaluate(
             self._validation_input,
-            steps=count_steps(self.validation.records, batch_size),
+            steps=count_steps(self.validation.records // divisor * divisor, batch_size),
             verbose=0,
             return_dict=True,
         )

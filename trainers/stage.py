@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import keras
+import tensorflow as tf
 
 from trainers.augment import build_augmenter
 from trainers.cache import cache_folder, keep_on_disk
@@ -19,12 +20,10 @@ from trainers.input import (
 )
 from trainers.models.freezing import freeze_base, unfreeze_base
 from trainers.optimization import compile_model
-from trainers.order import Order
+from trainers.order import Order, as_it_is
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import tensorflow as tf
 
     from trainers.models.network import Network
     from trainers.phases import Phase
@@ -62,10 +61,24 @@ class Stage:
         read = keep_in_memory if self.in_memory else read_shuffled
         return read(self.source, selection, batch_size, order._replace(crop=self.crop))
 
-    def read_validation(self, selection: Selection, batch_size: int) -> tf.data.Dataset:
-        """What is measured after each epoch, always in the same order."""
+    def read_validation(
+        self, selection: Selection, batch_size: int, divisor: int = 1
+    ) -> tf.data.Dataset:
+        """What is measured after each epoch, always in the same order.
+
+        Where every batch must be a multiple of `divisor`, the last images may be left out.
+        """
         read = keep_in_memory if self.in_memory else read_in_order
-        return read(self.source, selection, batch_size)
+        batches = read(self.source, selection, batch_size)
+        return batches if divisor == 1 else _cut_batches(batches, divisor)
+
+
+def _cut_batches(batches: tf.data.Dataset, divisor: int) -> tf.data.Dataset:
+    def cut(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = tf.shape(labels)[0] // divisor * divisor
+        return inputs[:images], labels[:images]
+
+    return batches.map(as_it_is(cut)).filter(as_it_is(lambda _, labels: tf.size(labels) > 0))
 
 
 def prepare_stage(

@@ -10,7 +10,7 @@ import keras
 from trainers.checkpoints import TrainingState, list_checkpoints, read_state, restore_model
 from trainers.class_weights import balance_classes
 from trainers.damage import FROM_READING, find_damage, naming_damage
-from trainers.devices import over_all_gpus, start_backend
+from trainers.devices import check_batch_size, over_all_gpus, start_backend
 from trainers.input import ShardSource
 from trainers.models.freezing import count_parameters
 from trainers.models.network import build_network
@@ -49,12 +49,13 @@ def train(plan: TrainingPlan, *, say: Callable[[str], None], progress: Progress)
         BusyError: another process is training into it.
         UsageError: the loss is no number any more, or weights do not fit.
     """
-    config = plan.config
-    set_precision(config.options.precision, start_backend())
+    config, hardware = plan.config, start_backend()
+    check_batch_size(config.options.batch_size, hardware)
+    set_precision(config.options.precision, hardware)
     with (
         open_for_training(plan.run_path, config, plan.dataset.labels) as run,
         naming_damage(plan.dataset, plan.training, plan.validation, say=say),
-        over_all_gpus(start_backend()),
+        over_all_gpus(hardware),
     ):
         keras.utils.set_random_seed(config.options.seed)
         network = build_network(config.architecture)
