@@ -1,9 +1,9 @@
 """Runs recipes.md, and renews its pictures: `python docs/recipes.py DATA OUT [HEADING …]`.
 
-DATA is a folder with `flowers/`, `cats_and_dogs/`, `mnist/` and `mobilenet_v2.weights.h5`. OUT is
-made, and everything is made in it: what lies in DATA is linked there. Each console block of the
-headings named (all, without any) runs as a reader would type it; its time is told. In the end the
-pictures of the page are copied from OUT to docs/pictures/recipes/.
+DATA is a folder with what the page begins with. OUT is made, and everything is made in it: what
+lies in DATA is linked there. Each console block of the headings named (all, without any) runs as a
+reader would type it; its time is told. In the end the pictures of the page are copied from OUT to
+docs/pictures/recipes/.
 """
 
 from __future__ import annotations
