@@ -22,7 +22,7 @@ from trainers.option_checks import (
 )
 from trainers.phases import Phase, count_steps, plan_phases
 from trainers.resume import check_same_run, find_run
-from trainers.run_folder import check_free
+from trainers.run_beginning import check_free
 from trainers.selection import select_for_training
 
 if TYPE_CHECKING:

@@ -46,11 +46,7 @@ class Session:
     """
 
     def __init__(
-        self,
-        plan: TrainingPlan,
-        run: Run,
-        recorder: Recorder,
-        state: TrainingState,
+        self, plan: TrainingPlan, run: Run, recorder: Recorder, state: TrainingState
     ) -> None:
         self.plan, self.run, self.recorder = plan, run, recorder
         self.step, self.metric_sums = state.step, state.metric_sums

@@ -20,7 +20,8 @@ from trainers.phases import divide_steps
 from trainers.plots import plot_curves
 from trainers.recorder import Recorder
 from trainers.result import TrainingResult, encode_result
-from trainers.run_folder import CURVES, RESULT, Run, open_for_training
+from trainers.run_beginning import open_for_training
+from trainers.run_folder import CURVES, RESULT, Run
 from trainers.selection import count_classes
 from trainers.session import Session
 from trainers.stage import Stage, prepare_stage

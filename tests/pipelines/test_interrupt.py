@@ -21,6 +21,13 @@ from tests.pipelines.pictures import content_of, make_folders
 pytestmark = pytest.mark.usefixtures("without_beam")
 Start = Callable[[str], subprocess.Popen[str]]
 SHARDS = 6
+# What a shell starts in the background, these tests too, is deaf to Ctrl-C unless it asks for it.
+SHARDMILL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from shardmill import main
+main()
+"""
 FLAGS = (f"--shards={SHARDS}", "--resize=300", "--store=png", "--workers=1", "--quiet")
 
 
@@ -49,7 +56,7 @@ def start(pictures: Path, target: Path) -> Iterator[Start]:
     started = []
 
     def start_and_wait(name: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "shardmill", "convert", pictures, target, *FLAGS]
+        command = [sys.executable, "-c", SHARDMILL, "convert", pictures, target, *FLAGS]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

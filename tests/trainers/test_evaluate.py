@@ -20,7 +20,8 @@ from trainers.evaluation_plan import EvaluationPlan, plan_evaluation
 from trainers.metrics import softmax
 from trainers.mistakes import locate, read_mistakes
 from trainers.options import TrainOptions
-from trainers.run_folder import WEIGHTS, Run, create_run, open_run
+from trainers.run_beginning import create_run
+from trainers.run_folder import WEIGHTS, Run, open_run
 
 if TYPE_CHECKING:
     from pathlib import Path

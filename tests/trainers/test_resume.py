@@ -21,7 +21,7 @@ from trainers.options import Augmentation, TrainOptions
 from trainers.plan import TrainingPlan, plan_training
 from trainers.progress import Silence
 from trainers.result import find_result
-from trainers.run_folder import open_for_training
+from trainers.run_beginning import open_for_training
 
 if TYPE_CHECKING:
     from trainers.result import TrainingResult

@@ -10,18 +10,9 @@ import pytest
 
 from records.errors import NoInputError, ShardmillError, TargetError, UsageError
 from tests.trainers.test_config import CONFIG
-from trainers.run_folder import (
-    CONFIG as CONFIG_NAME,
-)
-from trainers.run_folder import (
-    RESULT,
-    WEIGHTS,
-    Run,
-    check_free,
-    create_run,
-    discard_run,
-    open_run,
-)
+from trainers.run_beginning import check_free, create_run, discard_run
+from trainers.run_folder import CONFIG as CONFIG_NAME
+from trainers.run_folder import RESULT, WEIGHTS, Run, open_run
 
 if TYPE_CHECKING:
     from pathlib import Path

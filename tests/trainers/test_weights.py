@@ -14,7 +14,8 @@ from records.labels import LabelMap
 from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
 from trainers.models.network import build_network
 from trainers.options import TrainOptions
-from trainers.run_folder import WEIGHTS, Run, create_run
+from trainers.run_beginning import create_run
+from trainers.run_folder import WEIGHTS, Run
 
 if TYPE_CHECKING:
     from pathlib import Path

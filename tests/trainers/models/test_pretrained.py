@@ -18,7 +18,8 @@ from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
 from trainers.models import MODELS
 from trainers.models.network import Network, build_network
 from trainers.options import TrainOptions
-from trainers.run_folder import WEIGHTS, create_run
+from trainers.run_beginning import create_run
+from trainers.run_folder import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
