@@ -34,7 +34,7 @@ _WRITE_WEIGHTS = (
     "if you trust it, load it with Keras and call model.save_weights('NAME.weights.h5')"
 )
 _FAILED_FETCH = re.compile(
-    r"URL fetch failure on (?P<url>\S+/(?P<name>\S+)): (?P<reason>.*)", re.DOTALL
+    r"URL fetch failure on (?P<url>\S+/(?P<name>\S+)): (?:None -- )?(?P<reason>.*)", re.DOTALL
 )
 
 _DOWNLOAD_ERRORS = (OSError, HTTPException, ValueError)
