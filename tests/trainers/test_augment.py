@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import pytest
 
+from tests.trainers.backends import run_python
 from trainers.augment import build_augmenter
 from trainers.config import ImageShape
 from trainers.options import Augmentation
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ROOT = Path(__file__).parents[2]
 SHAPE = ImageShape(57, 61)
 EVERYTHING = Augmentation(
     flip="both", rotate_degrees=30, shift=0.1, zoom=0.2, contrast=0.3, brightness=0.2
@@ -231,14 +227,4 @@ def test_a_model_trains_behind_it_and_predicts_without() -> None:
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="it is what runs this")
 @pytest.mark.parametrize("chosen", ["behind", pytest.param("not jax", marks=pytest.mark.slow)])
 def test_all_of_this_on_jax(chosen: str) -> None:
-    pytest.importorskip("jax")
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", chosen, __file__],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout
+    run_python("-m", "pytest", "-p", "no:cacheprovider", "-k", chosen, __file__)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from records.errors import UsageError
+from tests.trainers.backends import run_python
 from trainers.devices import Hardware, check_batch_size
 
-ROOT = Path(__file__).parents[2]
 _TRAIN = """
 import sys
 import trainers.devices, trainers.session, trainers.train
@@ -44,22 +41,10 @@ trainers.train.over_all_gpus = lambda _: strategy.scope()
 def test_two_devices_share_every_batch(
     shapes: Path, tmp_path: Path, backend: str, setup: str
 ) -> None:
-    pytest.importorskip(backend)
     first, rest = _TRAIN.split("\noptions", 1)
-    ended = subprocess.run(
-        [sys.executable, "-c", f"{first}{setup}\noptions{rest}", shapes, tmp_path / "run"],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        },
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
+    program = f"{first}{setup}\noptions{rest}"
+    devices = "--xla_force_host_platform_device_count=2"
+    run_python("-c", program, shapes, tmp_path / "run", backend=backend, XLA_FLAGS=devices)
 
 
 def test_jax_divides_batches_evenly() -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +17,7 @@ from records.dataset import open_dataset
 from records.errors import DamagedError, TargetError, UsageError
 from records.framing import frame_bytes, read_frames
 from records.images import ImageOptions
+from tests.trainers.backends import run_python
 from tests.trainers.conftest import LABELS, RUN_OPTIONS, write_shapes
 from trainers.config import ImageShape
 from trainers.history import EpochResult
@@ -34,7 +32,6 @@ from trainers.selection import select_split
 if TYPE_CHECKING:
     from trainers.train import TrainingResult
 
-ROOT = Path(__file__).parents[2]
 SHORT = msgspec.structs.replace(RUN_OPTIONS, epochs=1)
 
 
@@ -264,17 +261,7 @@ print(train(plan_training(sys.argv[1], sys.argv[2], options), say=print, progres
 
 
 def test_jax_trains_and_tensorflow_reads_its_weights(shapes: Path, tmp_path: Path) -> None:
-    pytest.importorskip("jax")
-    ended = subprocess.run(
-        [sys.executable, "-c", JAX_TRAINING, str(shapes), str(tmp_path / "run")],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("JAX ")
+    printed = run_python("-c", JAX_TRAINING, shapes, tmp_path / "run")
+    assert printed.startswith("JAX ")
     assert json.loads((tmp_path / "run" / "result.json").read_bytes())["accuracy"] > 0.6
     assert len(weights_of(tmp_path / "run")) == 10
