@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 _SHARDS_AT_A_TIME = 16
 _READ_BUFFER_BYTES = 1 << 20
 _SHUFFLE_MEMORY_BYTES = 256 << 20
-_FEATURES = {
+FEATURES = {
     schema.ENCODED: tf.io.FixedLenFeature((), tf.string),
     schema.LABEL: tf.io.FixedLenFeature((), tf.int64),
 }
+"""What a training reads of a record."""
 
 
 class RecordSource(Protocol):
@@ -89,7 +90,7 @@ class ShardSource:
 
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `RecordSource.decode`."""
-        features = tf.io.parse_example(records, _FEATURES)
+        features = tf.io.parse_example(records, FEATURES)
         images = decode_images(features[schema.ENCODED], self.options, self.shape)
         return images, features[schema.LABEL]
 
@@ -97,7 +98,7 @@ class ShardSource:
         self, records: tf.Tensor, least_area: float, seeds: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """As `decode`, but of each image a random part, by a pair of seeds int64 (batch, 2)."""
-        features = tf.io.parse_example(records, _FEATURES)
+        features = tf.io.parse_example(records, FEATURES)
         encoded = features[schema.ENCODED]
         crops = decode_crops(encoded, self.options, self.shape, least_area, seeds)
         return crops, features[schema.LABEL]

@@ -14,7 +14,7 @@ import tensorflow as tf
 from records import schema
 from records.manifest import Shard
 from trainers.decoder import decode_crops, decode_images
-from trainers.input import read_in_order, read_shuffled
+from trainers.input import FEATURES, read_in_order, read_shuffled
 from trainers.order import Order
 from trainers.selection import Selection
 
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 _SAMPLE_BYTES = 64 << 20
 _SAMPLE_RECORDS = 4096
 _ENDLESS_EPOCHS = 1 << 31
-_FEATURES = {
-    schema.ENCODED: tf.io.FixedLenFeature((), tf.string),
-    schema.LABEL: tf.io.FixedLenFeature((), tf.int64),
-}
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ def _work_on(
 
 
 def _parse(records: tf.Tensor) -> dict[str, tf.Tensor]:
-    features: dict[str, tf.Tensor] = tf.io.parse_example(records, _FEATURES)
+    features: dict[str, tf.Tensor] = tf.io.parse_example(records, FEATURES)
     return features
 
 

@@ -91,6 +91,8 @@ def _run_phase(session: Session, stage: Stage, say: Callable[[str], None]) -> No
     session.begin_phase()
     with deferring_stop() as session.stop:
         _run_steps(session, stage, class_weights, say)
+    if stage.phase is not plan.phases[-1]:
+        session.stop.obey()  # asked for in the phase's last validation, after its last step
 
 
 def _run_steps(

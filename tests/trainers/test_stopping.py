@@ -1,0 +1,33 @@
+"""A signal waits for a moment that suits; it is never lost, and a second one does not wait."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from trainers.stopping import deferring_stop
+
+
+def test_a_signal_waits_and_is_obeyed_also_after_the_block() -> None:
+    with deferring_stop() as stop:
+        stop.obey()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.is_made
+    with pytest.raises(KeyboardInterrupt):
+        stop.obey()
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    with deferring_stop() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stop.is_made
+
+
+@pytest.fixture(autouse=True)
+def hearing() -> None:
+    """Tests in the background of a shell are deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
