@@ -30,6 +30,7 @@ from records.manifest import (
 from records.storage import Storage, write_file
 from records.text import key_from_text
 from records.tfds import tfds_files
+from records.untrusted import decode_json_lines
 
 DATASET_FILES = (
     layout.LABELS,
@@ -206,8 +207,7 @@ def _fewer(plan: Plan, facts: Sequence[ShardFacts]) -> list[str]:
 def read_rejects(target: Storage) -> list[Reject]:
     """The rejects of a finished dataset; none where their file is lost."""
     try:
-        lines = target.read(layout.REJECTS).splitlines()
-        return [msgspec.json.decode(line, type=Reject) for line in lines]
+        return decode_json_lines(target.read(layout.REJECTS), Reject)
     except (FileNotFoundError, msgspec.DecodeError):
         return []
 

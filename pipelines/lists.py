@@ -14,6 +14,7 @@ from records.errors import NoInputError, UsageError
 from records.layout import SPLITS, Split
 from records.storage import is_url, open_storage, split_location
 from records.text import printable
+from records.untrusted import decode_json
 
 _Row = dict[str, str | int | None]
 
@@ -101,8 +102,8 @@ def _read_json_lines(content: bytes, path: str) -> Iterator[tuple[int, dict[str,
         if not line.strip():
             continue
         try:
-            row = msgspec.json.decode(line, type=_Row)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            row = decode_json(line, _Row)
+        except msgspec.DecodeError as error:
             raise UsageError(
                 "a line is not a JSON object of names and texts",
                 path=f"{path} line {number}",

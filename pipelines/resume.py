@@ -22,6 +22,7 @@ from records.index import read_facts
 from records.layout import index_name, parse_shard_name
 from records.manifest import Manifest, read_manifest
 from records.storage import Storage
+from records.untrusted import decode_json
 
 
 def find_finished(target: Storage, plan: Plan) -> Manifest | None:
@@ -90,7 +91,7 @@ def check_unchanged(target: Storage, plan: Plan, options: ConvertOptions) -> Non
 
 def _read_report(target: Storage) -> Report | None:
     try:
-        return msgspec.json.decode(target.read(layout.REPORT), type=Report)
+        return decode_json(target.read(layout.REPORT), Report)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 

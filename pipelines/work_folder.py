@@ -11,22 +11,31 @@ stop                     the run that is to stop, by its name
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import msgspec
 
 from pipelines.plan import Plan, ShardPlan
 from records import errors
 from records.errors import DamagedError, ShardmillError, TargetError
-from records.layout import WORK_FOLDER
+from records.layout import SHARD_PATTERN, WORK_FOLDER
 from records.storage import Storage
+from records.untrusted import decode_json, decode_msgpack
 
 _PLAN = f"{WORK_FOLDER}/plan.json"
 _FAILURES = f"{WORK_FOLDER}/failures"
 _FACTS = f"{WORK_FOLDER}/facts"
 
+_HINT_AGAIN = "run the same command again: it is written anew"
+_KINDS = {kind.__name__: kind for kind in ShardmillError.__subclasses__()}
+
 Facts = dict[str, Any]
 """What JSON can hold."""
+
+ShardFile = Annotated[str, msgspec.Meta(pattern=f"^{SHARD_PATTERN}$")]
+"""A shard's name, which cannot lead out of the target: `clean` removes files of these names."""
 
 
 class UnfinishedRun(msgspec.Struct, frozen=True):
@@ -35,7 +44,7 @@ class UnfinishedRun(msgspec.Struct, frozen=True):
     plan_digest: str
     stamp: str
     encoders: dict[str, str]
-    shards: tuple[str, ...]
+    shards: tuple[ShardFile, ...]
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -59,14 +68,8 @@ def read_run(target: Storage) -> UnfinishedRun | None:
         content = target.read(_PLAN)
     except FileNotFoundError:
         return None
-    try:
-        return msgspec.json.decode(content, type=UnfinishedRun)
-    except msgspec.DecodeError as error:
-        raise DamagedError(
-            "the plan of the unfinished run is damaged",
-            path=target.describe(_PLAN),
-            hint="remove the target's folder and convert again",
-        ) from error
+    with _naming_damage(target, _PLAN, hint="remove the target's folder and convert again"):
+        return decode_json(content, UnfinishedRun)
 
 
 def write_run(target: Storage, plan: Plan, encoders: dict[str, str]) -> None:
@@ -80,8 +83,11 @@ def write_run(target: Storage, plan: Plan, encoders: dict[str, str]) -> None:
 
 
 def read_shard_plan(target: Storage, name: str) -> ShardPlan:
-    """The plan of one shard."""
-    return msgspec.msgpack.decode(target.read(_shard_plan_name(name)), type=ShardPlan)
+    """The plan of one shard. Raises DamagedError."""
+    plan = _shard_plan_name(name)
+    content = target.read(plan)
+    with _naming_damage(target, plan, hint=_HINT_AGAIN):
+        return decode_msgpack(content, ShardPlan)
 
 
 def has_died(target: Storage, name: str) -> bool:
@@ -124,14 +130,17 @@ def _public_kind(error: ShardmillError) -> str:
 
 def raise_failure(target: Storage, shard: str) -> None:
     """Raise what a shard could not be done for, if that was kept."""
+    name = _failure_name(shard)
     try:
-        failure = msgspec.json.decode(target.read(_failure_name(shard)), type=Failure)
+        content = target.read(name)
     except FileNotFoundError:
         return
+    with _naming_damage(target, name, hint=_HINT_AGAIN):
+        failure = decode_json(content, Failure)
     fields = msgspec.structs.asdict(failure)
-    kind = getattr(errors, fields.pop("kind"), TargetError)
+    kind = _KINDS.get(fields.pop("kind"), TargetError)
     exit_code = fields.pop("exit_code")
-    error: ShardmillError = kind(fields.pop("what"), **fields)
+    error = kind(fields.pop("what"), **fields)
     error.exit_code = exit_code
     raise error
 
@@ -144,10 +153,11 @@ def write_facts(target: Storage, name: str, facts: Facts) -> None:
 def read_facts(target: Storage, name: str) -> Facts | None:
     """What a worker kept of a shard, None where it has not."""
     try:
-        facts: Facts = msgspec.json.decode(target.read(_facts_name(name)))
+        content = target.read(_facts_name(name))
     except FileNotFoundError:
         return None
-    return facts
+    with _naming_damage(target, _facts_name(name), hint=_HINT_AGAIN):
+        return decode_json(content, Facts)
 
 
 def forget_results(target: Storage) -> None:
@@ -164,9 +174,22 @@ def write_etag(target: Storage, name: str, etag: str) -> None:
 def read_etag(target: Storage, name: str) -> str | None:
     """The kept ETag of a shard, None where there is none."""
     try:
-        return target.read(_etag_name(name)).decode()
+        return target.read(_etag_name(name)).decode(errors="replace")
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def _naming_damage(target: Storage, name: str, *, hint: str) -> Iterator[None]:
+    try:
+        yield
+    except msgspec.DecodeError as error:
+        raise DamagedError(
+            "a file of the unfinished run is damaged",
+            path=target.describe(name),
+            got=str(error),
+            hint=hint,
+        ) from error
 
 
 def _shard_plan_name(shard: str) -> str:

@@ -7,17 +7,22 @@ the shard. It is written after its shard, so that an index there means a finishe
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from records.bounded_parquet import read_bounded
 from records.errors import DamagedError
+from records.framing import MAX_RECORD_BYTES, frame_size_bytes
 from records.layout import Split
 from records.shard import Position
 from records.storage import Storage
+from records.text import printable
+from records.untrusted import decode_json
 
 FORMAT_VERSION = 1
 _FACTS = b"shardmill"
@@ -93,14 +98,45 @@ class Index:
     def __len__(self) -> int:
         return len(self._offsets)
 
+    def require_positions(self, path: str) -> None:
+        """Refuse a place where no record can lie. Raises DamagedError, with `path` in it."""
+        is_possible = (
+            (self._offsets >= 0)
+            & (self._lengths >= frame_size_bytes(0))
+            & (self._lengths <= frame_size_bytes(MAX_RECORD_BYTES))
+        )
+        if not is_possible.all():
+            record = int(is_possible.argmin())
+            raise DamagedError("the index gives an impossible place", path=path, record=record)
+
     def position(self, record: int) -> Position:
         """Where the frame of a record lies."""
         return Position(int(self._offsets[record]), int(self._lengths[record]))
+
+    @property
+    def in_order(self) -> bool:
+        """Whether each record lies behind the one before it, as they do in a shard."""
+        ends = self._offsets + self._lengths
+        beginnings = self._offsets[:1] >= 0
+        return bool(
+            beginnings.all()
+            and (self._offsets < ends).all()
+            and (ends[:-1] <= self._offsets[1:]).all()
+        )
+
+    def positions_from(self, offset: int) -> Iterator[Position]:
+        """Where the frames of the records lie that begin at `offset` or behind it."""
+        for record in range(int(self._offsets.searchsorted(offset)), len(self)):
+            yield self.position(record)
 
     def find(self, offset: int) -> int | None:
         """The number of the record whose frame begins at `offset`."""
         place = int(self._offsets.searchsorted(offset))
         return place if place < len(self) and self._offsets[place] == offset else None
+
+    def keys(self, start: int, stop: int) -> tuple[str, ...]:
+        """The keys of the records from `start` up to `stop`, as text."""
+        return tuple(self.table["key"].slice(start, max(stop - start, 0)).to_pylist())
 
     def rows(self, start: int = 0, stop: int | None = None) -> list[IndexRow]:
         """All rows, or those from `start` up to `stop`, as Python values."""
@@ -132,48 +168,42 @@ def read_index(storage: Storage, name: str) -> Index:
     """
     content = storage.read(name)
     path = storage.describe(name)
-    try:
-        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    facts = _facts(table.schema.metadata, path)
-    if table.schema.names != SCHEMA.names:
+    with _naming_damage(path):
+        schema = pq.read_schema(io.BytesIO(content))
+    facts = _facts(schema.metadata, path)
+    if schema.names != SCHEMA.names:
         raise DamagedError(
             "the index has other columns",
             path=path,
             expected=", ".join(SCHEMA.names),
-            got=", ".join(table.schema.names),
+            got=printable(", ".join(schema.names)),
         )
-    return Index(facts, _typed(table, path))
+    with _naming_damage(path):
+        index = Index(facts, read_bounded(content, SCHEMA))
+    index.require_positions(path)
+    return index
 
 
 def read_facts(storage: Storage, name: str) -> ShardFacts:
     """The facts in the footer of a shard's index, without its rows. Raises as `read_index`."""
     path = storage.describe(name)
-    with storage.open(name) as stream:
-        try:
-            metadata = pq.read_metadata(stream).metadata
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise _damaged(path, error) from error
+    with storage.open(name) as stream, _naming_damage(path):
+        metadata = pq.read_metadata(stream).metadata
     return _facts(metadata, path)
-
-
-def _typed(table: pa.Table, path: str) -> pa.Table:
-    try:
-        return table.replace_schema_metadata(None).cast(SCHEMA)
-    except (pa.ArrowException, ValueError) as error:
-        raise _damaged(path, error) from error
 
 
 def _facts(metadata: dict[bytes, bytes] | None, path: str) -> ShardFacts:
     encoded = (metadata or {}).get(_FACTS)
     if encoded is None:
         raise DamagedError("the index holds no facts of a shard", path=path)
+    with _naming_damage(path):
+        return decode_json(encoded, ShardFacts)
+
+
+@contextmanager
+def _naming_damage(path: str) -> Iterator[None]:
     try:
-        return msgspec.json.decode(encoded, type=ShardFacts)
-    except msgspec.DecodeError as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: str, error: Exception) -> DamagedError:
-    return DamagedError("the index is damaged", path=path, got=str(error).partition("\n")[0])
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        got = printable(str(error).partition("\n")[0])
+        raise DamagedError("the index is damaged", path=path, got=got) from error

@@ -18,9 +18,11 @@ from records.text import printable
 LabelMap = tuple[str, ...]
 """Class names; a name's place is its label."""
 
-_NUMBERED = re.compile(r"(\d+):(.*)")
+_NUMBERED = re.compile(r"(\d{1,18}):(.*)")
+# Control characters, and halves of characters, which JSON can spell and UTF-8 cannot.
+_NO_TEXT = {"Cc", "Cs"}
 _PBTXT_ITEM = re.compile(r"item\s*\{([^}]*)\}")
-_PBTXT_ID = re.compile(r"\bid\s*:\s*(\d+)")
+_PBTXT_ID = re.compile(r"\bid\s*:\s*(\d{1,18})")
 _PBTXT_NAME = re.compile(r"\bname\s*:\s*(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')")
 
 
@@ -81,7 +83,7 @@ def _parse_json(text: str, path: str) -> list[tuple[int, str]]:
         if all(isinstance(number, int) for number in value.values()):
             return [(number, name) for name, number in value.items()]
         return [(int(number), str(name)) for number, name in value.items()]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UsageError(
             "a label file in JSON must be a list of names, or an object of names and numbers",
             path=path,
@@ -112,7 +114,7 @@ def check_labels(labels: LabelMap, *, path: str) -> None:
     if not labels:
         raise UsageError("there are no classes", path=path)
     for name in labels:
-        if not name.strip() or any(unicodedata.category(char) == "Cc" for char in name):
+        if not name.strip() or any(unicodedata.category(char) in _NO_TEXT for char in name):
             raise UsageError(
                 "a class name is empty or has control characters",
                 path=path,

@@ -18,6 +18,7 @@ import msgspec
 
 from records.errors import BusyError, ShardmillError
 from records.layout import WORK_FOLDER
+from records.untrusted import decode_json
 
 if TYPE_CHECKING:
     from records.storage_fsspec import FsspecStorage
@@ -60,7 +61,7 @@ def _take(storage: FsspecStorage, token: str) -> None:
         storage.create_bytes(_NAME, _encoded(token))
     except FileExistsError:
         with suppress(FileNotFoundError, msgspec.DecodeError):
-            present = msgspec.json.decode(storage.read(_NAME), type=Lease)
+            present = decode_json(storage.read(_NAME), Lease)
             if present.ends_at > time.time():
                 raise BusyError(
                     "another run is writing here",
@@ -81,7 +82,7 @@ def _renew(storage: FsspecStorage, token: str, done: threading.Event) -> None:
 
 def _holder(storage: FsspecStorage) -> str | None:
     try:
-        return msgspec.json.decode(storage.read(_NAME), type=Lease).token
+        return decode_json(storage.read(_NAME), Lease).token
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from records.errors import DamagedError
+from records.untrusted import decode_json
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def decode_versioned(content: bytes, kind: type[T], *, version: int, what: str, 
     """
     try:
         # Before the rest, for a later version may have fields that are unknown here.
-        found = msgspec.json.decode(content, type=_Versioned).format_version
+        found = decode_json(content, _Versioned).format_version
         if found > version:
             raise DamagedError(
                 f"this is {what} of a later version",
@@ -44,6 +45,6 @@ def decode_versioned(content: bytes, kind: type[T], *, version: int, what: str, 
                 got=found,
                 hint="upgrade shardmill",
             )
-        return msgspec.json.decode(content, type=kind)
+        return decode_json(content, kind)
     except msgspec.DecodeError as error:
         raise DamagedError(f"this is not {what}", path=path, got=str(error)) from error

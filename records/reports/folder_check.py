@@ -12,6 +12,7 @@ from records.index import Reject
 from records.labels import format_labels
 from records.reports.finding import Finding, FindingKind
 from records.tfds import tfds_files
+from records.untrusted import decode_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ def _check_rejects(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
     name = layout.REJECTS
     expected = sum(generation.counts.rejected for generation in manifest.generations)
     try:
-        rejects = msgspec.json.Decoder(Reject).decode_lines(storage.read(name))
+        rejects = decode_json_lines(storage.read(name), Reject)
     except FileNotFoundError:
         yield Finding("missing", name, "there is no such file")
     except msgspec.DecodeError as error:

@@ -13,6 +13,7 @@ from records.errors import DamagedError
 from records.index import Reject
 from records.layout import REJECTS, SPLITS, Split
 from records.reports.duplicates import Duplicates, count_duplicates, find_groups
+from records.untrusted import decode_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -176,7 +177,7 @@ def _most_first(counts: dict[str, int]) -> dict[str, int]:
 def _count_rejects(dataset: Dataset) -> dict[str, int]:
     storage = dataset.storage
     try:
-        rejects = msgspec.json.Decoder(Reject).decode_lines(storage.read(REJECTS))
+        rejects = decode_json_lines(storage.read(REJECTS), Reject)
     except (FileNotFoundError, msgspec.DecodeError) as error:
         raise DamagedError(
             "the list of rejects is damaged or missing",

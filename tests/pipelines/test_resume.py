@@ -142,7 +142,7 @@ class TestUnfinished:
 
     def test_a_damaged_plan_is_told(self, convert: Convert, unfinished: Path) -> None:
         (unfinished / layout.WORK_FOLDER / "plan.json").write_bytes(b"{")
-        with pytest.raises(Exception, match="plan of the unfinished run is damaged"):
+        with pytest.raises(Exception, match="file of the unfinished run is damaged"):
             convert(**OPTIONS)
 
     def test_what_was_staged_goes(
