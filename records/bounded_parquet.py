@@ -24,17 +24,21 @@ def read_bounded(content: bytes, schema: pa.Schema) -> pa.Table:
 
     Args:
         content: the whole file.
-        schema: its columns, of which the strings may be as long as the file allows.
+        schema: its columns: numbers, strings, and lists of strings.
 
     Raises:
         pa.ArrowException, OSError, ValueError: it is no Parquet file, is damaged, has values of
             other types or nulls, or grows more than a thousandfold.
     """
     allowed_bytes = max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * len(content))
+    metadata = pq.read_metadata(io.BytesIO(content))
+    _require(_claimed_bytes(metadata) <= allowed_bytes, "it grows more than a thousandfold")
     file = pq.ParquetFile(
-        io.BytesIO(content), read_dictionary=_strings(schema), page_checksum_verification=True
+        io.BytesIO(content),
+        metadata=metadata,
+        read_dictionary=_strings(metadata),
+        page_checksum_verification=True,
     )
-    _require(_claimed_bytes(file.metadata) <= allowed_bytes, "it grows more than a thousandfold")
     # On one thread: pages too may claim more than they hold, and then no two at once.
     table = file.read(use_threads=False)
     table.validate(full=True)
@@ -44,9 +48,9 @@ def read_bounded(content: bytes, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def _strings(schema: pa.Schema) -> list[str]:
-    names = [field.name for field in schema if pa.types.is_string(field.type)]
-    return names + [f"{field.name}.list.element" for field in schema if _is_list(field.type)]
+def _strings(metadata: pq.FileMetaData) -> list[str]:
+    columns = [metadata.schema.column(number) for number in range(metadata.num_columns)]
+    return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
 
 
 def _claimed_bytes(metadata: pq.FileMetaData) -> int:
