@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -11,6 +12,7 @@ import tensorflow as tf
 from trainers.augment import build_augmenter
 from trainers.cache import cache_folder, keep_on_disk
 from trainers.extraction import open_features
+from trainers.held import hold_in_order, hold_shuffled
 from trainers.input import (
     RecordSource,
     ShardSource,
@@ -23,12 +25,24 @@ from trainers.optimization import compile_model
 from trainers.order import Order, as_it_is
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trainers.models.network import Network
     from trainers.phases import Phase
     from trainers.plan import TrainingPlan
     from trainers.selection import Selection
+
+_HELD_BYTES = 1 << 30
+
+
+class Reading(NamedTuple):
+    """How a source becomes batches: in another order every epoch, and in the same always."""
+
+    shuffled: Callable[..., tf.data.Dataset]
+    in_order: Callable[..., tf.data.Dataset]
+
+
+STREAMED = Reading(read_shuffled, read_in_order)
+KEPT = Reading(keep_in_memory, keep_in_memory)
+HELD = Reading(hold_shuffled, hold_in_order)
 
 
 @dataclass(frozen=True)
@@ -40,16 +54,16 @@ class Stage:
         model: what Keras fits, compiled; its layers are the network's.
         accuracy: counted by the model, over an epoch.
         source: what it is fed, one way or the other.
+        reading: how.
         crop: the least part of an image that random crops keep.
-        in_memory: whether what is decoded stays in memory.
     """
 
     phase: Phase
     model: keras.Model
     accuracy: keras.metrics.Metric
     source: RecordSource
+    reading: Reading = STREAMED
     crop: float = 1.0
-    in_memory: bool = False
 
     @property
     def metrics(self) -> tuple[keras.metrics.Metric, keras.metrics.Metric]:
@@ -58,8 +72,8 @@ class Stage:
 
     def read_training(self, selection: Selection, batch_size: int, order: Order) -> tf.data.Dataset:
         """The steps from where `order` begins."""
-        read = keep_in_memory if self.in_memory else read_shuffled
-        return read(self.source, selection, batch_size, order._replace(crop=self.crop))
+        order = order._replace(crop=self.crop)
+        return self.reading.shuffled(self.source, selection, batch_size, order)
 
     def read_validation(
         self, selection: Selection, batch_size: int, divisor: int = 1
@@ -68,8 +82,7 @@ class Stage:
 
         Where every batch must be a multiple of `divisor`, the last images may be left out.
         """
-        read = keep_in_memory if self.in_memory else read_in_order
-        batches = read(self.source, selection, batch_size)
+        batches = self.reading.in_order(self.source, selection, batch_size)
         return batches if divisor == 1 else _cut_batches(batches, divisor)
 
 
@@ -109,7 +122,7 @@ def prepare_stage(
         unfreeze_base(network, options.unfreeze)
     if plan.reads_features(phase):
         assert network.head is not None  # the plan has seen to it
-        source: RecordSource = open_features(
+        source = open_features(
             plan.dataset,
             parts,
             network,
@@ -119,17 +132,19 @@ def prepare_stage(
             on_progress=on_progress,
         )
         model = keras.Model(network.head.inputs, network.head.outputs[0])
-        return Stage(phase, model, compile_model(model, options, phase), source)
+        size_bytes = sum(part.records * source.format.record_bytes for part in parts)
+        reading = HELD if size_bytes <= _HELD_BYTES else STREAMED
+        return Stage(phase, model, compile_model(model, options, phase), source, reading)
     model = _build_model(plan, network, phase)
     accuracy = compile_model(model, options, phase)
     if options.cache == "disk":
         source = keep_on_disk(shards, *parts, below=cache_folder(), say=say)
         return Stage(phase, model, accuracy, source)
-    in_memory = options.cache == "memory"
-    if in_memory:
+    if options.cache == "memory":
         size_mb = sum(part.records for part in parts) * plan.config.shape.size_bytes / 1e6
         say(f"keeping decoded images in memory ({size_mb:,.0f} MB)")
-    return Stage(phase, model, accuracy, shards, options.augment.crop, in_memory)
+        return Stage(phase, model, accuracy, shards, KEPT)
+    return Stage(phase, model, accuracy, shards, crop=options.augment.crop)
 
 
 def _build_model(plan: TrainingPlan, network: Network, phase: Phase) -> keras.Model:

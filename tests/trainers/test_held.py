@@ -1,0 +1,80 @@
+"""What is held in memory comes as what is streamed: each record once an epoch, the seed's order."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from records.dataset import open_dataset
+from trainers.cache import keep_on_disk
+from trainers.config import ImageShape
+from trainers.held import hold_in_order, hold_shuffled
+from trainers.input import ShardSource, read_in_order
+from trainers.order import Order
+from trainers.selection import Selection, select_split
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import tensorflow as tf
+
+    from trainers.array_source import ArraySource
+
+BATCH = 16
+
+
+@pytest.fixture(scope="module")
+def kept(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ArraySource, Selection]:
+    dataset = open_dataset(shapes)
+    selection = select_split(dataset, "train")
+    shards = ShardSource.of(dataset, ImageShape(6, 8))
+    below = tmp_path_factory.mktemp("kept")
+    return keep_on_disk(shards, selection, below=below, say=lambda _: None), selection
+
+
+def read(batches: tf.data.Dataset) -> list[tuple[int, bytes]]:
+    return [
+        (int(label), array.tobytes())
+        for arrays, labels in batches.as_numpy_iterator()
+        for array, label in zip(arrays, labels, strict=True)
+    ]
+
+
+def test_in_order_it_is_what_is_streamed(kept: tuple[ArraySource, Selection]) -> None:
+    source, train = kept
+    held, streamed = hold_in_order(source, train, BATCH), read_in_order(source, train, BATCH)
+    assert read(held) == read(streamed)
+    assert held.element_spec[0].dtype == streamed.element_spec[0].dtype
+
+
+def test_a_part_of_the_records(kept: tuple[ArraySource, Selection]) -> None:
+    source, train = kept
+    even = tuple(np.arange(shard.records) % 2 == 0 for shard in train.shards)
+    half = dataclasses.replace(train, chosen=even)
+    assert read(hold_in_order(source, half, BATCH)) == read(read_in_order(source, half, BATCH))
+
+
+def test_every_epoch_has_each_record_once_in_the_seeds_order(
+    kept: tuple[ArraySource, Selection],
+) -> None:
+    source, train = kept
+    stored = read(hold_in_order(source, train, BATCH))
+    first = read(hold_shuffled(source, train, BATCH, Order(seed=7, end_epoch=2)))
+    epochs = first[: len(stored)], first[len(stored) :]
+    assert [sorted(epoch) for epoch in epochs] == [sorted(stored)] * 2
+    assert stored != epochs[0] != epochs[1] != stored
+    again = read(hold_shuffled(source, train, BATCH, Order(seed=7, end_epoch=2, first_epoch=1)))
+    assert again == epochs[1]
+    other = read(hold_shuffled(source, train, BATCH, Order(seed=8, end_epoch=1)))
+    assert sorted(other) == sorted(stored)
+    assert other != epochs[0]
+
+
+def test_it_goes_on_in_the_middle_of_an_epoch(kept: tuple[ArraySource, Selection]) -> None:
+    source, train = kept
+    whole = read(hold_shuffled(source, train, BATCH, Order(seed=2**32 - 1, end_epoch=1)))
+    rest = Order(seed=2**32 - 1, end_epoch=1, first_step=3)
+    assert read(hold_shuffled(source, train, BATCH, rest)) == whole[3 * BATCH :]
