@@ -1,7 +1,7 @@
 """Parquet files that anybody may have written, read within a bound on memory.
 
 A page of a few bytes may stand for any number of equal values, and a dictionary for long strings
-many times over. So what the footer says is weighed before a page is read, and strings are read as
+many times over. So what the pages claim is weighed before one is read, and strings are read as
 dictionaries, whose values are counted before they are spread out.
 """
 
@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from records.parquet_pages import claimed_bytes
+
 _MAX_GROWTH = 1000
 _GROWTH_ALLOWED_BYTES = 16 << 20
-_VALUE_BYTES = 8
 
 
 def read_bounded(content: bytes, schema: pa.Schema) -> pa.Table:
@@ -31,16 +32,15 @@ def read_bounded(content: bytes, schema: pa.Schema) -> pa.Table:
             other types or nulls, or grows more than a thousandfold.
     """
     allowed_bytes = max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * len(content))
+    _require(claimed_bytes(content) <= allowed_bytes, "it grows more than a thousandfold")
     metadata = pq.read_metadata(io.BytesIO(content))
-    _require(_claimed_bytes(metadata) <= allowed_bytes, "it grows more than a thousandfold")
     file = pq.ParquetFile(
         io.BytesIO(content),
         metadata=metadata,
         read_dictionary=_strings(metadata),
         page_checksum_verification=True,
     )
-    # On one thread: pages too may claim more than they hold, and then no two at once.
-    table = file.read(use_threads=False)
+    table = file.read()
     table.validate(full=True)
     _require(_spread_bytes(table) <= allowed_bytes, "it grows more than a thousandfold")
     table = table.replace_schema_metadata(None).cast(schema)
@@ -51,16 +51,6 @@ def read_bounded(content: bytes, schema: pa.Schema) -> pa.Table:
 def _strings(metadata: pq.FileMetaData) -> list[str]:
     columns = [metadata.schema.column(number) for number in range(metadata.num_columns)]
     return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
-
-
-def _claimed_bytes(metadata: pq.FileMetaData) -> int:
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    columns = [group.column(number) for group in groups for number in range(group.num_columns)]
-    claims = [
-        (column.total_uncompressed_size, column.num_values, metadata.num_rows) for column in columns
-    ]
-    _require(min(map(min, claims), default=0) >= 0, "a size is negative")
-    return sum(size + _VALUE_BYTES * (values + rows) for size, values, rows in claims)
 
 
 def _spread_bytes(table: pa.Table) -> int:

@@ -1,0 +1,136 @@
+"""What the pages of a Parquet file claim to hold, summed up without unpacking any.
+
+Footer and page headers are structs in Thrift's compact protocol: fields by number, of which these
+matter (parquet.thrift of the Parquet format has them all).
+
+    FileMetaData    3 num_rows   4 row_groups: 1 columns: 3 meta_data
+    ColumnMetaData  5 num_values   7 total_compressed_size   9 data_page_offset
+                    11 dictionary_page_offset
+    PageHeader      2 uncompressed_page_size   3 compressed_page_size
+                    5, 7 or 8, header of its kind: 1 num_values
+
+pyarrow tells these too, and ends the process where some of them contradict others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+VALUE_BYTES = 8
+"""What a value of no page takes less than once it is read, with its place in a list."""
+
+_MAGIC = b"PAR1"
+_TAIL_BYTES = 8
+_TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(1, 13)
+_INTEGERS = {_I16, _I32, _I64}
+
+Struct = dict[int, Any]
+
+
+def claimed_bytes(content: bytes) -> int:
+    """How many bytes all pages of a Parquet file unpack to, and its values then take.
+
+    Raises:
+        ValueError: it is no Parquet file, or is damaged.
+    """
+    try:
+        return _sum_claims(content)
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("its footer or the header of a page is damaged") from error
+
+
+def _sum_claims(content: bytes) -> int:
+    if len(content) < _TAIL_BYTES or not content.endswith(_MAGIC):
+        raise ValueError("it is no Parquet file")
+    footer_bytes = int.from_bytes(content[-_TAIL_BYTES:-4], "little")
+    footer = _Compact(content, len(content) - _TAIL_BYTES - footer_bytes).read_struct()
+    columns = [column[3] for group in footer.get(4, ()) for column in group.get(1, ())]
+    rows_bytes = VALUE_BYTES * footer[3] * len(columns)
+    pages = (page for column in columns for page in _read_pages(content, column))
+    return sum(map(_page_claim, pages), rows_bytes)
+
+
+def _read_pages(content: bytes, column: Struct) -> Iterator[Struct]:
+    """The headers of a column's pages, which lie one after another."""
+    at = min(filter(None, (column.get(11), column[9])))
+    end = at + column[7]
+    while at < end:
+        reader = _Compact(content, at)
+        header = reader.read_struct()
+        yield header
+        at = reader.at + _not_negative(header[3])
+
+
+def _page_claim(header: Struct) -> int:
+    kinds = [header[kind] for kind in (5, 7, 8) if kind in header]
+    values = sum(_not_negative(kind[1]) for kind in kinds)
+    return _not_negative(header[2]) + VALUE_BYTES * values
+
+
+def _not_negative(number: int) -> int:
+    if number < 0:
+        raise ValueError("a size is negative")
+    return number
+
+
+class _Compact:
+    """Reads Thrift's compact protocol; raises IndexError behind the end."""
+
+    def __init__(self, content: bytes, at: int) -> None:
+        if at < 0:
+            raise IndexError(at)
+        self._content = content
+        self.at = at
+
+    def read_struct(self) -> Struct:
+        fields: Struct = {}
+        number = 0
+        while head := self._byte():
+            kind = head & 15
+            number = number + (head >> 4) if head >> 4 else self._integer()
+            fields[number] = kind == _TRUE if kind in {_TRUE, _FALSE} else self._read(kind)
+        return fields
+
+    def _read(self, kind: int) -> Any:
+        if kind in _INTEGERS:
+            return self._integer()
+        if kind in {_TRUE, _FALSE, _BYTE}:
+            return self._byte()
+        if kind == _DOUBLE:
+            return self._skip(8)
+        if kind == _BINARY:
+            return self._skip(self._varint())
+        if kind in {_LIST, _SET}:
+            return self._read_list()
+        if kind == _STRUCT:
+            return self.read_struct()
+        raise LookupError(kind)  # Parquet has no maps
+
+    def _read_list(self) -> list[Any]:
+        head = self._byte()
+        length = head >> 4 if head >> 4 < 15 else self._varint()
+        return [self._read(head & 15) for _ in range(length)]
+
+    def _byte(self) -> int:
+        value = self._content[self.at]
+        self.at += 1
+        return value
+
+    def _varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+            if shift > 63:
+                raise LookupError(shift)
+
+    def _integer(self) -> int:
+        value = self._varint()
+        return value >> 1 ^ -(value & 1)
+
+    def _skip(self, size: int) -> None:
+        self.at += size
