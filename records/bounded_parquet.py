@@ -1,23 +1,24 @@
 """Parquet files that anybody may have written, read within a bound on memory.
 
 A page of a few bytes may stand for any number of equal values, and a dictionary for long strings
-many times over. So what the pages claim is weighed before one is read, and strings are read as
-dictionaries, whose values are counted before they are spread out.
+many times over. So what the pages claim is weighed before one is read, and rows are read in batches
+so small that no dictionary can spread them beyond the bound.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from records.parquet_pages import claimed_bytes
+from records.parquet_pages import Claims, read_claims
 
 _MAX_GROWTH = 1000
 _GROWTH_ALLOWED_BYTES = 16 << 20
+# A number, or where a string lies and to which row it belongs.
+_VALUE_BYTES = 16
 
 
 def read_bounded(content: bytes, schema: pa.Schema) -> pa.Table:
@@ -32,49 +33,47 @@ def read_bounded(content: bytes, schema: pa.Schema) -> pa.Table:
             other types or nulls, or grows more than a thousandfold.
     """
     allowed_bytes = max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * len(content))
-    _require(claimed_bytes(content) <= allowed_bytes, "it grows more than a thousandfold")
-    metadata = pq.read_metadata(io.BytesIO(content))
-    file = pq.ParquetFile(
-        io.BytesIO(content),
-        metadata=metadata,
-        read_dictionary=_strings(metadata),
-        page_checksum_verification=True,
-    )
-    table = file.read()
+    claims = read_claims(content)
+    _require_growth(_claimed_bytes(claims), allowed_bytes)
+    largest_bytes = max((column.dictionary_bytes for column in claims.columns), default=0)
+    file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
+    batches = file.iter_batches(max(1, min(claims.rows, allowed_bytes // (largest_bytes + 1))))
+    table = pa.Table.from_batches(_within(batches, allowed_bytes), file.schema_arrow)
+    if len(table) != claims.rows:
+        raise ValueError(f"it has {len(table)} rows and not {claims.rows}")
     table.validate(full=True)
-    _require(_spread_bytes(table) <= allowed_bytes, "it grows more than a thousandfold")
     table = table.replace_schema_metadata(None).cast(schema)
-    _require(not any(map(_count_nulls, table.columns)), "a value is missing")
+    if any(map(_count_nulls, table.columns)):
+        raise ValueError("a value is missing")
     return table
 
 
-def _strings(metadata: pq.FileMetaData) -> list[str]:
-    columns = [metadata.schema.column(number) for number in range(metadata.num_columns)]
-    return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
-
-
-def _spread_bytes(table: pa.Table) -> int:
-    """What the strings take once each stands by itself."""
+def _claimed_bytes(claims: Claims) -> int:
+    """The most that is known to be needed before anything is read."""
     total = 0
-    for column in table.columns:
-        for chunk in column.chunks:
-            values = chunk.flatten() if _is_list(chunk.type) else chunk
-            if pa.types.is_dictionary(values.type):
-                lengths = pc.binary_length(values.dictionary)
-                total += pc.sum(lengths.take(values.indices)).as_py() or 0
+    for column in claims.columns:
+        total += column.unpacked_bytes + _VALUE_BYTES * (column.values + claims.rows)
+        # Of lists one row may hold all values, so that batches of rows are no bound.
+        if column.values > claims.rows:
+            total += column.values * column.dictionary_bytes
     return total
 
 
+def _within(batches: Iterator[pa.RecordBatch], allowed_bytes: int) -> Iterator[pa.RecordBatch]:
+    total_bytes = 0
+    for batch in batches:
+        total_bytes += batch.nbytes
+        _require_growth(total_bytes, allowed_bytes)
+        yield batch
+
+
+def _require_growth(size_bytes: int, allowed_bytes: int) -> None:
+    if size_bytes > allowed_bytes:
+        raise ValueError(f"it grows more than {_MAX_GROWTH}-fold")
+
+
 def _count_nulls(column: pa.ChunkedArray) -> int:
-    parts: Sequence[pa.Array] = column.chunks if _is_list(column.type) else ()
+    is_list = pa.types.is_list(column.type)
+    parts: Sequence[pa.Array] = column.chunks if is_list else ()
     inside = sum(int(part.flatten().null_count) for part in parts)
     return int(column.null_count) + inside
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind))
-
-
-def _require(condition: bool, what: str) -> None:
-    if not condition:
-        raise ValueError(what)

@@ -1,4 +1,4 @@
-"""What the pages of a Parquet file claim to hold, summed up without unpacking any.
+"""What the pages of a Parquet file claim to hold, read without unpacking any.
 
 Footer and page headers are structs in Thrift's compact protocol: fields by number, of which these
 matter (parquet.thrift of the Parquet format has them all).
@@ -7,7 +7,7 @@ matter (parquet.thrift of the Parquet format has them all).
     ColumnMetaData  5 num_values   7 total_compressed_size   9 data_page_offset
                     11 dictionary_page_offset
     PageHeader      2 uncompressed_page_size   3 compressed_page_size
-                    5, 7 or 8, header of its kind: 1 num_values
+                    5 or 8, header of a data page: 1 num_values   7 of a dictionary
 
 pyarrow tells these too, and ends the process where some of them contradict others.
 """
@@ -15,10 +15,7 @@ pyarrow tells these too, and ends the process where some of them contradict othe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-VALUE_BYTES = 8
-"""What a value of no page takes less than once it is read, with its place in a list."""
+from typing import Any, NamedTuple
 
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8
@@ -28,27 +25,50 @@ _INTEGERS = {_I16, _I32, _I64}
 Struct = dict[int, Any]
 
 
-def claimed_bytes(content: bytes) -> int:
-    """How many bytes all pages of a Parquet file unpack to, and its values then take.
+class ColumnClaim(NamedTuple):
+    """What a column's pages claim: bytes unpacked, values, and the bytes of dictionaries."""
+
+    unpacked_bytes: int
+    values: int
+    dictionary_bytes: int
+
+
+class Claims(NamedTuple):
+    """What a file claims: rows, and its columns in each group of rows."""
+
+    rows: int
+    columns: list[ColumnClaim]
+
+
+def read_claims(content: bytes) -> Claims:
+    """What the pages of a Parquet file claim to hold.
 
     Raises:
         ValueError: it is no Parquet file, or is damaged.
     """
     try:
-        return _sum_claims(content)
+        return _read_claims(content)
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("its footer or the header of a page is damaged") from error
 
 
-def _sum_claims(content: bytes) -> int:
+def _read_claims(content: bytes) -> Claims:
     if len(content) < _TAIL_BYTES or not content.endswith(_MAGIC):
         raise ValueError("it is no Parquet file")
     footer_bytes = int.from_bytes(content[-_TAIL_BYTES:-4], "little")
     footer = _Compact(content, len(content) - _TAIL_BYTES - footer_bytes).read_struct()
     columns = [column[3] for group in footer.get(4, ()) for column in group.get(1, ())]
-    rows_bytes = VALUE_BYTES * footer[3] * len(columns)
-    pages = (page for column in columns for page in _read_pages(content, column))
-    return sum(map(_page_claim, pages), rows_bytes)
+    return Claims(_not_negative(footer[3]), [_sum_pages(content, column) for column in columns])
+
+
+def _sum_pages(content: bytes, column: Struct) -> ColumnClaim:
+    unpacked_bytes = values = dictionary_bytes = 0
+    for header in _read_pages(content, column):
+        page_bytes = _not_negative(header[2])
+        unpacked_bytes += page_bytes
+        values += sum(_not_negative(header[kind][1]) for kind in (5, 8) if kind in header)
+        dictionary_bytes += page_bytes if 7 in header else 0
+    return ColumnClaim(unpacked_bytes, values, dictionary_bytes)
 
 
 def _read_pages(content: bytes, column: Struct) -> Iterator[Struct]:
@@ -60,12 +80,6 @@ def _read_pages(content: bytes, column: Struct) -> Iterator[Struct]:
         header = reader.read_struct()
         yield header
         at = reader.at + _not_negative(header[3])
-
-
-def _page_claim(header: Struct) -> int:
-    kinds = [header[kind] for kind in (5, 7, 8) if kind in header]
-    values = sum(_not_negative(kind[1]) for kind in kinds)
-    return _not_negative(header[2]) + VALUE_BYTES * values
 
 
 def _not_negative(number: int) -> int:
