@@ -1,4 +1,4 @@
-"""The commands `inspect`, `verify` and `stats`."""
+"""The commands `inspect`, `verify`, `salvage` and `stats`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ Examples:
   shardmill verify data/ --decode --json > findings.json
 
 Exit codes: 0 nothing found, 1 findings, 66 neither a dataset nor a file.
+"""
+_SALVAGE_EPILOG = """\b
+Examples:
+  shardmill salvage data/train-00003-of-00008.tfrecord whole.tfrecord
+  shardmill salvage train.record whole.record --json > lost.json
+
+Exit codes: 0 nothing lost, 1 something lost, 66 no such file, 73 OUT cannot be written.
 """
 _STATS_EPILOG = """\b
 Examples:
@@ -88,6 +95,27 @@ def verify(target: str, decode: bool, as_json: bool) -> None:
                 bar.write(str(finding), file=sys.stdout)
     _print(summary.facts(), [str(summary)], as_json=as_json)
     click.get_current_context().exit(1 if summary.findings else 0)
+
+
+@click.command(epilog=_SALVAGE_EPILOG)
+@click.argument("shard")
+@click.argument("out")
+@click.option("--dry-run", is_flag=True, help="Say what is lost, and write nothing.")
+@_JSON
+def salvage(shard: str, out: str, dry_run: bool, as_json: bool) -> None:
+    """Copy every whole record of a damaged TFRecord file into a new one.
+
+    SHARD is a file of a dataset or of anybody's: plain, GZIP or ZLIB. The index beside it, if there
+    is one, names what is lost. OUT is a new file, there whole or not at all; SHARD stays as it is.
+    """
+    from records.progress import open_bar
+    from records.reports.salvage import salvage as copy_whole_records
+    from records.reports.salvage_text import show_salvage
+
+    with open_bar("reading", unit="B") as bar:
+        report = copy_whole_records(shard, out, dry_run=dry_run, on_bytes=bar.update)
+    _print(report, show_salvage(report), as_json=as_json)
+    click.get_current_context().exit(1 if report.lost else 0)
 
 
 @click.command(epilog=_STATS_EPILOG)

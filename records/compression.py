@@ -17,15 +17,29 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _MAX_GROWTH = 1000
 _GROWTH_ALLOWED_BYTES = 16 << 20
 _BLOCK_BYTES = 1 << 16
+_BUFFER_BYTES = 1 << 20
 
 
 def open_records(stream: BinaryIO) -> BinaryIO:
-    """`stream` itself, or its decompressed bytes where it is GZIP or ZLIB."""
+    """`stream` itself, or its decompressed bytes where it is GZIP or ZLIB.
+
+    Reading them raises DamagedError where they cannot be decompressed any further.
+    """
+    return io.BufferedReader(_Inflated(stream), _BUFFER_BYTES) if _is_compressed(stream) else stream
+
+
+def open_until_damage(stream: BinaryIO) -> ReadableRecords:
+    """As `open_records`, but the bytes end where they cannot be decompressed any further."""
+    if not _is_compressed(stream):
+        return ReadableRecords(stream)
+    inflated = _InflatedUntilDamage(stream)
+    return ReadableRecords(io.BufferedReader(inflated, _BUFFER_BYTES), inflated)
+
+
+def _is_compressed(stream: BinaryIO) -> bool:
     head = stream.read(HEADER_BYTES)
     stream.seek(0)
-    if compression_of(head) is None:
-        return stream
-    return io.BufferedReader(_Inflated(stream), 1 << 20)
+    return compression_of(head) is not None
 
 
 def compression_of(head: bytes) -> Compression | None:
@@ -46,6 +60,9 @@ class _Inflated(io.RawIOBase):
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
+        self._begin()
+
+    def _begin(self) -> None:
         self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._pending = b""
         self._read_bytes = 0
@@ -53,6 +70,21 @@ class _Inflated(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Read on to a place, or from the beginning again where it lies behind."""
+        if whence == io.SEEK_END:
+            raise io.UnsupportedOperation("nobody knows where the decompressed bytes end")
+        place = offset if whence == io.SEEK_SET else self._grown_bytes + offset
+        if place < self._grown_bytes:
+            self._source.seek(0)
+            self._begin()
+        while self._grown_bytes < place and self.read(min(place - self._grown_bytes, _BLOCK_BYTES)):
+            pass
+        return self._grown_bytes
 
     def readinto(self, buffer: Any) -> int:
         while True:
@@ -90,3 +122,29 @@ class _Inflated(io.RawIOBase):
         if not self._inflate.eof:
             raise DamagedError("the compressed data ends early")
         return 0
+
+
+class _InflatedUntilDamage(_Inflated):
+    """Decompressed bytes that end at damage."""
+
+    damage: DamagedError | None = None
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return super().readinto(buffer)
+        except DamagedError as error:
+            self.damage = error
+            return 0
+
+
+class ReadableRecords:
+    """The bytes of records as far as they can be had: `stream`, and why no further."""
+
+    def __init__(self, stream: BinaryIO, inflated: _InflatedUntilDamage | None = None) -> None:
+        self.stream = stream
+        self._inflated = inflated
+
+    @property
+    def damage(self) -> DamagedError | None:
+        """Why they end where they do, once they have been read to there; None for a good end."""
+        return self._inflated.damage if self._inflated is not None else None

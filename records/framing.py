@@ -26,7 +26,7 @@ HEADER_BYTES = 12
 FOOTER_BYTES = 4
 MAX_RECORD_BYTES = 1 << 30
 _READ_STEP_BYTES = 16 << 20
-_MASK_DELTA = 0xA282EAD8
+MASK_DELTA = 0xA282EAD8
 _HEADER = struct.Struct("<QI")
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
@@ -52,7 +52,7 @@ class Frame(NamedTuple):
 def masked_crc32c(data: bytes) -> int:
     """The masked CRC32C (Castagnoli) of `data`, a uint32."""
     crc = int(google_crc32c.value(data))
-    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
 
 
 def frame_bytes(payload: bytes) -> bytes:

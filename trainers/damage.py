@@ -13,7 +13,7 @@ from records.errors import DamagedError, ShardmillError
 from records.images import decode_stored
 from records.index import Index, read_index
 from records.layout import index_name
-from records.shard import read_record
+from records.reports.damage import read_rows
 from records.text import printable
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def find_damage(dataset: Dataset, selection: Selection) -> Iterator[DamagedRecor
     for place, shard in enumerate(selection.shards):
         chosen = None if selection.chosen is None else selection.chosen[place]
         index = read_index(dataset.storage, index_name(shard.name))
-        for number, payload in enumerate(_read_by_index(dataset.storage, shard.name, index)):
+        for number, payload in enumerate(read_rows(dataset.storage, shard.name, index)):
             if chosen is None or chosen[number]:
                 error = payload if isinstance(payload, DamagedError) else _check_image(payload)
                 if error is not None:
@@ -91,16 +91,8 @@ def find_damage(dataset: Dataset, selection: Selection) -> Iterator[DamagedRecor
 def read_around_damage(storage: Storage, shard: str) -> Iterator[bytes]:
     """The payload of every record of a shard; empty where it is damaged."""
     index = read_index(storage, index_name(shard))
-    for payload in _read_by_index(storage, shard, index):
+    for payload in read_rows(storage, shard, index):
         yield b"" if isinstance(payload, DamagedError) else payload
-
-
-def _read_by_index(storage: Storage, shard: str, index: Index) -> Iterator[bytes | DamagedError]:
-    for number in range(len(index)):
-        try:
-            yield read_record(storage, shard, index.position(number), record=number)
-        except DamagedError as error:
-            yield error
 
 
 def _check_image(payload: bytes) -> DamagedError | None:

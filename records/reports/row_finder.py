@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow.compute as pc
-
+from records.dataset import decode_record
+from records.errors import DamagedError
 from records.framing import frame_size_bytes
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ class RowFinder:
     """An index's rows by offset and key; made Python values a thousand at a time."""
 
     def __init__(self, index: Index) -> None:
-        self._index = index
+        self.index = index
+        self._numbers: dict[str, int] | None = None
         self._start = 0
         self._rows: list[IndexRow] = []
         self._shift = 0
@@ -30,15 +31,32 @@ class RowFinder:
         Where a record was found to be longer than its row says, those behind it lie further on.
         """
         for shift in (self._shift, 0):
-            number = self._index.find(offset - shift)
+            number = self.index.find(offset - shift)
             if number is not None:
                 return number, self._row(number)
         return None
 
     def of_key(self, key: str) -> tuple[int, IndexRow] | None:
         """The number and row of the first record with this key."""
-        number = pc.index(self._index.table["key"], key).as_py()
-        return None if number < 0 else (number, self._row(number))
+        if self._numbers is None:
+            keys = self.index.table["key"].to_pylist()
+            self._numbers = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+        number = self._numbers.get(key)
+        return None if number is None else (number, self._row(number))
+
+    def of_frame(self, frame: Frame) -> int | None:
+        """The number of a whole record: by its place and length, else by the key in it."""
+        found = self.at(frame.offset)
+        if found is not None and found[1].length == frame_size_bytes(len(frame.payload)):
+            return found[0]
+        try:
+            found = self.of_key(decode_record(frame.payload).key)
+        except DamagedError:
+            return None
+        if found is None:
+            return None
+        self.go_behind(found[1], frame)
+        return found[0]
 
     def go_behind(self, row: IndexRow, frame: Frame) -> None:
         """Take note of where the record of `row` ends."""
@@ -48,5 +66,5 @@ class RowFinder:
     def _row(self, number: int) -> IndexRow:
         if not self._start <= number < self._start + len(self._rows):
             self._start = number
-            self._rows = self._index.rows(number, number + _ROWS_AT_A_TIME)
+            self._rows = self.index.rows(number, number + _ROWS_AT_A_TIME)
         return self._rows[number - self._start]

@@ -1,12 +1,14 @@
-"""Every record that a damaged TFRecord file still holds: read on past the damage.
+"""Every record that a damaged TFRecord file still holds: the one way to read on past damage.
 
-After damage the next record is looked for: 12 bytes that are a length and the CRC that belongs to
-it. A length is at most 1 GiB, so its upper four bytes are zero, and only such places are tried.
+A record's length says where the next one begins, and damage takes that away, or makes it doubtful.
+Then the shard's index is asked where its records begin; without one, or where that is not true any
+more, the file is surveyed for the next whole record, a window at a time. Windows bound the memory;
+what a window has shown not to be a record is not read as one again, so that a file takes time in
+proportion to its size whatever is in it.
 """
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, BinaryIO
 
 from records.framing import (
@@ -15,85 +17,123 @@ from records.framing import (
     Frame,
     FrameError,
     check_payload,
+    frame_size_bytes,
     is_frame_header,
     payload_length,
     read_up_to,
 )
+from records.reports.survey import NOWHERE, Stretch, survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BLOCK_BYTES = 16 << 20
-_UPPER_LENGTH = bytes(4)
-_UPPER_LENGTH_AT = 4
+    from records.index import Index
+
+_WINDOW_BYTES = 4 << 20
 
 
-def scan_frames(stream: BinaryIO) -> Iterator[Frame | FrameError]:
+def scan_frames(stream: BinaryIO, index: Index | None = None) -> Iterator[Frame | FrameError]:
     """The records of a stream in order, and a FrameError for each damaged stretch between them.
 
     One stretch is one error, however many records it destroyed; `record` numbers what is yielded.
+    A record is whole where both its checksums are right: one whose length is damaged is lost, also
+    where an index tells what that was.
+
+    Args:
+        stream: seekable; where nothing is damaged it is read from its beginning to its end.
+        index: the shard's, to tell records from what only looks like them in a damaged one.
     """
-    source = _Source(stream)
-    record = 0
-    while header := source.take(HEADER_BYTES):
-        offset = source.offset - len(header)
-        body = b""
+    scan = _Scan(stream, index)
+    offset = record = 0
+    while (item := scan.read(offset, record)) is not None:
+        yield item
+        record += 1
+        offset = scan.behind(item)
+
+
+class _Scan:
+    """A stream, and what is known of the places in it."""
+
+    def __init__(self, stream: BinaryIO, index: Index | None) -> None:
+        self._stream = stream
+        self._position = 0
+        self._index = index if index is not None and index.in_order else None
+        self._surveyed: Stretch = NOWHERE
+
+    def read(self, offset: int, record: int) -> Frame | FrameError | None:
+        """The record at a place, or what is wrong with it; None behind the end."""
+        header = self._take(offset, HEADER_BYTES)
+        if not header:
+            return None
         try:
             length = payload_length(header, record=record, offset=offset)
-            body = source.take(length + FOOTER_BYTES)
-            yield Frame(offset, check_payload(body, length, record=record, offset=offset))
+            self._check_survey(offset, length, record)
+            body = self._take(offset + HEADER_BYTES, length + FOOTER_BYTES)
+            return Frame(offset, check_payload(body, length, record=record, offset=offset))
         except FrameError as error:
-            yield error
-            _find_next(source, header + body, error)
-        record += 1
+            return error
 
+    def behind(self, item: Frame | FrameError) -> int:
+        """Where the next record begins, or the end of the file."""
+        if isinstance(item, Frame):
+            return item.offset + frame_size_bytes(len(item.payload))
+        assert item.offset is not None
+        if item.kind == "payload-checksum":
+            header = self._take(item.offset, HEADER_BYTES)
+            following = item.offset + frame_size_bytes(payload_length(header))
+            next_header = self._take(following, HEADER_BYTES)
+            if not next_header or is_frame_header(next_header):
+                return following
+        return self._find_next(item.offset + 1)
 
-def _find_next(source: _Source, damaged: bytes, error: FrameError) -> None:
-    """Go to the next record after `damaged`, which is what was read of a record."""
-    following = source.take(HEADER_BYTES)
-    source.put_back(following)
-    only_payload_is_bad = error.kind == "payload-checksum" and (
-        not following or is_frame_header(following)
-    )
-    if only_payload_is_bad:
-        return
-    source.put_back(damaged[1:])
-    while block := source.take(_BLOCK_BYTES):
-        place = _find_header(block)
-        if place is not None:
-            source.put_back(block[place:])
+    def _find_next(self, place: int) -> int:
+        known = self._find_by_index(place)
+        if known is not None:
+            return known
+        while True:
+            if not self._surveyed.begin <= place < self._surveyed.end:
+                self._survey(place)
+            found = self._surveyed.first_record(place)
+            if found is not None:
+                return found
+            place = self._surveyed.end
+            if not self._take(place, 1):
+                return place
+
+    def _find_by_index(self, place: int) -> int | None:
+        """The first record from `place` on that begins where the index says."""
+        if self._index is None:
+            return None
+        for position in self._index.positions_from(place):
+            header = self._take(position.offset, HEADER_BYTES)
+            if is_frame_header(header):
+                return position.offset
+            if len(header) < HEADER_BYTES:
+                break
+        self._index = None  # none is there any more, so that asking again for each would be waste
+        return None
+
+    def _survey(self, place: int) -> None:
+        self._surveyed = survey(self._stream, place, _WINDOW_BYTES)
+        self._position = self._stream.tell()
+
+    def _check_survey(self, offset: int, length: int, record: int) -> None:
+        """Refuse what a survey has shown to be no whole record, before it is read."""
+        if not self._surveyed.refutes(offset):
             return
-        if len(block) < _BLOCK_BYTES:
-            return
-        source.put_back(block[1 - HEADER_BYTES :])  # a header may begin here and end behind it
+        end = self._surveyed.file_end
+        if end is not None and offset + frame_size_bytes(length) > end:
+            raise FrameError(
+                "truncated", "the file ends inside a record", record=record, offset=offset
+            )
+        raise FrameError(
+            "payload-checksum", "the checksum of a record is wrong", record=record, offset=offset
+        )
 
-
-def _find_header(block: bytes) -> int | None:
-    """Where the first record's header begins in `block`."""
-    zeros = block.find(_UPPER_LENGTH, _UPPER_LENGTH_AT)
-    while zeros >= 0:
-        place = zeros - _UPPER_LENGTH_AT
-        if is_frame_header(block[place : place + HEADER_BYTES]):
-            return place
-        zeros = block.find(_UPPER_LENGTH, zeros + 1)
-    return None
-
-
-class _Source:
-    """A stream with bytes put back; `offset` is where the next byte lies."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._ahead = io.BytesIO()
-        self.offset = 0
-
-    def take(self, size: int) -> bytes:
-        data = self._ahead.read(size)
-        if len(data) < size:
-            data += read_up_to(self._stream, size - len(data))
-        self.offset += len(data)
+    def _take(self, offset: int, size: int) -> bytes:
+        # Streams that only read on need no seek for it, and a hash of all bytes stays one.
+        if offset != self._position:
+            self._stream.seek(offset)
+        data = read_up_to(self._stream, size)
+        self._position = offset + len(data)
         return data
-
-    def put_back(self, data: bytes) -> None:
-        self._ahead = io.BytesIO(data + self._ahead.read())
-        self.offset -= len(data)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-import msgspec
 import xxhash
 
+from records.compression import ReadableRecords
 from records.errors import DamagedError, StorageError
-from records.framing import Frame, FrameError
 from records.index import Index, read_index
 from records.layout import index_name
+from records.reports.damage import read_around_damage
 from records.reports.finding import Checked, Finding, find_in
 from records.reports.record_check import ShardRecord, check_record
 from records.reports.row_finder import RowFinder
-from records.reports.scan import scan_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from records.framing import Frame
     from records.manifest import Shard
     from records.storage import Storage
 
@@ -47,7 +47,8 @@ def check_shard(
     try:
         with storage.open(name) as stream:
             hashed = _Hashed(stream)
-            for item in scan_frames(cast("BinaryIO", hashed)):
+            whole = ReadableRecords(cast("BinaryIO", hashed))
+            for item in read_around_damage(whole, name, rows):
                 _check_item(item, rows, checked, labels=labels, decode=decode)
     except FileNotFoundError:
         checked.findings.append(Finding("missing", name, "there is no such file"))
@@ -62,28 +63,19 @@ def check_shard(
 
 
 def _check_item(
-    item: Frame | FrameError,
+    item: Frame | Finding,
     rows: RowFinder | None,
     checked: Checked,
     *,
     labels: tuple[str, ...] | None,
     decode: bool,
 ) -> None:
-    if isinstance(item, FrameError):
-        checked.findings.append(_name_lost_record(find_in(item, "truncated", checked.file), rows))
+    if isinstance(item, Finding):
+        checked.findings.append(item)
         return
     record = ShardRecord(checked.file, checked.records, item, moved=bool(checked.findings))
     checked.records += 1
     checked.findings += check_record(record, rows, labels=labels, decode=decode)
-
-
-def _name_lost_record(finding: Finding, rows: RowFinder | None) -> Finding:
-    """The index knows which image it was that cannot be read any more."""
-    found = rows.at(finding.offset) if rows is not None and finding.offset is not None else None
-    if found is None:
-        return finding
-    number, row = found
-    return msgspec.structs.replace(finding, record=number, key=row.key)
 
 
 def _check_whole(expected: Shard, checked: Checked, xxh3_128: str) -> Iterator[Finding]:
@@ -143,7 +135,10 @@ def _contradictions(index: Index, name: str, expected: Shard | None) -> Iterator
 
 
 class _Hashed:
-    """A stream that keeps count and hash of what was read of it."""
+    """A stream that keeps count and hash of what was read of it.
+
+    The hash is that of the file as long as nothing was damaged, so that nobody had to go back.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -153,8 +148,14 @@ class _Hashed:
     def read(self, size: int) -> bytes:
         data = self._stream.read(size)
         self._digest.update(data)
-        self.size_bytes += len(data)
+        self.size_bytes = max(self.size_bytes, self._stream.tell())
         return data
+
+    def seek(self, offset: int) -> int:
+        return self._stream.seek(offset)
+
+    def tell(self) -> int:
+        return self._stream.tell()
 
     @property
     def xxh3_128(self) -> str:

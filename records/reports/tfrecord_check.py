@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from records.compression import open_records
-from records.errors import DamagedError, StorageError
-from records.framing import FrameError
-from records.reports.finding import Checked, Finding, find_in
+from records.compression import open_until_damage
+from records.errors import StorageError
+from records.reports.damage import read_around_damage
+from records.reports.finding import Checked, Finding
 from records.reports.payload import parse_payload
-from records.reports.scan import scan_frames
 
 if TYPE_CHECKING:
     from records.framing import Frame
@@ -23,18 +22,16 @@ def check_tfrecord(storage: Storage, name: str) -> Checked:
         facts = storage.facts(name)
         checked.size_bytes = facts.size_bytes if facts is not None else 0
         with storage.open(name) as stream:
-            for number, item in enumerate(scan_frames(open_records(stream))):
+            for number, item in enumerate(read_around_damage(open_until_damage(stream), name)):
                 _check_item(item, number, checked)
-    except DamagedError as error:
-        checked.findings.append(find_in(error, "compression", name))
     except (StorageError, OSError) as error:
         checked.findings.append(Finding("unreadable", name, str(error)))
     return checked
 
 
-def _check_item(item: Frame | FrameError, number: int, checked: Checked) -> None:
-    if isinstance(item, FrameError):
-        checked.findings.append(find_in(item, "truncated", checked.file))
+def _check_item(item: Frame | Finding, number: int, checked: Checked) -> None:
+    if isinstance(item, Finding):
+        checked.findings.append(item)
         return
     checked.records += 1
     if parse_payload(item.payload).kind == "bytes":

@@ -100,7 +100,7 @@ def test_a_flipped_bit_costs_one_record(place: int) -> None:
 
 
 def test_damage_longer_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("records.reports.scan._BLOCK_BYTES", 64)
+    monkeypatch.setattr("records.reports.scan._WINDOW_BYTES", 64)
     for size in range(100, 240):
         content = FRAMES[0] + b"\1" * size + FRAMES[1]
         assert scan(content) == [RECORDS[0], "length-checksum", RECORDS[1]]
