@@ -10,11 +10,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup demo test test-all check bench docs lock wheel clean distclean
+.PHONY: help setup demo test test-all check bench bench-quick docs lock wheel clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED) ## create .venv from requirements.lock; does nothing when it is up to date
 
@@ -35,8 +35,12 @@ check: $(INSTALLED) ## lint, formatting, types, layering, and every command in t
 	$(BIN)/python docs/cli_page.py --check
 	$(BIN)/python tests/docs/run_commands.py README.md docs
 
-bench: $(INSTALLED) ## run the benchmarks
-	@$(BIN)/python -m benchmarks
+bench: $(INSTALLED) ## run the benchmarks, three rounds, and write docs/performance.md
+	@$(BIN)/python -m benchmarks run --results benchmarks/results
+	@$(BIN)/python -m benchmarks page
+
+bench-quick: $(INSTALLED) ## run a part of the benchmarks in a quarter of an hour, print the tables
+	@$(BIN)/python -m benchmarks run --scale quick
 
 docs: demo ## write the pages and pictures that are made by commands
 	@$(BIN)/python docs/cli_page.py

@@ -1,10 +1,100 @@
-"""All of them, one after the other: `make bench`."""
+"""The command line of the benchmarks: `python -m benchmarks --help`."""
 
 from __future__ import annotations
 
-import subprocess
+import shlex
 import sys
+import time
+from pathlib import Path
 
-for name in ("convert", "input_pipeline"):
-    print(f"== {name}", flush=True)
-    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+import click
+
+from benchmarks import environments
+from benchmarks.page import fill, make_tables, read_results
+from benchmarks.plot import plot_linear
+from benchmarks.process import ProcessError
+from benchmarks.samples import write_result
+from benchmarks.setting import FULL, QUICK, TRY, Setting
+from benchmarks.suite import BENCHMARKS, run
+
+_ROOT = Path(__file__).resolve().parents[1]
+_SCALES = {"full": FULL, "quick": QUICK, "try": TRY}
+_PAGE = _ROOT / "docs" / "performance.md"
+_PLOT = _ROOT / "docs" / "pictures" / "conversion-linear.png"
+_EPILOG = """\b
+Examples:
+  python -m benchmarks environments
+  python -m benchmarks run --scale quick
+  python -m benchmarks run conversion --only convert --only loop
+  python -m benchmarks page
+"""
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_CACHE = click.option(
+    "--cache", type=_FOLDER, default=_ROOT / ".bench", help="Environments and data.  [.bench]"
+)
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Measure shardmill against its peers: figures as JSON, tables and a plot made of them."""
+
+
+@main.command("environments")
+@click.argument("names", nargs=-1, type=click.Choice(environments.list_environments()))
+@_CACHE
+def make_environments(names: tuple[str, ...], cache: Path) -> None:
+    """Make the peers' environments, all or those named, where they are not there yet."""
+    for name in names or environments.list_environments():
+        click.echo(environments.make_environment(name, cache.resolve()))
+
+
+@main.command("run")
+@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
+@click.option("--scale", type=click.Choice(list(_SCALES)), default="full", show_default=True)
+@click.option("--only", multiple=True, metavar="PART", help="Contestants with this in their name.")
+@click.option(
+    "--data", type=_FOLDER, default=_ROOT.parent / "shared" / "data", help="Real pictures."
+)
+@_CACHE
+@click.option("--results", type=_FOLDER, help="Where figures go.  [CACHE/results-SCALE]")
+@click.option("--dry-run", is_flag=True, help="Say what would be measured.")
+def run_benchmarks(
+    names: tuple[str, ...],
+    *,
+    scale: str,
+    only: tuple[str, ...],
+    data: Path,
+    cache: Path,
+    results: Path | None,
+    dry_run: bool,
+) -> None:
+    """Run benchmarks, all or those named, and print their tables."""
+    setting = Setting(_SCALES[scale], data.resolve(), cache.resolve())
+    folder = results or cache / f"results-{scale}"
+    if dry_run:
+        click.echo(f"{', '.join(names or BENCHMARKS)}: {setting.scale}, results in {folder}")
+        return
+    command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+    started = time.monotonic()
+    for name in names or BENCHMARKS:
+        try:
+            write_result(run(name, setting, command, only), folder)
+        except ProcessError as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"{name}: {time.monotonic() - started:.0f} s so far", err=True)
+    for name, table in make_tables(read_results(folder)).items():
+        click.echo(f"\n{name}\n\n{table}")
+
+
+@main.command("page")
+@click.option("--results", type=_FOLDER, default=_ROOT / "benchmarks" / "results")
+def write_page(results: Path) -> None:
+    """Put the tables into docs/performance.md, and draw its plot."""
+    found = read_results(results)
+    _PAGE.write_text(fill(_PAGE.read_text(), make_tables(found)))
+    if "linear" in found:
+        plot_linear(found["linear"], _PLOT)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

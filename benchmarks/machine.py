@@ -1,0 +1,49 @@
+"""What a run was measured on: processors, memory, disk and system, but nobody's name."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from pipelines.options import available_cores
+
+_OWN_PACKAGES = ("shardmill", "apache-beam", "pillow", "protobuf", "tensorflow", "keras")
+
+
+def describe_machine(disk: Path) -> dict[str, str]:
+    """The machine, and the file system that `disk` lies on."""
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processor": _find("/proc/cpuinfo", "model name", ":") or platform.machine(),
+        "cores": str(available_cores()),
+        "memory": f"{memory_bytes / 1e9:.0f} GB",
+        "file system": _file_system(disk),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def own_versions() -> str:
+    """This project's version, and those of the packages that its speed is owed to."""
+    return ", ".join(f"{name} {version(name)}" for name in _OWN_PACKAGES)
+
+
+def _find(path: str, field: str, separator: str) -> str | None:
+    if not Path(path).is_file():
+        return None
+    lines = Path(path).read_text().splitlines()
+    return next(
+        (line.partition(separator)[2].strip() for line in lines if line.startswith(field)), None
+    )
+
+
+def _file_system(path: Path) -> str:
+    """The kind of file system of the longest mount point that the path lies below."""
+    mounts = Path("/proc/mounts")
+    if not mounts.is_file():
+        return "unknown"
+    fields = [line.split()[1:3] for line in mounts.read_text().splitlines()]
+    above = [(len(point), kind) for point, kind in fields if path.resolve().is_relative_to(point)]
+    return max(above)[1]

@@ -1,0 +1,40 @@
+"""LitData's `optimize` with two workers. `litdata_optimize.py SOURCE OUT`."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_OUT = Path(sys.argv[2])
+# It wipes these folders, which otherwise have fixed names in the temporary folder.
+os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = f"{_OUT}/work/chunks"
+os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = f"{_OUT}/work/data"
+
+from class_folders import ImageFile, list_images, report  # noqa: E402
+from litdata import optimize  # noqa: E402
+
+_WORKERS = 2
+
+
+def read(image: ImageFile) -> dict[str, Any]:
+    """One example, as it is stored."""
+    return {"image": image.path.read_bytes(), "label": image.label, "key": image.key}
+
+
+def main(source: Path, out: Path) -> None:
+    """Write every file of every class folder into chunks of 128 MB."""
+    started = time.perf_counter()
+    images = list_images(source)
+    optimize(
+        fn=read,
+        inputs=images,
+        output_dir=str(out / "data"),
+        num_workers=_WORKERS,
+        chunk_bytes="128MB",
+    )
+    report(len(images), started)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), _OUT)

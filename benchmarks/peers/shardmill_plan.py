@@ -1,0 +1,23 @@
+"""A conversion decided, nothing written: the plan's own time. `shardmill_plan.py SOURCE OUT`."""
+
+import sys
+import time
+
+from class_folders import report
+
+from pipelines.options import ConvertOptions
+from pipelines.plan import make_plan
+from pipelines.sources import find_sources
+
+
+def main(source: str, target: str) -> None:
+    """List, then plan; only planning is told of, the listing is in the whole process's time."""
+    options = ConvertOptions(source=source, target=target)
+    sources = find_sources(options)
+    started = time.perf_counter()
+    plan = make_plan(sources, options.settings())
+    report(plan.images, started)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

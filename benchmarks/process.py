@@ -1,0 +1,132 @@
+"""A whole process measured: its wall time from start to end, and the peak memory of its tree.
+
+Memory on Linux: of one process alone the peak that the kernel keeps (VmHWM); of several the sum of
+their proportional shares (PSS), so that pages they share count once, looked at every 50 ms. Where
+there is no /proc, the largest process that the kernel tells of.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_LOOK_SECONDS = 0.05
+_SHOWN_BYTES = 2_000
+_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
+_PROC = Path("/proc")
+
+
+class ProcessError(RuntimeError):
+    """A measured process that did not end well; the text has the end of what it said."""
+
+
+class Measure(NamedTuple):
+    """Wall and processor seconds, peak bytes of a process and its children, and what it printed."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    output: str
+
+    def reported(self) -> dict[str, float]:
+        """The figures that the process printed as its last line, if that is a JSON object."""
+        last = self.output.strip().rpartition("\n")[2]
+        figures: dict[str, float] = json.loads(last) if last.startswith("{") else {}
+        return figures
+
+
+def measure(command: Sequence[str], environ: Mapping[str, str] | None = None) -> Measure:
+    """Run a command to its end.
+
+    Raises:
+        ProcessError: it ended with another status than 0.
+    """
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environ
+        )
+        with _PeakWatch(process.pid) as watch:
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said = _tail(errors.fileno()) or _tail(output.fileno())
+            raise ProcessError(f"{' '.join(command)} ended with {process.returncode}: {said}")
+        output.seek(0)
+        cpu_seconds = usage.ru_utime + usage.ru_stime
+        peak_bytes = max(watch.peak_bytes, _known_peak_bytes(usage))
+        return Measure(seconds, cpu_seconds, peak_bytes, output.read().decode(errors="replace"))
+
+
+def _known_peak_bytes(usage: resource.struct_rusage) -> int:
+    """What the kernel says of the largest process, unless that may be this one before its exec."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage.ru_maxrss * _MAXRSS_BYTES if usage.ru_maxrss > own else 0
+
+
+def _tail(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    content = os.pread(descriptor, _SHOWN_BYTES, max(0, size - _SHOWN_BYTES))
+    return content.decode(errors="replace").strip()
+
+
+class _PeakWatch:
+    """Looks at a tree of processes now and then, on a thread, and keeps the most memory it saw."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self.peak_bytes = 0
+
+    def __enter__(self) -> _PeakWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(_LOOK_SECONDS):
+            self.peak_bytes = max(self.peak_bytes, tree_bytes(self._pid))
+
+
+def tree_bytes(pid: int) -> int:
+    """The memory of a process (its peak so far, if it has no children) and its descendants."""
+    pids = _list_tree(pid)
+    if len(pids) == 1:
+        return _read_field(_PROC / str(pid) / "status", "VmHWM:")
+    return sum(_read_field(_PROC / str(each) / "smaps_rollup", "Pss:") for each in pids)
+
+
+def _list_tree(pid: int) -> list[int]:
+    try:
+        tasks = list((_PROC / str(pid) / "task").iterdir())
+        children = [
+            int(child) for task in tasks for child in (task / "children").read_text().split()
+        ]
+    except OSError:  # it has ended in between
+        return [pid]
+    return [pid, *(each for child in children for each in _list_tree(child))]
+
+
+def _read_field(path: Path, field: str) -> int:
+    """A figure in kB of a file below /proc, as bytes; 0 of a process that has ended."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith(field)), 0)

@@ -1,0 +1,130 @@
+"""What is aimed at, held against what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchmarks import access, conversion, figures, planning, reading
+from benchmarks.conversion import DECODE, HEADER, PILLOW, PLAIN_LOOP
+from benchmarks.data import PHOTOS, SMALL
+from benchmarks.tables import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from benchmarks.samples import Result
+
+
+class Target(NamedTuple):
+    """An aim: in words, what is measured, and its bound, which is the least or the most."""
+
+    text: str
+    measured: float
+    bound: float
+    is_least: bool
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it holds."""
+        return self.measured >= self.bound if self.is_least else self.measured <= self.bound
+
+
+def check_targets(results: Mapping[str, Result]) -> list[Target]:
+    """Every target of the benchmarks there are results of."""
+    return [
+        target
+        for name, check in _CHECKS.items()
+        if name in results
+        for target in check(results[name])
+    ]
+
+
+def targets_table(results: Mapping[str, Result]) -> str:
+    """A line a target."""
+    rows = [
+        [
+            target.text,
+            f"{'at least' if target.is_least else 'at most'} {target.bound:g}",
+            f"{target.measured:.3g}",
+            "yes" if target.is_met else "**no**",
+        ]
+        for target in check_targets(results)
+    ]
+    return markdown(["", "aim", "measured", "met"], rows)
+
+
+def _check_conversion(result: Result) -> Iterator[Target]:
+    for case in result.cases():
+        samples = result.of(case)
+        if HEADER not in figures.names_of(samples):
+            continue
+        names = figures.names_of(samples)
+        peers = [peer.name for peer in conversion.PEER_WRITERS if peer.name in names]
+        for peer in peers:
+            factor = _LEAST_RATIOS.get((peer, case), 1.0)
+            measured = figures.ratio(samples, peer, HEADER)
+            text = f"{case}: {peer}, time of the whole process ÷ ours"
+            yield Target(text, measured, factor, is_least=True)
+        peaks = {name: figures.median(samples, name, figures.peak_bytes) for name in names}
+        yield Target(f"{case}: peak memory, MB", peaks[HEADER] / 1e6, 250, is_least=False)
+        if peers:
+            lowest = peaks[HEADER] / min(peaks[peer] for peer in peers)
+            yield Target(f"{case}: peak memory ÷ the best peer's", lowest, 1, is_least=False)
+        yield from _check_slopes(result, case)
+
+
+def _check_slopes(result: Result, case: str) -> Iterator[Target]:
+    for name, than, bound, text in (
+        (HEADER, PLAIN_LOOP, 1.25, "header check ÷ plain loop"),
+        (DECODE, PILLOW, 1.25, "decode check ÷ Pillow decoding alone"),
+    ):
+        own, theirs = (figures.slope_seconds(result, case, each) for each in (name, than))
+        if own and theirs:
+            yield Target(f"{case}: time an image, {text}", own / theirs, bound, is_least=False)
+
+
+def _check_reading(result: Result) -> Iterator[Target]:
+    samples = result.of(PHOTOS)
+    for name, than, least in (
+        (reading.ORIGINALS, reading.KERAS, 1),
+        (reading.ORIGINALS, reading.TORCHVISION, 2),
+        (reading.RESIZED, reading.KERAS, 2),
+        (reading.RAW, reading.KERAS, 4),
+    ):
+        if {name, than} <= set(figures.names_of(result.samples)):
+            measured = figures.ratio(samples, than, name, figures.work_seconds)
+            yield Target(f"{name}, speed ÷ {than}", measured, least, is_least=True)
+
+
+def _check_access(result: Result) -> Iterator[Target]:
+    for case in result.cases():
+        for than in {access.MDS, access.WIDS} & set(figures.names_of(result.samples)):
+            measured = figures.ratio(
+                result.of(case), than, access.OPEN_DATASET, figures.work_seconds
+            )
+            yield Target(f"{case}: single records, speed ÷ {than}", measured, 1, is_least=True)
+
+
+def _check_planning(result: Result) -> Iterator[Target]:
+    samples = result.of(planning.PATHS)
+    if planning.DRY_RUN not in figures.names_of(samples):
+        return
+    paths = f"{samples[0].images:,} paths listed and planned"
+    seconds = figures.median(samples, planning.DRY_RUN)
+    yield Target(f"{paths}, s", seconds, 20, is_least=False)
+    peak = figures.median(samples, planning.DRY_RUN, figures.peak_bytes)
+    yield Target(f"{paths}, peak MB", peak / 1e6, 1000, is_least=False)
+
+
+_LEAST_RATIOS = {
+    (conversion.TFDS_BEAM, PHOTOS): 3.0,
+    (conversion.TFDS_BEAM, SMALL): 3.0,
+    (conversion.NAIVE_BEAM, PHOTOS): 4.0,
+    (conversion.NAIVE_BEAM, SMALL): 3.0,
+}
+_CHECKS: dict[str, Callable[[Result], Iterator[Target]]] = {
+    "conversion": _check_conversion,
+    "reading": _check_reading,
+    "access": _check_access,
+    "planning": _check_planning,
+}

@@ -1,0 +1,48 @@
+"""A measured process: its time, its memory with that of its children, and how it may end."""
+
+import sys
+
+import pytest
+
+from benchmarks.process import ProcessError, measure
+
+MB = 1 << 20
+_HOLD = "import sys, time; held = bytearray(int(sys.argv[1])); time.sleep(0.5)"
+_HOLD_IN_TWO = (
+    "import subprocess, sys; hold = [sys.executable, '-c', sys.argv[1], sys.argv[2]]\n"
+    "for child in [subprocess.Popen(hold) for _ in range(2)]: child.wait()"
+)
+
+
+@pytest.fixture(scope="module")
+def bare_bytes() -> int:
+    """What an interpreter takes that does nothing."""
+    return measure([sys.executable, "-c", "import time; time.sleep(0.2)"]).peak_bytes
+
+
+def test_peak_of_one_process(bare_bytes: int) -> None:
+    done = measure([sys.executable, "-c", _HOLD, str(100 * MB)])
+    assert 100 * MB < done.peak_bytes < 100 * MB + 2 * bare_bytes
+    assert done.seconds > 0.5
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
+def test_peak_of_a_tree_is_of_all_its_processes(bare_bytes: int) -> None:
+    done = measure([sys.executable, "-c", _HOLD_IN_TWO, _HOLD, str(100 * MB)])
+    assert 200 * MB < done.peak_bytes < 200 * MB + 4 * bare_bytes
+
+
+def test_figures_are_the_last_line_printed() -> None:
+    done = measure([sys.executable, "-c", "print('so far so good'); print('{\"images\": 7}')"])
+    assert done.reported() == {"images": 7}
+
+
+def test_other_output_is_no_figures() -> None:
+    assert measure([sys.executable, "-c", "print('done')"]).reported() == {}
+
+
+def test_failure_says_what_the_program_said() -> None:
+    with pytest.raises(ProcessError, match="ended with 3: it cannot be"):
+        measure(
+            [sys.executable, "-c", "import sys; print('it cannot be', file=sys.stderr); exit(3)"]
+        )

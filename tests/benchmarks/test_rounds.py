@@ -1,0 +1,65 @@
+"""Rounds: who comes when, what is kept of each run, and that nothing is left behind."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.process import ProcessError
+from benchmarks.rounds import Case, Contestant, find_able, order, run_rounds
+
+_WRITE = "import pathlib, sys; pathlib.Path(sys.argv[1]).mkdir(); print(sys.argv[2])"
+
+
+@pytest.fixture(autouse=True)
+def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others have yet to write is none of these tests' business."""
+    monkeypatch.setattr(os, "sync", lambda: None)
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.jpg").write_bytes(b"12345")
+    return Case("photos", source, 1, 5)
+
+
+def _contestant(name: str, *, says: str = "{}") -> Contestant:
+    return Contestant(name, lambda _, out: [sys.executable, "-c", _WRITE, str(out), says], "1.0")
+
+
+def test_rounds_go_there_and_back(case: Case, tmp_path: Path) -> None:
+    contestants = [_contestant(name) for name in "abc"]
+    assert [each.name for each in order(contestants, 1)] == ["c", "b", "a"]
+    samples = run_rounds(contestants, [case], 3, tmp_path / "out")
+    assert "".join(each.contestant for each in samples) == "abccbaabc"
+    assert [each.round for each in samples] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_output_is_removed_in_between(case: Case, tmp_path: Path) -> None:
+    # The program fails where the folder is there already.
+    run_rounds([_contestant("a"), _contestant("b")], [case], 2, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_sample_holds_what_the_program_says(case: Case, tmp_path: Path) -> None:
+    says = '{"images": 1, "seconds": 0.25}'
+    (sample,) = run_rounds([_contestant("a", says=says)], [case], 1, tmp_path / "out")
+    assert (sample.case, sample.images, sample.bytes) == ("photos", 1, 5)
+    assert sample.work_seconds == 0.25
+    assert sample.seconds > 0
+    assert sample.peak_bytes > 1 << 20
+
+
+def test_lost_images_are_an_error(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match="a did 0 of 1 images"):
+        run_rounds([_contestant("a", says='{"images": 0}')], [case], 1, tmp_path / "out")
+
+
+def test_who_cannot_run_is_left_out_and_why(case: Case, tmp_path: Path) -> None:
+    broken = Contestant("broken", lambda *_: [sys.executable, "-c", "exit('no such thing')"], "")
+    able, failed = find_able([broken, _contestant("a")], case, tmp_path / "out")
+    assert [each.name for each in able] == ["a"]
+    assert "no such thing" in failed["broken"]

@@ -1,0 +1,117 @@
+"""Tables, targets and the page, made of results as they are kept."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import access, conversion, planning, reading
+from benchmarks.figures import ratio, slope_seconds, start_up_seconds
+from benchmarks.page import fill, make_tables, read_results
+from benchmarks.samples import Result, Sample, write_result
+from benchmarks.targets import check_targets
+
+_DISTURBED = (1.0, 1.5, 1.0)
+
+
+def result(benchmark: str, samples: list[Sample]) -> Result:
+    return Result(benchmark, "python -m benchmarks", {"cores": "2"}, {}, {}, {}, samples)
+
+
+def samples(  # every figure of the second round is half as large again: it was disturbed
+    contestant: str, images: int, seconds: float, *, work: float | None = None, case: str = "photos"
+) -> list[Sample]:
+    return [
+        Sample(
+            case,
+            images,
+            images * 50_000,
+            contestant,
+            number,
+            seconds * factor,
+            2 * seconds * factor,
+            None if work is None else work * factor,
+            100_000_000,
+        )
+        for number, factor in enumerate(_DISTURBED)
+    ]
+
+
+@pytest.fixture
+def results() -> dict[str, Result]:
+    """Of each benchmark, figures that come out even."""
+    of_conversion = [
+        *samples(conversion.HEADER, 1000, 3.0),
+        *samples(conversion.HEADER, 5000, 5.0),
+        *samples(conversion.PLAIN_LOOP, 1000, 10.0),
+        *samples(conversion.PLAIN_LOOP, 5000, 11.0),
+    ]
+    of_reading = [
+        *samples(reading.RAW, 1000, 9.0, work=0.25),
+        *samples(reading.KERAS, 1000, 9.0, work=1.0),
+    ]
+    of_access = [
+        *samples(access.OPEN_DATASET, 1000, 3.0, work=0.1),
+        *samples(access.WIDS, 1000, 3.0, work=0.05),
+    ]
+    of_planning = [
+        *samples(planning.DRY_RUN, 1000, 25.0, case="paths"),
+        *samples(planning.PLAN, 1000, 24.0, work=4.0, case="paths"),
+    ]
+    of_linear = [*samples(conversion.HEADER, 1000, 3.0), *samples(conversion.HEADER, 5000, 5.0)]
+    return {
+        "conversion": result("conversion", of_conversion),
+        "reading": result("reading", of_reading),
+        "access": result("access", of_access),
+        "planning": result("planning", of_planning),
+        "linear": result("linear", of_linear),
+    }
+
+
+def test_slope_and_start_up_are_of_medians(results: dict[str, Result]) -> None:
+    converted = results["conversion"]
+    assert slope_seconds(converted, "photos", conversion.HEADER) == pytest.approx(2 / 4000)
+    assert start_up_seconds(converted, "photos", conversion.HEADER) == pytest.approx(2.5)
+
+
+def test_one_size_has_no_slope(results: dict[str, Result]) -> None:
+    assert slope_seconds(results["reading"], "photos", reading.RAW) is None
+
+
+def test_ratio_is_of_each_round(results: dict[str, Result]) -> None:
+    largest = results["conversion"].of("photos")
+    assert ratio(largest, conversion.PLAIN_LOOP, conversion.HEADER) == pytest.approx(2.2)
+
+
+def test_tables(results: dict[str, Result]) -> None:
+    tables = make_tables(results)
+    assert (
+        "| convert --check header | 5.0 | 1.00 | 1,000 | 50 | 100 | 10.0 | 2.5 | 500 |"
+        in tables["conversion"].splitlines()
+    )
+    assert tables["reading"].splitlines()[-2].endswith("| 4,000 | 4.00 |  | 100 |")
+    assert tables["access"].splitlines()[-1].endswith("| 20,000 | 0.50 |")
+    assert tables["planning"].splitlines()[-1].endswith("| 1,000 | 24.0 | 4.0 | 100 |")
+    assert tables["linear"].splitlines()[-1] == "| 5,000 | 5.0 | 100 |"
+
+
+def test_targets(results: dict[str, Result]) -> None:
+    met = {target.text: target.is_met for target in check_targets(results)}
+    assert met["photos: plain loop, TFRecordWriter, time of the whole process ÷ ours"]
+    assert not met["photos: time an image, header check ÷ plain loop"]
+    assert met[f"{reading.RAW}, speed ÷ {reading.KERAS}"]
+    assert not met[f"photos: single records, speed ÷ {access.WIDS}"]
+    assert not met["1,000 paths listed and planned, s"]
+
+
+def test_results_are_read_as_they_were_written(results: dict[str, Result], tmp_path: Path) -> None:
+    for each in results.values():
+        write_result(each, tmp_path)
+    assert read_results(tmp_path) == results
+
+
+def test_page_is_filled_between_its_markers() -> None:
+    page = "a\n<!-- table: linear -->\nold\n<!-- end of table -->\nb\n"
+    filled = "a\n<!-- table: linear -->\n\n| new |\n\n<!-- end of table -->\nb\n"
+    assert fill(page, {"linear": "| new |"}) == filled
+    assert fill(filled, {"linear": "| new |"}) == filled
+    assert "Not measured yet." in fill(page, {})
