@@ -27,7 +27,7 @@ def clean(location: str, *, dry_run: bool = False) -> Cleaned:
         BusyError: a run is writing there now.
     """
     target = open_storage(location)
-    if not any(name.startswith(f"{layout.WORK_FOLDER}/") for name in target.list()):
+    if not work_folder.has_work(target):
         raise NoInputError("no unfinished conversion is here", path=target.url)
     if dry_run:
         return _measure(target, _files_of_run(target))

@@ -28,7 +28,7 @@ from pipelines.resume import (
     prepare_target,
 )
 from pipelines.sources import Sources, find_sources
-from pipelines.work_folder import read_run
+from pipelines.work_folder import has_work
 from pipelines.write import Job, write_shard
 from records import layout
 from records.errors import NoInputError
@@ -56,12 +56,12 @@ def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Repor
     plan = make_plan(sources, options.settings())
     conversion = _Conversion(options, sources, plan, open_storage(options.target), started_at)
     report = _look(conversion)
-    if report is not None and (options.dry_run or read_run(conversion.target) is None):
+    if report is not None and (options.dry_run or not has_work(conversion.target)):
         return report
     with conversion.target.lock():
         # Another run may have finished between the look and the lock.
         report = _look(conversion) or _convert(conversion, on_progress)
-        # Also where a run was killed between its manifest and this.
+        # Also where a run was killed between its manifest and the end of this.
         conversion.target.remove_folder(layout.WORK_FOLDER)
     return report
 

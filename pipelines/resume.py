@@ -140,8 +140,8 @@ def prepare_target(target: Storage, plan: Plan, options: ConvertOptions) -> int:
     if is_touched:
         _drop_changed(target, plan, options)
     kept = [shard for shard in plan.shards if _keep(target, shard, is_touched=is_touched)]
-    if is_touched:
-        work_folder.write_run(target, plan, _encoders())
+    # Also where nothing was touched: the plans that a dead run left are not relied on.
+    work_folder.write_run(target, plan, _encoders())
     work_folder.forget_results(target)
     return len(kept)
 

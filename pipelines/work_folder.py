@@ -62,6 +62,11 @@ class Failure(msgspec.Struct, frozen=True):
     hint: str | None
 
 
+def has_work(target: Storage) -> bool:
+    """Whether anything of a run is left in a target."""
+    return any(name.startswith(f"{WORK_FOLDER}/") for name in target.list())
+
+
 def read_run(target: Storage) -> UnfinishedRun | None:
     """The unfinished run in a target, None where there is none."""
     try:

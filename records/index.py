@@ -117,12 +117,7 @@ class Index:
     def in_order(self) -> bool:
         """Whether each record lies behind the one before it, as they do in a shard."""
         ends = self._offsets + self._lengths
-        beginnings = self._offsets[:1] >= 0
-        return bool(
-            beginnings.all()
-            and (self._offsets < ends).all()
-            and (ends[:-1] <= self._offsets[1:]).all()
-        )
+        return bool((ends[:-1] <= self._offsets[1:]).all())
 
     def positions_from(self, offset: int) -> Iterator[Position]:
         """Where the frames of the records lie that begin at `offset` or behind it."""
@@ -170,13 +165,14 @@ def read_index(storage: Storage, name: str) -> Index:
     path = storage.describe(name)
     with _naming_damage(path):
         schema = pq.read_schema(io.BytesIO(content))
+        names = schema.names
     facts = _facts(schema.metadata, path)
-    if schema.names != SCHEMA.names:
+    if names != SCHEMA.names:
         raise DamagedError(
             "the index has other columns",
             path=path,
             expected=", ".join(SCHEMA.names),
-            got=printable(", ".join(schema.names)),
+            got=printable(", ".join(names)),
         )
     with _naming_damage(path):
         index = Index(facts, read_bounded(content, SCHEMA))

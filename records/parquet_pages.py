@@ -148,3 +148,5 @@ class _Compact:
 
     def _skip(self, size: int) -> None:
         self.at += size
+        if self.at > len(self._content):
+            raise IndexError(self.at)

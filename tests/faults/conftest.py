@@ -1,0 +1,46 @@
+"""What the tests of faults ask for: the fixtures of conversions, and a small one to break."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.isolation import IsolatedStore
+from tests.pipelines.conftest import (
+    Convert,
+    _without_fsync,
+    convert,
+    source,
+    target,
+    without_beam,
+)
+from tests.pipelines.pictures import CORRUPT, content_of, make_file
+
+__all__ = ["_without_fsync", "convert", "source", "target", "without_beam"]
+
+OPTIONS: Mapping[str, Any] = {"test": 4, "shards": 2, "max_rejects": 5}
+STORED = 21
+
+
+class InProcessStore(IsolatedStore):
+    """Stores in this process what is left of a shard whose attempt died: a helper adds time."""
+
+    _new_pool = staticmethod(lambda: ThreadPoolExecutor(1))  # type: ignore[assignment]
+
+
+@pytest.fixture
+def without_helper_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no processes."""
+    monkeypatch.setattr("pipelines.write.IsolatedStore", InProcessStore)
+
+
+@pytest.fixture
+def expected(convert: Convert, source: Path, tmp_path: Path) -> dict[str, bytes]:
+    """What an undisturbed conversion of `source`, of which one image is corrupt, comes to."""
+    make_file(source, "dog/bad.png", CORRUPT)
+    convert(**OPTIONS, target=str(tmp_path / "expected"))
+    return content_of(tmp_path / "expected")

@@ -1,0 +1,85 @@
+"""Real conversions, `shardmill convert` in processes of their own, and what they leave behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from records import layout, verify
+from records.layout import index_name
+
+_TARGET = "SHARDMILL_TEST_TARGET"
+IN_CHILDREN = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    errors: str
+
+
+def start(source: Path, target: Path, *flags: str) -> subprocess.Popen[str]:
+    """Start a conversion."""
+    command = [sys.executable, "-m", "shardmill", "convert", source, target, "--quiet", *flags]
+    environment = {**os.environ, _TARGET: str(target)}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def convert(source: Path, target: Path, *flags: str) -> Ended:
+    """Convert, and wait for the end."""
+    process = start(source, target, *flags)
+    _, errors = process.communicate(timeout=250)
+    return Ended(process.returncode, errors)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """SIGKILL, for this process alone: what it started goes on."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.stderr is not None
+    process.stderr.close()
+
+
+def require_whole_or_absent(target: Path) -> bool:
+    """Whether a manifest is there, which is there only where nothing is missing."""
+    there = (target / layout.MANIFEST).exists()
+    if there:
+        assert list(verify(target)) == []
+    return there
+
+
+def finished_shards(target: Path) -> dict[str, tuple[int, int]]:
+    """The shards that are done, their indexes too, by what changes where one is written again."""
+    done = [path for path in target.glob("*.tfrecord") if (target / index_name(path.name)).exists()]
+    files = [*done, *(target / index_name(path.name) for path in done)]
+    return {
+        path.relative_to(target).as_posix(): (status.st_ino, status.st_mtime_ns)
+        for path in files
+        for status in [path.stat()]
+    }
+
+
+def processes_on(target: Path) -> list[int]:
+    """The living processes of conversions into a target, told by what they inherit."""
+    wanted = f"{_TARGET}={target}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for_none(target: Path, *, seconds: float = 60) -> list[int]:
+    """Wait until no process is left of a target; those that are when the time is over."""
+    end = time.monotonic() + seconds
+    while (left := processes_on(target)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return left

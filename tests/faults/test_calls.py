@@ -1,0 +1,159 @@
+"""A conversion that dies, or whose disk fails, at any of the calls that read or change anything."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from records import layout, verify
+from records.errors import ShardmillError, StorageError, TargetError
+from tests.faults.calls import Faults, KilledError
+from tests.faults.conftest import OPTIONS, STORED
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import content_of
+
+pytestmark = pytest.mark.usefixtures("without_beam", "without_helper_processes")
+FULL, READ_ONLY, BROKEN = errno.ENOSPC, errno.EROFS, errno.EIO
+EVERY = pytest.param(1, marks=pytest.mark.slow)
+
+
+def die() -> None:
+    raise KilledError
+
+
+def failing_with(code: int) -> Callable[[], None]:
+    def fail() -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def count_calls(faults: Faults, convert: Convert, target: Path) -> int:
+    with faults.at(None, die):
+        convert(**OPTIONS, target=str(target))
+    return faults.calls
+
+
+def require_whole_or_absent(target: Path) -> None:
+    if (target / layout.MANIFEST).exists():
+        assert list(verify(target)) == []
+
+
+@pytest.mark.parametrize("step", [7, EVERY])
+def test_killed_at_a_call_and_started_again(
+    convert: Convert,
+    tmp_path: Path,
+    expected: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+) -> None:
+    faults = Faults(monkeypatch, "change", "removal")
+    calls = count_calls(faults, convert, tmp_path / "all")
+    assert calls > 100
+    for number in range(1, calls + 1, step):
+        target = tmp_path / f"{number}"
+        with faults.at(number, die), pytest.raises(KilledError):
+            convert(**OPTIONS, target=str(target))
+        require_whole_or_absent(target)
+        report = convert(**OPTIONS, target=str(target))
+        assert report.counts.stored == STORED
+        assert content_of(target) == expected, number
+
+
+def test_killed_twice(
+    convert: Convert,
+    tmp_path: Path,
+    expected: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faults = Faults(monkeypatch, "change", "removal")
+    calls = count_calls(faults, convert, tmp_path / "all")
+    for number in range(10, calls, 29):
+        target = tmp_path / f"{number}"
+        with faults.at(number, die), pytest.raises(KilledError):
+            convert(**OPTIONS, target=str(target))
+        # Of a run that had come far the rest may be fewer calls than these.
+        with faults.at(number // 2, die), suppress(KilledError):
+            convert(**OPTIONS, target=str(target))
+        require_whole_or_absent(target)
+        convert(**OPTIONS, target=str(target))
+        assert content_of(target) == expected, number
+
+
+@pytest.mark.parametrize("code", [FULL, errno.EDQUOT, READ_ONLY, errno.EACCES, BROKEN])
+def test_a_target_that_cannot_be_written_from_any_call_on(
+    convert: Convert,
+    tmp_path: Path,
+    expected: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+) -> None:
+    faults = Faults(monkeypatch, "change")
+    calls = count_calls(faults, convert, tmp_path / "all")
+    kind = StorageError if code == BROKEN else TargetError
+    for number in range(1, calls + 1, 9 if code == FULL else 29):
+        target = tmp_path / f"{number}"
+        with faults.at(number, failing_with(code)), pytest.raises(kind) as caught:
+            convert(**OPTIONS, target=str(target))
+        assert "cannot be written" in str(caught.value)
+        assert not list(target.glob(f"{layout.WORK_FOLDER}/staging/*")), number
+        convert(**OPTIONS, target=str(target))
+        assert content_of(target) == expected, number
+
+
+@pytest.mark.parametrize("code", [FULL, READ_ONLY, BROKEN])
+@pytest.mark.parametrize("step", [29, EVERY])
+def test_one_change_that_fails(
+    convert: Convert,
+    tmp_path: Path,
+    expected: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    step: int,
+) -> None:
+    """Only that one: what is done about it works, and nothing is taken for done that is not."""
+    faults = Faults(monkeypatch, "change", "removal")
+    calls = count_calls(faults, convert, tmp_path / "all")
+    failed = 0
+    for number in range(1, calls + 1, step):
+        target = tmp_path / f"{number}"
+        try:
+            with faults.at(number, failing_with(code), once=True):
+                convert(**OPTIONS, target=str(target))
+        except ShardmillError as error:
+            assert error.exit_code == (74 if code == BROKEN else 73), (number, error)
+            failed += 1
+        require_whole_or_absent(target)
+        convert(**OPTIONS, target=str(target))
+        assert content_of(target) == expected, number
+    assert failed > calls // step // 2
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_read_that_fails(
+    convert: Convert,
+    tmp_path: Path,
+    expected: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    once: bool,
+) -> None:
+    """Of the source it is tried again, and else a reject, for now; of the target it is an error."""
+    monkeypatch.setattr("pipelines.source_files._WAIT_SECONDS", 0.0)
+    faults = Faults(monkeypatch, "read")
+    calls = count_calls(faults, convert, tmp_path / "all")
+    assert calls > STORED
+    for number in range(1, calls + 1, 3 if once else 9):
+        target = tmp_path / f"{number}"
+        try:
+            with faults.at(number, failing_with(BROKEN), once=once):
+                convert(**OPTIONS, target=str(target))
+        except ShardmillError as error:
+            assert error.exit_code in ({74} if once else {65, 74}), (number, error)
+        require_whole_or_absent(target)
+        convert(**OPTIONS, target=str(target))
+        assert content_of(target) == expected, number

@@ -1,0 +1,93 @@
+"""A process that ends without a word, at any call that changes anything, half of a write done.
+
+In a process of its own, for it forks: each child converts and ends at its n-th call; the next one
+finishes the work, and the parent looks at what lies there.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+_SCRIPT = '''
+import logging, os, sys
+import pipelines.runners
+from pathlib import Path
+
+import pytest
+
+from pipelines.convert import run
+from pipelines.options import ConvertOptions
+from pipelines.task import counting
+from records import layout, verify
+from tests.faults.calls import Faults
+from tests.faults.conftest import InProcessStore
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
+
+logging.disable()
+folder, step = Path(sys.argv[1]), int(sys.argv[2])
+source = make_folders(folder / "source", cat=6, dog=5)
+make_file(source, "dog/bad.png", CORRUPT)
+
+
+def convert(target):
+    run(ConvertOptions(source=str(source), target=str(target), shards=2, test=2, max_rejects=2))
+
+
+def write_all(task, names, runner, flags):
+    for name in names:
+        task.worker(name, counting(task))
+
+
+def in_child(target, at):
+    """The exit status of a process that converts, and ends at a call of this number."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    patch = pytest.MonkeyPatch()
+    patch.setattr("pipelines.runners.run_pipeline", write_all)
+    patch.setattr("pipelines.write.IsolatedStore", InProcessStore)
+    faults = Faults(patch, "change", "removal")
+    try:
+        with faults.at(at, lambda: os._exit(9)):
+            convert(target)
+        os._exit(0)
+    except BaseException as error:
+        print(repr(error), file=sys.stderr, flush=True)
+        os._exit(1)
+
+
+assert in_child(folder / "expected", None) == 0
+expected = content_of(folder / "expected")
+calls, ended = 0, 9
+while ended == 9:
+    calls += step
+    target = folder / str(calls)
+    ended = in_child(target, calls)
+    assert ended in {0, 9}, (calls, ended)
+    if (target / layout.MANIFEST).exists():
+        findings = list(verify(target))
+        assert not findings, (calls, findings)
+    else:
+        assert ended == 9, calls
+    assert in_child(target, None) == 0, calls
+    assert content_of(target) == expected, calls
+print(calls)
+'''
+
+
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.slow)])
+def test_dead_at_a_call_and_started_again(tmp_path: Path, step: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, str(tmp_path), str(step)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) > 100

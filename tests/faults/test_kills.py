@@ -1,0 +1,115 @@
+"""SIGKILL at random moments of real conversions, each started again until it is done.
+
+SHARDMILL_TEST_KILLS=N kills N times; 3 times in the quick test, 100 times in the long one. What the
+killed process has started is left running.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults import processes
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+FLAGS = ("--shards=8", "--validation=0.1", "--max-rejects=3")
+FILES_OF_A_RUN = 60
+START_SECONDS = 1.0
+LOOK_SECONDS = 0.005
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """600 files, of which one is corrupt."""
+    folder = make_folders(tmp_path_factory.mktemp("photos"), cat=300, dog=299)
+    make_file(folder, "dog/bad.png", CORRUPT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    target = tmp_path_factory.mktemp("expected") / "data"
+    assert processes.convert(photos, target, *FLAGS) == (0, "")
+    return content_of(target)
+
+
+def files_of(target: Path) -> set[str]:
+    return {f"{folder}/{name}" for folder, _, names in os.walk(target) for name in names}
+
+
+def wait_for_a_moment(process: subprocess.Popen[str], target: Path, chance: random.Random) -> bool:
+    """Wait for some time after the start, or until some new file is there; whether it still runs.
+
+    The first moments fall into starting, listing and planning, the others into planning, writing
+    and committing.
+    """
+    if chance.random() < 0.25:
+        time.sleep(chance.uniform(0, START_SECONDS))
+        return process.poll() is None
+    before, seen = files_of(target), set[str]()
+    wanted = chance.randint(1, FILES_OF_A_RUN)
+    while process.poll() is None and len(seen) < wanted:
+        seen |= files_of(target) - before
+        time.sleep(LOOK_SECONDS)
+    return process.poll() is None
+
+
+def kill_and_restart(
+    photos: Path,
+    target: Path,
+    flags: tuple[str, ...],
+    chance: random.Random,
+    most_kills: int,
+) -> int:
+    """Convert, killed up to so many times; how many times it was. The last run is left alone."""
+    finished: dict[str, tuple[int, int]] = {}
+    for kills in range(most_kills + 1):
+        process = processes.start(photos, target, *flags)
+        killed = kills < most_kills and wait_for_a_moment(process, target, chance)
+        if killed:
+            processes.kill(process)
+        else:
+            _, errors = process.communicate(timeout=250)
+            assert (process.returncode, errors) == (0, "")
+        done = processes.require_whole_or_absent(target)
+        assert done or killed
+        now = processes.finished_shards(target)
+        assert finished.items() <= now.items(), "a finished shard was written again"
+        finished = now
+        if not killed:
+            return kills
+    raise AssertionError("unreachable")
+
+
+def kill_times(photos: Path, folder: Path, expected: dict[str, bytes], wanted: int) -> None:
+    chance = random.Random(8)
+    kills = chains = 0
+    while kills < wanted:
+        target = folder / f"{chains}"
+        flags = FLAGS + processes.IN_CHILDREN * (chains % 2)
+        kills += kill_and_restart(photos, target, flags, chance, min(5, wanted - kills))
+        chains += 1
+        # Children of the killed may still be at work: neither now nor later do they change a thing.
+        assert content_of(target) == expected, chains
+        assert processes.wait_for_none(target) == []
+        assert content_of(target) == expected, chains
+        print(f"{kills} kills, {chains} datasets", flush=True)
+
+
+def test_killed_at_random_moments(photos: Path, tmp_path: Path, expected: dict[str, bytes]) -> None:
+    kill_times(photos, tmp_path, expected, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_killed_at_a_hundred_random_moments(
+    photos: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    kill_times(photos, tmp_path, expected, int(os.environ.get("SHARDMILL_TEST_KILLS", "100")))

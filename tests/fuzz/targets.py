@@ -1,0 +1,298 @@
+"""What reads files that anybody may have written, as functions of bytes that a fuzzer can call.
+
+A target returns where its reader read the bytes or refused them with an error of its own; every
+other exception is a find. What was read must hold together as well: a record that came out is one
+that lies in the file, and what is encoded again reads the same.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+
+from pipelines import work_folder
+from pipelines.lists import read_list
+from pipelines.plan import PlannedImage, ShardPlan
+from pipelines.work_folder import UnfinishedRun
+from records import layout
+from records.compression import open_records
+from records.dataset import decode_record
+from records.errors import DamagedError, ShardmillError, UsageError
+from records.example import decode_example, decode_sequence_example, encode_example
+from records.framing import Frame, FrameError, frame_bytes, read_frames
+from records.index import SCHEMA, encode_index, read_facts, read_index
+from records.labels import format_labels, parse_labels
+from records.manifest import decode_manifest, encode_manifest
+from records.reports.scan import scan_frames
+from records.storage_local import LocalStorage
+from records.tfds import tfds_files
+from tests.datasets import DatasetBuilder, make_sources
+
+SHARD = layout.shard_name("train", 0, 1)
+
+
+class Target(NamedTuple):
+    """A reader, as a function that raises for finds alone, and real files to begin with."""
+
+    check: Callable[[bytes], None]
+    seeds: Callable[[], Sequence[bytes]]
+
+
+class OneFile(LocalStorage):
+    """Storage in which every name is a file of these bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__("fuzzed")
+        self._content = content
+
+    def read(self, name: str) -> bytes:
+        """All of it."""
+        return self._content
+
+    def open(self, name: str) -> BinaryIO:
+        """All of it, as a stream."""
+        return io.BytesIO(self._content)
+
+
+def check_framing(data: bytes) -> None:
+    """Records come out as they lie there; the scan finds those before the damage, and more."""
+    read: list[Frame] = []
+    damaged = False
+    try:
+        read.extend(read_frames(io.BytesIO(data)))
+    except FrameError:
+        damaged = True
+    for frame in read:
+        assert data[frame.offset :].startswith(frame_bytes(frame.payload))
+    scanned = list(scan_frames(io.BytesIO(data)))
+    frames = [item for item in scanned if isinstance(item, Frame)]
+    assert frames[: len(read)] == read
+    assert damaged == any(isinstance(item, FrameError) for item in scanned)
+    for frame in frames:
+        assert data[frame.offset :].startswith(frame_bytes(frame.payload))
+
+
+def check_compressed(data: bytes) -> None:
+    """A compressed file gives no more than the growth that is allowed."""
+    given_bytes = 0
+    try:
+        for frame in read_frames(open_records(io.BytesIO(data))):
+            given_bytes += len(frame.payload)
+    except DamagedError:
+        pass
+    assert given_bytes <= max(16 << 20, 1001 * len(data))
+
+
+def check_example(data: bytes) -> None:
+    """An Example is lists of one kind each, and reads the same when it is written again."""
+    for decode in (decode_sequence_example, decode_record):
+        try:
+            decode(data)
+        except DamagedError:
+            continue
+    try:
+        features = decode_example(data)
+    except DamagedError:
+        return
+    for values in features.values():
+        assert len(set(map(type, values))) <= 1
+        assert isinstance(next(iter(values), b""), bytes | int | float)
+    again = decode_example(encode_example(features))
+    assert repr(sorted(again.items())) == repr(sorted(features.items()))
+
+
+def check_index(data: bytes) -> None:
+    """An index that is read has rows of the right types, and can be written again."""
+    with suppress(DamagedError):
+        read_facts(OneFile(data), "a")
+    try:
+        index = read_index(OneFile(data), "a")
+    except DamagedError:
+        return
+    rows = index.rows()
+    assert len(rows) == len(index)
+    for number, row in enumerate(rows):
+        index.find(row.offset)
+        assert index.position(number) == (row.offset, row.length)
+        assert None not in row
+    again = read_index(OneFile(encode_index(index.facts, rows)), "a")
+    assert (again.facts, again.rows()) == (index.facts, rows)
+    assert again.table.schema == SCHEMA
+
+
+def check_manifest(data: bytes) -> None:
+    """A manifest that is read can be written again, and all that is derived from it."""
+    try:
+        manifest = decode_manifest(data, path="a")
+    except DamagedError:
+        return
+    content = encode_manifest(manifest)
+    assert encode_manifest(decode_manifest(content, path="a")) == content
+    tfds_files(manifest)
+    format_labels(manifest.labels)
+    for split in manifest.splits.values():
+        assert len(range(split.records)) == split.records
+        for shard in split.shards:
+            assert not Path(shard.name).is_absolute()
+            assert ".." not in Path(shard.name).parts
+
+
+def check_features(data: bytes) -> None:
+    """The manifest of a feature store."""
+    from trainers import feature_manifest
+
+    try:
+        manifest = feature_manifest.decode_manifest(data, path="a")
+    except DamagedError:
+        return
+    assert feature_manifest.decode_manifest(feature_manifest.encode_manifest(manifest), path="a")
+
+
+def check_plan(data: bytes) -> None:
+    """What an unfinished run keeps; none of its names leads out of the target."""
+    storage = OneFile(data)
+    for read in (work_folder.read_shard_plan, work_folder.read_facts):
+        try:
+            read(storage, SHARD)
+        except DamagedError:
+            continue
+    with suppress(ShardmillError):
+        work_folder.raise_failure(storage, SHARD)
+    try:
+        run = work_folder.read_run(storage)
+    except DamagedError:
+        return
+    assert run is not None
+    assert not any(".." in Path(name).parts or name.startswith("/") for name in run.shards)
+
+
+def check_labels(data: bytes) -> None:
+    """A label map in any form, which can be written and read again."""
+    for path in ("labels.txt", "labels.pbtxt", "labels.json"):
+        try:
+            labels = parse_labels(data, path=path)
+        except UsageError:
+            continue
+        assert parse_labels(format_labels(labels), path="labels.txt") == labels
+
+
+def check_list(data: bytes) -> None:
+    """A list of images, as CSV and as JSON lines; no path in it leads out of the source."""
+    for name in ("list.csv", "list.jsonl"):
+        path = _scratch() / name
+        path.write_bytes(data)
+        try:
+            rows = list(read_list(str(path), "/photos", allow_url=False))
+        except UsageError:
+            continue
+        for row in rows:
+            assert row.url is None
+            assert not row.key.startswith(b"/")
+            assert b".." not in row.key.split(b"/")
+
+
+@cache
+def _scratch() -> Path:
+    memory = Path("/dev/shm")
+    return Path(tempfile.mkdtemp(prefix="shardmill-", dir=memory if memory.is_dir() else None))
+
+
+@cache
+def _dataset() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        DatasetBuilder(LocalStorage(folder)).build({"train": [make_sources(4)]})
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in Path(folder).rglob("*")
+            if path.is_file()
+        }
+
+
+def _shards() -> list[bytes]:
+    return [_dataset()[SHARD], frame_bytes(b""), frame_bytes(b"a") + frame_bytes(bytes(40))]
+
+
+def _compressed() -> list[bytes]:
+    import gzip
+    import zlib
+
+    whole = _dataset()[SHARD]
+    return [gzip.compress(whole), zlib.compress(whole), gzip.compress(b"") + gzip.compress(whole)]
+
+
+def _examples() -> list[bytes]:
+    stored = [frame.payload for frame in read_frames(io.BytesIO(_dataset()[SHARD]))]
+    return [*stored, encode_example({"a": [1, -1], "b": [0.5], "é": [b"x", b""], "": []})]
+
+
+def _indexes() -> list[bytes]:
+    return [_dataset()[layout.index_name(SHARD)]]
+
+
+def _manifests() -> list[bytes]:
+    return [_dataset()[layout.MANIFEST]]
+
+
+def _feature_manifests() -> list[bytes]:
+    from records.images import ImageOptions
+    from trainers import feature_manifest as features
+    from trainers.config import ImageShape
+
+    manifest = decode_manifest(_dataset()[layout.MANIFEST], path="a")
+    shards = manifest.splits["train"].shards
+    spec = features.FeatureSpec(
+        "mobilenet_v2", "0" * 32, ImageShape(224, 224, 3), "avg", "float16", 8, ImageOptions(), 1
+    )
+    key = features.store_key(spec, shards)
+    return [features.encode_manifest(features.FeatureManifest(1, key, "3", spec, shards))]
+
+
+def _plans() -> list[bytes]:
+    plan = ShardPlan(SHARD, "train", "0" * 32, (PlannedImage(b"a/\xff.png", 0, 9, None),))
+    failure = work_folder.Failure(
+        "StorageError", 74, "a", None, None, None, None, expected=None, got=None, hint=None
+    )
+    return [
+        msgspec.msgpack.encode(plan),
+        msgspec.json.encode(UnfinishedRun("0" * 32, "0" * 32, {"pillow": "12"}, (SHARD,))),
+        msgspec.json.encode(failure),
+    ]
+
+
+def _label_maps() -> list[bytes]:
+    return [
+        b"0:cat\n1:dog\n",
+        b"cat\ndog\n",
+        b"item { id: 1 name: 'cat' }\nitem {\n  id: 2\n  name: \"dog\"\n}\n",
+        b'["cat", "dog"]',
+        b'{"cat": 0, "dog": 1}',
+        b'{"0": "cat", "1": "d\\u00e9g"}',
+    ]
+
+
+def _lists() -> list[bytes]:
+    return [
+        b'path,label,split,group\na.png,cat,train,g\n"b,c/d.png",dog,test,\n',
+        b'{"path": "a.png", "label": "cat"}\n{"path": "b/c.png", "label": 3, "split": "val"}\n',
+        b"path,label\n../a.png,cat\n/b.png,dog\nfile:///c.png,dog\n",
+    ]
+
+
+TARGETS = {
+    "framing": Target(check_framing, _shards),
+    "compressed": Target(check_compressed, _compressed),
+    "example": Target(check_example, _examples),
+    "index": Target(check_index, _indexes),
+    "manifest": Target(check_manifest, _manifests),
+    "features": Target(check_features, _feature_manifests),
+    "plan": Target(check_plan, _plans),
+    "labels": Target(check_labels, _label_maps),
+    "list": Target(check_list, _lists),
+}
