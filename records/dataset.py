@@ -88,10 +88,15 @@ class RecordSplit(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         """All records, shard after shard, each read once from its beginning to its end."""
-        for shard in self.facts.shards:
-            with expecting(self._storage, shard.name):
-                for record, frame in enumerate(read_shard(self._storage, shard.name)):
-                    yield self._decode(frame.payload, shard, record)
+        for shard_number in range(len(self.facts.shards)):
+            yield from self.shard_records(shard_number)
+
+    def shard_records(self, shard_number: int) -> Iterator[Record]:
+        """The records of one shard of this split, read once from its beginning to its end."""
+        shard = self.facts.shards[shard_number]
+        with expecting(self._storage, shard.name):
+            for record, frame in enumerate(read_shard(self._storage, shard.name)):
+                yield self._decode(frame.payload, shard, record)
 
     def _decode(self, payload: bytes, shard: Shard, record: int) -> Record:
         with naming(self._storage, shard.name):

@@ -15,6 +15,8 @@ REPORT = "report.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
 INDEX_FOLDER = "index"
+HASHES_FOLDER = "hashes"
+"""What `stats --near` keeps; no part of the dataset."""
 WORK_FOLDER = ".shardmill"
 """What an unfinished run keeps: its plan, its lock, its staged files. Gone once it has finished."""
 
@@ -47,6 +49,15 @@ def parse_shard_name(name: str) -> ShardName | None:
 
 def index_name(shard: str) -> str:
     """The index of a shard: `index/train-00000-of-00008.parquet` beside its generation's shards."""
+    return _beside(shard, INDEX_FOLDER)
+
+
+def hashes_name(shard: str) -> str:
+    """A shard's picture hashes: `hashes/train-00000-of-00008.parquet`, likewise."""
+    return _beside(shard, HASHES_FOLDER)
+
+
+def _beside(shard: str, below: str) -> str:
     folder, _, file = shard.rpartition("/")
     prefix = f"{folder}/" if folder else ""
-    return f"{prefix}{INDEX_FOLDER}/{file.removesuffix('.tfrecord')}.parquet"
+    return f"{prefix}{below}/{file.removesuffix('.tfrecord')}.parquet"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-_KEPT_FIRST: tuple[Split, ...] = ("test", "validation", "train")
+KEPT_FIRST: tuple[Split, ...] = ("test", "validation", "train")
 
 
 class Duplicates(msgspec.Struct, frozen=True):
@@ -100,5 +100,5 @@ def _is_leak(group: list[Twin]) -> bool:
 
 def _not_kept(group: list[Twin]) -> Iterator[str]:
     present = {twin.split for twin in group}
-    kept = next(split for split in _KEPT_FIRST if split in present)
+    kept = next(split for split in KEPT_FIRST if split in present)
     return (twin.key for twin in group if twin.split != kept)

@@ -31,9 +31,9 @@ def check_folder(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _check_names(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
-    """Shards and indexes that the manifest does not name: a pattern would read them too."""
+    """Shards and what belongs to them, where the manifest does not name the shard."""
     shards = [shard.name for split in manifest.splits.values() for shard in split.shards]
-    expected = {*shards, *map(layout.index_name, shards)}
+    expected = {*shards, *map(layout.index_name, shards), *map(layout.hashes_name, shards)}
     for name in storage.list():
         unexpected = name.endswith((".tfrecord", ".parquet")) and name not in expected
         if unexpected and not name.startswith(f"{layout.WORK_FOLDER}/"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageDraw, ImageFont
 
 from records.errors import NoInputError
 from records.reports.fonts import drawable, find_font
@@ -19,24 +19,28 @@ from records.reports.sample import (
     sample_dataset,
     sample_file,
 )
+from records.reports.sheet import (
+    GAP_PX,
+    INK,
+    MARGIN_PX,
+    PALE_INK,
+    fit_text,
+    new_sheet,
+    paste_tile,
+    tile_top,
+)
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from records.dataset import Dataset
     from records.storage import Storage
 
-_GAP_PX = 10
-_MARGIN_PX = 28
-_TITLE_PX = 58
 _CAPTION_PX = 26
 _MOST_NAME_PX = 190
 _COLUMNS = 8
 _MOST_ROWS = 12
 _MOST_TILES = 96
-
-_PAPER = (255, 255, 255)
-_MATTE = (240, 241, 243)
-_INK = (28, 32, 38)
-_PALE_INK = (112, 120, 130)
 
 
 def draw_dataset(dataset: Dataset) -> bytes:
@@ -85,19 +89,19 @@ def _draw(samples: list[ClassSample], title: str) -> bytes:
 def _draw_rows(samples: list[ClassSample], title: str, font: str) -> Image.Image:
     columns = max(len(sample.images) for sample in samples)
     name_font, count_font = (ImageFont.truetype(font, size) for size in (17, 13))
-    names = [_fit(drawable(s.name, font), name_font, _MOST_NAME_PX) for s in samples]
-    names_px = round(max(map(name_font.getlength, names))) + 2 * _GAP_PX
-    sheet = _new_sheet(columns, len(samples), title, font, left_px=names_px)
+    names = [fit_text(drawable(s.name, font), name_font, _MOST_NAME_PX) for s in samples]
+    names_px = round(max(map(name_font.getlength, names))) + 2 * GAP_PX
+    sheet = new_sheet(columns, len(samples), title, font, left_px=names_px)
     draw = ImageDraw.Draw(sheet)
     for row, sample in enumerate(samples):
-        top = _top(row, TILE_PX)
+        top = tile_top(row, TILE_PX)
         middle = top + TILE_PX // 2
-        draw.text((_MARGIN_PX, middle - 2), names[row], _INK, name_font, anchor="ls")
+        draw.text((MARGIN_PX, middle - 2), names[row], INK, name_font, anchor="ls")
         if sample.records is not None:
             count = f"{sample.records:,}"
-            draw.text((_MARGIN_PX, middle + 6), count, _PALE_INK, count_font, anchor="lt")
+            draw.text((MARGIN_PX, middle + 6), count, PALE_INK, count_font, anchor="lt")
         for column, image in enumerate(sample.images):
-            _paste(sheet, image, _MARGIN_PX + names_px + column * (TILE_PX + _GAP_PX), top)
+            paste_tile(sheet, image, MARGIN_PX + names_px + column * (TILE_PX + GAP_PX), top)
     return sheet
 
 
@@ -105,55 +109,16 @@ def _draw_tiles(tiles: list[tuple[str, Image.Image]], title: str, font: str) -> 
     caption_px = _CAPTION_PX if any(name for name, _ in tiles) else 0
     columns = min(_COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
-    sheet = _new_sheet(columns, rows, title, font, tile_height_px=TILE_PX + caption_px)
+    sheet = new_sheet(columns, rows, title, font, tile_height_px=TILE_PX + caption_px)
     draw = ImageDraw.Draw(sheet)
     caption_font = ImageFont.truetype(font, 13)
     for place, (name, image) in enumerate(tiles):
-        left = _MARGIN_PX + place % columns * (TILE_PX + _GAP_PX)
-        top = _top(place // columns, TILE_PX + caption_px)
-        _paste(sheet, image, left, top)
-        caption = _fit(drawable(name, font), caption_font, TILE_PX)
-        draw.text((left, top + TILE_PX + 6), caption, _INK, caption_font, anchor="la")
+        left = MARGIN_PX + place % columns * (TILE_PX + GAP_PX)
+        top = tile_top(place // columns, TILE_PX + caption_px)
+        paste_tile(sheet, image, left, top)
+        caption = fit_text(drawable(name, font), caption_font, TILE_PX)
+        draw.text((left, top + TILE_PX + 6), caption, INK, caption_font, anchor="la")
     return sheet
-
-
-def _new_sheet(
-    columns: int,
-    rows: int,
-    title: str,
-    font: str,
-    *,
-    left_px: int = 0,
-    tile_height_px: int = TILE_PX,
-) -> Image.Image:
-    """An empty sheet with its title."""
-    width = 2 * _MARGIN_PX + left_px + columns * (TILE_PX + _GAP_PX) - _GAP_PX
-    height = _top(rows, tile_height_px) - _GAP_PX + _MARGIN_PX
-    sheet = Image.new("RGB", (width, height), _PAPER)
-    title_font = ImageFont.truetype(font, 20)
-    text = _fit(drawable(title, font), title_font, width - 2 * _MARGIN_PX)
-    ImageDraw.Draw(sheet).text((_MARGIN_PX, _MARGIN_PX), text, _INK, title_font, anchor="lt")
-    return sheet
-
-
-def _top(row: int, tile_height_px: int) -> int:
-    return _MARGIN_PX + _TITLE_PX - _MARGIN_PX // 2 + row * (tile_height_px + _GAP_PX)
-
-
-def _paste(sheet: Image.Image, image: Image.Image, left: int, top: int) -> None:
-    """Put an image in the middle of its tile."""
-    ImageDraw.Draw(sheet).rectangle((left, top, left + TILE_PX - 1, top + TILE_PX - 1), _MATTE)
-    place = (left + (TILE_PX - image.width) // 2, top + (TILE_PX - image.height) // 2)
-    sheet.paste(image, place)
-
-
-def _fit(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> str:
-    """`text`, its end cut off where it is wider than there is room."""
-    if font.getlength(text) <= width_px:
-        return text
-    while text and font.getlength(text + "…") > width_px:
-        text = text[:-1]
-    return text + "…"
 
 
 def _left_out(classes: int, shown: int) -> str:

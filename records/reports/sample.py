@@ -62,10 +62,15 @@ def sample_dataset(dataset: Dataset, *, images: int, classes: int) -> list[Class
         ClassSample(
             dataset.labels[label],
             split.facts.class_records[label],
-            [_shrink(_decode(split[place])) for place in places[label]],
+            [make_thumbnail(split[place]) for place in places[label]],
         )
         for label in wanted
     ]
+
+
+def make_thumbnail(record: Record) -> Image.Image:
+    """A record's image so that it fits a tile. Raises DamagedError where it does not decode."""
+    return _shrink(_decode(record))
 
 
 def main_split(dataset: Dataset) -> RecordSplit:
