@@ -13,52 +13,30 @@ import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, overload
 
-from records import schema
 from records.errors import DamagedError
-from records.example import decode_example
+from records.framing import Frame
 from records.index import Index, read_index
 from records.labels import LabelMap
 from records.layout import Split, index_name
-from records.manifest import Manifest, Shard, SplitFacts, read_manifest
+from records.manifest import Manifest, SplitFacts, read_manifest
+from records.record import Record, RecordDecoder, decode_record
 from records.shard import naming, read_record, read_shard
 from records.storage import Storage, open_storage
-from records.text import key_to_text
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One labelled image.
-
-    Attributes:
-        image: the encoded image; for `raw`, uint8 height × width × channels.
-        label: the class's number, from 0.
-        text: the class's name.
-        key: the path below the source, as text.
-        format: `jpeg`, `png` or `raw`.
-        width: pixels.
-        height: pixels.
-        channels: 1 or 3.
-    """
-
-    image: bytes
-    label: int
-    text: str
-    key: str
-    format: str
-    width: int
-    height: int
-    channels: int
+__all__ = ["Dataset", "Record", "RecordSplit", "decode_record", "expecting", "open_dataset"]
 
 
 class RecordSplit(Sequence[Record]):
     """The records of one split, in the order in which they are stored."""
 
-    def __init__(self, storage: Storage, name: Split, facts: SplitFacts) -> None:
+    def __init__(
+        self, storage: Storage, name: Split, facts: SplitFacts, decoder: RecordDecoder
+    ) -> None:
         self._storage = storage
+        self._decoder = decoder
         self._indexes: dict[int, Index] = {}
         self._ends = list(accumulate(shard.records for shard in facts.shards))
         self.name = name
@@ -84,7 +62,7 @@ class RecordSplit(Sequence[Record]):
         position = self.shard_index(shard_number).position(record)
         with expecting(self._storage, shard.name):
             payload = read_record(self._storage, shard.name, position, record=record)
-        return self._decode(payload, shard, record)
+        return self._decode(payload, shard_number, record)
 
     def __iter__(self) -> Iterator[Record]:
         """All records, shard after shard, each read once from its beginning to its end."""
@@ -93,14 +71,28 @@ class RecordSplit(Sequence[Record]):
 
     def shard_records(self, shard_number: int) -> Iterator[Record]:
         """The records of one shard of this split, read once from its beginning to its end."""
-        shard = self.facts.shards[shard_number]
-        with expecting(self._storage, shard.name):
-            for record, frame in enumerate(read_shard(self._storage, shard.name)):
-                yield self._decode(frame.payload, shard, record)
+        with expecting(self._storage, self.facts.shards[shard_number].name):
+            for record, frame in self._read_shard(shard_number):
+                yield self._decode(frame.payload, shard_number, record)
 
-    def _decode(self, payload: bytes, shard: Shard, record: int) -> Record:
-        with naming(self._storage, shard.name):
-            return decode_record(payload, record=record)
+    def _read_shard(self, shard_number: int) -> Iterator[tuple[int, Frame]]:
+        """The records of a shard with their numbers."""
+        frames = read_shard(self._storage, self.facts.shards[shard_number].name)
+        if not self._decoder.reads_adopted:
+            yield from enumerate(frames)
+            return
+        index = self.shard_index(shard_number)
+        for frame in frames:
+            number = index.find(frame.offset)
+            if number is not None:  # else the adoption left it out
+                yield number, frame
+
+    def _decode(self, payload: bytes, shard_number: int, record: int) -> Record:
+        key = None
+        if self._decoder.reads_adopted:
+            (key,) = self.shard_index(shard_number).keys(record, record + 1)
+        with naming(self._storage, self.facts.shards[shard_number].name):
+            return self._decoder.decode(payload, record=record, key=key)
 
     def shard_index(self, shard_number: int) -> Index:
         """The index of a shard of this split, read when it is first asked for.
@@ -133,8 +125,10 @@ class Dataset(Mapping[Split, RecordSplit]):
     def __init__(self, storage: Storage, manifest: Manifest) -> None:
         self.storage = storage
         self.manifest = manifest
+        decoder = RecordDecoder(manifest.labels, manifest.adopted)
         self._splits = {
-            name: RecordSplit(storage, name, facts) for name, facts in manifest.splits.items()
+            name: RecordSplit(storage, name, facts, decoder)
+            for name, facts in manifest.splits.items()
         }
 
     @property
@@ -174,36 +168,3 @@ def expecting(storage: Storage, name: str) -> Iterator[None]:
             path=storage.describe(name),
             hint="`shardmill verify` lists what else is wrong",
         ) from error
-
-
-def decode_record(payload: bytes, *, record: int | None = None) -> Record:
-    """A record from a serialized Example of this project's features.
-
-    Raises:
-        DamagedError: a feature is missing, has not exactly one value, or one of another type.
-    """
-    features = decode_example(payload)
-    values: dict[str, Any] = {}
-    for name, kind in schema.FEATURES.items():
-        value = features.get(name, [])
-        if len(value) != 1 or not isinstance(value[0], kind):
-            raise DamagedError(
-                f"a record has no good feature {name}",
-                record=record,
-                expected=f"one value of type {kind.__name__}",
-                got=f"{len(value)} values" if len(value) != 1 else type(value[0]).__name__,
-            )
-        values[name] = value[0]
-    try:
-        return Record(
-            image=values[schema.ENCODED],
-            label=values[schema.LABEL],
-            text=values[schema.TEXT].decode(),
-            key=key_to_text(values[schema.FILENAME]),
-            format=values[schema.FORMAT].decode(),
-            width=values[schema.WIDTH],
-            height=values[schema.HEIGHT],
-            channels=values[schema.CHANNELS],
-        )
-    except UnicodeDecodeError as error:
-        raise DamagedError("a record's text is not UTF-8", record=record) from error

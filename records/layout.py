@@ -22,6 +22,8 @@ WORK_FOLDER = ".shardmill"
 
 SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
 _SHARD = re.compile(SHARD_PATTERN)
+ADOPTED_PATTERN = r"(?:\w[\w .@=+,()-]*/)*\w[\w .@=+,()-]*"
+"""A file that others wrote, below the dataset's folder: no part leads out of it or is hidden."""
 
 
 class ShardName(NamedTuple):
@@ -48,7 +50,10 @@ def parse_shard_name(name: str) -> ShardName | None:
 
 
 def index_name(shard: str) -> str:
-    """The index of a shard: `index/train-00000-of-00008.parquet` beside its generation's shards."""
+    """The index of a shard: `index/train-00000-of-00008.parquet` beside its generation's shards.
+
+    That of a file that others wrote has the file's whole name: `index/train.record.parquet`.
+    """
     return _beside(shard, INDEX_FOLDER)
 
 
@@ -60,4 +65,6 @@ def hashes_name(shard: str) -> str:
 def _beside(shard: str, below: str) -> str:
     folder, _, file = shard.rpartition("/")
     prefix = f"{folder}/" if folder else ""
-    return f"{prefix}{below}/{file.removesuffix('.tfrecord')}.parquet"
+    # Others' files may differ in their extensions alone.
+    stem = file.removesuffix(".tfrecord") if _SHARD.fullmatch(shard) else file
+    return f"{prefix}{below}/{stem}.parquet"

@@ -6,7 +6,7 @@ machine or the hour. Whatever is read is checked strictly, for a manifest may co
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,10 +15,13 @@ from records.errors import DamagedError, NoInputError, UsageError
 from records.images import ImageOptions
 from records.labels import check_labels
 from records.layout import Split
+from records.schema import FeatureNames
 from records.storage import Storage
 from records.versioned_json import decode_versioned, encode_canonical
 
 FORMAT_VERSION = 1
+ADOPTED_VERSION = 2
+"""That of datasets of adopted files, which earlier programs cannot read."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -71,13 +74,17 @@ class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counts: Counts
 
 
-class Shard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A shard as it must lie there."""
+class Shard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A shard as it must lie there.
 
-    name: Annotated[str, msgspec.Meta(pattern=f"^{layout.SHARD_PATTERN}$")]
+    `left_out` counts records of an adopted file that are not of the dataset, and not in `records`.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=rf"^{layout.ADOPTED_PATTERN}\Z", max_length=1024)]
     records: Count
     bytes: Count
     xxh3_128: Digest
+    left_out: Count = 0
 
 
 class SplitFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,7 +96,21 @@ class SplitFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shards: tuple[Shard, ...]
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Adoption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to read records that others wrote.
+
+    Args:
+        features: where they have what.
+        first_label: the number of the first class in them; ours is 0 always.
+        theirs: files of this dataset's names that were there before, and are not ours.
+    """
+
+    features: FeatureNames
+    first_label: Literal[0, 1]
+    theirs: tuple[Literal["labels.txt", "dataset_info.json", "features.json"], ...]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """All of `dataset.json`."""
 
     format_version: int
@@ -98,6 +119,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     splits: dict[Split, SplitFacts]
     cut_offs: tuple[CutOff, ...]
     generations: tuple[Generation, ...]
+    adopted: Adoption | None = None
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -130,7 +152,7 @@ def read_manifest(storage: Storage) -> Manifest:
 def decode_manifest(content: bytes, *, path: str) -> Manifest:
     """A manifest from its bytes. Raises DamagedError, with `path` in it."""
     manifest = decode_versioned(
-        content, Manifest, version=FORMAT_VERSION, what="a manifest", path=path
+        content, Manifest, version=ADOPTED_VERSION, what="a manifest", path=path
     )
     _check(manifest, path)
     return manifest
@@ -142,11 +164,12 @@ def _check(manifest: Manifest, path: str) -> None:
         manifest.settings.images.validate()
     except UsageError as error:
         raise DamagedError(error.what, path=path, got=error.got) from error
+    _check_adoption(manifest, path)
     names = [shard.name for split in manifest.splits.values() for shard in split.shards]
     if len(set(names)) < len(names):
         raise DamagedError("the manifest names a shard twice", path=path)
     for split, facts in manifest.splits.items():
-        _check_split(split, facts, len(manifest.labels), path)
+        _check_split(split, facts, manifest, path)
     stored = sum(generation.counts.stored for generation in manifest.generations)
     _equal("records of all splits", sum(f.records for f in manifest.splits.values()), stored, path)
     for generation in manifest.generations:
@@ -155,11 +178,27 @@ def _check(manifest: Manifest, path: str) -> None:
         _equal("files found", counts.found, parts, path)
 
 
-def _check_split(split: Split, facts: SplitFacts, classes: int, path: str) -> None:
-    for shard in facts.shards:
-        parts = layout.parse_shard_name(shard.name)
-        if parts is None or parts.split != split:
-            raise DamagedError("a shard's name does not fit its split", path=path, got=shard.name)
+def _check_adoption(manifest: Manifest, path: str) -> None:
+    adopted = manifest.adopted
+    _equal(
+        "format version",
+        manifest.format_version,
+        FORMAT_VERSION if adopted is None else ADOPTED_VERSION,
+        path,
+    )
+    if adopted is not None and adopted.features.label is None and adopted.features.text is None:
+        raise DamagedError("the manifest names no feature that tells a record's class", path=path)
+
+
+def _check_split(split: Split, facts: SplitFacts, manifest: Manifest, path: str) -> None:
+    if manifest.adopted is None:
+        for shard in facts.shards:
+            parts = layout.parse_shard_name(shard.name)
+            if parts is None or parts.split != split or shard.left_out:
+                raise DamagedError(
+                    "a shard's name does not fit its split", path=path, got=shard.name
+                )
+    classes = len(manifest.labels)
     _equal(f"classes of {split}", len(facts.class_records), classes, path)
     _equal(f"records of {split}", facts.records, sum(s.records for s in facts.shards), path)
     _equal(f"records of {split} by class", sum(facts.class_records), facts.records, path)

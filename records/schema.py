@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from records.example import FeatureValue
 from records.images import StoredImage
 
@@ -27,6 +29,26 @@ FEATURES: Mapping[str, type] = {
     FILENAME: bytes,
 }
 """Each feature and the type of its single value."""
+
+
+class FeatureNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where records have what a dataset needs: names of features, each with one value.
+
+    Args:
+        image: bytes, a whole JPEG or PNG.
+        label: int64, the class's number; None where only its name is there.
+        text: bytes, the class's name; None where only its number is there.
+        key: bytes that no two records share; None where there are none.
+    """
+
+    image: str
+    label: str | None
+    text: str | None
+    key: str | None
+
+
+OURS = FeatureNames(ENCODED, LABEL, TEXT, FILENAME)
+"""The names in the records of a conversion."""
 
 
 def image_features(

@@ -11,19 +11,23 @@ It would keep class names in a third file; inside `features.json` they cannot ge
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from records import schema
 from records.layout import SPLITS, TFDS_FEATURES, TFDS_INFO
+from records.schema import OURS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from records.images.options import ImageOptions
-    from records.manifest import Manifest, Shard
+    from records.manifest import Adoption, Manifest, Shard
 
 NAME = "shardmill"
 VERSION = "1.0.0"
 _FILE_TEMPLATE = "{SPLIT}-{SHARD_X_OF_Y}.tfrecord"
-_SUPERVISED = (schema.ENCODED, schema.LABEL)
+_NUMBERED = re.compile(r"(.*?)(\d{5})-of-(\d{5})(.*)")
 _MODULE = "tensorflow_datasets.core.features"
 
 Json = dict[str, Any]
@@ -32,11 +36,17 @@ Json = dict[str, Any]
 def tfds_files(manifest: Manifest, *, folder: str = "") -> dict[str, bytes]:
     """The files by which TFDS reads a folder of the dataset: name → content.
 
+    None of adopted files that TFDS cannot read: not numbered as it numbers shards, with labels that
+    do not count from 0 or are names alone, or with records that are not of the dataset. None either
+    where there were such files before.
+
     Args:
         manifest: the whole dataset's.
         folder: which folder's shards, such as `generations/0002`; the first generation's lie in
             the dataset's own.
     """
+    if manifest.adopted is not None and not _can_describe(manifest, manifest.adopted):
+        return {}
     return {
         TFDS_INFO: _encode(_dataset_info(manifest, folder)),
         TFDS_FEATURES: _encode(_features(manifest)),
@@ -53,13 +63,17 @@ def _dataset_info(manifest: Manifest, folder: str) -> Json:
         facts = manifest.splits.get(name)
         shards = [shard for shard in facts.shards if _folder(shard) == folder] if facts else []
         if shards:
-            splits.append(_split(name, shards))
+            template = _FILE_TEMPLATE if manifest.adopted is None else _template(shards)
+            splits.append(_split(name, shards, template))
+    names = OURS if manifest.adopted is None else manifest.adopted.features
     return {
         "name": NAME,
         "version": VERSION,
         "fileFormat": "tfrecord",
         "splits": splits,
-        "supervisedKeys": {"tuple": {"items": [{"featureKey": key} for key in _SUPERVISED]}},
+        "supervisedKeys": {
+            "tuple": {"items": [{"featureKey": key} for key in (names.image, names.label)]}
+        },
     }
 
 
@@ -67,16 +81,45 @@ def _folder(shard: Shard) -> str:
     return shard.name.rpartition("/")[0]
 
 
-def _split(name: str, shards: list[Shard]) -> Json:
+def _can_describe(manifest: Manifest, adopted: Adoption) -> bool:
+    splits = manifest.splits.values()
+    return (
+        not {TFDS_INFO, TFDS_FEATURES} & set(adopted.theirs)
+        and adopted.features.label is not None
+        and adopted.first_label == 0
+        and not any(shard.left_out for facts in splits for shard in facts.shards)
+        and all(_template(facts.shards) is not None for facts in splits)
+    )
+
+
+def _template(shards: Sequence[Shard]) -> str | None:
+    """What TFDS makes the names of these shards from; None where it cannot."""
+    templates = set()
+    for number, shard in enumerate(shards):
+        match = _NUMBERED.fullmatch(shard.name)
+        if match is None or (int(match[2]), int(match[3])) != (number, len(shards)):
+            return None
+        templates.add(f"{match[1]}{{SHARD_X_OF_Y}}{match[4]}")
+    return templates.pop() if len(templates) == 1 else None
+
+
+def _split(name: str, shards: list[Shard], template: str | None) -> Json:
     return {
         "name": name,
-        "filepathTemplate": _FILE_TEMPLATE,
+        "filepathTemplate": template,
         "shardLengths": [str(shard.records) for shard in shards],
         "numBytes": str(sum(shard.bytes for shard in shards)),
     }
 
 
 def _features(manifest: Manifest) -> Json:
+    if manifest.adopted is not None:
+        names = manifest.adopted.features
+        features = {
+            names.image: _image(manifest.settings.images),
+            str(names.label): _class_label(manifest.labels),
+        }
+        return _feature("features_dict.FeaturesDict", featuresDict={"features": features})
     features = {
         schema.ENCODED: _image(manifest.settings.images),
         schema.FORMAT: _text(),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from records.dataset import decode_record
 from records.errors import DamagedError, ShardmillError
 from records.images import decode_stored
 from records.index import Index, read_index
 from records.layout import index_name
+from records.record import RecordDecoder
 from records.reports.damage import read_rows
 from records.text import printable
 
@@ -78,12 +78,15 @@ def find_damage(dataset: Dataset, selection: Selection) -> Iterator[DamagedRecor
     Raises:
         DamagedError: an index is damaged too, so that nobody knows where records lie.
     """
+    decoder = RecordDecoder(dataset.labels, dataset.manifest.adopted)
     for place, shard in enumerate(selection.shards):
         chosen = None if selection.chosen is None else selection.chosen[place]
         index = read_index(dataset.storage, index_name(shard.name))
         for number, payload in enumerate(read_rows(dataset.storage, shard.name, index)):
             if chosen is None or chosen[number]:
-                error = payload if isinstance(payload, DamagedError) else _check_image(payload)
+                error = (
+                    payload if isinstance(payload, DamagedError) else _check_image(payload, decoder)
+                )
                 if error is not None:
                     yield _name_record(dataset.storage, shard.name, number, index, error)
 
@@ -95,9 +98,9 @@ def read_around_damage(storage: Storage, shard: str) -> Iterator[bytes]:
         yield b"" if isinstance(payload, DamagedError) else payload
 
 
-def _check_image(payload: bytes) -> DamagedError | None:
+def _check_image(payload: bytes, decoder: RecordDecoder) -> DamagedError | None:
     try:
-        record = decode_record(payload)
+        record = decoder.decode(payload)
         decode_stored(record.image, record.format, record.width, record.height, record.channels)
     except DamagedError as error:
         return error

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from records import schema
+from records.index import read_index
+from records.layout import index_name
 from records.progress import open_bar
+from records.text import key_from_text
 from trainers.damage import naming_damage
 from trainers.decoder import decode_images
 from trainers.input import ShardSource, read_in_order
 from trainers.metrics import Tally, softmax
 from trainers.mistakes import WorstMistakes, describe_mistakes, locate, read_mistakes
+from trainers.parsing import with_key
 from trainers.plots import plot_calibration, plot_confusion, plot_mistakes
 from trainers.weights import load_model
 
@@ -31,7 +34,6 @@ _PICTURES = {
     "calibration": "reliability diagram",
     "mistakes": "worst mistakes",
 }
-_KEY = {schema.FILENAME: tf.io.FixedLenFeature((), tf.string)}
 
 
 class KeyedSource(ShardSource):
@@ -40,7 +42,19 @@ class KeyedSource(ShardSource):
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Records (batch,) to images and (labels, keys)."""
         images, labels = super().decode(records)
-        return images, (labels, tf.io.parse_example(records, _KEY)[schema.FILENAME])
+        return images, (labels, self.parser.parse_keys(records))
+
+    @property
+    def _reads_by_python(self) -> bool:
+        return super()._reads_by_python or self.parser.needs_keys
+
+    def _read_payloads(self, shard: bytes) -> Iterator[bytes]:
+        payloads = super()._read_payloads(shard)
+        if not self.parser.needs_keys:
+            return payloads
+        index = read_index(self.storage, index_name(shard.decode()))
+        keys = map(key_from_text, index.keys(0, len(index)))
+        return map(with_key, payloads, keys)
 
 
 def evaluate(plan: EvaluationPlan, *, mistakes: int = 0, say: Callable[[str], None]) -> Evaluation:

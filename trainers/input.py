@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import tensorflow as tf
 
-from records import schema
 from records.shard import read_shard
 from records.storage_local import LocalStorage
 from trainers.damage import read_around_damage
 from trainers.decoder import decode_crops, decode_images
 from trainers.order import Order, as_it_is, batch_epoch, list_epochs, shuffle_records
+from trainers.parsing import OUR_RECORDS, RecordParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
 _SHARDS_AT_A_TIME = 16
 _READ_BUFFER_BYTES = 1 << 20
 _SHUFFLE_MEMORY_BYTES = 256 << 20
-FEATURES = {
-    schema.ENCODED: tf.io.FixedLenFeature((), tf.string),
-    schema.LABEL: tf.io.FixedLenFeature((), tf.int64),
-}
-"""What a training reads of a record."""
 
 
 class RecordSource(Protocol):
@@ -63,17 +58,25 @@ class ShardSource:
     options: ImageOptions
     shape: ImageShape
     damaged: frozenset[str] = frozenset()
+    parser: RecordParser = OUR_RECORDS
 
     @classmethod
     def of(
         cls, dataset: Dataset, shape: ImageShape, damaged: frozenset[str] = frozenset()
     ) -> ShardSource:
-        """The records of a dataset, decoded to `shape`; `damaged` shards are read around damage."""
-        return cls(dataset.storage, dataset.manifest.settings.images, shape, damaged)
+        """The records of a dataset, decoded to `shape`.
+
+        Of `damaged` shards, and of those with records that are not of the dataset, only what their
+        indexes name is read.
+        """
+        splits = dataset.manifest.splits.values()
+        larger = {shard.name for facts in splits for shard in facts.shards if shard.left_out}
+        images, parser = dataset.manifest.settings.images, RecordParser.of(dataset)
+        return cls(dataset.storage, images, shape, damaged | larger, parser)
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
         """See `RecordSource.read`."""
-        if isinstance(self.storage, LocalStorage) and not self.damaged:
+        if isinstance(self.storage, LocalStorage) and not self._reads_by_python:
             path = tf.strings.join([f"{self.storage.path}/", shard])
             return tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES)
         # TensorFlow knows few URLs, fsspec most; and it cannot read on behind damage.
@@ -81,6 +84,10 @@ class ShardSource:
         return tf.data.Dataset.from_generator(
             self._read_payloads, args=(shard,), output_signature=payload
         )
+
+    @property
+    def _reads_by_python(self) -> bool:
+        return bool(self.damaged)
 
     def _read_payloads(self, shard: bytes) -> Iterator[bytes]:
         name = shard.decode()
@@ -90,18 +97,15 @@ class ShardSource:
 
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `RecordSource.decode`."""
-        features = tf.io.parse_example(records, FEATURES)
-        images = decode_images(features[schema.ENCODED], self.options, self.shape)
-        return images, features[schema.LABEL]
+        encoded, labels = self.parser.parse(records)
+        return decode_images(encoded, self.options, self.shape), labels
 
     def decode_crops(
         self, records: tf.Tensor, least_area: float, seeds: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """As `decode`, but of each image a random part, by a pair of seeds int64 (batch, 2)."""
-        features = tf.io.parse_example(records, FEATURES)
-        encoded = features[schema.ENCODED]
-        crops = decode_crops(encoded, self.options, self.shape, least_area, seeds)
-        return crops, features[schema.LABEL]
+        encoded, labels = self.parser.parse(records)
+        return decode_crops(encoded, self.options, self.shape, least_area, seeds), labels
 
     def record_bytes(self, selection: Selection) -> int:
         """See `RecordSource.record_bytes`."""

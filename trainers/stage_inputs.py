@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from records import schema
 from records.manifest import Shard
 from trainers.decoder import decode_crops, decode_images
-from trainers.input import FEATURES, read_in_order, read_shuffled
+from trainers.input import read_in_order, read_shuffled
 from trainers.order import Order
+from trainers.parsing import RecordParser
 from trainers.selection import Selection
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def open_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
     everything = Selection(
         "train", "train", (Shard("memory", len(records), len(records) * mean_bytes, ""),)
     )
-    features = _parse(records)
-    encoded, labels = features[schema.ENCODED], features[schema.LABEL]
+    parse = RecordParser.of(plan.dataset).parse
+    encoded, labels = parse(records)
 
     def decode(images: tf.Tensor) -> tf.Tensor:
         return _decode(plan, images)
@@ -87,7 +87,7 @@ def open_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
     return StageInputs(
         {
             "read": read_in_order(shards, plan.training, batch_size).repeat(),
-            "parse": _work_on(records, batch_size, _parse),
+            "parse": _work_on(records, batch_size, parse),
             "decode": _work_on(encoded, batch_size, decode),
             "batch": read_shuffled(kept, everything, batch_size, endless_order(plan)),
         },
@@ -111,11 +111,6 @@ def _work_on(
     # Kept as batches, for a slice would copy the strings anew each time.
     batches = tf.data.Dataset.from_tensor_slices(elements).batch(batch_size).cache().repeat()
     return batches.map(work, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-
-def _parse(records: tf.Tensor) -> dict[str, tf.Tensor]:
-    features: dict[str, tf.Tensor] = tf.io.parse_example(records, FEATURES)
-    return features
 
 
 def _decode(plan: TrainingPlan, encoded: tf.Tensor) -> tf.Tensor:

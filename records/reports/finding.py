@@ -111,6 +111,7 @@ class Checked:
     Attributes:
         file: its name in the dataset.
         records: how many records it holds, damaged ones not counted.
+        left_out: how many it holds that are not of the dataset.
         size_bytes: how many bytes were read.
         findings: in the order in which they lie in the file.
         keys: of a shard, its keys (Arrow strings) by its index; None where that is no use.
@@ -123,6 +124,7 @@ class Checked:
     findings: list[Finding] = field(default_factory=list)
     keys: pa.ChunkedArray | None = None
     class_records: Counter[int] = field(default_factory=Counter)
+    left_out: int = 0
 
 
 def find_in(

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def check_folder(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
     """Files that no reader should meet, and those beside the shards that say something else."""
     yield from _check_names(storage, manifest)
-    yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")
+    if manifest.adopted is None or layout.LABELS not in manifest.adopted.theirs:
+        yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")
     for name, content in tfds_files(manifest).items():
         yield from _check_content(storage, name, content, "tfds")
     yield from _check_rejects(storage, manifest)
@@ -34,8 +35,9 @@ def _check_names(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
     """Shards and what belongs to them, where the manifest does not name the shard."""
     shards = [shard.name for split in manifest.splits.values() for shard in split.shards]
     expected = {*shards, *map(layout.index_name, shards), *map(layout.hashes_name, shards)}
+    ours = (".tfrecord", ".parquet") if manifest.adopted is None else ()
     for name in storage.list():
-        unexpected = name.endswith((".tfrecord", ".parquet")) and name not in expected
+        unexpected = name.endswith(ours) and name not in expected
         if unexpected and not name.startswith(f"{layout.WORK_FOLDER}/"):
             yield Finding("unexpected", name, "the manifest does not name this file")
 

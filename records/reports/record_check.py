@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import xxhash
 
-from records.dataset import Record, decode_record
 from records.errors import DamagedError
 from records.framing import frame_size_bytes
 from records.images import decode_stored
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from records.framing import Frame
     from records.index import IndexRow
+    from records.record import Record, RecordDecoder
     from records.reports.row_finder import RowFinder
 
 
@@ -41,7 +41,7 @@ def check_record(
     record: ShardRecord,
     rows: RowFinder | None,
     *,
-    labels: tuple[str, ...] | None,
+    decoder: RecordDecoder,
     decode: bool,
 ) -> Iterator[Finding]:
     """What is wrong with one record of a dataset.
@@ -49,12 +49,12 @@ def check_record(
     Args:
         record: the record.
         rows: its shard's index; None where that is no use.
-        labels: the label map; None where the manifest is damaged.
+        decoder: what the manifest says of records; without labels where it is damaged.
         decode: decode the image too.
     """
     place = rows.at(record.frame.offset) if rows is not None else None
     try:
-        found = decode_record(record.frame.payload)
+        found = decoder.decode(record.frame.payload, key=place[1].key if place else None)
     except DamagedError as error:
         finding = find_in(error, "feature", record.file, offset=record.frame.offset)
         yield msgspec.structs.replace(finding, record=place[0] if place else record.number)
@@ -64,7 +64,7 @@ def check_record(
         if place is not None:
             rows.go_behind(place[1], record.frame)
     number, row = place or (record.number, None)
-    faults = list(_faults(found, record, row, labels, decode=decode))
+    faults = list(_faults(found, record, row, decoder.labels, decode=decode))
     if rows is not None and row is None:
         faults.append(("index", "the index has no record at this place or of this key"))
     for kind, detail in faults:
@@ -75,7 +75,7 @@ def _faults(
     found: Record,
     record: ShardRecord,
     row: IndexRow | None,
-    labels: tuple[str, ...] | None,
+    labels: tuple[str, ...],
     *,
     decode: bool,
 ) -> Iterator[tuple[FindingKind, str]]:
@@ -89,8 +89,8 @@ def _faults(
             yield "image", str(error)
 
 
-def _label_fault(found: Record, labels: tuple[str, ...] | None) -> tuple[FindingKind, str] | None:
-    if labels is None:
+def _label_fault(found: Record, labels: tuple[str, ...]) -> tuple[FindingKind, str] | None:
+    if not labels:
         return None
     if not 0 <= found.label < len(labels):
         return "label", f"expected 0 to {len(labels) - 1}, got {found.label}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from records.dataset import decode_record
 from records.errors import DamagedError
 from records.framing import frame_size_bytes
+from records.record import decode_record
 
 if TYPE_CHECKING:
     from records.framing import Frame

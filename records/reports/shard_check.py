@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from records.framing import Frame
     from records.manifest import Shard
+    from records.record import RecordDecoder
     from records.storage import Storage
 
 
@@ -29,7 +30,7 @@ def check_shard(
     name: str,
     *,
     expected: Shard | None,
-    labels: tuple[str, ...] | None,
+    decoder: RecordDecoder,
     decode: bool,
 ) -> Checked:
     """Check one shard of a dataset and its index.
@@ -38,7 +39,7 @@ def check_shard(
         storage: the dataset's folder.
         name: the shard.
         expected: what the manifest says of it; None where the manifest is damaged.
-        labels: the label map; None where the manifest is damaged.
+        decoder: what the manifest says of records; without labels where it is damaged.
         decode: decode every image too.
     """
     checked = Checked(name)
@@ -49,7 +50,10 @@ def check_shard(
             hashed = _Hashed(stream)
             whole = ReadableRecords(cast("BinaryIO", hashed))
             for item in read_around_damage(whole, name, rows):
-                _check_item(item, rows, checked, labels=labels, decode=decode)
+                if _is_left_out(item, rows, expected):
+                    checked.left_out += 1
+                    continue
+                _check_item(item, rows, checked, decoder=decoder, decode=decode)
     except FileNotFoundError:
         checked.findings.append(Finding("missing", name, "there is no such file"))
         return checked
@@ -62,12 +66,19 @@ def check_shard(
     return checked
 
 
+def _is_left_out(item: Frame | Finding, rows: RowFinder | None, expected: Shard | None) -> bool:
+    """Whether it is a record of an adopted file that is not of the dataset."""
+    if isinstance(item, Finding) or rows is None or expected is None or not expected.left_out:
+        return False
+    return rows.at(item.offset) is None
+
+
 def _check_item(
     item: Frame | Finding,
     rows: RowFinder | None,
     checked: Checked,
     *,
-    labels: tuple[str, ...] | None,
+    decoder: RecordDecoder,
     decode: bool,
 ) -> None:
     if isinstance(item, Finding):
@@ -75,13 +86,14 @@ def _check_item(
         return
     record = ShardRecord(checked.file, checked.records, item, moved=bool(checked.findings))
     checked.records += 1
-    checked.findings += check_record(record, rows, labels=labels, decode=decode)
+    checked.findings += check_record(record, rows, decoder=decoder, decode=decode)
 
 
 def _check_whole(expected: Shard, checked: Checked, xxh3_128: str) -> Iterator[Finding]:
     """The first thing wrong with a file in which no single record is wrong."""
     comparisons = (
         ("record-count", "records", expected.records, checked.records),
+        ("record-count", "records left out", expected.left_out, checked.left_out),
         ("size", "bytes", expected.bytes, checked.size_bytes),
         ("checksum", "xxh3-128", expected.xxh3_128, xxh3_128),
     )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from records.errors import DamagedError
 from records.layout import MANIFEST, parse_shard_name
 from records.manifest import read_manifest
+from records.record import RecordDecoder
 from records.reports.finding import Checked, Finding, find_in
 from records.reports.folder_check import check_folder
 from records.reports.keys_check import check_keys
@@ -64,13 +65,17 @@ def check_files(path: str | os.PathLike[str], *, decode: bool = False) -> Iterat
 
 def _check_dataset(storage: Storage, manifest: Manifest, *, decode: bool) -> Iterator[Checked]:
     shards = {shard.name: shard for split in manifest.splits.values() for shard in split.shards}
+    split_of = {
+        shard.name: name for name, facts in manifest.splits.items() for shard in facts.shards
+    }
+    decoder = RecordDecoder(manifest.labels, manifest.adopted)
     counts: dict[str, Counter[int]] = {split: Counter() for split in manifest.splits}
     keys = {}
-    for checked in _check_shards(storage, shards, manifest.labels, decode=decode):
+    for checked in _check_shards(storage, shards, decoder, decode=decode):
         yield checked
         if checked.keys is not None:
             keys[checked.file] = checked.keys
-            counts[_split_of(checked.file)] += checked.class_records
+            counts[split_of[checked.file]] += checked.class_records
     findings = list(check_keys(keys))
     if len(keys) == len(shards):
         findings += _check_class_counts(manifest, counts)
@@ -79,27 +84,21 @@ def _check_dataset(storage: Storage, manifest: Manifest, *, decode: bool) -> Ite
 
 def _check_without_manifest(storage: Storage, *, decode: bool) -> Iterator[Checked]:
     names = [name for name in storage.list() if parse_shard_name(name)]
-    yield from _check_shards(storage, dict.fromkeys(names), None, decode=decode)
+    yield from _check_shards(storage, dict.fromkeys(names), RecordDecoder(()), decode=decode)
 
 
 def _check_shards(
     storage: Storage,
     shards: Mapping[str, Shard | None],
-    labels: tuple[str, ...] | None,
+    decoder: RecordDecoder,
     *,
     decode: bool,
 ) -> Iterator[Checked]:
     def check(name: str) -> Checked:
-        return check_shard(storage, name, expected=shards[name], labels=labels, decode=decode)
+        return check_shard(storage, name, expected=shards[name], decoder=decoder, decode=decode)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         yield from threads.map(check, shards)
-
-
-def _split_of(shard: str) -> str:
-    parts = parse_shard_name(shard)
-    assert parts is not None, shard
-    return parts.split
 
 
 def _check_class_counts(

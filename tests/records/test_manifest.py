@@ -54,7 +54,9 @@ def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (set_at("format_version", 2), "of a later version"),
+        (set_at("format_version", 3), "of a later version"),
+        (set_at("format_version", 2), "contradicts itself in the format version"),
+        (set_at("splits/train/shards/0/left_out", 1), "fit its split"),
         (set_at("format_version", "1"), "not a manifest"),
         (set_at("something", 1), "not a manifest"),
         (delete_at("labels"), "not a manifest"),
