@@ -6,6 +6,7 @@ killed process has started is left running.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import subprocess
@@ -100,7 +101,7 @@ def kill_times(photos: Path, folder: Path, expected: dict[str, bytes], wanted: i
         assert content_of(target) == expected, chains
         assert processes.wait_for_none(target) == []
         assert content_of(target) == expected, chains
-        print(f"{kills} kills, {chains} datasets", flush=True)
+        logging.getLogger(__name__).info("%d kills, %d datasets", kills, chains)
 
 
 def test_killed_at_random_moments(photos: Path, tmp_path: Path, expected: dict[str, bytes]) -> None:

@@ -1,0 +1,150 @@
+"""Disks that are really full, and really read-only: small file systems in memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from records import layout
+from records.errors import TargetError
+from tests.faults import processes
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import content_of, make_file, make_picture
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="mounts a tmpfs, which takes root"),
+]
+OPTIONS = {"shards": 4, "test": 8}
+FLAGS = ("--shards=4", "--test-count=8")
+ENOUGH = "rw,size=64m,nr_inodes=10000"
+KB = 1 << 10
+# All of it takes about 1,300 kB: what is full falls into the plan, shards, indexes, and the end.
+SIZES_KB = (4, 12, 40, 60, 400, 800, 1000, 1240, 1256, 1260, 1264)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(40):
+        make_file(folder, f"{number % 2}/{number}.png", make_picture(number, size=(100, 100)))
+    return folder
+
+
+class Disk(NamedTuple):
+    """A file system of its own; a target in it."""
+
+    folder: Path
+    target: Path
+
+    def remount(self, options: str) -> None:
+        """Change its size, or whether it can be written."""
+        subprocess.run(["mount", "-o", f"remount,{options}", str(self.folder)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A file system of no size to speak of."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs to be allowed to mount a tmpfs")
+    yield Disk(folder, folder / "data")
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def expected(convert: Convert, photos: Path, tmp_path: Path) -> dict[str, bytes]:
+    target = tmp_path / "expected"
+    convert(**OPTIONS, source=str(photos), target=str(target))
+    return content_of(target)
+
+
+@pytest.mark.usefixtures("without_beam")
+@pytest.mark.parametrize(
+    "space", [*(f"size={size}k" for size in SIZES_KB), *(f"nr_inodes={n}" for n in (4, 16, 22))]
+)
+def test_a_full_disk(
+    convert: Convert,
+    photos: Path,
+    disk: Disk,
+    expected: dict[str, bytes],
+    space: str,
+) -> None:
+    disk.remount(f"{ENOUGH},{space}")
+    with pytest.raises(TargetError, match="the disk is full"):
+        convert(**OPTIONS, source=str(photos), target=str(disk.target))
+    assert not (disk.target / layout.MANIFEST).exists()
+    finished = processes.finished_shards(disk.target)
+    disk.remount(ENOUGH)
+    convert(**OPTIONS, source=str(photos), target=str(disk.target))
+    assert finished.items() <= processes.finished_shards(disk.target).items()
+    assert content_of(disk.target) == expected
+
+
+@pytest.mark.parametrize(
+    "size_kb", [800, *(pytest.param(size, marks=pytest.mark.slow) for size in SIZES_KB)]
+)
+def test_a_full_disk_is_one_line(
+    photos: Path, disk: Disk, expected: dict[str, bytes], size_kb: int
+) -> None:
+    disk.remount(f"{ENOUGH},size={size_kb}k")
+    status, errors = processes.convert(photos, disk.target, *FLAGS)
+    assert (status, errors.count("\n")) == (73, 1), errors
+    assert "the disk is full" in errors
+    disk.remount(ENOUGH)
+    assert processes.convert(photos, disk.target, *FLAGS) == (0, "")
+    assert content_of(disk.target) == expected
+
+
+@pytest.mark.slow
+def test_a_full_disk_of_workers_in_other_processes_is_one_line(
+    photos: Path, disk: Disk, expected: dict[str, bytes]
+) -> None:
+    flags = FLAGS + processes.IN_CHILDREN
+    disk.remount(f"{ENOUGH},size=800k")
+    status, errors = processes.convert(photos, disk.target, *flags)
+    assert (status, errors.count("\n")) == (73, 1), errors
+    disk.remount(ENOUGH)
+    assert processes.convert(photos, disk.target, *flags) == (0, "")
+    assert content_of(disk.target) == expected
+
+
+def test_a_read_only_disk_is_one_line(
+    convert: Convert, photos: Path, disk: Disk, expected: dict[str, bytes]
+) -> None:
+    disk.remount("ro")
+    status, errors = processes.convert(photos, disk.target, *FLAGS)
+    assert (status, errors.count("\n")) == (73, 1), errors
+    assert "the file system is read-only" in errors
+    assert not (disk.target).exists()
+    disk.remount(ENOUGH)
+    convert(**OPTIONS, source=str(photos), target=str(disk.target))
+    disk.remount("ro")
+    report = convert(**OPTIONS, source=str(photos), target=str(disk.target))
+    assert report.status == "nothing-to-do"
+    assert content_of(disk.target) == expected
+
+
+@pytest.mark.usefixtures("without_beam")
+def test_a_disk_that_became_read_only_before_it_was_done(
+    convert: Convert, photos: Path, disk: Disk, expected: dict[str, bytes]
+) -> None:
+    disk.remount(f"{ENOUGH},size=800k")
+    with pytest.raises(TargetError, match="the disk is full"):
+        convert(**OPTIONS, source=str(photos), target=str(disk.target))
+    before = content_of(disk.target)
+    disk.remount("ro,size=64m")
+    with pytest.raises(TargetError, match="the file system is read-only"):
+        convert(**OPTIONS, source=str(photos), target=str(disk.target))
+    assert content_of(disk.target) == before
+    disk.remount(ENOUGH)
+    convert(**OPTIONS, source=str(photos), target=str(disk.target))
+    assert content_of(disk.target) == expected

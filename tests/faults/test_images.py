@@ -1,0 +1,178 @@
+"""Odd images and damaged photos: stored as Pillow shows them, or rejected for a reason that is true.
+
+What is stored is decoded by TensorFlow and compared with what Pillow alone, without any code of
+ours, makes of the file: upright, opaque, 8 bits, grey or RGB.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from records.images import ImageOptions, Rejection, StoredImage, store_image
+from tests.fuzz.mutations import apply, random_edits
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+MUTATIONS, QUICK_MUTATIONS = 1000, 150
+MOST_PX = 100_000_000
+LOSSLESS = {"PNG", "GIF", "BMP", "TIFF", "MPO"}
+# Lossless sources must come out the same; where a JPEG was made again, most pixels nearly so.
+LEVELS, MEAN_LEVELS = 2, 6
+Pixels = NDArray[np.uint8]
+
+
+def shown_by_pillow(data: bytes) -> Image.Image | None:
+    """What Pillow alone shows of a file, None where it cannot."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, MemoryError):
+        return None
+    except (ZeroDivisionError, EOFError, OverflowError, AttributeError, RuntimeError):
+        return None
+    except Image.DecompressionBombError:
+        return None
+    return upright
+
+
+def to_rgb(image: Image.Image) -> Pixels | None:
+    """Its pixels over white, None where 8 bits of it mean nothing without being told more."""
+    if image.mode.startswith(("I", "F")):
+        return None
+    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+        image = image.convert("RGBA")
+        background = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(background, image)
+    return np.asarray(image.convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def decode() -> Callable[[StoredImage], Pixels]:
+    """What training sees of a stored image, as RGB."""
+    import tensorflow as tf
+
+    def decode_now(stored: StoredImage) -> Pixels:
+        if stored.format == "jpeg":
+            pixels = tf.io.decode_jpeg(stored.encoded, dct_method="INTEGER_ACCURATE").numpy()
+        else:
+            pixels = tf.io.decode_png(stored.encoded).numpy()
+        assert pixels.shape == (stored.height, stored.width, stored.channels)
+        return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+
+    return decode_now
+
+
+def require_same_picture(data: bytes, stored: StoredImage, pixels: Pixels, name: str) -> bool:
+    """Compare with Pillow, where it shows something; whether it did."""
+    image = shown_by_pillow(data)
+    shown = None if image is None else to_rgb(image)
+    if shown is None:
+        return False
+    assert shown.shape == pixels.shape, name
+    difference = np.abs(shown.astype(np.int16) - pixels)
+    is_lossless = stored.format == "png" or not stored.changes
+    if is_lossless:
+        assert difference.max(initial=0) <= LEVELS, name
+    else:
+        assert difference.mean() <= MEAN_LEVELS, name
+    return True
+
+
+def require_true_reason(data: bytes, rejection: Rejection, name: str) -> None:
+    """Cross-check a reason with what others make of the file."""
+    assert rejection.detail.isprintable(), name
+    reason = rejection.reason
+    if reason == "empty":
+        assert not data, name
+    elif reason == "truncated":
+        # Whatever reads it to its end complains, or it has no end.
+        assert not is_whole(data), (name, rejection)
+    elif reason == "corrupt":
+        assert not (is_whole(data) and decodes_in_tensorflow(data)), (name, rejection)
+    else:
+        assert reason in {"unsupported", "too-large"}, name
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether Pillow, told to be strict, decodes it all, and it ends as its format says."""
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            kind = image.format
+    except (Image.DecompressionBombError, UnidentifiedImageError, Exception):  # noqa: BLE001
+        return False
+    ends = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+    return ends.get(kind or "", b"") in data
+
+
+def decodes_in_tensorflow(data: bytes) -> bool:
+    import tensorflow as tf
+
+    try:
+        tf.io.decode_image(data, expand_animations=False)
+    except tf.errors.OpError:
+        return False
+    return True
+
+
+def check(data: bytes, decode: Callable[[StoredImage], Pixels], name: str) -> str:
+    """Store a file or have it rejected, and check either; what became of it."""
+    stored = store_image(data, ImageOptions(max_pixels=MOST_PX))
+    if isinstance(stored, Rejection):
+        require_true_reason(data, stored, name)
+        return stored.reason
+    shown = require_same_picture(data, stored, decode(stored), name)
+    return "stored" if shown else "stored, not compared"
+
+
+def photos(shared_data: Path) -> Sequence[Path]:
+    """Five photos, and five as PNG files."""
+    found = sorted((shared_data / "flowers").rglob("*.jpg"))
+    return [found[place * len(found) // 10] for place in range(10)]
+
+
+def mutate(photo: Path, chance: random.Random, *, as_png: bool) -> bytes:
+    data = photo.read_bytes()
+    if as_png:
+        content = io.BytesIO()
+        Image.open(photo).resize((160, 120)).save(content, "PNG")
+        data = content.getvalue()
+    # Half of the damage falls into headers, where there is more to go wrong.
+    edits = random_edits(chance, most=3)
+    if chance.random() < 0.5:
+        edits = [edit._replace(at=edit.at * 700 / len(data)) for edit in edits]
+    return apply(data, edits)
+
+
+@pytest.mark.parametrize("count", [QUICK_MUTATIONS, pytest.param(MUTATIONS, marks=pytest.mark.slow)])
+def test_mutations_of_photos(
+    shared_data: Path, decode: Callable[[StoredImage], Pixels], count: int
+) -> None:
+    chosen = photos(shared_data)
+    became: Counter[str] = Counter()
+    for number in range(count):
+        place = number % len(chosen)
+        data = mutate(chosen[place], random.Random(number), as_png=place % 2 == 1)
+        became[check(data, decode, f"mutation {number}")] += 1
+    assert became["stored"] > count // 20, became
+    assert became["corrupt"] + became["truncated"] > count // 4, became
+
+
+@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
+def test_odd_images(
+    shared_data: Path, decode: Callable[[StoredImage], Pixels], step: int
+) -> None:
+    files = sorted(path for path in (shared_data / "odd_images").rglob("*") if path.is_file())
+    became = Counter(check(path.read_bytes(), decode, str(path)) for path in files[::step])
+    assert became["stored"] > len(files) // step // 2, became

@@ -1,0 +1,124 @@
+"""Sources that change, vanish or fail while they are converted, and decoders that kill."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines import write
+from records import layout, verify
+from records.dataset import open_dataset
+from records.errors import TooManyRejectsError
+from tests.faults import deadly_decoder
+from tests.faults.conftest import OPTIONS, STORED
+from tests.pipelines.conftest import Convert, rejects_of
+from tests.pipelines.pictures import content_of, make_file, make_picture
+
+ROOT = Path(__file__).parents[2]
+Happen = Callable[[Callable[[], object]], None]
+KEYS = ("cat/001.png", "dog/004.png")
+
+
+@pytest.fixture
+def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch, without_beam: None) -> Happen:
+    """Have something happen once, when the first shard is about to be written."""
+
+    def happen(what: Callable[[], object]) -> None:
+        real, happened = write._write, []
+
+        def late(*given: object) -> None:
+            if not happened:
+                happened.append(True)
+                what()
+            real(*given)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(write, "_write", late)
+
+    return happen
+
+
+class TestWhileItIsConverted:
+    @pytest.fixture(autouse=True)
+    def _expected(self, expected: dict[str, bytes]) -> None:
+        self.expected = expected
+
+    def test_files_vanish(
+        self, convert: Convert, source: Path, target: Path, between_plan_and_writing: Happen
+    ) -> None:
+        kept = {key: (source / key).read_bytes() for key in KEYS}
+        between_plan_and_writing(lambda: [(source / key).unlink() for key in KEYS])
+        report = convert(**OPTIONS)
+        assert report.rejects_by_reason == {"corrupt": 1, "unreadable": len(KEYS)}
+        assert {key: rejects_of(target)[key] for key in KEYS} == dict.fromkeys(KEYS, "unreadable")
+        assert report.counts.stored == STORED - len(kept)
+        assert list(verify(target, decode=True)) == []
+
+    def test_all_of_it_vanishes(
+        self, convert: Convert, source: Path, target: Path, between_plan_and_writing: Happen
+    ) -> None:
+        """As a network drive does: nothing is published, and when it is back the run goes on."""
+        away = source.with_name("away")
+        between_plan_and_writing(lambda: source.rename(away))
+        with pytest.raises(TooManyRejectsError):
+            convert(**OPTIONS)
+        assert not (target / layout.MANIFEST).exists()
+        away.rename(source)
+        convert(**OPTIONS)
+        assert content_of(target) == self.expected
+
+    def test_files_change(
+        self, convert: Convert, source: Path, target: Path, between_plan_and_writing: Happen
+    ) -> None:
+        """Another length is not what was planned; the same length is what is there now."""
+        longer, same = KEYS
+        between_plan_and_writing(lambda: make_file(source, longer, make_picture(9, size=(9, 9))))
+        convert(**OPTIONS)
+        assert rejects_of(target)[longer] == "unreadable"
+        assert same not in rejects_of(target)
+        assert list(verify(target, decode=True)) == []
+
+    def test_a_file_cannot_be_read(
+        self, convert: Convert, target: Path, without_beam: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pipelines.source_files._WAIT_SECONDS", 0.0)
+        with monkeypatch.context() as broken:
+            broken.setattr("builtins.open", _failing_for(os.fsencode(KEYS[0])))
+            report = convert(**OPTIONS)
+        assert report.rejects_by_reason == {"corrupt": 1, "unreadable": 1}
+        assert "Input/output error" in (target / layout.REJECTS).read_text()
+
+
+def _failing_for(key: bytes) -> Callable[..., object]:
+    real = open
+
+    def opening(path: object, *given: object, **named: object) -> object:
+        if isinstance(path, bytes) and path.endswith(key):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *given, **named)  # type: ignore[call-overload]
+
+    return opening
+
+
+@pytest.mark.slow
+def test_a_decoder_that_kills_its_process(source: Path, target: Path) -> None:
+    """The first run dies of it; the next one knows, and rejects the image."""
+    make_file(source, "cat/deadly.png", deadly_decoder.PICTURE)
+    command = [sys.executable, deadly_decoder.__file__, "convert", source, target, "--quiet"]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    assert run().returncode == -signal.SIGABRT
+    assert not (target / layout.MANIFEST).exists()
+    done = run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rejects_of(target) == {"cat/deadly.png": "corrupt"}
+    assert len(open_dataset(target)["train"]) == STORED
