@@ -22,7 +22,7 @@ WIDS = "wids ShardListDataset"
 
 READERS = {
     Peer(MDS, "mds_access", "mds", ("mosaicml-streaming",)): "mds_writer",
-    Peer(WIDS, "wids_access", "webdataset", ("webdataset",)): "webdataset_writer",
+    Peer(WIDS, "wids_access", "wids", ("webdataset",)): "webdataset_writer",
 }
 
 

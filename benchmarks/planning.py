@@ -31,7 +31,16 @@ def enter(setting: Setting) -> Entry:
 
     def dry_run(case: Case, out: Path) -> list[str]:
         source, target = str(case.source), str(out)
-        return [sys.executable, "-m", "shardmill", "convert", source, target, "--dry-run", "-q"]
+        return [
+            sys.executable,
+            "-m",
+            "shardmill",
+            "convert",
+            source,
+            target,
+            "--dry-run",
+            "--quiet",
+        ]
 
     def plan(case: Case, out: Path) -> list[str]:
         return [sys.executable, program("shardmill_plan"), str(case.source), str(out)]

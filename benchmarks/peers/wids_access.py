@@ -11,7 +11,9 @@ from draws import read_at_random
 def main(folder: Path, draws: int) -> None:
     """Read records by their numbers."""
     shards = [describe(path) for path in sorted(folder.glob("*.tar"))]
-    records = wids.ShardListDataset(shards, transformations=None, keep=True)
+    records = wids.ShardListDataset(
+        shards, transformations=[], keep=True, cache_dir=f"{folder}.cache"
+    )
 
     def read(number: int) -> tuple[bytes, int]:
         record = records[number]
