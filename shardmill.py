@@ -27,6 +27,7 @@ _COMMANDS = {
     "inspect": ("records.cli", "Show what a TFRecord file or a dataset holds."),
     "verify": ("records.cli", "Check every checksum, count and size of a dataset."),
     "salvage": ("records.cli", "Copy the whole records of a damaged file into a new one."),
+    "adopt": ("records.adopt.cli", "Make a dataset of TFRecord files that others wrote."),
     "stats": ("records.cli", "Count classes, sizes, formats and duplicates."),
     "featurize": ("trainers.cli.featurize", "Keep a base's features of every image, for `train`."),
     "train": ("trainers.cli.train", "Train a model from a dataset."),

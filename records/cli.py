@@ -52,7 +52,7 @@ Examples:
 
 Exit codes: 0 done, 66 no finished dataset.
 """
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.command(epilog=_INSPECT_EPILOG)
@@ -66,7 +66,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     help="How many records of a file to look at.",
 )
 @click.option("--grid", metavar="OUT.png", help="Draw some images of each class.")
-@_JSON
+@json_option
 def inspect(target: str, limit: int, grid: str | None, as_json: bool) -> None:
     """Show what a TFRecord file or a dataset holds.
 
@@ -79,13 +79,13 @@ def inspect(target: str, limit: int, grid: str | None, as_json: bool) -> None:
     inspected = inspection.inspect(target, limit=limit)
     if grid is not None:
         _write_picture(grid, inspected.draw_grid())
-    _print(inspected.facts(), inspected.lines(), as_json=as_json)
+    print_facts(inspected.facts(), inspected.lines(), as_json=as_json)
 
 
 @click.command(epilog=_VERIFY_EPILOG)
 @click.argument("target")
 @click.option("--decode", is_flag=True, help="Decode every image of a dataset too.")
-@_JSON
+@json_option
 def verify(target: str, decode: bool, as_json: bool) -> None:
     """Check every checksum, count and size of a dataset.
 
@@ -103,7 +103,7 @@ def verify(target: str, decode: bool, as_json: bool) -> None:
             bar.update(checked.size_bytes)
             for finding in [] if as_json else checked.findings:
                 bar.write(str(finding), file=sys.stdout)
-    _print(summary.facts(), [str(summary)], as_json=as_json)
+    print_facts(summary.facts(), [str(summary)], as_json=as_json)
     click.get_current_context().exit(1 if summary.findings else 0)
 
 
@@ -111,7 +111,7 @@ def verify(target: str, decode: bool, as_json: bool) -> None:
 @click.argument("shard")
 @click.argument("out")
 @click.option("--dry-run", is_flag=True, help="Say what is lost, and write nothing.")
-@_JSON
+@json_option
 def salvage(shard: str, out: str, dry_run: bool, as_json: bool) -> None:
     """Copy every whole record of a damaged TFRecord file into a new one.
 
@@ -124,7 +124,7 @@ def salvage(shard: str, out: str, dry_run: bool, as_json: bool) -> None:
 
     with open_bar("reading", unit="B") as bar:
         report = copy_whole_records(shard, out, dry_run=dry_run, on_bytes=bar.update)
-    _print(report, show_salvage(report), as_json=as_json)
+    print_facts(report, show_salvage(report), as_json=as_json)
     click.get_current_context().exit(1 if report.lost else 0)
 
 
@@ -145,7 +145,7 @@ def salvage(shard: str, out: str, dry_run: bool, as_json: bool) -> None:
     "dataset (all but the first of each are printed), or none in two splits (test keeps it, else "
     "validation); near and near-leaks: likewise no picture.",
 )
-@_JSON
+@json_option
 def stats(
     target: str,
     *,
@@ -189,14 +189,14 @@ def _print_stats(
 
     lines = show_stats(computed, target)
     if found is None:
-        _print(computed, lines, as_json=as_json)
+        print_facts(computed, lines, as_json=as_json)
         return
     import msgspec
 
     from records.reports.near_text import show_near
 
     facts = {**msgspec.structs.asdict(computed), "near": found}
-    _print(facts, [*lines, *show_near(found, computed.labels)], as_json=as_json)
+    print_facts(facts, [*lines, *show_near(found, computed.labels)], as_json=as_json)
 
 
 def _find_near(dataset: Dataset, rows: pa.Table) -> NearDuplicates:
@@ -227,10 +227,11 @@ def _choose_keys(keys: str, rows: pa.Table, near: NearDuplicates | None) -> Sequ
 def _print_keys(keys: Sequence[str], *, as_json: bool) -> None:
     from records.text import key_to_line
 
-    _print({"keys": keys}, [key_to_line(key) for key in keys], as_json=as_json)
+    print_facts({"keys": keys}, [key_to_line(key) for key in keys], as_json=as_json)
 
 
-def _print(facts: Any, lines: list[str], *, as_json: bool) -> None:
+def print_facts(facts: Any, lines: list[str], *, as_json: bool) -> None:
+    """Print what a command found, as people read it or as JSON."""
     if as_json:
         import msgspec
 

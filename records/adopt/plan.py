@@ -1,0 +1,183 @@
+"""An adoption, decided before a byte is written: the manifest, each index, and what is left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import xxhash
+
+from records.adopt.reading import OPTIONS, FoundFile, FoundRecord
+from records.images import Rejection
+from records.index import IndexRow, Reject, ShardFacts
+from records.layout import SPLITS, Split
+from records.manifest import (
+    ADOPTED_VERSION,
+    Adoption,
+    Counts,
+    Generation,
+    Manifest,
+    Settings,
+    Shard,
+    SplitFacts,
+)
+from records.text import key_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from records.adopt.classes import Classes, Named
+    from records.schema import FeatureNames
+
+
+class AdoptedShard(NamedTuple):
+    """A file as a shard: its facts and its rows, which together are its index."""
+
+    facts: ShardFacts
+    rows: tuple[IndexRow, ...]
+
+
+class AdoptionPlan(NamedTuple):
+    """All that is to be written beside the files."""
+
+    manifest: Manifest
+    shards: tuple[AdoptedShard, ...]
+    rejects: tuple[Reject, ...]
+
+
+def plan_adoption(
+    files: Sequence[FoundFile],
+    splits: Mapping[str, Split],
+    names: FeatureNames,
+    classes: Classes,
+) -> AdoptionPlan:
+    """What a dataset of these files is.
+
+    Args:
+        files: in the order in which they are to be read.
+        splits: of each file, by its name.
+        names: of the features.
+        classes: the label map, and where labels begin.
+    """
+    if not _have_keys(files):
+        names = msgspec.structs.replace(names, key=None)
+    adopted = Adoption(names, classes.first_label, ())
+    digest = _digest(files, splits, adopted, classes)
+    shards = [_plan_shard(file, splits[file.name], adopted, classes, digest) for file in files]
+    rejects = tuple(reject for shard in shards for reject in shard.facts.rejects)
+    stored = sum(shard.facts.records for shard in shards)
+    counts = Counts(
+        found=stored + len(rejects), stored=stored, rejected=len(rejects), skipped=0, excluded=0
+    )
+    manifest = Manifest(
+        format_version=ADOPTED_VERSION,
+        labels=classes.labels,
+        settings=Settings(images=OPTIONS),
+        splits={
+            split: _plan_split(members, len(classes.labels))
+            for split in SPLITS
+            if (members := [shard for shard in shards if shard.facts.split == split])
+        },
+        cut_offs=(),
+        generations=(Generation(1, digest, {}, counts),),
+        adopted=adopted,
+    )
+    return AdoptionPlan(manifest, tuple(shards), rejects)
+
+
+def _have_keys(files: Sequence[FoundFile]) -> bool:
+    """Whether each record has a key of its own, no two the same."""
+    keys = [record.key for file in files for record in file.records]
+    return None not in keys and len(set(keys)) == len(keys)
+
+
+def _plan_shard(
+    file: FoundFile, split: Split, adopted: Adoption, classes: Classes, digest: str
+) -> AdoptedShard:
+    rows: list[IndexRow] = []
+    rejects: list[Reject] = []
+    for number, record in enumerate(file.records):
+        key = f"{file.name}/{number:06d}"
+        if adopted.features.key is not None and record.key is not None:
+            key = key_to_text(record.key)
+        planned = _plan_record(record, key, adopted, classes)
+        if isinstance(planned, Reject):
+            rejects.append(planned)
+        else:
+            rows.append(planned)
+    facts = ShardFacts(
+        name=file.name,
+        split=split,
+        plan_digest=digest,
+        records=len(rows),
+        bytes=file.size_bytes,
+        xxh3_128=file.xxh3_128,
+        class_records=dict(sorted(Counter(row.label for row in rows).items())),
+        rejects=tuple(rejects),
+    )
+    return AdoptedShard(facts, tuple(rows))
+
+
+def _plan_record(
+    record: FoundRecord, key: str, adopted: Adoption, classes: Classes
+) -> IndexRow | Reject:
+    label = _label(record.named, adopted, classes)
+    name = classes.labels[label] if label is not None else None
+    if isinstance(record.image, Rejection):
+        return Reject(key, name, record.image.reason, record.image.detail, record.length)
+    if label is None:
+        return Reject(key, None, "no-class", _explain(record.named, adopted), record.length)
+    image = record.image
+    return IndexRow(
+        key=key,
+        label=label,
+        offset=record.offset,
+        length=record.length,
+        stored_bytes=image.stored_bytes,
+        format=image.format,
+        width=image.width,
+        height=image.height,
+        channels=image.channels,
+        source_bytes=image.stored_bytes,
+        source_xxh3_128=image.xxh3_128,
+        changes=(),
+    )
+
+
+def _label(named: Named, adopted: Adoption, classes: Classes) -> int | None:
+    if adopted.features.label is None:
+        return classes.labels.index(named.text) if named.text in classes.labels else None
+    if named.label is None or named.label < adopted.first_label:
+        return None
+    return named.label - adopted.first_label
+
+
+def _explain(named: Named, adopted: Adoption) -> str:
+    if adopted.features.label is None:
+        return f"no class is named {named.text!r}" if named.text else "it names no class"
+    return "it has no label" if named.label is None else f"its label is {named.label}"
+
+
+def _plan_split(shards: Sequence[AdoptedShard], classes: int) -> SplitFacts:
+    facts = [shard.facts for shard in shards]
+    return SplitFacts(
+        records=sum(shard.records for shard in facts),
+        bytes=sum(shard.bytes for shard in facts),
+        class_records=tuple(
+            sum(shard.class_records.get(label, 0) for shard in facts) for label in range(classes)
+        ),
+        shards=tuple(
+            Shard(shard.name, shard.records, shard.bytes, shard.xxh3_128, len(shard.rejects))
+            for shard in facts
+        ),
+    )
+
+
+def _digest(
+    files: Sequence[FoundFile], splits: Mapping[str, Split], adopted: Adoption, classes: Classes
+) -> str:
+    """What the dataset follows from."""
+    content = [(file.name, splits[file.name], file.xxh3_128) for file in files]
+    encoded = msgspec.json.encode((ADOPTED_VERSION, adopted, classes.labels, content))
+    return xxhash.xxh3_128_hexdigest(encoded)
