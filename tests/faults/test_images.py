@@ -1,4 +1,4 @@
-"""Odd images and damaged photos: stored as Pillow shows them, or rejected for a reason that is true.
+"""Odd images and damaged photos: stored as Pillow shows them, or rejected for a true reason.
 
 What is stored is decoded by TensorFlow and compared with what Pillow alone, without any code of
 ours, makes of the file: upright, opaque, 8 bits, grey or RGB.
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps
 
 from records.images import ImageOptions, Rejection, StoredImage, store_image
 from tests.fuzz.mutations import apply, random_edits
@@ -36,11 +36,7 @@ def shown_by_pillow(data: bytes) -> Image.Image | None:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, MemoryError):
-        return None
-    except (ZeroDivisionError, EOFError, OverflowError, AttributeError, RuntimeError):
-        return None
-    except Image.DecompressionBombError:
+    except Exception:  # it raises nearly every type there is for wrong bytes
         return None
     return upright
 
@@ -110,7 +106,7 @@ def is_whole(data: bytes) -> bool:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             kind = image.format
-    except (Image.DecompressionBombError, UnidentifiedImageError, Exception):  # noqa: BLE001
+    except Exception:  # Pillow raises nearly every type there is for wrong bytes
         return False
     ends = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
     return ends.get(kind or "", b"") in data
@@ -155,7 +151,9 @@ def mutate(photo: Path, chance: random.Random, *, as_png: bool) -> bytes:
     return apply(data, edits)
 
 
-@pytest.mark.parametrize("count", [QUICK_MUTATIONS, pytest.param(MUTATIONS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "count", [QUICK_MUTATIONS, pytest.param(MUTATIONS, marks=pytest.mark.slow)]
+)
 def test_mutations_of_photos(
     shared_data: Path, decode: Callable[[StoredImage], Pixels], count: int
 ) -> None:
@@ -170,9 +168,7 @@ def test_mutations_of_photos(
 
 
 @pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
-def test_odd_images(
-    shared_data: Path, decode: Callable[[StoredImage], Pixels], step: int
-) -> None:
+def test_odd_images(shared_data: Path, decode: Callable[[StoredImage], Pixels], step: int) -> None:
     files = sorted(path for path in (shared_data / "odd_images").rglob("*") if path.is_file())
     became = Counter(check(path.read_bytes(), decode, str(path)) for path in files[::step])
     assert became["stored"] > len(files) // step // 2, became

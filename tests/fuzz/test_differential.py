@@ -1,0 +1,117 @@
+"""Our reader beside TensorFlow's and Beam's, on the same files: whole ones, and damaged ones.
+
+Of a damaged file all three give the same records before the damage, and then refuse to go on.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from records.errors import DamagedError
+from records.example import decode_example
+from records.framing import FrameError, frame_bytes, read_frames
+from tests.fuzz.mutations import Edit, apply, edits, reseal
+from tests.fuzz.targets import TARGETS
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+FEW = settings(
+    max_examples=80,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+class Read(NamedTuple):
+    """The records a reader gave, and whether it refused what came then."""
+
+    records: list[bytes]
+    refused: bool
+
+
+def read_ours(data: bytes) -> Read:
+    records: list[bytes] = []
+    try:
+        records.extend(frame.payload for frame in read_frames(io.BytesIO(data)))
+    except FrameError:
+        return Read(records, refused=True)
+    return Read(records, refused=False)
+
+
+def read_by_tensorflow(data: bytes, path: Path) -> Read:
+    import tensorflow as tf
+
+    path.write_bytes(data)
+    records: list[bytes] = []
+    try:
+        records.extend(record.numpy() for record in tf.data.TFRecordDataset(str(path)))
+    except tf.errors.DataLossError:
+        return Read(records, refused=True)
+    return Read(records, refused=False)
+
+
+def read_by_beam(data: bytes) -> Read:
+    from apache_beam.io.tfrecordio import _TFRecordUtil
+
+    stream, records = io.BytesIO(data), []
+    try:
+        while (record := _TFRecordUtil.read_record(stream)) is not None:
+            records.append(record)
+    except ValueError:
+        return Read(records, refused=True)
+    return Read(records, refused=False)
+
+
+@given(data=st.data(), damage=edits, sealed=st.booleans())
+@FEW
+def test_the_same_records_and_then_none(
+    tmp_path: Path, data: st.DataObject, damage: Sequence[Edit], sealed: bool
+) -> None:
+    content = apply(data.draw(st.sampled_from(TARGETS["framing"].seeds())), damage)
+    content = reseal(content) if sealed else content
+    ours = read_ours(content)
+    assert ours == read_by_tensorflow(content, tmp_path / "a.tfrecord")
+    assert ours == read_by_beam(content)
+
+
+def test_cut_at_every_place(tmp_path: Path) -> None:
+    whole = frame_bytes(b"") + frame_bytes(b"some bytes") + frame_bytes(b"a")
+    for length in range(len(whole) + 1):
+        ours = read_ours(whole[:length])
+        assert ours == read_by_tensorflow(whole[:length], tmp_path / "a.tfrecord"), length
+        assert ours == read_by_beam(whole[:length]), length
+
+
+@pytest.mark.parametrize("length", [1 << 62, 1 << 63, (1 << 64) - 1])
+def test_an_impossible_length_is_refused_by_all(tmp_path: Path, length: int) -> None:
+    content = frame_bytes(b"first") + reseal(length.to_bytes(8, "little") + bytes(20))
+    ours = read_ours(content)
+    assert ours == Read([b"first"], refused=True)
+    assert ours == read_by_tensorflow(content, tmp_path / "a.tfrecord")
+
+
+@given(data=st.data(), damage=edits)
+@FEW
+def test_examples_are_those_of_tensorflow(data: st.DataObject, damage: Sequence[Edit]) -> None:
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    content = apply(data.draw(st.sampled_from(TARGETS["example"].seeds())), damage)
+    try:
+        theirs = tf.train.Example.FromString(content).features.feature
+    except DecodeError:
+        with pytest.raises(DamagedError):
+            decode_example(content)
+        return
+    ours = decode_example(content)
+    assert set(ours) == set(theirs)
+    for name, values in ours.items():
+        kind = theirs[name].WhichOneof("kind")
+        expected = list(getattr(theirs[name], kind).value) if kind else []
+        assert repr(values) == repr(expected)

@@ -1,0 +1,59 @@
+"""Everything that reads files, on real files that were damaged, and on what fuzzers have found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.mutations import Edit, apply, edits, reseal
+from tests.fuzz.targets import TARGETS
+
+CASES = sorted((Path(__file__).parent / "cases").iterdir())
+FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=5000, suppress_health_check=[HealthCheck.too_slow])
+
+
+def check_damaged(name: str, data: st.DataObject, damage: Sequence[Edit]) -> None:
+    target = TARGETS[name]
+    damaged = apply(data.draw(st.sampled_from(target.seeds())), damage)
+    if name == "framing" and data.draw(st.booleans()):
+        damaged = reseal(damaged)
+    target.check(damaged)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@given(data=st.data(), damage=edits)
+@FEW
+def test_damaged_files(name: str, data: st.DataObject, damage: Sequence[Edit]) -> None:
+    check_damaged(name, data, damage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TARGETS)
+@given(data=st.data(), damage=edits)
+@MANY
+def test_many_damaged_files(name: str, data: st.DataObject, damage: Sequence[Edit]) -> None:
+    check_damaged(name, data, damage)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@given(content=st.binary(max_size=200))
+@FEW
+def test_any_bytes(name: str, content: bytes) -> None:
+    TARGETS[name].check(content)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_whole_files_are_read(name: str) -> None:
+    for seed in TARGETS[name].seeds():
+        TARGETS[name].check(seed)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_what_was_found_before(case: Path) -> None:
+    """A case's name begins with its target's."""
+    TARGETS[case.name.partition("-")[0]].check(case.read_bytes())
