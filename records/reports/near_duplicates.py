@@ -20,6 +20,7 @@ from records.layout import SPLITS, Split
 from records.reports.duplicates import KEPT_FIRST
 from records.reports.hash_store import STATES, Hashes
 from records.reports.near_graph import NearGraph
+from records.reports.near_search import BITS_APART, SMALL_BITS_APART
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     _Placed = tuple["NearImage", int]
+
+_SMALL_PX = 64
 
 
 class NearImage(msgspec.Struct, frozen=True):
@@ -95,12 +98,12 @@ def find_near(
     """The near-duplicates of a dataset.
 
     Args:
-        rows: columns `key`, `label`, and `split` as a place in `SPLITS`.
+        rows: columns `key`, `label`, `width`, `height`, and `split` as a place in `SPLITS`.
         hashes: of the rows.
         on_progress: told how many parts of the search are done, and of how many.
     """
     compared = np.flatnonzero(hashes.states == STATES.index("hashed"))
-    graph = NearGraph(hashes.words[compared], on_progress)
+    graph = NearGraph(hashes.words[compared], _most_apart(rows)[compared], on_progress)
     images = _take_images(rows, compared, graph)
     groups = _number_groups(graph, images)
     members: dict[int, list[NearImage]] = {}
@@ -122,6 +125,13 @@ def find_near(
         keys=_keys_of(left_out),
         leak_keys=_keys_of(leaks),
     )
+
+
+def _most_apart(rows: pa.Table) -> NDArray[np.uint8]:
+    """The most bits that each image may be apart from another, by its shorter side."""
+    shorter_px = np.minimum(rows["width"].to_numpy(), rows["height"].to_numpy())
+    apart: NDArray[np.uint8] = np.where(shorter_px < _SMALL_PX, SMALL_BITS_APART, BITS_APART)
+    return apart.astype(np.uint8)
 
 
 def _take_images(rows: pa.Table, compared: NDArray[np.int64], graph: NearGraph) -> list[_Placed]:

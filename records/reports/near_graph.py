@@ -30,15 +30,23 @@ class NearGraph:
 
     Args:
         hashes: of the pictures, of shape (pictures, windows, words).
+        most_apart: the most bits that each picture may be apart from another.
         on_progress: see `find_pairs`.
     """
 
-    def __init__(self, hashes: NDArray[np.uint64], on_progress: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        hashes: NDArray[np.uint64],
+        most_apart: NDArray[np.uint8],
+        on_progress: Callable[[int, int], None],
+    ) -> None:
         flat = hashes.reshape(len(hashes), hashes.shape[1] * hashes.shape[2])
         whole = np.ascontiguousarray(flat).view(np.dtype((np.void, 8 * flat.shape[1]))).ravel()
         _, firsts, self.node_of = np.unique(whole, return_index=True, return_inverse=True)
         self._pictures = np.bincount(self.node_of, minlength=len(firsts))
-        pairs = find_pairs(hashes[firsts], on_progress)
+        limits = np.full(len(firsts), np.iinfo(np.uint8).max, np.uint8)
+        np.minimum.at(limits, self.node_of, most_apart)
+        pairs = find_pairs(hashes[firsts], limits, on_progress)
         one, other = np.r_[pairs.first, pairs.second], np.r_[pairs.second, pairs.first]
         order = np.lexsort((other, one))
         self._others = other[order]

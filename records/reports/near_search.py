@@ -1,7 +1,8 @@
 """Which pictures are near each other, by their hashes, without comparing each with each.
 
 Two pictures are near where the whole of one and a window of the other differ in at most 8 bits of
-the first word, which is 64 bits long, and in at most 28 of all 144.
+the first word, which is 64 bits long, and in at most 28 of all 144. Of small images, which have no
+detail by which two digits or icons of one shape differ, it is at most 10.
 
 The search is exact. The first word is divided into five chunks: where at most 9 bits differ, one of
 the chunks differs in at most one. So pictures are sorted by a chunk, and compared with those alone
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 LOW_BITS_APART = 8
 BITS_APART = 28
+SMALL_BITS_APART = 10
 
 _CHUNK_BITS = (13, 13, 13, 13, 12)
 _BLOCK = 1 << 17
@@ -44,17 +46,21 @@ class Pairs(NamedTuple):
 
 
 def find_pairs(
-    hashes: NDArray[np.uint64], on_progress: Callable[[int, int], None] = lambda _done, _of: None
+    hashes: NDArray[np.uint64],
+    most_apart: NDArray[np.uint8] | int = BITS_APART,
+    on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Pairs:
     """All pairs of near pictures.
 
     Args:
         hashes: of shape (pictures, windows, words), the first window the whole picture.
+        most_apart: the most bits that each picture may be apart from another; of a pair the less.
         on_progress: told how many parts of the search are done, and of how many.
     """
+    limits = np.broadcast_to(np.asarray(most_apart, np.uint8), len(hashes))
     found = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for number, chunk in enumerate(_chunks(hashes)):
+        for number, chunk in enumerate(_chunks(hashes, limits)):
             values = np.unique(chunk.whole_values)
             parts = np.array_split(values, _SLICES)
             for part, pairs in enumerate(threads.map(chunk.find, parts)):
@@ -77,8 +83,11 @@ def _unite(found: list[Pairs], pictures: int) -> Pairs:
 class _Chunk:
     """All pictures sorted by one chunk of the first word of their hashes."""
 
-    def __init__(self, hashes: NDArray[np.uint64], shift: int, bits: int) -> None:
+    def __init__(
+        self, hashes: NDArray[np.uint64], limits: NDArray[np.uint8], shift: int, bits: int
+    ) -> None:
         self._hashes = hashes
+        self._limits = limits
         self._bits = bits
         values = (hashes[:, :, 0] >> np.uint64(shift)).astype(np.int64) & ((1 << bits) - 1)
         self.whole_values = values[:, 0]
@@ -109,7 +118,7 @@ class _Chunk:
         whole, other, number = whole[differ], other[differ], number[differ]
         bits = np.bitwise_count(self._hashes[whole, 0] ^ self._hashes[other, number])
         apart = bits.sum(axis=1, dtype=np.uint8)
-        near = apart <= BITS_APART
+        near = apart <= np.minimum(self._limits[whole], self._limits[other])
         whole, other = whole[near], other[near]
         return Pairs(np.minimum(whole, other), np.maximum(whole, other), apart[near])
 
@@ -131,10 +140,10 @@ class _Buckets:
         return words, np.concatenate([self._places[part] for part in slices])
 
 
-def _chunks(hashes: NDArray[np.uint64]) -> Iterator[_Chunk]:
+def _chunks(hashes: NDArray[np.uint64], limits: NDArray[np.uint8]) -> Iterator[_Chunk]:
     shift = 0
     for bits in _CHUNK_BITS:
-        yield _Chunk(hashes, shift, bits)
+        yield _Chunk(hashes, limits, shift, bits)
         shift += bits
 
 

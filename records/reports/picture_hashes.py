@@ -2,9 +2,9 @@
 
 Each is imagehash's `phash`: the signs of a picture's 12 × 12 lowest frequencies, 144 bits, which
 neither size, quality nor brightness changes much. Cropping does: 5 % off every side change as many
-bits as another picture. So the hash is taken of the whole picture and of six windows of it, as if
-it had been cropped there. The whole of a cropped picture then is near one of the windows of the
-picture that it was cut from.
+bits as another picture. So the hash is taken of the whole picture and of ten windows of it, as if
+it had been cropped there: at all sides, at one, or at two that meet. The whole of a cropped picture
+then is near one of the windows of the picture that it was cut from.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-METHOD = "phash-12x12, 7 windows, 1"
+METHOD = "phash-12x12, 11 windows, 1"
 """Names what `hash_picture` computes: another method, or other numbers below, another name."""
 
 SIDE_PX = 96
@@ -33,6 +33,10 @@ _SHARES = (
     (0.0, 0.075, 0.0, 0.0),
     (0.0, 0.0, 0.075, 0.0),
     (0.0, 0.0, 0.0, 0.075),
+    (0.075, 0.075, 0.0, 0.0),
+    (0.075, 0.0, 0.0, 0.075),
+    (0.0, 0.075, 0.075, 0.0),
+    (0.0, 0.0, 0.075, 0.075),
 )
 WINDOWS = len(_SHARES)
 """The first is the whole picture."""

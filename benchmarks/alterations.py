@@ -1,0 +1,57 @@
+"""What happens to pictures on their way through the world: new sizes, new encodings, cut edges."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageEnhance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def encode(image: Image.Image, kind: str = "JPEG", quality: int = 85) -> bytes:
+    """The file of an image; `quality` where the format has one."""
+    content = io.BytesIO()
+    options = {} if kind == "PNG" else {"quality": quality}
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def resize(image: Image.Image, percent: int) -> bytes:
+    """Both sides at `percent` of what they were."""
+    width, height = (max(1, side * percent // 100) for side in image.size)
+    return encode(image.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def crop(image: Image.Image, percent: int, sides: str) -> bytes:
+    """`percent` of width or height cut off each of the sides (l, t, r, b)."""
+    left, top, right, bottom = (percent / 100 * (side in sides) for side in "ltrb")
+    width, height = image.size
+    box = (width * left, height * top, width * (1 - right), height * (1 - bottom))
+    return encode(image.crop(tuple(map(round, box))))
+
+
+def _crops() -> dict[str, Callable[[Image.Image], bytes]]:
+    named = {"left": "l", "top": "t", "right": "r", "bottom": "b"}
+    named |= {"left and top": "lt", "top and bottom": "tb", "all sides": "ltrb"}
+    return {
+        f"cropped by {percent} %, {name}": lambda image, p=percent, s=sides: crop(image, p, s)
+        for percent in (2, 3, 5, 7, 10)
+        for name, sides in named.items()
+    }
+
+
+ALTERATIONS: dict[str, Callable[[Image.Image], bytes]] = {
+    "resized to 50 %": lambda image: resize(image, 50),
+    "resized to 150 %": lambda image: resize(image, 150),
+    "JPEG, quality 50": lambda image: encode(image, quality=50),
+    "JPEG, quality 80": lambda image: encode(image, quality=80),
+    "PNG": lambda image: encode(image, "PNG"),
+    "WebP, quality 75": lambda image: encode(image, "WEBP", 75),
+    "15 % brighter": lambda image: encode(ImageEnhance.Brightness(image).enhance(1.15)),
+    "grey": lambda image: encode(image.convert("L")),
+    **_crops(),
+}
+"""By name: what makes another file of an RGB picture."""
