@@ -1,0 +1,125 @@
+"""`stats --near` from pictures to a dataset without twins, as people run it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.alterations import ALTERATIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "shardmill", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def near_of(target: Path, *arguments: object) -> Any:
+    return json.loads(run("stats", target, "--near", "--json", *arguments).stdout)["near"]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pre-split folder: train has b and an altered a of test, and twice c, in two classes."""
+    folder = tmp_path_factory.mktemp("near") / "photos"
+    random = np.random.default_rng(0)
+    pictures = {
+        name: Image.fromarray(random.integers(0, 256, (8, 10, 3), np.uint8)).resize(
+            (160, 128), Image.Resampling.BICUBIC
+        )
+        for name in "abcd"
+    }
+    plain = ALTERATIONS["PNG"]
+    files = {
+        "test/cat/a.png": plain(pictures["a"]),
+        "test/dog/d.png": plain(pictures["d"]),
+        "train/cat/a.jpg": ALTERATIONS["resized to 50 %"](pictures["a"]),
+        "train/cat/b.png": plain(pictures["b"]),
+        "train/cat/c.jpg": ALTERATIONS["cropped by 5 %, all sides"](pictures["c"]),
+        "train/dog/c.png": plain(pictures["c"]),
+        "train/dog/white.png": plain(Image.new("RGB", (90, 90), "white")),
+        "train/dog/paper.png": plain(Image.new("RGB", (90, 90), "ivory")),
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def target(source: Path) -> Path:
+    folder = source.parent / "data"
+    assert run("convert", source, folder, "--quiet").returncode == 0
+    return folder
+
+
+def test_pairs_leaks_and_conflicts(target: Path) -> None:
+    near = near_of(target)
+    assert [(pair["kept"]["key"], pair["other"]["key"]) for pair in near["pairs"]] == [
+        ("test/cat/a.png", "train/cat/a.jpg"),
+        ("train/cat/c.jpg", "train/dog/c.png"),
+    ]
+    assert near["keys"] == ["train/cat/a.jpg", "train/dog/c.png"]
+    assert near["leak_keys"] == ["train/cat/a.jpg"]
+    assert (near["groups"], near["leak_groups"], near["conflict_groups"]) == (2, 1, 1)
+    assert (near["compared"], near["flat"]) == (6, 2)
+
+
+def test_what_people_read(target: Path) -> None:
+    ended = run("stats", target, "--near")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    assert "near          2 images in 2 groups (--keys near lists what to leave out)" in lines
+    assert any(line.startswith("near leaks    1 image like one of another split") for line in lines)
+    assert "not compared  2 of all but one colour" in lines
+    assert lines[-2].split()[1:4] == ["test", "cat", "test/cat/a.png"]
+
+
+def test_without_the_keys_there_are_none(source: Path, target: Path) -> None:
+    ended = run("stats", target, "--keys", "near")
+    keys = source.parent / "keys.txt"
+    keys.write_text(ended.stdout)
+    without = source.parent / "without"
+    assert run("convert", source, without, "--exclude", keys, "--quiet").returncode == 0
+    near = near_of(without)
+    assert (near["compared"], near["pairs"], near["keys"]) == (4, [], [])
+
+
+def test_a_picture_of_the_pairs(target: Path, tmp_path: Path) -> None:
+    near_of(target, "--grid", tmp_path / "pairs.png")
+    with Image.open(tmp_path / "pairs.png") as image:
+        two_pairs_px = image.width
+    assert two_pairs_px > 4 * 144
+
+
+def test_keys_of_equal_files_stay_what_they_were(target: Path) -> None:
+    assert run("stats", target, "--near", "--keys", "leaks").stdout == ""
+
+
+def test_a_grid_wants_near(target: Path, tmp_path: Path) -> None:
+    ended = run("stats", target, "--grid", tmp_path / "pairs.png")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "add --near" in ended.stderr
+
+
+def test_a_dataset_that_cannot_be_written(target: Path) -> None:
+    expected = near_of(target)
+    hashes = target / "hashes"
+    for path in hashes.iterdir():
+        path.unlink()
+    hashes.rmdir()
+    hashes.write_text("in the way")
+    ended = run("stats", target, "--near", "--json")
+    hashes.unlink()
+    assert ended.returncode == 0
+    assert ended.stderr.count("\n") == 1
+    assert "the hashes are not kept" in ended.stderr
+    assert json.loads(ended.stdout)["near"] == expected
