@@ -143,6 +143,8 @@ def publish(target: Storage, plan: Plan, outcome: Outcome, report: Report) -> No
     target.replace(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
         raise _too_many(outcome, report, listed_in=target.describe(layout.REJECTS))
+    # A run that was killed may have given an index its name and not come to this.
+    target.sync_folder(layout.INDEX_FOLDER)
     manifest = make_manifest(plan, outcome)
     target.replace(layout.LABELS, format_labels(plan.labels))
     for name, content in tfds_files(manifest).items():

@@ -72,6 +72,9 @@ class Storage(Protocol):
     def replace(self, name: str, data: bytes) -> None:
         """Write a small file, whole, over what may be there. Raises as `create`."""
 
+    def sync_folder(self, name: str) -> None:
+        """Make the names in a folder last, whoever gave them. Raises as `create`."""
+
     def remove(self, name: str) -> None:
         """Remove a file; one that is not there is no error."""
 

@@ -120,6 +120,9 @@ class FsspecStorage:
         self._make_folder(name)
         self._retry(name, lambda: self._fs.pipe_file(self._path(name), data))
 
+    def sync_folder(self, name: str) -> None:
+        """See `Storage.sync_folder`: what is uploaded is there."""
+
     def remove(self, name: str) -> None:
         """See `Storage.remove`."""
         if self.facts(name) is not None:

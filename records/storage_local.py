@@ -109,6 +109,11 @@ class LocalStorage:
             finally:
                 staged.unlink(missing_ok=True)
 
+    def sync_folder(self, name: str) -> None:
+        """See `Storage.sync_folder`."""
+        with writing(self.describe(name)):
+            _fsync_folder(self.path / name)
+
     def remove(self, name: str) -> None:
         """See `Storage.remove`."""
         with writing(self.describe(name)):
