@@ -132,7 +132,7 @@ def main(count: int, search: int, data: Path) -> None:
     speed = len(everything) / (time.perf_counter() - started)
     print(f"\n{len(everything) - len(alone)} of {len(everything)} photos are near another one")
     print(f"{speed:,.0f} photos/s read, stored and hashed, {os.cpu_count()} threads")
-    parts = quarters(alone)
+    parts = quarters(photos)
     wrong = len(find_pairs(parts).first)
     print(f"{wrong} pairs among {len(parts):,} quarters, of {len(parts) * (len(parts) - 1) // 2:,}")
     print(f"{search:,} hashes of chance searched in {time_search(search):.1f} s")
