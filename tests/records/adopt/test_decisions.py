@@ -1,0 +1,122 @@
+"""What an adoption decides: splits by names, labels by numbers and names, names that are safe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from records.adopt.classes import GivenLabels, Named, decide_classes
+from records.adopt.features import parse_features
+from records.adopt.location import locate_files
+from records.adopt.splits import choose_split, parse_rule
+from records.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from records.adopt.classes import FirstLabel
+
+LABELS = GivenLabels(("a", "b", "c"), "labels.txt", counts_from_1=False)
+PBTXT = LABELS._replace(path="map.pbtxt", counts_from_1=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("flowers_train_00000-of-00005.tfrecord", "train"),
+        ("mydata-train.tfrecord-00000-of-00004", "train"),
+        ("pet_faces_val.record-00000-of-00010", "validation"),
+        ("validation-00001-of-00128", "validation"),
+        ("test.record", "test"),
+        ("train/part-7", "train"),
+        ("train/test.record", "test"),
+    ],
+)
+def test_a_word_in_a_path_tells_the_split(name: str, split: str) -> None:
+    assert choose_split(name, ()) == split
+
+
+@pytest.mark.parametrize("name", ["part-7", "training_and_test.record", "latest.record", "trainer"])
+def test_what_tells_none_is_asked_for(name: str) -> None:
+    with pytest.raises(UsageError, match="--split"):
+        choose_split(name, ())
+    assert choose_split(name, [parse_rule("test=" + name[:3] + "*")]) == "test"
+
+
+@pytest.mark.parametrize("text", ["train", "dev=x", "train=", "=x"])
+def test_rules_that_say_nothing(text: str) -> None:
+    with pytest.raises(UsageError, match="--split"):
+        parse_rule(text)
+    with pytest.raises(UsageError, match="--feature"):
+        parse_features([text])
+
+
+def numbers(*labels: int) -> set[Named]:
+    return {Named(label, "") for label in labels}
+
+
+@pytest.mark.parametrize(
+    ("found", "given", "asked", "expected"),
+    [
+        (numbers(0, 1, 2), LABELS, None, 0),
+        (numbers(1, 2, 3), LABELS, None, 1),
+        (numbers(1, 2), LABELS, None, 0),
+        (numbers(1, 2), PBTXT, None, 1),
+        (numbers(0, 2), PBTXT, None, 0),
+        (numbers(1, 2), LABELS, 1, 1),
+        ({Named(1, "a"), Named(2, "b")}, LABELS, None, 1),
+        ({Named(0, "a"), Named(2, "c")}, LABELS, None, 0),
+    ],
+)
+def test_where_labels_begin(
+    found: set[Named], given: GivenLabels, asked: FirstLabel | None, expected: int
+) -> None:
+    classes = decide_classes(found, given, asked, path="data")
+    assert (classes.labels, classes.first_label) == (LABELS.labels, expected)
+
+
+@pytest.mark.parametrize(
+    ("found", "given", "told"),
+    [
+        (numbers(0, 3), LABELS, "does not fit"),
+        ({Named(0, "b")}, LABELS, "does not fit"),
+        ({Named(0, "a"), Named(0, "b")}, None, "more than one name"),
+        ({Named(0, "a"), Named(2, "b")}, None, "no record tells the name of class 1"),
+        ({Named(0, "a"), Named(1, "a")}, None, "comes twice"),
+        (numbers(0, 1 << 40), None, "out of range"),
+    ],
+)
+def test_labels_that_contradict(found: set[Named], given: GivenLabels | None, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        decide_classes(found, given, None, path="data")
+
+
+def test_names_from_the_records() -> None:
+    found = {Named(2, "b"), Named(1, "a"), Named(1, "")}
+    assert decide_classes(found, None, None, path="").labels == ("a", "b")
+    assert decide_classes({Named(None, "ö"), Named(None, "z")}, None, None, path="").labels == (
+        "z", "ö",
+    )  # fmt: skip
+    assert decide_classes(numbers(0, 3), None, None, path="").labels == ("0", "1", "2", "3")
+
+
+def test_files_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    files = [str(tmp_path / name) for name in ("a-10", "a-9", "sub/a-1")]
+    assert locate_files(files, str(tmp_path)) == ("a-9", "a-10", "sub/a-1")
+
+
+@pytest.mark.parametrize("name", [".hidden", "a\nb", "-x", ".shardmill/a", "a;b", "a{b}"])
+def test_names_that_a_manifest_cannot_hold(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="rename it"):
+        locate_files([str(tmp_path / name)], str(tmp_path))
+
+
+def test_files_that_lie_elsewhere(tmp_path: Path) -> None:
+    for file in ("../a", "/etc/passwd", "memory://b/a"):
+        with pytest.raises(UsageError, match="does not lie in"):
+            locate_files([file], str(tmp_path))
+    assert locate_files(["memory://b/a"], "memory://b") == ("a",)
+    names = ("train-00000-of-00001.tfrecord", "train-00000-of-00001")
+    with pytest.raises(UsageError, match="same name"):
+        locate_files([str(tmp_path / name) for name in names], str(tmp_path))
