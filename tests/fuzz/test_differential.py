@@ -23,7 +23,7 @@ from tests.fuzz.targets import TARGETS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 FEW = settings(
-    max_examples=50,
+    max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -13,7 +13,7 @@ from tests.fuzz.mutations import Edit, apply, edits, reseal
 from tests.fuzz.targets import TARGETS
 
 CASES = sorted((Path(__file__).parent / "cases").iterdir())
-FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 MANY = settings(max_examples=5000, suppress_health_check=[HealthCheck.too_slow])
 
 
