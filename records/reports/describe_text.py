@@ -11,7 +11,7 @@ from records.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from records.manifest import Manifest
+    from records.manifest import Adoption, Manifest
     from records.reports.describe import FileDescription
     from records.reports.feature_facts import FeatureFacts, Range
 
@@ -93,16 +93,32 @@ def show_dataset(manifest: Manifest, path: str) -> list[str]:
     channels = "grey" if images.channels == 1 else "RGB or grey"
     stored = "as jpeg or png" if images.store == "source" else f"as {images.store}"
     rows.append(("images", f"{stored}, {size}, {channels}, check {images.check}"))
+    if manifest.adopted is not None:
+        rows.append(("adopted", _show_adoption(manifest.adopted)))
+    found = "files" if manifest.adopted is None else "records"
     for generation in manifest.generations:
         counts = generation.counts
         text = (
-            f"{counts.found:,} files found = {counts.stored:,} stored"
+            f"{counts.found:,} {found} found = {counts.stored:,} stored"
             f" + {counts.rejected:,} rejected + {counts.skipped:,} skipped"
             f" + {counts.excluded:,} excluded"
         )
         rows.append((f"generation {generation.number}", text))
     title = f"{printable(path)}: a dataset, format version {manifest.format_version}"
     return [title, *(f"  {line}" for line in align(rows))]
+
+
+def _show_adoption(adopted: Adoption) -> str:
+    names = adopted.features
+    parts = [f"image {printable(names.image)}"]
+    if names.label is not None:
+        parts.append(f"label {printable(names.label)} from {adopted.first_label}")
+    parts += [
+        f"{role} {printable(name)}"
+        for role, name in (("text", names.text), ("key", names.key))
+        if name is not None
+    ]
+    return ", ".join(parts)
 
 
 def _labels(labels: tuple[str, ...]) -> str:
