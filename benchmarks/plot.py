@@ -22,13 +22,15 @@ def plot_linear(result: Result, path: Path) -> None:
     (case,) = result.cases()
     sizes = result.sizes(case)
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    most_mb = 0.0
     for name in figures.names_of(result.samples):
         by_size = [result.of(case, size) for size in sizes]
         left.plot(sizes, [figures.median(each, name) for each in by_size], "o-", label=name)
         peaks = [figures.median(each, name, figures.peak_bytes) / 1e6 for each in by_size]
         right.plot(sizes, peaks, "o-", label=name)
+        most_mb = max(most_mb, *peaks)
     left.set(xscale="log", yscale="log", xlabel="images", ylabel="seconds, whole process")
-    right.set(xscale="log", ylim=(0, None), xlabel="images", ylabel="peak memory, MB")
+    right.set(xscale="log", ylim=(0, 1.2 * most_mb), xlabel="images", ylabel="peak memory, MB")
     for axes in (left, right):
         axes.grid(alpha=0.3)
     left.legend(frameon=False)

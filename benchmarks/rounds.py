@@ -58,7 +58,7 @@ def find_able(
             run_once(contestant, trial, out, number=0)
             able.append(contestant)
         except ProcessError as error:
-            failed[contestant.name] = str(error)
+            failed[contestant.name] = str(error).strip().rpartition("\n")[2]
             click.echo(f"{contestant.name} cannot run here: {error}", err=True)
     return able, failed
 

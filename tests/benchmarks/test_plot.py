@@ -1,0 +1,19 @@
+"""The plot is drawn of results, and the same results give the same file."""
+
+from pathlib import Path
+
+from benchmarks.plot import plot_linear
+from benchmarks.samples import Result, Sample
+
+
+def test_plot_is_drawn(tmp_path: Path) -> None:
+    samples = [
+        Sample("small", size, size * 300, name, 0, size / 1e4, size / 1e4, None, 100_000_000)
+        for size in (1000, 10_000)
+        for name in ("header", "decode")
+    ]
+    result = Result("linear", "python -m benchmarks", {}, {}, {}, {}, samples)
+    for name in ("first.png", "second.png"):
+        plot_linear(result, tmp_path / name)
+    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
+    assert (tmp_path / "first.png").stat().st_size > 5000
