@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from records.errors import DamagedError
 from records.example import decode_example
-from records.framing import FrameError, frame_bytes, read_frames
+from records.framing import HEADER_BYTES, FrameError, frame_bytes, read_frames
 from tests.fuzz.mutations import Edit, apply, edits, reseal
 from tests.fuzz.targets import TARGETS
 
@@ -66,6 +66,14 @@ def read_by_tensorflow(data: bytes, path: Path) -> Read:
     return Read(records, refused=False)
 
 
+def require_same(ours: Read, theirs: Read, content: bytes) -> None:
+    """The same but for one thing: a header cut short is the file's end to TensorFlow."""
+    assert ours.records == theirs.records
+    good_bytes = sum(len(frame_bytes(record)) for record in ours.records)
+    if len(content) - good_bytes >= HEADER_BYTES:
+        assert ours.refused == theirs.refused
+
+
 def read_by_beam(data: bytes) -> Read:
     from apache_beam.io.tfrecordio import _TFRecordUtil
 
@@ -88,15 +96,16 @@ def test_the_same_records_and_then_none(
     ours = read_ours(content)
     assert ours == read_by_beam(content)
     if refused_length(content) <= _MOST_BYTES:
-        assert ours == read_by_tensorflow(content, tmp_path / "a.tfrecord")
+        require_same(ours, read_by_tensorflow(content, tmp_path / "a.tfrecord"), content)
 
 
 def test_cut_at_every_place(tmp_path: Path) -> None:
     whole = frame_bytes(b"") + frame_bytes(b"some bytes") + frame_bytes(b"a")
     for length in range(len(whole) + 1):
-        ours = read_ours(whole[:length])
-        assert ours == read_by_tensorflow(whole[:length], tmp_path / "a.tfrecord"), length
-        assert ours == read_by_beam(whole[:length]), length
+        content = whole[:length]
+        ours = read_ours(content)
+        assert ours == read_by_beam(content), length
+        require_same(ours, read_by_tensorflow(content, tmp_path / "a.tfrecord"), content)
 
 
 @pytest.mark.parametrize("length", [1 << 30, 1 << 62, 1 << 63, (1 << 64) - 1])
