@@ -1,4 +1,4 @@
-"""The Beam pipeline run beside the thread that watches it, and what it failed of."""
+"""A worker run over shards, here or by Beam, beside the thread that watches it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipelines.options import LOCAL
 from pipelines.progress import forget, progress_of
 from pipelines.stopping import request_stop
-from pipelines.task import Task, Worker
+from pipelines.task import Task, Worker, perform_all
 from records import layout
 from records.errors import ShardmillError
 from records.storage import Storage, open_storage
@@ -24,14 +24,19 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class BeamRunner:
-    """Where a pipeline runs: `local`, or a runner by Beam's name, and Beam's flags."""
+    """Where shards are done: `local`, or a runner by Beam's name, and Beam's flags."""
 
     name: str = LOCAL
     flags: Sequence[str] = ()
 
+    @property
+    def is_this_process(self) -> bool:
+        """Whether there is nothing that Beam would have to do, and 2 s to import it."""
+        return self.name == LOCAL and not self.flags
+
     def check(self) -> None:
         """Refuse a runner or flags that Beam does not know. Raises UsageError."""
-        if self.name == LOCAL and not self.flags:
+        if self.is_this_process:
             return
         from pipelines.runners import check_runner
 
@@ -47,7 +52,7 @@ def run_over(
     images: int,
     on_progress: OnProgress | None,
 ) -> Exception | None:
-    """Have a worker do every shard; what the pipeline failed of, if it did.
+    """Have a worker do every shard; what that failed of, if it did.
 
     Args:
         names: of the shards.
@@ -74,7 +79,7 @@ def _run_beside(
     images: int,
     on_progress: OnProgress | None,
 ) -> Exception | None:
-    """Run the pipeline on a thread, for it blocks."""
+    """Run on a thread, for it blocks."""
     progress = progress_of(task.run_id)
     failures: list[Exception] = []
     # Not Thread.join: interrupted, it takes a living thread for dead (Python 3.11, 3.12).
@@ -82,10 +87,7 @@ def _run_beside(
 
     def work() -> None:
         try:
-            # Beam takes 2 s to import: only now, when there is something to do.
-            from pipelines.runners import run_pipeline
-
-            run_pipeline(task, names, runner.name, runner.flags)
+            _run(task, names, runner)
         except Exception as error:
             failures.append(error)
         finally:
@@ -104,6 +106,15 @@ def _run_beside(
         ended.wait()
         raise
     return failures[0] if failures else None
+
+
+def _run(task: Task, names: Sequence[str], runner: BeamRunner) -> None:
+    if runner.is_this_process:
+        perform_all(task, names)
+        return
+    from pipelines.runners import run_pipeline
+
+    run_pipeline(task, names, runner.name, runner.flags)
 
 
 def probe(target: Storage) -> None:

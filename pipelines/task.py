@@ -7,7 +7,7 @@ is raised, where the runner then does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
@@ -59,6 +59,13 @@ def counting(task: Task) -> Count:
         stop_watch.check()
 
     return count
+
+
+def perform_all(task: Task, names: Iterable[str]) -> None:
+    """Have shards done here, one after another: what a runner does that has one worker."""
+    count = counting(task)
+    for name in names:
+        perform(task, name, count)
 
 
 def perform(task: Task, name: str, count: Count) -> bool:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import pytest
 
+from pipelines import source_files
+
 CallKind = Literal["change", "removal", "read"]
 
 _CALLS: tuple[tuple[Any, str, CallKind], ...] = (
@@ -50,9 +52,8 @@ class Faults:
         for owner, name, kind in _CALLS:
             patch.setattr(owner, name, self._wrap(getattr(owner, name), kind))
         patch.setattr(Path, "open", self._wrap_open(Path.open))
-        # Sources are opened by paths of bytes, which `Path` does not take.
-        opening = self._wrap(open, "read")
-        patch.setattr("pipelines.source_files.open", opening, raising=False)
+        # Sources are read by descriptor.
+        patch.setattr(source_files, "_read_local", self._wrap(source_files._read_local, "read"))
 
     @contextmanager
     def at(

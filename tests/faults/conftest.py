@@ -16,11 +16,10 @@ from tests.pipelines.conftest import (
     convert,
     source,
     target,
-    without_beam,
 )
 from tests.pipelines.pictures import CORRUPT, content_of, make_file
 
-__all__ = ["_without_fsync", "convert", "source", "target", "without_beam"]
+__all__ = ["_without_fsync", "convert", "source", "target"]
 
 OPTIONS: Mapping[str, Any] = {"test": 4, "shards": 2, "max_rejects": 5}
 STORED = 21

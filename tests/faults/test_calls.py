@@ -17,7 +17,7 @@ from tests.faults.conftest import OPTIONS, STORED
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of
 
-pytestmark = pytest.mark.usefixtures("without_beam", "without_helper_processes")
+pytestmark = pytest.mark.usefixtures("without_helper_processes")
 FULL, READ_ONLY, BROKEN = errno.ENOSPC, errno.EROFS, errno.EIO
 EVERY = pytest.param(1, marks=pytest.mark.slow)
 

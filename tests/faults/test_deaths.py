@@ -15,14 +15,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 _SCRIPT = '''
 import logging, os, sys
-import pipelines.runners
 from pathlib import Path
 
 import pytest
 
 from pipelines.convert import run
 from pipelines.options import ConvertOptions
-from pipelines.task import counting
 from records import layout, verify
 from tests.faults.calls import Faults
 from tests.faults.conftest import InProcessStore
@@ -38,18 +36,12 @@ def convert(target):
     run(ConvertOptions(source=str(source), target=str(target), shards=2, test=2, max_rejects=2))
 
 
-def write_all(task, names, runner, flags):
-    for name in names:
-        task.worker(name, counting(task))
-
-
 def in_child(target, at):
     """The exit status of a process that converts, and ends at a call of this number."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     patch = pytest.MonkeyPatch()
-    patch.setattr("pipelines.runners.run_pipeline", write_all)
     patch.setattr("pipelines.write.IsolatedStore", InProcessStore)
     faults = Faults(patch, "change", "removal")
     try:

@@ -67,7 +67,6 @@ def expected(convert: Convert, photos: Path, tmp_path: Path) -> dict[str, bytes]
     return content_of(target)
 
 
-@pytest.mark.usefixtures("without_beam")
 @pytest.mark.parametrize(
     "space", [*(f"size={size}k" for size in SIZES_KB), *(f"nr_inodes={n}" for n in (4, 16, 22))]
 )
@@ -133,7 +132,6 @@ def test_a_read_only_disk_is_one_line(
     assert content_of(disk.target) == expected
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_a_disk_that_became_read_only_before_it_was_done(
     convert: Convert, photos: Path, disk: Disk, expected: dict[str, bytes]
 ) -> None:

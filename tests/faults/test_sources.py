@@ -27,7 +27,7 @@ KEYS = ("cat/001.png", "dog/004.png")
 
 
 @pytest.fixture
-def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch, without_beam: None) -> Happen:
+def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch) -> Happen:
     """Have something happen once, when the first shard is about to be written."""
 
     def happen(what: Callable[[], object]) -> None:
@@ -85,7 +85,7 @@ class TestWhileItIsConverted:
         assert list(verify(target, decode=True)) == []
 
     def test_a_file_cannot_be_read(
-        self, convert: Convert, target: Path, without_beam: None, monkeypatch: pytest.MonkeyPatch
+        self, convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pipelines.source_files._WAIT_SECONDS", 0.0)
         with monkeypatch.context() as broken:

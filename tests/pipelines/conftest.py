@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from pipelines.convert import run
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
 from pipelines.sources import Sources, find_sources
-from pipelines.task import Task, counting
 from records import layout
 from records.manifest import Manifest, read_manifest
 from records.storage import open_storage
@@ -57,17 +56,6 @@ def memory() -> Any:
     yield filesystem
     filesystem.store.clear()
     filesystem.pseudo_dirs[:] = [""]
-
-
-@pytest.fixture
-def without_beam(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write shards one after another in the pipeline's thread: what Beam adds is time."""
-
-    def write_all(task: Task, names: Sequence[str], _runner: str, _flags: Sequence[str]) -> None:
-        for name in names:
-            task.worker(name, counting(task))
-
-    monkeypatch.setattr("pipelines.runners.run_pipeline", write_all)
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,6 @@ from tests.pipelines.pictures import (
 ACCOUNTED: dict[str, Any] = {"images": ImageOptions(max_pixels=10_000), "max_rejects": 10}
 
 
-@pytest.mark.usefixtures("without_beam")
 class TestAccounting:
     @pytest.fixture(autouse=True)
     def everything(self, source: Path) -> None:
@@ -84,7 +83,6 @@ class TestAccounting:
         assert foretold.counts.stored >= counts.stored  # no image was opened
 
 
-@pytest.mark.usefixtures("without_beam")
 class TestTooManyRejects:
     @pytest.fixture(autouse=True)
     def bad(self, source: Path) -> None:
@@ -144,7 +142,6 @@ class TestTooManyRejects:
         assert convert(max_rejects=23).status == "converted"
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_a_count_that_rejects_eat_into_is_told(convert: Convert, tmp_path: Path) -> None:
     bad = make_folders(tmp_path / "bad", cat=10)
     (bad / "cat" / "003.png").write_bytes(CORRUPT)

@@ -12,8 +12,6 @@ from records.storage import open_storage
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file
 
-pytestmark = pytest.mark.usefixtures("without_beam")
-
 
 @pytest.fixture
 def unfinished(convert: Convert, source: Path, target: Path) -> Path:

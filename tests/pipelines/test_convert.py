@@ -59,7 +59,6 @@ def test_the_target_holds_what_the_format_says(convert: Convert, target: Path) -
     assert (target / layout.LABELS).read_text() == "0:cat\n1:dog\n"
 
 
-@pytest.mark.usefixtures("without_beam")
 @pytest.mark.parametrize(
     "key",
     [
@@ -79,7 +78,6 @@ def test_keys_of_any_bytes(convert: Convert, source: Path, target: Path, key: by
     assert key_to_text(key) in keys
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_content_decides_never_the_extension(convert: Convert, source: Path, target: Path) -> None:
     make_file(source, "cat/really.jpg", make_picture(1, kind="PNG"))
     make_file(source, "cat/really.png", make_picture(2, kind="JPEG"))
@@ -91,7 +89,6 @@ def test_content_decides_never_the_extension(convert: Convert, source: Path, tar
     assert formats["cat/none"] == "png"
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_pre_split_folders(convert: Convert, tmp_path: Path, target: Path) -> None:
     split = tmp_path / "split"
     make_folders(split / "Train", cat=8, dog=8)
@@ -109,13 +106,11 @@ def test_pre_split_folders(convert: Convert, tmp_path: Path, target: Path) -> No
         convert(source=str(split), target=str(target) + "2", validation=0.5)
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_cut_offs_are_in_the_manifest(convert: Convert, target: Path) -> None:
     convert(test=3, validation=0.3, stratify=True)
     assert [cut_off.label for cut_off in manifest_of(target).cut_offs] == [0, 1]
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_a_list(convert: Convert, source: Path, target: Path, tmp_path: Path, memory: Any) -> None:
     memory.pipe_file("/pool/m.png", make_picture(77))
     rows = [
@@ -134,7 +129,6 @@ def test_a_list(convert: Convert, source: Path, target: Path, tmp_path: Path, me
     assert report.counts.found == 4
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_a_source_that_cannot_be_written(convert: Convert, source: Path) -> None:
     before = content_of(source)
     for path in [*source.rglob("*"), source]:
@@ -197,7 +191,6 @@ class TestWrongIdeas:
         assert not target.exists()
 
 
-@pytest.mark.usefixtures("without_beam")
 class TestDryRun:
     @pytest.mark.parametrize(
         "options",

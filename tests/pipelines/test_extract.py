@@ -18,8 +18,6 @@ from tests.datasets import DatasetBuilder, Source, encode_picture
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of, make_file, make_folders, make_picture
 
-pytestmark = pytest.mark.usefixtures("without_beam")
-
 
 def pixels_of(dataset: Path) -> dict[str, list[bytes]]:
     """Shapes and pixels of every split and class, sorted."""

@@ -14,8 +14,6 @@ from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file
 from tests.pipelines.shards import OPTIONS, SHARDS, picture_in, rewrite, touch
 
-pytestmark = pytest.mark.usefixtures("without_beam")
-
 
 @pytest.fixture
 def expected(convert: Convert, tmp_path: Path) -> dict[str, bytes]:

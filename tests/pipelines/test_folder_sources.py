@@ -89,7 +89,7 @@ def test_limits_of_this_process_end_it(
     def exhausted(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("pipelines.source_files.open", exhausted, raising=False)
+    monkeypatch.setattr("pipelines.source_files._read_local", exhausted)
     with pytest.raises(StorageError, match="Too many open files"):
         find()
 

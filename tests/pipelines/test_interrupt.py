@@ -18,7 +18,6 @@ from records.errors import BusyError
 from records.images.options import ImageOptions
 from tests.pipelines.pictures import content_of, make_folders
 
-pytestmark = pytest.mark.usefixtures("without_beam")
 Start = Callable[[str], subprocess.Popen[str]]
 SHARDS = 6
 # What a shell starts in the background, these tests too, is deaf to Ctrl-C unless it asks for it.

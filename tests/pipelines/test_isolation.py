@@ -44,7 +44,6 @@ def test_without_it_a_crash_is_a_crash() -> None:
         store._pool.submit(crash_on_deadly, DEADLY, ImageOptions()).result()
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_a_shard_that_a_worker_died_in_is_isolated(
     convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

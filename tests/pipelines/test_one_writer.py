@@ -15,8 +15,6 @@ from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of
 from tests.pipelines.shards import OPTIONS, SHARDS
 
-pytestmark = pytest.mark.usefixtures("without_beam")
-
 
 @pytest.fixture
 def expected(convert: Convert, tmp_path: Path) -> dict[str, bytes]:
@@ -70,7 +68,7 @@ class TestOneWriter:
 def test_a_worker_that_wrote_elsewhere_publishes_nothing(
     convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.runners.run_pipeline", lambda *_: None)
+    monkeypatch.setattr("pipelines.execute.perform_all", lambda *_: None)
     with pytest.raises(StorageError, match="all workers must reach the target"):
         convert(**OPTIONS)
     assert not (target / layout.MANIFEST).exists()

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.execute import BeamRunner
 from pipelines.over_shards import over_shards
-from pipelines.task import Count, Task, counting, perform
+from pipelines.task import Count
 from pipelines.work_folder import Facts
 from records.errors import DamagedError, StorageError, UsageError
 from records.layout import WORK_FOLDER
@@ -36,17 +36,6 @@ class WriteName:
         return {"length": len(name)}
 
 
-@pytest.fixture
-def without_beam(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards one after another in the pipeline's thread: what Beam adds is time."""
-
-    def perform_all(task: Task, names: Sequence[str], _runner: str, _flags: Sequence[str]) -> None:
-        for name in names:
-            perform(task, name, counting(task))
-
-    monkeypatch.setattr("pipelines.runners.run_pipeline", perform_all)
-
-
 def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {WORK_FOLDER}
 
@@ -65,7 +54,6 @@ def test_it_runs_in_other_processes(tmp_path: Path) -> None:
     assert str(os.getpid()) not in {(tmp_path / name).read_text() for name in NAMES}
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_the_first_failure_is_raised_as_it_was(tmp_path: Path) -> None:
     worker = WriteName(str(tmp_path), failing=NAMES[2:4])
     with pytest.raises(DamagedError, match="part-00002 record 4: this one is bad"):
@@ -73,14 +61,12 @@ def test_the_first_failure_is_raised_as_it_was(tmp_path: Path) -> None:
     assert names_in(tmp_path) == set(NAMES[:2])
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_what_failed_once_may_succeed_later(tmp_path: Path) -> None:
     with pytest.raises(DamagedError):
         over_shards(WriteName(str(tmp_path), failing=NAMES), NAMES, str(tmp_path))
     assert len(over_shards(WriteName(str(tmp_path)), NAMES, str(tmp_path))) == len(NAMES)
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_progress_is_told(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     was_told = threading.Event()
@@ -98,7 +84,6 @@ def test_progress_is_told(tmp_path: Path) -> None:
     assert told == sorted(told)
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_interrupted_it_waits_for_its_worker_and_keeps_what_is_done(tmp_path: Path) -> None:
     begun = threading.Event()
 
@@ -125,13 +110,13 @@ def test_a_pipeline_that_fails_of_something_else(
     def fail(*_: object) -> None:
         raise RuntimeError("of Beam")
 
-    monkeypatch.setattr("pipelines.runners.run_pipeline", fail)
+    monkeypatch.setattr("pipelines.execute.perform_all", fail)
     with pytest.raises(RuntimeError, match="of Beam"):
         over_shards(WriteName(str(tmp_path)), NAMES, str(tmp_path))
 
 
 def test_workers_that_wrote_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.runners.run_pipeline", lambda *_: None)
+    monkeypatch.setattr("pipelines.execute.perform_all", lambda *_: None)
     with pytest.raises(StorageError, match="all workers must reach the folder"):
         over_shards(WriteName(str(tmp_path)), NAMES, str(tmp_path))
 

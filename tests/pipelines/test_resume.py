@@ -17,8 +17,6 @@ from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
 from tests.pipelines.shards import OPTIONS, SHARDS, identities, picture_in, rewrite, touch
 
-pytestmark = pytest.mark.usefixtures("without_beam")
-
 
 class StoppedError(Exception):
     pass

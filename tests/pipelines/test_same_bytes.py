@@ -114,7 +114,6 @@ class TestSameBytes:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_beam")
 def test_rejects_of_real_odd_images_are_the_same_twice(
     convert: Convert, shared_data: Path, tmp_path: Path
 ) -> None:

@@ -6,10 +6,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipelines import work_folder, write
+from pipelines import source_files, work_folder, write
 from pipelines.source_files import LocalFiles, UnreadableError
 from records import layout
 from records.errors import StorageError, TargetError
@@ -72,7 +73,7 @@ def test_open_files_that_run_out_are_no_rejects(
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.source_files.open", exhausted, raising=False)
+        patched.setattr("pipelines.source_files._read_local", exhausted)
         with pytest.raises(StorageError, match="Too many open files") as caught:
             convert()
     assert caught.value.exit_code == 74
@@ -87,12 +88,11 @@ def test_a_bug_is_no_success(
         raise ZeroDivisionError
 
     monkeypatch.setattr(write, "_write", broken)
-    with pytest.raises(Exception, match="ZeroDivisionError"):
+    with pytest.raises(ZeroDivisionError):
         convert()
     assert not (target / layout.MANIFEST).exists()
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_a_file_that_changed_after_it_was_listed_is_unreadable(
     convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,14 +113,15 @@ class TestReading:
         self, source: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         attempts = []
+        real = source_files._read_local
 
-        def shaky(*given: object, **named: object) -> object:
+        def shaky(*given: Any) -> bytes:
             attempts.append(given)
             if len(attempts) < 3:
                 raise OSError(5, "Input/output error")
-            return open(*given, **named)  # type: ignore[call-overload] # noqa: PTH123
+            return real(*given)
 
-        monkeypatch.setattr("pipelines.source_files.open", shaky, raising=False)
+        monkeypatch.setattr("pipelines.source_files._read_local", shaky)
         monkeypatch.setattr("pipelines.source_files._WAIT_SECONDS", 0)
         files = LocalFiles(os.fsencode(source))
         assert files.read(b"cat/000.png") == (source / "cat" / "000.png").read_bytes()
@@ -133,13 +134,12 @@ class TestReading:
         def failing(*_: object, **__: object) -> None:
             raise OSError(code, os.strerror(code))
 
-        monkeypatch.setattr("pipelines.source_files.open", failing, raising=False)
+        monkeypatch.setattr("pipelines.source_files._read_local", failing)
         monkeypatch.setattr("pipelines.source_files._WAIT_SECONDS", 0)
         with pytest.raises(UnreadableError, match=os.strerror(code)):
             LocalFiles(os.fsencode(source)).read(b"cat/000.png")
 
 
-@pytest.mark.usefixtures("without_beam")
 def test_whether_a_shard_is_finished(convert: Convert, target: Path) -> None:
     digest = convert(target=str(target)).plan_digest
     storage = open_storage(target)
