@@ -23,10 +23,12 @@ from records.labels import LabelMap
 from records.layout import Split, index_name
 from records.manifest import Manifest, SplitFacts, read_manifest
 from records.record import Record, RecordDecoder, decode_record
-from records.shard import naming, read_record, read_shard
+from records.shard import ShardReader, naming, read_shard
 from records.storage import Storage, open_storage
 
 __all__ = ["Dataset", "Record", "RecordSplit", "decode_record", "expecting", "open_dataset"]
+
+_OPEN_SHARDS = 256
 
 
 class RecordSplit(Sequence[Record]):
@@ -38,6 +40,7 @@ class RecordSplit(Sequence[Record]):
         self._storage = storage
         self._decoder = decoder
         self._indexes: dict[int, Index] = {}
+        self._readers: dict[int, ShardReader] = {}
         self._ends = list(accumulate(shard.records for shard in facts.shards))
         self.name = name
         self.facts = facts
@@ -60,9 +63,9 @@ class RecordSplit(Sequence[Record]):
         shard = self.facts.shards[shard_number]
         record = place - (self._ends[shard_number] - shard.records)
         position = self.shard_index(shard_number).position(record)
-        with expecting(self._storage, shard.name):
-            payload = read_record(self._storage, shard.name, position, record=record)
-        return self._decode(payload, shard_number, record)
+        with expecting(self._storage, shard.name), naming(self._storage, shard.name):
+            payload = self._reader(shard_number).read(position, record=record)
+            return self._decode(payload, shard_number, record)
 
     def __iter__(self) -> Iterator[Record]:
         """All records, shard after shard, each read once from its beginning to its end."""
@@ -71,7 +74,8 @@ class RecordSplit(Sequence[Record]):
 
     def shard_records(self, shard_number: int) -> Iterator[Record]:
         """The records of one shard of this split, read once from its beginning to its end."""
-        with expecting(self._storage, self.facts.shards[shard_number].name):
+        name = self.facts.shards[shard_number].name
+        with expecting(self._storage, name), naming(self._storage, name):
             for record, frame in self._read_shard(shard_number):
                 yield self._decode(frame.payload, shard_number, record)
 
@@ -91,8 +95,16 @@ class RecordSplit(Sequence[Record]):
         key = None
         if self._decoder.reads_adopted:
             (key,) = self.shard_index(shard_number).keys(record, record + 1)
-        with naming(self._storage, self.facts.shards[shard_number].name):
-            return self._decoder.decode(payload, record=record, key=key)
+        return self._decoder.decode(payload, record=record, key=key)
+
+    def _reader(self, shard_number: int) -> ShardReader:
+        reader = self._readers.get(shard_number)
+        if reader is None:
+            if len(self._readers) >= _OPEN_SHARDS:
+                self._readers.clear()  # who is reading from one keeps it open
+            reader = ShardReader(self._storage, self.facts.shards[shard_number].name)
+            self._readers[shard_number] = reader
+        return reader
 
     def shard_index(self, shard_number: int) -> Index:
         """The index of a shard of this split, read when it is first asked for.
@@ -115,8 +127,8 @@ class RecordSplit(Sequence[Record]):
         return self._indexes[shard_number]
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker process reads the indexes it needs itself: cheaper than to send them all.
-        return {**self.__dict__, "_indexes": {}}
+        # A worker process opens what it needs itself: indexes are cheaper read than sent.
+        return {**self.__dict__, "_indexes": {}, "_readers": {}}
 
 
 class Dataset(Mapping[Split, RecordSplit]):

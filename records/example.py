@@ -24,6 +24,7 @@ _LISTS = {
     "Int64List": _Field.TYPE_INT64,
 }
 _KINDS = ("bytes_list", "float_list", "int64_list")
+_KIND_OF_TYPE = dict(zip((bytes, float, int), _KINDS, strict=True))
 
 
 def _declare() -> descriptor_pb2.FileDescriptorProto:
@@ -117,6 +118,34 @@ def decode_example(payload: bytes) -> dict[str, FeatureValue]:
     """
     example: Any = _parse(_Example, payload, "a tf.train.Example")
     return _to_python(example.features)
+
+
+def decode_scalars(payload: bytes, features: Mapping[str, type]) -> dict[str, Any]:
+    """The one value that each of some features of a serialized Example has.
+
+    Args:
+        payload: the Example.
+        features: their names, and the type of each: bytes, int or float.
+
+    Raises:
+        DamagedError: `payload` is not an Example, a feature is missing, has not exactly one value,
+            or one of another type.
+    """
+    example: Any = _parse(_Example, payload, "a tf.train.Example")
+    feature_map = example.features.feature
+    return {name: _scalar(feature_map, name, kind) for name, kind in features.items()}
+
+
+def _scalar(feature_map: Any, name: str, kind: type) -> Any:
+    values = getattr(feature_map[name], _KIND_OF_TYPE[kind]).value  # empty where there is no such
+    if len(values) == 1:
+        return values[0]
+    found = _values(feature_map[name])
+    raise DamagedError(
+        f"a record has no good feature {name}",
+        expected=f"one value of type {kind.__name__}",
+        got=type(found[0]).__name__ if len(found) == 1 else f"{len(found)} values",
+    )
 
 
 def decode_sequence_example(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from records import schema
 from records.errors import DamagedError
-from records.example import decode_example
+from records.example import decode_example, decode_scalars
 from records.images.faults import explain_error
 from records.images.headers import read_header
 from records.images.options import MAX_PIXELS_LIMIT
@@ -56,18 +56,11 @@ def decode_record(payload: bytes, *, record: int | None = None) -> Record:
     Raises:
         DamagedError: a feature is missing, has not exactly one value, or one of another type.
     """
-    features = decode_example(payload)
-    values: dict[str, Any] = {}
-    for name, kind in schema.FEATURES.items():
-        value = features.get(name, [])
-        if len(value) != 1 or not isinstance(value[0], kind):
-            raise DamagedError(
-                f"a record has no good feature {name}",
-                record=record,
-                expected=f"one value of type {kind.__name__}",
-                got=f"{len(value)} values" if len(value) != 1 else type(value[0]).__name__,
-            )
-        values[name] = value[0]
+    try:
+        values = decode_scalars(payload, schema.FEATURES)
+    except DamagedError as error:
+        error.record = record
+        raise
     try:
         return Record(
             image=values[schema.ENCODED],

@@ -66,23 +66,35 @@ def read_shard(storage: Storage, name: str) -> Iterator[Frame]:
         yield from read_frames(open_records(stream))
 
 
-def read_record(storage: Storage, name: str, position: Position, *, record: int) -> bytes:
-    """The payload of one record by its position, its CRCs checked.
+class ShardReader:
+    """Single records of a shard by their positions, from any thread; the file stays open.
 
     Args:
         storage: the dataset's folder.
         name: the shard.
-        position: from the shard's index.
-        record: its number, for messages.
 
     Raises:
-        DamagedError: the record is damaged, or is not where the index says.
-        FileNotFoundError: there is no such shard.
+        FileNotFoundError: there is no such shard; on some storage, not before it is read.
     """
-    frame = storage.read_range(name, position.offset, position.length)
-    with naming(storage, name):
-        length = payload_length(frame[:HEADER_BYTES], record=record, offset=position.offset)
-        return check_payload(frame[HEADER_BYTES:], length, record=record, offset=position.offset)
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        self._ranges = storage.open_ranges(name)
+
+    def read(self, position: Position, *, record: int) -> bytes:
+        """The payload of a record, its CRCs checked.
+
+        Args:
+            position: from the shard's index.
+            record: its number, for messages.
+
+        Raises:
+            DamagedError: the record is damaged, or is not where the index says; without a path.
+            FileNotFoundError: there is no such shard.
+        """
+        offset = position.offset
+        frame = self._ranges.read(offset, position.length)
+        length = payload_length(frame[:HEADER_BYTES], record=record, offset=offset)
+        return check_payload(frame[HEADER_BYTES:], length, record=record, offset=offset)
 
 
 def hash_file(storage: Storage, name: str) -> str:

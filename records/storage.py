@@ -33,6 +33,13 @@ class StagedFile(Protocol):
         """Append `data`."""
 
 
+class RangeReader(Protocol):
+    """A file of which parts are read, from any thread; it closes with its last user."""
+
+    def read(self, offset: int, size_bytes: int, /) -> bytes:
+        """Up to `size_bytes` bytes from `offset`. Raises StorageError."""
+
+
 @runtime_checkable
 class Storage(Protocol):
     """One folder. Names in it are relative, `/` between their parts."""
@@ -49,6 +56,9 @@ class Storage(Protocol):
 
     def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
         """Up to `size_bytes` bytes from `offset`. Raises as `read`."""
+
+    def open_ranges(self, name: str) -> RangeReader:
+        """A file of which many parts are read. It, or reading, raises as `read`."""
 
     def open(self, name: str) -> BinaryIO:
         """A file to read from its beginning, seekable. Raises as `read`."""

@@ -14,13 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 
 import fsspec
 
 from records.errors import ShardmillError, StorageError, TargetError, UsageError
 from records.lease import hold_lease
-from records.storage import FileFacts, StagedFile, check_same_bytes
+from records.storage import FileFacts, RangeReader, StagedFile, check_same_bytes
 from records.storage_errors import StagedStream, writing
 from records.text import printable, redact_url
 
@@ -67,12 +67,16 @@ class FsspecStorage:
         path, end = self._path(name), offset + size_bytes
         return bytes(self._retry(name, lambda: self._fs.cat_file(path, start=offset, end=end)))
 
+    def open_ranges(self, name: str) -> RangeReader:
+        """See `Storage.open_ranges`: a request a part."""
+        return _Requests(self, name)
+
     def open(self, name: str) -> BinaryIO:
         """See `Storage.open`."""
         facts = self.facts(name)
         if facts is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.describe(name))
-        ranges = _RangeReader(self, name, facts.size_bytes)
+        ranges = _RangeStream(self, name, facts.size_bytes)
         return io.BufferedReader(ranges, _READ_AHEAD_BYTES)
 
     def facts(self, name: str) -> FileFacts | None:
@@ -191,7 +195,18 @@ def _is_taken(error: Exception) -> bool:
     return code in {"PreconditionFailed", "412"} or "PreconditionFailed" in str(error)
 
 
-class _RangeReader(io.RawIOBase):
+class _Requests(NamedTuple):
+    """A file of which parts are asked for."""
+
+    storage: FsspecStorage
+    name: str
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """See `RangeReader.read`."""
+        return self.storage.read_range(self.name, offset, size_bytes)
+
+
+class _RangeStream(io.RawIOBase):
     """A file read by ranged requests, so that no state is shared between threads."""
 
     def __init__(self, storage: FsspecStorage, name: str, size_bytes: int) -> None:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from records.errors import BusyError
 from records.layout import WORK_FOLDER
-from records.storage import FileFacts, StagedFile, check_same_bytes
+from records.storage import FileFacts, RangeReader, StagedFile, check_same_bytes
 from records.storage_errors import StagedStream, reading, writing
 from records.text import printable
 
@@ -50,8 +50,11 @@ class LocalStorage:
 
     def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
         """See `Storage.read_range`."""
-        with reading(self.describe(name)), (self.path / name).open("rb", buffering=0) as stream:
-            return os.pread(stream.fileno(), size_bytes, offset)
+        return self.open_ranges(name).read(offset, size_bytes)
+
+    def open_ranges(self, name: str) -> RangeReader:
+        """See `Storage.open_ranges`."""
+        return _OpenFile(self.path / name, self.describe(name))
 
     def open(self, name: str) -> BinaryIO:
         """See `Storage.open`."""
@@ -203,3 +206,23 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
+
+
+class _OpenFile:
+    """A descriptor that threads read by place: none of them moves it."""
+
+    _descriptor = -1
+
+    def __init__(self, path: Path, shown: str) -> None:
+        self._shown = shown
+        with reading(shown):
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """See `RangeReader.read`."""
+        with reading(self._shown):
+            return os.pread(self._descriptor, size_bytes, offset)
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,44 @@ def test_by_number_and_by_slice(dataset: Dataset) -> None:
     for number in (12, -13):
         with pytest.raises(IndexError):
             split[number]
+
+
+def test_damage_to_a_record_names_its_shard(build_dataset: Callable[..., Path]) -> None:
+    folder = build_dataset()
+    dataset = open_dataset(folder)
+    name = dataset["train"].facts.shards[0].name
+    content = bytearray((folder / name).read_bytes())
+    content[20] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(DamagedError, match="checksum") as found:
+        dataset["train"][0]
+    assert found.value.path == str(folder / name)
+    assert found.value.record == 0
+
+
+def count_open_files() -> int:
+    """How many of this process's descriptors are open: a new one is the lowest that is free."""
+    return sum(is_open(descriptor) for descriptor in range(1024))
+
+
+def is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def test_files_stay_open_for_the_next_record_and_close_in_time(
+    build_dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = open_dataset(build_dataset())["train"]
+    expected = list(split)
+    monkeypatch.setattr("records.dataset._OPEN_SHARDS", 1)
+    before = count_open_files()
+    for number in (0, 11, 1, 10, 0):
+        assert split[number] == expected[number]
+    assert count_open_files() == before + 1
 
 
 def test_a_split_goes_to_another_process(dataset: Dataset) -> None:

@@ -8,7 +8,7 @@ import pytest
 import xxhash
 
 from records.errors import DamagedError
-from records.shard import Position, ShardWriter, hash_file, read_record, read_shard
+from records.shard import Position, ShardReader, ShardWriter, hash_file, read_shard
 from records.storage import Storage, open_storage
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def test_read_as_a_stream(storage: Storage, positions: list[Position]) -> None:
 
 
 def test_read_by_position(storage: Storage, positions: list[Position]) -> None:
+    reader = ShardReader(storage, "a.tfrecord")
     for number in (2, 0, 1):
-        found = read_record(storage, "a.tfrecord", positions[number], record=number)
-        assert found == RECORDS[number]
+        assert reader.read(positions[number], record=number) == RECORDS[number]
 
 
 @pytest.mark.parametrize("shift", [-1, 1, 5])
@@ -52,14 +52,13 @@ def test_a_wrong_position_is_damage(
 ) -> None:
     position = Position(positions[1].offset + shift, positions[1].length)
     with pytest.raises(DamagedError) as found:
-        read_record(storage, "a.tfrecord", position, record=1)
-    assert found.value.path == storage.describe("a.tfrecord")
+        ShardReader(storage, "a.tfrecord").read(position, record=1)
     assert found.value.record == 1
 
 
 def test_a_position_behind_the_end_is_damage(storage: Storage, positions: list[Position]) -> None:
     with pytest.raises(DamagedError, match="ends inside a record's header"):
-        read_record(storage, "a.tfrecord", Position(1 << 30, 16), record=9)
+        ShardReader(storage, "a.tfrecord").read(Position(1 << 30, 16), record=9)
 
 
 def test_damage_names_the_file(storage: Storage, positions: list[Position], tmp_path: Path) -> None:
