@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -117,7 +118,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     verbose = _VERBOSE in sys.argv
     try:
-        sys.exit(shardmill.main(args=_arguments(), standalone_mode=False))
+        code = shardmill.main(args=_arguments(), standalone_mode=False) or 0
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = error.exit_code
@@ -134,6 +135,12 @@ def main() -> NoReturn:
     except Exception as error:
         text = f"internal error, {type(error).__name__}: {error}; --verbose shows where"
         code = _report(text, _EXIT_BUG, verbose=verbose)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without a last look for garbage: 0.3 s where Beam or TensorFlow is loaded."""
+    gc.freeze()
     sys.exit(code)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from records.images import jpeg, png
 from records.images.formats import is_cut_magic, open_image, sniff
@@ -22,8 +23,7 @@ _EIGHT_BITS, _SIXTEEN_BITS = 8, 16
 _CHANNELS = {1: 1, 3: 3, 4: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
+class ImageHeader(msgspec.Struct, frozen=True, gc=False):
     """What a header says.
 
     Args:

@@ -7,7 +7,7 @@ Pillow reads these too, ten times slower, and does not say how the picture is co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from records.images import jpeg_scans
 from records.images.rejections import RefusedError
@@ -26,8 +26,7 @@ _BARE = {0x00, 0x01, *range(0xD0, 0xD9)}
 _FRAME_BYTES = 6
 
 
-@dataclass(frozen=True, slots=True)
-class JpegHeader:
+class JpegHeader(msgspec.Struct, frozen=True, gc=False):
     """A JPEG's frame.
 
     Args:

@@ -8,8 +8,9 @@ Pillow forgives a wrong checksum and a missing end in places where other readers
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from records.images.rejections import RefusedError
 
@@ -38,8 +39,7 @@ _ADAM7 = (
 GREY, RGB, PALETTE = 0, 2, 3
 
 
-@dataclass(frozen=True, slots=True)
-class PngHeader:
+class PngHeader(msgspec.Struct, frozen=True, gc=False):
     """A PNG's picture.
 
     Args:
