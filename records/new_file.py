@@ -46,7 +46,7 @@ def create_file(location: str) -> Iterator[StagedFile]:
         with storage.create(name) as staged:
             yield staged
     finally:
-        _tidy(storage)
+        tidy(storage)
 
 
 def _open(location: str) -> tuple[Storage, str]:
@@ -56,8 +56,8 @@ def _open(location: str) -> tuple[Storage, str]:
     return open_storage(folder), name
 
 
-def _tidy(storage: Storage) -> None:
-    """Leave no empty folder where files were staged."""
+def tidy(storage: Storage) -> None:
+    """Remove the folders where files were staged, if they are empty: no work is going on here."""
     if isinstance(storage, LocalStorage):
         for folder in (f"{WORK_FOLDER}/staging", WORK_FOLDER):
             with suppress(OSError):  # another writer's files are in it, or it was never made

@@ -18,6 +18,7 @@ import msgspec
 from keras import ops
 
 from records.errors import DamagedError
+from records.untrusted import decode_json
 from trainers.history import EpochResult
 from trainers.run_folder import CHECKPOINTS
 from trainers.weights import check_weights, file_bytes
@@ -85,7 +86,7 @@ def read_state(path: Path) -> TrainingState:
     with _reading(path), h5py.File(path, "r") as file:
         content = str(file.attrs[_STATE])
     try:
-        return msgspec.json.decode(content, type=TrainingState)
+        return decode_json(content.encode(), TrainingState)
     except msgspec.DecodeError as error:
         raise _damaged(path, error) from error
 

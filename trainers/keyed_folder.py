@@ -14,6 +14,7 @@ import msgspec
 from records.errors import TargetError
 from records.layout import WORK_FOLDER
 from records.storage import write_file
+from records.untrusted import decode_json
 
 if TYPE_CHECKING:
     from records.storage import Storage
@@ -52,7 +53,7 @@ class KeyedFolder:
         except FileNotFoundError:
             return False
         try:
-            found = msgspec.json.decode(content, type=_Keyed).key
+            found = decode_json(content, _Keyed).key
         except msgspec.DecodeError as error:
             raise TargetError(
                 f"the folder is taken: this {self.manifest} is of something else",

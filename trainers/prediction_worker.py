@@ -21,6 +21,7 @@ import msgspec
 
 from records.layout import LABELS, WORK_FOLDER
 from records.storage import open_storage
+from records.untrusted import decode_msgpack
 from trainers.devices import start_backend
 from trainers.image_files import ImageFile
 from trainers.run_folder import CONFIG, WEIGHTS
@@ -116,7 +117,7 @@ def publish_chunk(out: Storage, name: str, files: Sequence[ListedFile]) -> None:
 
 
 def _read_chunk(out: Storage, name: str) -> list[ListedFile]:
-    return msgspec.msgpack.decode(out.read(f"{_CHUNKS}/{name}"), type=list[ListedFile])
+    return decode_msgpack(out.read(f"{_CHUNKS}/{name}"), list[ListedFile])
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.errors import DamagedError
+from records.untrusted import decode_json
 from trainers.run_folder import RESULT
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def find_result(plan: TrainingPlan) -> TrainingResult | None:
     if not path.is_file():
         return None
     try:
-        result = msgspec.json.decode(path.read_bytes(), type=TrainingResult)
+        result = decode_json(path.read_bytes(), TrainingResult)
     except msgspec.DecodeError as error:
         raise DamagedError(
             "this is not a run's result", path=str(path), got=str(error), hint="remove it"

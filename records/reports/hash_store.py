@@ -7,7 +7,6 @@ file is as good as absent: it is never stale, and computing it again replaces it
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
@@ -16,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from records.bounded_parquet import read_bounded
-from records.layout import WORK_FOLDER, hashes_name
+from records.layout import hashes_name
+from records.new_file import tidy
 from records.reports.picture_hashes import METHOD, WINDOWS, WORDS
-from records.storage_local import LocalStorage
 from records.untrusted import decode_json
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def keep_hashes(storage: Storage, shard: Shard, hashes: Hashes) -> None:
     try:
         storage.replace(hashes_name(shard.name), _encode(shard, hashes))
     finally:
-        _tidy(storage)
+        tidy(storage)
 
 
 def join_hashes(parts: Sequence[Hashes]) -> Hashes:
@@ -120,11 +119,3 @@ def _from_table(table: pa.Table) -> Hashes:
     content = b"".join(table["hashes"].to_pylist())
     words = np.frombuffer(content, "<u8").astype(np.uint64)
     return Hashes(np.array(states, np.uint8), words.reshape(len(states), WINDOWS, WORDS))
-
-
-def _tidy(storage: Storage) -> None:
-    """Leave no empty work folder in a finished dataset."""
-    if isinstance(storage, LocalStorage):
-        for folder in (f"{WORK_FOLDER}/staging", WORK_FOLDER):
-            with suppress(OSError):  # another writer's files are in it, or it was never made
-                (storage.path / folder).rmdir()
