@@ -9,7 +9,12 @@ import pytest
 from benchmarks.process import ProcessError
 from benchmarks.rounds import Case, Contestant, find_able, order, run_rounds
 
-_WRITE = "import pathlib, sys; pathlib.Path(sys.argv[1]).mkdir(); print(sys.argv[2])"
+_WRITE = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1]).mkdir()
+time.sleep(float(sys.argv[3]))
+print(sys.argv[2])
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +31,9 @@ def case(tmp_path: Path) -> Case:
     return Case("photos", source, 1, 5)
 
 
-def _contestant(name: str, *, says: str = "{}") -> Contestant:
-    return Contestant(name, lambda _, out: [sys.executable, "-c", _WRITE, str(out), says], "1.0")
+def _contestant(name: str, *, says: str = "{}", seconds: float = 0) -> Contestant:
+    program = [sys.executable, "-c", _WRITE]
+    return Contestant(name, lambda _, out: [*program, str(out), says, str(seconds)], "1.0")
 
 
 def test_rounds_go_there_and_back(case: Case, tmp_path: Path) -> None:
@@ -46,7 +52,9 @@ def test_output_is_removed_in_between(case: Case, tmp_path: Path) -> None:
 
 def test_sample_holds_what_the_program_says(case: Case, tmp_path: Path) -> None:
     says = '{"images": 1, "seconds": 0.25}'
-    (sample,) = run_rounds([_contestant("a", says=says)], [case], 1, tmp_path / "out")
+    # Long enough for its memory to be looked at.
+    contestant = _contestant("a", says=says, seconds=0.5)
+    (sample,) = run_rounds([contestant], [case], 1, tmp_path / "out")
     assert (sample.case, sample.images, sample.bytes) == ("photos", 1, 5)
     assert sample.work_seconds == 0.25
     assert sample.seconds > 0

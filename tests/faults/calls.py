@@ -12,13 +12,10 @@ from typing import Any, Literal
 
 import pytest
 
-from pipelines import source_files
-
 CallKind = Literal["change", "removal", "read"]
 
 _CALLS: tuple[tuple[Any, str, CallKind], ...] = (
     (os, "fsync", "change"),
-    (os, "open", "change"),
     (Path, "mkdir", "change"),
     (Path, "hardlink_to", "change"),
     (Path, "replace", "change"),
@@ -52,8 +49,7 @@ class Faults:
         for owner, name, kind in _CALLS:
             patch.setattr(owner, name, self._wrap(getattr(owner, name), kind))
         patch.setattr(Path, "open", self._wrap_open(Path.open))
-        # Sources are read by descriptor.
-        patch.setattr(source_files, "_read_local", self._wrap(source_files._read_local, "read"))
+        patch.setattr(os, "open", self._wrap_descriptor(os.open))
 
     @contextmanager
     def at(
@@ -81,6 +77,14 @@ class Faults:
         def call(*given: Any, **named: Any) -> Any:
             self.count(kind)
             return real(*given, **named)
+
+        return call
+
+    def _wrap_descriptor(self, real: Callable[..., int]) -> Callable[..., int]:
+        def call(path: str | bytes | Path, flags: int, *given: Any, **named: Any) -> int:
+            is_read = flags & os.O_ACCMODE == os.O_RDONLY and not os.path.isdir(path)  # noqa: PTH112
+            self.count("read" if is_read else "change")
+            return real(path, flags, *given, **named)
 
         return call
 

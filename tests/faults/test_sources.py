@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import write
+from pipelines import source_files, write
 from records import layout, verify
 from records.dataset import open_dataset
 from records.errors import TooManyRejectsError
@@ -89,21 +89,21 @@ class TestWhileItIsConverted:
     ) -> None:
         monkeypatch.setattr("pipelines.source_files._WAIT_SECONDS", 0.0)
         with monkeypatch.context() as broken:
-            broken.setattr("builtins.open", _failing_for(os.fsencode(KEYS[0])))
+            broken.setattr(source_files, "_read_local", _failing_for(os.fsencode(KEYS[0])))
             report = convert(**OPTIONS)
         assert report.rejects_by_reason == {"corrupt": 1, "unreadable": 1}
         assert "Input/output error" in (target / layout.REJECTS).read_text()
 
 
-def _failing_for(key: bytes) -> Callable[..., object]:
-    real = open
+def _failing_for(key: bytes) -> Callable[[bytes, int | None], bytes]:
+    real = source_files._read_local
 
-    def opening(path: object, *given: object, **named: object) -> object:
-        if isinstance(path, bytes) and path.endswith(key):
+    def reading(path: bytes, size_bytes: int | None) -> bytes:
+        if path.endswith(key):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return real(path, *given, **named)  # type: ignore[call-overload]
+        return real(path, size_bytes)
 
-    return opening
+    return reading
 
 
 @pytest.mark.slow

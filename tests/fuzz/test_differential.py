@@ -81,7 +81,7 @@ def read_by_beam(data: bytes) -> Read:
     try:
         while (record := _TFRecordUtil.read_record(stream)) is not None:
             records.append(record)
-    except ValueError:
+    except (ValueError, OverflowError):  # a length that no stream has
         return Read(records, refused=True)
     return Read(records, refused=False)
 
