@@ -122,12 +122,14 @@ def test_some_bits(victim: Victim) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_cut(victim: Victim) -> None:
     for length in range(len(victim.content)):
         check_cut(victim, length)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("bit", range(8))
 def test_every_bit(victim: Victim, bit: int) -> None:
     for byte in range(len(victim.content)):
