@@ -6,9 +6,8 @@ image does. At most a few chunks are under way, so memory stays flat however lar
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import xxhash
@@ -16,12 +15,12 @@ import xxhash
 from pipelines.isolation import StoreFunction
 from pipelines.plan import PlannedImage
 from pipelines.source_files import SourceFiles, UnreadableError, read_file
+from records.ahead import map_ahead
 from records.images import Rejection, StoredImage
 from records.images.options import ImageOptions
 
 _CHUNK_IMAGES = 32
 _CHUNK_BYTES = 4 << 20
-_CHUNKS_AHEAD = 2
 
 
 class CheckedImage(NamedTuple):
@@ -41,18 +40,8 @@ def check_ahead(
     threads: int,
 ) -> Iterator[list[CheckedImage]]:
     """Chunks of checked images, in the order of `images`."""
-    under_way: deque[Future[list[CheckedImage]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for chunk in _chunks(images):
-                under_way.append(pool.submit(_check_chunk, chunk, files, options, store))
-                if len(under_way) >= threads + _CHUNKS_AHEAD:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
+    check = partial(_check_chunk, files=files, options=options, store=store)
+    return map_ahead(check, _chunks(images), threads=threads)
 
 
 def _chunks(images: Iterable[PlannedImage]) -> Iterator[list[PlannedImage]]:

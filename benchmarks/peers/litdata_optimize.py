@@ -8,8 +8,8 @@ from typing import Any
 
 _OUT = Path(sys.argv[2])
 # It wipes these folders, which otherwise have fixed names in the temporary folder.
-os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = f"{_OUT}/work/chunks"
-os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = f"{_OUT}/work/data"
+os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = f"{_OUT}/scratch/chunks"
+os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = f"{_OUT}/scratch/data"
 
 from class_folders import ImageFile, list_images, report  # noqa: E402
 from litdata import optimize  # noqa: E402

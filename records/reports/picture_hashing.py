@@ -7,13 +7,12 @@ ahead: what grows with the dataset is the hashes alone.
 from __future__ import annotations
 
 import os
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from records.ahead import map_ahead
 from records.errors import DamagedError, ShardmillError, StorageError, TargetError
 from records.images.reduced import shrink_stored
 from records.layout import SPLITS
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 _CHUNK_IMAGES = 32
 _CHUNK_BYTES = 4 << 20
-_CHUNKS_AHEAD = 2
 _NO_HASHES = np.zeros((WINDOWS, WORDS), np.uint64)
 
 
@@ -101,19 +99,7 @@ class PictureHashing:
 
 
 def _hash_ahead(records: Iterable[Record]) -> Iterator[Hashes]:
-    threads = os.cpu_count() or 1
-    under_way: deque[Future[Hashes]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for chunk in _chunks(records):
-                under_way.append(pool.submit(_hash_chunk, chunk))
-                if len(under_way) >= threads + _CHUNKS_AHEAD:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
+    return map_ahead(_hash_chunk, _chunks(records), threads=os.cpu_count() or 1)
 
 
 def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:

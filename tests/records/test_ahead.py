@@ -1,0 +1,53 @@
+"""Mapping ahead keeps the order, stays a few items ahead, and stops where something fails."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from records.ahead import map_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def test_results_come_in_order() -> None:
+    assert list(map_ahead(str, range(50), threads=3)) == [str(number) for number in range(50)]
+    assert list(map_ahead(str, [], threads=1)) == []
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_no_more_is_asked_for_than_two_beyond_the_threads(threads: int) -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            asked.append(number)
+            yield number
+
+    results = map_ahead(abs, items(), threads=threads)
+    for taken in range(1, 20):
+        next(results)
+        assert len(asked) <= taken + threads + 2
+
+
+def test_what_fails_is_raised_and_what_waits_is_not_done() -> None:
+    done: list[int] = []
+    begun = threading.Event()
+
+    def work(number: int) -> None:
+        if number == 0:
+            begun.wait(60)
+            raise ValueError("of the first")
+        done.append(number)
+
+    def items() -> Iterator[int]:
+        yield from range(3)
+        begun.set()
+        yield from range(3, 100)
+
+    with pytest.raises(ValueError, match="of the first"):
+        list(map_ahead(work, items(), threads=1))
+    assert len(done) <= 3
