@@ -63,9 +63,12 @@ class RecordSplit(Sequence[Record]):
         shard = self.facts.shards[shard_number]
         record = place - (self._ends[shard_number] - shard.records)
         position = self.shard_index(shard_number).position(record)
-        with expecting(self._storage, shard.name), naming(self._storage, shard.name):
+        try:
             payload = self._reader(shard_number).read(position, record=record)
             return self._decode(payload, shard_number, record)
+        except (DamagedError, FileNotFoundError):
+            with expecting(self._storage, shard.name), naming(self._storage, shard.name):
+                raise
 
     def __iter__(self) -> Iterator[Record]:
         """All records, shard after shard, each read once from its beginning to its end."""

@@ -8,6 +8,7 @@ default pool, and a process that loads both must not end in a conflict.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
@@ -24,7 +25,10 @@ _LISTS = {
     "Int64List": _Field.TYPE_INT64,
 }
 _KINDS = ("bytes_list", "float_list", "int64_list")
-_KIND_OF_TYPE = dict(zip((bytes, float, int), _KINDS, strict=True))
+_VALUES_OF_TYPE = {
+    kind: attrgetter(f"{field}.value")
+    for kind, field in zip((bytes, float, int), _KINDS, strict=True)
+}
 
 
 def _declare() -> descriptor_pb2.FileDescriptorProto:
@@ -133,15 +137,18 @@ def decode_scalars(payload: bytes, features: Mapping[str, type]) -> dict[str, An
     """
     example: Any = _parse(_Example, payload, "a tf.train.Example")
     feature_map = example.features.feature
-    return {name: _scalar(feature_map, name, kind) for name, kind in features.items()}
+    scalars = {}
+    for name, kind in features.items():
+        values = _VALUES_OF_TYPE[kind](feature_map[name])  # empty where there is no such feature
+        if len(values) != 1:
+            raise _not_one(name, kind, feature_map[name])
+        scalars[name] = values[0]
+    return scalars
 
 
-def _scalar(feature_map: Any, name: str, kind: type) -> Any:
-    values = getattr(feature_map[name], _KIND_OF_TYPE[kind]).value  # empty where there is no such
-    if len(values) == 1:
-        return values[0]
-    found = _values(feature_map[name])
-    raise DamagedError(
+def _not_one(name: str, kind: type, feature: Any) -> DamagedError:
+    found = _values(feature)
+    return DamagedError(
         f"a record has no good feature {name}",
         expected=f"one value of type {kind.__name__}",
         got=type(found[0]).__name__ if len(found) == 1 else f"{len(found)} values",

@@ -112,23 +112,24 @@ def payload_length(header: bytes, *, record: int | None = None, offset: int = 0)
     return int(length)
 
 
-def check_payload(body: bytes, length: int, *, record: int | None, offset: int) -> bytes:
-    """The payload from `body` (payload and footer as read), its CRC checked.
+def check_payload(
+    payload: bytes, footer: bytes, length: int, *, record: int | None, offset: int
+) -> bytes:
+    """The payload, as it was read after a frame's header, if its CRC is that in the footer.
 
     Raises:
-        FrameError: `body` ends early, or the CRC is wrong.
+        FrameError: the payload or its footer ends early, or the CRC is wrong.
     """
-    if len(body) < length + FOOTER_BYTES:
+    if len(payload) < length or len(footer) < FOOTER_BYTES:
         raise FrameError(
             "truncated",
             "the file ends inside a record",
             record=record,
             offset=offset,
             expected=f"{length + FOOTER_BYTES} bytes after the header",
-            got=len(body),
+            got=len(payload) + len(footer),
         )
-    payload = body[:length]
-    (crc,) = _CRC.unpack_from(body, length)
+    (crc,) = _CRC.unpack(footer)
     actual = masked_crc32c(payload)
     if crc != actual:
         raise FrameError(
@@ -151,8 +152,9 @@ def read_frames(stream: BinaryIO) -> Iterator[Frame]:
     record, offset = 0, 0
     while header := read_up_to(stream, HEADER_BYTES):
         length = payload_length(header, record=record, offset=offset)
-        body = read_up_to(stream, length + FOOTER_BYTES)
-        yield Frame(offset, check_payload(body, length, record=record, offset=offset))
+        # Each by itself, for cutting a payload out of what was read would copy it.
+        payload, footer = read_up_to(stream, length), stream.read(FOOTER_BYTES)
+        yield Frame(offset, check_payload(payload, footer, length, record=record, offset=offset))
         record += 1
         offset += frame_size_bytes(length)
 

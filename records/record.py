@@ -6,6 +6,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from records import schema
 from records.errors import DamagedError
 from records.example import decode_example, decode_scalars
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bytes, int)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One labelled image.
 
     Attributes:

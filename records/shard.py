@@ -11,6 +11,7 @@ import xxhash
 from records.compression import open_records
 from records.errors import DamagedError
 from records.framing import (
+    FOOTER_BYTES,
     HEADER_BYTES,
     Frame,
     check_payload,
@@ -94,7 +95,9 @@ class ShardReader:
         offset = position.offset
         frame = self._ranges.read(offset, position.length)
         length = payload_length(frame[:HEADER_BYTES], record=record, offset=offset)
-        return check_payload(frame[HEADER_BYTES:], length, record=record, offset=offset)
+        end = HEADER_BYTES + length
+        payload, footer = frame[HEADER_BYTES:end], frame[end : end + FOOTER_BYTES]
+        return check_payload(payload, footer, length, record=record, offset=offset)
 
 
 def hash_file(storage: Storage, name: str) -> str:

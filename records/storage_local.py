@@ -220,8 +220,11 @@ class _OpenFile:
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """See `RangeReader.read`."""
-        with reading(self._shown):
+        try:
             return os.pread(self._descriptor, size_bytes, offset)
+        except OSError:
+            with reading(self._shown):
+                raise
 
     def __del__(self) -> None:
         if self._descriptor >= 0:

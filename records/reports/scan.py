@@ -68,8 +68,10 @@ class _Scan:
         try:
             length = payload_length(header, record=record, offset=offset)
             self._check_survey(offset, length, record)
-            body = self._take(offset + HEADER_BYTES, length + FOOTER_BYTES)
-            return Frame(offset, check_payload(body, length, record=record, offset=offset))
+            end = offset + HEADER_BYTES + length
+            payload, footer = self._take(end - length, length), self._take(end, FOOTER_BYTES)
+            checked = check_payload(payload, footer, length, record=record, offset=offset)
+            return Frame(offset, checked)
         except FrameError as error:
             return error
 
