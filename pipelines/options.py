@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Literal
 
 import msgspec
 
+from records.cores import count_cores
 from records.errors import UsageError
 from records.images import ImageOptions
 from records.manifest import Amount, Settings
@@ -15,13 +15,6 @@ from records.manifest import Amount, Settings
 LOCAL = "local"
 DEFAULT_MAX_REJECTS = 0.01
 ALWAYS_ALLOWED_REJECTS = 10
-
-
-def available_cores() -> int:
-    """The cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +44,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     allow_url: bool = False
     max_rejects: Amount | None = None
     images: ImageOptions = ImageOptions()
-    workers: int = msgspec.field(default_factory=available_cores)
+    workers: int = msgspec.field(default_factory=count_cores)
     dry_run: bool = False
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()

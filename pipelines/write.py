@@ -14,7 +14,7 @@ from pipelines.read_ahead import CheckedImage, check_ahead
 from pipelines.source_files import open_source
 from pipelines.task import Count
 from records.errors import DamagedError
-from records.example import encode_example
+from records.example_encoding import encode_example
 from records.images import Rejection, StoredImage, store_image
 from records.images.options import ImageOptions
 from records.index import IndexRow, Reject, ShardFacts, encode_index, read_index

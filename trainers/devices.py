@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from records.cores import count_cores
 from records.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ def start_backend() -> Hardware:
     has_bfloat16 = bool(found) and all(gpu.capability >= _BFLOAT16_CAPABILITY for gpu in found)
     version = importlib.import_module(backend).__version__
     problem = None if gpus else explain_unused_gpu(backend, is_gpu_there=_is_nvidia_gpu_there())
-    cpus = len(_usable_cpus())
-    return Hardware(_BACKENDS[backend], version, gpus, cpus, problem, has_bfloat16)
+    return Hardware(_BACKENDS[backend], version, gpus, count_cores(), problem, has_bfloat16)
 
 
 def check_batch_size(batch_size: int, hardware: Hardware) -> None:
@@ -176,12 +176,6 @@ def _parse_capability(text: str) -> tuple[int, ...]:
 
 def _is_nvidia_gpu_there() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*")) or shutil.which("nvidia-smi") is not None
-
-
-def _usable_cpus() -> set[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return set(os.sched_getaffinity(0))
-    return set(range(os.cpu_count() or 1))
 
 
 @contextmanager

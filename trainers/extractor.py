@@ -13,6 +13,7 @@ from records.errors import UsageError
 from trainers import decoder
 from trainers.feature_manifest import FeatureSpec
 from trainers.selection import Selection
+from trainers.side_by_side import map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -124,7 +125,7 @@ def _read_shards(
         return number, source.decode(records)
 
     batches = numbered.flat_map(read_shard)
-    return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return map_ahead(batches, decode)
 
 
 def _compute(

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from trainers.array_source import as_fed
 from trainers.order import Order, as_it_is, batch_epoch, list_epochs
+from trainers.side_by_side import as_numbered, keep_ahead
 
 if TYPE_CHECKING:
     from trainers.array_source import ArraySource
@@ -23,7 +24,7 @@ def hold_in_order(source: ArraySource, selection: Selection, batch_size: int) ->
     """As `trainers.input.read_in_order`."""
     arrays, labels = _load(source, selection)
     batches = tf.data.Dataset.range(selection.records).batch(batch_size)
-    return batches.map(as_it_is(lambda places: _take(arrays, labels, places)))
+    return as_numbered(batches.map(as_it_is(lambda places: _take(arrays, labels, places))))
 
 
 def hold_shuffled(
@@ -41,7 +42,7 @@ def hold_shuffled(
 
     batches = list_epochs(order).flat_map(shuffle_epoch)
     taken = batches.map(as_it_is(lambda _epoch, _step, places: _take(arrays, labels, places)))
-    return taken.prefetch(tf.data.AUTOTUNE)
+    return keep_ahead(taken)
 
 
 def _load(source: ArraySource, selection: Selection) -> tuple[tf.Tensor, tf.Tensor]:

@@ -22,6 +22,7 @@ from trainers.damage import read_around_damage
 from trainers.decoder import decode_crops, decode_images
 from trainers.order import Order, as_it_is, batch_epoch, list_epochs, shuffle_records
 from trainers.parsing import OUR_RECORDS, RecordParser
+from trainers.side_by_side import CORES, as_numbered, keep_ahead, map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,7 @@ def read_in_order(source: RecordSource, selection: Selection, batch_size: int) -
     """Each record once, in the same order always: batches of uint8 images and int64 labels."""
     shards = _list_shards(selection)
     batches = _read_shards(source, selection, shards).batch(batch_size)
-    return batches.map(as_it_is(source.decode), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return map_ahead(batches, source.decode)
 
 
 def read_shuffled(
@@ -137,7 +138,6 @@ def read_shuffled(
         shuffled = shuffle_records(records, buffer_records, order.seed, epoch)
         return batch_epoch(shuffled, batch_size, order, epoch)
 
-    @as_it_is
     def decode(
         epoch: tf.Tensor, step: tf.Tensor, records: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -150,7 +150,7 @@ def read_shuffled(
         return source.decode_crops(records, order.crop, seeds)
 
     batches = list_epochs(order).flat_map(read_epoch)
-    return batches.map(decode, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return map_ahead(batches, decode)
 
 
 def keep_in_memory(
@@ -162,7 +162,7 @@ def keep_in_memory(
     """
     decoded = read_in_order(source, selection, batch_size)
     if order is None:
-        return decoded.cache()
+        return as_numbered(decoded.cache())
     images = decoded.unbatch().cache()
 
     @as_it_is
@@ -171,7 +171,7 @@ def keep_in_memory(
         return batch_epoch(shuffled, batch_size, order, epoch)
 
     batches = list_epochs(order).flat_map(shuffle_epoch)
-    return batches.map(as_it_is(lambda _epoch, _step, batch: batch)).prefetch(tf.data.AUTOTUNE)
+    return keep_ahead(batches.map(as_it_is(lambda _epoch, _step, batch: batch)))
 
 
 def _list_shards(selection: Selection) -> tf.data.Dataset:
@@ -195,9 +195,10 @@ def _read_shards(
         pairs = tf.data.Dataset.zip((records, keep)).filter(as_it_is(lambda _, kept: kept))
         return pairs.map(as_it_is(lambda record, _: record))
 
+    at_a_time = min(_SHARDS_AT_A_TIME, len(selection.shards))
     return shards.interleave(
         read_shard_of,
-        cycle_length=min(_SHARDS_AT_A_TIME, len(selection.shards)),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        cycle_length=at_a_time,
+        num_parallel_calls=min(CORES, at_a_time),
         deterministic=True,
     )

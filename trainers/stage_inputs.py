@@ -17,6 +17,7 @@ from trainers.input import read_in_order, read_shuffled
 from trainers.order import Order
 from trainers.parsing import RecordParser
 from trainers.selection import Selection
+from trainers.side_by_side import map_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +111,7 @@ def _work_on(
 ) -> tf.data.Dataset:
     # Kept as batches, for a slice would copy the strings anew each time.
     batches = tf.data.Dataset.from_tensor_slices(elements).batch(batch_size).cache().repeat()
-    return batches.map(work, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return map_ahead(batches, work)
 
 
 def _decode(plan: TrainingPlan, encoded: tf.Tensor) -> tf.Tensor:

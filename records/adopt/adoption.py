@@ -5,7 +5,6 @@ The files themselves are only read.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -20,6 +19,7 @@ from records.adopt.plan import AdoptionPlan, plan_adoption
 from records.adopt.reading import describe, read_file
 from records.adopt.report import AdoptReport, Status, report_on
 from records.adopt.splits import SplitRule, choose_split
+from records.cores import count_cores
 from records.errors import NoInputError, TargetError, TooManyRejectsError
 from records.index import encode_index
 from records.labels import format_labels, parse_labels
@@ -84,7 +84,7 @@ def adopt(options: AdoptOptions, on_bytes: Callable[[int], object] = lambda _: N
     splits = {name: choose_split(name, options.splits) for name in names}
     _check_free(storage)
     features = _find_features(storage, names, options)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(count_cores()) as threads:
         files = list(threads.map(lambda name: read_file(storage, name, features, on_bytes), names))
     found = {record.named for file in files for record in file.records}
     good = {named for named in found if named.label is None or named.label >= 0}

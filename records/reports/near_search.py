@@ -11,11 +11,12 @@ whose chunk is the same but for one bit. Of a million, each meets some twelve th
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from records.cores import count_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +60,7 @@ def find_pairs(
     """
     limits = np.broadcast_to(np.asarray(most_apart, np.uint8), len(hashes))
     found = []
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(count_cores()) as threads:
         for number, chunk in enumerate(_chunks(hashes, limits)):
             values = np.unique(chunk.whole_values)
             parts = np.array_split(values, _SLICES)

@@ -6,13 +6,13 @@ ahead: what grows with the dataset is the hashes alone.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from records.ahead import map_ahead
+from records.cores import count_cores
 from records.errors import DamagedError, ShardmillError, StorageError, TargetError
 from records.images.reduced import shrink_stored
 from records.layout import SPLITS
@@ -99,7 +99,7 @@ class PictureHashing:
 
 
 def _hash_ahead(records: Iterable[Record]) -> Iterator[Hashes]:
-    return map_ahead(_hash_chunk, _chunks(records), threads=os.cpu_count() or 1)
+    return map_ahead(_hash_chunk, _chunks(records), threads=count_cores())
 
 
 def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:

@@ -14,6 +14,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from records.cores import count_cores
 from records.errors import DamagedError
 from records.layout import MANIFEST, parse_shard_name
 from records.manifest import read_manifest
@@ -97,7 +98,7 @@ def _check_shards(
     def check(name: str) -> Checked:
         return check_shard(storage, name, expected=shards[name], decoder=decoder, decode=decode)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(count_cores()) as threads:
         yield from threads.map(check, shards)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 import records
 from records.dataset import Record, decode_record, open_dataset
 from records.errors import DamagedError, NoInputError
-from records.example import encode_example
+from records.example_encoding import encode_example
 from records.shard import read_shard
 from records.storage import open_storage
 from tests.datasets import LABELS, make_sources
@@ -69,7 +70,8 @@ def test_damage_to_a_record_names_its_shard(build_dataset: Callable[..., Path]) 
 
 
 def count_open_files() -> int:
-    """How many of this process's descriptors are open: a new one is the lowest that is free."""
+    """How many of this process's descriptors are open, not counting what earlier tests left."""
+    gc.collect()
     return sum(is_open(descriptor) for descriptor in range(1024))
 
 
