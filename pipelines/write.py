@@ -14,7 +14,7 @@ from pipelines.read_ahead import CheckedImage, check_ahead
 from pipelines.source_files import open_source
 from pipelines.task import Count
 from records.errors import DamagedError
-from records.example_encoding import encode_example
+from records.example import encode_example
 from records.images import Rejection, StoredImage, store_image
 from records.images.options import ImageOptions
 from records.index import IndexRow, Reject, ShardFacts, encode_index, read_index
@@ -106,7 +106,8 @@ def _write(
             open_source(job.source),
             job.images,
             store=store,
-            threads=_count_threads(job, plan, store),
+            threads=1 if isinstance(store, IsolatedStore) else job.workers,
+            alone=_needs_the_interpreter(job, plan),
         )
         for chunk in chunks:
             for checked in chunk:
@@ -131,17 +132,11 @@ def _write(
     write_file(target, index_name(plan.name), encode_index(facts, rows))
 
 
-def _count_threads(job: Job, plan: ShardPlan, store: StoreFunction) -> int:
-    """How many threads read ahead: one for small local files, whose steps are too short to share.
-
-    Two threads took half as long again as one over 28×28 PNGs: each step of an image, its reading
-    too, ends in waiting for the interpreter.
-    """
-    if isinstance(store, IsolatedStore):
-        return 1
+def _needs_the_interpreter(job: Job, plan: ShardPlan) -> bool:
+    """Whether little is done without it: local files, of which no large ones are decoded."""
     source_bytes = sum(image.size_bytes for image in plan.images)
     is_small = source_bytes < _SMALL_IMAGE_BYTES * len(plan.images)
-    return 1 if is_small and not is_url(job.source) else job.workers
+    return (is_small or job.images.keeps_most_files) and not is_url(job.source)
 
 
 def _write_record(

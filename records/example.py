@@ -1,4 +1,4 @@
-"""tf.train.Example to Python, without TensorFlow. The way back is `records.example_encoding`.
+"""tf.train.Example to Python and back, without TensorFlow.
 
 The messages are declared here, field numbers as in TensorFlow's `example.proto` and
 `feature.proto`, on a descriptor pool of their own: TensorFlow registers the same names in the
@@ -92,6 +92,26 @@ def _load() -> tuple[type[message.Message], type[message.Message]]:
 
 
 _Example, _SequenceExample = _load()
+
+
+def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
+    """The serialized Example of `features`: the same bytes for the same features, in any order.
+
+    Raises:
+        TypeError: a value is not a sequence of bytes, ints or floats, or mixes them.
+    """
+    example: Any = _Example()
+    feature_map = example.features.feature
+    for name, values in features.items():
+        getattr(feature_map[name], _kind_of(values)).value.extend(values)
+    return bytes(example.SerializeToString(deterministic=True))
+
+
+def _kind_of(values: FeatureValue) -> str:
+    first = values[0] if len(values) else b""
+    if isinstance(first, bytes):
+        return "bytes_list"
+    return "int64_list" if isinstance(first, int) else "float_list"
 
 
 def decode_example(payload: bytes) -> dict[str, FeatureValue]:

@@ -12,7 +12,7 @@ import xxhash
 from PIL import Image
 
 from records import layout
-from records.example_encoding import encode_example
+from records.example import encode_example
 from records.images import ImageOptions, StoredImage, store_image
 from records.index import IndexRow, Reject, ShardFacts, encode_index
 from records.labels import format_labels

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from records.example_encoding import encode_example
+from records.example import encode_example
 from records.schema import OURS, FeatureNames
 
 if TYPE_CHECKING:

@@ -78,6 +78,12 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
     @property
+    def keeps_most_files(self) -> bool:
+        """Whether only what cannot be stored as it is gets decoded."""
+        as_they_are = (self.resize, self.store, self.channels) == (None, "source", 3)
+        return as_they_are and self.check == "header"
+
+    @property
     def background_rgb(self) -> tuple[int, int, int]:
         """The background as red, green, blue, each 0 to 255."""
         red, green, blue = bytes.fromhex(self.background)

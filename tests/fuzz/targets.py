@@ -25,8 +25,7 @@ from records import layout
 from records.compression import open_records
 from records.dataset import decode_record
 from records.errors import DamagedError, ShardmillError, UsageError
-from records.example import decode_example, decode_sequence_example
-from records.example_encoding import encode_example
+from records.example import decode_example, decode_sequence_example, encode_example
 from records.framing import Frame, FrameError, frame_bytes, read_frames
 from records.index import SCHEMA, encode_index, read_facts, read_index
 from records.labels import format_labels, parse_labels

@@ -12,7 +12,7 @@ import pytest
 import records
 from records.dataset import Record, decode_record, open_dataset
 from records.errors import DamagedError, NoInputError
-from records.example_encoding import encode_example
+from records.example import encode_example
 from records.shard import read_shard
 from records.storage import open_storage
 from tests.datasets import LABELS, make_sources

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from records.example_encoding import encode_example
+from records.example import encode_example
 from records.framing import frame_bytes
 from records.reports.describe import FileDescription, describe_file
 from records.reports.describe_text import show_file

@@ -12,7 +12,7 @@ from PIL import Image
 
 from records.dataset import open_dataset
 from records.errors import NoInputError
-from records.example_encoding import encode_example
+from records.example import encode_example
 from records.framing import frame_bytes
 from records.images import ImageOptions
 from records.reports.fonts import drawable, find_font

@@ -12,8 +12,7 @@ import pytest
 
 import records
 from records.errors import NoInputError, StorageError
-from records.example import decode_example
-from records.example_encoding import encode_example
+from records.example import decode_example, encode_example
 from records.framing import frame_bytes
 from records.images import ImageOptions
 from records.index import Reject, encode_index, read_index
