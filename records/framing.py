@@ -55,11 +55,15 @@ def masked_crc32c(data: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
 
 
+def frame_parts(payload: bytes) -> tuple[bytes, bytes, bytes]:
+    """The frame of one record: header, payload and footer."""
+    length = _LENGTH.pack(len(payload))
+    return length + _CRC.pack(masked_crc32c(length)), payload, _CRC.pack(masked_crc32c(payload))
+
+
 def frame_bytes(payload: bytes) -> bytes:
     """The whole frame of one record."""
-    length = _LENGTH.pack(len(payload))
-    header = length + _CRC.pack(masked_crc32c(length))
-    return b"".join((header, payload, _CRC.pack(masked_crc32c(payload))))
+    return b"".join(frame_parts(payload))
 
 
 def frame_size_bytes(payload_bytes: int) -> int:

@@ -15,7 +15,8 @@ from records.framing import (
     HEADER_BYTES,
     Frame,
     check_payload,
-    frame_bytes,
+    frame_parts,
+    frame_size_bytes,
     payload_length,
     read_frames,
 )
@@ -40,12 +41,12 @@ class ShardWriter:
 
     def write(self, payload: bytes) -> Position:
         """Append one record."""
-        frame = frame_bytes(payload)
-        self._stream.write(frame)
-        self._digest.update(frame)
-        position = Position(self.size_bytes, len(frame))
+        for part in frame_parts(payload):  # put together they would be copied once more
+            self._stream.write(part)
+            self._digest.update(part)
+        position = Position(self.size_bytes, frame_size_bytes(len(payload)))
         self.records += 1
-        self.size_bytes += len(frame)
+        self.size_bytes += position.length
         return position
 
     @property

@@ -70,3 +70,8 @@ class StagedStream:
         except OSError:
             with writing(self._path):
                 raise
+
+    def flush(self) -> None:
+        """Hand all of it to the system. Raises as `write`."""
+        with writing(self._path):
+            self._stream.flush()
