@@ -19,14 +19,13 @@ from typing import BinaryIO
 
 from records.errors import BusyError
 from records.layout import WORK_FOLDER
+from records.local_files import WRITE_STEP_BYTES, OpenFile, WrittenBehind
 from records.storage import FileFacts, RangeReader, StagedFile, check_same_bytes
-from records.storage_errors import StagedStream, reading, writing
+from records.storage_errors import reading, writing
 from records.text import printable
 
 _STAGING = f"{WORK_FOLDER}/staging"
 _LOCK = f"{WORK_FOLDER}/lock"
-# Each write(2) lets go of the interpreter, and threads that read ahead then hold it for long.
-_WRITE_STEP_BYTES = 1 << 20
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -54,7 +53,7 @@ class LocalStorage:
 
     def open_ranges(self, name: str) -> RangeReader:
         """See `Storage.open_ranges`."""
-        return _OpenFile(self.path / name, self.describe(name))
+        return OpenFile(self.path / name, self.describe(name))
 
     def open(self, name: str) -> BinaryIO:
         """See `Storage.open`."""
@@ -84,9 +83,9 @@ class LocalStorage:
         path = self.describe(name)
         with writing(path):
             staged = self._new_staged_path(name)
-            stream = staged.open("xb", buffering=2 * _WRITE_STEP_BYTES)
+            stream = staged.open("xb", buffering=2 * WRITE_STEP_BYTES)
         try:
-            yield _WrittenBehind(stream, path)
+            yield WrittenBehind(stream, path)
             with writing(path):
                 _flush(stream)
                 self._publish(staged, name)
@@ -206,55 +205,3 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
-
-
-class _WrittenBehind:
-    """A staged file whose bytes are on their way to the disk soon after they are written.
-
-    So fsync(2) waits for the last of them only, and no longer for a whole shard.
-    """
-
-    def __init__(self, stream: BinaryIO, path: str) -> None:
-        self._stream = stream
-        self._staged = StagedStream(stream, path)
-        self._sent_bytes = self._waiting_bytes = 0
-
-    def write(self, data: bytes, /) -> None:
-        """Append `data`. Raises TargetError or StorageError."""
-        self._staged.write(data)
-        self._waiting_bytes += len(data)
-        if self._waiting_bytes >= _WRITE_STEP_BYTES:
-            self._staged.flush()
-            self._send()
-
-    def _send(self) -> None:
-        if hasattr(os, "posix_fadvise"):
-            # Linux begins to write what is said not to be needed; what is not written yet stays.
-            place = self._stream.fileno(), self._sent_bytes, self._waiting_bytes
-            with suppress(OSError):  # advice; fsync is what counts
-                os.posix_fadvise(*place, os.POSIX_FADV_DONTNEED)
-        self._sent_bytes += self._waiting_bytes
-        self._waiting_bytes = 0
-
-
-class _OpenFile:
-    """A descriptor that threads read by place: none of them moves it."""
-
-    _descriptor = -1
-
-    def __init__(self, path: Path, shown: str) -> None:
-        self._shown = shown
-        with reading(shown):
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def read(self, offset: int, size_bytes: int) -> bytes:
-        """See `RangeReader.read`."""
-        try:
-            return os.pread(self._descriptor, size_bytes, offset)
-        except OSError:
-            with reading(self._shown):
-                raise
-
-    def __del__(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import records
-from records.cli import salvage as command
+from records.cli.salvage import salvage as command
 from records.errors import NoInputError, TargetError, UsageError
 from records.framing import frame_bytes
 from records.reports.salvage import salvage

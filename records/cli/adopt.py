@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from records.cli import json_option, print_facts
+from records.cli.answers import json_option, print_facts
 
 _EPILOG = """\b
 Examples:

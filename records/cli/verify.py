@@ -1,0 +1,43 @@
+"""The command `verify`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from records.cli.answers import json_option, print_facts
+
+# Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
+_EPILOG = """\b
+Examples:
+  shardmill verify data/
+  shardmill verify data/ --decode --json > findings.json
+
+Exit codes: 0 nothing found, 1 findings, 66 neither a dataset nor a file.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("target")
+@click.option("--decode", is_flag=True, help="Decode every image of a dataset too.")
+@json_option
+def verify(target: str, decode: bool, as_json: bool) -> None:
+    """Check every checksum, count and size of a dataset.
+
+    TARGET is a dataset, or one TFRecord file of anybody's. Each finding is a line: its kind, where
+    it is, what is wrong. Reading goes on after it.
+    """
+    from records.progress import open_bar
+    from records.reports.verify import check_files
+    from records.reports.verify_text import Summary
+
+    summary = Summary(target)
+    with open_bar("verifying", unit="B") as bar:
+        for checked in check_files(target, decode=decode):
+            summary.add(checked)
+            bar.update(checked.size_bytes)
+            for finding in [] if as_json else checked.findings:
+                bar.write(str(finding), file=sys.stdout)
+    print_facts(summary.facts(), [str(summary)], as_json=as_json)
+    click.get_current_context().exit(1 if summary.findings else 0)
