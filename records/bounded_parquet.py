@@ -37,7 +37,9 @@ def read_bounded(content: bytes, schema: pa.Schema) -> pa.Table:
     _require_growth(_claimed_bytes(claims), allowed_bytes)
     largest_bytes = max((column.dictionary_bytes for column in claims.columns), default=0)
     file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
-    batches = file.iter_batches(max(1, min(claims.rows, allowed_bytes // (largest_bytes + 1))))
+    batch_rows = max(1, min(claims.rows, allowed_bytes // (largest_bytes + 1)))
+    # Columns as small as these are read before a thread has started.
+    batches = file.iter_batches(batch_rows, use_threads=False)
     table = pa.Table.from_batches(_within(batches, allowed_bytes), file.schema_arrow)
     if len(table) != claims.rows:
         raise ValueError(f"it has {len(table)} rows and not {claims.rows}")

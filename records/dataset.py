@@ -13,7 +13,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any, overload
 
 from records.errors import DamagedError
@@ -22,6 +22,7 @@ from records.index import Index, read_index
 from records.labels import LabelMap
 from records.layout import Split, index_name
 from records.manifest import Manifest, SplitFacts, read_manifest
+from records.part import WHOLE, Part
 from records.record import Record, RecordDecoder, decode_record
 from records.shard import ShardReader, naming, read_shard
 from records.storage import Storage, open_storage
@@ -32,21 +33,30 @@ _OPEN_SHARDS = 256
 
 
 class RecordSplit(Sequence[Record]):
-    """The records of one split, in the order in which they are stored."""
+    """The records of one split, or of one worker's part of it, in the order they are stored in.
+
+    `facts` and `shard_records` are the whole split's.
+    """
 
     def __init__(
-        self, storage: Storage, name: Split, facts: SplitFacts, decoder: RecordDecoder
+        self,
+        storage: Storage,
+        name: Split,
+        facts: SplitFacts,
+        decoder: RecordDecoder,
+        part: Part = WHOLE,
     ) -> None:
         self._storage = storage
         self._decoder = decoder
         self._indexes: dict[int, Index] = {}
         self._readers: dict[int, ShardReader] = {}
         self._ends = list(accumulate(shard.records for shard in facts.shards))
+        self._places = part.places(facts.records)
         self.name = name
         self.facts = facts
 
     def __len__(self) -> int:
-        return self.facts.records
+        return len(self._places)
 
     @overload
     def __getitem__(self, number: int) -> Record: ...
@@ -56,9 +66,10 @@ class RecordSplit(Sequence[Record]):
         """Records by number, by the offsets of the index: one ranged read each."""
         if isinstance(number, slice):
             return [self[place] for place in range(*number.indices(len(self)))]
-        place = number + len(self) if number < 0 else number
-        if not 0 <= place < len(self):
-            raise IndexError(f"record {number} of {len(self)} in {self.name}")
+        try:
+            place = self._places[number]
+        except IndexError:
+            raise IndexError(f"record {number} of {len(self)} in {self.name}") from None
         shard_number = bisect_right(self._ends, place)
         shard = self.facts.shards[shard_number]
         record = place - (self._ends[shard_number] - shard.records)
@@ -71,9 +82,13 @@ class RecordSplit(Sequence[Record]):
                 raise
 
     def __iter__(self) -> Iterator[Record]:
-        """All records, shard after shard, each read once from its beginning to its end."""
-        for shard_number in range(len(self.facts.shards)):
-            yield from self.shard_records(shard_number)
+        """All records, shard after shard, each read once from its beginning."""
+        for shard_number, end in enumerate(self._ends):
+            first = end - self.facts.shards[shard_number].records
+            own = range(max(self._places.start, first), min(self._places.stop, end))
+            if own:
+                records = self.shard_records(shard_number)
+                yield from islice(records, own.start - first, own.stop - first)
 
     def shard_records(self, shard_number: int) -> Iterator[Record]:
         """The records of one shard of this split, read once from its beginning to its end."""
@@ -137,12 +152,12 @@ class RecordSplit(Sequence[Record]):
 class Dataset(Mapping[Split, RecordSplit]):
     """Split names → records."""
 
-    def __init__(self, storage: Storage, manifest: Manifest) -> None:
+    def __init__(self, storage: Storage, manifest: Manifest, part: Part = WHOLE) -> None:
         self.storage = storage
         self.manifest = manifest
         decoder = RecordDecoder(manifest.labels, manifest.adopted)
         self._splits = {
-            name: RecordSplit(storage, name, facts, decoder)
+            name: RecordSplit(storage, name, facts, decoder, part)
             for name, facts in manifest.splits.items()
         }
 
@@ -161,15 +176,25 @@ class Dataset(Mapping[Split, RecordSplit]):
         return len(self._splits)
 
 
-def open_dataset(path: str | os.PathLike[str]) -> Dataset:
-    """Open a finished dataset at a local path or any fsspec URL.
+def open_dataset(
+    path: str | os.PathLike[str], *, shard_index: int = 0, shard_count: int = 1
+) -> Dataset:
+    """Open a finished dataset, or one worker's part of it.
+
+    Args:
+        path: local, or any fsspec URL.
+        shard_index: which worker's part of every split, from 0.
+        shard_count: among how many workers: each record is one's. Parts differ by one record at
+            most, however few shards there are.
 
     Raises:
         NoInputError: there is no finished dataset.
         DamagedError: its manifest is damaged.
+        UsageError: there is no such part.
     """
+    part = Part(shard_index, shard_count)
     storage = open_storage(path)
-    return Dataset(storage, read_manifest(storage))
+    return Dataset(storage, read_manifest(storage), part)
 
 
 @contextmanager

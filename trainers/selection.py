@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ import xxhash
 from records.errors import DamagedError, UsageError
 from records.index import read_index
 from records.layout import index_name
+from records.part import WHOLE
 from records.text import key_from_text
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from records.dataset import Dataset
     from records.layout import Split
     from records.manifest import Shard
+    from records.part import Part
 
 # Not the seed of a conversion: its splits and shards follow from the same hash otherwise.
 _TENTH_SEED = 0x7E57ED
@@ -60,6 +63,27 @@ class Selection:
                 if name == shard.name:
                     chosen[place][number] = False
         return replace(self, chosen=chosen)
+
+    def part(self, part: Part) -> Selection:
+        """One worker's part of them, and of the shards only those that it is in."""
+        if part == WHOLE:
+            return self
+        places = part.places(self.records)
+        chosen = []
+        for mask, before in zip(self.masks, self._records_before(), strict=True):
+            numbers = before + np.cumsum(mask) - 1
+            chosen.append(mask & (places.start <= numbers) & (numbers < places.stop))
+        kept = [place for place, mask in enumerate(chosen) if mask.any()]
+        return replace(
+            self,
+            shards=tuple(self.shards[place] for place in kept),
+            chosen=tuple(chosen[place] for place in kept),
+        )
+
+    def _records_before(self) -> list[int]:
+        """For each shard how many are chosen of those before it."""
+        counts = [int(mask.sum()) for mask in self.masks]
+        return list(accumulate(counts[:-1], initial=0)) if counts else []
 
     @property
     def masks(self) -> tuple[NDArray[np.bool_], ...]:
