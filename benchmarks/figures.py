@@ -56,19 +56,22 @@ def ratio(
 
 
 def slope_seconds(result: Result, case: str, contestant: str) -> float | None:
-    """What one more image costs, of whole processes: between the smallest and the largest size.
+    """What one more image costs: between the smallest and the largest size, by round, the median.
 
+    Of what a program says its work took, where it says: start-up is the same at both sizes, but
+    where it is seconds long its own differences would be larger than those of a thousand images.
     None where the contestant was measured at one size only, or not at all.
     """
-    by_size = {
-        size: median(samples, contestant)
-        for size in result.sizes(case)
-        if contestant in names_of(samples := result.of(case, size))
-    }
-    if len(by_size) < 2:
+    smallest, largest = min(result.sizes(case)), max(result.sizes(case))
+    rounds = [
+        {each.round: work_seconds(each) for each in samples if each.contestant == contestant}
+        for samples in (result.of(case, smallest), result.of(case, largest))
+    ]
+    both = rounds[0].keys() & rounds[1].keys()
+    if smallest == largest or not both:
         return None
-    smallest, largest = min(by_size), max(by_size)
-    return (by_size[largest] - by_size[smallest]) / (largest - smallest)
+    slopes = [(rounds[1][number] - rounds[0][number]) / (largest - smallest) for number in both]
+    return statistics.median(slopes)
 
 
 def start_up_seconds(result: Result, case: str, contestant: str) -> float | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
-
 from pipelines.classes import (
     Layout,
     class_folders,
@@ -21,6 +19,8 @@ from records.images import IMAGE_EXTENSIONS, sniff
 from records.index import Reject
 from records.reports.tables import count
 from records.text import key_to_text, printable
+
+_IMAGE_EXTENSIONS = frozenset(extension.encode() for extension in IMAGE_EXTENSIONS)
 
 
 def find_in_folders(options: ConvertOptions, choice: Choice) -> Sources:
@@ -88,8 +88,7 @@ class _FolderSources:
 
     def _is_image(self, file: FoundFile) -> bool:
         """Whether a file is one to convert: by its extension, or else by its first bytes."""
-        extension = posixpath.splitext(file.key)[1].decode("ascii", "replace").lower()
-        if extension in IMAGE_EXTENSIONS:
+        if file.key[file.key.rfind(b".") :].lower() in _IMAGE_EXTENSIONS:
             return True
         try:
             return sniff(self._files.read_head(file.key)) is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import msgspec
 import xxhash
@@ -108,7 +109,7 @@ def make_plan(sources: Sources, settings: Settings) -> Plan:
         if members := by_split.get(split):
             count = _count_shards(members, len(by_split.get("train", members)), settings)
             shards += _cut(split, members, count, settings.seed)
-    ordered = sorted(sources.images, key=lambda image: image.key)
+    ordered = sorted(sources.images, key=attrgetter("key"))
     splits = {image.key: shard.split for shard in shards for image in shard.images}
     return Plan(
         settings=settings,
@@ -190,13 +191,9 @@ def _cut(
     split: Split, members: Iterable[SourceImage], count: int, seed: int
 ) -> Iterator[PlannedShard]:
     """Shards of nearly equal numbers of images, in the order of their hashes: none is left over."""
-    ordered = [
-        image
-        for _, image in sorted(
-            ((hash_key(image.key, seed), image) for image in members),
-            key=lambda pair: (pair[0], pair[1].key),
-        )
-    ]
+    # No two images have one key, so that images themselves are never compared.
+    hashed = sorted((hash_key(image.key, seed), image.key, image) for image in members)
+    ordered = [image for _, _, image in hashed]
     for number in range(count):
         first = number * len(ordered) // count
         end = (number + 1) * len(ordered) // count

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -120,7 +121,7 @@ class _LocalWalk:
             with os.scandir(path) as entries:
                 # Of two links to one folder the first by name is followed, on every machine: the
                 # last to be put off is the first to be walked.
-                return sorted(entries, key=lambda entry: entry.name, reverse=True)
+                return sorted(entries, key=attrgetter("name"), reverse=True)
         except OSError as error:
             if folder.hidden:
                 self.found.skipped += 1
