@@ -119,18 +119,18 @@ def _write_shards(
         images=options.images,
         workers=options.workers,
     )
+    names = [shard.name for shard in plan.shards]
     failure = run_over(
-        [shard.name for shard in plan.shards],
+        names,
         partial(write_shard, job),
         job.target,
         _runner(options),
         images=plan.images,
         on_progress=on_progress,
     )
-    for shard in plan.shards:
-        # A retry may have mended what failed: then there is an index.
-        if target.facts(layout.index_name(shard.name)) is None:
-            work_folder.raise_failure(target, shard.name)
+    # A retry may have mended what failed: then there is an index.
+    missing = [name for name in names if target.facts(layout.index_name(name)) is None]
+    work_folder.raise_failures(target, missing, names)
     if failure is not None:
         probe(target)
         raise failure

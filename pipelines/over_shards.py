@@ -54,10 +54,9 @@ def over_shards(
         names, worker, absolute_location(folder), runner, images=images, on_progress=on_progress
     )
     facts = {name: work_folder.read_facts(target, name) for name in names}
-    for name in names:
-        # A retry may have mended what failed: then there are facts.
-        if facts[name] is None:
-            work_folder.raise_failure(target, name)
+    # A retry may have mended what failed: then there are facts.
+    missing = [name for name in names if facts[name] is None]
+    work_folder.raise_failures(target, missing, names)
     if failure is not None:
         probe(target)
         raise failure

@@ -11,7 +11,7 @@ stop                     the run that is to stop, by its name
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -131,6 +131,17 @@ def _public_kind(error: ShardmillError) -> str:
     """The error's class in `records.errors`, or the nearest above it there."""
     kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
     return next(kinds)
+
+
+def raise_failures(target: Storage, missing: Sequence[str], shards: Iterable[str]) -> None:
+    """Raise why shards are missing, if any are and it was kept.
+
+    That is what one of them failed of. Else it is what another one did that is there all the same,
+    for the rest is called off by that too: a folder may fail to be synced that has the new file.
+    """
+    if missing:
+        for name in (*missing, *shards):
+            raise_failure(target, name)
 
 
 def raise_failure(target: Storage, shard: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from records import layout, verify
+from records import layout, storage_local, verify
 from records.errors import ShardmillError, StorageError, TargetError
 from tests.faults.calls import Faults, KilledError
 from tests.faults.conftest import OPTIONS, STORED
@@ -177,3 +177,24 @@ def test_a_read_that_fails(
         require_whole_or_absent(target)
         convert(**OPTIONS, target=str(target))
         assert content_of(target) == expected, number
+
+
+def test_what_failed_is_told_though_its_file_is_there(
+    convert: Convert, tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder may fail to be synced that has the new index already: the other shards then wait."""
+    sync = storage_local._fsync_folder
+
+    def fail_for_an_index(folder: Path) -> None:
+        if folder.name == "index":
+            raise OSError(READ_ONLY, os.strerror(READ_ONLY))
+        sync(folder)
+
+    target = tmp_path / "target"
+    with monkeypatch.context() as patch:
+        patch.setattr(storage_local, "_fsync_folder", fail_for_an_index)
+        with pytest.raises(TargetError, match="read-only"):
+            convert(**OPTIONS, target=str(target))
+    assert len(list((target / "index").iterdir())) == 1
+    convert(**OPTIONS, target=str(target))
+    assert content_of(target) == expected
