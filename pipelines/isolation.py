@@ -7,6 +7,8 @@ with this: a key that kills the helper process twice is corrupt, and the shard g
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -51,4 +53,20 @@ class IsolatedStore:
     @staticmethod
     def _new_pool() -> ProcessPoolExecutor:
         # Not forked: a fork of a process with threads may copy a lock that nobody will release.
-        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it is killed.
+
+    It would wait for work for ever: it holds both ends of the pipe that work comes by.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="end with parent", daemon=True).start()

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -68,3 +71,34 @@ def test_a_shard_that_a_worker_died_in_is_isolated(
 
 def _with_crashes(self: IsolatedStore) -> None:
     IsolatedStore.__init__(self, crash_on_deadly)
+
+
+_WORKER = """
+import sys, time
+from pipelines.isolation import IsolatedStore
+from records.images.options import ImageOptions
+
+if __name__ == "__main__":
+    with IsolatedStore() as store:
+        store(b"", ImageOptions())
+        print(next(iter(store._pool._processes)), flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_helper_of_a_killed_process_ends(tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(_WORKER)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, script], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        helper = Path("/proc") / process.stdout.readline().strip()
+        assert helper.exists()
+        process.kill()
+    end = time.monotonic() + 20
+    while helper.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not helper.exists()
