@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
+from records.ahead import map_ahead
 from records.errors import ShardmillError
 from records.images import Rejection, store_image
 from trainers.decoder import decode_images
 from trainers.metrics import softmax
-from trainers.read_ahead import map_ahead
 from trainers.run_folder import open_run
 from trainers.weights import load_model
 

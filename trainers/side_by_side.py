@@ -2,8 +2,8 @@
 
 Where `tf.data.AUTOTUNE` is used, a thread of each iterator looks for better numbers after 10 ms,
 then after 20, 40, 80. Who ends the iterator wakes that thread before it sets what the thread would
-see, so that it often sleeps on, and the end waits for it: up to as long as the iterator lived, a
-minute at most. Half of all epochs of 1.6 s took 2.6 (TensorFlow 2.21; Keras's datasets as well).
+see, so that it often sleeps on, and the end waits for it: nearly as long again as the iterator
+lived. Half of all epochs of 1.6 s took 2.6 (TensorFlow 2.21; Keras's own datasets as well).
 Fixed numbers are as fast on few cores, and faster where nothing has to be decoded.
 """
 

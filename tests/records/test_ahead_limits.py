@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from trainers.read_ahead import map_ahead
+from records.ahead import map_ahead
 
 
 def test_the_order_is_that_of_the_items() -> None:
