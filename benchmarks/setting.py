@@ -24,6 +24,7 @@ class Scale:
         drawn_images: photos of which single ones are read.
         draws: how many of those reads.
         paths: how many are listed and planned.
+        made_up_images: how many are planned that are not there.
         linear_sizes: of conversions by which their cost is seen to be linear, ascending.
     """
 
@@ -34,6 +35,7 @@ class Scale:
     drawn_images: int
     draws: int
     paths: int
+    made_up_images: int
     linear_sizes: tuple[int, ...]
 
 
@@ -45,6 +47,7 @@ FULL = Scale(
     drawn_images=12_000,
     draws=50_000,
     paths=1_000_000,
+    made_up_images=10_000_000,
     linear_sizes=(1_000, 3_000, 10_000, 30_000, 100_000, 300_000),
 )
 QUICK = Scale(
@@ -55,6 +58,7 @@ QUICK = Scale(
     drawn_images=2_000,
     draws=20_000,
     paths=200_000,
+    made_up_images=1_000_000,
     linear_sizes=(1_000, 3_000, 10_000, 30_000),
 )
 TRY = Scale(
@@ -65,6 +69,7 @@ TRY = Scale(
     drawn_images=500,
     draws=2_000,
     paths=10_000,
+    made_up_images=20_000,
     linear_sizes=(500, 1_000),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from benchmarks import access, conversion, linear, planning, reading
+from benchmarks import access, conversion, large_plan, linear, planning, reading
 from benchmarks.data import describe, photos
 from benchmarks.machine import describe_machine, own_versions
 from benchmarks.rounds import find_able, run_rounds
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
     "reading": reading.enter,
     "access": access.enter,
     "planning": planning.enter,
+    "large-plan": large_plan.enter,
     "linear": linear.enter,
 }
 _TRIAL_IMAGES = 100

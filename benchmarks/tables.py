@@ -92,9 +92,10 @@ def access_table(result: Result) -> str:
 
 def planning_table(result: Result) -> str:
     """Seconds and memory to list and plan, and how much of it the plan alone takes."""
+    (case,) = result.cases()
     rows = []
     for name in figures.names_of(result.samples):
-        samples = result.of("paths")
+        samples = result.of(case)
         work = figures.median(samples, name, figures.work_seconds)
         seconds = figures.median(samples, name)
         told = samples[-1].work_seconds is not None and work != seconds
@@ -107,7 +108,7 @@ def planning_table(result: Result) -> str:
                 f"{figures.median(samples, name, figures.peak_bytes) / 1e6:,.0f}",
             ]
         )
-    return markdown(["", "paths", "s", "of it planning, s", "peak MB"], rows)
+    return markdown(["", "images", "s", "of it planning, s", "peak MB"], rows)
 
 
 def linear_table(result: Result) -> str:
@@ -163,5 +164,6 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "reading": reading_table,
     "access": access_table,
     "planning": planning_table,
+    "large-plan": planning_table,
     "linear": linear_table,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import access, conversion, figures, planning, reading
+from benchmarks import access, conversion, figures, large_plan, planning, reading
 from benchmarks.conversion import DECODE, HEADER, PILLOW, PLAIN_LOOP
 from benchmarks.data import PHOTOS, SMALL
 from benchmarks.tables import markdown
@@ -116,6 +116,14 @@ def _check_planning(result: Result) -> Iterator[Target]:
     yield Target(f"{paths}, peak MB", peak / 1e6, 1000, is_least=False)
 
 
+def _check_large_plan(result: Result) -> Iterator[Target]:
+    images = f"{result.samples[0].images:,} images planned"
+    seconds = figures.median(result.samples, large_plan.PLAN)
+    yield Target(f"{images}, s", seconds, 300, is_least=False)
+    peak = figures.median(result.samples, large_plan.PLAN, figures.peak_bytes)
+    yield Target(f"{images}, peak MB", peak / 1e6, 2000, is_least=False)
+
+
 _LEAST_RATIOS = {
     (conversion.TFDS_BEAM, PHOTOS): 3.0,
     (conversion.TFDS_BEAM, SMALL): 3.0,
@@ -127,4 +135,5 @@ _CHECKS: dict[str, Callable[[Result], Iterator[Target]]] = {
     "reading": _check_reading,
     "access": _check_access,
     "planning": _check_planning,
+    "large-plan": _check_large_plan,
 }

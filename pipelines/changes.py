@@ -11,9 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import xxhash
 
-from pipelines.plan import PlannedShard
+from pipelines.plan import PlannedImage, PlannedShard
 from pipelines.source_files import SourceFiles, UnreadableError, read_file
-from pipelines.sources import SourceImage
 from records.errors import DamagedError
 from records.index import read_index
 from records.layout import index_name
@@ -28,8 +27,9 @@ def changed_shards(
     with ThreadPoolExecutor(threads) as pool:
         for shard in shards:
             stored = _stored_hashes(target, shard.name)
-            hashes = pool.map(lambda image: _hash(image, files), shard.images, chunksize=32)
-            for image, now in zip(shard.images, hashes, strict=True):
+            images = shard.images
+            hashes = pool.map(lambda image: _hash(image, files), images, chunksize=32)
+            for image, now in zip(images, hashes, strict=True):
                 key = key_to_text(image.key)
                 if stored is not None and key in stored and stored[key] != now:
                     yield shard, key
@@ -45,7 +45,7 @@ def _stored_hashes(target: Storage, name: str) -> dict[str, str] | None:
     return dict(zip(table["key"].to_pylist(), table["source_xxh3_128"].to_pylist(), strict=True))
 
 
-def _hash(image: SourceImage, files: SourceFiles) -> str:
+def _hash(image: PlannedImage, files: SourceFiles) -> str:
     try:
         data = read_file(files, image.key, image.url)
     except UnreadableError:

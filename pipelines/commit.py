@@ -83,11 +83,11 @@ def _read_shard_facts(target: Storage, planned: PlannedShard, plan_digest: str) 
     present = target.facts(planned.name)
     whole = present is not None and present.size_bytes == facts.bytes
     accounted = facts.records + len(facts.rejects)
-    if not whole or accounted != len(planned.images) or facts.plan_digest != plan_digest:
+    if not whole or accounted != len(planned) or facts.plan_digest != plan_digest:
         raise ShardmillError(
             "a shard is not what its plan and its index say",
             path=target.describe(planned.name),
-            expected=f"{len(planned.images)} images, {facts.bytes} bytes",
+            expected=f"{len(planned)} images, {facts.bytes} bytes",
             got=f"{accounted} images, {present.size_bytes if present else 0} bytes",
             hint="this is a bug; nothing was published",
         )

@@ -71,6 +71,8 @@ class _FolderSources:
         self._numbers = labels_by_name(labels)
         self._group_of = Grouping(options.group_by)
         self._sources = Sources(labels, layout, skipped=found.skipped)
+        self._class_depth = 1 if layout == "classes" else 2
+        self._deeper = 0
 
     def gather(self) -> Sources:
         # Links out of the source that are not excluded were refused.
@@ -78,7 +80,7 @@ class _FolderSources:
             self._sources.exclude(by_key=True)
         for key in self._found.broken_links:
             self._add(key, None)
-        for file in self._found.files:
+        for file in self._found.files.drain():
             if file.key in self._excluded or self._is_image(file):
                 self._add(file.key, file)
             else:
@@ -110,9 +112,8 @@ class _FolderSources:
         else:
             group = self._group_of(key)
             label = self._numbers[name]
-            self._sources.images.append(
-                SourceImage(key, label, file.size_bytes, file.stamp, split, group)
-            )
+            self._deeper += key.count(b"/") > self._class_depth
+            self._sources.add(SourceImage(key, label, file.size_bytes, file.stamp, split, group))
 
     def _reject(
         self, key: bytes, name: str | None, reason: str, detail: str, size_bytes: int
@@ -121,14 +122,12 @@ class _FolderSources:
 
     def _note_depth(self) -> None:
         """Say where images lie deeper than their class's folder, for people may mean otherwise."""
-        depth = 1 if self._layout == "classes" else 2
-        images = self._sources.images
-        deeper = sum(1 for image in images if image.key.count(b"/") > depth)
+        images, deeper = len(self._sources.images), self._deeper
         if deeper:
             self._sources.notes.append(
                 f"{deeper} images lie in folders below a class folder and count as that class"
             )
-        if len(self._names) == 1 and deeper and deeper == len(images):
+        if len(self._names) == 1 and deeper and deeper == images:
             self._sources.notes.append(
                 f"there is one class only, {printable(self._sources.labels[0])}: if its folders "
                 "are the classes, convert it instead"

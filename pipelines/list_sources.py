@@ -39,7 +39,7 @@ def find_in_list(options: ConvertOptions, choice: Choice) -> Sources:
             continue
         group = os.fsencode(row.group) if row.group else group_of(row.key)
         label = numbers[names[row.label]]
-        sources.images.append(
+        sources.add(
             SourceImage(row.key, label, file.size_bytes, file.stamp, row.split, group, row.url)
         )
     return sources

@@ -9,7 +9,7 @@ import time
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from pipelines.walk import Found, FoundFile, walk_local, walk_remote
+from pipelines.walk import Found, FoundFile, local_file, remote_file, walk_local, walk_remote
 from records.errors import StorageError, TargetError, UsageError
 from records.storage import is_url, split_location
 from records.storage_fsspec import FsspecStorage
@@ -94,7 +94,7 @@ class LocalFiles:
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
-        return FoundFile(key, status.st_size, status.st_mtime_ns)
+        return local_file(key, status)
 
     def read(self, key: bytes) -> bytes:
         """See `SourceFiles.read`."""
@@ -152,7 +152,7 @@ class RemoteFiles:
     def find(self, key: bytes, *, follow_symlinks: bool) -> FoundFile | None:  # noqa: ARG002
         """See `SourceFiles.find`."""
         facts = self._storage.facts(key.decode("utf-8", "surrogateescape"))
-        return None if facts is None else FoundFile(key, facts.size_bytes, facts.etag or "")
+        return None if facts is None else remote_file(key, facts)
 
     def read(self, key: bytes) -> bytes:
         """See `SourceFiles.read`."""

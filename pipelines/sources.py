@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
+import pyarrow as pa
 
 from pipelines.classes import Layout, choose_labels
 from pipelines.lists import read_text_file
 from pipelines.options import ConvertOptions
+from pipelines.packed_rows import PackedRows
 from records.index import Reject
 from records.labels import LabelMap, parse_labels
 from records.layout import Split
@@ -23,16 +25,34 @@ class SourceImage(msgspec.Struct, frozen=True, gc=False):
     """An image to convert.
 
     `split` is what the source says, if it does; `group` what must stay together, if anything;
-    `url` where the file is if not below the source.
+    `url` where the file is if not below the source; `stamp` as `FoundFile` has it.
     """
 
     key: bytes
     label: int
     size_bytes: int
-    stamp: int | str = 0
+    stamp: int = 0
     split: Split | None = None
     group: bytes | None = None
     url: str | None = None
+
+
+_COLUMNS = pa.schema(
+    {
+        "key": pa.large_binary(),
+        "label": pa.int32(),
+        "size_bytes": pa.int64(),
+        "stamp": pa.uint64(),
+        "split": pa.string(),
+        "group": pa.large_binary(),
+        "url": pa.large_string(),
+    }
+)
+
+
+def pack_images(images: Iterable[SourceImage] = ()) -> PackedRows[SourceImage]:
+    """Images to convert as `Sources` keeps them."""
+    return PackedRows(SourceImage, _COLUMNS, images)
 
 
 @dataclass
@@ -44,17 +64,23 @@ class Sources:
 
     labels: LabelMap
     layout: Layout | None
-    images: list[SourceImage] = field(default_factory=list)
+    images: PackedRows[SourceImage] = field(default_factory=pack_images)
     rejects: list[Reject] = field(default_factory=list)
     skipped: int = 0
     excluded: int = 0
     excluded_keys: int = 0
+    labels_present: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
     @property
     def found(self) -> int:
         """How many files there are in all."""
         return len(self.images) + len(self.rejects) + self.skipped + self.excluded
+
+    def add(self, image: SourceImage) -> None:
+        """Take an image in."""
+        self.images.append(image)
+        self.labels_present.add(image.label)
 
     def exclude(self, *, by_key: bool) -> None:
         """Count a file as excluded."""
@@ -77,11 +103,10 @@ def find_sources(options: ConvertOptions) -> Sources:
     sources = find(options, choice)
     if absent := len(choice.excluded) - sources.excluded_keys:
         sources.notes.append(f"{absent} keys of --exclude are not in the source")
-    present = {image.label for image in sources.images}
     sources.notes += [
         f"class {printable(name)} has no images"
         for label, name in enumerate(sources.labels)
-        if label not in present
+        if label not in sources.labels_present
     ]
     return sources
 

@@ -8,16 +8,21 @@ them in the manifest, so that whatever is added later is divided as on the first
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
-from records.layout import Split
+from records.layout import SPLITS
 from records.manifest import Amount, CutOff
 
 HASHES = 1 << 64
+
+Hashes = NDArray[np.uint64]
+SplitNumbers = NDArray[np.int8]
+"""Splits by their places in `SPLITS`."""
 
 
 class Bounds(NamedTuple):
@@ -27,66 +32,74 @@ class Bounds(NamedTuple):
     validation: int
 
 
-def hash_key(key: bytes, seed: int) -> int:
-    """The uint64 that decides a key's split and its place in it."""
-    return int(xxhash.xxh3_64_intdigest(key, seed))
+def hash_keys(keys: Iterable[bytes], seed: int) -> Hashes:
+    """What decides each key's split and its place in it, (N,)."""
+    hash_key = xxhash.xxh3_64_intdigest
+    return np.fromiter((hash_key(key, seed) for key in keys), np.uint64)
 
 
-def split_of(hashed: int, bounds: Bounds) -> Split:
-    """The split of an image by its hash."""
-    if hashed < bounds.test:
-        return "test"
-    return "validation" if hashed < bounds.validation else "train"
+def split_numbers(hashes: Hashes, bounds: Bounds) -> SplitNumbers:
+    """The split of every image by its hash, (N,)."""
+    numbers = np.full(len(hashes), SPLITS.index("train"), np.int8)
+    numbers[hashes < bounds.validation] = SPLITS.index("validation")
+    numbers[hashes < bounds.test] = SPLITS.index("test")
+    return numbers
 
 
-def find_bounds(hashes: Sequence[int], test: Amount | None, validation: Amount | None) -> Bounds:
+def find_bounds(hashes: Hashes, test: Amount | None, validation: Amount | None) -> Bounds:
     """The bounds that give `test` and `validation` their fraction, or exactly their count.
 
     Args:
-        hashes: of all images that are divided.
+        hashes: of all images that are divided, (N,).
         test: a fraction (float) or a count (int) or None.
         validation: likewise, of all images too.
     """
-    ordered = sorted(hashes) if isinstance(test, int) or isinstance(validation, int) else []
+    is_counted = isinstance(test, int) or isinstance(validation, int)
+    ordered = np.sort(hashes) if is_counted else hashes[:0]
     first = _bound_above(0, test, ordered)
     return Bounds(first, _bound_above(first, validation, ordered))
 
 
-def _bound_above(lower: int, amount: Amount | None, ordered: Sequence[int]) -> int:
+def _bound_above(lower: int, amount: Amount | None, ordered: Hashes) -> int:
     if amount is None:
         return lower
     if isinstance(amount, float):
         return min(HASHES - 1, lower + int(amount * HASHES))
-    taken = sum(1 for hashed in ordered if hashed < lower)
-    last = taken + amount
-    return ordered[last] if last < len(ordered) else HASHES - 1
+    last = int(np.searchsorted(ordered, np.uint64(lower))) + amount
+    return int(ordered[last]) if last < len(ordered) else HASHES - 1
 
 
 def find_bounds_by_label(
-    hashes: Iterable[tuple[int, int]], test: Amount | None, validation: Amount | None
+    labels: NDArray[np.int32], hashes: Hashes, test: Amount | None, validation: Amount | None
 ) -> dict[int, Bounds]:
     """Stratified bounds, one pair a class: each split has every class in the same proportion.
 
     Args:
-        hashes: (label, hash) of all images that are divided.
+        labels: of all images that are divided, (N,).
+        hashes: likewise.
         test: a fraction or a count of the whole.
         validation: likewise.
 
     Counts of the classes are rounded by largest remainders, so that they add up to the whole's.
     """
-    by_label: dict[int, list[int]] = defaultdict(list)
-    for label, hashed in hashes:
-        by_label[label].append(hashed)
-    sizes = {label: len(members) for label, members in sorted(by_label.items())}
+    members = dict(group_by_label(labels))
+    sizes = {label: len(rows) for label, rows in members.items()}
     whole = sum(sizes.values())
     tests = _apportion(_count(test, whole), sizes)
     left = {label: size - tests[label] for label, size in sizes.items()}
     # Of what test leaves: two roundings up may otherwise ask a class for more than it has.
     validations = _apportion(_count(validation, whole), left)
     return {
-        label: find_bounds(by_label[label], tests[label] or None, validations[label] or None)
-        for label in sizes
+        label: find_bounds(hashes[rows], tests[label] or None, validations[label] or None)
+        for label, rows in members.items()
     }
+
+
+def group_by_label(labels: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Every label there is, in order, and where it stands."""
+    order = np.argsort(labels, kind="stable")
+    present, first = np.unique(labels[order], return_index=True)
+    return zip(present.tolist(), np.split(order, first[1:]), strict=True)
 
 
 def _count(amount: Amount | None, whole: int) -> int:

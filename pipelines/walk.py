@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
+import pyarrow as pa
+import xxhash
 
+from pipelines.packed_rows import PackedRows
 from records.errors import NoInputError, StorageError
+from records.storage import FileFacts
 from records.storage_fsspec import FsspecStorage
 from records.text import printable
 
@@ -34,19 +39,38 @@ _SYSTEM_NAMES = {
 class FoundFile(msgspec.Struct, frozen=True, gc=False):
     """A file below the source: its key, its size, and what changes when it is rewritten.
 
-    `stamp` is the modification time in nanoseconds, or the ETag, of the store.
+    `stamp` is the modification time in nanoseconds or a hash of the ETag, as a uint64.
     """
 
     key: bytes
     size_bytes: int
-    stamp: int | str
+    stamp: int
+
+
+_COLUMNS = pa.schema({"key": pa.large_binary(), "size_bytes": pa.int64(), "stamp": pa.uint64()})
+
+
+def pack_files(files: Iterable[FoundFile] = ()) -> PackedRows[FoundFile]:
+    """Files as `Found` keeps them."""
+    return PackedRows(FoundFile, _COLUMNS, files)
+
+
+def local_file(key: bytes, status: os.stat_result) -> FoundFile:
+    """A file of a local folder."""
+    return FoundFile(key, status.st_size, status.st_mtime_ns % (1 << 64))
+
+
+def remote_file(key: bytes, facts: FileFacts) -> FoundFile:
+    """A file behind a URL."""
+    etag = (facts.etag or "").encode()
+    return FoundFile(key, facts.size_bytes, xxhash.xxh3_64_intdigest(etag))
 
 
 @dataclass
 class Found:
     """What a walk came upon; `folders` are those not deeper than two."""
 
-    files: list[FoundFile] = field(default_factory=list)
+    files: PackedRows[FoundFile] = field(default_factory=pack_files)
     folders: list[bytes] = field(default_factory=list)
     skipped: int = 0
     broken_links: list[bytes] = field(default_factory=list)
@@ -79,7 +103,7 @@ def walk_remote(storage: FsspecStorage) -> Found:
             found.skipped += 1
             continue
         folders.update(b"/".join(parts[:depth]) for depth in (1, 2) if depth < len(parts))
-        found.files.append(FoundFile(key, facts.size_bytes, facts.etag or ""))
+        found.files.append(remote_file(key, facts))
     found.folders = sorted(folders)
     return found
 
@@ -173,7 +197,7 @@ class _LocalWalk:
         if status is None:
             self.found.files.append(FoundFile(key, 0, 0))
         elif stat.S_ISREG(status.st_mode):
-            self.found.files.append(FoundFile(key, status.st_size, status.st_mtime_ns))
+            self.found.files.append(local_file(key, status))
         else:
             self.found.skipped += 1
 

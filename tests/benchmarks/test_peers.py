@@ -34,6 +34,15 @@ def test_every_package_is_pinned_and_no_address_named(name: str) -> None:
 
 def test_page_has_a_place_for_every_table() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
-    names = ("targets", "conversion", "reading", "access", "planning", "linear", "environment")
+    names = (
+        "targets",
+        "conversion",
+        "reading",
+        "access",
+        "planning",
+        "large-plan",
+        "linear",
+        "environment",
+    )
     filled = fill(page, {name: f"table of {name}" for name in names})
     assert [name for name in names if f"\ntable of {name}\n" not in filled] == []

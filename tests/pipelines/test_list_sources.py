@@ -64,7 +64,8 @@ def test_classes_and_exclude(find: Find, tmp_path: Path) -> None:
 
 def test_a_label_map(find: Find, tmp_path: Path) -> None:
     labels = make_file(tmp_path, "labels.txt", b"dog\ncat\n")
-    assert find("path,label\na.png,cat\n", labels=str(labels)).images[0].label == 1
+    (image,) = find("path,label\na.png,cat\n", labels=str(labels)).images
+    assert image.label == 1
     with pytest.raises(UsageError, match="got cow"):
         find("path,label\na.png,cow\n", labels=str(labels))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.walk import Found, walk_local
+from pipelines.walk import Found, pack_files, walk_local
 from records import layout
 from records.images.options import ImageOptions
 from tests.pipelines.conftest import Convert
@@ -58,7 +58,9 @@ class TestSameBytes:
     ) -> None:
         def shuffled(root: bytes, *, follow_symlinks: bool) -> Found:
             found = walk_local(root, follow_symlinks=follow_symlinks)
-            random.Random(1).shuffle(found.files)
+            files = list(found.files)
+            random.Random(1).shuffle(files)
+            found.files = pack_files(files)
             random.Random(1).shuffle(found.folders)
             return found
 

@@ -1,0 +1,33 @@
+"""Images made up and planned, their plan written: `shardmill_large_plan.py IMAGES OUT`."""
+
+import sys
+import time
+
+from class_folders import report
+
+from pipelines.plan import make_plan
+from pipelines.sources import SourceImage, Sources
+from pipelines.work_folder import write_run
+from records.manifest import Settings
+from records.storage import open_storage
+
+_CLASSES = 1000
+_SIZE_BYTES = 110_000
+_FIRST_STAMP = 1_700_000_000_000_000_000
+
+
+def main(images: str, out: str) -> None:
+    """Make the sources up, plan, write; all of it is told of."""
+    started = time.perf_counter()
+    sources = Sources(tuple(f"class-{number:04d}" for number in range(_CLASSES)), "classes")
+    for number in range(int(images)):
+        label = number * 7919 % _CLASSES
+        key = b"class-%04d/IMG_%08d.jpg" % (label, number)
+        sources.add(SourceImage(key, label, _SIZE_BYTES, _FIRST_STAMP + number))
+    plan = make_plan(sources, Settings(test=0.1))
+    write_run(open_storage(out), plan, {})
+    report(plan.images, started)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
