@@ -15,7 +15,13 @@ import msgspec
 import numpy as np
 
 from records.errors import DamagedError
-from records.images.decoding import draw_memory, load_image, prepare_image, to_array
+from records.images.decoding import (
+    draw_memory,
+    load_image,
+    prepare_image,
+    require_decodes,
+    to_array,
+)
 from records.images.encoding import StoredFormat, encode_image
 from records.images.faults import explain_error
 from records.images.formats import sniff
@@ -139,7 +145,7 @@ def _store(data: bytes, options: ImageOptions) -> StoredImage:
     if _passes_through(header, options):
         if options.check == "decode":
             with draw_memory(header, data, options, reencode=False):
-                load_image(header, data)
+                require_decodes(header, data)
         kind = cast("StoredFormat", header.kind)
         return StoredImage(data, kind, header.width, header.height, header.channels, ())
     with draw_memory(header, data, options, reencode=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from records.images import ImageOptions, Rejection, StoredImage, decode_stored, store_image
+from records.images.decoding import load_image, require_decodes
+from records.images.faults import explain_error
+from records.images.headers import ImageHeader, read_header
 
 KINDS = {
     "jpeg": ("JPEG", {}),
@@ -42,6 +46,23 @@ def file(request: Any, picture: Any, encode: Any) -> bytes:
     kind, options = KINDS[request.param]
     data: bytes = encode(picture, kind, **options)
     return data
+
+
+@given(edits=EDITS, keep=st.one_of(st.just(1.0), st.floats(0.5, 1)))
+@MANY
+def test_a_picture_made_in_part_is_refused_for_the_same_as_all_of_it(
+    file: bytes, edits: Any, keep: float
+) -> None:
+    data = mutate(file, edits, keep)
+    assert _refusal(require_decodes, data) == _refusal(load_image, data)
+
+
+def _refusal(load: Callable[[ImageHeader, bytes], object], data: bytes) -> Rejection | None:
+    try:
+        load(read_header(data, ImageOptions().max_pixels), data)
+    except Exception as error:
+        return explain_error(error, data)
+    return None
 
 
 @given(edits=EDITS, keep=st.one_of(st.just(1.0), st.floats(0, 1)))
