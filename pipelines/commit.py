@@ -27,7 +27,7 @@ from records.manifest import (
     SplitFacts,
     encode_manifest,
 )
-from records.storage import Storage, write_file
+from records.storage import Hold, Storage, write_file
 from records.text import key_from_text
 from records.tfds import tfds_files
 from records.untrusted import decode_json_lines
@@ -95,9 +95,16 @@ def _read_shard_facts(target: Storage, planned: PlannedShard, plan_digest: str) 
 
 
 def refuse_listed_rejects(
-    target: Storage, plan: Plan, sources: Sources, options: ConvertOptions
+    target: Storage,
+    plan: Plan,
+    sources: Sources,
+    options: ConvertOptions,
+    *,
+    hold: Hold | None = None,
 ) -> None:
     """Refuse now what listing alone rejects too much of: no shard need be written for it.
+
+    Where the target is held, its report says so.
 
     Raises:
         TooManyRejectsError: the same as after a whole run; in a dry run nothing is written.
@@ -107,9 +114,9 @@ def refuse_listed_rejects(
     outcome = Outcome((), rejects, planned.counts)
     if not _is_too_many(outcome, options):
         return
-    if options.dry_run:
+    if hold is None:
         raise _too_many(outcome, planned)
-    publish(target, plan, outcome, planned)
+    publish(target, plan, outcome, planned, hold=hold)
 
 
 def _is_too_many(outcome: Outcome, options: ConvertOptions) -> bool:
@@ -132,13 +139,15 @@ def make_report(
     )
 
 
-def publish(target: Storage, plan: Plan, outcome: Outcome, report: Report) -> None:
-    """Write what lies beside the shards, and the manifest last.
+def publish(target: Storage, plan: Plan, outcome: Outcome, report: Report, *, hold: Hold) -> None:
+    """Write what lies beside the shards, and the manifest last, as long as the target is held.
 
     Raises:
         TooManyRejectsError: the report says so; rejects and report are written, no manifest.
         TargetError: the target cannot be written.
+        BusyError: another run took the target over.
     """
+    hold.confirm()
     target.replace(layout.REJECTS, _json_lines(outcome.rejects))
     target.replace(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
@@ -149,6 +158,7 @@ def publish(target: Storage, plan: Plan, outcome: Outcome, report: Report) -> No
     target.replace(layout.LABELS, format_labels(plan.labels))
     for name, content in tfds_files(manifest).items():
         target.replace(name, content)
+    hold.confirm()
     write_file(target, layout.MANIFEST, encode_manifest(manifest))
 
 

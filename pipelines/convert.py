@@ -32,7 +32,7 @@ from pipelines.work_folder import has_work
 from pipelines.write import Job, write_shard
 from records import layout
 from records.errors import NoInputError
-from records.storage import Storage, absolute_location, open_storage
+from records.storage import Hold, Storage, absolute_location, open_storage
 from records.text import printable
 
 
@@ -58,9 +58,9 @@ def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Repor
     report = _look(conversion)
     if report is not None and (options.dry_run or not has_work(conversion.target)):
         return report
-    with conversion.target.lock():
+    with conversion.target.lock() as hold:
         # Another run may have finished between the look and the lock.
-        report = _look(conversion) or _convert(conversion, on_progress)
+        report = _look(conversion) or _convert(conversion, hold, on_progress)
         # Also where a run was killed between its manifest and the end of this.
         conversion.target.remove_folder(layout.WORK_FOLDER)
     return report
@@ -90,10 +90,10 @@ def _look(conversion: _Conversion) -> Report | None:
     return report_plan(plan, conversion.sources, status="planned", target=target.url)
 
 
-def _convert(conversion: _Conversion, on_progress: OnProgress | None) -> Report:
+def _convert(conversion: _Conversion, hold: Hold, on_progress: OnProgress | None) -> Report:
     options, plan, target = conversion.options, conversion.plan, conversion.target
     kept = prepare_target(target, plan, options)
-    refuse_listed_rejects(target, plan, conversion.sources, options)
+    refuse_listed_rejects(target, plan, conversion.sources, options, hold=hold)
     _write_shards(target, plan, options, on_progress)
     outcome = gather(target, plan, conversion.sources)
     report = make_report(plan, conversion.sources, outcome, options=options, target=target.url)
@@ -104,7 +104,7 @@ def _convert(conversion: _Conversion, on_progress: OnProgress | None) -> Report:
         seconds=round(seconds, 3),
         images_per_second=round(plan.images / seconds, 1),
     )
-    publish(target, plan, outcome, report)
+    publish(target, plan, outcome, report, hold=hold)
     return report
 
 

@@ -6,7 +6,7 @@ import os
 from urllib.parse import unquote, urlsplit
 
 from records.errors import NoInputError, TargetError, UsageError
-from records.storage import is_url
+from records.storage import is_url, open_storage
 from records.text import printable, redact_url
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
@@ -23,6 +23,8 @@ def check_locations(source: str, target: str) -> None:
     for name, location in (("source", source), ("target", target)):
         if not location or "\0" in location:
             raise UsageError(f"the {name} is no path", got=repr(location))
+        if is_url(location):
+            open_storage(location)  # it may need a package, or have a password in it
     source_path, target_path = _local_path(source), _local_path(target)
     if source_path is not None:
         _check_source(source_path)

@@ -1,4 +1,4 @@
-"""The files of a source, listed and read: a local folder by paths of bytes, or a URL by fsspec."""
+"""The files of a source, listed and read: a local folder by paths of bytes, or a URL."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pipelines.walk import Found, FoundFile, local_file, remote_file, walk_local, walk_remote
 from records.errors import StorageError, TargetError, UsageError
-from records.storage import is_url, split_location
-from records.storage_fsspec import FsspecStorage
+from records.storage import is_url, open_remote, split_location
 from records.text import key_to_text
 
 HEAD_BYTES = 64
@@ -143,7 +142,7 @@ class RemoteFiles:
     """Files below a URL. Storage that fails after retries is StorageError, not a bad file."""
 
     def __init__(self, url: str) -> None:
-        self._storage = FsspecStorage(url)
+        self._storage = open_remote(url)
 
     def walk(self, *, follow_symlinks: bool) -> Found:  # noqa: ARG002 - no links on object stores
         """See `SourceFiles.walk`."""

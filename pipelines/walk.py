@@ -20,8 +20,7 @@ import xxhash
 
 from pipelines.packed_rows import PackedRows
 from records.errors import NoInputError, StorageError
-from records.storage import FileFacts
-from records.storage_fsspec import FsspecStorage
+from records.storage import FileFacts, RemoteStorage
 from records.text import printable
 
 _SYSTEM_NAMES = {
@@ -92,7 +91,7 @@ def walk_local(root: bytes, *, follow_symlinks: bool) -> Found:
     return _LocalWalk(root, follow_symlinks).run()
 
 
-def walk_remote(storage: FsspecStorage) -> Found:
+def walk_remote(storage: RemoteStorage) -> Found:
     """All that lies below a URL, in any order. Raises as `walk_local`."""
     found = Found()
     folders: set[bytes] = set()

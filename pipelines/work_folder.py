@@ -64,7 +64,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 def has_work(target: Storage) -> bool:
     """Whether anything of a run is left in a target."""
-    return any(name.startswith(f"{WORK_FOLDER}/") for name in target.list())
+    return bool(target.list(WORK_FOLDER))
 
 
 def read_run(target: Storage) -> UnfinishedRun | None:

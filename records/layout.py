@@ -19,6 +19,8 @@ HASHES_FOLDER = "hashes"
 """What `stats --near` keeps; no part of the dataset."""
 WORK_FOLDER = ".shardmill"
 """What an unfinished run keeps: its plan, its lock, its staged files. Gone once it has finished."""
+LEASE = f"{WORK_FOLDER}/lease.json"
+"""Who holds a folder on an object store."""
 
 SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
 _SHARD = re.compile(SHARD_PATTERN)

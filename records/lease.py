@@ -1,8 +1,12 @@
 """One writer at a time on an object store, which has no locks: a lease object that runs out.
 
-The holder renews it; one that died does not, and after `LEASE_SECONDS` another run takes it over.
-What a lease cannot promise (a holder that slept past its end) the store's own "only if absent"
-does: a published file is never overwritten.
+    .shardmill/lease.json   {"token": who, "renewal": how often renewed, "renewed_at": Unix time}
+
+It is created only if absent, renewed four times as often as need be, and runs out where its holder
+is dead. Then another run takes it over, by a write that the store refuses if anybody wrote the
+lease since it was looked at: of two that try only one can. How old it is the store's own clock
+tells. A holder that slept meanwhile finds its next renewal refused, and it renews the lease right
+before it publishes a manifest.
 """
 
 from __future__ import annotations
@@ -12,80 +16,203 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from records.errors import BusyError, ShardmillError
-from records.layout import WORK_FOLDER
+from records.errors import BusyError, ShardmillError, StorageError
+from records.layout import LEASE
+from records.storage_errors import no_conditions
 from records.untrusted import decode_json
 
-if TYPE_CHECKING:
-    from records.storage_fsspec import FsspecStorage
-
-LEASE_SECONDS = 120.0
-_RENEW_SECONDS = 30.0
-_NAME = f"{WORK_FOLDER}/lease.json"
+LEASE_SECONDS = 60.0
+RENEW_SECONDS = 15.0
+_RELEASE_SECONDS = 5.0
+_NO_TAG = '"00000000000000000000000000000000"'
 
 
-class Lease(msgspec.Struct, frozen=True):
-    """Who holds the folder (a random token), and until when (Unix time, seconds)."""
+class ChangedError(Exception):
+    """A file is not, or no longer, of the version that was to be replaced."""
 
+
+class Seen(NamedTuple):
+    """A small file: its content, the tag of this version, its age if the store tells it."""
+
+    content: bytes
+    tag: str
+    age_seconds: float | None
+
+
+class LeaseStore(Protocol):
+    """Storage that changes a small file only for who knows its present version."""
+
+    url: str
+
+    def put_new(self, name: str, data: bytes) -> str:
+        """Create a file; its tag. Raises FileExistsError where there is one."""
+
+    def put_over(self, name: str, data: bytes, tag: str) -> str:
+        """Replace the version of a tag; the new one's. Raises ChangedError where it is another."""
+
+    def look(self, name: str) -> Seen | None:
+        """A file, None where there is none."""
+
+    def remove_version(self, name: str, tag: str) -> None:
+        """Remove the version of a tag; where it is another, nothing."""
+
+
+class _Content(msgspec.Struct, frozen=True):
     token: str
-    ends_at: float
+    renewal: int
+    renewed_at: float
 
 
 @contextmanager
-def hold_lease(storage: FsspecStorage) -> Iterator[None]:
-    """Hold the folder's lease while the block runs, renewed in the background.
+def hold_lease(store: LeaseStore) -> Iterator[Lease]:
+    """Hold a folder's lease while the block runs, renewed in the background.
 
     Raises:
         BusyError: another run holds it.
+        TargetError: the store cannot keep one of two writers out.
+        StorageError: storage failed after retries.
     """
-    token = secrets.token_hex(16)
-    _take(storage, token)
-    done = threading.Event()
-    renewer = threading.Thread(target=_renew, args=(storage, token, done), daemon=True)
-    renewer.start()
+    lease = Lease(store)
+    lease.take()
+    over = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(lease, over), name="lease", daemon=True)
+    keeper.start()
     try:
-        yield
-    finally:
-        done.set()
-        renewer.join()
-        if _holder(storage) == token:
-            storage.remove(_NAME)
+        yield lease
+    except BaseException:
+        over.set()
+        # Where storage is gone, letting go of the lease would only be waited for in vain.
+        keeper.join(_RELEASE_SECONDS)
+        raise
+    over.set()
+    keeper.join()
 
 
-def _take(storage: FsspecStorage, token: str) -> None:
-    try:
-        storage.create_bytes(_NAME, _encoded(token))
-    except FileExistsError:
-        with suppress(FileNotFoundError, msgspec.DecodeError):
-            present = decode_json(storage.read(_NAME), Lease)
-            if present.ends_at > time.time():
+def _keep(lease: Lease, over: threading.Event) -> None:
+    while not over.wait(RENEW_SECONDS):
+        # A renewal that fails is tried again at the next turn.
+        with suppress(StorageError):
+            try:
+                lease.confirm()
+            except BusyError:
+                return
+    with suppress(ShardmillError):
+        lease.let_go()
+
+
+class Lease:
+    """A lease on a folder, of one holder; `confirm` may be called from any thread."""
+
+    def __init__(self, store: LeaseStore) -> None:
+        self._store = store
+        self._token = secrets.token_hex(16)
+        self._renewal = 0
+        self._tag = ""
+        self._is_lost = False
+        self._writing = threading.Lock()
+
+    def take(self) -> None:
+        """Take the lease where it is free or has run out. Raises as `hold_lease`."""
+        try:
+            self._tag = self._store.put_new(LEASE, self._content())
+        except FileExistsError:
+            self._take_over()
+        self._check_conditions()
+
+    def confirm(self) -> None:
+        """See `Hold.confirm`: a renewal, which only the holder can make."""
+        with self._writing:
+            if not self._is_lost:
+                try:
+                    self._write_over(self._tag)
+                except ChangedError:
+                    self._is_lost = True
+            if self._is_lost:
                 raise BusyError(
-                    "another run is writing here",
-                    path=storage.url,
-                    hint=f"wait for it to end; a dead one frees it in {LEASE_SECONDS:.0f} s",
-                ) from None
-        storage.replace(_NAME, _encoded(token))
-    if _holder(storage) != token:
-        raise BusyError("another run has just begun to write here", path=storage.url)
+                    "another run took over here, for this one could not renew its lease",
+                    path=self._store.url,
+                    hint="let that one end, then run the same command again",
+                )
+
+    def let_go(self) -> None:
+        """Free the folder. Raises as `confirm`."""
+        self.confirm()
+        self._store.remove_version(LEASE, self._tag)
+
+    def _take_over(self) -> None:
+        seen = self._store.look(LEASE)
+        if seen is None:  # its holder has just let go of it
+            raise self._busy("another run has just written here", "run the same command again")
+        left_seconds = LEASE_SECONDS - _age_seconds(seen)
+        if left_seconds > 0 and not self._is_ours(seen):
+            raise self._busy(
+                "another run is writing here",
+                f"wait for it to end; a dead one frees it in {left_seconds:.0f} s",
+            )
+        try:
+            self._write_over(seen.tag)
+        except ChangedError as error:
+            raise self._busy(
+                "another run has just begun to write here", "wait for it to end"
+            ) from error
+
+    def _write_over(self, tag: str) -> None:
+        """Write the lease over a version. Raises ChangedError where it is not there, nor ours."""
+        content = self._content()
+        while True:
+            try:
+                self._tag = self._store.put_over(LEASE, content, tag)
+            except ChangedError:
+                # The answer to a write of ours may have been lost.
+                seen = self._store.look(LEASE)
+                if seen is None or not self._is_ours(seen) or seen.tag == tag:
+                    raise
+                tag = self._tag = seen.tag
+                if seen.content != content:
+                    continue
+            return
+
+    def _check_conditions(self) -> None:
+        """Have the store refuse what it must. Raises TargetError where it does not."""
+        try:
+            self._tag = self._store.put_new(LEASE, self._content())
+        except FileExistsError:
+            try:
+                self._tag = self._store.put_over(LEASE, self._content(), _NO_TAG)
+            except ChangedError:
+                return
+        self._store.remove_version(LEASE, self._tag)
+        raise no_conditions(self._store.url)
+
+    def _is_ours(self, seen: Seen) -> bool:
+        content = _decode(seen)
+        return content is not None and content.token == self._token
+
+    def _content(self) -> bytes:
+        # No two are the same bytes: a tag that does not change would tell nobody of a renewal.
+        self._renewal += 1
+        return msgspec.json.encode(_Content(self._token, self._renewal, time.time()))
+
+    def _busy(self, what: str, hint: str) -> BusyError:
+        return BusyError(what, path=self._store.url, hint=hint)
 
 
-def _renew(storage: FsspecStorage, token: str, done: threading.Event) -> None:
-    while not done.wait(_RENEW_SECONDS):
-        # A renewal that fails is tried again at the next turn; the lease outlives three of them.
-        with suppress(ShardmillError, OSError):
-            storage.replace(_NAME, _encoded(token))
-
-
-def _holder(storage: FsspecStorage) -> str | None:
+def _decode(seen: Seen) -> _Content | None:
     try:
-        return decode_json(storage.read(_NAME), Lease).token
-    except (FileNotFoundError, msgspec.DecodeError):
+        return decode_json(seen.content, _Content)
+    except msgspec.DecodeError:
         return None
 
 
-def _encoded(token: str) -> bytes:
-    return msgspec.json.encode(Lease(token, time.time() + LEASE_SECONDS))
+def _age_seconds(seen: Seen) -> float:
+    """How long ago a lease was renewed; one that is none is older than any."""
+    content = _decode(seen)
+    if content is None:
+        return LEASE_SECONDS
+    if seen.age_seconds is None:
+        return time.time() - content.renewed_at
+    return max(0.0, seen.age_seconds)

@@ -137,7 +137,7 @@ def read_manifest(storage: Storage) -> Manifest:
     try:
         content = storage.read(layout.MANIFEST)
     except FileNotFoundError:
-        unfinished = any(name.startswith(f"{layout.WORK_FOLDER}/") for name in storage.list())
+        unfinished = bool(storage.list(layout.WORK_FOLDER))
         raise NoInputError(
             "there is no finished dataset here" + (": a conversion has not ended" * unfinished),
             path=storage.url,

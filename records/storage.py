@@ -8,13 +8,14 @@ between any two steps leaves either the whole file or none.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 import xxhash
 
-from records.errors import TargetError
+from records.errors import TargetError, UsageError
 
 COPY_STEP_BYTES = 1 << 20
 
@@ -38,6 +39,18 @@ class RangeReader(Protocol):
 
     def read(self, offset: int, size_bytes: int, /) -> bytes:
         """Up to `size_bytes` bytes from `offset`. Raises StorageError."""
+
+
+class Hold(Protocol):
+    """A folder that is held for one writer."""
+
+    def confirm(self) -> None:
+        """Make sure that nobody took it over, on an object store for a minute from now.
+
+        Raises:
+            BusyError: somebody did: what this writer knows of the folder is true no more.
+            StorageError: storage failed after retries.
+        """
 
 
 @runtime_checkable
@@ -66,8 +79,8 @@ class Storage(Protocol):
     def facts(self, name: str) -> FileFacts | None:
         """Size and ETag, None where there is no such file; a folder is none."""
 
-    def list(self) -> list[str]:
-        """The names of all files below the folder, sorted; empty where there is no folder."""
+    def list(self, folder: str = "") -> list[str]:
+        """The names of all files below it, or a folder in it, sorted; empty where it is not."""
 
     def create(self, name: str) -> AbstractContextManager[StagedFile]:
         """Write a file that is not there yet; it appears whole when the block ends well.
@@ -91,22 +104,49 @@ class Storage(Protocol):
     def remove_folder(self, name: str) -> None:
         """Remove a folder with all that is in it; one that is not there is no error."""
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[Hold]:
         """Hold the folder for one writer. Raises BusyError where another one holds it."""
 
 
+@runtime_checkable
+class RemoteStorage(Storage, Protocol):
+    """A folder behind a URL, of which a listing tells more than names."""
+
+    def list_facts(self, folder: str = "") -> Iterator[tuple[str, FileFacts]]:
+        """Every file below it, or a folder in it, and what the store says of it, in any order."""
+
+
 def open_storage(location: str | os.PathLike[str]) -> Storage:
-    """The folder at a local path, a `file://` URL, or any URL that fsspec reads and writes."""
-    from records.storage_fsspec import FsspecStorage
+    """The folder at a local path, a `file://` or `s3://` URL, or another that fsspec can open.
+
+    Raises:
+        UsageError: it is a URL that cannot be opened, or needs a package that is not installed.
+    """
     from records.storage_local import LocalStorage
 
     text = os.fspath(location)
     if not is_url(text):
         return LocalStorage(text)
-    parts = urlsplit(text)
-    if parts.scheme == "file":
-        return LocalStorage(unquote(parts.path))
-    return FsspecStorage(text)
+    if text.startswith("file://"):
+        return LocalStorage(unquote(urlsplit(text).path))
+    return open_remote(text)
+
+
+def open_remote(url: str) -> RemoteStorage:
+    """The folder behind a URL. Raises as `open_storage`."""
+    if not url.startswith("s3://"):
+        from records.storage_fsspec import FsspecStorage
+
+        return FsspecStorage(url)
+    try:
+        from records.s3.storage import S3Storage
+    except ImportError as error:
+        raise UsageError(
+            "s3:// needs a package that is not installed",
+            got=str(error),
+            hint='pip install "shardmill[s3]"',
+        ) from error
+    return S3Storage(url)
 
 
 def is_url(location: str) -> bool:

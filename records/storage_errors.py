@@ -56,6 +56,15 @@ def writing(path: str) -> Iterator[None]:
         ) from error
 
 
+def no_conditions(path: str) -> TargetError:
+    """A store on which one of two runs cannot be kept out."""
+    return TargetError(
+        "this store takes no notice of conditional writes (If-None-Match, If-Match)",
+        path=path,
+        hint="write to a store that has them, or to a local folder and copy that",
+    )
+
+
 class StagedStream:
     """A staged file whose failed writes say where; errors of who writes it pass untouched."""
 

@@ -2,33 +2,40 @@
 
 fsspec's own `open(..., "wb")` commits what was written also when the body raises, so nothing is
 streamed to its final name: a file is uploaded once it is whole, with the store's own condition
-(`If-None-Match: *` on S3) where fsspec passes it on.
+where fsspec passes one on. Where it does not, the lease keeps others out, as far as looking before
+writing does: of two runs that begin in the same instant both may think that they hold it.
 """
 
 from __future__ import annotations
 
 import errno
-import io
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any, BinaryIO, TypeVar, cast
+from urllib.parse import urlsplit
 
 import fsspec
+import xxhash
 
 from records.errors import ShardmillError, StorageError, TargetError, UsageError
-from records.lease import hold_lease
-from records.storage import FileFacts, RangeReader, StagedFile, check_same_bytes
+from records.layout import LEASE, WORK_FOLDER
+from records.lease import ChangedError, Seen, hold_lease
+from records.ranges import Ranges, open_ranges_as_stream
+from records.storage import FileFacts, Hold, RangeReader, StagedFile, check_same_bytes
 from records.storage_errors import StagedStream, writing
 from records.text import printable, redact_url
 
 _T = TypeVar("_T")
-_READ_AHEAD_BYTES = 8 << 20
 _ATTEMPTS = 5
 _FIRST_WAIT_SECONDS = 0.5
 _SPOOL_BYTES = 8 << 20
+_CHANCE = secrets.SystemRandom()
+_WITHOUT_FOLDERS = {"gs", "gcs"}
 
 
 class FsspecStorage:
@@ -46,7 +53,7 @@ class FsspecStorage:
                 "this kind of URL cannot be opened",
                 path=self.url,
                 got=str(error),
-                hint='install what it needs, e.g. pip install "shardmill[s3]" or "shardmill[gcs]"',
+                hint='install what it needs: for gs:// pip install "shardmill[gcs]"',
             ) from error
         self._fs: Any = filesystem
         self._root: str = root.rstrip("/")
@@ -69,15 +76,14 @@ class FsspecStorage:
 
     def open_ranges(self, name: str) -> RangeReader:
         """See `Storage.open_ranges`: a request a part."""
-        return _Requests(self, name)
+        return Ranges(partial(self.read_range, name))
 
     def open(self, name: str) -> BinaryIO:
         """See `Storage.open`."""
         facts = self.facts(name)
         if facts is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.describe(name))
-        ranges = _RangeStream(self, name, facts.size_bytes)
-        return io.BufferedReader(ranges, _READ_AHEAD_BYTES)
+        return open_ranges_as_stream(partial(self.read_range, name), facts.size_bytes)
 
     def facts(self, name: str) -> FileFacts | None:
         """See `Storage.facts`."""
@@ -87,15 +93,15 @@ class FsspecStorage:
             return None
         return None if info.get("type") == "directory" else _file_facts(info)
 
-    def list(self) -> list[str]:
+    def list(self, folder: str = "") -> list[str]:
         """See `Storage.list`."""
-        return sorted(name for name, _ in self.list_facts())
+        return sorted(name for name, _ in self.list_facts(folder))
 
-    def list_facts(self) -> Iterator[tuple[str, FileFacts]]:
-        """Every file below the folder, and what the store says of it, in any order."""
+    def list_facts(self, folder: str = "") -> Iterator[tuple[str, FileFacts]]:
+        """See `RemoteStorage.list_facts`."""
         self._fs.invalidate_cache()
         try:
-            found = self._retry("", lambda: self._fs.find(self._root, detail=True))
+            found = self._retry("", lambda: self._fs.find(self._path(folder), detail=True))
         except FileNotFoundError:
             return
         for path, info in found.items():
@@ -114,11 +120,6 @@ class FsspecStorage:
                 staged.seek(0)
                 check_same_bytes(self, name, cast("BinaryIO", staged))
 
-    def create_bytes(self, name: str, data: bytes) -> None:
-        """Create a small object in one request. Raises FileExistsError where it is there."""
-        self._make_folder(name)
-        self._retry(name, lambda: self._fs.pipe_file(self._path(name), data, mode="create"))
-
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
         self._make_folder(name)
@@ -133,16 +134,46 @@ class FsspecStorage:
             self._retry(name, lambda: self._fs.rm_file(self._path(name)))
 
     def remove_folder(self, name: str) -> None:
-        """See `Storage.remove_folder`."""
+        """See `Storage.remove_folder`; the lease stays until it is let go."""
+        path = self._path(name)
         self._fs.invalidate_cache()
-        if self._fs.exists(self._path(name)):
-            self._retry(name, lambda: self._fs.rm(self._path(name), recursive=True))
+        if self._fs.exists(path):
+            inside = [path] if name != WORK_FOLDER else self._fs.ls(path, detail=False)
+            for found in inside:
+                if not str(found).endswith(LEASE):
+                    self._retry(name, partial(self._fs.rm, found, recursive=True))
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[Hold]:
         """See `Storage.lock`."""
-        with hold_lease(self):
-            yield
+        return hold_lease(self)
+
+    def put_new(self, name: str, data: bytes) -> str:
+        """See `LeaseStore.put_new`."""
+        self._make_folder(name)
+        self._retry(name, lambda: self._fs.pipe_file(self._path(name), data, mode="create"))
+        return _tag(data)
+
+    def put_over(self, name: str, data: bytes, tag: str) -> str:
+        """See `LeaseStore.put_over`: looked at, then written."""
+        seen = self.look(name)
+        if seen is None or seen.tag != tag:
+            raise ChangedError(self.describe(name))
+        self.replace(name, data)
+        return _tag(data)
+
+    def look(self, name: str) -> Seen | None:
+        """See `LeaseStore.look`."""
+        try:
+            content = self.read(name)
+        except FileNotFoundError:
+            return None
+        return Seen(content, _tag(content), None)
+
+    def remove_version(self, name: str, tag: str) -> None:
+        """See `LeaseStore.remove_version`."""
+        seen = self.look(name)
+        if seen is not None and seen.tag == tag:
+            self.remove(name)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
@@ -155,8 +186,9 @@ class FsspecStorage:
         self._fs.put_file(local, self._path(name), mode="create")
 
     def _make_folder(self, name: str) -> None:
-        # Object stores have no folders; what has them (memory, sftp) needs them made.
-        self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+        # Where there are no folders (object stores), asking for one may make a bucket.
+        if urlsplit(self._full_url).scheme not in _WITHOUT_FOLDERS:
+            self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
 
     def _retry(self, name: str, action: Callable[[], _T]) -> _T:
         for attempt in range(_ATTEMPTS):
@@ -171,7 +203,7 @@ class FsspecStorage:
                     "access is denied", path=self.describe(name), hint="check the credentials"
                 ) from error
             except Exception as error:
-                if getattr(error, "errno", None) == errno.EEXIST or _is_taken(error):
+                if getattr(error, "errno", None) == errno.EEXIST:
                     raise FileExistsError(self.describe(name)) from error
                 if attempt == _ATTEMPTS - 1:
                     raise StorageError(
@@ -180,7 +212,7 @@ class FsspecStorage:
                         got=type(error).__name__,
                         hint="run the same command again: what is finished is kept",
                     ) from error
-            time.sleep(_FIRST_WAIT_SECONDS * 2**attempt)
+            time.sleep(_CHANCE.uniform(0.5, 1.0) * _FIRST_WAIT_SECONDS * 2**attempt)
         raise AssertionError("unreachable")
 
 
@@ -189,48 +221,5 @@ def _file_facts(info: dict[str, Any]) -> FileFacts:
     return FileFacts(int(info["size"] or 0), str(etag) if etag else None)
 
 
-def _is_taken(error: Exception) -> bool:
-    """Whether a store refused a conditional write (HTTP 412) because the name is taken."""
-    code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
-    return code in {"PreconditionFailed", "412"} or "PreconditionFailed" in str(error)
-
-
-class _Requests(NamedTuple):
-    """A file of which parts are asked for."""
-
-    storage: FsspecStorage
-    name: str
-
-    def read(self, offset: int, size_bytes: int) -> bytes:
-        """See `RangeReader.read`."""
-        return self.storage.read_range(self.name, offset, size_bytes)
-
-
-class _RangeStream(io.RawIOBase):
-    """A file read by ranged requests, so that no state is shared between threads."""
-
-    def __init__(self, storage: FsspecStorage, name: str, size_bytes: int) -> None:
-        self._storage = storage
-        self._name = name
-        self._size_bytes = size_bytes
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        wanted = min(len(buffer), self._size_bytes - self._position)
-        if wanted <= 0:
-            return 0
-        data = self._storage.read_range(self._name, self._position, wanted)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+def _tag(content: bytes) -> str:
+    return str(xxhash.xxh3_128_hexdigest(content))

@@ -20,7 +20,7 @@ from typing import BinaryIO
 from records.errors import BusyError
 from records.layout import WORK_FOLDER
 from records.local_files import WRITE_STEP_BYTES, OpenFile, WrittenBehind
-from records.storage import FileFacts, RangeReader, StagedFile, check_same_bytes
+from records.storage import FileFacts, Hold, RangeReader, StagedFile, check_same_bytes
 from records.storage_errors import reading, writing
 from records.text import printable
 
@@ -69,11 +69,11 @@ class LocalStorage:
             return None
         return FileFacts(found.st_size, None) if stat.S_ISREG(found.st_mode) else None
 
-    def list(self) -> list[str]:
+    def list(self, folder: str = "") -> list[str]:
         """See `Storage.list`."""
         found = []
-        for folder, _, files in os.walk(self.path):
-            below = Path(folder).relative_to(self.path)
+        for walked, _, files in os.walk(self.path / folder):
+            below = Path(walked).relative_to(self.path)
             found += [(below / file).as_posix() for file in files]
         return sorted(found)
 
@@ -127,13 +127,13 @@ class LocalStorage:
             shutil.rmtree(self.path / name)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[Hold]:
         """See `Storage.lock`: flock(2), which the kernel lets go of when its holder dies."""
         path = self.path / _LOCK
         with writing(self.describe(_LOCK)):
             descriptor = self._open_lock(path)
         try:
-            yield
+            yield _Held()
         finally:
             os.close(descriptor)
 
@@ -169,6 +169,13 @@ class LocalStorage:
             with staged.open("rb") as stream:
                 check_same_bytes(self, name, stream)
         _fsync_folder(final.parent)
+
+
+class _Held:
+    """What the kernel keeps for its holder as long as that lives."""
+
+    def confirm(self) -> None:
+        """See `Hold.confirm`: nobody can."""
 
 
 def _link(staged: Path, final: Path) -> None:

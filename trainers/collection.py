@@ -102,7 +102,7 @@ def predict_collection(
     folder = KeyedFolder(storage, key, MANIFEST, tuple(chunks), _ANOTHER)
     if folder.is_finished():
         return read_predictions(storage)
-    with storage.lock():
+    with storage.lock() as hold:
         # Another process may have finished between the look and the lock.
         if not folder.is_finished():
             folder.check()
@@ -113,6 +113,7 @@ def predict_collection(
             facts = services.over_shards(
                 worker, list(chunks), out, runner, images=len(files), on_progress=on_progress
             )
+            hold.confirm()
             folder.finish(encode_canonical(_sum_up(key, top_k, facts)))
     return read_predictions(storage)
 

@@ -149,7 +149,7 @@ def featurize(
         return _report(plan, store, "nothing-to-do", kept=len(plan.shards))
     if dry_run:
         return _report(plan, store, "planned", kept=0)
-    with store.storage.lock():
+    with store.storage.lock() as hold:
         # Another process may have finished it between the look and the lock.
         if store.is_finished():
             return _report(plan, store, "nothing-to-do", kept=len(plan.shards))
@@ -167,6 +167,7 @@ def featurize(
                 images=sum(shard.records for shard in missing),
                 on_progress=on_progress,
             )
+        hold.confirm()
         store.finish()
     kept = len(plan.shards) - len(missing)
     report = _report(plan, store, "featurized", kept=kept)

@@ -191,8 +191,9 @@ def _write(storage: Storage, plan: AdoptionPlan) -> None:
     if layout.LABELS not in theirs:
         contents[layout.LABELS] = format_labels(plan.manifest.labels)
     contents |= tfds_files(plan.manifest)
-    contents[layout.MANIFEST] = encode_manifest(plan.manifest)
-    with storage.lock():
+    with storage.lock() as hold:
         for name, content in contents.items():
             write_file(storage, name, content)
+        hold.confirm()
+        write_file(storage, layout.MANIFEST, encode_manifest(plan.manifest))
         storage.remove_folder(layout.WORK_FOLDER)

@@ -1,0 +1,61 @@
+"""Requests to one bucket: each is answered whole, or it is told why not.
+
+botocore takes an answer that was cut within its head for a whole one, with fields and body missing:
+a listing of nothing, an empty file. So what an answer must have is looked for here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from records.s3.client import connect
+from records.s3.errors import translating
+from records.s3.patience import PassingError, read_body, try_again
+
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "head_object": ("ContentLength", "ETag"),
+    "get_object": ("ContentLength", "ETag", "LastModified"),
+    "list_objects_v2": ("IsTruncated",),
+    "put_object": ("ETag",),
+    "create_multipart_upload": ("UploadId",),
+    "upload_part": ("ETag",),
+    "complete_multipart_upload": ("ETag",),
+}
+_READING = {"head_object", "get_object", "list_objects_v2"}
+
+
+class Bucket:
+    """A bucket; nothing is asked of the server before it is used."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def ask(self, operation: str, path: str, **asked: Any) -> dict[str, Any]:
+        """The answer to a request; a body in it is read.
+
+        Args:
+            operation: a method of botocore's client.
+            path: what it is about, to show.
+            **asked: its parameters, without the bucket.
+
+        Raises:
+            FileNotFoundError: there is no such key, or upload.
+            ConditionFailedError: the store refused it by its condition.
+            RangeError: the range lies behind the end.
+            ShardmillError: as `translating`.
+        """
+
+        def ask_once() -> dict[str, Any]:
+            with translating(path, writes=operation not in _READING):
+                if hasattr(asked.get("Body"), "seek"):
+                    asked["Body"].seek(0)
+                answer = getattr(connect(), operation)(Bucket=self.name, **asked)
+                missing = [name for name in _NEEDED.get(operation, ()) if name not in answer]
+                if missing:
+                    raise PassingError(f"an answer without {missing[0]}")
+                if operation == "get_object":
+                    answer["Body"] = read_body(answer["Body"])
+            return dict(answer)
+
+        return try_again(ask_once, path)

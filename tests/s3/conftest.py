@@ -1,0 +1,41 @@
+"""A server, a bucket of its own for each test, and the environment that leads there."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from records.s3.client import disconnect
+from tests.s3.server import BUCKET, S3Server, find_server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A running server with one bucket."""
+    binary = find_server()
+    if binary is None:
+        pytest.skip("needs the S3 server of the tests: `make s3-server` builds it")
+    server = S3Server(binary, tmp_path_factory.mktemp("s3"))
+    server.start()
+    server.make_bucket()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A folder in the bucket that nothing is in; this process talks to the server."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    disconnect()
+    yield f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    disconnect()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder."""
+    for item in items:
+        if "/tests/s3/" in item.path.as_posix():
+            item.add_marker(pytest.mark.s3)

@@ -1,0 +1,244 @@
+"""Who holds a folder of a bucket: one, as long as it lives, and nobody who slept."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from records import lease
+from records.errors import BusyError, StorageError, TargetError
+from records.layout import LEASE
+from records.lease import ChangedError, Lease
+from records.s3.storage import S3Storage
+from records.storage import write_file
+
+RUNS = 6
+SHORT_SECONDS = 2.0
+
+
+@pytest.fixture
+def storage(s3: str) -> S3Storage:
+    return S3Storage(s3)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that is over in two seconds; whoever holds it in a test does not renew it."""
+    monkeypatch.setattr(lease, "LEASE_SECONDS", SHORT_SECONDS)
+
+
+def take(storage: S3Storage) -> Lease:
+    """Hold the folder without a thread that renews it: as a run does that was stopped."""
+    taken = Lease(storage)
+    taken.take()
+    return taken
+
+
+def wait_until_over(storage: S3Storage) -> None:
+    """Wait until the store's clock says that the lease is over."""
+    while (seen := storage.look(LEASE)) is not None and seen.age_seconds is not None:
+        if seen.age_seconds >= SHORT_SECONDS:
+            return
+        threading.Event().wait(0.1)
+
+
+def at_once(action: Callable[[], Any]) -> list[Any]:
+    """What an action came to on several threads at once: its result, or its error."""
+    barrier = threading.Barrier(RUNS)
+
+    def act(_: int) -> Any:
+        barrier.wait()
+        try:
+            return action()
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(RUNS) as threads:
+        return list(threads.map(act, range(RUNS)))
+
+
+def test_of_runs_at_once_one_holds_it(storage: S3Storage) -> None:
+    for _ in range(5):
+        found = at_once(lambda: take(storage))
+        held = [one for one in found if isinstance(one, Lease)]
+        assert len(held) == 1
+        assert sum(isinstance(one, BusyError) for one in found) == RUNS - 1
+        held[0].let_go()
+        assert storage.list() == []
+
+
+def test_a_second_is_told_when_a_dead_one_frees_it(storage: S3Storage) -> None:
+    take(storage)
+    with pytest.raises(BusyError, match=r"a dead one frees it in (60|5\d) s"):
+        take(storage)
+
+
+def test_of_runs_that_find_it_over_one_takes_it(storage: S3Storage, short: None) -> None:
+    dead = take(storage)
+    wait_until_over(storage)
+    found = at_once(lambda: take(storage))
+    assert sum(isinstance(one, Lease) for one in found) == 1
+    assert sum(isinstance(one, BusyError) for one in found) == RUNS - 1
+    with pytest.raises(BusyError, match="another run took over here"):
+        dead.confirm()
+
+
+def test_one_that_slept_holds_it_no_more(storage: S3Storage, short: None) -> None:
+    slept = take(storage)
+    wait_until_over(storage)
+    second = take(storage)
+    for _ in range(2):
+        with pytest.raises(BusyError, match="another run took over here"):
+            slept.confirm()
+    with pytest.raises(BusyError):
+        slept.let_go()
+    second.confirm()
+    second.let_go()
+    with pytest.raises(BusyError):
+        slept.confirm()
+    assert storage.list() == []
+
+
+def test_one_that_slept_and_nobody_came_goes_on(storage: S3Storage, short: None) -> None:
+    slept = take(storage)
+    wait_until_over(storage)
+    slept.confirm()
+    with pytest.raises(BusyError):
+        take(storage)
+
+
+def test_it_is_renewed_while_it_is_held(
+    storage: S3Storage, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.2)
+    with storage.lock():
+        threading.Event().wait(1.5 * SHORT_SECONDS)
+        with pytest.raises(BusyError), storage.lock():
+            pass
+    assert storage.list() == []
+
+
+def test_it_stays_while_the_work_folder_goes(storage: S3Storage) -> None:
+    with storage.lock():
+        write_file(storage, ".shardmill/plan.json", b"{}")
+        storage.remove_folder(".shardmill")
+        assert storage.list() == [LEASE]
+        with pytest.raises(BusyError), storage.lock():
+            pass
+    assert storage.list() == []
+
+
+def test_it_is_free_after_an_error(storage: S3Storage) -> None:
+    with pytest.raises(ZeroDivisionError), storage.lock():
+        raise ZeroDivisionError
+    assert storage.list() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"token": 1}', b"\xff"])
+def test_one_that_is_damaged_is_over(storage: S3Storage, content: bytes) -> None:
+    storage.replace(LEASE, content)
+    with storage.lock():
+        pass
+
+
+class _Unreliable(S3Storage):
+    """Answers get lost: what was asked for is done, and refused when it is asked for again."""
+
+    is_losing = False
+
+    def put_new(self, name: str, data: bytes) -> str:
+        tag = super().put_new(name, data)
+        if self.is_losing:
+            return super().put_new(name, data)
+        return tag
+
+    def put_over(self, name: str, data: bytes, tag: str) -> str:
+        new = super().put_over(name, data, tag)
+        if self.is_losing:
+            return super().put_over(name, data, tag)
+        return new
+
+
+class TestLostAnswers:
+    @pytest.fixture
+    def storage(self, s3: str) -> _Unreliable:
+        storage = _Unreliable(s3)
+        storage.is_losing = True
+        return storage
+
+    def test_of_the_first_write(self, storage: _Unreliable) -> None:
+        held = take(storage)
+        with pytest.raises(BusyError):
+            take(storage)
+        held.confirm()
+        held.let_go()
+        assert storage.list() == []
+
+    def test_of_a_takeover(self, storage: _Unreliable, short: None) -> None:
+        dead = take(storage)
+        wait_until_over(storage)
+        take(storage).confirm()
+        with pytest.raises(BusyError):
+            dead.confirm()
+
+
+def test_a_renewal_that_failed_but_was_done(
+    storage: S3Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = take(storage)
+    real = storage.put_over
+
+    def fail(*given: Any) -> str:
+        real(*given)
+        raise StorageError("storage did not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(storage, "put_over", fail)
+        with pytest.raises(StorageError):
+            held.confirm()
+    held.confirm()
+    held.let_go()
+    assert storage.list() == []
+
+
+class _Careless(S3Storage):
+    """A store that knows `If-None-Match` but takes no notice of `If-Match`."""
+
+    def put_over(self, name: str, data: bytes, tag: str) -> str:
+        return str(self._ask("put_object", name, Body=data)["ETag"])
+
+
+class _Heedless(_Careless):
+    """A store that takes no notice of any condition."""
+
+    def put_new(self, name: str, data: bytes) -> str:
+        return str(self._ask("put_object", name, Body=data)["ETag"])
+
+
+@pytest.mark.parametrize("kind", [_Careless, _Heedless])
+def test_a_store_without_conditions_is_refused(s3: str, kind: type[S3Storage]) -> None:
+    storage = kind(s3)
+    with pytest.raises(TargetError, match="takes no notice of conditional writes") as refused:
+        take(storage)
+    assert refused.value.exit_code == 73
+    assert storage.list() == []
+
+
+def test_conditions_of_the_store_itself(storage: S3Storage) -> None:
+    first = storage.put_new("a", b"1")
+    with pytest.raises(FileExistsError):
+        storage.put_new("a", b"2")
+    second = storage.put_over("a", b"2", first)
+    with pytest.raises(ChangedError):
+        storage.put_over("a", b"3", first)
+    with pytest.raises(ChangedError):
+        storage.put_over("absent", b"3", first)
+    storage.remove_version("a", first)
+    assert storage.read("a") == b"2"
+    storage.remove_version("a", second)
+    storage.remove_version("a", second)
+    assert storage.list() == []

@@ -1,0 +1,197 @@
+"""A folder in a bucket keeps to what every storage does, request by request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from records.errors import NoInputError, StorageError, TargetError
+from records.s3 import upload
+from records.s3.client import connect
+from records.storage import Storage, open_storage, write_file
+from tests.records.storage_conformance import StorageConformance
+from tests.s3.server import S3Server
+
+WRITERS = 8
+
+
+class TestS3(StorageConformance):
+    @pytest.fixture
+    def storage(self, s3: str) -> Storage:
+        return open_storage(s3)
+
+
+class TestRootOfABucket(StorageConformance):
+    @pytest.fixture
+    def storage(self, s3: str, server: S3Server) -> Storage:
+        bucket = s3.rpartition("/")[2]
+        server.make_bucket(bucket)
+        return open_storage(f"s3://{bucket}/")
+
+
+@pytest.fixture
+def storage(s3: str) -> Storage:
+    return open_storage(s3)
+
+
+@pytest.fixture
+def requests(storage: Storage) -> list[str]:
+    """The operation of every request of this process, from here on."""
+    made: list[str] = []
+
+    def note(event_name: str, **_: Any) -> None:
+        made.append(event_name.rpartition(".")[2])
+
+    connect().meta.events.register("before-send.s3", note)
+    return made
+
+
+def test_of_writers_at_once_one_wins(storage: Storage) -> None:
+    barrier = Barrier(WRITERS)
+
+    def write(content: bytes) -> bool:
+        barrier.wait()
+        try:
+            write_file(storage, "a.bin", content)
+        except TargetError:
+            return False
+        return True
+
+    contents = [bytes([number]) * 100_000 for number in range(WRITERS)]
+    with ThreadPoolExecutor(WRITERS) as threads:
+        won = list(threads.map(write, contents))
+    assert won.count(True) == 1
+    assert storage.read("a.bin") == contents[won.index(True)]
+
+
+@pytest.mark.parametrize("name", ["a b", "é/ü", "x%41", "n\nl", "a?b#c", "+&=", "a'\"b"])
+def test_names(storage: Storage, name: str) -> None:
+    write_file(storage, name, b"x")
+    assert storage.list() == [name]
+    assert storage.read(name) == b"x"
+    storage.remove(name)
+    assert storage.list() == []
+
+
+def test_markers_of_folders_are_no_files(storage: Storage, server: S3Server, s3: str) -> None:
+    bucket, _, folder = s3.removeprefix("s3://").partition("/")
+    server.client().put_object(Bucket=bucket, Key=f"{folder}/marked/", Body=b"")
+    write_file(storage, "marked/a", b"x")
+    assert storage.list() == ["marked/a"]
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Content that goes in three parts, for they may be as small as S3 allows."""
+    monkeypatch.setattr(upload, "ONE_REQUEST_BYTES", 6 << 20)
+    monkeypatch.setattr(upload, "PART_BYTES", 5 << 20)
+    return bytes(range(256)) * 4 * (11 << 10)
+
+
+class TestParts:
+    def test_a_large_file(self, storage: Storage, requests: list[str], in_parts: bytes) -> None:
+        write_file(storage, "a.bin", in_parts)
+        begin, *parts, end = requests
+        assert (begin, end) == ("CreateMultipartUpload", "CompleteMultipartUpload")
+        assert parts == ["UploadPart"] * 3
+        assert storage.read("a.bin") == in_parts
+
+    def test_the_same_again_and_another(self, storage: Storage, in_parts: bytes) -> None:
+        write_file(storage, "a.bin", in_parts)
+        write_file(storage, "a.bin", in_parts)
+        with pytest.raises(TargetError, match="holds something else"):
+            write_file(storage, "a.bin", in_parts + b"x")
+        assert storage.read("a.bin") == in_parts
+
+    def test_one_that_fails_leaves_nothing(
+        self,
+        storage: Storage,
+        server: S3Server,
+        s3: str,
+        in_parts: bytes,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        real = upload._upload_parts
+
+        def failing(*given: object) -> object:
+            yield next(iter(real(*given)))  # type: ignore[arg-type]
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(upload, "_upload_parts", failing)
+        with pytest.raises(KeyboardInterrupt):
+            write_file(storage, "a.bin", in_parts)
+        assert storage.list() == []
+        bucket = s3.removeprefix("s3://").partition("/")[0]
+        assert not server.client().list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+def test_a_listing_is_a_request_a_thousand(storage: Storage, requests: list[str]) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda n: storage.replace(f"{n % 7}/{n:04}", b""), range(1001)))
+    requests.clear()
+    assert len(storage.list()) == 1001
+    assert requests == ["ListObjectsV2"] * 2
+    requests.clear()
+    storage.remove_folder("3")
+    assert requests == ["ListObjectsV2", "DeleteObjects"]
+    assert len(storage.list()) == 1001 - 143
+
+
+def test_requests_of_each_operation(storage: Storage, requests: list[str]) -> None:
+    def made(action: Callable[[], object]) -> list[str]:
+        requests.clear()
+        action()
+        return requests
+
+    assert made(lambda: write_file(storage, "a", b"abc")) == ["PutObject"]
+    assert made(lambda: storage.replace("b", b"abc")) == ["PutObject"]
+    assert made(lambda: storage.read("a")) == ["GetObject"]
+    assert made(lambda: storage.read_range("a", 1, 1)) == ["GetObject"]
+    assert made(lambda: storage.facts("a")) == ["HeadObject"]
+    assert made(lambda: storage.facts("no")) == ["HeadObject"]
+    assert made(lambda: storage.remove("b")) == ["DeleteObject"]
+    assert made(lambda: storage.open("a").read()) == ["HeadObject", "GetObject"]
+    storage.replace("b", bytes(1 << 20))
+    assert made(lambda: storage.open("b").read()) == ["HeadObject", "GetObject"]
+
+
+def test_a_file_replaced_while_it_is_read(storage: Storage) -> None:
+    storage.replace("a", bytes(20 << 20))
+    with storage.open("a") as stream:
+        stream.read(10)
+        storage.replace("a", b"other")
+        with pytest.raises(StorageError, match="replaced while it was read"):
+            stream.read()
+
+
+def test_ranges_behind_the_end(storage: Storage) -> None:
+    write_file(storage, "empty", b"")
+    write_file(storage, "a", b"abc")
+    assert storage.read_range("empty", 0, 64) == b""
+    assert storage.read_range("a", 3, 64) == b""
+    assert storage.read_range("a", 0, 0) == b""
+    with storage.open("empty") as stream:
+        assert stream.read() == b""
+
+
+class TestNoSuchBucket:
+    @pytest.fixture
+    def storage(self, s3: str) -> Storage:
+        return open_storage("s3://no-such-bucket/data")
+
+    def test_reading(self, storage: Storage) -> None:
+        with pytest.raises(NoInputError, match=r"no-such-bucket.*: there is no such bucket"):
+            storage.read("a")
+        with pytest.raises(NoInputError, match="there is no such bucket"):
+            storage.list()
+
+    def test_writing_makes_none(self, storage: Storage, requests: list[str]) -> None:
+        with pytest.raises(TargetError, match="there is no such bucket"):
+            write_file(storage, "a", b"")
+        with pytest.raises(TargetError, match="there is no such bucket"), storage.lock():
+            pass
+        assert set(requests) == {"PutObject"}

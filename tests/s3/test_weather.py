@@ -1,0 +1,121 @@
+"""Requests that fail are tried again; what does not pass by then is one line, and soon."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from records.errors import StorageError
+from records.s3 import client, patience
+from records.s3.storage import S3Storage
+from records.storage import write_file
+from tests.s3.proxy import FAIR, Fate, Proxy, always, running, storm
+from tests.s3.server import S3Server
+
+FATES = [
+    Fate("refuse"),
+    Fate("cut-request"),
+    Fate("cut-answer"),
+    Fate("lose-answer"),
+    Fate(status=500),
+    Fate(status=503),
+]
+
+
+@pytest.fixture
+def proxy(s3: str, server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy that this process goes through."""
+    with running(Proxy(server.port)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        client.disconnect()
+        yield proxy
+
+
+@pytest.fixture
+def storage(s3: str, proxy: Proxy) -> S3Storage:
+    return S3Storage(s3)
+
+
+def once(fate: Fate) -> Callable[[str, str], Fate]:
+    """A fate for the first request alone."""
+    fates = iter([fate])
+    return lambda _method, _path: next(fates, FAIR)
+
+
+@pytest.mark.parametrize("fate", FATES, ids=str)
+def test_what_fails_once_passes(storage: S3Storage, proxy: Proxy, fate: Fate) -> None:
+    content = os.urandom(300_000)
+    for action in (
+        lambda: write_file(storage, "a", content),
+        lambda: storage.replace("b", content),
+        lambda: storage.read("a"),
+        lambda: storage.read_range("a", 5, 100_000),
+        lambda: storage.facts("a"),
+        storage.list,
+        lambda: storage.remove("b"),
+        lambda: storage.remove_folder("c"),
+    ):
+        proxy.weather = once(fate)
+        before = len(proxy.seen)
+        action()
+        assert len(proxy.seen) > before
+        assert proxy.fates[before] == fate
+    proxy.weather = once(fate)
+    with storage.lock() as hold:
+        proxy.weather = once(fate)
+        hold.confirm()
+        proxy.weather = once(fate)
+    assert storage.list() == ["a"]
+    assert storage.read("a") == content
+
+
+def test_a_storm(storage: S3Storage, proxy: Proxy) -> None:
+    proxy.weather = storm(3, 0.2)
+    content = {f"{number}": os.urandom(50_000) for number in range(60)}
+    with storage.lock() as hold:
+        for name, data in content.items():
+            write_file(storage, name, data)
+            hold.confirm()
+        assert {name: storage.read(name) for name in content} == content
+    proxy.weather = always(FAIR)
+    assert storage.list() == sorted(content)
+
+
+@pytest.mark.parametrize("fate", [Fate("refuse"), Fate(status=500), Fate(status=503)], ids=str)
+def test_what_fails_always_is_one_line(storage: S3Storage, proxy: Proxy, fate: Fate) -> None:
+    proxy.weather = always(fate)
+    with pytest.raises(StorageError, match=r"s3://.*/a: storage (failed|did not answer) 6 times"):
+        storage.read("a")
+    assert len(proxy.seen) == client.ATTEMPTS
+
+
+def test_an_answer_that_is_cut_always(
+    storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "_WAITS_SECONDS", (0.0, 0.0))
+    storage.replace("a", bytes(300_000))
+    proxy.weather = always(Fate("cut-answer"))
+    with pytest.raises(StorageError, match="storage failed 3 times"):
+        storage.read("a")
+
+
+def test_a_server_that_never_answers(
+    storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_READ_SECONDS", 0.2)
+    client.disconnect()
+    proxy.weather = always(Fate("silence"))
+    with pytest.raises(StorageError, match="did not answer 6 times, got ReadTimeoutError"):
+        storage.read("a")
+
+
+def test_a_server_that_is_gone_while_a_folder_is_held(storage: S3Storage, proxy: Proxy) -> None:
+    def lose_it() -> None:
+        with storage.lock():
+            proxy.weather = always(Fate("refuse"))
+            storage.read("a")
+
+    with pytest.raises(StorageError, match="did not answer"):
+        lose_it()
