@@ -132,6 +132,23 @@ def choose_labels(
     return found
 
 
+def extend_labels(kept: LabelMap, found: LabelMap, *, takes_new: bool) -> LabelMap:
+    """The label map of a dataset that is added to: numbers stay, new classes come behind.
+
+    Raises:
+        UsageError: there are new classes, and none are to be taken.
+    """
+    new = tuple(name for name in found if name not in kept)
+    if new and not takes_new:
+        raise UsageError(
+            "there are classes that the dataset does not have",
+            got=", ".join(map(printable, new[:10])),
+            hint="pass --allow-new-classes to take them, numbered behind those there are, or "
+            "--classes to leave them out",
+        )
+    return (*kept, *new)
+
+
 def _refuse_missing(what: str, missing: set[str], known: Iterable[str]) -> None:
     if missing:
         raise UsageError(

@@ -9,6 +9,7 @@ from pipelines.commit import DATASET_FILES
 from records import layout
 from records.errors import NoInputError
 from records.layout import index_name
+from records.manifest import read_manifest, shard_names
 from records.storage import Storage, open_storage
 
 
@@ -32,23 +33,48 @@ def clean(location: str, *, dry_run: bool = False) -> Cleaned:
     if dry_run:
         return _measure(target, _files_of_run(target))
     with target.lock():
-        names = _files_of_run(target)
-        cleaned = _measure(target, names)
-        for name in names:
-            target.remove(name)
-        if not any(name.startswith(f"{layout.INDEX_FOLDER}/") for name in target.list()):
-            target.remove_folder(layout.INDEX_FOLDER)
-        target.remove_folder(layout.WORK_FOLDER)
+        cleaned = _measure(target, _files_of_run(target))
+        drop_run(target)
     return cleaned
 
 
+def drop_run(target: Storage) -> None:
+    """Remove an unfinished run from a target that is held."""
+    for name in _files_of_run(target):
+        target.remove(name)
+    for folder in _emptied(target):
+        target.remove_folder(folder)
+    target.remove_folder(layout.WORK_FOLDER)
+
+
 def _files_of_run(target: Storage) -> list[str]:
-    """The files outside the work folder that the run wrote, none where it came to its end."""
+    """The files outside the work folder that the run wrote, none where it came to its end.
+
+    A run that adds to a dataset wrote nothing but what lies in its generation's folder.
+    """
     run = work_folder.read_run(target)
-    if run is None or target.facts(layout.MANIFEST) is not None:
+    if run is None:
         return []
-    names = [*run.shards, *map(index_name, run.shards), *DATASET_FILES]
+    is_first = target.facts(layout.MANIFEST) is None
+    kept = set() if is_first else shard_names(read_manifest(target))
+    shards = [name for name in run.shards if name not in kept]
+    folders = {layout.folder_of(name) for name in shards} | ({""} if is_first else set())
+    beside = [
+        f"{folder}/{name}".lstrip("/")
+        for folder in sorted(folders)
+        for name in DATASET_FILES
+        if folder or is_first
+    ]
+    names = [*shards, *map(index_name, shards), *beside]
     return [name for name in names if target.facts(name) is not None]
+
+
+def _emptied(target: Storage) -> list[str]:
+    """The folders of this run's shards and indexes that nothing is left in."""
+    run, names = work_folder.read_run(target), target.list()
+    files = [file for name in (run.shards if run else ()) for file in (name, index_name(name))]
+    folders = {layout.folder_of(file) for file in files} - {""}
+    return [f for f in sorted(folders) if not any(name.startswith(f"{f}/") for name in names)]
 
 
 def _measure(target: Storage, names: list[str]) -> Cleaned:

@@ -18,6 +18,7 @@ Examples:
   shardmill convert photos/ data/ --test 0.2
   shardmill convert photos/ data/ --test-count 500 --stratify --resize 224 --fit crop
   shardmill convert photos/ data/ --list labels.csv --dry-run
+  shardmill convert photos/ data/ --test 0.2 --append
   shardmill convert photos/ data/ -- --direct_running_mode=multi_processing
 
 \b
@@ -158,6 +159,10 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     metavar="1-100",
     help="Of what is re-encoded as JPEG.",
 )
+@click.option("--append", is_flag=True, help="Add what is new in SOURCE to the dataset in TARGET.")
+@click.option(
+    "--allow-new-classes", is_flag=True, help="With --append: take classes TARGET does not have."
+)
 @click.option("--workers", type=int, metavar="N", help="Threads a process.  [default: all cores]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -169,7 +174,8 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
 
     SOURCE has a folder a class, or train/, test/, validation/ with class folders in them; both are
     found by themselves. Source and target may be URLs (s3://, gs://, …). A run that was killed goes
-    on when the same command is run again; a dataset that is there is never overwritten.
+    on when the same command is run again; a dataset that is there is never overwritten. With
+    --append, every night say, it gets what is new as one generation more.
     """
     from pipelines.console import convert_with_progress
 

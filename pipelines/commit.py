@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -27,10 +27,10 @@ from records.manifest import (
     SplitFacts,
     encode_manifest,
 )
+from records.rejects import encode_rejects
 from records.storage import Hold, Storage, write_file
 from records.text import key_from_text
 from records.tfds import tfds_files
-from records.untrusted import decode_json_lines
 
 DATASET_FILES = (
     layout.LABELS,
@@ -40,6 +40,9 @@ DATASET_FILES = (
     layout.TFDS_FEATURES,
 )
 """What a dataset's folder holds beside shards, indexes and the manifest."""
+
+
+_NOTHING = SplitFacts(0, 0, (), ())
 
 
 @dataclass(frozen=True)
@@ -112,16 +115,16 @@ def refuse_listed_rejects(
     planned = report_plan(plan, sources, status="too-many-rejects", target=target.url)
     rejects = sorted(sources.rejects, key=lambda reject: key_from_text(reject.key))
     outcome = Outcome((), rejects, planned.counts)
-    if not _is_too_many(outcome, options):
+    if not _is_too_many(outcome, options, plan.generation):
         return
     if hold is None:
         raise _too_many(outcome, planned)
     publish(target, plan, outcome, planned, hold=hold)
 
 
-def _is_too_many(outcome: Outcome, options: ConvertOptions) -> bool:
+def _is_too_many(outcome: Outcome, options: ConvertOptions, generation: int) -> bool:
     images = outcome.counts.stored + outcome.counts.rejected
-    return outcome.counts.rejected > options.allowed_rejects(images)
+    return outcome.counts.rejected > options.allowed_rejects(images, generation=generation)
 
 
 def make_report(
@@ -129,18 +132,36 @@ def make_report(
 ) -> Report:
     """The report of a run whose shards are all written."""
     planned = report_plan(plan, sources, status="converted", target=target)
+    is_too_many = _is_too_many(outcome, options, plan.generation)
     return msgspec.structs.replace(
         planned,
-        status="too-many-rejects" if _is_too_many(outcome, options) else "converted",
+        status="too-many-rejects" if is_too_many else "converted",
         counts=outcome.counts,
         rejects_by_reason=count_reasons(outcome.rejects),
         notes=(*planned.notes, *_fewer(plan, outcome.facts)),
-        splits=report_splits(_splits(outcome.facts, len(plan.labels))),
+        splits=report_splits(_splits(outcome.facts, len(plan.labels), {})),
     )
 
 
-def publish(target: Storage, plan: Plan, outcome: Outcome, report: Report, *, hold: Hold) -> None:
+def publish(
+    target: Storage,
+    plan: Plan,
+    outcome: Outcome,
+    report: Report,
+    *,
+    hold: Hold,
+    base: Manifest | None = None,
+) -> None:
     """Write what lies beside the shards, and the manifest last, as long as the target is held.
+
+    Args:
+        target: where to.
+        plan: what was decided.
+        outcome: what came of it.
+        report: of the run.
+        hold: of the target.
+        base: the manifest of the dataset that this is a generation more of. Its readers go on with
+            it until they open the dataset anew: nothing that it names is touched.
 
     Raises:
         TooManyRejectsError: the report says so; rejects and report are written, no manifest.
@@ -148,60 +169,86 @@ def publish(target: Storage, plan: Plan, outcome: Outcome, report: Report, *, ho
         BusyError: another run took the target over.
     """
     hold.confirm()
-    target.replace(layout.REJECTS, _json_lines(outcome.rejects))
+    rejects = layout.in_generation(layout.REJECTS, plan.generation)
+    target.replace(rejects, encode_rejects(outcome.rejects))
     target.replace(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
-        raise _too_many(outcome, report, listed_in=target.describe(layout.REJECTS))
+        raise _too_many(outcome, report, listed_in=target.describe(rejects))
     # A run that was killed may have given an index its name and not come to this.
-    target.sync_folder(layout.INDEX_FOLDER)
-    manifest = make_manifest(plan, outcome)
-    target.replace(layout.LABELS, format_labels(plan.labels))
-    for name, content in tfds_files(manifest).items():
+    target.sync_folder(layout.in_generation(layout.INDEX_FOLDER, plan.generation))
+    manifest = make_manifest(plan, outcome, base)
+    if base is None or base.labels != manifest.labels:
+        target.replace(layout.LABELS, format_labels(plan.labels))
+    for name, content in _tfds_files(manifest, base).items():
         target.replace(name, content)
     hold.confirm()
-    write_file(target, layout.MANIFEST, encode_manifest(manifest))
+    if base is None:
+        write_file(target, layout.MANIFEST, encode_manifest(manifest))
+    else:
+        target.replace(layout.MANIFEST, encode_manifest(manifest))
 
 
-def make_manifest(plan: Plan, outcome: Outcome) -> Manifest:
-    """The manifest of a first generation."""
+def _tfds_files(manifest: Manifest, base: Manifest | None) -> dict[str, bytes]:
+    """Those of the newest generation; where there are new classes, all of them name those."""
+    is_same = base is not None and base.labels == manifest.labels
+    newest = manifest.generations[-1:]
+    return {
+        layout.in_generation(name, generation.number): content
+        for generation in (newest if is_same else manifest.generations)
+        for name, content in tfds_files(
+            manifest, folder=layout.generation_folder(generation.number)
+        ).items()
+    }
+
+
+def make_manifest(plan: Plan, outcome: Outcome, base: Manifest | None = None) -> Manifest:
+    """The manifest of a first generation, or of `base` and one more."""
+    generation = Generation(
+        number=plan.generation,
+        plan_digest=plan.digest,
+        encoders=encoder_versions(),
+        counts=outcome.counts,
+    )
     return Manifest(
         format_version=FORMAT_VERSION,
         labels=plan.labels,
         settings=plan.settings,
-        splits=_splits(outcome.facts, len(plan.labels)),
+        splits=_splits(outcome.facts, len(plan.labels), {} if base is None else base.splits),
         cut_offs=plan.cut_offs,
-        generations=(
-            Generation(
-                number=1,
-                plan_digest=plan.digest,
-                encoders=encoder_versions(),
-                counts=outcome.counts,
-            ),
-        ),
+        generations=(*(() if base is None else base.generations), generation),
     )
 
 
-def _splits(facts: Iterable[ShardFacts], classes: int) -> dict[Split, SplitFacts]:
+def _splits(
+    facts: Iterable[ShardFacts], classes: int, before: Mapping[Split, SplitFacts]
+) -> dict[Split, SplitFacts]:
     shards: dict[Split, list[ShardFacts]] = {split: [] for split in SPLITS}
     for shard in facts:
         shards[shard.split].append(shard)
-    return {split: _split(members, classes) for split, members in shards.items() if members}
+    return {
+        split: _split(members, classes, before.get(split, _NOTHING))
+        for split, members in shards.items()
+        if members or split in before
+    }
 
 
-def _split(members: Sequence[ShardFacts], classes: int) -> SplitFacts:
-    by_label: Counter[int] = Counter()
+def _split(members: Sequence[ShardFacts], classes: int, before: SplitFacts) -> SplitFacts:
+    by_label = Counter(dict(enumerate(before.class_records)))
     for shard in members:
         by_label.update(shard.class_records)
+    own = (Shard(s.name, s.records, s.bytes, s.xxh3_128) for s in members)
     return SplitFacts(
-        records=sum(shard.records for shard in members),
-        bytes=sum(shard.bytes for shard in members),
+        records=before.records + sum(shard.records for shard in members),
+        bytes=before.bytes + sum(shard.bytes for shard in members),
         class_records=tuple(by_label[label] for label in range(classes)),
-        shards=tuple(Shard(s.name, s.records, s.bytes, s.xxh3_128) for s in members),
+        shards=(*before.shards, *own),
     )
 
 
 def _fewer(plan: Plan, facts: Sequence[ShardFacts]) -> list[str]:
     """Say where rejects left a split with fewer images than were asked for by number."""
+    if plan.generation > 1:
+        return []  # a night may well have nothing for a split
     notes = []
     asked: dict[Split, object] = {
         "test": plan.settings.test,
@@ -214,18 +261,6 @@ def _fewer(plan: Plan, facts: Sequence[ShardFacts]) -> list[str]:
         elif amount is not None and not stored:
             notes.append(f"{split} is empty: its images were rejected")
     return notes
-
-
-def read_rejects(target: Storage) -> list[Reject]:
-    """The rejects of a finished dataset; none where their file is lost."""
-    try:
-        return decode_json_lines(target.read(layout.REJECTS), Reject)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return []
-
-
-def _json_lines(rejects: Iterable[Reject]) -> bytes:
-    return b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects)
 
 
 def _too_many(

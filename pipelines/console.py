@@ -64,6 +64,8 @@ def summarize(report: Report) -> str:
         "too-many-rejects": f"{report.target}: too many rejects",
     }
     lines = [heads[report.status]]
+    if report.generation > 1:
+        lines.append(f"  generation {report.generation}")
     if report.layout == "splits":
         lines.append(f"  source     folders {', '.join(report.splits)}, a folder a class in each")
     elif report.layout == "classes":

@@ -15,12 +15,15 @@ from functools import partial
 import msgspec
 
 from pipelines import work_folder
-from pipelines.commit import gather, make_report, publish, read_rejects, refuse_listed_rejects
+from pipelines.append import drop_other_run, keep_settings, read_base, require_base, take_new
+from pipelines.clean import drop_run
+from pipelines.commit import gather, make_report, publish, refuse_listed_rejects
+from pipelines.comparison import Comparison
 from pipelines.execute import BeamRunner, OnProgress, probe, run_over
 from pipelines.locations import check_locations
 from pipelines.options import ConvertOptions
 from pipelines.plan import Plan, make_plan
-from pipelines.report import Report, report_finished, report_plan
+from pipelines.report import Report, report_comparison, report_finished, report_plan
 from pipelines.resume import (
     check_unchanged,
     find_finished,
@@ -28,10 +31,12 @@ from pipelines.resume import (
     prepare_target,
 )
 from pipelines.sources import Sources, find_sources
+from pipelines.stamps import write_stamps
 from pipelines.work_folder import has_work
 from pipelines.write import Job, write_shard
 from records import layout
 from records.errors import NoInputError
+from records.manifest import Manifest
 from records.storage import Hold, Storage, absolute_location, open_storage
 from records.text import printable
 
@@ -51,52 +56,102 @@ def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Repor
     options.validate()
     check_locations(options.source, options.target)
     _runner(options).check()
-    sources = find_sources(options)
-    _refuse_nothing(sources, options)
-    plan = make_plan(sources, options.settings())
-    conversion = _Conversion(options, sources, plan, open_storage(options.target), started_at)
+    conversion = _prepare(options, started_at)
     report = _look(conversion)
     if report is not None and (options.dry_run or not has_work(conversion.target)):
         return report
     with conversion.target.lock() as hold:
         # Another run may have finished between the look and the lock.
+        require_base(conversion.target, conversion.base)
         report = _look(conversion) or _convert(conversion, hold, on_progress)
-        # Also where a run was killed between its manifest and the end of this.
-        conversion.target.remove_folder(layout.WORK_FOLDER)
+        # Also of one that was killed between its manifest and this, or wanted what is gone by now.
+        drop_run(conversion.target)
     return report
 
 
 @dataclass(frozen=True)
 class _Conversion:
-    """What is known once the plan is made; `started_at` is on the monotonic clock, in seconds."""
+    """What is known once the plan is made.
+
+    Attributes:
+        options: what is asked for.
+        sources: what there is to convert.
+        plan: what is to be done.
+        target: where to.
+        base: the manifest of the dataset that is added to, if one is.
+        comparison: what of the source that dataset knows.
+        started_at: on the monotonic clock, seconds.
+    """
 
     options: ConvertOptions
     sources: Sources
     plan: Plan
     target: Storage
+    base: Manifest | None
+    comparison: Comparison | None
     started_at: float
+
+    def keep_stamps(self) -> None:
+        """Keep for the next night which files were seen as they were stored."""
+        found = self.comparison
+        if found is not None and found.stamps is not None and not self.options.dry_run:
+            write_stamps(self.target, found.stamps)
+
+    def tell(self, report: Report) -> Report:
+        """The report, with what the source has no more as it was stored."""
+        found = self.comparison
+        return report if found is None else report_comparison(report, found.changed, found.gone)
+
+
+def _prepare(options: ConvertOptions, started_at: float) -> _Conversion:
+    target = open_storage(options.target)
+    base = read_base(target) if options.append else None
+    sources = find_sources(options, None if base is None else base.labels)
+    _refuse_nothing(sources, options)
+    comparison = None if base is None else take_new(sources, target, base, options)
+    settings = options.settings() if base is None else keep_settings(options, base)
+    plan = make_plan(sources, settings, base)
+    return _Conversion(options, sources, plan, target, base, comparison, started_at)
 
 
 def _look(conversion: _Conversion) -> Report | None:
     """The report of a run that writes no shard, None where there is something to write."""
     options, plan, target = conversion.options, conversion.plan, conversion.target
-    if (finished := find_finished(target, plan)) is not None:
-        check_unchanged(target, plan, options)
-        return report_finished(finished, read_rejects(target), plan, target=target.url)
+    if (finished := _find_finished(conversion)) is not None:
+        return conversion.tell(report_finished(finished, target, plan))
     if not options.dry_run:
         return None
-    look_for_unfinished(target, plan)
+    if not options.append:
+        look_for_unfinished(target, plan)
     refuse_listed_rejects(target, plan, conversion.sources, options)
-    return report_plan(plan, conversion.sources, status="planned", target=target.url)
+    planned = report_plan(plan, conversion.sources, status="planned", target=target.url)
+    return conversion.tell(planned)
+
+
+def _find_finished(conversion: _Conversion) -> Manifest | None:
+    """The manifest of a dataset that has everything already, None where something is to be done."""
+    options, plan, target = conversion.options, conversion.plan, conversion.target
+    if conversion.base is not None:
+        if conversion.sources.images or conversion.sources.rejects:
+            return None
+        conversion.keep_stamps()
+        return conversion.base
+    finished = find_finished(target, plan)
+    if finished is not None:
+        check_unchanged(target, plan, options)
+    return finished
 
 
 def _convert(conversion: _Conversion, hold: Hold, on_progress: OnProgress | None) -> Report:
     options, plan, target = conversion.options, conversion.plan, conversion.target
-    kept = prepare_target(target, plan, options)
+    if options.append:
+        drop_other_run(target, plan)
+    kept = prepare_target(target, plan, options, conversion.base)
     refuse_listed_rejects(target, plan, conversion.sources, options, hold=hold)
     _write_shards(target, plan, options, on_progress)
     outcome = gather(target, plan, conversion.sources)
     report = make_report(plan, conversion.sources, outcome, options=options, target=target.url)
+    report = conversion.tell(report)
     seconds = time.monotonic() - conversion.started_at
     report = msgspec.structs.replace(
         report,
@@ -104,7 +159,8 @@ def _convert(conversion: _Conversion, hold: Hold, on_progress: OnProgress | None
         seconds=round(seconds, 3),
         images_per_second=round(plan.images / seconds, 1),
     )
-    publish(target, plan, outcome, report, hold=hold)
+    publish(target, plan, outcome, report, hold=hold, base=conversion.base)
+    conversion.keep_stamps()
     return report
 
 
@@ -116,7 +172,7 @@ def _write_shards(
         source=absolute_location(options.source),
         target=absolute_location(options.target),
         labels=plan.labels,
-        images=options.images,
+        images=plan.settings.images,
         workers=options.workers,
     )
     names = [shard.name for shard in plan.shards]

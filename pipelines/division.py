@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipelines.packed_rows import rows_of
 from pipelines.splits import (
+    NO_HASHES,
     Bounds,
     Hashes,
     SplitNumbers,
@@ -34,13 +36,19 @@ class Division(NamedTuple):
     cut_offs: tuple[CutOff, ...]
 
 
-def divide_images(images: pa.Table, hashes: Hashes, settings: Settings) -> Division:
+def divide_images(
+    images: pa.Table,
+    hashes: Hashes,
+    settings: Settings,
+    kept: tuple[CutOff, ...] | None = None,
+) -> Division:
     """Decide which split every image is in.
 
     Args:
         images: as `SourceImages` keeps them.
         hashes: of their keys, (N,).
         settings: which splits are wanted, and by what.
+        kept: the bounds of a dataset that these are added to: they hold, whatever comes of it.
 
     Raises:
         UsageError: a split that is asked for would be empty, or is in the source already.
@@ -50,20 +58,50 @@ def divide_images(images: pa.Table, hashes: Hashes, settings: Settings) -> Divis
     asked = _asked(settings)
     if not asked:
         return Division(splits, ())
-    _refuse_stated(asked, splits)
+    if kept is None:
+        _refuse_stated(asked, splits)
     divided = np.flatnonzero(splits == _TRAIN)
     hashes = _hashes_dividing(images, hashes, settings.seed)[divided]
     labels = images["label"].to_numpy()[divided]
+    if kept is None:
+        bounds = _find_bounds(labels, hashes, settings)
+    else:
+        bounds = _extend(kept, labels, settings)
+    if settings.stratify:
+        for label, rows in group_by_label(labels):
+            splits[divided[rows]] = split_numbers(hashes[rows], bounds[label])
+    else:
+        splits[divided] = split_numbers(hashes, bounds[None])
+    if kept is None:
+        _refuse_empty(asked, splits)
+    return Division(splits, tuple(to_cut_off(label, pair) for label, pair in bounds.items()))
+
+
+def _find_bounds(
+    labels: NDArray[np.int32], hashes: Hashes, settings: Settings
+) -> dict[int | None, Bounds]:
     if settings.stratify:
         by_label = find_bounds_by_label(labels, hashes, settings.test, settings.validation)
-        for label, rows in group_by_label(labels):
-            splits[divided[rows]] = split_numbers(hashes[rows], by_label[label])
-        bounds: dict[int | None, Bounds] = dict(by_label.items())
-    else:
-        bounds = {None: find_bounds(hashes, settings.test, settings.validation)}
-        splits[divided] = split_numbers(hashes, bounds[None])
-    _refuse_empty(asked, splits)
-    return Division(splits, tuple(to_cut_off(label, pair) for label, pair in bounds.items()))
+        return dict(by_label.items())
+    return {None: find_bounds(hashes, settings.test, settings.validation)}
+
+
+def _extend(
+    kept: tuple[CutOff, ...], labels: NDArray[np.int32], settings: Settings
+) -> dict[int | None, Bounds]:
+    """The bounds there are, and those of classes that are new: by fractions, which need no others.
+
+    Of classes that came later than a count was asked for, all images are for training.
+    """
+    bounds = {cut.label: Bounds(int(cut.test, 16), int(cut.validation, 16)) for cut in kept}
+    if settings.stratify:
+        test, validation = (
+            amount if isinstance(amount, float) else None
+            for amount in (settings.test, settings.validation)
+        )
+        for label in np.unique(labels).tolist():
+            bounds.setdefault(label, find_bounds(NO_HASHES, test, validation))
+    return bounds
 
 
 def _asked(settings: Settings) -> list[Split]:

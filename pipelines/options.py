@@ -22,8 +22,9 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `test` and `validation` are fractions where they are floats, counts where they are ints, as is
     `max_rejects`. `list`, `labels` and `exclude` are paths of files. `workers` are threads in each
-    process that writes shards. `runner` is `local` or any name that Beam knows, `beam_flags` go to
-    Beam as they are.
+    process that writes shards. `append` takes what is new into a dataset that is there, with
+    `allow_new_classes` of classes too that it does not have. `runner` is `local` or any name that
+    Beam knows, `beam_flags` go to Beam as they are.
     """
 
     source: str
@@ -45,6 +46,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_rejects: Amount | None = None
     images: ImageOptions = ImageOptions()
     workers: int = msgspec.field(default_factory=count_cores)
+    append: bool = False
+    allow_new_classes: bool = False
     dry_run: bool = False
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
@@ -54,8 +57,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         given = {name: getattr(self, name) for name in Settings.__struct_fields__}
         return Settings(**{name: value for name, value in given.items() if value is not None})
 
-    def allowed_rejects(self, images: int) -> int:
-        """How many of `images` may be rejected; never all of them."""
+    def allowed_rejects(self, images: int, *, generation: int = 1) -> int:
+        """How many of `images` may be rejected; never all of a dataset's first."""
         limit = self.max_rejects
         if limit is None:
             allowed = max(ALWAYS_ALLOWED_REJECTS, int(DEFAULT_MAX_REJECTS * images))
@@ -63,7 +66,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             allowed = int(limit * images)
         else:
             allowed = limit
-        return min(allowed, images - 1)
+        return allowed if generation > 1 else min(allowed, images - 1)
 
     def validate(self) -> None:
         """Check all that can be checked before anything is read.
@@ -119,6 +122,8 @@ def _check_together(options: ConvertOptions) -> None:
         )
     if options.stratify and not amounts:
         raise UsageError("--stratify needs a split to choose for", hint="add --test 0.2")
+    if options.allow_new_classes and not options.append:
+        raise UsageError("--allow-new-classes goes with --append")
     if options.classes is not None and options.labels is not None:
         raise UsageError("--classes and --labels exclude each other")
     if options.shards is not None and options.shard_mb is not None:

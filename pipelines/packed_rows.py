@@ -60,10 +60,19 @@ class PackedRows(Generic[Row]):
         while batches:
             yield from self._unpack(batches.pop())
 
+    def to_table(self) -> pa.Table:
+        """All rows, in their order."""
+        self._pack()
+        return pa.Table.from_batches(self._batches, self._schema)
+
+    def filter(self, mask: pa.Array) -> None:
+        """Keep the rows where a mask, (N,), is true."""
+        self._batches = self.to_table().filter(mask).to_batches()
+        self._packed = sum(map(len, self._batches))
+
     def sort(self, by: str) -> pa.Table:
         """Put the rows in the order of a column, bytes by their values; then all as a table."""
-        self._pack()
-        table = pa.Table.from_batches(self._batches, self._schema)
+        table = self.to_table()
         self._batches.clear()
         order = pc.sort_indices(table, [(by, "ascending")])
         columns = []

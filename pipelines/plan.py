@@ -21,7 +21,7 @@ from pipelines.sources import Sources
 from pipelines.splits import Hashes, SplitNumbers, hash_keys
 from records.labels import LabelMap
 from records.layout import SPLITS, Split, shard_name
-from records.manifest import FORMAT_VERSION, CutOff, Settings
+from records.manifest import FORMAT_VERSION, CutOff, Manifest, Settings
 
 _BYTES_PER_MB = 1_000_000
 _MOST_SHARDS_BY_COUNT = 16
@@ -81,6 +81,7 @@ class Plan:
         stamp: of every image's modification time or ETag; differs where a file was rewritten, and
             is never compared between datasets.
         cut_offs: the bounds between splits, none where nothing was divided.
+        generation: which one of the dataset it makes, from 1.
     """
 
     settings: Settings
@@ -89,6 +90,7 @@ class Plan:
     cut_offs: tuple[CutOff, ...]
     digest: str
     stamp: str
+    generation: int = 1
 
     @property
     def images(self) -> int:
@@ -103,27 +105,35 @@ class Plan:
         return counts
 
 
-def make_plan(sources: Sources, settings: Settings) -> Plan:
+def make_plan(sources: Sources, settings: Settings, base: Manifest | None = None) -> Plan:
     """Decide split, shard and place of every image.
+
+    Args:
+        sources: the images.
+        settings: what their bytes depend on.
+        base: the manifest of the dataset that they are a generation more of: its cut-offs hold.
 
     Raises:
         UsageError: a split that is asked for would be empty, or is in the source already.
     """
     images = sources.images.sort("key")
     hashes = hash_keys((key for (key,) in rows_of(images, "key")), settings.seed)
-    splits, cut_offs = divide_images(images, hashes, settings)
+    kept = None if base is None else base.cut_offs
+    splits, cut_offs = divide_images(images, hashes, settings, kept)
+    generation = 1 if base is None else base.generations[-1].number + 1
     return Plan(
         settings=settings,
         labels=sources.labels,
-        shards=tuple(_cut(images, hashes, splits, settings)),
+        shards=tuple(_cut(images, hashes, splits, settings, generation)),
         cut_offs=cut_offs,
         digest=_digest(images, splits, sources.labels, settings),
-        stamp=_stamp(images),
+        stamp=make_stamp(images),
+        generation=generation,
     )
 
 
 def _cut(
-    images: pa.Table, hashes: Hashes, splits: SplitNumbers, settings: Settings
+    images: pa.Table, hashes: Hashes, splits: SplitNumbers, settings: Settings, generation: int
 ) -> Iterator[PlannedShard]:
     """Shards of nearly equal numbers of images, in the order of their hashes: none is left over."""
     sizes_bytes = images["size_bytes"].to_numpy()
@@ -135,7 +145,7 @@ def _cut(
         source_bytes = int(sizes_bytes[members].sum())
         count = _count_shards(len(members), source_bytes, train_images or len(members), settings)
         for shard, rows in enumerate(_divide_evenly(members, count)):
-            yield PlannedShard(shard_name(split, shard, count), split, images, rows)
+            yield PlannedShard(shard_name(split, shard, count, generation), split, images, rows)
 
 
 def _divide_evenly(rows: NDArray[np.intp], count: int) -> Iterator[NDArray[np.intp]]:
@@ -166,7 +176,8 @@ def _digest(images: pa.Table, splits: SplitNumbers, labels: LabelMap, settings: 
     return str(digest.hexdigest())
 
 
-def _stamp(images: pa.Table) -> str:
+def make_stamp(images: pa.Table) -> str:
+    """Of the modification time or ETag of every image, in the order of keys."""
     digest = xxhash.xxh3_128()
     encode = msgspec.msgpack.Encoder().encode
     for row in rows_of(images, "key", "stamp"):

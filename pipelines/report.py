@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Literal
 
@@ -11,9 +11,17 @@ import msgspec
 
 from pipelines.plan import Plan
 from pipelines.sources import Sources
+from records.errors import DamagedError
 from records.index import Reject
 from records.layout import Split
 from records.manifest import Counts, Manifest, SplitFacts
+from records.rejects import read_all_rejects
+from records.reports.tables import count
+from records.storage import Storage
+from records.text import key_to_text, printable
+
+MOST_KEYS = 1000
+"""Of changed and of gone files that a report names; its notes say how many there are."""
 
 Status = Literal["converted", "nothing-to-do", "planned", "too-many-rejects"]
 
@@ -27,7 +35,10 @@ class SplitReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversion's outcome. Not part of the dataset: seconds differ from run to run."""
+    """A conversion's outcome. Not part of the dataset: seconds differ from run to run.
+
+    `changed` and `gone` are keys of files that the source has no more as the dataset has them.
+    """
 
     status: Status
     target: str
@@ -39,6 +50,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     plan_digest: str
     stamp: str
+    generation: int = 1
+    changed: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
     shards_kept: int = 0
     seconds: float = 0.0
     images_per_second: float = 0.0
@@ -67,26 +81,54 @@ def report_plan(plan: Plan, sources: Sources, *, status: Status, target: str) ->
         layout=sources.layout,
         rejects_by_reason=count_reasons(sources.rejects),
         notes=tuple(sources.notes),
+        generation=plan.generation,
         plan_digest=plan.digest,
         stamp=plan.stamp,
     )
 
 
-def report_finished(
-    manifest: Manifest, rejects: Sequence[Reject], plan: Plan, *, target: str
-) -> Report:
+def report_finished(manifest: Manifest, target: Storage, plan: Plan) -> Report:
     """What a dataset that is there already holds."""
+    try:
+        rejects = read_all_rejects(target, manifest)
+    except (FileNotFoundError, DamagedError):
+        rejects = []  # what is lost of them `verify` tells
     return Report(
         status="nothing-to-do",
-        target=target,
-        counts=manifest.generations[-1].counts,
+        target=target.url,
+        counts=_add_up(generation.counts for generation in manifest.generations),
         splits=report_splits(manifest.splits),
         classes=len(manifest.labels),
         layout=None,
         rejects_by_reason=count_reasons(rejects),
         notes=(),
+        generation=manifest.generations[-1].number,
         plan_digest=plan.digest,
         stamp=plan.stamp,
+    )
+
+
+def _add_up(counts: Iterable[Counts]) -> Counts:
+    columns = zip(*map(msgspec.structs.astuple, counts), strict=True)
+    return Counts(*map(sum, columns))
+
+
+def report_comparison(report: Report, changed: Sequence[bytes], gone: Sequence[bytes]) -> Report:
+    """A report that tells of files which the source has no more as the dataset has them."""
+    notes = [
+        f"{count(len(keys), 'file')} {what}; the dataset keeps what it has; the first: "
+        f"{printable(key_to_text(keys[0]))}"
+        for keys, what in (
+            (changed, "changed since stored"),
+            (gone, "no longer in the source"),
+        )
+        if keys
+    ]
+    return msgspec.structs.replace(
+        report,
+        notes=(*report.notes, *notes),
+        changed=tuple(map(key_to_text, changed[:MOST_KEYS])),
+        gone=tuple(map(key_to_text, gone[:MOST_KEYS])),
     )
 
 

@@ -20,7 +20,7 @@ from records.errors import DamagedError, TargetError
 from records.images import encoder_versions
 from records.index import read_facts
 from records.layout import index_name, parse_shard_name
-from records.manifest import Manifest, read_manifest
+from records.manifest import Manifest, read_manifest, shard_names
 from records.storage import Storage
 from records.untrusted import decode_json
 
@@ -71,7 +71,7 @@ def check_unchanged(target: Storage, plan: Plan, options: ConvertOptions) -> Non
     Raises:
         TargetError: one holds other bytes now.
     """
-    kept = _read_report(target)
+    kept = read_report(target)
     if kept is not None and kept.stamp == plan.stamp:
         return
     files = open_source(options.source)
@@ -89,22 +89,30 @@ def check_unchanged(target: Storage, plan: Plan, options: ConvertOptions) -> Non
             target.replace(layout.REPORT, encode_report(report))
 
 
-def _read_report(target: Storage) -> Report | None:
+def read_report(target: Storage) -> Report | None:
+    """The report of the last run that came to an end; None where it is lost."""
     try:
         return decode_json(target.read(layout.REPORT), Report)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 
 
-def look_for_unfinished(target: Storage, plan: Plan) -> UnfinishedRun | None:
+def look_for_unfinished(
+    target: Storage, plan: Plan, base: Manifest | None = None
+) -> UnfinishedRun | None:
     """The run of this plan that a target holds unfinished, None where it holds none.
+
+    Args:
+        target: where to look.
+        plan: of this run.
+        base: the manifest of the dataset that is to be added to; its files may be there.
 
     Raises:
         TargetError: something else is there: another unfinished run, or files of other origin.
     """
     unfinished = work_folder.read_run(target)
     if unfinished is None:
-        _refuse_foreign_files(target)
+        _refuse_foreign_files(target, base)
         return None
     if unfinished.plan_digest != plan.digest:
         raise TargetError(
@@ -112,19 +120,21 @@ def look_for_unfinished(target: Storage, plan: Plan) -> UnfinishedRun | None:
             path=target.url,
             hint="run it again as it was, or remove it with `shardmill clean`",
         )
-    encoders = _encoders()
-    if unfinished.encoders != encoders:
+    present = encoders()
+    if unfinished.encoders != present:
         raise TargetError(
             "an unfinished run was begun with other versions of the image libraries",
             path=target.url,
-            expected=_differences(unfinished.encoders, encoders),
-            got=_differences(encoders, unfinished.encoders),
+            expected=_differences(unfinished.encoders, present),
+            got=_differences(present, unfinished.encoders),
             hint="go on with those versions, or remove it with `shardmill clean` and begin anew",
         )
     return unfinished
 
 
-def prepare_target(target: Storage, plan: Plan, options: ConvertOptions) -> int:
+def prepare_target(
+    target: Storage, plan: Plan, options: ConvertOptions, base: Manifest | None = None
+) -> int:
     """Make the target ready for this plan; the number of shards an earlier run left finished.
 
     Raises:
@@ -132,16 +142,16 @@ def prepare_target(target: Storage, plan: Plan, options: ConvertOptions) -> int:
     """
     # Under the lock nobody else stages anything: what lies here is a dead run's.
     target.remove_folder(f"{layout.WORK_FOLDER}/staging")
-    unfinished = look_for_unfinished(target, plan)
+    unfinished = look_for_unfinished(target, plan, base)
     if unfinished is None:
-        work_folder.write_run(target, plan, _encoders())
+        work_folder.write_run(target, plan, encoders())
         return 0
     is_touched = unfinished.stamp != plan.stamp
     if is_touched:
         _drop_changed(target, plan, options)
     kept = [shard for shard in plan.shards if _keep(target, shard, is_touched=is_touched)]
     # Also where nothing was touched: the plans that a dead run left are not relied on.
-    work_folder.write_run(target, plan, _encoders())
+    work_folder.write_run(target, plan, encoders())
     work_folder.forget_results(target)
     return len(kept)
 
@@ -170,7 +180,8 @@ def _drop_changed(target: Storage, plan: Plan, options: ConvertOptions) -> None:
         target.remove(index_name(shard.name))
 
 
-def _encoders() -> dict[str, str]:
+def encoders() -> dict[str, str]:
+    """The libraries that the bytes depend on, and their versions."""
     return encoder_versions() | {"pyarrow": pa.__version__}
 
 
@@ -178,9 +189,12 @@ def _differences(these: dict[str, str], others: dict[str, str]) -> str:
     return ", ".join(f"{k} {v}" for k, v in sorted(these.items()) if others.get(k) != v) or "none"
 
 
-def _refuse_foreign_files(target: Storage) -> None:
+def _refuse_foreign_files(target: Storage, base: Manifest | None) -> None:
     """Refuse a target where a dataset's files are, of whatever origin; others stay beside ours."""
+    own = set() if base is None else _files_of(base)
     for name in target.list():
+        if name in own:
+            continue
         folder = name.rpartition("/")[0]
         if (
             name in DATASET_FILES
@@ -192,3 +206,14 @@ def _refuse_foreign_files(target: Storage) -> None:
                 path=target.describe(name),
                 hint="move it away, or choose another target",
             )
+
+
+def _files_of(manifest: Manifest) -> set[str]:
+    """Every file that a dataset may have."""
+    shards = shard_names(manifest)
+    beside = (
+        layout.in_generation(name, generation.number)
+        for name in DATASET_FILES
+        for generation in manifest.generations
+    )
+    return {*shards, *map(index_name, shards), *beside}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 import pyarrow as pa
 
-from pipelines.classes import Layout, choose_labels
+from pipelines.classes import Layout, choose_labels, extend_labels
 from pipelines.lists import read_text_file
 from pipelines.options import ConvertOptions
 from pipelines.packed_rows import PackedRows
@@ -88,8 +88,12 @@ class Sources:
         self.excluded_keys += by_key
 
 
-def find_sources(options: ConvertOptions) -> Sources:
+def find_sources(options: ConvertOptions, kept_labels: LabelMap | None = None) -> Sources:
     """List the source and give every image its class.
+
+    Args:
+        options: where it is, and what to take of it.
+        kept_labels: of a dataset that is added to: classes keep their numbers.
 
     Raises:
         UsageError: links lead out of the source, classes collide, a list is wrong.
@@ -98,7 +102,7 @@ def find_sources(options: ConvertOptions) -> Sources:
     from pipelines.folder_sources import find_in_folders
     from pipelines.list_sources import find_in_list
 
-    choice = read_choice(options)
+    choice = read_choice(options, kept_labels)
     find = find_in_folders if options.list is None else find_in_list
     sources = find(options, choice)
     if absent := len(choice.excluded) - sources.excluded_keys:
@@ -117,15 +121,20 @@ class Choice(NamedTuple):
     excluded: frozenset[bytes]
     classes: tuple[str, ...] | None
     given_labels: LabelMap | None
+    kept_labels: LabelMap | None
+    takes_new_classes: bool
 
     def labels(self, present: Iterable[str], *, source: str) -> LabelMap:
         """The label map over the classes present. Raises UsageError."""
-        return choose_labels(
+        labels = choose_labels(
             present, classes=self.classes, given=self.given_labels, source=printable(source)
         )
+        if self.kept_labels is None:
+            return labels
+        return extend_labels(self.kept_labels, labels, takes_new=self.takes_new_classes)
 
 
-def read_choice(options: ConvertOptions) -> Choice:
+def read_choice(options: ConvertOptions, kept_labels: LabelMap | None) -> Choice:
     """Read the files that `--exclude` and `--labels` name. Raises NoInputError, UsageError."""
     given = None
     if options.labels is not None:
@@ -134,7 +143,9 @@ def read_choice(options: ConvertOptions) -> Choice:
     if options.exclude is not None:
         lines = read_text_file(options.exclude).decode("utf-8-sig", "surrogateescape").split("\n")
         excluded = (key_from_text(line.rstrip("\r")) for line in lines if line.strip())
-    return Choice(frozenset(excluded), options.classes, given)
+    return Choice(
+        frozenset(excluded), options.classes, given, kept_labels, options.allow_new_classes
+    )
 
 
 class Grouping:

@@ -23,6 +23,7 @@ HASHES = 1 << 64
 Hashes = NDArray[np.uint64]
 SplitNumbers = NDArray[np.int8]
 """Splits by their places in `SPLITS`."""
+NO_HASHES: Hashes = np.array([], np.uint64)
 
 
 class Bounds(NamedTuple):

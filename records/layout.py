@@ -15,6 +15,8 @@ REPORT = "report.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
 INDEX_FOLDER = "index"
+STAMPS = "generations/stamps.parquet"
+"""When each file was last seen unchanged, for the next night; no part of the dataset."""
 HASHES_FOLDER = "hashes"
 """What `stats --near` keeps; no part of the dataset."""
 WORK_FOLDER = ".shardmill"
@@ -36,9 +38,24 @@ class ShardName(NamedTuple):
     of: int
 
 
-def shard_name(split: Split, number: int, count: int) -> str:
+def generation_folder(generation: int) -> str:
+    """Where a generation lies: the first in the dataset's own folder, `""`, later ones below it."""
+    return "" if generation == 1 else f"generations/{generation:04d}"
+
+
+def in_generation(name: str, generation: int) -> str:
+    """A file of a generation's folder: `generations/0002/rejects.jsonl`."""
+    return f"{generation_folder(generation)}/{name}".lstrip("/")
+
+
+def shard_name(split: Split, number: int, count: int, generation: int = 1) -> str:
     """`train-00000-of-00008.tfrecord`."""
-    return f"{split}-{number:05d}-of-{count:05d}.tfrecord"
+    return in_generation(f"{split}-{number:05d}-of-{count:05d}.tfrecord", generation)
+
+
+def folder_of(name: str) -> str:
+    """The folder that a file of the dataset is in, `""` for the dataset's own."""
+    return name.rpartition("/")[0]
 
 
 def parse_shard_name(name: str) -> ShardName | None:

@@ -122,6 +122,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     adopted: Adoption | None = None
 
 
+def shard_names(manifest: Manifest) -> set[str]:
+    """Every shard there is."""
+    return {shard.name for split in manifest.splits.values() for shard in split.shards}
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
     """The canonical bytes of a manifest."""
     return encode_canonical(manifest)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from records import layout
-from records.errors import StorageError
-from records.index import Reject
+from records.errors import DamagedError, StorageError
 from records.labels import format_labels
+from records.rejects import read_rejects
 from records.reports.finding import Finding, FindingKind
 from records.tfds import tfds_files
-from records.untrusted import decode_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from records.manifest import Manifest
+    from records.manifest import Generation, Manifest
     from records.storage import Storage
 
 
@@ -26,15 +23,19 @@ def check_folder(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
     yield from _check_names(storage, manifest)
     if manifest.adopted is None or layout.LABELS not in manifest.adopted.theirs:
         yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")
-    for name, content in tfds_files(manifest).items():
-        yield from _check_content(storage, name, content, "tfds")
-    yield from _check_rejects(storage, manifest)
+    for generation in manifest.generations:
+        folder = layout.generation_folder(generation.number)
+        for name, content in tfds_files(manifest, folder=folder).items():
+            place = layout.in_generation(name, generation.number)
+            yield from _check_content(storage, place, content, "tfds")
+        yield from _check_rejects(storage, generation)
 
 
 def _check_names(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
     """Shards and what belongs to them, where the manifest does not name the shard."""
     shards = [shard.name for split in manifest.splits.values() for shard in split.shards]
-    expected = {*shards, *map(layout.index_name, shards), *map(layout.hashes_name, shards)}
+    indexes, hashes = map(layout.index_name, shards), map(layout.hashes_name, shards)
+    expected = {*shards, *indexes, *hashes, layout.STAMPS}
     ours = (".tfrecord", ".parquet") if manifest.adopted is None else ()
     for name in storage.list():
         unexpected = name.endswith(ours) and name not in expected
@@ -54,15 +55,15 @@ def _check_content(
         yield Finding("unreadable", name, str(error))
 
 
-def _check_rejects(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
-    name = layout.REJECTS
-    expected = sum(generation.counts.rejected for generation in manifest.generations)
+def _check_rejects(storage: Storage, generation: Generation) -> Iterator[Finding]:
+    name = layout.in_generation(layout.REJECTS, generation.number)
+    expected = generation.counts.rejected
     try:
-        rejects = decode_json_lines(storage.read(name), Reject)
+        rejects = read_rejects(storage, generation.number)
     except FileNotFoundError:
         yield Finding("missing", name, "there is no such file")
-    except msgspec.DecodeError as error:
-        yield Finding("rejects", name, str(error))
+    except DamagedError as error:
+        yield Finding("rejects", name, str(error.got))
     except StorageError as error:
         yield Finding("unreadable", name, str(error))
     else:

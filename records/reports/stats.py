@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from records.errors import DamagedError
-from records.index import Reject
-from records.layout import REJECTS, SPLITS, Split
+from records.layout import SPLITS, Split
+from records.rejects import read_all_rejects
 from records.reports.duplicates import Duplicates, count_duplicates, find_groups
-from records.untrusted import decode_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -175,13 +174,10 @@ def _most_first(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _count_rejects(dataset: Dataset) -> dict[str, int]:
-    storage = dataset.storage
     try:
-        rejects = decode_json_lines(storage.read(REJECTS), Reject)
-    except (FileNotFoundError, msgspec.DecodeError) as error:
+        rejects = read_all_rejects(dataset.storage, dataset.manifest)
+    except FileNotFoundError as error:
         raise DamagedError(
-            "the list of rejects is damaged or missing",
-            path=storage.describe(REJECTS),
-            got=str(error),
+            "a list of rejects is missing", path=dataset.storage.url, got=str(error)
         ) from error
     return _most_first(Counter(reject.reason for reject in rejects))

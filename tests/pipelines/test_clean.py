@@ -60,8 +60,8 @@ def test_of_a_run_killed_after_its_manifest_only_the_work_folder_goes(
     class KilledError(Exception):
         pass
 
-    def killed(*_: Any) -> None:
-        real(*_)
+    def killed(*given: Any, **named: Any) -> None:
+        real(*given, **named)
         raise KilledError
 
     real = module.publish
