@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = {
     "convert": ("pipelines.cli", "Turn a folder of labelled images into a dataset of shards."),
+    "compact": ("pipelines.cli", "Write a dataset of many generations anew, as one."),
     "clean": ("pipelines.cli", "Remove what an unfinished conversion left behind."),
     "extract": ("pipelines.cli", "Write a dataset's images back into folders."),
     "inspect": ("records.cli.inspect", "Show what a TFRecord file or a dataset holds."),

@@ -1,4 +1,4 @@
-"""The commands `convert`, `clean` and `extract`."""
+"""The commands `convert`, `compact`, `clean` and `extract`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ Exit status: 0 done or nothing to do, 2 usage, 65 too many rejects, 66 no input,
 _CLEAN_EPILOG = """\b
 Example:
   shardmill clean data/
+"""
+_COMPACT_EPILOG = """\b
+Example:
+  shardmill compact nightly/ compacted/
 """
 _EXTRACT_EPILOG = """\b
 Example:
@@ -222,6 +226,25 @@ def clean(target: str, dry_run: bool) -> None:
     cleaned = clean_target(target, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
     click.echo(f"{verb} {count(cleaned.files, 'file')}, {show_bytes(cleaned.size_bytes)}")
+
+
+@click.command(epilog=_COMPACT_EPILOG, context_settings=_HELP)
+@click.argument("target")
+@click.argument("new")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--runner", default="local", show_default=True, help="local, or any Beam runner.")
+@click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
+def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
+    """Write the dataset TARGET, of many generations, into NEW as one. TARGET stays as it is.
+
+    Records are copied as they are, into full shards, in the order of one conversion of them all. A
+    run that was killed goes on when the same command is run again.
+    """
+    from pipelines.console import compact_with_progress
+
+    compact_with_progress(**given, as_json=as_json, quiet=quiet)
 
 
 @click.command(epilog=_EXTRACT_EPILOG, context_settings=_HELP)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -52,6 +52,7 @@ class Outcome:
     facts: Sequence[ShardFacts]
     rejects: Sequence[Reject]
     counts: Counts
+    encoders: Mapping[str, str] = field(default_factory=encoder_versions)
 
 
 def gather(target: Storage, plan: Plan, sources: Sources) -> Outcome:
@@ -206,7 +207,7 @@ def make_manifest(plan: Plan, outcome: Outcome, base: Manifest | None = None) ->
     generation = Generation(
         number=plan.generation,
         plan_digest=plan.digest,
-        encoders=encoder_versions(),
+        encoders=dict(outcome.encoders),
         counts=outcome.counts,
     )
     return Manifest(

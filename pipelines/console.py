@@ -8,7 +8,9 @@ import sys
 import click
 import msgspec
 
+from pipelines.compact import compact
 from pipelines.convert import run
+from pipelines.execute import BeamRunner
 from pipelines.extract import extract
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
@@ -23,6 +25,33 @@ def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool
     hold_back_beam()
     with show_progress("converting", unit="images", quiet=quiet) as on_progress:
         report = run(options, on_progress)
+    _show(report, as_json=as_json, quiet=quiet)
+
+
+def compact_with_progress(
+    target: str,
+    new: str,
+    *,
+    runner: str,
+    beam_flags: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run a compaction as the command line does."""
+    hold_back_beam()
+    with show_progress("compacting", unit="images", quiet=quiet) as on_progress:
+        report = compact(
+            target,
+            new,
+            runner=BeamRunner(runner, beam_flags),
+            dry_run=dry_run,
+            on_progress=on_progress,
+        )
+    _show(report, as_json=as_json, quiet=quiet)
+
+
+def _show(report: Report, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
     elif not quiet:

@@ -14,12 +14,11 @@ from functools import partial
 
 import msgspec
 
-from pipelines import work_folder
 from pipelines.append import drop_other_run, keep_settings, read_base, require_base, take_new
 from pipelines.clean import drop_run
 from pipelines.commit import gather, make_report, publish, refuse_listed_rejects
 from pipelines.comparison import Comparison
-from pipelines.execute import BeamRunner, OnProgress, probe, run_over
+from pipelines.execute import BeamRunner, OnProgress
 from pipelines.locations import check_locations
 from pipelines.options import ConvertOptions
 from pipelines.plan import Plan, make_plan
@@ -34,7 +33,7 @@ from pipelines.sources import Sources, find_sources
 from pipelines.stamps import write_stamps
 from pipelines.work_folder import has_work
 from pipelines.write import Job, write_shard
-from records import layout
+from pipelines.write_all import write_all
 from records.errors import NoInputError
 from records.manifest import Manifest
 from records.storage import Hold, Storage, absolute_location, open_storage
@@ -108,9 +107,13 @@ def _prepare(options: ConvertOptions, started_at: float) -> _Conversion:
     base = read_base(target) if options.append else None
     sources = find_sources(options, None if base is None else base.labels)
     _refuse_nothing(sources, options)
-    comparison = None if base is None else take_new(sources, target, base, options)
-    settings = options.settings() if base is None else keep_settings(options, base)
-    plan = make_plan(sources, settings, base)
+    if base is None:
+        plan = make_plan(sources, options.settings())
+        return _Conversion(options, sources, plan, target, None, None, started_at)
+    comparison = take_new(sources, target, base, options)
+    number = base.generations[-1].number + 1
+    settings = keep_settings(options, base)
+    plan = make_plan(sources, settings, kept=base.cut_offs, generation=number)
     return _Conversion(options, sources, plan, target, base, comparison, started_at)
 
 
@@ -148,7 +151,8 @@ def _convert(conversion: _Conversion, hold: Hold, on_progress: OnProgress | None
         drop_other_run(target, plan)
     kept = prepare_target(target, plan, options, conversion.base)
     refuse_listed_rejects(target, plan, conversion.sources, options, hold=hold)
-    _write_shards(target, plan, options, on_progress)
+    worker = partial(write_shard, _job(plan, options))
+    write_all(plan, worker, options.target, _runner(options), on_progress)
     outcome = gather(target, plan, conversion.sources)
     report = make_report(plan, conversion.sources, outcome, options=options, target=target.url)
     report = conversion.tell(report)
@@ -164,32 +168,14 @@ def _convert(conversion: _Conversion, hold: Hold, on_progress: OnProgress | None
     return report
 
 
-def _write_shards(
-    target: Storage, plan: Plan, options: ConvertOptions, on_progress: OnProgress | None
-) -> None:
-    """Write every shard of the plan that is not there yet."""
-    job = Job(
+def _job(plan: Plan, options: ConvertOptions) -> Job:
+    return Job(
         source=absolute_location(options.source),
         target=absolute_location(options.target),
         labels=plan.labels,
         images=plan.settings.images,
         workers=options.workers,
     )
-    names = [shard.name for shard in plan.shards]
-    failure = run_over(
-        names,
-        partial(write_shard, job),
-        job.target,
-        _runner(options),
-        images=plan.images,
-        on_progress=on_progress,
-    )
-    # A retry may have mended what failed: then there is an index.
-    missing = [name for name in names if target.facts(layout.index_name(name)) is None]
-    work_folder.raise_failures(target, missing, names)
-    if failure is not None:
-        probe(target)
-        raise failure
 
 
 def _runner(options: ConvertOptions) -> BeamRunner:

@@ -21,7 +21,7 @@ from pipelines.sources import Sources
 from pipelines.splits import Hashes, SplitNumbers, hash_keys
 from records.labels import LabelMap
 from records.layout import SPLITS, Split, shard_name
-from records.manifest import FORMAT_VERSION, CutOff, Manifest, Settings
+from records.manifest import FORMAT_VERSION, CutOff, Settings
 
 _BYTES_PER_MB = 1_000_000
 _MOST_SHARDS_BY_COUNT = 16
@@ -105,22 +105,27 @@ class Plan:
         return counts
 
 
-def make_plan(sources: Sources, settings: Settings, base: Manifest | None = None) -> Plan:
+def make_plan(
+    sources: Sources,
+    settings: Settings,
+    *,
+    kept: tuple[CutOff, ...] | None = None,
+    generation: int = 1,
+) -> Plan:
     """Decide split, shard and place of every image.
 
     Args:
         sources: the images.
         settings: what their bytes depend on.
-        base: the manifest of the dataset that they are a generation more of: its cut-offs hold.
+        kept: the cut-offs of a dataset that they come to: they hold.
+        generation: which one of it they are.
 
     Raises:
         UsageError: a split that is asked for would be empty, or is in the source already.
     """
     images = sources.images.sort("key")
     hashes = hash_keys((key for (key,) in rows_of(images, "key")), settings.seed)
-    kept = None if base is None else base.cut_offs
     splits, cut_offs = divide_images(images, hashes, settings, kept)
-    generation = 1 if base is None else base.generations[-1].number + 1
     return Plan(
         settings=settings,
         labels=sources.labels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import msgspec
@@ -93,6 +94,41 @@ def _write(
     store: StoreFunction,
     count: Count,
 ) -> None:
+    chunks = check_ahead(
+        plan.images,
+        open_source(job.source),
+        job.images,
+        store=store,
+        threads=1 if isinstance(store, IsolatedStore) else job.workers,
+        alone=_needs_the_interpreter(job, plan),
+    )
+
+    def write(writer: ShardWriter) -> Iterator[IndexRow | Reject]:
+        for chunk in chunks:
+            for checked in chunk:
+                if isinstance(checked.outcome, Rejection):
+                    yield _reject(checked, checked.outcome, job.labels)
+                else:
+                    yield _write_record(writer, checked, checked.outcome, job.labels)
+            count(len(chunk))
+
+    publish_shard(target, plan, write)
+
+
+def publish_shard(
+    target: Storage, plan: ShardPlan, write: Callable[[ShardWriter], Iterator[IndexRow | Reject]]
+) -> None:
+    """Write a shard, and its index when it is there.
+
+    Args:
+        target: where to.
+        plan: of the shard.
+        write: its records; gives a row of each, or a reject.
+
+    Raises:
+        TargetError: the target cannot be written.
+        StorageError: storage failed after retries.
+    """
     # An index whose shard is not whole (is_finished said so) must not stand while it is written.
     if target.facts(index_name(plan.name)) is not None:
         target.remove(index_name(plan.name))
@@ -101,21 +137,11 @@ def _write(
     rejects: list[Reject] = []
     with target.create(plan.name) as stream:
         writer = ShardWriter(stream)
-        chunks = check_ahead(
-            plan.images,
-            open_source(job.source),
-            job.images,
-            store=store,
-            threads=1 if isinstance(store, IsolatedStore) else job.workers,
-            alone=_needs_the_interpreter(job, plan),
-        )
-        for chunk in chunks:
-            for checked in chunk:
-                if isinstance(checked.outcome, Rejection):
-                    rejects.append(_reject(checked, checked.outcome, job.labels))
-                else:
-                    rows.append(_write_record(writer, checked, checked.outcome, job.labels))
-            count(len(chunk))
+        for written in write(writer):
+            if isinstance(written, Reject):
+                rejects.append(written)
+            else:
+                rows.append(written)
     present = target.facts(plan.name)
     if present is not None and present.etag is not None:
         work_folder.write_etag(target, plan.name, present.etag)

@@ -18,7 +18,7 @@ from typing import Any, overload
 
 from records.errors import DamagedError
 from records.framing import Frame
-from records.index import Index, read_index
+from records.index import Index, IndexRow, read_index
 from records.labels import LabelMap
 from records.layout import Split, index_name
 from records.manifest import Manifest, SplitFacts, read_manifest
@@ -66,20 +66,39 @@ class RecordSplit(Sequence[Record]):
         """Records by number, by the offsets of the index: one ranged read each."""
         if isinstance(number, slice):
             return [self[place] for place in range(*number.indices(len(self)))]
+        shard_number, record = self._locate(number)
+        return self._decode(self._read(shard_number, record), shard_number, record)
+
+    def read_stored(self, number: int) -> tuple[bytes, IndexRow]:
+        """A record as it lies there: its payload, CRCs checked, and its row of the index."""
+        shard_number, record = self._locate(number)
+        (row,) = self.shard_index(shard_number).rows(record, record + 1)
+        return self._read(shard_number, record), row
+
+    def _locate(self, number: int) -> tuple[int, int]:
+        """The shard that a record is in, and its number there."""
         try:
             place = self._places[number]
         except IndexError:
             raise IndexError(f"record {number} of {len(self)} in {self.name}") from None
         shard_number = bisect_right(self._ends, place)
-        shard = self.facts.shards[shard_number]
-        record = place - (self._ends[shard_number] - shard.records)
+        first = self._ends[shard_number] - self.facts.shards[shard_number].records
+        return shard_number, place - first
+
+    def _read(self, shard_number: int, record: int) -> bytes:
         position = self.shard_index(shard_number).position(record)
         try:
-            payload = self._reader(shard_number).read(position, record=record)
-            return self._decode(payload, shard_number, record)
+            return self._reader(shard_number).read(position, record=record)
         except (DamagedError, FileNotFoundError):
-            with expecting(self._storage, shard.name), naming(self._storage, shard.name):
+            with self._naming(shard_number):
                 raise
+
+    @contextmanager
+    def _naming(self, shard_number: int) -> Iterator[None]:
+        """Put the shard's name into what is found wrong with it."""
+        name = self.facts.shards[shard_number].name
+        with expecting(self._storage, name), naming(self._storage, name):
+            yield
 
     def __iter__(self) -> Iterator[Record]:
         """All records, shard after shard, each read once from its beginning."""
@@ -92,8 +111,7 @@ class RecordSplit(Sequence[Record]):
 
     def shard_records(self, shard_number: int) -> Iterator[Record]:
         """The records of one shard of this split, read once from its beginning to its end."""
-        name = self.facts.shards[shard_number].name
-        with expecting(self._storage, name), naming(self._storage, name):
+        with self._naming(shard_number):
             for record, frame in self._read_shard(shard_number):
                 yield self._decode(frame.payload, shard_number, record)
 
@@ -113,7 +131,11 @@ class RecordSplit(Sequence[Record]):
         key = None
         if self._decoder.reads_adopted:
             (key,) = self.shard_index(shard_number).keys(record, record + 1)
-        return self._decoder.decode(payload, record=record, key=key)
+        try:
+            return self._decoder.decode(payload, record=record, key=key)
+        except DamagedError:
+            with self._naming(shard_number):
+                raise
 
     def _reader(self, shard_number: int) -> ShardReader:
         reader = self._readers.get(shard_number)

@@ -1,0 +1,139 @@
+"""All generations as one: what one conversion of all these images would have been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.compact import compact
+from records import layout, open_dataset, verify
+from records.errors import NoInputError, TargetError, UsageError
+from records.manifest import read_manifest
+from records.storage import open_storage
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
+
+
+@pytest.fixture
+def nightly(convert: Convert, source: Path, target: Path) -> Path:
+    """Three nights; a class more came on the last day."""
+    for night in range(3):
+        convert(test=0.3, append=True, allow_new_classes=True, seed=2)
+        for number in range(15):
+            key = f"{('cat', 'dog', 'emu')[night]}/{night}-{number}.png"
+            make_file(source, key, make_picture(100 * night + number))
+    return target
+
+
+def test_it_is_what_one_conversion_would_have_been(
+    nightly: Path, convert: Convert, source: Path, tmp_path: Path
+) -> None:
+    before = content_of(nightly)
+    for path in (source / "emu").iterdir():
+        path.unlink()
+    (source / "emu").rmdir()
+    convert(target=str(tmp_path / "at-once"), test=0.3, seed=2)
+    report = compact(str(nightly), str(tmp_path / "new"))
+    assert (report.status, report.counts.stored) == ("converted", 51)
+    assert content_of(tmp_path / "new") == content_of(tmp_path / "at-once")
+    assert content_of(nightly) == before
+    assert list(verify(tmp_path / "new", decode=True)) == []
+
+
+def test_labels_and_splits_are_kept(
+    nightly: Path, convert: Convert, source: Path, tmp_path: Path
+) -> None:
+    make_file(source, "ant/0.png", make_picture(1))
+    convert(append=True, allow_new_classes=True)
+    compact(str(nightly), str(tmp_path / "new"))
+    old, new = open_dataset(nightly), open_dataset(tmp_path / "new")
+    assert old.labels == new.labels == ("cat", "dog", "ant", "emu")
+    for split in old:
+        assert {(r.key, r.label) for r in old[split]} == {(r.key, r.label) for r in new[split]}
+    assert old.manifest.cut_offs == new.manifest.cut_offs
+    assert len(new.manifest.generations) == 1
+
+
+def test_a_mended_reject_is_no_reject_any_more(
+    nightly: Path, convert: Convert, source: Path, tmp_path: Path
+) -> None:
+    make_file(source, "cat/bad.png", CORRUPT)
+    convert(append=True, allow_new_classes=True)
+    assert compact(str(nightly), str(tmp_path / "before")).counts.rejected == 1
+    assert list(verify(tmp_path / "before")) == []
+    make_file(source, "cat/bad.png", make_picture(9))
+    convert(append=True, allow_new_classes=True)
+    report = compact(str(nightly), str(tmp_path / "new"))
+    assert report.counts.rejected == 0
+    assert (tmp_path / "new" / layout.REJECTS).read_bytes() == b""
+    assert list(verify(tmp_path / "new")) == []
+
+
+def test_it_can_be_added_to(nightly: Path, convert: Convert, source: Path, tmp_path: Path) -> None:
+    new = str(tmp_path / "new")
+    compact(str(nightly), new)
+    assert convert(target=new, append=True, allow_new_classes=True).counts.stored == 15
+    assert convert(target=new, append=True).status == "nothing-to-do"
+    assert list(verify(new)) == []
+
+
+def test_again_there_is_nothing_to_do(nightly: Path, tmp_path: Path) -> None:
+    compact(str(nightly), str(tmp_path / "new"))
+    before = content_of(tmp_path / "new")
+    assert compact(str(nightly), str(tmp_path / "new")).status == "nothing-to-do"
+    assert content_of(tmp_path / "new") == before
+
+
+def test_a_dry_run_writes_nothing(nightly: Path, tmp_path: Path) -> None:
+    report = compact(str(nightly), str(tmp_path / "new"), dry_run=True)
+    assert (report.status, report.counts.stored) == ("planned", 51)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_killed_one_goes_on(
+    nightly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.compact.publish", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            compact(str(nightly), str(tmp_path / "new"))
+    written = {path: path.stat().st_ino for path in (tmp_path / "new").glob("*.tfrecord")}
+    compact(str(nightly), str(tmp_path / "new"))
+    assert {path: path.stat().st_ino for path in (tmp_path / "new").glob("*.tfrecord")} == written
+    assert list(verify(tmp_path / "new")) == []
+
+
+def test_a_damaged_record_ends_it(nightly: Path, tmp_path: Path) -> None:
+    shard = next(nightly.glob("train-*.tfrecord"))
+    content = bytearray(shard.read_bytes())
+    content[60] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(Exception, match=shard.name):
+        compact(str(nightly), str(tmp_path / "new"))
+    assert not (tmp_path / "new" / layout.MANIFEST).exists()
+
+
+@pytest.mark.parametrize("place", ["data/new", "data"])
+def test_places_that_are_not_apart(nightly: Path, place: str) -> None:
+    with pytest.raises(UsageError):
+        compact(str(nightly), str(nightly.parent / place))
+
+
+def test_a_target_that_is_taken(nightly: Path, convert: Convert, tmp_path: Path) -> None:
+    convert(target=str(tmp_path / "other"), seed=5)
+    with pytest.raises(TargetError):
+        compact(str(nightly), str(tmp_path / "other"))
+
+
+def test_no_dataset(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoInputError):
+        compact(str(tmp_path / "empty"), str(tmp_path / "new"))
+
+
+def test_at_a_url(nightly: Path, memory: Any) -> None:
+    compact(str(nightly), "memory://new")
+    assert list(verify("memory://new")) == []
+    assert read_manifest(open_storage("memory://new")).splits.keys() == {"train", "test"}
