@@ -25,6 +25,7 @@ from records.shard import ShardWriter, hash_file
 from records.storage import Storage, is_url, open_storage, write_file
 from records.text import key_to_text
 
+_REMOTE_THREADS = 16
 _SMALL_IMAGE_BYTES = 16 << 10
 
 
@@ -99,7 +100,7 @@ def _write(
         open_source(job.source),
         job.images,
         store=store,
-        threads=1 if isinstance(store, IsolatedStore) else job.workers,
+        threads=1 if isinstance(store, IsolatedStore) else _threads(job),
         alone=_needs_the_interpreter(job, plan),
     )
 
@@ -156,6 +157,11 @@ def publish_shard(
         rejects=tuple(rejects),
     )
     write_file(target, index_name(plan.name), encode_index(facts, rows))
+
+
+def _threads(job: Job) -> int:
+    """How many read and check: files behind a URL are mostly waited for."""
+    return max(job.workers, _REMOTE_THREADS) if is_url(job.source) else job.workers
 
 
 def _needs_the_interpreter(job: Job, plan: ShardPlan) -> bool:

@@ -83,13 +83,20 @@ def hold_lease(store: LeaseStore) -> Iterator[Lease]:
     keeper.start()
     try:
         yield lease
-    except BaseException:
+        over.set()
+        keeper.join()
+    except StorageError:
+        lease.check()
+        raise
+    except Exception:
+        # Who lost it meets what the next holder did: that it lost it is what there is to say.
+        with suppress(StorageError):
+            lease.confirm()
+        raise
+    finally:
         over.set()
         # Where storage is gone, letting go of the lease would only be waited for in vain.
         keeper.join(_RELEASE_SECONDS)
-        raise
-    over.set()
-    keeper.join()
 
 
 def _keep(lease: Lease, over: threading.Event) -> None:
@@ -131,12 +138,16 @@ class Lease:
                     self._write_over(self._tag)
                 except ChangedError:
                     self._is_lost = True
-            if self._is_lost:
-                raise BusyError(
-                    "another run took over here, for this one could not renew its lease",
-                    path=self._store.url,
-                    hint="let that one end, then run the same command again",
-                )
+        self.check()
+
+    def check(self) -> None:
+        """Raise BusyError where the lease is known to be lost."""
+        if self._is_lost:
+            raise BusyError(
+                "another run took over here, for this one could not renew its lease",
+                path=self._store.url,
+                hint="let that one end, then run the same command again",
+            )
 
     def let_go(self) -> None:
         """Free the folder. Raises as `confirm`."""

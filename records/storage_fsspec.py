@@ -34,6 +34,7 @@ _T = TypeVar("_T")
 _ATTEMPTS = 5
 _FIRST_WAIT_SECONDS = 0.5
 _SPOOL_BYTES = 8 << 20
+_HINT_INSTALL = 'for s3:// pip install "shardmill[s3]", for gs:// "shardmill[gcs]"'
 _CHANCE = secrets.SystemRandom()
 _WITHOUT_FOLDERS = {"gs", "gcs"}
 
@@ -48,12 +49,19 @@ class FsspecStorage:
         self._full_url = url
         try:
             filesystem, root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
+        except ImportError as error:
+            raise UsageError(
+                "this kind of URL needs a package that is not installed",
+                path=self.url,
+                got=str(error),
+                hint=_HINT_INSTALL,
+            ) from error
+        except ValueError as error:
             raise UsageError(
                 "this kind of URL cannot be opened",
                 path=self.url,
                 got=str(error),
-                hint='install what it needs: for gs:// pip install "shardmill[gcs]"',
+                hint=_HINT_INSTALL,
             ) from error
         self._fs: Any = filesystem
         self._root: str = root.rstrip("/")

@@ -6,11 +6,13 @@ a listing of nothing, an empty file. So what an answer must have is looked for h
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from records.s3.client import connect
-from records.s3.errors import translating
+from records.s3.client import HASTY, PATIENT, Patience, connect
+from records.s3.errors import GoneError, translating
 from records.s3.patience import PassingError, read_body, try_again
 
 _NEEDED: Mapping[str, tuple[str, ...]] = {
@@ -22,7 +24,22 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
     "upload_part": ("ETag",),
     "complete_multipart_upload": ("ETag",),
 }
+_HASTE_SECONDS = 60.0
 _READING = {"head_object", "get_object", "list_objects_v2"}
+
+
+@dataclass
+class _Server:
+    """What is known of it: until when (monotonic) a request is tried once, for it is gone."""
+
+    gone_until: float = 0.0
+
+    @property
+    def patience(self) -> Patience:
+        return HASTY if time.monotonic() < self.gone_until else PATIENT
+
+
+_server = _Server()
 
 
 class Bucket:
@@ -45,17 +62,24 @@ class Bucket:
             RangeError: the range lies behind the end.
             ShardmillError: as `translating`.
         """
+        is_gone = False
+        try:
+            return try_again(lambda: self._ask_once(operation, path, asked), path)
+        except GoneError:
+            is_gone = True
+            raise
+        finally:
+            _server.gone_until = time.monotonic() + _HASTE_SECONDS if is_gone else 0.0
 
-        def ask_once() -> dict[str, Any]:
-            with translating(path, writes=operation not in _READING):
-                if hasattr(asked.get("Body"), "seek"):
-                    asked["Body"].seek(0)
-                answer = getattr(connect(), operation)(Bucket=self.name, **asked)
-                missing = [name for name in _NEEDED.get(operation, ()) if name not in answer]
-                if missing:
-                    raise PassingError(f"an answer without {missing[0]}")
-                if operation == "get_object":
-                    answer["Body"] = read_body(answer["Body"])
-            return dict(answer)
-
-        return try_again(ask_once, path)
+    def _ask_once(self, operation: str, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+        with translating(path, writes=operation not in _READING):
+            if hasattr(asked.get("Body"), "seek"):
+                asked["Body"].seek(0)
+            client = connect(_server.patience)
+            answer = getattr(client, operation)(Bucket=self.name, **asked)
+            missing = [name for name in _NEEDED.get(operation, ()) if name not in answer]
+            if missing:
+                raise PassingError(f"an answer without {missing[0]}")
+            if operation == "get_object":
+                answer["Body"] = read_body(answer["Body"])
+        return dict(answer)

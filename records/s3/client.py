@@ -6,46 +6,53 @@ into a plan, a log or a report.
 
 botocore also repeats what failed and may pass (500, 502, 503, 504, throttling, connections refused,
 cut or silent), each time after a random wait of up to 1, 2, 4, 8 and 16 s. A server that is gone is
-told within half a minute, one that takes requests and never answers within two and a half.
+told within half a minute, one that takes requests and never answers within two. What is asked of a
+server that is gone already is asked once.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 
-ATTEMPTS = 6
-_CONNECT_SECONDS = 10
-_READ_SECONDS = 20
-_CONNECTIONS = 64
+from records.errors import UsageError
 
-_clients: dict[int, Any] = {}
+
+class Patience(NamedTuple):
+    """How long a server is waited for."""
+
+    attempts: int
+    connect_seconds: float
+    read_seconds: float
+
+
+PATIENT = Patience(attempts=6, connect_seconds=5, read_seconds=15)
+HASTY = Patience(attempts=1, connect_seconds=2, read_seconds=5)
+_CONNECTIONS = 64
 _connecting = threading.Lock()
 
 
-def connect() -> Any:
+def connect(patience: Patience = PATIENT) -> Any:
     """This process's client, for any number of threads.
 
     Raises:
         botocore.exceptions.BotoCoreError: what is configured contradicts itself.
+        UsageError: the server's address is no URL.
     """
     with _connecting:
         # A process that was forked must not share the sockets of the one before it.
-        process_id = os.getpid()
-        if process_id not in _clients:
-            _clients[process_id] = _new_client()
-        return _clients[process_id]
+        return _client(os.getpid(), patience)
 
 
 def disconnect() -> None:
     """Forget the client: the next one looks anew for server and credentials."""
-    with _connecting:
-        _clients.clear()
+    _client.cache_clear()
 
 
 def is_signed() -> bool:
@@ -53,15 +60,21 @@ def is_signed() -> bool:
     return connect().meta.config.signature_version is not UNSIGNED
 
 
-def _new_client() -> Any:
+@cache
+def _client(_process_id: int, patience: Patience) -> Any:
     session = botocore.session.get_session()
     has_credentials = session.get_credentials() is not None
     config = Config(
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        connect_timeout=patience.connect_seconds,
+        read_timeout=patience.read_seconds,
+        retries={"mode": "standard", "total_max_attempts": patience.attempts},
         max_pool_connections=_CONNECTIONS,
         # Buckets that are open to everybody are read without credentials.
         signature_version=None if has_credentials else UNSIGNED,
     )
-    return session.create_client("s3", config=config)
+    try:
+        return session.create_client("s3", config=config)
+    except ValueError as error:  # its text shows the address, which may have a password in it
+        raise UsageError(
+            "the address of the S3 server is no URL", hint="set AWS_ENDPOINT_URL, or unset it"
+        ) from error

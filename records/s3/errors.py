@@ -32,7 +32,7 @@ from records.errors import (
     TargetError,
     UsageError,
 )
-from records.s3.client import ATTEMPTS, is_signed
+from records.s3.client import is_signed
 from records.s3.patience import PassingError
 from records.storage_errors import no_conditions
 
@@ -44,6 +44,10 @@ _HINT_NO_CREDENTIALS = (
 )
 _OTHER_REGION = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 _HINT_REGION = "set AWS_REGION to the bucket's, or AWS_ENDPOINT_URL to the server"
+
+
+class GoneError(StorageError):
+    """The server is not there, or fails whatever is asked of it."""
 
 
 class ConditionFailedError(Exception):
@@ -68,27 +72,25 @@ def translating(path: str, *, writes: bool) -> Iterator[None]:
         NoInputError: there is no such bucket to read from.
         TargetError: it cannot be written to.
         UsageError: what is configured, or the bucket's name, is wrong.
-        StorageError: storage failed, also after retries.
+        GoneError: storage failed, also after retries.
+        StorageError: it refused to be read from, or what it said makes no sense.
     """
     try:
         yield
     except ClientError as error:
         raise _explain_answer(error, path, writes=writes) from error
-    except ResponseParserError as error:
-        raise PassingError(type(error).__name__) from error
     except BotoCoreError as error:
         raise _explain_silence(error, path) from error
-    except ValueError as error:  # an endpoint that is no URL
-        raise UsageError(
-            "what is configured for S3 is wrong", path=path, got=str(error), hint=_HINT_REGION
-        ) from error
+    except (ResponseParserError, ValueError) as error:  # half a document, half a date
+        raise PassingError(type(error).__name__) from error
 
 
 def _explain_answer(error: ClientError, path: str, *, writes: bool) -> Exception:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     code = str(error.response.get("Error", {}).get("Code", ""))
     if code == "NoSuchBucket":
-        return (TargetError if writes else NoInputError)("there is no such bucket", path=path)
+        bucket = "/".join(path.split("/")[:3])
+        return (TargetError if writes else NoInputError)("there is no such bucket", path=bucket)
     if code == "ConditionalRequestConflict":
         return PassingError(code)
     plain: dict[int, Exception] = {
@@ -103,8 +105,8 @@ def _explain_answer(error: ClientError, path: str, *, writes: bool) -> Exception
 def _explain_refusal(status: int, code: str, path: str, *, writes: bool) -> ShardmillError:
     told = f"{status} {code}" if code != str(status) else code
     if status >= 500:
-        return StorageError(
-            f"storage failed {ATTEMPTS} times", path=path, got=told, hint=_HINT_AGAIN
+        return GoneError(
+            "storage failed, also after retries", path=path, got=told, hint=_HINT_AGAIN
         )
     refused: type[ShardmillError] = TargetError if writes else StorageError
     if status in {401, 403}:
@@ -123,7 +125,7 @@ def _explain_silence(error: BotoCoreError, path: str) -> ShardmillError:
     if isinstance(error, ParamValidationError):
         return UsageError("S3 has no such names", path=path, hint="write s3://BUCKET/FOLDER")
     if isinstance(error, ConnectionError | HTTPClientError):
-        return StorageError(
-            f"storage did not answer {ATTEMPTS} times", path=path, got=got, hint=_HINT_AGAIN
+        return GoneError(
+            "storage does not answer, also after retries", path=path, got=got, hint=_HINT_AGAIN
         )
     return StorageError("storage failed", path=path, got=got, hint=_HINT_AGAIN)

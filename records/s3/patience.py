@@ -46,7 +46,7 @@ def try_again(action: Callable[[], _T], path: str) -> _T:
         except PassingError as error:
             if wait_seconds is None:
                 raise StorageError(
-                    f"storage failed {len(_WAITS_SECONDS) + 1} times",
+                    "storage failed, also after retries",
                     path=path,
                     got=str(error),
                     hint="run the same command again: what is finished is kept",

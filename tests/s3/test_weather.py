@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from records.errors import StorageError
-from records.s3 import client, patience
+from records.s3 import bucket, client, patience
 from records.s3.storage import S3Storage
 from records.storage import write_file
 from tests.s3.proxy import FAIR, Fate, Proxy, always, running, storm
@@ -86,9 +86,16 @@ def test_a_storm(storage: S3Storage, proxy: Proxy) -> None:
 @pytest.mark.parametrize("fate", [Fate("refuse"), Fate(status=500), Fate(status=503)], ids=str)
 def test_what_fails_always_is_one_line(storage: S3Storage, proxy: Proxy, fate: Fate) -> None:
     proxy.weather = always(fate)
-    with pytest.raises(StorageError, match=r"s3://.*/a: storage (failed|did not answer) 6 times"):
+    with pytest.raises(StorageError, match=r"s3://.*/a: storage .*, also after retries"):
         storage.read("a")
-    assert len(proxy.seen) == client.ATTEMPTS
+    assert len(proxy.seen) == client.PATIENT.attempts
+    with pytest.raises(StorageError):
+        storage.read("a")
+    assert len(proxy.seen) == client.PATIENT.attempts + 1
+    proxy.weather = always(FAIR)
+    assert storage.facts("a") is None
+    proxy.weather = once(fate)
+    assert storage.facts("a") is None
 
 
 def test_an_answer_that_is_cut_always(
@@ -97,17 +104,18 @@ def test_an_answer_that_is_cut_always(
     monkeypatch.setattr(patience, "_WAITS_SECONDS", (0.0, 0.0))
     storage.replace("a", bytes(300_000))
     proxy.weather = always(Fate("cut-answer"))
-    with pytest.raises(StorageError, match="storage failed 3 times"):
+    with pytest.raises(StorageError, match="storage failed, also after retries"):
         storage.read("a")
 
 
 def test_a_server_that_never_answers(
     storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_READ_SECONDS", 0.2)
-    client.disconnect()
+    monkeypatch.setattr(bucket, "PATIENT", client.PATIENT._replace(read_seconds=0.2))
     proxy.weather = always(Fate("silence"))
-    with pytest.raises(StorageError, match="did not answer 6 times, got ReadTimeoutError"):
+    with pytest.raises(
+        StorageError, match="does not answer, also after retries, got ReadTimeoutError"
+    ):
         storage.read("a")
 
 
@@ -117,5 +125,5 @@ def test_a_server_that_is_gone_while_a_folder_is_held(storage: S3Storage, proxy:
             proxy.weather = always(Fate("refuse"))
             storage.read("a")
 
-    with pytest.raises(StorageError, match="did not answer"):
+    with pytest.raises(StorageError, match="does not answer"):
         lose_it()

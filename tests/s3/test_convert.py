@@ -1,0 +1,234 @@
+"""Conversions from bucket to bucket: the bytes of a local one, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from records import layout, verify
+from records.storage import Storage, open_storage
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
+from tests.s3 import runs
+from tests.s3.proxy import FAIR, Fate, Proxy, always, running, storm
+from tests.s3.server import BUCKET, S3Server
+
+FLAGS = ("--test=0.2", "--shards=6", "--quiet")
+SOURCE = f"s3://{BUCKET}/photos"
+IN_CHILDREN = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Flowers where the test data is, pictures of noise elsewhere."""
+    try:
+        return Path(request.getfixturevalue("shared_data")) / "flowers"
+    except pytest.skip.Exception:
+        folder = make_folders(tmp_path_factory.mktemp("photos"), cat=700, dog=799)
+        make_file(folder, "dog/bad.png", CORRUPT)
+        return folder
+
+
+@pytest.fixture(scope="module")
+def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    """What a local conversion comes to."""
+    target = tmp_path_factory.mktemp("local") / "data"
+    assert runs.run({}, "convert", photos, target, *FLAGS) == (0, "", "")
+    return content_of(target)
+
+
+@pytest.fixture(scope="module")
+def source(server: S3Server, photos: Path) -> str:
+    """The photos in the bucket."""
+    client = server.client()
+
+    def put(path: Path) -> None:
+        key = f"photos/{path.relative_to(photos).as_posix()}"
+        client.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(put, (path for path in photos.rglob("*") if path.is_file())))
+    return SOURCE
+
+
+@pytest.fixture
+def target(s3: str) -> Storage:
+    """Where a dataset may go."""
+    return open_storage(s3)
+
+
+def content_at(target: Storage) -> dict[str, bytes]:
+    """As `content_of`."""
+    names = (name for name in target.list() if name != layout.REPORT)
+    return {name: target.read(name) for name in names}
+
+
+def shards_at(target: Storage) -> dict[str, str | None]:
+    """The finished shards and their indexes, by what changes where one is written again."""
+    names = set(target.list())
+    done = [name for name in names if layout.parse_shard_name(name)]
+    both = [(name, layout.index_name(name)) for name in done if layout.index_name(name) in names]
+    facts = {name: target.facts(name) for pair in both for name in pair}
+    return {name: found.etag for name, found in facts.items() if found is not None}
+
+
+def test_twice(
+    source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
+) -> None:
+    for number in (1, 2):
+        url = f"{target.url}/{number}"
+        assert runs.run(server.environment, "convert", source, url, *FLAGS) == (0, "", "")
+        assert content_at(open_storage(url)) == expected
+    again = runs.run(server.environment, "convert", source, f"{target.url}/2", *FLAGS[:2])
+    assert again.status == 0
+    assert "nothing to do" in again.output
+
+
+def test_down_from_the_bucket(
+    source: str, server: S3Server, expected: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    back = tmp_path / "back"
+    assert runs.run(server.environment, "convert", source, back, *FLAGS) == (0, "", "")
+    assert content_of(back) == expected
+
+
+def test_up_into_the_bucket(
+    photos: Path, target: Storage, server: S3Server, expected: Mapping[str, bytes]
+) -> None:
+    assert runs.run(server.environment, "convert", photos, target.url, *FLAGS) == (0, "", "")
+    assert content_at(target) == expected
+
+
+def test_workers_in_processes_of_their_own(
+    source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
+) -> None:
+    ended = runs.run(server.environment, "convert", source, target.url, *FLAGS, *IN_CHILDREN)
+    assert ended == (0, "", "")
+    assert content_at(target) == expected
+
+
+def test_two_at_the_same_second(
+    source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
+) -> None:
+    processes = [
+        runs.start(server.environment, "convert", source, target.url, *FLAGS) for _ in range(2)
+    ]
+    one, other = sorted(map(runs.end, processes))
+    assert one == (0, "", "")
+    assert other.status == runs.BUSY
+    assert f"shardmill: {target.url}: another run " in other.errors
+    assert content_at(target) == expected
+
+
+def test_killed_and_run_again(
+    source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
+) -> None:
+    command = ("convert", source, target.url, *FLAGS)
+    kept: dict[str, str | None] = {}
+    for shards in (0, 1, 3):
+        process = runs.start(server.environment, *command)
+        runs.wait_for(lambda: target.facts(layout.LEASE) is not None, process)
+        runs.wait_for(lambda: len(shards_at(target)) // 2 >= shards, process)  # noqa: B023
+        process.kill()
+        process.communicate()
+        assert target.facts(layout.MANIFEST) is None
+        now = shards_at(target)
+        assert kept.items() <= now.items(), "a finished shard was written again"
+        kept = now
+        time.sleep(3.5)  # its lease is over then
+    assert runs.run_when_free(server.environment, *command) == (0, "", "")
+    assert content_at(target) == expected
+    assert kept.items() <= shards_at(target).items()
+
+
+def test_a_server_that_stops_for_a_while(
+    source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
+) -> None:
+    """Two seconds are ridden out; a long absence is one line, and the next run goes on."""
+    command = ("convert", source, target.url, *FLAGS)
+    process = runs.start(server.environment, *command)
+    runs.wait_for(lambda: len(shards_at(target)) >= 2, process)
+    server.stop()
+    time.sleep(2)
+    server.start()
+    runs.wait_for(lambda: len(shards_at(target)) >= 4, process)
+    server.stop()
+    ended = runs.end(process)
+    server.start()
+    assert ended.status == 74
+    assert "storage does not answer, also after retries" in ended.errors
+    assert ended.errors.count("\n") == 1
+    kept = shards_at(target)
+    assert runs.run_when_free(server.environment, *command) == (0, "", "")
+    assert content_at(target) == expected
+    assert kept.items() <= shards_at(target).items()
+
+
+def test_one_that_slept_while_another_took_over(
+    source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
+) -> None:
+    command = ("convert", source, target.url, *FLAGS)
+    process = runs.start(server.environment, *command)
+    runs.wait_for(lambda: len(shards_at(target)) >= 2, process)
+    process.send_signal(signal.SIGSTOP)
+    assert runs.run_when_free(server.environment, *command) == (0, "", "")
+    finished = shards_at(target)
+    process.send_signal(signal.SIGCONT)
+    slept = runs.end(process)
+    assert slept.status == runs.BUSY
+    assert "another run took over here" in slept.errors
+    assert shards_at(target) == finished
+    # What it still wrote into the work folder the next run removes.
+    assert runs.run_when_free(server.environment, *command) == (0, "", "")
+    assert content_at(target) == expected
+
+
+class TestWeather:
+    @pytest.fixture
+    def few(self, server: S3Server, tmp_path: Path, s3: str) -> tuple[str, dict[str, bytes]]:
+        """Pictures in the bucket, and what they come to."""
+        folder = make_folders(tmp_path / "few", cat=60, dog=59)
+        make_file(folder, "dog/bad.png", CORRUPT)
+        for path in folder.rglob("*.png"):
+            open_storage(f"{s3}/few").replace(
+                path.relative_to(folder).as_posix(), path.read_bytes()
+            )
+        assert runs.run({}, "convert", folder, tmp_path / "data", *FLAGS) == (0, "", "")
+        return f"{s3}/few", content_of(tmp_path / "data")
+
+    def test_a_storm_is_ridden_out(
+        self, few: tuple[str, dict[str, bytes]], target: Storage, server: S3Server
+    ) -> None:
+        url = f"{target.url}/data"
+        with running(Proxy(server.port, storm(5, 0.05))) as proxy:
+            environment = {**server.environment, "AWS_ENDPOINT_URL": proxy.endpoint}
+            assert runs.run(environment, "convert", few[0], url, *FLAGS) == (0, "", "")
+            assert sum(fate != FAIR for fate in proxy.fates) > 5
+        assert content_at(open_storage(url)) == few[1]
+
+    def test_a_long_one_is_one_line_and_later_done(
+        self, few: tuple[str, dict[str, bytes]], target: Storage, server: S3Server
+    ) -> None:
+        url = f"{target.url}/data"
+        with running(Proxy(server.port)) as proxy:
+            environment = {**server.environment, "AWS_ENDPOINT_URL": proxy.endpoint}
+
+            def turn(method: str, path: str) -> Fate:
+                if "/test-0" in path and method == "PUT":
+                    proxy.weather = always(Fate(status=503))
+                return FAIR
+
+            proxy.weather = turn
+            ended = runs.run(environment, "convert", few[0], url, *FLAGS)
+            assert ended.status == 74
+            assert "storage failed, also after retries, got 503 SlowDown" in ended.errors
+            assert ended.errors.count("\n") == 1
+            assert open_storage(url).facts(layout.MANIFEST) is None
+            proxy.weather = always(FAIR)
+            assert runs.run_when_free(environment, "convert", few[0], url, *FLAGS) == (0, "", "")
+        assert content_at(open_storage(url)) == few[1]
+        assert list(verify(url, decode=True)) == []
