@@ -4,13 +4,12 @@ Work is handed to the threads in chunks: for small files a future for each image
 image does. At most a few chunks are under way, so memory stays flat however large the shard is.
 
 Threads help where files are waited for, or where images are decoded, for which the interpreter is
-not needed. Where all work needs it, they only take it from each other, a fifth of the time.
+not needed.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ import xxhash
 from pipelines.isolation import StoreFunction
 from pipelines.plan import PlannedImage
 from pipelines.source_files import SourceFiles, UnreadableError, read_file
-from records.ahead import map_ahead
+from records.ahead import map_ahead, map_where_waited
 from records.images import Rejection, StoredImage
 from records.images.options import ImageOptions
 
@@ -56,22 +55,8 @@ def check_ahead(
     """
     check = partial(_check_chunk, files=files, options=options, store=store)
     chunks = _chunks(images)
-    if alone:
-        yield from _check_until_waiting(chunks, check)
-    yield from map_ahead(check, chunks, threads=threads)
-
-
-def _check_until_waiting(
-    chunks: Iterator[list[PlannedImage]], check: Callable[[list[PlannedImage]], list[CheckedImage]]
-) -> Iterator[list[CheckedImage]]:
-    """Check chunks in this thread, up to the first that took twice as long as it had to work."""
-    for chunk in chunks:
-        began, worked = time.monotonic(), time.thread_time()
-        checked = check(chunk)
-        waited = time.monotonic() - began > 2 * (time.thread_time() - worked)
-        yield checked
-        if waited:
-            return
+    map_chunks = map_where_waited if alone else map_ahead
+    yield from map_chunks(check, chunks, threads=threads)
 
 
 def _chunks(images: Iterable[PlannedImage]) -> Iterator[list[PlannedImage]]:

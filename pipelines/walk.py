@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
@@ -19,6 +19,7 @@ import pyarrow as pa
 import xxhash
 
 from pipelines.packed_rows import PackedRows
+from records.ahead import map_where_waited
 from records.errors import NoInputError, StorageError
 from records.storage import FileFacts, RemoteStorage
 from records.text import printable
@@ -33,6 +34,11 @@ _SYSTEM_NAMES = {
     b"system volume information",
     b"@eadir",
 }
+
+
+_Entry = os.DirEntry[bytes]
+_CHUNK_ENTRIES = 256
+_THREADS = 16
 
 
 class FoundFile(msgspec.Struct, frozen=True, gc=False):
@@ -134,11 +140,13 @@ class _LocalWalk:
                 self.found.skipped += 1
                 continue
             self._walked.add(folder.real)
-            for entry in self._entries(folder):
-                self._visit(folder, entry)
+            chunks = _chunks(self._entries(folder))
+            for chunk in map_where_waited(_look_at, chunks, threads=_THREADS):
+                for entry in chunk:
+                    self._visit(folder, entry)
         return self.found
 
-    def _entries(self, folder: _Folder) -> list[os.DirEntry[bytes]]:
+    def _entries(self, folder: _Folder) -> list[_Entry]:
         path = self.root + folder.key
         try:
             with os.scandir(path) as entries:
@@ -158,7 +166,7 @@ class _LocalWalk:
                 hint="make it readable, or move it out of the source",
             ) from error
 
-    def _visit(self, folder: _Folder, entry: os.DirEntry[bytes]) -> None:
+    def _visit(self, folder: _Folder, entry: _Entry) -> None:
         key = folder.key + b"/" + entry.name if folder.key else entry.name
         hidden = folder.hidden or is_hidden(entry.name)
         if entry.is_dir(follow_symlinks=False):
@@ -180,7 +188,7 @@ class _LocalWalk:
             self.found.folders.append(folder.key)
         self._to_walk.append(folder)
 
-    def _visit_link(self, key: bytes, entry: os.DirEntry[bytes]) -> None:
+    def _visit_link(self, key: bytes, entry: _Entry) -> None:
         real = os.path.realpath(self.root + key)
         status = _status(entry, follow_symlinks=True)
         if status is None:  # leads nowhere, or in a circle
@@ -204,7 +212,20 @@ class _LocalWalk:
         return (real + b"/").startswith(self.real_root + b"/")
 
 
-def _status(entry: os.DirEntry[bytes], *, follow_symlinks: bool) -> os.stat_result | None:
+def _chunks(entries: list[_Entry]) -> Iterator[list[_Entry]]:
+    for first in range(0, len(entries), _CHUNK_ENTRIES):
+        yield entries[first : first + _CHUNK_ENTRIES]
+
+
+def _look_at(entries: list[_Entry]) -> list[_Entry]:
+    """Have the file system tell of each file, which an entry keeps: slow mounts take their time."""
+    for entry in entries:
+        if not entry.is_dir(follow_symlinks=False):
+            _status(entry, follow_symlinks=False)
+    return entries
+
+
+def _status(entry: _Entry, *, follow_symlinks: bool) -> os.stat_result | None:
     try:
         return entry.stat(follow_symlinks=follow_symlinks)
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +14,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _MORE_THAN_THREADS = 2
+_WAITED = 4
 
 
 def map_ahead(
@@ -37,3 +39,23 @@ def map_ahead(
         finally:
             for future in under_way:
                 future.cancel()
+
+
+def map_where_waited(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int
+) -> Iterator[_Result]:
+    """The results in the order of the items, on threads from where something is waited for.
+
+    What needs the interpreter all the time is slower on threads, by a fifth: they take it from each
+    other. So items are done in this thread, up to the first that took four times as long as it
+    worked, which a busy machine alone rarely makes of it.
+    Raises as `map_ahead`.
+    """
+    rest = iter(items)
+    for item in rest:
+        began, worked = time.monotonic(), time.thread_time()
+        result = function(item)
+        has_waited = time.monotonic() - began > _WAITED * (time.thread_time() - worked)
+        yield result
+        if has_waited:
+            yield from map_ahead(function, rest, threads=threads)

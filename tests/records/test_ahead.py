@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from records.ahead import map_ahead
+from records.ahead import map_ahead, map_where_waited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,3 +52,27 @@ def test_what_fails_is_raised_and_what_waits_is_not_done() -> None:
     with pytest.raises(ValueError, match="of the first"):
         list(map_ahead(work, items(), threads=1))
     assert len(done) <= 3
+
+
+class TestWhereWaited:
+    def test_what_works_all_the_time_is_done_here(self) -> None:
+        def work(number: int) -> tuple[int, int]:
+            return sum(range(20_000 + number)), threading.get_ident()
+
+        results = list(map_where_waited(work, range(20), threads=4))
+        # A busy machine may take the processor away and look like a wait, but hardly at once.
+        assert results[0][1] == threading.get_ident()
+        assert [result[0] for result in results] == [sum(range(20_000 + n)) for n in range(20)]
+
+    def test_from_the_first_wait_on_threads_do_the_rest_in_order(self) -> None:
+        def work(number: int) -> tuple[int, int]:
+            time.sleep(0.02)
+            return number, threading.get_ident()
+
+        results = list(map_where_waited(work, range(12), threads=4))
+        assert [number for number, _ in results] == list(range(12))
+        assert results[0][1] == threading.get_ident()
+        assert threading.get_ident() not in {thread for _, thread in results[1:]}
+
+    def test_nothing_to_do(self) -> None:
+        assert list(map_where_waited(abs, [], threads=2)) == []
