@@ -1,0 +1,143 @@
+"""How long a conversion takes: `python docs/scale.py --images 1e9 --kb 110 --workers 200`.
+
+A model of four terms, each a constant that `make bench` measured times a number of the conversion:
+listing and planning on the driver, processor time and traffic of the workers, reading the indexes.
+`--write` puts its table into docs/scale.md, `--check` fails where the page has another.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+_PAGE = Path(__file__).with_name("scale.md")
+_BEGIN, _END = "<!-- made by docs/scale.py -->\n", "<!-- end -->"
+
+# docs/performance.md: slopes of processor time at 0.3 and 45 kB an image, on one core of an EPYC.
+HEADER_S_IMAGE, HEADER_S_KB = 100e-6, 2.2e-6
+DECODE_S_IMAGE, DECODE_S_KB = 215e-6, 21e-6
+# Planning: a million paths listed and planned in 16 s; ten million planned, made up, in 1.8 GB.
+PLAN_S_IMAGE, PLAN_BYTES_IMAGE, PROGRAM_BYTES = 16e-6, 165, 100e6
+# An index of 2,500 rows read and checked.
+COMMIT_S_SHARD = 3e-3
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What is to be converted, and by what.
+
+    Attributes:
+        images: how many.
+        kb: of one image file, on average.
+        workers: processes that write shards.
+        cores: of each of them.
+        gbit: that storage gives all of them together, per second; each image is read and written.
+        shard_mb: source bytes of a shard.
+        decodes: whether every image is decoded.
+    """
+
+    images: float
+    kb: float
+    workers: int = 1
+    cores: int = 2
+    gbit: float = 10
+    shard_mb: float = 128
+    decodes: bool = True
+
+    @property
+    def shards(self) -> int:
+        """How many shards there will be."""
+        return math.ceil(self.images * self.kb * 1e3 / (self.shard_mb * 1e6))
+
+    @property
+    def plan_s(self) -> float:
+        """Listing and planning, on the driver."""
+        return self.images * PLAN_S_IMAGE
+
+    @property
+    def driver_bytes(self) -> float:
+        """Memory of the driver."""
+        return PROGRAM_BYTES + self.images * PLAN_BYTES_IMAGE
+
+    @property
+    def work_s(self) -> float:
+        """Writing the shards: by processors, or by storage where that is slower."""
+        # All but the decoding is done by one core of a worker.
+        one_core_s = self.images * (HEADER_S_IMAGE + self.kb * HEADER_S_KB) / self.workers
+        decoding_s = self.images * (DECODE_S_IMAGE + self.kb * DECODE_S_KB) / self.workers
+        all_cores_s = decoding_s / self.cores if self.decodes else 0
+        processors_s = max(one_core_s, all_cores_s)
+        storage_s = 2 * self.images * self.kb * 1e3 * 8 / (self.gbit * 1e9)
+        return max(processors_s * self._last_wave, storage_s)
+
+    @property
+    def _last_wave(self) -> float:
+        """What it costs that shards are whole: at the end some workers have none left."""
+        each = self.shards / self.workers
+        return math.ceil(each) / each
+
+    @property
+    def hours(self) -> float:
+        """All of it."""
+        return (self.plan_s + self.work_s + self.shards * COMMIT_S_SHARD) / 3600
+
+
+def table() -> Iterator[str]:
+    """Some conversions, as Markdown."""
+    yield "| images | kB | workers × cores | Gbit/s | shards | driver | hours, header | decode |"
+    yield "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for images, kb, workers, cores, gbit in (
+        (1e6, 110, 1, 2, 10),
+        (1e7, 110, 1, 16, 10),
+        (1e7, 110, 8, 2, 10),
+        (1e7, 110, 16, 4, 10),
+        (1e8, 110, 64, 4, 100),
+        (1e8, 500, 64, 4, 100),
+        (1e9, 110, 200, 8, 400),
+        (1e9, 20, 200, 8, 400),
+    ):
+        header, decode = (
+            Conversion(images, kb, workers, cores, gbit, decodes=d) for d in (False, True)
+        )
+        yield (
+            f"| {images:,.0f} | {kb} | {workers} × {cores} | {gbit} | {header.shards:,} "
+            f"| {header.driver_bytes / 1e9:,.1f} GB | {header.hours:,.1f} | {decode.hours:,.1f} |"
+        )
+
+
+@click.command()
+@click.option("--images", type=float, help="How many.")
+@click.option("--kb", type=float, default=110, show_default=True, help="Of one, on average.")
+@click.option("--workers", default=1, show_default=True, help="Processes that write shards.")
+@click.option("--cores", default=2, show_default=True, help="Of each worker.")
+@click.option("--gbit", type=float, default=10, show_default=True, help="Storage, a second.")
+@click.option("--header", is_flag=True, help="With --check header.")
+@click.option("--write", is_flag=True, help="Write the page's table.")
+@click.option("--check", is_flag=True, help="Fail where the page has another table.")
+def main(*, images: float | None, write: bool, check: bool, header: bool, **given: float) -> None:
+    """Tell how long a conversion takes, or keep the page's table."""
+    if images is not None:
+        one = Conversion(images, decodes=not header, **given)  # type: ignore[arg-type]
+        click.echo(
+            f"{one.hours:,.1f} hours: {one.plan_s / 3600:,.2f} listing and planning, "
+            f"{one.work_s / 3600:,.2f} writing {one.shards:,} shards; "
+            f"driver {one.driver_bytes / 1e9:.1f} GB"
+        )
+        return
+    page = _PAGE.read_text()
+    before, rest = page.split(_BEGIN)
+    lines = "\n".join(table())
+    filled = f"{before}{_BEGIN}\n{lines}\n\n{_END}{rest.split(_END)[1]}"
+    if write:
+        _PAGE.write_text(filled)
+    if check and filled != page:
+        sys.exit("docs/scale.md has another table: run python docs/scale.py --write")
+
+
+if __name__ == "__main__":
+    main()
