@@ -6,26 +6,33 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 UNFINISHED := $(VENV)/unfinished
+S3_SERVER := .s3-server/versitygw
+S3_SERVER_PACKAGE := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-compile
 LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup demo test test-all check bench bench-quick docs lock wheel clean distclean
+.PHONY: help setup demo test test-all s3-server test-s3 check bench bench-quick docs lock wheel clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED) ## create .venv from requirements.lock; does nothing when it is up to date
 
 demo: $(INSTALLED) ## handwritten digits, from PNG folders to a trained model, in demo/
 	@$(BIN)/python docs/demo.py
 
-test: $(INSTALLED) ## run the tests, but those marked slow
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+test: $(INSTALLED) ## run the tests, but those marked slow or s3
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not s3"
 
 test-all: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest
+
+s3-server: $(S3_SERVER) ## build versitygw, the S3 server of the tests, in .s3-server/; needs go
+
+test-s3: $(INSTALLED) $(S3_SERVER) ## run the tests of object storage against that server
+	@$(BIN)/python -m pytest -m s3 tests/s3
 
 check: $(INSTALLED) ## lint, formatting, types, layering, and every command in the documentation
 	$(BIN)/ruff check --quiet --output-format concise .
@@ -60,8 +67,14 @@ clean: ## remove what these targets made, but .venv
 	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-distclean: clean ## remove .venv as well
-	rm -rf $(VENV)
+distclean: clean ## remove .venv and .s3-server as well
+	rm -rf $(VENV) .s3-server
+
+$(S3_SERVER):
+	@command -v go >/dev/null || { echo "shardmill: the S3 server of the tests is built by go" \
+		"(Debian: golang-go); got no go on PATH" >&2; exit 1; }
+	@echo "Building versitygw into .s3-server; the first time this takes a few minutes."
+	@GOBIN=$(CURDIR)/.s3-server go install $(S3_SERVER_PACKAGE)
 
 # The lock names every package with its hash, build backend included, so pip resolves nothing and
 # downloads nothing else. A run that was cut short leaves `unfinished` behind: the next starts over.

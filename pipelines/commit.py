@@ -25,12 +25,14 @@ from records.manifest import (
     Manifest,
     Shard,
     SplitFacts,
+    decode_manifest,
     encode_manifest,
 )
 from records.rejects import encode_rejects
 from records.storage import Hold, Storage, write_file
 from records.text import key_from_text
 from records.tfds import tfds_files
+from records.versions import taken_over
 
 DATASET_FILES = (
     layout.LABELS,
@@ -186,7 +188,15 @@ def publish(
     if base is None:
         write_file(target, layout.MANIFEST, encode_manifest(manifest))
     else:
-        target.replace(layout.MANIFEST, encode_manifest(manifest))
+        _replace_manifest(target, base, manifest)
+
+
+def _replace_manifest(target: Storage, base: Manifest, manifest: Manifest) -> None:
+    """Publish a manifest in the place of the one that it was made from. Raises BusyError."""
+    present = target.read(layout.MANIFEST)
+    if decode_manifest(present, path=target.describe(layout.MANIFEST)) != base:
+        raise taken_over(target.describe(layout.MANIFEST))
+    target.exchange(layout.MANIFEST, present, encode_manifest(manifest))
 
 
 def _tfds_files(manifest: Manifest, base: Manifest | None) -> dict[str, bytes]:

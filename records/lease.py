@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -24,41 +23,12 @@ from records.errors import BusyError, ShardmillError, StorageError
 from records.layout import LEASE
 from records.storage_errors import no_conditions
 from records.untrusted import decode_json
+from records.versions import ChangedError, Seen, VersionedStore
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 _RELEASE_SECONDS = 5.0
 _NO_TAG = '"00000000000000000000000000000000"'
-
-
-class ChangedError(Exception):
-    """A file is not, or no longer, of the version that was to be replaced."""
-
-
-class Seen(NamedTuple):
-    """A small file: its content, the tag of this version, its age if the store tells it."""
-
-    content: bytes
-    tag: str
-    age_seconds: float | None
-
-
-class LeaseStore(Protocol):
-    """Storage that changes a small file only for who knows its present version."""
-
-    url: str
-
-    def put_new(self, name: str, data: bytes) -> str:
-        """Create a file; its tag. Raises FileExistsError where there is one."""
-
-    def put_over(self, name: str, data: bytes, tag: str) -> str:
-        """Replace the version of a tag; the new one's. Raises ChangedError where it is another."""
-
-    def look(self, name: str) -> Seen | None:
-        """A file, None where there is none."""
-
-    def remove_version(self, name: str, tag: str) -> None:
-        """Remove the version of a tag; where it is another, nothing."""
 
 
 class _Content(msgspec.Struct, frozen=True):
@@ -68,7 +38,7 @@ class _Content(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def hold_lease(store: LeaseStore) -> Iterator[Lease]:
+def hold_lease(store: VersionedStore) -> Iterator[Lease]:
     """Hold a folder's lease while the block runs, renewed in the background.
 
     Raises:
@@ -114,7 +84,7 @@ def _keep(lease: Lease, over: threading.Event) -> None:
 class Lease:
     """A lease on a folder, of one holder; `confirm` may be called from any thread."""
 
-    def __init__(self, store: LeaseStore) -> None:
+    def __init__(self, store: VersionedStore) -> None:
         self._store = store
         self._token = secrets.token_hex(16)
         self._renewal = 0

@@ -95,6 +95,14 @@ class Storage(Protocol):
     def replace(self, name: str, data: bytes) -> None:
         """Write a small file, whole, over what may be there. Raises as `create`."""
 
+    def exchange(self, name: str, old: bytes, new: bytes) -> None:
+        """Replace a small file, whole, that holds `old`, in a folder that is held.
+
+        Raises:
+            BusyError: it holds something else by now.
+            TargetError, StorageError: as `create`.
+        """
+
     def sync_folder(self, name: str) -> None:
         """Make the names in a folder last, whoever gave them. Raises as `create`."""
 

@@ -24,11 +24,12 @@ import xxhash
 
 from records.errors import ShardmillError, StorageError, TargetError, UsageError
 from records.layout import LEASE, WORK_FOLDER
-from records.lease import ChangedError, Seen, hold_lease
+from records.lease import hold_lease
 from records.ranges import Ranges, open_ranges_as_stream
 from records.storage import FileFacts, Hold, RangeReader, StagedFile, check_same_bytes
 from records.storage_errors import StagedStream, writing
 from records.text import printable, redact_url
+from records.versions import ChangedError, Seen, exchange
 
 _T = TypeVar("_T")
 _ATTEMPTS = 5
@@ -133,6 +134,10 @@ class FsspecStorage:
         self._make_folder(name)
         self._retry(name, lambda: self._fs.pipe_file(self._path(name), data))
 
+    def exchange(self, name: str, old: bytes, new: bytes) -> None:
+        """See `Storage.exchange`."""
+        exchange(self, name, old, new)
+
     def sync_folder(self, name: str) -> None:
         """See `Storage.sync_folder`: what is uploaded is there."""
 
@@ -156,13 +161,13 @@ class FsspecStorage:
         return hold_lease(self)
 
     def put_new(self, name: str, data: bytes) -> str:
-        """See `LeaseStore.put_new`."""
+        """See `VersionedStore.put_new`."""
         self._make_folder(name)
         self._retry(name, lambda: self._fs.pipe_file(self._path(name), data, mode="create"))
         return _tag(data)
 
     def put_over(self, name: str, data: bytes, tag: str) -> str:
-        """See `LeaseStore.put_over`: looked at, then written."""
+        """See `VersionedStore.put_over`: looked at, then written."""
         seen = self.look(name)
         if seen is None or seen.tag != tag:
             raise ChangedError(self.describe(name))
@@ -170,7 +175,7 @@ class FsspecStorage:
         return _tag(data)
 
     def look(self, name: str) -> Seen | None:
-        """See `LeaseStore.look`."""
+        """See `VersionedStore.look`."""
         try:
             content = self.read(name)
         except FileNotFoundError:
@@ -178,7 +183,7 @@ class FsspecStorage:
         return Seen(content, _tag(content), None)
 
     def remove_version(self, name: str, tag: str) -> None:
-        """See `LeaseStore.remove_version`."""
+        """See `VersionedStore.remove_version`."""
         seen = self.look(name)
         if seen is not None and seen.tag == tag:
             self.remove(name)

@@ -23,6 +23,7 @@ from records.local_files import WRITE_STEP_BYTES, OpenFile, WrittenBehind
 from records.storage import FileFacts, Hold, RangeReader, StagedFile, check_same_bytes
 from records.storage_errors import reading, writing
 from records.text import printable
+from records.versions import taken_over
 
 _STAGING = f"{WORK_FOLDER}/staging"
 _LOCK = f"{WORK_FOLDER}/lock"
@@ -110,6 +111,12 @@ class LocalStorage:
                 _fsync_folder(final.parent)
             finally:
                 staged.unlink(missing_ok=True)
+
+    def exchange(self, name: str, old: bytes, new: bytes) -> None:
+        """See `Storage.exchange`: the lock keeps others out."""
+        if self.read(name) != old:
+            raise taken_over(self.describe(name))
+        self.replace(name, new)
 
     def sync_folder(self, name: str) -> None:
         """See `Storage.sync_folder`."""

@@ -74,7 +74,12 @@ def _client(_process_id: int, patience: Patience) -> Any:
     )
     try:
         return session.create_client("s3", config=config)
-    except ValueError as error:  # its text shows the address, which may have a password in it
-        raise UsageError(
-            "the address of the S3 server is no URL", hint="set AWS_ENDPOINT_URL, or unset it"
-        ) from error
+    except ValueError:
+        raise no_address() from None
+
+
+def no_address() -> UsageError:
+    """What is told of an address that is none; botocore's own text shows it, with a password."""
+    return UsageError(
+        "the address of the S3 server is no URL", hint="set AWS_ENDPOINT_URL, or unset it"
+    )

@@ -16,6 +16,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectionError,  # noqa: A004 - botocore's own, no subclass of Python's
     CredentialRetrievalError,
+    EndpointResolutionError,
     HTTPClientError,
     InvalidConfigError,
     NoCredentialsError,
@@ -32,7 +33,7 @@ from records.errors import (
     TargetError,
     UsageError,
 )
-from records.s3.client import is_signed
+from records.s3.client import is_signed, no_address
 from records.s3.patience import PassingError
 from records.storage_errors import no_conditions
 
@@ -79,6 +80,8 @@ def translating(path: str, *, writes: bool) -> Iterator[None]:
         yield
     except ClientError as error:
         raise _explain_answer(error, path, writes=writes) from error
+    except EndpointResolutionError:
+        raise no_address() from None
     except BotoCoreError as error:
         raise _explain_silence(error, path) from error
     except (ResponseParserError, ValueError) as error:  # half a document, half a date

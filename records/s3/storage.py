@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, cast
 
 from records.errors import StorageError, TargetError, UsageError
 from records.layout import LEASE
-from records.lease import ChangedError, Seen, hold_lease
+from records.lease import hold_lease
 from records.ranges import Ranges, open_ranges_as_stream
 from records.s3.bucket import Bucket
 from records.s3.errors import ConditionFailedError, RangeError
@@ -26,6 +26,7 @@ from records.s3.upload import IF_ABSENT, upload
 from records.storage import FileFacts, Hold, RangeReader, StagedFile, check_same_bytes
 from records.storage_errors import StagedStream, writing
 from records.text import printable
+from records.versions import ChangedError, Seen, exchange
 
 _SPOOL_BYTES = 8 << 20
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -102,6 +103,10 @@ class S3Storage:
         """See `Storage.replace`."""
         self._ask("put_object", name, Body=data)
 
+    def exchange(self, name: str, old: bytes, new: bytes) -> None:
+        """See `Storage.exchange`."""
+        exchange(self, name, old, new)
+
     def sync_folder(self, name: str) -> None:
         """See `Storage.sync_folder`: what is uploaded is there."""
 
@@ -122,21 +127,21 @@ class S3Storage:
         return hold_lease(self)
 
     def put_new(self, name: str, data: bytes) -> str:
-        """See `LeaseStore.put_new`."""
+        """See `VersionedStore.put_new`."""
         try:
             return str(self._ask("put_object", name, Body=data, **IF_ABSENT)["ETag"])
         except ConditionFailedError as error:
             raise FileExistsError(self.describe(name)) from error
 
     def put_over(self, name: str, data: bytes, tag: str) -> str:
-        """See `LeaseStore.put_over`."""
+        """See `VersionedStore.put_over`."""
         try:
             return str(self._ask("put_object", name, Body=data, IfMatch=tag)["ETag"])
         except (ConditionFailedError, FileNotFoundError) as error:
             raise ChangedError(self.describe(name)) from error
 
     def look(self, name: str) -> Seen | None:
-        """See `LeaseStore.look`: its age is told by the server's clock alone."""
+        """See `VersionedStore.look`: its age is told by the server's clock alone."""
         try:
             answer = self._ask("get_object", name)
         except FileNotFoundError:
@@ -146,7 +151,7 @@ class S3Storage:
         return Seen(answer["Body"], answer["ETag"], age)
 
     def remove_version(self, name: str, tag: str) -> None:
-        """See `LeaseStore.remove_version`."""
+        """See `VersionedStore.remove_version`."""
         with suppress(ConditionFailedError, FileNotFoundError):
             self._ask("delete_object", name, IfMatch=tag)
 

@@ -69,6 +69,13 @@ class StorageConformance(ABC):
         assert storage.read("a.json") == b"second"
         assert storage.list() == ["a.json"]
 
+    def test_exchange(self, storage: Storage) -> None:
+        storage.replace("a.json", b"first")
+        storage.exchange("a.json", b"first", b"second")
+        with pytest.raises(BusyError, match=r"a\.json: another run has replaced this file"):
+            storage.exchange("a.json", b"first", b"third")
+        assert storage.read("a.json") == b"second"
+
     def test_ranges(self, storage: Storage) -> None:
         write_file(storage, "a.bin", b"0123456789")
         assert storage.read_range("a.bin", 2, 3) == b"234"

@@ -54,7 +54,7 @@ class S3Server:
         self._binary = binary
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
-        self._buckets = folder / "buckets"
+        self.buckets = folder / "buckets"
         self.log = folder / "requests.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -65,11 +65,11 @@ class S3Server:
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        self._buckets.mkdir(parents=True, exist_ok=True)
+        self.buckets.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             [
                 *(self._binary, "--port", f"127.0.0.1:{self.port}", "--keep-alive", "--quiet"),
-                *("--access-log", self.log, "posix", self._buckets),
+                *("--access-log", self.log, "posix", self.buckets),
             ],
             env={**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY},
             stdout=subprocess.DEVNULL,

@@ -12,9 +12,10 @@ import pytest
 from records import lease
 from records.errors import BusyError, StorageError, TargetError
 from records.layout import LEASE
-from records.lease import ChangedError, Lease
+from records.lease import Lease
 from records.s3.storage import S3Storage
 from records.storage import write_file
+from records.versions import ChangedError
 
 RUNS = 6
 SHORT_SECONDS = 2.0
@@ -178,6 +179,13 @@ class TestLostAnswers:
         held.let_go()
         assert storage.list() == []
 
+    def test_of_an_exchange(self, storage: _Unreliable) -> None:
+        storage.replace("a", b"old")
+        storage.exchange("a", b"old", b"new")
+        assert storage.read("a") == b"new"
+        with pytest.raises(BusyError, match="another run has replaced this file"):
+            storage.exchange("a", b"old", b"newer")
+
     def test_of_a_takeover(self, storage: _Unreliable, short: None) -> None:
         dead = take(storage)
         wait_until_over(storage)
@@ -226,6 +234,14 @@ def test_a_store_without_conditions_is_refused(s3: str, kind: type[S3Storage]) -
         take(storage)
     assert refused.value.exit_code == 73
     assert storage.list() == []
+
+
+def test_of_exchanges_at_once_one_is_done(storage: S3Storage) -> None:
+    storage.replace("a", b"old")
+    numbers = iter(range(RUNS))
+    found = at_once(lambda: storage.exchange("a", b"old", b"%d" % next(numbers)))
+    assert found.count(None) == 1
+    assert sum(isinstance(one, BusyError) for one in found) == RUNS - 1
 
 
 def test_conditions_of_the_store_itself(storage: S3Storage) -> None:

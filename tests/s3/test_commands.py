@@ -1,0 +1,147 @@
+"""Every command that takes URLs, on a dataset in a bucket."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipelines.pictures import content_of, make_folders, make_picture
+from tests.s3 import runs
+from tests.s3.server import BUCKET, S3Server
+
+ROOT = f"s3://{BUCKET}/commands"
+DATA = f"{ROOT}/data"
+SIZE = (40, 40)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of two classes."""
+    folder = make_folders(tmp_path_factory.mktemp("photos") / "photos", cat=0, dog=0)
+    for number in range(40):
+        content = make_picture(number, kind="JPEG", size=SIZE)
+        (folder / ("cat", "dog")[number % 2] / f"{number}.jpg").write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(server: S3Server, photos: Path) -> str:
+    """A dataset in the bucket."""
+    command = ("convert", photos, DATA, "--test=0.3", "--shards=2", "--quiet")
+    assert runs.run(server.environment, *command) == (0, "", "")
+    return DATA
+
+
+@pytest.fixture
+def run(server: S3Server) -> Any:
+    """Runs a command, which must end well, and gives what it prints."""
+
+    def run_now(*arguments: object) -> str:
+        ended = runs.run(server.environment, *arguments)
+        assert ended.status == 0, ended
+        return ended.output
+
+    return run_now
+
+
+def test_those_that_look(data: str, run: Any) -> None:
+    assert "40 records" in run("verify", data)
+    assert "40 records" in run("verify", data, "--decode")
+    assert json.loads(run("stats", data, "--json"))
+    assert "2: cat, dog" in run("inspect", data)
+    assert "image/encoded" in run("inspect", f"{data}/train-00000-of-00002.tfrecord")
+
+
+def test_back_into_folders(data: str, run: Any, photos: Path, tmp_path: Path) -> None:
+    run("extract", data, tmp_path / "again")
+    stored = {name.partition("/")[2]: c for name, c in content_of(tmp_path / "again").items()}
+    assert stored == content_of(photos)
+
+
+def test_a_dry_run_reads_and_writes_nothing(
+    data: str, run: Any, photos: Path, server: S3Server, tmp_path: Path
+) -> None:
+    source = open_source(server, photos)
+    assert "would be written" in run("convert", source, tmp_path / "data", "--dry-run")
+    assert "would be written" in run("convert", source, f"{ROOT}/dry", "--dry-run")
+    assert keys(server, f"{ROOT}/dry") == set()
+
+
+def test_a_list_of_urls(run: Any, photos: Path, server: S3Server, tmp_path: Path) -> None:
+    source = open_source(server, photos)
+    rows = [
+        f"{source}/{path.relative_to(photos).as_posix()},{path.parent.name}"
+        for path in sorted(photos.rglob("*.jpg"))
+    ]
+    content = "\n".join(["path,label", *rows, f"{source}/cat/none.jpg,cat"])
+    server.client().put_object(Bucket=BUCKET, Key="commands/list.csv", Body=content.encode())
+    report = json.loads(
+        run(
+            *("convert", photos, tmp_path / "data", "--list", f"{ROOT}/list.csv"),
+            *("--allow-url", "--json", "--quiet"),
+        )
+    )
+    assert report["counts"]["stored"] == 40
+    assert report["rejects_by_reason"] == {"unreadable": 1}
+
+
+def test_a_night(run: Any, photos: Path, server: S3Server, tmp_path: Path) -> None:
+    """What is new is added, by a manifest that takes the place of the one before it."""
+    command = ("convert", photos, f"{ROOT}/nights", "--append", "--json", "--quiet")
+    assert json.loads(run(*command))["counts"]["stored"] == 40
+    assert json.loads(run(*command))["status"] == "nothing-to-do"
+    (photos / "cat" / "new.jpg").write_bytes(make_picture(99, kind="JPEG", size=SIZE))
+    try:
+        assert json.loads(run(*command))["counts"]["stored"] == 1
+    finally:
+        (photos / "cat" / "new.jpg").unlink()
+    assert "41 records" in run("verify", f"{ROOT}/nights", "--decode")
+
+
+@pytest.fixture(scope="module")
+def model(data: str, server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained on the dataset."""
+    model = tmp_path_factory.mktemp("model") / "run"
+    flags = ("--model=cnn", "--epochs=1", "--image-size=32", "--batch-size=8", "--quiet")
+    assert runs.run(server.environment, "train", data, model, *flags).status == 0
+    return model
+
+
+def test_evaluating(model: Path, run: Any) -> None:
+    assert 0 <= json.loads(run("evaluate", model, "--json"))["accuracy"] <= 1
+
+
+def test_predicting(model: Path, run: Any, photos: Path, server: S3Server) -> None:
+    source = open_source(server, photos)
+    assert len(run("predict", model, f"{source}/cat").splitlines()) == 20
+    parts, flags = f"{ROOT}/predicted", ("--csv-parts", f"{ROOT}/predicted")
+    run("predict", model, source, *flags)
+    run("predict", model, source, *flags)
+    assert keys(server, parts) == {"predictions.json", "predictions-00000-of-00001.csv"}
+
+
+def test_features(data: str, run: Any, server: S3Server) -> None:
+    store = f"{ROOT}/features"
+    flags = ("--model=mobilenet_v2", "--weights=none", "--image-size=32", "--json")
+    assert json.loads(run("featurize", data, store, *flags))["status"] == "featurized"
+    assert json.loads(run("featurize", data, store, *flags))["status"] == "nothing-to-do"
+    assert not any(name.startswith(".shardmill") for name in keys(server, store))
+
+
+def open_source(server: S3Server, photos: Path) -> str:
+    """The pictures in the bucket."""
+    client = server.client()
+    for path in photos.rglob("*.jpg"):
+        key = f"commands/photos/{path.relative_to(photos).as_posix()}"
+        client.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
+    return f"{ROOT}/photos"
+
+
+def keys(server: S3Server, folder: str) -> set[str]:
+    """The names of all that is below a folder in the bucket."""
+    prefix = folder.removeprefix(f"s3://{BUCKET}/") + "/"
+    found = server.client().list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+    return {file["Key"].removeprefix(prefix) for file in found.get("Contents", ())}

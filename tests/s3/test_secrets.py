@@ -1,0 +1,91 @@
+"""Credentials are in nothing that is written, shown or kept, also where something goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from records import layout
+from records.storage import open_storage
+from tests.pipelines.pictures import make_folders
+from tests.s3 import runs
+from tests.s3.proxy import Fate, Proxy, always, running
+from tests.s3.server import ACCESS_KEY, SECRET_KEY, S3Server
+
+WRONG_KEY = "wrong/secret+that+no+output+may+show"
+SECRETS = (ACCESS_KEY, SECRET_KEY, WRONG_KEY)
+IN_CHILDREN = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+@pytest.fixture
+def photos(s3: str, tmp_path: Path) -> str:
+    """Pictures in the bucket."""
+    folder = make_folders(tmp_path / "photos", cat=6, dog=6)
+    for path in folder.rglob("*.png"):
+        name = path.relative_to(folder).as_posix()
+        open_storage(f"{s3}/photos").replace(name, path.read_bytes())
+    return f"{s3}/photos"
+
+
+def shown(environment: Mapping[str, str], *arguments: object, status: int) -> str:
+    """All that a command writes; it is told to write all it can."""
+    ended = runs.run({**environment, "PYTHONWARNINGS": "default"}, "--verbose", *arguments)
+    assert ended.status == status, ended
+    return ended.output + ended.errors
+
+
+def stored(server: S3Server) -> bytes:
+    """All that the server keeps, names included."""
+    files = [path for path in server.buckets.rglob("*") if path.is_file()]
+    names = "\n".join(map(str, files)).encode()
+    return names + b"".join(path.read_bytes() for path in files)
+
+
+def test_in_no_output_and_no_file(photos: str, s3: str, server: S3Server, tmp_path: Path) -> None:
+    right = server.environment
+    wrong = {**right, "AWS_SECRET_ACCESS_KEY": WRONG_KEY}
+    data, local = f"{s3}/data", tmp_path / "data"
+    output = [
+        shown(right, "convert", photos, data, "--test=0.4", "--json", status=0),
+        shown(right, "convert", photos, f"{s3}/2", "--test=0.4", *IN_CHILDREN, status=0),
+        shown(right, "convert", photos, local, "--test=0.4", "--dry-run", status=0),
+        shown(right, "convert", photos, local, "--test=0.4", status=0),
+        shown(right, "verify", data, "--json", status=0),
+        shown(right, "inspect", data, status=0),
+        shown(right, "verify", f"{s3}/no", status=66),
+        shown(wrong, "convert", photos, f"{s3}/3", status=74),
+        shown(wrong, "convert", tmp_path / "photos", f"{s3}/3", status=74),
+        shown(wrong, "verify", data, status=74),
+    ]
+    with running(Proxy(server.port, always(Fate(status=500)))) as proxy:
+        broken = {**right, "AWS_ENDPOINT_URL": proxy.endpoint}
+        output.append(shown(broken, "convert", photos, f"{s3}/4", status=74))
+    address = f"http://{ACCESS_KEY}:{SECRET_KEY}@[127.0.0.1"
+    output.append(shown({**right, "AWS_ENDPOINT_URL": address}, "verify", data, status=2))
+    for secret in SECRETS:
+        assert secret not in "\n".join(output)
+        assert secret.encode() not in stored(server)
+        assert not any(secret.encode() in path.read_bytes() for path in local.glob("**/*.*"))
+
+
+def test_nor_in_what_a_killed_run_leaves(photos: str, s3: str, server: S3Server) -> None:
+    target = open_storage(f"{s3}/data")
+    process = runs.start(server.environment, "convert", photos, target.url, *IN_CHILDREN)
+    runs.wait_for(lambda: len(target.list(layout.WORK_FOLDER)) > 2, process)
+    process.kill()
+    process.communicate()
+    assert target.list(layout.WORK_FOLDER)
+    assert not any(secret.encode() in stored(server) for secret in SECRETS)
+
+
+@pytest.mark.parametrize("place", ["source", "target"])
+def test_a_url_with_a_password_is_refused_and_not_shown(
+    photos: str, s3: str, server: S3Server, place: str
+) -> None:
+    url = f"s3://{ACCESS_KEY}:{SECRET_KEY}@bucket/folder"
+    pair = (url, f"{s3}/data") if place == "source" else (photos, url)
+    output = shown(server.environment, "convert", *pair, status=2)
+    assert "user names or passwords" in output
+    assert not any(secret in output for secret in SECRETS)
