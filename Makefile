@@ -10,11 +10,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup demo test test-all check bench bench-quick docs lock wheel clean distclean
+.PHONY: help setup demo test test-all cluster-test check bench bench-quick docs lock wheel clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED) ## create .venv from requirements.lock; does nothing when it is up to date
 
@@ -26,6 +26,10 @@ test: $(INSTALLED) ## run the tests, but those marked slow
 
 test-all: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest
+
+cluster-test: $(INSTALLED) ## fetch Flink, Spark and Prism, and convert on each: java, Maven, Go
+	@$(BIN)/python -m deploy.cluster fetch
+	@$(BIN)/python -m pytest -m cluster tests/clusters
 
 check: $(INSTALLED) ## lint, formatting, types, layering, and every command in the documentation
 	$(BIN)/ruff check --quiet --output-format concise .
