@@ -63,14 +63,18 @@ _CAUSES = (
         _AGAIN,
     ),
     _Cause(
-        r"StatusRuntimeException: UNAVAILABLE.{0,80}?io exception.*?"
-        r"Connection refused: [^\s/]*/(?P<got>[\w.:\[\]]+)",
+        r"finishConnect\(.{0,80}?\) failed: Connection refused",
         "the engine cannot reach a worker pool",
-        "start it on every machine of the engine, where --environment_config says",
+        "start one on every machine of the engine, where --environment_config says",
     ),
     _Cause(
-        r"SDK [Hh]arness .{0,40}(?:disconnected|closed|died)|UNAVAILABLE|CANCELLED: .*call|"
-        r"java\.nio\.channels\.ClosedChannelException|Stream removed|Multiplexer hanging up",
+        r"No such file or directory: 'python'",
+        "a worker pool finds no `python` to start a worker with",
+        "put the `bin` folder of the environment that has shardmill first on the pool's PATH",
+    ),
+    _Cause(
+        r"SDK [Hh]arness .{0,40}(?:disconnected|closed|died)"
+        r"|UNAVAILABLE|CANCELLED: (?:client|call)|ClosedChannelException|Multiplexer hanging up",
         "a worker, or the job server, went away during the run",
         _AGAIN,
     ),

@@ -109,7 +109,7 @@ def run_over(
     """
     task = Task(worker, folder, secrets.token_hex(8), is_retried=runner.name != LOCAL)
     try:
-        return _run_beside(_execution(task, names, runner), images, on_progress)
+        return run_execution(_execution(task, names, runner), images, on_progress)
     finally:
         forget(task.run_id)
 
@@ -122,10 +122,10 @@ def _execution(task: Task, names: Sequence[str], runner: BeamRunner) -> Executio
     return execution(task, names, runner.name, runner.flags)
 
 
-def _run_beside(
+def run_execution(
     execution: Execution, images: int, on_progress: OnProgress | None
 ) -> Exception | None:
-    """Run on a thread, for it blocks."""
+    """Run on a thread, for it blocks, and watch it; what it failed of. Raises as `run_over`."""
     failures: list[Exception] = []
     # Not Thread.join: interrupted, it takes a living thread for dead (Python 3.11, 3.12).
     ended = threading.Event()

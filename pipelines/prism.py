@@ -15,6 +15,8 @@ from contextlib import contextmanager
 
 from apache_beam.runners.portability.job_server import ExternalJobServer
 
+from records.errors import EngineError
+
 _START_SECONDS = 60
 _STOP_SECONDS = 10
 # It outlives a driver that was killed by this at most.
@@ -28,7 +30,7 @@ def find_prism(flags: Namespace) -> str | None:
 
 @contextmanager
 def serve_prism(program: str) -> Iterator[str]:
-    """Run Prism while the block runs; the endpoint of its job server."""
+    """Run Prism while the block runs; the endpoint of its job server. Raises EngineError."""
     endpoint = f"localhost:{_free_port()}"
     command = [program, f"--job_port={endpoint.rpartition(':')[2]}", "--serve_http=false", _IDLE]
     # A session of its own: Ctrl-C is for the driver, which stops the run first.
@@ -40,7 +42,7 @@ def serve_prism(program: str) -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        ExternalJobServer(endpoint, timeout=_START_SECONDS).start()
+        _wait_for(endpoint, program)
         yield endpoint
     finally:
         process.terminate()
@@ -49,6 +51,15 @@ def serve_prism(program: str) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _wait_for(endpoint: str, program: str) -> None:
+    try:
+        ExternalJobServer(endpoint, timeout=_START_SECONDS).start()
+    except Exception as error:
+        raise EngineError(
+            "Prism did not start", path=program, hint="what does it say when it is run by hand?"
+        ) from error
 
 
 def _free_port() -> int:

@@ -49,7 +49,7 @@ def flink(machines: int) -> None:
         environment = make_environment(folder / "worker", build_wheel(folder))
         with flink_cluster(folder, environment, machines) as cluster:
             click.echo(f"dashboard: {cluster.dashboard}")
-            _hold("flink", cluster.flags, folder)
+            _hold("flink", cluster.flags(), folder)
 
 
 @main.command()

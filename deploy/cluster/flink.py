@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deploy.cluster.engines import jars
 from deploy.cluster.job_server import java, open_job_server
 from deploy.cluster.machines import Machine, open_machines
 from deploy.cluster.processes import Process, free_port
@@ -42,17 +43,19 @@ class FlinkCluster:
 
     job_endpoint: str
     dashboard: str
+    workers: Sequence[Machine]
     task_managers: Sequence[Process]
     pools: Sequence[Process]
 
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """Beam's flags for it."""
+    def flags(self, pool_port: int = POOL_PORT) -> tuple[str, ...]:
+        """Beam's flags for it, with the worker pools at this port of each machine."""
         return (
             f"--job_endpoint={self.job_endpoint}",
             "--environment_type=EXTERNAL",
-            f"--environment_config=127.0.0.1:{POOL_PORT}",
+            f"--environment_config=127.0.0.1:{pool_port}",
             f"--parallelism={len(self.task_managers)}",
+            # A job server stages all its jars with each job; task managers here have the same.
+            f"--files_to_stage={next(jars('flink').glob('slf4j-simple-*.jar'))}",
         )
 
 
@@ -93,7 +96,7 @@ def flink_cluster(folder: Path, environment: Path, count: int = 2) -> Iterator[F
             process.wait_for("Started worker pool")
         for process in task_managers:
             process.wait_for("Successful registration at resource manager")
-        yield FlinkCluster(address, f"http://{dashboard}", task_managers, pools)
+        yield FlinkCluster(address, f"http://{dashboard}", workers, task_managers, pools)
 
 
 def _job_server(master: str) -> tuple[str, str, str]:
@@ -108,7 +111,7 @@ def _settings(master: Machine) -> dict[str, str]:
         "rest.address": master.address,
         "rest.bind-address": master.bind_address,
         "rest.port": str(free_port()),
-        # Jobs bring the same jars that everybody has: not loaded, nor compiled, anew for each job.
+        # Classes are not loaded, nor compiled, anew for each job.
         "classloader.resolve-order": "parent-first",
         # A machine that has lost its power is noticed within this.
         "heartbeat.interval": "2000",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from deploy.cluster.engines import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 _START_SECONDS = 120.0
@@ -28,14 +28,10 @@ class Process:
     Args:
         command: what to run.
         log: the file its output goes to.
-        environ: more environment variables.
     """
 
-    def __init__(
-        self, command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, command: Sequence[str], log: Path) -> None:
         self._command = command
-        self._environ = {**os.environ, **(environ or {})}
         self.log = log
 
     def __enter__(self) -> Process:
@@ -46,7 +42,8 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=self._environ,
+                # Not the caller's folder, which Python would import from.
+                cwd=self.log.parent,
                 start_new_session=True,
             )
         return self

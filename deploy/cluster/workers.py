@@ -44,7 +44,15 @@ def make_environment(folder: Path, *wheels: Path) -> Path:
     return folder / "bin"
 
 
-def pool(machine: Machine, environment: Path, log: Path, port: int = POOL_PORT) -> Process:
+def pool(
+    machine: Machine,
+    environment: Path,
+    log: Path,
+    *,
+    port: int = POOL_PORT,
+    path: str | None = None,
+    prefix: tuple[str, ...] = (),
+) -> Process:
     """A worker pool, which starts a worker by the command `python` whenever an engine asks.
 
     Args:
@@ -52,8 +60,11 @@ def pool(machine: Machine, environment: Path, log: Path, port: int = POOL_PORT) 
         environment: the `bin` folder of the workers' environment.
         log: the file that pool and workers write to.
         port: where it listens.
+        path: where it looks for `python`; the environment first, if nothing else is said.
+        prefix: what its command begins with on its machine.
     """
     pool_of = "apache_beam.runners.worker.worker_pool_main"
-    command = (str(environment / "python"), "-m", pool_of, f"--service_port={port}")
-    path = f"{environment}{os.pathsep}{os.environ['PATH']}"
-    return Process(machine.command(*command), log, {"PATH": path})
+    path = path or f"{environment}{os.pathsep}{os.environ['PATH']}"
+    prefix = (*prefix, "env", f"PATH={path}")
+    command = (*prefix, str(environment / "python"), "-m", pool_of, f"--service_port={port}")
+    return Process(machine.command(*command), log)

@@ -44,6 +44,6 @@ def test_an_engine_in_one_process(
 def test_a_flink_cluster(
     photos: Path, tmp_path: Path, expected: dict[str, bytes], cluster: FlinkCluster
 ) -> None:
-    check_same(photos, tmp_path, expected, "flink", *cluster.flags)
+    check_same(photos, tmp_path, expected, "flink", *cluster.flags())
     for pool in cluster.pools:
         assert "Starting worker" in pool.log.read_text()
