@@ -64,10 +64,8 @@ def hold_back_beam(*, quiet: bool = False) -> None:
 
     Theirs is one line, from the exception; and what this program itself has to say of a run.
     """
-    own = logging.getLogger("shardmill")
-    if not own.handlers:
-        own.addHandler(_Notes())
-    own.disabled = quiet
+    _NOTES.setLevel(logging.CRITICAL + 1 if quiet else logging.NOTSET)
+    logging.getLogger("shardmill").addHandler(_NOTES)
     if "--verbose" not in sys.argv:
         logging.getLogger().addHandler(logging.NullHandler())
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
@@ -78,6 +76,9 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(f"shardmill: note: {record.getMessage()}", file=sys.stderr)
+
+
+_NOTES = _Notes()
 
 
 def extract_with_progress(target: str, out: str, *, quiet: bool) -> None:

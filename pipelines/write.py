@@ -64,10 +64,17 @@ def write_shard(job: Job, name: str, count: Count) -> None:
 
 
 def _refuse_unseen(source: str) -> None:
-    """Every file of it would be rejected, for a folder that is not mounted."""
-    if not is_url(source) and not os.path.isdir(source):  # noqa: PTH112 - may be any bytes
+    """Where a folder is not mounted every file of it would be rejected."""
+    if is_url(source):
+        return
+    try:
+        with os.scandir(source) as entries:
+            seen = next(entries, None) is not None
+    except OSError:
+        seen = False
+    if not seen:
         raise StorageError(
-            "a worker does not see the source",
+            "a worker does not see the source: nothing is there",
             path=printable(source),
             hint="every worker must reach it at this path",
         )
