@@ -12,19 +12,19 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup demo test test-all s3-server test-s3 check bench bench-quick docs lock wheel clean distclean
+.PHONY: help setup demo test test-all s3-server test-s3 cluster-test check bench bench-quick docs lock wheel clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED) ## create .venv from requirements.lock; does nothing when it is up to date
 
 demo: $(INSTALLED) ## handwritten digits, from PNG folders to a trained model, in demo/
 	@$(BIN)/python docs/demo.py
 
-test: $(INSTALLED) ## run the tests, but those marked slow or s3
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not s3"
+test: $(INSTALLED) ## run the tests, but the slow ones and those of servers and clusters
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not s3 and not cluster"
 
 test-all: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest
@@ -33,6 +33,10 @@ s3-server: $(S3_SERVER) ## build versitygw, the S3 server of the tests, in .s3-s
 
 test-s3: $(INSTALLED) $(S3_SERVER) ## run the tests of object storage against that server
 	@$(BIN)/python -m pytest -m s3 tests/s3
+
+cluster-test: $(INSTALLED) ## fetch Flink, Spark and Prism, and convert on each: java, Maven, Go
+	@$(BIN)/python -m deploy.cluster fetch
+	@$(BIN)/python -m pytest -m cluster tests/clusters
 
 check: $(INSTALLED) ## lint, formatting, types, layering, and every command in the documentation
 	$(BIN)/ruff check --quiet --output-format concise .

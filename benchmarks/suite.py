@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from benchmarks import access, conversion, large_plan, linear, planning, reading
+from benchmarks import access, conversion, engines, large_plan, linear, planning, reading
 from benchmarks.data import describe, photos
 from benchmarks.machine import describe_machine, own_versions
 from benchmarks.rounds import find_able, run_rounds
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
     "planning": planning.enter,
     "large-plan": large_plan.enter,
     "linear": linear.enter,
+    "engines": engines.enter,
 }
 _TRIAL_IMAGES = 100
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import conversion, figures, reading
+from benchmarks import conversion, engines, figures, reading
 from benchmarks.access import OPEN_DATASET
 
 if TYPE_CHECKING:
@@ -128,6 +128,33 @@ def linear_table(result: Result) -> str:
     return markdown([_CASES[case], *heads], rows)
 
 
+def engines_table(result: Result) -> str:
+    """Images a second by engine and workers, and what a job costs beside the local runner."""
+    (case,) = result.cases()
+    samples = result.of(case)
+    here = {place.workers: place.name for place in engines.LOCAL}
+    rows = []
+    for place in engines.PLACES:
+        if place.name not in figures.names_of(samples):
+            continue
+        seconds = figures.median(samples, place.name, figures.work_seconds)
+        over = figures.ratio(samples, place.name, here[place.workers], figures.work_seconds)
+        slope = figures.slope_seconds(result, case, place.name)
+        rows.append(
+            [
+                place.name,
+                str(place.workers),
+                f"{seconds:.1f}",
+                f"{samples[0].images / seconds:,.0f}",
+                f"{over:.2f}",
+                "" if slope is None else f"{seconds - slope * samples[0].images:.1f}",
+                "" if slope is None else f"{slope * 1e6:,.0f}",
+            ]
+        )
+    heads = ["", "workers", "s", "images/s", "× local", "of it the job's, s", "µs an image"]
+    return f"{samples[0].images:,} photos:\n\n{markdown(heads, rows)}"
+
+
 def environment_table(results: Sequence[Result]) -> str:
     """The machine, the data and all versions of the results."""
     facts: dict[str, str] = {}
@@ -164,6 +191,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "reading": reading_table,
     "access": access_table,
     "planning": planning_table,
+    "engines": engines_table,
     "large-plan": planning_table,
     "linear": linear_table,
 }

@@ -24,6 +24,7 @@ JSON alone on stdout, progress goes to stderr: a bar on a terminal, a line a min
 | 2 | usage: the command cannot mean what was asked |
 | 65 | more images were rejected than allowed |
 | 66 | no input, or no finished dataset |
+| 69 | the engine failed: no job server, worker pool, workers, or one was lost |
 | 70 | a bug of ours |
 | 73 | the target cannot be written: full, read-only, taken |
 | 74 | storage failed, also after retries |

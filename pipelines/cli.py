@@ -20,10 +20,11 @@ Examples:
   shardmill convert photos/ data/ --list labels.csv --dry-run
   shardmill convert photos/ data/ --test 0.2 --append
   shardmill convert photos/ data/ -- --direct_running_mode=multi_processing
+  shardmill convert photos/ data/ --runner prism
 
 \b
 Exit status: 0 done or nothing to do, 2 usage, 65 too many rejects, 66 no input,
-73 target taken or not writable, 74 storage failed, 75 target in use.
+69 the engine failed, 73 target taken or not writable, 74 storage failed, 75 target in use.
 """
 _CLEAN_EPILOG = """\b
 Example:
@@ -171,7 +172,12 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("--runner", default="local", show_default=True, help="local, or any Beam runner.")
+@click.option(
+    "--runner",
+    default="local",
+    show_default=True,
+    help="local, flink, spark, prism, dataflow, or a runner of Beam's by name.",
+)
 @click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
 def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
     """Turn SOURCE, a folder of labelled images, into a dataset of TFRecord shards in TARGET.
@@ -234,7 +240,12 @@ def clean(target: str, dry_run: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("--runner", default="local", show_default=True, help="local, or any Beam runner.")
+@click.option(
+    "--runner",
+    default="local",
+    show_default=True,
+    help="local, flink, spark, prism, dataflow, or a runner of Beam's by name.",
+)
 @click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
 def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
     """Write the dataset TARGET, of many generations, into NEW as one. TARGET stays as it is.

@@ -71,7 +71,7 @@ def compact(
     started_at = time.monotonic()
     check_locations(dataset, target)
     runner = runner or BeamRunner()
-    runner.check()
+    runner.check(dataset, target)
     opened, place = open_dataset(dataset), open_storage(target)
     sources = list_records(opened)
     plan = make_plan(sources, opened.manifest.settings, kept=opened.manifest.cut_offs)

@@ -7,6 +7,7 @@ import sys
 
 import click
 import msgspec
+from tqdm import tqdm
 
 from pipelines.compact import compact
 from pipelines.convert import run
@@ -22,7 +23,7 @@ from records.text import printable
 
 def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool) -> None:
     """Run a conversion as the command line does."""
-    hold_back_beam()
+    hold_back_beam(quiet=quiet)
     with show_progress("converting", unit="images", quiet=quiet) as on_progress:
         report = run(options, on_progress)
     _show(report, as_json=as_json, quiet=quiet)
@@ -58,14 +59,26 @@ def _show(report: Report, *, as_json: bool, quiet: bool) -> None:
         click.echo(summarize(report))
 
 
-def hold_back_beam() -> None:
+def hold_back_beam(*, quiet: bool = False) -> None:
     """Keep Beam's logs from a command line: its trace of whatever a worker raises is not for users.
 
-    Theirs is one line, from the exception.
+    Theirs is one line, from the exception; and what this program itself has to say of a run.
     """
+    _NOTES.setLevel(logging.CRITICAL + 1 if quiet else logging.NOTSET)
+    logging.getLogger("shardmill").addHandler(_NOTES)
     if "--verbose" not in sys.argv:
         logging.getLogger().addHandler(logging.NullHandler())
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+
+
+class _Notes(logging.Handler):
+    """Writes what is logged as a line of its own, above a progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(f"shardmill: note: {record.getMessage()}", file=sys.stderr)
+
+
+_NOTES = _Notes()
 
 
 def extract_with_progress(target: str, out: str, *, quiet: bool) -> None:

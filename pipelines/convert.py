@@ -54,7 +54,7 @@ def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Repor
     started_at = time.monotonic()
     options.validate()
     check_locations(options.source, options.target)
-    _runner(options).check()
+    _runner(options).check(options.source, options.target)
     conversion = _prepare(options, started_at)
     report = _look(conversion)
     if report is not None and (options.dry_run or not has_work(conversion.target)):

@@ -5,16 +5,14 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from pipelines.options import LOCAL
 from pipelines.progress import forget, progress_of
-from pipelines.stopping import request_stop
 from pipelines.task import Task, Worker, perform_all
 from records import layout
-from records.errors import ShardmillError
-from records.storage import Storage, open_storage
+from records.storage import Storage
 
 OnProgress = Callable[[int, int], None]
 """Called now and then with images done and images there are to do."""
@@ -24,7 +22,7 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class BeamRunner:
-    """Where shards are done: `local`, or a runner by Beam's name, and Beam's flags."""
+    """Where shards are done: `local`, an engine, or a runner by Beam's name; and Beam's flags."""
 
     name: str = LOCAL
     flags: Sequence[str] = ()
@@ -34,13 +32,56 @@ class BeamRunner:
         """Whether there is nothing that Beam would have to do, and 2 s to import it."""
         return self.name == LOCAL and not self.flags
 
-    def check(self) -> None:
-        """Refuse a runner or flags that Beam does not know. Raises UsageError."""
+    def check(self, *locations: str) -> None:
+        """Refuse a runner that is none, or that lacks something.
+
+        Args:
+            locations: folders or URLs that its workers will have to reach.
+
+        Raises:
+            UsageError: Beam does not know the runner or a flag, or one is missing.
+            EngineError: nothing answers where jobs are to go.
+        """
         if self.is_this_process:
             return
         from pipelines.runners import check_runner
 
-        check_runner(self.name, self.flags)
+        check_runner(self.name, self.flags, locations)
+
+
+class Execution(Protocol):
+    """A run on its way: one thread is in `run`, another one looks after it."""
+
+    def run(self) -> None:
+        """Do every shard; returns when all are done or called off. Raises what it failed of."""
+
+    def look(self) -> int:
+        """How many images are done. Raises EngineError where nothing happens any more."""
+
+    def stop(self, ended: threading.Event) -> None:
+        """Call it off, and wait for its end: what is staged goes, what is finished stays."""
+
+
+class LocalExecution:
+    """Shards done one after another in this process."""
+
+    def __init__(self, task: Task, names: Sequence[str]) -> None:
+        self._task = task
+        self._names = names
+        self._progress = progress_of(task.run_id)
+
+    def run(self) -> None:
+        """See `Execution.run`."""
+        perform_all(self._task, self._names)
+
+    def look(self) -> int:
+        """See `Execution.look`."""
+        return self._progress.images
+
+    def stop(self, ended: threading.Event) -> None:
+        """See `Execution.stop`."""
+        self._progress.cancel()
+        ended.wait()
 
 
 def run_over(
@@ -63,31 +104,35 @@ def run_over(
         on_progress: told how many are done.
 
     Raises:
+        EngineError: no worker has begun, or none says anything any more.
         KeyboardInterrupt: the user stopped it; what is finished stays.
     """
     task = Task(worker, folder, secrets.token_hex(8), is_retried=runner.name != LOCAL)
     try:
-        return _run_beside(task, names, runner, images, on_progress)
+        return run_execution(_execution(task, names, runner), images, on_progress)
     finally:
         forget(task.run_id)
 
 
-def _run_beside(
-    task: Task,
-    names: Sequence[str],
-    runner: BeamRunner,
-    images: int,
-    on_progress: OnProgress | None,
+def _execution(task: Task, names: Sequence[str], runner: BeamRunner) -> Execution:
+    if runner.is_this_process:
+        return LocalExecution(task, names)
+    from pipelines.runners import execution
+
+    return execution(task, names, runner.name, runner.flags)
+
+
+def run_execution(
+    execution: Execution, images: int, on_progress: OnProgress | None
 ) -> Exception | None:
-    """Run on a thread, for it blocks."""
-    progress = progress_of(task.run_id)
+    """Run on a thread, for it blocks, and watch it; what it failed of. Raises as `run_over`."""
     failures: list[Exception] = []
     # Not Thread.join: interrupted, it takes a living thread for dead (Python 3.11, 3.12).
     ended = threading.Event()
 
     def work() -> None:
         try:
-            _run(task, names, runner)
+            execution.run()
         except Exception as error:
             failures.append(error)
         finally:
@@ -96,25 +141,13 @@ def _run_beside(
     threading.Thread(target=work, name="pipeline", daemon=True).start()
     try:
         while not ended.wait(_LOOK_SECONDS):
+            done = execution.look()
             if on_progress is not None:
-                on_progress(progress.images, images)
-    except BaseException:
-        # Ctrl-C or SIGTERM: what is staged goes, what is finished stays, for the next run.
-        progress.cancel()
-        with suppress(ShardmillError):
-            request_stop(open_storage(task.folder), task.run_id)
-        ended.wait()
+                on_progress(min(done, images), images)
+    except BaseException:  # Ctrl-C and SIGTERM too
+        execution.stop(ended)
         raise
     return failures[0] if failures else None
-
-
-def _run(task: Task, names: Sequence[str], runner: BeamRunner) -> None:
-    if runner.is_this_process:
-        perform_all(task, names)
-        return
-    from pipelines.runners import run_pipeline
-
-    run_pipeline(task, names, runner.name, runner.flags)
 
 
 def probe(target: Storage) -> None:

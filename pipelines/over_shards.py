@@ -47,7 +47,7 @@ def over_shards(
         KeyboardInterrupt: the user stopped it; what is finished stays.
     """
     runner = runner or BeamRunner()
-    runner.check()
+    runner.check(folder)
     target = open_storage(folder)
     work_folder.forget_results(target)
     failure = run_over(

@@ -1,57 +1,91 @@
-"""Where a pipeline runs: in this process, or on any runner that Beam knows."""
+"""Where a pipeline runs: in processes of this machine, on an engine, on any runner of Beam's."""
 
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import create_runner
+from apache_beam.runners.runner import PipelineResult, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from pipelines.engine_execution import EngineExecution
+from pipelines.engines import BEAM, ENGINES, Engine, find_elsewhere
 from pipelines.options import LOCAL
 from pipelines.task import Task
 from pipelines.transforms import OverShards
 from records.errors import UsageError
+from records.text import printable
 
 _WORKER = f"{shlex.quote(sys.executable)} -m pipelines.beam_worker"
 
-
-def run_pipeline(task: Task, names: Sequence[str], runner: str, beam_flags: Sequence[str]) -> None:
-    """Do the shards of these names; returns when the pipeline has ended.
-
-    Raises:
-        UsageError: there is no such runner.
-        RuntimeError: the pipeline failed; Beam makes this of whatever went wrong.
-    """
-    options = PipelineOptions(list(beam_flags))
-    # Workers import the installed package; nothing of this process's main module goes along.
-    options.view_as(SetupOptions).save_main_session = False
-    with beam.Pipeline(runner=_runner(runner, options), options=options) as pipeline:
-        pipeline | "Shards" >> beam.Create(list(names)) | "OverShards" >> OverShards(task)
+_log = logging.getLogger("shardmill")
 
 
-def check_runner(runner: str, beam_flags: Sequence[str]) -> None:
+def execution(
+    task: Task, names: Sequence[str], runner: str, beam_flags: Sequence[str]
+) -> EngineExecution:
+    """The shards of these names done by Beam, once that is run."""
+    engine = _engine(runner)
+
+    @contextmanager
+    def submit() -> Iterator[PipelineResult]:
+        with engine.serve(parse_flags(beam_flags)[0]) as more_flags:
+            options = PipelineOptions([*beam_flags, *more_flags])
+            # Workers import the installed package; nothing of the main module goes along.
+            options.view_as(SetupOptions).save_main_session = False
+            pipeline = beam.Pipeline(runner=_create(runner, options), options=options)
+            pipeline | "Shards" >> beam.Create(list(names)) | "OverShards" >> OverShards(task)
+            yield pipeline.run()
+
+    return EngineExecution(task, submit, engine.start_seconds)
+
+
+def check_runner(runner: str, beam_flags: Sequence[str], locations: Sequence[str] = ()) -> None:
     """Refuse what Beam would pass over in silence, or only find when the pipeline starts.
 
     Raises:
-        UsageError: there is no such runner, or a flag that Beam does not know.
+        UsageError: there is no such runner, a flag that Beam does not know, or one is missing.
+        EngineError: nothing answers where jobs are to go.
     """
-    _runner(runner, PipelineOptions([]))
-    parser = _FlagParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
-    for options in {str(kind): kind for kind in PipelineOptions.__subclasses__()}.values():
-        options._add_argparse_args(parser)
-    known, unknown = parser.parse_known_args(list(beam_flags))
+    _create(runner, PipelineOptions([]))
+    flags, unknown = parse_flags(beam_flags)
     # A job server on the other side may know more flags; what is none at all it cannot mean.
     if unknown and (runner == LOCAL or not unknown[0].startswith("--")):
         raise UsageError("Beam does not know a flag", got=unknown[0])
-    if known.runner is not None:
-        raise UsageError("the runner is no Beam flag here", hint=f"pass --runner {known.runner}")
+    if flags.runner is not None:
+        raise UsageError("the runner is no Beam flag here", hint=f"pass --runner {flags.runner}")
+    _engine(runner).check(flags, locations)
+    _refuse_invalid(PipelineOptions(list(beam_flags)), runner)
+    for location in find_elsewhere(flags, locations):
+        _log.warning(
+            "%s is no URL: workers on other machines must find it at the same path",
+            printable(os.path.realpath(location)),
+        )
+
+
+def parse_flags(beam_flags: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Beam's flags as Beam understands them, and what it does not know."""
+    parser = _FlagParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
+    for options in {str(kind): kind for kind in PipelineOptions.__subclasses__()}.values():
+        options._add_argparse_args(parser)
+    return parser.parse_known_args(list(beam_flags))
+
+
+def _refuse_invalid(options: PipelineOptions, runner: str) -> None:
+    """What Beam itself checks of flags, and tells only when a pipeline is made."""
+    found = PipelineOptionsValidator(options, _create(runner, options)).validate()
+    if found:
+        raise UsageError("a Beam flag is wrong", got=" ".join(found[0].split()))
 
 
 class _FlagParser(argparse.ArgumentParser):
@@ -65,14 +99,18 @@ class _FlagParser(argparse.ArgumentParser):
         raise UsageError("a Beam flag is wrong", got=message)
 
 
-def _runner(name: str, options: PipelineOptions) -> Any:
+def _engine(runner: str) -> Engine:
+    return ENGINES.get(runner, BEAM)
+
+
+def _create(runner: str, options: PipelineOptions) -> Any:
     # Named explicitly: Beam's own default looks for a Prism binary and would download it.
-    if name == LOCAL:
+    if runner == LOCAL:
         return _local_runner(options.view_as(DirectOptions))
     try:
-        return create_runner(name)
+        return create_runner(_engine(runner).runner or runner)
     except (ValueError, ImportError, AttributeError) as error:
-        raise UsageError("there is no such runner", got=f"{name}: {error}") from error
+        raise UsageError("there is no such runner", got=f"{runner}: {error}") from error
 
 
 def _local_runner(options: DirectOptions) -> FnApiRunner:

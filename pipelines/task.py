@@ -14,7 +14,6 @@ import msgspec
 
 from pipelines import work_folder
 from pipelines.progress import CancelledError, progress_of
-from pipelines.stopping import StopWatch
 from pipelines.work_folder import Facts
 from records.errors import ShardmillError, StorageError
 from records.storage import open_storage
@@ -49,21 +48,9 @@ class Task(msgspec.Struct, frozen=True):
     is_retried: bool
 
 
-def counting(task: Task) -> Count:
-    """What the worker of a task is given to count with."""
-    progress = progress_of(task.run_id)
-    stop_watch = StopWatch(open_storage(task.folder), task.run_id)
-
-    def count(images: int) -> None:
-        progress.add(images)
-        stop_watch.check()
-
-    return count
-
-
 def perform_all(task: Task, names: Iterable[str]) -> None:
     """Have shards done here, one after another: what a runner does that has one worker."""
-    count = counting(task)
+    count = progress_of(task.run_id).add
     for name in names:
         perform(task, name, count)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from pipelines.task import Task, counting, perform
+from pipelines.attendance import Attendance
+from pipelines.progress import progress_of
+from pipelines.task import Task, perform
 
 NAMESPACE = "shardmill"
 IMAGES_DONE = "images_done"
@@ -19,15 +21,20 @@ class PerformFn(beam.DoFn):  # type: ignore[misc] # Beam has no types
         self._task = task
         self._images_done = Metrics.counter(NAMESPACE, IMAGES_DONE)
 
+    def setup(self) -> None:
+        """Look whether the run can be worked for. Raises as `Attendance.check_in`."""
+        self._attendance = Attendance(self._task.folder, self._task.run_id)
+        self._attendance.check_in()
+
     def process(self, name: str) -> list[str]:
         """Do one shard."""
-        count_here = counting(self._task)
+        return [name] if perform(self._task, name, self._count) else []
 
-        def count(images: int) -> None:
-            self._images_done.inc(images)
-            count_here(images)
-
-        return [name] if perform(self._task, name, count) else []
+    def _count(self, images: int) -> None:
+        progress = progress_of(self._task.run_id)
+        progress.add(images)
+        self._images_done.inc(images)
+        self._attendance.tell(progress.images)
 
 
 class OverShards(beam.PTransform):  # type: ignore[misc] # Beam has no types

@@ -6,7 +6,7 @@ attempts/NAME            there while a worker writes the shard: found later, tha
 failures/NAME.json       why a shard could not be written
 facts/NAME.json          what a worker found or did with a shard, other than in a conversion
 etags/NAME               the ETag of a finished shard, on stores that have them
-stop                     the run that is to stop, by its name
+runs/, workers/          a run, and how far its workers elsewhere are: see `attendance`
 """
 
 from __future__ import annotations

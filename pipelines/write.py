@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from pipelines.plan import ShardPlan
 from pipelines.read_ahead import CheckedImage, check_ahead
 from pipelines.source_files import open_source
 from pipelines.task import Count
-from records.errors import DamagedError
+from records.errors import DamagedError, StorageError
 from records.example import encode_example
 from records.images import Rejection, StoredImage, store_image
 from records.images.options import ImageOptions
@@ -23,7 +24,7 @@ from records.layout import index_name
 from records.schema import image_features
 from records.shard import ShardWriter, hash_file
 from records.storage import Storage, is_url, open_storage, write_file
-from records.text import key_to_text
+from records.text import key_to_text, printable
 
 _REMOTE_THREADS = 16
 _SMALL_IMAGE_BYTES = 16 << 10
@@ -44,7 +45,7 @@ def write_shard(job: Job, name: str, count: Count) -> None:
 
     Raises:
         TargetError: the target cannot be written.
-        StorageError: storage failed after retries.
+        StorageError: storage failed after retries, or the source is not seen from here.
         CancelledError: the run was asked to stop.
     """
     target = open_storage(job.target)
@@ -52,6 +53,7 @@ def write_shard(job: Job, name: str, count: Count) -> None:
     if is_finished(target, name, plan.plan_digest):
         count(len(plan.images))
         return
+    _refuse_unseen(job.source)
     with ExitStack() as stack:
         store: StoreFunction = store_image
         if work_folder.has_died(target, name):
@@ -59,6 +61,23 @@ def write_shard(job: Job, name: str, count: Count) -> None:
         work_folder.begin_attempt(target, name)
         stack.callback(work_folder.end_attempt, target, name)
         _write(job, plan, target, store, count)
+
+
+def _refuse_unseen(source: str) -> None:
+    """Where a folder is not mounted every file of it would be rejected."""
+    if is_url(source):
+        return
+    try:
+        with os.scandir(source) as entries:
+            seen = next(entries, None) is not None
+    except OSError:
+        seen = False
+    if not seen:
+        raise StorageError(
+            "a worker does not see the source: nothing is there",
+            path=printable(source),
+            hint="every worker must reach it at this path",
+        )
 
 
 def is_finished(target: Storage, name: str, plan_digest: str) -> bool:

@@ -109,6 +109,12 @@ class StorageError(ShardmillError):
     exit_code = 74
 
 
+class EngineError(ShardmillError):
+    """What a job runs on failed it: a job server, a worker pool, a worker, a task manager."""
+
+    exit_code = 69
+
+
 class BusyError(ShardmillError):
     """Another process is writing here; try later."""
 

@@ -13,12 +13,12 @@ settings.register_profile("shardmill", deadline=None)
 settings.load_profile("shardmill")
 
 _BESIDE_THE_REPOSITORY = Path(__file__).parents[2] / "shared" / "data"
+SHARED_DATA = Path(os.environ.get("SHARDMILL_TEST_DATA", _BESIDE_THE_REPOSITORY))
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real photos and weights that is not part of the repository."""
-    folder = Path(os.environ.get("SHARDMILL_TEST_DATA", _BESIDE_THE_REPOSITORY))
-    if not folder.is_dir():
-        pytest.skip(f"needs the test data: no folder {folder}; set SHARDMILL_TEST_DATA to it")
-    return folder
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"needs the test data: no folder {SHARED_DATA}; set SHARDMILL_TEST_DATA to it")
+    return SHARED_DATA

@@ -15,7 +15,7 @@ import pytest
 from pipelines import source_files, write
 from records import layout, verify
 from records.dataset import open_dataset
-from records.errors import TooManyRejectsError
+from records.errors import StorageError
 from tests.faults import deadly_decoder
 from tests.faults.conftest import OPTIONS, STORED
 from tests.pipelines.conftest import Convert, rejects_of
@@ -66,7 +66,7 @@ class TestWhileItIsConverted:
         """As a network drive does: nothing is published, and when it is back the run goes on."""
         away = source.with_name("away")
         between_plan_and_writing(lambda: source.rename(away))
-        with pytest.raises(TooManyRejectsError):
+        with pytest.raises(StorageError, match="does not see the source"):
             convert(**OPTIONS)
         assert not (target / layout.MANIFEST).exists()
         away.rename(source)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines import work_folder
+from pipelines.attendance import announce, read_counts, withdraw
 from pipelines.progress import CancelledError, progress_of
-from pipelines.stopping import request_stop
-from pipelines.task import Count, Task, Worker, counting, perform
+from pipelines.task import Count, Task, Worker, perform
 from pipelines.transforms import PerformFn
 from pipelines.work_folder import Facts
 from records.errors import DamagedError, StorageError, TargetError, UsageError
@@ -30,7 +30,11 @@ def folder(tmp_path: Path) -> Storage:
 
 
 def make_task(tmp_path: Path, worker: Worker) -> Task:
-    return Task(worker, str(tmp_path), run_id=str(tmp_path), is_retried=True)
+    return Task(worker, str(tmp_path), run_id=tmp_path.name, is_retried=True)
+
+
+def counting(task: Task) -> Count:
+    return progress_of(task.run_id).add
 
 
 def failing_with(error: Exception) -> Worker:
@@ -46,9 +50,13 @@ def test_facts_are_kept(tmp_path: Path, folder: Storage) -> None:
         return {"name": name, "images": 3}
 
     task = make_task(tmp_path, work)
-    assert PerformFn(task).process(SHARD) == [SHARD]
+    announce(folder, task.run_id)
+    perform_shard = PerformFn(task)
+    perform_shard.setup()
+    assert perform_shard.process(SHARD) == [SHARD]
     assert work_folder.read_facts(folder, SHARD) == {"name": SHARD, "images": 3}
     assert progress_of(task.run_id).images == 3
+    assert len(read_counts(task.folder, task.run_id)) == 1
 
 
 def test_a_worker_without_facts_writes_nothing_more(tmp_path: Path) -> None:
@@ -93,7 +101,10 @@ def test_what_may_pass_is_raised_for_the_runner_to_retry(tmp_path: Path) -> None
 
 def test_a_run_that_is_to_stop_begins_no_shard(tmp_path: Path, folder: Storage) -> None:
     task = make_task(tmp_path, failing_with(AssertionError("was called")))
-    request_stop(folder, task.run_id)
-    assert not perform(task, SHARD, counting(task))
+    announce(folder, task.run_id)
+    perform_shard = PerformFn(task)
+    perform_shard.setup()
+    withdraw(folder, task.run_id)
+    assert perform_shard.process(SHARD) == []
     with pytest.raises(AssertionError):
         perform(task, SHARD, lambda _: None)

@@ -70,7 +70,12 @@ Exit status: 0 done or nothing to do, 2 usage, 66 no input, 73 folder taken or n
     metavar="N",
     help="Images computed at a time.",
 )
-@click.option("--runner", default="local", show_default=True, help="local, or any Beam runner.")
+@click.option(
+    "--runner",
+    default="local",
+    show_default=True,
+    help="local, flink, spark, prism, dataflow, or a runner of Beam's by name.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")

@@ -30,7 +30,7 @@ Examples:
   shardmill predict run/ new/1.jpg new/2.jpg
   shardmill predict run/ new/ --top-k 3 --csv predictions.csv --grid predictions.png
   shardmill predict run/ s3://bucket/new/ --json
-  shardmill predict run/ s3://bucket/new/ --csv-parts s3://bucket/classes --runner FlinkRunner
+  shardmill predict run/ s3://bucket/new/ --csv-parts s3://bucket/classes --runner prism
 """
 
 
@@ -61,7 +61,7 @@ Examples:
 @click.option(
     "--runner",
     metavar="R",
-    help="Of --csv-parts: local, or any Beam runner; Beam's flags follow --.  [default: local]",
+    help="Of --csv-parts: as convert's; Beam's flags follow --.  [default: local]",
 )
 @click.pass_obj
 def predict(

@@ -1,0 +1,82 @@
+"""`convert` on an engine: `shardmill_on_engine.py ENGINE WORKERS SOURCE OUT`.
+
+The engine is started, and does a job of a few images; what is timed is the command after that.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.cluster import engines
+from deploy.cluster.flink import flink_cluster, flink_here
+from deploy.cluster.spark import spark_here
+from deploy.cluster.workers import build_wheel, make_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_WARM_IMAGES = 20
+_SHARDS = 8
+
+
+@contextmanager
+def start(engine: str, workers: int, folder: Path) -> Iterator[Sequence[str]]:
+    """The flags that `convert` takes for an engine, which runs while the block does."""
+    if engine == "local":
+        yield ()
+    elif engine == "processes":
+        count = f"--direct_num_workers={workers}"
+        yield ("--", "--direct_running_mode=multi_processing", count)
+    elif engine == "prism":
+        yield ("--runner=prism", "--", f"--prism_location={engines.prism()}")
+    elif engine == "spark":
+        with spark_here(folder, workers) as flags:
+            yield ("--runner=spark", "--", *flags)
+    elif engine == "flink":
+        with flink_here(folder) as flags:
+            yield ("--runner=flink", "--", *flags, f"--parallelism={workers}")
+    else:
+        environment = make_environment(folder / "worker", build_wheel(folder))
+        with flink_cluster(folder, environment, workers) as cluster:
+            yield ("--runner=flink", "--", *cluster.flags())
+
+
+def convert(source: Path, target: Path, flags: Sequence[str]) -> float:
+    """Convert, one thread a worker; the seconds of the whole command."""
+    options = ("--quiet", "--workers=1", f"--shards={_SHARDS}")
+    command = [sys.executable, "-m", "shardmill", "convert", source, target, *options, *flags]
+    started = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Start, warm up, and measure."""
+    engine, workers, source, out = (
+        sys.argv[1],
+        int(sys.argv[2]),
+        Path(sys.argv[3]),
+        Path(sys.argv[4]),
+    )
+    folder = out / "engine"
+    folder.mkdir(parents=True)
+    for path in itertools.islice(source.rglob("*.jpg"), _WARM_IMAGES):
+        (out / "few" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, out / "few" / path.parent.name)
+    with start(engine, workers, folder) as flags:
+        convert(out / "few", out / "warm", flags)
+        seconds = convert(source, out / "data", flags)
+    manifest = json.loads((out / "data" / "dataset.json").read_text())
+    print(json.dumps({"seconds": seconds, "images": manifest["counts"]["stored"]}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The same dataset from every engine, byte for byte, and the same features and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from deploy.cluster import engines
+from deploy.cluster.flink import FlinkCluster, flink_here
+from deploy.cluster.spark import spark_here
+from tests.clusters.conftest import OPTIONS
+from tests.faults.processes import convert
+from tests.pipelines.pictures import content_of
+
+Start = Callable[[Path], AbstractContextManager[Sequence[str]]]
+
+
+def check_same(
+    photos: Path, tmp_path: Path, expected: dict[str, bytes], runner: str, *flags: str
+) -> None:
+    target = tmp_path / "data"
+    ended = convert(photos, target, *OPTIONS, "--runner", runner, "--", *flags)
+    assert ended == (0, "")
+    assert content_of(target) == expected
+
+
+def test_prism(photos: Path, tmp_path: Path, expected: dict[str, bytes]) -> None:
+    if not engines.prism().is_file():
+        pytest.skip("needs Prism, which `make cluster-test` builds where Go is installed")
+    check_same(photos, tmp_path, expected, "prism", f"--prism_location={engines.prism()}")
+
+
+@pytest.mark.parametrize(("runner", "start"), [("flink", flink_here), ("spark", spark_here)])
+def test_an_engine_in_one_process(
+    photos: Path, tmp_path: Path, expected: dict[str, bytes], runner: str, start: Start
+) -> None:
+    with start(tmp_path) as flags:
+        check_same(photos, tmp_path, expected, runner, *flags)
+
+
+def test_a_flink_cluster(
+    photos: Path, tmp_path: Path, expected: dict[str, bytes], cluster: FlinkCluster
+) -> None:
+    check_same(photos, tmp_path, expected, "flink", *cluster.flags())
+    for pool in cluster.pools:
+        assert "Starting worker" in pool.log.read_text()

@@ -1,0 +1,104 @@
+"""A part of a Flink cluster dies in a run, or the driver: a line, nothing half done; it goes on."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.cluster.flink import FlinkCluster, flink_cluster
+from tests.faults.processes import (
+    convert,
+    finished_shards,
+    kill,
+    require_whole_or_absent,
+    start,
+)
+from tests.pipelines.pictures import content_of
+
+# Long enough that something is left to do when the first shard is there.
+OPTIONS = ("--shards=12", "--resize=300", "--store=png", "--workers=1")
+
+
+@pytest.fixture(scope="module")
+def few(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of the photos."""
+    source = tmp_path_factory.mktemp("few") / "source"
+    for folder in sorted(photos.iterdir())[:2]:
+        shutil.copytree(folder, source / folder.name)
+    return source
+
+
+@pytest.fixture(scope="module")
+def undisturbed(few: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    target = tmp_path_factory.mktemp("undisturbed") / "data"
+    assert convert(few, target, *OPTIONS) == (0, "")
+    return content_of(target)
+
+
+@pytest.fixture
+def cluster(environment: Path, tmp_path: Path) -> Iterator[FlinkCluster]:
+    """One that is lost in the test."""
+    (tmp_path / "flink").mkdir()
+    with flink_cluster(tmp_path / "flink", environment) as running:
+        yield running
+
+
+def wait_for_a_shard(target: Path, process: subprocess.Popen[str]) -> None:
+    while not finished_shards(target):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("victims", ["pools", "task_managers"])
+def test_one_of_two_is_killed(
+    few: Path,
+    tmp_path: Path,
+    cluster: FlinkCluster,
+    undisturbed: dict[str, bytes],
+    victims: str,
+) -> None:
+    target = tmp_path / "data"
+    process = start(few, target, *OPTIONS, "--runner", "flink", "--", *cluster.flags())
+    wait_for_a_shard(target, process)
+    getattr(cluster, victims)[0].kill()
+    _, errors = process.communicate(timeout=250)
+    assert process.returncode == 69
+    assert "went away during the run" in errors or "lost a machine" in errors
+    assert len(errors.splitlines()) == 1
+    assert not require_whole_or_absent(target)
+    kept = finished_shards(target)
+    assert kept
+    # Nobody has mended the cluster yet; this machine will do.
+    assert convert(few, target, *OPTIONS) == (0, "")
+    assert content_of(target) == undisturbed
+    assert finished_shards(target).items() >= kept.items()
+
+
+def test_the_driver_is_killed_or_stopped_and_started_again(
+    few: Path,
+    tmp_path: Path,
+    cluster: FlinkCluster,
+    undisturbed: dict[str, bytes],
+) -> None:
+    target = tmp_path / "data"
+    command = (*OPTIONS, "--runner", "flink", "--", *cluster.flags())
+    process = start(few, target, *command)
+    wait_for_a_shard(target, process)
+    kill(process)
+    # The job it leaves behind finds itself not wanted any more, and frees the cluster's slots.
+    process = start(few, target, *command)
+    wait_for_a_shard(target, process)
+    process.terminate()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert errors in {"", "shardmill: interrupted\n"}
+    assert not require_whole_or_absent(target)
+    ended = convert(few, target, *command)
+    assert ended.status == 0, ended
+    assert content_of(target) == undisturbed

@@ -1,0 +1,123 @@
+"""What goes wrong on a cluster is one line, and no run hangs: real engines, real workers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.cluster.flink import FlinkCluster, flink_cluster
+from deploy.cluster.machines import can_make_machines
+from deploy.cluster.processes import free_port
+from deploy.cluster.workers import make_environment, pool
+from pipelines.convert import run
+from pipelines.engines import ENGINES
+from pipelines.options import ConvertOptions
+from records import layout
+from records.errors import EngineError, ShardmillError, StorageError
+from tests.pipelines.pictures import make_folders
+
+Attempt = Callable[..., ShardmillError]
+
+
+@pytest.fixture(scope="module")
+def cluster(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    """One machine with a task manager; its worker pools are the tests' own."""
+    with flink_cluster(tmp_path_factory.mktemp("flink"), environment, count=1) as running:
+        yield running
+
+
+@pytest.fixture
+def attempt(cluster: FlinkCluster, tmp_path: Path) -> Attempt:
+    """Convert a few pictures with a pool of other settings; the error that this ends with."""
+
+    def attempt_now(environment: Path, **settings: object) -> ShardmillError:
+        port = free_port()
+        make_folders(tmp_path / "source", cat=6, dog=6)
+        log = tmp_path / "pool.log"
+        with pool(cluster.workers[0], environment, log, port=port, **settings) as started:  # type: ignore[arg-type]
+            started.wait_for("Started worker pool")
+            return failure(tmp_path, cluster.flags(port))
+
+    return attempt_now
+
+
+def failure(tmp_path: Path, flags: tuple[str, ...]) -> ShardmillError:
+    target = tmp_path / "target" / "data"
+    options = ConvertOptions(
+        source=str(tmp_path / "source"), target=str(target), runner="flink", beam_flags=flags
+    )
+    with pytest.raises(ShardmillError) as caught:
+        run(options)
+    assert not (target / layout.MANIFEST).exists()
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_a_worker_without_the_package(attempt: Attempt, tmp_path: Path) -> None:
+    error = attempt(make_environment(tmp_path / "venv"))
+    assert isinstance(error, EngineError)
+    assert "a worker does not have shardmill" in str(error)
+
+
+def test_a_worker_with_another_version(attempt: Attempt, wheel: Path, tmp_path: Path) -> None:
+    environment = make_environment(tmp_path / "venv", wheel)
+    (metadata,) = (tmp_path / "venv").rglob("shardmill-*.dist-info/METADATA")
+    lines = metadata.read_text().splitlines()
+    changed = ["Version: 0.0.1" if line.startswith("Version:") else line for line in lines]
+    metadata.write_text("\n".join(changed))
+    error = attempt(environment)
+    assert isinstance(error, EngineError)
+    assert "has other versions than this command" in str(error)
+    assert "got shardmill 0.0.1" in str(error)
+
+
+def test_no_pool(cluster: FlinkCluster, tmp_path: Path) -> None:
+    make_folders(tmp_path / "source", cat=6, dog=6)
+    error = failure(tmp_path, cluster.flags(free_port()))
+    assert "the engine cannot reach a worker pool" in str(error)
+
+
+def test_a_pool_that_finds_no_python(attempt: Attempt, environment: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    error = attempt(environment, path=str(tmp_path / "empty"))
+    assert "a worker pool finds no `python`" in str(error)
+
+
+@pytest.mark.skipif(not can_make_machines(), reason="needs root, to mount")
+@pytest.mark.parametrize(
+    ("hidden", "said"), [("target", "does not see what this run keeps"), ("source", "the source")]
+)
+def test_storage_that_workers_do_not_share(
+    attempt: Attempt, environment: Path, tmp_path: Path, hidden: str, said: str
+) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "source").mkdir()
+    mount = f'mount -t tmpfs none {tmp_path / hidden} && exec "$@"'
+    shell = shutil.which("sh")
+    error = attempt(environment, prefix=("unshare", "--mount", str(shell), "-c", mount, "sh"))
+    assert isinstance(error, StorageError)
+    assert said in str(error)
+
+
+def test_no_job_server(cluster: FlinkCluster, tmp_path: Path) -> None:
+    flags = ("--job_endpoint=127.0.0.1:9", *cluster.flags()[1:])
+    make_folders(tmp_path / "source", cat=6, dog=6)
+    assert "127.0.0.1:9: no job server answers" in str(failure(tmp_path, flags))
+
+
+def test_a_pool_whose_python_has_no_beam(
+    attempt: Attempt, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker ends at once, and Flink waits for it for ever."""
+    other = make_environment(tmp_path / "venv")
+    for file in (tmp_path / "venv").rglob("needed.pth"):
+        file.unlink()
+    monkeypatch.setitem(ENGINES, "flink", replace(ENGINES["flink"], start_seconds=20.0))
+    error = attempt(environment, path=f"{other}{os.pathsep}{os.environ['PATH']}")
+    assert isinstance(error, EngineError)
+    assert "no worker has begun within 20 s" in str(error)
