@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -13,6 +14,7 @@ from pipelines.plan import Plan, PlannedShard
 from pipelines.report import Report, count_reasons, encode_report, report_plan, report_splits
 from pipelines.sources import Sources
 from records import layout
+from records.ahead import WAITING_THREADS, map_ahead
 from records.errors import ShardmillError, StorageError, TooManyRejectsError
 from records.images import encoder_versions
 from records.index import Reject, ShardFacts, read_facts
@@ -63,7 +65,9 @@ def gather(target: Storage, plan: Plan, sources: Sources) -> Outcome:
     Raises:
         ShardmillError: a shard accounts for more or fewer images than its plan: a bug of ours.
     """
-    facts = [_read_shard_facts(target, shard, plan.digest) for shard in plan.shards]
+    read = partial(_read_shard_facts, target, plan_digest=plan.digest)
+    threads = 0 if target.is_local else WAITING_THREADS
+    facts = list(map_ahead(read, plan.shards, threads=threads))
     rejects = [*sources.rejects, *(reject for shard in facts for reject in shard.rejects)]
     rejects.sort(key=lambda reject: key_from_text(reject.key))
     counts = Counts(

@@ -17,8 +17,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from pipelines.plan import Plan, ShardPlan
+from pipelines.plan import Plan, PlannedShard, ShardPlan
 from records import errors
+from records.ahead import WAITING_THREADS, map_ahead
 from records.errors import DamagedError, ShardmillError, TargetError
 from records.layout import SHARD_PATTERN, WORK_FOLDER
 from records.storage import Storage
@@ -79,9 +80,13 @@ def read_run(target: Storage) -> UnfinishedRun | None:
 
 def write_run(target: Storage, plan: Plan, encoders: dict[str, str]) -> None:
     """Keep what this run is, and the plan of each shard; the run itself last."""
-    for shard in plan.shards:
+
+    def write(shard: PlannedShard) -> None:
         content = msgspec.msgpack.encode(shard.to_plan(plan.digest))
         target.replace(_shard_plan_name(shard.name), content)
+
+    for _ in map_ahead(write, plan.shards, threads=0 if target.is_local else WAITING_THREADS):
+        pass
     names = tuple(shard.name for shard in plan.shards)
     run = UnfinishedRun(plan.digest, plan.stamp, encoders, names)
     target.replace(_PLAN, msgspec.json.encode(run))

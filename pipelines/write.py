@@ -15,6 +15,7 @@ from pipelines.plan import ShardPlan
 from pipelines.read_ahead import CheckedImage, check_ahead
 from pipelines.source_files import open_source
 from pipelines.task import Count
+from records.ahead import WAITING_THREADS
 from records.errors import DamagedError, StorageError
 from records.example import encode_example
 from records.images import Rejection, StoredImage, store_image
@@ -26,7 +27,6 @@ from records.shard import ShardWriter, hash_file
 from records.storage import Storage, is_url, open_storage, write_file
 from records.text import key_to_text, printable
 
-_REMOTE_THREADS = 16
 _SMALL_IMAGE_BYTES = 16 << 10
 
 
@@ -180,7 +180,7 @@ def publish_shard(
 
 def _threads(job: Job) -> int:
     """How many read and check: files behind a URL are mostly waited for."""
-    return max(job.workers, _REMOTE_THREADS) if is_url(job.source) else job.workers
+    return max(job.workers, WAITING_THREADS) if is_url(job.source) else job.workers
 
 
 def _needs_the_interpreter(job: Job, plan: ShardPlan) -> bool:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
+WAITING_THREADS = 16
+"""For work that is mostly waiting: for files behind a URL."""
 _MORE_THAN_THREADS = 2
 _WAITED = 4
 
@@ -24,8 +26,11 @@ def map_ahead(
 
     So memory stays flat however many items there are, and items are asked for as they are needed.
     Raises what `function` or `items` raises; what has not begun by then is not done. Without
-    `ahead` two more than there are threads.
+    `ahead` two more than there are threads. With no threads it is done here, as it is asked for.
     """
+    if not threads:
+        yield from map(function, items)
+        return
     most = ahead or threads + _MORE_THAN_THREADS
     under_way: deque[Future[_Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:

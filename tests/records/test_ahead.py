@@ -76,3 +76,16 @@ class TestWhereWaited:
 
     def test_nothing_to_do(self) -> None:
         assert list(map_where_waited(abs, [], threads=2)) == []
+
+
+def test_without_threads_it_is_done_here_as_it_is_asked_for() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> int:
+        done.append(threading.get_ident())
+        return number
+
+    results = map_ahead(work, range(3), threads=0)
+    assert next(results) == 0
+    assert done == [threading.get_ident()]
+    assert list(results) == [1, 2]
