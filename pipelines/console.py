@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 
 import click
 import msgspec
@@ -40,7 +41,7 @@ def compact_with_progress(
     quiet: bool,
 ) -> None:
     """Run a compaction as the command line does."""
-    hold_back_beam()
+    hold_back_beam(quiet=quiet)
     with show_progress("compacting", unit="images", quiet=quiet) as on_progress:
         report = compact(
             target,
@@ -69,6 +70,13 @@ def hold_back_beam(*, quiet: bool = False) -> None:
     if "--verbose" not in sys.argv:
         logging.getLogger().addHandler(logging.NullHandler())
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+        # Threads of Beam's that still listen when the engine has hung up end by an exception.
+        threading.excepthook = _log_thread
+
+
+def _log_thread(ended: threading.ExceptHookArgs) -> None:
+    trace = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+    logging.getLogger("apache_beam").error("in a thread", exc_info=trace)  # type: ignore[arg-type]
 
 
 class _Notes(logging.Handler):

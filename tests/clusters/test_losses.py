@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cluster.flink import FlinkCluster, flink_cluster
+from records import layout
 from tests.faults.processes import (
     convert,
     finished_shards,
@@ -22,7 +23,7 @@ from tests.faults.processes import (
 from tests.pipelines.pictures import content_of
 
 # Long enough that something is left to do when the first shard is there.
-OPTIONS = ("--shards=12", "--resize=300", "--store=png", "--workers=1")
+OPTIONS = ("--shards=12", "--resize=224", "--store=png", "--workers=1")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,17 @@ def cluster(environment: Path, tmp_path: Path) -> Iterator[FlinkCluster]:
 
 def wait_for_a_shard(target: Path, process: subprocess.Popen[str]) -> None:
     while not finished_shards(target):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+
+
+def runs_of(target: Path) -> set[Path]:
+    return set((target / layout.WORK_FOLDER / "runs").glob("*"))
+
+
+def wait_for_another_run(target: Path, process: subprocess.Popen[str], before: set[Path]) -> None:
+    """Wait until a worker was heard of that works for none of those."""
+    while runs_of(target) <= before or not list(target.glob(f"{layout.WORK_FOLDER}/workers/*/*")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
 
@@ -91,9 +103,10 @@ def test_the_driver_is_killed_or_stopped_and_started_again(
     process = start(few, target, *command)
     wait_for_a_shard(target, process)
     kill(process)
+    before = runs_of(target)
     # The job it leaves behind finds itself not wanted any more, and frees the cluster's slots.
     process = start(few, target, *command)
-    wait_for_a_shard(target, process)
+    wait_for_another_run(target, process, before)
     process.terminate()
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
