@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from trainers.services import OnProgress, Runner, Worker
 
 _COMMANDS = {
-    "convert": ("pipelines.cli", "Turn a folder of labelled images into a dataset of shards."),
-    "compact": ("pipelines.cli", "Write a dataset of many generations anew, as one."),
-    "clean": ("pipelines.cli", "Remove what an unfinished conversion left behind."),
-    "extract": ("pipelines.cli", "Write a dataset's images back into folders."),
+    "convert": (
+        "pipelines.cli.convert",
+        "Turn a folder of labelled images into a dataset of shards.",
+    ),
+    "compact": ("pipelines.cli.compact", "Write a dataset of many generations anew, as one."),
+    "clean": ("pipelines.cli.clean", "Remove what an unfinished conversion left behind."),
+    "extract": ("pipelines.cli.extract", "Write a dataset's images back into folders."),
     "inspect": ("records.cli.inspect", "Show what a TFRecord file or a dataset holds."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
     "salvage": ("records.cli.salvage", "Copy the whole records of a damaged file into a new one."),

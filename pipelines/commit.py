@@ -1,35 +1,23 @@
-"""The end of a conversion: the facts of all shards gathered, the sum checked, the manifest last."""
+"""The end of a conversion: too many rejects are refused, else all is published, manifest last."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Sequence
 
 import msgspec
 
+from pipelines.manifests import add_up_splits, make_manifest
 from pipelines.options import ConvertOptions
-from pipelines.plan import Plan, PlannedShard
+from pipelines.outcome import Outcome
+from pipelines.plan import Plan
 from pipelines.report import Report, count_reasons, encode_report, report_plan, report_splits
 from pipelines.sources import Sources
 from records import layout
-from records.ahead import WAITING_THREADS, map_ahead
-from records.errors import ShardmillError, StorageError, TooManyRejectsError
-from records.images import encoder_versions
-from records.index import Reject, ShardFacts, read_facts
+from records.errors import TooManyRejectsError
+from records.index import ShardFacts
 from records.labels import format_labels
-from records.layout import SPLITS, Split, index_name
-from records.manifest import (
-    FORMAT_VERSION,
-    Counts,
-    Generation,
-    Manifest,
-    Shard,
-    SplitFacts,
-    decode_manifest,
-    encode_manifest,
-)
+from records.layout import Split
+from records.manifest import Manifest, decode_manifest, encode_manifest
 from records.rejects import encode_rejects
 from records.storage import Hold, Storage, write_file
 from records.text import key_from_text
@@ -44,64 +32,6 @@ DATASET_FILES = (
     layout.TFDS_FEATURES,
 )
 """What a dataset's folder holds beside shards, indexes and the manifest."""
-
-
-_NOTHING = SplitFacts(0, 0, (), ())
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What all shards came to."""
-
-    facts: Sequence[ShardFacts]
-    rejects: Sequence[Reject]
-    counts: Counts
-    encoders: Mapping[str, str] = field(default_factory=encoder_versions)
-
-
-def gather(target: Storage, plan: Plan, sources: Sources) -> Outcome:
-    """The facts of every planned shard, and the sum over everything found.
-
-    Raises:
-        ShardmillError: a shard accounts for more or fewer images than its plan: a bug of ours.
-    """
-    read = partial(_read_shard_facts, target, plan_digest=plan.digest)
-    threads = 0 if target.is_local else WAITING_THREADS
-    facts = list(map_ahead(read, plan.shards, threads=threads))
-    rejects = [*sources.rejects, *(reject for shard in facts for reject in shard.rejects)]
-    rejects.sort(key=lambda reject: key_from_text(reject.key))
-    counts = Counts(
-        found=sources.found,
-        stored=sum(shard.records for shard in facts),
-        rejected=len(rejects),
-        skipped=sources.skipped,
-        excluded=sources.excluded,
-    )
-    return Outcome(facts, rejects, counts)
-
-
-def _read_shard_facts(target: Storage, planned: PlannedShard, plan_digest: str) -> ShardFacts:
-    """A written shard's facts, which must account for every image of its plan."""
-    try:
-        facts = read_facts(target, index_name(planned.name))
-    except FileNotFoundError as error:
-        raise StorageError(
-            "a shard was written and is not there",
-            path=target.describe(planned.name),
-            hint="all workers must reach the target at this path; nothing was published",
-        ) from error
-    present = target.facts(planned.name)
-    whole = present is not None and present.size_bytes == facts.bytes
-    accounted = facts.records + len(facts.rejects)
-    if not whole or accounted != len(planned) or facts.plan_digest != plan_digest:
-        raise ShardmillError(
-            "a shard is not what its plan and its index say",
-            path=target.describe(planned.name),
-            expected=f"{len(planned)} images, {facts.bytes} bytes",
-            got=f"{accounted} images, {present.size_bytes if present else 0} bytes",
-            hint="this is a bug; nothing was published",
-        )
-    return facts
 
 
 def refuse_listed_rejects(
@@ -146,7 +76,7 @@ def make_report(
         counts=outcome.counts,
         rejects_by_reason=count_reasons(outcome.rejects),
         notes=(*planned.notes, *_fewer(plan, outcome.facts)),
-        splits=report_splits(_splits(outcome.facts, len(plan.labels), {})),
+        splits=report_splits(add_up_splits(outcome.facts, len(plan.labels), {})),
     )
 
 
@@ -214,50 +144,6 @@ def _tfds_files(manifest: Manifest, base: Manifest | None) -> dict[str, bytes]:
             manifest, folder=layout.generation_folder(generation.number)
         ).items()
     }
-
-
-def make_manifest(plan: Plan, outcome: Outcome, base: Manifest | None = None) -> Manifest:
-    """The manifest of a first generation, or of `base` and one more."""
-    generation = Generation(
-        number=plan.generation,
-        plan_digest=plan.digest,
-        encoders=dict(outcome.encoders),
-        counts=outcome.counts,
-    )
-    return Manifest(
-        format_version=FORMAT_VERSION,
-        labels=plan.labels,
-        settings=plan.settings,
-        splits=_splits(outcome.facts, len(plan.labels), {} if base is None else base.splits),
-        cut_offs=plan.cut_offs,
-        generations=(*(() if base is None else base.generations), generation),
-    )
-
-
-def _splits(
-    facts: Iterable[ShardFacts], classes: int, before: Mapping[Split, SplitFacts]
-) -> dict[Split, SplitFacts]:
-    shards: dict[Split, list[ShardFacts]] = {split: [] for split in SPLITS}
-    for shard in facts:
-        shards[shard.split].append(shard)
-    return {
-        split: _split(members, classes, before.get(split, _NOTHING))
-        for split, members in shards.items()
-        if members or split in before
-    }
-
-
-def _split(members: Sequence[ShardFacts], classes: int, before: SplitFacts) -> SplitFacts:
-    by_label = Counter(dict(enumerate(before.class_records)))
-    for shard in members:
-        by_label.update(shard.class_records)
-    own = (Shard(s.name, s.records, s.bytes, s.xxh3_128) for s in members)
-    return SplitFacts(
-        records=before.records + sum(shard.records for shard in members),
-        bytes=before.bytes + sum(shard.bytes for shard in members),
-        class_records=tuple(by_label[label] for label in range(classes)),
-        shards=(*before.shards, *own),
-    )
 
 
 def _fewer(plan: Plan, facts: Sequence[ShardFacts]) -> list[str]:

@@ -15,10 +15,11 @@ import msgspec
 
 from pipelines import work_folder
 from pipelines.clean import drop_run
-from pipelines.commit import gather, publish
+from pipelines.commit import publish
 from pipelines.execute import BeamRunner, OnProgress
 from pipelines.locations import check_locations
 from pipelines.options import ConvertOptions
+from pipelines.outcome import gather
 from pipelines.plan import Plan, make_plan
 from pipelines.report import Report, report_finished, report_plan, report_splits
 from pipelines.resume import find_finished, prepare_target

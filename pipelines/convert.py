@@ -16,11 +16,12 @@ import msgspec
 
 from pipelines.append import drop_other_run, keep_settings, read_base, require_base, take_new
 from pipelines.clean import drop_run
-from pipelines.commit import gather, make_report, publish, refuse_listed_rejects
+from pipelines.commit import make_report, publish, refuse_listed_rejects
 from pipelines.comparison import Comparison
 from pipelines.execute import BeamRunner, OnProgress
 from pipelines.locations import check_locations
 from pipelines.options import ConvertOptions
+from pipelines.outcome import gather
 from pipelines.plan import Plan, make_plan
 from pipelines.report import Report, report_comparison, report_finished, report_plan
 from pipelines.resume import (

@@ -1,4 +1,4 @@
-"""The commands `convert`, `compact`, `clean` and `extract`."""
+"""The command `convert`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.cli.parts import HELP, report_and_runner
 from records.errors import UsageError
 
 if TYPE_CHECKING:
     from pipelines.options import ConvertOptions
 
-_HELP = {"help_option_names": ["-h", "--help"]}
 # Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
 _CONVERT_EPILOG = """\b
 Examples:
@@ -25,18 +25,6 @@ Examples:
 \b
 Exit status: 0 done or nothing to do, 2 usage, 65 too many rejects, 66 no input,
 69 the engine failed, 73 target taken or not writable, 74 storage failed, 75 target in use.
-"""
-_CLEAN_EPILOG = """\b
-Example:
-  shardmill clean data/
-"""
-_COMPACT_EPILOG = """\b
-Example:
-  shardmill compact nightly/ compacted/
-"""
-_EXTRACT_EPILOG = """\b
-Example:
-  shardmill extract data/ photos-again/
 """
 
 
@@ -64,7 +52,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     return None if text is None else tuple(name for name in text.split(",") if name)
 
 
-@click.command(epilog=_CONVERT_EPILOG, context_settings=_HELP)
+@click.command(epilog=_CONVERT_EPILOG, context_settings=HELP)
 @click.argument("source")
 @click.argument("target")
 @click.option("--test", type=float, metavar="F", help="Fraction of the images for the test split.")
@@ -170,15 +158,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
 )
 @click.option("--workers", type=int, metavar="N", help="Threads a process.  [default: all cores]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option(
-    "--runner",
-    default="local",
-    show_default=True,
-    help="local, flink, spark, prism, dataflow, or a runner of Beam's by name.",
-)
-@click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
+@report_and_runner
 def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
     """Turn SOURCE, a folder of labelled images, into a dataset of TFRecord shards in TARGET.
 
@@ -219,51 +199,3 @@ def _options(given: dict[str, Any]) -> ConvertOptions:
     given["list"] = given.pop("list_")
     chosen = {name: value for name, value in given.items() if value is not None}
     return ConvertOptions(images=images, **chosen)
-
-
-@click.command(epilog=_CLEAN_EPILOG, context_settings=_HELP)
-@click.argument("target")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed.")
-def clean(target: str, dry_run: bool) -> None:
-    """Remove what an unfinished conversion left in TARGET. A finished dataset is never touched."""
-    from pipelines.clean import clean as clean_target
-    from records.reports.tables import count, show_bytes
-
-    cleaned = clean_target(target, dry_run=dry_run)
-    verb = "would remove" if dry_run else "removed"
-    click.echo(f"{verb} {count(cleaned.files, 'file')}, {show_bytes(cleaned.size_bytes)}")
-
-
-@click.command(epilog=_COMPACT_EPILOG, context_settings=_HELP)
-@click.argument("target")
-@click.argument("new")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option(
-    "--runner",
-    default="local",
-    show_default=True,
-    help="local, flink, spark, prism, dataflow, or a runner of Beam's by name.",
-)
-@click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
-def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
-    """Write the dataset TARGET, of many generations, into NEW as one. TARGET stays as it is.
-
-    Records are copied as they are, into full shards, in the order of one conversion of them all. A
-    run that was killed goes on when the same command is run again.
-    """
-    from pipelines.console import compact_with_progress
-
-    compact_with_progress(**given, as_json=as_json, quiet=quiet)
-
-
-@click.command(epilog=_EXTRACT_EPILOG, context_settings=_HELP)
-@click.argument("target")
-@click.argument("out")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def extract(target: str, out: str, quiet: bool) -> None:
-    """Write the images of the dataset TARGET into folders: OUT/SPLIT/CLASS/FILE."""
-    from pipelines.console import extract_with_progress
-
-    extract_with_progress(target, out, quiet=quiet)

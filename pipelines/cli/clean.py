@@ -1,0 +1,25 @@
+"""The command `clean`."""
+
+from __future__ import annotations
+
+import click
+
+from pipelines.cli.parts import HELP
+
+_EPILOG = """\b
+Example:
+  shardmill clean data/
+"""
+
+
+@click.command(epilog=_EPILOG, context_settings=HELP)
+@click.argument("target")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed.")
+def clean(target: str, dry_run: bool) -> None:
+    """Remove what an unfinished conversion left in TARGET. A finished dataset is never touched."""
+    from pipelines.clean import clean as clean_target
+    from records.reports.tables import count, show_bytes
+
+    cleaned = clean_target(target, dry_run=dry_run)
+    verb = "would remove" if dry_run else "removed"
+    click.echo(f"{verb} {count(cleaned.files, 'file')}, {show_bytes(cleaned.size_bytes)}")
