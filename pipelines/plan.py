@@ -144,11 +144,13 @@ def _cut(
     sizes_bytes = images["size_bytes"].to_numpy()
     # Stable, over keys in order: two that have one hash lie the same way on every machine.
     order = np.argsort(hashes, kind="stable")
+    # What is asked for is for a whole dataset: a night may be a handful of images.
+    sizing = settings if generation == 1 else msgspec.structs.replace(settings, shards=None)
     train_images = int(np.count_nonzero(splits == SPLITS.index("train")))
     for number, split in enumerate(SPLITS):
         members = order[splits[order] == number]
         source_bytes = int(sizes_bytes[members].sum())
-        count = _count_shards(len(members), source_bytes, train_images or len(members), settings)
+        count = _count_shards(len(members), source_bytes, train_images or len(members), sizing)
         for shard, rows in enumerate(_divide_evenly(members, count)):
             yield PlannedShard(shard_name(split, shard, count, generation), split, images, rows)
 

@@ -260,9 +260,12 @@ class TestRejects:
 class TestOptions:
     def test_the_datasets_own_hold(self, night: Convert, source: Path, target: Path) -> None:
         night(seed=3, shards=2)
-        add(source, "cat/new.png")
-        assert night(test=None).counts.stored == 1
-        assert read_manifest(open_storage(target)).settings.seed == 3
+        add(source, "cat/new.png", "dog/new.png", "dog/newer.png")
+        report = night(test=None)
+        assert report.counts.stored == 3
+        assert max(split.shards for split in report.splits.values()) == 1
+        settings = read_manifest(open_storage(target)).settings
+        assert (settings.seed, settings.shards) == (3, 2)
 
     @pytest.mark.parametrize("other", [{"seed": 9}, {"test": 0.4}, {"shard_mb": 1}])
     def test_others_are_refused(self, night: Convert, other: dict[str, Any]) -> None:
