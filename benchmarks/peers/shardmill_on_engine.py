@@ -19,6 +19,7 @@ from deploy.cluster import engines
 from deploy.cluster.flink import flink_cluster, flink_here
 from deploy.cluster.spark import spark_here
 from deploy.cluster.workers import build_wheel, make_environment
+from records import open_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,8 +75,8 @@ def main() -> None:
     with start(engine, workers, folder) as flags:
         convert(out / "few", out / "warm", flags)
         seconds = convert(source, out / "data", flags)
-    manifest = json.loads((out / "data" / "dataset.json").read_text())
-    print(json.dumps({"seconds": seconds, "images": manifest["counts"]["stored"]}))
+    images = len(open_dataset(out / "data")["train"])
+    print(json.dumps({"seconds": seconds, "images": images}))
 
 
 if __name__ == "__main__":
