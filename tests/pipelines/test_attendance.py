@@ -65,3 +65,18 @@ def test_a_later_run_stops_the_workers_of_a_driver_that_died(
         Attendance(str(tmp_path), "a").tell(9)
     assert {path.name for path in (tmp_path / WORK_FOLDER / "runs").iterdir()} == {"b.json"}
     assert read_counts(str(tmp_path), "b") == {}
+
+
+def test_on_an_object_store(memory: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.attendance._REMOTE_SECONDS", 0.0)
+    folder = "memory://bucket/data"
+    announce(open_storage(folder), "a")
+    assert read_counts(folder, "a") == {}
+    worker = Attendance(folder, "a")
+    worker.check_in()
+    for images in (7, 9):
+        worker.tell(images)
+        assert list(read_counts(folder, "a").values()) == [images]
+    withdraw(open_storage(folder), "a")
+    with pytest.raises(CancelledError):
+        worker.tell(12)
