@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +62,8 @@ def convert(source: Path, target: Path, flags: Sequence[str]) -> float:
 
 def main() -> None:
     """Start, warm up, and measure."""
+    # What was started is stopped where this is terminated, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine, workers, source, out = (
         sys.argv[1],
         int(sys.argv[2]),
