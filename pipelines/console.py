@@ -17,6 +17,7 @@ from pipelines.extract import extract
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
 from records.dataset import open_dataset
+from records.log import is_json, note
 from records.progress import show_progress
 from records.reports.tables import count, show_bytes
 from records.text import printable
@@ -56,8 +57,23 @@ def compact_with_progress(
 def _show(report: Report, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
-    elif not quiet:
+    elif not quiet and not is_json():
         click.echo(summarize(report))
+    note(f"{report.target}: {report.status}", **_figures(report))
+
+
+def _figures(report: Report) -> dict[str, object]:
+    """A report as a line of a log has it: figures, and no list of files."""
+    return {
+        "status": report.status,
+        "target": report.target,
+        "generation": report.generation,
+        **msgspec.structs.asdict(report.counts),
+        "changed": len(report.changed),
+        "gone": len(report.gone),
+        "notes": report.notes,
+        "images_per_second": report.images_per_second,
+    }
 
 
 def hold_back_beam(*, quiet: bool = False) -> None:
