@@ -14,6 +14,7 @@ from typing import Any
 from records.text import printable
 
 _LOGGER = logging.getLogger("shardmill")
+_PREFIXES = {logging.WARNING: "shardmill: note: ", logging.ERROR: "shardmill: "}
 
 
 def tell(message: str, *, level: int = logging.INFO, trace: bool = False, **fields: object) -> None:
@@ -21,7 +22,7 @@ def tell(message: str, *, level: int = logging.INFO, trace: bool = False, **fiel
 
     Args:
         message: what people read; control characters are escaped.
-        level: as in `logging`; warnings and errors begin with the program's name.
+        level: as in `logging`; people see the program's name before warnings and errors.
         trace: add where the exception that is being handled was raised.
         fields: figures and names for programs to read; they are in JSON lines only.
     """
@@ -44,8 +45,14 @@ def is_terminal() -> bool:
     return sys.stderr.isatty() and not is_json()
 
 
+def keep_errors_only() -> None:
+    """From here on tell of errors alone."""
+    _LOGGER.setLevel(logging.ERROR)
+
+
 def choose_format(name: str) -> None:
     """`text`, or `json`: then what libraries log and warn of is lines of JSON as well."""
+    _LOGGER.setLevel(logging.INFO)
     _HANDLER.setFormatter(_JsonFormatter() if name == "json" else _TextFormatter())
     logging.captureWarnings(is_json())
     root = logging.getLogger()
@@ -56,9 +63,8 @@ def choose_format(name: str) -> None:
 
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        name = "shardmill: " if record.levelno >= logging.WARNING else ""
         trace = f"{self.formatException(record.exc_info)}\n" if record.exc_info else ""
-        return f"{trace}{name}{record.getMessage()}"
+        return f"{trace}{_PREFIXES.get(record.levelno, '')}{record.getMessage()}"
 
 
 class _JsonFormatter(logging.Formatter):

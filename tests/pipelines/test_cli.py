@@ -16,6 +16,7 @@ import pytest
 import shardmill
 from records import layout
 from records.dataset import open_dataset
+from records.log import choose_format
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 
@@ -50,6 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
 
     before = signal.getsignal(signal.SIGTERM)
     yield run_here
+    choose_format("text")
     signal.signal(signal.SIGTERM, before)
 
 
