@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup demo test test-all s3-server test-s3 cluster-test check bench bench-quick docs lock wheel clean distclean
+.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test check bench bench-quick docs lock wheel clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -37,6 +37,14 @@ test-s3: $(INSTALLED) $(S3_SERVER) ## run the tests of object storage against th
 cluster-test: $(INSTALLED) ## fetch Flink, Spark and Prism, and convert on each: java, Maven, Go
 	@$(BIN)/python -m deploy.cluster fetch
 	@$(BIN)/python -m pytest -m cluster tests/clusters
+
+deploy-test: $(INSTALLED) ## install Airflow and schemas into .deploy-test/, and test deploy/ with them
+	@$(PYTHON) -m venv .deploy-test
+	@.deploy-test/bin/python -m pip --disable-pip-version-check install --quiet \
+		-r tests/deploy/requirements.txt
+	@mvn --quiet --batch-mode dependency:copy -DoutputDirectory=.deploy-test \
+		-Dartifact=org.apache.flink:flink-kubernetes-operator-api:1.10.0:jar
+	@$(BIN)/python -m pytest tests/deploy
 
 check: $(INSTALLED) ## lint, formatting, types, layering, and every command in the documentation
 	$(BIN)/ruff check --quiet --output-format concise .
@@ -71,8 +79,8 @@ clean: ## remove what these targets made, but .venv
 	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-distclean: clean ## remove .venv and .s3-server as well
-	rm -rf $(VENV) .s3-server
+distclean: clean ## remove .venv, .s3-server and .deploy-test as well
+	rm -rf $(VENV) .s3-server .deploy-test
 
 $(S3_SERVER):
 	@command -v go >/dev/null || { echo "shardmill: the S3 server of the tests is built by go" \

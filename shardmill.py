@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import os
 import signal
 import sys
-import traceback
+import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from records.errors import ShardmillError
-from records.text import printable
+from records.log import choose_format, note, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +51,7 @@ Examples:
   shardmill predict run/ new/*.jpg
 """
 _VERBOSE = "--verbose"
+_LOG_FORMAT = "--log-format"
 _EXIT_BUG = 70
 _EXIT_INTERRUPTED = 130
 _EXIT_TERMINATED = 143
@@ -110,6 +113,16 @@ class _Services:
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(_VERBOSE, "_verbose", is_flag=True, help="Show the trace of an error.")
+@click.option(
+    _LOG_FORMAT,
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda _context, _option, name: choose_format(name),
+    help="Of stderr; json: an object a line.",
+)
 @click.version_option(package_name="shardmill")
 @click.pass_context
 def shardmill(context: click.Context, *, _verbose: bool) -> None:
@@ -120,26 +133,37 @@ def shardmill(context: click.Context, *, _verbose: bool) -> None:
 def main() -> NoReturn:
     """Run the command line: every error is one line on stderr and an exit code of its own."""
     signal.signal(signal.SIGTERM, _terminate)
-    verbose = _VERBOSE in sys.argv
+    started_at = time.monotonic()
+    code = _EXIT_TERMINATED
+    try:
+        code = _run()
+    finally:
+        note("ended", exit_code=code, seconds=round(time.monotonic() - started_at, 3))
+    _leave(code)
+
+
+def _run() -> int:
+    """Call the command; its exit code. Raises SystemExit when terminated."""
+    code: int
     try:
         code = shardmill.main(args=_arguments(), standalone_mode=False) or 0
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = error.exit_code
     except click.ClickException as error:
-        code = _report(_explain(error), error.exit_code, verbose=verbose)
+        code = _report(_explain(error), error.exit_code)
     except ShardmillError as error:
-        code = _report(str(error), error.exit_code, verbose=verbose)
+        code = _report(str(error), error.exit_code, **error.facts())
     except (KeyboardInterrupt, click.exceptions.Abort):
-        code = _report("interrupted", _EXIT_INTERRUPTED, verbose=verbose)
+        code = _report("interrupted", _EXIT_INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output (head, less) has gone; what is buffered must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
         text = f"internal error, {type(error).__name__}: {error}; --verbose shows where"
-        code = _report(text, _EXIT_BUG, verbose=verbose)
-    _leave(code)
+        code = _report(text, _EXIT_BUG)
+    return code
 
 
 def _leave(code: int) -> NoReturn:
@@ -149,11 +173,20 @@ def _leave(code: int) -> NoReturn:
 
 
 def _arguments() -> list[str]:
-    """The arguments with `--verbose` in front: it is mostly added to a command that just failed."""
+    """The arguments with those of every command in front: they are mostly added at the end."""
     arguments = sys.argv[1:]
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    rest = [argument for argument in arguments[:end] if argument != _VERBOSE] + arguments[end:]
-    return [_VERBOSE, *rest] if _VERBOSE in arguments[:end] else rest
+    front: list[str] = []
+    rest: list[str] = []
+    given = iter(arguments[:end])
+    for argument in given:
+        if argument == _LOG_FORMAT:
+            front += [argument, *islice(given, 1)]
+        elif argument == _VERBOSE or argument.startswith(f"{_LOG_FORMAT}="):
+            front.append(argument)
+        else:
+            rest.append(argument)
+    return [*front, *rest, *arguments[end:]]
 
 
 def _explain(error: click.ClickException) -> str:
@@ -163,10 +196,9 @@ def _explain(error: click.ClickException) -> str:
     return f"{text}; see `{context.command_path} --help`" if context else text
 
 
-def _report(text: str, code: int, *, verbose: bool) -> int:
-    if verbose:
-        traceback.print_exc()
-    click.echo(f"shardmill: {printable(text)}", err=True)
+def _report(text: str, code: int, **fields: object) -> int:
+    trace = _VERBOSE in sys.argv
+    tell(text, level=logging.ERROR, trace=trace, exit_code=code, **fields)
     return code
 
 

@@ -8,7 +8,6 @@ import threading
 
 import click
 import msgspec
-from tqdm import tqdm
 
 from pipelines.compact import compact
 from pipelines.convert import run
@@ -17,6 +16,7 @@ from pipelines.extract import extract
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
 from records.dataset import open_dataset
+from records.log import is_json, keep_errors_only, note
 from records.progress import show_progress
 from records.reports.tables import count, show_bytes
 from records.text import printable
@@ -56,8 +56,23 @@ def compact_with_progress(
 def _show(report: Report, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
-    elif not quiet:
+    elif not quiet and not is_json():
         click.echo(summarize(report))
+    note(f"{report.target}: {report.status}", **_figures(report))
+
+
+def _figures(report: Report) -> dict[str, object]:
+    """A report as a line of a log has it: figures, and no list of files."""
+    return {
+        "status": report.status,
+        "target": report.target,
+        "generation": report.generation,
+        **msgspec.structs.asdict(report.counts),
+        "changed": len(report.changed),
+        "gone": len(report.gone),
+        "notes": report.notes,
+        "images_per_second": report.images_per_second,
+    }
 
 
 def hold_back_beam(*, quiet: bool = False) -> None:
@@ -65,8 +80,8 @@ def hold_back_beam(*, quiet: bool = False) -> None:
 
     Theirs is one line, from the exception; and what this program itself has to say of a run.
     """
-    _NOTES.setLevel(logging.CRITICAL + 1 if quiet else logging.NOTSET)
-    logging.getLogger("shardmill").addHandler(_NOTES)
+    if quiet:
+        keep_errors_only()
     if "--verbose" not in sys.argv:
         logging.getLogger().addHandler(logging.NullHandler())
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
@@ -77,16 +92,6 @@ def hold_back_beam(*, quiet: bool = False) -> None:
 def _log_thread(ended: threading.ExceptHookArgs) -> None:
     trace = (ended.exc_type, ended.exc_value, ended.exc_traceback)
     logging.getLogger("apache_beam").error("in a thread", exc_info=trace)  # type: ignore[arg-type]
-
-
-class _Notes(logging.Handler):
-    """Writes what is logged as a line of its own, above a progress bar where there is one."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(f"shardmill: note: {record.getMessage()}", file=sys.stderr)
-
-
-_NOTES = _Notes()
 
 
 def extract_with_progress(target: str, out: str, *, quiet: bool) -> None:

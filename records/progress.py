@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Protocol, Self, cast
 
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    Bar = tqdm[Any]
+from records.log import is_terminal, tell
+from records.reports.tables import show_bytes
 
 _SECONDS_BETWEEN_LINES = 60
+
+
+class Bar(Protocol):
+    """How far the work has come; `n` is how much is done."""
+
+    n: int
+
+    def update(self, more: int = 1) -> object:
+        """So much more is done."""
+
+    def close(self) -> None:
+        """It is over."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_error: object) -> None: ...
 
 
 def open_bar(what: str, *, unit: str, total: int | None = None, quiet: bool = False) -> Bar:
@@ -24,25 +40,22 @@ def open_bar(what: str, *, unit: str, total: int | None = None, quiet: bool = Fa
         total: how many there will be, if that is known.
         quiet: show nothing.
     """
-    shared: dict[str, Any] = {
-        "desc": what,
-        "total": total,
-        "unit": unit if unit == "B" else f" {unit}",
-        "unit_scale": unit == "B",
-        "leave": False,
-        "disable": quiet,
-    }
-    if sys.stderr.isatty():
-        return tqdm(**shared, dynamic_ncols=True)
-    counts = "{desc}: {n_fmt}" if total is None else "{desc}: {n_fmt} of {total_fmt}"
-    return tqdm(
-        **shared,
-        file=_Lines(sys.stderr),
-        bar_format=counts + "{unit}, {rate_fmt}",
-        delay=_SECONDS_BETWEEN_LINES,
-        mininterval=_SECONDS_BETWEEN_LINES,
-        maxinterval=_SECONDS_BETWEEN_LINES,
+    if quiet or not is_terminal():
+        return _Lines(what, unit, total, quiet=quiet)
+    bar = tqdm(
+        desc=what,
+        total=total,
+        unit=unit if unit == "B" else f" {unit}",
+        unit_scale=unit == "B",
+        leave=False,
+        dynamic_ncols=True,
     )
+    return cast("Bar", bar)
+
+
+def print_above(text: str) -> None:
+    """A line on stdout, above whatever bar is drawn."""
+    tqdm.write(text)
 
 
 @contextmanager
@@ -63,14 +76,47 @@ def show_progress(what: str, *, unit: str, quiet: bool) -> Iterator[Callable[[in
 
 
 class _Lines:
-    """Makes lines of what tqdm would write over and over in the same one."""
+    """A line a minute, with the rate since the one before; work that is short leaves none."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, what: str, unit: str, total: int | None, *, quiet: bool) -> None:
+        self.n = 0
+        self._what = what
+        self._unit = unit
+        self._total = total
+        self._quiet = quiet
+        self._told = (time.monotonic(), 0)
 
-    def write(self, text: str) -> None:
-        if line := text.strip():
-            self._stream.write(f"{line}\n")
+    def update(self, more: int = 1) -> None:
+        """See `Bar.update`."""
+        self.n += more
+        if not self._quiet and time.monotonic() - self._told[0] >= _SECONDS_BETWEEN_LINES:
+            self._tell()
 
-    def flush(self) -> None:
-        self._stream.flush()
+    def close(self) -> None:
+        """See `Bar.close`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        rate = (self.n - self._told[1]) / max(now - self._told[0], 1e-9)
+        self._told = (now, self.n)
+        done = self._show(self.n) if self._total is None else f"{self.n:,} of {self._total:,}"
+        unit = "" if self._unit == "B" else f" {self._unit}"
+        tell(
+            f"{self._what}: {done}{unit}, {self._show(rate)}{unit}/s",
+            doing=self._what,
+            done=self.n,
+            of=self._total,
+            unit=self._unit,
+            per_second=round(rate, 1),
+        )
+
+    def _show(self, amount: float) -> str:
+        if self._unit == "B":
+            return show_bytes(amount)
+        return f"{amount:,}" if isinstance(amount, int) else f"{amount:,.1f}"

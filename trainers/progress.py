@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-import click
 from tqdm import tqdm
 
+from records.log import is_terminal, tell
 from records.progress import open_bar
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class EpochLines(Silence):
     def _tell(self, text: str) -> None:
         self._told = time.monotonic()
         width = len(str(self._epochs))
-        click.echo(f"epoch {self._epoch:{width}}/{self._epochs}  {text}", err=True)
+        tell(f"epoch {self._epoch:{width}}/{self._epochs}  {text}", epoch=self._epoch)
 
 
 class EpochBar(EpochLines):
@@ -116,4 +115,4 @@ def choose_progress(*, quiet: bool) -> Progress:
     """What fits where stderr goes."""
     if quiet:
         return Silence()
-    return EpochBar() if sys.stderr.isatty() else EpochLines()
+    return EpochBar() if is_terminal() else EpochLines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import click
@@ -103,6 +104,7 @@ def _print_stats(
 
 
 def _find_near(dataset: Dataset, rows: pa.Table) -> NearDuplicates:
+    from records.log import tell
     from records.progress import open_bar, show_progress
     from records.reports.near_duplicates import find_near
     from records.reports.picture_hashing import PictureHashing
@@ -111,7 +113,7 @@ def _find_near(dataset: Dataset, rows: pa.Table) -> NearDuplicates:
         hashing = PictureHashing(dataset, bar.update)
         hashes = hashing.run()
     if hashing.not_kept is not None:
-        click.echo(f"shardmill: the hashes are not kept: {hashing.not_kept}", err=True)
+        tell(f"the hashes are not kept: {hashing.not_kept}", level=logging.WARNING)
     with show_progress("searching", unit="parts", quiet=False) as show:
         return find_near(rows, hashes, show)
 

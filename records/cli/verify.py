@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from records.cli.answers import json_option, print_facts
@@ -28,7 +26,7 @@ def verify(target: str, decode: bool, as_json: bool) -> None:
     TARGET is a dataset, or one TFRecord file of anybody's. Each finding is a line: its kind, where
     it is, what is wrong. Reading goes on after it.
     """
-    from records.progress import open_bar
+    from records.progress import open_bar, print_above
     from records.reports.verify import check_files
     from records.reports.verify_text import Summary
 
@@ -38,6 +36,6 @@ def verify(target: str, decode: bool, as_json: bool) -> None:
             summary.add(checked)
             bar.update(checked.size_bytes)
             for finding in [] if as_json else checked.findings:
-                bar.write(str(finding), file=sys.stdout)
+                print_above(str(finding))
     print_facts(summary.facts(), [str(summary)], as_json=as_json)
     click.get_current_context().exit(1 if summary.findings else 0)

@@ -9,13 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 import shardmill
 from records import layout
 from records.dataset import open_dataset
+from records.log import choose_format
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 
@@ -50,6 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
 
     before = signal.getsignal(signal.SIGTERM)
     yield run_here
+    choose_format("text")
     signal.signal(signal.SIGTERM, before)
 
 
@@ -183,3 +185,46 @@ def test_clean_and_extract(source: Path, target: Path, tmp_path: Path, run: Run)
     assert run("extract", target, tmp_path / "out") == (0, f"21 images in {tmp_path}/out\n", "")
     ended = run("extract", target, tmp_path / "out")
     assert (ended.code, "there already" in assert_one_line(ended)) == (73, True)
+
+
+def read_log(ended: Ended) -> list[dict[str, Any]]:
+    """The lines on stderr, each an object with a time, a level and a message."""
+    lines = [json.loads(line) for line in ended.err.splitlines()]
+    assert all({"time", "level", "message"} <= line.keys() for line in lines)
+    return lines
+
+
+def test_a_log_for_programs(source: Path, target: Path, run: Run) -> None:
+    done = run("convert", source, target, "--log-format", "json")
+    outcome, end = read_log(done)
+    assert (done.code, done.out) == (0, "")
+    assert (outcome["status"], outcome["found"], outcome["stored"]) == ("converted", 21, 21)
+    assert (end["message"], end["exit_code"]) == ("ended", 0)
+    (source / "cat/000.png").unlink()
+    night = run("--log-format=json", "convert", source, target, "--append", "--json")
+    outcome, _ = read_log(night)
+    assert (outcome["status"], outcome["changed"], outcome["gone"]) == ("nothing-to-do", 0, 1)
+    assert json.loads(night.out)["gone"] == ["cat/000.png"]
+
+
+def test_an_error_in_a_log_for_programs(source: Path, target: Path, run: Run) -> None:
+    ended = run("convert", "/nowhere", target, "--log-format=json")
+    error, end = read_log(ended)
+    assert (error["level"], error["exit_code"], error["path"]) == ("error", 66, "/nowhere")
+    assert error["message"] == f"/nowhere: {error['what']}"
+    assert (end["message"], end["exit_code"], ended.code) == ("ended", 66, 66)
+    error, _ = read_log(run("convert", source, target, "--nonsense", "--log-format", "json"))
+    assert (error["exit_code"], "--nonsense" in error["message"]) == (2, True)
+    error, _ = read_log(run("convert", "/nowhere", target, "--log-format=json", "--verbose"))
+    assert error["trace"].startswith("Traceback")
+    plain = run("convert", "/nowhere", target)
+    assert plain.err.startswith("shardmill: /nowhere: ")
+
+
+def test_the_log_tells_of_a_termination(
+    monkeypatch: pytest.MonkeyPatch, source: Path, target: Path, run: Run
+) -> None:
+    monkeypatch.setattr("pipelines.console.run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    ended = run("convert", source, target, "--log-format=json")
+    (end,) = read_log(ended)
+    assert (end["message"], end["exit_code"], ended.code) == ("ended", 143, 143)

@@ -1,9 +1,19 @@
 """Progress: lines in a log, nothing when quiet or short."""
 
+import json
+
 import pytest
 
 from records import progress
+from records.log import choose_format
 from records.progress import open_bar, show_progress
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a minute passes between any two looks at the clock."""
+    times = iter(range(0, 10_000, 30))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
 
 
 def test_short_work_leaves_a_log_empty(capfd: pytest.CaptureFixture[str]) -> None:
@@ -13,32 +23,45 @@ def test_short_work_leaves_a_log_empty(capfd: pytest.CaptureFixture[str]) -> Non
     assert capfd.readouterr() == ("", "")
 
 
-def test_long_work_is_a_line_at_a_time(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
+@pytest.mark.usefixtures("clock")
+def test_long_work_is_a_line_a_minute(capfd: pytest.CaptureFixture[str]) -> None:
     with show_progress("converting", unit="images", quiet=False) as show:
-        show(1_000, 4_000)
-        show(4_000, 4_000)
+        for done in (900, 1_800, 2_700, 4_000):
+            show(done, 4_000)
     out, err = capfd.readouterr()
     assert not out
-    assert "\r" not in err
-    first, *_, last = err.splitlines()
-    assert first.startswith("converting: 0 of 4000 images")
-    assert last.startswith("converting: 4000 of 4000 images")
+    assert err.splitlines() == [
+        "converting: 1,800 of 4,000 images, 20.0 images/s",
+        "converting: 4,000 of 4,000 images, 24.4 images/s",
+    ]
 
 
-def test_bytes_of_unknown_total(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
+@pytest.mark.usefixtures("clock")
+def test_bytes_of_unknown_total(capfd: pytest.CaptureFixture[str]) -> None:
     with open_bar("verifying", unit="B") as bar:
-        bar.update(5_000_000)
-    assert "verifying: 5.00MB" in capfd.readouterr().err
+        bar.update(0)
+        bar.update(9_000_000)
+    assert capfd.readouterr().err == "verifying: 9 MB, 100 kB/s\n"
 
 
-def test_quiet(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
+@pytest.mark.usefixtures("clock")
+def test_quiet(capfd: pytest.CaptureFixture[str]) -> None:
     with show_progress("converting", unit="images", quiet=True) as show:
         show(1, 2)
+        show(2, 2)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("clock")
+def test_figures_for_programs(
+    capfd: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: choose_format("text"))
+    choose_format("json")
+    with show_progress("converting", unit="images", quiet=False) as show:
+        show(900, 4_000)
+        show(1_800, 4_000)
+    line = json.loads(capfd.readouterr().err)
+    assert line["message"] == "converting: 1,800 of 4,000 images, 20.0 images/s"
+    names = ("doing", "done", "of", "unit", "per_second")
+    assert [line[name] for name in names] == ["converting", 1_800, 4_000, "images", 20.0]

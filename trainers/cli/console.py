@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from records.errors import NoInputError, TargetError
-from records.text import printable
+from records.log import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def tell_unclassified(classified: int, files: int) -> None:
 
 def say(text: str) -> None:
     """A line on stderr."""
-    click.echo(printable(text), err=True)
+    tell(text)
 
 
 def ignore(_text: str) -> None:

@@ -100,10 +100,10 @@ def predict(
         from trainers.predict import Predictor
 
         answers = stack.enter_context(closing(Predictor(opened).predict_files(found, top_k=top_k)))
-        bar = stack.enter_context(
+        bar: Bar = stack.enter_context(
             open_bar("predicting", unit="files", total=len(found), quiet=sys.stdout.isatty())
         )
-        tells.append(stack.enter_context(_print_json()) if as_json else _line_printer(bar))
+        tells.append(stack.enter_context(_print_json()) if as_json else _print_line)
         classified, shown = _tell_answers(answers, opened.labels, tells, bar, show=GRID_IMAGES)
     console.tell_unclassified(classified, len(found))
     if grid:
@@ -131,14 +131,11 @@ def _tell_answers(
     return classified, shown
 
 
-def _line_printer(bar: Bar) -> Tell:
-    def print_line(result: FileResult) -> None:
-        if result.reason is None:
-            click.echo(str(result))
-        else:
-            bar.write(str(result), file=sys.stderr)
-
-    return print_line
+def _print_line(result: FileResult) -> None:
+    if result.reason is None:
+        click.echo(str(result))
+    else:
+        console.say(str(result))
 
 
 @contextmanager

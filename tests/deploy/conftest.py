@@ -1,0 +1,19 @@
+"""What the tests of deploy/ ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+
+
+@pytest.fixture(scope="session")
+def environment() -> Path:
+    """The environment that `make deploy-test` makes, with Airflow and Kubernetes' schemas."""
+    folder = ROOT / ".deploy-test"
+    if not (folder / "bin" / "airflow").exists():
+        pytest.skip("needs .deploy-test; `make deploy-test` makes it")
+    return folder

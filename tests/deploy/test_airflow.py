@@ -1,0 +1,70 @@
+"""The DAG, by a real Airflow: a first night, a second one, and one that somebody must look at."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from records.dataset import open_dataset
+from tests.deploy.conftest import DEPLOY, ROOT
+from tests.pipelines.pictures import make_file, make_folders, make_picture
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+Airflow = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def airflow(environment: Path, tmp_path: Path) -> Airflow:
+    """Run an Airflow command, with a database of its own and `shardmill` on its PATH."""
+    command = tmp_path / "bin" / "shardmill"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m shardmill "$@"\n')
+    command.chmod(0o755)
+    variables = {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DEPLOY / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [environment / "bin" / "airflow", *arguments],
+            env=os.environ | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    migrated = run("db", "migrate")
+    assert migrated.returncode == 0, migrated.stdout
+    return run
+
+
+def test_nights(airflow: Airflow, tmp_path: Path) -> None:
+    photos, grown = tmp_path / "photos", tmp_path / "grown"
+    places = json.dumps({"source": str(photos), "target": str(grown)})
+    night = ("dags", "test", "shardmill_nightly", "-c", places)
+    make_folders(photos, cat=12, dog=9)
+    first = airflow(*night)
+    assert "state=success" in first.stdout, first.stdout
+    for number in range(3):
+        make_file(photos, f"cat/new-{number}.png", make_picture(100 + number))
+    second = airflow(*night)
+    assert "state=success" in second.stdout, second.stdout
+    manifest = open_dataset(grown).manifest
+    assert [each.counts.stored for each in manifest.generations] == [21, 3]
+    make_file(photos, "cow/000.png")
+    third = airflow(*night)
+    assert "shardmill ended with status 2" in third.stdout, third.stdout
+    assert "of shardmill_nightly has failed" in third.stdout
+    assert "state=failed" in third.stdout
+    assert len(open_dataset(grown).manifest.generations) == 2

@@ -1,0 +1,108 @@
+"""The files of deploy/: shardmill takes their commands, and they know all of its exit codes."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+import shutil
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import shardmill
+from pipelines.options import ConvertOptions
+from records.errors import ShardmillError
+from records.log import choose_format
+from tests.deploy.conftest import DEPLOY
+
+CRON_JOBS = ["kubernetes/cronjob.yaml", "flink/nightly.yaml"]
+DAG = DEPLOY / "airflow/shardmill_nightly.py"
+AGAIN = {69, 74, 75}
+UNITS = ("shardmill-nightly.service", "shardmill-nightly.timer")
+
+
+def read_job(name: str) -> dict[str, Any]:
+    job: dict[str, Any] = yaml.safe_load((DEPLOY / name).read_text())["spec"]["jobTemplate"]["spec"]
+    return job
+
+
+def read_service() -> dict[str, str]:
+    parser = ConfigParser(interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(DEPLOY / "systemd" / UNITS[0])
+    return dict(parser["Service"])
+
+
+def read_constants() -> dict[str, Any]:
+    """The DAG's constants, read without Airflow."""
+    assigned = (node for node in ast.parse(DAG.read_text()).body if isinstance(node, ast.Assign))
+    return {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in assigned}
+
+
+def pod_arguments(name: str) -> list[str]:
+    (container,) = read_job(name)["template"]["spec"]["containers"]
+    arguments: list[str] = container["args"]
+    return arguments
+
+
+COMMANDS = {
+    **{name: pod_arguments(name) for name in CRON_JOBS},
+    "systemd": shlex.split(read_service()["ExecStart"])[1:],
+    "airflow": shlex.split(read_constants()["COMMAND"])[2:],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_shardmill_takes_the_command(
+    name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    taken: list[ConvertOptions] = []
+    monkeypatch.setattr(
+        "pipelines.console.convert_with_progress", lambda options, **_: taken.append(options)
+    )
+    request.addfinalizer(lambda: choose_format("text"))
+    monkeypatch.setattr(sys, "argv", ["shardmill", *COMMANDS[name]])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        shardmill.main()
+    assert not ended.value.code
+    taken[0].validate()
+    assert taken[0].append
+    assert "--log-format=json" in COMMANDS[name]
+
+
+def codes(kind: type[ShardmillError] = ShardmillError) -> set[int]:
+    """Every status that an error ends with."""
+    return {kind.exit_code}.union(*map(codes, kind.__subclasses__()))
+
+
+@pytest.mark.parametrize("name", CRON_JOBS)
+def test_a_pod_fails_at_once_where_somebody_must_decide(name: str) -> None:
+    job = read_job(name)
+    rules = job["podFailurePolicy"]["rules"]
+    told = {rule["action"]: rule["onExitCodes"] for rule in rules if "onExitCodes" in rule}
+    chosen = {action: set(rule["values"]) for action, rule in told.items()}
+    assert chosen == {"FailJob": codes() - AGAIN, "Count": AGAIN}
+    # Kubernetes refuses the policy otherwise.
+    assert job["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_systemd_and_airflow_treat_the_same_codes_so() -> None:
+    assert set(map(int, read_service()["RestartForceExitStatus"].split())) == AGAIN
+    assert read_constants()["SOMEBODY_MUST_DECIDE"] == codes() - AGAIN
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    for name in UNITS:
+        text = (DEPLOY / "systemd" / name).read_text()
+        (tmp_path / name).write_text(text.replace("/opt/shardmill/bin/shardmill", "/bin/true"))
+    verify = ["systemd-analyze", "verify", *(str(tmp_path / name) for name in UNITS)]
+    ended = subprocess.run(verify, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
