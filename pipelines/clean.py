@@ -42,8 +42,6 @@ def drop_run(target: Storage) -> None:
     """Remove an unfinished run from a target that is held."""
     for name in _files_of_run(target):
         target.remove(name)
-    for folder in _emptied(target):
-        target.remove_folder(folder)
     target.remove_folder(layout.WORK_FOLDER)
 
 
@@ -67,14 +65,6 @@ def _files_of_run(target: Storage) -> list[str]:
     ]
     names = [*shards, *map(index_name, shards), *beside]
     return [name for name in names if target.facts(name) is not None]
-
-
-def _emptied(target: Storage) -> list[str]:
-    """The folders of this run's shards and indexes that nothing is left in."""
-    run, names = work_folder.read_run(target), target.list()
-    files = [file for name in (run.shards if run else ()) for file in (name, index_name(name))]
-    folders = {layout.folder_of(file) for file in files} - {""}
-    return [f for f in sorted(folders) if not any(name.startswith(f"{f}/") for name in names)]
 
 
 def _measure(target: Storage, names: list[str]) -> Cleaned:

@@ -73,9 +73,10 @@ class LocalStorage:
     def list(self, folder: str = "") -> list[str]:
         """See `Storage.list`."""
         found = []
-        for walked, _, files in os.walk(self.path / folder):
-            below = Path(walked).relative_to(self.path)
-            found += [(below / file).as_posix() for file in files]
+        with reading(self.describe(folder)):
+            for walked, _, files in os.walk(self.path / folder, onerror=_raise_unless_hidden):
+                below = Path(walked).relative_to(self.path)
+                found += [(below / file).as_posix() for file in files]
         return sorted(found)
 
     @contextmanager
@@ -219,3 +220,9 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _raise_unless_hidden(error: OSError) -> None:
+    """Where a folder cannot be listed what is in it is unknown, but to whom it is not open to."""
+    if not isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):
+        raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class Recorder:
         self.epochs = list(epochs)
         self._plan, self._run, self._network = plan, run, network
         self._progress, self._logs = progress, logs
-        self._saved_at = time.monotonic()
+        self._saved_at = -math.inf  # the first epoch is kept: there is nothing yet to predict with
 
     def tell_step(self, step: int, into_epoch: int, figures: dict[str, float]) -> None:
         """Tell the figures of the epoch so far, `into_epoch` steps after its beginning."""
