@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,13 @@ def find(root: Path, tmp_path: Path) -> Find:
         return found
 
     return find_now
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What this program tells of a run, whatever was run before in this process."""
+    own = logging.getLogger("shardmill")
+    own.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO, own.name):
+        yield caplog
+    own.removeHandler(caplog.handler)

@@ -89,11 +89,11 @@ def test_dataflow_needs(flags: tuple[str, ...], said: str) -> None:
 
 
 def test_local_folders_are_spoken_of_where_workers_are_elsewhere(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     flags = ("--environment_type=EXTERNAL", "--environment_config=localhost:50001")
     BeamRunner("PortableRunner", flags).check("s3://bucket/photos", str(tmp_path))
-    (message,) = caplog.messages
+    (message,) = set(logged.messages)
     assert message.startswith(f"{tmp_path} is no URL")
 
 
