@@ -46,7 +46,7 @@ def find_finished(target: Storage, plan: Plan) -> Manifest | None:
         raise TargetError(
             "the target holds a dataset of another plan (other images or other options)",
             path=target.url,
-            hint="choose another target, or remove this one yourself",
+            hint="choose another target, or add what is new with --append",
         )
     _check_sizes(target, manifest)
     return manifest
