@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.compact import compact
 from records import layout, open_dataset, verify
-from records.errors import NoInputError, TargetError, UsageError
+from records.errors import DamagedError, NoInputError, TargetError, UsageError
 from records.manifest import read_manifest
 from records.storage import open_storage
 from tests.pipelines.conftest import Convert
@@ -110,7 +110,7 @@ def test_a_damaged_record_ends_it(nightly: Path, tmp_path: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[60] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(Exception, match=shard.name):
+    with pytest.raises(DamagedError, match=shard.name):
         compact(str(nightly), str(tmp_path / "new"))
     assert not (tmp_path / "new" / layout.MANIFEST).exists()
 
