@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.packed_rows import rows_of
+from records.packed_rows import rows_of
 
 Mask = NDArray[np.bool_]
 HashFile = Callable[[bytes, "str | None"], bytes]

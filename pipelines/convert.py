@@ -36,9 +36,13 @@ from pipelines.work_folder import has_work
 from pipelines.write import Job, write_shard
 from pipelines.write_all import write_all
 from records.errors import NoInputError
+from records.freed_memory import large_blocks_returned
 from records.manifest import Manifest
 from records.storage import Hold, Storage, absolute_location, open_storage
 from records.text import printable
+
+# A batch of a plan's rows takes some tens of kB a column.
+_LARGE_BYTES = 32 << 10
 
 
 def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Report:
@@ -56,7 +60,8 @@ def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Repor
     options.validate()
     check_locations(options.source, options.target)
     _runner(options).check(options.source, options.target)
-    conversion = _prepare(options, started_at)
+    with large_blocks_returned(_LARGE_BYTES):
+        conversion = _prepare(options, started_at)
     report = _look(conversion)
     if report is not None and (options.dry_run or not has_work(conversion.target)):
         return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.packed_rows import rows_of
 from pipelines.splits import (
     NO_HASHES,
     Bounds,
@@ -25,6 +25,7 @@ from pipelines.splits import (
 from records.errors import UsageError
 from records.layout import SPLITS, Split
 from records.manifest import CutOff, Settings
+from records.packed_rows import rows_of
 
 _TRAIN = SPLITS.index("train")
 
@@ -53,28 +54,45 @@ def divide_images(
     Raises:
         UsageError: a split that is asked for would be empty, or is in the source already.
     """
-    stated = pc.index_in(images["split"], pa.array(SPLITS))
-    splits = stated.fill_null(_TRAIN).to_numpy().astype(np.int8)
+    splits = _stated_splits(images["split"])
     asked = _asked(settings)
     if not asked:
         return Division(splits, ())
     if kept is None:
         _refuse_stated(asked, splits)
-    divided = np.flatnonzero(splits == _TRAIN)
-    hashes = _hashes_dividing(images, hashes, settings.seed)[divided]
-    labels = images["label"].to_numpy()[divided]
+    is_divided = splits == _TRAIN
+    hashes = _hashes_dividing(images, hashes, settings.seed)[is_divided]
+    labels = images["label"].to_numpy()[is_divided]
     if kept is None:
         bounds = _find_bounds(labels, hashes, settings)
     else:
         bounds = _extend(kept, labels, settings)
-    if settings.stratify:
-        for label, rows in group_by_label(labels):
-            splits[divided[rows]] = split_numbers(hashes[rows], bounds[label])
-    else:
-        splits[divided] = split_numbers(hashes, bounds[None])
+    splits[is_divided] = _split(labels, hashes, bounds, settings)
     if kept is None:
         _refuse_empty(asked, splits)
     return Division(splits, tuple(to_cut_off(label, pair) for label, pair in bounds.items()))
+
+
+def _stated_splits(stated: pa.ChunkedArray) -> SplitNumbers:
+    """What the source says, `train` where it says nothing."""
+    if stated.null_count == len(stated):
+        return np.full(len(stated), _TRAIN, np.int8)
+    numbers = pc.index_in(stated, pa.array(SPLITS)).fill_null(_TRAIN)
+    return np.asarray(numbers, np.int8)
+
+
+def _split(
+    labels: NDArray[np.int32],
+    hashes: Hashes,
+    bounds: Mapping[int | None, Bounds],
+    settings: Settings,
+) -> SplitNumbers:
+    if not settings.stratify:
+        return split_numbers(hashes, bounds[None])
+    splits = np.empty(len(hashes), np.int8)
+    for label, rows in group_by_label(labels):
+        splits[rows] = split_numbers(hashes[rows], bounds[label])
+    return splits
 
 
 def _find_bounds(

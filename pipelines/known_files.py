@@ -8,10 +8,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.packed_rows import PackedRows, rows_of
 from records.index import read_index
 from records.layout import index_name
 from records.manifest import Manifest
+from records.packed_rows import PackedRows, rows_of
 from records.rejects import read_all_rejects
 from records.storage import Storage
 from records.text import key_from_text

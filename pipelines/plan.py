@@ -16,12 +16,12 @@ import xxhash
 from numpy.typing import NDArray
 
 from pipelines.division import divide_images
-from pipelines.packed_rows import rows_of
 from pipelines.sources import Sources
 from pipelines.splits import Hashes, SplitNumbers, hash_keys
 from records.labels import LabelMap
 from records.layout import SPLITS, Split, shard_name
 from records.manifest import FORMAT_VERSION, CutOff, Settings
+from records.packed_rows import rows_of
 
 _BYTES_PER_MB = 1_000_000
 _MOST_SHARDS_BY_COUNT = 16

@@ -14,10 +14,10 @@ import pyarrow as pa
 from pipelines.classes import Layout, choose_labels, extend_labels
 from pipelines.lists import read_text_file
 from pipelines.options import ConvertOptions
-from pipelines.packed_rows import PackedRows
 from records.index import Reject
 from records.labels import LabelMap, parse_labels
 from records.layout import Split
+from records.packed_rows import PackedRows
 from records.text import key_from_text, key_to_text, printable
 
 

@@ -18,9 +18,9 @@ import msgspec
 import pyarrow as pa
 import xxhash
 
-from pipelines.packed_rows import PackedRows
 from records.ahead import map_where_waited
 from records.errors import NoInputError, StorageError
+from records.packed_rows import PackedRows
 from records.storage import FileFacts, RemoteStorage
 from records.text import printable
 
@@ -88,7 +88,7 @@ def is_hidden(name: bytes) -> bool:
 
 
 def walk_local(root: bytes, *, follow_symlinks: bool) -> Found:
-    """All that lies below a local folder, in any order.
+    """All that lies below a local folder, mostly in the order of keys.
 
     Raises:
         NoInputError: there is no such folder.
@@ -140,19 +140,25 @@ class _LocalWalk:
                 self.found.skipped += 1
                 continue
             self._walked.add(folder.real)
-            chunks = _chunks(self._entries(folder))
-            for chunk in map_where_waited(_look_at, chunks, threads=_THREADS):
-                for entry in chunk:
-                    self._visit(folder, entry)
+            self._walk(folder)
         return self.found
+
+    def _walk(self, folder: _Folder) -> None:
+        waiting = len(self._to_walk)
+        chunks = _chunks(self._entries(folder))
+        for chunk in map_where_waited(_look_at, chunks, threads=_THREADS):
+            for entry in chunk:
+                self._visit(folder, entry)
+        # Of two links to one folder the first by name is followed, on every machine. The last on
+        # the list is walked first; in the order of keys, so that they need no sorting.
+        below = sorted(self._to_walk[waiting:], key=_first_key, reverse=True)
+        self._to_walk[waiting:] = below
 
     def _entries(self, folder: _Folder) -> list[_Entry]:
         path = self.root + folder.key
         try:
             with os.scandir(path) as entries:
-                # Of two links to one folder the first by name is followed, on every machine: the
-                # last to be put off is the first to be walked.
-                return sorted(entries, key=attrgetter("name"), reverse=True)
+                return sorted(entries, key=attrgetter("name"))
         except OSError as error:
             if folder.hidden:
                 self.found.skipped += 1
@@ -212,9 +218,16 @@ class _LocalWalk:
         return (real + b"/").startswith(self.real_root + b"/")
 
 
+def _first_key(folder: _Folder) -> bytes:
+    return folder.key + b"/"
+
+
 def _chunks(entries: list[_Entry]) -> Iterator[list[_Entry]]:
-    for first in range(0, len(entries), _CHUNK_ENTRIES):
-        yield entries[first : first + _CHUNK_ENTRIES]
+    """Entries in their order, no longer held here: what a file system tells of one is half a kB."""
+    entries.reverse()
+    while entries:
+        yield entries[: -_CHUNK_ENTRIES - 1 : -1]
+        del entries[-_CHUNK_ENTRIES:]
 
 
 def _look_at(entries: list[_Entry]) -> list[_Entry]:

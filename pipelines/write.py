@@ -20,7 +20,7 @@ from records.errors import DamagedError, StorageError
 from records.example import encode_example
 from records.images import Rejection, StoredImage, store_image
 from records.images.options import ImageOptions
-from records.index import IndexRow, Reject, ShardFacts, encode_index, read_index
+from records.index import IndexRow, Reject, ShardFacts, encode_index, pack_rows, read_index
 from records.layout import index_name
 from records.schema import image_features
 from records.shard import ShardWriter, hash_file
@@ -101,7 +101,7 @@ def _read_whole_index(target: Storage, name: str) -> ShardFacts | None:
     try:
         index = read_index(target, index_name(name))
         # Parquet's own checksums leave gaps. What was read, written again, is the same bytes.
-        whole = encode_index(index.facts, index.rows()) == target.read(index_name(name))
+        whole = encode_index(index.facts, pack_rows(index.rows())) == target.read(index_name(name))
     except (FileNotFoundError, DamagedError):
         return None
     return index.facts if whole else None
@@ -153,7 +153,8 @@ def publish_shard(
     if target.facts(index_name(plan.name)) is not None:
         target.remove(index_name(plan.name))
         target.remove(plan.name)
-    rows: list[IndexRow] = []
+    rows = pack_rows()
+    class_records: Counter[int] = Counter()
     rejects: list[Reject] = []
     with target.create(plan.name) as stream:
         writer = ShardWriter(stream)
@@ -162,6 +163,7 @@ def publish_shard(
                 rejects.append(written)
             else:
                 rows.append(written)
+                class_records[written.label] += 1
     present = target.facts(plan.name)
     if present is not None and present.etag is not None:
         work_folder.write_etag(target, plan.name, present.etag)
@@ -172,7 +174,7 @@ def publish_shard(
         records=writer.records,
         bytes=writer.size_bytes,
         xxh3_128=writer.xxh3_128,
-        class_records=dict(sorted(Counter(row.label for row in rows).items())),
+        class_records=dict(sorted(class_records.items())),
         rejects=tuple(rejects),
     )
     write_file(target, index_name(plan.name), encode_index(facts, rows))

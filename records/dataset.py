@@ -63,11 +63,17 @@ class RecordSplit(Sequence[Record]):
     @overload
     def __getitem__(self, number: slice) -> list[Record]: ...
     def __getitem__(self, number: int | slice) -> Record | list[Record]:
-        """Records by number, by the offsets of the index: one ranged read each."""
+        """Records by number: one ranged read each for the image; the rest is in the index."""
         if isinstance(number, slice):
             return [self[place] for place in range(*number.indices(len(self)))]
         shard_number, record = self._locate(number)
-        return self._decode(self._read(shard_number, record), shard_number, record)
+        payload = self._read(shard_number, record)
+        facts = self.shard_index(shard_number).image_facts[record]
+        try:
+            return self._decoder.complete(facts, payload, record=record)
+        except DamagedError:
+            with self._naming(shard_number):
+                raise
 
     def read_stored(self, number: int) -> tuple[bytes, IndexRow]:
         """A record as it lies there: its payload, CRCs checked, and its row of the index."""

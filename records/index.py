@@ -7,8 +7,9 @@ the shard. It is written after its shard, so that an index there means a finishe
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,7 +19,9 @@ import pyarrow.parquet as pq
 from records.bounded_parquet import read_bounded
 from records.errors import DamagedError
 from records.framing import MAX_RECORD_BYTES, frame_size_bytes
+from records.image_facts import ShardImageFacts
 from records.layout import Split
+from records.packed_rows import PackedRows
 from records.shard import Position
 from records.storage import Storage
 from records.text import printable
@@ -130,6 +133,11 @@ class Index:
         place = int(self._offsets.searchsorted(offset))
         return place if place < len(self) and self._offsets[place] == offset else None
 
+    @cached_property
+    def image_facts(self) -> ShardImageFacts:
+        """What each record says of its image."""
+        return ShardImageFacts(self.table)
+
     def keys(self, start: int, stop: int) -> tuple[str, ...]:
         """The keys of the records from `start` up to `stop`, as text."""
         return tuple(self.table["key"].slice(start, max(stop - start, 0)).to_pylist())
@@ -142,14 +150,14 @@ class Index:
         return [IndexRow(*row) for row in zip(*scalars, map(tuple, changes), strict=True)]
 
 
-def encode_index(facts: ShardFacts, rows: Sequence[IndexRow]) -> bytes:
+def pack_rows(rows: Iterable[IndexRow] = ()) -> PackedRows[IndexRow]:
+    """Rows as they are kept until all are there: tiny images make shards of very many."""
+    return PackedRows(IndexRow, SCHEMA, rows)
+
+
+def encode_index(facts: ShardFacts, rows: PackedRows[IndexRow]) -> bytes:
     """The Parquet file of a shard's index: the same bytes for the same rows and facts."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
-    arrays = [
-        pa.array(values, type=field.type) for values, field in zip(columns, SCHEMA, strict=True)
-    ]
-    metadata = {_FACTS: msgspec.json.encode(facts)}
-    table = pa.Table.from_arrays(arrays, schema=SCHEMA.with_metadata(metadata))
+    table = rows.compact().replace_schema_metadata({_FACTS: msgspec.json.encode(facts)})
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd", write_page_checksum=True)
     return content.getvalue()

@@ -14,7 +14,7 @@ from PIL import Image
 from records import layout
 from records.example import encode_example
 from records.images import ImageOptions, StoredImage, store_image
-from records.index import IndexRow, Reject, ShardFacts, encode_index
+from records.index import IndexRow, Reject, ShardFacts, encode_index, pack_rows
 from records.labels import format_labels
 from records.manifest import (
     FORMAT_VERSION,
@@ -133,7 +133,7 @@ class DatasetBuilder:
             xxh3_128=writer.xxh3_128,
             class_records={label: labels.count(label) for label in sorted(set(labels))},
         )
-        write_file(self.storage, layout.index_name(name), encode_index(facts, rows))
+        write_file(self.storage, layout.index_name(name), encode_index(facts, pack_rows(rows)))
         return Shard(name, writer.records, writer.size_bytes, writer.xxh3_128)
 
     def _write_record(self, writer: ShardWriter, source: Source) -> IndexRow:

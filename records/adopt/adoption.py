@@ -21,7 +21,7 @@ from records.adopt.report import AdoptReport, Status, report_on
 from records.adopt.splits import SplitRule, choose_split
 from records.cores import count_cores
 from records.errors import NoInputError, TargetError, TooManyRejectsError
-from records.index import encode_index
+from records.index import encode_index, pack_rows
 from records.labels import format_labels, parse_labels
 from records.manifest import Adoption, encode_manifest, read_manifest
 from records.storage import open_storage, split_location, write_file
@@ -185,7 +185,10 @@ def _check_same(storage: Storage, plan: AdoptionPlan) -> None:
 
 def _write(storage: Storage, plan: AdoptionPlan) -> None:
     """Everything beside the files; what an earlier run wrote already is the same bytes."""
-    contents = {layout.index_name(s.facts.name): encode_index(s.facts, s.rows) for s in plan.shards}
+    contents = {
+        layout.index_name(s.facts.name): encode_index(s.facts, pack_rows(s.rows))
+        for s in plan.shards
+    }
     contents[layout.REJECTS] = b"".join(msgspec.json.encode(r) + b"\n" for r in plan.rejects)
     theirs = cast("Adoption", plan.manifest.adopted).theirs
     if layout.LABELS not in theirs:

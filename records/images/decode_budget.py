@@ -15,13 +15,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from records.images.freed_memory import LARGE_BYTES, large_blocks_returned
+from records.freed_memory import large_blocks_returned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BYTES_PER_PX = 12
 _BASE_BYTES = 64 << 20
+_LARGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +55,8 @@ class DecodeBudget:
         draw = _Draw(cost_bytes, BYTES_PER_PX * pixels)
         self._take(draw)
         try:
-            with large_blocks_returned() if cost_bytes >= LARGE_BYTES else nullcontext():
+            is_large = cost_bytes >= _LARGE_BYTES
+            with large_blocks_returned(_LARGE_BYTES) if is_large else nullcontext():
                 yield
         except BaseException as error:
             # The frames it went through hold the image: let go of it before its memory counts free.

@@ -27,7 +27,7 @@ from records.dataset import decode_record
 from records.errors import DamagedError, ShardmillError, UsageError
 from records.example import decode_example, decode_sequence_example, encode_example
 from records.framing import Frame, FrameError, frame_bytes, read_frames
-from records.index import SCHEMA, encode_index, read_facts, read_index
+from records.index import SCHEMA, encode_index, pack_rows, read_facts, read_index
 from records.labels import format_labels, parse_labels
 from records.manifest import decode_manifest, encode_manifest
 from records.reports.scan import scan_frames
@@ -122,7 +122,7 @@ def check_index(data: bytes) -> None:
         index.find(row.offset)
         assert index.position(number) == (row.offset, row.length)
         assert None not in row
-    again = read_index(OneFile(encode_index(index.facts, rows)), "a")
+    again = read_index(OneFile(encode_index(index.facts, pack_rows(rows))), "a")
     assert (again.facts, again.rows()) == (index.facts, rows)
     assert again.table.schema == SCHEMA
 

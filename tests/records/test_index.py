@@ -19,6 +19,7 @@ from records.index import (
     Reject,
     ShardFacts,
     encode_index,
+    pack_rows,
     read_facts,
     read_index,
 )
@@ -50,7 +51,7 @@ def read(content: bytes, tmp_path: Path) -> Index:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    index = read(encode_index(FACTS, ROWS), tmp_path)
+    index = read(encode_index(FACTS, pack_rows(ROWS)), tmp_path)
     assert index.facts == FACTS
     assert index.rows() == ROWS
     assert index.rows(1) == ROWS[1:]
@@ -61,16 +62,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_the_facts_are_read_alone(tmp_path: Path) -> None:
-    (tmp_path / "a.parquet").write_bytes(encode_index(FACTS, ROWS))
+    (tmp_path / "a.parquet").write_bytes(encode_index(FACTS, pack_rows(ROWS)))
     assert read_facts(open_storage(tmp_path), "a.parquet") == FACTS
 
 
 def test_an_index_without_rows(tmp_path: Path) -> None:
-    assert read(encode_index(FACTS, []), tmp_path).rows() == []
+    assert read(encode_index(FACTS, pack_rows([])), tmp_path).rows() == []
 
 
 def test_the_same_rows_are_the_same_bytes() -> None:
-    assert encode_index(FACTS, ROWS) == encode_index(FACTS, list(ROWS))
+    assert encode_index(FACTS, pack_rows(ROWS)) == encode_index(FACTS, pack_rows(list(ROWS)))
 
 
 rows = st.builds(
@@ -92,7 +93,7 @@ rows = st.builds(
 
 @given(st.lists(rows, max_size=20))
 def test_any_rows_come_back(given_rows: list[IndexRow]) -> None:
-    table = pq.read_table(io.BytesIO(encode_index(FACTS, given_rows))).cast(SCHEMA)
+    table = pq.read_table(io.BytesIO(encode_index(FACTS, pack_rows(given_rows)))).cast(SCHEMA)
     assert Index(FACTS, table).rows() == given_rows
 
 
@@ -103,7 +104,7 @@ def as_parquet(table: pa.Table) -> bytes:
 
 
 def own_table() -> pa.Table:
-    return pq.read_table(io.BytesIO(encode_index(FACTS, ROWS)))
+    return pq.read_table(io.BytesIO(encode_index(FACTS, pack_rows(ROWS))))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def own_table() -> pa.Table:
     [
         (b"", "the index is damaged"),
         (b"not Parquet at all", "the index is damaged"),
-        (encode_index(FACTS, ROWS)[:-20], "the index is damaged"),
+        (encode_index(FACTS, pack_rows(ROWS))[:-20], "the index is damaged"),
         (as_parquet(pa.table({"a": [1]})), "holds no facts of a shard"),
         (as_parquet(own_table().drop_columns(["key"])), "has other columns"),
         (
@@ -132,7 +133,7 @@ def test_damage(content: bytes, told: str, tmp_path: Path) -> None:
 
 def test_a_flipped_bit_among_the_rows_is_found(tmp_path: Path) -> None:
     """Pages carry checksums: a bit that changes a value cannot pass."""
-    content = encode_index(FACTS, ROWS)
+    content = encode_index(FACTS, pack_rows(ROWS))
     storage: Storage = open_storage(tmp_path)
     first_page = pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0).column(0)
     start = first_page.data_page_offset

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from records.framing import Frame, FrameError, frame_bytes, masked_crc32c
-from records.index import IndexRow, ShardFacts, encode_index, read_index
+from records.index import IndexRow, ShardFacts, encode_index, pack_rows, read_index
 from records.reports.range_checksums import masked_range_crcs, shift, sweep
 from records.reports.scan import scan_frames
 from records.reports.survey import find_headers, survey
@@ -117,7 +117,7 @@ def test_what_only_looks_like_a_record_is_told_by_the_index(tmp_path: Path) -> N
         for number, (offset, frame) in enumerate(zip(offsets, frames, strict=True))
     ]
     storage = open_storage(tmp_path)
-    write_file(storage, "s.parquet", encode_index(facts, rows))
+    write_file(storage, "s.parquet", encode_index(facts, pack_rows(rows)))
     index = read_index(storage, "s.parquet")
     content = bytearray(b"".join(frames))
     content[offsets[1]] ^= 1

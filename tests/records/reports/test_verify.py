@@ -15,7 +15,7 @@ from records.errors import NoInputError, StorageError
 from records.example import decode_example, encode_example
 from records.framing import frame_bytes
 from records.images import ImageOptions
-from records.index import Reject, encode_index, read_index
+from records.index import Reject, encode_index, pack_rows, read_index
 from records.manifest import decode_manifest
 from records.reports.finding import MEANINGS, Finding
 from records.reports.verify import check_files
@@ -91,7 +91,7 @@ def rewrite_shard(
         edit_manifest(folder, lambda m: m["splits"]["train"]["shards"][0].update(xxh3_128=digest))
         index = read_index(storage, FIRST_INDEX)
         facts = msgspec.structs.replace(index.facts, xxh3_128=digest)
-        (folder / FIRST_INDEX).write_bytes(encode_index(facts, index.rows()))
+        (folder / FIRST_INDEX).write_bytes(encode_index(facts, pack_rows(index.rows())))
 
 
 def rewrite_index(folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
@@ -254,7 +254,7 @@ def test_the_bytes_of_a_shard_are_not_those_that_were_written(folder: Path) -> N
     edit_manifest(folder, lambda m: m["splits"]["train"]["shards"][0].update(xxh3_128=digest))
     index = read_index(open_storage(folder), FIRST_INDEX)
     facts = msgspec.structs.replace(index.facts, xxh3_128=digest)
-    (folder / FIRST_INDEX).write_bytes(encode_index(facts, index.rows()))
+    (folder / FIRST_INDEX).write_bytes(encode_index(facts, pack_rows(index.rows())))
     assert manifest.splits["train"].shards[0].bytes == len(content)
     assert [(item.kind, item.file) for item in findings(folder)] == [("checksum", FIRST)]
 
@@ -270,7 +270,7 @@ def test_a_record_that_lost_its_image_is_found_by_decoding_alone(folder: Path) -
     rewrite_shard(folder, damage, reseal=True)
     index = read_index(open_storage(folder), FIRST_INDEX)
     rows = [row._replace(changes=("x",)) for row in index.rows()]
-    (folder / FIRST_INDEX).write_bytes(encode_index(index.facts, rows))
+    (folder / FIRST_INDEX).write_bytes(encode_index(index.facts, pack_rows(rows)))
     assert findings(folder) == []
     assert [(item.kind, item.record) for item in findings(folder, decode=True)] == [("image", 0)]
 

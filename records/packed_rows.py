@@ -1,7 +1,7 @@
 """Rows kept in columns: of millions of files, a hundred bytes each where objects take five hundred.
 
-Rows go in and come out as structs; in between they are Arrow batches, which can be sorted and
-computed with as a whole.
+Rows go in and come out as structs or named tuples; in between they are Arrow batches, which can be
+sorted and computed with as a whole.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _BATCH_ROWS = 8192
 
-Row = TypeVar("Row", bound=msgspec.Struct)
+Row = TypeVar("Row")
 
 
 class PackedRows(Generic[Row]):
-    """A collection of structs of one kind.
+    """A collection of rows of one kind.
 
     Args:
-        kind: of the structs.
-        schema: a column for each of their fields, in the same order.
+        kind: makes a row of its values.
+        schema: a column for each of a row's attributes, in the order of its values.
         rows: the first of them.
     """
 
@@ -48,7 +47,7 @@ class PackedRows(Generic[Row]):
             self._pack()
 
     def __iter__(self) -> Iterator[Row]:
-        """Every row, as a struct made anew."""
+        """Every row, made anew."""
         self._pack()
         for batch in self._batches:
             yield from self._unpack(batch)
@@ -65,6 +64,10 @@ class PackedRows(Generic[Row]):
         self._pack()
         return pa.Table.from_batches(self._batches, self._schema)
 
+    def compact(self) -> pa.Table:
+        """All rows, in their order; each column in one piece."""
+        return self._put_together(None)
+
     def filter(self, mask: pa.Array) -> None:
         """Keep the rows where a mask, (N,), is true."""
         self._batches = self.to_table().filter(mask).to_batches()
@@ -72,13 +75,14 @@ class PackedRows(Generic[Row]):
 
     def sort(self, by: str) -> pa.Table:
         """Put the rows in the order of a column, bytes by their values; then all as a table."""
+        return self._put_together(_order(self.to_table(), by))
+
+    def _put_together(self, order: pa.Array | None) -> pa.Table:
         table = self.to_table()
         self._batches.clear()
-        order = pc.sort_indices(table, [(by, "ascending")])
         columns = []
         while table.num_columns:  # one at a time, so that only one of them is there twice
-            column = table.column(0)
-            columns.append(column if column.null_count == len(column) else column.take(order))
+            columns.append(_put_together(table.column(0), order))
             table = table.remove_column(0)
         table = pa.Table.from_arrays(columns, schema=self._schema)
         self._batches = table.to_batches()
@@ -99,6 +103,22 @@ class PackedRows(Generic[Row]):
         for first in range(0, len(batch), _BATCH_ROWS):
             columns = batch.slice(first, _BATCH_ROWS).columns
             yield from map(self._kind, *(column.to_pylist() for column in columns))
+
+
+def _order(table: pa.Table, by: str) -> pa.Array | None:
+    """Which row comes where; None where each has its place."""
+    column = table[by]
+    before = column[: max(len(column) - 1, 0)]
+    if pc.all(pc.less_equal(before, column[1:]), min_count=0).as_py():
+        return None
+    return pc.sort_indices(table, [(by, "ascending")])
+
+
+def _put_together(column: pa.ChunkedArray, order: pa.Array | None) -> pa.ChunkedArray | pa.Array:
+    """A column in one piece, in this order; one of nothing stays as small as it is."""
+    if column.null_count == len(column):
+        return column
+    return column.combine_chunks() if order is None else column.take(order)
 
 
 def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array:

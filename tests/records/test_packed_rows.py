@@ -6,7 +6,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from pipelines.packed_rows import PackedRows, rows_of
+from records.packed_rows import PackedRows, rows_of
 
 
 class Item(msgspec.Struct, frozen=True):
