@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Barrier, Lock
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,6 +88,18 @@ def test_few_requests_more_than_one_after_another(folders: int, files: int, abov
     pages = -(-len(bucket.keys) // PAGE_KEYS)
     finding = 1 + -(-folders // PAGE_KEYS) + min(folders, WAITING_THREADS)
     assert bucket.requests <= pages + finding + min(folders, 64)
+
+
+def test_pieces_are_listed_at_once() -> None:
+    bucket = FakeBucket(name_all("a/", "b/", "c/", files=20))
+    barrier = Barrier(3)
+
+    def ask(**asked: Any) -> dict[str, Any]:
+        if "StartAfter" in asked and not {"Delimiter", "ContinuationToken"} & asked.keys():
+            barrier.wait(30)
+        return bucket.ask(**asked)
+
+    assert [key for page in list_pages(ask, "") for key, _ in page] == bucket.keys
 
 
 def test_a_short_listing_is_a_request_a_page() -> None:
