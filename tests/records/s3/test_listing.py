@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from threading import Barrier, Lock
 from typing import TYPE_CHECKING, Any
@@ -92,14 +93,17 @@ def test_few_requests_more_than_one_after_another(folders: int, files: int, abov
 
 def test_pieces_are_listed_at_once() -> None:
     bucket = FakeBucket(name_all("a/", "b/", "c/", files=20))
-    barrier = Barrier(3)
+    barrier, asked_behind = Barrier(3), list[str]()
 
     def ask(**asked: Any) -> dict[str, Any]:
-        if "StartAfter" in asked and not {"Delimiter", "ContinuationToken"} & asked.keys():
-            barrier.wait(30)
+        if "StartAfter" in asked and "Delimiter" not in asked:
+            asked_behind.append(asked["StartAfter"])
+            if "ContinuationToken" not in asked:
+                barrier.wait(30)
         return bucket.ask(**asked)
 
     assert [key for page in list_pages(ask, "") for key, _ in page] == bucket.keys
+    assert Counter(asked_behind) == {"a/0019.jpg": 1, "b/": 5, "c/": 4}
 
 
 def test_a_short_listing_is_a_request_a_page() -> None:
