@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test check bench bench-quick docs lock wheel clean distclean
+.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test torch-test check bench bench-quick docs lock wheel clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -45,6 +45,12 @@ deploy-test: $(INSTALLED) ## install Airflow and schemas into .deploy-test/, and
 	@mvn --quiet --batch-mode dependency:copy -DoutputDirectory=.deploy-test \
 		-Dartifact=org.apache.flink:flink-kubernetes-operator-api:1.10.0:jar
 	@$(BIN)/python -m pytest tests/deploy
+
+torch-test: $(INSTALLED) ## install PyTorch into .torch/ (4 GB on Linux), and test reading with it
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .torch
+	@$(BIN)/uv pip install --quiet --no-deps --compile-bytecode --python .torch/bin/python \
+		-r tests/trainers/torch-requirements.txt
+	@$(BIN)/python -m pytest tests/trainers/test_many_machines.py -k torch
 
 check: $(INSTALLED) ## lint, formatting, types, layering, and every command in the documentation
 	$(BIN)/ruff check --quiet --output-format concise .
@@ -79,8 +85,8 @@ clean: ## remove what these targets made, but .venv
 	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-distclean: clean ## remove .venv, .s3-server and .deploy-test as well
-	rm -rf $(VENV) .s3-server .deploy-test
+distclean: clean ## remove .venv, .s3-server, .deploy-test and .torch as well
+	rm -rf $(VENV) .s3-server .deploy-test .torch
 
 $(S3_SERVER):
 	@command -v go >/dev/null || { echo "shardmill: the S3 server of the tests is built by go" \

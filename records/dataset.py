@@ -205,7 +205,11 @@ class Dataset(Mapping[Split, RecordSplit]):
 
 
 def open_dataset(
-    path: str | os.PathLike[str], *, shard_index: int = 0, shard_count: int = 1
+    path: str | os.PathLike[str],
+    *,
+    shard_index: int = 0,
+    shard_count: int = 1,
+    equal_parts: bool = False,
 ) -> Dataset:
     """Open a finished dataset, or one worker's part of it.
 
@@ -214,13 +218,15 @@ def open_dataset(
         shard_index: which worker's part of every split, from 0.
         shard_count: among how many workers: each record is one's. Parts differ by one record at
             most, however few shards there are.
+        equal_parts: all parts of a split have as many records, for trainers that take steps
+            together: a smaller one has one of its neighbour's too.
 
     Raises:
         NoInputError: there is no finished dataset.
         DamagedError: its manifest is damaged.
         UsageError: there is no such part.
     """
-    part = Part(shard_index, shard_count)
+    part = Part(shard_index, shard_count, is_full=equal_parts)
     storage = open_storage(path)
     return Dataset(storage, read_manifest(storage), part)
 

@@ -17,6 +17,7 @@ class Part:
     Args:
         index: which of them, from 0.
         count: how many there are.
+        is_full: it is as large as the largest: a smaller one has its neighbour's first record too.
 
     Raises:
         UsageError: there is no such part.
@@ -24,6 +25,7 @@ class Part:
 
     index: int = 0
     count: int = 1
+    is_full: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
@@ -36,7 +38,8 @@ class Part:
     def places(self, records: int) -> range:
         """The places of its records among all."""
         begin, end = (records * index // self.count for index in (self.index, self.index + 1))
-        return range(begin, end)
+        # The last part is always one of the largest, so none reaches beyond the end.
+        return range(begin, begin + self.largest(records) if self.is_full else end)
 
     def largest(self, records: int) -> int:
         """How many records the largest part has."""

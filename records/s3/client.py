@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 
 from records.errors import UsageError
 
@@ -63,6 +65,8 @@ def is_signed() -> bool:
 @cache
 def _client(_process_id: int, patience: Patience) -> Any:
     session = botocore.session.get_session()
+    parsers = session.get_component("response_parser_factory")
+    parsers.set_parser_defaults(timestamp_parser=_parse_time)
     has_credentials = session.get_credentials() is not None
     config = Config(
         connect_timeout=patience.connect_seconds,
@@ -76,6 +80,14 @@ def _client(_process_id: int, patience: Patience) -> Any:
         return session.create_client("s3", config=config)
     except ValueError:
         raise no_address() from None
+
+
+def _parse_time(text: str) -> datetime:
+    """A time in an answer. botocore's own way takes two thirds of the time that a listing takes."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return cast("datetime", parse_timestamp(text))  # as headers have it
 
 
 def no_address() -> UsageError:

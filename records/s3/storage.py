@@ -22,6 +22,7 @@ from records.lease import hold_lease
 from records.ranges import Ranges, open_ranges_as_stream
 from records.s3.bucket import Bucket
 from records.s3.errors import ConditionFailedError, RangeError
+from records.s3.listing import Page, list_pages
 from records.s3.upload import IF_ABSENT, upload
 from records.storage import FileFacts, Hold, RangeReader, StagedFile, check_same_bytes
 from records.storage_errors import StagedStream, writing
@@ -30,7 +31,6 @@ from records.versions import ChangedError, Seen, exchange
 
 _SPOOL_BYTES = 8 << 20
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_Page = Sequence[tuple[str, FileFacts]]
 
 
 class S3Storage:
@@ -188,21 +188,12 @@ class S3Storage:
                 hint="run the same command again: what is finished is kept",
             ) from error
 
-    def _list_pages(self, folder: str) -> Iterator[_Page]:
+    def _list_pages(self, folder: str) -> Iterator[Page]:
         """The files below a folder, as many at a time as an answer has."""
         below = f"{self._root}/" if self._root else ""
-        asked = {"Prefix": below + (f"{folder}/" if folder else "")}
-        while True:
-            answer = self._bucket.ask("list_objects_v2", self.describe(folder), **asked)
-            # A key that ends in a slash stands for a folder: consoles make them.
-            yield [
-                (found["Key"][len(below) :], FileFacts(found["Size"], found["ETag"]))
-                for found in answer.get("Contents", ())
-                if not found["Key"].endswith("/")
-            ]
-            if not answer["IsTruncated"]:
-                return
-            asked["ContinuationToken"] = answer["NextContinuationToken"]
+        ask = partial(self._bucket.ask, "list_objects_v2", self.describe(folder))
+        for page in list_pages(ask, below + (f"{folder}/" if folder else "")):
+            yield [(key[len(below) :], facts) for key, facts in page]
 
     def _remove_all(self, keys: Sequence[dict[str, str]], folder: str) -> None:
         wanted = {"Objects": keys, "Quiet": True}

@@ -28,6 +28,16 @@ def test_parts_are_all_records_in_order_and_alike(records: int, count: int) -> N
     assert {part.largest(records) for part in parts} == {max(sizes)}
 
 
+@given(records=st.integers(0, 10_000), count=st.integers(1, 100))
+def test_full_parts_are_equal_and_take_from_a_neighbour(records: int, count: int) -> None:
+    for index in range(count):
+        own = Part(index, count).places(records)
+        full = Part(index, count, is_full=True).places(records)
+        assert len(full) == Part(index, count).largest(records)
+        assert full[: len(own)] == own
+        assert full.stop <= records
+
+
 @pytest.mark.parametrize("given_part", [(1, 1), (-1, 2), (0, 0), (3, 2)])
 def test_there_is_no_other_part(given_part: tuple[int, int]) -> None:
     with pytest.raises(UsageError, match="no such part"):
@@ -49,3 +59,16 @@ def test_workers_of_a_dataset_read_each_record_once(
             assert own[::-1] == list(own)[::-1]
             with pytest.raises(IndexError):
                 own[len(own)]
+
+
+@pytest.mark.parametrize("count", [2, 5, 20])
+def test_equal_parts_of_a_dataset(build_dataset: Callable[..., Path], count: int) -> None:
+    folder = build_dataset()
+    for name, split in open_dataset(folder).items():
+        parts = [
+            open_dataset(folder, shard_index=index, shard_count=count, equal_parts=True)[name]
+            for index in range(count)
+        ]
+        assert {len(part) for part in parts} == {-(-len(split) // count)}
+        assert {record.key for part in parts for record in part} == {r.key for r in split}
+        assert [part[-1] for part in parts] == [list(part)[-1] for part in parts]

@@ -12,7 +12,7 @@ import pytest
 from records.errors import NoInputError, StorageError, TargetError
 from records.s3 import upload
 from records.s3.client import connect
-from records.storage import Storage, open_storage, write_file
+from records.storage import RemoteStorage, Storage, open_storage, write_file
 from tests.records.storage_conformance import StorageConformance
 from tests.s3.server import S3Server
 
@@ -139,6 +139,25 @@ def test_a_listing_is_a_request_a_thousand(storage: Storage, requests: list[str]
     storage.remove_folder("3")
     assert requests == ["ListObjectsV2", "DeleteObjects"]
     assert len(storage.list()) == 1001 - 143
+
+
+def test_a_long_listing_is_cut_by_folders(
+    storage: Storage, server: S3Server, s3: str, requests: list[str]
+) -> None:
+    names = [
+        f"{split}/{name}/{n:04}" for split in ("a", "b") for name in "cde" for n in range(1500)
+    ]
+    for folder in {name.rpartition("/")[0] for name in names}:
+        (server.buckets / s3.removeprefix("s3://") / folder).mkdir(parents=True)
+    for name in names:  # requests would take half a minute
+        (server.buckets / s3.removeprefix("s3://") / name).write_bytes(b"x")
+    assert isinstance(storage, RemoteStorage)
+    found = list(storage.list_facts())
+    assert [name for name, _ in found] == names
+    assert {facts.size_bytes for _, facts in found} == {1}
+    # 9 pages, 4 of them in turn. Folders: those at the top, those in a and b. A page more a piece.
+    assert len(requests) <= 9 + 3 + 4
+    assert set(requests) == {"ListObjectsV2"}
 
 
 def test_requests_of_each_operation(storage: Storage, requests: list[str]) -> None:
