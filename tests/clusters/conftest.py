@@ -62,8 +62,14 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_environment(tmp_path_factory.mktemp("worker") / "venv", wheel)
 
 
-@pytest.fixture(scope="module")
-def cluster(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
-    """Flink: a job manager, two task managers, two worker pools."""
+@pytest.fixture(scope="session")
+def _cluster(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
     with flink_cluster(tmp_path_factory.mktemp("flink"), environment) as running:
         yield running
+
+
+@pytest.fixture
+def cluster(_cluster: FlinkCluster) -> FlinkCluster:
+    """Flink: a job manager, two task managers, two worker pools, whatever a test before killed."""
+    _cluster.mend()
+    return _cluster
