@@ -34,6 +34,7 @@ def java(engine: str, main: str, memory: str = "512m") -> tuple[str, ...]:
     return (
         "java",
         f"-Xmx{memory}",
+        "-Dlog4j2.level=INFO",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
         *_SHORT_LIVED,

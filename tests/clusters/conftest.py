@@ -63,13 +63,14 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _cluster(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+def flink(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    """The one cluster of all tests, which may have killed a part of it."""
     with flink_cluster(tmp_path_factory.mktemp("flink"), environment) as running:
         yield running
 
 
 @pytest.fixture
-def cluster(_cluster: FlinkCluster) -> FlinkCluster:
-    """Flink: a job manager, two task managers, two worker pools, whatever a test before killed."""
-    _cluster.mend()
-    return _cluster
+def cluster(flink: FlinkCluster) -> FlinkCluster:
+    """A job manager, two task managers and two worker pools, all of them running."""
+    flink.mend()
+    return flink

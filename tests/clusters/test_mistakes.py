@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +13,13 @@ import pytest
 from deploy.cluster.flink import FlinkCluster
 from deploy.cluster.machines import can_make_machines
 from deploy.cluster.processes import free_port
-from deploy.cluster.workers import make_environment, pool
+from deploy.cluster.workers import make_environment
 from pipelines.convert import run
 from pipelines.engines import ENGINES
 from pipelines.options import ConvertOptions
 from records import layout
 from records.errors import EngineError, ShardmillError, StorageError
+from tests.clusters.pools import open_pools
 from tests.pipelines.pictures import make_folders
 
 Attempt = Callable[..., ShardmillError]
@@ -30,18 +30,9 @@ def attempt(cluster: FlinkCluster, tmp_path: Path) -> Attempt:
     """Convert a few pictures with pools of other settings; the error that this ends with."""
 
     def attempt_now(environment: Path, **settings: object) -> ShardmillError:
-        port = free_port()
         make_folders(tmp_path / "source", cat=6, dog=6)
-        with ExitStack() as stack:
-            pools = [
-                pool(machine, environment, tmp_path / f"pool-{number}.log", port=port, **settings)  # type: ignore[arg-type]
-                for number, machine in enumerate(cluster.workers)
-            ]
-            for started in pools:
-                stack.enter_context(started)
-            for started in pools:
-                started.wait_for("Started worker pool")
-            return failure(tmp_path, cluster.flags(port))
+        with open_pools(cluster, environment, tmp_path, **settings) as (_, flags):  # type: ignore[arg-type]
+            return failure(tmp_path, flags)
 
     return attempt_now
 
