@@ -96,7 +96,11 @@ def test_storage_that_workers_do_not_share(
 
 
 def test_a_pool_whose_python_has_no_beam(
-    attempt: Attempt, environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    attempt: Attempt,
+    environment: Path,
+    cluster: FlinkCluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The worker ends at once, and Flink waits for it for ever."""
     other = make_environment(tmp_path / "venv")
@@ -106,3 +110,6 @@ def test_a_pool_whose_python_has_no_beam(
     error = attempt(environment, path=f"{other}{os.pathsep}{os.environ['PATH']}")
     assert isinstance(error, EngineError)
     assert "no worker has begun within 5 s" in str(error)
+    # Tasks that wait for a worker hold their slots for minutes after they were cancelled.
+    for manager in cluster.task_managers:
+        manager.kill()
