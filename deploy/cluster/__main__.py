@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -28,12 +29,15 @@ def main() -> None:
 @main.command()
 def fetch() -> None:
     """Fetch Flink and Spark by Maven and build Prism by Go, where they are not there yet."""
-    for name in engines.JARS:
-        click.echo(f"{name}: {engines.jars(name)}")
-        engines.fetch_jars(name)
-    click.echo(f"prism: {engines.prism()}")
+    with ThreadPoolExecutor(1) as beside:
+        # Go compiles while Maven downloads.
+        click.echo(f"prism: {engines.prism()}")
+        building = beside.submit(engines.fetch_prism)
+        for name in engines.JARS:
+            click.echo(f"{name}: {engines.jars(name)}")
+            engines.fetch_jars(name)
     try:
-        engines.fetch_prism()
+        building.result()
     except ClusterError as error:
         click.echo(f"prism: left out, {error}", err=True)
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deploy.cluster.engines import jars
 from deploy.cluster.job_server import java, open_job_server
 from deploy.cluster.machines import Machine, open_machines
 from deploy.cluster.processes import Process, free_port
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
 _JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+# What is said by those that are ready.
+_POOL_STARTED = "Started worker pool"
+_TASK_MANAGER_STARTED = "Successful registration at resource manager"
 # Small, for many processes on one machine; a real task manager has some gigabytes.
 _TASK_MANAGER_SETTINGS = {
     "taskmanager.numberOfTaskSlots": "1",
@@ -54,9 +56,17 @@ class FlinkCluster:
             "--environment_type=EXTERNAL",
             f"--environment_config=127.0.0.1:{pool_port}",
             f"--parallelism={len(self.task_managers)}",
-            # A job server stages all its jars with each job; task managers here have the same.
-            f"--files_to_stage={next(jars('flink').glob('slf4j-simple-*.jar'))}",
         )
+
+    def mend(self) -> None:
+        """Start again the worker pools and task managers that have ended. Raises ClusterError."""
+        parts = [(pool, _POOL_STARTED) for pool in self.pools]
+        parts += [(manager, _TASK_MANAGER_STARTED) for manager in self.task_managers]
+        ended = [(process, ready) for process, ready in parts if process.has_ended()]
+        for process, _ in ended:
+            process.start()
+        for process, ready in ended:
+            process.wait_for(ready)
 
 
 @contextmanager
@@ -93,9 +103,9 @@ def flink_cluster(folder: Path, environment: Path, count: int = 2) -> Iterator[F
         ]
         address = stack.enter_context(open_job_server(master, *_job_server(dashboard), folder))
         for process in pools:
-            process.wait_for("Started worker pool")
+            process.wait_for(_POOL_STARTED)
         for process in task_managers:
-            process.wait_for("Successful registration at resource manager")
+            process.wait_for(_TASK_MANAGER_STARTED)
         yield FlinkCluster(address, f"http://{dashboard}", workers, task_managers, pools)
 
 

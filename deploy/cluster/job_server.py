@@ -22,6 +22,9 @@ _OPENED = (
     *("sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar"),
 )
 
+# Most of what a JVM does in its first minutes is to compile itself; these are to be up soon.
+_SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+
 
 def java(engine: str, main: str, memory: str = "512m") -> tuple[str, ...]:
     """The command of a class of an engine's jars. Raises ClusterError."""
@@ -32,6 +35,9 @@ def java(engine: str, main: str, memory: str = "512m") -> tuple[str, ...]:
         "java",
         f"-Xmx{memory}",
         "-Dlog4j2.level=INFO",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+        *_SHORT_LIVED,
         *opened,
         "-cp",
         f"{jars(engine)}/*",

@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Machine:
-    """Its address, what a command that runs there begins with, and what may be listened at."""
+    """A machine of a cluster.
+
+    Args:
+        address: its own.
+        prefix: what a command that runs there begins with.
+        bind_address: what its processes may listen at.
+        outside: the address at which it finds what runs on this machine here.
+    """
 
     address: str = "127.0.0.1"
     prefix: tuple[str, ...] = ()
     bind_address: str = "127.0.0.1"
+    outside: str = "127.0.0.1"
 
     def command(self, *words: str) -> list[str]:
         """A command as it is run on this machine."""
@@ -50,7 +58,7 @@ def open_machines(count: int) -> Iterator[Sequence[Machine]]:
     with ExitStack() as stack:
         _ip("link", "add", bridge, "type", "bridge")
         stack.callback(_try, "ip", "link", "delete", bridge)
-        _ip("address", "add", f"10.213.{own}.1/24", "dev", bridge)
+        _ip("address", "add", f"{_address(own, 1)}/24", "dev", bridge)
         _ip("link", "set", bridge, "up")
         yield [_add(bridge, own, number, stack) for number in range(2, 2 + count)]
 
@@ -58,7 +66,7 @@ def open_machines(count: int) -> Iterator[Sequence[Machine]]:
 def _add(bridge: str, own: int, number: int, stack: ExitStack) -> Machine:
     """A namespace that a pair of virtual network cards joins to the bridge."""
     name, here, there = f"shardmill-{own}-{number}", f"mill{own}h{number}", f"mill{own}t{number}"
-    address = f"10.213.{own}.{number}"
+    address = _address(own, number)
     _ip("netns", "add", name)
     stack.callback(_try, "ip", "netns", "delete", name)
     _ip("link", "add", here, "type", "veth", "peer", "name", there, "netns", name)
@@ -67,7 +75,13 @@ def _add(bridge: str, own: int, number: int, stack: ExitStack) -> Machine:
     _ip("-n", name, "link", "set", there, "up")
     _ip("-n", name, "link", "set", "lo", "up")
     # Whatever is listened at, nobody but these machines gets there.
-    return Machine(address, ("ip", "netns", "exec", name), bind_address="0.0.0.0")
+    return Machine(
+        address, ("ip", "netns", "exec", name), bind_address="0.0.0.0", outside=_address(own, 1)
+    )
+
+
+def _address(own: int, number: int) -> str:
+    return f"10.213.{own}.{number}"
 
 
 def _ip(*words: str) -> None:

@@ -35,6 +35,11 @@ class Process:
         self.log = log
 
     def __enter__(self) -> Process:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it, or start it again when it has ended; its log begins anew."""
         # Ctrl-C on a terminal goes to the foreground's processes; these are stopped in their order.
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -46,13 +51,16 @@ class Process:
                 cwd=self.log.parent,
                 start_new_session=True,
             )
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)
         self.kill()
+
+    def has_ended(self) -> bool:
+        """Whether it runs no more."""
+        return self._process.poll() is not None
 
     def kill(self) -> None:
         """End it with all its children, at once, as a machine that loses power does."""

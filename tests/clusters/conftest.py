@@ -62,8 +62,15 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_environment(tmp_path_factory.mktemp("worker") / "venv", wheel)
 
 
-@pytest.fixture(scope="module")
-def cluster(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
-    """Flink: a job manager, two task managers, two worker pools."""
+@pytest.fixture(scope="session")
+def flink(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    """The one cluster of all tests, which may have killed a part of it."""
     with flink_cluster(tmp_path_factory.mktemp("flink"), environment) as running:
         yield running
+
+
+@pytest.fixture
+def cluster(flink: FlinkCluster) -> FlinkCluster:
+    """A job manager, two task managers and two worker pools, all of them running."""
+    flink.mend()
+    return flink

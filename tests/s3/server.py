@@ -48,12 +48,14 @@ class S3Server:
     Args:
         binary: of versitygw.
         folder: where buckets, and the log of requests, lie.
+        host: the address of this machine to listen at.
     """
 
-    def __init__(self, binary: Path, folder: Path) -> None:
+    def __init__(self, binary: Path, folder: Path, host: str = "127.0.0.1") -> None:
         self._binary = binary
+        self._host = host
         self.port = free_port()
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.endpoint = f"http://{host}:{self.port}"
         self.buckets = folder / "buckets"
         self.log = folder / "requests.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -68,7 +70,7 @@ class S3Server:
         self.buckets.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             [
-                *(self._binary, "--port", f"127.0.0.1:{self.port}", "--keep-alive", "--quiet"),
+                *(self._binary, "--port", f"{self._host}:{self.port}", "--keep-alive", "--quiet"),
                 *("--access-log", self.log, "posix", self.buckets),
             ],
             env={**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY},
@@ -76,7 +78,7 @@ class S3Server:
             stderr=subprocess.DEVNULL,
         )
         end = time.monotonic() + _START_SECONDS
-        while not _listens(self.port):
+        while not _listens(self._host, self.port):
             assert self._process.poll() is None, "the server ended at once"
             assert time.monotonic() < end, "the server does not listen"
             time.sleep(0.02)
@@ -121,6 +123,6 @@ def environment_of(endpoint: str) -> Mapping[str, str]:
     }
 
 
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0

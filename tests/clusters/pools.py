@@ -1,0 +1,44 @@
+"""Worker pools that tests start beside a cluster's own, with other settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from deploy.cluster.flink import FlinkCluster
+from deploy.cluster.processes import Process, free_port
+from deploy.cluster.workers import pool
+
+
+@contextmanager
+def open_pools(
+    cluster: FlinkCluster,
+    environment: Path,
+    folder: Path,
+    *,
+    path: str | None = None,
+    prefix: tuple[str, ...] = (),
+) -> Iterator[tuple[list[Process], tuple[str, ...]]]:
+    """One on every machine, in this process's environment as it is now; and Beam's flags for them.
+
+    Args:
+        cluster: on whose machines.
+        environment: the `bin` folder of the workers' environment.
+        folder: for their logs.
+        path: where they look for `python`.
+        prefix: what their command begins with.
+    """
+    port = free_port()
+    pools = [
+        pool(
+            machine, environment, folder / f"pool-{number}.log", port=port, path=path, prefix=prefix
+        )
+        for number, machine in enumerate(cluster.workers)
+    ]
+    with ExitStack() as stack:
+        for process in pools:
+            stack.enter_context(process)
+        for process in pools:
+            process.wait_for("Started worker pool")
+        yield pools, cluster.flags(port)
