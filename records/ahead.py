@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from queue import SimpleQueue
+from threading import Semaphore
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,3 +66,67 @@ def map_where_waited(
         yield result
         if has_waited:
             yield from map_ahead(function, rest, threads=threads)
+
+
+def chain_ahead(
+    function: Callable[[_Item], Iterable[_Result]],
+    items: Iterable[_Item],
+    *,
+    threads: int,
+    ahead: int,
+) -> Iterator[_Result]:
+    """What `function` gives of each item, one after another in the order of the items.
+
+    Each item has a thread, which waits where `ahead` results of its own are not yet taken. So what
+    lies ahead is bounded, however much an item gives.
+    Raises what `function` or `items` raises, in its turn.
+    """
+    under_way: deque[_Ahead[_Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                under_way.append(_Ahead(ahead))
+                pool.submit(under_way[-1].fill, function, item)
+                if len(under_way) == threads:
+                    yield from under_way[0]
+                    under_way.popleft()
+            while under_way:
+                yield from under_way[0]
+                under_way.popleft()
+        finally:
+            for results in under_way:
+                results.stop()
+
+
+class _Ahead(Generic[_Result]):
+    """Results on their way from the thread that makes them to the one that takes them."""
+
+    def __init__(self, most: int) -> None:
+        self._room = Semaphore(most)
+        self._queue: SimpleQueue[tuple[_Result] | BaseException | None] = SimpleQueue()
+        self._stopped = False
+
+    def fill(self, function: Callable[[_Item], Iterable[_Result]], item: _Item) -> None:
+        """Make all results, in a thread of its own."""
+        try:
+            for result in function(item):
+                self._room.acquire()
+                if self._stopped:
+                    return
+                self._queue.put((result,))
+        except BaseException as error:  # for who takes them to raise
+            self._queue.put(error)
+        else:
+            self._queue.put(None)
+
+    def __iter__(self) -> Iterator[_Result]:
+        while (found := self._queue.get()) is not None:
+            if isinstance(found, BaseException):
+                raise found
+            self._room.release()
+            yield found[0]
+
+    def stop(self) -> None:
+        """Have no more made than the next one."""
+        self._stopped = True
+        self._room.release()

@@ -79,7 +79,7 @@ class RecordSplit(Sequence[Record]):
         """A record as it lies there: its payload, CRCs checked, and its row of the index."""
         shard_number, record = self._locate(number)
         (row,) = self.shard_index(shard_number).rows(record, record + 1)
-        return self._read(shard_number, record), row
+        return bytes(self._read(shard_number, record)), row
 
     def _locate(self, number: int) -> tuple[int, int]:
         """The shard that a record is in, and its number there."""
@@ -91,7 +91,7 @@ class RecordSplit(Sequence[Record]):
         first = self._ends[shard_number] - self.facts.shards[shard_number].records
         return shard_number, place - first
 
-    def _read(self, shard_number: int, record: int) -> bytes:
+    def _read(self, shard_number: int, record: int) -> memoryview:
         position = self.shard_index(shard_number).position(record)
         try:
             return self._reader(shard_number).read(position, record=record)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
@@ -114,7 +114,7 @@ def _kind_of(values: FeatureValue) -> str:
     return "int64_list" if isinstance(first, int) else "float_list"
 
 
-def decode_example(payload: bytes) -> dict[str, FeatureValue]:
+def decode_example(payload: bytes | memoryview) -> dict[str, FeatureValue]:
     """The features of a serialized Example; a feature without values is an empty list.
 
     Raises:
@@ -124,7 +124,7 @@ def decode_example(payload: bytes) -> dict[str, FeatureValue]:
     return _to_python(example.features)
 
 
-def decode_scalars(payload: bytes, features: Mapping[str, type]) -> dict[str, Any]:
+def decode_scalars(payload: bytes | memoryview, features: Mapping[str, type]) -> dict[str, Any]:
     """The one value that each of some features of a serialized Example has.
 
     Args:
@@ -156,7 +156,7 @@ def _not_one(name: str, kind: type, feature: Any) -> DamagedError:
 
 
 def decode_sequence_example(
-    payload: bytes,
+    payload: bytes | memoryview,
 ) -> tuple[dict[str, FeatureValue], dict[str, list[FeatureValue]]]:
     """The context features, and each feature list as a list of steps, of a SequenceExample.
 
@@ -171,9 +171,10 @@ def decode_sequence_example(
     return _to_python(sequence.context), lists
 
 
-def _parse(kind: type[message.Message], payload: bytes, name: str) -> message.Message:
+def _parse(kind: type[message.Message], payload: bytes | memoryview, name: str) -> message.Message:
     try:
-        return kind.FromString(payload)
+        # Its stubs know of bytes alone.
+        return kind.FromString(cast("bytes", payload))
     except message.DecodeError as error:
         raise DamagedError(f"a record is not {name}") from error
 

@@ -13,9 +13,10 @@ CRCs is a poor one, so what is stored is never the plain value.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeVar
 
 import google_crc32c
+import numpy as np
 
 from records.errors import DamagedError
 
@@ -30,6 +31,8 @@ MASK_DELTA = 0xA282EAD8
 _HEADER = struct.Struct("<QI")
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
+
+Payload = TypeVar("Payload", bytes, memoryview)
 
 FrameDamage = Literal["truncated", "length-checksum", "payload-checksum", "too-long"]
 
@@ -49,9 +52,11 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-def masked_crc32c(data: bytes) -> int:
+def masked_crc32c(data: bytes | memoryview) -> int:
     """The masked CRC32C (Castagnoli) of `data`, a uint32."""
-    crc = int(google_crc32c.value(data))
+    # It takes no memoryview, but arrays: without a copy of what may be megabytes.
+    held = data if isinstance(data, bytes) else np.frombuffer(data, np.uint8)
+    crc = int(google_crc32c.value(held))
     return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
 
 
@@ -117,8 +122,8 @@ def payload_length(header: bytes, *, record: int | None = None, offset: int = 0)
 
 
 def check_payload(
-    payload: bytes, footer: bytes, length: int, *, record: int | None, offset: int
-) -> bytes:
+    payload: Payload, footer: bytes, length: int, *, record: int | None, offset: int
+) -> Payload:
     """The payload, as it was read after a frame's header, if its CRC is that in the footer.
 
     Raises:

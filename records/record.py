@@ -54,7 +54,7 @@ class Record(msgspec.Struct, frozen=True):
     channels: int
 
 
-def decode_record(payload: bytes, *, record: int | None = None) -> Record:
+def decode_record(payload: bytes | memoryview, *, record: int | None = None) -> Record:
     """A record from a serialized Example of this project's features.
 
     Raises:
@@ -77,7 +77,7 @@ def decode_record(payload: bytes, *, record: int | None = None) -> Record:
 
 
 def _decode_features(
-    payload: bytes, features: Mapping[str, type], record: int | None
+    payload: bytes | memoryview, features: Mapping[str, type], record: int | None
 ) -> dict[str, Any]:
     try:
         return decode_scalars(payload, features)
@@ -104,7 +104,7 @@ class RecordDecoder:
         return self.adopted is not None
 
     def decode(
-        self, payload: bytes, *, record: int | None = None, key: str | None = None
+        self, payload: bytes | memoryview, *, record: int | None = None, key: str | None = None
     ) -> Record:
         """A record from a serialized Example.
 
@@ -125,7 +125,9 @@ class RecordDecoder:
             error.record = record
             raise
 
-    def complete(self, facts: ImageFacts, payload: bytes, *, record: int | None = None) -> Record:
+    def complete(
+        self, facts: ImageFacts, payload: bytes | memoryview, *, record: int | None = None
+    ) -> Record:
         """A record of which the index tells all but its image; other features are not looked at.
 
         Args:
@@ -156,7 +158,7 @@ class RecordDecoder:
             channels=facts.channels,
         )
 
-    def _decode_adopted(self, payload: bytes, adopted: Adoption, key: str) -> Record:
+    def _decode_adopted(self, payload: bytes | memoryview, adopted: Adoption, key: str) -> Record:
         features, names = decode_example(payload), adopted.features
         image = _require(features, names.image, bytes)
         text = None if names.text is None else single(features, names.text, bytes)

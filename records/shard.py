@@ -82,8 +82,8 @@ class ShardReader:
     def __init__(self, storage: Storage, name: str) -> None:
         self._ranges = storage.open_ranges(name)
 
-    def read(self, position: Position, *, record: int) -> bytes:
-        """The payload of a record, its CRCs checked.
+    def read(self, position: Position, *, record: int) -> memoryview:
+        """The payload of a record, its CRCs checked; a part of what was read, not a copy of it.
 
         Args:
             position: from the shard's index.
@@ -97,7 +97,7 @@ class ShardReader:
         frame = self._ranges.read(offset, position.length)
         length = payload_length(frame[:HEADER_BYTES], record=record, offset=offset)
         end = HEADER_BYTES + length
-        payload, footer = frame[HEADER_BYTES:end], frame[end : end + FOOTER_BYTES]
+        payload, footer = memoryview(frame)[HEADER_BYTES:end], frame[end : end + FOOTER_BYTES]
         return check_payload(payload, footer, length, record=record, offset=offset)
 
 

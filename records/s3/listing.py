@@ -13,7 +13,7 @@ from functools import partial
 from itertools import chain, islice, pairwise
 from typing import Any
 
-from records.ahead import WAITING_THREADS, map_ahead
+from records.ahead import WAITING_THREADS, chain_ahead, map_ahead
 from records.storage import FileFacts
 
 Ask = Callable[..., dict[str, Any]]
@@ -23,6 +23,7 @@ Page = Sequence[tuple[str, FileFacts]]
 
 _PAGES_IN_TURN = 4
 _MOST_PIECES = 64
+_PAGES_AHEAD = 4
 
 
 def list_pages(ask: Ask, prefix: str) -> Iterator[Page]:
@@ -40,8 +41,8 @@ def list_pages(ask: Ask, prefix: str) -> Iterator[Page]:
     if not pieces:
         yield from map(_read_page, answers)
         return
-    for pages in map_ahead(partial(_list_piece, ask, prefix), pieces, threads=WAITING_THREADS):
-        yield from pages
+    read = partial(_list_piece, ask, prefix)
+    yield from chain_ahead(read, pieces, threads=WAITING_THREADS, ahead=_PAGES_AHEAD)
 
 
 def _follow(ask: Ask, **asked: str) -> Iterator[dict[str, Any]]:
@@ -93,12 +94,10 @@ def _find_folders(ask: Ask, last: str, prefix: str) -> list[str]:
     return folders
 
 
-def _list_piece(ask: Ask, prefix: str, piece: tuple[str, str | None]) -> list[Page]:
+def _list_piece(ask: Ask, prefix: str, piece: tuple[str, str | None]) -> Iterator[Page]:
     begin, end = piece
-    pages = list[Page]()
     for answer in _follow(ask, Prefix=prefix, StartAfter=begin):
         page = _read_page(answer)
-        pages.append([file for file in page if begin < file[0] and (end is None or file[0] < end)])
+        yield [file for file in page if begin < file[0] and (end is None or file[0] < end)]
         if end is not None and page and page[-1][0] >= end:
             break
-    return pages

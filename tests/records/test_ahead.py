@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from records.ahead import map_ahead, map_where_waited
+from records.ahead import chain_ahead, map_ahead, map_where_waited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,3 +89,49 @@ def test_without_threads_it_is_done_here_as_it_is_asked_for() -> None:
     assert next(results) == 0
     assert done == [threading.get_ident()]
     assert list(results) == [1, 2]
+
+
+class TestChain:
+    def test_results_come_one_after_another_in_order(self) -> None:
+        def count(most: int) -> Iterator[int]:
+            yield from range(most)
+
+        results = chain_ahead(count, range(30), threads=4, ahead=2)
+        assert list(results) == [number for most in range(30) for number in range(most)]
+
+    def test_no_item_is_more_than_so_many_results_ahead(self) -> None:
+        made = [0, 0]
+
+        def endless(item: int) -> Iterator[int]:
+            while True:
+                made[item] += 1
+                yield made[item]
+
+        results = chain_ahead(endless, range(2), threads=2, ahead=3)
+        for taken in range(1, 50):
+            assert next(results) == taken
+            assert made[0] <= taken + 4
+        assert made[1] <= 4
+        results.close()
+
+    def test_what_fails_is_raised_in_its_turn_and_the_rest_stops(self) -> None:
+        def work(item: int) -> Iterator[int]:
+            yield item
+            if item == 1:
+                raise ValueError("of the second")
+            while item > 1:
+                yield item
+
+        results = chain_ahead(work, range(5), threads=5, ahead=1)
+        assert [next(results), next(results)] == [0, 1]
+        with pytest.raises(ValueError, match="of the second"):
+            next(results)
+        assert not any("ThreadPool" in thread.name for thread in threading.enumerate())
+
+    def test_items_that_fail_end_it(self) -> None:
+        def items() -> Iterator[int]:
+            yield 1
+            raise KeyError("items")
+
+        with pytest.raises(KeyError, match="items"):
+            list(chain_ahead(lambda item: [item], items(), threads=2, ahead=1))

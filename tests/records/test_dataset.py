@@ -13,6 +13,9 @@ import records
 from records.dataset import Record, decode_record, open_dataset
 from records.errors import DamagedError, NoInputError
 from records.example import encode_example
+from records.framing import frame_bytes
+from records.index import encode_index, pack_rows, read_index
+from records.layout import index_name
 from records.shard import read_shard
 from records.storage import open_storage
 from tests.datasets import LABELS, make_sources
@@ -117,6 +120,33 @@ def test_at_a_url(build_dataset: Callable[..., Path]) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(NoInputError):
         open_dataset(tmp_path)
+
+
+def test_a_label_of_no_class_in_an_index_is_damage(build_dataset: Callable[..., Path]) -> None:
+    folder = build_dataset()
+    name = index_name("test-00000-of-00001.tfrecord")
+    index = read_index(open_storage(folder), name)
+    first, *others = index.rows()
+    for label in (-1, len(LABELS)):
+        rows = pack_rows([first._replace(label=label), *others])
+        (folder / name).write_bytes(encode_index(index.facts, rows))
+        with pytest.raises(DamagedError, match="not in the label map") as found:
+            open_dataset(folder)["test"][0]
+        assert (found.value.path, found.value.record) == (str(folder / index.facts.name), 0)
+
+
+def test_a_record_without_an_image_is_damage(build_dataset: Callable[..., Path]) -> None:
+    folder = build_dataset()
+    name = "test-00000-of-00001.tfrecord"
+    index = read_index(open_storage(folder), index_name(name))
+    frame = frame_bytes(encode_example({"image/class/label": [0]}))
+    (folder / name).write_bytes(frame)
+    first, *others = index.rows()
+    rows = pack_rows([first._replace(length=len(frame)), *others])
+    (folder / index_name(name)).write_bytes(encode_index(index.facts, rows))
+    with pytest.raises(DamagedError, match="no good feature image/encoded") as found:
+        open_dataset(folder)["test"][0]
+    assert found.value.record == 0
 
 
 @pytest.mark.parametrize(

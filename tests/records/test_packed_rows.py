@@ -56,6 +56,23 @@ def test_sorting_is_by_bytes_and_stays(count: int) -> None:
     assert [Item(*row) for row in rows_of(table, *table.column_names)] == expected
 
 
+@pytest.mark.parametrize("count", [0, 1, 5, 20_000])
+def test_rows_in_order_stay_where_they_are(count: int) -> None:
+    given = [Item(b"%07d" % (n // 2), n, "odd" if n % 2 else None) for n in range(count)]
+    packed = pack(given)
+    table = packed.sort("key")
+    assert [Item(*row) for row in rows_of(table, *table.column_names)] == list(packed) == given
+
+
+@pytest.mark.parametrize("count", [0, 5, 20_000])
+def test_compact_columns_are_in_one_piece(count: int) -> None:
+    packed = pack(items(count))
+    table = packed.compact()
+    assert [Item(*row) for row in rows_of(table, *table.column_names)] == list(packed)
+    assert list(packed) == items(count)
+    assert all(column.num_chunks <= 1 for column in table.columns)
+
+
 def test_bytes_that_are_not_text_sort_by_value() -> None:
     keys = [b"\xff", b"", b"a\x00", b"a", b"\x80"]
     packed = pack([Item(key, 0) for key in keys])
