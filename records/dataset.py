@@ -19,6 +19,7 @@ from typing import Any, overload
 from records.errors import DamagedError
 from records.framing import Frame
 from records.index import Index, IndexRow, read_index
+from records.known_records import KnownRecords
 from records.labels import LabelMap
 from records.layout import Split, index_name
 from records.manifest import Manifest, SplitFacts, read_manifest
@@ -49,6 +50,7 @@ class RecordSplit(Sequence[Record]):
         self._storage = storage
         self._decoder = decoder
         self._indexes: dict[int, Index] = {}
+        self._known: dict[int, KnownRecords] = {}
         self._readers: dict[int, ShardReader] = {}
         self._ends = list(accumulate(shard.records for shard in facts.shards))
         self._places = part.places(facts.records)
@@ -63,23 +65,46 @@ class RecordSplit(Sequence[Record]):
     @overload
     def __getitem__(self, number: slice) -> list[Record]: ...
     def __getitem__(self, number: int | slice) -> Record | list[Record]:
-        """Records by number: one ranged read each for the image; the rest is in the index."""
+        """Records by number, by the offsets of the index: one ranged read each."""
         if isinstance(number, slice):
             return [self[place] for place in range(*number.indices(len(self)))]
         shard_number, record = self._locate(number)
-        payload = self._read(shard_number, record)
-        facts = self.shard_index(shard_number).image_facts[record]
+        known = self._read_known(shard_number, record)
+        if known is not None:
+            return known
+        return self._decode(self._read(shard_number, record), shard_number, record)
+
+    def _read_known(self, shard_number: int, record: int) -> Record | None:
+        """A record as the index tells, of which nothing is decoded.
+
+        None where the index does not fit it, or anything is wrong: decoding it will tell.
+        """
+        if self._decoder.reads_adopted:
+            return None
+        known = self._known_records(shard_number)[record]
+        if known is None:
+            return None
         try:
-            return self._decoder.complete(facts, payload, record=record)
-        except DamagedError:
-            with self._naming(shard_number):
-                raise
+            reader = self._reader(shard_number)
+            before, image, behind = reader.read_in_parts(
+                known.offset, known.sizes_bytes, record=record
+            )
+        except (DamagedError, FileNotFoundError):
+            return None
+        return known.with_image(image) if known.fits(before, behind) else None
+
+    def _known_records(self, shard_number: int) -> KnownRecords:
+        known = self._known.get(shard_number)
+        if known is None:
+            known = KnownRecords(self.shard_index(shard_number).table, self._decoder.labels)
+            self._known[shard_number] = known
+        return known
 
     def read_stored(self, number: int) -> tuple[bytes, IndexRow]:
         """A record as it lies there: its payload, CRCs checked, and its row of the index."""
         shard_number, record = self._locate(number)
         (row,) = self.shard_index(shard_number).rows(record, record + 1)
-        return bytes(self._read(shard_number, record)), row
+        return self._read(shard_number, record), row
 
     def _locate(self, number: int) -> tuple[int, int]:
         """The shard that a record is in, and its number there."""
@@ -91,7 +116,7 @@ class RecordSplit(Sequence[Record]):
         first = self._ends[shard_number] - self.facts.shards[shard_number].records
         return shard_number, place - first
 
-    def _read(self, shard_number: int, record: int) -> memoryview:
+    def _read(self, shard_number: int, record: int) -> bytes:
         position = self.shard_index(shard_number).position(record)
         try:
             return self._reader(shard_number).read(position, record=record)
@@ -174,7 +199,7 @@ class RecordSplit(Sequence[Record]):
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker process opens what it needs itself: indexes are cheaper read than sent.
-        return {**self.__dict__, "_indexes": {}, "_readers": {}}
+        return {**self.__dict__, "_indexes": {}, "_known": {}, "_readers": {}}
 
 
 class Dataset(Mapping[Split, RecordSplit]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
@@ -100,11 +100,20 @@ def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
     Raises:
         TypeError: a value is not a sequence of bytes, ints or floats, or mixes them.
     """
+    return bytes(_to_example(features).SerializeToString(deterministic=True))
+
+
+def encode_features(features: Mapping[str, FeatureValue]) -> bytes:
+    """What an Example of `features` has in it: an entry each, by their names. Raises TypeError."""
+    return bytes(_to_example(features).features.SerializeToString(deterministic=True))
+
+
+def _to_example(features: Mapping[str, FeatureValue]) -> Any:
     example: Any = _Example()
     feature_map = example.features.feature
     for name, values in features.items():
         getattr(feature_map[name], _kind_of(values)).value.extend(values)
-    return bytes(example.SerializeToString(deterministic=True))
+    return example
 
 
 def _kind_of(values: FeatureValue) -> str:
@@ -114,7 +123,7 @@ def _kind_of(values: FeatureValue) -> str:
     return "int64_list" if isinstance(first, int) else "float_list"
 
 
-def decode_example(payload: bytes | memoryview) -> dict[str, FeatureValue]:
+def decode_example(payload: bytes) -> dict[str, FeatureValue]:
     """The features of a serialized Example; a feature without values is an empty list.
 
     Raises:
@@ -124,7 +133,7 @@ def decode_example(payload: bytes | memoryview) -> dict[str, FeatureValue]:
     return _to_python(example.features)
 
 
-def decode_scalars(payload: bytes | memoryview, features: Mapping[str, type]) -> dict[str, Any]:
+def decode_scalars(payload: bytes, features: Mapping[str, type]) -> dict[str, Any]:
     """The one value that each of some features of a serialized Example has.
 
     Args:
@@ -156,7 +165,7 @@ def _not_one(name: str, kind: type, feature: Any) -> DamagedError:
 
 
 def decode_sequence_example(
-    payload: bytes | memoryview,
+    payload: bytes,
 ) -> tuple[dict[str, FeatureValue], dict[str, list[FeatureValue]]]:
     """The context features, and each feature list as a list of steps, of a SequenceExample.
 
@@ -171,10 +180,9 @@ def decode_sequence_example(
     return _to_python(sequence.context), lists
 
 
-def _parse(kind: type[message.Message], payload: bytes | memoryview, name: str) -> message.Message:
+def _parse(kind: type[message.Message], payload: bytes, name: str) -> message.Message:
     try:
-        # Its stubs know of bytes alone.
-        return kind.FromString(cast("bytes", payload))
+        return kind.FromString(payload)
     except message.DecodeError as error:
         raise DamagedError(f"a record is not {name}") from error
 

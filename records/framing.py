@@ -13,15 +13,14 @@ CRCs is a poor one, so what is stored is never the plain value.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 import google_crc32c
-import numpy as np
 
 from records.errors import DamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
@@ -31,8 +30,6 @@ MASK_DELTA = 0xA282EAD8
 _HEADER = struct.Struct("<QI")
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
-
-Payload = TypeVar("Payload", bytes, memoryview)
 
 FrameDamage = Literal["truncated", "length-checksum", "payload-checksum", "too-long"]
 
@@ -52,11 +49,11 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-def masked_crc32c(data: bytes | memoryview) -> int:
-    """The masked CRC32C (Castagnoli) of `data`, a uint32."""
-    # It takes no memoryview, but arrays: without a copy of what may be megabytes.
-    held = data if isinstance(data, bytes) else np.frombuffer(data, np.uint8)
-    crc = int(google_crc32c.value(held))
+def masked_crc32c(*parts: bytes) -> int:
+    """The masked CRC32C (Castagnoli) of bytes, which may be given in parts, a uint32."""
+    crc = 0
+    for part in parts:
+        crc = int(google_crc32c.extend(crc, part))
     return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
 
 
@@ -122,24 +119,33 @@ def payload_length(header: bytes, *, record: int | None = None, offset: int = 0)
 
 
 def check_payload(
-    payload: Payload, footer: bytes, length: int, *, record: int | None, offset: int
-) -> Payload:
+    payload: bytes, footer: bytes, length: int, *, record: int | None, offset: int
+) -> bytes:
     """The payload, as it was read after a frame's header, if its CRC is that in the footer.
 
     Raises:
         FrameError: the payload or its footer ends early, or the CRC is wrong.
     """
-    if len(payload) < length or len(footer) < FOOTER_BYTES:
+    check_parts((payload,), footer, length, record=record, offset=offset)
+    return payload
+
+
+def check_parts(
+    parts: Sequence[bytes], footer: bytes, length: int, *, record: int | None, offset: int
+) -> None:
+    """Check a payload that was read in parts. Raises as `check_payload`."""
+    payload_bytes = sum(map(len, parts))
+    if payload_bytes < length or len(footer) < FOOTER_BYTES:
         raise FrameError(
             "truncated",
             "the file ends inside a record",
             record=record,
             offset=offset,
             expected=f"{length + FOOTER_BYTES} bytes after the header",
-            got=len(payload) + len(footer),
+            got=payload_bytes + len(footer),
         )
     (crc,) = _CRC.unpack(footer)
-    actual = masked_crc32c(payload)
+    actual = masked_crc32c(*parts)
     if crc != actual:
         raise FrameError(
             "payload-checksum",
@@ -149,7 +155,6 @@ def check_payload(
             expected=f"{crc:#010x}",
             got=f"{actual:#010x}",
         )
-    return payload
 
 
 def read_frames(stream: BinaryIO) -> Iterator[Frame]:

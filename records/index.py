@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +18,6 @@ import pyarrow.parquet as pq
 from records.bounded_parquet import read_bounded
 from records.errors import DamagedError
 from records.framing import MAX_RECORD_BYTES, frame_size_bytes
-from records.image_facts import ShardImageFacts
 from records.layout import Split
 from records.packed_rows import PackedRows
 from records.shard import Position
@@ -132,11 +130,6 @@ class Index:
         """The number of the record whose frame begins at `offset`."""
         place = int(self._offsets.searchsorted(offset))
         return place if place < len(self) and self._offsets[place] == offset else None
-
-    @cached_property
-    def image_facts(self) -> ShardImageFacts:
-        """What each record says of its image."""
-        return ShardImageFacts(self.table)
 
     def keys(self, start: int, stop: int) -> tuple[str, ...]:
         """The keys of the records from `start` up to `stop`, as text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -59,6 +60,14 @@ class OpenFile:
         except OSError:
             with reading(self._shown):
                 raise
+
+    def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
+        """See `RangeReader.read_parts`: a call each costs less than to copy what is read."""
+        parts = []
+        for size in sizes_bytes:
+            parts.append(self.read(offset, size))
+            offset += size
+        return parts
 
     def __del__(self) -> None:
         if self._descriptor >= 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 _READ_AHEAD_BYTES = 8 << 20
@@ -20,6 +20,11 @@ class Ranges(NamedTuple):
     def read(self, offset: int, size_bytes: int) -> bytes:
         """Up to `size_bytes` bytes from `offset`."""
         return self.read_range(offset, size_bytes)
+
+    def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
+        """Neighbouring parts, of one request."""
+        whole = io.BytesIO(self.read(offset, sum(sizes_bytes)))
+        return [whole.read(size) for size in sizes_bytes]
 
 
 def open_ranges_as_stream(read_range: ReadRange, size_bytes: int) -> BinaryIO:

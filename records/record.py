@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -20,14 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from records.example import FeatureValue
-    from records.image_facts import ImageFacts
     from records.images.headers import ImageHeader
     from records.labels import LabelMap
     from records.manifest import Adoption
 
 T = TypeVar("T", bytes, int)
-
-_IMAGE = {schema.ENCODED: bytes}
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -54,13 +51,17 @@ class Record(msgspec.Struct, frozen=True):
     channels: int
 
 
-def decode_record(payload: bytes | memoryview, *, record: int | None = None) -> Record:
+def decode_record(payload: bytes, *, record: int | None = None) -> Record:
     """A record from a serialized Example of this project's features.
 
     Raises:
         DamagedError: a feature is missing, has not exactly one value, or one of another type.
     """
-    values = _decode_features(payload, schema.FEATURES, record)
+    try:
+        values = decode_scalars(payload, schema.FEATURES)
+    except DamagedError as error:
+        error.record = record
+        raise
     try:
         return Record(
             image=values[schema.ENCODED],
@@ -74,16 +75,6 @@ def decode_record(payload: bytes | memoryview, *, record: int | None = None) -> 
         )
     except UnicodeDecodeError as error:
         raise DamagedError("a record's text is not UTF-8", record=record) from error
-
-
-def _decode_features(
-    payload: bytes | memoryview, features: Mapping[str, type], record: int | None
-) -> dict[str, Any]:
-    try:
-        return decode_scalars(payload, features)
-    except DamagedError as error:
-        error.record = record
-        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +95,7 @@ class RecordDecoder:
         return self.adopted is not None
 
     def decode(
-        self, payload: bytes | memoryview, *, record: int | None = None, key: str | None = None
+        self, payload: bytes, *, record: int | None = None, key: str | None = None
     ) -> Record:
         """A record from a serialized Example.
 
@@ -125,40 +116,7 @@ class RecordDecoder:
             error.record = record
             raise
 
-    def complete(
-        self, facts: ImageFacts, payload: bytes | memoryview, *, record: int | None = None
-    ) -> Record:
-        """A record of which the index tells all but its image; other features are not looked at.
-
-        Args:
-            facts: the record's row of the index.
-            payload: the Example.
-            record: its number, for messages.
-
-        Raises:
-            DamagedError: there is no image, or no such class; of an adopted record as `decode`.
-        """
-        if self.adopted is not None:
-            return self.decode(payload, record=record, key=facts.key)
-        if not 0 <= facts.label < len(self.labels):
-            raise DamagedError(
-                "a record's label is not in the label map",
-                record=record,
-                expected=f"0 to {len(self.labels) - 1}",
-                got=facts.label,
-            )
-        return Record(
-            image=_decode_features(payload, _IMAGE, record)[schema.ENCODED],
-            label=facts.label,
-            text=self.labels[facts.label],
-            key=facts.key,
-            format=facts.format,
-            width=facts.width,
-            height=facts.height,
-            channels=facts.channels,
-        )
-
-    def _decode_adopted(self, payload: bytes | memoryview, adopted: Adoption, key: str) -> Record:
+    def _decode_adopted(self, payload: bytes, adopted: Adoption, key: str) -> Record:
         features, names = decode_example(payload), adopted.features
         image = _require(features, names.image, bytes)
         text = None if names.text is None else single(features, names.text, bytes)

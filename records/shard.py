@@ -14,6 +14,7 @@ from records.framing import (
     FOOTER_BYTES,
     HEADER_BYTES,
     Frame,
+    check_parts,
     check_payload,
     frame_parts,
     frame_size_bytes,
@@ -82,8 +83,8 @@ class ShardReader:
     def __init__(self, storage: Storage, name: str) -> None:
         self._ranges = storage.open_ranges(name)
 
-    def read(self, position: Position, *, record: int) -> memoryview:
-        """The payload of a record, its CRCs checked; a part of what was read, not a copy of it.
+    def read(self, position: Position, *, record: int) -> bytes:
+        """The payload of a record, its CRCs checked.
 
         Args:
             position: from the shard's index.
@@ -97,8 +98,27 @@ class ShardReader:
         frame = self._ranges.read(offset, position.length)
         length = payload_length(frame[:HEADER_BYTES], record=record, offset=offset)
         end = HEADER_BYTES + length
-        payload, footer = memoryview(frame)[HEADER_BYTES:end], frame[end : end + FOOTER_BYTES]
+        payload, footer = frame[HEADER_BYTES:end], frame[end : end + FOOTER_BYTES]
         return check_payload(payload, footer, length, record=record, offset=offset)
+
+    def read_in_parts(
+        self, offset: int, sizes_bytes: tuple[int, int, int], *, record: int
+    ) -> tuple[bytes, bytes, bytes]:
+        """A record's frame in three parts, its CRCs checked: none is a copy of what was read.
+
+        Args:
+            offset: of the frame.
+            sizes_bytes: of the parts: the first holds the header, the last the footer.
+            record: its number, for messages.
+
+        Raises:
+            DamagedError, FileNotFoundError: as `read`.
+        """
+        begin, middle, end = self._ranges.read_parts(offset, sizes_bytes)
+        length = payload_length(begin[:HEADER_BYTES], record=record, offset=offset)
+        parts, footer = (begin[HEADER_BYTES:], middle, end[:-FOOTER_BYTES]), end[-FOOTER_BYTES:]
+        check_parts(parts, footer, length, record=record, offset=offset)
+        return begin, middle, end
 
 
 def hash_file(storage: Storage, name: str) -> str:

@@ -8,7 +8,7 @@ between any two steps leaves either the whole file or none.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
@@ -39,6 +39,9 @@ class RangeReader(Protocol):
 
     def read(self, offset: int, size_bytes: int, /) -> bytes:
         """Up to `size_bytes` bytes from `offset`. Raises StorageError."""
+
+    def read_parts(self, offset: int, sizes_bytes: Sequence[int], /) -> list[bytes]:
+        """As `read`, in neighbouring parts of these sizes; at the file's end parts are shorter."""
 
 
 class Hold(Protocol):

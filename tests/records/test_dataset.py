@@ -122,19 +122,6 @@ def test_nothing_there(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
-def test_a_label_of_no_class_in_an_index_is_damage(build_dataset: Callable[..., Path]) -> None:
-    folder = build_dataset()
-    name = index_name("test-00000-of-00001.tfrecord")
-    index = read_index(open_storage(folder), name)
-    first, *others = index.rows()
-    for label in (-1, len(LABELS)):
-        rows = pack_rows([first._replace(label=label), *others])
-        (folder / name).write_bytes(encode_index(index.facts, rows))
-        with pytest.raises(DamagedError, match="not in the label map") as found:
-            open_dataset(folder)["test"][0]
-        assert (found.value.path, found.value.record) == (str(folder / index.facts.name), 0)
-
-
 def test_a_record_without_an_image_is_damage(build_dataset: Callable[..., Path]) -> None:
     folder = build_dataset()
     name = "test-00000-of-00001.tfrecord"
