@@ -53,7 +53,7 @@ def masked_crc32c(*parts: bytes) -> int:
     """The masked CRC32C (Castagnoli) of bytes, which may be given in parts, a uint32."""
     crc = 0
     for part in parts:
-        crc = int(google_crc32c.extend(crc, part))
+        crc = google_crc32c.extend(crc, part)
     return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
 
 
@@ -134,7 +134,9 @@ def check_parts(
     parts: Sequence[bytes], footer: bytes, length: int, *, record: int | None, offset: int
 ) -> None:
     """Check a payload that was read in parts. Raises as `check_payload`."""
-    payload_bytes = sum(map(len, parts))
+    payload_bytes = 0
+    for part in parts:
+        payload_bytes += len(part)
     if payload_bytes < length or len(footer) < FOOTER_BYTES:
         raise FrameError(
             "truncated",

@@ -94,7 +94,12 @@ class KnownRecords:
         self._labels, self._formats = labels, formats.dictionary.to_pylist()
         self._keys = table["key"].combine_chunks()
         # Memoryviews give Python's integers, in a fifth of the time that arrays take.
-        self._numbers = [column.data for column in numbers.values()]
+        self._label, self._width, self._height, self._channels = (
+            numbers[name].data for name in ("label", "width", "height", "channels")
+        )
+        self._offset, self._length, self._stored_bytes = (
+            numbers[name].data for name in ("offset", "length", "stored_bytes")
+        )
         self._format_numbers = formats.indices.to_numpy().data
         places = _find(numbers, labels)
         self._first_at, self._names_at, self._images_at = (
@@ -103,22 +108,21 @@ class KnownRecords:
 
     def __getitem__(self, record: int) -> KnownRecord | None:
         """None where the row of the index is not that of a record."""
-        numbers = [column[record] for column in self._numbers]
-        label, width, height, channels, offset, length, image_bytes = numbers
+        label, image_bytes = self._label[record], self._stored_bytes[record]
         image_at = self._images_at[record]
-        behind_bytes = length - image_at - image_bytes
+        behind_bytes = self._length[record] - image_at - image_bytes
         if not 0 <= label < len(self._labels) or image_bytes < 0 or behind_bytes <= FOOTER_BYTES:
             return None
-        text = self._labels[label]
+        text, channels = self._labels[label], self._channels[record]
         return KnownRecord(
             label,
             text,
             self._keys[record].as_py(),
             self._formats[self._format_numbers[record]],
-            width,
-            height,
+            self._width[record],
+            self._height[record],
             channels,
-            offset,
+            self._offset[record],
             (image_at, image_bytes, behind_bytes),
             _first_features(label, text, channels),
             self._first_at[record],

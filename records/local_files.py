@@ -64,9 +64,13 @@ class OpenFile:
     def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
         """See `RangeReader.read_parts`: a call each costs less than to copy what is read."""
         parts = []
-        for size in sizes_bytes:
-            parts.append(self.read(offset, size))
-            offset += size
+        try:
+            for size in sizes_bytes:
+                parts.append(os.pread(self._descriptor, size, offset))
+                offset += size
+        except OSError:
+            with reading(self._shown):
+                raise
         return parts
 
     def __del__(self) -> None:
