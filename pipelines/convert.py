@@ -42,7 +42,7 @@ from records.storage import Hold, Storage, absolute_location, open_storage
 from records.text import printable
 
 # A batch of a plan's rows takes some tens of kB a column.
-_LARGE_BYTES = 32 << 10
+LARGE_BYTES = 32 << 10
 
 
 def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Report:
@@ -60,7 +60,7 @@ def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Repor
     options.validate()
     check_locations(options.source, options.target)
     _runner(options).check(options.source, options.target)
-    with large_blocks_returned(_LARGE_BYTES):
+    with large_blocks_returned(LARGE_BYTES):
         conversion = _prepare(options, started_at)
     report = _look(conversion)
     if report is not None and (options.dry_run or not has_work(conversion.target)):

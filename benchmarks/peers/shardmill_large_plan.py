@@ -3,11 +3,14 @@
 import sys
 import time
 
+import pyarrow as pa
 from class_folders import report
 
+from pipelines.convert import LARGE_BYTES
 from pipelines.plan import make_plan
 from pipelines.sources import SourceImage, Sources
 from pipelines.work_folder import write_run
+from records.freed_memory import large_blocks_returned
 from records.manifest import Settings
 from records.storage import open_storage
 
@@ -19,14 +22,21 @@ _FIRST_STAMP = 1_700_000_000_000_000_000
 def main(images: str, out: str) -> None:
     """Make the sources up, plan, write; all of it is told of."""
     started = time.perf_counter()
+    pa.set_memory_pool(pa.system_memory_pool())  # as the command line has it
+    with large_blocks_returned(LARGE_BYTES):
+        plan = make_plan(make_up(int(images)), Settings(test=0.1))
+    write_run(open_storage(out), plan, {})
+    report(plan.images, started)
+
+
+def make_up(images: int) -> Sources:
+    """Sources of which there are no files."""
     sources = Sources(tuple(f"class-{number:04d}" for number in range(_CLASSES)), "classes")
-    for number in range(int(images)):
+    for number in range(images):
         label = number * 7919 % _CLASSES
         key = b"class-%04d/IMG_%08d.jpg" % (label, number)
         sources.add(SourceImage(key, label, _SIZE_BYTES, _FIRST_STAMP + number))
-    plan = make_plan(sources, Settings(test=0.1))
-    write_run(open_storage(out), plan, {})
-    report(plan.images, started)
+    return sources
 
 
 if __name__ == "__main__":
