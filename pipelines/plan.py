@@ -34,7 +34,7 @@ class PlannedImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     key: bytes
     label: int
     size_bytes: int
-    url: str | None
+    url: str | None = None
 
 
 class ShardPlan(msgspec.Struct, frozen=True, array_like=True):
@@ -62,8 +62,7 @@ class PlannedShard:
     @property
     def images(self) -> list[PlannedImage]:
         """Its images; made anew, for those of all shards would take five times the table."""
-        columns = self.table.select(PlannedImage.__struct_fields__)
-        mine = columns.take(pa.array(self.rows))
+        mine = self.table.take(pa.array(self.rows))
         return [PlannedImage(*row) for row in rows_of(mine, *mine.column_names)]
 
     def to_plan(self, plan_digest: str) -> ShardPlan:
@@ -142,6 +141,7 @@ def _cut(
 ) -> Iterator[PlannedShard]:
     """Shards of nearly equal numbers of images, in the order of their hashes: none is left over."""
     sizes_bytes = images["size_bytes"].to_numpy()
+    table = _select_planned(images)
     # Stable, over keys in order: two that have one hash lie the same way on every machine.
     order = np.argsort(hashes, kind="stable")
     # What is asked for is for a whole dataset: a night may be a handful of images.
@@ -152,7 +152,16 @@ def _cut(
         source_bytes = int(sizes_bytes[members].sum())
         count = _count_shards(len(members), source_bytes, train_images or len(members), sizing)
         for shard, rows in enumerate(_divide_evenly(members, count)):
-            yield PlannedShard(shard_name(split, shard, count, generation), split, images, rows)
+            yield PlannedShard(shard_name(split, shard, count, generation), split, table, rows)
+
+
+def _select_planned(images: pa.Table) -> pa.Table:
+    """What `PlannedImage` has of images; without the last column where it says nothing.
+
+    It would be put together anew for each shard, as long as all images are.
+    """
+    *columns, last = PlannedImage.__struct_fields__
+    return images.select(columns if images[last].null_count == len(images) else [*columns, last])
 
 
 def _divide_evenly(rows: NDArray[np.intp], count: int) -> Iterator[NDArray[np.intp]]:
