@@ -12,7 +12,7 @@ from records.dataset import open_dataset
 from records.example import encode_example
 from records.framing import frame_bytes
 from records.images import StoredImage
-from records.index import IndexRow, ShardFacts, encode_index, pack_rows, read_index
+from records.index import IndexRow, encode_index, pack_rows, read_index
 from records.known_records import KnownRecords
 from records.layout import index_name
 from records.schema import image_features
@@ -109,9 +109,8 @@ def test_an_image_of_another_size_is_not_given(build_dataset: Callable[..., Path
         assert open_dataset(folder)["test"][0] == expected
 
 
-def change_first_row(folder: Path, **changes: int) -> ShardFacts:
+def change_first_row(folder: Path, **changes: int) -> None:
     index = read_index(open_storage(folder), index_name(SHARD))
     first, *others = index.rows()
     rows = pack_rows([first._replace(**changes), *others])  # type: ignore[arg-type]
     (folder / index_name(SHARD)).write_bytes(encode_index(index.facts, rows))
-    return index.facts
