@@ -47,6 +47,7 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seconds: how long all of it has taken.
         epochs: the results of those that have ended.
         damaged: the records left out, as (shard, number).
+        figures_due: accuracy and loss of an epoch whose steps are done and whose validation is not.
     """
 
     seed: int
@@ -56,6 +57,7 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float = 0.0
     epochs: tuple[EpochResult, ...] = ()
     damaged: tuple[tuple[str, int], ...] = ()
+    figures_due: dict[str, float] | None = None
 
 
 def save_checkpoint(run: Run, model: keras.Model, state: TrainingState, *, keep: int) -> None:
@@ -97,7 +99,6 @@ def restore_model(model: keras.Model, path: Path) -> None:
     Raises:
         DamagedError: the file is damaged, or is another model's.
     """
-    model.optimizer.build(model.trainable_variables)
     with _reading(path):
         check_weights(path)
         model.load_weights(path)

@@ -29,6 +29,7 @@ class Measured(msgspec.Struct, frozen=True):
     Args:
         dataset: its path or URL.
         model: its name.
+        mode: what of it trains.
         height_px: of the images that it is fed.
         width_px: of them.
         channels: of them.
@@ -38,6 +39,7 @@ class Measured(msgspec.Struct, frozen=True):
 
     dataset: str
     model: str
+    mode: str
     height_px: int
     width_px: int
     channels: int
@@ -124,6 +126,7 @@ def _describe(plan: TrainingPlan, precision: str) -> Measured:
     return Measured(
         dataset=plan.config.dataset,
         model=plan.config.options.model,
+        mode=plan.config.options.mode,
         height_px=shape.height_px,
         width_px=shape.width_px,
         channels=shape.channels,

@@ -33,6 +33,7 @@ def compile_model(model: keras.Model, options: TrainOptions, phase: Phase) -> ke
         metrics=[accuracy],
         jit_compile="auto" if options.jit is None else options.jit,
     )
+    model.optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
     return accuracy
 
 

@@ -47,7 +47,10 @@ class Recorder:
         self.epochs = list(epochs)
         self._plan, self._run, self._network = plan, run, network
         self._progress, self._logs = progress, logs
-        self._saved_at = -math.inf  # the first epoch is kept: there is nothing yet to predict with
+        # The first epoch is kept, for there is nothing yet to predict with; but a head that trains
+        # from features has ended before anybody could.
+        is_quick = plan.reads_features(plan.phases[-1])
+        self._saved_at = time.monotonic() if is_quick else -math.inf
 
     def tell_step(self, step: int, into_epoch: int, figures: dict[str, float]) -> None:
         """Tell the figures of the epoch so far, `into_epoch` steps after its beginning."""

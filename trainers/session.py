@@ -11,19 +11,22 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import keras
-from keras import ops
 
 from records.errors import UsageError
 from trainers.checkpoints import TrainingState, save_checkpoint
-from trainers.devices import start_backend
 from trainers.history import EpochResult
 from trainers.order import Order
-from trainers.phases import count_steps
+from trainers.running_figures import (
+    bring_state,
+    read_figures,
+    read_sums,
+    restore_sums,
+    to_numpy,
+)
 from trainers.stopping import StopRequest
+from trainers.validation import Validation
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from trainers.damage import DamagedRecord
     from trainers.phases import Phase, Stretch
     from trainers.plan import TrainingPlan
@@ -43,10 +46,17 @@ class Session:
         run: where it is kept.
         recorder: of epochs.
         state: where to begin.
+        batch_divisor: what the number of images of every batch must be a multiple of.
     """
 
     def __init__(
-        self, plan: TrainingPlan, run: Run, recorder: Recorder, state: TrainingState
+        self,
+        plan: TrainingPlan,
+        run: Run,
+        recorder: Recorder,
+        state: TrainingState,
+        *,
+        batch_divisor: int,
     ) -> None:
         self.plan, self.run, self.recorder = plan, run, recorder
         self.step, self.metric_sums = state.step, state.metric_sums
@@ -57,8 +67,9 @@ class Session:
         self._epoch_seconds = state.epoch_seconds
         self._kept_at, self._kept_step = now, state.step
         self._looked_at = -math.inf
-        self._figures_due: dict[str, float] | None = None
-        self._validation_input: tf.data.Dataset | None = None
+        self._figures_due = state.figures_due
+        self._batch_divisor = batch_divisor
+        self._validation = Validation(plan.config.options.batch_size, batch_divisor)
 
     @property
     def seconds(self) -> float:
@@ -79,12 +90,10 @@ class Session:
         """Count the time of its first epoch from now on; what it is fed is another."""
         self._epoch_began = time.monotonic() - self._epoch_seconds
         self._epoch_seconds = 0.0
-        self._validation_input = None
 
     def leave_out(self, found: list[DamagedRecord]) -> None:
         """Go on without some records."""
         self.damaged.update((record.shard, record.number) for record in found)
-        self._validation_input = None
 
     def run_stretch(self, stage: Stage, stretch: Stretch, class_weights: dict[int, float]) -> None:
         """Let Keras run the steps of a stretch, with what is due before each and after an epoch."""
@@ -109,13 +118,14 @@ class Session:
 
     def _epoch_records(self) -> int | None:
         """How many records an epoch gives, where that is not how many there are."""
-        records, divisor = self.plan.training.records, start_backend().batch_divisor
+        records, divisor = self.plan.training.records, self._batch_divisor
         return records + -records % divisor if self.damaged or divisor > 1 else None
 
     def _calls(self, stage: Stage, stretch: Stretch) -> keras.callbacks.Callback:
         def begin_epoch(epoch: int, _logs: Any) -> None:
             self._first_step = stretch.first_step_of(epoch)
-            self.restore_metrics(stage)
+            restore_sums(stage, self.metric_sums)
+            self.metric_sums = ()
 
         def begin_step(batch: int, **_logs: Any) -> None:
             self.begin_step(stage, self._first_step + batch)
@@ -133,9 +143,7 @@ class Session:
     def begin_step(self, stage: Stage, step: int) -> None:
         """Before a step: what is due by number or by time."""
         self.step = step
-        if self.stop.is_made:
-            self.keep_checkpoint(stage)
-            self.stop.obey()
+        self._stop_if_asked(stage)
         if self._is_checkpoint_due():
             self.keep_checkpoint(stage)
         into_epoch = step % self.plan.epoch_steps
@@ -145,17 +153,28 @@ class Session:
     def end_epoch(self, stage: Stage, step: int) -> None:
         """Measure on the validation images, and keep what the epoch has reached."""
         self.step = step
-        # Measuring starts Keras's sums anew; where it fails of a damaged record, it is done again.
+        # Measuring starts Keras's sums anew; where it is stopped or fails, it is done again.
         self._figures_due = self._figures_due or self._look(stage)
         result = self._measure(stage, self._figures_due)
         self._figures_due = None
+        stage.model.reset_metrics()
         self._epoch_began = time.monotonic()
         self.recorder.record(result, stage.phase, step)
+
+    def _stop_if_asked(self, stage: Stage) -> None:
+        if self.stop.is_made:
+            self.keep_checkpoint(stage)
+            self.stop.obey()
 
     @property
     def is_epoch_due(self) -> bool:
         """Whether an epoch's steps are done and its validation is not."""
         return self._figures_due is not None
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases not done yet; a phase ends with the validation of its last epoch."""
+        return self.plan.phases_from(self.step - self.is_epoch_due)
 
     def is_over(self, phase: Phase) -> bool:
         """Whether a phase has no steps left, or its epochs no longer get better."""
@@ -163,7 +182,9 @@ class Session:
 
     def keep_checkpoint(self, stage: Stage) -> None:
         """Write a checkpoint of this moment. Raises UsageError where the loss is no number."""
-        self._look(stage)
+        bring_state(stage.model)
+        if not self.is_epoch_due:
+            self._look(stage)
         state = TrainingState(
             seed=self.plan.config.options.seed,
             step=self.step,
@@ -171,6 +192,7 @@ class Session:
             epoch_seconds=time.monotonic() - self._epoch_began,
             seconds=self.seconds,
             epochs=tuple(self.recorder.epochs),
+            figures_due=self._figures_due,
             damaged=tuple(sorted(self.damaged)),
         )
         keep = self.plan.config.options.keep_checkpoints
@@ -179,15 +201,7 @@ class Session:
 
     def sum_metrics(self, stage: Stage) -> tuple[float, ...]:
         """What Keras has added up since the epoch began."""
-        if self.step % self.plan.epoch_steps == 0:
-            return ()
-        return tuple(float(_value(variable)) for variable in _sums(stage))
-
-    def restore_metrics(self, stage: Stage) -> None:
-        """Go on adding up where an interrupted epoch was."""
-        for variable, value in zip(_sums(stage), self.metric_sums, strict=False):
-            variable.assign(value)
-        self.metric_sums = ()
+        return () if self.is_epoch_due else read_sums(stage)  # then they are the validation's
 
     def _is_checkpoint_due(self) -> bool:
         options = self.plan.config.options
@@ -200,28 +214,24 @@ class Session:
     def _look(self, stage: Stage) -> dict[str, float]:
         """Accuracy and loss of the epoch so far; it ends here where that is no number."""
         self._looked_at = time.monotonic()
-        _bring_state(stage.model)
-        figures = {metric.name: float(_value(metric.result())) for metric in stage.metrics}
-        if not math.isfinite(figures["loss"]):
+        figures = read_figures(stage)
+        self._check_loss(stage, figures["loss"])
+        return figures
+
+    def _check_loss(self, stage: Stage, loss: float) -> None:
+        if not math.isfinite(loss):
             rate = self._learning_rate(stage)
             raise UsageError(
                 f"the loss is no number any more in epoch {len(self.recorder.epochs) + 1}",
-                got=figures["loss"],
+                got=loss,
                 hint=f"try a --learning-rate below {rate:g}",
             )
-        return figures
 
     def _measure(self, stage: Stage, figures: dict[str, float]) -> EpochResult:
-        batch_size = self.plan.config.options.batch_size
-        divisor = start_backend().batch_divisor
-        if self._validation_input is None:
-            self._validation_input = stage.read_validation(self.validation, batch_size, divisor)
-        validation = stage.model.evaluate(
-            self._validation_input,
-            steps=count_steps(self.validation.records // divisor * divisor, batch_size),
-            verbose=0,
-            return_dict=True,
+        validation = self._validation.measure(
+            stage, self.validation, lambda: self._stop_if_asked(stage)
         )
+        self._check_loss(stage, validation["loss"])
         return EpochResult(
             epoch=len(self.recorder.epochs) + 1,
             accuracy=figures["accuracy"],
@@ -233,18 +243,4 @@ class Session:
         )
 
     def _learning_rate(self, stage: Stage) -> float:
-        return float(_value(stage.model.optimizer.learning_rate))
-
-
-def _bring_state(model: keras.Model) -> None:
-    """Put into the model's variables what JAX keeps outside of them between steps."""
-    if keras.backend.backend() == "jax":
-        model.jax_state_sync()
-
-
-def _sums(stage: Stage) -> list[Any]:
-    return [variable for metric in stage.metrics for variable in metric.variables]
-
-
-def _value(tensor: Any) -> Any:
-    return ops.convert_to_numpy(tensor)
+        return float(to_numpy(stage.model.optimizer.learning_rate))

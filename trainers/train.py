@@ -66,9 +66,9 @@ def train(plan: TrainingPlan, *, say: Callable[[str], None], progress: Progress)
         state = read_state(checkpoint) if checkpoint else TrainingState(config.options.seed)
         logs = Logs(run.path) if config.options.tensorboard else None
         recorder = Recorder(plan, run, network, state.epochs, progress=progress, logs=logs)
-        session = Session(plan, run, recorder, state)
+        session = Session(plan, run, recorder, state, batch_divisor=hardware.batch_divisor)
         progress.start(plan.epochs, plan.epoch_steps)
-        for phase in plan.phases_from(session.step):
+        for phase in session.phases:
             damaged = frozenset(shard for shard, _ in session.damaged)
             stage = prepare_stage(
                 plan, network, phase, damaged=damaged, say=say, on_progress=progress.extract

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from records.dataset import decode_record
-from records.errors import DamagedError, NoInputError
+from records.errors import DamagedError, NoInputError, UsageError
 from records.images import ImageOptions
 from records.shard import read_shard
 from tests.trainers.conftest import write_shapes
@@ -30,7 +30,11 @@ from trainers.stage_inputs import open_inputs
 from trainers.stage_times import spread_filling, time_calls
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from trainers.plan import TrainingPlan
+    from trainers.stage import Stage
 
 QUICK = ("--seconds", 0.02, "--batch-size", 8, "--image-size", 16)
 STAGES = [*INPUT_STAGES, "input", "augment", "step", "training"]
@@ -83,12 +87,41 @@ def test_every_stage_of_a_dataset_is_timed(shapes: Path) -> None:
     assert printed["measured"] == {
         "dataset": str(shapes),
         "model": "cnn",
+        "mode": "scratch",
         "height_px": 16,
         "width_px": 16,
         "channels": 3,
         "batch_size": 8,
         "precision": "float32",
     }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--mode", "transfer", "--augment", "flip"), ("--mode", "finetune", "--unfreeze", 2)],
+)
+def test_a_base_is_trained_as_far_as_it_would_be(
+    shapes: Path, arguments: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+
+    def time_nothing(plan: TrainingPlan, stage: Stage, _seconds: float) -> Iterator[StageRate]:
+        assert plan.weights is None
+        trained.append(len(stage.model.trainable_weights))
+        yield from (StageRate(name, 1.0) for name in STAGES)
+
+    monkeypatch.setattr("trainers.doctor.time_stages", time_nothing)
+    result = call(shapes, "--model", "vgg16", "--image-size", 32, *arguments)
+    assert result.exit_code == 0, result.output
+    # The head, and the last convolution; the layer after that is a pooling.
+    assert trained == [4 if "finetune" in arguments else 2]
+    assert f"vgg16, {arguments[1]}, on {shapes}" in result.stdout
+
+
+def test_features_that_are_kept_hold_nothing_back(shapes: Path) -> None:
+    result = call(shapes, "--model", "vgg16", "--mode", "transfer")
+    assert isinstance(result.exception, UsageError)
+    assert "nothing holds it back" in str(result.exception)
 
 
 def test_the_stages_are_a_table_and_a_sentence(
@@ -100,7 +133,7 @@ def test_the_stages_are_a_table_and_a_sentence(
     result = call(shapes, *QUICK)
     assert result.exit_code == 0, result.output
     told = result.stdout.partition("\n\n")[2].splitlines()
-    assert told[0] == f"cnn on {shapes}, batches of 8 at 16x16, float32"
+    assert told[0] == f"cnn, scratch, on {shapes}, batches of 8 at 16x16, float32"
     assert told[1:-1] == list(draw_table(timed))
     assert told[-1].startswith("decoding holds training back: the input gives 49 images/s")
     assert told[-1].endswith("store smaller images (convert --resize 16), or use --cache disk")

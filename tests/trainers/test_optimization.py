@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from trainers.optimization import build_optimizer, choose_loss
+from trainers.optimization import build_optimizer, choose_loss, compile_model
 from trainers.options import OPTIMIZERS, TrainOptions
 from trainers.phases import Phase
 
@@ -40,6 +40,21 @@ def test_a_schedule_rises_over_the_warmup_and_falls_down_a_cosine() -> None:
     assert rates(schedule="cosine", warmup_steps=10) == pytest.approx([0, 0.005, 0.01, 0.005, 0])
     falling = [0.005 * (1 + np.cos(np.pi * step / 100)) for step in (0, 5, 10, 55, 100)]
     assert rates(schedule="cosine") == pytest.approx(falling, abs=1e-9)
+
+
+def test_the_training_step_is_traced_once() -> None:
+    traced = []
+
+    class Counted(keras.Model):  # type: ignore[misc]
+        def train_step(self, data: object) -> object:
+            traced.append(data)
+            return super().train_step(data)
+
+    image = keras.Input((4,))
+    model = Counted(image, keras.layers.Dense(2)(image))
+    compile_model(model, TrainOptions(), PHASE)
+    model.fit(np.zeros((8, 4)), np.zeros(8), epochs=2, batch_size=4, verbose=0)
+    assert len(traced) == 1
 
 
 def test_label_smoothing_spreads_a_part_over_all_classes() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from records.errors import BusyError, DamagedError, UsageError
 from tests.trainers.conftest import write_shapes
+from trainers.checkpoints import read_state
 from trainers.options import Augmentation, TrainOptions
 from trainers.plan import TrainingPlan, plan_training
 from trainers.progress import Silence
@@ -24,7 +25,11 @@ from trainers.result import find_result
 from trainers.run_beginning import open_for_training
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trainers.result import TrainingResult
+    from trainers.selection import Selection
+    from trainers.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 # Everything that has a state: dropout, augmentation, a schedule, Adam, metrics, the order.
@@ -108,6 +113,75 @@ def test_stopped_at_a_step_it_ends_as_undisturbed(
     result = run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
     assert result.steps == 40
     assert_same_run(undisturbed, tmp_path / "run")
+
+
+def run_until_a_validation_step(
+    plan: TrainingPlan, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Train with SIGINT sent before one of the validation's steps, counted over all epochs."""
+    from trainers.validation import Validation
+
+    measure, left = Validation.measure, steps
+
+    def measure_and_signal(
+        self: Validation, stage: Stage, selection: Selection, begin_step: Callable[[], None]
+    ) -> dict[str, float]:
+        def begin() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                signal.raise_signal(signal.SIGINT)
+            begin_step()
+
+        return measure(self, stage, selection, begin)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validation, "measure", measure_and_signal)
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(plan)
+
+
+# Two steps each of three epochs, the last of which is a part of one.
+@pytest.mark.parametrize("moment", [(1, 17), (4, 34), (6, 40)])
+def test_stopped_in_a_validation_it_ends_as_undisturbed(
+    shapes: Path,
+    tmp_path: Path,
+    undisturbed: Path,
+    moment: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    validation_step, step = moment
+    plan = plan_training(shapes, tmp_path / "run", OPTIONS)
+    run_until_a_validation_step(plan, validation_step, monkeypatch)
+    checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
+    state = read_state(checkpoint)
+    assert (state.step, len(state.epochs)) == (step, (validation_step - 1) // 2)
+    assert state.figures_due is not None
+    run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
+    assert_same_run(undisturbed, tmp_path / "run")
+
+
+def test_stopped_in_the_last_validation_of_a_phase_it_is_still_in_that_phase(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = TrainOptions(
+        model="vgg16", weights="none", mode="finetune", head_epochs=1, unfreeze=2, epochs=1,
+        batch_size=64, image_size=(32, 32), seed=1,
+    )  # fmt: skip
+    run_plan(plan_training(shapes, tmp_path / "whole", options))
+    run_until_a_validation_step(plan_training(shapes, tmp_path / "run", options), 1, monkeypatch)
+    run_plan(plan_training(shapes, tmp_path / "run", options, resume=True))
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_the_rest_of_an_epoch_counts_anew_after_a_run_that_ended_inside_of_it(
+    shapes: Path, tmp_path: Path
+) -> None:
+    short = msgspec.structs.replace(OPTIONS, steps=10, schedule="constant")
+    run_plan(plan_training(shapes, tmp_path / "run", short))
+    checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
+    assert set(read_state(checkpoint).metric_sums) == {0.0}
 
 
 def test_a_run_that_has_ended_has_nothing_to_do(shapes: Path, undisturbed: Path) -> None:

@@ -12,7 +12,7 @@ from trainers.devices import Hardware, check_batch_size
 
 _TRAIN = """
 import sys
-import trainers.devices, trainers.session, trainers.train
+import trainers.devices, trainers.train
 from trainers.options import TrainOptions
 from trainers.plan import plan_training
 from trainers.progress import Silence
@@ -25,7 +25,7 @@ assert result.accuracy > 0.6
 """
 _ON_JAX = """
 hardware = trainers.devices.Hardware("JAX", "0", ("one", "two"), 2)
-trainers.session.start_backend = trainers.train.start_backend = lambda: hardware
+trainers.train.start_backend = lambda: hardware
 """
 _ON_TENSORFLOW = """
 import tensorflow as tf

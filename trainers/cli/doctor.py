@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from records.errors import UsageError
 from records.text import printable
 from trainers.cli import console
-from trainers.cli.parameters import Augment, ImageSize, ModelName
+from trainers.cli.train_options import train_options
 from trainers.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -21,36 +22,25 @@ Examples:
   shardmill doctor
   shardmill doctor data/
   shardmill doctor data/ --model mobilenet_v2 --augment flip,rotate=20 --batch-size 64
+  shardmill doctor data/ --model vgg16 --mode finetune --unfreeze 4
   shardmill doctor s3://bucket/data --json > doctor.json
 
 Exit codes: 0 done, 1 a GPU is there and not used, 66 no finished dataset.
 """
-_DEFAULTS = TrainOptions()
 
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("target", required=False)
-@click.option(
+@train_options(
     "--model",
-    type=ModelName(),
-    default=_DEFAULTS.model,
-    show_default=True,
-    help="What would be trained, all of it.",
-)
-@click.option(
+    "--mode",
+    "--unfreeze",
     "--image-size",
-    type=ImageSize(),
-    help="Height and width; otherwise the dataset's, or the model's.",
-)
-@click.option(
+    "--augment",
+    "--optimizer",
+    "--precision",
+    "--jit/--no-jit",
     "--batch-size",
-    type=click.IntRange(1),
-    default=_DEFAULTS.batch_size,
-    show_default=True,
-    metavar="N",
-)
-@click.option(
-    "--augment", type=Augment(), default=_DEFAULTS.augment, help="Such as flip,rotate=20,crop."
 )
 @click.option(
     "--seconds",
@@ -76,7 +66,9 @@ def doctor(
     The stages of the input, and the training step, are timed as `train` would run them. Nothing is
     written.
     """
-    plan = None if target is None else _plan(target, TrainOptions(**options))
+    # Speed does not depend on weights, and a head that trained first would not be timed.
+    asked = TrainOptions(**options, weights="none", head_epochs=0)
+    plan = None if target is None else _plan(target, asked)
     console.start_backend(console.ignore)
 
     from trainers.doctor import diagnose_machine, diagnose_training
@@ -98,7 +90,14 @@ def _plan(target: str, options: TrainOptions) -> TrainingPlan:
 
     # A plan wants a free folder for its run; this one is not carried out.
     with tempfile.TemporaryDirectory() as nowhere:
-        return plan_training(target, nowhere, options)
+        plan = plan_training(target, nowhere, options)
+    if plan.reads_features(plan.phases[0]):
+        raise UsageError(
+            "without --augment a head trains from features that are kept: nothing holds it back",
+            got=f"--mode {options.mode}",
+            hint="add --augment, or ask for another mode",
+        )
+    return plan
 
 
 def _tell_machine(diagnosis: Diagnosis) -> None:
@@ -114,7 +113,7 @@ def _tell_training(diagnosis: Diagnosis) -> None:
     measured = diagnosis.measured
     assert measured is not None
     size = f"{measured.height_px}x{measured.width_px}"
-    click.echo(f"\n{measured.model} on {printable(measured.dataset)}, ", nl=False)
+    click.echo(f"\n{measured.model}, {measured.mode}, on {printable(measured.dataset)}, ", nl=False)
     click.echo(f"batches of {measured.batch_size} at {size}, {measured.precision}")
     for line in draw_table(diagnosis.stages):
         click.echo(line)

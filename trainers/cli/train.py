@@ -34,7 +34,7 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @click.argument("target")
 @click.argument("run")
-@train_options
+@train_options()
 @click.option("--resume", is_flag=True, help="Go on with RUN if it is there; else begin it.")
 @click.option(
     "--augment-preview",

@@ -1,4 +1,4 @@
-"""The options of `train`, in groups; each has the name of a field of `TrainOptions`."""
+"""The options of a training, in groups; each has the name of a field of `TrainOptions`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,18 @@ from trainers.options import (
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _option(flag: str, kind: Any = None, help: str = "", **more: Any) -> Callable[[F], F]:  # noqa: A002
-    """An option whose default is that of its field; shown where it says something."""
+def _option(
+    flag: str,
+    kind: Any = None,
+    help: str = "",  # noqa: A002
+    **more: Any,
+) -> tuple[str, Callable[[F], F]]:
+    """A flag, and its option, whose default is its field's; shown where it says something."""
     name = flag.strip("-").partition("/")[0].replace("-", "_")
     default = getattr(TrainOptions(), name)
     show = default is not None and not isinstance(default, Augmentation | bool)
     choices = get_args(kind) if not isinstance(kind, click.ParamType) else ()
-    return click.option(
+    return flag, click.option(
         flag,
         name,
         type=click.Choice(choices) if choices else kind,
@@ -108,11 +113,16 @@ _OPTIONS = (
 )
 
 
-def train_options(command: F) -> F:
-    """All of them, in the order in which `--help` shows them."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def train_options(*flags: str) -> Callable[[F], F]:
+    """Gives a command some of them, or all, in the order of above."""
+
+    def add(command: F) -> F:
+        for flag, option in reversed(_OPTIONS):
+            if not flags or flag in flags:
+                command = option(command)
+        return command
+
+    return add
 
 
 def given_options(context: click.Context) -> dict[str, Any]:
