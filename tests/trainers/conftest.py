@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.datasets import DatasetBuilder, Source
 from trainers.options import TrainOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from records.layout import Split
@@ -72,6 +73,14 @@ def write_shapes(
             for split, shards in splits.items()
         }
     )
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """As in a terminal; what a shell starts in the background is deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from trainers.result import find_result
 from trainers.run_beginning import open_for_training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from trainers.result import TrainingResult
     from trainers.selection import Selection
@@ -115,14 +115,6 @@ def test_stopped_at_a_step_it_ends_as_undisturbed(
     assert_same_run(undisturbed, tmp_path / "run")
 
 
-@pytest.fixture
-def sigint_acts() -> Iterator[None]:
-    """As in a terminal: what is started in the background of a script ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def run_until_a_validation_step(
     plan: TrainingPlan, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +142,7 @@ def run_until_a_validation_step(
 
 
 # Two steps each of three epochs, the last of which is a part of one.
-@pytest.mark.usefixtures("sigint_acts")
+@pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.parametrize("moment", [(1, 17), (4, 34), (6, 40)])
 def test_stopped_in_a_validation_it_ends_as_undisturbed(
     shapes: Path,
@@ -170,7 +162,7 @@ def test_stopped_in_a_validation_it_ends_as_undisturbed(
     assert_same_run(undisturbed, tmp_path / "run")
 
 
-@pytest.mark.usefixtures("sigint_acts")
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_stopped_in_the_last_validation_of_a_phase_it_is_still_in_that_phase(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

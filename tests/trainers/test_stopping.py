@@ -9,6 +9,8 @@ import pytest
 
 from trainers.stopping import deferring_stop
 
+pytestmark = pytest.mark.usefixtures("hears_ctrl_c")
+
 
 def test_a_signal_waits_and_is_obeyed_also_after_the_block() -> None:
     with deferring_stop() as stop:
@@ -25,9 +27,3 @@ def test_a_second_signal_does_not_wait() -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         assert stop.is_made
-
-
-@pytest.fixture(autouse=True)
-def hearing() -> None:
-    """Tests in the background of a shell are deaf to Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
