@@ -129,9 +129,9 @@ def open_run(location: str | os.PathLike[str]) -> Run:
     run = Run(path, config, labels)
     if not run.has_weights:
         raise NoInputError(
-            "no epoch of this run has ended, so it has no weights yet",
+            "this run has written no weights yet",
             path=str(path),
-            hint="wait for it, or train again into another folder",
+            hint="wait for it, or go on with it by `shardmill train --resume`",
         )
     return run
 

@@ -182,8 +182,9 @@ class Session:
 
     def keep_checkpoint(self, stage: Stage) -> None:
         """Write a checkpoint of this moment. Raises UsageError where the loss is no number."""
-        bring_state(stage.model)
-        if not self.is_epoch_due:
+        if self.is_epoch_due:
+            bring_state(stage.model)
+        else:
             self._look(stage)
         state = TrainingState(
             seed=self.plan.config.options.seed,

@@ -177,6 +177,17 @@ def test_stopped_in_the_last_validation_of_a_phase_it_is_still_in_that_phase(
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
+def test_a_validation_loss_that_is_no_number_ends_the_training(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainers.validation import Validation
+
+    figures = {"accuracy": 0.3, "loss": float("nan")}
+    monkeypatch.setattr(Validation, "measure", lambda *_: figures)
+    with pytest.raises(UsageError, match="the loss is no number any more in epoch 1, got nan"):
+        run_plan(plan_training(shapes, tmp_path / "run", OPTIONS))
+
+
 def test_the_rest_of_an_epoch_counts_anew_after_a_run_that_ended_inside_of_it(
     shapes: Path, tmp_path: Path
 ) -> None:

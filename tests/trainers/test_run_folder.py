@@ -71,7 +71,7 @@ def test_without_weights_there_is_nothing_to_open(tmp_path: Path) -> None:
     with pytest.raises(NoInputError, match="no run here"):
         open_run(tmp_path / "missing")
     create_run(tmp_path, CONFIG, LABELS)
-    with pytest.raises(NoInputError, match="no epoch of this run has ended"):
+    with pytest.raises(NoInputError, match="has written no weights yet"):
         open_run(tmp_path)
 
 
