@@ -50,7 +50,7 @@ torch-test: $(INSTALLED) ## install PyTorch into .torch/ (4 GB on Linux), and te
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .torch
 	@$(BIN)/uv pip install --quiet --no-deps --compile-bytecode --python .torch/bin/python \
 		-r tests/trainers/torch-requirements.txt
-	@$(BIN)/python -m pytest tests/trainers/test_many_machines.py -k torch
+	@$(BIN)/python -m pytest tests/trainers/input/test_distributed_training.py -k torch
 
 check: $(INSTALLED) ## lint, formatting, types, layering, and every command in the documentation
 	$(BIN)/ruff check --quiet --output-format concise .
@@ -107,5 +107,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $(UNFINISHED)
 	@$(PIP) --require-hashes -r requirements.lock
 	@$(PIP) --no-build-isolation --editable .
-	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib records pipelines trainers shardmill.py >/dev/null || true
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib records pipelines trainers shardmill >/dev/null || true
 	@mv $(UNFINISHED) $(INSTALLED)

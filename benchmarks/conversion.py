@@ -9,7 +9,7 @@ from benchmarks.data import photos, small_images
 from benchmarks.environments import make_environment, program, requirements
 from benchmarks.rounds import Case, Contestant
 from benchmarks.setting import Entry, Setting
-from records.cores import count_cores
+from records.runtime.cpu import available_cpus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ PILLOW_DECODER = Peer(PILLOW, "pillow_decode", "pillow", ("pillow",))
 def enter(setting: Setting) -> Entry:
     """Photos and small images, of two sizes each, for ours and every peer."""
     peers = [of_peer(peer, setting.cache) for peer in PEER_WRITERS]
-    pillow = of_peer(PILLOW_DECODER, setting.cache, str(count_cores()))
+    pillow = of_peer(PILLOW_DECODER, setting.cache, str(available_cpus()))
     cases = [
         *(small_images(setting.data, setting.cache, size) for size in setting.scale.small_sizes),
         *(photos(setting.data, setting.cache, size) for size in setting.scale.photo_sizes),

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from records.cores import count_cores
+from records.runtime.cpu import available_cpus
 
 _OWN_PACKAGES = ("shardmill", "apache-beam", "pillow", "protobuf", "tensorflow", "keras")
 
@@ -17,7 +17,7 @@ def describe_machine(disk: Path) -> dict[str, str]:
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": _find("/proc/cpuinfo", "model name", ":") or platform.machine(),
-        "cores": str(count_cores()),
+        "cores": str(available_cpus()),
         "memory": f"{memory_bytes / 1e9:.0f} GB",
         "file system": _file_system(disk),
         "system": f"{platform.system()} {platform.release()}",

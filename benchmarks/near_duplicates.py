@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.alterations import ALTERATIONS, encode
-from records.images import ImageOptions, StoredImage, store_image
-from records.images.reduced import shrink_stored
-from records.reports.near_search import find_pairs
-from records.reports.picture_hashes import SIDE_PX, WINDOWS, WORDS, hash_picture
+from records.dedup.hamming_search import find_pairs
+from records.dedup.perceptual_hash import SIDE_PX, WINDOWS, WORDS, hash_picture
+from records.images import ImageOptions, NormalizedImage, normalize_image
+from records.images.thumbnail import decode_thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,10 +45,10 @@ def list_photos(data: Path, count: int) -> list[Path]:
 
 def hash_file(content: bytes) -> NDArray[np.uint64]:
     """The hashes of an image file as a dataset stores it."""
-    stored = store_image(content, ImageOptions(check="header"))
-    assert isinstance(stored, StoredImage), stored
+    stored = normalize_image(content, ImageOptions(check="header"))
+    assert isinstance(stored, NormalizedImage), stored
     size = (stored.width, stored.height, stored.channels)
-    words = hash_picture(shrink_stored(stored.encoded, stored.format, *size, side_px=SIDE_PX))
+    words = hash_picture(decode_thumbnail(stored.encoded, stored.format, *size, side_px=SIDE_PX))
     return np.zeros((WINDOWS, WORDS), np.uint64) if words is None else words
 
 

@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 _LOOP = """
 import sys, time
-from trainers.devices import start_backend
+from trainers.backend import start_backend
 start_backend()
 import keras, numpy as np
-from records.dataset import open_dataset
+from records.dataset.dataset import open_dataset
 from PIL import Image
 import io
 

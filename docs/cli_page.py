@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shardmill import shardmill
+from shardmill.cli import shardmill
 
 PAGE = Path(__file__).with_name("cli.md")
 _INTRODUCTION = """# Command line

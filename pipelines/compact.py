@@ -13,28 +13,28 @@ from functools import partial
 
 import msgspec
 
-from pipelines import work_folder
-from pipelines.clean import drop_run
-from pipelines.commit import publish
-from pipelines.execute import BeamRunner, OnProgress
-from pipelines.locations import check_locations
+from pipelines import run_state
+from pipelines.clean import remove_run
 from pipelines.options import ConvertOptions
-from pipelines.outcome import gather
-from pipelines.plan import Plan, make_plan
+from pipelines.planning.plan import Plan, make_plan
 from pipelines.report import Report, report_finished, report_plan, report_splits
-from pipelines.resume import find_finished, prepare_target
-from pipelines.sources import SourceImage, Sources
-from pipelines.task import Count
-from pipelines.write import is_finished, publish_shard
-from pipelines.write_all import write_all
+from pipelines.resume import find_finished, prepare_output
+from pipelines.runners.base import ProgressCallback
+from pipelines.runners.local import OnProgress, RunnerConfig
+from pipelines.sources.base import SourceImage, Sources
+from pipelines.sources.path_checks import check_locations
+from pipelines.writing.publish import publish
+from pipelines.writing.results import collect_results
+from pipelines.writing.shard import is_finished, publish_shard
+from pipelines.writing.write_all import write_all
 from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
-from records.index import IndexRow, Reject
-from records.manifest import Manifest, read_manifest
-from records.rejects import read_all_rejects
-from records.shard import ShardWriter
-from records.storage import Hold, Storage, absolute_location, open_storage
-from records.text import key_from_text
+from records.format.index import IndexRow, Reject
+from records.format.manifest import Manifest, read_manifest
+from records.format.rejects import read_all_rejects
+from records.format.shard import ShardWriter
+from records.storage import FolderLock, Storage, absolute_location, open_storage
+from records.text.keys import key_from_text
 
 
 class CopyJob(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ def compact(
     dataset: str,
     target: str,
     *,
-    runner: BeamRunner | None = None,
+    runner: RunnerConfig | None = None,
     dry_run: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Report:
@@ -62,16 +62,16 @@ def compact(
         on_progress: told how many images are done, of how many.
 
     Raises:
-        NoInputError: there is no finished dataset.
+        InputNotFoundError: there is no finished dataset.
         UsageError: its records were written by others, or the two places are not apart.
-        DamagedError: a record or an index is damaged.
-        TargetError: the target cannot be written, or holds something else.
+        CorruptDataError: a record or an index is damaged.
+        OutputError: the target cannot be written, or holds something else.
         StorageError: storage failed after retries.
-        BusyError: another run is writing there.
+        LockedError: another run is writing there.
     """
     started_at = time.monotonic()
     check_locations(dataset, target)
-    runner = runner or BeamRunner()
+    runner = runner or RunnerConfig()
     runner.check(dataset, target)
     opened, place = open_dataset(dataset), open_storage(target)
     sources = list_records(opened)
@@ -82,12 +82,12 @@ def compact(
     with place.lock() as hold:
         finished = find_finished(place, plan)
         if finished is None:
-            prepare_target(place, plan, ConvertOptions(source=dataset, target=target))
+            prepare_output(place, plan, ConvertOptions(source=dataset, target=target))
             write_all(plan, partial(copy_shard, job), target, runner, on_progress)
             report = _publish(opened, sources, plan, place, hold)
         else:
             report = report_finished(finished, place, plan)
-        drop_run(place)
+        remove_run(place)
     seconds = time.monotonic() - started_at
     speed = round(plan.images / seconds, 1)
     return msgspec.structs.replace(report, seconds=round(seconds, 3), images_per_second=speed)
@@ -98,7 +98,7 @@ def list_records(dataset: Dataset) -> Sources:
 
     Raises:
         UsageError: they were written by others.
-        DamagedError: an index is damaged, or missing.
+        CorruptDataError: an index is damaged, or missing.
     """
     manifest, storage = dataset.manifest, dataset.storage
     if manifest.adopted is not None:
@@ -112,7 +112,7 @@ def list_records(dataset: Dataset) -> Sources:
     for split, records in dataset.items():
         numbers = iter(range(len(records)))
         for shard in range(len(records.facts.shards)):
-            for row in records.shard_index(shard).rows():
+            for row in records.load_index(shard).rows():
                 key, place = key_from_text(row.key), str(next(numbers))
                 sources.add(SourceImage(key, row.label, row.source_bytes, 0, split, None, place))
     sources.rejects = _still_rejected(dataset, sources)
@@ -131,10 +131,10 @@ def _still_rejected(dataset: Dataset, sources: Sources) -> list[Reject]:
     return list(rejects.values())
 
 
-def copy_shard(job: CopyJob, name: str, count: Count) -> None:
+def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
     """Write one shard of records that are there already, and its index. Raises as `write_shard`."""
     target = open_storage(job.target)
-    plan = work_folder.read_shard_plan(target, name)
+    plan = run_state.read_shard_plan(target, name)
     if is_finished(target, name, plan.plan_digest):
         count(len(plan.images))
         return
@@ -142,7 +142,7 @@ def copy_shard(job: CopyJob, name: str, count: Count) -> None:
 
     def copy(writer: ShardWriter) -> Iterator[IndexRow]:
         for image in plan.images:
-            payload, row = records.read_stored(int(image.url or 0))
+            payload, row = records.read_raw(int(image.url or 0))
             position = writer.write(payload)
             yield row._replace(offset=position.offset, length=position.length)
             count(1)
@@ -150,8 +150,10 @@ def copy_shard(job: CopyJob, name: str, count: Count) -> None:
     publish_shard(target, plan, copy)
 
 
-def _publish(dataset: Dataset, sources: Sources, plan: Plan, target: Storage, hold: Hold) -> Report:
-    outcome = replace(gather(target, plan, sources), encoders=_encoders(dataset.manifest))
+def _publish(
+    dataset: Dataset, sources: Sources, plan: Plan, target: Storage, hold: FolderLock
+) -> Report:
+    outcome = replace(collect_results(target, plan, sources), encoders=_encoders(dataset.manifest))
     report = report_plan(plan, sources, status="converted", target=target.url)
     publish(target, plan, outcome, report, hold=hold)
     splits = report_splits(read_manifest(target).splits)

@@ -17,12 +17,12 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from pipelines.classes import class_name
-from pipelines.lists import SPLIT_NAMES
+from pipelines.sources.class_layout import SPLIT_NAMES, class_name
 from records.dataset import Record, open_dataset
-from records.errors import DamagedError, TargetError
-from records.images import decode_stored
-from records.text import key_from_text, printable
+from records.errors import CorruptDataError, OutputError
+from records.images import decode_record_image
+from records.text.escaping import escape_for_display
+from records.text.keys import key_from_text
 
 _SUFFIXES = {"jpeg": (b".jpg", b".jpeg", b".jpe", b".jfif"), "png": (b".png",), "raw": (b".png",)}
 
@@ -34,9 +34,9 @@ def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None)
     what is stored, else it gains one.
 
     Raises:
-        NoInputError: there is no finished dataset.
-        DamagedError: a record is damaged, or its name leads elsewhere.
-        TargetError: `out` is there already, or cannot be written.
+        InputNotFoundError: there is no finished dataset.
+        CorruptDataError: a record is damaged, or its name leads elsewhere.
+        OutputError: `out` is there already, or cannot be written.
     """
     opened = open_dataset(dataset)
     written = 0
@@ -53,8 +53,10 @@ def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None)
 def _whole_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its name when the block ends well, and goes when not."""
     if os.path.lexists(out):
-        raise TargetError(
-            "this is there already", path=printable(str(out)), hint="name a folder that is not"
+        raise OutputError(
+            "this is there already",
+            path=escape_for_display(str(out)),
+            hint="name a folder that is not",
         )
     staged = out.with_name(f".{out.name}.{secrets.token_hex(8)}")
     try:
@@ -72,8 +74,10 @@ def _writing(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TargetError(
-            "cannot be written", path=printable(str(out)), got=os.strerror(error.errno or 0)
+        raise OutputError(
+            "cannot be written",
+            path=escape_for_display(str(out)),
+            got=os.strerror(error.errno or 0),
         ) from error
 
 
@@ -100,7 +104,9 @@ def _relative_path(record: Record) -> Path:
     parts = _parts(record)
     suffixes = _SUFFIXES.get(record.format)
     if suffixes is None:
-        raise DamagedError("a record has an unknown format", got=printable(record.format))
+        raise CorruptDataError(
+            "a record has an unknown format", got=escape_for_display(record.format)
+        )
     if not parts[-1].lower().endswith(suffixes):
         parts[-1] += suffixes[0]
     return Path(*(os.fsdecode(part) for part in parts))
@@ -118,14 +124,14 @@ def _parts(record: Record) -> list[bytes]:
     # A list may give any name to a class; a slash in it is no folder.
     parts = [record.text.replace("/", "%2F").encode(), *parts]
     if any(part in {b"", b".", b".."} or b"\0" in part for part in parts):
-        raise DamagedError("a record's name leads out of its folder", got=record.key)
+        raise CorruptDataError("a record's name leads out of its folder", got=record.key)
     return parts
 
 
 def _as_file(record: Record) -> bytes:
     if record.format != "raw":
         return record.image
-    pixels = decode_stored(record.image, "raw", record.width, record.height, record.channels)
+    pixels = decode_record_image(record.image, "raw", record.width, record.height, record.channels)
     content = io.BytesIO()
     Image.fromarray(pixels[:, :, 0] if record.channels == 1 else pixels).save(content, "PNG")
     return content.getvalue()

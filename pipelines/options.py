@@ -7,10 +7,10 @@ from typing import Literal
 
 import msgspec
 
-from records.cores import count_cores
 from records.errors import UsageError
+from records.format.manifest import Settings, SplitSize
 from records.images import ImageOptions
-from records.manifest import Amount, Settings
+from records.runtime.cpu import available_cpus
 
 LOCAL = "local"
 DEFAULT_MAX_REJECTS = 0.01
@@ -29,8 +29,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     target: str
-    test: Amount | None = None
-    validation: Amount | None = None
+    test: SplitSize | None = None
+    validation: SplitSize | None = None
     stratify: bool = False
     group_by: str | None = None
     seed: int = 0
@@ -43,9 +43,9 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     layout: Literal["auto", "classes", "splits"] = "auto"
     follow_symlinks: bool = False
     allow_url: bool = False
-    max_rejects: Amount | None = None
+    max_rejects: SplitSize | None = None
     images: ImageOptions = ImageOptions()
-    workers: int = msgspec.field(default_factory=count_cores)
+    workers: int = msgspec.field(default_factory=available_cpus)
     append: bool = False
     allow_new_classes: bool = False
     dry_run: bool = False
@@ -101,7 +101,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-def _check_amount(flag: str, amount: Amount | None) -> None:
+def _check_amount(flag: str, amount: SplitSize | None) -> None:
     if amount is None:
         return
     if isinstance(amount, float) and not 0 < amount < 1:
@@ -139,5 +139,5 @@ def _compile(pattern: str) -> None:
         ) from error
 
 
-def _is_amount(amount: Amount, *, lowest: int) -> bool:
+def _is_amount(amount: SplitSize, *, lowest: int) -> bool:
     return 0 <= amount < 1 if isinstance(amount, float) else amount >= lowest

@@ -9,16 +9,17 @@ from typing import Literal
 
 import msgspec
 
-from pipelines.plan import Plan
-from pipelines.sources import Sources
-from records.errors import DamagedError
-from records.index import Reject
-from records.layout import Split
-from records.manifest import Counts, Manifest, SplitFacts
-from records.rejects import read_all_rejects
-from records.reports.tables import count
+from pipelines.planning.plan import Plan
+from pipelines.sources.base import Sources
+from records.errors import CorruptDataError
+from records.format.index import Reject
+from records.format.layout import SplitName
+from records.format.manifest import Counts, Manifest, SplitInfo
+from records.format.rejects import read_all_rejects
 from records.storage import Storage
-from records.text import key_to_text, printable
+from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
+from records.text.keys import key_to_text
 
 MOST_KEYS = 1000
 """Of changed and of gone files that a report names; its notes say how many there are."""
@@ -43,7 +44,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     target: str
     counts: Counts
-    splits: dict[Split, SplitReport]
+    splits: dict[SplitName, SplitReport]
     classes: int
     layout: str | None
     rejects_by_reason: dict[str, int]
@@ -91,7 +92,7 @@ def report_finished(manifest: Manifest, target: Storage, plan: Plan) -> Report:
     """What a dataset that is there already holds."""
     try:
         rejects = read_all_rejects(target, manifest)
-    except (FileNotFoundError, DamagedError):
+    except (FileNotFoundError, CorruptDataError):
         rejects = []  # what is lost of them `verify` tells
     return Report(
         status="nothing-to-do",
@@ -116,8 +117,8 @@ def _add_up(counts: Iterable[Counts]) -> Counts:
 def report_comparison(report: Report, changed: Sequence[bytes], gone: Sequence[bytes]) -> Report:
     """A report that tells of files which the source has no more as the dataset has them."""
     notes = [
-        f"{count(len(keys), 'file')} {what}; the dataset keeps what it has; the first: "
-        f"{printable(key_to_text(keys[0]))}"
+        f"{pluralize(len(keys), 'file')} {what}; the dataset keeps what it has; the first: "
+        f"{escape_for_display(key_to_text(keys[0]))}"
         for keys, what in (
             (changed, "changed since stored"),
             (gone, "no longer in the source"),
@@ -132,7 +133,7 @@ def report_comparison(report: Report, changed: Sequence[bytes], gone: Sequence[b
     )
 
 
-def report_splits(splits: Mapping[Split, SplitFacts]) -> dict[Split, SplitReport]:
+def report_splits(splits: Mapping[SplitName, SplitInfo]) -> dict[SplitName, SplitReport]:
     """What is stored of each split."""
     return {
         split: SplitReport(facts.records, len(facts.shards), facts.bytes)

@@ -1,49 +1,58 @@
-"""What a target holds before a conversion: nothing, this dataset, this run, or another's."""
+"""What a target holds before a conversion: nothing, this dataset, this run, or another's.
+
+Files rewritten in place: a modification time that moved at equal size is looked into by hash.
+
+A plan knows a file by its key and size. Where the stamp of all modification times (or ETags) is not
+the one that was kept, every source file is hashed again and compared with what the index says.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import msgspec
 import pyarrow as pa
+import xxhash
 
-from pipelines import work_folder
-from pipelines.changes import changed_shards
-from pipelines.commit import DATASET_FILES
+from pipelines import run_state
 from pipelines.options import ConvertOptions
-from pipelines.plan import Plan, PlannedShard
+from pipelines.planning.plan import Plan, PlannedImage, PlannedShard
 from pipelines.report import Report, encode_report
-from pipelines.source_files import open_source
-from pipelines.work_folder import UnfinishedRun
-from records import layout
-from records.errors import DamagedError, TargetError
+from pipelines.run_state import UnfinishedRun
+from pipelines.sources.reader import SourceFiles, UnreadableError, open_source, read_file
+from pipelines.writing.publish import DATASET_FILES
+from records.errors import CorruptDataError, OutputError
+from records.format import layout
+from records.format.index import read_index, read_shard_summary
+from records.format.layout import index_name, parse_shard_name
+from records.format.manifest import Manifest, read_manifest, shard_names
 from records.images import encoder_versions
-from records.index import read_facts
-from records.layout import index_name, parse_shard_name
-from records.manifest import Manifest, read_manifest, shard_names
 from records.storage import Storage
-from records.untrusted import decode_json
+from records.strict_json import decode_json
+from records.text.keys import key_to_text
 
 
 def find_finished(target: Storage, plan: Plan) -> Manifest | None:
     """The manifest of this very plan's dataset, None where the target holds no dataset.
 
     Raises:
-        TargetError: it holds another one, or one that is damaged.
+        OutputError: it holds another one, or one that is damaged.
     """
     if target.facts(layout.MANIFEST) is None:
         return None
     try:
         manifest = read_manifest(target)
-    except DamagedError as error:
-        raise TargetError(
+    except CorruptDataError as error:
+        raise OutputError(
             f"the target is taken: {error.what}",
             path=error.path,
             got=error.got,
             hint="choose another target",
         ) from error
     if not any(generation.plan_digest == plan.digest for generation in manifest.generations[-1:]):
-        raise TargetError(
+        raise OutputError(
             "the target holds a dataset of another plan (other images or other options)",
             path=target.url,
             hint="choose another target, or add what is new with --append",
@@ -56,7 +65,7 @@ def _check_sizes(target: Storage, manifest: Manifest) -> None:
     for shard in (shard for split in manifest.splits.values() for shard in split.shards):
         present = target.facts(shard.name)
         if present is None or present.size_bytes != shard.bytes:
-            raise TargetError(
+            raise OutputError(
                 "the dataset here has lost a shard, or a part of it",
                 path=target.describe(shard.name),
                 expected=f"{shard.bytes} bytes",
@@ -69,14 +78,14 @@ def check_unchanged(target: Storage, plan: Plan, options: ConvertOptions) -> Non
     """Look into files that were touched since the dataset here was made.
 
     Raises:
-        TargetError: one holds other bytes now.
+        OutputError: one holds other bytes now.
     """
     kept = read_report(target)
     if kept is not None and kept.stamp == plan.stamp:
         return
     files = open_source(options.source)
-    for _, key in changed_shards(target, plan.shards, files, threads=options.workers):
-        raise TargetError(
+    for _, key in shards_with_modified_sources(target, plan.shards, files, threads=options.workers):
+        raise OutputError(
             "the dataset here was made from other bytes: a source file changed since",
             path=target.url,
             got=key,
@@ -85,7 +94,7 @@ def check_unchanged(target: Storage, plan: Plan, options: ConvertOptions) -> Non
     if kept is not None and not options.dry_run:
         report = msgspec.structs.replace(kept, stamp=plan.stamp)
         # A target that is read-only by now is looked into again next time: no reason to fail.
-        with suppress(TargetError):
+        with suppress(OutputError):
             target.replace(layout.REPORT, encode_report(report))
 
 
@@ -97,7 +106,7 @@ def read_report(target: Storage) -> Report | None:
         return None
 
 
-def look_for_unfinished(
+def find_unfinished(
     target: Storage, plan: Plan, base: Manifest | None = None
 ) -> UnfinishedRun | None:
     """The run of this plan that a target holds unfinished, None where it holds none.
@@ -108,21 +117,21 @@ def look_for_unfinished(
         base: the manifest of the dataset that is to be added to; its files may be there.
 
     Raises:
-        TargetError: something else is there: another unfinished run, or files of other origin.
+        OutputError: something else is there: another unfinished run, or files of other origin.
     """
-    unfinished = work_folder.read_run(target)
+    unfinished = run_state.read_run(target)
     if unfinished is None:
         _refuse_foreign_files(target, base)
         return None
     if unfinished.plan_digest != plan.digest:
-        raise TargetError(
+        raise OutputError(
             "an unfinished run with another plan (other images or other options) is here",
             path=target.url,
             hint="run it again as it was, or remove it with `shardmill clean`",
         )
     present = encoders()
     if unfinished.encoders != present:
-        raise TargetError(
+        raise OutputError(
             "an unfinished run was begun with other versions of the image libraries",
             path=target.url,
             expected=_differences(unfinished.encoders, present),
@@ -132,35 +141,35 @@ def look_for_unfinished(
     return unfinished
 
 
-def prepare_target(
+def prepare_output(
     target: Storage, plan: Plan, options: ConvertOptions, base: Manifest | None = None
 ) -> int:
     """Make the target ready for this plan; the number of shards an earlier run left finished.
 
     Raises:
-        TargetError: as `look_for_unfinished`.
+        OutputError: as `find_unfinished`.
     """
     # Under the lock nobody else stages anything: what lies here is a dead run's.
     target.remove_folder(f"{layout.WORK_FOLDER}/staging")
-    unfinished = look_for_unfinished(target, plan, base)
+    unfinished = find_unfinished(target, plan, base)
     if unfinished is None:
-        work_folder.write_run(target, plan, encoders())
+        run_state.write_run(target, plan, encoders())
         return 0
     is_touched = unfinished.stamp != plan.stamp
     if is_touched:
         _drop_changed(target, plan, options)
-    kept = [shard for shard in plan.shards if _keep(target, shard, is_touched=is_touched)]
+    kept = [shard for shard in plan.shards if _is_reusable(target, shard, is_touched=is_touched)]
     # Also where nothing was touched: the plans that a dead run left are not relied on.
-    work_folder.write_run(target, plan, encoders())
-    work_folder.forget_results(target)
+    run_state.write_run(target, plan, encoders())
+    run_state.clear_results(target)
     return len(kept)
 
 
-def _keep(target: Storage, shard: PlannedShard, *, is_touched: bool) -> bool:
+def _is_reusable(target: Storage, shard: PlannedShard, *, is_touched: bool) -> bool:
     """Whether a shard counts as finished; if not, what there is of it is removed."""
     try:
-        rejects = read_facts(target, index_name(shard.name)).rejects
-    except (FileNotFoundError, DamagedError):
+        rejects = read_shard_summary(target, index_name(shard.name)).rejects
+    except (FileNotFoundError, CorruptDataError):
         pass
     else:
         # A file that could not be read may be readable by now. Of one that is rejected for its
@@ -175,7 +184,7 @@ def _keep(target: Storage, shard: PlannedShard, *, is_touched: bool) -> bool:
 def _drop_changed(target: Storage, plan: Plan, options: ConvertOptions) -> None:
     """Remove the indexes of finished shards whose sources were rewritten since."""
     files = open_source(options.source)
-    changed = changed_shards(target, plan.shards, files, threads=options.workers)
+    changed = shards_with_modified_sources(target, plan.shards, files, threads=options.workers)
     for shard, _ in list(changed):
         target.remove(index_name(shard.name))
 
@@ -201,7 +210,7 @@ def _refuse_foreign_files(target: Storage, base: Manifest | None) -> None:
             or parse_shard_name(name) is not None
             or folder == layout.INDEX_FOLDER
         ):
-            raise TargetError(
+            raise OutputError(
                 "a file of a dataset is there already, and no unfinished run of ours is",
                 path=target.describe(name),
                 hint="move it away, or choose another target",
@@ -212,8 +221,41 @@ def _files_of(manifest: Manifest) -> set[str]:
     """Every file that a dataset may have."""
     shards = shard_names(manifest)
     beside = (
-        layout.in_generation(name, generation.number)
+        layout.generation_path(name, generation.number)
         for name in DATASET_FILES
         for generation in manifest.generations
     )
     return {*shards, *map(index_name, shards), *beside}
+
+
+def shards_with_modified_sources(
+    target: Storage, shards: Iterable[PlannedShard], files: SourceFiles, *, threads: int
+) -> Iterator[tuple[PlannedShard, str]]:
+    """Finished shards that hold other bytes than their sources now do, each with the first key."""
+    with ThreadPoolExecutor(threads) as pool:
+        for shard in shards:
+            stored = _stored_hashes(target, shard.name)
+            images = shard.images
+            hashes = pool.map(lambda image: _hash(image, files), images, chunksize=32)
+            for image, now in zip(images, hashes, strict=True):
+                key = key_to_text(image.key)
+                if stored is not None and key in stored and stored[key] != now:
+                    yield shard, key
+                    break
+
+
+def _stored_hashes(target: Storage, name: str) -> dict[str, str] | None:
+    """Source hashes by key, None where the shard has no index: it is not finished."""
+    try:
+        table = read_index(target, index_name(name)).table
+    except (FileNotFoundError, CorruptDataError):
+        return None
+    return dict(zip(table["key"].to_pylist(), table["source_xxh3_128"].to_pylist(), strict=True))
+
+
+def _hash(image: PlannedImage, files: SourceFiles) -> str:
+    try:
+        data = read_file(files, image.key, image.url)
+    except UnreadableError:
+        return ""
+    return str(xxhash.xxh3_128_hexdigest(data))

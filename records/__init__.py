@@ -15,20 +15,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from records.dataset import Dataset, Record, RecordSplit, open_dataset
+    from records.dataset import Dataset, Record, Split, open_dataset
     from records.errors import ShardmillError
-    from records.reports.verify import verify
+    from records.verification.verify import verify
 
 _HOMES = {
-    "Dataset": "records.dataset",
-    "Record": "records.dataset",
-    "RecordSplit": "records.dataset",
+    "Dataset": "records.dataset.dataset",
+    "Record": "records.dataset.dataset",
+    "Split": "records.dataset.dataset",
     "ShardmillError": "records.errors",
-    "open_dataset": "records.dataset",
-    "verify": "records.reports.verify",
+    "open_dataset": "records.dataset.dataset",
+    "verify": "records.verification.verify",
 }
 
-__all__ = ["Dataset", "Record", "RecordSplit", "ShardmillError", "open_dataset", "verify"]
+__all__ = ["Dataset", "Record", "ShardmillError", "Split", "open_dataset", "verify"]
 
 
 def __getattr__(name: str) -> Any:

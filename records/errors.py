@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from records.text import printable
+from records.text.escaping import escape_for_display
 
 
 class ShardmillError(Exception):
@@ -50,7 +50,7 @@ class ShardmillError(Exception):
 
     def __str__(self) -> str:
         places = [
-            printable(place)
+            escape_for_display(place)
             for place in (self.path, self.shard)
             if place is not None and place not in self.what
         ]
@@ -65,7 +65,7 @@ class ShardmillError(Exception):
             text += f", got {self.got}"
         if self.hint is not None:
             text += f"; {self.hint}"
-        return printable(text)
+        return escape_for_display(text)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Beam pickles exceptions between processes; keyword-only fields need their own way across.
@@ -90,19 +90,19 @@ class TooManyRejectsError(ShardmillError):
     exit_code = 65
 
 
-class NoInputError(ShardmillError):
+class InputNotFoundError(ShardmillError):
     """There is no input, or no finished dataset."""
 
     exit_code = 66
 
 
-class DamagedError(ShardmillError):
+class CorruptDataError(ShardmillError):
     """A file of a dataset does not hold what it should: a checksum, a length, a field is wrong."""
 
     exit_code = 66
 
 
-class TargetError(ShardmillError):
+class OutputError(ShardmillError):
     """The target cannot be written: full, read-only, or taken by something else."""
 
     exit_code = 73
@@ -114,13 +114,13 @@ class StorageError(ShardmillError):
     exit_code = 74
 
 
-class EngineError(ShardmillError):
+class RunnerError(ShardmillError):
     """What a job runs on failed it: a job server, a worker pool, a worker, a task manager."""
 
     exit_code = 69
 
 
-class BusyError(ShardmillError):
+class LockedError(ShardmillError):
     """Another process is writing here; try later."""
 
     exit_code = 75

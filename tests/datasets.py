@@ -11,26 +11,26 @@ import numpy as np
 import xxhash
 from PIL import Image
 
-from records import layout
-from records.example import encode_example
-from records.images import ImageOptions, StoredImage, store_image
-from records.index import IndexRow, Reject, ShardFacts, encode_index, pack_rows
-from records.labels import format_labels
-from records.manifest import (
+from records.format import layout
+from records.format.example import encode_example
+from records.format.index import IndexRow, Reject, ShardSummary, encode_index, new_row_table
+from records.format.label_map import format_labels
+from records.format.manifest import (
     FORMAT_VERSION,
     Counts,
     Generation,
     Manifest,
     Settings,
-    Shard,
-    SplitFacts,
+    ShardInfo,
+    SplitInfo,
     encode_manifest,
 )
-from records.schema import image_features
-from records.shard import ShardWriter
+from records.format.schema import image_features
+from records.format.shard import ShardWriter
+from records.format.tfds_metadata import tfds_files
+from records.images import ImageOptions, NormalizedImage, normalize_image
 from records.storage import Storage, write_file
-from records.text import key_to_text
-from records.tfds import tfds_files
+from records.text.keys import key_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ class DatasetBuilder:
     images: ImageOptions = field(default_factory=ImageOptions)
     rejects: tuple[Reject, ...] = ()
 
-    def build(self, splits: dict[layout.Split, Sequence[Sequence[Source]]]) -> Manifest:
+    def build(self, splits: dict[layout.SplitName, Sequence[Sequence[Source]]]) -> Manifest:
         """Write everything, the manifest last; `splits` has a list of sources for every shard."""
         facts = {name: self._write_split(name, shards) for name, shards in splits.items()}
         manifest = self._manifest(facts)
@@ -91,7 +91,7 @@ class DatasetBuilder:
             write_file(self.storage, name, content)
         return manifest
 
-    def _manifest(self, splits: dict[layout.Split, SplitFacts]) -> Manifest:
+    def _manifest(self, splits: dict[layout.SplitName, SplitInfo]) -> Manifest:
         stored = sum(facts.records for facts in splits.values())
         rejected = len(self.rejects)
         counts = Counts(
@@ -106,25 +106,29 @@ class DatasetBuilder:
             generations=(Generation(1, DIGEST, {}, counts),),
         )
 
-    def _write_split(self, split: layout.Split, shards: Sequence[Sequence[Source]]) -> SplitFacts:
+    def _write_split(
+        self, split: layout.SplitName, shards: Sequence[Sequence[Source]]
+    ) -> SplitInfo:
         written = [
             self._write_shard(split, layout.shard_name(split, number, len(shards)), sources)
             for number, sources in enumerate(shards)
         ]
         labels = [source.label for sources in shards for source in sources]
-        return SplitFacts(
+        return SplitInfo(
             records=sum(shard.records for shard in written),
             bytes=sum(shard.bytes for shard in written),
             class_records=tuple(labels.count(label) for label in range(len(self.labels))),
             shards=tuple(written),
         )
 
-    def _write_shard(self, split: layout.Split, name: str, sources: Sequence[Source]) -> Shard:
+    def _write_shard(
+        self, split: layout.SplitName, name: str, sources: Sequence[Source]
+    ) -> ShardInfo:
         with self.storage.create(name) as stream:
             writer = ShardWriter(stream)
             rows = [self._write_record(writer, source) for source in sources]
         labels = [source.label for source in sources]
-        facts = ShardFacts(
+        facts = ShardSummary(
             name=name,
             split=split,
             plan_digest=DIGEST,
@@ -133,12 +137,12 @@ class DatasetBuilder:
             xxh3_128=writer.xxh3_128,
             class_records={label: labels.count(label) for label in sorted(set(labels))},
         )
-        write_file(self.storage, layout.index_name(name), encode_index(facts, pack_rows(rows)))
-        return Shard(name, writer.records, writer.size_bytes, writer.xxh3_128)
+        write_file(self.storage, layout.index_name(name), encode_index(facts, new_row_table(rows)))
+        return ShardInfo(name, writer.records, writer.size_bytes, writer.xxh3_128)
 
     def _write_record(self, writer: ShardWriter, source: Source) -> IndexRow:
-        image = store_image(source.data, self.images)
-        assert isinstance(image, StoredImage)
+        image = normalize_image(source.data, self.images)
+        assert isinstance(image, NormalizedImage)
         features = image_features(
             image, key=source.key, label=source.label, text=self.labels[source.label]
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-import shardmill
+import shardmill.cli
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "jax", "apache_beam", "matplotlib", "pyarrow")
@@ -19,7 +19,7 @@ FOREIGN = {
     "pipelines": ("tensorflow", "keras", "jax", "trainers"),
     "trainers": ("apache_beam", "pipelines"),
 }
-COMMANDS = shardmill.shardmill.list_commands(click.Context(shardmill.shardmill))
+COMMANDS = shardmill.cli.shardmill.list_commands(click.Context(shardmill.cli.shardmill))
 
 # Runs in a fresh interpreter. A blocker on the meta path makes an import of what is foreign fail,
 # and afterwards nothing may be left running or printed, and no flag parsed.
@@ -42,9 +42,9 @@ assert sys.argv == ["elsewhere", "--no-such-flag"]
 assert threading.active_count() == 1, threading.enumerate()
 """
 HELP = """
-import shardmill
+import shardmill.cli
 sys.argv = ["shardmill", *ARGUMENTS, "--help"]
-shardmill.main()
+shardmill.cli.main()
 """
 
 

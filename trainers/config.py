@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from records.errors import DamagedError, UsageError
+from records.errors import CorruptDataError, UsageError
 from records.images import ImageOptions
-from records.versioned_json import decode_versioned, encode_canonical
+from records.strict_json import decode_versioned, encode_canonical
 from trainers.options import NotNegative, Part, Pixels, Pooling, Positive, TrainOptions
 
 FORMAT_VERSION = 2
@@ -95,7 +95,7 @@ def decode_config(content: bytes, *, path: str) -> RunConfig:
     """A configuration from its bytes.
 
     Raises:
-        DamagedError: it is not one, or a later version wrote it; `path` is in the message.
+        CorruptDataError: it is not one, or a later version wrote it; `path` is in the message.
     """
     config = decode_versioned(
         content, RunConfig, version=FORMAT_VERSION, what="a run's configuration", path=path
@@ -103,5 +103,5 @@ def decode_config(content: bytes, *, path: str) -> RunConfig:
     try:
         config.images.validate()
     except UsageError as error:
-        raise DamagedError(error.what, path=path, got=error.got) from error
+        raise CorruptDataError(error.what, path=path, got=error.got) from error
     return config

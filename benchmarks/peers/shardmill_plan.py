@@ -6,14 +6,14 @@ import time
 from class_folders import report
 
 from pipelines.options import ConvertOptions
-from pipelines.plan import make_plan
-from pipelines.sources import find_sources
+from pipelines.planning.plan import make_plan
+from pipelines.sources import list_sources
 
 
 def main(source: str, target: str) -> None:
     """List, then plan; only planning is told of, the listing is in the whole process's time."""
     options = ConvertOptions(source=source, target=target)
-    sources = find_sources(options)
+    sources = list_sources(options)
     started = time.perf_counter()
     plan = make_plan(sources, options.settings())
     report(plan.images, started)

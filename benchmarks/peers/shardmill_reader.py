@@ -7,9 +7,9 @@ from pathlib import Path
 from class_folders import report
 
 from records.dataset import open_dataset
+from trainers.backend import start_backend
 from trainers.config import ImageShape
-from trainers.devices import start_backend
-from trainers.selection import select_split
+from trainers.input.selection import select_split
 
 _SIDE_PX = 224
 _BATCH_SIZE = 32
@@ -18,15 +18,15 @@ _BATCH_SIZE = 32
 def main(folder: Path) -> None:
     """Read an epoch to warm up, and another one that counts."""
     start_backend()
-    from trainers.input import ShardSource, read_shuffled
-    from trainers.order import Order
+    from trainers.input.pipeline import ShardSource, shuffled_batches
+    from trainers.input.shuffle import ShuffleSpec
 
     dataset = open_dataset(folder)
     train = select_split(dataset, "train")
     source = ShardSource.of(dataset, ImageShape(_SIDE_PX, _SIDE_PX))
     for epoch in range(2):
-        order = Order(seed=0, first_epoch=epoch, end_epoch=epoch + 1)
-        batches = read_shuffled(source, train, _BATCH_SIZE, order)
+        order = ShuffleSpec(seed=0, first_epoch=epoch, end_epoch=epoch + 1)
+        batches = shuffled_batches(source, train, _BATCH_SIZE, order)
         started = time.perf_counter()
         images = sum(len(labels) for _, labels in batches)
     report(images, started)

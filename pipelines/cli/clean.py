@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipelines.cli.parts import HELP
+from pipelines.cli.options import HELP
 
 _EPILOG = """\b
 Example:
@@ -18,8 +18,8 @@ Example:
 def clean(target: str, dry_run: bool) -> None:
     """Remove what an unfinished conversion left in TARGET. A finished dataset is never touched."""
     from pipelines.clean import clean as clean_target
-    from records.reports.tables import count, show_bytes
+    from records.text.formatting import format_bytes, pluralize
 
     cleaned = clean_target(target, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
-    click.echo(f"{verb} {count(cleaned.files, 'file')}, {show_bytes(cleaned.size_bytes)}")
+    click.echo(f"{verb} {pluralize(cleaned.files, 'file')}, {format_bytes(cleaned.size_bytes)}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli.parts import HELP, report_and_runner
+from pipelines.cli.options import HELP, report_and_runner
 
 _EPILOG = """\b
 Example:
@@ -25,6 +25,6 @@ def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
     Records are copied as they are, into full shards, in the order of one conversion of them all. A
     run that was killed goes on when the same command is run again.
     """
-    from pipelines.console import compact_with_progress
+    from pipelines.cli.output import compact_with_progress
 
     compact_with_progress(**given, as_json=as_json, quiet=quiet)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.parts import HELP, report_and_runner
+from pipelines.cli.options import HELP, report_and_runner
 from records.errors import UsageError
 
 if TYPE_CHECKING:
@@ -167,14 +167,14 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
     on when the same command is run again; a dataset that is there is never overwritten. With
     --append, every night say, it gets what is new as one generation more.
     """
-    from pipelines.console import convert_with_progress
+    from pipelines.cli.output import convert_with_progress
 
     convert_with_progress(_options(given), as_json=as_json, quiet=quiet)
 
 
 def _options(given: dict[str, Any]) -> ConvertOptions:
     from pipelines.options import ConvertOptions
-    from records.images.options import ImageOptions
+    from records.format.image_options import ImageOptions
 
     images = ImageOptions(
         **{

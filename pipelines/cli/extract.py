@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipelines.cli.parts import HELP
+from pipelines.cli.options import HELP
 
 _EPILOG = """\b
 Example:
@@ -18,6 +18,6 @@ Example:
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def extract(target: str, out: str, quiet: bool) -> None:
     """Write the images of the dataset TARGET into folders: OUT/SPLIT/CLASS/FILE."""
-    from pipelines.console import extract_with_progress
+    from pipelines.cli.output import extract_with_progress
 
     extract_with_progress(target, out, quiet=quiet)

@@ -8,33 +8,33 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import xxhash
 
-from records.adopt.reading import OPTIONS, FoundFile, FoundRecord
-from records.images import Rejection
-from records.index import IndexRow, Reject, ShardFacts
-from records.layout import SPLITS, Split
-from records.manifest import (
+from records.adopt.scan import OPTIONS, ScannedFile, ScannedRecord
+from records.format.index import IndexRow, Reject, ShardSummary
+from records.format.layout import SPLITS, SplitName
+from records.format.manifest import (
     ADOPTED_VERSION,
-    Adoption,
     Counts,
+    ExternalFormat,
     Generation,
     Manifest,
     Settings,
-    Shard,
-    SplitFacts,
+    ShardInfo,
+    SplitInfo,
 )
-from records.text import key_to_text
+from records.images import Rejection
+from records.text.keys import key_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from records.adopt.classes import Classes, Named
-    from records.schema import FeatureNames
+    from records.adopt.infer_classes import Classes, ClassReference
+    from records.format.schema import FeatureNames
 
 
 class AdoptedShard(NamedTuple):
     """A file as a shard: its facts and its rows, which together are its index."""
 
-    facts: ShardFacts
+    facts: ShardSummary
     rows: tuple[IndexRow, ...]
 
 
@@ -47,8 +47,8 @@ class AdoptionPlan(NamedTuple):
 
 
 def plan_adoption(
-    files: Sequence[FoundFile],
-    splits: Mapping[str, Split],
+    files: Sequence[ScannedFile],
+    splits: Mapping[str, SplitName],
     names: FeatureNames,
     classes: Classes,
 ) -> AdoptionPlan:
@@ -62,7 +62,7 @@ def plan_adoption(
     """
     if not _have_keys(files):
         names = msgspec.structs.replace(names, key=None)
-    adopted = Adoption(names, classes.first_label, ())
+    adopted = ExternalFormat(names, classes.first_label, ())
     digest = _digest(files, splits, adopted, classes)
     shards = [_plan_shard(file, splits[file.name], adopted, classes, digest) for file in files]
     rejects = tuple(reject for shard in shards for reject in shard.facts.rejects)
@@ -86,14 +86,14 @@ def plan_adoption(
     return AdoptionPlan(manifest, tuple(shards), rejects)
 
 
-def _have_keys(files: Sequence[FoundFile]) -> bool:
+def _have_keys(files: Sequence[ScannedFile]) -> bool:
     """Whether each record has a key of its own, no two the same."""
     keys = [record.key for file in files for record in file.records]
     return None not in keys and len(set(keys)) == len(keys)
 
 
 def _plan_shard(
-    file: FoundFile, split: Split, adopted: Adoption, classes: Classes, digest: str
+    file: ScannedFile, split: SplitName, adopted: ExternalFormat, classes: Classes, digest: str
 ) -> AdoptedShard:
     rows: list[IndexRow] = []
     rejects: list[Reject] = []
@@ -106,7 +106,7 @@ def _plan_shard(
             rejects.append(planned)
         else:
             rows.append(planned)
-    facts = ShardFacts(
+    facts = ShardSummary(
         name=file.name,
         split=split,
         plan_digest=digest,
@@ -120,7 +120,7 @@ def _plan_shard(
 
 
 def _plan_record(
-    record: FoundRecord, key: str, adopted: Adoption, classes: Classes
+    record: ScannedRecord, key: str, adopted: ExternalFormat, classes: Classes
 ) -> IndexRow | Reject:
     label = _label(record.named, adopted, classes)
     name = classes.labels[label] if label is not None else None
@@ -145,7 +145,7 @@ def _plan_record(
     )
 
 
-def _label(named: Named, adopted: Adoption, classes: Classes) -> int | None:
+def _label(named: ClassReference, adopted: ExternalFormat, classes: Classes) -> int | None:
     if adopted.features.label is None:
         return classes.labels.index(named.text) if named.text in classes.labels else None
     if named.label is None or named.label < adopted.first_label:
@@ -153,29 +153,32 @@ def _label(named: Named, adopted: Adoption, classes: Classes) -> int | None:
     return named.label - adopted.first_label
 
 
-def _explain(named: Named, adopted: Adoption) -> str:
+def _explain(named: ClassReference, adopted: ExternalFormat) -> str:
     if adopted.features.label is None:
         return f"no class is named {named.text!r}" if named.text else "it names no class"
     return "it has no label" if named.label is None else f"its label is {named.label}"
 
 
-def _plan_split(shards: Sequence[AdoptedShard], classes: int) -> SplitFacts:
+def _plan_split(shards: Sequence[AdoptedShard], classes: int) -> SplitInfo:
     facts = [shard.facts for shard in shards]
-    return SplitFacts(
+    return SplitInfo(
         records=sum(shard.records for shard in facts),
         bytes=sum(shard.bytes for shard in facts),
         class_records=tuple(
             sum(shard.class_records.get(label, 0) for shard in facts) for label in range(classes)
         ),
         shards=tuple(
-            Shard(shard.name, shard.records, shard.bytes, shard.xxh3_128, len(shard.rejects))
+            ShardInfo(shard.name, shard.records, shard.bytes, shard.xxh3_128, len(shard.rejects))
             for shard in facts
         ),
     )
 
 
 def _digest(
-    files: Sequence[FoundFile], splits: Mapping[str, Split], adopted: Adoption, classes: Classes
+    files: Sequence[ScannedFile],
+    splits: Mapping[str, SplitName],
+    adopted: ExternalFormat,
+    classes: Classes,
 ) -> str:
     """What the dataset follows from."""
     content = [(file.name, splits[file.name], file.xxh3_128) for file in files]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 
-from records.index import Reject
-from records.labels import LabelMap
-from records.layout import Split
-from records.manifest import Adoption, Counts
-from records.reports.tables import align, count, show_bytes
-from records.text import printable
+from records.format.index import Reject
+from records.format.label_map import LabelMap
+from records.format.layout import SplitName
+from records.format.manifest import Counts, ExternalFormat
+from records.text.escaping import escape_for_display
+from records.text.formatting import align, format_bytes, pluralize
 
 if TYPE_CHECKING:
     from records.adopt.plan import AdoptionPlan
@@ -40,9 +40,9 @@ class AdoptReport(msgspec.Struct, frozen=True):
     status: Status
     target: str
     counts: Counts
-    splits: dict[Split, AdoptedSplit]
+    splits: dict[SplitName, AdoptedSplit]
     labels: LabelMap
-    adopted: Adoption
+    adopted: ExternalFormat
     rejects_by_reason: dict[str, int]
     rejects: tuple[Reject, ...]
     notes: tuple[str, ...]
@@ -62,7 +62,7 @@ def report_on(
             for name, facts in manifest.splits.items()
         },
         labels=manifest.labels,
-        adopted=cast("Adoption", manifest.adopted),
+        adopted=cast("ExternalFormat", manifest.adopted),
         rejects_by_reason=dict(sorted(Counter(r.reason for r in plan.rejects).items())),
         rejects=plan.rejects,
         notes=notes,
@@ -73,30 +73,40 @@ def show_report(report: AdoptReport) -> list[str]:
     """The report in a few lines."""
     features = report.adopted.features
     rows: list[tuple[str, str]] = [
-        (name, f"{count(s.records, 'record')} in {count(s.files, 'file')}, {show_bytes(s.bytes)}")
+        (
+            name,
+            f"{pluralize(s.records, 'record')} in {pluralize(s.files, 'file')}, {format_bytes(s.bytes)}",
+        )
         for name, s in report.splits.items()
     ]
     rows += [
-        ("image", printable(features.image)),
+        ("image", escape_for_display(features.image)),
         ("class", _show_class(report)),
-        ("key", "made from file and number" if features.key is None else printable(features.key)),
+        (
+            "key",
+            "made from file and number"
+            if features.key is None
+            else escape_for_display(features.key),
+        ),
     ]
     if report.adopted.theirs:
         rows.append(("kept", f"{', '.join(report.adopted.theirs)}, which were there"))
-    lines = [f"{printable(report.target)}: {_DONE[report.status]}"]
+    lines = [f"{escape_for_display(report.target)}: {_DONE[report.status]}"]
     lines += [f"  {line}" for line in align(rows)]
     for reject in report.rejects[:_SHOWN]:
-        lines.append(printable(f"left out  {reject.key}: {reject.reason}, {reject.detail}"))
+        lines.append(
+            escape_for_display(f"left out  {reject.key}: {reject.reason}, {reject.detail}")
+        )
     if len(report.rejects) > _SHOWN:
         lines.append(f"left out  {len(report.rejects) - _SHOWN:,} more, all are in rejects.jsonl")
-    return [*lines, *(f"note: {printable(note)}" for note in report.notes)]
+    return [*lines, *(f"note: {escape_for_display(note)}" for note in report.notes)]
 
 
 def _show_class(report: AdoptReport) -> str:
     features = report.adopted.features
     names = [name for name in (features.label, features.text) if name is not None]
-    shown = ", ".join(map(printable, report.labels[:_SHOWN]))
+    shown = ", ".join(map(escape_for_display, report.labels[:_SHOWN]))
     more = ", …" if len(report.labels) > _SHOWN else ""
     first = " from 1" if report.adopted.first_label else ""
-    where = f"{' and '.join(map(printable, names))}{first}"
-    return f"{where}; {count(len(report.labels), 'label')}: {shown}{more}"
+    where = f"{' and '.join(map(escape_for_display, names))}{first}"
+    return f"{where}; {pluralize(len(report.labels), 'label')}: {shown}{more}"

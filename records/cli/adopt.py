@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from records.cli.answers import json_option, print_facts
+from records.cli.output import json_option, print_facts
 
 _EPILOG = """\b
 Examples:
@@ -64,12 +64,12 @@ def adopt(
     manifest are written beside them. Known are the features of TF-Slim and of TensorFlow Datasets,
     for images of one class each; others can be named.
     """
-    from records.adopt.adoption import AdoptOptions
-    from records.adopt.adoption import adopt as adopt_files
-    from records.adopt.features import parse_features
+    from records.adopt.adopt import AdoptOptions
+    from records.adopt.adopt import adopt as adopt_files
+    from records.adopt.infer_schema import parse_features
+    from records.adopt.infer_splits import parse_rule
     from records.adopt.report import show_report
-    from records.adopt.splits import parse_rule
-    from records.progress import open_bar
+    from records.runtime.progress import progress_bar
 
     asked = AdoptOptions(
         files=files,
@@ -78,6 +78,6 @@ def adopt(
         features=parse_features(features),
         **options,
     )
-    with open_bar("reading", unit="B") as bar:
+    with progress_bar("reading", unit="B") as bar:
         report = adopt_files(asked, on_bytes=bar.update)
     print_facts(report, show_report(report), as_json=as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from records.cli.answers import check_picture, json_option, print_facts, write_picture
+from records.cli.output import check_picture, json_option, print_facts, write_picture
 
 # Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -35,10 +35,10 @@ def inspect(target: str, limit: int, grid: str | None, as_json: bool) -> None:
     TARGET is a dataset, or one TFRecord file of anybody's: plain, GZIP or ZLIB, with Examples,
     SequenceExamples or other bytes in its records.
     """
-    from records.reports import inspection
+    from records.inspection import inspect
 
     check_picture(grid)
-    inspected = inspection.inspect(target, limit=limit)
+    inspected = inspect.inspect(target, limit=limit)
     if grid is not None:
         write_picture(grid, inspected.draw_grid())
     print_facts(inspected.facts(), inspected.lines(), as_json=as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from records.cli.answers import json_option, print_facts
+from records.cli.output import json_option, print_facts
 
 # Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -27,11 +27,11 @@ def salvage(shard: str, out: str, dry_run: bool, as_json: bool) -> None:
     SHARD is a file of a dataset or of anybody's: plain, GZIP or ZLIB. The index beside it, if there
     is one, names what is lost. OUT is a new file, there whole or not at all; SHARD stays as it is.
     """
-    from records.progress import open_bar
-    from records.reports.salvage import salvage as copy_whole_records
-    from records.reports.salvage_text import show_salvage
+    from records.runtime.progress import progress_bar
+    from records.salvage.report import show_salvage
+    from records.salvage.salvage import salvage as copy_whole_records
 
-    with open_bar("reading", unit="B") as bar:
+    with progress_bar("reading", unit="B") as bar:
         report = copy_whole_records(shard, out, dry_run=dry_run, on_bytes=bar.update)
     print_facts(report, show_salvage(report), as_json=as_json)
     click.get_current_context().exit(1 if report.lost else 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from records.cli.answers import check_picture, json_option, print_facts, write_picture
+from records.cli.output import check_picture, json_option, print_facts, write_picture
 from records.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from records.dataset import Dataset
-    from records.reports.near_duplicates import NearDuplicates
-    from records.reports.stats import Stats
+    from records.dedup.groups import NearDuplicates
+    from records.stats.counts import Stats
 
 # Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -61,7 +61,7 @@ def stats(
 ) -> None:
     """Count classes, sizes, formats and duplicates of a dataset, from its index alone."""
     from records.dataset import open_dataset
-    from records.reports import stats as figures
+    from records.stats import counts as figures
 
     check_picture(plot)
     check_picture(grid)
@@ -69,18 +69,18 @@ def stats(
     if grid is not None and not near:
         raise UsageError("--grid draws near-duplicates", hint="add --near")
     dataset = open_dataset(target)
-    rows = figures.read_rows(dataset)
+    rows = figures.read_indexed(dataset)
     found = _find_near(dataset, rows) if near else None
     if found is not None and grid is not None:
-        from records.reports.near_grid import draw_pairs
+        from records.dedup.pair_sheet import draw_pair_sheet
 
-        write_picture(grid, draw_pairs(dataset, found))
+        write_picture(grid, draw_pair_sheet(dataset, found))
     if keys is not None:
         _print_keys(_choose_keys(keys, rows, found), as_json=as_json)
         return
     computed = figures.compute_stats(dataset, rows)
     if plot is not None:
-        from records.reports.plot import draw_stats
+        from records.stats.charts import draw_stats
 
         write_picture(plot, draw_stats(computed, rows))
     _print_stats(computed, found, target, as_json=as_json)
@@ -89,7 +89,7 @@ def stats(
 def _print_stats(
     computed: Stats, found: NearDuplicates | None, target: str, *, as_json: bool
 ) -> None:
-    from records.reports.stats_text import show_stats
+    from records.stats.text import show_stats
 
     lines = show_stats(computed, target)
     if found is None:
@@ -97,29 +97,29 @@ def _print_stats(
         return
     import msgspec
 
-    from records.reports.near_text import show_near
+    from records.dedup.text import show_near
 
     facts = {**msgspec.structs.asdict(computed), "near": found}
     print_facts(facts, [*lines, *show_near(found, computed.labels)], as_json=as_json)
 
 
 def _find_near(dataset: Dataset, rows: pa.Table) -> NearDuplicates:
-    from records.log import tell
-    from records.progress import open_bar, show_progress
-    from records.reports.near_duplicates import find_near
-    from records.reports.picture_hashing import PictureHashing
+    from records.dedup.groups import find_near_duplicates
+    from records.dedup.hash_cache import HashDataset
+    from records.runtime.logging import log_line
+    from records.runtime.progress import progress_bar, progress_callback
 
-    with open_bar("hashing", unit="images", total=len(rows)) as bar:
-        hashing = PictureHashing(dataset, bar.update)
+    with progress_bar("hashing", unit="images", total=len(rows)) as bar:
+        hashing = HashDataset(dataset, bar.update)
         hashes = hashing.run()
     if hashing.not_kept is not None:
-        tell(f"the hashes are not kept: {hashing.not_kept}", level=logging.WARNING)
-    with show_progress("searching", unit="parts", quiet=False) as show:
-        return find_near(rows, hashes, show)
+        log_line(f"the hashes are not kept: {hashing.not_kept}", level=logging.WARNING)
+    with progress_callback("searching", unit="parts", quiet=False) as show:
+        return find_near_duplicates(rows, hashes, show)
 
 
 def _choose_keys(keys: str, rows: pa.Table, near: NearDuplicates | None) -> Sequence[str]:
-    from records.reports.duplicates import duplicate_keys, find_groups, leak_keys
+    from records.stats.duplicates import duplicate_keys, find_groups, leak_keys
 
     if near is not None and keys == "near":
         return near.keys
@@ -130,6 +130,6 @@ def _choose_keys(keys: str, rows: pa.Table, near: NearDuplicates | None) -> Sequ
 
 
 def _print_keys(keys: Sequence[str], *, as_json: bool) -> None:
-    from records.text import key_to_line
+    from records.text.keys import key_to_single_line
 
-    print_facts({"keys": keys}, [key_to_line(key) for key in keys], as_json=as_json)
+    print_facts({"keys": keys}, [key_to_single_line(key) for key in keys], as_json=as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from records.cli.answers import json_option, print_facts
+from records.cli.output import json_option, print_facts
 
 # Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -26,16 +26,16 @@ def verify(target: str, decode: bool, as_json: bool) -> None:
     TARGET is a dataset, or one TFRecord file of anybody's. Each finding is a line: its kind, where
     it is, what is wrong. Reading goes on after it.
     """
-    from records.progress import open_bar, print_above
-    from records.reports.verify import check_files
-    from records.reports.verify_text import Summary
+    from records.runtime.progress import progress_bar, write_line
+    from records.verification.text import Summary
+    from records.verification.verify import check_files
 
     summary = Summary(target)
-    with open_bar("verifying", unit="B") as bar:
+    with progress_bar("verifying", unit="B") as bar:
         for checked in check_files(target, decode=decode):
             summary.add(checked)
             bar.update(checked.size_bytes)
             for finding in [] if as_json else checked.findings:
-                print_above(str(finding))
+                write_line(str(finding))
     print_facts(summary.facts(), [str(summary)], as_json=as_json)
     click.get_current_context().exit(1 if summary.findings else 0)

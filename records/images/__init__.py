@@ -1,20 +1,25 @@
 """The one place that opens images: what is stored of a file, or why it is not."""
 
-from records.images.encoding import encoder_versions
-from records.images.formats import IMAGE_EXTENSIONS, sniff
-from records.images.options import ImageOptions
-from records.images.rejections import Reason, Rejection
-from records.images.store import StoredImage, decode_pixels, decode_stored, store_image
+from records.format.image_options import ImageOptions
+from records.images.encode import encoder_versions
+from records.images.normalize import (
+    NormalizedImage,
+    decode_pixels,
+    decode_record_image,
+    normalize_image,
+)
+from records.images.rejection import Reason, Rejection
+from records.images.sniff import IMAGE_EXTENSIONS, sniff
 
 __all__ = [
     "IMAGE_EXTENSIONS",
     "ImageOptions",
+    "NormalizedImage",
     "Reason",
     "Rejection",
-    "StoredImage",
     "decode_pixels",
-    "decode_stored",
+    "decode_record_image",
     "encoder_versions",
+    "normalize_image",
     "sniff",
-    "store_image",
 ]

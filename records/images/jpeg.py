@@ -3,17 +3,29 @@
     FF D8 | FF marker, length (2 bytes, with itself), payload | … | FF DA … entropy-coded … FF D9
 
 Pillow reads these too, ten times slower, and does not say how the picture is coded.
+
+The scans of a JPEG: where they are, that an end follows them, and what they leave out.
+
+    FF DA, header | entropy-coded bytes, in which FF is followed by 00 or a restart | next marker …
+
+Decoders forgive each in its own way what is wrong here, so what is wrong must not be passed on.
 """
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from records.images import jpeg_scans
-from records.images.rejections import RefusedError
+from records.images.rejection import ImageRejectedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 _START_OF_SCAN = 0xDA
-_END_OF_IMAGE = b"\xff\xd9"
+_END_MARKER = b"\xff\xd9"
 _METADATA = 0xE1
 _FILL = 0xFF
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -38,7 +50,7 @@ class JpegHeader(msgspec.Struct, frozen=True, gc=False):
         buffered: a decoder must hold all coefficients, since they come in several scans.
         complete: no coefficient is missing a scan. Decoders smooth over missing ones, each its way.
         metadata: there is an EXIF or XMP segment, which may hold an orientation.
-        scan_at: where the payload of the first scan's header begins.
+        scan_offset: where the payload of the first scan's header begins.
     """
 
     width: int
@@ -49,14 +61,14 @@ class JpegHeader(msgspec.Struct, frozen=True, gc=False):
     buffered: bool
     complete: bool
     metadata: bool
-    scan_at: int
+    scan_offset: int
 
 
 def read_header(data: bytes) -> JpegHeader:
     """The header of a JPEG that begins with `FF D8`.
 
     Raises:
-        RefusedError: `truncated` when it ends before its end-of-image marker, `corrupt` when its
+        ImageRejectedError: `truncated` when it ends before its end-of-image marker, `corrupt` when its
             markers make no sense, `unsupported` for the lossless and hierarchical kinds.
     """
     frame: tuple[int, bytes] | None = None
@@ -66,21 +78,21 @@ def read_header(data: bytes) -> JpegHeader:
         marker, payload_at, at = _next_segment(data, at)
         if marker in _FRAMES:
             if frame is not None:
-                raise RefusedError("corrupt", "JPEG with two frame headers")
+                raise ImageRejectedError("corrupt", "JPEG with two frame headers")
             frame = marker, data[payload_at:at]
         elif marker == _METADATA:
             metadata = True
         elif marker == _START_OF_SCAN:
             break
     if frame is None:
-        raise RefusedError("corrupt", "JPEG scan before any frame header")
+        raise ImageRejectedError("corrupt", "JPEG scan before any frame header")
     if not _ends(data, at):
-        raise RefusedError("truncated", "JPEG without an end-of-image marker")
+        raise ImageRejectedError("truncated", "JPEG without an end-of-image marker")
     return _describe(data, *frame, payload_at, metadata=metadata)
 
 
-def _ends(data: bytes, scan_at: int) -> bool:
-    return data.endswith(_END_OF_IMAGE) or data.find(_END_OF_IMAGE, scan_at) >= 0
+def _ends(data: bytes, scan_offset: int) -> bool:
+    return data.endswith(_END_MARKER) or data.find(_END_MARKER, scan_offset) >= 0
 
 
 def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
@@ -88,7 +100,7 @@ def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 4 > len(data):
-            raise RefusedError("truncated", "JPEG ends in its header")
+            raise ImageRejectedError("truncated", "JPEG ends in its header")
         marker = data[at + 1]
         if marker == _FILL:
             at += 1
@@ -97,23 +109,23 @@ def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
         else:
             break
     if marker not in _SEGMENTS:
-        raise RefusedError("corrupt", f"JPEG header has the marker FF {marker:02X}")
+        raise ImageRejectedError("corrupt", f"JPEG header has the marker FF {marker:02X}")
     end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
     if end < at + 4:
-        raise RefusedError("corrupt", f"JPEG marker FF {marker:02X} has an impossible length")
+        raise ImageRejectedError("corrupt", f"JPEG marker FF {marker:02X} has an impossible length")
     if end > len(data):
-        raise RefusedError("truncated", "JPEG ends in its header")
+        raise ImageRejectedError("truncated", "JPEG ends in its header")
     return marker, at + 4, end
 
 
 def _describe(
-    data: bytes, marker: int, frame: bytes, scan_at: int, *, metadata: bool
+    data: bytes, marker: int, frame: bytes, scan_offset: int, *, metadata: bool
 ) -> JpegHeader:
     if marker not in _HUFFMAN_FRAMES | _ARITHMETIC_FRAMES:
-        raise RefusedError("unsupported", "lossless or hierarchical JPEG")
+        raise ImageRejectedError("unsupported", "lossless or hierarchical JPEG")
     components = frame[_FRAME_BYTES - 1] if len(frame) >= _FRAME_BYTES else 0
     if len(frame) < _FRAME_BYTES + 3 * components:
-        raise RefusedError("corrupt", "JPEG frame header is too short")
+        raise ImageRejectedError("corrupt", "JPEG frame header is too short")
     ids = tuple(frame[_FRAME_BYTES : _FRAME_BYTES + 3 * components : 3])
     progressive = marker == _PROGRESSIVE
     return JpegHeader(
@@ -122,8 +134,60 @@ def _describe(
         bits=frame[0],
         component_ids=ids,
         huffman=marker in _HUFFMAN_FRAMES,
-        buffered=marker not in {0xC0, 0xC1} or data[scan_at] < len(ids),
-        complete=not progressive or jpeg_scans.are_complete(data, scan_at, ids),
+        buffered=marker not in {0xC0, 0xC1} or data[scan_offset] < len(ids),
+        complete=not progressive or has_all_scans(data, scan_offset, ids),
         metadata=metadata,
-        scan_at=scan_at,
+        scan_offset=scan_offset,
     )
+
+
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_END_OF_IMAGE = 0xD9
+_COEFFICIENTS = 64
+
+
+def find_scans(data: bytes, scan_offset: int) -> Iterator[int]:
+    """Where the payload of each scan's header begins, the first being at `scan_offset`.
+
+    Raises:
+        ImageRejectedError: `corrupt` when no end-of-image marker comes after the last one.
+    """
+    yield scan_offset
+    at = scan_offset
+    while found := _MARKER.search(data, at):
+        marker, at = data[found.end() - 1], found.end()
+        if marker == _END_OF_IMAGE:
+            return
+        if marker == _START_OF_SCAN:
+            yield at + 2
+        at += int.from_bytes(data[at : at + 2])
+    raise ImageRejectedError(
+        "corrupt", "JPEG has a marker in its image data that leads past its end"
+    )
+
+
+def has_all_scans(data: bytes, scan_offset: int, component_ids: tuple[int, ...]) -> bool:
+    """Whether a progressive JPEG refines every coefficient in order, down to its last bit."""
+    missing_bits = {identifier: [-1] * _COEFFICIENTS for identifier in component_ids}
+    scans = find_scans(data, scan_offset)
+    return all(_apply(data, at, missing_bits) for at in scans) and not any(
+        map(any, missing_bits.values())
+    )
+
+
+def _apply(data: bytes, at: int, missing_bits: dict[int, list[int]]) -> bool:
+    """Note what a scan brings; False when it makes no sense after those before it."""
+    count = data[at]
+    scan = data[at : at + 4 + 2 * count]
+    if len(scan) < 4 + 2 * count:
+        return False
+    first, last, bits = scan[-3:]
+    if last >= _COEFFICIENTS:
+        return False
+    high, low = bits >> 4, bits & 15
+    for identifier in scan[1 : 1 + 2 * count : 2]:
+        missing = missing_bits.get(identifier, [])
+        if any(max(0, known) != high for known in missing[first : last + 1]):
+            return False
+        missing[first : last + 1] = [low] * len(missing[first : last + 1])
+    return True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
-from records.images.rejections import RefusedError
+from records.images.rejection import ImageRejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,10 +61,10 @@ def require_mode(image: Image.Image) -> None:
     """Refuse images whose samples have no 8-bit meaning.
 
     Raises:
-        RefusedError: `unsupported`.
+        ImageRejectedError: `unsupported`.
     """
     if image.mode in _UNSUPPORTED_MODES:
-        raise RefusedError("unsupported", _UNSUPPORTED_MODES[image.mode] + " are not taken")
+        raise ImageRejectedError("unsupported", _UNSUPPORTED_MODES[image.mode] + " are not taken")
 
 
 def flatten(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from records.images.rejections import RefusedError
+from records.images.rejection import ImageRejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,20 +70,20 @@ def read_header(data: bytes) -> PngHeader:
     """The header of a PNG that begins with its signature; every chunk's CRC is checked.
 
     Raises:
-        RefusedError: `truncated` when it ends before its IEND chunk, `corrupt` when a checksum or
+        ImageRejectedError: `truncated` when it ends before its IEND chunk, `corrupt` when a checksum or
             the structure is wrong, `unsupported` for Apple's own variant.
     """
     chunks = _read_chunks(data)
     kind, header = next(chunks)
     if kind == b"CgBI":
-        raise RefusedError("unsupported", "Apple's CgBI variant of PNG; convert it to PNG")
+        raise ImageRejectedError("unsupported", "Apple's CgBI variant of PNG; convert it to PNG")
     if kind != b"IHDR" or len(header) != _HEADER_BYTES:
-        raise RefusedError("corrupt", "PNG does not begin with its header chunk")
+        raise ImageRejectedError("corrupt", "PNG does not begin with its header chunk")
     seen: dict[bytes, memoryview] = {}
     metadata = False
     for kind, payload in chunks:
         if kind[0] & 0x20 == 0 and (kind not in _CRITICAL or kind == b"IHDR"):
-            raise RefusedError("corrupt", f"PNG has an unknown critical chunk {kind!r}")
+            raise ImageRejectedError("corrupt", f"PNG has an unknown critical chunk {kind!r}")
         metadata |= kind == b"eXIf" or (
             kind in _TEXTS and bytes(payload[:17]).startswith(_ORIENTATION_TEXTS)
         )
@@ -100,11 +100,15 @@ def _read_chunks(data: bytes, *, verify: bool = True) -> Iterator[tuple[bytes, m
         if end > len(data):
             # A complete end further on means that the length is wrong, not that bytes are missing.
             if data.find(b"IEND\xaeB`\x82", at) >= 0:
-                raise RefusedError("corrupt", f"PNG chunk at byte {at} has an impossible length")
-            raise RefusedError("truncated", "PNG ends before its IEND chunk")
+                raise ImageRejectedError(
+                    "corrupt", f"PNG chunk at byte {at} has an impossible length"
+                )
+            raise ImageRejectedError("truncated", "PNG ends before its IEND chunk")
         kind = data[at + 4 : at + 8]
         if verify and zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
-            raise RefusedError("corrupt", f"PNG chunk {kind!r} at byte {at} has a wrong checksum")
+            raise ImageRejectedError(
+                "corrupt", f"PNG chunk {kind!r} at byte {at} has a wrong checksum"
+            )
         yield kind, view[at + 8 : end - 4]
         at = end
 
@@ -113,13 +117,17 @@ def _describe(header: bytes, seen: dict[bytes, memoryview], *, metadata: bool) -
     width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
     bit_depth, colour_type, compression, filtering, interlace = header[8:]
     if bit_depth not in _BIT_DEPTHS.get(colour_type, ()):
-        raise RefusedError("corrupt", f"PNG of colour type {colour_type} with {bit_depth} bits")
+        raise ImageRejectedError(
+            "corrupt", f"PNG of colour type {colour_type} with {bit_depth} bits"
+        )
     if compression or filtering or interlace > 1:
-        raise RefusedError("corrupt", "PNG with an unknown compression, filter or interlacing")
+        raise ImageRejectedError(
+            "corrupt", "PNG with an unknown compression, filter or interlacing"
+        )
     if b"IDAT" not in seen:
-        raise RefusedError("corrupt", "PNG without image data")
+        raise ImageRejectedError("corrupt", "PNG without image data")
     if colour_type == PALETTE and b"PLTE" not in seen:
-        raise RefusedError("corrupt", "PNG without its palette")
+        raise ImageRejectedError("corrupt", "PNG without its palette")
     rows_bytes = _count_row_bytes(width, height, bit_depth * _SAMPLES[colour_type], interlace)
     return PngHeader(
         width=width,
@@ -134,13 +142,13 @@ def _describe(header: bytes, seen: dict[bytes, memoryview], *, metadata: bool) -
     )
 
 
-def require_rows(data: bytes, rows_bytes: int) -> None:
+def verify_row_data(data: bytes, rows_bytes: int) -> None:
     """Check that a PNG of valid chunks holds all its rows, and an end to its compressed data.
 
     Pillow leaves missing rows black and needs no end; libpng, and so TensorFlow, refuses both.
 
     Raises:
-        RefusedError: `corrupt` when it does not.
+        ImageRejectedError: `corrupt` when it does not.
         zlib.error: when the data does not unpack.
     """
     # Without zlib's header and checksum: no reader minds a wrong checksum after the last row.
@@ -157,9 +165,11 @@ def require_rows(data: bytes, rows_bytes: int) -> None:
         bytes_after = len(unpack.unused_data)
     unpacked_bytes += len(unpack.flush())
     if unpacked_bytes < rows_bytes:
-        raise RefusedError("corrupt", f"PNG lacks {rows_bytes - unpacked_bytes:,} bytes of rows")
+        raise ImageRejectedError(
+            "corrupt", f"PNG lacks {rows_bytes - unpacked_bytes:,} bytes of rows"
+        )
     if not unpack.eof or bytes_after < _ZLIB_CHECKSUM_BYTES:
-        raise RefusedError("corrupt", "PNG's compressed data has no end")
+        raise ImageRejectedError("corrupt", "PNG's compressed data has no end")
 
 
 def _read_data(data: bytes) -> Iterator[memoryview]:
@@ -186,7 +196,7 @@ def _read_transparency(colour_type: int, payload: memoryview | None) -> bytes | 
     if payload is None or colour_type > PALETTE:
         return None
     if len(payload) != _KEY_BYTES.get(colour_type, len(payload)):
-        raise RefusedError("corrupt", "PNG transparency chunk has a wrong length")
+        raise ImageRejectedError("corrupt", "PNG transparency chunk has a wrong length")
     return bytes(payload)
 
 

@@ -20,7 +20,7 @@ _STRIP_OFFSETS, _STRIP_BYTES = {273, 324}, {279, 325}
 _MAX_TIFF_STRIPS = 1 << 20
 
 
-def ends_early(kind: str, data: bytes) -> bool:
+def is_truncated(kind: str, data: bytes) -> bool:
     """Whether an image of this format, as `sniff` names it, is cut off."""
     check = {
         "gif": _gif_ends_early,

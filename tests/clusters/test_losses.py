@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cluster.flink import FlinkCluster
-from records import layout
+from records.format import layout
 from tests.faults.processes import (
     convert,
     finished_shards,

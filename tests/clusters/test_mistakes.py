@@ -14,11 +14,11 @@ from deploy.cluster.flink import FlinkCluster
 from deploy.cluster.machines import can_make_machines
 from deploy.cluster.processes import free_port
 from deploy.cluster.workers import make_environment
-from pipelines.convert import run
-from pipelines.engines import ENGINES
+from pipelines.convert import convert
 from pipelines.options import ConvertOptions
-from records import layout
-from records.errors import EngineError, ShardmillError, StorageError
+from pipelines.runners.engines import ENGINES
+from records.errors import RunnerError, ShardmillError, StorageError
+from records.format import layout
 from tests.clusters.pools import open_pools
 from tests.pipelines.pictures import make_folders
 
@@ -43,7 +43,7 @@ def failure(tmp_path: Path, flags: tuple[str, ...]) -> ShardmillError:
         source=str(tmp_path / "source"), target=str(target), runner="flink", beam_flags=flags
     )
     with pytest.raises(ShardmillError) as caught:
-        run(options)
+        convert(options)
     assert not (target / layout.MANIFEST).exists()
     assert "\n" not in str(caught.value)
     return caught.value
@@ -51,7 +51,7 @@ def failure(tmp_path: Path, flags: tuple[str, ...]) -> ShardmillError:
 
 def test_a_worker_without_the_package(attempt: Attempt, tmp_path: Path) -> None:
     error = attempt(make_environment(tmp_path / "venv"))
-    assert isinstance(error, EngineError)
+    assert isinstance(error, RunnerError)
     assert "a worker does not have shardmill" in str(error)
 
 
@@ -62,7 +62,7 @@ def test_a_worker_with_another_version(attempt: Attempt, wheel: Path, tmp_path: 
     changed = ["Version: 0.0.1" if line.startswith("Version:") else line for line in lines]
     metadata.write_text("\n".join(changed))
     error = attempt(environment)
-    assert isinstance(error, EngineError)
+    assert isinstance(error, RunnerError)
     assert "has other versions than this command" in str(error)
     assert "got shardmill 0.0.1" in str(error)
 
@@ -108,7 +108,7 @@ def test_a_pool_whose_python_has_no_beam(
         file.unlink()
     monkeypatch.setitem(ENGINES, "flink", replace(ENGINES["flink"], start_seconds=5.0))
     error = attempt(environment, path=f"{other}{os.pathsep}{os.environ['PATH']}")
-    assert isinstance(error, EngineError)
+    assert isinstance(error, RunnerError)
     assert "no worker has begun within 5 s" in str(error)
     # Tasks that wait for a worker hold their slots for minutes after they were cancelled.
     for manager in cluster.task_managers:

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.cluster.flink import FlinkCluster
 from deploy.cluster.spark import spark_here
-from records.layout import REPORT
+from records.format.layout import REPORT
 from tests.clusters.conftest import OPTIONS
 from tests.clusters.pools import open_pools
 from tests.s3 import runs

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-import shardmill
+import shardmill.cli
 from pipelines.options import ConvertOptions
 from records.errors import ShardmillError
-from records.log import choose_format
+from records.runtime.logging import set_log_format
 from tests.deploy.conftest import DEPLOY
 
 CRON_JOBS = ["kubernetes/cronjob.yaml", "flink/nightly.yaml"]
@@ -63,13 +63,13 @@ def test_shardmill_takes_the_command(
 ) -> None:
     taken: list[ConvertOptions] = []
     monkeypatch.setattr(
-        "pipelines.console.convert_with_progress", lambda options, **_: taken.append(options)
+        "pipelines.cli.output.convert_with_progress", lambda options, **_: taken.append(options)
     )
-    request.addfinalizer(lambda: choose_format("text"))
+    request.addfinalizer(lambda: set_log_format("text"))
     monkeypatch.setattr(sys, "argv", ["shardmill", *COMMANDS[name]])
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
-        shardmill.main()
+        shardmill.cli.main()
     assert not ended.value.code
     taken[0].validate()
     assert taken[0].append

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import xxhash
 
-from trainers.feature_manifest import decode_manifest, encode_manifest, file_identity
+from trainers.features.manifest import decode_manifest, encode_manifest, file_identity
 
 PAGE = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```json\n(.*?)```", PAGE, re.DOTALL))

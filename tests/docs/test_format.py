@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from pipelines.report import Report
-from records.index import Reject, ShardFacts
-from records.manifest import decode_manifest, encode_manifest
+from records.format.index import Reject, ShardSummary
+from records.format.manifest import decode_manifest, encode_manifest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```json\n(.*?)```", PAGE, re.DOTALL))
@@ -19,7 +19,7 @@ def test_the_manifest_is_canonical() -> None:
 
 
 def test_shard_facts() -> None:
-    facts = msgspec.json.decode(EXAMPLES["shard facts"], type=ShardFacts)
+    facts = msgspec.json.decode(EXAMPLES["shard facts"], type=ShardSummary)
     assert facts.records == sum(facts.class_records.values())
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import click
 import pytest
 
-from shardmill import shardmill
+from shardmill.cli import shardmill
 
 DOCS = Path(__file__).parents[2] / "docs"
 

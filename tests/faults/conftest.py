@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.isolation import IsolatedStore
+from pipelines.writing.crash_isolation import SubprocessNormalizer
 from tests.pipelines.conftest import (
     Convert,
     _without_fsync,
@@ -25,7 +25,7 @@ OPTIONS: Mapping[str, Any] = {"test": 4, "shards": 2, "max_rejects": 5}
 STORED = 21
 
 
-class InProcessStore(IsolatedStore):
+class InProcessStore(SubprocessNormalizer):
     """Stores in this process what is left of a shard whose attempt died: a helper adds time."""
 
     _new_pool = staticmethod(lambda: ThreadPoolExecutor(1))  # type: ignore[assignment]
@@ -34,7 +34,7 @@ class InProcessStore(IsolatedStore):
 @pytest.fixture
 def without_helper_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start no processes."""
-    monkeypatch.setattr("pipelines.write.IsolatedStore", InProcessStore)
+    monkeypatch.setattr("pipelines.writing.shard.SubprocessNormalizer", InProcessStore)
 
 
 @pytest.fixture

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 
-from pipelines import isolation, write
-from records.images import Rejection, StoredImage, store_image
-from records.images.options import ImageOptions
+from pipelines.writing import crash_isolation, shard
+from records.format.image_options import ImageOptions
+from records.images import NormalizedImage, Rejection, normalize_image
 from tests.pipelines.pictures import make_picture
 
 PICTURE = make_picture(666)
 
 
-def store_or_die(data: bytes, options: ImageOptions) -> StoredImage | Rejection:
-    """As `store_image`, but for the one picture."""
+def store_or_die(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
+    """As `normalize_image`, but for the one picture."""
     if data == PICTURE:
         os.abort()
-    return store_image(data, options)
+    return normalize_image(data, options)
 
 
-class DeadlyStore(isolation.IsolatedStore):
+class DeadlyStore(crash_isolation.SubprocessNormalizer):
     """Has the helper processes use that decoder."""
 
     def __init__(self) -> None:
@@ -27,8 +27,8 @@ class DeadlyStore(isolation.IsolatedStore):
 
 
 if __name__ == "__main__":
-    import shardmill
+    import shardmill.cli
 
-    write.store_image = store_or_die  # type: ignore[attr-defined]
-    write.IsolatedStore = DeadlyStore  # type: ignore[misc]
-    shardmill.main()
+    shard.normalize_image = store_or_die  # type: ignore[attr-defined]
+    shard.SubprocessNormalizer = DeadlyStore  # type: ignore[misc]
+    shardmill.cli.main()

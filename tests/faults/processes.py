@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from records import layout, verify
-from records.layout import index_name
+from records import verify
+from records.format import layout
+from records.format.layout import index_name
 
 _TARGET = "SHARDMILL_TEST_TARGET"
 IN_CHILDREN = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=2")

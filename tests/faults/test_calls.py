@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from records import layout, storage_local, verify
-from records.errors import ShardmillError, StorageError, TargetError
+from records import verify
+from records.errors import OutputError, ShardmillError, StorageError
+from records.format import layout
+from records.storage import local
 from tests.faults.calls import Faults, KilledError
 from tests.faults.conftest import OPTIONS, STORED
 from tests.pipelines.conftest import Convert
@@ -104,7 +106,7 @@ def test_a_target_that_cannot_be_written_from_any_call_on(
 ) -> None:
     faults = Faults(monkeypatch, "change")
     calls = count_calls(faults, convert, tmp_path / "all")
-    kind = StorageError if code == BROKEN else TargetError
+    kind = StorageError if code == BROKEN else OutputError
     for number in range(1, calls + 1, 9 if code == FULL else 29):
         target = tmp_path / f"{number}"
         with faults.at(number, failing_with(code)), pytest.raises(kind) as caught:
@@ -165,7 +167,7 @@ def test_a_read_that_fails(
     once: bool,
 ) -> None:
     """Of the source it is tried again, and else a reject, for now; of the target it is an error."""
-    monkeypatch.setattr("pipelines.source_files._WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("pipelines.sources.reader._WAIT_SECONDS", 0.0)
     faults = Faults(monkeypatch, "read")
     calls = count_calls(faults, convert, tmp_path / "all")
     assert calls > STORED
@@ -183,7 +185,7 @@ def test_what_failed_is_told_though_its_file_is_there(
     convert: Convert, tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder may fail to be synced that has the new index already: the other shards then wait."""
-    sync = storage_local._fsync_folder
+    sync = local._fsync_folder
 
     def fail_for_an_index(folder: Path) -> None:
         if folder.name == "index":
@@ -192,8 +194,8 @@ def test_what_failed_is_told_though_its_file_is_there(
 
     target = tmp_path / "target"
     with monkeypatch.context() as patch:
-        patch.setattr(storage_local, "_fsync_folder", fail_for_an_index)
-        with pytest.raises(TargetError, match="read-only"):
+        patch.setattr(local, "_fsync_folder", fail_for_an_index)
+        with pytest.raises(OutputError, match="read-only"):
             convert(**OPTIONS, target=str(target))
     assert len(list((target / "index").iterdir())) == 1
     convert(**OPTIONS, target=str(target))

@@ -42,7 +42,7 @@ def in_child(target, at):
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     patch = pytest.MonkeyPatch()
-    patch.setattr("pipelines.write.IsolatedStore", InProcessStore)
+    patch.setattr("pipelines.writing.shard.SubprocessNormalizer", InProcessStore)
     faults = Faults(patch, "change", "removal")
     try:
         with faults.at(at, lambda: os._exit(9)):

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from records import layout
-from records.errors import TargetError
+from records.errors import OutputError
+from records.format import layout
 from tests.faults import processes
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of, make_file, make_picture
@@ -78,7 +78,7 @@ def test_a_full_disk(
     space: str,
 ) -> None:
     disk.remount(f"{ENOUGH},{space}")
-    with pytest.raises(TargetError, match="the disk is full"):
+    with pytest.raises(OutputError, match="the disk is full"):
         convert(**OPTIONS, source=str(photos), target=str(disk.target))
     assert not (disk.target / layout.MANIFEST).exists()
     finished = processes.finished_shards(disk.target)
@@ -136,11 +136,11 @@ def test_a_disk_that_became_read_only_before_it_was_done(
     convert: Convert, photos: Path, disk: Disk, expected: dict[str, bytes]
 ) -> None:
     disk.remount(f"{ENOUGH},size=800k")
-    with pytest.raises(TargetError, match="the disk is full"):
+    with pytest.raises(OutputError, match="the disk is full"):
         convert(**OPTIONS, source=str(photos), target=str(disk.target))
     before = content_of(disk.target)
     disk.remount("ro,size=64m")
-    with pytest.raises(TargetError, match="the file system is read-only"):
+    with pytest.raises(OutputError, match="the file system is read-only"):
         convert(**OPTIONS, source=str(photos), target=str(disk.target))
     assert content_of(disk.target) == before
     disk.remount(ENOUGH)

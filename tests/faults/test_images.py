@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from records.images import ImageOptions, Rejection, StoredImage, store_image
+from records.images import ImageOptions, NormalizedImage, Rejection, normalize_image
 from tests.fuzz.mutations import apply, random_edits
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -53,11 +53,11 @@ def to_rgb(image: Image.Image) -> Pixels | None:
 
 
 @pytest.fixture(scope="module")
-def decode() -> Callable[[StoredImage], Pixels]:
+def decode() -> Callable[[NormalizedImage], Pixels]:
     """What training sees of a stored image, as RGB."""
     import tensorflow as tf
 
-    def decode_now(stored: StoredImage) -> Pixels:
+    def decode_now(stored: NormalizedImage) -> Pixels:
         if stored.format == "jpeg":
             pixels = tf.io.decode_jpeg(stored.encoded, dct_method="INTEGER_ACCURATE").numpy()
         else:
@@ -68,7 +68,7 @@ def decode() -> Callable[[StoredImage], Pixels]:
     return decode_now
 
 
-def require_same_picture(data: bytes, stored: StoredImage, pixels: Pixels, name: str) -> bool:
+def require_same_picture(data: bytes, stored: NormalizedImage, pixels: Pixels, name: str) -> bool:
     """Compare with Pillow, where it shows something; whether it did."""
     image = shown_by_pillow(data)
     shown = None if image is None else to_rgb(image)
@@ -92,14 +92,14 @@ def require_true_reason(data: bytes, rejection: Rejection, name: str) -> None:
         assert not data, name
     elif reason == "truncated":
         # Whatever reads it to its end complains, or it has no end.
-        assert not is_whole(data), (name, rejection)
+        assert not is_intact(data), (name, rejection)
     elif reason == "corrupt":
-        assert not (is_whole(data) and decodes_in_tensorflow(data)), (name, rejection)
+        assert not (is_intact(data) and decodes_in_tensorflow(data)), (name, rejection)
     else:
         assert reason in {"unsupported", "too-large"}, name
 
 
-def is_whole(data: bytes) -> bool:
+def is_intact(data: bytes) -> bool:
     """Whether Pillow, told to be strict, decodes it all, and it ends as its format says."""
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     try:
@@ -122,9 +122,9 @@ def decodes_in_tensorflow(data: bytes) -> bool:
     return True
 
 
-def check(data: bytes, decode: Callable[[StoredImage], Pixels], name: str) -> str:
+def check(data: bytes, decode: Callable[[NormalizedImage], Pixels], name: str) -> str:
     """Store a file or have it rejected, and check either; what became of it."""
-    stored = store_image(data, ImageOptions(max_pixels=MOST_PX))
+    stored = normalize_image(data, ImageOptions(max_pixels=MOST_PX))
     if isinstance(stored, Rejection):
         require_true_reason(data, stored, name)
         return stored.reason
@@ -155,7 +155,7 @@ def mutate(photo: Path, chance: random.Random, *, as_png: bool) -> bytes:
     "count", [QUICK_MUTATIONS, pytest.param(MUTATIONS, marks=pytest.mark.slow)]
 )
 def test_mutations_of_photos(
-    shared_data: Path, decode: Callable[[StoredImage], Pixels], count: int
+    shared_data: Path, decode: Callable[[NormalizedImage], Pixels], count: int
 ) -> None:
     chosen = photos(shared_data)
     became: Counter[str] = Counter()
@@ -168,7 +168,9 @@ def test_mutations_of_photos(
 
 
 @pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
-def test_odd_images(shared_data: Path, decode: Callable[[StoredImage], Pixels], step: int) -> None:
+def test_odd_images(
+    shared_data: Path, decode: Callable[[NormalizedImage], Pixels], step: int
+) -> None:
     files = sorted(path for path in (shared_data / "odd_images").rglob("*") if path.is_file())
     became = Counter(check(path.read_bytes(), decode, str(path)) for path in files[::step])
     assert became["stored"] > len(files) // step // 2, became

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from records import layout, verify
+from records import verify
+from records.format import layout
 from tests.faults import processes
 
 BASE_BYTES, BYTES_PER_PX = 250_000_000, 12

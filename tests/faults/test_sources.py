@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import source_files, write
-from records import layout, verify
+from pipelines.sources import reader
+from pipelines.writing import shard
+from records import verify
 from records.dataset import open_dataset
 from records.errors import StorageError
+from records.format import layout
 from tests.faults import deadly_decoder
 from tests.faults.conftest import OPTIONS, STORED
 from tests.pipelines.conftest import Convert, rejects_of
@@ -31,7 +33,7 @@ def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch) -> Happen:
     """Have something happen once, when the first shard is about to be written."""
 
     def happen(what: Callable[[], object]) -> None:
-        real, happened = write._write, []
+        real, happened = shard._write, []
 
         def late(*given: object) -> None:
             if not happened:
@@ -39,7 +41,7 @@ def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch) -> Happen:
                 what()
             real(*given)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(write, "_write", late)
+        monkeypatch.setattr(shard, "_write", late)
 
     return happen
 
@@ -87,16 +89,16 @@ class TestWhileItIsConverted:
     def test_a_file_cannot_be_read(
         self, convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pipelines.source_files._WAIT_SECONDS", 0.0)
+        monkeypatch.setattr("pipelines.sources.reader._WAIT_SECONDS", 0.0)
         with monkeypatch.context() as broken:
-            broken.setattr(source_files, "_read_local", _failing_for(os.fsencode(KEYS[0])))
+            broken.setattr(reader, "_read_local", _failing_for(os.fsencode(KEYS[0])))
             report = convert(**OPTIONS)
         assert report.rejects_by_reason == {"corrupt": 1, "unreadable": 1}
         assert "Input/output error" in (target / layout.REJECTS).read_text()
 
 
 def _failing_for(key: bytes) -> Callable[[bytes, int | None], bytes]:
-    real = source_files._read_local
+    real = reader._read_local
 
     def reading(path: bytes, size_bytes: int | None) -> bytes:
         if path.endswith(key):

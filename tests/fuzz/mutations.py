@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, get_args
 
 from hypothesis import strategies as st
 
-from records.framing import HEADER_BYTES, masked_crc32c
+from records.format.tfrecord import HEADER_BYTES, masked_crc32c
 
 EditKind = Literal["flip", "set", "cut", "remove", "insert", "repeat", "swap", "number"]
 

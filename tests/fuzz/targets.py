@@ -17,22 +17,22 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from pipelines import work_folder
-from pipelines.lists import read_list
-from pipelines.plan import PlannedImage, ShardPlan
-from pipelines.work_folder import UnfinishedRun
-from records import layout
-from records.compression import open_records
+from pipelines import run_state
+from pipelines.planning.plan import PlannedImage, ShardPlan
+from pipelines.run_state import UnfinishedRun
+from pipelines.sources.image_list import read_list
 from records.dataset import decode_record
-from records.errors import DamagedError, ShardmillError, UsageError
-from records.example import decode_example, decode_sequence_example, encode_example
-from records.framing import Frame, FrameError, frame_bytes, read_frames
-from records.index import SCHEMA, encode_index, pack_rows, read_facts, read_index
-from records.labels import format_labels, parse_labels
-from records.manifest import decode_manifest, encode_manifest
-from records.reports.scan import scan_frames
-from records.storage_local import LocalStorage
-from records.tfds import tfds_files
+from records.errors import CorruptDataError, ShardmillError, UsageError
+from records.format import layout
+from records.format.example import decode_example, decode_sequence_example, encode_example
+from records.format.index import SCHEMA, encode_index, new_row_table, read_index, read_shard_summary
+from records.format.label_map import format_labels, parse_labels
+from records.format.manifest import decode_manifest, encode_manifest
+from records.format.tfds_metadata import tfds_files
+from records.format.tfrecord import Frame, FrameError, frame_bytes, read_frames
+from records.format.tfrecord_compression import open_tfrecord
+from records.integrity.resilient_reader import scan_frames
+from records.storage.local import LocalStorage
 from tests.datasets import DatasetBuilder, make_sources
 
 SHARD = layout.shard_name("train", 0, 1)
@@ -83,9 +83,9 @@ def check_compressed(data: bytes) -> None:
     """A compressed file gives no more than the growth that is allowed."""
     given_bytes = 0
     try:
-        for frame in read_frames(open_records(io.BytesIO(data))):
+        for frame in read_frames(open_tfrecord(io.BytesIO(data))):
             given_bytes += len(frame.payload)
-    except DamagedError:
+    except CorruptDataError:
         pass
     assert given_bytes <= max(16 << 20, 1001 * len(data))
 
@@ -95,11 +95,11 @@ def check_example(data: bytes) -> None:
     for decode in (decode_sequence_example, decode_record):
         try:
             decode(data)
-        except DamagedError:
+        except CorruptDataError:
             continue
     try:
         features = decode_example(data)
-    except DamagedError:
+    except CorruptDataError:
         return
     for values in features.values():
         assert len(set(map(type, values))) <= 1
@@ -110,11 +110,11 @@ def check_example(data: bytes) -> None:
 
 def check_index(data: bytes) -> None:
     """An index that is read has rows of the right types, and can be written again."""
-    with suppress(DamagedError):
-        read_facts(OneFile(data), "a")
+    with suppress(CorruptDataError):
+        read_shard_summary(OneFile(data), "a")
     try:
         index = read_index(OneFile(data), "a")
-    except DamagedError:
+    except CorruptDataError:
         return
     rows = index.rows()
     assert len(rows) == len(index)
@@ -122,7 +122,7 @@ def check_index(data: bytes) -> None:
         index.find(row.offset)
         assert index.position(number) == (row.offset, row.length)
         assert None not in row
-    again = read_index(OneFile(encode_index(index.facts, pack_rows(rows))), "a")
+    again = read_index(OneFile(encode_index(index.facts, new_row_table(rows))), "a")
     assert (again.facts, again.rows()) == (index.facts, rows)
     assert again.table.schema == SCHEMA
 
@@ -131,7 +131,7 @@ def check_manifest(data: bytes) -> None:
     """A manifest that is read can be written again, and all that is derived from it."""
     try:
         manifest = decode_manifest(data, path="a")
-    except DamagedError:
+    except CorruptDataError:
         return
     content = encode_manifest(manifest)
     assert encode_manifest(decode_manifest(content, path="a")) == content
@@ -146,28 +146,28 @@ def check_manifest(data: bytes) -> None:
 
 def check_features(data: bytes) -> None:
     """The manifest of a feature store."""
-    from trainers import feature_manifest
+    from trainers.features import manifest
 
     try:
-        manifest = feature_manifest.decode_manifest(data, path="a")
-    except DamagedError:
+        manifest = manifest.decode_manifest(data, path="a")
+    except CorruptDataError:
         return
-    assert feature_manifest.decode_manifest(feature_manifest.encode_manifest(manifest), path="a")
+    assert manifest.decode_manifest(manifest.encode_manifest(manifest), path="a")
 
 
 def check_plan(data: bytes) -> None:
     """What an unfinished run keeps; none of its names leads out of the target."""
     storage = OneFile(data)
-    for read in (work_folder.read_shard_plan, work_folder.read_facts):
+    for read in (run_state.read_shard_plan, run_state.read_result):
         try:
             read(storage, SHARD)
-        except DamagedError:
+        except CorruptDataError:
             continue
     with suppress(ShardmillError):
-        work_folder.raise_failure(storage, SHARD)
+        run_state.raise_failure(storage, SHARD)
     try:
-        run = work_folder.read_run(storage)
-    except DamagedError:
+        run = run_state.read_run(storage)
+    except CorruptDataError:
         return
     assert run is not None
     assert not any(".." in Path(name).parts or name.startswith("/") for name in run.shards)
@@ -242,8 +242,8 @@ def _manifests() -> list[bytes]:
 
 def _feature_manifests() -> list[bytes]:
     from records.images import ImageOptions
-    from trainers import feature_manifest as features
     from trainers.config import ImageShape
+    from trainers.features import manifest as features
 
     manifest = decode_manifest(_dataset()[layout.MANIFEST], path="a")
     shards = manifest.splits["train"].shards
@@ -256,7 +256,7 @@ def _feature_manifests() -> list[bytes]:
 
 def _plans() -> list[bytes]:
     plan = ShardPlan(SHARD, "train", "0" * 32, (PlannedImage(b"a/\xff.png", 0, 9, None),))
-    failure = work_folder.Failure(
+    failure = run_state.Failure(
         "StorageError", 74, "a", None, None, None, None, expected=None, got=None, hint=None
     )
     return [

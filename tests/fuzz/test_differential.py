@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from records.errors import DamagedError
-from records.example import decode_example
-from records.framing import HEADER_BYTES, FrameError, frame_bytes, read_frames
+from records.errors import CorruptDataError
+from records.format.example import decode_example
+from records.format.tfrecord import HEADER_BYTES, FrameError, frame_bytes, read_frames
 from tests.fuzz.mutations import Edit, apply, edits, reseal
 from tests.fuzz.targets import TARGETS
 
@@ -125,7 +125,7 @@ def test_examples_are_those_of_tensorflow(data: st.DataObject, damage: Sequence[
     try:
         theirs = tf.train.Example.FromString(content).features.feature
     except DecodeError:
-        with pytest.raises(DamagedError):
+        with pytest.raises(CorruptDataError):
             decode_example(content)
         return
     ours = decode_example(content)

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from records.framing import frame_bytes, masked_crc32c
-from records.index import SCHEMA, ShardFacts
+from records.format.index import SCHEMA, ShardSummary
+from records.format.tfrecord import frame_bytes, masked_crc32c
 
 ROOT = Path(__file__).parents[2]
 MB = 1 << 20
@@ -26,7 +26,7 @@ import os, resource, sys
 from pathlib import Path
 from records.errors import ShardmillError
 from tests.fuzz.targets import OneFile, TARGETS
-import records.index, records.manifest, records.example, records.shard
+import records.format.index, records.format.manifest, records.format.example, records.format.shard
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
@@ -52,7 +52,9 @@ def header(length: int) -> bytes:
 
 
 def facts(records: int) -> bytes:
-    whole = ShardFacts("train-00000-of-00001.tfrecord", "train", "0" * 32, records, 0, "0" * 32, {})
+    whole = ShardSummary(
+        "train-00000-of-00001.tfrecord", "train", "0" * 32, records, 0, "0" * 32, {}
+    )
     return msgspec.json.encode(whole)
 
 

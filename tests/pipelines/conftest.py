@@ -12,12 +12,12 @@ from typing import Any
 import fsspec
 import pytest
 
-from pipelines.convert import run
+from pipelines.convert import convert as run_conversion
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
-from pipelines.sources import Sources, find_sources
-from records import layout
-from records.manifest import Manifest, read_manifest
+from pipelines.sources import Sources, list_sources
+from records.format import layout
+from records.format.manifest import Manifest, read_manifest
 from records.storage import open_storage
 from tests.pipelines.pictures import make_folders
 
@@ -43,7 +43,7 @@ def convert(source: Path, target: Path) -> Convert:
 
     def convert_now(**options: Any) -> Report:
         given = {"source": str(source), "target": str(target), "workers": 2, **options}
-        return run(ConvertOptions(**given))
+        return run_conversion(ConvertOptions(**given))
 
     return convert_now
 
@@ -84,7 +84,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def find(root: Path, tmp_path: Path) -> Find:
     def find_now(**options: Any) -> Sources:
-        found = find_sources(ConvertOptions(source=str(root), target="", **options))
+        found = list_sources(ConvertOptions(source=str(root), target="", **options))
         parts = (len(found.images), len(found.rejects), found.skipped, found.excluded)
         assert found.found == sum(parts)
         return found

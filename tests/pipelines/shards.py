@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from records import layout
-from records.layout import index_name
+from records.format import layout
+from records.format.layout import index_name
 from records.storage import open_storage
 from tests.pipelines.pictures import make_picture
 
@@ -31,7 +31,7 @@ def touch(path: Path) -> None:
 def picture_in(target: Path, source: Path, shard: int = 0) -> Path:
     """The file of the first image of a shard."""
     records = open_storage(target)
-    from records.index import read_index
+    from records.format.index import read_index
 
     return source / read_index(records, index_name(SHARDS[shard])).rows()[0].key
 

@@ -10,12 +10,10 @@ import msgspec
 import pytest
 
 from pipelines.report import Report
-from records import layout
 from records.dataset import open_dataset
-from records.errors import (
-    TooManyRejectsError,
-)
-from records.images.options import ImageOptions
+from records.errors import TooManyRejectsError
+from records.format import layout
+from records.format.image_options import ImageOptions
 from tests.pipelines.conftest import Convert, manifest_of, rejects_of
 from tests.pipelines.pictures import (
     CORRUPT,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pipelines.clean import clean
-from records import layout
-from records.errors import BusyError, NoInputError, TooManyRejectsError
+from records.errors import InputNotFoundError, LockedError, TooManyRejectsError
+from records.format import layout
 from records.storage import open_storage
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file
@@ -47,7 +47,7 @@ def test_a_dry_run_removes_nothing(unfinished: Path) -> None:
 def test_a_finished_dataset_is_never_touched(convert: Convert, target: Path) -> None:
     convert()
     before = content_of(target)
-    with pytest.raises(NoInputError):
+    with pytest.raises(InputNotFoundError):
         clean(str(target))
     assert content_of(target) == before
 
@@ -75,16 +75,16 @@ def test_of_a_run_killed_after_its_manifest_only_the_work_folder_goes(
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(NoInputError):
+    with pytest.raises(InputNotFoundError):
         clean(str(tmp_path / "nowhere"))
     make_file(tmp_path, "train-00000-of-00001.tfrecord", b"somebody's")
-    with pytest.raises(NoInputError):
+    with pytest.raises(InputNotFoundError):
         clean(str(tmp_path))
 
 
 def test_a_run_under_way_is_left_alone(unfinished: Path) -> None:
     before = content_of(unfinished)
-    with open_storage(unfinished).lock(), pytest.raises(BusyError):
+    with open_storage(unfinished).lock(), pytest.raises(LockedError):
         clean(str(unfinished))
     assert content_of(unfinished) == before
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import shardmill
-from records import layout
+import shardmill.cli
 from records.dataset import open_dataset
-from records.log import choose_format
+from records.format import layout
+from records.runtime.logging import set_log_format
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 
@@ -46,12 +46,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
     def run_here(*arguments: str | os.PathLike[str]) -> Ended:
         monkeypatch.setattr(sys, "argv", ["shardmill", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            shardmill.main()
+            shardmill.cli.main()
         return Ended(int(ended.value.code or 0), *capfd.readouterr())
 
     before = signal.getsignal(signal.SIGTERM)
     yield run_here
-    choose_format("text")
+    set_log_format("text")
     signal.signal(signal.SIGTERM, before)
 
 
@@ -224,7 +224,7 @@ def test_an_error_in_a_log_for_programs(source: Path, target: Path, run: Run) ->
 def test_the_log_tells_of_a_termination(
     monkeypatch: pytest.MonkeyPatch, source: Path, target: Path, run: Run
 ) -> None:
-    monkeypatch.setattr("pipelines.console.run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("pipelines.cli.output.run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     ended = run("convert", source, target, "--log-format=json")
     (end,) = read_log(ended)
     assert (end["message"], end["exit_code"], ended.code) == ("ended", 143, 143)

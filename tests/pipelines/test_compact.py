@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pipelines.compact import compact
-from records import layout, open_dataset, verify
-from records.errors import DamagedError, NoInputError, TargetError, UsageError
-from records.manifest import read_manifest
+from records import open_dataset, verify
+from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError
+from records.format import layout
+from records.format.manifest import read_manifest
 from records.storage import open_storage
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
@@ -110,7 +111,7 @@ def test_a_damaged_record_ends_it(nightly: Path, tmp_path: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[60] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(DamagedError, match=shard.name):
+    with pytest.raises(CorruptDataError, match=shard.name):
         compact(str(nightly), str(tmp_path / "new"))
     assert not (tmp_path / "new" / layout.MANIFEST).exists()
 
@@ -123,13 +124,13 @@ def test_places_that_are_not_apart(nightly: Path, place: str) -> None:
 
 def test_a_target_that_is_taken(nightly: Path, convert: Convert, tmp_path: Path) -> None:
     convert(target=str(tmp_path / "other"), seed=5)
-    with pytest.raises(TargetError):
+    with pytest.raises(OutputError):
         compact(str(nightly), str(tmp_path / "other"))
 
 
 def test_no_dataset(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(NoInputError):
+    with pytest.raises(InputNotFoundError):
         compact(str(tmp_path / "empty"), str(tmp_path / "new"))
 
 

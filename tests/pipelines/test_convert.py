@@ -7,17 +7,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.convert import run
+from pipelines.convert import convert
 from pipelines.options import ConvertOptions
-from records import layout
 from records.dataset import open_dataset
-from records.errors import (
-    NoInputError,
-    ShardmillError,
-    TargetError,
-    UsageError,
-)
-from records.text import key_to_text
+from records.errors import InputNotFoundError, OutputError, ShardmillError, UsageError
+from records.format import layout
+from records.text.keys import key_to_text
 from tests.pipelines.conftest import Convert, manifest_of, rejects_of
 from tests.pipelines.pictures import (
     content_of,
@@ -152,7 +147,7 @@ class TestWrongIdeas:
         return caught.value
 
     def test_no_source(self, convert: Convert, target: Path) -> None:
-        assert isinstance(self.error(convert, source="/nowhere"), NoInputError)
+        assert isinstance(self.error(convert, source="/nowhere"), InputNotFoundError)
         assert not target.exists()
 
     def test_an_empty_source(self, convert: Convert, tmp_path: Path, target: Path) -> None:
@@ -218,11 +213,11 @@ class TestDryRun:
         convert()
         before = content_of(target)
         assert convert(dry_run=True).status == "nothing-to-do"
-        with pytest.raises(TargetError, match="another plan"):
+        with pytest.raises(OutputError, match="another plan"):
             convert(dry_run=True, seed=1)
         assert content_of(target) == before
 
 
 def test_from_python_with_defaults_alone(source: Path, target: Path) -> None:
-    report = run(ConvertOptions(source=str(source), target=str(target)))
+    report = convert(ConvertOptions(source=str(source), target=str(target)))
     assert report.counts.stored == 21

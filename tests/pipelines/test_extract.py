@@ -10,9 +10,9 @@ from PIL import Image
 
 from pipelines.extract import extract
 from records.dataset import open_dataset
-from records.errors import DamagedError, NoInputError, TargetError
-from records.images import decode_pixels, decode_stored
-from records.images.options import ImageOptions
+from records.errors import CorruptDataError, InputNotFoundError, OutputError
+from records.format.image_options import ImageOptions
+from records.images import decode_pixels, decode_record_image
 from records.storage import open_storage
 from tests.datasets import DatasetBuilder, Source, encode_picture
 from tests.pipelines.conftest import Convert
@@ -24,7 +24,7 @@ def pixels_of(dataset: Path) -> dict[str, list[bytes]]:
     found: dict[str, list[bytes]] = {}
     for split, records in open_dataset(dataset).items():
         for r in records:
-            pixels = decode_stored(r.image, r.format, r.width, r.height, r.channels)
+            pixels = decode_record_image(r.image, r.format, r.width, r.height, r.channels)
             found.setdefault(f"{split}/{r.text}", []).append(
                 repr(pixels.shape).encode() + pixels.tobytes()
             )
@@ -119,7 +119,7 @@ def test_a_hostile_key_writes_nothing(tmp_path: Path, key: bytes) -> None:
     builder.build(
         {"train": [[Source(b"cat/1.png", 0, encode_picture(1)), Source(key, 0, encode_picture(2))]]}
     )
-    with pytest.raises(DamagedError, match="leads out of its folder"):
+    with pytest.raises(CorruptDataError, match="leads out of its folder"):
         extract(str(tmp_path / "data"), str(tmp_path / "deep" / "out"))
     assert sorted(path.name for path in tmp_path.iterdir()) in (["data"], ["data", "deep"])
     assert not list((tmp_path / "deep").glob("*"))
@@ -136,7 +136,7 @@ def test_an_absolute_key_stays_inside(tmp_path: Path) -> None:
 def test_a_hostile_class_writes_nothing(tmp_path: Path, label: str) -> None:
     builder = DatasetBuilder(open_storage(tmp_path / "data"), labels=(label,))
     builder.build({"train": [[Source(b"x/1.png", 0, encode_picture(1))]]})
-    with pytest.raises(DamagedError):
+    with pytest.raises(CorruptDataError):
         extract(str(tmp_path / "data"), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
@@ -148,14 +148,14 @@ def test_what_is_there_is_not_touched(
     convert()
     out = tmp_path / "out"
     make(out)
-    with pytest.raises(TargetError, match="there already"):
+    with pytest.raises(OutputError, match="there already"):
         extract(str(target), str(out))
     assert os.path.lexists(out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out", "source"]
 
 
 def test_no_dataset(tmp_path: Path) -> None:
-    with pytest.raises(NoInputError):
+    with pytest.raises(InputNotFoundError):
         extract(str(tmp_path / "nowhere"), str(tmp_path / "out"))
 
 
@@ -164,7 +164,7 @@ def test_a_lost_shard_is_not_called_a_fault_of_the_folder(
 ) -> None:
     convert()
     next(target.glob("*.tfrecord")).unlink()
-    with pytest.raises(DamagedError, match=r"tfrecord: a file of the dataset is missing"):
+    with pytest.raises(CorruptDataError, match=r"tfrecord: a file of the dataset is missing"):
         extract(str(target), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
@@ -178,7 +178,7 @@ def test_a_full_disk(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pipelines.extract._open_free", full)
-    with pytest.raises(TargetError, match="No space left"):
+    with pytest.raises(OutputError, match="No space left"):
         extract(str(target), str(tmp_path / "out"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "source"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.source_files import LocalFiles
-from records import layout
-from records.errors import TargetError
+from pipelines.sources.reader import LocalFiles
+from records.errors import OutputError
+from records.format import layout
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file
 from tests.pipelines.shards import OPTIONS, SHARDS, picture_in, rewrite, touch
@@ -51,7 +51,7 @@ class TestFinished:
         self, convert: Convert, finished: Path, other: dict[str, Any]
     ) -> None:
         before = content_of(finished)
-        with pytest.raises(TargetError, match="dataset of another plan"):
+        with pytest.raises(OutputError, match="dataset of another plan"):
             convert(**other)
         assert content_of(finished) == before
 
@@ -59,7 +59,7 @@ class TestFinished:
         self, convert: Convert, finished: Path, source: Path
     ) -> None:
         make_file(source, "cat/new.png")
-        with pytest.raises(TargetError, match="dataset of another plan"):
+        with pytest.raises(OutputError, match="dataset of another plan"):
             convert(**OPTIONS)
 
     def test_touched_sources_are_looked_into_once(
@@ -79,7 +79,7 @@ class TestFinished:
     ) -> None:
         path = picture_in(finished, source)
         rewrite(path)
-        with pytest.raises(TargetError, match=f"a source file changed since.*{path.name}"):
+        with pytest.raises(OutputError, match=f"a source file changed since.*{path.name}"):
             convert(**OPTIONS, dry_run=dry_run)
 
     def test_a_lost_report_costs_a_look_and_no_more(self, convert: Convert, finished: Path) -> None:
@@ -89,7 +89,7 @@ class TestFinished:
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_a_lost_shard_is_told(self, convert: Convert, finished: Path, dry_run: bool) -> None:
         (finished / SHARDS[1]).unlink()
-        with pytest.raises(TargetError, match=f"{SHARDS[1]}.*lost a shard.*got no file"):
+        with pytest.raises(OutputError, match=f"{SHARDS[1]}.*lost a shard.*got no file"):
             convert(**OPTIONS, dry_run=dry_run)
 
     def test_a_run_killed_after_its_manifest_is_tidied(
@@ -119,7 +119,7 @@ class TestForeign:
         self, convert: Convert, target: Path, name: str, dry_run: bool
     ) -> None:
         make_file(target, name, b"precious")
-        with pytest.raises(TargetError, match=f"{name}.*move it away"):
+        with pytest.raises(OutputError, match=f"{name}.*move it away"):
             convert(**OPTIONS, dry_run=dry_run)
         assert (target / name).read_bytes() == b"precious"
         assert not list(target.glob("*.tfrecord")) or name == SHARDS[0] or "test" in name
@@ -129,7 +129,7 @@ class TestForeign:
         self, convert: Convert, target: Path, content: bytes
     ) -> None:
         make_file(target, layout.MANIFEST, content)
-        with pytest.raises(TargetError, match="the target is taken"):
+        with pytest.raises(OutputError, match="the target is taken"):
             convert(**OPTIONS)
         assert content_of(target) == {layout.MANIFEST: content}
 

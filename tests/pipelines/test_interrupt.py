@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.convert import run
+from pipelines.convert import convert
 from pipelines.options import ConvertOptions
-from records import layout
-from records.errors import BusyError
-from records.images.options import ImageOptions
+from records.errors import LockedError
+from records.format import layout
+from records.format.image_options import ImageOptions
 from tests.pipelines.pictures import content_of, make_folders
 
 Start = Callable[[str], subprocess.Popen[str]]
@@ -24,7 +24,7 @@ SHARDS = 6
 SHARDMILL = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from shardmill import main
+from shardmill.cli import main
 main()
 """
 FLAGS = (f"--shards={SHARDS}", "--resize=300", "--store=png", "--workers=1", "--quiet")
@@ -36,16 +36,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folders(tmp_path_factory.mktemp("photos"), cat=40, dog=40)
 
 
-def convert(pictures: Path, target: Path) -> None:
+def convert_pictures(pictures: Path, target: Path) -> None:
     images = ImageOptions(resize=(300, 300), store="png")
     options = {"source": str(pictures), "target": str(target), "shards": SHARDS}
-    run(ConvertOptions(**options, images=images))  # type: ignore[arg-type]
+    convert(ConvertOptions(**options, images=images))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def expected(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     target = tmp_path_factory.mktemp("expected")
-    convert(pictures, target)
+    convert_pictures(pictures, target)
     return content_of(target)
 
 
@@ -95,7 +95,7 @@ def test_killed_and_started_again_is_the_same_bytes(
     process.communicate()
     assert not (target / layout.MANIFEST).exists()
     finished = {path: path.stat().st_mtime_ns for path in target.glob("index/*")}
-    convert(pictures, target)
+    convert_pictures(pictures, target)
     assert content_of(target) == expected
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
@@ -112,7 +112,7 @@ def test_interrupted_it_ends_tidily(
     assert not (target / layout.MANIFEST).exists()
     assert not list(target.glob(f"{layout.WORK_FOLDER}/staging/*"))
     assert not list(target.glob(f"{layout.WORK_FOLDER}/attempts/*"))
-    convert(pictures, target)
+    convert_pictures(pictures, target)
     assert content_of(target) == expected
 
 
@@ -123,8 +123,8 @@ def test_of_two_at_once_one_does_it(
     expected: dict[str, bytes],
 ) -> None:
     process = start(index(0))
-    with pytest.raises(BusyError):
-        convert(pictures, target)
+    with pytest.raises(LockedError):
+        convert_pictures(pictures, target)
     assert process.communicate(timeout=120) == ("", "")
     assert process.returncode == 0
     assert content_of(target) == expected

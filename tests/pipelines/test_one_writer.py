@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from records import layout
-from records.errors import BusyError, StorageError
+from records.errors import LockedError, StorageError
+from records.format import layout
 from records.storage import open_storage
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import content_of
@@ -29,13 +29,13 @@ class TestOneWriter:
             yield
 
     def test_a_second_run_is_refused(self, convert: Convert, target: Path, held: None) -> None:
-        with pytest.raises(BusyError) as caught:
+        with pytest.raises(LockedError) as caught:
             convert(**OPTIONS)
         assert caught.value.exit_code == 75
         assert not list(target.glob("*.tfrecord"))
 
     def test_so_it_is_at_a_url(self, convert: Convert, memory: Any) -> None:
-        with open_storage("memory://data").lock(), pytest.raises(BusyError):
+        with open_storage("memory://data").lock(), pytest.raises(LockedError):
             convert(**OPTIONS, target="memory://data")
         assert convert(**OPTIONS, target="memory://data").status == "converted"
         assert not [path for path in memory.find("/data") if layout.WORK_FOLDER in path]
@@ -68,7 +68,7 @@ class TestOneWriter:
 def test_a_worker_that_wrote_elsewhere_publishes_nothing(
     convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.execute.perform_all", lambda *_: None)
+    monkeypatch.setattr("pipelines.runners.local.run_shards", lambda *_: None)
     with pytest.raises(StorageError, match="all workers must reach the target"):
         convert(**OPTIONS)
     assert not (target / layout.MANIFEST).exists()
@@ -79,13 +79,13 @@ def test_a_shard_lost_before_the_manifest_publishes_nothing(
 ) -> None:
     from pipelines import convert as module
 
-    real = module.gather
+    real = module.collect_results
 
     def losing(*given: Any) -> Any:
         (target / SHARDS[0]).unlink()
         return real(*given)
 
-    monkeypatch.setattr(module, "gather", losing)
+    monkeypatch.setattr(module, "collect_results", losing)
     with pytest.raises(Exception, match="not what its plan and its index say"):
         convert(**OPTIONS)
     assert not (target / layout.MANIFEST).exists()

@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.options import ConvertOptions
 from records.errors import UsageError
-from records.images.options import ImageOptions
-from records.manifest import Settings
+from records.format.image_options import ImageOptions
+from records.format.manifest import Settings
 
 
 def options(**given: Any) -> ConvertOptions:

@@ -9,7 +9,7 @@ import pytest
 
 import records
 from records.dataset import Record, open_dataset
-from records.images import decode_stored
+from records.images import decode_record_image
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, make_file, make_picture
 
@@ -33,7 +33,7 @@ def stored_in(dataset: Path, split: Any) -> dict[str, Record]:
 
 def pixels_of(record: Record) -> Any:
     size = record.width, record.height
-    return decode_stored(record.image, record.format, *size, record.channels)
+    return decode_record_image(record.image, record.format, *size, record.channels)
 
 
 def test_it_is_clean_under_verification(dataset: Path) -> None:

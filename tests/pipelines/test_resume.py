@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pipelines import write
-from pipelines.source_files import LocalFiles, UnreadableError
-from records import layout
+from pipelines.sources.reader import LocalFiles, UnreadableError
+from pipelines.writing import shard
 from records.dataset import open_dataset
-from records.errors import TargetError, TooManyRejectsError
-from records.layout import index_name
+from records.errors import OutputError, TooManyRejectsError
+from records.format import layout
+from records.format.layout import index_name
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
 from tests.pipelines.shards import OPTIONS, SHARDS, identities, picture_in, rewrite, touch
@@ -36,12 +36,12 @@ def unfinished(
     stop_at(monkeypatch, SHARDS[2])
     with pytest.raises(StoppedError):
         convert(**OPTIONS)
-    monkeypatch.setattr(write, "_write", REAL_WRITE)
+    monkeypatch.setattr(shard, "_write", REAL_WRITE)
     assert sorted(path.name for path in target.glob("*.tfrecord")) == SHARDS[:2]
     return target
 
 
-REAL_WRITE = write._write
+REAL_WRITE = shard._write
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -50,7 +50,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
             raise StoppedError
         REAL_WRITE(job, plan, *rest)
 
-    monkeypatch.setattr(write, "_write", stopping)
+    monkeypatch.setattr(shard, "_write", stopping)
 
 
 class TestUnfinished:
@@ -98,7 +98,7 @@ class TestUnfinished:
         self, convert: Convert, unfinished: Path, other: dict[str, Any], dry_run: bool
     ) -> None:
         before = content_of(unfinished)
-        with pytest.raises(TargetError, match=r"another plan.*shardmill clean") as caught:
+        with pytest.raises(OutputError, match=r"another plan.*shardmill clean") as caught:
             convert(**other, dry_run=dry_run)
         assert caught.value.exit_code == 73
         assert content_of(unfinished).items() >= before.items() - lock_files(unfinished)
@@ -108,7 +108,7 @@ class TestUnfinished:
     ) -> None:
         monkeypatch.setattr("pipelines.resume.encoder_versions", lambda: {"pillow": "0.1"})
         for dry_run in (True, False):
-            with pytest.raises(TargetError, match=r"got .*pillow 0\.1"):
+            with pytest.raises(OutputError, match=r"got .*pillow 0\.1"):
                 convert(**OPTIONS, dry_run=dry_run)
 
     def test_a_rewritten_source_has_its_shard_written_again(
@@ -135,7 +135,7 @@ class TestUnfinished:
         self, convert: Convert, unfinished: Path, source: Path
     ) -> None:
         picture_in(unfinished, source).write_bytes(make_picture(1, size=(9, 9)))
-        with pytest.raises(TargetError, match="another plan"):
+        with pytest.raises(OutputError, match="another plan"):
             convert(**OPTIONS)
 
     def test_a_damaged_plan_is_told(self, convert: Convert, unfinished: Path) -> None:
@@ -153,7 +153,7 @@ class TestUnfinished:
     def test_a_failure_of_long_ago_is_forgotten(
         self, convert: Convert, unfinished: Path, expected: dict[str, bytes]
     ) -> None:
-        failure = b'{"kind":"TargetError","what":"w","path":null,"got":null,"hint":null}'
+        failure = b'{"kind":"OutputError","what":"w","path":null,"got":null,"hint":null}'
         make_file(unfinished, f"{layout.WORK_FOLDER}/failures/{SHARDS[2]}.json", failure)
         convert(**OPTIONS)
         assert content_of(unfinished) == expected
@@ -196,7 +196,7 @@ class TestRejectsOnResume:
         stop_at(monkeypatch, SHARDS[3])
         with pytest.raises(StoppedError):
             convert(**OPTIONS)
-        monkeypatch.setattr(write, "_write", REAL_WRITE)
+        monkeypatch.setattr(shard, "_write", REAL_WRITE)
         report = convert(**OPTIONS)
         assert (report.shards_kept, report.counts.rejected) == (3, 8)
 
@@ -218,7 +218,7 @@ def test_resuming_at_a_url(
     stop_at(monkeypatch, SHARDS[2])
     with pytest.raises(StoppedError):
         convert(**OPTIONS, target="memory://data")
-    monkeypatch.setattr(write, "_write", REAL_WRITE)
+    monkeypatch.setattr(shard, "_write", REAL_WRITE)
     assert convert(**OPTIONS, target="memory://data").shards_kept == 2
     found = {path.removeprefix("/data/"): memory.cat_file(path) for path in memory.find("/data")}
     assert found.pop("report.json")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.walk import Found, pack_files, walk_local
-from records import layout
-from records.images.options import ImageOptions
+from pipelines.sources.walk import Listing, pack_files, walk_local
+from records.format import layout
+from records.format.image_options import ImageOptions
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import (
     CORRUPT,
@@ -45,7 +45,7 @@ class TestSameBytes:
         expected: dict[str, bytes],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("pipelines.read_ahead._CHUNK_IMAGES", 2)
+        monkeypatch.setattr("pipelines.writing.prefetch._CHUNK_IMAGES", 2)
         convert(**SAME, target=str(tmp_path / "b"), workers=4)
         assert content_of(tmp_path / "b") == expected
 
@@ -56,7 +56,7 @@ class TestSameBytes:
         expected: dict[str, bytes],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def shuffled(root: bytes, *, follow_symlinks: bool) -> Found:
+        def shuffled(root: bytes, *, follow_symlinks: bool) -> Listing:
             found = walk_local(root, follow_symlinks=follow_symlinks)
             files = list(found.files)
             random.Random(1).shuffle(files)
@@ -64,7 +64,7 @@ class TestSameBytes:
             random.Random(1).shuffle(found.folders)
             return found
 
-        monkeypatch.setattr("pipelines.source_files.walk_local", shuffled)
+        monkeypatch.setattr("pipelines.sources.reader.walk_local", shuffled)
         convert(**SAME, target=str(tmp_path / "b"))
         assert content_of(tmp_path / "b") == expected
 

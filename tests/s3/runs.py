@@ -16,9 +16,9 @@ _MAIN = """
 import sys
 from records import lease
 lease.LEASE_SECONDS, lease.RENEW_SECONDS = 3.0, 0.5
-import shardmill
+import shardmill.cli
 sys.argv[0] = "shardmill"
-shardmill.main()
+shardmill.cli.main()
 """
 _LONGEST_SECONDS = 200.0
 BUSY = 75

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from records import layout, verify
+from records import verify
+from records.format import layout
 from records.storage import Storage, open_storage
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 from tests.s3 import runs

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from records import lease
-from records.errors import BusyError, StorageError, TargetError
-from records.layout import LEASE
-from records.lease import Lease
-from records.s3.storage import S3Storage
-from records.storage import write_file
-from records.versions import ChangedError
+from records.errors import LockedError, OutputError, StorageError
+from records.format.layout import LEASE
+from records.storage import lease, write_file
+from records.storage.conditional import PreconditionFailedError
+from records.storage.lease import Lease
+from records.storage.s3.storage import S3Storage
 
 RUNS = 6
 SHORT_SECONDS = 2.0
@@ -67,14 +66,14 @@ def test_of_runs_at_once_one_holds_it(storage: S3Storage) -> None:
         found = at_once(lambda: take(storage))
         held = [one for one in found if isinstance(one, Lease)]
         assert len(held) == 1
-        assert sum(isinstance(one, BusyError) for one in found) == RUNS - 1
+        assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
         held[0].let_go()
         assert storage.list() == []
 
 
 def test_a_second_is_told_when_a_dead_one_frees_it(storage: S3Storage) -> None:
     take(storage)
-    with pytest.raises(BusyError, match=r"a dead one frees it in (60|5\d) s"):
+    with pytest.raises(LockedError, match=r"a dead one frees it in (60|5\d) s"):
         take(storage)
 
 
@@ -83,8 +82,8 @@ def test_of_runs_that_find_it_over_one_takes_it(storage: S3Storage, short: None)
     wait_until_over(storage)
     found = at_once(lambda: take(storage))
     assert sum(isinstance(one, Lease) for one in found) == 1
-    assert sum(isinstance(one, BusyError) for one in found) == RUNS - 1
-    with pytest.raises(BusyError, match="another run took over here"):
+    assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
+    with pytest.raises(LockedError, match="another run took over here"):
         dead.confirm()
 
 
@@ -93,13 +92,13 @@ def test_one_that_slept_holds_it_no_more(storage: S3Storage, short: None) -> Non
     wait_until_over(storage)
     second = take(storage)
     for _ in range(2):
-        with pytest.raises(BusyError, match="another run took over here"):
+        with pytest.raises(LockedError, match="another run took over here"):
             slept.confirm()
-    with pytest.raises(BusyError):
+    with pytest.raises(LockedError):
         slept.let_go()
     second.confirm()
     second.let_go()
-    with pytest.raises(BusyError):
+    with pytest.raises(LockedError):
         slept.confirm()
     assert storage.list() == []
 
@@ -108,7 +107,7 @@ def test_one_that_slept_and_nobody_came_goes_on(storage: S3Storage, short: None)
     slept = take(storage)
     wait_until_over(storage)
     slept.confirm()
-    with pytest.raises(BusyError):
+    with pytest.raises(LockedError):
         take(storage)
 
 
@@ -118,7 +117,7 @@ def test_it_is_renewed_while_it_is_held(
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.2)
     with storage.lock():
         threading.Event().wait(1.5 * SHORT_SECONDS)
-        with pytest.raises(BusyError), storage.lock():
+        with pytest.raises(LockedError), storage.lock():
             pass
     assert storage.list() == []
 
@@ -128,7 +127,7 @@ def test_it_stays_while_the_work_folder_goes(storage: S3Storage) -> None:
         write_file(storage, ".shardmill/plan.json", b"{}")
         storage.remove_folder(".shardmill")
         assert storage.list() == [LEASE]
-        with pytest.raises(BusyError), storage.lock():
+        with pytest.raises(LockedError), storage.lock():
             pass
     assert storage.list() == []
 
@@ -151,16 +150,16 @@ class _Unreliable(S3Storage):
 
     is_losing = False
 
-    def put_new(self, name: str, data: bytes) -> str:
-        tag = super().put_new(name, data)
+    def put_if_absent(self, name: str, data: bytes) -> str:
+        tag = super().put_if_absent(name, data)
         if self.is_losing:
-            return super().put_new(name, data)
+            return super().put_if_absent(name, data)
         return tag
 
-    def put_over(self, name: str, data: bytes, tag: str) -> str:
-        new = super().put_over(name, data, tag)
+    def put_if_match(self, name: str, data: bytes, tag: str) -> str:
+        new = super().put_if_match(name, data, tag)
         if self.is_losing:
-            return super().put_over(name, data, tag)
+            return super().put_if_match(name, data, tag)
         return new
 
 
@@ -173,7 +172,7 @@ class TestLostAnswers:
 
     def test_of_the_first_write(self, storage: _Unreliable) -> None:
         held = take(storage)
-        with pytest.raises(BusyError):
+        with pytest.raises(LockedError):
             take(storage)
         held.confirm()
         held.let_go()
@@ -181,16 +180,16 @@ class TestLostAnswers:
 
     def test_of_an_exchange(self, storage: _Unreliable) -> None:
         storage.replace("a", b"old")
-        storage.exchange("a", b"old", b"new")
+        storage.compare_and_swap("a", b"old", b"new")
         assert storage.read("a") == b"new"
-        with pytest.raises(BusyError, match="another run has replaced this file"):
-            storage.exchange("a", b"old", b"newer")
+        with pytest.raises(LockedError, match="another run has replaced this file"):
+            storage.compare_and_swap("a", b"old", b"newer")
 
     def test_of_a_takeover(self, storage: _Unreliable, short: None) -> None:
         dead = take(storage)
         wait_until_over(storage)
         take(storage).confirm()
-        with pytest.raises(BusyError):
+        with pytest.raises(LockedError):
             dead.confirm()
 
 
@@ -198,14 +197,14 @@ def test_a_renewal_that_failed_but_was_done(
     storage: S3Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = take(storage)
-    real = storage.put_over
+    real = storage.put_if_match
 
     def fail(*given: Any) -> str:
         real(*given)
         raise StorageError("storage did not answer")
 
     with monkeypatch.context() as broken:
-        broken.setattr(storage, "put_over", fail)
+        broken.setattr(storage, "put_if_match", fail)
         with pytest.raises(StorageError):
             held.confirm()
     held.confirm()
@@ -216,21 +215,21 @@ def test_a_renewal_that_failed_but_was_done(
 class _Careless(S3Storage):
     """A store that knows `If-None-Match` but takes no notice of `If-Match`."""
 
-    def put_over(self, name: str, data: bytes, tag: str) -> str:
+    def put_if_match(self, name: str, data: bytes, tag: str) -> str:
         return str(self._ask("put_object", name, Body=data)["ETag"])
 
 
 class _Heedless(_Careless):
     """A store that takes no notice of any condition."""
 
-    def put_new(self, name: str, data: bytes) -> str:
+    def put_if_absent(self, name: str, data: bytes) -> str:
         return str(self._ask("put_object", name, Body=data)["ETag"])
 
 
 @pytest.mark.parametrize("kind", [_Careless, _Heedless])
 def test_a_store_without_conditions_is_refused(s3: str, kind: type[S3Storage]) -> None:
     storage = kind(s3)
-    with pytest.raises(TargetError, match="takes no notice of conditional writes") as refused:
+    with pytest.raises(OutputError, match="takes no notice of conditional writes") as refused:
         take(storage)
     assert refused.value.exit_code == 73
     assert storage.list() == []
@@ -239,22 +238,22 @@ def test_a_store_without_conditions_is_refused(s3: str, kind: type[S3Storage]) -
 def test_of_exchanges_at_once_one_is_done(storage: S3Storage) -> None:
     storage.replace("a", b"old")
     numbers = iter(range(RUNS))
-    found = at_once(lambda: storage.exchange("a", b"old", b"%d" % next(numbers)))
+    found = at_once(lambda: storage.compare_and_swap("a", b"old", b"%d" % next(numbers)))
     assert found.count(None) == 1
-    assert sum(isinstance(one, BusyError) for one in found) == RUNS - 1
+    assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
 
 
 def test_conditions_of_the_store_itself(storage: S3Storage) -> None:
-    first = storage.put_new("a", b"1")
+    first = storage.put_if_absent("a", b"1")
     with pytest.raises(FileExistsError):
-        storage.put_new("a", b"2")
-    second = storage.put_over("a", b"2", first)
-    with pytest.raises(ChangedError):
-        storage.put_over("a", b"3", first)
-    with pytest.raises(ChangedError):
-        storage.put_over("absent", b"3", first)
-    storage.remove_version("a", first)
+        storage.put_if_absent("a", b"2")
+    second = storage.put_if_match("a", b"2", first)
+    with pytest.raises(PreconditionFailedError):
+        storage.put_if_match("a", b"3", first)
+    with pytest.raises(PreconditionFailedError):
+        storage.put_if_match("absent", b"3", first)
+    storage.delete_if_match("a", first)
     assert storage.read("a") == b"2"
-    storage.remove_version("a", second)
-    storage.remove_version("a", second)
+    storage.delete_if_match("a", second)
+    storage.delete_if_match("a", second)
     assert storage.list() == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from records import layout
+from records.format import layout
 from records.storage import open_storage
 from tests.pipelines.pictures import make_folders
 from tests.s3 import runs

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from records.errors import NoInputError, StorageError, TargetError
-from records.s3 import upload
-from records.s3.client import connect
+from records.errors import InputNotFoundError, OutputError, StorageError
 from records.storage import RemoteStorage, Storage, open_storage, write_file
-from tests.records.storage_conformance import StorageConformance
+from records.storage.s3 import upload
+from records.storage.s3.client import connect
+from records.testing.storage_conformance import StorageConformance
 from tests.s3.server import S3Server
 
 WRITERS = 8
@@ -57,7 +57,7 @@ def test_of_writers_at_once_one_wins(storage: Storage) -> None:
         barrier.wait()
         try:
             write_file(storage, "a.bin", content)
-        except TargetError:
+        except OutputError:
             return False
         return True
 
@@ -103,7 +103,7 @@ class TestParts:
     def test_the_same_again_and_another(self, storage: Storage, in_parts: bytes) -> None:
         write_file(storage, "a.bin", in_parts)
         write_file(storage, "a.bin", in_parts)
-        with pytest.raises(TargetError, match="holds something else"):
+        with pytest.raises(OutputError, match="holds something else"):
             write_file(storage, "a.bin", in_parts + b"x")
         assert storage.read("a.bin") == in_parts
 
@@ -152,7 +152,7 @@ def test_a_long_listing_is_cut_by_folders(
     for name in names:  # requests would take half a minute
         (server.buckets / s3.removeprefix("s3://") / name).write_bytes(b"x")
     assert isinstance(storage, RemoteStorage)
-    found = list(storage.list_facts())
+    found = list(storage.list_info())
     assert [name for name, _ in found] == names
     assert {facts.size_bytes for _, facts in found} == {1}
     # 9 pages, 4 of them in turn. Folders: those at the top, those in a and b. A page more a piece.
@@ -203,14 +203,14 @@ class TestNoSuchBucket:
         return open_storage("s3://no-such-bucket/data")
 
     def test_reading(self, storage: Storage) -> None:
-        with pytest.raises(NoInputError, match=r"no-such-bucket.*: there is no such bucket"):
+        with pytest.raises(InputNotFoundError, match=r"no-such-bucket.*: there is no such bucket"):
             storage.read("a")
-        with pytest.raises(NoInputError, match="there is no such bucket"):
+        with pytest.raises(InputNotFoundError, match="there is no such bucket"):
             storage.list()
 
     def test_writing_makes_none(self, storage: Storage, requests: list[str]) -> None:
-        with pytest.raises(TargetError, match="there is no such bucket"):
+        with pytest.raises(OutputError, match="there is no such bucket"):
             write_file(storage, "a", b"")
-        with pytest.raises(TargetError, match="there is no such bucket"), storage.lock():
+        with pytest.raises(OutputError, match="there is no such bucket"), storage.lock():
             pass
         assert set(requests) == {"PutObject"}

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from records.errors import StorageError
-from records.s3 import bucket, client, patience
-from records.s3.storage import S3Storage
 from records.storage import write_file
+from records.storage.s3 import bucket, client, retry
+from records.storage.s3.storage import S3Storage
 from tests.s3.proxy import FAIR, Fate, Proxy, always, running, storm
 from tests.s3.server import S3Server
 
@@ -88,10 +88,10 @@ def test_what_fails_always_is_one_line(storage: S3Storage, proxy: Proxy, fate: F
     proxy.weather = always(fate)
     with pytest.raises(StorageError, match=r"s3://.*/a: storage .*, also after retries"):
         storage.read("a")
-    assert len(proxy.seen) == client.PATIENT.attempts
+    assert len(proxy.seen) == client.DEFAULT_RETRY.attempts
     with pytest.raises(StorageError):
         storage.read("a")
-    assert len(proxy.seen) == client.PATIENT.attempts + 1
+    assert len(proxy.seen) == client.DEFAULT_RETRY.attempts + 1
     proxy.weather = always(FAIR)
     assert storage.facts("a") is None
     proxy.weather = once(fate)
@@ -101,7 +101,7 @@ def test_what_fails_always_is_one_line(storage: S3Storage, proxy: Proxy, fate: F
 def test_an_answer_that_is_cut_always(
     storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "_WAITS_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(retry, "_WAITS_SECONDS", (0.0, 0.0))
     storage.replace("a", bytes(300_000))
     proxy.weather = always(Fate("cut-answer"))
     with pytest.raises(StorageError, match="storage failed, also after retries"):
@@ -111,7 +111,7 @@ def test_an_answer_that_is_cut_always(
 def test_a_server_that_never_answers(
     storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bucket, "PATIENT", client.PATIENT._replace(read_seconds=0.2))
+    monkeypatch.setattr(bucket, "DEFAULT_RETRY", client.DEFAULT_RETRY._replace(read_seconds=0.2))
     proxy.weather = always(Fate("silence"))
     with pytest.raises(
         StorageError, match="does not answer, also after retries, got ReadTimeoutError"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from records.layout import Split
+    from records.format.layout import SplitName
 
 # matplotlib would take the last one for a broken formula.
 LABELS = ("disc", "square", "$x_{ b$")
@@ -62,7 +62,7 @@ def make_source(number: int) -> Source:
 
 def write_shapes(
     location: Path | str,
-    splits: dict[Split, Sequence[Sequence[int]]],
+    splits: dict[SplitName, Sequence[Sequence[int]]],
     images: ImageOptions | None = None,
 ) -> None:
     """Write a dataset of shapes: for every split the numbers of the shapes in each shard."""
@@ -100,13 +100,13 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run_path(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run trained on the shapes. Not to be written to."""
-    from trainers.devices import start_backend
-    from trainers.plan import plan_training
-    from trainers.progress import Silence
-    from trainers.train import train
+    from trainers.backend import start_backend
+    from trainers.training.plan import plan_training
+    from trainers.training.progress import NullProgress
+    from trainers.training.train import train
 
     folder: Path = tmp_path_factory.mktemp("trained") / "run"
     start_backend()
     plan = plan_training(shapes, folder, RUN_OPTIONS)
-    train(plan, say=lambda _: None, progress=Silence())
+    train(plan, say=lambda _: None, progress=NullProgress())
     return folder

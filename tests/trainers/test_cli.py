@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from records.errors import DamagedError, NoInputError, TargetError, UsageError
+from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError
 from tests.trainers.conftest import LABELS, make_source, write_shapes
-from trainers.cli import console
+from trainers.cli import output
 from trainers.cli.evaluate import evaluate
 from trainers.cli.predict import predict
 from trainers.cli.train import train
@@ -72,37 +72,37 @@ def test_sizes_that_are_none(shapes: Path, tmp_path: Path, size: str) -> None:
 def test_train_says_what_cannot_be_before_anything_is_loaded(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainers.devices.start_backend", lambda: pytest.fail("loaded"))
+    monkeypatch.setattr("trainers.backend.start_backend", lambda: pytest.fail("loaded"))
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     cases: list[tuple[type[Exception], list[object]]] = [
-        (NoInputError, [tmp_path, tmp_path / "run"]),
-        (TargetError, [shapes, tmp_path / "taken"]),
+        (InputNotFoundError, [tmp_path, tmp_path / "run"]),
+        (OutputError, [shapes, tmp_path / "taken"]),
         (UsageError, [shapes, tmp_path / "run", "--validation-split", "test"]),
     ]
     for kind, arguments in cases:
         assert isinstance(call(train, *arguments).exception, kind)
-    assert isinstance(call(evaluate, tmp_path).exception, NoInputError)
-    assert isinstance(call(predict, tmp_path, "a.jpg").exception, NoInputError)
+    assert isinstance(call(evaluate, tmp_path).exception, InputNotFoundError)
+    assert isinstance(call(predict, tmp_path, "a.jpg").exception, InputNotFoundError)
 
 
 def test_evaluate_and_predict_say_what_cannot_be_before_anything_is_loaded(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainers.devices.start_backend", lambda: pytest.fail("loaded"))
+    monkeypatch.setattr("trainers.backend.start_backend", lambda: pytest.fail("loaded"))
     (tmp_path / "a.jpg").write_bytes(make_source(1).data)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text("{}")
     (tmp_path / "damaged" / "labels.txt").write_text("0:a")
     cases: list[tuple[click.Command, list[object], type[Exception], str]] = [
         (evaluate, [run, "--split", "nothing"], UsageError, "the dataset has no split nothing"),
-        (evaluate, [run, tmp_path / "nowhere"], NoInputError, "nowhere"),
-        (evaluate, [tmp_path / "damaged"], DamagedError, "config.json"),
-        (predict, [run, tmp_path / "missing"], NoInputError, "there is no such file"),
+        (evaluate, [run, tmp_path / "nowhere"], InputNotFoundError, "nowhere"),
+        (evaluate, [tmp_path / "damaged"], CorruptDataError, "config.json"),
+        (predict, [run, tmp_path / "missing"], InputNotFoundError, "there is no such file"),
         (
             predict,
             [run, tmp_path / "a.jpg", "--csv", tmp_path / "no" / "a.csv"],
-            TargetError,
+            OutputError,
             "cannot be written",
         ),
     ]
@@ -171,13 +171,13 @@ def test_rows_are_written_as_they_come(
     for number in range(30):
         (new / f"{number:02}.jpg").write_bytes(make_source(number).data)
     there: list[int] = []
-    write = console.writing
+    write = output.writing
 
     def count_lines(path: str) -> AbstractContextManager[None]:
         there.append(table.read_bytes().count(b"\n") if table.exists() else 0)
         return write(path)
 
-    monkeypatch.setattr(console, "writing", count_lines)
+    monkeypatch.setattr(output, "writing", count_lines)
     assert call(predict, run, new, "--csv", table).exit_code == 0
     # Opened, then the column's names, then row by row: each is in the file before the next.
     assert there == [0, *range(31)]
@@ -186,7 +186,7 @@ def test_rows_are_written_as_they_come(
 def test_predict_fails_where_there_is_nothing_to_predict(run: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").touch()
     result = call(predict, run, tmp_path / "bad.jpg", "--json")
-    assert isinstance(result.exception, NoInputError)
+    assert isinstance(result.exception, InputNotFoundError)
     assert json.loads(result.stdout)[0]["reason"] == "empty"
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from records.errors import DamagedError
+from records.errors import CorruptDataError
 from records.images import ImageOptions
 from trainers.config import (
     FORMAT_VERSION,
@@ -63,6 +63,6 @@ def architecture(**shape: int) -> object:
     ],
 )
 def test_anything_else_is_refused(content: bytes, message: str) -> None:
-    with pytest.raises(DamagedError, match=message) as caught:
+    with pytest.raises(CorruptDataError, match=message) as caught:
         decode_config(content, path="run/config.json")
     assert str(caught.value).startswith("run/config.json: ")

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 
 from trainers.config import Architecture, ImageShape
-from trainers.models.network import Network
+from trainers.models.build import Network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from records.errors import UsageError
-from records.text import printable
-from trainers.cli import console
-from trainers.cli.train_options import train_options
+from records.text.escaping import escape_for_display
+from trainers.cli import output
+from trainers.cli.options import train_options
 from trainers.options import TrainOptions
 
 if TYPE_CHECKING:
-    from trainers.doctor import Diagnosis
-    from trainers.plan import TrainingPlan
+    from trainers.doctor.doctor import Diagnosis
+    from trainers.training.plan import TrainingPlan
 
 _EXAMPLES = """\b
 Examples:
@@ -69,24 +69,24 @@ def doctor(
     # Speed does not depend on weights, and a head that trained first would not be timed.
     asked = TrainOptions(**options, weights="none", head_epochs=0)
     plan = None if target is None else _plan(target, asked)
-    console.start_backend(console.ignore)
+    output.start_backend(output.ignore)
 
-    from trainers.doctor import diagnose_machine, diagnose_training
+    from trainers.doctor.doctor import diagnose_machine, diagnose_training
 
     diagnosis = diagnose_machine()
     if not as_json:
         _tell_machine(diagnosis)
     if plan is not None:
-        diagnosis = diagnose_training(diagnosis, plan, seconds=seconds, say=console.say)
+        diagnosis = diagnose_training(diagnosis, plan, seconds=seconds, say=output.say)
         if not as_json:
             _tell_training(diagnosis)
     if as_json:
-        console.print_json(diagnosis)
+        output.print_json(diagnosis)
     context.exit(1 if diagnosis.devices.problem else 0)
 
 
 def _plan(target: str, options: TrainOptions) -> TrainingPlan:
-    from trainers.plan import plan_training
+    from trainers.training.plan import plan_training
 
     # A plan wants a free folder for its run; this one is not carried out.
     with tempfile.TemporaryDirectory() as nowhere:
@@ -101,19 +101,22 @@ def _plan(target: str, options: TrainOptions) -> TrainingPlan:
 
 
 def _tell_machine(diagnosis: Diagnosis) -> None:
-    from trainers.environment import describe_environment
+    from trainers.doctor.system_info import describe_environment
 
     for name, fact in describe_environment(diagnosis.versions, diagnosis.devices):
-        click.echo(f"{name:10}  {printable(fact)}")
+        click.echo(f"{name:10}  {escape_for_display(fact)}")
 
 
 def _tell_training(diagnosis: Diagnosis) -> None:
-    from trainers.bottleneck import draw_table
+    from trainers.doctor.diagnose import draw_table
 
     measured = diagnosis.measured
     assert measured is not None
     size = f"{measured.height_px}x{measured.width_px}"
-    click.echo(f"\n{measured.model}, {measured.mode}, on {printable(measured.dataset)}, ", nl=False)
+    click.echo(
+        f"\n{measured.model}, {measured.mode}, on {escape_for_display(measured.dataset)}, ",
+        nl=False,
+    )
     click.echo(f"batches of {measured.batch_size} at {size}, {measured.precision}")
     for line in draw_table(diagnosis.stages):
         click.echo(line)

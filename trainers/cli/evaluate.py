@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from records.text import printable
-from trainers.cli import console
+from records.text.escaping import escape_for_display
+from trainers.cli import output
 
 if TYPE_CHECKING:
-    from trainers.metrics import Evaluation
+    from trainers.evaluation.metrics import Evaluation
 
 _EXAMPLES = """\b
 Examples:
@@ -38,32 +38,34 @@ def evaluate(
     run: str, target: str | None, split: str | None, *, mistakes: int, as_json: bool
 ) -> None:
     """Measure the model of RUN on a split of TARGET, by default the dataset it was trained on."""
-    from trainers.evaluation_plan import plan_evaluation
-    from trainers.run_folder import open_run
+    from trainers.evaluation.evaluate import plan_evaluation
+    from trainers.runs.run_dir import open_run
 
     plan = plan_evaluation(open_run(run), target, split)
-    console.note_unfinished(plan.run)
-    console.start_backend(console.ignore)
+    output.note_unfinished(plan.run)
+    output.start_backend(output.ignore)
 
-    from trainers.evaluate import draw_pictures
-    from trainers.evaluate import evaluate as evaluate_plan
+    from trainers.evaluation.evaluate import draw_pictures
+    from trainers.evaluation.evaluate import evaluate as evaluate_plan
 
-    console.say(f"evaluating on {plan.selection.records:,} images of {plan.selection.role}")
-    evaluation = evaluate_plan(plan, mistakes=mistakes, say=console.say)
+    output.say(f"evaluating on {plan.selection.records:,} images of {plan.selection.role}")
+    evaluation = evaluate_plan(plan, mistakes=mistakes, say=output.say)
     if as_json:
-        console.print_json(evaluation)
+        output.print_json(evaluation)
     else:
         _tell_evaluation(evaluation)
     for drawn in draw_pictures(plan, evaluation):
-        console.say(drawn)
+        output.say(drawn)
 
 
 def _tell_evaluation(evaluation: Evaluation) -> None:
-    width = max(len("class"), *(len(printable(each.name)) for each in evaluation.per_class))
+    width = max(
+        len("class"), *(len(escape_for_display(each.name)) for each in evaluation.per_class)
+    )
     click.echo(f"{'class':{width}}  precision  recall      F1  images")
     for each in evaluation.per_class:
         click.echo(
-            f"{printable(each.name):{width}}  {_percent(each.precision):>9}  "
+            f"{escape_for_display(each.name):{width}}  {_percent(each.precision):>9}  "
             f"{_percent(each.recall):>6}  {_percent(each.f1):>6}  {each.images:>6,}"
         )
     top_5 = evaluation.top_5_accuracy

@@ -6,8 +6,8 @@ import os
 
 import click
 
-from records.text import printable
-from trainers.cli import console
+from records.text.escaping import escape_for_display
+from trainers.cli import output
 from trainers.export.formats import FORMATS
 
 _EXAMPLES = """\b
@@ -30,19 +30,19 @@ Examples:
 )
 def export(run: str, out: str, form: str) -> None:
     """Write the model of RUN to the new folder OUT, for use where shardmill is not."""
+    from trainers.export.export import check_new
     from trainers.export.formats import check_converter
-    from trainers.export.new_folder import check_new
-    from trainers.run_folder import open_run
+    from trainers.runs.run_dir import open_run
 
     opened = open_run(run)
     check_new(out)
     check_converter(form)
-    console.note_unfinished(opened)
+    output.note_unfinished(opened)
     # Whatever a run was trained on: its weights are the same, and TensorFlow writes all formats.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    console.start_backend(console.ignore)
+    output.start_backend(output.ignore)
 
-    from trainers.export.exporting import export as export_run
+    from trainers.export.export import export as export_run
 
     path = export_run(opened, out, form)
-    click.echo(printable(FORMATS[form].use.format(out=str(path))))
+    click.echo(escape_for_display(FORMATS[form].use.format(out=str(path))))

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 import msgspec
 
-from records.text import printable
-from trainers.cli import console
-from trainers.cli.parameters import ImageSize, ModelName
-from trainers.feature_manifest import FeatureType
+from records.text.escaping import escape_for_display
+from trainers.cli import output
+from trainers.cli.options import ImageSize, ModelName
+from trainers.features.manifest import FeatureType
 from trainers.options import Pooling
 
 if TYPE_CHECKING:
-    from trainers.featurize import FeaturizeReport
-    from trainers.services import Services
+    from trainers.features.job import FeaturizeReport
+    from trainers.jobs import ShardExecutor
 
 _EXAMPLES = """\b
 Examples:
@@ -82,7 +82,7 @@ Exit status: 0 done or nothing to do, 2 usage, 66 no input, 73 folder taken or n
 @click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
 @click.pass_obj
 def featurize(
-    services: Services,
+    services: ShardExecutor,
     /,
     dataset: str,
     out: str,
@@ -99,19 +99,19 @@ def featurize(
     Both may be URLs (s3://, gs://, …). A run that was killed goes on when the same command is run
     again; features of another dataset, model or weights are never overwritten.
     """
-    from records.progress import show_progress
-    from trainers.featurize import FeaturizeOptions, plan_features
-    from trainers.featurize import featurize as featurize_dataset
-    from trainers.services import Runner
+    from records.runtime.progress import progress_callback
+    from trainers.features.job import FeaturizeOptions, plan_features
+    from trainers.features.job import featurize as featurize_dataset
+    from trainers.jobs import Runner
 
     chosen = Runner(runner, beam_flags)
     services.check_runner(chosen)
     plan = plan_features(dataset, out, msgspec.convert(options, FeaturizeOptions))
-    console.start_backend(console.ignore if quiet else console.say)
-    with show_progress("extracting features", unit="images", quiet=quiet) as on_progress:
+    output.start_backend(output.ignore if quiet else output.say)
+    with progress_callback("extracting features", unit="images", quiet=quiet) as on_progress:
         report = featurize_dataset(plan, services, chosen, dry_run=dry_run, on_progress=on_progress)
     if as_json:
-        console.print_json(report)
+        output.print_json(report)
     elif not quiet:
         click.echo(_summarize(report))
 
@@ -123,7 +123,7 @@ def _summarize(report: FeaturizeReport) -> str:
         "planned": "would be written (dry run)",
     }
     return (
-        f"{printable(report.store)}: {heads[report.status]}\n"
+        f"{escape_for_display(report.store)}: {heads[report.status]}\n"
         f"  {report.images:,} images in {report.shards} shards, "
         f"{report.features:,} {report.dtype} features each, {report.bytes / 1e6:,.1f} MB"
     )

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from records.errors import UsageError
-from records.progress import open_bar
-from trainers.cli import console
-from trainers.cli.parts import predict_parts
+from records.runtime.progress import progress_bar
+from trainers.cli import output
+from trainers.cli.batch_predict import predict_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from records.progress import Bar
-    from trainers.predict import Answer, Prediction
-    from trainers.predictions import FileResult
-    from trainers.services import Services
+    from records.runtime.progress import Bar
+    from trainers.jobs import ShardExecutor
+    from trainers.prediction.output import FileResult
+    from trainers.prediction.predictor import FilePrediction, Prediction
 
     Tell = Callable[[FileResult], None]
 
@@ -65,7 +65,7 @@ Examples:
 )
 @click.pass_obj
 def predict(
-    services: Services,
+    services: ShardExecutor,
     /,
     run: str,
     files: tuple[str, ...],
@@ -78,8 +78,8 @@ def predict(
     runner: str | None,
 ) -> None:
     """Classify image FILES, or all images in folders, with the model of RUN; URLs too."""
-    from trainers.image_files import find_images
-    from trainers.run_folder import open_run
+    from trainers.prediction.find_images import find_images
+    from trainers.runs.run_dir import open_run
 
     if csv_parts is not None:
         if as_json or csv_path or grid:
@@ -89,38 +89,43 @@ def predict(
     if runner is not None:
         raise UsageError("--runner is for --csv-parts")
     opened = open_run(run)
-    console.note_unfinished(opened)
+    output.note_unfinished(opened)
     found = find_images(files)
     with ExitStack() as stack:
         # Before anything is loaded: a file that cannot be written is said at once.
         tells = [stack.enter_context(_write_csv(csv_path, min(top_k, len(opened.labels))))]
-        console.start_backend(console.ignore)
+        output.start_backend(output.ignore)
 
-        from trainers.plots import GRID_IMAGES, plot_predictions
-        from trainers.predict import Predictor
+        from trainers.plots.charts import GRID_IMAGES, plot_predictions
+        from trainers.prediction.predictor import Predictor
 
         answers = stack.enter_context(closing(Predictor(opened).predict_files(found, top_k=top_k)))
         bar: Bar = stack.enter_context(
-            open_bar("predicting", unit="files", total=len(found), quiet=sys.stdout.isatty())
+            progress_bar("predicting", unit="files", total=len(found), quiet=sys.stdout.isatty())
         )
         tells.append(stack.enter_context(_print_json()) if as_json else _print_line)
         classified, shown = _tell_answers(answers, opened.labels, tells, bar, show=GRID_IMAGES)
-    console.tell_unclassified(classified, len(found))
+    output.tell_unclassified(classified, len(found))
     if grid:
-        console.write(grid, plot_predictions(shown, opened.labels))
+        output.write(grid, plot_predictions(shown, opened.labels))
 
 
 def _tell_answers(
-    answers: Iterable[Answer], labels: tuple[str, ...], tells: list[Tell], bar: Bar, *, show: int
+    answers: Iterable[FilePrediction],
+    labels: tuple[str, ...],
+    tells: list[Tell],
+    bar: Bar,
+    *,
+    show: int,
 ) -> tuple[int, list[tuple[str, Prediction]]]:
     """How many files were classified, and the first of them; each is told as it comes."""
     from records.images import Rejection
-    from trainers.predictions import describe_answer
+    from trainers.prediction.output import to_file_result
 
     classified = 0
     shown: list[tuple[str, Prediction]] = []
     for answer in answers:
-        result = describe_answer(answer, labels)
+        result = to_file_result(answer, labels)
         for tell in tells:
             tell(result)
         bar.update()
@@ -135,13 +140,13 @@ def _print_line(result: FileResult) -> None:
     if result.reason is None:
         click.echo(str(result))
     else:
-        console.say(str(result))
+        output.say(str(result))
 
 
 @contextmanager
 def _print_json() -> Iterator[Tell]:
     """A list with an object a file, printed one by one."""
-    from trainers.predictions import encode_json
+    from trainers.prediction.output import encode_json
 
     begin = "[\n"
 
@@ -160,15 +165,15 @@ def _write_csv(path: str | None, top_k: int) -> Iterator[Tell]:
     if path is None:
         yield lambda _: None
         return
-    from trainers.predictions import csv_columns, csv_row
+    from trainers.prediction.output import csv_columns, csv_row
 
     with ExitStack() as stack:
-        with console.writing(path):
+        with output.writing(path):
             file = stack.enter_context(Path(path).open("w", newline="", encoding="utf-8"))
         rows = csv.writer(file)
 
         def write(row: tuple[str | int, ...]) -> None:
-            with console.writing(path):
+            with output.writing(path):
                 rows.writerow(row)
                 file.flush()
 

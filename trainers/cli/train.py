@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from records.text import printable
-from trainers.cli import console
-from trainers.cli.train_options import given_options, train_options
+from records.text.escaping import escape_for_display
+from trainers.cli import output
+from trainers.cli.options import given_options, train_options
 from trainers.options import TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainers.plan import TrainingPlan
-    from trainers.result import TrainingResult
+    from trainers.runs.result import TrainingResult
+    from trainers.training.plan import TrainingPlan
 
 # Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
 _EXAMPLES = """\b
@@ -60,16 +60,16 @@ def train(
     **options: Any,
 ) -> None:
     """Train a model on the dataset TARGET into the new folder RUN."""
-    from trainers.plan import plan_training
-    from trainers.result import find_result
-    from trainers.resume import change_options, find_run
+    from trainers.runs.result import find_result
+    from trainers.runs.resume import find_run, merge_options
+    from trainers.training.plan import plan_training
 
-    say = console.ignore if quiet else console.say
+    say = output.ignore if quiet else output.say
     found = find_run(run) if resume else None
     asked = (
         msgspec.convert(options, TrainOptions)
         if found is None
-        else change_options(found, given_options(context))
+        else merge_options(found, given_options(context))
     )
     plan = plan_training(target, run, asked, resume=resume)
     for note in plan.notes:
@@ -85,27 +85,27 @@ def train(
     else:
         say("nothing to do: this run has ended")
     if as_json:
-        console.print_json(done)
+        output.print_json(done)
     else:
         click.echo(
             f"accuracy {done.accuracy:.1%}, validation accuracy {done.val_accuracy:.1%} "
-            f"after epoch {done.weights_epoch}, {done.seconds:.0f} s: {printable(run)}"
+            f"after epoch {done.weights_epoch}, {done.seconds:.0f} s: {escape_for_display(run)}"
         )
 
 
 def _train(plan: TrainingPlan, say: Callable[[str], None], *, quiet: bool) -> TrainingResult:
-    console.start_backend(say)
+    output.start_backend(say)
 
-    from trainers.progress import choose_progress
-    from trainers.train import train as train_model
+    from trainers.training.progress import choose_progress
+    from trainers.training.train import train as train_model
 
     return train_model(plan, say=say, progress=choose_progress(quiet=quiet))
 
 
 def _preview(plan: TrainingPlan, path: str, say: Callable[[str], None]) -> None:
-    console.start_backend(console.ignore)
+    output.start_backend(output.ignore)
 
-    from trainers.preview import preview_augmentation
+    from trainers.augment.preview import preview_augmentation
 
-    console.write(path, preview_augmentation(plan.dataset, plan.training, plan.config))
-    say(f"one image in five forms: {printable(path)}; nothing was trained")
+    output.write(path, preview_augmentation(plan.dataset, plan.training, plan.config))
+    say(f"one image in five forms: {escape_for_display(path)}; nothing was trained")

@@ -25,7 +25,7 @@ class ExportFormat:
 
 FORMATS: dict[str, ExportFormat] = {
     "keras": ExportFormat(
-        "trainers.export.keras_file",
+        "trainers.export.keras_format",
         'keras.models.load_model("{out}/model.keras")',
     ),
     "saved_model": ExportFormat(
@@ -33,7 +33,7 @@ FORMATS: dict[str, ExportFormat] = {
         'tf.saved_model.load("{out}").signatures["serving_default"](image=tf.constant([file]))',
     ),
     "onnx": ExportFormat(
-        "trainers.export.onnx_file",
+        "trainers.export.onnx",
         'onnxruntime.InferenceSession("{out}/model.onnx").run(None, {{"image": pixels}})',
         needs=("shardmill[onnx]", "tf2onnx"),
     ),

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 from keras.export import ExportArchive
 
-from records.errors import TargetError
-from trainers.export.preparation import prepare_images
+from records.errors import OutputError
+from trainers.export.serving_input import prepare_images
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import keras
 
-    from trainers.run_folder import Run
+    from trainers.runs.run_dir import Run
 
 
 def write(model: keras.Model, run: Run, folder: Path) -> None:
@@ -47,6 +47,6 @@ def write(model: keras.Model, run: Run, folder: Path) -> None:
     try:
         archive.write_out(folder, verbose=False)
     except tf.errors.OpError as error:
-        raise TargetError(
+        raise OutputError(
             "the model cannot be written", path=str(folder), got=error.message.partition("\n")[0]
         ) from error

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import keras
 from keras import layers
 
-from trainers.models.blocks import connect, convolve_and_pool, drop, open_image, score
-from trainers.models.network import Network
+from trainers.models.build import Network, convolve_and_pool, dense, dropout, logits, open_image
 
 if TYPE_CHECKING:
     from trainers.config import Architecture
@@ -26,6 +25,6 @@ def build(architecture: Architecture) -> Network:
     image, x = open_image(architecture)
     for filters in _FILTERS:
         x = convolve_and_pool(x, filters, architecture)
-    x = layers.Flatten()(drop(x, architecture.dropout))
-    x = connect(x, _DENSE_UNITS, architecture)
-    return Network(keras.Model(image, score(x, architecture.classes, architecture), name="cnn"))
+    x = layers.Flatten()(dropout(x, architecture.dropout))
+    x = dense(x, _DENSE_UNITS, architecture)
+    return Network(keras.Model(image, logits(x, architecture.classes, architecture), name="cnn"))

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import keras
 from keras import layers, ops
 
-from trainers.models.blocks import connect, convolve_and_pool, drop, open_image, score
-from trainers.models.network import Network
+from trainers.models.build import Network, convolve_and_pool, dense, dropout, logits, open_image
 
 if TYPE_CHECKING:
     from trainers.config import Architecture
@@ -23,16 +22,16 @@ _DENSE_UNITS = 512
 def build(architecture: Architecture) -> Network:
     """uint8 (batch, *shape) to logits (batch, classes)."""
     image, x = open_image(architecture)
-    x = drop(convolve_and_pool(x, 16, architecture), architecture.dropout)
+    x = dropout(convolve_and_pool(x, 16, architecture), architecture.dropout)
     x = convolve_and_pool(x, 32, architecture)
-    x = drop(convolve_and_pool(x, 64, architecture), architecture.dropout)
-    x = connect(layers.Flatten()(x), _DENSE_UNITS, architecture)
+    x = dropout(convolve_and_pool(x, 64, architecture), architecture.dropout)
+    x = dense(layers.Flatten()(x), _DENSE_UNITS, architecture)
     return Network(keras.Model(image, _score(x, architecture), name="cnn_512"))
 
 
 def _score(x: keras.KerasTensor, architecture: Architecture) -> keras.KerasTensor:
     if architecture.classes != 2:
-        return score(x, architecture.classes, architecture)
+        return logits(x, architecture.classes, architecture)
     # A single logit z, as the pair (0, z): softmax gives it sigmoid(z), and the categorical
     # cross-entropy of the pair is exactly the binary one of z. So nothing else needs to know.
-    return ops.pad(score(x, 1, architecture), ((0, 0), (1, 0)))
+    return ops.pad(logits(x, 1, architecture), ((0, 0), (1, 0)))

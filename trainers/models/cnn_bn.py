@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import keras
 from keras import layers
 
-from trainers.models.blocks import connect, convolve, drop, open_image, score
-from trainers.models.network import Network
+from trainers.models.build import Network, conv, dense, dropout, logits, open_image
 
 if TYPE_CHECKING:
     from trainers.config import Architecture
@@ -26,8 +25,8 @@ def build(architecture: Architecture) -> Network:
     """uint8 (batch, *shape) to logits (batch, classes)."""
     image, x = open_image(architecture)
     for _ in range(2):
-        x = layers.MaxPooling2D()(convolve(x, _FILTERS, 3, architecture, padding="valid"))
-    x = layers.BatchNormalization()(convolve(x, _FILTERS, 5, architecture, stride=2))
+        x = layers.MaxPooling2D()(conv(x, _FILTERS, 3, architecture, padding="valid"))
+    x = layers.BatchNormalization()(conv(x, _FILTERS, 5, architecture, stride=2))
     rate = _DROPOUT if architecture.dropout is None else architecture.dropout
-    x = connect(layers.Flatten()(drop(x, rate)), _DENSE_UNITS, architecture)
-    return Network(keras.Model(image, score(x, architecture.classes, architecture), name="cnn_bn"))
+    x = dense(layers.Flatten()(dropout(x, rate)), _DENSE_UNITS, architecture)
+    return Network(keras.Model(image, logits(x, architecture.classes, architecture), name="cnn_bn"))

@@ -12,7 +12,7 @@ from records.errors import UsageError
 if TYPE_CHECKING:
     import keras
 
-    from trainers.models.network import Network
+    from trainers.models.build import Network
 
 
 def freeze_base(network: Network) -> None:

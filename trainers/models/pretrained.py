@@ -15,18 +15,23 @@ from typing import TYPE_CHECKING
 
 import h5py
 
-from records.errors import NoInputError, UsageError
+from records.errors import InputNotFoundError, UsageError
 from records.storage import is_url
-from trainers.models.application import build_base
-from trainers.models.saved_weights import MisfitError, finish_layer, match_base, set_weights
-from trainers.models.table import find_model
-from trainers.run_folder import WEIGHTS, open_run
-from trainers.weights import open_weights
+from trainers.models.keras_applications import build_base
+from trainers.models.load import open_weights
+from trainers.models.registry import find_model
+from trainers.models.weights_file import (
+    WeightsMismatchError,
+    finalize_layer,
+    match_base,
+    set_weights,
+)
+from trainers.runs.run_dir import WEIGHTS, open_run
 
 if TYPE_CHECKING:
     import keras
 
-    from trainers.models.network import Network
+    from trainers.models.build import Network
 
 IMAGENET = "imagenet"
 _EXPECTED = "imagenet, a .weights.h5 or .h5 file of Keras, or the folder of a run"
@@ -49,9 +54,9 @@ def load_base(network: Network, model: str, weights: str) -> None:
         weights: `imagenet`, or the path of a file of weights or of a run's folder.
 
     Raises:
-        NoInputError: there is no such file, or it cannot be downloaded.
+        InputNotFoundError: there is no such file, or it cannot be downloaded.
         UsageError: it is not of a kind that is read, or of another model.
-        DamagedError: it cannot be read, or leads out of itself.
+        CorruptDataError: it cannot be read, or leads out of itself.
     """
     if network.base is None:
         raise UsageError(f"the model {model} has no base to load weights into")
@@ -65,7 +70,7 @@ def _load_file(base: keras.Model, model: str, path: Path) -> None:
     try:
         with open_weights(path) as file:
             set_weights(match_base(file, base))
-    except MisfitError as error:
+    except WeightsMismatchError as error:
         raise UsageError(
             f"these are not the weights of {model}",
             path=str(path),
@@ -81,7 +86,9 @@ def _find_file(weights: str, model: str) -> Path:
     if path.is_dir():
         return _find_in_folder(path, model)
     if not path.is_file():
-        raise NoInputError("there is no such file of weights", path=weights, expected=_EXPECTED)
+        raise InputNotFoundError(
+            "there is no such file of weights", path=weights, expected=_EXPECTED
+        )
     if not h5py.is_hdf5(path):
         raise UsageError(
             "this is no file of weights", path=weights, expected=_EXPECTED, hint=_hint(path)
@@ -122,16 +129,16 @@ def _copy_imagenet(base: keras.Model, model: str) -> None:
         raise _explain(error, model) from error
     for layer, given in zip(_with_weights(base), _with_weights(donor), strict=True):
         layer.set_weights(given.get_weights())
-        finish_layer(layer)
+        finalize_layer(layer)
 
 
 def _with_weights(base: keras.Model) -> list[keras.Layer]:
     return [layer for layer in base.layers if layer.weights]
 
 
-def _explain(error: Exception, model: str) -> NoInputError:
+def _explain(error: Exception, model: str) -> InputNotFoundError:
     fetch = _FAILED_FETCH.search(str(error))
-    return NoInputError(
+    return InputNotFoundError(
         f"the ImageNet weights of {model} cannot be downloaded",
         path=fetch["url"] if fetch else None,
         got=" ".join((fetch["reason"] if fetch else str(error)).split()),

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from records.adopt.classes import GivenLabels, Named, decide_classes
-from records.adopt.features import parse_features
-from records.adopt.location import locate_files
-from records.adopt.splits import choose_split, parse_rule
+from records.adopt.infer_classes import ClassReference, GivenLabels, decide_classes
+from records.adopt.infer_schema import parse_features
+from records.adopt.infer_splits import choose_split, parse_rule
+from records.adopt.scan import locate_files
 from records.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from records.adopt.classes import FirstLabel
+    from records.adopt.infer_classes import FirstLabel
 
 LABELS = GivenLabels(("a", "b", "c"), "labels.txt", counts_from_1=False)
 PBTXT = LABELS._replace(path="map.pbtxt", counts_from_1=True)
@@ -52,8 +52,8 @@ def test_rules_that_say_nothing(text: str) -> None:
         parse_features([text])
 
 
-def numbers(*labels: int) -> set[Named]:
-    return {Named(label, "") for label in labels}
+def numbers(*labels: int) -> set[ClassReference]:
+    return {ClassReference(label, "") for label in labels}
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,12 @@ def numbers(*labels: int) -> set[Named]:
         (numbers(1, 2), PBTXT, None, 1),
         (numbers(0, 2), PBTXT, None, 0),
         (numbers(1, 2), LABELS, 1, 1),
-        ({Named(1, "a"), Named(2, "b")}, LABELS, None, 1),
-        ({Named(0, "a"), Named(2, "c")}, LABELS, None, 0),
+        ({ClassReference(1, "a"), ClassReference(2, "b")}, LABELS, None, 1),
+        ({ClassReference(0, "a"), ClassReference(2, "c")}, LABELS, None, 0),
     ],
 )
 def test_where_labels_begin(
-    found: set[Named], given: GivenLabels, asked: FirstLabel | None, expected: int
+    found: set[ClassReference], given: GivenLabels, asked: FirstLabel | None, expected: int
 ) -> None:
     classes = decide_classes(found, given, asked, path="data")
     assert (classes.labels, classes.first_label) == (LABELS.labels, expected)
@@ -80,22 +80,28 @@ def test_where_labels_begin(
     ("found", "given", "told"),
     [
         (numbers(0, 3), LABELS, "does not fit"),
-        ({Named(0, "b")}, LABELS, "does not fit"),
-        ({Named(0, "a"), Named(0, "b")}, None, "more than one name"),
-        ({Named(0, "a"), Named(2, "b")}, None, "no record tells the name of class 1"),
-        ({Named(0, "a"), Named(1, "a")}, None, "comes twice"),
+        ({ClassReference(0, "b")}, LABELS, "does not fit"),
+        ({ClassReference(0, "a"), ClassReference(0, "b")}, None, "more than one name"),
+        (
+            {ClassReference(0, "a"), ClassReference(2, "b")},
+            None,
+            "no record tells the name of class 1",
+        ),
+        ({ClassReference(0, "a"), ClassReference(1, "a")}, None, "comes twice"),
         (numbers(0, 1 << 40), None, "out of range"),
     ],
 )
-def test_labels_that_contradict(found: set[Named], given: GivenLabels | None, told: str) -> None:
+def test_labels_that_contradict(
+    found: set[ClassReference], given: GivenLabels | None, told: str
+) -> None:
     with pytest.raises(UsageError, match=told):
         decide_classes(found, given, None, path="data")
 
 
 def test_names_from_the_records() -> None:
-    found = {Named(2, "b"), Named(1, "a"), Named(1, "")}
+    found = {ClassReference(2, "b"), ClassReference(1, "a"), ClassReference(1, "")}
     assert decide_classes(found, None, None, path="").labels == ("a", "b")
-    assert decide_classes({Named(None, "ö"), Named(None, "z")}, None, None, path="").labels == (
+    assert decide_classes({ClassReference(None, "ö"), ClassReference(None, "z")}, None, None, path="").labels == (
         "z", "ö",
     )  # fmt: skip
     assert decide_classes(numbers(0, 3), None, None, path="").labels == ("0", "1", "2", "3")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from records.images import Rejection, StoredImage, store_image
+from records.images import NormalizedImage, Rejection, normalize_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,11 +42,11 @@ def encode() -> Callable[..., bytes]:
 
 
 @pytest.fixture(scope="session")
-def store() -> Callable[[bytes, ImageOptions], StoredImage]:
-    """`store_image` where a rejection is a failed test."""
+def store() -> Callable[[bytes, ImageOptions], NormalizedImage]:
+    """`normalize_image` where a rejection is a failed test."""
 
-    def store_file(data: bytes, options: ImageOptions) -> StoredImage:
-        stored = store_image(data, options)
+    def store_file(data: bytes, options: ImageOptions) -> NormalizedImage:
+        stored = normalize_image(data, options)
         assert not isinstance(stored, Rejection), stored
         return stored
 
@@ -54,11 +54,11 @@ def store() -> Callable[[bytes, ImageOptions], StoredImage]:
 
 
 @pytest.fixture(scope="session")
-def read_with_tensorflow() -> Callable[[StoredImage], NDArray[np.uint8]]:
+def read_with_tensorflow() -> Callable[[NormalizedImage], NDArray[np.uint8]]:
     """What training sees of a stored image: uint8 (height, width, channels)."""
     import tensorflow as tf
 
-    def read(stored: StoredImage) -> NDArray[np.uint8]:
+    def read(stored: NormalizedImage) -> NDArray[np.uint8]:
         if stored.format == "raw":
             flat = np.frombuffer(stored.encoded, np.uint8)
             return flat.reshape(stored.height, stored.width, stored.channels)

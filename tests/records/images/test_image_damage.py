@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from records.images import ImageOptions, Rejection, store_image
+from records.images import ImageOptions, Rejection, normalize_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +126,7 @@ def damaged(request: Any, encode: Any) -> tuple[str, bytes, str]:
 @pytest.mark.parametrize("check", ["decode", "header"])
 def test_each_damage_gives_its_reason(damaged: tuple[str, bytes, str], check: Any) -> None:
     name, data, reason = damaged
-    rejection = store_image(data, ImageOptions(check=check))
+    rejection = normalize_image(data, ImageOptions(check=check))
     if check == "header" and name in ONLY_A_DECODE_TELLS:
         assert not isinstance(rejection, Rejection)
         assert rejection.encoded == data
@@ -153,7 +153,7 @@ def _photo() -> Image.Image:
     ],
 )
 def test_formats_that_are_not_taken_say_what_to_do(data: bytes, hint: str) -> None:
-    rejection = store_image(data, ImageOptions())
+    rejection = normalize_image(data, ImageOptions())
     assert isinstance(rejection, Rejection)
     assert rejection.reason == "unsupported"
     assert hint in rejection.detail
@@ -161,7 +161,9 @@ def test_formats_that_are_not_taken_say_what_to_do(data: bytes, hint: str) -> No
 
 @pytest.mark.parametrize("dtype", ["<f4", "<i4"])
 def test_samples_without_an_8_bit_meaning_are_unsupported(encode: Any, dtype: str) -> None:
-    rejection = store_image(encode(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"), ImageOptions())
+    rejection = normalize_image(
+        encode(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"), ImageOptions()
+    )
     assert isinstance(rejection, Rejection)
     assert rejection.reason == "unsupported"
 
@@ -169,15 +171,15 @@ def test_samples_without_an_8_bit_meaning_are_unsupported(encode: Any, dtype: st
 def test_the_most_pixels_are_exactly_those_allowed(picture: Any, encode: Any) -> None:
     for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF"):
         data = encode(picture, kind)
-        assert not isinstance(store_image(data, ImageOptions(max_pixels=48 * 32)), Rejection)
-        rejection = store_image(data, ImageOptions(max_pixels=48 * 32 - 1))
+        assert not isinstance(normalize_image(data, ImageOptions(max_pixels=48 * 32)), Rejection)
+        rejection = normalize_image(data, ImageOptions(max_pixels=48 * 32 - 1))
         assert isinstance(rejection, Rejection)
         assert rejection.reason == "too-large"
 
 
 def test_a_jpeg_cannot_be_made_of_an_image_longer_than_jpegs_hold(encode: Any) -> None:
     data = encode(Image.new("L", (70_000, 1)), "PNG")
-    rejection = store_image(data, ImageOptions(store="jpeg"))
+    rejection = normalize_image(data, ImageOptions(store="jpeg"))
     assert isinstance(rejection, Rejection)
     assert rejection.reason == "too-large"
 
@@ -188,8 +190,8 @@ def test_no_memory_is_a_rejection(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("records.images.decoding.open_image", fail)
-    rejection = store_image(encode(picture, "PNG"), ImageOptions())
+    monkeypatch.setattr("records.images.decode.open_image", fail)
+    rejection = normalize_image(encode(picture, "PNG"), ImageOptions())
     assert isinstance(rejection, Rejection)
     assert rejection.reason == "too-large"
 
@@ -207,7 +209,7 @@ def test_nothing_is_printed_or_warned(tmp_path: Path, picture: Any, encode: Any)
         (tmp_path / f"{number}.bin").write_bytes(data)
     script = (
         "import sys; from pathlib import Path; from records.images import *\n"
-        "for name in sys.argv[1:]: store_image(Path(name).read_bytes(), ImageOptions())"
+        "for name in sys.argv[1:]: normalize_image(Path(name).read_bytes(), ImageOptions())"
     )
     command = [sys.executable, "-W", "always", "-c", script, *map(str, tmp_path.iterdir())]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -15,17 +15,17 @@ ROOT = Path(__file__).parents[3]
 DECODE = """
 import sys, threading
 from pathlib import Path
-from records.images import ImageOptions, StoredImage, store_image
+from records.images import ImageOptions, NormalizedImage, normalize_image
 
 data = Path(sys.argv[1]).read_bytes()
 stored = []
 threads = [
-    threading.Thread(target=lambda: stored.append(store_image(data, ImageOptions())))
+    threading.Thread(target=lambda: stored.append(normalize_image(data, ImageOptions())))
     for _ in range(int(sys.argv[2]))
 ]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
-assert all(isinstance(one, StoredImage) for one in stored), stored
+assert all(isinstance(one, NormalizedImage) for one in stored), stored
 lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(int(lines["VmHWM"].split()[0]) * 1024)
 """

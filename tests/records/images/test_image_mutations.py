@@ -10,10 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from records.images import ImageOptions, Rejection, StoredImage, decode_stored, store_image
-from records.images.decoding import load_image, require_decodes
-from records.images.faults import explain_error
-from records.images.headers import ImageHeader, read_header
+from records.images import (
+    ImageOptions,
+    NormalizedImage,
+    Rejection,
+    decode_record_image,
+    normalize_image,
+)
+from records.images.decode import load_image, verify_decodable
+from records.images.decoder_errors import rejection_from_error
+from records.images.header import ImageHeader, read_header
 
 KINDS = {
     "jpeg": ("JPEG", {}),
@@ -54,14 +60,14 @@ def test_a_picture_made_in_part_is_refused_for_the_same_as_all_of_it(
     file: bytes, edits: Any, keep: float
 ) -> None:
     data = mutate(file, edits, keep)
-    assert _refusal(require_decodes, data) == _refusal(load_image, data)
+    assert _refusal(verify_decodable, data) == _refusal(load_image, data)
 
 
 def _refusal(load: Callable[[ImageHeader, bytes], object], data: bytes) -> Rejection | None:
     try:
         load(read_header(data, ImageOptions().max_pixels), data)
     except Exception as error:
-        return explain_error(error, data)
+        return rejection_from_error(error, data)
     return None
 
 
@@ -70,12 +76,12 @@ def _refusal(load: Callable[[ImageHeader, bytes], object], data: bytes) -> Rejec
 def test_mutated_files_are_rejected_or_decode_in_tensorflow(
     file: bytes, read_with_tensorflow: Any, edits: Any, keep: float
 ) -> None:
-    stored = store_image(mutate(file, edits, keep), ImageOptions())
+    stored = normalize_image(mutate(file, edits, keep), ImageOptions())
     if isinstance(stored, Rejection):
         assert stored.reason in {"empty", "truncated", "corrupt", "unsupported", "too-large"}
         assert stored.detail.isprintable()
         return
-    ours = decode_stored(
+    ours = decode_record_image(
         stored.encoded, stored.format, stored.width, stored.height, stored.channels
     )
     np.testing.assert_array_equal(read_with_tensorflow(stored), ours)
@@ -84,4 +90,4 @@ def test_mutated_files_are_rejected_or_decode_in_tensorflow(
 @given(head=st.sampled_from(HEADS), tail=st.binary(max_size=200))
 @settings(max_examples=300, deadline=None)
 def test_random_bytes_raise_nothing(head: bytes, tail: bytes) -> None:
-    assert isinstance(store_image(head + tail, ImageOptions()), StoredImage | Rejection)
+    assert isinstance(normalize_image(head + tail, ImageOptions()), NormalizedImage | Rejection)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from records.images import ImageOptions, Rejection, decode_stored, store_image
+from records.images import ImageOptions, Rejection, decode_record_image, normalize_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,12 +38,12 @@ def test_what_is_stored_is_what_tensorflow_reads(
 ) -> None:
     kinds: Counter[str] = Counter()
     for path in odd_files:
-        stored = store_image(path.read_bytes(), ImageOptions())
+        stored = normalize_image(path.read_bytes(), ImageOptions())
         if isinstance(stored, Rejection):
             kinds[stored.reason] += 1
             continue
         kinds["stored"] += 1
-        ours = decode_stored(
+        ours = decode_record_image(
             stored.encoded, stored.format, stored.width, stored.height, stored.channels
         )
         np.testing.assert_array_equal(read_with_tensorflow(stored), ours, err_msg=str(path))
@@ -55,6 +55,6 @@ def test_what_is_stored_is_what_tensorflow_reads(
 def test_odd_files_are_rejected_for_the_right_reason(
     shared_data: Path, name: str, reason: str
 ) -> None:
-    rejection = store_image((shared_data / "odd_images" / name).read_bytes(), ImageOptions())
+    rejection = normalize_image((shared_data / "odd_images" / name).read_bytes(), ImageOptions())
     assert isinstance(rejection, Rejection)
     assert rejection.reason == reason

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from records.errors import TargetError
-from trainers.export.new_folder import check_new, making
+from records.errors import OutputError
+from trainers.export.export import check_new, making
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def fail_in(path: Path, error: Exception) -> None:
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), ValueError()])
 def test_nothing_is_left_of_a_block_that_fails(tmp_path: Path, error: Exception) -> None:
-    expected = TargetError if isinstance(error, OSError) else ValueError
+    expected = OutputError if isinstance(error, OSError) else ValueError
     with pytest.raises(expected):
         fail_in(tmp_path / "out", error)
     assert list(tmp_path.iterdir()) == []
@@ -41,9 +41,9 @@ def test_an_empty_folder_is_taken_and_another_one_is_not(tmp_path: Path) -> None
     (tmp_path / "out").mkdir()
     with making(check_new(tmp_path / "out")) as folder:
         (folder / "file").touch()
-    with pytest.raises(TargetError, match="it is not overwritten"):
+    with pytest.raises(OutputError, match="it is not overwritten"):
         check_new(tmp_path / "out")
     # Whoever was faster in the meantime keeps what is theirs.
-    with pytest.raises(TargetError), making(tmp_path / "out") as folder:
+    with pytest.raises(OutputError), making(tmp_path / "out") as folder:
         (folder / "other").touch()
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["file"]

@@ -9,7 +9,7 @@ import pytest
 
 from trainers.config import Architecture, ImageShape
 from trainers.models import MODELS
-from trainers.models.network import build_network
+from trainers.models.build import build_network
 
 if TYPE_CHECKING:
     import keras

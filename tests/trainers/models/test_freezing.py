@@ -9,7 +9,7 @@ import pytest
 
 from records.errors import UsageError
 from trainers.config import Architecture, ImageShape
-from trainers.models.network import Network, build_network
+from trainers.models.build import Network, build_network
 
 
 def build(name: str, side_px: int, **other: Any) -> Network:

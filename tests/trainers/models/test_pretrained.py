@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from records.errors import DamagedError, NoInputError, ShardmillError, UsageError
+from records.errors import CorruptDataError, InputNotFoundError, ShardmillError, UsageError
+from records.format.label_map import LabelMap
 from records.images import ImageOptions
-from records.labels import LabelMap
 from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
 from trainers.models import MODELS
-from trainers.models.network import Network, build_network
+from trainers.models.build import Network, build_network
 from trainers.options import TrainOptions
-from trainers.run_beginning import create_run
-from trainers.run_folder import WEIGHTS
+from trainers.runs.create import create_run
+from trainers.runs.run_dir import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -200,7 +200,7 @@ def test_a_model_of_others_with_the_base_in_it(
 def test_statistics_of_a_normalization_take_effect(tmp_path: Path) -> None:
     import keras
 
-    from trainers.models.saved_weights import match_model, set_weights
+    from trainers.models.weights_file import match_model, set_weights
 
     models = []
     for _ in range(2):
@@ -325,7 +325,7 @@ def test_a_file_that_cannot_be_used_says_why(
 ) -> None:
     write(tmp_path / "odd.h5")
     with pytest.raises(
-        DamagedError, match=f"odd.h5: these are not the weights of a model, got .*{reason}"
+        CorruptDataError, match=f"odd.h5: these are not the weights of a model, got .*{reason}"
     ):
         load(network, tmp_path / "odd.h5")
 
@@ -342,8 +342,8 @@ def test_files_that_hold_more_than_weights_are_refused(network: Network, tmp_pat
 @pytest.mark.parametrize(
     ("weights", "kind"),
     [
-        ("absent.h5", NoInputError),
-        ("empty", NoInputError),
+        ("absent.h5", InputNotFoundError),
+        ("empty", InputNotFoundError),
         ("text.h5", UsageError),
         ("https://example.com/w.h5", UsageError),
     ],
@@ -396,7 +396,7 @@ def test_a_failed_download_names_the_file_its_url_and_what_to_do(
     with (
         mock.patch("keras.src.backend.config._KERAS_DIR", str(tmp_path)),
         mock.patch("keras.src.utils.file_utils.urlretrieve", side_effect=failure),
-        pytest.raises(NoInputError) as refused,
+        pytest.raises(InputNotFoundError) as refused,
     ):
         load(network, "imagenet")
     name = "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"

@@ -1,0 +1,147 @@
+"""What people see of a conversion: progress on stderr, a summary on stdout."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+
+import click
+import msgspec
+
+from pipelines.compact import compact
+from pipelines.convert import convert
+from pipelines.extract import extract
+from pipelines.options import ConvertOptions
+from pipelines.report import Report
+from pipelines.runners.local import RunnerConfig
+from records.dataset import open_dataset
+from records.runtime.logging import is_json, log_event, set_quiet
+from records.runtime.progress import progress_callback
+from records.text.escaping import escape_for_display
+from records.text.formatting import format_bytes, pluralize
+
+
+def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool) -> None:
+    """Run a conversion as the command line does."""
+    silence_beam_logs(quiet=quiet)
+    with progress_callback("converting", unit="images", quiet=quiet) as on_progress:
+        report = convert(options, on_progress)
+    _show(report, as_json=as_json, quiet=quiet)
+
+
+def compact_with_progress(
+    target: str,
+    new: str,
+    *,
+    runner: str,
+    beam_flags: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run a compaction as the command line does."""
+    silence_beam_logs(quiet=quiet)
+    with progress_callback("compacting", unit="images", quiet=quiet) as on_progress:
+        report = compact(
+            target,
+            new,
+            runner=RunnerConfig(runner, beam_flags),
+            dry_run=dry_run,
+            on_progress=on_progress,
+        )
+    _show(report, as_json=as_json, quiet=quiet)
+
+
+def _show(report: Report, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report)))
+    elif not quiet and not is_json():
+        click.echo(summarize(report))
+    log_event(f"{report.target}: {report.status}", **_figures(report))
+
+
+def _figures(report: Report) -> dict[str, object]:
+    """A report as a line of a log has it: figures, and no list of files."""
+    return {
+        "status": report.status,
+        "target": report.target,
+        "generation": report.generation,
+        **msgspec.structs.asdict(report.counts),
+        "changed": len(report.changed),
+        "gone": len(report.gone),
+        "notes": report.notes,
+        "images_per_second": report.images_per_second,
+    }
+
+
+def silence_beam_logs(*, quiet: bool = False) -> None:
+    """Keep Beam's logs from a command line: its trace of whatever a worker raises is not for users.
+
+    Theirs is one line, from the exception; and what this program itself has to say of a run.
+    """
+    if quiet:
+        set_quiet()
+    if "--verbose" not in sys.argv:
+        logging.getLogger().addHandler(logging.NullHandler())
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+        # Threads of Beam's that still listen when the engine has hung up end by an exception.
+        threading.excepthook = _log_thread
+
+
+def _log_thread(ended: threading.ExceptHookArgs) -> None:
+    trace = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+    logging.getLogger("apache_beam").error("in a thread", exc_info=trace)  # type: ignore[arg-type]
+
+
+def extract_with_progress(target: str, out: str, *, quiet: bool) -> None:
+    """Run an extraction as the command line does."""
+    total = sum(map(len, open_dataset(target).values()))
+    done = 0
+    with progress_callback("extracting", unit="images", quiet=quiet) as on_progress:
+
+        def on_image() -> None:
+            nonlocal done
+            done += 1
+            on_progress(done, total)
+
+        written = extract(target, out, on_image)
+    if not quiet:
+        click.echo(f"{pluralize(written, 'image')} in {escape_for_display(out)}")
+
+
+def summarize(report: Report) -> str:
+    """A report in a few lines for a person."""
+    heads = {
+        "converted": f"{report.target}: done",
+        "nothing-to-do": f"{report.target}: nothing to do, the dataset is there and complete",
+        "planned": f"{report.target}: would be written (dry run)",
+        "too-many-rejects": f"{report.target}: too many rejects",
+    }
+    lines = [heads[report.status]]
+    if report.generation > 1:
+        lines.append(f"  generation {report.generation}")
+    if report.layout == "splits":
+        lines.append(f"  source     folders {', '.join(report.splits)}, a folder a class in each")
+    elif report.layout == "classes":
+        lines.append("  source     a folder a class")
+    lines.append(f"  classes    {report.classes}")
+    for split, facts in report.splits.items():
+        size = f", {format_bytes(facts.bytes)}" if facts.bytes else ""
+        images, shards = pluralize(facts.images, "image"), pluralize(facts.shards, "shard")
+        lines.append(f"  {split:<10} {images} in {shards}{size}")
+    lines.append(f"  {_counts(report)}")
+    lines += [f"  note: {log_event}" for log_event in report.notes]
+    if report.seconds:
+        lines.append(f"  {report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")
+    return "\n".join(lines)
+
+
+def _counts(report: Report) -> str:
+    c = report.counts
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.rejects_by_reason.items())
+    rejected = f"{c.rejected:,} rejected" + (f" ({reasons})" if reasons else "")
+    return (
+        f"{pluralize(c.found, 'file')} found = {c.stored:,} stored + {rejected} + {c.skipped:,} skipped"
+        f" + {c.excluded:,} excluded"
+    )

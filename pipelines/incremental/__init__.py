@@ -1,0 +1,1 @@
+"""Incremental conversion: `convert --append`."""

@@ -1,0 +1,1 @@
+"""The whole conversion, decided before a byte is written."""

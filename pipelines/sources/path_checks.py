@@ -1,0 +1,69 @@
+"""Whether source and target can be what they are said to be, before anything in them is read."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import unquote, urlsplit
+
+from records.errors import InputNotFoundError, OutputError, UsageError
+from records.storage import is_url, open_storage
+from records.text.escaping import escape_for_display, redact_url
+
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+
+
+def check_locations(source: str, target: str) -> None:
+    """Refuse a source that is no folder, and a target that is none or lies in the source.
+
+    Raises:
+        UsageError: one is not what it must be.
+        InputNotFoundError: the source is a local path where nothing is.
+        OutputError: the target is a file.
+    """
+    for name, location in (("source", source), ("target", target)):
+        if not location or "\0" in location:
+            raise UsageError(f"the {name} is no path", got=repr(location))
+        if is_url(location):
+            open_storage(location)  # it may need a package, or have a password in it
+    source_path, target_path = _local_path(source), _local_path(target)
+    if source_path is not None:
+        _check_source(source_path)
+    if target_path is not None and os.path.isfile(target_path):  # noqa: PTH113 - may be any bytes
+        raise OutputError(
+            "the target is a file",
+            path=escape_for_display(target),
+            hint="name a folder, there or not",
+        )
+    _check_apart(source_path or source, target_path or target)
+
+
+def _local_path(location: str) -> str | None:
+    """The real path of a local folder, None for a URL."""
+    if location.startswith("file://"):
+        return os.path.realpath(unquote(urlsplit(location).path))
+    return None if is_url(location) else os.path.realpath(location)
+
+
+def _check_source(path: str) -> None:
+    if not os.path.exists(path):  # noqa: PTH110
+        raise InputNotFoundError("there is no such folder", path=escape_for_display(path))
+    if not os.path.isdir(path):  # noqa: PTH112
+        raise UsageError(
+            "the source is a file, not a folder",
+            path=escape_for_display(path),
+            hint="unpack the archive first"
+            if path.lower().endswith(_ARCHIVES)
+            else "name the folder that has a folder a class in it",
+        )
+
+
+def _check_apart(source: str, target: str) -> None:
+    source, target = source.rstrip("/") + "/", target.rstrip("/") + "/"
+    if target.startswith(source):
+        raise UsageError(
+            "source and target are the same folder"
+            if source == target
+            else "the target lies inside the source",
+            path=escape_for_display(redact_url(target)),
+            hint="choose a target beside it",
+        )

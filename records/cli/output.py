@@ -1,0 +1,36 @@
+"""What commands answer with: text or JSON, and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from records.errors import OutputError, UsageError
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def print_facts(facts: Any, lines: list[str], *, as_json: bool) -> None:
+    """Print what a command found, as people read it or as JSON."""
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(facts)))
+    elif lines:
+        click.echo("\n".join(lines))
+
+
+def check_picture(path: str | None) -> None:
+    """Refuse a name that is not a PNG's. Raises UsageError."""
+    if path is not None and not path.lower().endswith(".png"):
+        raise UsageError("pictures are written as PNG", expected="a name with .png", got=path)
+
+
+def write_picture(path: str, content: bytes) -> None:
+    """Write a picture where it was asked for. Raises OutputError."""
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise OutputError("cannot be written", path=path, got=error.strerror) from error

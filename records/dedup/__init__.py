@@ -1,0 +1,1 @@
+"""Near-duplicates: perceptual hashes, exact search, groups."""

@@ -1,0 +1,237 @@
+"""The hashes of every picture of a dataset: those that were kept, and new ones where none were.
+
+A shard is read once from its beginning, its images decoded and hashed on threads, a few chunks
+ahead: what grows with the dataset is the hashes alone.
+
+A shard's picture hashes, computed and kept: a Parquet file a shard, in the folder `hashes`.
+
+Its footer has the xxh3-128 of the shard and the name of the method. Where either is another, the
+file is as good as absent: it is never stale, and computing it again replaces it whole.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from records.dedup.perceptual_hash import METHOD, SIDE_PX, WINDOWS, WORDS, hash_picture
+from records.errors import CorruptDataError, OutputError, ShardmillError, StorageError
+from records.format.layout import SPLITS, phash_name
+from records.images.thumbnail import decode_thumbnail
+from records.runtime.cpu import available_cpus
+from records.runtime.parallel_map import parallel_map
+from records.storage.atomic import remove_empty_staging
+from records.strict_json import decode_json
+from records.untrusted_parquet.read import read_parquet_limited
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from records.dataset import Dataset, Record, Split
+    from records.format.manifest import ShardInfo
+    from records.storage import Storage
+
+
+_CHUNK_IMAGES = 32
+_CHUNK_BYTES = 4 << 20
+_NO_HASHES = np.zeros((WINDOWS, WORDS), np.uint64)
+
+
+@dataclass
+class HashDataset:
+    """Hashes a dataset's pictures.
+
+    Attributes:
+        dataset: an open dataset.
+        on_images: told of so many more images whose hashes are there.
+        not_kept: why the first new hashes could not be kept; then no more are tried.
+    """
+
+    dataset: Dataset
+    on_images: Callable[[int], object] = lambda _images: None
+    not_kept: ShardmillError | None = field(default=None, init=False)
+
+    def run(self) -> Hashes:
+        """The hashes of all pictures, split after split in the order of `SPLITS`.
+
+        Raises:
+            CorruptDataError: a shard is damaged or missing.
+        """
+        splits = [self.dataset[name] for name in SPLITS if name in self.dataset]
+        shards = [
+            self._hash_shard(split, number)
+            for split in splits
+            for number in range(len(split.facts.shards))
+        ]
+        return join_hashes([Hashes.none(), *shards])
+
+    def _hash_shard(self, split: Split, number: int) -> Hashes:
+        shard = split.facts.shards[number]
+        kept = read_hashes(self.dataset.storage, shard)
+        if kept is not None:
+            self.on_images(shard.records)
+            return kept
+        hashes = join_hashes([Hashes.none(), *self._hash_chunks(split.iter_shard(number))])
+        if len(hashes.states) != shard.records:
+            raise CorruptDataError(
+                "a shard has not as many records as the manifest says",
+                path=self.dataset.storage.describe(shard.name),
+                expected=shard.records,
+                got=len(hashes.states),
+                hint="`shardmill verify` says what is wrong",
+            )
+        self._keep(shard, hashes)
+        return hashes
+
+    def _hash_chunks(self, records: Iterable[Record]) -> Iterator[Hashes]:
+        for hashes in _hash_ahead(records):
+            self.on_images(len(hashes.states))
+            yield hashes
+
+    def _keep(self, shard: ShardInfo, hashes: Hashes) -> None:
+        if self.not_kept is None:
+            try:
+                save_hashes(self.dataset.storage, shard, hashes)
+            except (OutputError, StorageError) as error:
+                self.not_kept = error
+
+
+def _hash_ahead(records: Iterable[Record]) -> Iterator[Hashes]:
+    return parallel_map(_hash_chunk, _chunks(records), threads=available_cpus())
+
+
+def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    chunk: list[Record] = []
+    chunk_bytes = 0
+    for record in records:
+        chunk.append(record)
+        chunk_bytes += len(record.image)
+        if len(chunk) == _CHUNK_IMAGES or chunk_bytes >= _CHUNK_BYTES:
+            yield chunk
+            chunk, chunk_bytes = [], 0
+    if chunk:
+        yield chunk
+
+
+def _hash_chunk(chunk: list[Record]) -> Hashes:
+    found = [_hash_record(record) for record in chunk]
+    states = np.array([STATES.index(state) for state, _ in found], np.uint8)
+    return Hashes(states, np.stack([words for _, words in found]))
+
+
+def _hash_record(record: Record) -> tuple[State, NDArray[np.uint64]]:
+    # An image that was stored unchecked (`--check header`) may not decode; `verify` says so.
+    try:
+        pixels = decode_thumbnail(
+            record.image,
+            record.format,
+            record.width,
+            record.height,
+            record.channels,
+            side_px=SIDE_PX,
+        )
+    except CorruptDataError:
+        return "undecodable", _NO_HASHES
+    words = hash_picture(pixels)
+    return ("flat", _NO_HASHES) if words is None else ("hashed", words)
+
+
+State = Literal["hashed", "flat", "undecodable"]
+STATES: tuple[State, ...] = ("hashed", "flat", "undecodable")
+
+_FACTS = b"shardmill"
+_HASH_BYTES = 8 * WINDOWS * WORDS
+_SCHEMA = pa.schema(
+    [
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("hashes", pa.binary(_HASH_BYTES), nullable=False),
+    ]
+)
+
+
+class Hashes(NamedTuple):
+    """What is known of pictures, in the order of their records.
+
+    Attributes:
+        states: uint8, places in `STATES`.
+        words: uint64 of shape (pictures, WINDOWS, WORDS), zeros where the state is not `hashed`.
+    """
+
+    states: NDArray[np.uint8]
+    words: NDArray[np.uint64]
+
+    @classmethod
+    def none(cls) -> Hashes:
+        """Of no pictures."""
+        return cls(np.empty(0, np.uint8), np.empty((0, WINDOWS, WORDS), np.uint64))
+
+
+class _HashFileInfo(msgspec.Struct, frozen=True):
+    """The footer: which shard, and by what its pictures were hashed."""
+
+    shard_xxh3_128: str
+    method: str
+
+
+def read_hashes(storage: Storage, shard: ShardInfo) -> Hashes | None:
+    """What was kept of this very shard; None where nothing was, or nothing that can be read."""
+    try:
+        content = storage.read(phash_name(shard.name))
+        facts = pq.read_schema(io.BytesIO(content)).metadata or {}
+        if decode_json(facts.get(_FACTS, b""), _HashFileInfo) != _facts_of(shard):
+            return None
+        hashes = _from_table(read_parquet_limited(content, _SCHEMA))
+    except (FileNotFoundError, msgspec.DecodeError, pa.ArrowException, OSError, ValueError):
+        return None
+    return hashes if len(hashes.states) == shard.records else None
+
+
+def save_hashes(storage: Storage, shard: ShardInfo, hashes: Hashes) -> None:
+    """Write a shard's hashes, whole or not at all.
+
+    Raises:
+        OutputError: the dataset cannot be written.
+        StorageError: storage failed after retries.
+    """
+    try:
+        storage.replace(phash_name(shard.name), _encode(shard, hashes))
+    finally:
+        remove_empty_staging(storage)
+
+
+def join_hashes(parts: Sequence[Hashes]) -> Hashes:
+    """The hashes of shards one after another."""
+    return Hashes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _facts_of(shard: ShardInfo) -> _HashFileInfo:
+    return _HashFileInfo(shard.xxh3_128, METHOD)
+
+
+def _encode(shard: ShardInfo, hashes: Hashes) -> bytes:
+    states = np.array(STATES)[hashes.states]
+    words = np.ascontiguousarray(hashes.words).astype("<u8").tobytes()
+    buffers = [None, pa.py_buffer(words)]
+    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_HASH_BYTES), len(states), buffers)
+    metadata = {_FACTS: msgspec.json.encode(_facts_of(shard))}
+    schema = _SCHEMA.with_metadata(metadata)
+    table = pa.Table.from_arrays([pa.array(states.tolist(), pa.string()), column], schema=schema)
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd", write_page_checksum=True)
+    return content.getvalue()
+
+
+def _from_table(table: pa.Table) -> Hashes:
+    """Raises ValueError for a state that there is not."""
+    states = [STATES.index(state) for state in table["state"].to_pylist()]
+    content = b"".join(table["hashes"].to_pylist())
+    words = np.frombuffer(content, "<u8").astype(np.uint64)
+    return Hashes(np.array(states, np.uint8), words.reshape(len(states), WINDOWS, WORDS))

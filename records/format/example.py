@@ -1,0 +1,196 @@
+"""tf.train.Example to Python and back, without TensorFlow.
+
+The messages are declared here, field numbers as in TensorFlow's `example.proto` and
+`feature.proto`, on a descriptor pool of their own: TensorFlow registers the same names in the
+default pool, and a process that loads both must not end in a conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+
+from records.errors import CorruptDataError
+
+FeatureValue = Sequence[bytes] | Sequence[int] | Sequence[float]
+"""The values of one feature, all of one kind; an empty list where the feature has no kind."""
+
+_Field = descriptor_pb2.FieldDescriptorProto
+_LISTS = {
+    "BytesList": _Field.TYPE_BYTES,
+    "FloatList": _Field.TYPE_FLOAT,
+    "Int64List": _Field.TYPE_INT64,
+}
+_KINDS = ("bytes_list", "float_list", "int64_list")
+_VALUES_OF_TYPE = {
+    kind: attrgetter(f"{field}.value")
+    for kind, field in zip((bytes, float, int), _KINDS, strict=True)
+}
+
+
+def _declare() -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="shardmill/example.proto", package="tensorflow", syntax="proto3"
+    )
+    for name, kind in _LISTS.items():
+        lists = file.message_type.add(name=name)
+        lists.field.add(name="value", number=1, label=_Field.LABEL_REPEATED, type=kind)
+    feature = file.message_type.add(name="Feature")
+    feature.oneof_decl.add(name="kind")
+    for number, (field, name) in enumerate(zip(_KINDS, _LISTS, strict=True), start=1):
+        _add_message_field(feature, field, number, name).oneof_index = 0
+    _declare_map(file.message_type.add(name="Features"), "feature", "Feature")
+    list_of_features = file.message_type.add(name="FeatureList")
+    _add_message_field(list_of_features, "feature", 1, "Feature", repeated=True)
+    _declare_map(file.message_type.add(name="FeatureLists"), "feature_list", "FeatureList")
+    example = file.message_type.add(name="Example")
+    _add_message_field(example, "features", 1, "Features")
+    sequence = file.message_type.add(name="SequenceExample")
+    _add_message_field(sequence, "context", 1, "Features")
+    _add_message_field(sequence, "feature_lists", 2, "FeatureLists")
+    return file
+
+
+def _add_message_field(
+    owner: descriptor_pb2.DescriptorProto,
+    name: str,
+    number: int,
+    kind: str,
+    *,
+    repeated: bool = False,
+) -> descriptor_pb2.FieldDescriptorProto:
+    label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
+    return owner.field.add(
+        name=name,
+        number=number,
+        label=label,
+        type=_Field.TYPE_MESSAGE,
+        type_name=f".tensorflow.{kind}",
+    )
+
+
+def _declare_map(owner: descriptor_pb2.DescriptorProto, name: str, value: str) -> None:
+    entry_name = "".join(part.capitalize() for part in name.split("_")) + "Entry"
+    entry = owner.nested_type.add(name=entry_name)
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, label=_Field.LABEL_OPTIONAL, type=_Field.TYPE_STRING)
+    _add_message_field(entry, "value", 2, value)
+    _add_message_field(owner, name, 1, f"{owner.name}.{entry_name}", repeated=True)
+
+
+def _load() -> tuple[type[message.Message], type[message.Message]]:
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(_declare())
+    names = ("tensorflow.Example", "tensorflow.SequenceExample")
+    example, sequence = (
+        message_factory.GetMessageClass(pool.FindMessageTypeByName(name)) for name in names
+    )
+    return example, sequence
+
+
+_Example, _SequenceExample = _load()
+
+
+def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
+    """The serialized Example of `features`: the same bytes for the same features, in any order.
+
+    Raises:
+        TypeError: a value is not a sequence of bytes, ints or floats, or mixes them.
+    """
+    return bytes(_to_example(features).SerializeToString(deterministic=True))
+
+
+def encode_features(features: Mapping[str, FeatureValue]) -> bytes:
+    """What an Example of `features` has in it: an entry each, by their names. Raises TypeError."""
+    return bytes(_to_example(features).features.SerializeToString(deterministic=True))
+
+
+def _to_example(features: Mapping[str, FeatureValue]) -> Any:
+    example: Any = _Example()
+    feature_map = example.features.feature
+    for name, values in features.items():
+        getattr(feature_map[name], _kind_of(values)).value.extend(values)
+    return example
+
+
+def _kind_of(values: FeatureValue) -> str:
+    first = values[0] if len(values) else b""
+    if isinstance(first, bytes):
+        return "bytes_list"
+    return "int64_list" if isinstance(first, int) else "float_list"
+
+
+def decode_example(payload: bytes) -> dict[str, FeatureValue]:
+    """The features of a serialized Example; a feature without values is an empty list.
+
+    Raises:
+        CorruptDataError: `payload` is not an Example.
+    """
+    example: Any = _parse(_Example, payload, "a tf.train.Example")
+    return _to_python(example.features)
+
+
+def decode_scalars(payload: bytes, features: Mapping[str, type]) -> dict[str, Any]:
+    """The one value that each of some features of a serialized Example has.
+
+    Args:
+        payload: the Example.
+        features: their names, and the type of each: bytes, int or float.
+
+    Raises:
+        CorruptDataError: `payload` is not an Example, a feature is missing, has not exactly one value,
+            or one of another type.
+    """
+    example: Any = _parse(_Example, payload, "a tf.train.Example")
+    feature_map = example.features.feature
+    scalars = {}
+    for name, kind in features.items():
+        values = _VALUES_OF_TYPE[kind](feature_map[name])  # empty where there is no such feature
+        if len(values) != 1:
+            raise _not_one(name, kind, feature_map[name])
+        scalars[name] = values[0]
+    return scalars
+
+
+def _not_one(name: str, kind: type, feature: Any) -> CorruptDataError:
+    found = _values(feature)
+    return CorruptDataError(
+        f"a record has no good feature {name}",
+        expected=f"one value of type {kind.__name__}",
+        got=type(found[0]).__name__ if len(found) == 1 else f"{len(found)} values",
+    )
+
+
+def decode_sequence_example(
+    payload: bytes,
+) -> tuple[dict[str, FeatureValue], dict[str, list[FeatureValue]]]:
+    """The context features, and each feature list as a list of steps, of a SequenceExample.
+
+    Raises:
+        CorruptDataError: `payload` is not a SequenceExample.
+    """
+    sequence: Any = _parse(_SequenceExample, payload, "a tf.train.SequenceExample")
+    lists = {
+        name: [_values(step) for step in feature_list.feature]
+        for name, feature_list in sequence.feature_lists.feature_list.items()
+    }
+    return _to_python(sequence.context), lists
+
+
+def _parse(kind: type[message.Message], payload: bytes, name: str) -> message.Message:
+    try:
+        return kind.FromString(payload)
+    except message.DecodeError as error:
+        raise CorruptDataError(f"a record is not {name}") from error
+
+
+def _to_python(features: Any) -> dict[str, FeatureValue]:
+    return {name: _values(feature) for name, feature in features.feature.items()}
+
+
+def _values(feature: Any) -> FeatureValue:
+    kind = feature.WhichOneof("kind")
+    return list(getattr(feature, kind).value) if kind else []

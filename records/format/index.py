@@ -1,0 +1,207 @@
+"""The index of a shard: a Parquet file with a row a record, and the shard's facts in its footer.
+
+With it the length, any record, counts, duplicates and exact step numbers are known without reading
+the shard. It is written after its shard, so that an index there means a finished shard there.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from records.errors import CorruptDataError
+from records.format.layout import SplitName
+from records.format.shard import FrameLocation
+from records.format.tfrecord import MAX_RECORD_BYTES, frame_size_bytes
+from records.runtime.row_table import RowTable
+from records.storage import Storage
+from records.strict_json import decode_json
+from records.text.escaping import escape_for_display
+from records.untrusted_parquet.read import read_parquet_limited
+
+FORMAT_VERSION = 1
+_FACTS = b"shardmill"
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("stored_bytes", pa.int64(), nullable=False),
+        pa.field("format", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("channels", pa.int8(), nullable=False),
+        pa.field("source_bytes", pa.int64(), nullable=False),
+        pa.field("source_xxh3_128", pa.string(), nullable=False),
+        pa.field("changes", pa.list_(pa.string()), nullable=False),
+    ]
+)
+
+
+class IndexRow(NamedTuple):
+    """One record: its key as text, where its frame lies (bytes), and what its image is."""
+
+    key: str
+    label: int
+    offset: int
+    length: int
+    stored_bytes: int
+    format: str
+    width: int
+    height: int
+    channels: int
+    source_bytes: int
+    source_xxh3_128: str
+    changes: tuple[str, ...]
+
+
+class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An image that was found and not stored; key and class as text, `bytes` of its file."""
+
+    key: str
+    class_name: str | None = msgspec.field(name="class")
+    reason: str
+    detail: str
+    bytes: int
+
+
+class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be known of a finished shard; `class_records` counts its records by label."""
+
+    name: str
+    split: SplitName
+    plan_digest: str
+    records: int
+    bytes: int
+    xxh3_128: str
+    class_records: dict[int, int]
+    rejects: tuple[Reject, ...] = ()
+    format_version: int = FORMAT_VERSION
+
+
+class Index:
+    """A shard's index in memory."""
+
+    def __init__(self, facts: ShardSummary, table: pa.Table) -> None:
+        self.facts = facts
+        self.table = table
+        self._offsets = table["offset"].to_numpy()
+        self._lengths = table["length"].to_numpy()
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def require_positions(self, path: str) -> None:
+        """Refuse a place where no record can lie. Raises CorruptDataError, with `path` in it."""
+        is_possible = (
+            (self._offsets >= 0)
+            & (self._lengths >= frame_size_bytes(0))
+            & (self._lengths <= frame_size_bytes(MAX_RECORD_BYTES))
+        )
+        if not is_possible.all():
+            record = int(is_possible.argmin())
+            raise CorruptDataError("the index gives an impossible place", path=path, record=record)
+
+    def position(self, record: int) -> FrameLocation:
+        """Where the frame of a record lies."""
+        # A memoryview gives Python's integers, in a fifth of the time.
+        return FrameLocation(self._offsets.data[record], self._lengths.data[record])
+
+    @property
+    def in_order(self) -> bool:
+        """Whether each record lies behind the one before it, as they do in a shard."""
+        ends = self._offsets + self._lengths
+        return bool((ends[:-1] <= self._offsets[1:]).all())
+
+    def positions_from(self, offset: int) -> Iterator[FrameLocation]:
+        """Where the frames of the records lie that begin at `offset` or behind it."""
+        for record in range(int(self._offsets.searchsorted(offset)), len(self)):
+            yield self.position(record)
+
+    def find(self, offset: int) -> int | None:
+        """The number of the record whose frame begins at `offset`."""
+        place = int(self._offsets.searchsorted(offset))
+        return place if place < len(self) and self._offsets[place] == offset else None
+
+    def keys(self, start: int, stop: int) -> tuple[str, ...]:
+        """The keys of the records from `start` up to `stop`, as text."""
+        return tuple(self.table["key"].slice(start, max(stop - start, 0)).to_pylist())
+
+    def rows(self, start: int = 0, stop: int | None = None) -> list[IndexRow]:
+        """All rows, or those from `start` up to `stop`, as Python values."""
+        part = self.table.slice(start, None if stop is None else stop - start)
+        columns: list[list[Any]] = [part[name].to_pylist() for name in SCHEMA.names]
+        *scalars, changes = columns
+        return [IndexRow(*row) for row in zip(*scalars, map(tuple, changes), strict=True)]
+
+
+def new_row_table(rows: Iterable[IndexRow] = ()) -> RowTable[IndexRow]:
+    """Rows as they are kept until all are there: tiny images make shards of very many."""
+    return RowTable(IndexRow, SCHEMA, rows)
+
+
+def encode_index(facts: ShardSummary, rows: RowTable[IndexRow]) -> bytes:
+    """The Parquet file of a shard's index: the same bytes for the same rows and facts."""
+    table = rows.compact().replace_schema_metadata({_FACTS: msgspec.json.encode(facts)})
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd", write_page_checksum=True)
+    return content.getvalue()
+
+
+def read_index(storage: Storage, name: str) -> Index:
+    """A shard's index.
+
+    Raises:
+        CorruptDataError: it is not such a file, or holds something else.
+        FileNotFoundError: there is none.
+    """
+    content = storage.read(name)
+    path = storage.describe(name)
+    with _naming_damage(path):
+        schema = pq.read_schema(io.BytesIO(content))
+        names = schema.names
+    facts = _facts(schema.metadata, path)
+    if names != SCHEMA.names:
+        raise CorruptDataError(
+            "the index has other columns",
+            path=path,
+            expected=", ".join(SCHEMA.names),
+            got=escape_for_display(", ".join(names)),
+        )
+    with _naming_damage(path):
+        index = Index(facts, read_parquet_limited(content, SCHEMA))
+    index.require_positions(path)
+    return index
+
+
+def read_shard_summary(storage: Storage, name: str) -> ShardSummary:
+    """The facts in the footer of a shard's index, without its rows. Raises as `read_index`."""
+    path = storage.describe(name)
+    with storage.open(name) as stream, _naming_damage(path):
+        metadata = pq.read_metadata(stream).metadata
+    return _facts(metadata, path)
+
+
+def _facts(metadata: dict[bytes, bytes] | None, path: str) -> ShardSummary:
+    encoded = (metadata or {}).get(_FACTS)
+    if encoded is None:
+        raise CorruptDataError("the index holds no facts of a shard", path=path)
+    with _naming_damage(path):
+        return decode_json(encoded, ShardSummary)
+
+
+@contextmanager
+def _naming_damage(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        got = escape_for_display(str(error).partition("\n")[0])
+        raise CorruptDataError("the index is damaged", path=path, got=got) from error

@@ -1,0 +1,48 @@
+"""The images that were found and not stored: `rejects.jsonl`, one in each generation's folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from records.errors import CorruptDataError
+from records.format import layout
+from records.format.index import Reject
+from records.strict_json import decode_json_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from records.format.manifest import Manifest
+    from records.storage import Storage
+
+
+def encode_rejects(rejects: Iterable[Reject]) -> bytes:
+    """The content of the file."""
+    return b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects)
+
+
+def read_rejects(storage: Storage, generation: int) -> list[Reject]:
+    """What a generation rejected.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        CorruptDataError: it is damaged.
+    """
+    name = layout.generation_path(layout.REJECTS, generation)
+    try:
+        return decode_json_lines(storage.read(name), Reject)
+    except msgspec.DecodeError as error:
+        raise CorruptDataError(
+            "the list of rejects is damaged", path=storage.describe(name), got=str(error)
+        ) from error
+
+
+def read_all_rejects(storage: Storage, manifest: Manifest) -> list[Reject]:
+    """What all generations rejected. Raises as `read_rejects`."""
+    return [
+        reject
+        for generation in manifest.generations
+        for reject in read_rejects(storage, generation.number)
+    ]

@@ -1,0 +1,168 @@
+"""What TensorFlow Datasets needs to read the shards: `dataset_info.json` and `features.json`.
+
+    builder = tfds.builder_from_directory("data")
+    builder.as_dataset(split="train", as_supervised=True)
+
+Both are TFDS's own messages in protobuf's JSON form (integers of 64 bits as strings). The features
+keep their flat names: TFDS finds images to show and the pair for `as_supervised` only among those.
+It would keep class names in a third file; inside `features.json` they cannot get lost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from records.format import schema
+from records.format.layout import SPLITS, TFDS_FEATURES, TFDS_INFO
+from records.format.schema import DEFAULT_FEATURES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from records.format.image_options import ImageOptions
+    from records.format.manifest import ExternalFormat, Manifest, ShardInfo
+
+NAME = "shardmill"
+VERSION = "1.0.0"
+_FILE_TEMPLATE = "{SPLIT}-{SHARD_X_OF_Y}.tfrecord"
+_NUMBERED = re.compile(r"(.*?)(\d{5})-of-(\d{5})(.*)")
+_MODULE = "tensorflow_datasets.core.features"
+
+Json = dict[str, Any]
+
+
+def tfds_files(manifest: Manifest, *, folder: str = "") -> dict[str, bytes]:
+    """The files by which TFDS reads a folder of the dataset: name → content.
+
+    None of adopted files that TFDS cannot read: not numbered as it numbers shards, with labels that
+    do not count from 0 or are names alone, or with records that are not of the dataset. None either
+    where there were such files before.
+
+    Args:
+        manifest: the whole dataset's.
+        folder: which folder's shards, such as `generations/0002`; the first generation's lie in
+            the dataset's own.
+    """
+    if manifest.adopted is not None and not _can_describe(manifest, manifest.adopted):
+        return {}
+    return {
+        TFDS_INFO: _encode(_dataset_info(manifest, folder)),
+        TFDS_FEATURES: _encode(_features(manifest)),
+    }
+
+
+def _encode(value: Json) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _dataset_info(manifest: Manifest, folder: str) -> Json:
+    splits = []
+    for name in SPLITS:
+        facts = manifest.splits.get(name)
+        shards = [shard for shard in facts.shards if _folder(shard) == folder] if facts else []
+        if shards:
+            template = _FILE_TEMPLATE if manifest.adopted is None else _template(shards)
+            splits.append(_split(name, shards, template))
+    names = DEFAULT_FEATURES if manifest.adopted is None else manifest.adopted.features
+    return {
+        "name": NAME,
+        "version": VERSION,
+        "fileFormat": "tfrecord",
+        "splits": splits,
+        "supervisedKeys": {
+            "tuple": {"items": [{"featureKey": key} for key in (names.image, names.label)]}
+        },
+    }
+
+
+def _folder(shard: ShardInfo) -> str:
+    return shard.name.rpartition("/")[0]
+
+
+def _can_describe(manifest: Manifest, adopted: ExternalFormat) -> bool:
+    splits = manifest.splits.values()
+    return (
+        not {TFDS_INFO, TFDS_FEATURES} & set(adopted.theirs)
+        and adopted.features.label is not None
+        and adopted.first_label == 0
+        and not any(shard.left_out for facts in splits for shard in facts.shards)
+        and all(_template(facts.shards) is not None for facts in splits)
+    )
+
+
+def _template(shards: Sequence[ShardInfo]) -> str | None:
+    """What TFDS makes the names of these shards from; None where it cannot."""
+    templates = set()
+    for number, shard in enumerate(shards):
+        match = _NUMBERED.fullmatch(shard.name)
+        if match is None or (int(match[2]), int(match[3])) != (number, len(shards)):
+            return None
+        templates.add(f"{match[1]}{{SHARD_X_OF_Y}}{match[4]}")
+    return templates.pop() if len(templates) == 1 else None
+
+
+def _split(name: str, shards: list[ShardInfo], template: str | None) -> Json:
+    return {
+        "name": name,
+        "filepathTemplate": template,
+        "shardLengths": [str(shard.records) for shard in shards],
+        "numBytes": str(sum(shard.bytes for shard in shards)),
+    }
+
+
+def _features(manifest: Manifest) -> Json:
+    if manifest.adopted is not None:
+        names = manifest.adopted.features
+        features = {
+            names.image: _image(manifest.settings.images),
+            str(names.label): _class_label(manifest.labels),
+        }
+        return _feature("features_dict.FeaturesDict", featuresDict={"features": features})
+    features = {
+        schema.ENCODED: _image(manifest.settings.images),
+        schema.FORMAT: _text(),
+        schema.HEIGHT: _scalar(),
+        schema.WIDTH: _scalar(),
+        schema.CHANNELS: _scalar(),
+        schema.LABEL: _class_label(manifest.labels),
+        schema.TEXT: _text(),
+        schema.FILENAME: _bytes(),
+    }
+    return _feature("features_dict.FeaturesDict", featuresDict={"features": features})
+
+
+def _image(options: ImageOptions) -> Json:
+    if options.store == "raw":  # pixels, which TFDS's Image would try to decode
+        return _bytes()
+    width_px, height_px = options.resize or (-1, -1)
+    dimensions = [str(size) for size in (height_px, width_px, options.channels)]
+    return _feature(
+        "image_feature.Image", image={"dtype": "uint8", "shape": {"dimensions": dimensions}}
+    )
+
+
+def _class_label(names: tuple[str, ...]) -> Json:
+    content = json.dumps({"names": names}, ensure_ascii=False)
+    return _feature("class_label_feature.ClassLabel", jsonFeature={"json": content})
+
+
+def _text() -> Json:
+    return _feature("text_feature.Text", text={})
+
+
+def _bytes() -> Json:
+    return _feature("tensor_feature.Tensor", tensor=_tensor("string"))
+
+
+def _scalar() -> Json:
+    return _feature("scalar.Scalar", tensor=_tensor("int64"))
+
+
+def _tensor(dtype: str) -> Json:
+    return {"dtype": dtype, "encoding": "none", "shape": {}}
+
+
+def _feature(kind: str, **content: Json) -> Json:
+    return {"pythonClassName": f"{_MODULE}.{kind}", **content}

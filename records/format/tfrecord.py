@@ -1,0 +1,186 @@
+"""TFRecord framing: a record's bytes in a file, without TensorFlow.
+
+    offset      size  field
+    0           8     length n, uint64 little-endian
+    8           4     masked CRC32C of the 8 length bytes, uint32 little-endian
+    12          n     payload
+    12 + n      4     masked CRC32C of the payload, uint32 little-endian
+
+A masked CRC is `((crc >> 15 | crc << 17) + 0xa282ead8) mod 2**32`: a CRC of data that itself holds
+CRCs is a poor one, so what is stored is never the plain value.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
+
+import google_crc32c
+
+from records.errors import CorruptDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+HEADER_BYTES = 12
+FOOTER_BYTES = 4
+MAX_RECORD_BYTES = 1 << 30
+_READ_STEP_BYTES = 16 << 20
+MASK_DELTA = 0xA282EAD8
+_HEADER = struct.Struct("<QI")
+_LENGTH = struct.Struct("<Q")
+_CRC = struct.Struct("<I")
+
+FrameDamage = Literal["truncated", "length-checksum", "payload-checksum", "too-long"]
+
+
+class FrameError(CorruptDataError):
+    """A record's frame is damaged; `kind` says how."""
+
+    def __init__(self, kind: FrameDamage, what: str, **where: object) -> None:
+        super().__init__(what, **where)  # type: ignore[arg-type]
+        self.kind: FrameDamage = kind
+
+
+class Frame(NamedTuple):
+    """A record as it lies in a file: the byte offset of its header, and its payload."""
+
+    offset: int
+    payload: bytes
+
+
+def masked_crc32c(*parts: bytes) -> int:
+    """The masked CRC32C (Castagnoli) of bytes, which may be given in parts, a uint32."""
+    crc = 0
+    for part in parts:
+        crc = google_crc32c.extend(crc, part)
+    return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
+
+
+def frame_parts(payload: bytes) -> tuple[bytes, bytes, bytes]:
+    """The frame of one record: header, payload and footer."""
+    length = _LENGTH.pack(len(payload))
+    return length + _CRC.pack(masked_crc32c(length)), payload, _CRC.pack(masked_crc32c(payload))
+
+
+def frame_bytes(payload: bytes) -> bytes:
+    """The whole frame of one record."""
+    return b"".join(frame_parts(payload))
+
+
+def frame_size_bytes(payload_bytes: int) -> int:
+    """How many bytes the frame of a payload takes."""
+    return HEADER_BYTES + payload_bytes + FOOTER_BYTES
+
+
+def is_frame_header(header: bytes) -> bool:
+    """Whether 12 bytes are the beginning of a record: a length and the CRC that belongs to it."""
+    if len(header) < HEADER_BYTES:
+        return False
+    _, crc = _HEADER.unpack_from(header)
+    return bool(crc == masked_crc32c(header[:8]))
+
+
+def payload_length(header: bytes, *, record: int | None = None, offset: int = 0) -> int:
+    """The payload's length from a frame's 12 header bytes, checked before anything is allocated.
+
+    Raises:
+        FrameError: the header ends early, its CRC is wrong, or the length is over 1 GiB.
+    """
+    if len(header) < HEADER_BYTES:
+        raise FrameError(
+            "truncated",
+            "the file ends inside a record's header",
+            record=record,
+            offset=offset,
+            expected=f"{HEADER_BYTES} bytes",
+            got=len(header),
+        )
+    length, crc = _HEADER.unpack(header)
+    if crc != masked_crc32c(header[:8]):
+        raise FrameError(
+            "length-checksum",
+            "the checksum of a record's length is wrong",
+            record=record,
+            offset=offset,
+            expected=f"{masked_crc32c(header[:8]):#010x}",
+            got=f"{crc:#010x}",
+        )
+    if length > MAX_RECORD_BYTES:
+        raise FrameError(
+            "too-long",
+            "a record is longer than this program reads",
+            record=record,
+            offset=offset,
+            expected=f"at most {MAX_RECORD_BYTES} bytes",
+            got=length,
+        )
+    return int(length)
+
+
+def check_payload(
+    payload: bytes, footer: bytes, length: int, *, record: int | None, offset: int
+) -> bytes:
+    """The payload, as it was read after a frame's header, if its CRC is that in the footer.
+
+    Raises:
+        FrameError: the payload or its footer ends early, or the CRC is wrong.
+    """
+    check_parts((payload,), footer, length, record=record, offset=offset)
+    return payload
+
+
+def check_parts(
+    parts: Sequence[bytes], footer: bytes, length: int, *, record: int | None, offset: int
+) -> None:
+    """Check a payload that was read in parts. Raises as `check_payload`."""
+    payload_bytes = 0
+    for part in parts:
+        payload_bytes += len(part)
+    if payload_bytes < length or len(footer) < FOOTER_BYTES:
+        raise FrameError(
+            "truncated",
+            "the file ends inside a record",
+            record=record,
+            offset=offset,
+            expected=f"{length + FOOTER_BYTES} bytes after the header",
+            got=payload_bytes + len(footer),
+        )
+    (crc,) = _CRC.unpack(footer)
+    actual = masked_crc32c(*parts)
+    if crc != actual:
+        raise FrameError(
+            "payload-checksum",
+            "the checksum of a record is wrong",
+            record=record,
+            offset=offset,
+            expected=f"{crc:#010x}",
+            got=f"{actual:#010x}",
+        )
+
+
+def read_frames(stream: BinaryIO) -> Iterator[Frame]:
+    """Every record from the stream's position to its end, each CRC checked.
+
+    Raises:
+        FrameError: at the first damaged record, with its number and byte offset.
+    """
+    record, offset = 0, 0
+    while header := read_at_most(stream, HEADER_BYTES):
+        length = payload_length(header, record=record, offset=offset)
+        # Each by itself, for cutting a payload out of what was read would copy it.
+        payload, footer = read_at_most(stream, length), stream.read(FOOTER_BYTES)
+        yield Frame(offset, check_payload(payload, footer, length, record=record, offset=offset))
+        record += 1
+        offset += frame_size_bytes(length)
+
+
+def read_at_most(stream: BinaryIO, size: int) -> bytes:
+    """Up to `size` bytes, in steps: a false length allocates no more than the file holds."""
+    if size <= _READ_STEP_BYTES:
+        return stream.read(size)
+    pieces = []
+    while size > 0 and (piece := stream.read(min(size, _READ_STEP_BYTES))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)

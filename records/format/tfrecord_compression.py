@@ -1,0 +1,154 @@
+"""TFRecord files that are GZIP or ZLIB compressed as a whole, read as if they were not."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import Any, BinaryIO, Literal
+
+from records.errors import CorruptDataError
+from records.format.tfrecord import HEADER_BYTES, is_frame_header
+
+Compression = Literal["gzip", "zlib"]
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZLIB_DEFLATE = b"\x78"
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_MAX_GROWTH = 1000
+_GROWTH_ALLOWED_BYTES = 16 << 20
+_BLOCK_BYTES = 1 << 16
+_BUFFER_BYTES = 1 << 20
+
+
+def open_tfrecord(stream: BinaryIO) -> BinaryIO:
+    """`stream` itself, or its decompressed bytes where it is GZIP or ZLIB.
+
+    Reading them raises CorruptDataError where they cannot be decompressed any further.
+    """
+    return (
+        io.BufferedReader(_InflateReader(stream), _BUFFER_BYTES)
+        if _is_compressed(stream)
+        else stream
+    )
+
+
+def open_until_error(stream: BinaryIO) -> PartialStream:
+    """As `open_tfrecord`, but the bytes end where they cannot be decompressed any further."""
+    if not _is_compressed(stream):
+        return PartialStream(stream)
+    inflated = _PartialInflateReader(stream)
+    return PartialStream(io.BufferedReader(inflated, _BUFFER_BYTES), inflated)
+
+
+def _is_compressed(stream: BinaryIO) -> bool:
+    head = stream.read(HEADER_BYTES)
+    stream.seek(0)
+    return compression_of(head) is not None
+
+
+def compression_of(head: bytes) -> Compression | None:
+    """How a file is compressed, by its first 12 bytes (RFC 1952, RFC 1950).
+
+    A length whose CRC is right is a plain record, whatever else the bytes look like.
+    """
+    if is_frame_header(head):
+        return None
+    if head.startswith(_GZIP_MAGIC):
+        return "gzip"
+    is_zlib = head[:1] == _ZLIB_DEFLATE and int.from_bytes(head[:2], "big") % 31 == 0
+    return "zlib" if is_zlib else None
+
+
+class _InflateReader(io.RawIOBase):
+    """The decompressed bytes of a GZIP (also of several members) or ZLIB stream."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._begin()
+
+    def _begin(self) -> None:
+        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._pending = b""
+        self._read_bytes = 0
+        self._grown_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Read on to a place, or from the beginning again where it lies behind."""
+        if whence == io.SEEK_END:
+            raise io.UnsupportedOperation("nobody knows where the decompressed bytes end")
+        place = offset if whence == io.SEEK_SET else self._grown_bytes + offset
+        if place < self._grown_bytes:
+            self._source.seek(0)
+            self._begin()
+        while self._grown_bytes < place and self.read(min(place - self._grown_bytes, _BLOCK_BYTES)):
+            pass
+        return self._grown_bytes
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            block = self._pending or self._next_block()
+            if not block:
+                return self._end()
+            data = self._decompress(block, len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+    def _next_block(self) -> bytes:
+        block = self._source.read(_BLOCK_BYTES)
+        self._read_bytes += len(block)
+        return block
+
+    def _decompress(self, block: bytes, limit: int) -> bytes:
+        if self._inflate.eof:  # the next member of a GZIP file
+            self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        try:
+            data = self._inflate.decompress(block, limit)
+        except zlib.error as error:
+            raise CorruptDataError("the compressed data is damaged", got=str(error)) from error
+        self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
+        self._grown_bytes += len(data)
+        consumed_bytes = self._read_bytes - len(self._pending)
+        if self._grown_bytes > max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * consumed_bytes):
+            raise CorruptDataError(
+                f"the compressed data grows more than {_MAX_GROWTH}-fold",
+                hint="no TFRecord of images does; this file is not what it says",
+            )
+        return data
+
+    def _end(self) -> int:
+        if not self._inflate.eof:
+            raise CorruptDataError("the compressed data ends early")
+        return 0
+
+
+class _PartialInflateReader(_InflateReader):
+    """Decompressed bytes that end at damage."""
+
+    damage: CorruptDataError | None = None
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return super().readinto(buffer)
+        except CorruptDataError as error:
+            self.damage = error
+            return 0
+
+
+class PartialStream:
+    """The bytes of records as far as they can be had: `stream`, and why no further."""
+
+    def __init__(self, stream: BinaryIO, inflated: _PartialInflateReader | None = None) -> None:
+        self.stream = stream
+        self._inflated = inflated
+
+    @property
+    def damage(self) -> CorruptDataError | None:
+        """Why they end where they do, once they have been read to there; None for a good end."""
+        return self._inflated.damage if self._inflated is not None else None

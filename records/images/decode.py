@@ -1,0 +1,112 @@
+"""From an image file to the pixels that are stored, within the memory budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from records.images import jpeg, pixels, png
+from records.images.memory_budget import BYTES_PER_PX, PROCESS_BUDGET
+from records.images.rejection import ImageRejectedError
+from records.images.sniff import open_image
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from records.format.image_options import ImageOptions
+    from records.images.header import ImageHeader
+
+
+def reserve_memory(
+    header: ImageHeader, data: bytes, options: ImageOptions, *, reencode: bool
+) -> AbstractContextManager[None]:
+    """Wait for the memory that decoding takes, and that making another image of it takes."""
+    width, height = options.resize or (0, 0)
+    largest_px = max(header.memory_px, width * height)
+    per_px = BYTES_PER_PX if reencode else header.decode_bytes_per_px
+    return PROCESS_BUDGET.draw(largest_px * per_px + len(data), largest_px)
+
+
+def load_image(header: ImageHeader, data: bytes) -> Image.Image:
+    """The decoded picture, as Pillow has it.
+
+    Raises:
+        ImageRejectedError: `corrupt` where it is not as large as its header said, `unsupported` where
+            its samples have no 8-bit meaning.
+        Exception: of many types, from Pillow, when the bytes are wrong.
+    """
+    image = _open(header, data)
+    image.load()
+    _require_all_data(header, data)
+    if header.colour_key is not None:
+        image.info["transparency"] = header.colour_key
+    return image
+
+
+def verify_decodable(header: ImageHeader, data: bytes) -> None:
+    """Decode a picture of which only that matters.
+
+    Nothing in a JPEG can be wrong but its coefficients. All of them are decoded, and no more made
+    of them than Pillow must: an eighth of the width, in grey, for two thirds of the time.
+
+    Raises:
+        As `load_image`, for the same files.
+    """
+    image = _open(header, data)
+    if header.kind == "jpeg":
+        image.draft("L", (1, 1))
+    image.load()
+    _require_all_data(header, data)
+
+
+def _open(header: ImageHeader, data: bytes) -> Image.Image:
+    image = open_image(header.kind, data)
+    if image.size != (header.width, header.height):
+        raise ImageRejectedError("corrupt", f"its size is given as {image.size} and otherwise")
+    pixels.require_mode(image)
+    return image
+
+
+def _require_all_data(header: ImageHeader, data: bytes) -> None:
+    """Refuse a JPEG or PNG whose data stops short in a way that only Pillow forgives."""
+    if header.kind == "jpeg":
+        for _ in jpeg.find_scans(data, header.scan_offset):
+            pass
+    elif header.kind == "png":
+        png.verify_row_data(data, header.rows_bytes)
+
+
+def prepare_image(
+    header: ImageHeader, data: bytes, options: ImageOptions
+) -> tuple[Image.Image, list[str]]:
+    """The picture as it is to be stored, upright `L` or `RGB`, and the names of the changes.
+
+    Raises:
+        As `load_image`.
+    """
+    changes = list(header.oddities)
+    image = load_image(header, data)
+    background = options.background_rgb
+    orientation = pixels.read_orientation(image)
+    image, flattened = pixels.flatten(image, background, header.sample_bits)
+    if header.rotated_on_load or orientation != 1:
+        changes.append("exif-rotated")
+    image = pixels.turn_upright(image, orientation)
+    raw = options.store == "raw"
+    image, counted = pixels.to_channels(image, options.channels, exact=raw)
+    resized: list[str] = []
+    if options.resize is not None:
+        image, resized = pixels.resize(image, options.resize, options.fit, background)
+    # A coloured background can make RGB of a grey picture, when it is flattened or padded.
+    image, recounted = pixels.to_channels(image, options.channels, exact=raw)
+    return image, [*changes, *flattened, *counted, *resized, *recounted]
+
+
+def to_array(image: Image.Image) -> NDArray[np.uint8]:
+    """The samples of an `L` or `RGB` image: uint8 of shape (height, width, channels)."""
+    samples = np.asarray(image)
+    return samples.reshape(image.height, image.width, -1)

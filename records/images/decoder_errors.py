@@ -1,0 +1,33 @@
+"""Decoder errors to reasons of rejection."""
+
+from __future__ import annotations
+
+import re
+
+from records.images.rejection import ImageRejectedError, Rejection
+from records.images.sniff import sniff
+from records.images.truncation import is_truncated
+
+_UNSUPPORTED = re.compile(
+    r"unsupported|unknown pixel mode|not supported|cannot handle|unknown data organization"
+    r"|unknown compression",
+    re.IGNORECASE,
+)
+_TOO_LARGE = re.compile(r"decompressed data too large|decompression bomb", re.IGNORECASE)
+
+
+def rejection_from_error(error: Exception, data: bytes) -> Rejection:
+    """The rejection of the image `data`, reading which ended in `error`."""
+    if isinstance(error, ImageRejectedError):
+        return error.rejection
+    if isinstance(error, MemoryError):
+        return ImageRejectedError("too-large", "no memory left to decode it").rejection
+    text = str(error) or type(error).__name__
+    if _TOO_LARGE.search(text):
+        return ImageRejectedError("too-large", text).rejection
+    if _UNSUPPORTED.search(text):
+        return ImageRejectedError("unsupported", text).rejection
+    kind = sniff(data[:4096])
+    if kind and is_truncated(kind, data):
+        return ImageRejectedError("truncated", f"{kind} file ends early").rejection
+    return ImageRejectedError("corrupt", f"{kind}: {text}").rejection

@@ -1,0 +1,69 @@
+"""Pixels to the bytes that are stored, and the versions of what makes them."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from io import BytesIO
+from typing import TYPE_CHECKING, Literal
+
+from PIL import features
+
+from records.images.rejection import ImageRejectedError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+StoredFormat = Literal["jpeg", "png", "raw"]
+
+_MAX_JPEG_SIDE_PX = 65_500
+
+
+def encode_image(image: Image.Image, stored_format: StoredFormat, jpeg_quality: int) -> bytes:
+    """The image, `L` or `RGB`, as JPEG (4:4:4), PNG, or its samples row by row.
+
+    Raises:
+        ImageRejectedError: `too-large` for a JPEG with a side over 65,500 pixels.
+    """
+    if stored_format == "raw":
+        return image.tobytes()
+    # Pillow would write the source's colour profile, comment and transparent colour again.
+    image.info = {}
+    target = BytesIO()
+    if stored_format == "png":
+        image.save(target, "PNG")
+    elif max(image.size) > _MAX_JPEG_SIDE_PX:
+        raise ImageRejectedError(
+            "too-large", f"a JPEG's sides hold {_MAX_JPEG_SIDE_PX:,} pixels at most"
+        )
+    else:
+        image.save(target, "JPEG", quality=jpeg_quality, subsampling=0)
+    return target.getvalue()
+
+
+def encoder_versions() -> dict[str, str]:
+    """Versions of the libraries that decide which pixels and bytes come out, by name.
+
+    Libraries that are not installed are left out. Equal versions give equal bytes on one processor
+    architecture.
+    """
+    found = {
+        "pillow": features.version("pil"),
+        "libjpeg-turbo": features.version("libjpeg_turbo"),
+        "zlib-ng": features.version("zlib_ng"),
+        "webp": features.version("webp"),
+        "tiff": features.version("libtiff"),
+        "avif": features.version("avif"),
+        "heif": _distribution_version("pillow-heif"),
+    }
+    if found["libjpeg-turbo"] is None:
+        found["libjpeg"] = features.version("jpg")
+    if found["zlib-ng"] is None:
+        found["zlib"] = features.version("zlib")
+    return {name: version for name, version in found.items() if version}
+
+
+def _distribution_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,194 @@
+"""What an image file is, judged from its header, before any pixel is decoded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from records.images import jpeg, png
+from records.images.pixels import read_orientation
+from records.images.rejection import ImageRejectedError
+from records.images.sniff import is_partial_magic, open_image, sniff
+from records.images.truncation import is_truncated
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# libpng, and so TensorFlow, refuses longer sides.
+_MAX_SIDE_PX = 1_000_000
+_TIFF_BITS, _TIFF_COMPRESSION, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 258, 259, 322, 323
+_TIFF_UNCOMPRESSED, _TIFF_WEBP = 1, 50001
+_EIGHT_BITS, _SIXTEEN_BITS = 8, 16
+_CHANNELS = {1: 1, 3: 3, 4: 3}
+
+
+class ImageHeader(msgspec.Struct, frozen=True, gc=False):
+    """What a header says.
+
+    Args:
+        kind: the format, as `sniff` names it.
+        width: pixels, as coded (before any EXIF rotation).
+        height: pixels, as coded.
+        channels: 1 for grey, 3 for anything that may have colours.
+        plain: a JPEG or PNG that is 8-bit grey or RGB, upright and opaque, and that every reader
+            decodes to the same pixels: it may be stored as it is.
+        decode_bytes_per_px: the most memory that decoding it takes.
+        memory_px: the pixels to reckon memory by: more than width x height where tiles stick out.
+        sample_bits: bits a sample has in the file.
+        rotated_on_load: Pillow turns it upright as it loads it.
+        colour_key: the transparent colour, as its samples are once decoded.
+        scan_offset: where a JPEG's first scan is, for the check that its data ends well.
+        rows_bytes: what a PNG's data must unpack to, for the check that it does.
+        oddities: what `changes` says of a file that is re-encoded because of its coding.
+    """
+
+    kind: str
+    width: int
+    height: int
+    channels: int
+    plain: bool
+    decode_bytes_per_px: int
+    memory_px: int
+    sample_bits: int = 8
+    rotated_on_load: bool = False
+    colour_key: int | tuple[int, ...] | None = None
+    scan_offset: int = 0
+    rows_bytes: int = 0
+    oddities: tuple[str, ...] = ()
+
+
+def read_header(data: bytes, max_pixels: int) -> ImageHeader:
+    """The header of the first picture in `data`.
+
+    Raises:
+        ImageRejectedError: with any reason but `unreadable` and `no-class`.
+        Exception: of many types, from Pillow, when the bytes are wrong.
+    """
+    if not data:
+        raise ImageRejectedError("empty", "no bytes")
+    kind = sniff(data[:4096])
+    if kind is None:
+        if is_partial_magic(data):
+            raise ImageRejectedError("truncated", f"{len(data)} bytes of an image")
+        raise ImageRejectedError("corrupt", f"not an image: begins with {data[:8].hex(' ')}")
+    header = _READERS.get(kind, _read_other)(kind, data)
+    _require_size(header, max_pixels)
+    return header
+
+
+def _require_size(header: ImageHeader, max_pixels: int) -> None:
+    if header.width < 1 or header.height < 1:
+        raise ImageRejectedError("corrupt", f"{header.width}x{header.height} pixels")
+    if header.memory_px > max_pixels:
+        raise ImageRejectedError(
+            "too-large",
+            f"{header.width}x{header.height} is {header.memory_px:,} pixels,"
+            f" over --max-pixels {max_pixels:,}",
+        )
+    if max(header.width, header.height) > _MAX_SIDE_PX:
+        raise ImageRejectedError("too-large", f"a side has more than {_MAX_SIDE_PX:,} pixels")
+
+
+def _read_jpeg(kind: str, data: bytes) -> ImageHeader:
+    found = jpeg.read_header(data)
+    if found.bits != _EIGHT_BITS:
+        raise ImageRejectedError("unsupported", f"JPEG with {found.bits}-bit samples")
+    components = len(found.component_ids)
+    if components not in _CHANNELS:
+        raise ImageRejectedError("unsupported", f"JPEG with {components} components")
+    oddities: tuple[str, ...] = () if found.huffman else ("arithmetic→huffman",)
+    if found.huffman and not found.complete:
+        oddities = ("incomplete-scans",)
+    upright = not found.metadata or read_orientation(open_image(kind, data)) == 1
+    return ImageHeader(
+        kind=kind,
+        width=found.width,
+        height=found.height,
+        channels=_CHANNELS[components],
+        plain=components == _CHANNELS[components] and upright and not oddities,
+        decode_bytes_per_px=(1 if components == 1 else 4) + 2 * components * found.buffered,
+        memory_px=found.width * found.height,
+        scan_offset=found.scan_offset,
+        oddities=oddities,
+    )
+
+
+def _read_png(kind: str, data: bytes) -> ImageHeader:
+    found = png.read_header(data)
+    if found.bit_depth > _EIGHT_BITS and found.colour_type == png.RGB and found.transparency:
+        raise ImageRejectedError("unsupported", "16-bit RGB PNG with a transparent colour")
+    opaque = found.colour_type in {png.GREY, png.RGB} and found.transparency is None
+    oddities: tuple[str, ...] = ("first-frame",) if found.animated else ()
+    if found.narrow_window:
+        oddities += ("wider-window",)
+    return ImageHeader(
+        kind=kind,
+        width=found.width,
+        height=found.height,
+        channels=1 if found.colour_type == png.GREY else 3,
+        plain=opaque and found.bit_depth <= _EIGHT_BITS and not found.metadata and not oddities,
+        decode_bytes_per_px=1 if found.colour_type == png.GREY else 4,
+        memory_px=found.width * found.height,
+        sample_bits=max(_EIGHT_BITS, found.bit_depth),
+        colour_key=_read_colour_key(found),
+        rows_bytes=found.rows_bytes,
+        oddities=oddities,
+    )
+
+
+def _read_colour_key(found: png.PngHeader) -> int | tuple[int, ...] | None:
+    """The transparent colour as its samples are once decoded: low depths are spread to 8 bits."""
+    if found.transparency is None or found.colour_type == png.PALETTE:
+        return None
+    samples = [
+        int.from_bytes(found.transparency[at : at + 2])
+        for at in range(0, len(found.transparency), 2)
+    ]
+    if found.colour_type == png.RGB:
+        return tuple(samples)
+    grey: int = samples[0]
+    if found.bit_depth in {2, 4}:
+        return grey * 255 // ((1 << found.bit_depth) - 1)
+    return grey
+
+
+def _read_other(kind: str, data: bytes) -> ImageHeader:
+    image = open_image(kind, data)
+    if kind == "tiff":
+        _require_whole_tiff(image, data)
+    width, height = image.size
+    tags = getattr(image, "tag_v2", {})
+    bits = max(tags.get(_TIFF_BITS, (_EIGHT_BITS,)))
+    tile_px = tags.get(_TIFF_TILE_WIDTH, 1) * tags.get(_TIFF_TILE_HEIGHT, 1)
+    return ImageHeader(
+        kind=kind,
+        width=width,
+        height=height,
+        channels=3,
+        plain=False,
+        decode_bytes_per_px=12,
+        memory_px=max(width * height, tile_px),
+        sample_bits=bits if image.mode.startswith("I;16") or bits == _SIXTEEN_BITS else _EIGHT_BITS,
+        rotated_on_load=kind == "tiff" and read_orientation(image) != 1,
+        oddities=("first-frame",) if _is_animated(image) else (),
+    )
+
+
+def _require_whole_tiff(image: Image.Image, data: bytes) -> None:
+    """Refuse here what libtiff would complain of on stderr."""
+    compression = getattr(image, "tag_v2", {}).get(_TIFF_COMPRESSION, _TIFF_UNCOMPRESSED)
+    if compression == _TIFF_WEBP:
+        raise ImageRejectedError("unsupported", "TIFF compressed as WebP")
+    if compression != _TIFF_UNCOMPRESSED and is_truncated("tiff", data):
+        raise ImageRejectedError("truncated", "TIFF refers to bytes beyond its end")
+
+
+def _is_animated(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # a later frame's damage is none of the first one's
+        return True
+
+
+_READERS = {"jpeg": _read_jpeg, "png": _read_png}

@@ -1,0 +1,197 @@
+"""The bytes of an image file to what is stored, or a reason why not; and what is stored to pixels.
+
+What is stored is JPEG, PNG or raw samples: upright, opaque, 8-bit grey or RGB, and decoded by
+TensorFlow to exactly the pixels that Pillow shows. JPEG and PNG files that already are that are
+stored byte for byte.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+import numpy as np
+
+from records.errors import CorruptDataError
+from records.format.image_options import MAX_PIXELS_LIMIT, ImageOptions
+from records.images.decode import (
+    load_image,
+    prepare_image,
+    reserve_memory,
+    to_array,
+    verify_decodable,
+)
+from records.images.decoder_errors import rejection_from_error
+from records.images.encode import StoredFormat, encode_image
+from records.images.header import ImageHeader, read_header
+from records.images.rejection import ImageRejectedError, Rejection
+from records.images.sniff import sniff
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+# Pillow tells of odd metadata by warnings and log lines. Rejections say what matters; a filter
+# set around each call would not be safe between threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+class NormalizedImage(msgspec.Struct, frozen=True):
+    """An image as it is stored.
+
+    Args:
+        encoded: a whole JPEG or PNG, or uint8 samples of shape (height, width, channels).
+        format: which of the three.
+        width: pixels, upright.
+        height: pixels, upright.
+        channels: 1 for grey, 3 for RGB.
+        changes: what differs from the source, by short names; empty when stored byte for byte.
+    """
+
+    encoded: bytes
+    format: StoredFormat
+    width: int
+    height: int
+    channels: int
+    changes: tuple[str, ...]
+
+
+def normalize_image(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
+    """What is stored of an image file.
+
+    Never raises for what is in `data`, and is safe to call from many threads: decoding waits for
+    its share of the process's memory budget.
+
+    Args:
+        data: a whole image file.
+        options: validated image options.
+    """
+    try:
+        return _store(data, options)
+    except Exception as error:  # Pillow raises nearly every type there is for wrong bytes
+        return rejection_from_error(error, data)
+
+
+def decode_pixels(data: bytes, options: ImageOptions) -> NDArray[np.uint8]:
+    """The pixels that `normalize_image` would store, before they are encoded.
+
+    Returns:
+        uint8 of shape (height, width, channels), channels 1 or 3.
+
+    Raises:
+        CorruptDataError: for what `normalize_image` rejects.
+    """
+    try:
+        header = read_header(data, options.max_pixels)
+        with reserve_memory(header, data, options, reencode=True):
+            return to_array(prepare_image(header, data, options)[0])
+    except Exception as error:
+        rejection = rejection_from_error(error, data)
+        raise CorruptDataError(f"image is {rejection.reason}: {rejection.detail}") from error
+
+
+def decode_record_image(
+    encoded: bytes,
+    format: str,  # noqa: A002 the feature's own name
+    width: int,
+    height: int,
+    channels: int,
+) -> NDArray[np.uint8]:
+    """The pixels of an image as a record holds it.
+
+    Args:
+        encoded: the record's `image/encoded`.
+        format: its `image/format`: `jpeg`, `png` or `raw`.
+        width: its `image/width`, pixels.
+        height: its `image/height`, pixels.
+        channels: its `image/channels`, 1 or 3.
+
+    Returns:
+        uint8 of shape (height, width, channels).
+
+    Raises:
+        CorruptDataError: when it does not decode, or is not what the other features say.
+    """
+    shape = (height, width, channels)
+    if format == "raw":
+        if min(shape) < 1 or len(encoded) != height * width * channels:
+            raise CorruptDataError(
+                "raw image has a wrong length",
+                expected=f"{height * width * channels} bytes",
+                got=len(encoded),
+            )
+        return np.frombuffer(encoded, np.uint8).reshape(shape)
+    if sniff(encoded[:32]) != format or format not in {"jpeg", "png"}:
+        raise CorruptDataError("image is not in its record's format", expected=format)
+    try:
+        found = _decode_whole(encoded)
+    except Exception as error:
+        rejection = rejection_from_error(error, encoded)
+        raise CorruptDataError(f"image is {rejection.reason}: {rejection.detail}") from error
+    if found.shape != shape:
+        raise CorruptDataError(
+            "image is not as large as its record says",
+            expected="x".join(map(str, shape)),
+            got="x".join(map(str, found.shape)),
+        )
+    return found
+
+
+def _store(data: bytes, options: ImageOptions) -> NormalizedImage:
+    header = read_header(data, options.max_pixels)
+    if _passes_through(header, options):
+        if options.check == "decode":
+            with reserve_memory(header, data, options, reencode=False):
+                verify_decodable(header, data)
+        kind = cast("StoredFormat", header.kind)
+        return NormalizedImage(data, kind, header.width, header.height, header.channels, ())
+    with reserve_memory(header, data, options, reencode=True):
+        return _reencode(header, data, options)
+
+
+def _reencode(header: ImageHeader, data: bytes, options: ImageOptions) -> NormalizedImage:
+    # A function of its own: its images are gone when the caller gives their memory back.
+    image, changes = prepare_image(header, data, options)
+    target = _stored_format(header, options)
+    encoded = encode_image(image, target, options.jpeg_quality)
+    if header.kind != target:
+        changes.append(f"{header.kind}→{target}")
+    channels = len(image.getbands())
+    return NormalizedImage(encoded, target, image.width, image.height, channels, tuple(changes))
+
+
+def _stored_format(header: ImageHeader, options: ImageOptions) -> StoredFormat:
+    if options.store != "source":
+        return options.store
+    return "jpeg" if header.kind == "jpeg" else "png"
+
+
+def _passes_through(header: ImageHeader, options: ImageOptions) -> bool:
+    return (
+        header.plain
+        and _stored_format(header, options) == header.kind
+        and options.resize in {None, (header.width, header.height)}
+        and header.channels <= options.channels
+    )
+
+
+def _decode_whole(encoded: bytes) -> NDArray[np.uint8]:
+    """The pixels of a stored JPEG or PNG. Like TensorFlow, it turns nothing by EXIF."""
+    options = ImageOptions(max_pixels=MAX_PIXELS_LIMIT)
+    header = read_header(encoded, options.max_pixels)
+    with reserve_memory(header, encoded, options, reencode=True):
+        return to_array(_load_plain(header, encoded))
+
+
+def _load_plain(header: ImageHeader, encoded: bytes) -> Image.Image:
+    image = load_image(header, encoded)
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode not in {"L", "RGB"}:
+        raise ImageRejectedError(
+            "unsupported", f"its pixels are {image.mode}, neither grey nor RGB"
+        )
+    return image

@@ -1,0 +1,194 @@
+"""Which image format some bytes are, and which of them Pillow may open.
+
+Content decides, never a file's name. The formats taken are an allow-list: Pillow also knows EPS,
+PDF and WMF, which start programs.
+"""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from records.images.rejection import ImageRejectedError
+
+if TYPE_CHECKING:
+    from PIL import ImageFile
+
+_PREFIXES = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"\0\0\0\x0cjP  ", "jpeg2000"),
+    (b"\xff\x4f\xff\x51", "jpeg2000"),
+    (b"\0\0\0\x0cJXL ", "jpegxl"),
+    (b"\xff\x0a", "jpegxl"),
+    (b"8BPS", "psd"),
+    (b"%!PS", "eps"),
+    (b"\xc5\xd0\xd3\xc6", "eps"),
+    (b"%PDF-", "pdf"),
+    (b"\xd7\xcd\xc6\x9a", "wmf"),
+    (b"DDS ", "dds"),
+    (b"qoif", "qoi"),
+    (b"icns", "icns"),
+    (b"v/1\x01", "openexr"),
+    (b"#?RADIANCE", "hdr"),
+    (b"#?RGBE", "hdr"),
+    (b"SIMPLE  =", "fits"),
+    (b"Y\xa6j\x95", "sun"),
+    (b"gimp xcf", "xcf"),
+    (b"/* XPM */", "xpm"),
+    (b"AT&TFORM", "djvu"),
+    (b"FUJIFILMCCD-RAW", "raw"),
+    (b"IIRO", "raw"),
+    (b"IIRS", "raw"),
+    (b"MMOR", "raw"),
+    (b"IIU\0", "raw"),
+    (b"FOVb", "raw"),
+    (b"<svg", "svg"),
+)
+_BRANDS = (
+    dict.fromkeys((b"avif", b"avis"), "avif")
+    | dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"), "heif")
+    | dict.fromkeys((b"hevs", b"mif1", b"msf1"), "heif")
+    | {b"crx ": "raw"}
+)
+# Magic numbers so short that more of the header must make sense.
+_SHAPES = tuple(
+    (re.compile(pattern, re.DOTALL), name)
+    for pattern, name in (
+        (rb"RIFF.{4}WEBP", "webp"),
+        (rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", "bmp"),
+        (rb"P[1-7Ff][ \t\r\n]", "pnm"),
+        (rb"\x00\x00[\x01\x02]\x00[\x01-\x3f]\x00", "ico"),
+        (rb"\x01\xda[\x00\x01][\x01\x02]", "sgi"),
+        (rb"\x01\x00\x00\x00.{36} EMF", "emf"),
+        (rb"\x0a[\x00\x02\x03\x05]\x01", "pcx"),
+        (rb"<(?:\?xml|!DOC).*<svg", "svg"),
+        (rb"#define \S+_width", "xbm"),
+        # Colour map or not, kind of picture, width, height, bits a pixel, and two bits unused.
+        (
+            rb".[\0\x01][\x01-\x03\x09-\x0b].{9}(?!\0\0)..(?!\0\0)..[\x08\x0f\x10\x18 ][\0-\x3f]",
+            "tga",
+        ),
+    )
+)
+
+IMAGE_EXTENSIONS = frozenset(
+    f".{name}"
+    for line in (
+        "jpg jpeg jpe jfif mpo png apng gif bmp dib webp tif tiff avif avifs heic heif hif",
+        "jp2 j2k j2c jpc jpx jpf jxl psd psb eps ps wmf emf ico cur icns dds qoi pbm pgm ppm pnm",
+        "pam pfm pcx sgi rgb rgba bw tga exr hdr fits fit ras xcf xpm xbm djvu svg",
+        "cr2 cr3 nef arw dng raf orf rw2 pef srw x3f",
+    )
+    for name in line.split()
+)
+"""File extensions of images, lower case with their dot, taken or not."""
+
+
+class _FirstWebP(WebPImagePlugin.WebPImageFile):
+    """Lets the decoder and its two canvases (8 bytes a pixel) go once the first frame is out."""
+
+    def load_prepare(self) -> None:
+        self._decoder = None
+        super().load_prepare()
+
+
+class _FirstAvif(AvifImagePlugin.AvifImageFile):
+    """Lets the decoder and its frames go once the first frame is out."""
+
+    def load_prepare(self) -> None:
+        self._decoder = None
+        super().load_prepare()
+
+
+_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "jpeg": JpegImagePlugin.JpegImageFile,
+    "png": PngImagePlugin.PngImageFile,
+    "gif": GifImagePlugin.GifImageFile,
+    "bmp": BmpImagePlugin.BmpImageFile,
+    "webp": _FirstWebP,
+    "tiff": TiffImagePlugin.TiffImageFile,
+    "avif": _FirstAvif,
+}
+
+
+def sniff(head: bytes) -> str | None:
+    """The image format that begins with these bytes, taken or not.
+
+    Args:
+        head: the first 32 bytes or more, or the whole file where it is shorter.
+
+    Returns:
+        A short name such as `jpeg`, `heif` or `psd`, None where it looks like no image.
+    """
+    for prefix, name in _PREFIXES:
+        if head.startswith(prefix):
+            return name
+    if head[4:8] == b"ftyp":
+        return _sniff_brands(head)
+    return next((name for shape, name in _SHAPES if shape.match(head)), None)
+
+
+def is_partial_magic(data: bytes) -> bool:
+    """Whether `data` is the beginning of a magic number and nothing more."""
+    return any(prefix.startswith(data) for prefix, _ in _PREFIXES)
+
+
+def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
+    """The first picture of `data`, its header read and its pixels not yet.
+
+    The plugin is called directly: `Image.open` judges sizes by a global of Pillow's, warns, and
+    tries what is not allowed here.
+
+    Raises:
+        ImageRejectedError: `unsupported` where the format is not taken or not installed.
+        Exception: of many types, from Pillow, when the bytes are wrong.
+    """
+    if kind == "heif":
+        return _open_heif(data)
+    plugin = _PLUGINS.get(kind)
+    if plugin is None:
+        raise ImageRejectedError(
+            "unsupported", f"the format {kind} is not taken; convert it to PNG"
+        )
+    if (kind == "avif" and not AvifImagePlugin.SUPPORTED) or (
+        kind == "webp" and not WebPImagePlugin.SUPPORTED
+    ):
+        raise ImageRejectedError("unsupported", f"this Pillow was built without {kind}")
+    return plugin(BytesIO(data))
+
+
+def _open_heif(data: bytes) -> ImageFile.ImageFile:
+    try:
+        from pillow_heif.as_plugin import HeifImageFile
+    except ImportError:
+        hint = 'HEIC needs an extra: pip install "shardmill[heif]"'
+        raise ImageRejectedError("unsupported", hint) from None
+    image: ImageFile.ImageFile = HeifImageFile(BytesIO(data))
+    return image
+
+
+def _sniff_brands(head: bytes) -> str | None:
+    """The format of an ISO media file, by its major brand, else by the compatible ones."""
+    box_end = min(len(head), int.from_bytes(head[:4]))
+    brands = [head[at : at + 4] for at in (8, *range(16, box_end - 3, 4))]
+    # `mif1` says only that there is a picture; a more telling brand may follow it.
+    brands.sort(key=lambda brand: brand in {b"mif1", b"msf1"})
+    return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)

@@ -1,0 +1,1 @@
+"""What a dataset or a TFRecord file holds."""

@@ -1,0 +1,141 @@
+"""What the values of one feature look like over many records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from records.images.header import read_header
+from records.images.sniff import sniff
+from records.text.escaping import escape_for_display
+
+if TYPE_CHECKING:
+    from records.format.example import FeatureValue
+
+_EXAMPLES = 3
+_SHOWN_CHARACTERS = 24
+_SNIFFED_BYTES = 4096
+_MAX_PIXELS = 1 << 32
+_TRUSTED_MAGIC = {"jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif"}
+
+
+class Range(msgspec.Struct, frozen=True):
+    """The least and the most of something."""
+
+    min: float
+    max: float
+
+
+class FeatureStats(msgspec.Struct, frozen=True):
+    """One feature.
+
+    Attributes:
+        name: its name; of a SequenceExample's feature list, with `[]` behind it.
+        kind: `bytes`, `int64`, `float`, `mixed` or, where it never has a value, `empty`.
+        records: how many of the records looked at have it.
+        values: how many values a record has; of a feature list, how many steps.
+        size_bytes: of bytes, how long a value is.
+        range: of numbers, the least and the most.
+        images: of bytes that are images, how many values by format.
+        width_px: of images.
+        height_px: of images.
+        examples: the first values that differ, as text.
+    """
+
+    name: str
+    kind: str
+    records: int
+    values: Range
+    size_bytes: Range | None
+    range: Range | None
+    images: dict[str, int]
+    width_px: Range | None
+    height_px: Range | None
+    examples: tuple[str, ...]
+
+
+@dataclass
+class FeatureAccumulator:
+    """Gathers the facts of one feature, record by record."""
+
+    name: str
+    records: int = 0
+    kinds: set[str] = field(default_factory=set)
+    images: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, None] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def add(self, values: FeatureValue, *, count: int | None = None) -> None:
+        """Add one record's values; `count` is the number of steps where they are of many."""
+        self.records += 1
+        self._widen("values", len(values) if count is None else count)
+        for value in values:
+            if isinstance(value, bytes):
+                self._add_bytes(value)
+            else:
+                self.kinds.add("int64" if isinstance(value, int) else "float")
+                self._widen("range", value)
+                self._add_example(f"{value:.6g}" if isinstance(value, float) else str(value))
+
+    def _add_bytes(self, value: bytes) -> None:
+        self.kinds.add("bytes")
+        self._widen("size_bytes", len(value))
+        image = recognize_image(value)
+        if image is None:
+            self._add_example(show_bytes(value))
+            return
+        kind, width, height = image
+        self.images[kind] = self.images.get(kind, 0) + 1
+        self._widen("width_px", width)
+        self._widen("height_px", height)
+
+    def _add_example(self, text: str) -> None:
+        if len(self.examples) < _EXAMPLES:
+            self.examples[text] = None
+
+    def _widen(self, what: str, value: float) -> None:
+        low, high = self.ranges.get(what, (value, value))
+        self.ranges[what] = (min(low, value), max(high, value))
+
+    def facts(self) -> FeatureStats:
+        """What was gathered."""
+        kind = next(iter(self.kinds), "empty") if len(self.kinds) < 2 else "mixed"
+        ranges = {what: Range(*ends) for what, ends in self.ranges.items()}
+        return FeatureStats(
+            name=self.name,
+            kind=kind,
+            records=self.records,
+            values=ranges["values"],
+            size_bytes=ranges.get("size_bytes"),
+            range=ranges.get("range"),
+            images=self.images,
+            width_px=ranges.get("width_px"),
+            height_px=ranges.get("height_px"),
+            examples=tuple(self.examples),
+        )
+
+
+def recognize_image(value: bytes) -> tuple[str, int, int] | None:
+    """Format, width and height in pixels of bytes that are an image, by its header alone."""
+    if sniff(value[:_SNIFFED_BYTES]) not in _TRUSTED_MAGIC:
+        return None
+    try:
+        header = read_header(value, _MAX_PIXELS)
+    except Exception:  # Pillow raises nearly every type there is for wrong bytes
+        return None
+    return header.kind, header.width, header.height
+
+
+def show_bytes(value: bytes) -> str:
+    """A bytes value as text: in quotes where it is UTF-8, else in hex; long ones cut."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return "0x" + _cut(value[:_SHOWN_CHARACTERS].hex())
+    return f'"{_cut(escape_for_display(text[: _SHOWN_CHARACTERS * 2]))}"'
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

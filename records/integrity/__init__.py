@@ -1,0 +1,1 @@
+"""Reading past damage: findings, and every intact record of a damaged stream."""

@@ -1,0 +1,1 @@
+"""Drawing for all reports: fonts, canvas, thumbnails, contact sheet."""

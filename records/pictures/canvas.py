@@ -1,0 +1,62 @@
+"""The paper that tiles of images are laid out on: its title, margins, and where a tile lies."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageDraw, ImageFont
+
+from records.pictures.fonts import drawable
+from records.pictures.thumbnails import TILE_PX
+
+GAP_PX = 10
+MARGIN_PX = 28
+INK = (28, 32, 38)
+PALE_INK = (112, 120, 130)
+
+_TITLE_PX = 58
+_PAPER = (255, 255, 255)
+_MATTE = (240, 241, 243)
+
+
+def new_sheet(
+    columns: int,
+    rows: int,
+    title: str,
+    font: str,
+    *,
+    left_px: int = 0,
+    tile_height_px: int = TILE_PX,
+) -> Image.Image:
+    """An empty sheet with its title."""
+    width = 2 * MARGIN_PX + left_px + columns * (TILE_PX + GAP_PX) - GAP_PX
+    height = tile_top(rows, tile_height_px) - GAP_PX + MARGIN_PX
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    title_font = ImageFont.truetype(font, 20)
+    text = fit_text(drawable(title, font), title_font, width - 2 * MARGIN_PX)
+    ImageDraw.Draw(sheet).text((MARGIN_PX, MARGIN_PX), text, INK, title_font, anchor="lt")
+    return sheet
+
+
+def tile_top(row: int, tile_height_px: int) -> int:
+    """Where a row of tiles begins, in px."""
+    return MARGIN_PX + _TITLE_PX - MARGIN_PX // 2 + row * (tile_height_px + GAP_PX)
+
+
+def paste_tile(sheet: Image.Image, image: Image.Image, left: int, top: int) -> None:
+    """Put an image in the middle of its tile."""
+    ImageDraw.Draw(sheet).rectangle((left, top, left + TILE_PX - 1, top + TILE_PX - 1), _MATTE)
+    place = (left + (TILE_PX - image.width) // 2, top + (TILE_PX - image.height) // 2)
+    sheet.paste(image, place)
+
+
+def fit_end(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> str:
+    """`text`, its beginning cut off where it is wider than there is room."""
+    return fit_text(text[::-1], font, width_px)[::-1]
+
+
+def fit_text(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> str:
+    """`text`, its end cut off where it is wider than there is room."""
+    if font.getlength(text) <= width_px:
+        return text
+    while text and font.getlength(text + "…") > width_px:
+        text = text[:-1]
+    return text + "…"

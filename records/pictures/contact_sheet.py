@@ -1,0 +1,125 @@
+"""A contact sheet: images of each class with their names, as one picture.
+
+Few classes get a row each, their name before it; many get a tile each, their name below it.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from PIL import ImageDraw, ImageFont
+
+from records.errors import InputNotFoundError
+from records.pictures.canvas import (
+    GAP_PX,
+    INK,
+    MARGIN_PX,
+    PALE_INK,
+    fit_text,
+    new_sheet,
+    paste_tile,
+    tile_top,
+)
+from records.pictures.fonts import drawable, find_font
+from records.pictures.thumbnails import (
+    TILE_PX,
+    ClassSample,
+    main_split,
+    sample_dataset,
+    sample_file,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from records.dataset import Dataset
+    from records.storage import Storage
+
+_CAPTION_PX = 26
+_MOST_NAME_PX = 190
+_COLUMNS = 8
+_MOST_ROWS = 12
+_MOST_TILES = 96
+
+
+def draw_dataset(dataset: Dataset) -> bytes:
+    """The contact sheet of a dataset, a PNG.
+
+    Raises:
+        CorruptDataError: an index or a record is damaged.
+    """
+    split = main_split(dataset)
+    classes = sum(map(bool, split.facts.class_records))
+    images = _COLUMNS if classes <= _MOST_ROWS else 1
+    samples = sample_dataset(dataset, images=images, classes=_MOST_TILES)
+    title = f"{split.name}: {len(split):,} images, {len(dataset.labels):,} classes"
+    return _draw(samples, title + _left_out(classes, len(samples)))
+
+
+def draw_file(storage: Storage, name: str) -> bytes:
+    """The contact sheet of one TFRecord file, anybody's too, a PNG.
+
+    Raises:
+        InputNotFoundError: it holds no images.
+        CorruptDataError: a record is damaged.
+    """
+    samples = sample_file(storage, name, images=_COLUMNS, classes=_MOST_TILES)
+    if not samples:
+        raise InputNotFoundError("no record holds an image", path=storage.describe(name))
+    return _draw(samples, name)
+
+
+def _draw(samples: list[ClassSample], title: str) -> bytes:
+    names = [sample.name for sample in samples]
+    font = find_font([title, *names])
+    if len(samples) == 1:
+        tiles = [("", image) for image in samples[0].images]
+        sheet = _draw_tiles(tiles, " ".join([title, names[0]]).strip(), font)
+    elif len(samples) <= _MOST_ROWS:
+        sheet = _draw_rows(samples, title, font)
+    else:
+        tiles = [(sample.name, sample.images[0]) for sample in samples]
+        sheet = _draw_tiles(tiles, title, font)
+    content = io.BytesIO()
+    sheet.save(content, "PNG")
+    return content.getvalue()
+
+
+def _draw_rows(samples: list[ClassSample], title: str, font: str) -> Image.Image:
+    columns = max(len(sample.images) for sample in samples)
+    name_font, count_font = (ImageFont.truetype(font, size) for size in (17, 13))
+    names = [fit_text(drawable(s.name, font), name_font, _MOST_NAME_PX) for s in samples]
+    names_px = round(max(map(name_font.getlength, names))) + 2 * GAP_PX
+    sheet = new_sheet(columns, len(samples), title, font, left_px=names_px)
+    draw = ImageDraw.Draw(sheet)
+    for row, sample in enumerate(samples):
+        top = tile_top(row, TILE_PX)
+        middle = top + TILE_PX // 2
+        draw.text((MARGIN_PX, middle - 2), names[row], INK, name_font, anchor="ls")
+        if sample.records is not None:
+            count = f"{sample.records:,}"
+            draw.text((MARGIN_PX, middle + 6), count, PALE_INK, count_font, anchor="lt")
+        for column, image in enumerate(sample.images):
+            paste_tile(sheet, image, MARGIN_PX + names_px + column * (TILE_PX + GAP_PX), top)
+    return sheet
+
+
+def _draw_tiles(tiles: list[tuple[str, Image.Image]], title: str, font: str) -> Image.Image:
+    caption_px = _CAPTION_PX if any(name for name, _ in tiles) else 0
+    columns = min(_COLUMNS, len(tiles))
+    rows = -(-len(tiles) // columns)
+    sheet = new_sheet(columns, rows, title, font, tile_height_px=TILE_PX + caption_px)
+    draw = ImageDraw.Draw(sheet)
+    caption_font = ImageFont.truetype(font, 13)
+    for place, (name, image) in enumerate(tiles):
+        left = MARGIN_PX + place % columns * (TILE_PX + GAP_PX)
+        top = tile_top(place // columns, TILE_PX + caption_px)
+        paste_tile(sheet, image, left, top)
+        caption = fit_text(drawable(name, font), caption_font, TILE_PX)
+        draw.text((left, top + TILE_PX + 6), caption, INK, caption_font, anchor="la")
+    return sheet
+
+
+def _left_out(classes: int, shown: int) -> str:
+    return f", {shown} of them shown" if shown < classes else ""

@@ -1,1 +1,0 @@
-"""Findings and figures of datasets and TFRecord files: they are yielded, never printed."""

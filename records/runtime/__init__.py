@@ -1,0 +1,1 @@
+"""Process-level services: logging, progress, parallel maps, columns of rows, memory."""

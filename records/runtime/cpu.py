@@ -1,0 +1,12 @@
+"""How many threads are worth starting."""
+
+from __future__ import annotations
+
+import os
+
+
+def available_cpus() -> int:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

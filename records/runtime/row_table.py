@@ -1,0 +1,138 @@
+"""Rows kept in columns: of millions of files, a hundred bytes each where objects take five hundred.
+
+Rows go in and come out as structs or named tuples; in between they are Arrow batches, which can be
+sorted and computed with as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_BATCH_ROWS = 8192
+
+Row = TypeVar("Row")
+
+
+class RowTable(Generic[Row]):
+    """A collection of rows of one kind.
+
+    Args:
+        kind: makes a row of its values.
+        schema: a column for each of a row's attributes, in the order of its values.
+        rows: the first of them.
+    """
+
+    def __init__(self, kind: type[Row], schema: pa.Schema, rows: Iterable[Row] = ()) -> None:
+        self._kind, self._schema = kind, schema
+        self._batches: list[pa.RecordBatch] = []
+        self._packed = 0
+        self._unpacked: list[Row] = []
+        for row in rows:
+            self.append(row)
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return self._packed + len(self._unpacked)
+
+    def append(self, row: Row) -> None:
+        """Add a row."""
+        self._unpacked.append(row)
+        if len(self._unpacked) == _BATCH_ROWS:
+            self._pack()
+
+    def __iter__(self) -> Iterator[Row]:
+        """Every row, made anew."""
+        self._pack()
+        for batch in self._batches:
+            yield from self._unpack(batch)
+
+    def drain(self) -> Iterator[Row]:
+        """Every row, once: what holds it is freed on the way."""
+        self._pack()
+        batches, self._batches, self._packed = self._batches[::-1], [], 0
+        while batches:
+            yield from self._unpack(batches.pop())
+
+    def to_table(self) -> pa.Table:
+        """All rows, in their order."""
+        self._pack()
+        return pa.Table.from_batches(self._batches, self._schema)
+
+    def compact(self) -> pa.Table:
+        """All rows, in their order; each column in one piece."""
+        return self._concatenate(None)
+
+    def filter(self, mask: pa.Array) -> None:
+        """Keep the rows where a mask, (N,), is true."""
+        self._batches = self.to_table().filter(mask).to_batches()
+        self._packed = sum(map(len, self._batches))
+
+    def sort(self, by: str) -> pa.Table:
+        """Put the rows in the order of a column, bytes by their values; then all as a table."""
+        return self._concatenate(_order(self.to_table(), by))
+
+    def _concatenate(self, order: pa.Array | None) -> pa.Table:
+        table = self.to_table()
+        self._batches.clear()
+        columns = []
+        while table.num_columns:  # one at a time, so that only one of them is there twice
+            columns.append(_concatenate(table.column(0), order))
+            table = table.remove_column(0)
+        table = pa.Table.from_arrays(columns, schema=self._schema)
+        self._batches = table.to_batches()
+        return table
+
+    def _pack(self) -> None:
+        if not self._unpacked:
+            return
+        columns = [
+            _to_array(list(map(attrgetter(name), self._unpacked)), kind)
+            for name, kind in zip(self._schema.names, self._schema.types, strict=True)
+        ]
+        self._batches.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        self._packed += len(self._unpacked)
+        self._unpacked.clear()
+
+    def _unpack(self, batch: pa.RecordBatch) -> Iterator[Row]:
+        for first in range(0, len(batch), _BATCH_ROWS):
+            columns = batch.slice(first, _BATCH_ROWS).columns
+            yield from map(self._kind, *(column.to_pylist() for column in columns))
+
+
+def _order(table: pa.Table, by: str) -> pa.Array | None:
+    """Which row comes where; None where each has its place."""
+    column = table[by]
+    before = column[: max(len(column) - 1, 0)]
+    if pc.all(pc.less_equal(before, column[1:]), min_count=0).as_py():
+        return None
+    return pc.sort_indices(table, [(by, "ascending")])
+
+
+def _concatenate(column: pa.ChunkedArray, order: pa.Array | None) -> pa.ChunkedArray | pa.Array:
+    """A column in one piece, in this order; one of nothing stays as small as it is."""
+    if column.null_count == len(column):
+        return column
+    return column.combine_chunks() if order is None else column.take(order)
+
+
+def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    array = pa.array(values, kind)
+    return array if array.null_count < len(array) else _nulls(kind)[: len(array)]
+
+
+@cache
+def _nulls(kind: pa.DataType) -> pa.Array:
+    """A batch of nothing, shared by all that have none of a column: they take no memory."""
+    return pa.nulls(_BATCH_ROWS, kind)
+
+
+def iter_rows(table: pa.Table, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """The values of some columns, row by row, without making all of them objects at once."""
+    for batch in table.select(columns).to_batches(max_chunksize=_BATCH_ROWS):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)

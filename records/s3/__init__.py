@@ -1,1 +1,0 @@
-"""Object storage that speaks S3: the only place where a request of it is made."""

@@ -1,0 +1,1 @@
+"""What a damaged TFRecord file still holds."""

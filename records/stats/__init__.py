@@ -1,0 +1,1 @@
+"""Counts, sizes, formats and exact duplicates of a dataset."""

@@ -1,0 +1,183 @@
+"""Counts, sizes and duplicates of a dataset, from its indexes alone: no shard is read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from records.errors import CorruptDataError
+from records.format.layout import SPLITS, SplitName
+from records.format.rejects import read_all_rejects
+from records.stats.duplicates import Duplicates, count_duplicates, find_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from records.dataset import Dataset
+    from records.format.manifest import SplitInfo
+
+_COLUMNS = [
+    "key",
+    "label",
+    "stored_bytes",
+    "format",
+    "width",
+    "height",
+    "source_xxh3_128",
+    "changes",
+]
+
+
+class MinMedianMax(msgspec.Struct, frozen=True):
+    """The least, the middle and the most of something."""
+
+    min: int
+    median: int
+    max: int
+
+
+class SplitStats(msgspec.Struct, frozen=True):
+    """A split; `class_records` by label, `imbalance` as below."""
+
+    records: int
+    bytes: int
+    shards: int
+    class_records: tuple[int, ...]
+    imbalance: float | None
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """Figures of a dataset.
+
+    Attributes:
+        labels: class names; their places are the labels.
+        splits: by name.
+        records: of all splits.
+        bytes: of all shards.
+        imbalance: records of the largest class over those of the smallest that has any; None
+            where there are no records.
+        width_px: of the stored images; None where there are none, as are the next two.
+        height_px: likewise.
+        image_bytes: likewise, as stored.
+        formats: records by stored format, the most frequent first.
+        changes: records by what was changed on the way in, the most frequent first.
+        rejects: images found and not stored, by reason, the most frequent first.
+        duplicates: images that are the same file as another.
+    """
+
+    labels: tuple[str, ...]
+    splits: dict[SplitName, SplitStats]
+    records: int
+    bytes: int
+    imbalance: float | None
+    width_px: MinMedianMax | None
+    height_px: MinMedianMax | None
+    image_bytes: MinMedianMax | None
+    formats: dict[str, int]
+    changes: dict[str, int]
+    rejects: dict[str, int]
+    duplicates: Duplicates
+
+
+def compute_stats(dataset: Dataset, rows: pa.Table) -> Stats:
+    """The figures of a dataset.
+
+    Args:
+        dataset: an open dataset.
+        rows: its `read_indexed`.
+
+    Raises:
+        CorruptDataError: `rejects.jsonl` is damaged or missing.
+    """
+    splits = {name: _split_stats(dataset[name].facts) for name in SPLITS if name in dataset}
+    return Stats(
+        labels=dataset.labels,
+        splits=splits,
+        records=len(rows),
+        bytes=sum(split.bytes for split in splits.values()),
+        imbalance=_imbalance(_add_up(splits.values())),
+        width_px=_spread(rows["width"]),
+        height_px=_spread(rows["height"]),
+        image_bytes=_spread(rows["stored_bytes"]),
+        formats=_frequencies(rows["format"]),
+        changes=_frequencies(pc.list_flatten(rows["changes"])),
+        rejects=_count_rejects(dataset),
+        duplicates=count_duplicates(find_groups(rows)),
+    )
+
+
+def read_indexed(dataset: Dataset) -> pa.Table:
+    """The index rows of all shards, and a column `split` with each row's place in `SPLITS`.
+
+    Raises:
+        CorruptDataError: an index is damaged or missing.
+    """
+    tables = [
+        _read_columns(dataset, name, shard)
+        for name in SPLITS
+        if name in dataset
+        for shard in range(len(dataset[name].facts.shards))
+    ]
+    return pa.concat_tables(tables)
+
+
+def _read_columns(dataset: Dataset, name: SplitName, shard: int) -> pa.Table:
+    table = dataset[name].load_index(shard).table.select(_COLUMNS)
+    # Each file has a dictionary of its own: they do not concatenate.
+    table = table.set_column(3, "format", table["format"].cast(pa.string()))
+    split = pa.repeat(pa.scalar(SPLITS.index(name), pa.int8()), len(table))
+    return table.append_column("split", split)
+
+
+def class_totals(stats: Stats) -> list[int]:
+    """Records by label, of all splits."""
+    return _add_up(stats.splits.values())
+
+
+def _add_up(splits: Iterable[SplitStats]) -> list[int]:
+    return [sum(records) for records in zip(*(s.class_records for s in splits), strict=True)]
+
+
+def _split_stats(facts: SplitInfo) -> SplitStats:
+    return SplitStats(
+        records=facts.records,
+        bytes=facts.bytes,
+        shards=len(facts.shards),
+        class_records=facts.class_records,
+        imbalance=_imbalance(facts.class_records),
+    )
+
+
+def _imbalance(class_records: Sequence[int]) -> float | None:
+    present = [records for records in class_records if records]
+    return round(max(present) / min(present), 2) if present else None
+
+
+def _spread(column: pa.ChunkedArray) -> MinMedianMax | None:
+    if not len(column):
+        return None
+    quantiles = pc.quantile(column, q=[0, 0.5, 1], interpolation="lower").to_pylist()
+    return MinMedianMax(*map(int, quantiles))
+
+
+def _frequencies(column: pa.ChunkedArray) -> dict[str, int]:
+    counted = pc.value_counts(column).to_pylist()
+    return _most_first({item["values"]: item["counts"] for item in counted})
+
+
+def _most_first(counts: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _count_rejects(dataset: Dataset) -> dict[str, int]:
+    try:
+        rejects = read_all_rejects(dataset.storage, dataset.manifest)
+    except FileNotFoundError as error:
+        raise CorruptDataError(
+            "a list of rejects is missing", path=dataset.storage.url, got=str(error)
+        ) from error
+    return _most_first(Counter(reject.reason for reject in rejects))

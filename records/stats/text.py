@@ -1,0 +1,113 @@
+"""What `stats` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from records.stats.counts import class_totals
+from records.text.escaping import escape_for_display
+from records.text.formatting import align, format_bytes, pluralize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from records.stats.counts import MinMedianMax, Stats
+    from records.stats.duplicates import Duplicates
+
+_MOST_CLASSES = 40
+_SHOWN_OF_MANY = 15
+
+
+def show_stats(stats: Stats, path: str) -> list[str]:
+    """A dataset's figures as aligned lines."""
+    head = (
+        f"{escape_for_display(path)}: {pluralize(stats.records, 'image')} in"
+        f" {len(stats.labels):,} classes, {format_bytes(stats.bytes)}"
+    )
+    facts = [
+        ("imbalance", _imbalance(stats)),
+        ("formats", _frequencies(stats.formats, "none")),
+        ("changed", _frequencies(stats.changes, "nothing")),
+        ("rejected", _frequencies(stats.rejects, "none")),
+        *_duplicates(stats.duplicates),
+    ]
+    return [head, "", *_classes(stats), "", *_sizes(stats), "", *align(facts)]
+
+
+def _classes(stats: Stats) -> list[str]:
+    totals = class_totals(stats)
+    order: list[int] = list(range(len(totals)))
+    left_out = len(order) - 2 * _SHOWN_OF_MANY
+    if len(order) > _MOST_CLASSES:
+        order.sort(key=lambda label: (-totals[label], label))
+        order = [*order[:_SHOWN_OF_MANY], *order[-_SHOWN_OF_MANY:]]
+    rows = [("label", "class", *stats.splits, "total")]
+    for label in order:
+        by_split = [split.class_records[label] for split in stats.splits.values()]
+        rows.append(
+            (
+                str(label),
+                escape_for_display(stats.labels[label]),
+                *_counts(*by_split, totals[label]),
+            )
+        )
+    sums = _counts(*(split.records for split in stats.splits.values()), stats.records)
+    rows.append(("", "total", *sums))
+    lines = align(rows, right="><" + ">" * len(sums))
+    if len(totals) > _MOST_CLASSES:
+        gap = f"       … {left_out:,} classes between these; --json has them all"
+        lines.insert(1 + _SHOWN_OF_MANY, gap)
+    return lines
+
+
+def _counts(*numbers: int) -> list[str]:
+    return [f"{number:,}" for number in numbers]
+
+
+def _sizes(stats: Stats) -> list[str]:
+    if stats.width_px is None or stats.height_px is None or stats.image_bytes is None:
+        return []
+    rows = [
+        ("", "min", "median", "max"),
+        ("width", *_spread(stats.width_px, _pixels)),
+        ("height", *_spread(stats.height_px, _pixels)),
+        ("size", *_spread(stats.image_bytes, format_bytes)),
+    ]
+    return align(rows, right="<>>>")
+
+
+def _spread(spread: MinMedianMax, show: Callable[[int], str]) -> tuple[str, str, str]:
+    return show(spread.min), show(spread.median), show(spread.max)
+
+
+def _pixels(size_px: int) -> str:
+    return f"{size_px:,} px"
+
+
+def _imbalance(stats: Stats) -> str:
+    if stats.imbalance is None:
+        return "no images"
+    empty = [
+        escape_for_display(label)
+        for label, total in zip(stats.labels, class_totals(stats), strict=True)
+        if not total
+    ]
+    note = f"; no images of {', '.join(empty)}" if empty else ""
+    return f"{stats.imbalance:.2f}, the largest class over the smallest{note}"
+
+
+def _frequencies(counts: dict[str, int], nothing: str) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items()) or nothing
+
+
+def _duplicates(found: Duplicates) -> list[tuple[str, str]]:
+    duplicates = leaks = conflicts = "none"
+    if found.groups:
+        images = pluralize(found.records, "image")
+        duplicates = f"{images} that are copies of another (--keys duplicates lists them)"
+    if found.leak_groups:
+        files = pluralize(found.leak_groups, "file")
+        leaks = f"{files} in more than one split (--keys leaks lists what to leave out)"
+    if found.conflict_groups:
+        conflicts = f"{pluralize(found.conflict_groups, 'file')} with more than one label"
+    return [("duplicates", duplicates), ("leaks", leaks), ("conflicts", conflicts)]

@@ -1,0 +1,67 @@
+"""A file on object storage as a stream: every read is a request of its own for a part of it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+_READ_AHEAD_BYTES = 8 << 20
+
+ReadRange = Callable[[int, int], bytes]
+"""Gives up to so many bytes (the second) from an offset (the first)."""
+
+
+class SizedRangeReader(NamedTuple):
+    """A file of which parts are asked for; see `records.storage.base.RangeReader`."""
+
+    read_range: ReadRange
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """Up to `size_bytes` bytes from `offset`."""
+        return self.read_range(offset, size_bytes)
+
+    def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
+        """Neighbouring parts, of one request."""
+        whole = io.BytesIO(self.read(offset, sum(sizes_bytes)))
+        return [whole.read(size) for size in sizes_bytes]
+
+
+def open_seekable(read_range: ReadRange, size_bytes: int) -> BinaryIO:
+    """A stream over a file of known size, 8 MiB a request."""
+    return io.BufferedReader(_RangeStream(read_range, size_bytes), _READ_AHEAD_BYTES)
+
+
+class _RangeStream(io.RawIOBase):
+    """Reads by ranges, so that no state is shared between threads."""
+
+    def __init__(self, read_range: ReadRange, size_bytes: int) -> None:
+        self._read_range = read_range
+        self._size_bytes = size_bytes
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readall(self) -> bytes:
+        # Python's own would ask for 8 kB at a time.
+        data = bytearray(self._size_bytes - min(self._position, self._size_bytes))
+        self.readinto(data)
+        return bytes(data)
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), self._size_bytes - self._position)
+        if wanted <= 0:
+            return 0
+        data = self._read_range(self._position, wanted)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)

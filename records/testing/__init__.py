@@ -1,0 +1,1 @@
+"""Published helpers for tests of plug-ins."""

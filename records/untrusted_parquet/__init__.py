@@ -1,0 +1,1 @@
+"""Parquet files from strangers, read within a memory bound."""

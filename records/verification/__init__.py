@@ -1,0 +1,1 @@
+"""Whether a dataset still is what was written."""

@@ -1,0 +1,295 @@
+"""One shard, its bytes read once: checksums, counts and sizes, each record against the index.
+
+One record against the label map and against its row in the index.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+import msgspec
+import xxhash
+
+from records.errors import CorruptDataError, StorageError
+from records.format.index import Index, read_index
+from records.format.layout import index_name
+from records.format.tfrecord import frame_size_bytes
+from records.format.tfrecord_compression import PartialStream
+from records.images import decode_record_image
+from records.integrity.findings import FileCheck, Finding, FindingKind, finding_from_error
+from records.integrity.index_lookup import IndexLookup
+from records.integrity.resilient_reader import read_skipping_damage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from records.dataset.record import Record, RecordDecoder
+    from records.format.index import IndexRow
+    from records.format.manifest import ShardInfo
+    from records.format.tfrecord import Frame
+    from records.integrity.index_lookup import IndexLookup
+    from records.storage import Storage
+
+
+def check_shard(
+    storage: Storage,
+    name: str,
+    *,
+    expected: ShardInfo | None,
+    decoder: RecordDecoder,
+    decode: bool,
+) -> FileCheck:
+    """Check one shard of a dataset and its index.
+
+    Args:
+        storage: the dataset's folder.
+        name: the shard.
+        expected: what the manifest says of it; None where the manifest is damaged.
+        decoder: what the manifest says of records; without labels where it is damaged.
+        decode: decode every image too.
+    """
+    checked = FileCheck(name)
+    rows = _check_index(storage, name, expected, checked)
+    of_the_index = len(checked.findings)
+    try:
+        with storage.open(name) as stream:
+            hashed = _Hashed(stream)
+            whole = PartialStream(cast("BinaryIO", hashed))
+            for item in read_skipping_damage(whole, name, rows):
+                if _is_left_out(item, rows, expected):
+                    checked.left_out += 1
+                    continue
+                _check_item(item, rows, checked, decoder=decoder, decode=decode)
+    except FileNotFoundError:
+        checked.findings.append(Finding("missing", name, "there is no such file"))
+        return checked
+    except (StorageError, OSError) as error:
+        checked.findings.append(Finding("unreadable", name, str(error)))
+        return checked
+    checked.size_bytes = hashed.size_bytes
+    if expected is not None and len(checked.findings) == of_the_index:
+        checked.findings += _check_whole(expected, checked, hashed.xxh3_128)
+    return checked
+
+
+def _is_left_out(
+    item: Frame | Finding, rows: IndexLookup | None, expected: ShardInfo | None
+) -> bool:
+    """Whether it is a record of an adopted file that is not of the dataset."""
+    if isinstance(item, Finding) or rows is None or expected is None or not expected.left_out:
+        return False
+    return rows.at(item.offset) is None
+
+
+def _check_item(
+    item: Frame | Finding,
+    rows: IndexLookup | None,
+    checked: FileCheck,
+    *,
+    decoder: RecordDecoder,
+    decode: bool,
+) -> None:
+    if isinstance(item, Finding):
+        checked.findings.append(item)
+        return
+    record = ShardRecord(checked.file, checked.records, item, moved=bool(checked.findings))
+    checked.records += 1
+    checked.findings += check_record(record, rows, decoder=decoder, decode=decode)
+
+
+def _check_whole(expected: ShardInfo, checked: FileCheck, xxh3_128: str) -> Iterator[Finding]:
+    """The first thing wrong with a file in which no single record is wrong."""
+    comparisons = (
+        ("record-count", "records", expected.records, checked.records),
+        ("record-count", "records left out", expected.left_out, checked.left_out),
+        ("size", "bytes", expected.bytes, checked.size_bytes),
+        ("checksum", "xxh3-128", expected.xxh3_128, xxh3_128),
+    )
+    for kind, what, wanted, got in comparisons:
+        if wanted != got:
+            detail = f"the manifest says {what} {wanted}, got {got}"
+            yield Finding(kind, checked.file, detail)  # type: ignore[arg-type]
+            return
+
+
+def _check_index(
+    storage: Storage, name: str, expected: ShardInfo | None, checked: FileCheck
+) -> IndexLookup | None:
+    """The rows of a shard's index, unless it is no use, which is then a finding."""
+    file = index_name(name)
+    try:
+        index = read_index(storage, file)
+    except FileNotFoundError:
+        checked.findings.append(Finding("missing", file, "there is no such file"))
+        return None
+    except CorruptDataError as error:
+        checked.findings.append(finding_from_error(error, "index-damaged", file))
+        return None
+    except StorageError as error:
+        checked.findings.append(Finding("unreadable", file, str(error)))
+        return None
+    contradictions = "; ".join(_contradictions(index, name, expected))
+    if contradictions:
+        checked.findings.append(Finding("index", file, contradictions))
+        return None
+    checked.keys = index.table["key"]
+    checked.class_records = Counter(index.facts.class_records)
+    return IndexLookup(index)
+
+
+def _contradictions(index: Index, name: str, expected: ShardInfo | None) -> Iterator[str]:
+    facts = index.facts
+    by_class = dict(Counter(index.table["label"].to_pylist()))
+    pairs: list[tuple[str, object, object]] = [
+        ("its shard", name, facts.name),
+        ("its rows", facts.records, len(index)),
+        ("its records by class", by_class, facts.class_records),
+    ]
+    if expected is not None:
+        pairs += [
+            ("its records", expected.records, facts.records),
+            ("its bytes", expected.bytes, facts.bytes),
+            ("its xxh3-128", expected.xxh3_128, facts.xxh3_128),
+        ]
+    return (f"{what}: expected {want}, got {got}" for what, want, got in pairs if want != got)
+
+
+class _Hashed:
+    """A stream that keeps count and hash of what was read of it.
+
+    The hash is that of the file as long as nothing was damaged, so that nobody had to go back.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = xxhash.xxh3_128()
+        self.size_bytes = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._digest.update(data)
+        self.size_bytes = max(self.size_bytes, self._stream.tell())
+        return data
+
+    def seek(self, offset: int) -> int:
+        return self._stream.seek(offset)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    @property
+    def xxh3_128(self) -> str:
+        return str(self._digest.hexdigest())
+
+
+class ShardRecord(NamedTuple):
+    """A record whose checksums are right.
+
+    Attributes:
+        file: its shard.
+        number: its number there, as far as damage before it lets one count.
+        frame: as it lies there.
+        moved: whether damage before it may have moved it.
+    """
+
+    file: str
+    number: int
+    frame: Frame
+    moved: bool
+
+
+def check_record(
+    record: ShardRecord,
+    rows: IndexLookup | None,
+    *,
+    decoder: RecordDecoder,
+    decode: bool,
+) -> Iterator[Finding]:
+    """What is wrong with one record of a dataset.
+
+    Args:
+        record: the record.
+        rows: its shard's index; None where that is no use.
+        decoder: what the manifest says of records; without labels where it is damaged.
+        decode: decode the image too.
+    """
+    place = rows.at(record.frame.offset) if rows is not None else None
+    try:
+        found = decoder.decode(record.frame.payload, key=place[1].key if place else None)
+    except CorruptDataError as error:
+        finding = finding_from_error(error, "feature", record.file, offset=record.frame.offset)
+        yield msgspec.structs.replace(finding, record=place[0] if place else record.number)
+        return
+    if rows is not None:
+        place = place or rows.of_key(found.key)
+        if place is not None:
+            rows.go_behind(place[1], record.frame)
+    number, row = place or (record.number, None)
+    faults = list(_faults(found, record, row, decoder.labels, decode=decode))
+    if rows is not None and row is None:
+        faults.append(("index", "the index has no record at this place or of this key"))
+    for kind, detail in faults:
+        yield Finding(kind, record.file, detail, number, record.frame.offset, found.key)
+
+
+def _faults(
+    found: Record,
+    record: ShardRecord,
+    row: IndexRow | None,
+    labels: tuple[str, ...],
+    *,
+    decode: bool,
+) -> Iterator[tuple[FindingKind, str]]:
+    fault = _label_fault(found, labels) or _index_fault(found, record, row)
+    if fault is not None:
+        yield fault
+    if decode:
+        try:
+            decode_record_image(
+                found.image, found.format, found.width, found.height, found.channels
+            )
+        except CorruptDataError as error:
+            yield "image", str(error)
+
+
+def _label_fault(found: Record, labels: tuple[str, ...]) -> tuple[FindingKind, str] | None:
+    if not labels:
+        return None
+    if not 0 <= found.label < len(labels):
+        return "label", f"expected 0 to {len(labels) - 1}, got {found.label}"
+    if found.text != labels[found.label]:
+        return "text", f"label {found.label} is {labels[found.label]!r}, got {found.text!r}"
+    return None
+
+
+def _index_fault(
+    found: Record, record: ShardRecord, row: IndexRow | None
+) -> tuple[FindingKind, str] | None:
+    if row is None:
+        return None
+    differences = [
+        f"{name} is {got!r}, in the index {expected!r}"
+        for name, expected, got in _compare(found, record, row)
+        if expected != got
+    ]
+    return ("index", "; ".join(differences)) if differences else None
+
+
+def _compare(
+    found: Record, record: ShardRecord, row: IndexRow
+) -> Iterator[tuple[str, object, object]]:
+    """Name, what the index says, and what the record is."""
+    yield "key", row.key, found.key
+    yield "label", row.label, found.label
+    yield "length", row.length, frame_size_bytes(len(record.frame.payload))
+    yield "stored_bytes", row.stored_bytes, len(found.image)
+    yield "format", row.format, found.format
+    yield "width", row.width, found.width
+    yield "height", row.height, found.height
+    yield "channels", row.channels, found.channels
+    if not row.changes:  # stored byte for byte: then the source's hash is the image's
+        yield "source_bytes", row.source_bytes, len(found.image)
+        yield "source_xxh3_128", row.source_xxh3_128, xxhash.xxh3_128_hexdigest(found.image)
+    if not record.moved:
+        yield "offset", row.offset, record.frame.offset

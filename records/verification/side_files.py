@@ -1,0 +1,71 @@
+"""The files of a dataset beside its shards: what is missing, what is too much, what disagrees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from records.errors import CorruptDataError, StorageError
+from records.format import layout
+from records.format.label_map import format_labels
+from records.format.rejects import read_rejects
+from records.format.tfds_metadata import tfds_files
+from records.integrity.findings import Finding, FindingKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from records.format.manifest import Generation, Manifest
+    from records.storage import Storage
+
+
+def check_folder(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
+    """Files that no reader should meet, and those beside the shards that say something else."""
+    yield from _check_names(storage, manifest)
+    if manifest.adopted is None or layout.LABELS not in manifest.adopted.theirs:
+        yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")
+    for generation in manifest.generations:
+        folder = layout.generation_folder(generation.number)
+        for name, content in tfds_files(manifest, folder=folder).items():
+            place = layout.generation_path(name, generation.number)
+            yield from _check_content(storage, place, content, "tfds")
+        yield from _check_rejects(storage, generation)
+
+
+def _check_names(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
+    """Shards and what belongs to them, where the manifest does not name the shard."""
+    shards = [shard.name for split in manifest.splits.values() for shard in split.shards]
+    indexes, hashes = map(layout.index_name, shards), map(layout.phash_name, shards)
+    expected = {*shards, *indexes, *hashes, layout.MTIMES}
+    ours = (".tfrecord", ".parquet") if manifest.adopted is None else ()
+    for name in storage.list():
+        unexpected = name.endswith(ours) and name not in expected
+        if unexpected and not name.startswith(f"{layout.WORK_FOLDER}/"):
+            yield Finding("unexpected", name, "the manifest does not name this file")
+
+
+def _check_content(
+    storage: Storage, name: str, expected: bytes, kind: FindingKind
+) -> Iterator[Finding]:
+    try:
+        if storage.read(name) != expected:
+            yield Finding(kind, name, f"it does not agree with {layout.MANIFEST}")
+    except FileNotFoundError:
+        yield Finding("missing", name, "there is no such file")
+    except StorageError as error:
+        yield Finding("unreadable", name, str(error))
+
+
+def _check_rejects(storage: Storage, generation: Generation) -> Iterator[Finding]:
+    name = layout.generation_path(layout.REJECTS, generation.number)
+    expected = generation.counts.rejected
+    try:
+        rejects = read_rejects(storage, generation.number)
+    except FileNotFoundError:
+        yield Finding("missing", name, "there is no such file")
+    except CorruptDataError as error:
+        yield Finding("rejects", name, str(error.got))
+    except StorageError as error:
+        yield Finding("unreadable", name, str(error))
+    else:
+        if len(rejects) != expected:
+            yield Finding("rejects", name, f"expected {expected} lines, got {len(rejects)}")

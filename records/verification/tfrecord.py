@@ -1,0 +1,39 @@
+"""One TFRecord file of anybody's: its frames, and that each holds an Example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from records.errors import StorageError
+from records.format.payload import parse_payload
+from records.format.tfrecord_compression import open_until_error
+from records.integrity.findings import FileCheck, Finding
+from records.integrity.resilient_reader import read_skipping_damage
+
+if TYPE_CHECKING:
+    from records.format.tfrecord import Frame
+    from records.storage import Storage
+
+
+def check_tfrecord(storage: Storage, name: str) -> FileCheck:
+    """Check a file as far as it can be read; GZIP and ZLIB files too."""
+    checked = FileCheck(name)
+    try:
+        facts = storage.facts(name)
+        checked.size_bytes = facts.size_bytes if facts is not None else 0
+        with storage.open(name) as stream:
+            for number, item in enumerate(read_skipping_damage(open_until_error(stream), name)):
+                _check_item(item, number, checked)
+    except (StorageError, OSError) as error:
+        checked.findings.append(Finding("unreadable", name, str(error)))
+    return checked
+
+
+def _check_item(item: Frame | Finding, number: int, checked: FileCheck) -> None:
+    if isinstance(item, Finding):
+        checked.findings.append(item)
+        return
+    checked.records += 1
+    if parse_payload(item.payload).kind == "bytes":
+        detail = "the record is not a tf.train.Example"
+        checked.findings.append(Finding("example", checked.file, detail, number, item.offset))

@@ -1,0 +1,142 @@
+"""Everything that can be wrong with a dataset or a TFRecord file, found without stopping at it.
+
+    for finding in verify("data"):
+        print(finding)
+
+What concerns a whole shard (`record-count`, `size`, `checksum`) is reported only where no record of
+it is at fault: each damage is one finding, the most precise one.
+
+Keys that a dataset has twice.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from records.dataset.record import RecordDecoder
+from records.dataset.resolve import resolve_path
+from records.errors import CorruptDataError
+from records.format.layout import MANIFEST, parse_shard_name
+from records.format.manifest import read_manifest
+from records.integrity.findings import FileCheck, Finding, finding_from_error
+from records.runtime.cpu import available_cpus
+from records.verification.shard import check_shard
+from records.verification.side_files import check_folder
+from records.verification.tfrecord import check_tfrecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from records.format.manifest import Manifest, ShardInfo
+    from records.storage import Storage
+
+
+def verify(path: str | os.PathLike[str], decode: bool = False) -> Iterator[Finding]:
+    """Check every checksum, count, size, label and index row below a path or URL.
+
+    Args:
+        path: a dataset, or one TFRecord file of anybody's (also GZIP or ZLIB), of which only the
+            frames are checked, and that each holds an Example.
+        decode: decode every image of a dataset too.
+
+    Raises:
+        InputNotFoundError: there is neither a dataset nor a file.
+    """
+    for checked in check_files(path, decode=decode):
+        yield from checked.findings
+
+
+def check_files(path: str | os.PathLike[str], *, decode: bool = False) -> Iterator[FileCheck]:
+    """As `verify`, a file at a time, with what was read of each. Raises InputNotFoundError."""
+    storage, file = resolve_path(path)
+    if file is not None:
+        yield check_tfrecord(storage, file)
+        return
+    try:
+        manifest = read_manifest(storage)
+    except CorruptDataError as error:
+        yield FileCheck(MANIFEST, findings=[finding_from_error(error, "manifest", MANIFEST)])
+        yield from _check_without_manifest(storage, decode=decode)
+        return
+    yield FileCheck(MANIFEST, findings=list(check_folder(storage, manifest)))
+    yield from _check_dataset(storage, manifest, decode=decode)
+
+
+def _check_dataset(storage: Storage, manifest: Manifest, *, decode: bool) -> Iterator[FileCheck]:
+    shards = {shard.name: shard for split in manifest.splits.values() for shard in split.shards}
+    split_of = {
+        shard.name: name for name, facts in manifest.splits.items() for shard in facts.shards
+    }
+    decoder = RecordDecoder(manifest.labels, manifest.adopted)
+    counts: dict[str, Counter[int]] = {split: Counter() for split in manifest.splits}
+    keys = {}
+    for checked in _check_shards(storage, shards, decoder, decode=decode):
+        yield checked
+        if checked.keys is not None:
+            keys[checked.file] = checked.keys
+            counts[split_of[checked.file]] += checked.class_records
+    findings = list(check_keys(keys))
+    if len(keys) == len(shards):
+        findings += _check_class_counts(manifest, counts)
+    yield FileCheck(MANIFEST, findings=findings)
+
+
+def _check_without_manifest(storage: Storage, *, decode: bool) -> Iterator[FileCheck]:
+    names = [name for name in storage.list() if parse_shard_name(name)]
+    yield from _check_shards(storage, dict.fromkeys(names), RecordDecoder(()), decode=decode)
+
+
+def _check_shards(
+    storage: Storage,
+    shards: Mapping[str, ShardInfo | None],
+    decoder: RecordDecoder,
+    *,
+    decode: bool,
+) -> Iterator[FileCheck]:
+    def check(name: str) -> FileCheck:
+        return check_shard(storage, name, expected=shards[name], decoder=decoder, decode=decode)
+
+    with ThreadPoolExecutor(available_cpus()) as threads:
+        yield from threads.map(check, shards)
+
+
+def _check_class_counts(
+    manifest: Manifest, counts: Mapping[str, Counter[int]]
+) -> Iterator[Finding]:
+    for split, facts in manifest.splits.items():
+        for label, expected in enumerate(facts.class_records):
+            if counts[split][label] != expected:
+                detail = f"{split} has {counts[split][label]} of class {label}, not {expected}"
+                yield Finding("class-count", MANIFEST, detail)
+
+
+def check_keys(keys: Mapping[str, pa.ChunkedArray]) -> Iterator[Finding]:
+    """A finding for each record whose key an earlier one has; `keys` are each shard's, in order."""
+    if not keys:
+        return
+    everything = pa.chunked_array(
+        [chunk for column in keys.values() for chunk in column.chunks], pa.string()
+    )
+    counted = pc.value_counts(everything)
+    repeated = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
+    places = pc.indices_nonzero(pc.is_in(everything, value_set=repeated)).to_pylist()
+    files = list(keys)
+    ends = list(accumulate(len(column) for column in keys.values()))
+    first: dict[str, str] = {}
+    for place in places:
+        number = bisect_right(ends, place)
+        record = place - (ends[number] - len(keys[files[number]]))
+        key = everything[place].as_py()
+        if key in first:
+            detail = f"{first[key]} has the same key"
+            yield Finding("duplicate-key", files[number], detail, record=record, key=key)
+        else:
+            first[key] = f"{files[number]} record {record}"

@@ -1,0 +1,1 @@
+"""Labelled images become verified TFRecord shards, and models train from them."""

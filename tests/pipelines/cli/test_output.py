@@ -1,0 +1,32 @@
+"""What people see of a run beside its result: notes of ours, and nothing of Beam's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from pipelines.cli.output import silence_beam_logs
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+
+
+@pytest.mark.parametrize(("quiet", "seen"), [(False, "shardmill: note: look\n"), (True, "")])
+def test_notes_are_lines_on_stderr(
+    capsys: pytest.CaptureFixture[str], quiet: bool, seen: str
+) -> None:
+    silence_beam_logs(quiet=quiet)
+    logging.getLogger("shardmill").warning("look")
+    assert capsys.readouterr() == ("", seen)
+
+
+def test_a_thread_of_beam_that_fails_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    silence_beam_logs()
+    thread = threading.Thread(target=lambda: {}["no"])
+    thread.start()
+    thread.join()
+    assert capsys.readouterr() == ("", "")

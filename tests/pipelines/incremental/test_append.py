@@ -1,0 +1,386 @@
+"""Nights: what is new comes into a dataset that is there, and nothing that is there moves."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.clean import clean
+from pipelines.planning.split_hash import Bounds, hash_keys, split_numbers
+from pipelines.report import Report
+from records import open_dataset, verify
+from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
+from records.format import layout
+from records.format.layout import SPLITS
+from records.format.manifest import read_manifest
+from records.storage import open_storage
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
+
+
+@pytest.fixture
+def night(convert: Convert) -> Convert:
+    """A night's run: always the same command."""
+
+    def run(**options: Any) -> Report:
+        return convert(**{"test": 0.3, "append": True, **options})
+
+    return run
+
+
+def keys_of(target: Path) -> dict[str, set[str]]:
+    dataset = open_dataset(target)
+    return {split: {record.key for record in records} for split, records in dataset.items()}
+
+
+def add(source: Path, *keys: str) -> None:
+    for key in keys:
+        make_file(source, key, make_picture(zlib.crc32(key.encode())))
+
+
+class TestWhatIsNew:
+    def test_is_a_generation_of_its_own(self, night: Convert, source: Path, target: Path) -> None:
+        first = night()
+        before = content_of(target)
+        add(source, "cat/new.png", "dog/new.png", "dog/newer.png")
+        report = night()
+        assert (first.generation, report.generation, report.counts.stored) == (1, 2, 3)
+        after = content_of(target)
+        changed = {name for name in before if after[name] != before[name]}
+        assert changed == {layout.MANIFEST}
+        assert {name.rpartition("/")[0] for name in after.keys() - before.keys()} == {
+            "generations",
+            "generations/0002",
+            "generations/0002/index",
+        }
+        assert sum(map(len, keys_of(target).values())) == 24
+        assert list(verify(target, decode=True)) == []
+
+    def test_nothing_new_writes_nothing(self, night: Convert, source: Path, target: Path) -> None:
+        night()
+        add(source, "cat/new.png")
+        night()
+        before = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
+        report = night()
+        assert report.status == "nothing-to-do"
+        assert report.counts.found == 22
+        assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == before
+
+    def test_a_dry_run_says_and_writes_nothing(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
+        night()
+        add(source, "cat/new.png")
+        before = content_of(target)
+        report = night(dry_run=True)
+        assert (report.status, report.generation, report.counts.stored) == ("planned", 2, 1)
+        assert content_of(target) == before
+
+    def test_an_old_reader_goes_on(self, night: Convert, source: Path, target: Path) -> None:
+        night()
+        old = open_dataset(target)
+        add(source, *(f"cat/new-{number}.png" for number in range(20)))
+        night()
+        assert sum(len(list(records)) for records in old.values()) == 21
+        assert sum(len(list(records)) for records in open_dataset(target).values()) == 41
+
+    def test_at_a_url(self, night: Convert, source: Path, memory: Any) -> None:
+        night(target="memory://data")
+        add(source, "cat/new.png")
+        assert night(target="memory://data").generation == 2
+        assert list(verify("memory://data")) == []
+
+
+class TestSplits:
+    @pytest.mark.parametrize("options", [{"test": 0.3}, {"test": 5}, {"test": 0.3, "seed": 4}])
+    def test_are_those_of_the_first_nights_cut_offs(
+        self, night: Convert, source: Path, target: Path, options: dict[str, Any]
+    ) -> None:
+        night(**options)
+        first = keys_of(target)
+        (cut,) = read_manifest(open_storage(target)).cut_offs
+        add(source, *(f"cat/new-{number}.png" for number in range(60)))
+        night(**options)
+        found = keys_of(target)
+        assert all(first[split] <= found[split] for split in first)
+        bounds = Bounds(int(cut.test, 16), int(cut.validation, 16))
+        for split, keys in found.items():
+            hashes = hash_keys((key.encode() for key in keys), options.get("seed", 0))
+            assert {SPLITS[number] for number in split_numbers(hashes, bounds)} == {split}
+
+    def test_of_a_class_that_comes_later_are_by_the_fraction(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
+        night(stratify=True)
+        add(source, *(f"emu/{number}.png" for number in range(100)))
+        night(stratify=True, allow_new_classes=True)
+        test = read_manifest(open_storage(target)).splits["test"]
+        assert 15 <= test.class_records[2] <= 45
+        assert len(read_manifest(open_storage(target)).cut_offs) == 3
+
+
+class TestClasses:
+    def test_new_ones_are_refused(self, night: Convert, source: Path, target: Path) -> None:
+        night()
+        before = content_of(target)
+        add(source, "bee/0.png")
+        with pytest.raises(UsageError, match="got bee"):
+            night()
+        assert content_of(target) == before
+
+    def test_or_come_behind_those_there_are(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
+        night()
+        add(source, "bee/0.png", "cat/new.png")
+        night(allow_new_classes=True)
+        assert open_dataset(target).labels == ("cat", "dog", "bee")
+        assert (target / layout.LABELS).read_text() == "0:cat\n1:dog\n2:bee\n"
+        assert list(verify(target, decode=True)) == []
+        add(source, "ant/0.png")
+        night(allow_new_classes=True)
+        assert open_dataset(target).labels == ("cat", "dog", "bee", "ant")
+        assert list(verify(target)) == []
+
+    def test_or_are_left_out(self, night: Convert, source: Path) -> None:
+        night(classes=("cat", "dog"))
+        add(source, "bee/0.png", "cat/new.png")
+        report = night(classes=("cat", "dog"))
+        assert (report.counts.stored, report.counts.excluded) == (1, 1)
+
+    def test_one_that_is_gone_keeps_its_number(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
+        night()
+        for path in (source / "cat").iterdir():
+            path.unlink()
+        (source / "cat").rmdir()
+        add(source, "dog/new.png")
+        report = night()
+        assert len(report.gone) == 12
+        assert open_dataset(target).labels == ("cat", "dog")
+
+
+class TestFilesThatAreNotAsTheyWere:
+    def test_changed_ones_are_told_of_each_night_and_stay(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
+        night()
+        before = content_of(target)
+        make_file(source, "cat/000.png", make_picture(77, size=(9, 9)))
+        same_size = source / "cat" / "001.png"
+        same_size.write_bytes(same_size.read_bytes()[::-1])
+        os.utime(same_size, (1, 1))
+        for _ in range(2):
+            report = night()
+            assert report.status == "nothing-to-do"
+            assert report.changed == ("cat/000.png", "cat/001.png")
+            assert "2 files changed since stored" in report.notes[0]
+        add(source, "dog/new.png")
+        assert night().changed == ("cat/000.png", "cat/001.png")
+        assert night().changed == ("cat/000.png", "cat/001.png")
+        stays = {name for name in before if name != layout.MANIFEST}
+        assert {name: content_of(target)[name] for name in stays} == {
+            name: before[name] for name in stays
+        }
+
+    def test_gone_ones_too(self, night: Convert, source: Path, target: Path) -> None:
+        night()
+        (source / "dog" / "003.png").unlink()
+        for _ in range(2):
+            assert night().gone == ("dog/003.png",)
+        assert sum(map(len, keys_of(target).values())) == 21
+
+    def test_touched_ones_are_looked_into_once(
+        self, night: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        night()
+        add(source, "cat/new.png")
+        night()
+        for number in range(3):
+            os.utime(source / "cat" / f"00{number}.png", (5, 5))
+        read: list[bytes] = []
+
+        def count(*given: Any) -> bytes:
+            read.append(given[1])
+            return bytes(real(*given))
+
+        from pipelines.incremental import append as module
+
+        real = module.read_file
+        monkeypatch.setattr(module, "read_file", count)
+        assert night().changed == ()
+        assert sorted(read) == [b"cat/000.png", b"cat/001.png", b"cat/002.png"]
+        assert night().changed == ()
+        assert len(read) == 3
+
+    @pytest.mark.parametrize("content", [b"", b"no Parquet file"])
+    def test_without_the_stamps_every_file_is_looked_into(
+        self, night: Convert, source: Path, target: Path, content: bytes
+    ) -> None:
+        night()
+        add(source, "cat/new.png")
+        night()
+        (target / layout.MTIMES).write_bytes(content)
+        assert night().changed == ()
+        changed = source / "cat" / "000.png"
+        changed.write_bytes(changed.read_bytes()[::-1])
+        assert night().changed == ("cat/000.png",)
+
+
+class TestRejects:
+    def test_are_not_tried_again_until_they_change(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
+        make_file(source, "cat/bad.png", CORRUPT)
+        make_file(source, "loose.png", make_picture(3))
+        assert night().counts.rejected == 2
+        assert night().status == "nothing-to-do"
+        make_file(source, "cat/bad.png", make_picture(5, size=(8, 8)))
+        report = night()
+        assert (report.counts.stored, report.counts.rejected) == (1, 0)
+        assert night().status == "nothing-to-do"
+        assert list(verify(target)) == []
+
+    def test_a_night_of_bad_files_alone_is_no_failure(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
+        night()
+        make_file(source, "cat/bad.png", CORRUPT)
+        make_file(source, "loose.png", make_picture(3))
+        report = night()
+        assert (report.status, report.counts.stored, report.counts.rejected) == ("converted", 0, 2)
+        assert night().status == "nothing-to-do"
+        assert list(verify(target)) == []
+
+
+class TestOptions:
+    def test_the_datasets_own_hold(self, night: Convert, source: Path, target: Path) -> None:
+        night(seed=3, shards=2)
+        add(source, "cat/new.png", "dog/new.png", "dog/newer.png")
+        report = night(test=None)
+        assert report.counts.stored == 3
+        assert max(split.shards for split in report.splits.values()) == 1
+        settings = read_manifest(open_storage(target)).settings
+        assert (settings.seed, settings.shards) == (3, 2)
+
+    @pytest.mark.parametrize("other", [{"seed": 9}, {"test": 0.4}, {"shard_mb": 1}])
+    def test_others_are_refused(self, night: Convert, other: dict[str, Any]) -> None:
+        night(seed=3)
+        with pytest.raises(UsageError, match="was made with another --"):
+            night(**other)
+
+    def test_new_classes_need_append(self, convert: Convert) -> None:
+        with pytest.raises(UsageError, match="--append"):
+            convert(allow_new_classes=True)
+
+
+class TestKilledRuns:
+    @pytest.fixture
+    def killed(
+        self, night: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Path:
+        """A second night that died just before its manifest."""
+
+        class KilledError(Exception):
+            pass
+
+        def die(*_: Any, **__: Any) -> None:
+            raise KilledError
+
+        night()
+        add(source, "cat/new.png", "dog/new.png")
+        with monkeypatch.context() as patch:
+            patch.setattr("pipelines.convert.publish", die)
+            with pytest.raises(KilledError):
+                night()
+        assert (target / "generations" / "0002").is_dir()
+        return target
+
+    def test_go_on(self, killed: Path, night: Convert) -> None:
+        report = night()
+        assert (report.generation, report.counts.stored) == (2, 2)
+        assert report.shards_kept > 0
+        assert list(verify(killed)) == []
+
+    def test_of_another_night_begin_anew(self, killed: Path, night: Convert, source: Path) -> None:
+        add(source, "dog/newer.png")
+        report = night()
+        assert (report.generation, report.counts.stored, report.shards_kept) == (2, 3, 0)
+        assert list(verify(killed)) == []
+
+    def test_with_nothing_left_to_do_are_cleaned_up(
+        self, killed: Path, night: Convert, source: Path
+    ) -> None:
+        (source / "cat" / "new.png").unlink()
+        (source / "dog" / "new.png").unlink()
+        assert night().status == "nothing-to-do"
+        assert list(verify(killed)) == []
+        assert not (killed / layout.WORK_FOLDER).exists()
+
+    def test_can_be_cleaned(self, killed: Path) -> None:
+        assert list(verify(killed)) != []
+        assert clean(str(killed)).files >= 2
+        assert list(verify(killed)) == []
+        assert sum(map(len, keys_of(killed).values())) == 21
+        with pytest.raises(InputNotFoundError):
+            clean(str(killed))
+
+    def test_of_the_first_night_begin_anew_too(
+        self, night: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("pipelines.convert.publish", lambda *_, **__: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                night()
+        add(source, "cat/new.png")
+        assert night().counts.stored == 22
+        assert list(verify(target)) == []
+
+
+def test_a_run_that_another_overtook_says_so(
+    night: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night()
+    add(source, "cat/new.png")
+    from pipelines import convert as module
+
+    real = module.select_new
+
+    def overtaken(*given: Any) -> Any:
+        found = real(*given)
+        monkeypatch.setattr(module, "select_new", real)
+        night()
+        return found
+
+    monkeypatch.setattr(module, "select_new", overtaken)
+    with pytest.raises(LockedError, match="run it again"):
+        night()
+
+
+def test_a_dataset_that_is_damaged_is_not_added_to(
+    night: Convert, source: Path, target: Path
+) -> None:
+    night()
+    add(source, "cat/new.png")
+    next((target / "index").iterdir()).unlink()
+    with pytest.raises(CorruptDataError, match="missing"):
+        night()
+
+
+def test_tfds_reads_all_generations(night: Convert, source: Path, target: Path) -> None:
+    tfds = pytest.importorskip("tensorflow_datasets")
+    night()
+    add(source, "cat/new.png", *(f"dog/new-{number}.png" for number in range(12)))
+    night()
+    folders = [target, target / "generations" / "0002"]
+    builder = tfds.builder_from_directories([str(folder) for folder in folders])
+    found = {
+        split: len(list(tfds.as_numpy(builder.as_dataset(split=split))))
+        for split in builder.info.splits
+    }
+    assert found == {split: len(keys) for split, keys in keys_of(target).items()}

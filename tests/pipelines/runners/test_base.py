@@ -1,0 +1,118 @@
+"""How one shard ends: done, stopped, failed of what no retry mends, or of what may pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines import run_state
+from pipelines.run_state import WorkerResult
+from pipelines.runners.base import (
+    CancelledError,
+    ProgressCallback,
+    ShardTask,
+    Worker,
+    run_control,
+    run_shard,
+)
+from pipelines.runners.beam import PerformFn
+from pipelines.runners.heartbeat import end_run, read_progress, start_run
+from records.errors import CorruptDataError, OutputError, StorageError, UsageError
+from records.storage import Storage, open_storage
+
+SHARD = "generations/0002/train-00000-of-00002.tfrecord"
+
+
+class OurError(UsageError):
+    """An error of another package."""
+
+    exit_code = 99
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Storage:
+    return open_storage(tmp_path)
+
+
+def make_task(tmp_path: Path, worker: Worker) -> ShardTask:
+    return ShardTask(worker, str(tmp_path), run_id=tmp_path.name, is_retried=True)
+
+
+def counting(task: ShardTask) -> ProgressCallback:
+    return run_control(task.run_id).add
+
+
+def failing_with(error: Exception) -> Worker:
+    def fail(_name: str, _count: ProgressCallback) -> WorkerResult:
+        raise error
+
+    return fail
+
+
+def test_facts_are_kept(tmp_path: Path, folder: Storage) -> None:
+    def work(name: str, count: ProgressCallback) -> WorkerResult:
+        count(3)
+        return {"name": name, "images": 3}
+
+    task = make_task(tmp_path, work)
+    start_run(folder, task.run_id)
+    perform_shard = PerformFn(task)
+    perform_shard.setup()
+    assert perform_shard.process(SHARD) == [SHARD]
+    assert run_state.read_result(folder, SHARD) == {"name": SHARD, "images": 3}
+    assert run_control(task.run_id).images == 3
+    assert len(read_progress(task.folder, task.run_id)) == 1
+
+
+def test_a_worker_without_facts_writes_nothing_more(tmp_path: Path) -> None:
+    task = make_task(tmp_path, lambda _name, _count: None)
+    assert run_shard(task, SHARD, counting(task))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutputError("the disk is full", path="there", hint="free some"),
+        CorruptDataError(
+            "bad", path="x", shard="s", record=3, offset=7, expected=1, got=2, hint="h"
+        ),
+    ],
+)
+def test_what_no_retry_mends_is_told_and_stops_the_rest(
+    tmp_path: Path, folder: Storage, error: Exception
+) -> None:
+    task = make_task(tmp_path, failing_with(error))
+    assert not run_shard(task, SHARD, counting(task))
+    with pytest.raises(type(error)) as caught:
+        run_state.raise_failure(folder, SHARD)
+    assert str(caught.value) == str(error)
+    with pytest.raises(CancelledError):
+        run_control(task.run_id).add(0)
+
+
+def test_an_error_of_another_package_keeps_its_exit_code(tmp_path: Path, folder: Storage) -> None:
+    task = make_task(tmp_path, failing_with(OurError("no")))
+    assert not run_shard(task, SHARD, counting(task))
+    with pytest.raises(UsageError, match="no") as caught:
+        run_state.raise_failure(folder, SHARD)
+    assert caught.value.exit_code == 99
+
+
+def test_what_may_pass_is_raised_for_the_runner_to_retry(tmp_path: Path) -> None:
+    task = make_task(tmp_path, failing_with(StorageError("the connection was cut")))
+    with pytest.raises(StorageError):
+        run_shard(task, SHARD, counting(task))
+    run_control(task.run_id).add(0)
+
+
+def test_a_run_that_is_to_stop_begins_no_shard(tmp_path: Path, folder: Storage) -> None:
+    task = make_task(tmp_path, failing_with(AssertionError("was called")))
+    start_run(folder, task.run_id)
+    perform_shard = PerformFn(task)
+    perform_shard.setup()
+    end_run(folder, task.run_id)
+    assert perform_shard.process(SHARD) == []
+    with pytest.raises(AssertionError):
+        run_shard(task, SHARD, lambda _: None)

@@ -1,0 +1,102 @@
+"""Engines by short names: what is asked for before a run, in one line each; nothing is started."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from pipelines.runners.local import RunnerConfig
+from pipelines.runners.prism import serve_prism
+from records.errors import RunnerError, UsageError
+
+ENDPOINT = "--job_endpoint=localhost:8099"
+DATAFLOW = ("--project=project-1", "--region=europe-west1", "--temp_location=gs://bucket/temp")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.runners.engines._REACH_SECONDS", 0.2)
+
+
+@pytest.mark.parametrize("engine", ["flink", "spark"])
+@pytest.mark.parametrize(
+    ("flags", "missing"),
+    [
+        ((), "--job_endpoint"),
+        ((ENDPOINT,), "--environment_type"),
+        ((ENDPOINT, "--environment_type=EXTERNAL"), "--environment_config"),
+    ],
+)
+def test_a_cluster_needs(engine: str, flags: tuple[str, ...], missing: str) -> None:
+    with pytest.raises(UsageError, match=f"a flag behind -- is missing: {missing}="):
+        RunnerConfig(engine, flags).check("s3://bucket/photos")
+
+
+@pytest.mark.parametrize("engine", ["flink", "spark", "prism"])
+def test_a_job_server_must_answer(engine: str) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
+        flags = (f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK")
+        with pytest.raises(RunnerError, match=f"{endpoint}: no job server answers"):
+            RunnerConfig(engine, flags).check()
+        # Something that takes connections and says nothing is none either.
+        listener.listen()
+        with pytest.raises(RunnerError, match=f"{endpoint}: no job server answers"):
+            RunnerConfig(engine, flags).check()
+
+
+def test_prism_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="no `prism` on the PATH; `go install "):
+        RunnerConfig("prism").check()
+    missing = str(tmp_path / "prism")
+    with pytest.raises(UsageError, match=f"there is no Prism to run, got {missing}"):
+        RunnerConfig("prism", (f"--prism_location={missing}",)).check()
+    Path(missing).write_text("#!/bin/sh\n")
+    Path(missing).chmod(0o755)
+    RunnerConfig("prism").check()
+
+
+def test_prism_is_ended_where_it_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.runners.prism._START_SECONDS", 0.2)
+    program = tmp_path / "prism"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    program.chmod(0o755)
+    with pytest.raises(RunnerError, match="Prism did not start"), serve_prism(str(program)):
+        pytest.fail("it was taken for started")
+    if (tmp_path / "pid").exists():
+        assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ((), "is missing: --project="),
+        (DATAFLOW[:1], "is missing: --region="),
+        (DATAFLOW[:2], "is missing: --temp_location="),
+        (DATAFLOW, "must be told what to install"),
+        ((*DATAFLOW, "--extra_package=shardmill.whl"), "data: workers of Dataflow cannot reach"),
+    ],
+)
+def test_dataflow_needs(flags: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        RunnerConfig("dataflow", flags).check("gs://bucket/photos", "data")
+
+
+def test_local_folders_are_spoken_of_where_workers_are_elsewhere(
+    tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    flags = ("--environment_type=EXTERNAL", "--environment_config=localhost:50001")
+    RunnerConfig("PortableRunner", flags).check("s3://bucket/photos", str(tmp_path))
+    (message,) = set(logged.messages)
+    assert message.startswith(f"{tmp_path} is no URL")
+
+
+def test_what_beam_itself_checks() -> None:
+    with pytest.raises(UsageError, match=r"a Beam flag is wrong, got .*external_service_address"):
+        RunnerConfig("PortableRunner", ("--environment_type=EXTERNAL",)).check()

@@ -1,0 +1,88 @@
+"""A run and its workers elsewhere: seen or not, of which versions, how far, and when it is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.runners.base import CancelledError
+from pipelines.runners.heartbeat import (
+    WorkerHeartbeat,
+    end_run,
+    own_versions,
+    read_progress,
+    start_run,
+)
+from records.errors import RunnerError, StorageError
+from records.format.layout import WORK_FOLDER
+from records.storage import Storage, open_storage
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Storage:
+    return open_storage(tmp_path)
+
+
+def test_a_worker_that_sees_the_run(target: Storage, tmp_path: Path) -> None:
+    start_run(target, "a")
+    worker = WorkerHeartbeat(str(tmp_path), "a")
+    worker.check_in()
+    worker.tell(7)
+    worker.tell(8)  # so soon after the last word it is kept for the next
+    assert list(read_progress(str(tmp_path), "a").values()) == [7]
+
+
+def test_a_worker_that_does_not_see_it(target: Storage, tmp_path: Path) -> None:
+    start_run(target, "a")
+    with pytest.raises(StorageError, match="does not see what this run keeps there"):
+        WorkerHeartbeat(str(tmp_path / "elsewhere"), "a").check_in()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_other_versions(target: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_run(target, "a")
+    other = {**own_versions(), "shardmill": "0.0.1"}
+    monkeypatch.setattr("pipelines.runners.heartbeat.own_versions", lambda: other)
+    with pytest.raises(RunnerError, match=r"expected shardmill .*, got shardmill 0\.0\.1"):
+        WorkerHeartbeat(str(tmp_path), "a").check_in()
+
+
+def test_a_run_that_is_over_stops_its_workers_and_keeps_nothing(
+    target: Storage, tmp_path: Path
+) -> None:
+    start_run(target, "a")
+    worker = WorkerHeartbeat(str(tmp_path), "a")
+    worker.check_in()
+    end_run(target, "a")
+    with pytest.raises(CancelledError):
+        worker.tell(7)
+    assert read_progress(str(tmp_path), "a") == {}
+
+
+def test_a_later_run_stops_the_workers_of_a_driver_that_died(
+    target: Storage, tmp_path: Path
+) -> None:
+    start_run(target, "a")
+    worker = WorkerHeartbeat(str(tmp_path), "a")
+    worker.tell(7)
+    start_run(target, "b")
+    with pytest.raises(CancelledError):
+        WorkerHeartbeat(str(tmp_path), "a").tell(9)
+    assert {path.name for path in (tmp_path / WORK_FOLDER / "runs").iterdir()} == {"b.json"}
+    assert read_progress(str(tmp_path), "b") == {}
+
+
+def test_on_an_object_store(memory: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.runners.heartbeat._REMOTE_SECONDS", 0.0)
+    folder = "memory://bucket/data"
+    start_run(open_storage(folder), "a")
+    assert read_progress(folder, "a") == {}
+    worker = WorkerHeartbeat(folder, "a")
+    worker.check_in()
+    for images in (7, 9):
+        worker.tell(images)
+        assert list(read_progress(folder, "a").values()) == [images]
+    end_run(open_storage(folder), "a")
+    with pytest.raises(CancelledError):
+        worker.tell(12)

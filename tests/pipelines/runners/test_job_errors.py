@@ -1,0 +1,101 @@
+"""What engines said when jobs failed, as they said it, and the line made of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.runners.job_errors import parse_job_error
+from records.errors import RunnerError, StorageError
+
+FAILED = "Pipeline BeamApp-1122 failed in state FAILED: "
+TRACE = "java.lang.RuntimeException: Error received from SDK harness for instruction 1: Traceback"
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (
+            (
+                f"{FAILED}{TRACE} (most recent call last):\n"
+                '  File "site-packages/apache_beam/internal/pickler.py", line 87, in loads\n'
+                "ModuleNotFoundError: No module named 'pipelines'\n"
+            ),
+            "a worker does not have shardmill; install",
+        ),
+        (
+            (
+                f"{FAILED}{TRACE} (most recent call last):\n"
+                "ModuleNotFoundError: No module named 'xxhash'\n"
+            ),
+            "a worker lacks a package that shardmill needs, got xxhash; install",
+        ),
+        (
+            (
+                f"{FAILED}java.net.ConnectException: java.net.ConnectException: finishConnect(..)"
+                " failed: Connection refused"
+            ),
+            "the engine cannot reach a worker pool; start one",
+        ),
+        (
+            (
+                f"{FAILED}java.lang.RuntimeException: Traceback (most recent call last):\n"
+                '  File "worker_pool_main.py", line 162, in StartWorker\n'
+                "FileNotFoundError: [Errno 2] No such file or directory: 'python'\n"
+            ),
+            "a worker pool finds no `python` to start a worker with; put",
+        ),
+        (
+            (
+                f"{FAILED}org.apache.beam.vendor.grpc.v1p60p1.io.grpc.StatusRuntimeException:"
+                " CANCELLED: client cancelled"
+            ),
+            "a worker, or the job server, went away during the run; run the same command again",
+        ),
+        (
+            (
+                f"{FAILED}org.apache.flink.runtime.JobMasterException: TaskManager with id"
+                " 10.0.0.3:40249-23e54e is no longer reachable."
+            ),
+            "the engine lost a machine during the run; run the same command again",
+        ),
+        (
+            (
+                f"{TRACE}\nRuntimeError: Pipeline construction environment and pipeline runtime"
+                " environment are not compatible. If you use a custom container image, check that"
+                " the Python interpreter minor version and the Apache Beam version match the"
+                " versions used at pipeline construction time. Submission environment:"
+                " beam:version:sdk_base:apache/beam_python3.11_sdk:2.77.0. Runtime environment:"
+                " beam:version:sdk_base:apache/beam_python3.12_sdk:2.62.0.\n"
+            ),
+            (
+                "workers have another Python or Beam than this command, expected"
+                " beam:version:sdk_base:apache/beam_python3.11_sdk:2.77.0, got"
+                " beam:version:sdk_base:apache/beam_python3.12_sdk:2.62.0; give them"
+            ),
+        ),
+        (
+            f"{FAILED}{TRACE}\n  File 'x.py'\nValueError: a b\n\tat java.lang.Thread.run",
+            "the job failed, got ValueError: a b; --verbose shows all of it",
+        ),
+        ("", "the job failed, got nothing; --verbose"),
+    ],
+)
+def test_the_line(said: str, line: str) -> None:
+    error = parse_job_error(said)
+    assert type(error) is RunnerError
+    assert str(error).startswith(line)
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("end", ["\n\nDuring handling", " [while running 'MapShards/Perform']", ""])
+def test_an_error_of_ours_comes_back_as_it_was(end: str) -> None:
+    error = parse_job_error(
+        f"{FAILED}{TRACE}\nrecords.errors.StorageError: /data: it is not there{end}"
+    )
+    assert type(error) is StorageError
+    assert str(error) == "/data: it is not there"
+    assert error.exit_code == 74
+
+
+def test_what_is_long_is_cut() -> None:
+    assert len(str(parse_job_error("x" * 10_000))) < 500

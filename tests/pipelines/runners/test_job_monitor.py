@@ -1,0 +1,92 @@
+"""A run on an engine that says nothing, or does not end: it is called off, and never waited for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipelines.runners.base import ShardTask
+from pipelines.runners.heartbeat import WorkerHeartbeat
+from pipelines.runners.job_monitor import BeamJob
+from pipelines.runners.local import run_execution
+from records.errors import RunnerError, StorageError
+
+
+class Job:
+    """What Beam gives of a job that goes on until it is cancelled."""
+
+    def __init__(self, *, failure: str | None = None) -> None:
+        self._failure = failure
+        self.cancelled = threading.Event()
+
+    def wait_until_finish(self) -> None:
+        if self._failure is None:
+            self.cancelled.wait(60)
+        raise RuntimeError(self._failure or "Pipeline failed in state CANCELLED")
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+
+def execute(job: Job, tmp_path: Path, *, start_seconds: float = 60) -> BeamJob:
+    @contextmanager
+    def submit() -> Iterator[Job]:
+        yield job
+
+    task = ShardTask(lambda *_: None, str(tmp_path), "a", is_retried=True)
+    return BeamJob(task, submit, start_seconds)
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.runners.heartbeat._LOCAL_SECONDS", 0.02)
+
+
+def test_no_worker_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pipelines.runners.job_monitor._WARN_AFTER_SECONDS", 0.1)
+    job = Job()
+    with pytest.raises(RunnerError, match="no worker has begun within"):
+        run_execution(execute(job, tmp_path, start_seconds=0.5), 10, None)
+    assert job.cancelled.is_set()
+    (message,) = set(logged.messages)
+    assert message.startswith("no worker has begun for")
+
+
+def test_workers_fall_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.runners.job_monitor._SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("pipelines.runners.job_monitor._STOP_SECONDS", 0.1)
+    told: list[int] = []
+
+    def on_progress(done: int, total: int) -> None:
+        if not told:
+            WorkerHeartbeat(str(tmp_path), "a").tell(12)
+        told.append(done)
+        assert total == 10
+
+    with pytest.raises(RunnerError, match="none of 1 workers has said anything"):
+        run_execution(execute(Job(), tmp_path), 10, on_progress)
+    assert told[-1] == 10  # a shard that was done twice is counted twice
+
+
+def test_what_the_engine_said_is_told(tmp_path: Path) -> None:
+    job = Job(failure="Traceback\nrecords.errors.StorageError: gone\n")
+    failure = run_execution(execute(job, tmp_path), 10, None)
+    assert isinstance(failure, StorageError)
+    assert not list(tmp_path.rglob("a.json"))
+
+
+def test_ctrl_c_cancels_a_job_that_does_not_end(tmp_path: Path) -> None:
+    job = Job()
+
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_execution(execute(job, tmp_path), 10, interrupt)
+    assert job.cancelled.is_set()

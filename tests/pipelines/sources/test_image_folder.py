@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.options import ConvertOptions
+from pipelines.sources import Sources, list_sources
+from pipelines.sources.reader import LocalFiles, UnreadableError
+from records.errors import InputNotFoundError, StorageError, UsageError
+from tests.pipelines.conftest import Find
+from tests.pipelines.pictures import PICTURE, make_file, make_picture
+
+
+def labelled(found: Sources) -> dict[bytes, str]:
+    return {image.key: found.labels[image.label] for image in found.images}
+
+
+def rejected(found: Sources) -> list[tuple[str, str | None, str]]:
+    return sorted((reject.key, reject.class_name, reject.reason) for reject in found.rejects)
+
+
+def test_a_folder_a_class(root: Path, find: Find) -> None:
+    for key in ("dog/1.png", "cat/deep/2.png", "cat/3.jpg"):
+        make_file(root, key)
+    found = find()
+    assert (found.layout, found.labels) == ("classes", ("cat", "dog"))
+    assert labelled(found) == {b"dog/1.png": "dog", b"cat/deep/2.png": "cat", b"cat/3.jpg": "cat"}
+    assert found.notes == ["1 images lie in folders below a class folder and count as that class"]
+    assert {image.split for image in found.images} == {None}
+
+
+def test_splits_with_classes_in_them(root: Path, find: Find) -> None:
+    for key in ("Train/cat/1.png", "TEST/cat/1.png", "val/dog/1.png"):
+        make_file(root, key)
+    make_file(root, "train.txt", b"text")
+    found = find()
+    assert (found.layout, found.labels, found.skipped) == ("splits", ("cat", "dog"), 1)
+    splits = {image.key: image.split for image in found.images}
+    assert splits == {
+        b"Train/cat/1.png": "train",
+        b"TEST/cat/1.png": "test",
+        b"val/dog/1.png": "validation",
+    }
+
+
+def test_the_layout_may_be_said(root: Path, find: Find) -> None:
+    make_file(root, "train/cat/1.png")
+    make_file(root, "test/cat/2.png")
+    assert find(layout="classes").labels == ("test", "train")
+    make_file(root, "other/cat/3.png")
+    assert find().labels == ("other", "test", "train")
+    with pytest.raises(UsageError, match="got other"):
+        find(layout="splits")
+
+
+def test_what_is_an_image(root: Path, find: Find) -> None:
+    for name in ("a.png", "b.JPG", "c.jpeg", "d.webp", "e.heic", "f.eps"):
+        make_file(root, f"cat/{name}", b"not one")  # the extension is enough to be looked at
+    for name in ("g", "h.txt", "i.jpg.bak"):
+        make_file(root, f"cat/{name}", PICTURE)  # so is the content
+    for name in ("j", "k.txt", "l.csv", "Thumbs.db", ".m.png"):
+        make_file(root, f"cat/{name}", b"not one")
+    make_file(root, "cat/n", b"")
+    found = find()
+    assert sorted(key.decode()[4:5] for key in labelled(found)) == list("abcdefghi")
+    assert (found.skipped, found.rejects) == (6, [])
+
+
+def test_a_file_that_cannot_be_read_and_has_no_images_name_is_none(
+    root: Path, find: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_file(root, "cat/notes")
+    make_file(root, "cat/1.png")
+
+    def read_head(_self: LocalFiles, key: bytes) -> bytes:
+        raise UnreadableError("Permission denied")
+
+    monkeypatch.setattr(LocalFiles, "read_head", read_head)
+    assert find().skipped == 1
+
+
+def test_limits_of_this_process_end_it(
+    root: Path, find: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_file(root, "cat/1")
+
+    def exhausted(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("pipelines.sources.reader._read_local", exhausted)
+    with pytest.raises(StorageError, match="Too many open files"):
+        find()
+
+
+def test_loose_images_have_no_class(root: Path, find: Find) -> None:
+    make_file(root, "loose.png", b"abc")
+    make_file(root, "cat/1.png")
+    make_file(root, "readme.txt", b"text")
+    found = find()
+    assert rejected(found) == [("loose.png", None, "no-class")]
+    assert (found.rejects[0].bytes, found.skipped) == (3, 1)
+
+
+def test_loose_images_in_a_split_too(root: Path, find: Find) -> None:
+    make_file(root, "train/loose.png")
+    make_file(root, "train/cat/1.png")
+    assert rejected(find()) == [("train/loose.png", None, "no-class")]
+
+
+def test_broken_links_are_unreadable(root: Path, find: Find) -> None:
+    make_file(root, "cat/1.png")
+    (root / "cat" / "2.png").symlink_to("nowhere")
+    (root / "dogs").symlink_to("/nowhere/dogs")
+    found = find()
+    assert rejected(found) == [("cat/2.png", "cat", "unreadable"), ("dogs", None, "unreadable")]
+
+
+def test_links_out_of_the_source(root: Path, find: Find, tmp_path: Path) -> None:
+    outside = make_file(tmp_path / "pool", "x.png")
+    make_file(root, "cat/1.png")
+    (root / "cat" / "2.png").symlink_to(outside)
+    with pytest.raises(UsageError, match=r"1 symbolic link out.*cat/2\.png.*--follow-symlinks"):
+        find()
+    assert len(find(follow_symlinks=True).images) == 2
+    exclude = make_file(tmp_path, "exclude.txt", b"cat/2.png\n")
+    found = find(exclude=str(exclude))
+    assert (len(found.images), found.excluded, found.notes) == (1, 1, [])
+
+
+def test_an_empty_class_keeps_its_number(root: Path, find: Find) -> None:
+    make_file(root, "cat/1.png")
+    make_file(root, "dog/1.png")
+    (root / "cow").mkdir()
+    found = find()
+    assert found.labels == ("cat", "cow", "dog")
+    assert found.notes == ["class cow has no images"]
+
+
+def test_one_class_whose_folders_may_be_meant(root: Path, find: Find) -> None:
+    make_file(root, "photos/cat/1.png")
+    make_file(root, "photos/dog/1.png")
+    assert "there is one class only, photos" in find().notes[-1]
+
+
+@pytest.mark.parametrize("name", [b"a b", b"[1]", b"100%", b"\xff\xfe", b"-n", "é".encode()])
+def test_any_name_of_files_and_folders(root: Path, find: Find, name: bytes) -> None:
+    make_file(root, name + b"/" + name + b".png")
+    (image,) = find().images
+    assert image.key == name + b"/" + name + b".png"
+
+
+@pytest.mark.parametrize("names", [("é", "e\u0301"), ("bad\nname",), ("esc\x1b[0m",)])
+def test_class_folders_that_cannot_be(root: Path, find: Find, names: tuple[str, ...]) -> None:
+    for name in names:
+        make_file(root, f"{name}/1.png")
+    with pytest.raises(UsageError) as caught:
+        find()
+    assert str(caught.value).isprintable()
+
+
+def test_nothing_there(root: Path, find: Find) -> None:
+    with pytest.raises(InputNotFoundError, match="nothing here"):
+        find()
+    make_file(root, ".DS_Store")
+    with pytest.raises(InputNotFoundError, match="only 1 hidden or system file"):
+        find()
+
+
+def test_only_loose_images(root: Path, find: Find) -> None:
+    make_file(root, "1.png")
+    with pytest.raises(UsageError, match="a folder a class"):
+        find()
+
+
+def test_a_url_is_walked_as_a_folder_is(memory: Any, root: Path, find: Find) -> None:
+    for number, key in enumerate(("cat/1.png", "cat/x/2", "dog/3.jpg", "4.png", "dog/notes.txt")):
+        content = b"text" if key.endswith("txt") else make_picture(number)
+        make_file(root, key, content)
+        memory.pipe_file(f"/photos/{key}", content)
+    local = find()
+    remote = list_sources(ConvertOptions(source="memory://photos", target=""))
+    assert labelled(remote) == labelled(local)
+    assert rejected(remote) == rejected(local)
+    assert (remote.labels, remote.skipped) == (local.labels, local.skipped)
+
+
+def test_a_url_where_nothing_is(memory: Any) -> None:
+    with pytest.raises(InputNotFoundError):
+        list_sources(ConvertOptions(source="memory://nothing", target=""))

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.options import ConvertOptions
+from pipelines.sources import Sources, list_sources
+from records.errors import InputNotFoundError, UsageError
+from tests.pipelines.pictures import PICTURE, make_file
+
+Find = Callable[..., Sources]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for key in ("a.png", "x/b.png", "x/c.png", "notes.txt", "-d.png"):
+        make_file(tmp_path / "photos", key)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def find(root: Path, tmp_path: Path) -> Find:
+    def find_now(content: str, **options: Any) -> Sources:
+        path = make_file(tmp_path, "list.csv", content.encode("utf-8", "surrogateescape"))
+        given = {"source": str(root), "target": "", "list": str(path), **options}
+        found = list_sources(ConvertOptions(**given))
+        parts = (len(found.images), len(found.rejects), found.skipped, found.excluded)
+        assert found.found == sum(parts)
+        return found
+
+    return find_now
+
+
+def test_a_row_an_image(find: Find) -> None:
+    found = find("path,label,split,group\na.png,dog,,\nx/b.png,cat,test,p1\n-d.png,dog,train,\n")
+    assert (found.labels, found.layout) == (("cat", "dog"), None)
+    assert {i.key: (i.label, i.split, i.group) for i in found.images} == {
+        b"a.png": (1, None, None),
+        b"x/b.png": (0, "test", b"p1"),
+        b"-d.png": (1, "train", None),
+    }
+    assert {image.size_bytes for image in found.images} == {len(PICTURE)}
+
+
+def test_what_is_not_there_or_has_no_label(find: Find, root: Path) -> None:
+    found = find("path,label\na.png,cat\ngone.png,cat\nx,cat\nx/b.png,\n")
+    assert sorted((r.key, r.class_name, r.reason) for r in found.rejects) == [
+        ("gone.png", "cat", "unreadable"),
+        ("x", "cat", "unreadable"),
+        ("x/b.png", None, "no-class"),
+    ]
+
+
+def test_classes_and_exclude(find: Find, tmp_path: Path) -> None:
+    exclude = make_file(tmp_path, "exclude.txt", b"a.png\nnot-listed.png\n")
+    rows = "path,label\na.png,cat\nx/b.png,cat\nx/c.png,dog\n"
+    found = find(rows, classes=("cat",), exclude=str(exclude))
+    assert ([i.key for i in found.images], found.excluded) == ([b"x/b.png"], 2)
+    assert found.notes == ["1 keys of --exclude are not in the source"]
+
+
+def test_a_label_map(find: Find, tmp_path: Path) -> None:
+    labels = make_file(tmp_path, "labels.txt", b"dog\ncat\n")
+    (image,) = find("path,label\na.png,cat\n", labels=str(labels)).images
+    assert image.label == 1
+    with pytest.raises(UsageError, match="got cow"):
+        find("path,label\na.png,cow\n", labels=str(labels))
+
+
+@pytest.mark.parametrize("options", [{"test": 2}, {"test": 0.5, "stratify": True}])
+def test_groups_cannot_go_with_exact_numbers(find: Find, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="groups stay whole"):
+        find("path,label,group\na.png,cat,g\n", **options)
+
+
+def test_group_by_where_a_row_names_none(find: Find) -> None:
+    found = find("path,label,group\na.png,cat,\nx/b.png,cat,\nx/c.png,cat,own\n", group_by="parent")
+    assert {i.key: i.group for i in found.images} == {
+        b"a.png": b"",
+        b"x/b.png": b"x",
+        b"x/c.png": b"own",
+    }
+
+
+def test_a_group_may_be_any_bytes(find: Find) -> None:
+    (image,) = find("path,label,group\na.png,cat,caf\udce9\n").images
+    assert image.group == b"caf\xe9"
+
+
+def test_a_link_out_of_the_source(find: Find, root: Path, tmp_path: Path) -> None:
+    (root / "link.png").symlink_to(make_file(tmp_path, "outside.png"))
+    (root / "folder").symlink_to(tmp_path)
+    for path in ("link.png", "folder/outside.png"):
+        with pytest.raises(UsageError, match="--follow-symlinks"):
+            find(f"path,label\n{path},cat\n")
+        assert len(find(f"path,label\n{path},cat\n", follow_symlinks=True).images) == 1
+
+
+def test_urls(find: Find, tmp_path: Path, memory: Any) -> None:
+    memory.pipe_file("/pool/m.png", b"abc")
+    make_file(tmp_path, "a b#c.png", b"abcd")
+    rows = [
+        "memory://pool/m.png,cat",
+        f"file://{tmp_path}/a%20b%23c.png,cat",
+        "memory://pool/gone.png,cat",
+        f"file://{tmp_path}/gone.png,cat",
+    ]
+    found = find("\n".join(["path,label", *rows]), allow_url=True)
+    assert sorted(image.size_bytes for image in found.images) == [3, 4]
+    assert {reject.reason for reject in found.rejects} == {"unreadable"}
+    assert len(found.rejects) == 2
+
+
+def test_an_empty_list(find: Find) -> None:
+    with pytest.raises(InputNotFoundError, match="list is empty"):
+        find("path,label\n")
+
+
+def test_a_list_over_a_url(find: Find, memory: Any) -> None:
+    memory.pipe_file("/photos/a.png", b"abc")
+    found = find("path,label\na.png,cat\ngone.png,cat\n", source="memory://photos")
+    assert ([i.key for i in found.images], [r.key for r in found.rejects]) == (
+        [b"a.png"],
+        ["gone.png"],
+    )
+    with pytest.raises(UsageError, match="leads out of the source"):
+        find("path,label\n/a.png,cat\n", source="memory://photos")

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pipelines.sources.image_list import ListedImage, read_list
+from records.errors import InputNotFoundError, UsageError
+
+
+def read(tmp_path: Path, content: bytes, *, name: str = "list.csv", allow_url: bool = False):
+    path = tmp_path / name
+    path.write_bytes(content)
+    source = str(tmp_path / "photos")
+    return list(read_list(str(path), source, allow_url=allow_url))
+
+
+def image(key: bytes, label: str = "cat", **given: object) -> ListedImage:
+    fields = {"url": None, "split": None, "group": None, **given}
+    return ListedImage(key=key, label=label, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"path,label\na.png,cat\n", [image(b"a.png")]),
+        (b"path,label\r\na.png,cat\r\n", [image(b"a.png")]),
+        (b"\xef\xbb\xbfpath,label\na.png,cat", [image(b"a.png")]),
+        (b"label,path\ncat,a.png\n\n", [image(b"a.png")]),
+        (b'path,label\n"a,b.png",cat\n', [image(b"a,b.png")]),
+        (b'path,label\n"a\nb.png",cat\n', [image(b"a\nb.png")]),
+        (b"path,label\ncaf\xe9.png,cat\n", [image(b"caf\xe9.png")]),
+        (b"path,label\n-rf.png,cat\n", [image(b"-rf.png")]),
+        (b"path,label\n./x/../a.png,cat\n", [image(b"a.png")]),
+        (b"path,label\na.png,\n", [image(b"a.png", "")]),
+        (b"path,label\na.png\n", [image(b"a.png", "")]),
+        (
+            b"path,label,split,group\na.png,cat,VAL,p1\nb.png,cat,,\n",
+            [image(b"a.png", split="validation", group="p1"), image(b"b.png")],
+        ),
+    ],
+)
+def test_csv(tmp_path: Path, content: bytes, expected: list[ListedImage]) -> None:
+    assert read(tmp_path, content) == expected
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_json_lines(tmp_path: Path, start: bytes) -> None:
+    rows = [
+        {"path": "a.png", "label": "cat", "split": "test", "group": "g"},
+        {"path": "b.png", "label": 7, "group": None},
+        {"path": "é\n.png", "label": None},
+    ]
+    content = start + "\r\n\n".join(map(json.dumps, rows)).encode()
+    assert read(tmp_path, content, name="list.jsonl") == [
+        image(b"a.png", split="test", group="g"),
+        image(b"b.png", "7"),
+        image("é\n.png".encode(), ""),
+    ]
+
+
+def test_an_absolute_path_in_the_source(tmp_path: Path) -> None:
+    content = b"path,label\n" + os.fsencode(tmp_path) + b"/photos/x/a.png,cat\n"
+    assert read(tmp_path, content) == [image(b"x/a.png")]
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "wrong columns"),
+        (b"a.png,cat\n", "wrong columns"),
+        (b"path,class\na.png,cat\n", "wrong columns"),
+        (b"path,label,path\na.png,cat,b.png\n", "wrong columns"),
+        (b"path,label,size\na.png,cat,3\n", "wrong columns"),
+        (b"path;label\na.png;cat\n", "wrong columns"),
+        (b"path,label\na,b.png,cat\n", "line 2: a row has more fields"),
+        (b'path,label\n"a.png,cat\n', "line 2: this is not CSV"),
+        (b'"path"x,label\na.png,cat\n', "line 1: this is not CSV"),
+        (b"path,label\n" + b"x" * 200_000 + b",cat\n", "line 2: this is not CSV"),
+        (b"path,label\n,cat\n", "line 2: a row has no path"),
+        (b"label,path\ncat\n", "line 2: a row has no path"),
+        (b"path,label\na\0.png,cat\n", "zero byte"),
+        (b"path,label\n../a.png,cat\n", "leads out of the source"),
+        (b"path,label\nx/../../a.png,cat\n", "leads out of the source"),
+        (b"path,label\n..,cat\n", "leads out of the source"),
+        (b"path,label\n.,cat\n", "leads out of the source"),
+        (b"path,label\n/etc/passwd,cat\n", "leads out of the source"),
+        (b"path,label\n//etc/passwd,cat\n", "leads out of the source"),
+        (b"path,label\na.png,cat\nx/../a.png,dog\n", "line 3: a file is listed twice"),
+        (b"path,label,split\na.png,cat,dev\n", "line 2: a row names a split that is none"),
+        (b"path,label\na.png,caf\xe9\n", "line 2: a label is not UTF-8"),
+        (b"path,label\nhttps://example.org/a.png,cat\n", "names a URL"),
+        (b"path,label\ns3://bucket/a.png,cat\n", "--allow-url"),
+    ],
+)
+def test_a_wrong_list_is_refused_by_its_line(tmp_path: Path, content: bytes, word: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path, content)
+    assert word in str(caught.value)
+    assert str(tmp_path / "list.csv") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[1]",
+        b"{",
+        b'{"path": "a.png"}',
+        b'{"path": "a.png", "label": ["cat"]}',
+        b'{"path": {"a": 1}, "label": "cat"}',
+        b'{"path": "a.png", "label": "cat", "more": 1}',
+        b'{"path": "a.png", "label": "\xff"}',
+        b'{"path": "\\ud800.png", "label": "cat"}',
+        b'{"path": "a\\u0000.png", "label": "cat"}',
+        b'{"path": "a.png", "label": "\\udcff"}',
+        b'{"path": null, "label": "cat"}',
+    ],
+)
+def test_a_wrong_json_line_is_refused(tmp_path: Path, line: bytes) -> None:
+    with pytest.raises(UsageError, match=r"line 3"):
+        read(tmp_path, b'{"path": "0.png", "label": "cat"}\n\n' + line, name="list.jsonl")
+
+
+def test_urls_that_are_taken(tmp_path: Path) -> None:
+    urls = ["memory://x/a.png", "file:///x/a.png", "s3://b/a.png", "gs://b/a b.png"]
+    content = "\n".join(["path,label", *(f"{url},cat" for url in urls)]).encode()
+    found = read(tmp_path, content, allow_url=True)
+    assert [(row.url, row.key) for row in found] == [(url, url.encode()) for url in urls]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/a.png",
+        "https://example.org/a.png",
+        "ftp://example.org/a.png",
+        "simplecache::s3://b/a.png",
+        "s3://b/x::file:///etc/passwd",
+        "zip://a.png::file:///x.zip",
+        "s3://key:secret@b/a.png",
+        "http://[broken",
+        "S3://b/a.png",
+    ],
+)
+def test_urls_that_are_not(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path, f"path,label\n{url},cat\n".encode(), allow_url=True)
+    assert "line 2" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_no_list(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such file"):
+        list(read_list(str(tmp_path / "none.csv"), str(tmp_path), allow_url=False))
+
+
+def test_a_list_may_lie_at_a_url(memory) -> None:
+    memory.pipe_file("/lists/l.csv", b"path,label\na.png,cat\n")
+    assert list(read_list("memory://lists/l.csv", "/x", allow_url=False)) == [image(b"a.png")]

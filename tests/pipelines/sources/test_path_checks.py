@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.sources.path_checks import check_locations
+from records.errors import InputNotFoundError, OutputError, UsageError
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    (tmp_path / "photo.jpg").write_bytes(b"")
+    (tmp_path / "link").symlink_to("photos")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("photos", "data"),
+        ("photos", "photos-data"),
+        ("photos/cat", "photos"),
+        ("photos", "."),
+        ("memory://photos", "memory://photos2"),
+        ("photos", "memory://photos"),
+    ],
+)
+def test_a_target_beside_or_above_the_source(here: Path, source: str, target: str) -> None:
+    check_locations(source, target)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "word"),
+    [
+        ("photos", "photos", "same folder"),
+        ("photos", "photos/", "same folder"),
+        ("photos", "link", "same folder"),
+        ("photos", "photos/data", "inside the source"),
+        ("photos", "link/data", "inside the source"),
+        ("link", "photos/new/data", "inside the source"),
+        (".", "data", "inside the source"),
+        ("/", "data", "inside the source"),
+        ("memory://a", "memory://a/", "same folder"),
+        ("memory://a/", "memory://a/b", "inside the source"),
+        ("photos.zip", "data", "unpack the archive"),
+        ("photo.jpg", "data", "a folder a class"),
+        ("", "data", "the source is no path"),
+        ("photos", "", "the target is no path"),
+        ("photos\0", "data", "the source is no path"),
+    ],
+)
+def test_the_wrong_idea_is_explained(here: Path, source: str, target: str, word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        check_locations(source, target)
+
+
+def test_file_urls_are_paths(here: Path) -> None:
+    with pytest.raises(UsageError, match="inside the source"):
+        check_locations(f"file://{here}/photos", "photos/data")
+    with pytest.raises(UsageError, match="inside the source"):
+        check_locations("photos", f"file://{here}/photos/my%20data")
+
+
+def test_nothing_there_is_no_input(here: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such folder"):
+        check_locations("nowhere", "data")
+
+
+def test_a_file_is_no_target(here: Path) -> None:
+    with pytest.raises(OutputError, match="is a file"):
+        check_locations("photos", "photo.jpg")

@@ -1,0 +1,112 @@
+"""Which of the files found are taken: classes, label maps, exclusions, groups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from records.errors import InputNotFoundError, UsageError
+from tests.pipelines.conftest import Find
+from tests.pipelines.pictures import PICTURE, make_file
+from tests.pipelines.sources.test_image_folder import labelled, rejected
+
+
+class TestClasses:
+    @pytest.fixture(autouse=True)
+    def pictures(self, root: Path) -> None:
+        for key in ("cat/1.png", "cow/1.png", "cow/notes.txt", "dog/1.png", "loose.png"):
+            make_file(root, key, b"text" if key.endswith("txt") else PICTURE)
+        (root / "cow" / "gone.png").symlink_to("nowhere")
+
+    def test_those_chosen(self, find: Find) -> None:
+        found = find(classes=("dog", "cat"))
+        assert labelled(found) == {b"cat/1.png": "cat", b"dog/1.png": "dog"}
+        assert (found.excluded, found.skipped) == (2, 1)
+        assert rejected(found) == [("loose.png", None, "no-class")]
+
+    def test_one_that_is_not_there(self, find: Find) -> None:
+        with pytest.raises(UsageError, match=r"cat, cow, dog.*got cta"):
+            find(classes=("cta",))
+
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("labels.txt", "0:zebra\n1:dog\n2:cow\n3:cat\n"),
+            ("labels.txt", "zebra\ndog\ncow\ncat\n"),
+            ("labels.json", '["zebra", "dog", "cow", "cat"]'),
+            ("labels.json", '{"cat": 3, "cow": 2, "dog": 1, "zebra": 0}'),
+            (
+                "map.pbtxt",
+                "".join(
+                    f"item {{ id: {number} name: '{name}' }}\n"
+                    for number, name in enumerate(["zebra", "dog", "cow", "cat"], start=1)
+                ),
+            ),
+        ],
+    )
+    def test_a_label_map_numbers_them(
+        self, find: Find, tmp_path: Path, name: str, content: str
+    ) -> None:
+        path = make_file(tmp_path, name, content.encode())
+        found = find(labels=str(path))
+        assert found.labels == ("zebra", "dog", "cow", "cat")
+        assert labelled(found)[b"cat/1.png"] == "cat"
+        assert "class zebra has no images" in found.notes
+
+    def test_a_label_map_that_lacks_one(self, find: Find, tmp_path: Path) -> None:
+        path = make_file(tmp_path, "labels.txt", b"cat\ndog\n")
+        with pytest.raises(UsageError, match="got cow"):
+            find(labels=str(path))
+
+    def test_a_label_map_that_is_not_there(self, find: Find) -> None:
+        with pytest.raises(InputNotFoundError, match="no such file"):
+            find(labels="/nowhere/labels.txt")
+
+
+class TestExclude:
+    def test_keys_as_stats_prints_them(self, root: Path, find: Find, tmp_path: Path) -> None:
+        keys = [b"cat/100%.png", b"cat/\xff.png", b"cat/1.png", b"cat/a b.png", b"notes.txt"]
+        for key in [*keys, b"cat/2.png"]:
+            make_file(root, key)
+        lines = "cat/100%25.png\r\ncat/%FF.png\n\ncat/1.png\ncat/a b.png\nnotes.txt"
+        path = make_file(tmp_path, "exclude.txt", b"\xef\xbb\xbf" + lines.encode())
+        found = find(exclude=str(path))
+        assert list(labelled(found)) == [b"cat/2.png"]
+        assert (found.excluded, found.notes) == (5, [])
+
+    def test_a_key_that_is_not_there_is_told(self, root: Path, find: Find, tmp_path: Path) -> None:
+        make_file(root, "cat/1.png")
+        make_file(root, "cat/2.png")
+        path = make_file(tmp_path, "exclude.txt", b"cat/1.png\ncat/3.png\n")
+        assert find(exclude=str(path)).notes == ["1 keys of --exclude are not in the source"]
+
+    def test_rejects_and_other_classes_can_be_excluded(
+        self, root: Path, find: Find, tmp_path: Path
+    ) -> None:
+        for key in ("loose.png", "cat/1.png", "dog/1.png"):
+            make_file(root, key)
+        (root / "cat" / "gone.png").symlink_to("nowhere")
+        path = make_file(tmp_path, "exclude.txt", b"loose.png\ncat/gone.png\ndog/1.png\n")
+        found = find(exclude=str(path), classes=("cat",))
+        assert (found.rejects, found.excluded, found.notes) == ([], 3, [])
+
+
+class TestGroups:
+    @pytest.mark.parametrize(
+        ("group_by", "groups"),
+        [
+            ("parent", [b"cat", b"cat/p1", b"cat/p1"]),
+            (r"p\d", [None, b"p1", b"p1"]),
+            (r"cat/(p\d)", [None, b"p1", b"p1"]),
+            (r"x*", [None, None, None]),
+            (None, [None, None, None]),
+        ],
+    )
+    def test_of_a_key(
+        self, root: Path, find: Find, group_by: str | None, groups: list[bytes | None]
+    ) -> None:
+        for key in ("cat/0.png", "cat/p1/1.png", "cat/p1/2.png"):
+            make_file(root, key)
+        images = sorted(find(group_by=group_by).images, key=lambda image: image.key)
+        assert [image.group for image in images] == groups

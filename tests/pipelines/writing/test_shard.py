@@ -1,0 +1,116 @@
+"""What goes wrong as shards are written; disks that are full or read-only are in tests/faults."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import run_state
+from pipelines.sources import reader
+from pipelines.sources.reader import LocalFiles, UnreadableError
+from pipelines.writing import shard
+from records.errors import OutputError, StorageError
+from records.format import layout
+from records.storage import open_storage
+from tests.pipelines.conftest import Convert
+
+SHARD = layout.shard_name("train", 0, 1)
+
+
+def test_a_failure_comes_through_the_runner_as_it_was(
+    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OutputError("cannot be written", path="there", got="this", hint="do that")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shard, "_write", failing)
+        with pytest.raises(OutputError) as caught:
+            convert()
+    assert str(caught.value) == "there: cannot be written, got this; do that"
+    assert convert().status == "converted"
+
+
+def test_open_files_that_run_out_are_no_rejects(
+    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.sources.reader._read_local", exhausted)
+        with pytest.raises(StorageError, match="Too many open files") as caught:
+            convert()
+    assert caught.value.exit_code == 74
+    assert not (target / layout.MANIFEST).exists()
+    assert convert().counts.stored == 21
+
+
+def test_a_bug_is_no_success(
+    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(shard, "_write", broken)
+    with pytest.raises(ZeroDivisionError):
+        convert()
+    assert not (target / layout.MANIFEST).exists()
+
+
+def test_a_file_that_changed_after_it_was_listed_is_unreadable(
+    convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = run_state.write_run
+
+    def grow_first(*given: object) -> None:
+        real(*given)  # type: ignore[arg-type]
+        with (source / "cat" / "000.png").open("ab") as stream:
+            stream.write(b"more")
+
+    monkeypatch.setattr(run_state, "write_run", grow_first)
+    report = convert()
+    assert report.rejects_by_reason == {"unreadable": 1}
+
+
+class TestReading:
+    def test_passing_errors_are_tried_again(
+        self, source: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        attempts = []
+        real = reader._read_local
+
+        def shaky(*given: Any) -> bytes:
+            attempts.append(given)
+            if len(attempts) < 3:
+                raise OSError(5, "Input/output error")
+            return real(*given)
+
+        monkeypatch.setattr("pipelines.sources.reader._read_local", shaky)
+        monkeypatch.setattr("pipelines.sources.reader._WAIT_SECONDS", 0)
+        files = LocalFiles(os.fsencode(source))
+        assert files.read(b"cat/000.png") == (source / "cat" / "000.png").read_bytes()
+        assert len(attempts) == 3
+
+    @pytest.mark.parametrize("code", [5, 13])
+    def test_lasting_ones_are_of_that_file(
+        self, source: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        def failing(*_: object, **__: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr("pipelines.sources.reader._read_local", failing)
+        monkeypatch.setattr("pipelines.sources.reader._WAIT_SECONDS", 0)
+        with pytest.raises(UnreadableError, match=os.strerror(code)):
+            LocalFiles(os.fsencode(source)).read(b"cat/000.png")
+
+
+def test_whether_a_shard_is_finished(convert: Convert, target: Path) -> None:
+    digest = convert(target=str(target)).plan_digest
+    storage = open_storage(target)
+    assert shard.is_finished(storage, SHARD, digest)
+    assert not shard.is_finished(storage, SHARD, "0" * 32)
+    assert not shard.is_finished(storage, layout.shard_name("test", 0, 1), digest)

@@ -1,0 +1,243 @@
+"""Files that others wrote become a dataset that reads as one of ours, and stay what they were."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import records
+from records.adopt.adopt import AdoptOptions, adopt
+from records.errors import (
+    CorruptDataError,
+    InputNotFoundError,
+    OutputError,
+    TooManyRejectsError,
+    UsageError,
+)
+from records.stats.counts import compute_stats, read_indexed
+from tests.datasets import encode_picture
+from tests.records.adopt.examples import (
+    NAMES,
+    detection_example,
+    named_example,
+    slim_example,
+    tfds_example,
+    write_examples,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from records.adopt.report import AdoptReport
+
+
+def adopt_all(folder: Path, **options: Any) -> AdoptReport:
+    files = [str(path) for path in folder.iterdir() if "record" in path.name]
+    return adopt(AdoptOptions(tuple(files), str(folder), **options))
+
+
+@pytest.fixture
+def slim(tmp_path: Path) -> Path:
+    """Two files to train and one to validate, as TF-Slim's flowers are named."""
+    folder = tmp_path / "flowers"
+    for split, shard, of, first in (
+        ("train", 0, 2, 0),
+        ("train", 1, 2, 6),
+        ("validation", 0, 1, 20),
+    ):
+        examples = [slim_example(first + number) for number in range(6)]
+        write_examples(folder / f"flowers_{split}_{shard:05d}-of-{of:05d}.tfrecord", examples)
+    return folder
+
+
+def test_files_of_slim_read_as_ours(slim: Path) -> None:
+    (slim / "labels.txt").write_text("0:daisy\n1:rose\n2:tulip")
+    before = {path: path.read_bytes() for path in slim.iterdir()}
+    report = adopt_all(slim)
+    assert report.labels == NAMES
+    assert report.adopted.theirs == ("labels.txt",)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert list(records.verify(slim, decode=True)) == []
+    dataset = records.open_dataset(slim)
+    assert {split: len(dataset[split]) for split in dataset} == {"train": 12, "validation": 6}
+    for number in (0, 7, 11):
+        record, example = dataset["train"][number], slim_example(number)
+        assert [record.image] == example["image/encoded"]
+        assert (record.label, record.text) == (number % 3, NAMES[number % 3])
+        assert (record.width, record.height, record.channels) == (12, 9, 3)
+    assert list(dataset["train"]) == dataset["train"][:]
+    assert dataset["train"][7].key == "flowers_train_00001-of-00002.tfrecord/000001"
+    figures = compute_stats(dataset, read_indexed(dataset))
+    assert (figures.records, figures.formats) == (18, {"jpeg": 9, "png": 9})
+
+
+def test_a_second_time_there_is_nothing_to_do(slim: Path) -> None:
+    first = adopt_all(slim)
+    content = {path: path.read_bytes() for path in slim.rglob("*") if path.is_file()}
+    assert (first.status, adopt_all(slim).status) == ("adopted", "nothing-to-do")
+    assert content == {path: path.read_bytes() for path in slim.rglob("*") if path.is_file()}
+    with pytest.raises(OutputError, match="another one"):
+        adopt(AdoptOptions((str(min(slim.glob("*.tfrecord"))),), str(slim)))
+
+
+def test_a_dry_run_writes_nothing(slim: Path) -> None:
+    before = sorted(slim.rglob("*"))
+    assert adopt_all(slim, dry_run=True).status == "planned"
+    assert sorted(slim.rglob("*")) == before
+
+
+def test_labels_from_1_names_and_keys_in_the_records(tmp_path: Path) -> None:
+    write_examples(tmp_path / "train.record", [named_example(number) for number in range(9)])
+    report = adopt_all(tmp_path)
+    assert (report.labels, report.adopted.first_label) == (NAMES, 1)
+    record = records.open_dataset(tmp_path)["train"][4]
+    assert (record.label, record.text, record.key) == (1, "rose", "rose/4.jpg")
+    assert list(records.verify(tmp_path)) == []
+
+
+def test_names_alone(tmp_path: Path) -> None:
+    examples = [named_example(number) for number in range(6)]
+    for example in examples:
+        del example["image/class/label"]
+    write_examples(tmp_path / "train.record", examples)
+    assert adopt_all(tmp_path).labels == NAMES
+    assert [record.label for record in records.open_dataset(tmp_path)["train"]] == [
+        0,
+        1,
+        2,
+        0,
+        1,
+        2,
+    ]
+
+
+def test_a_label_map_of_object_detection_counts_from_1(tmp_path: Path) -> None:
+    examples = [slim_example(number, first_label=1) for number in range(6) if number % 3 < 2]
+    write_examples(tmp_path / "train.record", examples)
+    items = "".join(f'item {{ id: {n} name: "{name}" }}\n' for n, name in enumerate(NAMES, 1))
+    (tmp_path / "map.pbtxt").write_text(items)
+    report = adopt_all(tmp_path, labels=str(tmp_path / "map.pbtxt"))
+    assert (report.labels, report.adopted.first_label) == (NAMES, 1)
+    assert [record.text for record in records.open_dataset(tmp_path)["train"]][:2] == [
+        "daisy",
+        "rose",
+    ]
+
+
+def test_what_cannot_be_of_a_dataset_is_left_out_and_told(tmp_path: Path) -> None:
+    examples = [named_example(number) for number in range(12)]
+    examples[3]["image/encoded"] = [encode_picture(3)[:-20]]
+    examples[5]["image/class/label"] = []
+    examples[8]["image/encoded"] = [b"GIF89a not an image"]
+    path = write_examples(tmp_path / "train.record", examples)
+    report = adopt_all(tmp_path)
+    assert [(reject.key, reject.reason) for reject in report.rejects] == [
+        ("daisy/3.jpg", "truncated"),
+        ("tulip/5.jpg", "no-class"),
+        ("tulip/8.jpg", "corrupt"),
+    ]
+    assert (report.counts.found, report.counts.stored) == (12, 9)
+    dataset = records.open_dataset(tmp_path)
+    keys = [f"{NAMES[n % 3]}/{n}.jpg" for n in range(12) if n not in {3, 5, 8}]
+    assert [record.key for record in dataset["train"]] == keys
+    assert [dataset["train"][n].key for n in range(9)] == keys
+    assert list(records.verify(tmp_path, decode=True)) == []
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    assert [(f.kind, f.key) for f in records.verify(tmp_path)] == [
+        ("payload-checksum", "daisy/0.jpg")
+    ]
+    lines = (tmp_path / "rejects.jsonl").read_text().splitlines()
+    assert [json.loads(line)["class"] for line in lines] == ["daisy", None, "tulip"]
+
+
+class TestRefusals:
+    def test_object_detection(self, tmp_path: Path) -> None:
+        write_examples(tmp_path / "train.record", [detection_example(n) for n in range(3)])
+        with pytest.raises(UsageError, match="object detection"):
+            adopt_all(tmp_path)
+
+    def test_compressed(self, tmp_path: Path) -> None:
+        write_examples(tmp_path / "train.record", [slim_example(1)], compression="GZIP")
+        with pytest.raises(UsageError, match=r"GZIP file cannot be adopted.*salvage"):
+            adopt_all(tmp_path)
+
+    def test_damaged(self, slim: Path) -> None:
+        path = next(slim.iterdir())
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(CorruptDataError, match="salvage"):
+            adopt_all(slim)
+
+    def test_too_many_left_out(self, tmp_path: Path) -> None:
+        examples = [{**tfds_example(n), "label": [-1]} for n in range(11)]
+        write_examples(tmp_path / "test.record", [*examples, tfds_example(0)])
+        with pytest.raises(TooManyRejectsError, match="11 of 12 records"):
+            adopt_all(tmp_path)
+        assert adopt_all(tmp_path, max_rejects=11).counts.stored == 1
+
+    def test_elsewhere(self, slim: Path, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        file = str(next(slim.iterdir()))
+        with pytest.raises(UsageError, match="does not lie in the folder"):
+            adopt(AdoptOptions((file,), str(tmp_path / "data")))
+
+    def test_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(InputNotFoundError, match="no such file"):
+            adopt(AdoptOptions((str(tmp_path / "train.record"),), str(tmp_path)))
+
+    def test_a_label_map_that_does_not_fit(self, slim: Path, tmp_path: Path) -> None:
+        (tmp_path / "labels").write_text("one\ntwo\n")
+        with pytest.raises(UsageError, match="does not fit"):
+            adopt_all(slim, labels=str(tmp_path / "labels"))
+
+    def test_a_dataset_of_ours(self, tmp_path: Path) -> None:
+        from records.storage import open_storage
+        from tests.datasets import DatasetBuilder, make_sources
+
+        DatasetBuilder(open_storage(tmp_path)).build({"train": [make_sources(3)]})
+        with pytest.raises(OutputError, match="another one"):
+            adopt_all(tmp_path)
+
+
+def test_tensorflow_datasets_reads_it_too(slim: Path) -> None:
+    import tensorflow_datasets as tfds
+
+    adopt_all(slim)
+    builder = tfds.builder_from_directory(str(slim))
+    labels = [int(example["image/class/label"]) for example in builder.as_dataset(split="train")]
+    assert labels == [number % 3 for number in range(12)]
+
+
+def test_a_training_reads_it_as_ours(tmp_path: Path) -> None:
+    """Files of TFDS, made-up keys and a record left out: what a model is fed, and told apart by."""
+    from records.images import decode_record_image
+    from trainers.config import ImageShape
+    from trainers.evaluation.evaluate import ShardSourceWithKeys
+    from trainers.input.pipeline import ordered_batches
+    from trainers.input.selection import select_split
+
+    examples = [tfds_example(number) for number in range(7)]
+    examples[2]["label"] = []
+    write_examples(tmp_path / "a-train.tfrecord-00000-of-00001", examples)
+    (tmp_path / "label.labels.txt").write_text("daisy\nrose\ntulip\n")
+    adopt_all(tmp_path)
+    dataset = records.open_dataset(tmp_path)
+    source = ShardSourceWithKeys.of(dataset, ImageShape(9, 12, 3))
+    batches = ordered_batches(source, select_split(dataset, "train"), 4).as_numpy_iterator()
+    read = [
+        (pixels.tobytes(), int(label), key.decode())
+        for images, (labels, keys) in batches
+        for pixels, label, key in zip(images, labels, keys, strict=True)
+    ]
+    assert read == [
+        (
+            decode_record_image(r.image, r.format, r.width, r.height, r.channels).tobytes(),
+            r.label,
+            r.key,
+        )
+        for r in dataset["train"]
+    ]
+    assert len(read) == 6

@@ -1,0 +1,116 @@
+"""Where the index says that images are is where `encode_example` puts them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from records.dataset import open_dataset
+from records.dataset.indexed_records import IndexedRecords
+from records.format.example import encode_example
+from records.format.index import IndexRow, encode_index, new_row_table, read_index
+from records.format.layout import index_name
+from records.format.schema import image_features
+from records.format.tfrecord import frame_bytes
+from records.images import NormalizedImage
+from records.storage import open_storage
+from tests.datasets import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SHARD = "test-00000-of-00001.tfrecord"
+# Around the sizes at which a length takes a byte more.
+SIZES = st.one_of(
+    st.integers(0, 300),
+    st.sampled_from([1 << 7, 1 << 14, 1 << 21]).flatmap(
+        lambda size: st.integers(size - 60, size + 10)
+    ),
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=150)
+
+
+def row_of(frame: bytes, key: str, label: int, image: NormalizedImage) -> IndexRow:
+    return IndexRow(
+        key=key,
+        label=label,
+        offset=0,
+        length=len(frame),
+        stored_bytes=len(image.encoded),
+        format=image.format,
+        width=image.width,
+        height=image.height,
+        channels=image.channels,
+        source_bytes=1,
+        source_xxh3_128="",
+        changes=(),
+    )
+
+
+@settings(deadline=None)
+@given(
+    size_bytes=SIZES,
+    label=st.integers(0, 300),
+    text=TEXTS,
+    key=TEXTS.map(lambda text: text.replace("\\", "")),
+    channels=st.sampled_from([1, 3]),
+)
+def test_an_image_is_where_the_index_has_it(
+    size_bytes: int, label: int, text: str, key: str, channels: int
+) -> None:
+    image = NormalizedImage(b"i" * size_bytes, "png", 2, 3, channels, ())
+    features = image_features(image, key=key.encode(), label=label, text=text)
+    frame = frame_bytes(encode_example(features))
+    rows = new_row_table([row_of(frame, key, label, image)])
+    known = IndexedRecords(rows.compact(), ("",) * label + (text,))[0]
+    assert known is not None
+    before_bytes, image_bytes, behind_bytes = known.sizes_bytes
+    before, rest = frame[:before_bytes], frame[before_bytes:]
+    assert rest[:image_bytes] == image.encoded
+    assert len(rest) == image_bytes + behind_bytes
+    assert known.fits(before, rest[image_bytes:])
+    record = known.with_image(image.encoded)
+    assert (record.label, record.text, record.key) == (label, text, key)
+    assert (record.format, record.width, record.height) == ("png", 2, 3)
+    assert record.channels == channels
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("label", -1),
+        ("label", 2),
+        ("label", len(LABELS)),
+        ("label", 1 << 20),
+        ("stored_bytes", -1),
+        ("stored_bytes", 0),
+        ("stored_bytes", 1 << 40),
+        ("channels", 1 << 6),
+    ],
+)
+def test_of_an_index_that_does_not_fit_the_record_is_decoded(
+    build_dataset: Callable[..., Path], field: str, value: int
+) -> None:
+    folder = build_dataset()
+    expected = open_dataset(folder)["test"][0]
+    change_first_row(folder, **{field: value})
+    assert open_dataset(folder)["test"][0] == expected
+
+
+def test_an_image_of_another_size_is_not_given(build_dataset: Callable[..., Path]) -> None:
+    folder = build_dataset()
+    expected = open_dataset(folder)["test"][0]
+    for more in (-1, 1):
+        change_first_row(folder, stored_bytes=len(expected.image) + more)
+        assert open_dataset(folder)["test"][0] == expected
+
+
+def change_first_row(folder: Path, **changes: int) -> None:
+    index = read_index(open_storage(folder), index_name(SHARD))
+    first, *others = index.rows()
+    rows = new_row_table([first._replace(**changes), *others])  # type: ignore[arg-type]
+    (folder / index_name(SHARD)).write_bytes(encode_index(index.facts, rows))

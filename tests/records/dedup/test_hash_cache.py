@@ -1,0 +1,193 @@
+"""Hashes are computed once, kept beside the index, and never those of another shard."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from records import verify
+from records.dataset import open_dataset
+from records.dedup import hash_cache
+from records.dedup.hash_cache import STATES, HashDataset, Hashes, read_hashes, save_hashes
+from records.dedup.perceptual_hash import WINDOWS, WORDS
+from records.format.layout import phash_name
+from records.storage import open_storage
+from tests.datasets import DatasetBuilder, Source, encode_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SHARDS = 3
+
+
+@pytest.fixture
+def folder(build_dataset: Callable[..., Path]) -> Path:
+    return build_dataset()
+
+
+def hash_all(folder: Path) -> tuple[Hashes, HashDataset]:
+    hashing = HashDataset(open_dataset(folder))
+    return hashing.run(), hashing
+
+
+def same(one: Hashes, other: Hashes) -> bool:
+    return all(map(np.array_equal, one, other))
+
+
+@pytest.fixture
+def count_hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    counted: list[int] = []
+    hash_picture = hash_cache.hash_picture
+
+    def count(pixels: np.ndarray) -> np.ndarray | None:
+        counted.append(1)
+        return hash_picture(pixels)
+
+    monkeypatch.setattr(hash_cache, "hash_picture", count)
+    return counted
+
+
+def kept_files(folder: Path) -> list[Path]:
+    return sorted((folder / "hashes").glob("*.parquet"))
+
+
+def files_of(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def test_they_are_computed_once(folder: Path, count_hashed: list[int]) -> None:
+    first, _ = hash_all(folder)
+    assert len(count_hashed) == len(first.states) == 17
+    assert len(kept_files(folder)) == SHARDS
+    second, _ = hash_all(folder)
+    assert len(count_hashed) == 17
+    assert same(first, second)
+
+
+def test_the_dataset_stays_whole(folder: Path) -> None:
+    before = files_of(folder)
+    hash_all(folder)
+    assert files_of(folder) == before | set(kept_files(folder))
+    assert not (folder / ".shardmill").exists()
+    assert list(verify(folder)) == []
+
+
+def test_those_of_a_shard_that_is_gone_are_found_by_verify(folder: Path) -> None:
+    hash_all(folder)
+    stray = folder / "hashes" / "train-00009-of-00010.parquet"
+    stray.write_bytes(kept_files(folder)[0].read_bytes())
+    assert [finding.file for finding in verify(folder)] == ["hashes/train-00009-of-00010.parquet"]
+
+
+def test_another_shard_of_the_same_name(folder: Path, count_hashed: list[int]) -> None:
+    hash_all(folder)
+    paths = kept_files(folder)
+    contents = [path.read_bytes() for path in paths]
+    paths[1].write_bytes(contents[2])
+    count_hashed.clear()
+    hash_all(folder)
+    assert 0 < len(count_hashed) < 17
+    assert [path.read_bytes() for path in paths] == contents
+
+
+def test_another_method(
+    folder: Path, count_hashed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hash_all(folder)
+    monkeypatch.setattr(hash_cache, "METHOD", "another")
+    hash_all(folder)
+    assert len(count_hashed) == 2 * 17
+
+
+def test_a_damaged_file_is_made_again(folder: Path) -> None:
+    expected, _ = hash_all(folder)
+    path = kept_files(folder)[0]
+    content = path.read_bytes()
+    damages = [
+        content[:at] + bytes([content[at] ^ 0x40]) + content[at + 1 :]
+        for at in range(0, len(content), 41)
+    ]
+    damages += [content[:size] for size in range(0, len(content), 97)]
+    storage, shard = open_storage(folder), open_dataset(folder)["test"].facts.shards[0]
+    for damage in damages:
+        path.write_bytes(damage)
+        found = read_hashes(storage, shard)
+        assert found is None or same(found, Hashes(expected.states[-5:], expected.words[-5:]))
+    hashes, _ = hash_all(folder)
+    assert same(hashes, expected)
+    assert path.read_bytes() == content
+
+
+def test_where_nothing_can_be_written(folder: Path) -> None:
+    expected, _ = hash_all(folder)
+    for path in kept_files(folder):
+        path.unlink()
+    (folder / "hashes").rmdir()
+    (folder / "hashes").write_text("a file is where the folder should be")
+    hashes, hashing = hash_all(folder)
+    assert same(hashes, expected)
+    assert "cannot be written" in str(hashing.not_kept)
+    assert not (folder / ".shardmill").exists()
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        _, hashing = hash_all(folder)
+    assert "the disk is full" in str(hashing.not_kept)
+    assert kept_files(folder) == []
+    assert not (folder / ".shardmill").exists()
+
+
+def test_states_come_back(folder: Path) -> None:
+    shard = open_dataset(folder)["test"].facts.shards[0]
+    words = np.random.default_rng(0).integers(0, 2**64, (5, WINDOWS, WORDS), np.uint64)
+    hashes = Hashes(np.array([0, 1, 2, 0, 1], np.uint8), words)
+    storage = open_storage(folder)
+    save_hashes(storage, shard, hashes)
+    found = read_hashes(storage, shard)
+    assert found is not None
+    assert same(found, hashes)
+    assert (folder / phash_name(shard.name)).exists()
+
+
+def test_flat_images(tmp_path: Path) -> None:
+    flat = [encode_picture(seed, size=(1, 1)) for seed in range(3)]
+    sources = [Source(b"%d" % number, 0, data) for number, data in enumerate(flat)]
+    sources.append(Source(b"x", 0, encode_picture(9, size=(9, 9))))
+    DatasetBuilder(open_storage(tmp_path)).build({"train": [sources]})
+    hashes, _ = hash_all(tmp_path)
+    assert [STATES[state] for state in hashes.states] == ["flat"] * 3 + ["hashed"]
+
+
+def test_an_image_that_does_not_decode(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(*_arguments: object, **_options: object) -> None:
+        raise hash_cache.CorruptDataError("image is truncated")
+
+    monkeypatch.setattr(hash_cache, "decode_thumbnail", damaged)
+    hashes, _ = hash_all(folder)
+    assert {STATES[state] for state in hashes.states} == {"undecodable"}
+
+
+def test_on_object_storage(folder: Path, build_dataset: Callable[..., Path]) -> None:
+    url = "memory://hash-store/data"
+    storage = open_storage(url)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with storage.create(path.relative_to(folder).as_posix()) as stream:
+                stream.write(path.read_bytes())
+    expected, _ = hash_all(folder)
+    hashing = HashDataset(open_dataset(url))
+    assert same(hashing.run(), expected)
+    assert hashing.not_kept is None
+    assert sum(name.startswith("hashes/") for name in storage.list()) == SHARDS
+    assert list(verify(url)) == []

@@ -1,0 +1,151 @@
+"""The index: what is written is read, always the same bytes, and damage told."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from records.errors import CorruptDataError
+from records.format.index import (
+    SCHEMA,
+    Index,
+    IndexRow,
+    Reject,
+    ShardSummary,
+    encode_index,
+    new_row_table,
+    read_index,
+    read_shard_summary,
+)
+from records.format.shard import FrameLocation
+from records.storage import Storage, open_storage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FACTS = ShardSummary(
+    name="train-00000-of-00001.tfrecord",
+    split="train",
+    plan_digest="0" * 32,
+    records=2,
+    bytes=300,
+    xxh3_128="f" * 32,
+    class_records={0: 1, 7: 1},
+    rejects=(Reject("a/é.png", None, "empty", "no bytes", 0),),
+)
+ROWS = [
+    IndexRow("a/1.jpg", 0, 0, 100, 60, "jpeg", 10, 20, 3, 70, "0" * 32, ("exif-rotated", "a→b")),
+    IndexRow("b/%FF.png", 7, 100, 200, 160, "png", 11, 21, 1, 160, "1" * 32, ()),
+]
+
+
+def read(content: bytes, tmp_path: Path) -> Index:
+    (tmp_path / "a.parquet").write_bytes(content)
+    return read_index(open_storage(tmp_path), "a.parquet")
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    index = read(encode_index(FACTS, new_row_table(ROWS)), tmp_path)
+    assert index.facts == FACTS
+    assert index.rows() == ROWS
+    assert index.rows(1) == ROWS[1:]
+    assert index.rows(0, 1) == ROWS[:1]
+    assert len(index) == 2
+    assert index.position(1) == FrameLocation(100, 200)
+    assert [index.find(offset) for offset in (0, 100, 50, 300)] == [0, 1, None, None]
+
+
+def test_the_facts_are_read_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(encode_index(FACTS, new_row_table(ROWS)))
+    assert read_shard_summary(open_storage(tmp_path), "a.parquet") == FACTS
+
+
+def test_an_index_without_rows(tmp_path: Path) -> None:
+    assert read(encode_index(FACTS, new_row_table([])), tmp_path).rows() == []
+
+
+def test_the_same_rows_are_the_same_bytes() -> None:
+    assert encode_index(FACTS, new_row_table(ROWS)) == encode_index(
+        FACTS, new_row_table(list(ROWS))
+    )
+
+
+rows = st.builds(
+    IndexRow,
+    key=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    label=st.integers(0, 2**31 - 1),
+    offset=st.integers(0, 2**62),
+    length=st.integers(0, 2**62),
+    stored_bytes=st.integers(0, 2**62),
+    format=st.sampled_from(["jpeg", "png", "raw"]),
+    width=st.integers(1, 2**31 - 1),
+    height=st.integers(1, 2**31 - 1),
+    channels=st.sampled_from([1, 3]),
+    source_bytes=st.integers(0, 2**62),
+    source_xxh3_128=st.text("0123456789abcdef", min_size=32, max_size=32),
+    changes=st.lists(st.text("abc→", max_size=5), max_size=3).map(tuple),
+)
+
+
+@given(st.lists(rows, max_size=20))
+def test_any_rows_come_back(given_rows: list[IndexRow]) -> None:
+    table = pq.read_table(io.BytesIO(encode_index(FACTS, new_row_table(given_rows)))).cast(SCHEMA)
+    assert Index(FACTS, table).rows() == given_rows
+
+
+def as_parquet(table: pa.Table) -> bytes:
+    content = io.BytesIO()
+    pq.write_table(table, content)
+    return content.getvalue()
+
+
+def own_table() -> pa.Table:
+    return pq.read_table(io.BytesIO(encode_index(FACTS, new_row_table(ROWS))))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "the index is damaged"),
+        (b"not Parquet at all", "the index is damaged"),
+        (encode_index(FACTS, new_row_table(ROWS))[:-20], "the index is damaged"),
+        (as_parquet(pa.table({"a": [1]})), "holds no facts of a shard"),
+        (as_parquet(own_table().drop_columns(["key"])), "has other columns"),
+        (
+            as_parquet(own_table().set_column(1, "label", pa.array(["x", "y"]))),
+            "the index is damaged",
+        ),
+        (
+            as_parquet(own_table().replace_schema_metadata({b"shardmill": b"{}"})),
+            "the index is damaged",
+        ),
+    ],
+)
+def test_damage(content: bytes, told: str, tmp_path: Path) -> None:
+    with pytest.raises(CorruptDataError, match=told) as found:
+        read(content, tmp_path)
+    assert found.value.path == str(tmp_path / "a.parquet")
+
+
+def test_a_flipped_bit_among_the_rows_is_found(tmp_path: Path) -> None:
+    """Pages carry checksums: a bit that changes a value cannot pass."""
+    content = encode_index(FACTS, new_row_table(ROWS))
+    storage: Storage = open_storage(tmp_path)
+    first_page = pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0).column(0)
+    start = first_page.data_page_offset
+    changed = 0
+    for place in range(start, start + first_page.total_compressed_size):
+        damaged = bytearray(content)
+        damaged[place] ^= 4
+        (tmp_path / "a.parquet").write_bytes(damaged)
+        try:
+            changed += read_index(storage, "a.parquet").rows() != ROWS
+        except CorruptDataError:
+            continue
+    assert changed == 0

@@ -1,0 +1,41 @@
+"""Names on disk."""
+
+from __future__ import annotations
+
+import pytest
+
+from records.format.layout import SPLITS, index_name, parse_shard_name, shard_name
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_shard_name_is_read_back(split: str) -> None:
+    name = shard_name(split, 3, 12)  # type: ignore[arg-type]
+    assert name == f"{split}-00003-of-00012.tfrecord"
+    assert parse_shard_name(name) == (split, 3, 12)
+    assert parse_shard_name(f"generations/0002/{name}") == (split, 3, 12)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train-00012-of-00012.tfrecord",
+        "train-3-of-12.tfrecord",
+        "other-00003-of-00012.tfrecord",
+        "../train-00003-of-00012.tfrecord",
+        "/train-00003-of-00012.tfrecord",
+        "a/train-00003-of-00012.tfrecord",
+        "generations/2/train-00003-of-00012.tfrecord",
+        "train-00003-of-00012.tfrecord\n",
+        "train-00003-of-00012.tfrecord.gz",
+    ],
+)
+def test_what_is_no_shard_name(name: str) -> None:
+    assert parse_shard_name(name) is None
+
+
+def test_an_index_lies_beside_its_generations_shards() -> None:
+    assert index_name("test-00000-of-00001.tfrecord") == "index/test-00000-of-00001.parquet"
+    assert (
+        index_name("generations/0002/test-00000-of-00001.tfrecord")
+        == "generations/0002/index/test-00000-of-00001.parquet"
+    )

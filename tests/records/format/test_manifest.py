@@ -1,0 +1,114 @@
+"""The manifest: canonical, strict, and never believed where it contradicts itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from records.errors import CorruptDataError, InputNotFoundError
+from records.format.manifest import decode_manifest, encode_manifest, read_manifest
+from records.storage import open_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from records.format.manifest import Manifest
+
+
+@pytest.fixture
+def manifest(build_dataset: Callable[..., Path]) -> Manifest:
+    return read_manifest(open_storage(build_dataset()))
+
+
+def test_what_is_written_is_read(manifest: Manifest) -> None:
+    assert decode_manifest(encode_manifest(manifest), path="a") == manifest
+
+
+def test_the_bytes_are_canonical(manifest: Manifest) -> None:
+    backwards = msgspec.structs.replace(manifest, splits=dict(reversed(manifest.splits.items())))
+    content = encode_manifest(manifest)
+    assert encode_manifest(backwards) == content
+    assert content.endswith(b"}\n")
+    assert encode_manifest(decode_manifest(content, path="a")) == content
+
+
+def set_at(place: str, value: object) -> Callable[[dict[str, Any]], None]:
+    """A change of one value; `place` is its path, numbers for list items."""
+
+    def change(content: dict[str, Any]) -> None:
+        *path, last = [int(part) if part.isdigit() else part for part in place.split("/")]
+        for part in path:
+            content = content[part]
+        content[last] = value
+
+    return change
+
+
+def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content.pop(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (set_at("format_version", 3), "of a later version"),
+        (set_at("format_version", 2), "contradicts itself in the format version"),
+        (set_at("splits/train/shards/0/left_out", 1), "fit its split"),
+        (set_at("format_version", "1"), "not a manifest"),
+        (set_at("something", 1), "not a manifest"),
+        (delete_at("labels"), "not a manifest"),
+        (set_at("labels", []), "there are no classes"),
+        (set_at("labels", ["a", "a", "b"]), "comes twice"),
+        (set_at("labels", ["a", "b", "c\x07"]), "control characters"),
+        (set_at("labels", ["a", "b"]), "contradicts itself in the classes of"),
+        (set_at("splits/train/records", 13), "contradicts itself in the records of train"),
+        (set_at("splits/train/records", -1), "not a manifest"),
+        (set_at("splits/train/bytes", 13), "contradicts itself in the bytes of train"),
+        (set_at("splits/train/class_records/0", 9), "in the records of train by class"),
+        (set_at("splits/train/shards/0/records", 9), "in the records of train"),
+        (set_at("splits/train/shards/0/xxh3_128", "x" * 32), "not a manifest"),
+        (set_at("splits/train/shards/0/xxh3_128", "0" * 31), "not a manifest"),
+        (set_at("splits/train/shards/0/name", "../../etc/passwd"), "not a manifest"),
+        (set_at("splits/train/shards/0/name", "/train-00000-of-00002.tfrecord"), "not a manifest"),
+        (set_at("splits/train/shards/0/name", "test-00000-of-00002.tfrecord"), "fit its split"),
+        (set_at("splits/train/shards/0/name", "train-00001-of-00002.tfrecord"), "a shard twice"),
+        (set_at("splits/train/shards/0/name", "train-00002-of-00002.tfrecord"), "fit its split"),
+        (set_at("generations/0/counts/stored", 16), "in the records of all splits"),
+        (set_at("generations/0/counts/found", 16), "in the files found"),
+        (set_at("settings/images/check", "none"), "not a manifest"),
+        (set_at("settings/images/jpeg_quality", 0), "out of range"),
+    ],
+)
+def test_what_is_refused(
+    manifest: Manifest, change: Callable[[dict[str, Any]], None], told: str
+) -> None:
+    content = msgspec.json.decode(encode_manifest(manifest))
+    change(content)
+    with pytest.raises(CorruptDataError, match=told) as found:
+        decode_manifest(msgspec.json.encode(content), path="data/dataset.json")
+    assert "data/dataset.json" in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"{", b"\xff"])
+def test_what_is_no_manifest(content: bytes) -> None:
+    with pytest.raises(CorruptDataError, match="not a manifest"):
+        decode_manifest(content, path="a")
+
+
+def test_nothing_is_there(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="make one with `shardmill convert") as found:
+        read_manifest(open_storage(tmp_path / "no"))
+    assert found.value.exit_code == 66
+
+
+def test_a_conversion_has_not_ended(tmp_path: Path) -> None:
+    (tmp_path / ".shardmill").mkdir()
+    (tmp_path / ".shardmill" / "plan").write_bytes(b"")
+    with pytest.raises(
+        InputNotFoundError, match=r"has not ended.*run the same `shardmill convert` again"
+    ):
+        read_manifest(open_storage(tmp_path))

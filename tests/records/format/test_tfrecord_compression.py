@@ -1,0 +1,75 @@
+"""GZIP and ZLIB files read as plain ones; damage and bombs told."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from records.errors import CorruptDataError
+from records.format.tfrecord import frame_bytes, read_frames
+from records.format.tfrecord_compression import compression_of, open_tfrecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORDS = [b"first", b"", bytes(range(256)) * 500]
+PLAIN = b"".join(map(frame_bytes, RECORDS))
+
+
+def payloads(content: bytes) -> list[bytes]:
+    return [frame.payload for frame in read_frames(open_tfrecord(io.BytesIO(content)))]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (PLAIN, None),
+        (gzip.compress(PLAIN), "gzip"),
+        (zlib.compress(PLAIN, 1), "zlib"),
+        (zlib.compress(PLAIN, 9), "zlib"),
+        (gzip.compress(PLAIN[:21]) + gzip.compress(PLAIN[21:]), "gzip"),
+        (b"", None),
+        (b"x", None),
+    ],
+)
+def test_what_a_file_is_and_what_it_holds(content: bytes, expected: str | None) -> None:
+    assert compression_of(content[:12]) == expected
+    if len(content) > 1:
+        assert payloads(content) == RECORDS
+
+
+@pytest.mark.parametrize("kind", ["GZIP", "ZLIB"])
+def test_files_of_tensorflow(kind: str, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    path = tmp_path / "a.tfrecord"
+    with tf.io.TFRecordWriter(str(path), options=kind) as writer:
+        for record in RECORDS:
+            writer.write(record)
+    assert payloads(path.read_bytes()) == RECORDS
+
+
+def test_a_record_whose_length_looks_like_gzip_is_plain() -> None:
+    record = bytes(0x8B1F)  # its length begins with GZIP's magic
+    content = frame_bytes(record)
+    assert content.startswith(b"\x1f\x8b")
+    assert payloads(content) == [record]
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_damage(compress: object) -> None:
+    content = compress(PLAIN)  # type: ignore[operator]
+    with pytest.raises(CorruptDataError, match="ends early"):
+        payloads(content[:-3])
+    with pytest.raises(CorruptDataError, match="compressed data is damaged"):
+        payloads(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def test_a_file_that_grows_a_thousandfold_is_refused() -> None:
+    stream = open_tfrecord(io.BytesIO(gzip.compress(bytes(64 << 20))))
+    with pytest.raises(CorruptDataError, match="grows more than 1000-fold"):
+        stream.read()

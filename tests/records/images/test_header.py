@@ -1,0 +1,177 @@
+"""What the JPEG and PNG headers say, where storing a file does not show it."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any
+
+import pytest
+
+from records.images import (
+    ImageOptions,
+    NormalizedImage,
+    Rejection,
+    jpeg,
+    normalize_image,
+    png,
+)
+from records.images.rejection import ImageRejectedError
+
+
+def test_a_jpeg_header_says_how_it_is_coded(picture: Any, encode: Any) -> None:
+    header = jpeg.read_header(encode(picture, "JPEG"))
+    assert (header.width, header.height, header.bits) == (48, 32, 8)
+    assert header.component_ids == (1, 2, 3)
+    assert header.huffman
+    assert header.complete
+    assert not header.buffered
+    assert not header.metadata
+
+
+def test_a_progressive_jpeg_is_complete_only_with_all_its_scans(picture: Any, encode: Any) -> None:
+    data = encode(picture, "JPEG", progressive=True)
+    assert jpeg.read_header(data).complete
+    assert jpeg.read_header(data).buffered
+    scans = data.count(b"\xff\xda")
+    assert scans > 4
+    cut = data
+    for _ in range(scans - 1):
+        cut = cut[: cut.rindex(b"\xff\xda")]
+        assert not jpeg.read_header(cut + b"\xff\xd9").complete
+
+
+def test_a_scan_out_of_order_makes_a_jpeg_incomplete(picture: Any, encode: Any) -> None:
+    data = encode(picture, "JPEG", progressive=True)
+    first = data.index(b"\xff\xda")
+    second = data.index(b"\xff\xda", first + 2)
+    assert not jpeg.read_header(data[:second] + data[first:]).complete
+
+
+def test_metadata_is_noticed(picture: Any, encode: Any) -> None:
+    assert jpeg.read_header(encode(picture, "JPEG", exif=b"Exif\0\0")).metadata
+    assert jpeg.read_header(encode(picture, "JPEG", xmp=b"<x/>")).metadata
+    assert not jpeg.read_header(encode(picture, "JPEG", comment=b"x")).metadata
+
+
+def test_arithmetic_coding_is_noticed(picture: Any, encode: Any) -> None:
+    data = encode(picture, "JPEG").replace(b"\xff\xc0", b"\xff\xc9")
+    assert not jpeg.read_header(data).huffman
+
+
+def test_fill_bytes_and_bytes_between_segments_are_skipped(picture: Any, encode: Any) -> None:
+    data = encode(picture, "JPEG")
+    odd = data[:2] + b"\0\0junk\xff\xff" + data[2:]
+    assert jpeg.read_header(odd).scan_offset == jpeg.read_header(data).scan_offset + 8
+
+
+@pytest.mark.parametrize("end", range(2, 200, 7))
+def test_a_jpeg_cut_anywhere_is_truncated(picture: Any, encode: Any, end: int) -> None:
+    with pytest.raises(ImageRejectedError) as caught:
+        jpeg.read_header(encode(picture, "JPEG")[:end])
+    assert caught.value.rejection.reason == "truncated"
+
+
+def test_a_png_cut_anywhere_is_truncated(picture: Any, encode: Any) -> None:
+    data = encode(picture, "PNG")
+    for end in range(8, len(data)):
+        with pytest.raises(ImageRejectedError) as caught:
+            png.read_header(data[:end])
+        assert caught.value.rejection.reason == "truncated"
+
+
+def test_a_png_changed_anywhere_is_refused(picture: Any, encode: Any) -> None:
+    data = encode(picture, "PNG")
+    for at in range(8, len(data)):
+        with pytest.raises(ImageRejectedError):
+            png.read_header(data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :])
+
+
+def with_data(data: bytes, compressed: bytes) -> bytes:
+    """The PNG with other compressed data."""
+    at = data.index(b"IDAT")
+    body = b"IDAT" + compressed
+    head = data[: at - 4] + struct.pack(">I", len(compressed))
+    return head + body + struct.pack(">I", zlib.crc32(body)) + data[data.index(b"IEND") - 4 :]
+
+
+ROWS_BYTES = 32 * (1 + 48 * 3)
+ROWS = bytes(ROWS_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("compressed", "whole"),
+    [
+        (zlib.compress(ROWS), True),
+        (zlib.compress(ROWS + b"surplus"), True),
+        (zlib.compress(ROWS)[:-4] + b"\0\0\0\0", True),
+        (zlib.compress(ROWS)[:-1], False),
+        (zlib.compress(ROWS)[:-5], False),
+        (zlib.compress(ROWS[:-1]), False),
+        (zlib.compress(ROWS + bytes(4 << 20)), False),
+    ],
+)
+def test_a_png_must_hold_its_rows_and_an_end(
+    picture: Any, encode: Any, compressed: bytes, whole: bool
+) -> None:
+    data = with_data(encode(picture, "PNG"), compressed)
+    assert png.read_header(data).rows_bytes == ROWS_BYTES
+    if whole:
+        png.verify_row_data(data, ROWS_BYTES)
+        return
+    with pytest.raises(ImageRejectedError):
+        png.verify_row_data(data, ROWS_BYTES)
+    assert isinstance(normalize_image(data, ImageOptions()), Rejection)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (5, 3), (8, 8), (9, 17)])
+def test_the_rows_of_interlaced_pngs_are_counted(size: tuple[int, int]) -> None:
+    header = struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 1)
+    counted = sum(
+        rows * (1 + columns)
+        for columns, rows in (
+            (len(range(left, size[0], across)), len(range(top, size[1], down)))
+            for left, top, across, down in [
+                (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
+                (1, 0, 2, 2), (0, 1, 1, 2),
+            ]
+        )
+        if columns
+    )  # fmt: skip
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, payload in (
+        (b"IHDR", header),
+        (b"IDAT", zlib.compress(bytes(counted))),
+        (b"IEND", b""),
+    ):
+        body = kind + payload
+        data += struct.pack(">I", len(payload)) + body + struct.pack(">I", zlib.crc32(body))
+    assert png.read_header(data).rows_bytes == counted
+    assert isinstance(normalize_image(data, ImageOptions()), NormalizedImage)
+
+
+def test_a_marker_that_leads_past_the_end_of_a_jpeg_is_corrupt(picture: Any, encode: Any) -> None:
+    # Pillow forgives it, TensorFlow does not.
+    data = encode(picture, "JPEG")
+    at = data.index(b"\xff\xda") + 40
+    rejection = normalize_image(data[:at] + b"\xff\xe2\x7b\xf4" + data[at + 4 :], ImageOptions())
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason == "corrupt"
+
+
+def with_window(data: bytes, bits: int) -> bytes:
+    """The PNG, its zlib header promising a window of 2**bits bytes."""
+    at = data.index(b"IDAT")
+    size = int.from_bytes(data[at - 4 : at])
+    method = (bits - 8) << 4 | 8
+    check = 31 - (method << 8) % 31
+    body = b"IDAT" + bytes([method, check]) + data[at + 6 : at + 4 + size]
+    return data[:at] + body + struct.pack(">I", zlib.crc32(body)) + data[at + 8 + size :]
+
+
+@pytest.mark.parametrize(("bits", "narrow"), [(8, True), (12, True), (13, False), (15, False)])
+def test_a_png_whose_window_is_smaller_than_its_picture_is_noticed(
+    picture: Any, encode: Any, bits: int, narrow: bool
+) -> None:
+    # 32 rows of a filter byte and 48 RGB pixels are 4,640 bytes: 2**13 hold them.
+    assert png.read_header(with_window(encode(picture, "PNG"), bits)).narrow_window is narrow

@@ -1,0 +1,105 @@
+"""The budget: who may decode beside whom, in which order, and that it is always given back."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from contextlib import ExitStack
+from queue import SimpleQueue
+
+import pytest
+
+from records.images.memory_budget import MemoryBudget
+
+WAIT_S = 0.05
+
+
+class Block:
+    """Something whose memory one can ask after."""
+
+
+def start(budget: MemoryBudget, cost: int, pixels: int, log: SimpleQueue[int]) -> threading.Event:
+    """A thread that draws, logs its cost, and holds it until the event it returns is set."""
+    release = threading.Event()
+
+    def work() -> None:
+        with budget.draw(cost, pixels):
+            log.put(cost)
+            release.wait(10)
+
+    threading.Thread(target=work, daemon=True).start()
+    return release
+
+
+def test_small_images_share_the_base() -> None:
+    budget, log = MemoryBudget(100), SimpleQueue[int]()
+    events = [start(budget, 50, 0, log) for _ in range(2)]
+    assert [log.get(timeout=10) for _ in events] == [50, 50]
+    for event in events:
+        event.set()
+
+
+def test_what_does_not_fit_waits_its_turn() -> None:
+    budget, log = MemoryBudget(100), SimpleQueue[int]()
+    first = start(budget, 90, 0, log)
+    assert log.get(timeout=10) == 90
+    second = start(budget, 20, 0, log)
+    threading.Event().wait(WAIT_S)
+    assert log.empty()
+    first.set()
+    assert log.get(timeout=10) == 20
+    second.set()
+
+
+def test_an_image_larger_than_the_base_is_decoded_all_the_same() -> None:
+    with MemoryBudget(100).draw(1_000_000, 10):
+        pass
+
+
+def test_a_large_image_raises_what_may_be_in_use() -> None:
+    budget, log = MemoryBudget(100), SimpleQueue[int]()
+    with ExitStack() as stack:
+        stack.enter_context(budget.draw(400, 100))  # allows 1,200 bytes on top of the base
+        event = start(budget, 900, 100, log)
+        assert log.get(timeout=10) == 900
+        blocked = start(budget, 1, 0, log)
+        event.set()
+    assert log.get(timeout=10) == 1
+    blocked.set()
+
+
+def test_small_images_do_not_pass_a_large_one_for_ever() -> None:
+    budget, log = MemoryBudget(100), SimpleQueue[int]()
+    first = start(budget, 60, 0, log)
+    assert log.get(timeout=10) == 60
+    large = start(budget, 100, 0, log)
+    threading.Event().wait(WAIT_S)
+    small = start(budget, 10, 0, log)
+    threading.Event().wait(WAIT_S)
+    assert log.empty()
+    first.set()
+    assert log.get(timeout=10) == 100
+    large.set()
+    assert log.get(timeout=10) == 10
+    small.set()
+
+
+def test_a_failure_gives_back_its_memory_and_lets_go_of_its_image() -> None:
+    budget = MemoryBudget(100)
+    alive: list[weakref.ref[Block]] = []
+
+    def decode() -> None:
+        image = Block()
+        alive.append(weakref.ref(image))
+        raise ValueError
+
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match=r"^$"), budget.draw(100, 0):
+            decode()
+        assert alive[0]() is None
+    finally:
+        gc.enable()
+    with budget.draw(100, 0):
+        pass

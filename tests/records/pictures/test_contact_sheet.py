@@ -1,0 +1,122 @@
+"""Contact sheets: a fair sample, the same every time, of any file that holds images."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from records.dataset import open_dataset
+from records.errors import InputNotFoundError
+from records.format.example import encode_example
+from records.format.tfrecord import frame_bytes
+from records.images import ImageOptions
+from records.pictures.contact_sheet import draw_dataset, draw_file
+from records.pictures.fonts import drawable, find_font
+from records.pictures.thumbnails import TILE_PX, sample_dataset, sample_file
+from records.storage import open_storage
+from records.text.formatting import align, format_bytes
+from tests.datasets import LABELS, DatasetBuilder, encode_picture, make_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def size_of(picture: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(picture)) as image:
+        return image.size
+
+
+def test_a_row_a_class(build_dataset: Callable[..., Path]) -> None:
+    dataset = open_dataset(build_dataset())
+    picture = draw_dataset(dataset)
+    assert draw_dataset(dataset) == picture
+    width, height = size_of(picture)
+    assert width > 4 * TILE_PX  # four of the twelve train images are in each class
+    assert 3 * TILE_PX < height < 5 * TILE_PX
+
+
+def test_the_sample_has_every_class(build_dataset: Callable[..., Path]) -> None:
+    samples = sample_dataset(open_dataset(build_dataset()), images=3, classes=9)
+    assert [(sample.name, sample.records) for sample in samples] == [(name, 4) for name in LABELS]
+    assert [len(sample.images) for sample in samples] == [3, 3, 3]
+    assert all(max(image.size) <= TILE_PX for sample in samples for image in sample.images)
+
+
+@pytest.mark.parametrize("classes", [1, 13, 150])
+def test_any_number_of_classes(tmp_path: Path, classes: int) -> None:
+    labels = tuple(f"class {number}" for number in range(classes))
+    sources = [
+        dataclasses.replace(source, label=number % classes)
+        for number, source in enumerate(make_sources(max(classes, 20)))
+    ]
+    DatasetBuilder(open_storage(tmp_path), labels=labels).build({"train": [sources]})
+    width, height = size_of(draw_dataset(open_dataset(tmp_path)))
+    assert width < 2000
+    assert height < 2500
+
+
+def test_few_of_very_many_classes_are_spread_over_the_label_map(tmp_path: Path) -> None:
+    labels = tuple(map(str, range(20)))
+    sources = [dataclasses.replace(s, label=n) for n, s in enumerate(make_sources(20))]
+    DatasetBuilder(open_storage(tmp_path), labels=labels).build({"train": [sources]})
+    samples = sample_dataset(open_dataset(tmp_path), images=1, classes=5)
+    assert [sample.name for sample in samples] == ["0", "4", "8", "12", "16"]
+
+
+@pytest.mark.parametrize("store", ["raw", "png"])
+def test_grey_and_raw_images(build_dataset: Callable[..., Path], store: str) -> None:
+    images = ImageOptions(store=store, resize=(9, 5), channels=1)  # type: ignore[arg-type]
+    folder = build_dataset(images=images)
+    assert size_of(draw_dataset(open_dataset(folder)))
+    assert size_of(draw_file(open_storage(folder), "test-00000-of-00001.tfrecord"))
+
+
+def test_small_images_keep_their_pixels(tmp_path: Path) -> None:
+    dots = np.zeros((2, 3, 3), np.uint8)
+    dots[0, 0] = 255
+    content = io.BytesIO()
+    Image.fromarray(dots).save(content, "PNG")
+    path = tmp_path / "a.tfrecord"
+    path.write_bytes(frame_bytes(encode_example({"image": [content.getvalue()]})))
+    (sample,) = sample_file(open_storage(tmp_path), "a.tfrecord", images=1, classes=1)
+    times = TILE_PX // 3
+    assert sample.images[0].size == (3 * times, 2 * times)
+    assert set(np.unique(np.asarray(sample.images[0]))) == {0, 255}
+
+
+def test_a_file_of_anybodys(tmp_path: Path) -> None:
+    examples = [
+        {"image_raw": [encode_picture(number, kind="JPEG")], "label": [number % 2]}
+        for number in range(6)
+    ]
+    content = b"".join(frame_bytes(encode_example(example)) for example in examples)
+    (tmp_path / "a.tfrecord").write_bytes(content)
+    samples = sample_file(open_storage(tmp_path), "a.tfrecord", images=2, classes=9)
+    assert [(sample.name, len(sample.images)) for sample in samples] == [("0", 2), ("1", 2)]
+    assert size_of(draw_file(open_storage(tmp_path), "a.tfrecord"))
+
+
+def test_a_file_without_images(tmp_path: Path) -> None:
+    (tmp_path / "a.tfrecord").write_bytes(frame_bytes(encode_example({"a": [b"\xff\xd8\xff"]})))
+    with pytest.raises(InputNotFoundError, match="no record holds an image"):
+        draw_file(open_storage(tmp_path), "a.tfrecord")
+
+
+def test_names_of_any_script() -> None:
+    font = find_font(["cat", "élan", "Ω"])
+    assert font.endswith("DejaVuSans.ttf")
+    assert drawable("élan Ω", font) == "élan Ω"
+    assert drawable("a\u202eb", font) == r"a\u202eb"
+    assert drawable("\U00013000", font) == r"\U00013000"  # a hieroglyph, which DejaVu lacks
+
+
+def test_tables() -> None:
+    assert align([("a", "1"), ("中文", "20")], right="<>") == ["a      1", "中文  20"]
+    shown = [format_bytes(size) for size in (0, 937, 999.6, 4_630_000, 66_326_814, 5e15)]
+    assert shown == ["0 B", "937 B", "1 kB", "4.63 MB", "66.3 MB", "5 PB"]

@@ -1,0 +1,103 @@
+"""What is told on stderr: lines for people, lines for programs."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from records.runtime.logging import is_json, is_terminal, log_event, log_line, set_log_format
+
+
+@pytest.fixture
+def _json() -> Iterator[None]:
+    set_log_format("json")
+    yield
+    set_log_format("text")
+
+
+def read_line(capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1, err
+    line: dict[str, Any] = json.loads(err)
+    return line
+
+
+def test_people_read_the_message_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    log_line("halfway", done=1)
+    log_line("bad \x1b[2J luck", level=logging.ERROR, exit_code=70)
+    log_event("for programs")
+    assert capfd.readouterr() == ("", "halfway\nshardmill: bad \\x1b[2J luck\n")
+
+
+@pytest.mark.usefixtures("_json")
+def test_programs_read_fields(capfd: pytest.CaptureFixture[str]) -> None:
+    log_line("halfway", done=1, of=None, path="caf\udce9", keys=["a"])
+    line = read_line(capfd)
+    said_at = datetime.fromisoformat(line.pop("time"))
+    assert timedelta(0) <= datetime.now(UTC) - said_at < timedelta(minutes=1)
+    assert line == {
+        "level": "info",
+        "logger": "shardmill",
+        "message": "halfway",
+        "done": 1,
+        "path": "caf\\udce9",
+        "keys": ["a"],
+    }
+
+
+@pytest.mark.usefixtures("_json")
+def test_the_trace_is_in_the_line(capfd: pytest.CaptureFixture[str]) -> None:
+    try:
+        int("x")
+    except ValueError:
+        log_line("no number", level=logging.ERROR, trace=True)
+    line = read_line(capfd)
+    assert (line["level"], line["message"]) == ("error", "no number")
+    assert line["trace"].startswith("Traceback")
+    assert 'int("x")' in line["trace"]
+
+
+@pytest.mark.usefixtures("_json")
+def test_libraries_log_lines_too(capfd: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("library").warning("retried %d times\nin vain", 3)
+    line = read_line(capfd)
+    assert (line["logger"], line["level"]) == ("library", "warning")
+    assert line["message"] == "retried 3 times\nin vain"
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    assert read_line(capfd)["logger"] == "py.warnings"
+
+
+def test_text_again(capfd: pytest.CaptureFixture[str]) -> None:
+    set_log_format("json")
+    assert is_json()
+    set_log_format("text")
+    assert not is_json()
+    logging.getLogger("library").warning("not ours")
+    log_line("ours")
+    assert capfd.readouterr().err.endswith("ours\n")
+
+
+def test_no_bars_among_lines_for_programs(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: set_log_format("text"))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert is_terminal()
+    set_log_format("json")
+    assert not is_terminal()
+
+
+def test_a_log_nobody_reads_stops_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def write(self, _text: str) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    log_line("anybody?")

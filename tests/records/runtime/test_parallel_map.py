@@ -1,0 +1,137 @@
+"""Mapping ahead keeps the order, stays a few items ahead, and stops where something fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from records.runtime.parallel_map import parallel_flat_map, parallel_map, parallel_map_if_blocking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def test_results_come_in_order() -> None:
+    assert list(parallel_map(str, range(50), threads=3)) == [str(number) for number in range(50)]
+    assert list(parallel_map(str, [], threads=1)) == []
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_no_more_is_asked_for_than_two_beyond_the_threads(threads: int) -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            asked.append(number)
+            yield number
+
+    results = parallel_map(abs, items(), threads=threads)
+    for taken in range(1, 20):
+        next(results)
+        assert len(asked) <= taken + threads + 2
+
+
+def test_what_fails_is_raised_and_what_waits_is_not_done() -> None:
+    done: list[int] = []
+    begun = threading.Event()
+
+    def work(number: int) -> None:
+        if number == 0:
+            begun.wait(60)
+            raise ValueError("of the first")
+        done.append(number)
+
+    def items() -> Iterator[int]:
+        yield from range(3)
+        begun.set()
+        yield from range(3, 100)
+
+    with pytest.raises(ValueError, match="of the first"):
+        list(parallel_map(work, items(), threads=1))
+    assert len(done) <= 3
+
+
+class TestWhereWaited:
+    def test_what_works_all_the_time_is_done_here(self) -> None:
+        def work(number: int) -> tuple[int, int]:
+            return sum(range(20_000 + number)), threading.get_ident()
+
+        results = list(parallel_map_if_blocking(work, range(20), threads=4))
+        # A busy machine may take the processor away and look like a wait, but hardly at once.
+        assert results[0][1] == threading.get_ident()
+        assert [result[0] for result in results] == [sum(range(20_000 + n)) for n in range(20)]
+
+    def test_from_the_first_wait_on_threads_do_the_rest_in_order(self) -> None:
+        def work(number: int) -> tuple[int, int]:
+            time.sleep(0.02)
+            return number, threading.get_ident()
+
+        results = list(parallel_map_if_blocking(work, range(12), threads=4))
+        assert [number for number, _ in results] == list(range(12))
+        assert results[0][1] == threading.get_ident()
+        assert threading.get_ident() not in {thread for _, thread in results[1:]}
+
+    def test_nothing_to_do(self) -> None:
+        assert list(parallel_map_if_blocking(abs, [], threads=2)) == []
+
+
+def test_without_threads_it_is_done_here_as_it_is_asked_for() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> int:
+        done.append(threading.get_ident())
+        return number
+
+    results = parallel_map(work, range(3), threads=0)
+    assert next(results) == 0
+    assert done == [threading.get_ident()]
+    assert list(results) == [1, 2]
+
+
+class TestChain:
+    def test_results_come_one_after_another_in_order(self) -> None:
+        def count(most: int) -> Iterator[int]:
+            yield from range(most)
+
+        results = parallel_flat_map(count, range(30), threads=4, ahead=2)
+        assert list(results) == [number for most in range(30) for number in range(most)]
+
+    def test_no_item_is_more_than_so_many_results_ahead(self) -> None:
+        made = [0, 0]
+
+        def endless(item: int) -> Iterator[int]:
+            while True:
+                made[item] += 1
+                yield made[item]
+
+        results = parallel_flat_map(endless, range(2), threads=2, ahead=3)
+        for taken in range(1, 50):
+            assert next(results) == taken
+            assert made[0] <= taken + 4
+        assert made[1] <= 4
+        results.close()
+
+    def test_what_fails_is_raised_in_its_turn_and_the_rest_stops(self) -> None:
+        def work(item: int) -> Iterator[int]:
+            yield item
+            if item == 1:
+                raise ValueError("of the second")
+            while item > 1:
+                yield item
+
+        results = parallel_flat_map(work, range(5), threads=5, ahead=1)
+        assert [next(results), next(results)] == [0, 1]
+        with pytest.raises(ValueError, match="of the second"):
+            next(results)
+        assert not any("ThreadPool" in thread.name for thread in threading.enumerate())
+
+    def test_items_that_fail_end_it(self) -> None:
+        def items() -> Iterator[int]:
+            yield 1
+            raise KeyError("items")
+
+        with pytest.raises(KeyError, match="items"):
+            list(parallel_flat_map(lambda item: [item], items(), threads=2, ahead=1))

@@ -1,0 +1,67 @@
+"""Progress: lines in a log, nothing when quiet or short."""
+
+import json
+
+import pytest
+
+from records.runtime import progress
+from records.runtime.logging import set_log_format
+from records.runtime.progress import progress_bar, progress_callback
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a minute passes between any two looks at the clock."""
+    times = iter(range(0, 10_000, 30))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+
+
+def test_short_work_leaves_a_log_empty(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress_callback("converting", unit="images", quiet=False) as show:
+        show(1, 2)
+        show(2, 2)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("clock")
+def test_long_work_is_a_line_a_minute(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress_callback("converting", unit="images", quiet=False) as show:
+        for done in (900, 1_800, 2_700, 4_000):
+            show(done, 4_000)
+    out, err = capfd.readouterr()
+    assert not out
+    assert err.splitlines() == [
+        "converting: 1,800 of 4,000 images, 20.0 images/s",
+        "converting: 4,000 of 4,000 images, 24.4 images/s",
+    ]
+
+
+@pytest.mark.usefixtures("clock")
+def test_bytes_of_unknown_total(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("verifying", unit="B") as bar:
+        bar.update(0)
+        bar.update(9_000_000)
+    assert capfd.readouterr().err == "verifying: 9 MB, 100 kB/s\n"
+
+
+@pytest.mark.usefixtures("clock")
+def test_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress_callback("converting", unit="images", quiet=True) as show:
+        show(1, 2)
+        show(2, 2)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("clock")
+def test_figures_for_programs(
+    capfd: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: set_log_format("text"))
+    set_log_format("json")
+    with progress_callback("converting", unit="images", quiet=False) as show:
+        show(900, 4_000)
+        show(1_800, 4_000)
+    line = json.loads(capfd.readouterr().err)
+    assert line["message"] == "converting: 1,800 of 4,000 images, 20.0 images/s"
+    names = ("doing", "done", "of", "unit", "per_second")
+    assert [line[name] for name in names] == ["converting", 1_800, 4_000, "images", 20.0]

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from records.runtime.row_table import RowTable, iter_rows
+
+
+class Item(msgspec.Struct, frozen=True):
+    key: bytes
+    number: int
+    note: str | None = None
+
+
+SCHEMA = pa.schema({"key": pa.large_binary(), "number": pa.int64(), "note": pa.string()})
+
+
+def pack(items: list[Item]) -> RowTable[Item]:
+    return RowTable(Item, SCHEMA, items)
+
+
+def items(count: int) -> list[Item]:
+    return [Item(b"%07d" % (n * 7919 % count), n, "odd" if n % 2 else None) for n in range(count)]
+
+
+# Around the number of rows in a batch.
+@pytest.mark.parametrize("count", [0, 1, 8191, 8192, 8193, 20_000])
+def test_what_goes_in_comes_out_in_order(count: int) -> None:
+    packed = pack(items(count))
+    assert len(packed) == count
+    assert list(packed) == list(packed) == items(count)
+
+
+def test_rows_can_be_added_after_a_look() -> None:
+    packed = pack(items(3))
+    assert len(list(packed)) == 3
+    packed.append(Item(b"x", 9))
+    assert list(packed) == [*items(3), Item(b"x", 9)]
+
+
+def test_draining_gives_every_row_once() -> None:
+    packed = pack(items(20_000))
+    assert list(packed.drain()) == items(20_000)
+    assert (len(packed), list(packed)) == (0, [])
+
+
+@pytest.mark.parametrize("count", [0, 5, 20_000])
+def test_sorting_is_by_bytes_and_stays(count: int) -> None:
+    packed = pack(items(count))
+    table = packed.sort("key")
+    expected = sorted(items(count), key=lambda item: item.key)
+    assert list(packed) == expected
+    assert [Item(*row) for row in iter_rows(table, *table.column_names)] == expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 20_000])
+def test_rows_in_order_stay_where_they_are(count: int) -> None:
+    given = [Item(b"%07d" % (n // 2), n, "odd" if n % 2 else None) for n in range(count)]
+    packed = pack(given)
+    table = packed.sort("key")
+    assert [Item(*row) for row in iter_rows(table, *table.column_names)] == list(packed) == given
+
+
+@pytest.mark.parametrize("count", [0, 5, 20_000])
+def test_compact_columns_are_in_one_piece(count: int) -> None:
+    packed = pack(items(count))
+    table = packed.compact()
+    assert [Item(*row) for row in iter_rows(table, *table.column_names)] == list(packed)
+    assert list(packed) == items(count)
+    assert all(column.num_chunks <= 1 for column in table.columns)
+
+
+def test_bytes_that_are_not_text_sort_by_value() -> None:
+    keys = [b"\xff", b"", b"a\x00", b"a", b"\x80"]
+    packed = pack([Item(key, 0) for key in keys])
+    packed.sort("key")
+    assert [item.key for item in packed] == sorted(keys)
+
+
+def test_a_column_of_nothing_in_some_batches_or_all() -> None:
+    some = [Item(b"%05d" % n, n, "last" if n == 9000 else None) for n in range(10_000)]
+    none = [Item(b"%05d" % n, n) for n in range(10_000)]
+    for given in (some, none):
+        packed = pack(given)
+        packed.sort("key")
+        assert list(packed) == given
+
+
+def test_a_million_rows_are_not_a_million_objects() -> None:
+    tracemalloc.start()
+    packed = pack([])
+    for number in range(100_000):
+        packed.append(Item(b"class/%08d.jpg" % number, number))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 100_000 * 60
+    assert len(packed) == 100_000
+
+
+def test_rows_of_some_columns() -> None:
+    table = pack(items(3)).sort("key")
+    assert list(iter_rows(table, "number")) == [(0,), (2,), (1,)]
+    assert list(iter_rows(table, "number", "key"))[1] == (2, b"0000001")

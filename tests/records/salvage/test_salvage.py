@@ -1,0 +1,185 @@
+"""What `salvage` keeps, what it says is lost, and what it leaves behind."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+import records
+from records.cli.salvage import salvage as command
+from records.errors import InputNotFoundError, OutputError, UsageError
+from records.format.shard import read_shard
+from records.format.tfrecord import frame_bytes
+from records.salvage.salvage import salvage
+from records.storage import open_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from records.integrity.findings import Finding
+
+SHARD = "train-00001-of-00002.tfrecord"
+PAYLOADS = [b"record %d " % number * 5 for number in range(6)]
+
+
+@pytest.fixture
+def shard(build_dataset: Callable[..., Path]) -> Path:
+    """A shard of seven records, with its index."""
+    return build_dataset() / SHARD
+
+
+def payloads(path: Path) -> list[bytes]:
+    return [frame.payload for frame in read_shard(open_storage(path.parent), path.name)]
+
+
+def damage(path: Path, *places: int) -> None:
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place] ^= 1
+    path.write_bytes(content)
+
+
+def damages(path: Path) -> tuple[Finding, ...]:
+    """What `verify` finds, but that these records are no Examples."""
+    return tuple(finding for finding in records.verify(path) if finding.kind != "example")
+
+
+def test_without_damage_it_is_a_copy(shard: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.tfrecord"
+    report = salvage(shard, out)
+    assert out.read_bytes() == shard.read_bytes()
+    assert (report.records, report.lost_records, report.lost, report.findings) == (7, 0, (), ())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out.tfrecord"]
+
+
+def test_it_names_what_is_lost_as_verify_does(shard: Path, tmp_path: Path) -> None:
+    frames = list(read_shard(open_storage(shard.parent), SHARD))
+    keys = [record.key for record in records.open_dataset(shard.parent)["train"]][5:]
+    damage(shard, frames[2].offset + 20, frames[4].offset, frames[5].offset)
+    report = salvage(shard, tmp_path / "out")
+    assert payloads(tmp_path / "out") == [frames[number].payload for number in (0, 1, 3, 6)]
+    assert report.findings == tuple(records.verify(shard.parent))
+    assert [(loss.offset, loss.keys) for loss in report.lost] == [
+        (frames[2].offset, (keys[2],)),
+        (frames[4].offset, (keys[4], keys[5])),
+    ]
+    ends = [loss.offset + loss.bytes for loss in report.lost]
+    assert ends == [frames[3].offset, frames[6].offset]
+    assert report.lost_records == 3
+
+
+def test_records_that_have_moved_are_matched_by_their_keys(shard: Path, tmp_path: Path) -> None:
+    frames = list(read_shard(open_storage(shard.parent), SHARD))
+    content = shard.read_bytes()
+    shard.write_bytes(content[: frames[1].offset] + b"junk" * 9 + content[frames[2].offset :])
+    report = salvage(shard, tmp_path / "out")
+    assert payloads(tmp_path / "out") == [f.payload for n, f in enumerate(frames) if n != 1]
+    assert [(loss.offset, loss.bytes, len(loss.keys)) for loss in report.lost] == [
+        (frames[1].offset, 36, 1)
+    ]
+
+
+def test_records_cut_out_cleanly_are_missing_by_the_index(shard: Path, tmp_path: Path) -> None:
+    frames = list(read_shard(open_storage(shard.parent), SHARD))
+    content = shard.read_bytes()
+    shard.write_bytes(content[: frames[1].offset] + content[frames[3].offset :])
+    report = salvage(shard, tmp_path / "out")
+    assert [(loss.offset, loss.bytes, len(loss.keys)) for loss in report.lost] == [
+        (frames[1].offset, 0, 2)
+    ]
+    assert [finding.kind for finding in report.findings] == ["record-count"]
+
+
+def test_anybodys_file(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.record", tmp_path / "out.record"
+    frames = list(map(frame_bytes, PAYLOADS))
+    path.write_bytes(b"".join(frames[:2]) + bytes(500) + b"".join(frames[3:]))
+    report = salvage(path, out)
+    assert payloads(out) == PAYLOADS[:2] + PAYLOADS[3:]
+    assert (report.index, report.lost_records) == (None, None)
+    assert [(loss.offset, loss.bytes) for loss in report.lost] == [(len(b"".join(frames[:2])), 500)]
+    assert report.findings == damages(path)
+
+
+@pytest.mark.parametrize("cut", [40, 80, 120])
+def test_a_compressed_file_up_to_its_damage(tmp_path: Path, cut: int) -> None:
+    path, out = tmp_path / "a.gz", tmp_path / "out"
+    noise = [bytes(range(number, number + 200)) for number in range(6)]
+    path.write_bytes(gzip.compress(b"".join(map(frame_bytes, noise)))[:-cut])
+    report = salvage(path, out)
+    assert payloads(out) == noise[: report.records]
+    assert report.records < len(noise)
+    assert [finding.kind for finding in report.findings] == ["compression"]
+    assert report.findings == damages(path)
+
+
+def test_damage_inside_a_compressed_file(tmp_path: Path) -> None:
+    content = bytearray(b"".join(map(frame_bytes, PAYLOADS)))
+    content[0] ^= 1
+    content[-1] ^= 1
+    (tmp_path / "a.gz").write_bytes(gzip.compress(content))
+    report = salvage(tmp_path / "a.gz", tmp_path / "out")
+    assert payloads(tmp_path / "out") == PAYLOADS[1:-1]
+    assert sum(loss.bytes for loss in report.lost) + report.bytes == len(content)
+
+
+def test_a_length_beyond_all_bounds_is_a_finding(tmp_path: Path) -> None:
+    import struct
+
+    from records.format.tfrecord import masked_crc32c
+
+    for length in (1 << 63, (1 << 30) + 1, 1 << 20):
+        header = struct.pack("<Q", length)
+        header += struct.pack("<I", masked_crc32c(header))
+        (tmp_path / "a").write_bytes(frame_bytes(b"1") + header + frame_bytes(b"2"))
+        report = salvage(tmp_path / "a", tmp_path / f"out-{length}")
+        assert payloads(tmp_path / f"out-{length}") == [b"1", b"2"]
+        assert [finding.offset for finding in report.findings] == [17]
+        assert report.findings[0].kind in {"too-long", "truncated"}
+
+
+def test_a_dry_run_writes_nothing(shard: Path, tmp_path: Path) -> None:
+    damage(shard, 0)
+    report = salvage(shard, tmp_path / "out", dry_run=True)
+    assert (report.records, report.out, report.lost_records) == (6, None, 1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_index_that_is_damaged_is_not_used(shard: Path, tmp_path: Path) -> None:
+    (shard.parent / "index" / SHARD).with_suffix(".parquet").write_bytes(b"nothing")
+    report = salvage(shard, tmp_path / "out")
+    assert (report.index, report.records) == (None, 7)
+    assert [finding.kind for finding in report.findings] == ["index-damaged"]
+
+
+class TestRefusals:
+    def test_a_name_that_is_taken(self, shard: Path, tmp_path: Path) -> None:
+        (tmp_path / "out").write_bytes(shard.read_bytes())
+        for taken in (tmp_path / "out", shard, shard.parent):
+            with pytest.raises(OutputError, match="there already"):
+                salvage(shard, taken)
+
+    def test_no_file(self, tmp_path: Path) -> None:
+        with pytest.raises(InputNotFoundError, match="no such file"):
+            salvage(tmp_path / "a", tmp_path / "out")
+
+    def test_a_dataset(self, shard: Path, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="one TFRecord file"):
+            salvage(shard.parent, tmp_path / "out")
+
+
+def test_the_command(shard: Path, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    assert run(command, [str(shard), str(tmp_path / "whole")]).exit_code == 0
+    damage(shard, 0)
+    result = run(command, [str(shard), str(tmp_path / "text")])
+    assert result.exit_code == 1
+    assert "lost  " in result.output
+    assert "6 whole records" in result.output
+    result = run(command, [str(shard), str(tmp_path / "json"), "--json"])
+    assert json.loads(result.stdout)["lost_records"] == 1

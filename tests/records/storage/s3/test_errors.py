@@ -1,0 +1,210 @@
+"""What S3 answers, as one line with an exit code; no server is needed, answers are made up."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+from botocore.stub import Stubber
+
+from records.errors import (
+    InputNotFoundError,
+    OutputError,
+    ShardmillError,
+    StorageError,
+    UsageError,
+)
+from records.storage import open_storage, write_file
+from records.storage.s3 import bucket
+from records.storage.s3.client import connect, disconnect
+from records.storage.s3.storage import S3Storage, split_url
+
+NAMES = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing of this machine's configuration counts, and no server is asked."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setattr(bucket, "_server", bucket._CircuitBreaker())
+    disconnect()
+    yield
+    disconnect()
+
+
+@pytest.fixture
+def _signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+@pytest.fixture
+def storage() -> S3Storage:
+    return S3Storage("s3://photos/data/")
+
+
+def answer(operation: str, status: int, code: str) -> Stubber:
+    stubber = Stubber(connect())
+    stubber.add_client_error(operation, service_error_code=code, http_status_code=status)
+    return stubber
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "told"),
+    [
+        (404, "NoSuchBucket", InputNotFoundError, "s3://photos: there is no such bucket"),
+        (403, "AccessDenied", StorageError, "access is denied, got 403 AccessDenied; check the"),
+        (403, "403", StorageError, "access is denied, got 403; check the credentials"),
+        (400, "ExpiredToken", StorageError, "refused a request, got 400 ExpiredToken"),
+        (301, "PermanentRedirect", StorageError, "301 PermanentRedirect; set AWS_REGION"),
+        (500, "InternalError", StorageError, "storage failed, also after retries, got 500"),
+        (503, "SlowDown", StorageError, "storage failed, also after retries, got 503 SlowDown"),
+    ],
+)
+@pytest.mark.usefixtures("_signed")
+def test_reading(
+    storage: S3Storage, status: int, code: str, kind: type[ShardmillError], told: str
+) -> None:
+    with answer("get_object", status, code), pytest.raises(kind) as found:
+        storage.read("a")
+    assert told in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "told"),
+    [
+        (404, "NoSuchBucket", OutputError, "s3://photos: there is no such bucket"),
+        (403, "AccessDenied", OutputError, "s3://photos/data/a: access is denied, got 403"),
+        (400, "InvalidStorageClass", OutputError, "refused a request, got 400 InvalidStorageClass"),
+        (501, "NotImplemented", OutputError, "takes no notice of conditional writes"),
+        (503, "SlowDown", StorageError, "storage failed, also after retries, got 503 SlowDown"),
+    ],
+)
+@pytest.mark.usefixtures("_signed")
+def test_writing(
+    storage: S3Storage, status: int, code: str, kind: type[ShardmillError], told: str
+) -> None:
+    with answer("put_object", status, code), pytest.raises(kind) as found:
+        write_file(storage, "a", b"x")
+    assert told in str(found.value)
+
+
+@pytest.mark.usefixtures("_signed")
+def test_a_conflict_passes(storage: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("records.storage.s3.retry._WAITS_SECONDS", (0.0, 0.0))
+    with answer("put_object", 409, "ConditionalRequestConflict") as stubber:
+        stubber.add_response("put_object", {"ETag": '"1"'})
+        assert storage.put_if_absent("a", b"x") == '"1"'
+
+
+@pytest.mark.usefixtures("_signed")
+@pytest.mark.parametrize(
+    ("operation", "asked"),
+    [
+        ("get_object", {"Key": "a"}),
+        ("head_object", {"Key": "a"}),
+        ("put_object", {"Key": "a"}),
+        ("list_objects_v2", {}),
+    ],
+)
+def test_an_answer_cut_in_its_head_is_no_answer(
+    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, operation: str, asked: dict[str, str]
+) -> None:
+    monkeypatch.setattr("records.storage.s3.retry._WAITS_SECONDS", (0.0,))
+    with Stubber(connect()) as stubber:
+        for _ in range(2):
+            stubber.add_response(operation, {})
+        with pytest.raises(StorageError, match="also after retries, got an answer without"):
+            storage._bucket.ask(operation, "s3://photos/data", **asked)
+
+
+def test_without_credentials(storage: S3Storage) -> None:
+    with (
+        answer("get_object", 403, "AccessDenied"),
+        pytest.raises(StorageError, match="no credentials were found: set AWS_PROFILE"),
+    ):
+        storage.read("a")
+
+
+@pytest.mark.usefixtures("_signed")
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (EndpointConnectionError(endpoint_url="http://user:secret@host"), "does not answer"),
+        (NoCredentialsError(), "credentials are missing; no credentials were found"),
+    ],
+)
+def test_no_answer(
+    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(connect(), "get_object", fail)
+    with pytest.raises(StorageError, match=told) as found:
+        storage.read("a")
+    assert found.value.exit_code == 74
+    assert "secret" not in str(found.value)
+
+
+@pytest.mark.parametrize("address", ["host:80", "http://user:secret@[host"])
+def test_an_address_that_is_none(
+    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    with pytest.raises(UsageError, match="the address of the S3 server is no URL") as found:
+        storage.read("a")
+    assert found.value.__cause__ is None
+    assert "secret" not in str(found.value)
+
+
+def test_a_profile_that_is_not_there(storage: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nosuch")
+    with pytest.raises(UsageError, match=r"profile \(nosuch\) could not be found"):
+        storage.read("a")
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("s3://photos", ("photos", "")),
+        ("s3://photos/", ("photos", "")),
+        ("s3://my.photos-1/a/b//", ("my.photos-1", "a/b")),
+        ("s3://photos/a?b#c@d:e", ("photos", "a?b#c@d:e")),
+    ],
+)
+def test_bucket_and_folder(url: str, place: tuple[str, str]) -> None:
+    assert split_url(url) == place
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://", "s3:///a", "s3://key:secret@photos/a", "s3://key:sec/ret@photos", "s3://-a/b"]
+)
+def test_what_is_no_url_is_not_shown(url: str) -> None:
+    with pytest.raises(UsageError, match="expected s3://BUCKET/FOLDER") as found:
+        open_storage(url)
+    assert "sec" not in str(found.value)
+    assert found.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "package", "extra"),
+    [("s3://photos/a", "botocore", "s3"), ("gs://photos/a", "gcsfs", "gcs")],
+)
+def test_a_package_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, url: str, package: str, extra: str
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(("records.storage.s3", package))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match="a package that is not installed") as found:
+        open_storage(url)
+    assert f"shardmill[{extra}]" in str(found.value)

@@ -1,0 +1,215 @@
+"""Local folders, fsspec's stores, and what locks and full disks do to a local folder."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from records.errors import LockedError, OutputError, StorageError
+from records.storage import Storage, is_url, open_storage, split_location, write_file
+from records.storage.fsspec import FsspecStorage
+from records.storage.local import LocalStorage
+from records.testing.storage_conformance import StorageConformance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class TestLocalStorage(StorageConformance):
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Storage:
+        return open_storage(tmp_path / "target é")
+
+    def test_of_writers_at_once_one_wins(self, storage: Storage) -> None:
+        def write(content: bytes) -> bool:
+            try:
+                write_file(storage, "a.bin", content)
+            except OutputError:
+                return False
+            return True
+
+        contents = [bytes([number]) * 1000 for number in range(4)]
+        with ThreadPoolExecutor(4) as threads:
+            won = list(threads.map(write, contents))
+        assert storage.read("a.bin") in contents
+        assert won.count(True) >= 1
+        assert contents[won.index(True)] == storage.read("a.bin")
+
+
+class TestFileUrl(StorageConformance):
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Storage:
+        return open_storage((tmp_path / "target é").as_uri())
+
+
+class TestMemory(StorageConformance):
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Storage:
+        return open_storage(f"memory://{uuid.uuid4().hex}/target")
+
+
+class TestStoreWithoutConditionalWrites(StorageConformance):
+    """fsspec's own local files: as sftp and others, they know no "only if absent"."""
+
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Storage:
+        return FsspecStorage((tmp_path / "target").as_uri())
+
+
+def test_what_is_a_url() -> None:
+    assert is_url("s3://bucket/a")
+    assert is_url("file:///a")
+    assert not is_url("a/b")
+    assert not is_url("a b://c")
+
+
+@pytest.mark.parametrize(
+    ("location", "parts"),
+    [
+        ("a.tfrecord", (".", "a.tfrecord")),
+        ("b/a.tfrecord", ("b", "a.tfrecord")),
+        ("/a.tfrecord", ("/", "a.tfrecord")),
+        ("s3://b/c/a.tfrecord", ("s3://b/c", "a.tfrecord")),
+    ],
+)
+def test_folder_and_file_of_a_location(location: str, parts: tuple[str, str]) -> None:
+    assert split_location(location) == parts
+
+
+def test_no_credentials_in_messages() -> None:
+    storage = FsspecStorage("memory://user:secret@host/a?token=secret")
+    assert "secret" not in storage.url + storage.describe("b")
+
+
+_HOLD_THE_LOCK = """
+import sys, time
+from records.storage.base import open_storage
+with open_storage(sys.argv[1]).lock():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock of `tmp_path`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD_THE_LOCK, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_another_process_is_refused_and_sigkill_frees_the_lock(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    storage = open_storage(tmp_path)
+    with pytest.raises(LockedError) as refused, storage.lock():
+        pass
+    assert refused.value.exit_code == 75
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with storage.lock():
+        pass
+
+
+def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path)
+    with storage.lock():
+        storage.remove_folder(".shardmill")
+        with open_storage(tmp_path).lock(), pytest.raises(LockedError), storage.lock():
+            pass
+
+
+@contextmanager
+def file_size_limit(size_bytes: int) -> Iterator[None]:
+    """No file of this process grows beyond a size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size_bytes", [10_000, 5 << 20])
+def test_a_write_that_fails_is_a_target_error_and_leaves_nothing(
+    tmp_path: Path, size_bytes: int
+) -> None:
+    """Small content fails when it is flushed, large content inside the body."""
+    storage = LocalStorage(str(tmp_path))
+    with (
+        pytest.raises(OutputError, match=r"a\.bin: cannot be written: the file is larger"),
+        file_size_limit(1000),
+    ):
+        write_file(storage, "a.bin", bytes(size_bytes))
+    assert storage.list() == []
+
+
+@pytest.mark.parametrize("function", ["fsync", "link", "mkdir", "open"])
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(28, "the disk is full"), (30, "the file system is read-only"), (122, "quota")],
+)
+def test_a_step_that_fails_is_a_target_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: int, told: str
+) -> None:
+    storage = LocalStorage(str(tmp_path / "target"))
+
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, fail)
+        with pytest.raises(OutputError, match=told) as found:
+            write_file(storage, "a.bin", b"content")
+    assert found.value.exit_code == 73
+    assert storage.facts("a.bin") is None or storage.read("a.bin") == b"content"
+    assert [name for name in storage.list() if name != "a.bin"] == []
+
+
+def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_named: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    storage = LocalStorage(str(tmp_path))
+    write_file(storage, "a.bin", b"content")
+    write_file(storage, "a.bin", b"content")
+    with pytest.raises(OutputError, match="holds something else"):
+        write_file(storage, "a.bin", b"other")
+    assert storage.list() == ["a.bin"]
+
+
+def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"")
+    with pytest.raises(OutputError, match="a file is where a folder should be"):
+        write_file(LocalStorage(str(tmp_path / "target")), "a.bin", b"x")
+
+
+def test_a_read_that_fails_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StorageError, match="cannot be read") as found:
+        LocalStorage(str(tmp_path)).read("folder")
+    assert found.value.exit_code == 74
+
+
+def test_an_unknown_protocol_says_what_to_install() -> None:
+    from records.errors import UsageError
+
+    with pytest.raises(UsageError, match="pip install"):
+        open_storage("nosuch://bucket/a")

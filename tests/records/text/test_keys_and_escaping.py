@@ -1,0 +1,67 @@
+"""Keys as text and back; names that a terminal shows and does not obey; URLs without secrets."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from records.text.escaping import escape_for_display, redact_url
+from records.text.keys import key_from_text, key_to_single_line, key_to_text
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (b"a/b.jpg", "a/b.jpg"),
+        ("é/中.png".encode(), "é/中.png"),
+        (b"100%.jpg", "100%25.jpg"),
+        (b"\xff\xfe.jpg", "%FF%FE.jpg"),
+        (b"%FF", "%25FF"),
+        (b"\xed\xb2\x80", "%ED%B2%80"),
+    ],
+)
+def test_keys_as_text(key: bytes, text: str) -> None:
+    assert key_to_text(key) == text
+    assert key_from_text(text) == key
+
+
+@given(st.binary())
+def test_any_key_comes_back(key: bytes) -> None:
+    assert key_from_text(key_to_text(key)) == key
+    key_to_text(key).encode()
+
+
+@given(st.binary())
+def test_a_key_on_one_line_comes_back(key: bytes) -> None:
+    line = key_to_single_line(key_to_text(key))
+    assert key_from_text(line) == key
+    assert len(line.splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("daisy", "daisy"),
+        ("élan 中", "élan 中"),
+        ("a\x1b[31mb", r"a\x1b[31mb"),
+        ("a\nb", r"a\nb"),
+        ("\u202egpj.exe", r"\u202egpj.exe"),
+        ("a\u200bb", r"a\u200bb"),
+    ],
+)
+def test_printable(text: str, shown: str) -> None:
+    assert escape_for_display(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("s3://key:secret@bucket/a", "s3://bucket/a"),
+        ("https://host/a?token=secret#x", "https://host/a"),
+        ("gs://bucket/a b", "gs://bucket/a b"),
+        ("/a/path?x", "/a/path?x"),
+    ],
+)
+def test_urls_lose_what_may_be_secret(url: str, shown: str) -> None:
+    assert redact_url(url) == shown

@@ -1,0 +1,15 @@
+"""`docs/inspecting.md` explains every kind of finding, in the words of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from records.integrity.findings import MEANINGS
+
+PAGE = Path(__file__).parents[3] / "docs" / "inspecting.md"
+
+
+def test_the_table_of_findings() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
+    assert rows == list(MEANINGS.items())

@@ -1,0 +1,74 @@
+"""The picture that shows what augmentation does."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from records.dataset import open_dataset
+from records.errors import UsageError
+from records.images import ImageOptions
+from trainers.augment.preview import VARIANTS, draw_forms, make_variants, preview_augmentation
+from trainers.augment.spec import parse_augmentation
+from trainers.config import Architecture, ImageShape, RunConfig
+from trainers.input.selection import select_for_training
+from trainers.options import TrainOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def configure(words: str, shape: ImageShape) -> RunConfig:
+    return RunConfig(
+        format_version=2,
+        options=TrainOptions(augment=parse_augmentation(words)),
+        architecture=Architecture("cnn", shape, classes=3),
+        learning_rate=1e-3,
+        images=ImageOptions(),
+        dataset="data",
+        plan_digests=(),
+    )
+
+
+@pytest.mark.parametrize("words", ["crop", "flip,rotate=45", "crop=0.5,brightness=0.4"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_image_comes_first_and_then_its_forms(shapes: Path, words: str, channels: int) -> None:
+    shape = ImageShape(24, 32, channels)  # type: ignore[arg-type]
+    record = open_dataset(shapes)["train"][0]
+    forms = make_variants(record, configure(words, shape))
+    assert forms.shape == (1 + VARIANTS, *shape.array_shape)
+    np.testing.assert_array_equal(forms[0], make_variants(record, configure("flip", shape))[0])
+    assert len({form.tobytes() for form in forms}) == 1 + VARIANTS
+    np.testing.assert_array_equal(forms, make_variants(record, configure(words, shape)))
+
+
+def test_it_shows_the_first_record_to_train_on(shapes: Path) -> None:
+    dataset = open_dataset(shapes)
+    training, _ = select_for_training(dataset, None)
+    assert training.chosen is not None
+    first = int(np.flatnonzero(np.concatenate(training.chosen))[0])
+    config = configure("flip,zoom=0.2", ImageShape(24, 32))
+    content = preview_augmentation(dataset, training, config)
+    record = dataset["train"][first]
+    title = f"{record.text}, flip=horizontal,zoom=0.2"
+    assert content == draw_forms(make_variants(record, config), title)
+    picture = Image.open(io.BytesIO(content))
+    assert picture.format == "PNG"
+    assert picture.width > 5 * picture.height > 500
+
+
+def test_any_name_and_any_shape_can_be_drawn() -> None:
+    for shape in ((6, 3, 400, 3), (6, 400, 3, 1), (6, 1, 1, 1)):
+        content = draw_forms(np.zeros(shape, np.uint8), "$x_{ b$ 雛菊 \x1b[31m")
+        assert Image.open(io.BytesIO(content)).width < 1500
+
+
+def test_without_augmentation_there_is_nothing_to_see(shapes: Path) -> None:
+    dataset = open_dataset(shapes)
+    training, _ = select_for_training(dataset, None)
+    with pytest.raises(UsageError, match="no augmentation to preview; add --augment"):
+        preview_augmentation(dataset, training, configure("none", ImageShape(24, 32)))

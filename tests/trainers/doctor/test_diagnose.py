@@ -1,0 +1,147 @@
+"""Rates made up: the stage that is found, what is advised, how it is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from trainers.config import ImageShape
+from trainers.doctor.diagnose import (
+    INPUT_STAGES,
+    StageRate,
+    TrainingContext,
+    advise,
+    draw_table,
+    find_bottleneck,
+    summarize,
+)
+
+RATES = {
+    "read": 50_000.0,
+    "parse": 90_000.0,
+    "decode": 1_880.0,
+    "batch": 30_000.0,
+    "input": 1_850.0,
+    "step": 5_300.0,
+    "training": 1_800.0,
+}
+PHOTOS = TrainingContext(
+    is_local=True,
+    shards=16,
+    is_raw=False,
+    stored_size=None,
+    shape=ImageShape(224, 224),
+    is_cropped=False,
+    has_gpu=True,
+    precision="mixed_bfloat16",
+)
+
+
+@pytest.mark.parametrize("slowest", INPUT_STAGES)
+def test_a_slow_input_is_held_back_by_its_slowest_stage(slowest: str) -> None:
+    rates = {**RATES, "decode": 60_000.0, slowest: 1_870.0}
+    assert find_bottleneck(rates) == slowest
+
+
+def test_a_slow_step_is_the_bottleneck_whatever_the_input_is_made_of() -> None:
+    assert find_bottleneck({**RATES, "step": 63.0}) == "step"
+
+
+@pytest.mark.parametrize(("augment", "found"), [(120.0, "augment"), (130.0, "step")])
+def test_augmentation_is_one_if_it_is_most_of_a_step(augment: float, found: str) -> None:
+    assert find_bottleneck({**RATES, "step": 63.0, "augment": augment}) == found
+
+
+def test_slow_augmentation_in_a_step_that_waits_for_its_input_is_none() -> None:
+    assert find_bottleneck({**RATES, "augment": 5_400.0}) == "decode"
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({}, "store smaller images (convert --resize 224), or use --cache disk"),
+        (
+            {"shape": ImageShape(180, 240)},
+            "store smaller images (convert --resize 240x180), or use --cache disk",
+        ),
+        (
+            {"stored_size": (224, 224)},
+            "store pixels (convert --resize 224 --store raw), or use --cache disk",
+        ),
+        (
+            {"stored_size": (512, 512), "is_raw": True},
+            "store smaller images (convert --resize 224 --store raw), or use --cache disk",
+        ),
+        (
+            {"stored_size": (224, 224), "is_raw": True},
+            "more processor cores: nothing is left to decode",
+        ),
+        (
+            {"is_cropped": True},
+            "store pixels (convert --store raw --resize, to somewhat more than 224)",
+        ),
+        (
+            {"is_cropped": True, "is_raw": True, "stored_size": (256, 256)},
+            "more processor cores: only crops are left to be cut out and resized",
+        ),
+    ],
+)
+def test_what_decodes_faster_depends_on_what_is_stored(
+    changes: dict[str, object], advice: str
+) -> None:
+    assert advise("decode", replace(PHOTOS, **changes)) == advice  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("bottleneck", "changes", "advice"),
+    [
+        ("read", {}, "put the dataset on a faster disk"),
+        ("read", {"shards": 2}, "(convert --shards 16)"),
+        ("read", {"is_raw": True}, "(convert without --store raw)"),
+        ("read", {"is_local": False}, "copy the dataset to a disk of this machine, or use --cache"),
+        ("parse", {}, "use --cache disk"),
+        ("parse", {"is_cropped": True}, "a larger --batch-size"),
+        ("batch", {}, "a faster processor"),
+        ("augment", {}, "fewer words of --augment"),
+        ("augment", {"has_gpu": False}, "or a GPU"),
+        ("step", {}, "a larger --batch-size or a smaller model"),
+        ("step", {"precision": "float32"}, "--precision mixed_float16"),
+        ("step", {"has_gpu": False, "precision": "float32"}, "a GPU, a smaller --image-size"),
+    ],
+)
+def test_each_bottleneck_has_its_advice(
+    bottleneck: str, changes: dict[str, object], advice: str
+) -> None:
+    assert advice in advise(bottleneck, replace(PHOTOS, **changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bottleneck", ["read", "decode"])
+def test_crops_cannot_be_cached(bottleneck: str) -> None:
+    for is_local in (True, False):
+        cropped = replace(PHOTOS, is_cropped=True, is_local=is_local)
+        assert "--cache" not in advise(bottleneck, cropped)
+
+
+def test_the_conclusion_says_by_how_much() -> None:
+    assert summarize(RATES, "decode", "do this") == (
+        "decoding holds training back: the input gives 1,850 images/s, and the step could take "
+        "5,300, 1,800 together; do this"
+    )
+    slow_step = {**RATES, "step": 63.4, "training": 61.0}
+    assert summarize(slow_step, "step", "do that") == (
+        "the training step holds training back: the step takes 63 images/s, and the input could "
+        "give 1,850, 61 together; do that; the input is not the problem"
+    )
+    near = {**RATES, "step": 900.0}
+    assert "not the problem" not in summarize(near, "step", "do that")
+
+
+def test_the_longest_bar_is_of_the_slowest() -> None:
+    rates = [StageRate("read", 50_000), StageRate("decode", 250), StageRate("step", 62.5)]
+    assert list(draw_table(rates)) == [
+        "stage       images/s  ms an image",
+        "read          50,000        0.020",
+        "decode           250        4.000  " + "#" * 10,
+        "step              62       16.000  " + "#" * 40,
+    ]

@@ -1,0 +1,207 @@
+"""Evaluation measures what training measured, and says what it cannot measure."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pytest
+
+from records.dataset import open_dataset
+from records.errors import CorruptDataError, InputNotFoundError, UsageError
+from records.format.label_map import parse_labels
+from records.images import ImageOptions
+from tests.trainers.conftest import LABELS, write_shapes
+from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
+from trainers.evaluation.evaluate import EvaluationPlan, plan_evaluation
+from trainers.evaluation.metrics import softmax
+from trainers.evaluation.mistakes import locate, read_mistakes
+from trainers.options import TrainOptions
+from trainers.runs.create import create_run
+from trainers.runs.run_dir import WEIGHTS, Run, open_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainers.evaluation.metrics import Evaluation
+
+
+@pytest.fixture
+def run(run_path: Path, tmp_path: Path) -> Run:
+    """A copy of the trained run, to write to."""
+    shutil.copytree(run_path, tmp_path / "run")
+    return open_run(tmp_path / "run")
+
+
+def measure(run: Run, target: Path | None = None, split: str | None = None) -> Evaluation:
+    return measure_plan(plan_evaluation(run, target, split))
+
+
+def measure_plan(plan: EvaluationPlan) -> Evaluation:
+    from trainers.evaluation.evaluate import evaluate
+
+    return evaluate(plan, mistakes=100, say=lambda _: None)
+
+
+def test_validation_is_what_training_said(run: Run) -> None:
+    evaluation = measure(run, split="validation")
+    result = json.loads((run.path / "result.json").read_bytes())
+    assert evaluation.images == result["validation_images"]
+    assert evaluation.accuracy == pytest.approx(result["val_accuracy"])
+    assert evaluation.loss == pytest.approx(result["val_loss"], rel=1e-4)
+
+
+def test_test_is_measured_by_default_and_every_image_counts(run: Run, shapes: Path) -> None:
+    evaluation = measure(run)
+    confusion = np.array(evaluation.confusion)
+    labels = [record.label for record in open_dataset(shapes)["test"]]
+    assert (evaluation.split, evaluation.images) == ("test", 60)
+    np.testing.assert_array_equal(confusion.sum(axis=1), np.bincount(labels))
+    assert evaluation.accuracy == pytest.approx(confusion.trace() / 60)
+    assert evaluation.accuracy > 0.8
+    assert [figures.name for figures in evaluation.per_class] == list(LABELS)
+
+
+def test_another_dataset_of_the_same_classes_can_be_measured(run: Run, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data", {"test": [range(300, 306)]})
+    assert measure(run, tmp_path / "data").images == 6
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> EvaluationPlan:
+    """A model that knows nothing, and every image of `train`, in shards of unequal length."""
+    from trainers.models.build import build_network
+
+    folder: Path = tmp_path_factory.mktemp("untrained")
+    write_shapes(folder / "data", {"train": [range(31), range(31, 40), range(40, 75), [75]]})
+    architecture = Architecture("cnn", ImageShape(16, 24), classes=3)
+    config = RunConfig(
+        FORMAT_VERSION,
+        TrainOptions(batch_size=7),
+        architecture,
+        1e-3,
+        ImageOptions(),
+        dataset=str(folder / "data"),
+        plan_digests=(),
+    )
+    run = create_run(folder / "run", config, LABELS)
+    build_network(architecture).model.save_weights(run.path / WEIGHTS)
+    return plan_evaluation(run, split="train")
+
+
+def test_each_mistake_is_of_the_record_it_names(untrained: EvaluationPlan) -> None:
+    from trainers.evaluation.evaluate import decode_mistakes
+    from trainers.models.load import load_model
+
+    evaluation = measure_plan(untrained)
+    wrong = evaluation.images - np.array(evaluation.confusion).trace()
+    assert len(evaluation.mistakes) == wrong > 10
+    assert len({mistake.shard for mistake in evaluation.mistakes}) > 2
+    records = read_mistakes(untrained.dataset, untrained.selection, evaluation.mistakes)
+    stored = {record.key: record for record in untrained.dataset["train"]}
+    logits = load_model(untrained.run).predict(decode_mistakes(untrained, evaluation), verbose=0)
+    scores = softmax(logits)
+    for mistake, record, row in zip(evaluation.mistakes, records, scores, strict=True):
+        assert (record.key, record.text) == (mistake.key, mistake.class_name)
+        assert record == stored[mistake.key]
+        assert LABELS[row.argmax()] == mistake.predicted != mistake.class_name
+        assert row.max() == pytest.approx(mistake.score, abs=1e-6)
+    ranked = [mistake.score for mistake in evaluation.mistakes]
+    assert ranked == sorted(ranked, reverse=True)
+
+
+def test_the_pictures_are_of_the_split(untrained: EvaluationPlan) -> None:
+    from trainers.evaluation.evaluate import draw_pictures
+
+    names = {f"{what}-train.png" for what in ("confusion", "calibration", "mistakes")}
+    lines = list(draw_pictures(untrained, measure_plan(untrained)))
+    assert {line.rpartition("/")[2] for line in lines} == names
+    for name in names:
+        assert (untrained.run.path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_record_that_no_index_has_is_damage(untrained: EvaluationPlan) -> None:
+    with pytest.raises(CorruptDataError, match=r"no index has the record square/nothing\.png"):
+        locate(untrained.dataset, untrained.selection, [b"square/nothing.png"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("0:cat\n1:dog\n", "not as many classes as the run, expected 2: cat, dog, got 3: disc"),
+        ("0:disc\n1:dog\n2:x\n", "label 1 is another class, expected dog, got square"),
+    ],
+)
+def test_other_classes_are_refused(run: Run, labels: str, message: str) -> None:
+    other = Run(run.path, run.config, parse_labels(labels.encode(), path="labels.txt"))
+    with pytest.raises(UsageError, match=message):
+        plan_evaluation(other)
+
+
+def test_a_split_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data", {"train": [range(30)]})
+    with pytest.raises(UsageError, match="the dataset has no split test, got train"):
+        plan_evaluation(run, tmp_path / "data", "test")
+
+
+def test_a_dataset_that_has_moved_is_asked_for(run: Run, tmp_path: Path) -> None:
+    config = msgspec.structs.replace(run.config, dataset=str(tmp_path / "gone"))
+    with pytest.raises(InputNotFoundError, match="shardmill evaluate RUN TARGET"):
+        plan_evaluation(Run(run.path, config, run.labels))
+
+
+def test_a_damaged_record_is_named(run: Run, shapes: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(shapes, copy)
+    shard = copy / "test-00001-of-00002.tfrecord"
+    content = bytearray(shard.read_bytes())
+    content[-10] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(CorruptDataError, match=r"test-00001-of-00002.tfrecord record 29"):
+        measure(run, copy)
+
+
+def write_link(path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file["layers"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def write_external(path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", (10,), "u1", external=[("/etc/passwd", 0, 10)])
+
+
+def write_noise(path: Path) -> None:
+    path.write_bytes(b"no weights")
+
+
+def write_other_model(path: Path) -> None:
+    from trainers.config import Architecture, ImageShape
+    from trainers.models.build import build_network
+
+    build_network(Architecture("cnn", ImageShape(16, 16), 3)).model.save_weights(path)
+
+
+def drop_a_layer(path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "a") as file:
+        del file["layers"]["conv2d_1"]
+
+
+@pytest.mark.parametrize(
+    "damage", [write_link, write_external, write_noise, write_other_model, drop_a_layer]
+)
+def test_other_weights_are_refused(run: Run, damage: object) -> None:
+    assert callable(damage)
+    path = run.path / "model.weights.h5"
+    damage(path)
+    with pytest.raises(CorruptDataError, match=r"model\.weights\.h5: these are not the weights"):
+        measure(run)

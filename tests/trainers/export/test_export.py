@@ -1,0 +1,123 @@
+"""Exported models say what `predict` says, where this program cannot be imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from records.errors import InputNotFoundError, OutputError, UsageError
+from tests.trainers.conftest import LABELS, draw_shape, encode
+from trainers.cli.export import export as export_command
+from trainers.prediction.predictor import Prediction, Predictor
+from trainers.runs.run_dir import open_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_USE_ELSEWHERE = """
+import json, sys
+for name in ("trainers", "records", "pipelines", "shardmill"):
+    sys.modules[name] = None  # no import of them succeeds
+import keras, numpy as np, tensorflow as tf
+folder, files = sys.argv[1], sys.argv[2:]
+loaded = tf.saved_model.load(f"{folder}/saved")
+served = loaded.signatures["serving_default"](
+    image=tf.constant([open(file, "rb").read() for file in files])
+)
+pixels = np.load(f"{folder}/pixels.npy")
+ranked = loaded.signatures["pixels"](image=tf.constant(pixels))
+model = keras.models.load_model(f"{folder}/keras/model.keras", safe_mode=True)
+print(json.dumps({
+    "classes": [[name.decode() for name in row] for row in served["classes"].numpy()],
+    "scores": served["scores"].numpy().tolist(),
+    "pixels": ranked["scores"].numpy().tolist(),
+    "keras": model.predict(pixels, verbose=0).tolist(),
+}))
+"""
+
+
+def write_files(folder: Path) -> list[Path]:
+    """Upright images: RGB and grey, JPEG and PNG."""
+    images: list[tuple[Image.Image, str]] = []
+    for number in range(300, 304):
+        shape = draw_shape(number)
+        images += [(shape, "JPEG"), (shape, "PNG")]
+        images += [(shape.convert("L"), "JPEG"), (shape.convert("L"), "PNG")]
+    paths = []
+    for number, (image, kind) in enumerate(images):
+        paths.append(folder / f"{number}.{kind.lower()}")
+        paths[-1].write_bytes(encode(image, kind))
+    return paths
+
+
+def test_scores_elsewhere_are_those_of_predict(run_path: Path, tmp_path: Path) -> None:
+    from trainers.export.export import export
+
+    run = open_run(run_path)
+    for form, name in (("saved_model", "saved"), ("keras", "keras")):
+        folder = export(run, tmp_path / name, form)
+        assert (folder / "labels.txt").read_bytes() == (run_path / "labels.txt").read_bytes()
+    files = write_files(tmp_path)
+    results = Predictor(run).classify([file.read_bytes() for file in files], top_k=3)
+    expected = [result for result in results if isinstance(result, Prediction)]
+    assert len(expected) == len(files)
+    np.save(tmp_path / "pixels.npy", [prediction.pixels for prediction in expected])
+    command = [sys.executable, "-c", _USE_ELSEWHERE, str(tmp_path), *map(str, files)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    answers = json.loads(ended.stdout)
+    for number, prediction in enumerate(expected):
+        labels, scores = zip(*prediction.scores, strict=True)
+        assert answers["classes"][number] == [LABELS[label] for label in labels]
+        np.testing.assert_allclose(answers["scores"][number], scores, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(answers["pixels"][number], scores, rtol=0, atol=1e-5)
+        by_label = [score for _, score in sorted(prediction.scores)]
+        np.testing.assert_allclose(answers["keras"][number], by_label, rtol=0, atol=1e-5)
+
+
+def test_the_command_says_how_to_use_what_it_wrote(run_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "er"
+    result = CliRunner().invoke(export_command, [str(run_path), str(out)])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f'keras.models.load_model("{out}/model.keras")\n'
+    assert sorted(path.name for path in out.iterdir()) == ["labels.txt", "model.keras"]
+    assert [path.name for path in out.parent.iterdir()] == ["er"]
+
+
+def test_what_cannot_be_is_said_before_anything_is_loaded(
+    run_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.backend.start_backend", lambda: pytest.fail("loaded"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    cases: list[tuple[list[object], type[Exception], str]] = [
+        ([tmp_path, tmp_path / "out"], InputNotFoundError, "there is no run here"),
+        ([run_path, tmp_path / "taken"], OutputError, "something is here, and it is not"),
+        ([run_path, tmp_path / "taken" / "file"], OutputError, "something is here"),
+        ([run_path, "memory://out"], UsageError, "a local folder"),
+        ([run_path, tmp_path / "out", "--format", "onnx"], UsageError, "converter to onnx"),
+    ]
+    for arguments, kind, message in cases:
+        error = CliRunner().invoke(export_command, list(map(str, arguments))).exception
+        assert isinstance(error, kind)
+        assert message in str(error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_backend_is_refused(
+    run_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainers.export.export import export
+
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(UsageError, match="set KERAS_BACKEND=tensorflow"):
+        export(open_run(run_path), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,60 @@
+"""ONNX files give the scores of `predict`; what the converter leaves half done is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from records.errors import UsageError
+from tests.trainers.conftest import make_source
+from trainers.runs.run_dir import open_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest.importorskip("tf2onnx", reason="needs shardmill[onnx]: no tf2onnx")
+
+
+def test_the_scores_are_those_of_predict(run_path: Path, tmp_path: Path) -> None:
+    from onnx.reference import ReferenceEvaluator
+
+    from trainers.export.export import export
+    from trainers.prediction.predictor import Prediction, Predictor
+
+    folder = export(open_run(run_path), tmp_path / "onnx", "onnx")
+    (result,) = Predictor.open(run_path).classify([make_source(300).data], top_k=3)
+    assert isinstance(result, Prediction)
+    model = ReferenceEvaluator(str(folder / "model.onnx"))
+    (scores,) = model.run(None, {"image": result.pixels[None]})
+    found = [float(scores[0][label]) for label, _ in result.scores]
+    np.testing.assert_allclose(found, [score for _, score in result.scores], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("operation", "inputs", "message"),
+    [
+        ("Identity", ["image"], None),
+        ("Identity", ["image", "normalization/Sub/y:0"], "inputs of the network's own: 1"),
+        ("StatefulPartitionedCall", ["image"], "StatefulPartitionedCall"),
+    ],
+)
+def test_what_does_not_run_is_refused(
+    tmp_path: Path, operation: str, inputs: list[str], message: str | None
+) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    from trainers.export.onnx import check_onnx
+
+    described = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in inputs]
+    output = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1])
+    node = helper.make_node(operation, ["image"], ["scores"])
+    graph = helper.make_graph([node], "model", described, [output])
+    onnx.save(helper.make_model(graph), tmp_path / "model.onnx")
+    if message is None:
+        check_onnx(tmp_path / "model.onnx", "cnn")
+    else:
+        with pytest.raises(UsageError, match=f"cannot convert cnn, got .*{message}"):
+            check_onnx(tmp_path / "model.onnx", "cnn")

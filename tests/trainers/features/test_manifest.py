@@ -1,0 +1,135 @@
+"""The manifest of a feature store: its key, what it refuses, and what it says differs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from records.errors import CorruptDataError, UsageError
+from records.format.manifest import ShardInfo
+from records.images import ImageOptions
+from trainers.config import ImageShape
+from trainers.features.manifest import (
+    FORMAT_VERSION,
+    FeatureManifest,
+    FeatureSpec,
+    check_fits,
+    decode_manifest,
+    encode_manifest,
+    file_identity,
+    store_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SPEC = FeatureSpec(
+    model="mobilenet_v2",
+    weights="0" * 32,
+    shape=ImageShape(224, 224),
+    pooling="avg",
+    dtype="float16",
+    features=1280,
+    images=ImageOptions(),
+    decoder=1,
+)
+SHARDS = tuple(
+    ShardInfo(f"train-{number:05}-of-00002.tfrecord", 5, 100, f"{number}" * 32) for number in (0, 1)
+)
+CHANGES: dict[str, Any] = {
+    "model": "vgg16",
+    "weights": "1" * 32,
+    "shape": ImageShape(224, 192),
+    "pooling": "max",
+    "dtype": "float32",
+    "features": 7,
+    "images": ImageOptions(channels=1),
+    "decoder": 2,
+}
+replace = msgspec.structs.replace
+
+
+def make_manifest(spec: FeatureSpec = SPEC) -> FeatureManifest:
+    return FeatureManifest(FORMAT_VERSION, store_key(spec, SHARDS), "3.15.1", spec, SHARDS)
+
+
+def test_what_is_written_is_read() -> None:
+    manifest = make_manifest()
+    assert decode_manifest(encode_manifest(manifest), path="x") == manifest
+
+
+def test_every_part_decides_the_key() -> None:
+    assert set(CHANGES) == set(SPEC.__struct_fields__)
+    specs = [SPEC, *(replace(SPEC, **{name: value}) for name, value in CHANGES.items())]
+    keys = {store_key(spec, SHARDS) for spec in specs}
+    keys |= {store_key(SPEC, SHARDS[:1]), store_key(SPEC, (SHARDS[0], SHARDS[0]))}
+    assert len(keys) == len(specs) + 2
+    assert len({file_identity(spec, SHARDS[0]) for spec in specs}) == len(specs)
+    assert file_identity(SPEC, SHARDS[0]) != file_identity(SPEC, SHARDS[1])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[:-3], "this is not a feature store's manifest"),
+        (lambda text: text.replace('"avg"', '"sum"'), "Invalid enum value"),
+        (lambda text: text.replace('"avg"', '"max"'), "contradicts itself in the key"),
+        (lambda text: text.replace("{", '{"more": 1,', 1), "unknown field"),
+        (lambda text: text.replace('version": 1', 'version": 2'), "of a later version"),
+        (lambda text: text.replace("train-00001", "../x"), "this is not a feature"),
+        (lambda text: text.replace('quality": 95', 'quality": 101'), "quality"),
+    ],
+)
+def test_damage_is_told(damage: Callable[[str], str], message: str) -> None:
+    text = encode_manifest(make_manifest()).decode()
+    assert damage(text) != text
+    with pytest.raises(CorruptDataError, match=message):
+        decode_manifest(damage(text).encode(), path="x")
+
+
+def test_a_store_of_more_shards_fits() -> None:
+    check_fits(make_manifest(), SPEC, SHARDS[1:], path="x")
+
+
+def test_it_fits_whatever_features_are_kept_as() -> None:
+    check_fits(make_manifest(replace(SPEC, dtype="float32")), SPEC, SHARDS, path="x")
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("model", "another model, expected mobilenet_v2, got vgg16"),
+        ("weights", "another set of weights, expected 00"),
+        ("shape", "another image size, expected 224x224x3, got 224x192x3"),
+        ("pooling", "another pooling, expected avg, got max"),
+        ("images", "another way of making images"),
+        ("decoder", "another decoder, expected version 1, got version 2"),
+    ],
+)
+def test_what_differs_is_said(part: str, said: str) -> None:
+    found = make_manifest(replace(SPEC, **{part: CHANGES[part]}))
+    with pytest.raises(UsageError) as caught:
+        check_fits(found, SPEC, SHARDS, path="/x")
+    assert str(caught.value).startswith("/x: the feature store is of ")
+    assert said in str(caught.value)
+
+
+def test_several_differences_are_one_line() -> None:
+    found = make_manifest(replace(SPEC, model="vgg16", pooling="max"))
+    with pytest.raises(UsageError, match="another model and another pooling"):
+        check_fits(found, SPEC, SHARDS, path="/x")
+
+
+@pytest.mark.parametrize(
+    ("shard", "got"),
+    [
+        (replace(SHARDS[0], xxh3_128="f" * 32), f"one of {'0' * 32}"),
+        (replace(SHARDS[0], name="train-00000-of-00003.tfrecord"), "none of this name"),
+    ],
+)
+def test_a_store_of_another_dataset(shard: ShardInfo, got: str) -> None:
+    with pytest.raises(UsageError, match="another dataset") as caught:
+        check_fits(make_manifest(), SPEC, (SHARDS[1], shard), path="/x")
+    assert got in str(caught.value)

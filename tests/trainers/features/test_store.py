@@ -1,0 +1,177 @@
+"""A feature store is filled once, shard by shard, and is whole or not there."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from records.errors import CorruptDataError, OutputError, StorageError, UsageError
+from records.format.layout import WORK_FOLDER
+from records.storage import open_storage
+from tests.trainers.features.test_manifest import SHARDS, SPEC, replace
+from trainers.features.store import FeatureRangeError, FeatureStore, wait_for_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STORED = replace(SPEC, features=2)
+FILES = {"train-00000-of-00002.arrays", "train-00001-of-00002.arrays"}
+
+
+def make_store(folder: Path, **changes: Any) -> FeatureStore:
+    return FeatureStore(open_storage(folder), replace(STORED, **changes), SHARDS)
+
+
+def make_batch(value: float = 1, records: int = 5) -> tuple[Any, Any]:
+    features = np.full((records, 2), value, np.float32) * np.arange(1, records + 1)[:, None]
+    return features.astype(np.float32), np.arange(records)
+
+
+def fill(store: FeatureStore) -> None:
+    for shard in store.prepare():
+        store.write(shard, [make_batch()])
+    store.finish()
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_store_is_filled_once(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    assert not store.is_finished()
+    fill(store)
+    assert store.is_finished()
+    assert names_in(tmp_path / "store") == {"features.json", *FILES}
+    source = store.open()
+    batches = source.read(SHARDS[1].name).batch(9).map(source.decode).as_numpy_iterator()
+    ((features, labels),) = batches
+    assert features.tolist() == make_batch()[0].tolist()
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_what_is_whole_is_kept_and_what_is_not_is_made_again(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    assert store.prepare() == SHARDS
+    store.write(SHARDS[0], [make_batch()])
+    assert make_store(tmp_path).prepare() == SHARDS[1:]
+    path = tmp_path / "train-00000-of-00002.arrays"
+    content = bytearray(path.read_bytes())
+    content[9] ^= 1
+    path.write_bytes(content)
+    assert store.prepare() == SHARDS
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("finish", [True, False])
+def test_another_store_is_left_alone(tmp_path: Path, *, finish: bool) -> None:
+    store = make_store(tmp_path)
+    for shard in store.prepare():
+        store.write(shard, [make_batch()])
+    if finish:
+        store.finish()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    other = make_store(tmp_path, model="vgg16")
+    look = other.is_finished if finish else other.prepare
+    with pytest.raises(OutputError, match="a feature store of another dataset, model or weights"):
+        look()
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_files_of_other_origin_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / min(FILES)).write_text("mine")
+    with pytest.raises(OutputError, match="a file of this name is there already"):
+        make_store(tmp_path).prepare()
+    assert names_in(tmp_path) == {min(FILES)}
+    (tmp_path / "features.json").write_text("{}")
+    with pytest.raises(OutputError, match=r"the folder is taken: this features\.json is of"):
+        make_store(tmp_path).is_finished()
+
+
+@pytest.mark.parametrize("records", [4, 6])
+def test_a_shard_of_another_length_is_not_kept(tmp_path: Path, records: int) -> None:
+    store = make_store(tmp_path)
+    store.prepare()
+    with pytest.raises(CorruptDataError, match=f"expected 5, got {records}"):
+        store.write(SHARDS[0], [make_batch(records=records)])
+    assert names_in(tmp_path) == {WORK_FOLDER}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_features_that_are_no_numbers(tmp_path: Path, dtype: str, value: float) -> None:
+    store = make_store(tmp_path, dtype=dtype)
+    with pytest.raises(UsageError, match="that mobilenet_v2 gives are no numbers"):
+        store.write(SHARDS[0], [make_batch(value)])
+    assert names_in(tmp_path) == {WORK_FOLDER}
+
+
+def test_features_too_large_for_float16(tmp_path: Path) -> None:
+    with pytest.raises(FeatureRangeError, match="at most 65504, got 70000; use --dtype float32"):
+        make_store(tmp_path).write(SHARDS[0], [make_batch(14_000)])
+    exact = make_store(tmp_path, dtype="float32")
+    exact.write(SHARDS[0], [make_batch(14_000)])
+    assert exact.has(SHARDS[0])
+
+
+def test_no_manifest_while_a_file_is_missing(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    store.prepare()
+    store.write(SHARDS[0], [make_batch()])
+    with pytest.raises(StorageError, match=r"train-00001-of-00002\.arrays: features were written"):
+        store.finish()
+    assert not store.is_finished()
+
+
+def test_damage_is_found_when_it_is_opened(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    fill(store)
+    (tmp_path / max(FILES)).write_bytes(b"less")
+    with pytest.raises(CorruptDataError, match="missing or damaged"):
+        store.open()
+
+
+def test_too_little_space_is_said_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(OutputError, match="the features do not fit on this disk"):
+        make_store(tmp_path / "store").prepare()
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_store_given_up_leaves_nothing(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    store.prepare()
+    store.write(SHARDS[0], [make_batch()])
+    (tmp_path / "mine").touch()
+    store.discard()
+    assert names_in(tmp_path) == {"mine"}
+
+
+def test_a_store_that_is_held_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.features.store._WAIT_SECONDS", 0.01)
+    storage, said, told = open_storage(tmp_path), [], threading.Event()
+
+    def wait() -> None:
+        def say(text: str) -> None:
+            said.append(text)
+            told.set()
+
+        with wait_for_lock(storage, say):
+            said.append("held")
+
+    with wait_for_lock(storage, said.append):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert told.wait(60)
+        said.append("still mine")
+    waiting.join(60)
+    assert [line.partition(" ")[0] for line in said] == ["another", "still", "held"]

@@ -1,0 +1,115 @@
+"""Crops made in decoding are cut out of what decoding whole images gives, bit for bit."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from records.images import ImageOptions
+from trainers.config import ImageShape
+from trainers.input.decode import decode_crops, decode_images
+from trainers.input.random_crop import sample_crop_box
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+RANDOM = np.random.default_rng(5)
+SHAPE = ImageShape(24, 32)
+LEAST_AREA = 0.1
+
+
+def seed_pairs(count: int, epoch: int = 0) -> tf.Tensor:
+    return tf.constant([[epoch << 32, number] for number in range(count)], tf.int64)
+
+
+def write_noise(kind: str, channels: int, size: tuple[int, int] | None = None, **how: Any) -> bytes:
+    """An image of noise of any size: no two pixels alike, so nothing wrong goes unseen."""
+    height, width = size or RANDOM.integers(1, 120, 2)
+    pixels = RANDOM.integers(0, 256, (height, width, channels), dtype=np.uint8)
+    if kind == "RAW":
+        return pixels.tobytes()
+    content = io.BytesIO()
+    Image.fromarray(pixels.squeeze(-1) if channels == 1 else pixels).save(content, kind, **how)
+    return content.getvalue()
+
+
+def cut_and_resize(encoded: bytes, seed: tf.Tensor, shape: ImageShape) -> NDArray[np.uint8]:
+    """The crop of an image that was decoded whole."""
+    if tf.io.is_jpeg(encoded):
+        whole = tf.io.decode_jpeg(encoded, channels=shape.channels, dct_method="INTEGER_ACCURATE")
+    else:
+        whole = tf.io.decode_png(encoded, channels=shape.channels)
+    top, left, height, width = sample_crop_box(tf.shape(whole)[:2], LEAST_AREA, seed).numpy()
+    window = whole[top : top + height, left : left + width]
+    resized = tf.image.resize(window, (shape.height_px, shape.width_px), method="bilinear")
+    pixels: NDArray[np.uint8] = tf.cast(tf.round(resized), tf.uint8).numpy()
+    return pixels
+
+
+def check_crops(encoded: Sequence[bytes], shape: ImageShape) -> None:
+    seeds = seed_pairs(len(encoded))
+    crop = tf.function(
+        lambda batch, pairs: decode_crops(batch, ImageOptions(), shape, LEAST_AREA, pairs)
+    )
+    crops = crop(tf.constant(encoded), seeds).numpy()
+    assert crops.shape == (len(encoded), *shape.array_shape)
+    for image, seed, pixels in zip(encoded, seeds, crops, strict=True):
+        np.testing.assert_array_equal(pixels, cut_and_resize(image, seed, shape))
+
+
+# 0 stores colours at the full size, 1 at half the width, 2 at half of both, where libjpeg looks at
+# neighbours that a crop does not have.
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg(subsampling: int, progressive: bool) -> None:
+    how: dict[str, Any] = {"quality": 90, "subsampling": subsampling, "progressive": progressive}
+    check_crops([write_noise("JPEG", 3, **how) for _ in range(60)], SHAPE)
+
+
+def test_png_and_grey_and_jpeg_side_by_side() -> None:
+    kinds = [("JPEG", 1), ("PNG", 3), ("PNG", 1), ("JPEG", 3)]
+    encoded = [write_noise(kind, channels) for kind, channels in kinds * 5]
+    check_crops(encoded, SHAPE)
+    check_crops(encoded, ImageShape(24, 32, 1))
+
+
+@pytest.mark.parametrize(("stored", "fed"), [(3, 3), (1, 1), (1, 3), (3, 1)])
+def test_raw_is_cropped_as_png_is(stored: Literal[1, 3], fed: Literal[1, 3]) -> None:
+    options = ImageOptions(resize=(50, 40), store="raw", channels=stored)
+    raw = [write_noise("RAW", stored, (40, 50)) for _ in range(12)]
+    shape = ImageShape(24, 32, fed)
+    crops = decode_crops(tf.constant(raw), options, shape, LEAST_AREA, seed_pairs(12))
+    whole = decode_images(tf.constant(raw), options, ImageShape(40, 50, fed)).numpy()
+    pngs = tf.constant([tf.io.encode_png(pixels).numpy() for pixels in whole])
+    expected = decode_crops(pngs, ImageOptions(), shape, LEAST_AREA, seed_pairs(12))
+    np.testing.assert_array_equal(crops, expected)
+
+
+def test_images_of_the_models_size_are_cropped_too() -> None:
+    options = ImageOptions(resize=(32, 24))
+    encoded = tf.constant([write_noise("JPEG", 3, (24, 32)) for _ in range(8)])
+    crops = decode_crops(encoded, options, SHAPE, 0.1, seed_pairs(8)).numpy()
+    assert (crops != decode_images(encoded, options, SHAPE).numpy()).any(axis=(1, 2, 3)).all()
+
+
+def test_seeds_alone_decide() -> None:
+    encoded = tf.constant([write_noise("JPEG", 3, (60, 80))] * 6)
+    first, again, later = (
+        decode_crops(encoded, ImageOptions(), SHAPE, 0.1, seed_pairs(6, epoch)).numpy()
+        for epoch in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert len({crop.tobytes() for crop in [*first, *later]}) == 12
+
+
+def test_damage_is_an_error() -> None:
+    encoded = tf.constant([write_noise("JPEG", 3, (60, 80)), b"no image"])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode_crops(encoded, ImageOptions(), SHAPE, 0.1, seed_pairs(2))

@@ -1,0 +1,160 @@
+"""The disk cache holds what the shards hold, is keyed by it, and is whole or absent."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from records.dataset import open_dataset
+from records.errors import OutputError
+from records.images import ImageOptions
+from tests.trainers.conftest import write_shapes
+from tests.trainers.input.test_pipeline import read
+from trainers.config import ImageShape
+from trainers.input import disk_cache as cache_module
+from trainers.input.disk_cache import build_disk_cache, cache_key, remove_stale
+from trainers.input.pipeline import ShardSource, ordered_batches, shuffled_batches
+from trainers.input.selection import Selection, select_for_training
+from trainers.input.shuffle import ShuffleSpec
+from trainers.input.tensor_files import ArraySource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHAPE = ImageShape(24, 32)
+
+
+class Killed(BaseException):
+    """As a signal would: past every `except Exception`."""
+
+
+def open_source(folder: Path, shape: ImageShape = SHAPE) -> tuple[ShardSource, list[Selection]]:
+    dataset = open_dataset(folder)
+    return ShardSource.of(dataset, shape), list(select_for_training(dataset, None))
+
+
+def fill(source: ShardSource, parts: list[Selection], below: Path) -> tuple[ArraySource, list[str]]:
+    said: list[str] = []
+    return build_disk_cache(source, *parts, below=below, say=said.append), said
+
+
+def test_a_cache_gives_what_the_shards_give(shapes: Path, tmp_path: Path) -> None:
+    source, parts = open_source(shapes)
+    cache, _ = fill(source, parts, tmp_path)
+    for part in parts:
+        assert read(ordered_batches(cache, part, 16)) == read(ordered_batches(source, part, 16))
+    order = ShuffleSpec(seed=1, end_epoch=2)
+    shuffled = read(shuffled_batches(cache, parts[0], 16, order))
+    assert shuffled == read(shuffled_batches(source, parts[0], 16, order))
+
+
+def test_a_cache_is_made_once(shapes: Path, tmp_path: Path) -> None:
+    source, parts = open_source(shapes)
+    cache, said = fill(source, parts, tmp_path)
+    assert said[0].startswith("keeping decoded images")
+    files = {path: path.stat().st_mtime_ns for path in cache.folder.iterdir()}
+    assert len(files) == 3
+    again, said = fill(source, parts, tmp_path)
+    assert said[0].startswith("decoded images are kept")
+    assert (again, {path: path.stat().st_mtime_ns for path in files}) == (cache, files)
+    assert [path.name for path in tmp_path.iterdir()] == [cache.folder.name]
+
+
+def test_the_key_is_of_all_that_decides_the_content(shapes: Path, tmp_path: Path) -> None:
+    source, (training, validation) = open_source(shapes)
+    write_shapes(tmp_path, {"train": [range(50), range(50, 90), range(91, 151)]})
+    other_source, (other, _) = open_source(tmp_path)
+    keys = [
+        cache_key(source, training.shards),
+        cache_key(source, training.shards[:2]),
+        cache_key(other_source, other.shards),
+        cache_key(ShardSource(source.storage, source.options, ImageShape(32, 24)), training.shards),
+        cache_key(
+            ShardSource(source.storage, ImageOptions(check="header"), SHAPE), training.shards
+        ),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert cache_key(source, validation.shards) == keys[0]
+
+
+def test_a_new_decoder_has_caches_of_its_own(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, (training, _) = open_source(shapes)
+    before = cache_key(source, training.shards)
+    monkeypatch.setattr("trainers.input.decode.VERSION", 99)
+    assert cache_key(source, training.shards) != before
+
+
+@pytest.mark.parametrize("step", ["_write_shard", "_publish"])
+def test_a_killed_process_leaves_nothing_that_is_taken_for_whole(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    source, parts = open_source(shapes)
+    with monkeypatch.context() as patch:
+        write = cache_module._write_shard
+        calls = iter(range(3))
+
+        def die(*arguments: object) -> None:
+            if next(calls) == 1 or step == "_publish":
+                raise Killed
+            write(*arguments)  # type: ignore[arg-type]
+
+        patch.setattr(cache_module, step, die)
+        # A kill runs no clean-up either.
+        patch.setattr(cache_module.shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            fill(source, parts, tmp_path)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith("unfinished-")
+    cache, said = fill(source, parts, tmp_path)
+    assert said[0].startswith("keeping decoded images")
+    assert list(tmp_path.iterdir()) == [cache.folder]
+    assert len(read(ordered_batches(cache, parts[0], 16))) == parts[0].records
+
+
+def test_what_a_living_process_fills_is_left_alone(tmp_path: Path) -> None:
+    for name in ("unfinished-living", "unfinished-dead"):
+        (tmp_path / name).mkdir()
+    with (tmp_path / "unfinished-living" / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        remove_stale(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["unfinished-living"]
+
+
+def test_a_faster_process_wins(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, parts = open_source(shapes)
+    publish = cache_module._publish
+
+    def publish_second(staged: Path, folder: Path) -> None:
+        monkeypatch.setattr(cache_module, "_publish", publish)
+        fill(source, parts, tmp_path)
+        publish(staged, folder)
+
+    monkeypatch.setattr(cache_module, "_publish", publish_second)
+    cache, _ = fill(source, parts, tmp_path)
+    assert list(tmp_path.iterdir()) == [cache.folder]
+    assert len(read(ordered_batches(cache, parts[0], 16))) == parts[0].records
+
+
+def test_a_disk_too_small_is_said_before_it_is_filled(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, parts = open_source(shapes)
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(OutputError, match="do not fit on this disk"):
+        fill(source, parts, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_way_out(
+    shapes: Path, tmp_path: Path
+) -> None:
+    source, parts = open_source(shapes)
+    (tmp_path / "file").touch()
+    with pytest.raises(Exception, match="XDG_CACHE_HOME"):
+        fill(source, parts, tmp_path / "file" / "below")

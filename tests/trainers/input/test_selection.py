@@ -1,0 +1,100 @@
+"""What is trained on and what is measured on: exact, the same every time, and never mixed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from records.dataset import open_dataset
+from records.errors import UsageError
+from tests.trainers.conftest import write_shapes
+from trainers.input.selection import Selection, select_for_evaluation, select_for_training
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from records.dataset import Dataset
+
+
+def chosen_keys(dataset: Dataset, selection: Selection) -> set[str]:
+    keys = [record.key for record in dataset[selection.split]]
+    if selection.chosen is None:
+        return set(keys)
+    return {key for key, kept in zip(keys, np.concatenate(selection.chosen), strict=True) if kept}
+
+
+def test_without_a_validation_split_a_tenth_of_train_is_kept_aside(shapes: Path) -> None:
+    dataset = open_dataset(shapes)
+    training, validation = select_for_training(dataset, None)
+    trained, validated = chosen_keys(dataset, training), chosen_keys(dataset, validation)
+    assert trained.isdisjoint(validated)
+    assert trained | validated == {record.key for record in dataset["train"]}
+    assert (len(trained), len(validated)) == (training.records, validation.records)
+    assert 5 <= len(validated) <= 30
+    assert (training.role, validation.role) == ("train", "validation")
+
+
+def test_the_tenth_is_the_same_however_the_records_lie_in_shards(
+    shapes: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    write_shapes(other, {"train": [range(149, 70, -1), [], range(71)]})
+    first, second = open_dataset(shapes), open_dataset(other)
+    assert chosen_keys(first, select_for_training(first, None)[1]) == chosen_keys(
+        second, select_for_training(second, None)[1]
+    )
+
+
+def test_records_stay_in_the_tenth_when_the_dataset_grows(shapes: Path, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "grown", {"train": [range(400)]})
+    first, grown = open_dataset(shapes), open_dataset(tmp_path / "grown")
+    kept = chosen_keys(first, select_for_training(first, None)[1])
+    trained = chosen_keys(grown, select_for_training(grown, None)[0])
+    assert kept.isdisjoint(trained)
+
+
+def test_two_images_are_enough_and_one_is_not(tmp_path: Path) -> None:
+    write_shapes(tmp_path / "two", {"train": [range(2)]})
+    parts = select_for_training(open_dataset(tmp_path / "two"), None)
+    assert [part.records for part in parts] == [1, 1]
+    write_shapes(tmp_path / "one", {"train": [range(1)]})
+    with pytest.raises(UsageError, match="too few images"):
+        select_for_training(open_dataset(tmp_path / "one"), None)
+
+
+def test_a_validation_split_is_taken_whole(tmp_path: Path) -> None:
+    write_shapes(tmp_path, {"train": [range(6)], "validation": [range(6, 9)], "test": [[9]]})
+    dataset = open_dataset(tmp_path)
+    training, validation = select_for_training(dataset, None)
+    assert (training.records, validation.records) == (6, 3)
+    assert (training.chosen, validation.chosen) == (None, None)
+    assert select_for_evaluation(dataset, None).split == "test"
+    assert select_for_evaluation(dataset, "validation").split == "validation"
+    assert select_for_evaluation(dataset, "train").records == 6
+
+
+def test_evaluation_falls_back_to_what_training_validates_on(tmp_path: Path) -> None:
+    write_shapes(tmp_path, {"train": [range(20)]})
+    dataset = open_dataset(tmp_path)
+    tenth = select_for_training(dataset, None)[1]
+    for split in (None, "validation"):
+        selection = select_for_evaluation(dataset, split)
+        assert chosen_keys(dataset, selection) == chosen_keys(dataset, tenth)
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_nothing_is_validated_on_test_or_train(shapes: Path, split: str) -> None:
+    with pytest.raises(UsageError, match=f"cannot be validated on {split}"):
+        select_for_training(open_dataset(shapes), split)
+
+
+def test_missing_splits_are_named(tmp_path: Path, shapes: Path) -> None:
+    write_shapes(tmp_path, {"train": [[]], "test": [range(3)]})
+    with pytest.raises(UsageError, match="no split train, got test"):
+        select_for_training(open_dataset(tmp_path), None)
+    with pytest.raises(UsageError, match="no split nonsense, got test, train"):
+        select_for_training(open_dataset(shapes), "nonsense")
+    with pytest.raises(UsageError, match="no split validation"):
+        select_for_training(open_dataset(shapes), "validation")

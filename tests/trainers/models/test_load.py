@@ -1,0 +1,123 @@
+"""A run's weights are all of its model's, or a line names the layer that does not fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+import pytest
+
+from records.errors import CorruptDataError
+from records.format.label_map import LabelMap
+from records.images import ImageOptions
+from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
+from trainers.models.build import build_network
+from trainers.options import TrainOptions
+from trainers.runs.create import create_run
+from trainers.runs.run_dir import WEIGHTS, Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LABELS = LabelMap(("a", "b", "c"))
+
+
+def make_run(folder: Path, architecture: Architecture) -> Run:
+    config = RunConfig(
+        FORMAT_VERSION,
+        TrainOptions(model=architecture.model),
+        architecture,
+        1e-3,
+        ImageOptions(),
+        dataset="data",
+        plan_digests=(),
+    )
+    return create_run(folder / "run", config, LABELS)
+
+
+@pytest.mark.parametrize("name", ["cnn-bn", "mobilenet_v3_small"])
+def test_a_model_gets_its_weights_again(name: str, tmp_path: Path) -> None:
+    from trainers.models.load import load_model
+
+    architecture = Architecture(name, ImageShape(32, 32), 3, head_units=4, head_dropout=0.5)
+    run = make_run(tmp_path, architecture)
+    saved = build_network(architecture).model
+    saved.save_weights(run.path / WEIGHTS)
+    loaded = load_model(run)
+    for ours, theirs in zip(loaded.get_weights(), saved.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected", "got"),
+    [
+        (Architecture("cnn", ImageShape(32, 32), 4), r"\(128, 3\)", r"\(128, 4\)"),
+        (Architecture("cnn", ImageShape(32, 32, 1), 3), r"\(3, 3, 3, 16\)", r"\(3, 3, 1, 16\)"),
+        (Architecture("cnn", ImageShape(40, 32), 3), r"\(1024, 128\)", r"\(1280, 128\)"),
+    ],
+)
+def test_weights_of_another_model_name_layer_and_shapes(
+    tmp_path: Path, other: Architecture, expected: str, got: str
+) -> None:
+    from trainers.models.load import load_model
+
+    run = make_run(tmp_path, Architecture("cnn", ImageShape(32, 32), 3))
+    build_network(other).model.save_weights(run.path / WEIGHTS)
+    pattern = (
+        r"run/model\.weights\.h5: these are not the weights of this run's model, "
+        rf"expected layer \S+ of float32 {expected}.*, got layer \S+ of float32 {got}"
+    )
+    with pytest.raises(CorruptDataError, match=pattern):
+        load_model(run)
+
+
+def test_a_layer_that_is_missing_is_named(tmp_path: Path) -> None:
+    from trainers.models.load import load_model
+
+    architecture = Architecture("cnn", ImageShape(32, 32), 3)
+    run = make_run(tmp_path, architecture)
+    build_network(architecture).model.save_weights(run.path / WEIGHTS)
+    with h5py.File(run.path / WEIGHTS, "a") as file:
+        del file["layers/dense_1"]
+    with pytest.raises(CorruptDataError, match=r"expected layer logits of .*, got no such layer"):
+        load_model(run)
+
+
+def test_a_file_that_is_no_hdf5_is_told_as_such(tmp_path: Path) -> None:
+    from trainers.models.load import load_model
+
+    run = make_run(tmp_path, Architecture("cnn", ImageShape(32, 32), 3))
+    (run.path / WEIGHTS).write_bytes(b"not HDF5")
+    with pytest.raises(
+        CorruptDataError, match=r"model\.weights\.h5: these are not the weights of a model"
+    ):
+        load_model(run)
+
+
+@pytest.mark.parametrize(
+    "link", [h5py.SoftLink("/layers"), h5py.ExternalLink("other.h5", "/layers")]
+)
+def test_a_file_that_leads_out_of_itself_is_refused(tmp_path: Path, link: object) -> None:
+    from trainers.models.load import check_weights
+
+    with h5py.File(tmp_path / "linked.h5", "w") as file:
+        file["layers/conv2d/vars/0"] = link
+    with pytest.raises(ValueError, match="layers/conv2d/vars/0 leads to another place"):
+        check_weights(tmp_path / "linked.h5")
+
+
+def test_data_kept_in_another_file_is_refused(tmp_path: Path) -> None:
+    from trainers.models.load import check_weights
+
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "secret", (4,))
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        file.create_virtual_dataset("a/0", layout)
+        file.create_dataset("b/0", (4,), "f4", external=[("other.bin", 0, 16)])
+    with pytest.raises(ValueError, match="a/0 leads to another place"):
+        check_weights(tmp_path / "virtual.h5")
+    with h5py.File(tmp_path / "virtual.h5", "a") as file:
+        del file["a"]
+    with pytest.raises(ValueError, match="b/0 leads to another place"):
+        check_weights(tmp_path / "virtual.h5")

@@ -1,0 +1,102 @@
+"""Pictures are drawn for every name and number there can be; what they look like is for eyes."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainers.evaluation.metrics import Evaluation, MetricsAccumulator
+from trainers.evaluation.mistakes import Mistake
+from trainers.plots.charts import (
+    GRID_IMAGES,
+    plot_calibration,
+    plot_confusion,
+    plot_curves,
+    plot_mistakes,
+    plot_predictions,
+)
+from trainers.prediction.predictor import Prediction
+from trainers.runs.history import EpochMetrics
+
+NAMES = ("$x_{ b$", "a\x1b[31mred", "猫", "long " * 20, r"\frac", "%s {0}", "_", "é")
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    image = Image.open(io.BytesIO(png))
+    image.load()
+    assert image.format == "PNG"
+    return image.size
+
+
+def make_epoch(number: int, value: float = 0.5) -> EpochMetrics:
+    return EpochMetrics(number, value, value, value, value, 1e-3, 1.0)
+
+
+def make_prediction(number: int, label: int) -> tuple[str, Prediction]:
+    pixels = np.full((8, 6, 3), number, np.uint8)
+    return f"new/{number} $x_$.png", Prediction(((label, 0.5),), pixels)
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 200])
+def test_curves(epochs: int) -> None:
+    png = plot_curves([make_epoch(number) for number in range(1, epochs + 1)])
+    assert size_of(png)[0] > 800
+
+
+def test_curves_of_a_perfect_model_and_of_a_hopeless_one() -> None:
+    for value in (0.0, 1e9):
+        size_of(plot_curves([make_epoch(1, value)]))
+
+
+def test_the_same_figures_are_the_same_bytes() -> None:
+    assert plot_curves([make_epoch(1)]) == plot_curves([make_epoch(1)])
+    assert plot_curves([make_epoch(1)]) != plot_curves([make_epoch(1, 0.6)])
+
+
+def make_evaluation(labels: tuple[str, ...], mistakes: int = 0) -> Evaluation:
+    random = np.random.default_rng(0)
+    tally = MetricsAccumulator(len(labels))
+    tally.add(random.normal(0, 3, (500, len(labels))), random.integers(0, len(labels), 500))
+    named = tuple(
+        Mistake(f"a {number}/$x_$.png", "test-00000-of-00001.tfrecord", number, *labels[:2], 0.9)
+        for number in range(mistakes)
+    )
+    return tally.summarize("test", labels, named)
+
+
+@pytest.mark.parametrize("classes", [2, len(NAMES), 40, 300])
+def test_confusion(classes: int) -> None:
+    labels = tuple(f"{NAMES[number % len(NAMES)]} {number}" for number in range(classes))
+    width, height = size_of(plot_confusion(make_evaluation(labels), labels))
+    assert max(width, height) < 3500
+
+
+def test_calibration() -> None:
+    assert size_of(plot_calibration(make_evaluation(NAMES)))[0] > 400
+    right = MetricsAccumulator(2)
+    right.add(np.array([[9.0, 0.0]]), np.array([0]))
+    size_of(plot_calibration(right.summarize("test", "ab")))
+
+
+@pytest.mark.parametrize("mistakes", [1, 7])
+def test_mistakes(mistakes: int) -> None:
+    images = np.zeros((mistakes, 8, 6, 1), np.uint8)
+    width, _ = size_of(plot_mistakes(make_evaluation(NAMES, mistakes), images))
+    assert 150 < width < 1000
+
+
+@pytest.mark.parametrize("images", [1, 5, GRID_IMAGES + 5])
+def test_predictions(images: int) -> None:
+    predictions = [make_prediction(number, number % len(NAMES)) for number in range(images)]
+    width, height = size_of(plot_predictions(predictions, NAMES))
+    assert width < 3000
+    assert height < 4000
+
+
+def test_a_grey_image_is_drawn_grey() -> None:
+    prediction = Prediction(((0, 1.0),), np.full((8, 8, 1), 100, np.uint8))
+    image = Image.open(io.BytesIO(plot_predictions([("a.png", prediction)], NAMES))).convert("RGB")
+    assert image.getpixel((image.width // 2, image.height // 2)) == (100, 100, 100)

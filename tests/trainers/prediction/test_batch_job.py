@@ -1,0 +1,174 @@
+"""A collection is predicted in parts: whole or absent, gone on with, or refused."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from records.errors import InputNotFoundError, OutputError, StorageError, UsageError
+from records.storage import open_storage
+from shardmill.cli import shardmill
+from tests.trainers.conftest import make_source
+from tests.trainers.shard_executor import Here
+from trainers.jobs import Runner
+from trainers.prediction.batch_job import CsvShard, PredictionWorker, predict_to_csv_shards
+from trainers.prediction.find_images import find_images
+from trainers.runs.run_dir import Run, open_run
+
+if TYPE_CHECKING:
+    from trainers.prediction.batch_job import Predictions
+
+PARTS = [f"predictions-0000{number}-of-00003.csv" for number in range(3)]
+
+
+@pytest.fixture(scope="module")
+def run(run_path: Path) -> Run:
+    return open_run(run_path)
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainers.prediction.batch_job._CHUNK_FILES", 5)
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten shapes and two files that are none, of names that are not all UTF-8."""
+    folder: Path = tmp_path_factory.mktemp("collection") / "new"
+    (folder / "deeper").mkdir(parents=True)
+    for number in range(300, 310):
+        name = f"{number}.jpg" if number % 2 else f"deeper/{number}.jpg"
+        (folder / name).write_bytes(make_source(number).data)
+    (folder / "305-notes.jpg").write_text("no image")
+    (folder / "a,b\n\udcff.jpg").write_bytes(b"")
+    return folder
+
+
+def predict(run: Run, new: Path, out: Path, **given: Any) -> Predictions:
+    chosen = {"top_k": 2, "on_progress": lambda *_: None, **given}
+    return predict_to_csv_shards(run, find_images([new]), str(out), Here(), Runner(), **chosen)
+
+
+def iter_rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+@pytest.fixture(scope="module")
+def parts(run: Run, new: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished predictions. Not to be written to."""
+    out: Path = tmp_path_factory.mktemp("out") / "parts"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainers.prediction.batch_job._CHUNK_FILES", 5)
+        done = predict(run, new, out)
+    assert [part.files for part in done.parts] == [5, 5, 2]
+    assert (done.files, done.classified) == (12, 10)
+    return out
+
+
+def test_parts_are_what_predicting_at_once_writes(
+    run_path: Path, new: Path, parts: Path, tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole.csv"
+    arguments = ["predict", str(run_path), str(new), "--top-k", "2", "--csv", str(whole)]
+    assert CliRunner().invoke(shardmill, arguments).exit_code == 0
+    header, *rows = iter_rows(whole)
+    found = [iter_rows(parts / name) for name in PARTS]
+    assert [part[0] for part in found] == [header] * 3
+    assert [row for part in found for row in part[1:]] == rows
+
+
+def test_nothing_but_parts_and_a_manifest_is_left(parts: Path) -> None:
+    assert {path.name for path in parts.iterdir()} == {"predictions.json", *PARTS}
+
+
+def test_a_second_time_there_is_nothing_to_do(run: Run, new: Path, parts: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
+    assert predict(run, new, parts).classified == 10
+    assert {path: path.stat().st_mtime_ns for path in parts.iterdir()} == before
+
+
+def test_finished_parts_are_kept(
+    run: Run, new: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(worker: PredictionWorker, stream: Any, files: Any, count: Any) -> None:
+        write(worker, stream, files, count)
+        if len(files) == 2:
+            raise StorageError("the network is down")
+
+    with monkeypatch.context() as patch:
+        write = PredictionWorker._write
+        patch.setattr(PredictionWorker, "_write", fail)
+        with pytest.raises(StorageError):
+            predict(run, new, tmp_path / "out")
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.csv")}
+    assert {path.name for path in kept} == set(PARTS[:2])
+    predict(run, new, tmp_path / "out")
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert (tmp_path / "out" / PARTS[2]).read_bytes() == (parts / PARTS[2]).read_bytes()
+
+
+@pytest.mark.parametrize("change", ["top_k", "files"])
+def test_predictions_of_something_else_are_left_alone(
+    run: Run, new: Path, parts: Path, tmp_path: Path, change: str
+) -> None:
+    other = new / "deeper" if change == "files" else new
+    with pytest.raises(OutputError, match="predictions of another run, or for other files"):
+        predict(run, other, parts, top_k=1 if change == "top_k" else 2)
+
+
+def test_at_a_url(run: Run, new: Path, parts: Path) -> None:
+    location = "memory://collection/parts"
+    done = predict_to_csv_shards(
+        run,
+        find_images([new]),
+        location,
+        Here(),
+        Runner(),
+        top_k=2,
+        on_progress=lambda *_: None,
+    )
+    assert done.parts[0] == CsvShard(PARTS[0], files=5, classified=done.parts[0].classified)
+    storage = open_storage(location)
+    assert storage.list() == [*PARTS, "predictions.json"]
+    assert storage.read(PARTS[1]) == (parts / PARTS[1]).read_bytes()
+
+
+def test_the_command_runs_it_on_beam(
+    run_path: Path, new: Path, parts: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["predict", run_path, new, "--top-k", 2, "--csv-parts", out, "--runner", "local"]
+    flags = ["--", "--direct_num_workers=1"]
+    result = CliRunner().invoke(shardmill, [*map(str, arguments), *flags])
+    assert result.exit_code == 0, result
+    assert result.stdout == f"{out}: 12 files in 3 parts\n"
+    assert result.stderr == "2 of 12 files were not classified\n"
+    for path in parts.iterdir():
+        assert (out / path.name).read_bytes() == path.read_bytes()
+
+
+def test_no_image_at_all(run_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no image")
+    arguments = ["predict", run_path, tmp_path / "notes.jpg", "--csv-parts", tmp_path / "out"]
+    result = CliRunner().invoke(shardmill, list(map(str, arguments)))
+    assert isinstance(result.exception, InputNotFoundError)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--csv-parts=out", "--json"),
+        ("--csv-parts=out", "--csv=x.csv"),
+        ("--csv-parts=out", "--grid=x.png"),
+        ("--csv-parts=out", "--runner=NoSuchRunner"),
+        ("--runner=local",),
+    ],
+)
+def test_flags_that_contradict(run_path: Path, new: Path, flags: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(shardmill, ["predict", str(run_path), str(new), *flags])
+    assert isinstance(result.exception, UsageError)

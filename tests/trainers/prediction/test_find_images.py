@@ -1,0 +1,89 @@
+"""What is found where, here and behind a URL."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING
+
+import fsspec
+import pytest
+
+from records.errors import InputNotFoundError, UsageError
+from tests.trainers.conftest import make_source
+from trainers.prediction.find_images import find_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_IMAGE = make_source(0).data
+_TREE = {
+    "b.jpg": _IMAGE,
+    "a.PNG": b"",
+    "deep/er/no-extension": _IMAGE,
+    "deep.png": _IMAGE,
+    ".hidden.jpg": _IMAGE,
+    ".hidden/a.jpg": _IMAGE,
+    "notes.txt": b"no image",
+}
+_FOUND = ["a.PNG", "b.jpg", "deep.png", "deep/er/no-extension"]
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same tree in a local folder and behind a URL."""
+    base = str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}/new"
+    filesystem, root = fsspec.core.url_to_fs(base)
+    for name, content in _TREE.items():
+        filesystem.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
+        filesystem.pipe_file(f"{root}/{name}", content)
+    return base
+
+
+def test_a_folder_is_searched_for_images(folder: str) -> None:
+    for location in (folder, folder + "/"):
+        found = find_images([location])
+        assert [file.name for file in found] == [f"{folder}/{name}" for name in _FOUND]
+        assert [file.read() for file in found] == [_TREE[name] for name in _FOUND]
+
+
+def test_a_file_that_is_named_is_taken_whatever_it_is(folder: str) -> None:
+    names = [f"{folder}/notes.txt", f"{folder}/.hidden.jpg", f"{folder}/b.jpg"]
+    found = find_images(names)
+    assert [file.name for file in found] == names
+    assert [file.read() for file in found] == [b"no image", _IMAGE, _IMAGE]
+
+
+def test_what_is_not_there_is_said(folder: str) -> None:
+    with pytest.raises(InputNotFoundError, match="no such file, and no folder with files"):
+        find_images([f"{folder}/b.jpg", f"{folder}/missing"])
+    with pytest.raises(InputNotFoundError, match=r"notes: there is no image in this folder"):
+        find_images([_make_notes(folder)])
+
+
+def _make_notes(folder: str) -> str:
+    filesystem, root = fsspec.core.url_to_fs(f"{folder}/notes")
+    filesystem.makedirs(root, exist_ok=True)
+    filesystem.pipe_file(f"{root}/notes.txt", b"no image")
+    return f"{folder}/notes"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.jpg").write_bytes(_IMAGE)
+    assert [file.path for file in find_images([tmp_path])] == ["a.jpg"]
+
+
+def test_a_file_by_its_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(_IMAGE)
+    (file,) = find_images(["a.jpg"])
+    assert (file.name, file.read()) == ("a.jpg", _IMAGE)
+    assert [each.name for each in find_images(["."])] == ["./a.jpg"]
+
+
+def test_credentials_are_not_shown() -> None:
+    with pytest.raises(UsageError) as raised:
+        find_images(["nothing://user:password@host/a"])
+    assert "nothing://host" in str(raised.value)
+    assert "password" not in str(raised.value)

@@ -1,0 +1,72 @@
+"""What a training cannot mean is refused, and says what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from records.errors import UsageError
+from trainers.models import find_model
+from trainers.options import Augmentation, TrainOptions
+from trainers.training.option_checks import check_options, choose_learning_rates, choose_weights
+
+FLIP, CROP = Augmentation(flip="horizontal"), Augmentation(crop=0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 0.0}, "larger than 0"),
+        ({"learning_rate": float("nan")}, "larger than 0"),
+        ({"model": "vgg16", "weights": "imagenet"}, "use --mode transfer or finetune"),
+        ({"mode": "transfer"}, "cnn has no weights to begin with"),
+        ({"head_units": 8}, "cnn has no head"),
+        ({"model": "vgg16", "dropout": 0.2}, "use --head-dropout"),
+        ({"unfreeze": 4}, "only finetune trains layers of the base"),
+        ({"features": "store"}, "for --mode transfer"),
+        (
+            {"model": "vgg16", "mode": "transfer", "features": "store", "augment": FLIP},
+            "without --augment",
+        ),
+        ({"model": "vgg16", "mode": "transfer", "cache": "disk"}, "kept by themselves"),
+        ({"cache": "disk", "augment": CROP}, "decoded images cannot be kept"),
+        ({"cache": "disk", "skip_bad": 3}, "whole shards"),
+        ({"model": "vgg16", "mode": "transfer", "skip_bad": 3}, "whole shards"),
+    ],
+)
+def test_options_that_do_not_go_together(options: dict[str, object], message: str) -> None:
+    asked = TrainOptions(**options)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=message):
+        check_options(asked, find_model(asked.model))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"augment": CROP},
+        {"augment": FLIP, "cache": "memory", "skip_bad": 1},
+        {"model": "vgg16", "mode": "transfer", "cache": "disk", "augment": FLIP},
+        {"model": "vgg16", "mode": "finetune", "unfreeze": 4, "head_units": 8, "cache": "disk"},
+        {"model": "vgg16", "head_dropout": 0.5},
+    ],
+)
+def test_options_that_do(options: dict[str, object]) -> None:
+    asked = TrainOptions(**options)  # type: ignore[arg-type]
+    check_options(asked, find_model(asked.model))
+
+
+def test_a_base_begins_with_imagenet_unless_told_otherwise() -> None:
+    assert choose_weights(TrainOptions()) is None
+    assert choose_weights(TrainOptions(mode="transfer")) == "imagenet"
+    assert choose_weights(TrainOptions(mode="finetune", weights="none")) is None
+    assert choose_weights(TrainOptions(mode="finetune", weights="a.h5")) == "a.h5"
+
+
+def test_the_learning_rate_asked_for_is_the_main_phases() -> None:
+    spec = find_model("mobilenet_v2")
+    assert choose_learning_rates(TrainOptions(learning_rate=0.5), spec)[0] == 0.5
+    own = [
+        choose_learning_rates(TrainOptions(mode=mode), spec)[0]  # type: ignore[arg-type]
+        for mode in ("scratch", "transfer", "finetune")
+    ]
+    assert own == [spec.learning_rate, 1e-3, 1e-5]

@@ -1,0 +1,63 @@
+"""Steps, epochs and phases add up, whichever step a run begins with."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainers.options import TrainOptions
+from trainers.training.phases import Phase, StepRange, count_steps, plan_phases, split_steps
+
+
+def phases(epoch_steps: int = 10, **options: object) -> tuple[Phase, ...]:
+    asked = TrainOptions(**options)  # type: ignore[arg-type]
+    return plan_phases(asked, epoch_steps, learning_rate=0.1, head_learning_rate=0.2)
+
+
+def test_steps_stand_for_epochs_where_they_are_given() -> None:
+    assert phases(epochs=3) == (Phase("all", 0, 30, 0.1),)
+    assert phases(epochs=3, steps=7) == (Phase("all", 0, 7, 0.1),)
+
+
+def test_a_head_trains_alone_before_the_base() -> None:
+    assert phases(mode="transfer", epochs=2) == (Phase("head", 0, 20, 0.1),)
+    assert phases(mode="finetune", epochs=2, head_epochs=3) == (
+        Phase("head", 0, 30, 0.2),
+        Phase("unfrozen", 30, 50, 0.1),
+    )
+    assert phases(mode="finetune", steps=4, head_epochs=0) == (Phase("unfrozen", 0, 4, 0.1),)
+
+
+@pytest.mark.parametrize(("records", "steps"), [(1, 1), (31, 1), (32, 1), (33, 2), (64, 2)])
+def test_the_last_batch_of_an_epoch_is_smaller(records: int, steps: int) -> None:
+    assert count_steps(records, 32) == steps
+
+
+@pytest.mark.parametrize(
+    ("first", "end", "stretches"),
+    [
+        (0, 30, [StepRange(0, 0, 3, 10)]),
+        (4, 30, [StepRange(4, 0, 1, 6), StepRange(10, 1, 2, 10)]),
+        (4, 8, [StepRange(4, 0, 1, 4)]),
+        (10, 25, [StepRange(10, 1, 1, 10), StepRange(20, 2, 1, 5)]),
+        (7, 25, [StepRange(7, 0, 1, 3), StepRange(10, 1, 1, 10), StepRange(20, 2, 1, 5)]),
+        (5, 5, []),
+    ],
+)
+def test_stretches_are_parts_of_an_epoch_or_whole_ones(
+    first: int, end: int, stretches: list[StepRange]
+) -> None:
+    assert list(split_steps(first, end, 10)) == stretches
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.integers(1, 30))
+def test_stretches_cover_every_step_once(first: int, end: int, epoch_steps: int) -> None:
+    covered: list[int] = []
+    for stretch in split_steps(first, end, epoch_steps):
+        for epoch in range(stretch.epoch, stretch.epoch + stretch.epochs):
+            begin = stretch.first_step_of(epoch)
+            steps = list(range(begin, begin + stretch.epoch_steps))
+            assert {step // epoch_steps for step in steps} == {epoch}
+            covered += steps
+    assert covered == list(range(first, end))

@@ -1,0 +1,294 @@
+"""A training that is stopped anywhere and resumed ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import msgspec
+import numpy as np
+import pytest
+
+from records.errors import CorruptDataError, LockedError, UsageError
+from tests.trainers.conftest import write_shapes
+from trainers.options import Augmentation, TrainOptions
+from trainers.runs.create import open_for_writing
+from trainers.runs.result import find_result
+from trainers.training.checkpoints import read_state
+from trainers.training.plan import TrainingPlan, plan_training
+from trainers.training.progress import NullProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainers.input.selection import Selection
+    from trainers.runs.result import TrainingResult
+    from trainers.training.phase_setup import PhaseSetup
+
+ROOT = Path(__file__).parents[3]
+# Everything that has a state: dropout, augmentation, a schedule, Adam, metrics, the order.
+OPTIONS = TrainOptions(
+    steps=40, batch_size=8, image_size=(24, 24), learning_rate=3e-3, seed=5, dropout=0.3,
+    schedule="cosine", warmup_steps=3, checkpoint_steps=4, label_smoothing=0.1,
+    augment=Augmentation(flip="horizontal", crop=0.5),
+)  # fmt: skip
+
+
+class StopAt(NullProgress):
+    """Presses Ctrl-C once so many epochs have ended."""
+
+    def __init__(self, epochs: int) -> None:
+        self._left = epochs
+
+    def end_epoch(self, _result: object) -> None:
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+
+
+def run_plan(plan: TrainingPlan, progress: NullProgress | None = None) -> TrainingResult:
+    from trainers.training.train import train
+
+    return train(plan, say=lambda _: None, progress=progress or NullProgress())
+
+
+def read_weights(run: Path) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+
+    def keep(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()]
+
+    with h5py.File(run / "model.weights.h5") as file:
+        file.visititems(keep)
+    return found
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    expected, got = read_weights(one), read_weights(other)
+    assert expected.keys() == got.keys()
+    for name, weights in expected.items():
+        np.testing.assert_array_equal(weights, got[name], err_msg=name)
+    assert read_indexed(one) == read_indexed(other)
+
+
+def read_indexed(run: Path) -> list[str]:
+    """The history, but for how long each epoch took."""
+    return [row.rpartition(",")[0] for row in (run / "history.csv").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("undisturbed") / "run"
+    run_plan(plan_training(shapes, folder, OPTIONS))
+    return folder
+
+
+@pytest.mark.parametrize("step", [4, 17, 34])
+def test_stopped_at_a_step_it_ends_as_undisturbed(
+    shapes: Path, tmp_path: Path, undisturbed: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainers.training.loop import TrainingLoop
+
+    begin_step = TrainingLoop.begin_step
+
+    def stop(session: TrainingLoop, stage: object, at: int) -> None:
+        begin_step(session, stage, at)  # type: ignore[arg-type]
+        if at == step:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLoop, "begin_step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
+    names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    kept = list(range(4, step + 1, 4))[-2:]
+    assert names == [f"step-{at:08}.weights.h5" for at in kept]
+    result = run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
+    assert result.steps == 40
+    assert_same_run(undisturbed, tmp_path / "run")
+
+
+def run_until_a_validation_step(
+    plan: TrainingPlan, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Train with SIGINT sent before one of the validation's steps, counted over all epochs."""
+    from trainers.training.validation import Validation
+
+    measure, left = Validation.measure, steps
+
+    def measure_and_signal(
+        self: Validation, stage: PhaseSetup, selection: Selection, begin_step: Callable[[], None]
+    ) -> dict[str, float]:
+        def begin() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                signal.raise_signal(signal.SIGINT)
+            begin_step()
+
+        return measure(self, stage, selection, begin)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validation, "measure", measure_and_signal)
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(plan)
+
+
+# Two steps each of three epochs, the last of which is a part of one.
+@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.parametrize("moment", [(1, 17), (4, 34), (6, 40)])
+def test_stopped_in_a_validation_it_ends_as_undisturbed(
+    shapes: Path,
+    tmp_path: Path,
+    undisturbed: Path,
+    moment: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    validation_step, step = moment
+    plan = plan_training(shapes, tmp_path / "run", OPTIONS)
+    run_until_a_validation_step(plan, validation_step, monkeypatch)
+    checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
+    state = read_state(checkpoint)
+    assert (state.step, len(state.epochs)) == (step, (validation_step - 1) // 2)
+    assert state.figures_due is not None
+    run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
+    assert_same_run(undisturbed, tmp_path / "run")
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
+def test_stopped_in_the_last_validation_of_a_phase_it_is_still_in_that_phase(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = TrainOptions(
+        model="vgg16", weights="none", mode="finetune", head_epochs=1, unfreeze=2, epochs=1,
+        batch_size=64, image_size=(32, 32), seed=1,
+    )  # fmt: skip
+    run_plan(plan_training(shapes, tmp_path / "whole", options))
+    run_until_a_validation_step(plan_training(shapes, tmp_path / "run", options), 1, monkeypatch)
+    run_plan(plan_training(shapes, tmp_path / "run", options, resume=True))
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_training(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainers.training.validation import Validation
+
+    figures = {"accuracy": 0.3, "loss": float("nan")}
+    monkeypatch.setattr(Validation, "measure", lambda *_: figures)
+    with pytest.raises(UsageError, match="the loss is no number any more in epoch 1, got nan"):
+        run_plan(plan_training(shapes, tmp_path / "run", OPTIONS))
+
+
+def test_the_rest_of_an_epoch_counts_anew_after_a_run_that_ended_inside_of_it(
+    shapes: Path, tmp_path: Path
+) -> None:
+    short = msgspec.structs.replace(OPTIONS, steps=10, schedule="constant")
+    run_plan(plan_training(shapes, tmp_path / "run", short))
+    checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
+    assert set(read_state(checkpoint).metric_sums) == {0.0}
+
+
+def test_a_run_that_has_ended_has_nothing_to_do(shapes: Path, undisturbed: Path) -> None:
+    plan = plan_training(shapes, undisturbed, OPTIONS, resume=True)
+    result = find_result(plan)
+    assert result is not None
+    assert result.steps == 40
+
+
+def test_a_run_that_has_ended_can_be_made_longer(shapes: Path, tmp_path: Path) -> None:
+    short = msgspec.structs.replace(OPTIONS, steps=None, epochs=1, schedule="constant")
+    long = msgspec.structs.replace(short, epochs=2)
+    run_plan(plan_training(shapes, tmp_path / "run", short))
+    plan = plan_training(shapes, tmp_path / "run", long, resume=True)
+    assert find_result(plan) is None
+    run_plan(plan)
+    run_plan(plan_training(shapes, tmp_path / "other", long))
+    assert_same_run(tmp_path / "other", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 6}, "--seed differs, expected 5, got 6"),
+        ({"steps": 50}, "--steps differs"),
+        ({"model": "cnn-bn", "dropout": None}, "--model differs"),
+    ],
+)
+def test_a_run_goes_on_as_it_began(
+    shapes: Path, undisturbed: Path, change: dict[str, object], message: str
+) -> None:
+    options = msgspec.structs.replace(OPTIONS, **change)
+    with pytest.raises(UsageError, match=message):
+        plan_training(shapes, undisturbed, options, resume=True)
+
+
+def test_another_dataset_is_another_run(undisturbed: Path, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "data", {"train": [range(60)]})
+    manifest = tmp_path / "data" / "dataset.json"
+    content = manifest.read_text()
+    found = msgspec.json.decode(content)["generations"][0]["plan_digest"]
+    manifest.write_text(content.replace(found, found[::-1]))
+    with pytest.raises(UsageError, match="the dataset has changed"):
+        plan_training(tmp_path / "data", undisturbed, OPTIONS, resume=True)
+
+
+def test_a_damaged_checkpoint_is_named(shapes: Path, tmp_path: Path) -> None:
+    plan = plan_training(shapes, tmp_path / "run", OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, StopAt(1))
+    newest = max((tmp_path / "run" / "checkpoints").iterdir())
+    newest.write_bytes(newest.read_bytes()[:1000])
+    with pytest.raises(CorruptDataError, match=f"{newest.name}.*remove it to go on"):
+        run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
+
+
+def test_one_process_at_a_time_trains_into_a_run(shapes: Path, tmp_path: Path) -> None:
+    plan = plan_training(shapes, tmp_path / "run", OPTIONS)
+    labels = plan.dataset.labels
+    with (
+        open_for_writing(plan.run_path, plan.config, labels),
+        pytest.raises(LockedError, match="another process"),
+        open_for_writing(plan.run_path, plan.config, labels),
+    ):
+        pass
+    assert not plan.run_path.exists()
+
+
+def start(data: Path, run: Path) -> subprocess.Popen[str]:
+    # Small pauses would do nothing here: a run this small ends before anybody can kill it.
+    arguments = [
+        "--model", "cnn", "--batch-size", "2", "--image-size", "48", "--epochs", "6",
+        "--checkpoint-steps", "5", "--dropout", "0.2", "--augment", "flip", "--resume",
+    ]  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "shardmill", "train", str(data), str(run), *arguments],
+        cwd=ROOT, env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_is_killed_goes_on(shapes: Path, tmp_path: Path, number: int) -> None:
+    whole = start(shapes, tmp_path / "whole")
+    assert whole.wait(240) == 0, whole.communicate()
+    killed = start(shapes, tmp_path / "run")
+    while not list((tmp_path / "run" / "checkpoints").glob("step-0000004*")):
+        assert killed.poll() is None
+        time.sleep(0.02)
+    killed.send_signal(number)
+    assert killed.wait(60) == (-signal.SIGKILL if number == signal.SIGKILL else 143)
+    resumed = start(shapes, tmp_path / "run")
+    _, told = resumed.communicate(timeout=240)
+    assert resumed.returncode == 0
+    assert "going on at step" in told
+    assert_same_run(tmp_path / "whole", tmp_path / "run")

@@ -1,0 +1,56 @@
+"""Several devices share every batch, by Keras's own means; processors stand in for GPUs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from records.errors import UsageError
+from tests.trainers.backends import run_python
+from trainers.backend import Backend, check_batch_size
+
+_TRAIN = """
+import sys
+import trainers.backend, trainers.training.train
+from trainers.options import TrainOptions
+from trainers.training.plan import plan_training
+from trainers.training.progress import Silence
+
+options = TrainOptions(epochs=2, batch_size=8, image_size=(24, 24), checkpoint_steps=5, seed=3)
+plan = plan_training(sys.argv[1], sys.argv[2], options)
+result = trainers.training.train.train(plan, say=print, progress=Silence())
+assert result.steps == 34
+assert result.accuracy > 0.6
+"""
+_ON_JAX = """
+hardware = trainers.backend.Backend("JAX", "0", ("one", "two"), 2)
+trainers.training.train.start_backend = lambda: hardware
+"""
+_ON_TENSORFLOW = """
+import tensorflow as tf
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+trainers.training.train.data_parallel = lambda _: strategy.scope()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "setup"), [("jax", _ON_JAX), ("tensorflow", _ON_TENSORFLOW)])
+def test_two_devices_share_every_batch(
+    shapes: Path, tmp_path: Path, backend: str, setup: str
+) -> None:
+    first, rest = _TRAIN.split("\noptions", 1)
+    program = f"{first}{setup}\noptions{rest}"
+    devices = "--xla_force_host_platform_device_count=2"
+    run_python("-c", program, shapes, tmp_path / "run", backend=backend, XLA_FLAGS=devices)
+
+
+def test_jax_divides_batches_evenly() -> None:
+    hardware = Backend("JAX", "0", ("one", "two", "three"), 2)
+    check_batch_size(9, hardware)
+    with pytest.raises(UsageError, match="a --batch-size that 3 divides, got 32"):
+        check_batch_size(32, hardware)
+    check_batch_size(33, Backend("TensorFlow", "2", ("one", "two"), 2))
+    check_batch_size(33, Backend("JAX", "0", ("one",), 2))

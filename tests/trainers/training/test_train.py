@@ -1,0 +1,271 @@
+"""A training from its plan to its run folder, on TensorFlow here and on JAX in another process."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pytest
+
+from records.dataset import open_dataset
+from records.errors import CorruptDataError, OutputError, UsageError
+from records.format.tfrecord import frame_bytes, read_frames
+from records.images import ImageOptions
+from tests.trainers.backends import run_python
+from tests.trainers.conftest import LABELS, RUN_OPTIONS, write_shapes
+from trainers.config import ImageShape
+from trainers.input.image_size import resolve_image_size
+from trainers.input.selection import select_split
+from trainers.models import MODELS
+from trainers.options import TrainOptions
+from trainers.runs.history import EpochMetrics
+from trainers.runs.run_dir import open_run
+from trainers.training.plan import TrainingPlan, plan_training
+from trainers.training.progress import NullProgress
+
+if TYPE_CHECKING:
+    from trainers.training.train import TrainingResult
+
+SHORT = msgspec.structs.replace(RUN_OPTIONS, epochs=1)
+
+
+def read_history(path: Path) -> list[EpochMetrics]:
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return [EpochMetrics._make([int(row[0]), *map(float, row[1:])]) for row in rows]
+
+
+def run_plan(plan: TrainingPlan, progress: NullProgress | None = None) -> TrainingResult:
+    from trainers.training.train import train
+
+    return train(plan, say=lambda _: None, progress=progress or NullProgress())
+
+
+def weights_of(folder: Path) -> list[np.ndarray]:
+    from trainers.models.load import load_model
+
+    return [np.asarray(weight) for weight in load_model(open_run(folder)).get_weights()]
+
+
+def test_a_run_holds_all_that_a_training_made(run_path: Path) -> None:
+    assert sorted(path.name for path in run_path.iterdir()) == [
+        "checkpoints", "config.json", "curves.png", "history.csv", "labels.txt",
+        "model.weights.h5", "result.json",
+    ]  # fmt: skip
+    run = open_run(run_path)
+    assert run.is_finished
+    assert run.labels == LABELS
+    assert run.config.options == RUN_OPTIONS
+    assert run.config.shape == ImageShape(24, 32)
+
+
+def test_the_shapes_are_learned(run_path: Path) -> None:
+    result = json.loads((run_path / "result.json").read_bytes())
+    assert result["accuracy"] > 0.8
+    assert result["val_accuracy"] > 0.8
+    assert result["training_images"] + result["validation_images"] == 150
+
+
+def test_the_history_has_a_row_an_epoch(run_path: Path) -> None:
+    with (run_path / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
+    assert set(rows[0]) == set(EpochMetrics._fields)
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    last, result = read_history(run_path / "history.csv")[-1], (run_path / "result.json")
+    assert last.val_accuracy == pytest.approx(json.loads(result.read_bytes())["val_accuracy"], 1e-4)
+    assert last.learning_rate == pytest.approx(RUN_OPTIONS.learning_rate, rel=1e-4)
+
+
+def test_the_same_seed_gives_the_same_weights_from_the_disk_cache_too(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    changes = {"first": {}, "second": {"cache": "disk"}, "other": {"seed": 9}}
+    for name, change in changes.items():
+        options = msgspec.structs.replace(SHORT, **change)
+        run_plan(plan_training(shapes, tmp_path / name, options))
+    first, second, other = (weights_of(tmp_path / name) for name in changes)
+    for one, same, different in zip(first, second, other, strict=True):
+        np.testing.assert_array_equal(one, same)
+        assert not np.array_equal(one, different)
+    assert len(list((tmp_path / "cache" / "shardmill" / "decoded").iterdir())) == 1
+
+
+def test_memory_can_be_the_cache(shapes: Path, tmp_path: Path) -> None:
+    options = msgspec.structs.replace(SHORT, cache="memory", epochs=2)
+    result = run_plan(plan_training(shapes, tmp_path / "run", options))
+    assert result.loss < 1.1
+
+
+def test_an_existing_run_is_never_overwritten(shapes: Path, run_path: Path) -> None:
+    with pytest.raises(OutputError, match="a finished run is here"):
+        plan_training(shapes, run_path, RUN_OPTIONS)
+
+
+class Interrupting(NullProgress):
+    """Presses Ctrl-C at the end of a step, or of an epoch."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def end_step(self, step: int, logs: dict[str, float]) -> None:
+        if self._where == "step":
+            raise KeyboardInterrupt
+
+    def end_epoch(self, result: EpochMetrics) -> None:
+        if self._where == "epoch":
+            raise KeyboardInterrupt
+
+
+def test_interrupted_in_its_first_epoch_a_run_leaves_nothing(shapes: Path, tmp_path: Path) -> None:
+    plan = plan_training(shapes, tmp_path / "run", RUN_OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, Interrupting("step"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_later_it_keeps_what_it_had(shapes: Path, tmp_path: Path) -> None:
+    plan = plan_training(shapes, tmp_path / "run", RUN_OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, Interrupting("epoch"))
+    run = open_run(tmp_path / "run")
+    assert not run.is_finished
+    assert [result.epoch for result in read_history(run.path / "history.csv")] == [1]
+    assert len(weights_of(run.path)) == 10
+
+
+def test_a_loss_that_is_no_number_ends_the_training(shapes: Path, tmp_path: Path) -> None:
+    options = msgspec.structs.replace(RUN_OPTIONS, learning_rate=1e30)
+    with pytest.raises(UsageError, match="try a --learning-rate below 1e"):
+        run_plan(plan_training(shapes, tmp_path / "run", options))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("damage", ["crc", "image"])
+def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
+    write_shapes(tmp_path / "data", {"train": [range(20), range(20, 40)], "test": [[40]]})
+    dataset = open_dataset(tmp_path / "data")
+    record = dataset["train"][27]
+    shard = tmp_path / "data" / "train-00001-of-00002.tfrecord"
+    content = shard.read_bytes()
+    if damage == "crc":
+        shard.write_bytes(content.replace(record.image, record.image[:-9] + b"123456789"))
+    else:
+        broken = (
+            record.image[:-20] + bytes(20) if record.format == "png" else bytes(len(record.image))
+        )
+        rewrite(shard, content, record.image, broken)
+    with pytest.raises(CorruptDataError) as caught:
+        run_plan(plan_training(tmp_path / "data", tmp_path / "run", SHORT))
+    assert "train-00001-of-00002.tfrecord record 7" in str(caught.value)
+    assert "shardmill verify" in str(caught.value)
+    assert record.key in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def rewrite(shard: Path, content: bytes, image: bytes, broken: bytes) -> None:
+    """Another image of the same length into a shard, under good checksums."""
+    payloads = [frame.payload for frame in read_frames(io.BytesIO(content))]
+    shard.write_bytes(b"".join(frame_bytes(payload.replace(image, broken)) for payload in payloads))
+
+
+def test_a_shard_of_another_size_is_refused_before_training(shapes: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(shapes, copy)
+    shard = copy / "train-00000-of-00003.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(CorruptDataError, match=r"train-00000-of-00003.tfrecord: .* another size"):
+        plan_training(copy, tmp_path / "run", SHORT)
+    shard.unlink()
+    with pytest.raises(
+        CorruptDataError, match=r"train-00000-of-00003.tfrecord: a shard is missing"
+    ):
+        plan_training(copy, tmp_path / "run", SHORT)
+
+
+def shape_for(
+    folder: Path, splits: list[range], options: ImageOptions | None = None
+) -> tuple[int, int, int]:
+    write_shapes(folder, {"train": splits}, options)
+    dataset = open_dataset(folder)
+    train = select_split(dataset, "train")
+    return resolve_image_size(dataset, train, None, MODELS["cnn"]).array_shape
+
+
+def test_the_image_size_is_the_datasets_where_it_has_one(tmp_path: Path) -> None:
+    assert shape_for(tmp_path / "a", [range(9)]) == (180, 180, 3)
+    assert shape_for(tmp_path / "b", [range(9)], ImageOptions(resize=(30, 20))) == (20, 30, 3)
+    one_size = [range(5, 6)]
+    image = open_dataset_image_size(tmp_path / "c", one_size)
+    assert shape_for(tmp_path / "d", one_size) == (*image, 3)
+    grey = ImageOptions(resize=(200, 190), channels=1)
+    assert shape_for(tmp_path / "e", [range(3)], grey) == (190, 200, 1)
+    tiny = ImageOptions(resize=(5, 20))
+    assert shape_for(tmp_path / "f", [range(3)], tiny) == (20, 8, 3)
+
+
+def open_dataset_image_size(folder: Path, splits: list[range]) -> tuple[int, int]:
+    write_shapes(folder, {"train": splits})
+    record = open_dataset(folder)["train"][0]
+    return record.height, record.width
+
+
+def test_a_size_asked_for_is_taken_or_refused(shapes: Path, tmp_path: Path) -> None:
+    plan = plan_training(shapes, tmp_path / "run", TrainOptions(image_size=(8, 9)))
+    assert plan.config.shape == ImageShape(8, 9)
+    with pytest.raises(UsageError, match="expected at least 8 px, got 7x9"):
+        plan_training(shapes, tmp_path / "run", TrainOptions(image_size=(7, 9)))
+
+
+def test_decoded_images_that_cannot_fit_into_memory_are_refused(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = msgspec.structs.replace(SHORT, cache="memory")
+    monkeypatch.setattr(
+        "trainers.training.plan.os.sysconf", {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}.get
+    )
+    with pytest.raises(UsageError, match="use --cache disk"):
+        plan_training(shapes, tmp_path / "run", options)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_learning_rate_must_be_one(shapes: Path, tmp_path: Path, rate: float) -> None:
+    with pytest.raises(UsageError, match="larger than 0"):
+        plan_training(shapes, tmp_path / "run", TrainOptions(learning_rate=rate))
+
+
+def test_what_the_user_should_know_is_noted(shapes: Path, tmp_path: Path) -> None:
+    notes = "\n".join(plan_training(shapes, tmp_path / "run", SHORT).notes)
+    assert "a tenth chosen by the hash of their keys" in notes
+    write_shapes(tmp_path / "data", {"train": [[0, 3, 6]], "validation": [[1, 4]]})
+    notes = "\n".join(plan_training(tmp_path / "data", tmp_path / "run", SHORT).notes)
+    assert "validating on 2 images of validation" in notes
+    assert "no training image is of class square, $x_{ b$" in notes
+
+
+JAX_TRAINING = """
+import sys
+from pathlib import Path
+from trainers.options import TrainOptions
+from trainers.backend import start_backend
+print(start_backend())
+from trainers.training.plan import plan_training
+from trainers.training.progress import Silence
+from trainers.training.train import train
+options = TrainOptions(epochs=3, batch_size=8, image_size=(24, 32), learning_rate=3e-3, seed=3)
+print(train(plan_training(sys.argv[1], sys.argv[2], options), say=print, progress=Silence()))
+"""
+
+
+def test_jax_trains_and_tensorflow_reads_its_weights(shapes: Path, tmp_path: Path) -> None:
+    printed = run_python("-c", JAX_TRAINING, shapes, tmp_path / "run")
+    assert printed.startswith("JAX ")
+    assert json.loads((tmp_path / "run" / "result.json").read_bytes())["accuracy"] > 0.6
+    assert len(weights_of(tmp_path / "run")) == 10

@@ -1,0 +1,1 @@
+"""Augmentation: specification, Keras layers, preview."""

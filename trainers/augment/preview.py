@@ -1,0 +1,103 @@
+"""What augmentation makes of a training image, as a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from records.errors import UsageError
+from records.pictures.fonts import drawable, find_font
+from trainers.augment.layers import build_augmenter
+from trainers.augment.spec import format_augmentation
+from trainers.input.decode import decode_crops, decode_images
+from trainers.plots.image_grid import shorten
+from trainers.plots.style import render_png
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from records.dataset import Dataset, Record
+    from trainers.config import RunConfig
+    from trainers.input.selection import Selection
+
+VARIANTS = 5
+"""How many times the image is varied."""
+
+_IMAGE_INCHES = 1.9
+_NAME_CHARACTERS = 40
+
+
+def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfig) -> bytes:
+    """The first image to train on, as the model sees it in use and in five forms of training.
+
+    Returns:
+        A PNG file.
+
+    Raises:
+        CorruptDataError: the image's record cannot be read.
+        UsageError: nothing is augmented.
+    """
+    augmentation = config.options.augment
+    words = format_augmentation(augmentation)
+    if augmentation == type(augmentation)():
+        raise UsageError("there is no augmentation to preview", hint="add --augment, such as flip")
+    first = 0 if training.chosen is None else int(np.concatenate(training.chosen).argmax())
+    record = dataset[training.split][first]
+    return draw_forms(
+        make_variants(record, config), f"{shorten(record.text, _NAME_CHARACTERS)}, {words}"
+    )
+
+
+def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:
+    """An image as it is in use, then as it may be in training.
+
+    Returns:
+        uint8 (1 + FORMS, height, width, channels).
+    """
+    options, shape = config.options, config.shape
+    original = decode_images(tf.constant([record.image]), config.images, shape).numpy()
+    forms = np.repeat(original, VARIANTS, axis=0)
+    if options.augment.crop < 1:
+        seeds = tf.stack(
+            [
+                tf.fill((VARIANTS,), tf.constant(options.seed, tf.int64)),
+                tf.range(VARIANTS, dtype=tf.int64),
+            ],
+            axis=1,
+        )
+        encoded = tf.fill((VARIANTS,), record.image)
+        forms = decode_crops(encoded, config.images, shape, options.augment.crop, seeds).numpy()
+    augmenter = build_augmenter(options.augment, shape, options.seed)
+    if augmenter is not None:
+        forms = ops.convert_to_numpy(augmenter(forms, training=True))
+    return np.concatenate([original, forms])
+
+
+@render_png
+def draw_forms(forms: NDArray[np.uint8], title: str) -> Figure:
+    """An image's forms side by side, the first of them its own.
+
+    Args:
+        forms: uint8 (forms, height, width, channels).
+        title: above them all.
+    """
+    count, height, width, _ = forms.shape
+    figure = Figure(figsize=(_IMAGE_INCHES * count, _IMAGE_INCHES * min(height / width, 3) + 0.7))
+    for number, axes in enumerate(figure.subplots(1, count, squeeze=False).flat):
+        axes.imshow(
+            forms[number].squeeze(-1) if forms.shape[-1] == 1 else forms[number],
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+        )
+        axes.axis("off")
+        axes.set_title(f"form {number}" if number else "as it is in use", fontsize=9)
+    font = find_font([title])
+    figure.suptitle(drawable(title, font), fontproperties=FontProperties(fname=font, size=11))
+    figure.subplots_adjust(0, 0, 1, 0.82, wspace=0.04)
+    return figure

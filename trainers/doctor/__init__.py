@@ -1,0 +1,1 @@
+"""The machine and the bottleneck of a training run."""

@@ -1,0 +1,148 @@
+"""What is wrong with a training before it begins: the machine, and the stage that holds it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+import msgspec
+
+from trainers.backend import data_parallel, start_backend
+from trainers.doctor.diagnose import StageRate, TrainingContext, advise, find_bottleneck, summarize
+from trainers.doctor.profile import time_stages
+from trainers.doctor.system_info import SystemInfo, examine_devices, list_versions
+from trainers.input.bad_records import locate_bad_records
+from trainers.input.tensor_files import cache_dir
+from trainers.models.build import build_network
+from trainers.training.compile import set_precision
+from trainers.training.phase_setup import set_up_phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainers.training.plan import TrainingPlan
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What was timed.
+
+    Args:
+        dataset: its path or URL.
+        model: its name.
+        mode: what of it trains.
+        height_px: of the images that it is fed.
+        width_px: of them.
+        channels: of them.
+        batch_size: images a step.
+        precision: Keras's dtype policy.
+    """
+
+    dataset: str
+    model: str
+    mode: str
+    height_px: int
+    width_px: int
+    channels: int
+    batch_size: int
+    precision: str
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """What `doctor --json` prints: the machine, and where a dataset was named its training.
+
+    Args:
+        versions: by name.
+        devices: what there is to compute with.
+        measured: the training that was timed.
+        stages: the rate of each of its stages.
+        bottleneck: the one that would have to become faster first.
+        conclusion: a sentence that says so, and what to do.
+    """
+
+    versions: dict[str, str]
+    devices: SystemInfo
+    measured: Measured | None = None
+    stages: tuple[StageRate, ...] = ()
+    bottleneck: str | None = None
+    conclusion: str | None = None
+
+
+def diagnose_machine() -> Diagnosis:
+    """Versions and devices. Raises UsageError where Keras's backend is none that works."""
+    hardware = start_backend()
+    return Diagnosis(list_versions(), examine_devices(hardware, cache_dir("decoded").parent))
+
+
+def diagnose_training(
+    machine: Diagnosis, plan: TrainingPlan, *, seconds: float, say: Callable[[str], None]
+) -> Diagnosis:
+    """Time the stages of a training that is not run.
+
+    Args:
+        machine: what it would run on.
+        plan: the training; nothing is written to its run folder.
+        seconds: about how long to time each stage.
+        say: told of each stage that was timed.
+
+    Raises:
+        CorruptDataError: a record cannot be read.
+        OutOfMemoryError: a step needs more memory than the device has.
+    """
+    precision = set_precision(plan.config.options.precision, start_backend())
+    stages = _time(plan, seconds, say)
+    rates = {stage.name: stage.images_per_second for stage in stages}
+    bottleneck = find_bottleneck(rates)
+    advice = advise(bottleneck, _circumstances(plan, precision))
+    return msgspec.structs.replace(
+        machine,
+        measured=_describe(plan, precision),
+        stages=stages,
+        bottleneck=bottleneck,
+        conclusion=summarize(rates, bottleneck, advice),
+    )
+
+
+def _time(plan: TrainingPlan, seconds: float, say: Callable[[str], None]) -> tuple[StageRate, ...]:
+    timed = []
+    with locate_bad_records(plan.dataset, plan.training, say=say), data_parallel(start_backend()):
+        keras.utils.set_random_seed(plan.config.options.seed)
+        network = build_network(plan.config.architecture)
+        stage = set_up_phase(
+            plan,
+            network,
+            plan.phases[0],
+            damaged=frozenset(),
+            say=say,
+            on_progress=lambda _done, _images: None,  # it extracts no features
+        )
+        for rate in time_stages(plan, stage, seconds):
+            say(f"{rate.name}: {rate.images_per_second:,.0f} images/s")
+            timed.append(rate)
+    return tuple(timed)
+
+
+def _describe(plan: TrainingPlan, precision: str) -> Measured:
+    shape = plan.config.shape
+    return Measured(
+        dataset=plan.config.dataset,
+        model=plan.config.options.model,
+        mode=plan.config.options.mode,
+        height_px=shape.height_px,
+        width_px=shape.width_px,
+        channels=shape.channels,
+        batch_size=plan.config.options.batch_size,
+        precision=precision,
+    )
+
+
+def _circumstances(plan: TrainingPlan, precision: str) -> TrainingContext:
+    return TrainingContext(
+        is_local=plan.dataset.storage.is_local,
+        shards=len(plan.training.shards),
+        is_raw=plan.config.images.store == "raw",
+        stored_size=plan.config.images.resize,
+        shape=plan.config.shape,
+        is_cropped=plan.config.options.augment.crop < 1,
+        has_gpu=bool(start_backend().gpus),
+        precision=precision,
+    )

@@ -1,0 +1,269 @@
+"""How many images a second each stage of a training can do.
+
+A stage runs for a while before it is timed, so that nothing is traced, compiled or tuned any more
+and what was fetched ahead is used up; then for the time that is given, and all that it did counts.
+
+The stages of a training's input, each as a dataset of its own that never ends.
+
+Each does what training does there, by the same functions and on as many threads, but what it works
+on lies in memory: it waits for no other stage.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from records.format.manifest import ShardInfo
+from trainers.augment.layers import build_augmenter
+from trainers.doctor.diagnose import StageRate
+from trainers.input.decode import decode_crops, decode_images
+from trainers.input.parallelism import parallel_map
+from trainers.input.parse import RecordParser
+from trainers.input.pipeline import ordered_batches, shuffled_batches
+from trainers.input.selection import Selection
+from trainers.input.shuffle import ShuffleSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from trainers.input.pipeline import RecordSource
+    from trainers.training.phase_setup import PhaseSetup
+    from trainers.training.plan import TrainingPlan
+
+
+# tf.data needs a second or so to find out how many threads each of its steps wants.
+_WARM_UP_PART = 0.5
+_LEAST_CALLS = 2
+_WARM_UP_STEPS = 3
+_LOOK_SECONDS = 0.25
+
+
+def time_stages(plan: TrainingPlan, stage: PhaseSetup, seconds: float) -> Iterator[StageRate]:
+    """Time one stage after another, each for about so many seconds.
+
+    The model's weights change.
+
+    Args:
+        plan: the training.
+        stage: of it, fed from shards.
+        seconds: for each.
+
+    Yields:
+        `read`, `parse`, `decode`, `batch`, `input`, `augment` where there is any, `step`,
+        `training`.
+    """
+    inputs = open_inputs(plan, stage.source)
+    images, labels = inputs.batch
+    for name, batches in inputs.stages.items():
+        yield StageRate(name, time_calls(partial(_take, iter(batches)), seconds))
+    options = plan.config.options
+    shuffled = stage.read_training(plan.training, options.batch_size, endless_order(plan))
+    input_rate = _time_input(shuffled, plan.training.records, seconds)
+    yield StageRate("input", input_rate)
+    if augmenter := build_augmenter(options.augment, plan.config.shape, options.seed):
+        yield StageRate("augment", _time_augmenter(augmenter, images.numpy(), seconds))
+    same = tf.data.Dataset.from_tensors((images, labels)).repeat()
+    yield StageRate("step", _time_steps(stage, same, seconds) * options.batch_size)
+    both = _time_steps(stage, shuffled, seconds) * options.batch_size
+    yield StageRate("training", min(both, input_rate))
+
+
+def time_calls(work: Callable[[], int], seconds: float) -> float:
+    """Images a second of a function that returns how many images it was done with."""
+    begun = time.perf_counter()
+    work()
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < _WARM_UP_PART * seconds:
+        work()
+    images = calls = 0
+    begun = time.perf_counter()
+    while calls < _LEAST_CALLS or time.perf_counter() - begun < seconds:
+        images += work()
+        calls += 1
+    return images / (time.perf_counter() - begun)
+
+
+def amortize_warmup(rate: float, filling_s: float, records: int) -> float:
+    """The rate of whole epochs, from that within one and the time in which its buffer fills."""
+    return records / (filling_s + records / rate)
+
+
+def _take(batches: Iterator[Any]) -> int:
+    first = tf.nest.flatten(next(batches))[0]
+    return int(first.shape[0])
+
+
+def _time_input(batches: tf.data.Dataset, records: int, seconds: float) -> float:
+    iterator = iter(batches)
+    begun = time.perf_counter()
+    next(iterator)
+    filling_s = time.perf_counter() - begun
+    rate = time_calls(partial(_take, iterator), seconds)
+    # In more than an epoch, buffers were filled often enough.
+    return rate if rate * seconds > records else amortize_warmup(rate, filling_s, records)
+
+
+def _time_augmenter(augmenter: keras.Model, images: NDArray[np.uint8], seconds: float) -> float:
+    image = keras.Input(images.shape[1:], dtype="uint8")
+    # Of each image one number, or bringing images back from the device would be timed too.
+    model = keras.Model(image, ops.max(augmenter(image, training=True), axis=(1, 2, 3)))
+    return time_calls(lambda: len(model.predict_on_batch(images)), seconds)
+
+
+def _time_steps(stage: PhaseSetup, batches: tf.data.Dataset, seconds: float) -> float:
+    """Steps a second as Keras runs them in training."""
+    clock = _StepClock(stage, seconds)
+    calls = keras.callbacks.LambdaCallback(on_train_batch_begin=clock.begin_step)
+    stage.model.fit(batches, shuffle=False, verbose=0, callbacks=[calls])
+    return clock.steps_per_second
+
+
+class _StepClock:
+    """Times Keras's steps, and ends them.
+
+    Devices run behind Keras. They are waited for after so many steps as take a moment, not after
+    each, for they would have nothing to do meanwhile.
+    """
+
+    def __init__(self, stage: PhaseSetup, seconds: float) -> None:
+        self.steps_per_second = 0.0
+        self._stage, self._seconds = stage, seconds
+        self._first: int | None = None
+        self._begun = self._traced = self._waited = 0.0
+        self._every = 1
+
+    def begin_step(self, step: int, **_logs: Any) -> None:
+        """Before a step: after it, Keras itself would wait for the device."""
+        if self._first is not None and (step - self._first) % self._every:
+            return
+        if step > 0:
+            self._wait()
+        now = time.perf_counter()
+        if step <= 1:
+            self._traced = now
+        elif self._first is not None:
+            self._look(step - self._first, now)
+        elif step >= _WARM_UP_STEPS and now - self._traced >= _WARM_UP_PART * self._seconds:
+            self._first, self._begun = step, now
+            self._every = max(int(_LOOK_SECONDS / (now - self._waited)), 1)
+        self._waited = now
+
+    def _look(self, steps: int, now: float) -> None:
+        if steps >= _LEAST_CALLS and now - self._begun >= self._seconds:
+            self.steps_per_second = steps / (now - self._begun)
+            self._stage.model.stop_training = True
+
+    def _wait(self) -> None:
+        if keras.backend.backend() == "jax":
+            self._stage.model.jax_state_sync()
+        # One variable of the loss: to compute the metrics would itself take as long as small steps.
+        ops.convert_to_numpy(self._stage.metrics[0].variables[0])
+
+
+_SAMPLE_BYTES = 64 << 20
+_SAMPLE_RECORDS = 4096
+_ENDLESS_EPOCHS = 1 << 31
+
+
+@dataclass(frozen=True)
+class _Undecoded:
+    """A `RecordSource` of records that stay what they are."""
+
+    read: Callable[[tf.Tensor], tf.data.Dataset]
+    mean_bytes: int
+
+    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Strings (batch,) as they came, and their bytes."""
+        return records, tf.strings.length(records)
+
+    def record_bytes(self, _selection: Selection) -> int:
+        """See `RecordSource.record_bytes`."""
+        return self.mean_bytes
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """What feeds each stage.
+
+    Args:
+        stages: endless datasets of batches, by the names `read`, `parse`, `decode` and `batch`.
+        batch: of decoded images and their labels, as the model is fed.
+    """
+
+    stages: dict[str, tf.data.Dataset]
+    batch: tuple[tf.Tensor, tf.Tensor]
+
+
+def endless_order(plan: TrainingPlan) -> ShuffleSpec:
+    """Training's order, without end and in whole batches, so that every step has the same shape."""
+    options = plan.config.options
+    whole_batches = max(plan.training.records // options.batch_size, 1)
+    return ShuffleSpec(
+        options.seed,
+        end_epoch=_ENDLESS_EPOCHS,
+        epoch_records=whole_batches * options.batch_size,
+    )
+
+
+def open_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
+    """The stages of the input of a training, read from `source`."""
+    batch_size, mean_bytes = plan.config.options.batch_size, source.record_bytes(plan.training)
+    shards = _Undecoded(source.read, mean_bytes)
+    records = _read_sample(plan, shards)
+    kept = _Undecoded(lambda _: tf.data.Dataset.from_tensor_slices(records), mean_bytes)
+    everything = Selection(
+        "train", "train", (ShardInfo("memory", len(records), len(records) * mean_bytes, ""),)
+    )
+    parse = RecordParser.of(plan.dataset).parse
+    encoded, labels = parse(records)
+
+    def decode(images: tf.Tensor) -> tf.Tensor:
+        return _decode(plan, images)
+
+    return StageInputs(
+        {
+            "read": ordered_batches(shards, plan.training, batch_size).repeat(),
+            "parse": _work_on(records, batch_size, parse),
+            "decode": _work_on(encoded, batch_size, decode),
+            "batch": shuffled_batches(kept, everything, batch_size, endless_order(plan)),
+        },
+        (decode(encoded[:batch_size]), labels[:batch_size]),
+    )
+
+
+def _read_sample(plan: TrainingPlan, shards: _Undecoded) -> tf.Tensor:
+    """Some whole batches of training records, strings (records,); where they are few, repeated."""
+    batch_size = plan.config.options.batch_size
+    count = min(_SAMPLE_BYTES // max(shards.mean_bytes, 1), _SAMPLE_RECORDS, plan.training.records)
+    size = max(count // batch_size, 1) * batch_size
+    records = ordered_batches(shards, plan.training, batch_size).unbatch().repeat()
+    sample: tf.Tensor = next(iter(records.batch(size)))[0]
+    return sample
+
+
+def _work_on(
+    elements: tf.Tensor, batch_size: int, work: Callable[[tf.Tensor], object]
+) -> tf.data.Dataset:
+    # Kept as batches, for a slice would copy the strings anew each time.
+    batches = tf.data.Dataset.from_tensor_slices(elements).batch(batch_size).cache().repeat()
+    return parallel_map(batches, work)
+
+
+def _decode(plan: TrainingPlan, encoded: tf.Tensor) -> tf.Tensor:
+    config = plan.config
+    crop = config.options.augment.crop
+    if crop == 1:
+        return decode_images(encoded, config.images, config.shape)
+    numbers = tf.range(tf.size(encoded, tf.int64))
+    seeds = tf.stack([tf.fill(tf.shape(numbers), tf.constant(0, tf.int64)), numbers], axis=1)
+    return decode_crops(encoded, config.images, config.shape, crop, seeds)

@@ -1,0 +1,145 @@
+"""What a training would run on: versions, processors, GPUs, memory, room for caches."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainers.backend import Backend
+
+# From their metadata: Beam need not be imported to tell its version.
+_PACKAGES = {
+    "shardmill": "shardmill",
+    "TensorFlow": "tensorflow",
+    "Keras": "keras",
+    "JAX": "jax",
+    "Beam": "apache-beam",
+    "Pillow": "pillow",
+}
+_QUERY = ("--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits")
+_QUERY_LIMIT_S = 20
+_MIB = 1 << 20
+
+
+class Gpu(msgspec.Struct, frozen=True):
+    """A GPU that NVIDIA's driver knows, used or not.
+
+    Args:
+        name: as the driver has it.
+        memory_bytes: all of it.
+        driver: the driver's version.
+    """
+
+    name: str
+    memory_bytes: int
+    driver: str
+
+
+class SystemInfo(msgspec.Struct, frozen=True):
+    """What computes, and what there is to compute with.
+
+    Args:
+        backend: Keras's.
+        used: the names of the GPUs that Keras computes on; none: it is the CPU.
+        gpus: those that are there.
+        problem: why a GPU that is there is not used, and what to do.
+        cpus: processors that this process may use.
+        memory_bytes: of the machine.
+        cache_folder: where `--cache disk` and features would be kept.
+        cache_free_bytes: how much room there is.
+    """
+
+    backend: str
+    used: tuple[str, ...]
+    gpus: tuple[Gpu, ...]
+    problem: str | None
+    cpus: int
+    memory_bytes: int
+    cache_folder: str
+    cache_free_bytes: int
+
+
+def list_versions() -> dict[str, str]:
+    """The version of each thing that matters and is installed."""
+    found = {"Python": platform.python_version()}
+    for name, package in _PACKAGES.items():
+        try:
+            found[name] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def examine_devices(hardware: Backend, cache_folder: Path) -> SystemInfo:
+    """The machine, as a training would find it.
+
+    Args:
+        hardware: what Keras was started on.
+        cache_folder: where caches would lie, there or not.
+    """
+    return SystemInfo(
+        backend=hardware.backend,
+        used=hardware.gpus,
+        gpus=_list_gpus(),
+        problem=hardware.problem,
+        cpus=hardware.cpus,
+        memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        cache_folder=str(cache_folder),
+        cache_free_bytes=_free_bytes(cache_folder),
+    )
+
+
+def describe_environment(
+    versions: dict[str, str], devices: SystemInfo
+) -> Iterator[tuple[str, str]]:
+    """Each fact by its name, for people."""
+    for name, number in versions.items():
+        yield name, f"{number}, on {devices.backend}" if name == "Keras" else number
+    for gpu in devices.gpus:
+        yield "GPU", f"{gpu.name}, {gpu.memory_bytes / 1e9:,.1f} GB, driver {gpu.driver}"
+    if not devices.gpus:
+        yield "GPU", ", ".join(devices.used) or "none"
+    if devices.problem is not None:
+        yield "problem", devices.problem
+    yield "CPU", f"{devices.cpus} core{'s' * (devices.cpus > 1)}"
+    yield "memory", f"{devices.memory_bytes / 1e9:,.1f} GB"
+    yield "caches", f"{devices.cache_free_bytes / 1e9:,.1f} GB free in {devices.cache_folder}"
+
+
+def parse_gpus(table: str) -> tuple[Gpu, ...]:
+    """The GPUs of a table by nvidia-smi: name, MiB and driver, a line each."""
+    rows = (line.rsplit(",", 2) for line in table.splitlines())
+    cells = ([cell.strip() for cell in row] for row in rows if len(row) == 3)
+    return tuple(
+        # A GPU that shares its memory with the processor has no number here.
+        Gpu(name, int(mib) * _MIB if mib.isdecimal() else 0, driver)
+        for name, mib, driver in cells
+    )
+
+
+def _list_gpus() -> tuple[Gpu, ...]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ()
+    try:
+        ended = subprocess.run(  # noqa: S603 # nothing of the user's is in it
+            [program, *_QUERY], capture_output=True, text=True, timeout=_QUERY_LIMIT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return parse_gpus(ended.stdout)
+
+
+def _free_bytes(folder: Path) -> int:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    return shutil.disk_usage(there).free

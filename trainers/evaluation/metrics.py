@@ -1,0 +1,146 @@
+"""Figures of a classification, from logits and labels. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from trainers.evaluation.calibration import Calibration, count_bins, empty_bins, summarize_bins
+from trainers.evaluation.mistakes import Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_TOP = 5
+
+
+class ClassFigures(msgspec.Struct, frozen=True):
+    """One class: None where a figure is a division by 0."""
+
+    name: str
+    images: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """What `evaluate --json` prints.
+
+    Args:
+        split: what was measured on.
+        images: how many.
+        accuracy: the part of images whose class has the highest score.
+        top_5_accuracy: the part whose class is among the five highest; None up to five classes.
+        loss: mean cross-entropy, in nats.
+        per_class: in the order of the label map.
+        confusion: counts, rows the true class, columns the predicted one.
+        calibration: whether scores can be taken for probabilities.
+        mistakes: the wrong predictions with the highest scores, the highest first.
+    """
+
+    split: str
+    images: int
+    accuracy: float
+    top_5_accuracy: float | None
+    loss: float
+    per_class: tuple[ClassFigures, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    calibration: Calibration
+    mistakes: tuple[Mistake, ...] = ()
+
+
+class MetricsAccumulator:
+    """What is counted over batches; its size follows from the classes, not from the images.
+
+    Args:
+        classes: how many.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.confusion = np.zeros((classes, classes), np.int64)
+        self.bins = empty_bins()
+        self.loss_sum = 0.0
+        self.top_hits = 0
+
+    def add(self, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> None:
+        """Count a batch: logits (images, classes), labels (images,)."""
+        self.confusion += count_confusion(logits, labels, len(self.confusion))
+        self.bins += count_bins(softmax(logits), labels)
+        self.loss_sum += sum_loss(logits, labels)
+        self.top_hits += count_top(logits, labels)
+
+    def summarize(
+        self, split: str, labels: Sequence[str], mistakes: tuple[Mistake, ...] = ()
+    ) -> Evaluation:
+        """All figures, of at least one image."""
+        images = int(self.confusion.sum())
+        return Evaluation(
+            split=split,
+            images=images,
+            accuracy=float(self.confusion.trace()) / images,
+            top_5_accuracy=self.top_hits / images if len(labels) > _TOP else None,
+            loss=self.loss_sum / images,
+            per_class=_summarize_classes(self.confusion, labels),
+            confusion=tuple(tuple(row) for row in self.confusion.tolist()),
+            calibration=summarize_bins(self.bins),
+            mistakes=mistakes,
+        )
+
+
+def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Log of probabilities, (images, classes) as `logits`."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    log_of_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return np.asarray(shifted - log_of_sum)
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities, (images, classes) as `logits`; each row sums to 1."""
+    return np.asarray(np.exp(log_softmax(logits)))
+
+
+def count_confusion(
+    logits: NDArray[np.floating], labels: NDArray[np.int64], classes: int
+) -> NDArray[np.int64]:
+    """Counts (classes, classes): rows the true class, columns the one of the highest logit."""
+    cells = labels * classes + logits.argmax(axis=1)
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+
+
+def count_top(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> int:
+    """The images whose class has one of the five highest logits."""
+    own = np.take_along_axis(logits, labels[:, None], axis=1)
+    higher = logits > own
+    # Of equal logits the first class is ahead, as argmax has it.
+    ahead = (logits == own) & (np.arange(logits.shape[1]) < labels[:, None])
+    return int(((higher | ahead).sum(axis=1) < _TOP).sum())
+
+
+def sum_loss(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+    """The sum of the images' cross-entropy, in nats."""
+    return -float(log_softmax(logits)[np.arange(len(labels)), labels].sum())
+
+
+def _summarize_classes(
+    confusion: NDArray[np.int64], labels: Sequence[str]
+) -> tuple[ClassFigures, ...]:
+    right, of_class, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    return tuple(
+        ClassFigures(
+            name=name,
+            images=int(of_class[label]),
+            precision=_ratio(right[label], predicted[label]),
+            recall=_ratio(right[label], of_class[label]),
+            f1=_ratio(2 * right[label], of_class[label] + predicted[label]),
+        )
+        for label, name in enumerate(labels)
+    )
+
+
+def _ratio(part: np.int64, whole: np.int64) -> float | None:
+    return float(part / whole) if whole else None

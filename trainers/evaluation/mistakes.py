@@ -1,0 +1,157 @@
+"""The worst mistakes: the wrong predictions that a model is surest of, and where they are stored.
+
+While a split is measured only keys and scores are kept, a heap of the worst; afterwards the few
+records are found by their keys in the indexes, and read again by their offsets.
+"""
+
+from __future__ import annotations
+
+import heapq
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from records.dataset import missing_as_corrupt
+from records.errors import CorruptDataError
+from records.format.index import read_index
+from records.format.layout import index_name
+from records.text.escaping import escape_for_display
+from records.text.keys import key_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from records.dataset import Dataset, Record
+    from trainers.input.selection import Selection
+
+
+class Mistake(msgspec.Struct, frozen=True):
+    """A wrong prediction.
+
+    Args:
+        key: of the record, as text: the file's path below the dataset's source.
+        shard: the file it is in.
+        record: its number there, from 0.
+        class_name: what it is.
+        predicted: what the model takes it for.
+        score: of the predicted class, 0 to 1.
+    """
+
+    key: str
+    shard: str
+    record: int
+    class_name: str = msgspec.field(name="class")
+    predicted: str
+    score: float
+
+
+class ScoredMistake(NamedTuple):
+    """A wrong prediction as it is found: the first two decide which is worse."""
+
+    score: float
+    place: int
+    key: bytes
+    label: int
+    predicted: int
+
+
+class WorstMistakes:
+    """The worst of all mistakes seen; of equal ones the first. Holds no more than `most`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._heap: list[ScoredMistake] = []
+        self._seen = 0
+
+    def add(
+        self, scores: NDArray[np.float64], labels: NDArray[np.int64], keys: NDArray[np.object_]
+    ) -> None:
+        """See a batch: scores (images, classes), labels and keys (images,)."""
+        predicted = scores.argmax(axis=1)
+        for number in (predicted != labels).nonzero()[0].tolist():
+            self._seen += 1
+            label = int(predicted[number])
+            score = float(scores[number, label])
+            self._push(ScoredMistake(score, -self._seen, keys[number], int(labels[number]), label))
+
+    def _push(self, wrong: ScoredMistake) -> None:
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, wrong)
+        elif self._heap:
+            heapq.heappushpop(self._heap, wrong)
+
+    def ranked(self) -> list[ScoredMistake]:
+        """The worst first."""
+        return sorted(self._heap, reverse=True)
+
+
+class RecordLocation(NamedTuple):
+    """Where a record is stored: its shard, and its number there from 0."""
+
+    shard: str
+    record: int
+
+
+def locate(
+    dataset: Dataset, selection: Selection, keys: Iterable[bytes]
+) -> dict[bytes, RecordLocation]:
+    """Where the records of some keys are, by the indexes.
+
+    Raises:
+        CorruptDataError: an index is damaged, or a key is in none.
+    """
+    wanted = {key_to_text(key): key for key in keys}
+    places: dict[bytes, RecordLocation] = {}
+    for shard in selection.shards:
+        if len(places) == len(wanted):
+            break
+        for record, text in enumerate(_read_keys(dataset, shard.name)):
+            if text in wanted:
+                places[wanted[text]] = RecordLocation(shard.name, record)
+    for text, key in wanted.items():
+        if key not in places:
+            raise CorruptDataError(
+                f"no index has the record {escape_for_display(text)}",
+                path=dataset.storage.url,
+                hint="`shardmill verify` lists what else is wrong",
+            )
+    return places
+
+
+def _read_keys(dataset: Dataset, shard: str) -> list[str]:
+    # Not by `Split`, which keeps every index it has read.
+    with missing_as_corrupt(dataset.storage, index_name(shard)):
+        keys: list[str] = read_index(dataset.storage, index_name(shard)).table["key"].to_pylist()
+    return keys
+
+
+def describe_mistakes(
+    ranked: Iterable[ScoredMistake], places: dict[bytes, RecordLocation], labels: Sequence[str]
+) -> tuple[Mistake, ...]:
+    """Mistakes with names and places instead of numbers."""
+    return tuple(
+        Mistake(
+            key=key_to_text(wrong.key),
+            shard=places[wrong.key].shard,
+            record=places[wrong.key].record,
+            class_name=labels[wrong.label],
+            predicted=labels[wrong.predicted],
+            score=wrong.score,
+        )
+        for wrong in ranked
+    )
+
+
+def read_mistakes(
+    dataset: Dataset, selection: Selection, mistakes: Iterable[Mistake]
+) -> list[Record]:
+    """The records of mistakes, by their offsets. Raises CorruptDataError."""
+    split = dataset[selection.split]
+    records = [shard.records for shard in split.facts.shards]
+    firsts = accumulate(records, initial=0)
+    first = dict(zip((shard.name for shard in split.facts.shards), firsts, strict=False))
+    return [split[first[mistake.shard] + mistake.record] for mistake in mistakes]

@@ -1,0 +1,54 @@
+"""`model.onnx`: for ONNX Runtime and what else reads it."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+from records.errors import UsageError
+from trainers.models.softmax import add_softmax
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+
+    from trainers.runs.run_dir import Run
+
+
+def write(model: keras.Model, run: Run, folder: Path) -> None:
+    """Write the model from pixels, uint8 (batch, *shape), to probabilities (batch, classes).
+
+    Raises:
+        UsageError: the converter makes nothing usable of this model.
+    """
+    path = folder / "model.onnx"
+    scored = add_softmax(model)
+    # Keras takes the names and types of inputs from a call.
+    scored(np.zeros((1, *run.config.shape.array_shape), np.uint8))
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        scored.export(path, format="onnx", verbose=False)
+    check_onnx(path, run.config.architecture.model)
+
+
+def check_onnx(path: Path, model: str) -> None:
+    """Refuse what the converter leaves half done: it says nothing itself. Raises UsageError."""
+    converted = onnx.load(path)
+    inputs = [each.name for each in converted.graph.input]
+    try:
+        onnx.checker.check_model(converted)
+        problem = None if inputs == ["image"] else f"inputs of the network's own: {len(inputs) - 1}"
+    except onnx.checker.ValidationError as error:
+        problem = str(error).strip().partition("\n")[0]
+    if problem is not None:
+        raise UsageError(
+            f"the converter to ONNX cannot convert {model}",
+            got=problem,
+            hint="export it as saved_model or keras",
+        )

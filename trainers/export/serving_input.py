@@ -1,0 +1,207 @@
+"""What `convert` does to an image file, done again by TensorFlow, as far as it can.
+
+Grey and RGB, JPEG and PNG, upright and opaque, become the same pixels to the bit. What TensorFlow
+does not know of is left out: turning by EXIF, transparency, CMYK, other formats.
+
+Pillow's antialiased bilinear resize, to the bit, out of TensorFlow's operations.
+
+TensorFlow has such a filter of its own, which rounds once, at the end, and differs by a level here
+and there; after JPEG has been at it again, by up to twenty. This rounds where Pillow does
+(`Resample.c`): weights to 22 bits, and each of the two passes, along rows and columns, to 8.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import tensorflow as tf
+
+from trainers.input.decode import decode_images
+
+if TYPE_CHECKING:
+    from records.images import ImageOptions
+    from trainers.config import ImageShape
+
+
+_DCT = "INTEGER_ACCURATE"
+# ITU-R 601 in 16 bits, as Pillow makes grey of RGB.
+_GREY_WEIGHTS = (19595, 38470, 7471)
+
+
+def prepare_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
+    """A batch of image files to what the model is fed.
+
+    Args:
+        encoded: strings (batch,), each a whole JPEG or PNG file.
+        options: those the dataset's images were made by.
+        shape: what the model is fed.
+
+    Returns:
+        uint8 (batch, height, width, channels).
+    """
+    # Raw samples are what a PNG file decodes to.
+    stored_as = "png" if options.store == "raw" else options.store
+    options = msgspec.structs.replace(options, store=stored_as)
+    if options.resize is not None or options.channels == 1 or stored_as == "jpeg":
+        encoded = tf.map_fn(lambda image: _store(image, options), encoded)
+    return decode_images(encoded, options, shape)
+
+
+def _store(image: tf.Tensor, options: ImageOptions) -> tf.Tensor:
+    """An image file to the JPEG or PNG that a record would hold."""
+
+    def encode_png() -> tf.Tensor:
+        return tf.io.encode_png(_change(image, options))
+
+    def encode_jpeg() -> tf.Tensor:
+        return tf.io.encode_jpeg(
+            _change(image, options), quality=options.jpeg_quality, chroma_downsampling=False
+        )
+
+    def keep_jpeg() -> tf.Tensor:
+        return tf.cond(_is_kept(image, options), lambda: image, encode_jpeg)
+
+    if options.store == "png":
+        return encode_png()
+    return tf.cond(
+        tf.io.is_jpeg(image), keep_jpeg, encode_jpeg if options.store == "jpeg" else encode_png
+    )
+
+
+def _is_kept(jpeg: tf.Tensor, options: ImageOptions) -> tf.Tensor:
+    """Whether a JPEG needs no change, and is stored byte for byte."""
+    height, width, channels = tf.unstack(tf.io.extract_jpeg_shape(jpeg))
+    kept = channels <= options.channels
+    if options.resize is not None:
+        kept &= (width == options.resize[0]) & (height == options.resize[1])
+    return kept
+
+
+def _change(image: tf.Tensor, options: ImageOptions) -> tf.Tensor:
+    """The pixels that are stored, uint8 (height, width, channels)."""
+    pixels = tf.io.decode_jpeg(image, channels=3, dct_method=_DCT)
+    if options.channels == 1:
+        pixels = _to_grey(pixels)
+    if options.resize is None:
+        return pixels
+    size = tf.constant(options.resize[::-1])
+    if options.fit == "pad":
+        return _pad(pixels, size, options)
+    box = _middle(pixels, size) if options.fit == "crop" else _whole(pixels)
+    return resample(pixels, size, box)
+
+
+def _to_grey(pixels: tf.Tensor) -> tf.Tensor:
+    weighted = tf.reduce_sum(tf.cast(pixels, tf.int32) * _GREY_WEIGHTS, axis=-1, keepdims=True)
+    return tf.cast(tf.bitwise.right_shift(weighted + (1 << 15), 16), tf.uint8)
+
+
+def _whole(pixels: tf.Tensor) -> tf.Tensor:
+    """The box of the whole image: top, left, bottom, right."""
+    return tf.concat([tf.zeros(2), tf.cast(tf.shape(pixels)[:2], tf.float32)], axis=0)
+
+
+def _middle(pixels: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """The box of the largest middle part with the aspect ratio of `size`."""
+    source = tf.cast(tf.shape(pixels)[:2], tf.float64)
+    inner = _largest(tf.cast(size, tf.float64), source)
+    begin = (source - inner) / 2
+    box = tf.concat([tf.maximum(begin, 0), tf.minimum(begin + inner, source)], axis=0)
+    return tf.cast(box, tf.float32)
+
+
+def _pad(pixels: tf.Tensor, size: tf.Tensor, options: ImageOptions) -> tf.Tensor:
+    """The whole image as large as it fits `size`, in the middle of the background."""
+    source = tf.cast(tf.shape(pixels)[:2], tf.float64)
+    inner = tf.cast(tf.round(_largest(source, tf.cast(size, tf.float64))), tf.int32)
+    inner = tf.clip_by_value(inner, 1, size)
+    image = tf.cast(resample(pixels, inner, _whole(pixels)), tf.int32)
+    background = tf.constant([[options.background_rgb]], tf.uint8)
+    if options.channels == 1:
+        background = _to_grey(background)
+    background = tf.cast(background, tf.int32)
+    before = (size - inner) // 2
+    margins = tf.stack([before, size - inner - before], axis=1)
+    # What lies around is 0 where the background has been taken away.
+    padded = tf.pad(image - background, tf.concat([margins, [[0, 0]]], axis=0)) + background
+    return tf.cast(padded, tf.uint8)
+
+
+def _largest(shape: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
+    """Height and width of the largest of this aspect ratio within others."""
+    return shape * tf.reduce_min(within / shape)
+
+
+_WEIGHT_BITS = 22
+
+
+def resample(pixels: tf.Tensor, size: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """A part of an image at another size.
+
+    Args:
+        pixels: uint8 (height, width, channels).
+        size: int32 (2,), height and width.
+        box: float32 (4,), the part: top, left, bottom, right, between pixels.
+
+    Returns:
+        uint8 (*size, channels).
+    """
+    source = tf.shape(pixels)
+    top, left, bottom, right = tf.unstack(box)
+
+    def rows(image: tf.Tensor) -> tf.Tensor:
+        return _resample_axis(image, 0, size[0], top, bottom)
+
+    def columns(image: tf.Tensor) -> tf.Tensor:
+        return _resample_axis(image, 1, size[1], left, right)
+
+    # As in `records.images`: never a huge image in between.
+    between_px = size[1] * source[0]
+    largest_px = tf.maximum(source[0] * source[1], size[0] * size[1])
+    return tf.cond(
+        between_px > largest_px, lambda: columns(rows(pixels)), lambda: rows(columns(pixels))
+    )
+
+
+def _resample_axis(
+    pixels: tf.Tensor, axis: int, size: tf.Tensor, begin: tf.Tensor, end: tf.Tensor
+) -> tf.Tensor:
+    """One pass: what lies from `begin` to `end` along `axis`, at `size` there."""
+    last = tf.shape(pixels)[axis] - 1
+    firsts, weights = _weigh(last + 1, size, begin, end)
+    weights_shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
+
+    def add_tap(total: tf.Tensor, tap: tf.Tensor) -> tf.Tensor:
+        part = tf.gather(pixels, tf.minimum(firsts + tap, last), axis=axis)
+        return total + tf.cast(part, tf.int32) * tf.reshape(weights[:, tap], weights_shape)
+
+    # Tap by tap, for all at once would take many times the memory of the image.
+    half = tf.fill(_with_side(tf.shape(pixels), axis, size), 1 << (_WEIGHT_BITS - 1))
+    total = tf.foldl(add_tap, tf.range(tf.shape(weights)[1]), initializer=half)
+    rounded = tf.bitwise.right_shift(total, _WEIGHT_BITS)
+    return tf.cast(tf.clip_by_value(rounded, 0, 255), tf.uint8)
+
+
+def _with_side(shape: tf.Tensor, axis: int, size: tf.Tensor) -> tf.Tensor:
+    return tf.tensor_scatter_nd_update(shape, [[axis]], [size])
+
+
+def _weigh(
+    source: tf.Tensor, size: tf.Tensor, begin: tf.Tensor, end: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """For each sample of the result the first of the source that it draws on, and the weights.
+
+    Returns:
+        int32 (size,), and int32 (size, taps), which sum up to 1 << 22.
+    """
+    scale = tf.cast(end - begin, tf.float64) / tf.cast(size, tf.float64)
+    support = tf.maximum(scale, 1)
+    centers = tf.cast(begin, tf.float64) + (tf.range(tf.cast(size, tf.float64)) + 0.5) * scale
+    firsts = tf.maximum(tf.cast(centers - support + 0.5, tf.int32), 0)
+    ends = tf.minimum(tf.cast(centers + support + 0.5, tf.int32), source)
+    places = firsts[:, None] + tf.range(tf.cast(tf.math.ceil(support), tf.int32) * 2 + 1)
+    distances = tf.abs((tf.cast(places, tf.float64) - centers[:, None] + 0.5) * (1 / support))
+    weights = tf.where(places < ends[:, None], tf.maximum(1 - distances, 0), 0)
+    parts = weights / tf.reduce_sum(weights, axis=1, keepdims=True)
+    return firsts, tf.cast(0.5 + parts * (1 << _WEIGHT_BITS), tf.int32)

@@ -1,0 +1,1 @@
+"""Feature stores: the outputs of a frozen backbone, kept on disk."""

@@ -1,0 +1,161 @@
+"""Features as the input of a training: found in a store, copied from a remote one, or made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from records.errors import InputNotFoundError
+from records.storage import COPY_STEP_BYTES, open_storage
+from records.storage.local import LocalStorage
+from trainers.features.extract import extract_features, extractor_of, make_spec, whole_shard
+from trainers.features.manifest import check_fits, read_manifest
+from trainers.features.store import FeatureRangeError, FeatureStore, wait_for_lock
+from trainers.input.bad_records import locate_bad_records
+from trainers.input.pipeline import ShardSource
+from trainers.input.tensor_files import array_name, cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from records.dataset import Dataset
+    from records.format.manifest import ShardInfo
+    from records.storage import Storage
+    from trainers.config import Architecture
+    from trainers.features.manifest import FeatureSpec
+    from trainers.input.selection import Selection
+    from trainers.input.tensor_files import ArraySource
+    from trainers.models.build import Network
+
+    Say = Callable[[str], None]
+    OnProgress = Callable[[int, int], None]
+    Fill = Callable[[FeatureStore, tuple[ShardInfo, ...]], None]
+
+
+def load_or_extract(
+    dataset: Dataset,
+    selections: Iterable[Selection],
+    network: Network,
+    architecture: Architecture,
+    *,
+    store: str | None,
+    say: Say,
+    on_progress: OnProgress | None = None,
+) -> ArraySource:
+    """The features of all records of the selections' shards, found or made.
+
+    Without a store named, they are kept below `$XDG_CACHE_HOME/shardmill/features`: as float16, or
+    as float32 where one is too large for that.
+
+    Args:
+        dataset: where the images are.
+        selections: whose shards; they are kept whole, whatever of them is chosen.
+        network: with an extractor, and the base's weights in it.
+        architecture: what it was built from.
+        store: a store made by `featurize`, local or a URL.
+        say: told what takes time.
+        on_progress: told the images done, and of how many.
+
+    Raises:
+        UsageError: the store named holds other features.
+        InputNotFoundError: there is no finished store where one is named.
+        CorruptDataError: a record, or a file of the store, is damaged.
+        OutputError: the features cannot be kept.
+    """
+    extractor = extractor_of(network, architecture.model)
+    shards = tuple(dict.fromkeys(shard for part in selections for shard in part.shards))
+    spec = make_spec(dataset, extractor, architecture, dtype="float16")
+    if store is not None:
+        return _open_named(open_storage(store), spec, shards, say)
+
+    def extract(target: FeatureStore, missing: tuple[ShardInfo, ...]) -> None:
+        source = ShardSource.of(dataset, architecture.shape)
+        with locate_bad_records(dataset, *map(whole_shard, missing), say=say):
+            count = _adding_up(missing, on_progress)
+            extract_features(extractor, source, missing, target, count=count)
+
+    exact = _cached_store(msgspec.structs.replace(spec, dtype="float32"), shards)
+    if exact.is_finished():
+        return _complete(exact, extract, say)
+    half = _cached_store(spec, shards)
+    try:
+        return _complete(half, extract, say)
+    except FeatureRangeError:
+        say("a feature is too large for float16: keeping float32")
+        return _complete(exact, extract, say)
+
+
+def _open_named(
+    storage: Storage, wanted: FeatureSpec, shards: tuple[ShardInfo, ...], say: Say
+) -> ArraySource:
+    manifest = read_manifest(storage)
+    if manifest is None:
+        raise InputNotFoundError(
+            "there is no finished feature store here",
+            path=storage.url,
+            hint="make it, or go on with it, by `shardmill featurize`",
+        )
+    check_fits(manifest, wanted, shards, path=storage.url)
+    named = FeatureStore(storage, manifest.spec, shards)
+    if storage.is_local:
+        return named.open()
+
+    def copy(target: FeatureStore, missing: tuple[ShardInfo, ...]) -> None:
+        say(f"copying features from {storage.url}")
+        for shard in missing:
+            _copy_file(storage, target.storage, array_name(shard.name))
+
+    return _complete(_cached_store(manifest.spec, shards), copy, say)
+
+
+def _copy_file(source: Storage, target: Storage, name: str) -> None:
+    with source.open(name) as stream, target.create(name) as staged:
+        while block := stream.read(COPY_STEP_BYTES):
+            staged.write(block)
+
+
+def _cached_store(spec: FeatureSpec, shards: tuple[ShardInfo, ...]) -> FeatureStore:
+    """The store of these features among those kept on this machine."""
+    below = cache_dir("features")
+    store = FeatureStore(LocalStorage(str(below)), spec, shards)
+    return FeatureStore(LocalStorage(str(below / store.key)), spec, shards)
+
+
+def _complete(store: FeatureStore, fill: Fill, say: Say) -> ArraySource:
+    """The records of a store that is finished first, where it is not."""
+    if store.is_finished():
+        say(f"features are kept in {store.storage.url}")
+        return store.open()
+    with wait_for_lock(store.storage, say):
+        # Another process may have finished it between the look and the lock.
+        if not store.is_finished():
+            _fill(store, fill, say)
+    return store.open()
+
+
+def _fill(store: FeatureStore, fill: Fill, say: Say) -> None:
+    missing = store.prepare()
+    say(f"keeping features in {store.storage.url}")
+    try:
+        fill(store, missing)
+    except FeatureRangeError:
+        store.discard()
+        raise
+    store.finish()
+
+
+def _adding_up(
+    shards: tuple[ShardInfo, ...], on_progress: OnProgress | None
+) -> Callable[[int], None]:
+    """Takes the images of each batch, and tells how many of all shards' are done."""
+    total = sum(shard.records for shard in shards)
+    done = 0
+
+    def count(images: int) -> None:
+        nonlocal done
+        done += images
+        if on_progress is not None:
+            on_progress(done, total)
+
+    return count

@@ -1,0 +1,122 @@
+"""TensorFlow says that some record is damaged; this says which, and reads around it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from records.dataset.record import RecordDecoder
+from records.errors import CorruptDataError, ShardmillError
+from records.format.index import Index, read_index
+from records.format.layout import index_name
+from records.images import decode_record_image
+from records.integrity.resilient_reader import read_indexed
+from records.text.escaping import escape_for_display
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from records.dataset import Dataset
+    from records.storage import Storage
+    from trainers.input.selection import Selection
+
+_HINT = "`shardmill verify TARGET --decode` lists all that is damaged"
+TF_READ_ERRORS = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.UnknownError,
+)
+"""What TensorFlow raises where a record cannot be read, and for other reasons too."""
+
+
+class OutOfMemoryError(ShardmillError):
+    """The device has less memory than a step needs."""
+
+    exit_code = 74
+
+
+@dataclass(frozen=True)
+class DamagedRecord:
+    """A record that cannot be read, by its shard's name and its number there, and why."""
+
+    shard: str
+    number: int
+    error: CorruptDataError
+
+
+@contextmanager
+def locate_bad_records(
+    dataset: Dataset, *selections: Selection, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Turn what TensorFlow raises over a damaged record into an error that names the record.
+
+    Raises:
+        CorruptDataError: the first damaged record, by shard, number and key.
+        OutOfMemoryError: memory did not suffice.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise OutOfMemoryError(
+            "there is not enough memory for a step", hint="try a smaller --batch-size"
+        ) from error
+    except TF_READ_ERRORS as error:
+        say("a record cannot be read; looking for it")
+        for selection in selections:
+            for damaged in find_bad_records(dataset, selection):
+                raise damaged.error from error
+        raise
+
+
+def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[DamagedRecord]:
+    """Read and decode every record of a selection; each that is damaged, in order.
+
+    Raises:
+        CorruptDataError: an index is damaged too, so that nobody knows where records lie.
+    """
+    decoder = RecordDecoder(dataset.labels, dataset.manifest.adopted)
+    for place, shard in enumerate(selection.shards):
+        chosen = None if selection.chosen is None else selection.chosen[place]
+        index = read_index(dataset.storage, index_name(shard.name))
+        for number, payload in enumerate(read_indexed(dataset.storage, shard.name, index)):
+            if chosen is None or chosen[number]:
+                error = (
+                    payload
+                    if isinstance(payload, CorruptDataError)
+                    else _check_image(payload, decoder)
+                )
+                if error is not None:
+                    yield _name_record(dataset.storage, shard.name, number, index, error)
+
+
+def read_skipping_damage(storage: Storage, shard: str) -> Iterator[bytes]:
+    """The payload of every record of a shard; empty where it is damaged."""
+    index = read_index(storage, index_name(shard))
+    for payload in read_indexed(storage, shard, index):
+        yield b"" if isinstance(payload, CorruptDataError) else payload
+
+
+def _check_image(payload: bytes, decoder: RecordDecoder) -> CorruptDataError | None:
+    try:
+        record = decoder.decode(payload)
+        decode_record_image(
+            record.image, record.format, record.width, record.height, record.channels
+        )
+    except CorruptDataError as error:
+        return error
+    return None
+
+
+def _name_record(
+    storage: Storage, shard: str, number: int, index: Index, error: CorruptDataError
+) -> DamagedRecord:
+    key = index.rows(number, number + 1)[0].key
+    error.what = f"{escape_for_display(key)}: {error.what}"
+    error.path = error.path or storage.describe(shard)
+    error.record = number
+    error.hint = error.hint or _HINT
+    return DamagedRecord(shard, number, error)

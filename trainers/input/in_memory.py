@@ -1,0 +1,56 @@
+"""Arrays that are held in memory whole, as batches: an epoch is an order of places in a table.
+
+For features, which are small, and whose steps are so short that reading a record at a time would
+take most of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from trainers.input.parallelism import prefetch, without_autotune
+from trainers.input.shuffle import ShuffleSpec, batch_epoch, list_epochs, no_autograph
+from trainers.input.tensor_files import to_model_dtype
+
+if TYPE_CHECKING:
+    from trainers.input.selection import Selection
+    from trainers.input.tensor_files import ArraySource
+
+
+def batches_in_order(source: ArraySource, selection: Selection, batch_size: int) -> tf.data.Dataset:
+    """As `trainers.input.pipeline.ordered_batches`."""
+    arrays, labels = _load(source, selection)
+    batches = tf.data.Dataset.range(selection.records).batch(batch_size)
+    return without_autotune(batches.map(no_autograph(lambda places: _take(arrays, labels, places))))
+
+
+def shuffled_in_memory(
+    source: ArraySource, selection: Selection, batch_size: int, order: ShuffleSpec
+) -> tf.data.Dataset:
+    """As `trainers.input.pipeline.shuffled_batches`; the order is another one, and as reproducible."""
+    arrays, labels = _load(source, selection)
+    in_order = tf.range(selection.records, dtype=tf.int64)
+
+    @no_autograph
+    def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        seed = tf.stack([tf.constant(order.seed, tf.int64), epoch])
+        places = tf.random.experimental.stateless_shuffle(in_order, seed)
+        return batch_epoch(tf.data.Dataset.from_tensor_slices(places), batch_size, order, epoch)
+
+    batches = list_epochs(order).flat_map(shuffle_epoch)
+    taken = batches.map(no_autograph(lambda _epoch, _step, places: _take(arrays, labels, places)))
+    return prefetch(taken)
+
+
+def _load(source: ArraySource, selection: Selection) -> tuple[tf.Tensor, tf.Tensor]:
+    """All chosen records' arrays (records, *shape), as they are stored, and labels (records,)."""
+    pairs = zip(selection.shards, selection.masks, strict=True)
+    records = np.concatenate([source.load(shard)[chosen] for shard, chosen in pairs])
+    return tf.constant(records["array"]), tf.constant(records["label"])
+
+
+def _take(arrays: tf.Tensor, labels: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return to_model_dtype(tf.gather(arrays, places)), tf.gather(labels, places)

@@ -1,0 +1,210 @@
+"""A selection of records to batches of images and labels, by tf.data.
+
+    shards, shuffled ─► interleaved ─► records, shuffled ─► batched ─► parsed, decoded ─► prefetched
+
+Shards hold their records in hash order, so each is a fair sample: what is shuffled together at a
+time need not be the whole dataset. Epoch `e` of seed `s` has the same order in every run, whichever
+step of whichever epoch a run begins with; what was seen before is skipped as it is read, and is not
+decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from records.format.shard import read_shard
+from records.storage.local import LocalStorage
+from trainers.input.bad_records import read_skipping_damage
+from trainers.input.decode import decode_crops, decode_images
+from trainers.input.parallelism import CORES, parallel_map, prefetch, without_autotune
+from trainers.input.parse import OUR_RECORDS, RecordParser
+from trainers.input.shuffle import (
+    ShuffleSpec,
+    batch_epoch,
+    list_epochs,
+    no_autograph,
+    shuffle_records,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from records.dataset import Dataset
+    from records.images import ImageOptions
+    from records.storage import Storage
+    from trainers.config import ImageShape
+    from trainers.input.selection import Selection
+
+_SHARDS_AT_A_TIME = 16
+_READ_BUFFER_BYTES = 1 << 20
+_SHUFFLE_MEMORY_BYTES = 256 << 20
+
+
+class RecordSource(Protocol):
+    """Where records come from: the dataset's shards, or what a cache made of them."""
+
+    def read(self, shard: tf.Tensor) -> tf.data.Dataset:
+        """The records, as strings, of the shard of that name."""
+
+    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Records (batch,) to images uint8 (batch, *shape) and labels int64 (batch,)."""
+
+    def record_bytes(self, selection: Selection) -> int:
+        """The mean size of a record, to say how many fit into memory."""
+
+
+@dataclass(frozen=True)
+class ShardSource:
+    """Records as the dataset's shards hold them."""
+
+    storage: Storage
+    options: ImageOptions
+    shape: ImageShape
+    damaged: frozenset[str] = frozenset()
+    parser: RecordParser = OUR_RECORDS
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, shape: ImageShape, damaged: frozenset[str] = frozenset()
+    ) -> ShardSource:
+        """The records of a dataset, decoded to `shape`.
+
+        Of `damaged` shards, and of those with records that are not of the dataset, only what their
+        indexes name is read.
+        """
+        splits = dataset.manifest.splits.values()
+        larger = {shard.name for facts in splits for shard in facts.shards if shard.left_out}
+        images, parser = dataset.manifest.settings.images, RecordParser.of(dataset)
+        return cls(dataset.storage, images, shape, damaged | larger, parser)
+
+    def read(self, shard: tf.Tensor) -> tf.data.Dataset:
+        """See `RecordSource.read`."""
+        if isinstance(self.storage, LocalStorage) and not self._reads_by_python:
+            path = tf.strings.join([f"{self.storage.path}/", shard])
+            return tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES)
+        # TensorFlow knows few URLs, fsspec most; and it cannot read on behind damage.
+        payload = tf.TensorSpec((), tf.string)
+        return tf.data.Dataset.from_generator(
+            self._read_payloads, args=(shard,), output_signature=payload
+        )
+
+    @property
+    def _reads_by_python(self) -> bool:
+        return bool(self.damaged)
+
+    def _read_payloads(self, shard: bytes) -> Iterator[bytes]:
+        name = shard.decode()
+        if name in self.damaged:
+            return read_skipping_damage(self.storage, name)
+        return (frame.payload for frame in read_shard(self.storage, name))
+
+    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `RecordSource.decode`."""
+        encoded, labels = self.parser.parse(records)
+        return decode_images(encoded, self.options, self.shape), labels
+
+    def decode_crops(
+        self, records: tf.Tensor, min_area: float, seeds: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `decode`, but of each image a random part, by a pair of seeds int64 (batch, 2)."""
+        encoded, labels = self.parser.parse(records)
+        return decode_crops(encoded, self.options, self.shape, min_area, seeds), labels
+
+    def record_bytes(self, selection: Selection) -> int:
+        """See `RecordSource.record_bytes`."""
+        records = sum(shard.records for shard in selection.shards)
+        return sum(shard.bytes for shard in selection.shards) // max(records, 1)
+
+
+def ordered_batches(source: RecordSource, selection: Selection, batch_size: int) -> tf.data.Dataset:
+    """Each record once, in the same order always: batches of uint8 images and int64 labels."""
+    shards = _list_shards(selection)
+    batches = _read_shards(source, selection, shards).batch(batch_size)
+    return parallel_map(batches, source.decode)
+
+
+def shuffled_batches(
+    source: RecordSource, selection: Selection, batch_size: int, order: ShuffleSpec
+) -> tf.data.Dataset:
+    """Every step that is left, one epoch after another: batches of uint8 images and int64 labels.
+
+    Decoding goes on over its end. Only a `ShardSource` can crop.
+    """
+    in_memory = _SHUFFLE_MEMORY_BYTES // max(source.record_bytes(selection), 1)
+    buffer_records = min(in_memory, selection.records)
+
+    @no_autograph
+    def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        shards = shuffle_records(_list_shards(selection), len(selection.shards), order.seed, epoch)
+        records = _read_shards(source, selection, shards)
+        shuffled = shuffle_records(records, buffer_records, order.seed, epoch)
+        return batch_epoch(shuffled, batch_size, order, epoch)
+
+    def decode(
+        epoch: tf.Tensor, step: tf.Tensor, records: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        if order.crop == 1:
+            return source.decode(records)
+        if not isinstance(source, ShardSource):
+            raise TypeError("only encoded images are cropped; the plan sees to that")
+        numbers = step * batch_size + tf.range(tf.size(records, tf.int64))
+        seeds = tf.stack([tf.fill(tf.shape(numbers), epoch * 2**32 + order.seed), numbers], axis=1)
+        return source.decode_crops(records, order.crop, seeds)
+
+    batches = list_epochs(order).flat_map(read_epoch)
+    return parallel_map(batches, decode)
+
+
+def cached_batches(
+    source: RecordSource, selection: Selection, batch_size: int, order: ShuffleSpec | None = None
+) -> tf.data.Dataset:
+    """As `shuffled_batches`, or `ordered_batches` without an order, but decoded in the first epoch only.
+
+    Takes the memory of all decoded images.
+    """
+    decoded = ordered_batches(source, selection, batch_size)
+    if order is None:
+        return without_autotune(decoded.cache())
+    images = decoded.unbatch().cache()
+
+    @no_autograph
+    def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        shuffled = shuffle_records(images, selection.records, order.seed, epoch)
+        return batch_epoch(shuffled, batch_size, order, epoch)
+
+    batches = list_epochs(order).flat_map(shuffle_epoch)
+    return prefetch(batches.map(no_autograph(lambda _epoch, _step, batch: batch)))
+
+
+def _list_shards(selection: Selection) -> tf.data.Dataset:
+    """Each shard's name, and which of its records are chosen by their place among all."""
+    names = [shard.name for shard in selection.shards]
+    counts = np.array([shard.records for shard in selection.shards], np.int64)
+    return tf.data.Dataset.from_tensor_slices((names, np.cumsum(counts) - counts, counts))
+
+
+def _read_shards(
+    source: RecordSource, selection: Selection, shards: tf.data.Dataset
+) -> tf.data.Dataset:
+    chosen = None if selection.chosen is None else np.concatenate(selection.chosen)
+
+    @no_autograph
+    def read_shard_of(name: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
+        records = source.read(name)
+        if chosen is None:
+            return records
+        keep = tf.data.Dataset.from_tensor_slices(tf.constant(chosen)[first : first + count])
+        pairs = tf.data.Dataset.zip((records, keep)).filter(no_autograph(lambda _, kept: kept))
+        return pairs.map(no_autograph(lambda record, _: record))
+
+    at_a_time = min(_SHARDS_AT_A_TIME, len(selection.shards))
+    return shards.interleave(
+        read_shard_of,
+        cycle_length=at_a_time,
+        num_parallel_calls=min(CORES, at_a_time),
+        deterministic=True,
+    )

@@ -1,0 +1,188 @@
+"""Which records a training learns from, and which it is measured on. Never the test split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import xxhash
+
+from records.dataset.worker_slice import ALL_RECORDS
+from records.errors import CorruptDataError, UsageError
+from records.format.index import read_index
+from records.format.layout import index_name
+from records.text.keys import key_from_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from numpy.typing import NDArray
+
+    from records.dataset import Dataset
+    from records.dataset.worker_slice import WorkerSlice
+    from records.format.layout import SplitName
+    from records.format.manifest import ShardInfo
+
+# Not the seed of a conversion: its splits and shards follow from the same hash otherwise.
+_TENTH_SEED = 0x7E57ED
+_TENTH_BOUND = 2**64 // 10
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Some records of one split, by shard.
+
+    Args:
+        role: what they are for, by a split's name: a part of `train` may be the `validation`.
+        split: the split they are stored in.
+        shards: in the manifest's order.
+        chosen: for each shard which of its records, bool (records,); None is all of them all.
+    """
+
+    role: SplitName
+    split: SplitName
+    shards: tuple[ShardInfo, ...]
+    chosen: tuple[NDArray[np.bool_], ...] | None = None
+
+    @property
+    def records(self) -> int:
+        """How many."""
+        if self.chosen is None:
+            return sum(shard.records for shard in self.shards)
+        return sum(int(chosen.sum()) for chosen in self.chosen)
+
+    def without(self, damaged: Collection[tuple[str, int]]) -> Selection:
+        """All but some records, each named by its shard and its number there."""
+        if not damaged:
+            return self
+        chosen = tuple(mask.copy() for mask in self.masks)
+        for place, shard in enumerate(self.shards):
+            for name, number in damaged:
+                if name == shard.name:
+                    chosen[place][number] = False
+        return replace(self, chosen=chosen)
+
+    def part(self, part: WorkerSlice) -> Selection:
+        """One worker's part of them, and of the shards only those that it is in."""
+        if part == ALL_RECORDS:
+            return self
+        places = part.places(self.records)
+        chosen = []
+        for mask, before in zip(self.masks, self._records_before(), strict=True):
+            numbers = before + np.cumsum(mask) - 1
+            chosen.append(mask & (places.start <= numbers) & (numbers < places.stop))
+        kept = [place for place, mask in enumerate(chosen) if mask.any()]
+        return replace(
+            self,
+            shards=tuple(self.shards[place] for place in kept),
+            chosen=tuple(chosen[place] for place in kept),
+        )
+
+    def _records_before(self) -> list[int]:
+        """For each shard how many are chosen of those before it."""
+        counts = [int(mask.sum()) for mask in self.masks]
+        return list(accumulate(counts[:-1], initial=0)) if counts else []
+
+    @property
+    def masks(self) -> tuple[NDArray[np.bool_], ...]:
+        """For each shard which of its records, bool (records,)."""
+        if self.chosen is not None:
+            return self.chosen
+        return tuple(np.ones(shard.records, bool) for shard in self.shards)
+
+
+def select_split(dataset: Dataset, name: str) -> Selection:
+    """All records of a split. Raises UsageError where it is not there or has none."""
+    records = dataset[cast("SplitName", name)] if name in dataset else None
+    if not records:
+        there = ", ".join(split for split in dataset if len(dataset[split]))
+        raise UsageError(
+            f"the dataset has no split {name}",
+            path=dataset.storage.url,
+            got=there or "no images at all",
+            hint="name one with --split" if name == "test" else None,
+        )
+    return Selection(records.name, records.name, records.facts.shards)
+
+
+def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selection, Selection]:
+    """What to train on and what to validate on.
+
+    Validation is the split asked for; else the split `validation`; else every record of `train`
+    whose key's hash falls into the first tenth, and training is the rest: the same records in every
+    run, and also when the dataset has grown.
+
+    Raises:
+        UsageError: there is no such split, or it is `test` or `train`, or `train` is too small.
+    """
+    if validation in {"test", "train"}:
+        raise UsageError(
+            f"a model cannot be validated on {validation}",
+            expected="a split that neither trains nor tests it",
+            hint="leave out --validation-split",
+        )
+    train = select_split(dataset, "train")
+    if validation is not None or _has(dataset, "validation"):
+        return train, select_split(dataset, validation or "validation")
+    return _divide(dataset, train)
+
+
+def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
+    """How many of the selected records each class has, (classes,)."""
+    counts = np.zeros(len(dataset.labels), np.int64)
+    for shard, chosen in zip(selection.shards, selection.masks, strict=True):
+        labels = read_index(dataset.storage, index_name(shard.name)).table["label"].to_numpy()
+        counts += np.bincount(labels[chosen], minlength=len(counts))
+    return counts
+
+
+def select_for_evaluation(dataset: Dataset, split: str | None) -> Selection:
+    """The split asked for; else `test`; else what training validates on.
+
+    Raises:
+        UsageError: there is no such split.
+    """
+    if split == "validation" or (split is None and not _has(dataset, "test")):
+        return select_for_training(dataset, None)[1]
+    return select_split(dataset, split or "test")
+
+
+def _has(dataset: Dataset, split: SplitName) -> bool:
+    return split in dataset and len(dataset[split]) > 0
+
+
+def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
+    hashes = [_hash_keys(dataset, shard) for shard in train.shards]
+    # A small dataset may have no hash that low: then it gives its lowest.
+    lowest = min(int(shard_hashes.min()) for shard_hashes in hashes if len(shard_hashes))
+    bound = max(_TENTH_BOUND, lowest + 1)
+    tenth = tuple(shard_hashes < bound for shard_hashes in hashes)
+    rest = tuple(~chosen for chosen in tenth)
+    parts = (
+        Selection("train", "train", train.shards, rest),
+        Selection("validation", "train", train.shards, tenth),
+    )
+    if not all(part.records for part in parts):
+        raise UsageError(
+            "there are too few images to keep some aside for validation",
+            path=dataset.storage.url,
+            got=f"{train.records} in train",
+            hint="add images, or convert with --validation-count",
+        )
+    return parts
+
+
+def _hash_keys(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
+    name = index_name(shard.name)
+    keys = read_index(dataset.storage, name).table["key"].to_pylist()
+    if len(keys) != shard.records:
+        raise CorruptDataError(
+            "an index has not as many rows as its shard has records",
+            path=dataset.storage.describe(name),
+            expected=shard.records,
+            got=len(keys),
+        )
+    hashes = (xxhash.xxh3_64_intdigest(key_from_text(key), _TENTH_SEED) for key in keys)
+    return np.fromiter(hashes, np.uint64, count=len(keys))

@@ -1,0 +1,92 @@
+"""A classifier of `keras.applications`: its own preprocessing, its base, and a head of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+from keras import layers, ops
+
+from trainers.models.build import Network, dense, dropout, logits
+from trainers.models.registry import find_model
+
+if TYPE_CHECKING:
+    from trainers.config import Architecture
+    from trainers.options import Pooling
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+def build(architecture: Architecture) -> Network:
+    """uint8 (batch, height, width, 3) to logits (batch, classes), all of it with random weights.
+
+    The head is pooling, the dense layer and the dropout that the architecture asks for, and the
+    layer of the logits. The features between base and head are float32.
+    """
+    image = keras.Input(architecture.shape.array_shape, dtype="uint8", name="image")
+    base = build_base(architecture.model, architecture.shape.array_shape)
+    features = _pool(base(preprocess(image, architecture.model)), architecture.pooling)
+    logits = _classify(features, architecture)
+    return Network(
+        keras.Model(image, logits, name=architecture.model),
+        base=base,
+        extractor=keras.Model(image, features, name="extractor"),
+        head=keras.Model(features, logits, name="head"),
+    )
+
+
+def build_base(model: str, shape: tuple[int, int, int], weights: str | None = None) -> keras.Model:
+    """Keras's classifier without its top: preprocessed images to its last feature map.
+
+    Args:
+        model: a name in `MODELS` that has a base.
+        shape: of an image: height, width, channels.
+        weights: None leaves them random; `imagenet` lets Keras find or download them.
+    """
+    _, classifier = _application(model)
+    base: keras.Model = getattr(keras.applications, classifier)(
+        include_top=False, weights=weights, input_shape=shape
+    )
+    return base
+
+
+def preprocess(image: keras.KerasTensor, model: str) -> keras.KerasTensor:
+    """Pixels of 0–255 to what the base was made for, by Keras's own function for it."""
+    family, _ = _application(model)
+    prepared = getattr(keras.applications, family).preprocess_input(ops.cast(image, "float32"))
+    return _scale_for_efficientnet(prepared) if family == "efficientnet" else prepared
+
+
+def _application(model: str) -> tuple[str, str]:
+    family, _, classifier = str(find_model(model).application).partition(".")
+    return family, classifier
+
+
+def _scale_for_efficientnet(pixels: keras.KerasTensor) -> keras.KerasTensor:
+    # Inside EfficientNet, ImageNet's weights divide by the root of the deviation. Keras divides by
+    # it once more, but only in a network that it builds with those weights, never in one that gets
+    # weights later. This does the same to the pixels, so that the base comes out as with Keras:
+    # https://github.com/tensorflow/tensorflow/issues/49930
+    scale = [deviation**-0.5 for deviation in _IMAGENET_DEVIATION]
+    offset = [255 * mean * (1 - part) for mean, part in zip(_IMAGENET_MEAN, scale, strict=True)]
+    return layers.Rescaling(scale, offset, dtype="float32")(pixels)
+
+
+def _pool(feature_map: keras.KerasTensor, pooling: Pooling) -> keras.KerasTensor:
+    kinds = {
+        "avg": layers.GlobalAveragePooling2D,
+        "max": layers.GlobalMaxPooling2D,
+        "flatten": layers.Flatten,
+    }
+    # In float32, so that features are the same to every head, whatever precision the base has.
+    return kinds[pooling](dtype="float32", name="features")(feature_map)
+
+
+def _classify(features: keras.KerasTensor, architecture: Architecture) -> keras.KerasTensor:
+    x = (
+        dense(features, architecture.head_units, architecture)
+        if architecture.head_units
+        else features
+    )
+    return logits(dropout(x, architecture.head_dropout), architecture.classes, architecture)

@@ -1,0 +1,180 @@
+"""Weights saved by Keras, read as arrays and nothing else, and set layer by layer.
+
+Keras writes HDF5 files of two layouts:
+
+layers/conv2d_1/vars/0                  `.weights.h5`: layers are numbered by class, in the order of
+layers/functional/layers/dense/vars/0   the model; a model in a model is one of its layers
+model_weights/block1_conv1/…            `.h5`, also without `model_weights`: `layer_names` lists
+                                        layers as the model has them, `weight_names` their arrays
+
+Names that Keras made up differ from one process to the next, so a layer is found by its place.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import h5py
+import keras
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_SHOWN_ARRAYS = 6
+
+
+@dataclass(frozen=True)
+class SavedLayer:
+    """A layer's arrays in a file, still to be read.
+
+    Args:
+        name: of the layer as the file has it, for messages.
+        arrays: in the order of the layer's weights.
+    """
+
+    name: str
+    arrays: tuple[h5py.Dataset, ...]
+
+    def __str__(self) -> str:
+        return _describe(self.name, [(array.shape, array.dtype) for array in self.arrays])
+
+
+Match = tuple[keras.Layer, SavedLayer | None]
+
+
+class WeightsMismatchError(Exception):
+    """A layer does not get its weights: what it expected, and what the file has, as text."""
+
+    def __init__(self, layer: keras.Layer, saved: SavedLayer | None) -> None:
+        weights = [(weight.shape, weight.dtype) for weight in layer.weights]
+        self.expected = _describe(layer.name, weights)
+        self.got = "no such layer" if saved is None else str(saved)
+        super().__init__(f"expected {self.expected}, got {self.got}")
+
+
+def set_weights(matches: Iterable[Match]) -> None:
+    """Give layers all their weights. Raises WeightsMismatchError before any is set."""
+    pairs = list(matches)
+    for layer, saved in pairs:
+        if not _fits(layer, saved):
+            raise WeightsMismatchError(layer, saved)
+    for layer, saved in pairs:
+        for weight, array in zip(layer.weights, saved.arrays if saved else (), strict=True):
+            weight.assign(array[()])
+        finalize_layer(layer)
+
+
+def finalize_layer(layer: keras.Layer) -> None:
+    """What a layer whose weights were set has left to do: Normalization computes with copies."""
+    if isinstance(layer, keras.layers.Normalization):
+        layer.finalize_state()
+
+
+def match_model(file: h5py.Group | None, model: keras.Model) -> Iterator[Match]:
+    """Each layer of a model that has weights, and its arrays in a `.weights.h5` of that model."""
+    numbers: Counter[str] = Counter()
+    for layer in model.layers:
+        kind = _snake_case(type(layer).__name__)
+        place = f"layers/{kind}_{numbers[kind]}" if numbers[kind] else f"layers/{kind}"
+        numbers[kind] += 1
+        if isinstance(layer, keras.Model):
+            yield from match_model(_find_group(file, place), layer)
+        elif layer.weights:
+            yield layer, _read_layer(_find_group(file, f"{place}/vars"), place)
+
+
+def match_base(file: h5py.File, base: keras.Model) -> list[Match]:
+    """Each layer of a base that has weights, and its arrays in a file with or without a top.
+
+    Raises:
+        ValueError: the file has no layers where they are looked for.
+    """
+    legacy = _find_group(file, "model_weights") or file
+    if _read_names(legacy, "layer_names"):
+        return _match_in_order(list(_read_legacy(legacy)), base)
+    models = list(_find_models(file))
+    if not models:
+        raise ValueError("nothing is where Keras writes the weights of layers")
+    return max(
+        (list(match_model(model, base)) for model in models),
+        key=lambda matches: sum(_fits(layer, saved) for layer, saved in matches),
+    )
+
+
+def _match_in_order(saved: list[SavedLayer], base: keras.Model) -> list[Match]:
+    if any(len(layer.arrays) >= len(base.weights) for layer in saved):
+        raise ValueError("a model in a model, which only a .weights.h5 file tells apart")
+    layers = [layer for layer in base.layers if layer.weights]
+    # A top comes after the base; where the file is too short, the rest gets nothing.
+    return list(zip(layers, itertools.chain(saved, itertools.repeat(None)), strict=False))
+
+
+def _find_models(file: h5py.File) -> Iterator[h5py.Group]:
+    """The model in a `.weights.h5` file, and the models in it."""
+    groups: list[h5py.Group] = [file]
+    file.visititems(lambda _, item: groups.append(item))  # goes on as long as it gets None
+    return (group for group in groups if _find_group(group, "layers") is not None)
+
+
+def _find_group(parent: h5py.Group | h5py.Dataset | None, place: str) -> h5py.Group | None:
+    found = parent.get(place) if isinstance(parent, h5py.Group) else None
+    return found if isinstance(found, h5py.Group) else None
+
+
+def _read_layer(group: h5py.Group | None, place: str) -> SavedLayer | None:
+    if group is None:
+        return None
+    name = str(group.attrs.get("name", place))
+    return SavedLayer(name, _arrays(group.get(str(number)) for number in range(len(group))))
+
+
+def _read_legacy(group: h5py.Group) -> Iterator[SavedLayer]:
+    for name in _read_names(group, "layer_names"):
+        layer = _find_group(group, name)
+        if layer is not None and (names := _read_names(layer, "weight_names")):
+            yield SavedLayer(name, _arrays(map(layer.get, names)))
+
+
+def _read_names(group: h5py.Group, attribute: str) -> list[str]:
+    """A list of names, which Keras divides where it is too long for one attribute."""
+    parts = [group.attrs.get(attribute)]
+    if parts[0] is None:
+        numbered = (group.attrs.get(f"{attribute}{number}") for number in itertools.count())
+        parts = list(itertools.takewhile(lambda part: part is not None, numbered))
+    names = itertools.chain.from_iterable(np.ravel(part) for part in parts)
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+
+
+def _arrays(items: Iterable[object]) -> tuple[h5py.Dataset, ...]:
+    return tuple(item for item in items if isinstance(item, h5py.Dataset))
+
+
+def _fits(layer: keras.Layer, saved: SavedLayer | None) -> bool:
+    return (
+        saved is not None
+        and len(saved.arrays) == len(layer.weights)
+        and all(map(_fits_weight, layer.weights, saved.arrays))
+    )
+
+
+def _fits_weight(weight: keras.Variable, array: h5py.Dataset) -> bool:
+    # Keras stores bfloat16 as integers, which would pass for huge weights.
+    kinds = "f" if keras.backend.is_float_dtype(weight.dtype) else "iu"
+    return tuple(weight.shape) == array.shape and array.dtype.kind in kinds
+
+
+def _describe(name: str, arrays: list[tuple[tuple[int, ...], object]]) -> str:
+    shown = ", ".join(f"{dtype} {shape}" for shape, dtype in arrays[:_SHOWN_ARRAYS])
+    more = f" and {len(arrays) - _SHOWN_ARRAYS} more" * (len(arrays) > _SHOWN_ARRAYS)
+    return f"layer {name} of {shown or 'nothing'}{more}"
+
+
+def _snake_case(name: str) -> str:
+    """A class name as Keras writes it in files: `DepthwiseConv2D` is `depthwise_conv2d`."""
+    spaced = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", spaced).lower()

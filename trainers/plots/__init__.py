@@ -1,0 +1,1 @@
+"""Charts and image grids as PNG files."""

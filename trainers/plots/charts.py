@@ -1,0 +1,163 @@
+"""The pictures of a run, each as the bytes of a PNG file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from records.pictures.fonts import drawable, find_font
+from trainers.plots.image_grid import Tile, draw_tiles, shorten
+from trainers.plots.style import render_png
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainers.evaluation.metrics import Evaluation
+    from trainers.prediction.predictor import Prediction
+    from trainers.runs.history import EpochMetrics
+
+_NAME_CHARACTERS = 24
+_MOST_ANNOTATED_CLASSES = 25
+_MOST_NAMED_CLASSES = 170
+_MOST_UPRIGHT_CHARACTERS = 3
+GRID_IMAGES = 100
+"""The most images that a grid shows."""
+
+
+@render_png
+def plot_curves(epochs: Sequence[EpochMetrics]) -> Figure:
+    """Accuracy and loss by epoch, training and validation."""
+    figure = Figure(figsize=(9, 3.6))
+    numbers = [result.epoch for result in epochs]
+    marker = "o" if len(epochs) <= 30 else ""
+    for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
+        for prefix, label in (("", "training"), ("val_", "validation")):
+            values = [getattr(result, prefix + name) for result in epochs]
+            axes.plot(numbers, values, marker=marker, markersize=4, label=label)
+        axes.set_title(name)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    accuracy, loss = figure.axes
+    accuracy.set_ylim(-0.02, 1.02)
+    highest = max(max(result.loss, result.val_loss) for result in epochs)
+    loss.set_ylim(0, 1.05 * highest if highest > 0 else 1)
+    accuracy.legend(loc="lower right")
+    return figure
+
+
+@render_png
+def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
+    """The confusion matrix; a cell's colour is its part of the true class's images."""
+    counts = np.array(evaluation.confusion)
+    classes = len(labels)
+    cell_inches = 0.55 if classes <= 12 else 0.42 if classes <= _MOST_ANNOTATED_CLASSES else 0.14
+    side = max(2.5, min(classes * cell_inches, 24))
+    figure = Figure(figsize=(side + 2.6, side + 2))
+    axes = figure.subplots()
+    parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # The root, for what is confused now and then must be seen beside what is mostly right.
+    image = axes.imshow(parts, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(
+        f"{evaluation.split}: accuracy {evaluation.accuracy:.1%} of {evaluation.images:,} images"
+    )
+    _name_classes(axes, labels)
+    if classes <= _MOST_ANNOTATED_CLASSES:
+        _write_counts(axes, counts, parts)
+    bar = figure.colorbar(image, ax=axes, shrink=0.7, fraction=0.04, aspect=25)
+    bar.set_label("part of the true class")
+    return figure
+
+
+def _name_classes(axes: Any, labels: Sequence[str]) -> None:
+    # With some hundred classes every second or third name still tells where one is.
+    step = -(-len(labels) // _MOST_NAMED_CLASSES)
+    places = range(0, len(labels), step)
+    font = find_font(labels)
+    names = [_short(labels[place], font) for place in places]
+    size = 9 if len(labels) <= _MOST_ANNOTATED_CLASSES else 7
+    rotation = 90 if max(map(len, names)) > _MOST_UPRIGHT_CHARACTERS else 0
+    axes.set_xticks(places, names, rotation=rotation)
+    axes.set_yticks(places, names)
+    for tick in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        tick.set_fontproperties(FontProperties(fname=font, size=size))
+
+
+def _write_counts(axes: Any, counts: Any, parts: Any) -> None:
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            color = "white" if parts[row, column] > 0.3 else "black"
+            axes.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=8)
+
+
+@render_png
+def plot_calibration(evaluation: Evaluation) -> Figure:
+    """The reliability diagram: accuracy by confidence, and how many images have that confidence."""
+    bins = [each for each in evaluation.calibration.bins if each.images]
+    figure = Figure(figsize=(4.6, 5.2))
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    axes.plot((0, 1), (0, 1), color="gray", linestyle="--", linewidth=1, label="perfect")
+    edges = [each.low for each in bins]
+    width = evaluation.calibration.bins[0].high
+    shared: Any = {"width": width, "align": "edge", "edgecolor": "white"}
+    axes.bar(edges, [each.accuracy for each in bins], label="accuracy", **shared)
+    confidence = [each.confidence for each in bins]
+    axes.plot(
+        confidence, [each.accuracy for each in bins], "o",
+        color="black", markersize=3, label="at its mean confidence",
+    )  # fmt: skip
+    axes.set_ylabel("accuracy")
+    axes.set_ylim(0, 1.02)
+    axes.legend(loc="upper left", frameon=False)
+    axes.set_title(
+        f"{evaluation.split}: expected calibration error "
+        f"{evaluation.calibration.expected_error:.1%}"
+    )
+    counts.bar(edges, [each.images for each in bins], color="gray", **shared)
+    counts.set_ylabel("images")
+    counts.set_xlabel("confidence: the score of the predicted class")
+    counts.set_xlim(0, 1)
+    return figure
+
+
+@render_png
+def plot_mistakes(evaluation: Evaluation, images: Iterable[NDArray[np.uint8]]) -> Figure:
+    """The worst mistakes as the model saw them, under each what it is and where it is stored."""
+    tiles = [
+        Tile(
+            pixels,
+            # The score in front: what is too long loses its end.
+            (f"{mistake.score:.0%} {mistake.predicted}", f"is {mistake.class_name}"),
+            (f"{mistake.shard.removesuffix('.tfrecord')} #{mistake.record}", mistake.key),
+        )
+        for mistake, pixels in zip(evaluation.mistakes, images, strict=True)
+    ]
+    return draw_tiles(tiles)
+
+
+@render_png
+def plot_predictions(shown: Sequence[tuple[str, Prediction]], labels: Sequence[str]) -> Figure:
+    """The first 100 images as the model saw them, each under its best class and score.
+
+    Args:
+        shown: the names of files, and what the model said of each.
+        labels: the names of the classes.
+    """
+    tiles = []
+    for file, prediction in shown[:GRID_IMAGES]:
+        label, score = prediction.scores[0]
+        name = file.rpartition("/")[2]
+        tiles.append(Tile(prediction.pixels, (labels[label], f"{score:.0%}"), (name,)))
+    return draw_tiles(tiles)
+
+
+def _short(name: str, font: str) -> str:
+    return shorten(drawable(name, font), _NAME_CHARACTERS)

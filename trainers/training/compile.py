@@ -1,0 +1,104 @@
+"""How weights are changed: loss, optimizer, schedule of the learning rate, precision.
+
+How much an image counts in training, by its class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trainers.backend import Backend
+    from trainers.options import Precision, TrainOptions
+    from trainers.training.phases import Phase
+
+
+Loss = Callable[[Any, Any], Any]
+
+
+def set_precision(precision: Precision, hardware: Backend) -> str:
+    """Choose what new layers compute in; the name of Keras's dtype policy."""
+    automatic = "mixed_bfloat16" if hardware.has_bfloat16 else "float32"
+    policy = automatic if precision == "auto" else precision
+    keras.config.set_dtype_policy(policy)
+    return policy
+
+
+def compile_model(model: keras.Model, options: TrainOptions, phase: Phase) -> keras.metrics.Metric:
+    """Make a model ready to train in a phase; the accuracy that it will count."""
+    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    model.compile(
+        optimizer=build_optimizer(options, phase),
+        loss=choose_loss(options.label_smoothing),
+        metrics=[accuracy],
+        jit_compile="auto" if options.jit is None else options.jit,
+    )
+    model.optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
+    return accuracy
+
+
+def choose_loss(label_smoothing: float) -> Loss:
+    """The mean cross-entropy of integer labels (batch,) and logits (batch, classes).
+
+    Args:
+        label_smoothing: the part of the probability that is spread over all classes (Szegedy et
+            al., "Rethinking the Inception Architecture for Computer Vision", 2016).
+    """
+    if not label_smoothing:
+        crossentropy: Loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return crossentropy
+
+    def smoothed_crossentropy(labels: Any, logits: Any) -> Any:
+        truth = ops.one_hot(ops.reshape(labels, (-1,)), logits.shape[-1], dtype=logits.dtype)
+        return keras.losses.categorical_crossentropy(
+            truth, logits, from_logits=True, label_smoothing=label_smoothing
+        )
+
+    return smoothed_crossentropy
+
+
+def build_optimizer(options: TrainOptions, phase: Phase) -> keras.optimizers.Optimizer:
+    """The optimizer of a phase, by Keras's name and with Keras's defaults but the learning rate."""
+    return keras.optimizers.get(
+        {"class_name": options.optimizer, "config": {"learning_rate": _schedule(options, phase)}}
+    )
+
+
+def _schedule(
+    options: TrainOptions, phase: Phase
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate by step: up from 0 over the warm-up, then level or down a cosine to 0."""
+    if options.schedule == "constant" and not options.warmup_steps:
+        return phase.learning_rate
+    steps = phase.end_step - phase.first_step
+    warmup_steps = min(options.warmup_steps, steps - 1)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup_steps else phase.learning_rate,
+        decay_steps=max(steps - warmup_steps, 1),
+        alpha=1.0 if options.schedule == "constant" else 0.0,
+        warmup_target=phase.learning_rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
+
+
+def balance_classes(counts: Sequence[int]) -> dict[int, float]:
+    """Weights under which all classes count the same, and all images together what they did.
+
+    Args:
+        counts: the training images of each class.
+
+    Returns:
+        For each label images / (classes x images of the class), counting classes with images; 0
+        where there are none. For `keras.Model.fit`.
+    """
+    images = sum(counts)
+    classes = sum(count > 0 for count in counts)
+    return {
+        label: images / (classes * count) if count else 0.0 for label, count in enumerate(counts)
+    }
