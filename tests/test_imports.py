@@ -66,18 +66,18 @@ def modules_of(package: str) -> list[str]:
 
 
 @pytest.mark.parametrize("package", FOREIGN)
-def test_every_module_imports_without_what_is_foreign_and_starts_nothing(package: str) -> None:
+def test_package_modules_import_without_other_frameworks_or_side_effects(package: str) -> None:
     ended = run_python(IMPORTS, BLOCKED=FOREIGN[package], MODULES=modules_of(package))
     assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
 
 
-def test_the_blocker_blocks() -> None:
+def test_import_blocker_blocked_module_raises_import_error() -> None:
     ended = run_python(IMPORTS, BLOCKED=("apache_beam",), MODULES=["apache_beam"])
     assert "apache_beam must not be imported here" in ended.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], *([command] for command in COMMANDS)])
-def test_help_is_quick_and_shows_an_example(arguments: list[str]) -> None:
+def test_command_help_imports_no_framework_and_shows_an_example(arguments: list[str]) -> None:
     ended = run_python(HELP, BLOCKED=HEAVY, ARGUMENTS=arguments)
     assert ended.returncode == 0, ended.stderr
     assert "Example" in ended.stdout

@@ -12,7 +12,7 @@ from benchmarks.planning import paths
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
-def test_copies_are_the_same_picture_in_other_bytes(kind: str) -> None:
+def test_stamp_copies_have_distinct_bytes_and_same_pixels(kind: str) -> None:
     content = io.BytesIO()
     Image.linear_gradient("L").save(content, kind)
     original = content.getvalue()
@@ -24,7 +24,7 @@ def test_copies_are_the_same_picture_in_other_bytes(kind: str) -> None:
             assert np.array_equal(np.asarray(found), np.asarray(expected))
 
 
-def test_made_up_where_there_is_no_data(tmp_path: Path) -> None:
+def test_small_images_without_shared_data_are_generated(tmp_path: Path) -> None:
     case = small_images(tmp_path / "nothing", tmp_path, 210)  # more than are made up
     files = [path for path in case.source.rglob("*") if path.is_file()]
     assert len({path.read_bytes() for path in files}) == len(files) == case.images == 210
@@ -32,19 +32,19 @@ def test_made_up_where_there_is_no_data(tmp_path: Path) -> None:
     assert len(list(case.source.iterdir())) == 10
 
 
-def test_real_photos_of_all_classes_in_turn(shared_data: Path, tmp_path: Path) -> None:
+def test_photos_are_taken_from_every_class(shared_data: Path, tmp_path: Path) -> None:
     case = photos(shared_data, tmp_path, 21)
     assert {folder.name for folder in case.source.iterdir()} >= {"daisy", "tulip", "cats", "dogs"}
 
 
-def test_made_once(tmp_path: Path) -> None:
+def test_small_images_second_call_reuses_files(tmp_path: Path) -> None:
     first = small_images(tmp_path, tmp_path, 10)
     made = {path: path.stat().st_mtime_ns for path in first.source.rglob("*")}
     assert small_images(tmp_path, tmp_path, 10) == first
     assert {path: path.stat().st_mtime_ns for path in first.source.rglob("*")} == made
 
 
-def test_paths_share_few_files(tmp_path: Path) -> None:
+def test_paths_are_hard_links_that_share_an_inode(tmp_path: Path) -> None:
     case = paths(tmp_path, 250)
     files = [path for path in case.source.rglob("*") if path.is_file()]
     assert len(files) == case.images == 250

@@ -14,25 +14,25 @@ _PEERS = [*conversion.PEER_WRITERS, conversion.PILLOW_DECODER, *reading.PEERS, *
 
 
 @pytest.mark.parametrize("path", sorted(PEERS.rglob("*.py")), ids=lambda path: path.stem)
-def test_program_parses_and_says_what_it_is(path: Path) -> None:
+def test_peer_program_parses_and_has_docstring(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
 @pytest.mark.parametrize("peer", _PEERS, ids=lambda peer: peer.program)
-def test_peer_has_a_program_and_an_environment(peer: conversion.Peer) -> None:
+def test_peer_has_program_and_pinned_packages(peer: conversion.Peer) -> None:
     assert (PEERS / f"{peer.program}.py").is_file()
     for package in peer.packages:
         assert f"{package} {requirements(peer.environment)[package]}" in peer.version()
 
 
 @pytest.mark.parametrize("name", list_environments())
-def test_every_package_is_pinned_and_no_address_named(name: str) -> None:
+def test_peer_environment_pins_every_package_without_urls(name: str) -> None:
     lines = (PEERS / f"{name}.txt").read_text().splitlines()
     assert len(requirements(name)) == len(lines)
     assert not [line for line in lines if "://" in line or line.startswith("-")]
 
 
-def test_page_has_a_place_for_every_table() -> None:
+def test_performance_page_has_a_marker_for_every_table() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
     names = (
         "targets",

@@ -6,7 +6,7 @@ from benchmarks.plot import plot_linear
 from benchmarks.samples import Result, Sample
 
 
-def test_plot_is_drawn(tmp_path: Path) -> None:
+def test_plot_linear_same_results_give_same_file(tmp_path: Path) -> None:
     samples = [
         Sample("small", size, size * 300, name, 0, size / 1e4, size / 1e4, None, 100_000_000)
         for size in (1000, 10_000)

@@ -20,28 +20,28 @@ def bare_bytes() -> int:
     return measure([sys.executable, "-c", "import time; time.sleep(0.2)"]).peak_bytes
 
 
-def test_peak_of_one_process(bare_bytes: int) -> None:
+def test_measure_single_process_reports_time_and_peak_memory(bare_bytes: int) -> None:
     done = measure([sys.executable, "-c", _HOLD, str(100 * MB)])
     assert 100 * MB < done.peak_bytes < 100 * MB + 2 * bare_bytes
     assert done.seconds > 0.5
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
-def test_peak_of_a_tree_is_of_all_its_processes(bare_bytes: int) -> None:
+def test_measure_process_tree_reports_peak_memory_of_all_processes(bare_bytes: int) -> None:
     done = measure([sys.executable, "-c", _HOLD_IN_TWO, _HOLD, str(100 * MB)])
     assert 200 * MB < done.peak_bytes < 200 * MB + 4 * bare_bytes
 
 
-def test_figures_are_the_last_line_printed() -> None:
+def test_measure_reported_is_json_of_last_output_line() -> None:
     done = measure([sys.executable, "-c", "print('so far so good'); print('{\"images\": 7}')"])
     assert done.reported() == {"images": 7}
 
 
-def test_other_output_is_no_figures() -> None:
+def test_measure_output_without_json_reports_nothing() -> None:
     assert measure([sys.executable, "-c", "print('done')"]).reported() == {}
 
 
-def test_failure_says_what_the_program_said() -> None:
+def test_measure_failed_program_raises_process_error_with_stderr() -> None:
     with pytest.raises(ProcessError, match="ended with 3: it cannot be"):
         measure(
             [sys.executable, "-c", "import sys; print('it cannot be', file=sys.stderr); exit(3)"]

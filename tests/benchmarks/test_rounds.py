@@ -36,7 +36,7 @@ def _contestant(name: str, *, says: str = "{}", seconds: float = 0) -> Contestan
     return Contestant(name, lambda _, out: [*program, str(out), says, str(seconds)], "1.0")
 
 
-def test_rounds_go_there_and_back(case: Case, tmp_path: Path) -> None:
+def test_run_rounds_reverses_contestant_order_every_round(case: Case, tmp_path: Path) -> None:
     contestants = [_contestant(name) for name in "abc"]
     assert [each.name for each in order(contestants, 1)] == ["c", "b", "a"]
     samples = run_rounds(contestants, [case], 3, tmp_path / "out")
@@ -44,13 +44,13 @@ def test_rounds_go_there_and_back(case: Case, tmp_path: Path) -> None:
     assert [each.round for each in samples] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
-def test_output_is_removed_in_between(case: Case, tmp_path: Path) -> None:
+def test_run_rounds_removes_output_between_runs(case: Case, tmp_path: Path) -> None:
     # The program fails where the folder is there already.
     run_rounds([_contestant("a"), _contestant("b")], [case], 2, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_sample_holds_what_the_program_says(case: Case, tmp_path: Path) -> None:
+def test_run_rounds_sample_has_reported_and_measured_values(case: Case, tmp_path: Path) -> None:
     says = '{"images": 1, "seconds": 0.25}'
     # Long enough for its memory to be looked at.
     contestant = _contestant("a", says=says, seconds=0.5)
@@ -61,12 +61,12 @@ def test_sample_holds_what_the_program_says(case: Case, tmp_path: Path) -> None:
     assert sample.peak_bytes > 1 << 20
 
 
-def test_lost_images_are_an_error(case: Case, tmp_path: Path) -> None:
+def test_run_rounds_missing_images_raise_process_error(case: Case, tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match="a did 0 of 1 images"):
         run_rounds([_contestant("a", says='{"images": 0}')], [case], 1, tmp_path / "out")
 
 
-def test_who_cannot_run_is_left_out_and_why(case: Case, tmp_path: Path) -> None:
+def test_find_able_failing_contestant_is_excluded_with_reason(case: Case, tmp_path: Path) -> None:
     broken = Contestant("broken", lambda *_: [sys.executable, "-c", "exit('no such thing')"], "")
     able, failed = find_able([broken, _contestant("a")], case, tmp_path / "out")
     assert [each.name for each in able] == ["a"]

@@ -67,22 +67,22 @@ def results() -> dict[str, Result]:
     }
 
 
-def test_slope_and_start_up_are_of_medians(results: dict[str, Result]) -> None:
+def test_slope_and_start_up_use_median_of_rounds(results: dict[str, Result]) -> None:
     converted = results["conversion"]
     assert slope_seconds(converted, "photos", conversion.HEADER) == pytest.approx(2 / 4000)
     assert start_up_seconds(converted, "photos", conversion.HEADER) == pytest.approx(2.5)
 
 
-def test_one_size_has_no_slope(results: dict[str, Result]) -> None:
+def test_slope_single_size_is_none(results: dict[str, Result]) -> None:
     assert slope_seconds(results["reading"], "photos", reading.RAW) is None
 
 
-def test_ratio_is_of_each_round(results: dict[str, Result]) -> None:
+def test_ratio_is_median_of_per_round_ratios(results: dict[str, Result]) -> None:
     largest = results["conversion"].of("photos")
     assert ratio(largest, conversion.PLAIN_LOOP, conversion.HEADER) == pytest.approx(2.2)
 
 
-def test_tables(results: dict[str, Result]) -> None:
+def test_make_tables_rows_match_results(results: dict[str, Result]) -> None:
     tables = make_tables(results)
     assert (
         "| convert --check header | 5.0 | 1.00 | 1,000 | 50 | 100 | 10.0 | 2.5 | 500 |"
@@ -94,7 +94,7 @@ def test_tables(results: dict[str, Result]) -> None:
     assert tables["linear"].splitlines()[-1] == "| 5,000 | 5.0 | 100 |"
 
 
-def test_targets(results: dict[str, Result]) -> None:
+def test_check_targets_reports_met_and_unmet_targets(results: dict[str, Result]) -> None:
     met = {target.text: target.is_met for target in check_targets(results)}
     assert met["photos: plain loop, TFRecordWriter, time of the whole process ÷ ours"]
     assert not met["photos: time an image, header check ÷ plain loop"]
@@ -103,13 +103,13 @@ def test_targets(results: dict[str, Result]) -> None:
     assert not met["1,000 paths listed and planned, s"]
 
 
-def test_results_are_read_as_they_were_written(results: dict[str, Result], tmp_path: Path) -> None:
+def test_results_round_trip_is_equal(results: dict[str, Result], tmp_path: Path) -> None:
     for each in results.values():
         write_result(each, tmp_path)
     assert read_results(tmp_path) == results
 
 
-def test_page_is_filled_between_its_markers() -> None:
+def test_fill_replaces_table_between_markers() -> None:
     page = "a\n<!-- table: linear -->\nold\n<!-- end of table -->\nb\n"
     filled = "a\n<!-- table: linear -->\n\n| new |\n\n<!-- end of table -->\nb\n"
     assert fill(page, {"linear": "| new |"}) == filled

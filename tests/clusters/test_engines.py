@@ -27,21 +27,23 @@ def check_same(
     assert content_of(target) == expected
 
 
-def test_prism(photos: Path, tmp_path: Path, expected: dict[str, bytes]) -> None:
+def test_convert_prism_runner_gives_local_bytes(
+    photos: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
     if not engines.prism().is_file():
         pytest.skip("needs Prism, which `make cluster-test` builds where Go is installed")
     check_same(photos, tmp_path, expected, "prism", f"--prism_location={engines.prism()}")
 
 
 @pytest.mark.parametrize(("runner", "start"), [("flink", flink_here), ("spark", spark_here)])
-def test_an_engine_in_one_process(
+def test_convert_embedded_flink_or_spark_gives_local_bytes(
     photos: Path, tmp_path: Path, expected: dict[str, bytes], runner: str, start: Start
 ) -> None:
     with start(tmp_path) as flags:
         check_same(photos, tmp_path, expected, runner, *flags)
 
 
-def test_a_flink_cluster(
+def test_convert_flink_cluster_gives_local_bytes_using_all_pools(
     photos: Path, tmp_path: Path, expected: dict[str, bytes], cluster: FlinkCluster
 ) -> None:
     check_same(photos, tmp_path, expected, "flink", *cluster.flags())

@@ -62,7 +62,7 @@ def wait_for_another_run(target: Path, process: subprocess.Popen[str], before: s
 
 
 @pytest.mark.parametrize("victims", ["pools", "task_managers"])
-def test_one_of_two_is_killed(
+def test_convert_flink_lost_worker_exits_with_status_69_and_resumes(
     few: Path,
     tmp_path: Path,
     cluster: FlinkCluster,
@@ -88,7 +88,7 @@ def test_one_of_two_is_killed(
     assert finished_shards(target).items() >= kept.items()
 
 
-def test_the_driver_is_killed_or_stopped_and_started_again(
+def test_convert_flink_driver_killed_or_stopped_then_rerun_completes(
     few: Path,
     tmp_path: Path,
     cluster: FlinkCluster,

@@ -49,13 +49,17 @@ def failure(tmp_path: Path, flags: tuple[str, ...]) -> ShardmillError:
     return caught.value
 
 
-def test_a_worker_without_the_package(attempt: Attempt, tmp_path: Path) -> None:
+def test_convert_flink_worker_without_shardmill_raises_runner_error(
+    attempt: Attempt, tmp_path: Path
+) -> None:
     error = attempt(make_environment(tmp_path / "venv"))
     assert isinstance(error, RunnerError)
     assert "a worker does not have shardmill" in str(error)
 
 
-def test_a_worker_with_another_version(attempt: Attempt, wheel: Path, tmp_path: Path) -> None:
+def test_convert_flink_worker_with_different_version_raises_runner_error(
+    attempt: Attempt, wheel: Path, tmp_path: Path
+) -> None:
     environment = make_environment(tmp_path / "venv", wheel)
     (metadata,) = (tmp_path / "venv").rglob("shardmill-*.dist-info/METADATA")
     lines = metadata.read_text().splitlines()
@@ -67,13 +71,17 @@ def test_a_worker_with_another_version(attempt: Attempt, wheel: Path, tmp_path: 
     assert "got shardmill 0.0.1" in str(error)
 
 
-def test_no_pool(cluster: FlinkCluster, tmp_path: Path) -> None:
+def test_convert_flink_unreachable_worker_pool_raises_one_line_error(
+    cluster: FlinkCluster, tmp_path: Path
+) -> None:
     make_folders(tmp_path / "source", cat=6, dog=6)
     error = failure(tmp_path, cluster.flags(free_port()))
     assert "the engine cannot reach a worker pool" in str(error)
 
 
-def test_a_pool_that_finds_no_python(attempt: Attempt, environment: Path, tmp_path: Path) -> None:
+def test_convert_flink_pool_without_python_raises_one_line_error(
+    attempt: Attempt, environment: Path, tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     error = attempt(environment, path=str(tmp_path / "empty"))
     assert "a worker pool finds no `python`" in str(error)
@@ -83,7 +91,7 @@ def test_a_pool_that_finds_no_python(attempt: Attempt, environment: Path, tmp_pa
 @pytest.mark.parametrize(
     ("hidden", "said"), [("target", "does not see what this run keeps"), ("source", "the source")]
 )
-def test_storage_that_workers_do_not_share(
+def test_convert_flink_unshared_source_or_output_raises_storage_error(
     attempt: Attempt, environment: Path, tmp_path: Path, hidden: str, said: str
 ) -> None:
     (tmp_path / "target").mkdir()
@@ -95,7 +103,7 @@ def test_storage_that_workers_do_not_share(
     assert said in str(error)
 
 
-def test_a_pool_whose_python_has_no_beam(
+def test_convert_flink_pool_without_beam_times_out_with_runner_error(
     attempt: Attempt,
     environment: Path,
     cluster: FlinkCluster,

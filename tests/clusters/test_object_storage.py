@@ -72,7 +72,7 @@ def content_at(server: S3Server, name: str) -> dict[str, bytes]:
     }
 
 
-def test_a_flink_cluster(
+def test_convert_flink_s3_gives_local_bytes_and_logs_no_credentials(
     server: S3Server,
     cluster: FlinkCluster,
     environment: Path,
@@ -90,7 +90,7 @@ def test_a_flink_cluster(
         assert SECRET_KEY not in log.read_text()
 
 
-def test_workers_that_are_not_allowed(
+def test_convert_flink_s3_workers_without_access_exit_with_status_74(
     server: S3Server,
     cluster: FlinkCluster,
     environment: Path,
@@ -105,7 +105,9 @@ def test_workers_that_are_not_allowed(
     assert len(ended.errors.splitlines()) == 1
 
 
-def test_spark(server: S3Server, expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_convert_spark_s3_gives_local_bytes(
+    server: S3Server, expected: dict[str, bytes], tmp_path: Path
+) -> None:
     with spark_here(tmp_path) as flags:
         assert convert(server, "spark", "--runner=spark", "--", *flags) == (0, "", "")
     assert content_at(server, "spark") == expected

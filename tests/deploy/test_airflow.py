@@ -49,7 +49,9 @@ def airflow(environment: Path, tmp_path: Path) -> Airflow:
     return run
 
 
-def test_nights(airflow: Airflow, tmp_path: Path) -> None:
+def test_airflow_dag_incremental_runs_append_and_new_class_fails(
+    airflow: Airflow, tmp_path: Path
+) -> None:
     photos, grown = tmp_path / "photos", tmp_path / "grown"
     places = json.dumps({"source": str(photos), "target": str(grown)})
     night = ("dags", "test", "shardmill_nightly", "-c", places)

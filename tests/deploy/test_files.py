@@ -58,7 +58,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_shardmill_takes_the_command(
+def test_deploy_command_is_accepted_as_append_with_json_log(
     name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     taken: list[ConvertOptions] = []
@@ -83,7 +83,7 @@ def codes(kind: type[ShardmillError] = ShardmillError) -> set[int]:
 
 
 @pytest.mark.parametrize("name", CRON_JOBS)
-def test_a_pod_fails_at_once_where_somebody_must_decide(name: str) -> None:
+def test_cron_job_permanent_exit_codes_fail_and_transient_are_retried(name: str) -> None:
     job = read_job(name)
     rules = job["podFailurePolicy"]["rules"]
     told = {rule["action"]: rule["onExitCodes"] for rule in rules if "onExitCodes" in rule}
@@ -93,12 +93,12 @@ def test_a_pod_fails_at_once_where_somebody_must_decide(name: str) -> None:
     assert job["template"]["spec"]["restartPolicy"] == "Never"
 
 
-def test_systemd_and_airflow_treat_the_same_codes_so() -> None:
+def test_systemd_and_airflow_retry_same_exit_codes_as_cron_job() -> None:
     assert set(map(int, read_service()["RestartForceExitStatus"].split())) == AGAIN
     assert read_constants()["SOMEBODY_MUST_DECIDE"] == codes() - AGAIN
 
 
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
+def test_systemd_units_pass_systemd_analyze_verify(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("needs systemd-analyze")
     for name in UNITS:

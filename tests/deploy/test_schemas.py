@@ -29,7 +29,9 @@ def validate(environment: Path, file: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", ["kubernetes/cronjob.yaml", "flink/nightly.yaml"])
-def test_cron_jobs(environment: Path, tmp_path: Path, name: str) -> None:
+def test_cron_job_manifest_matches_kubernetes_schema(
+    environment: Path, tmp_path: Path, name: str
+) -> None:
     assert validate(environment, DEPLOY / name).returncode == 0
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text((DEPLOY / name).read_text().replace("concurrencyPolicy", "concurencyPolicy"))
@@ -54,7 +56,7 @@ def find_faults(environment: Path, schema: Any, instance: Any) -> str:
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
-def test_flink_deployment(environment: Path) -> None:
+def test_flink_deployment_manifest_matches_operator_schema(environment: Path) -> None:
     jars = list(environment.glob("flink-kubernetes-operator-api-*.jar"))
     if not jars:
         pytest.skip("needs Flink's operator API; `make deploy-test` fetches it")

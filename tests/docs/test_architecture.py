@@ -23,5 +23,5 @@ def explained_packages() -> list[str]:
     return [name for name in rows if name != "Package"]
 
 
-def test_each_dependency_is_explained_once() -> None:
+def test_architecture_page_explains_each_dependency_once() -> None:
     assert sorted(explained_packages()) == sorted(declared_packages())

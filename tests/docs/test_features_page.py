@@ -13,11 +13,11 @@ EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```json\n(.*?)```", PAGE, 
 CONTENT = EXAMPLES["features.json"].encode()
 
 
-def test_the_manifest_is_canonical() -> None:
+def test_features_page_manifest_example_is_canonical() -> None:
     assert encode_manifest(decode_manifest(CONTENT, path="features.json")) == CONTENT
 
 
-def test_the_identity_is_what_the_page_says() -> None:
+def test_features_page_file_identity_matches_documented_hash() -> None:
     fields, manifest = msgspec.json.decode(CONTENT), decode_manifest(CONTENT, path="features.json")
     for shard, facts in zip(manifest.shards, fields["shards"], strict=True):
         content = msgspec.json.encode([1, fields["spec"], facts], order="sorted")

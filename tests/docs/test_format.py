@@ -13,22 +13,22 @@ PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```json\n(.*?)```", PAGE, re.DOTALL))
 
 
-def test_the_manifest_is_canonical() -> None:
+def test_format_page_manifest_example_is_canonical() -> None:
     content = EXAMPLES["dataset.json"].encode()
     assert encode_manifest(decode_manifest(content, path="dataset.json")) == content
 
 
-def test_shard_facts() -> None:
+def test_format_page_shard_info_example_is_decoded() -> None:
     facts = msgspec.json.decode(EXAMPLES["shard facts"], type=ShardSummary)
     assert facts.records == sum(facts.class_records.values())
 
 
-def test_rejects() -> None:
+def test_format_page_rejects_example_is_decoded() -> None:
     reject = msgspec.json.decode(EXAMPLES["rejects.jsonl"], type=Reject)
     assert reject.reason == "truncated"
 
 
-def test_report() -> None:
+def test_format_page_report_example_is_canonical() -> None:
     content = EXAMPLES["report.json"].encode()
     report = msgspec.json.decode(content, type=Report)
     assert msgspec.json.format(msgspec.json.encode(report)) + b"\n" == content

@@ -36,7 +36,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_is_understood(command: str) -> None:
+def test_recipes_page_command_parses_without_error(command: str) -> None:
     name, *arguments = shlex.split(command)
     context = click.Context(shardmill)
     found = shardmill.get_command(context, name)
@@ -44,14 +44,14 @@ def test_every_command_is_understood(command: str) -> None:
     found.make_context(name, arguments, parent=context).close()
 
 
-def test_every_recipe_has_commands_and_lines_are_joined() -> None:
+def test_recipes_page_recipes_have_single_line_commands() -> None:
     headings = [heading for heading, text in recipes.sections(PAGE) if recipes.commands(text)]
     assert len(headings) >= 8
     assert len(COMMANDS) >= 15
     assert not any("\\" in command or "\n" in command for command in COMMANDS)
 
 
-def test_pictures_are_copied_from_the_runs_they_are_of(
+def test_copy_pictures_copies_each_picture_from_its_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipes, "DOCS", tmp_path)

@@ -56,7 +56,7 @@ def require_whole_or_absent(target: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [7, EVERY])
-def test_killed_at_a_call_and_started_again(
+def test_convert_killed_at_any_call_then_rerun_gives_same_dataset(
     convert: Convert,
     tmp_path: Path,
     expected: dict[str, bytes],
@@ -76,7 +76,7 @@ def test_killed_at_a_call_and_started_again(
         assert content_of(target) == expected, number
 
 
-def test_killed_twice(
+def test_convert_killed_twice_then_rerun_gives_same_dataset(
     convert: Convert,
     tmp_path: Path,
     expected: dict[str, bytes],
@@ -97,7 +97,7 @@ def test_killed_twice(
 
 
 @pytest.mark.parametrize("code", [FULL, errno.EDQUOT, READ_ONLY, errno.EACCES, BROKEN])
-def test_a_target_that_cannot_be_written_from_any_call_on(
+def test_convert_output_fails_from_any_call_on_raises_and_rerun_completes(
     convert: Convert,
     tmp_path: Path,
     expected: dict[str, bytes],
@@ -118,7 +118,7 @@ def test_a_target_that_cannot_be_written_from_any_call_on(
 
 
 @pytest.mark.parametrize("code", [FULL, READ_ONLY, BROKEN])
-def test_one_change_that_fails(
+def test_convert_sampled_single_write_error_leaves_resumable_output(
     convert: Convert,
     tmp_path: Path,
     expected: dict[str, bytes],
@@ -130,7 +130,7 @@ def test_one_change_that_fails(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [FULL, READ_ONLY, BROKEN])
-def test_each_change_that_fails(
+def test_convert_each_single_write_error_leaves_resumable_output(
     convert: Convert,
     tmp_path: Path,
     expected: dict[str, bytes],
@@ -159,7 +159,7 @@ def require_no_harm_of_one(
 
 
 @pytest.mark.parametrize("once", [True, False])
-def test_a_read_that_fails(
+def test_convert_read_error_is_retried_rejected_or_raised(
     convert: Convert,
     tmp_path: Path,
     expected: dict[str, bytes],
@@ -181,7 +181,7 @@ def test_a_read_that_fails(
         assert content_of(target) == expected, number
 
 
-def test_what_failed_is_told_though_its_file_is_there(
+def test_convert_fsync_error_after_index_is_linked_raises_output_error(
     convert: Convert, tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder may fail to be synced that has the new index already: the other shards then wait."""

@@ -70,7 +70,7 @@ def expected(convert: Convert, photos: Path, tmp_path: Path) -> dict[str, bytes]
 @pytest.mark.parametrize(
     "space", [*(f"size={size}k" for size in SIZES_KB), *(f"nr_inodes={n}" for n in (4, 16, 22))]
 )
-def test_a_full_disk(
+def test_convert_disk_full_raises_output_error_and_resumes_finished_shards(
     convert: Convert,
     photos: Path,
     disk: Disk,
@@ -91,7 +91,7 @@ def test_a_full_disk(
 @pytest.mark.parametrize(
     "size_kb", [800, *(pytest.param(size, marks=pytest.mark.slow) for size in SIZES_KB)]
 )
-def test_a_full_disk_is_one_line(
+def test_convert_command_disk_full_exits_with_status_73_and_one_line(
     photos: Path, disk: Disk, expected: dict[str, bytes], size_kb: int
 ) -> None:
     disk.remount(f"{ENOUGH},size={size_kb}k")
@@ -104,7 +104,7 @@ def test_a_full_disk_is_one_line(
 
 
 @pytest.mark.slow
-def test_a_full_disk_of_workers_in_other_processes_is_one_line(
+def test_convert_command_disk_full_in_worker_processes_prints_one_line(
     photos: Path, disk: Disk, expected: dict[str, bytes]
 ) -> None:
     flags = FLAGS + processes.IN_CHILDREN
@@ -116,7 +116,7 @@ def test_a_full_disk_of_workers_in_other_processes_is_one_line(
     assert content_of(disk.target) == expected
 
 
-def test_a_read_only_disk_is_one_line(
+def test_convert_command_read_only_disk_exits_with_status_73_and_one_line(
     convert: Convert, photos: Path, disk: Disk, expected: dict[str, bytes]
 ) -> None:
     disk.remount("ro")
@@ -132,7 +132,7 @@ def test_a_read_only_disk_is_one_line(
     assert content_of(disk.target) == expected
 
 
-def test_a_disk_that_became_read_only_before_it_was_done(
+def test_convert_disk_becomes_read_only_keeps_output_and_resumes(
     convert: Convert, photos: Path, disk: Disk, expected: dict[str, bytes]
 ) -> None:
     disk.remount(f"{ENOUGH},size=800k")

@@ -48,7 +48,7 @@ class Names:
         self.not_lasting.discard(folder)
 
 
-def test_names_last_before_the_manifest_has_its_own(
+def test_convert_folder_entries_are_fsynced_before_manifest_is_published(
     convert: Convert, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Names(monkeypatch)

@@ -154,7 +154,7 @@ def mutate(photo: Path, chance: random.Random, *, as_png: bool) -> bytes:
 @pytest.mark.parametrize(
     "count", [QUICK_MUTATIONS, pytest.param(MUTATIONS, marks=pytest.mark.slow)]
 )
-def test_mutations_of_photos(
+def test_normalize_image_mutated_photos_are_stored_or_rejected_correctly(
     shared_data: Path, decode: Callable[[NormalizedImage], Pixels], count: int
 ) -> None:
     chosen = photos(shared_data)
@@ -168,7 +168,7 @@ def test_mutations_of_photos(
 
 
 @pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
-def test_odd_images(
+def test_normalize_image_odd_images_are_stored_or_rejected_correctly(
     shared_data: Path, decode: Callable[[NormalizedImage], Pixels], step: int
 ) -> None:
     files = sorted(path for path in (shared_data / "odd_images").rglob("*") if path.is_file())

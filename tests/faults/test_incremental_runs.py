@@ -77,7 +77,9 @@ def run_night(source: Path, target: Path, chance: random.Random, *, kills: bool)
 
 
 @pytest.mark.parametrize("nights", [4, pytest.param(30, marks=pytest.mark.slow)])
-def test_nights(tmp_path: Path, nights: int) -> None:
+def test_convert_append_incremental_runs_with_kills_keep_dataset_consistent(
+    tmp_path: Path, nights: int
+) -> None:
     nights = int(os.environ.get("SHARDMILL_TEST_NIGHTS", nights))
     chance = random.Random(nights)
     folder, target = Folder(tmp_path / "source", chance), tmp_path / "data"

@@ -104,13 +104,15 @@ def kill_times(photos: Path, folder: Path, expected: dict[str, bytes], wanted: i
         logging.getLogger(__name__).info("%d kills, %d datasets", kills, chains)
 
 
-def test_killed_at_random_moments(photos: Path, tmp_path: Path, expected: dict[str, bytes]) -> None:
+def test_convert_sigkill_at_random_times_then_rerun_gives_same_dataset(
+    photos: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
     kill_times(photos, tmp_path, expected, 3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_killed_at_a_hundred_random_moments(
+def test_convert_100_sigkills_at_random_times_give_same_dataset(
     photos: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
     kill_times(photos, tmp_path, expected, int(os.environ.get("SHARDMILL_TEST_KILLS", "100")))

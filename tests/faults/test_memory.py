@@ -29,7 +29,7 @@ KINDS = (
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count otherwise")
-def test_twenty_images_of_90_million_pixels(tmp_path: Path) -> None:
+def test_convert_90_megapixel_images_stay_within_memory_limit(tmp_path: Path) -> None:
     source, target = tmp_path / "photos", tmp_path / "data"
     for place, (mode, ending, options) in enumerate(KINDS):
         (source / str(place)).mkdir(parents=True)

@@ -51,7 +51,7 @@ class TestWhileItIsConverted:
     def _expected(self, expected: dict[str, bytes]) -> None:
         self.expected = expected
 
-    def test_files_vanish(
+    def test_convert_deleted_source_files_are_rejected_as_unreadable(
         self, convert: Convert, source: Path, target: Path, between_plan_and_writing: Happen
     ) -> None:
         kept = {key: (source / key).read_bytes() for key in KEYS}
@@ -62,7 +62,7 @@ class TestWhileItIsConverted:
         assert report.counts.stored == STORED - len(kept)
         assert list(verify(target, decode=True)) == []
 
-    def test_all_of_it_vanishes(
+    def test_convert_source_unmounted_raises_storage_error_and_rerun_completes(
         self, convert: Convert, source: Path, target: Path, between_plan_and_writing: Happen
     ) -> None:
         """As a network drive does: nothing is published, and when it is back the run goes on."""
@@ -75,7 +75,7 @@ class TestWhileItIsConverted:
         convert(**OPTIONS)
         assert content_of(target) == self.expected
 
-    def test_files_change(
+    def test_convert_source_file_of_changed_size_is_rejected_as_unreadable(
         self, convert: Convert, source: Path, target: Path, between_plan_and_writing: Happen
     ) -> None:
         """Another length is not what was planned; the same length is what is there now."""
@@ -86,7 +86,7 @@ class TestWhileItIsConverted:
         assert same not in rejects_of(target)
         assert list(verify(target, decode=True)) == []
 
-    def test_a_file_cannot_be_read(
+    def test_convert_source_io_error_is_rejected_as_unreadable(
         self, convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pipelines.sources.reader._WAIT_SECONDS", 0.0)
@@ -109,7 +109,7 @@ def _failing_for(key: bytes) -> Callable[[bytes, int | None], bytes]:
 
 
 @pytest.mark.slow
-def test_a_decoder_that_kills_its_process(source: Path, target: Path) -> None:
+def test_convert_crashing_decoder_rejects_image_on_second_run(source: Path, target: Path) -> None:
     """The first run dies of it; the next one knows, and rejects the image."""
     make_file(source, "cat/deadly.png", deadly_decoder.PICTURE)
     command = [sys.executable, deadly_decoder.__file__, "convert", source, target, "--quiet"]

@@ -88,7 +88,7 @@ def read_by_beam(data: bytes) -> Read:
 
 @given(data=st.data(), damage=edits, sealed=st.booleans())
 @FEW
-def test_the_same_records_and_then_none(
+def test_read_frames_damaged_file_yields_same_records_as_tensorflow_and_beam(
     tmp_path: Path, data: st.DataObject, damage: Sequence[Edit], sealed: bool
 ) -> None:
     content = apply(data.draw(st.sampled_from(TARGETS["framing"].seeds())), damage)
@@ -99,7 +99,7 @@ def test_the_same_records_and_then_none(
         require_same(ours, read_by_tensorflow(content, tmp_path / "a.tfrecord"), content)
 
 
-def test_cut_at_every_place(tmp_path: Path) -> None:
+def test_read_frames_every_truncation_equals_tensorflow_and_beam(tmp_path: Path) -> None:
     whole = frame_bytes(b"") + frame_bytes(b"some bytes") + frame_bytes(b"a")
     for length in range(len(whole) + 1):
         content = whole[:length]
@@ -109,7 +109,7 @@ def test_cut_at_every_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [1 << 30, 1 << 62, 1 << 63, (1 << 64) - 1])
-def test_an_impossible_length_is_refused(length: int) -> None:
+def test_read_frames_impossible_length_is_refused(length: int) -> None:
     content = frame_bytes(b"first") + reseal(length.to_bytes(8, "little") + bytes(20))
     assert read_ours(content) == Read([b"first"], refused=True)
     assert refused_length(content) == length
@@ -117,7 +117,9 @@ def test_an_impossible_length_is_refused(length: int) -> None:
 
 @given(data=st.data(), damage=edits)
 @FEW
-def test_examples_are_those_of_tensorflow(data: st.DataObject, damage: Sequence[Edit]) -> None:
+def test_decode_example_damaged_payload_equals_tensorflow(
+    data: st.DataObject, damage: Sequence[Edit]
+) -> None:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 

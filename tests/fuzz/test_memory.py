@@ -147,7 +147,7 @@ QUICK = ("a record of 2**63 bytes", "many changes")
     "bomb",
     [pytest.param(name, marks=() if name.endswith(QUICK) else pytest.mark.slow) for name in BOMBS],
 )
-def test_what_claims_to_be_huge(tmp_path: Path, bomb: str) -> None:
+def test_reader_of_bomb_file_stays_within_memory_limit(tmp_path: Path, bomb: str) -> None:
     target, allowed_bytes, make = BOMBS[bomb]
     path = tmp_path / "bomb"
     path.write_bytes(make())

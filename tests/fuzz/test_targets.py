@@ -28,7 +28,9 @@ def check_damaged(name: str, data: st.DataObject, damage: Sequence[Edit]) -> Non
 @pytest.mark.parametrize("name", TARGETS)
 @given(data=st.data(), damage=edits)
 @FEW
-def test_damaged_files(name: str, data: st.DataObject, damage: Sequence[Edit]) -> None:
+def test_target_damaged_file_raises_only_expected_errors(
+    name: str, data: st.DataObject, damage: Sequence[Edit]
+) -> None:
     check_damaged(name, data, damage)
 
 
@@ -36,24 +38,26 @@ def test_damaged_files(name: str, data: st.DataObject, damage: Sequence[Edit]) -
 @pytest.mark.parametrize("name", TARGETS)
 @given(data=st.data(), damage=edits)
 @MANY
-def test_many_damaged_files(name: str, data: st.DataObject, damage: Sequence[Edit]) -> None:
+def test_target_5000_damaged_files_raise_only_expected_errors(
+    name: str, data: st.DataObject, damage: Sequence[Edit]
+) -> None:
     check_damaged(name, data, damage)
 
 
 @pytest.mark.parametrize("name", TARGETS)
 @given(content=st.binary(max_size=200))
 @FEW
-def test_any_bytes(name: str, content: bytes) -> None:
+def test_target_random_bytes_raise_only_expected_errors(name: str, content: bytes) -> None:
     TARGETS[name].check(content)
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_whole_files_are_read(name: str) -> None:
+def test_target_intact_seed_files_are_read(name: str) -> None:
     for seed in TARGETS[name].seeds():
         TARGETS[name].check(seed)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_what_was_found_before(case: Path) -> None:
+def test_target_regression_case_passes(case: Path) -> None:
     """A case's name begins with its target's."""
     TARGETS[case.name.partition("-")[0]].check(case.read_bytes())

@@ -37,31 +37,33 @@ def folder(build_dataset: Callable[..., Path]) -> Path:
 
 @pytest.mark.parametrize("command", ["inspect", "verify", "stats"])
 class TestEveryCommand:
-    def test_help_shows_an_example(self, command: str) -> None:
+    def test_command_help_shows_an_example(self, command: str) -> None:
         ended = run(command, "--help")
         assert f"\n    shardmill {command} data/" in ended.stdout
 
-    def test_no_dataset_is_one_line_and_66(self, command: str, tmp_path: Path) -> None:
+    def test_command_without_dataset_prints_one_line_and_exits_with_status_66(
+        self, command: str, tmp_path: Path
+    ) -> None:
         ended = run(command, tmp_path)
         assert (ended.returncode, ended.stdout) == (66, "")
         assert ended.stderr.count("\n") == 1
         assert "there is no finished dataset here" in ended.stderr
 
-    def test_json_alone_on_stdout(self, command: str, folder: Path) -> None:
+    def test_command_json_prints_only_json_on_stdout(self, command: str, folder: Path) -> None:
         assert isinstance(run_json(command, folder), dict)
 
-    def test_what_it_prints_is_the_same_every_time(self, command: str, folder: Path) -> None:
+    def test_command_repeated_run_prints_same_output(self, command: str, folder: Path) -> None:
         assert run(command, folder).stdout == run(command, folder).stdout
 
 
-def test_verify_says_all_good(folder: Path) -> None:
+def test_verify_command_intact_dataset_prints_totals_and_exits_with_status_0(folder: Path) -> None:
     ended = run("verify", folder)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "3 files, 17 records" in ended.stdout
     assert "all good" in ended.stdout
 
 
-def test_verify_prints_a_line_a_finding_and_ends_with_1(folder: Path) -> None:
+def test_verify_command_findings_print_one_line_each_and_exit_with_status_1(folder: Path) -> None:
     path = folder / FIRST
     content = bytearray(path.read_bytes())
     content[40] ^= 1
@@ -77,14 +79,14 @@ def test_verify_prints_a_line_a_finding_and_ends_with_1(folder: Path) -> None:
     assert [item["kind"] for item in found] == ["missing", "payload-checksum"]
 
 
-def test_inspect_a_dataset(folder: Path) -> None:
+def test_inspect_command_dataset_prints_classes_shards_and_features(folder: Path) -> None:
     text = run("inspect", folder).stdout
     assert "3: cat, dog, élan" in text
     assert "12 records in 2 shards" in text
     assert "image/class/label" in text
 
 
-def test_inspect_a_file_up_to_a_limit(folder: Path) -> None:
+def test_inspect_command_file_limit_reads_first_records(folder: Path) -> None:
     assert (
         "its first 3 records (--limit N for more)"
         in run("inspect", folder / FIRST, "--limit", 3).stdout
@@ -94,7 +96,7 @@ def test_inspect_a_file_up_to_a_limit(folder: Path) -> None:
     assert (whole["records"], whole["complete"]) == (5, True)
 
 
-def test_inspect_what_is_no_tfrecord(tmp_path: Path) -> None:
+def test_inspect_command_text_file_is_reported_as_damaged(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("some text that is no TFRecord file")
     ended = run("inspect", tmp_path / "a.txt")
     assert "damaged: " in ended.stdout
@@ -102,21 +104,21 @@ def test_inspect_what_is_no_tfrecord(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["", FIRST])
-def test_a_grid_is_a_picture(folder: Path, target: str, tmp_path: Path) -> None:
+def test_inspect_command_grid_writes_png(folder: Path, target: str, tmp_path: Path) -> None:
     assert run("inspect", folder / target, "--grid", tmp_path / "a.png").returncode == 0
     with Image.open(tmp_path / "a.png") as image:
         assert image.format == "PNG"
         assert image.width > 300
 
 
-def test_pictures_are_png_and_their_folder_must_be_there(folder: Path, tmp_path: Path) -> None:
+def test_image_outputs_not_png_or_missing_folder_are_refused(folder: Path, tmp_path: Path) -> None:
     ended = run("inspect", folder, "--grid", tmp_path / "a.jpg")
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     ended = run("stats", folder, "--plot", tmp_path / "no" / "a.png")
     assert (ended.returncode, ended.stderr.count("\n")) == (73, 1)
 
 
-def test_a_plot_is_a_picture(folder: Path, tmp_path: Path) -> None:
+def test_stats_command_plot_writes_deterministic_png(folder: Path, tmp_path: Path) -> None:
     assert run("stats", folder, "--plot", tmp_path / "a.png").returncode == 0
     content = (tmp_path / "a.png").read_bytes()
     with Image.open(io.BytesIO(content)) as image:
@@ -125,7 +127,7 @@ def test_a_plot_is_a_picture(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "b.png").read_bytes() == content
 
 
-def test_stats_prints_keys_and_nothing_else(tmp_path: Path) -> None:
+def test_stats_command_keys_prints_only_escaped_keys(tmp_path: Path) -> None:
     picture = encode_picture(1)
     train = [Source(b"cat/a.png", 0, picture), Source(b"cat/\xff\n%.png", 0, picture)]
     test = [Source(b"cat/c.png", 0, picture), *make_sources(3)]
@@ -138,7 +140,7 @@ def test_stats_prints_keys_and_nothing_else(tmp_path: Path) -> None:
     assert keys == ["cat/%FF\n%25.png", "cat/a.png"]
 
 
-def test_a_reader_that_has_gone_is_no_error(folder: Path) -> None:
+def test_stats_command_closed_stdout_pipe_prints_no_error(folder: Path) -> None:
     command = f"{sys.executable} -m shardmill stats {folder} | head -1"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert ended.stderr == ""

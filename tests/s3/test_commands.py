@@ -47,7 +47,7 @@ def run(server: S3Server) -> Any:
     return run_now
 
 
-def test_those_that_look(data: str, run: Any) -> None:
+def test_verify_stats_inspect_commands_read_dataset_at_s3_url(data: str, run: Any) -> None:
     assert "40 records" in run("verify", data)
     assert "40 records" in run("verify", data, "--decode")
     assert json.loads(run("stats", data, "--json"))
@@ -55,13 +55,15 @@ def test_those_that_look(data: str, run: Any) -> None:
     assert "image/encoded" in run("inspect", f"{data}/train-00000-of-00002.tfrecord")
 
 
-def test_back_into_folders(data: str, run: Any, photos: Path, tmp_path: Path) -> None:
+def test_extract_command_s3_dataset_restores_image_folders(
+    data: str, run: Any, photos: Path, tmp_path: Path
+) -> None:
     run("extract", data, tmp_path / "again")
     stored = {name.partition("/")[2]: c for name, c in content_of(tmp_path / "again").items()}
     assert stored == content_of(photos)
 
 
-def test_a_dry_run_reads_and_writes_nothing(
+def test_convert_command_s3_dry_run_writes_nothing(
     data: str, run: Any, photos: Path, server: S3Server, tmp_path: Path
 ) -> None:
     source = open_source(server, photos)
@@ -70,7 +72,9 @@ def test_a_dry_run_reads_and_writes_nothing(
     assert keys(server, f"{ROOT}/dry") == set()
 
 
-def test_a_list_of_urls(run: Any, photos: Path, server: S3Server, tmp_path: Path) -> None:
+def test_convert_command_list_of_s3_urls_stores_images_and_rejects_missing(
+    run: Any, photos: Path, server: S3Server, tmp_path: Path
+) -> None:
     source = open_source(server, photos)
     rows = [
         f"{source}/{path.relative_to(photos).as_posix()},{path.parent.name}"
@@ -88,7 +92,9 @@ def test_a_list_of_urls(run: Any, photos: Path, server: S3Server, tmp_path: Path
     assert report["rejects_by_reason"] == {"unreadable": 1}
 
 
-def test_a_night(run: Any, photos: Path, server: S3Server, tmp_path: Path) -> None:
+def test_convert_command_s3_append_adds_only_new_images(
+    run: Any, photos: Path, server: S3Server, tmp_path: Path
+) -> None:
     """What is new is added, by a manifest that takes the place of the one before it."""
     command = ("convert", photos, f"{ROOT}/nights", "--append", "--json", "--quiet")
     assert json.loads(run(*command))["counts"]["stored"] == 40
@@ -110,11 +116,13 @@ def model(data: str, server: S3Server, tmp_path_factory: pytest.TempPathFactory)
     return model
 
 
-def test_evaluating(model: Path, run: Any) -> None:
+def test_evaluate_command_s3_dataset_prints_accuracy(model: Path, run: Any) -> None:
     assert 0 <= json.loads(run("evaluate", model, "--json"))["accuracy"] <= 1
 
 
-def test_predicting(model: Path, run: Any, photos: Path, server: S3Server) -> None:
+def test_predict_command_s3_source_writes_csv_parts_idempotently(
+    model: Path, run: Any, photos: Path, server: S3Server
+) -> None:
     source = open_source(server, photos)
     assert len(run("predict", model, f"{source}/cat").splitlines()) == 20
     parts, flags = f"{ROOT}/predicted", ("--csv-parts", f"{ROOT}/predicted")
@@ -123,7 +131,9 @@ def test_predicting(model: Path, run: Any, photos: Path, server: S3Server) -> No
     assert keys(server, parts) == {"predictions.json", "predictions-00000-of-00001.csv"}
 
 
-def test_features(data: str, run: Any, server: S3Server) -> None:
+def test_featurize_command_s3_second_run_reports_nothing_to_do(
+    data: str, run: Any, server: S3Server
+) -> None:
     store = f"{ROOT}/features"
     flags = ("--model=mobilenet_v2", "--weights=none", "--image-size=32", "--json")
     assert json.loads(run("featurize", data, store, *flags))["status"] == "featurized"

@@ -77,7 +77,7 @@ def shards_at(target: Storage) -> dict[str, str | None]:
     return {name: found.etag for name, found in facts.items() if found is not None}
 
 
-def test_twice(
+def test_convert_s3_twice_gives_local_bytes_and_third_run_reports_nothing_to_do(
     source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
 ) -> None:
     for number in (1, 2):
@@ -89,7 +89,7 @@ def test_twice(
     assert "nothing to do" in again.output
 
 
-def test_down_from_the_bucket(
+def test_convert_s3_source_to_local_output_gives_local_bytes(
     source: str, server: S3Server, expected: Mapping[str, bytes], tmp_path: Path
 ) -> None:
     back = tmp_path / "back"
@@ -97,14 +97,14 @@ def test_down_from_the_bucket(
     assert content_of(back) == expected
 
 
-def test_up_into_the_bucket(
+def test_convert_local_source_to_s3_output_gives_local_bytes(
     photos: Path, target: Storage, server: S3Server, expected: Mapping[str, bytes]
 ) -> None:
     assert runs.run(server.environment, "convert", photos, target.url, *FLAGS) == (0, "", "")
     assert content_at(target) == expected
 
 
-def test_workers_in_processes_of_their_own(
+def test_convert_s3_worker_processes_give_local_bytes(
     source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
 ) -> None:
     ended = runs.run(server.environment, "convert", source, target.url, *FLAGS, *IN_CHILDREN)
@@ -112,7 +112,7 @@ def test_workers_in_processes_of_their_own(
     assert content_at(target) == expected
 
 
-def test_two_at_the_same_second(
+def test_convert_s3_concurrent_run_is_refused_with_status_75(
     source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
 ) -> None:
     processes = [
@@ -125,7 +125,7 @@ def test_two_at_the_same_second(
     assert content_at(target) == expected
 
 
-def test_killed_and_run_again(
+def test_convert_s3_killed_runs_resume_and_keep_finished_shards(
     source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
 ) -> None:
     command = ("convert", source, target.url, *FLAGS)
@@ -146,7 +146,7 @@ def test_killed_and_run_again(
     assert kept.items() <= shards_at(target).items()
 
 
-def test_a_server_that_stops_for_a_while(
+def test_convert_s3_server_outage_is_retried_then_exits_with_status_74_and_resumes(
     source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
 ) -> None:
     """Two seconds are ridden out; a long absence is one line, and the next run goes on."""
@@ -169,7 +169,7 @@ def test_a_server_that_stops_for_a_while(
     assert kept.items() <= shards_at(target).items()
 
 
-def test_one_that_slept_while_another_took_over(
+def test_convert_s3_suspended_run_is_refused_after_takeover(
     source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
 ) -> None:
     command = ("convert", source, target.url, *FLAGS)
@@ -201,7 +201,7 @@ class TestWeather:
         assert runs.run({}, "convert", folder, tmp_path / "data", *FLAGS) == (0, "", "")
         return f"{s3}/few", content_of(tmp_path / "data")
 
-    def test_a_storm_is_ridden_out(
+    def test_convert_s3_transient_errors_are_retried(
         self, few: tuple[str, dict[str, bytes]], target: Storage, server: S3Server
     ) -> None:
         url = f"{target.url}/data"
@@ -211,7 +211,7 @@ class TestWeather:
             assert sum(fate != FAIR for fate in proxy.fates) > 5
         assert content_at(open_storage(url)) == few[1]
 
-    def test_a_long_one_is_one_line_and_later_done(
+    def test_convert_s3_persistent_errors_exit_with_status_74_and_rerun_completes(
         self, few: tuple[str, dict[str, bytes]], target: Storage, server: S3Server
     ) -> None:
         url = f"{target.url}/data"

@@ -61,7 +61,7 @@ def at_once(action: Callable[[], Any]) -> list[Any]:
         return list(threads.map(act, range(RUNS)))
 
 
-def test_of_runs_at_once_one_holds_it(storage: S3Storage) -> None:
+def test_lease_concurrent_runs_only_one_acquires(storage: S3Storage) -> None:
     for _ in range(5):
         found = at_once(lambda: take(storage))
         held = [one for one in found if isinstance(one, Lease)]
@@ -71,13 +71,13 @@ def test_of_runs_at_once_one_holds_it(storage: S3Storage) -> None:
         assert storage.list() == []
 
 
-def test_a_second_is_told_when_a_dead_one_frees_it(storage: S3Storage) -> None:
+def test_lease_held_raises_locked_with_time_to_expiry(storage: S3Storage) -> None:
     take(storage)
     with pytest.raises(LockedError, match=r"a dead one frees it in (60|5\d) s"):
         take(storage)
 
 
-def test_of_runs_that_find_it_over_one_takes_it(storage: S3Storage, short: None) -> None:
+def test_lease_expired_concurrent_runs_only_one_acquires(storage: S3Storage, short: None) -> None:
     dead = take(storage)
     wait_until_over(storage)
     found = at_once(lambda: take(storage))
@@ -87,7 +87,7 @@ def test_of_runs_that_find_it_over_one_takes_it(storage: S3Storage, short: None)
         dead.confirm()
 
 
-def test_one_that_slept_holds_it_no_more(storage: S3Storage, short: None) -> None:
+def test_lease_renew_after_takeover_raises_locked(storage: S3Storage, short: None) -> None:
     slept = take(storage)
     wait_until_over(storage)
     second = take(storage)
@@ -103,7 +103,9 @@ def test_one_that_slept_holds_it_no_more(storage: S3Storage, short: None) -> Non
     assert storage.list() == []
 
 
-def test_one_that_slept_and_nobody_came_goes_on(storage: S3Storage, short: None) -> None:
+def test_lease_renew_after_expiry_without_takeover_succeeds(
+    storage: S3Storage, short: None
+) -> None:
     slept = take(storage)
     wait_until_over(storage)
     slept.confirm()
@@ -111,7 +113,7 @@ def test_one_that_slept_and_nobody_came_goes_on(storage: S3Storage, short: None)
         take(storage)
 
 
-def test_it_is_renewed_while_it_is_held(
+def test_lease_is_renewed_while_lock_is_held(
     storage: S3Storage, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.2)
@@ -122,7 +124,7 @@ def test_it_is_renewed_while_it_is_held(
     assert storage.list() == []
 
 
-def test_it_stays_while_the_work_folder_goes(storage: S3Storage) -> None:
+def test_lease_survives_removal_of_work_folder(storage: S3Storage) -> None:
     with storage.lock():
         write_file(storage, ".shardmill/plan.json", b"{}")
         storage.remove_folder(".shardmill")
@@ -132,14 +134,14 @@ def test_it_stays_while_the_work_folder_goes(storage: S3Storage) -> None:
     assert storage.list() == []
 
 
-def test_it_is_free_after_an_error(storage: S3Storage) -> None:
+def test_lease_error_in_body_releases_it(storage: S3Storage) -> None:
     with pytest.raises(ZeroDivisionError), storage.lock():
         raise ZeroDivisionError
     assert storage.list() == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"token": 1}', b"\xff"])
-def test_one_that_is_damaged_is_over(storage: S3Storage, content: bytes) -> None:
+def test_lease_damaged_file_counts_as_expired(storage: S3Storage, content: bytes) -> None:
     storage.replace(LEASE, content)
     with storage.lock():
         pass
@@ -170,7 +172,7 @@ class TestLostAnswers:
         storage.is_losing = True
         return storage
 
-    def test_of_the_first_write(self, storage: _Unreliable) -> None:
+    def test_lease_lost_response_of_acquire_is_recognized(self, storage: _Unreliable) -> None:
         held = take(storage)
         with pytest.raises(LockedError):
             take(storage)
@@ -178,14 +180,16 @@ class TestLostAnswers:
         held.let_go()
         assert storage.list() == []
 
-    def test_of_an_exchange(self, storage: _Unreliable) -> None:
+    def test_compare_and_swap_lost_response_is_recognized(self, storage: _Unreliable) -> None:
         storage.replace("a", b"old")
         storage.compare_and_swap("a", b"old", b"new")
         assert storage.read("a") == b"new"
         with pytest.raises(LockedError, match="another run has replaced this file"):
             storage.compare_and_swap("a", b"old", b"newer")
 
-    def test_of_a_takeover(self, storage: _Unreliable, short: None) -> None:
+    def test_lease_lost_response_of_takeover_is_recognized(
+        self, storage: _Unreliable, short: None
+    ) -> None:
         dead = take(storage)
         wait_until_over(storage)
         take(storage).confirm()
@@ -193,7 +197,7 @@ class TestLostAnswers:
             dead.confirm()
 
 
-def test_a_renewal_that_failed_but_was_done(
+def test_lease_renew_applied_but_failed_can_be_repeated(
     storage: S3Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = take(storage)
@@ -227,7 +231,9 @@ class _Heedless(_Careless):
 
 
 @pytest.mark.parametrize("kind", [_Careless, _Heedless])
-def test_a_store_without_conditions_is_refused(s3: str, kind: type[S3Storage]) -> None:
+def test_lease_store_without_conditional_writes_raises_output_error(
+    s3: str, kind: type[S3Storage]
+) -> None:
     storage = kind(s3)
     with pytest.raises(OutputError, match="takes no notice of conditional writes") as refused:
         take(storage)
@@ -235,7 +241,7 @@ def test_a_store_without_conditions_is_refused(s3: str, kind: type[S3Storage]) -
     assert storage.list() == []
 
 
-def test_of_exchanges_at_once_one_is_done(storage: S3Storage) -> None:
+def test_compare_and_swap_concurrent_calls_only_one_succeeds(storage: S3Storage) -> None:
     storage.replace("a", b"old")
     numbers = iter(range(RUNS))
     found = at_once(lambda: storage.compare_and_swap("a", b"old", b"%d" % next(numbers)))
@@ -243,7 +249,7 @@ def test_of_exchanges_at_once_one_is_done(storage: S3Storage) -> None:
     assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
 
 
-def test_conditions_of_the_store_itself(storage: S3Storage) -> None:
+def test_conditional_store_put_and_delete_check_etag(storage: S3Storage) -> None:
     first = storage.put_if_absent("a", b"1")
     with pytest.raises(FileExistsError):
         storage.put_if_absent("a", b"2")

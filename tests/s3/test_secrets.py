@@ -43,7 +43,9 @@ def stored(server: S3Server) -> bytes:
     return names + b"".join(path.read_bytes() for path in files)
 
 
-def test_in_no_output_and_no_file(photos: str, s3: str, server: S3Server, tmp_path: Path) -> None:
+def test_credentials_are_absent_from_all_output_and_files(
+    photos: str, s3: str, server: S3Server, tmp_path: Path
+) -> None:
     right = server.environment
     wrong = {**right, "AWS_SECRET_ACCESS_KEY": WRONG_KEY}
     data, local = f"{s3}/data", tmp_path / "data"
@@ -70,7 +72,9 @@ def test_in_no_output_and_no_file(photos: str, s3: str, server: S3Server, tmp_pa
         assert not any(secret.encode() in path.read_bytes() for path in local.glob("**/*.*"))
 
 
-def test_nor_in_what_a_killed_run_leaves(photos: str, s3: str, server: S3Server) -> None:
+def test_credentials_killed_run_leaves_none_in_work_folder(
+    photos: str, s3: str, server: S3Server
+) -> None:
     target = open_storage(f"{s3}/data")
     process = runs.start(server.environment, "convert", photos, target.url, *IN_CHILDREN)
     runs.wait_for(lambda: len(target.list(layout.WORK_FOLDER)) > 2, process)
@@ -81,7 +85,7 @@ def test_nor_in_what_a_killed_run_leaves(photos: str, s3: str, server: S3Server)
 
 
 @pytest.mark.parametrize("place", ["source", "target"])
-def test_a_url_with_a_password_is_refused_and_not_shown(
+def test_convert_url_with_password_is_refused_without_showing_it(
     photos: str, s3: str, server: S3Server, place: str
 ) -> None:
     url = f"s3://{ACCESS_KEY}:{SECRET_KEY}@bucket/folder"

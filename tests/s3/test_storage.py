@@ -50,7 +50,7 @@ def requests(storage: Storage) -> list[str]:
     return made
 
 
-def test_of_writers_at_once_one_wins(storage: Storage) -> None:
+def test_s3_storage_concurrent_writers_only_one_succeeds(storage: Storage) -> None:
     barrier = Barrier(WRITERS)
 
     def write(content: bytes) -> bool:
@@ -69,7 +69,7 @@ def test_of_writers_at_once_one_wins(storage: Storage) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "é/ü", "x%41", "n\nl", "a?b#c", "+&=", "a'\"b"])
-def test_names(storage: Storage, name: str) -> None:
+def test_s3_storage_special_characters_in_name_round_trip(storage: Storage, name: str) -> None:
     write_file(storage, name, b"x")
     assert storage.list() == [name]
     assert storage.read(name) == b"x"
@@ -77,7 +77,9 @@ def test_names(storage: Storage, name: str) -> None:
     assert storage.list() == []
 
 
-def test_markers_of_folders_are_no_files(storage: Storage, server: S3Server, s3: str) -> None:
+def test_s3_storage_folder_markers_are_not_files(
+    storage: Storage, server: S3Server, s3: str
+) -> None:
     bucket, _, folder = s3.removeprefix("s3://").partition("/")
     server.client().put_object(Bucket=bucket, Key=f"{folder}/marked/", Body=b"")
     write_file(storage, "marked/a", b"x")
@@ -93,21 +95,25 @@ def in_parts(monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 
 class TestParts:
-    def test_a_large_file(self, storage: Storage, requests: list[str], in_parts: bytes) -> None:
+    def test_s3_multipart_upload_large_file_uses_parts(
+        self, storage: Storage, requests: list[str], in_parts: bytes
+    ) -> None:
         write_file(storage, "a.bin", in_parts)
         begin, *parts, end = requests
         assert (begin, end) == ("CreateMultipartUpload", "CompleteMultipartUpload")
         assert parts == ["UploadPart"] * 3
         assert storage.read("a.bin") == in_parts
 
-    def test_the_same_again_and_another(self, storage: Storage, in_parts: bytes) -> None:
+    def test_s3_multipart_upload_existing_file_accepts_only_same_bytes(
+        self, storage: Storage, in_parts: bytes
+    ) -> None:
         write_file(storage, "a.bin", in_parts)
         write_file(storage, "a.bin", in_parts)
         with pytest.raises(OutputError, match="holds something else"):
             write_file(storage, "a.bin", in_parts + b"x")
         assert storage.read("a.bin") == in_parts
 
-    def test_one_that_fails_leaves_nothing(
+    def test_s3_multipart_upload_interrupted_is_aborted(
         self,
         storage: Storage,
         server: S3Server,
@@ -129,7 +135,9 @@ class TestParts:
         assert not server.client().list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
-def test_a_listing_is_a_request_a_thousand(storage: Storage, requests: list[str]) -> None:
+def test_s3_storage_list_needs_one_request_per_1000_keys(
+    storage: Storage, requests: list[str]
+) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: storage.replace(f"{n % 7}/{n:04}", b""), range(1001)))
     requests.clear()
@@ -141,7 +149,7 @@ def test_a_listing_is_a_request_a_thousand(storage: Storage, requests: list[str]
     assert len(storage.list()) == 1001 - 143
 
 
-def test_a_long_listing_is_cut_by_folders(
+def test_s3_storage_long_list_is_partitioned_by_folders(
     storage: Storage, server: S3Server, s3: str, requests: list[str]
 ) -> None:
     names = [
@@ -160,7 +168,9 @@ def test_a_long_listing_is_cut_by_folders(
     assert set(requests) == {"ListObjectsV2"}
 
 
-def test_requests_of_each_operation(storage: Storage, requests: list[str]) -> None:
+def test_s3_storage_each_operation_makes_expected_requests(
+    storage: Storage, requests: list[str]
+) -> None:
     def made(action: Callable[[], object]) -> list[str]:
         requests.clear()
         action()
@@ -178,7 +188,7 @@ def test_requests_of_each_operation(storage: Storage, requests: list[str]) -> No
     assert made(lambda: storage.open("b").read()) == ["HeadObject", "GetObject"]
 
 
-def test_a_file_replaced_while_it_is_read(storage: Storage) -> None:
+def test_s3_storage_file_replaced_during_read_raises_storage_error(storage: Storage) -> None:
     storage.replace("a", bytes(20 << 20))
     with storage.open("a") as stream:
         stream.read(10)
@@ -187,7 +197,7 @@ def test_a_file_replaced_while_it_is_read(storage: Storage) -> None:
             stream.read()
 
 
-def test_ranges_behind_the_end(storage: Storage) -> None:
+def test_s3_storage_range_past_end_is_empty(storage: Storage) -> None:
     write_file(storage, "empty", b"")
     write_file(storage, "a", b"abc")
     assert storage.read_range("empty", 0, 64) == b""
@@ -202,13 +212,17 @@ class TestNoSuchBucket:
     def storage(self, s3: str) -> Storage:
         return open_storage("s3://no-such-bucket/data")
 
-    def test_reading(self, storage: Storage) -> None:
+    def test_s3_storage_read_from_missing_bucket_raises_input_not_found(
+        self, storage: Storage
+    ) -> None:
         with pytest.raises(InputNotFoundError, match=r"no-such-bucket.*: there is no such bucket"):
             storage.read("a")
         with pytest.raises(InputNotFoundError, match="there is no such bucket"):
             storage.list()
 
-    def test_writing_makes_none(self, storage: Storage, requests: list[str]) -> None:
+    def test_s3_storage_write_to_missing_bucket_raises_output_error_without_creating_it(
+        self, storage: Storage, requests: list[str]
+    ) -> None:
         with pytest.raises(OutputError, match="there is no such bucket"):
             write_file(storage, "a", b"")
         with pytest.raises(OutputError, match="there is no such bucket"), storage.lock():

@@ -45,7 +45,7 @@ def once(fate: Fate) -> Callable[[str, str], Fate]:
 
 
 @pytest.mark.parametrize("fate", FATES, ids=str)
-def test_what_fails_once_passes(storage: S3Storage, proxy: Proxy, fate: Fate) -> None:
+def test_s3_request_failing_once_is_retried(storage: S3Storage, proxy: Proxy, fate: Fate) -> None:
     content = os.urandom(300_000)
     for action in (
         lambda: write_file(storage, "a", content),
@@ -71,7 +71,7 @@ def test_what_fails_once_passes(storage: S3Storage, proxy: Proxy, fate: Fate) ->
     assert storage.read("a") == content
 
 
-def test_a_storm(storage: S3Storage, proxy: Proxy) -> None:
+def test_s3_random_request_failures_are_retried(storage: S3Storage, proxy: Proxy) -> None:
     proxy.weather = storm(3, 0.2)
     content = {f"{number}": os.urandom(50_000) for number in range(60)}
     with storage.lock() as hold:
@@ -84,7 +84,9 @@ def test_a_storm(storage: S3Storage, proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("fate", [Fate("refuse"), Fate(status=500), Fate(status=503)], ids=str)
-def test_what_fails_always_is_one_line(storage: S3Storage, proxy: Proxy, fate: Fate) -> None:
+def test_s3_request_failing_always_raises_storage_error_then_fails_fast(
+    storage: S3Storage, proxy: Proxy, fate: Fate
+) -> None:
     proxy.weather = always(fate)
     with pytest.raises(StorageError, match=r"s3://.*/a: storage .*, also after retries"):
         storage.read("a")
@@ -98,7 +100,7 @@ def test_what_fails_always_is_one_line(storage: S3Storage, proxy: Proxy, fate: F
     assert storage.facts("a") is None
 
 
-def test_an_answer_that_is_cut_always(
+def test_s3_response_always_truncated_raises_storage_error(
     storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "_WAITS_SECONDS", (0.0, 0.0))
@@ -108,7 +110,7 @@ def test_an_answer_that_is_cut_always(
         storage.read("a")
 
 
-def test_a_server_that_never_answers(
+def test_s3_server_without_response_raises_storage_error_after_timeout(
     storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket, "DEFAULT_RETRY", client.DEFAULT_RETRY._replace(read_seconds=0.2))
@@ -119,7 +121,9 @@ def test_a_server_that_never_answers(
         storage.read("a")
 
 
-def test_a_server_that_is_gone_while_a_folder_is_held(storage: S3Storage, proxy: Proxy) -> None:
+def test_s3_server_unavailable_while_lock_is_held_raises_storage_error(
+    storage: S3Storage, proxy: Proxy
+) -> None:
     def lose_it() -> None:
         with storage.lock():
             proxy.weather = always(Fate("refuse"))

@@ -52,7 +52,7 @@ def slim(tmp_path: Path) -> Path:
     return folder
 
 
-def test_files_of_slim_read_as_ours(slim: Path) -> None:
+def test_adopt_slim_files_read_as_shardmill_dataset(slim: Path) -> None:
     (slim / "labels.txt").write_text("0:daisy\n1:rose\n2:tulip")
     before = {path: path.read_bytes() for path in slim.iterdir()}
     report = adopt_all(slim)
@@ -73,7 +73,7 @@ def test_files_of_slim_read_as_ours(slim: Path) -> None:
     assert (figures.records, figures.formats) == (18, {"jpeg": 9, "png": 9})
 
 
-def test_a_second_time_there_is_nothing_to_do(slim: Path) -> None:
+def test_adopt_second_run_reports_nothing_to_do(slim: Path) -> None:
     first = adopt_all(slim)
     content = {path: path.read_bytes() for path in slim.rglob("*") if path.is_file()}
     assert (first.status, adopt_all(slim).status) == ("adopted", "nothing-to-do")
@@ -82,13 +82,13 @@ def test_a_second_time_there_is_nothing_to_do(slim: Path) -> None:
         adopt(AdoptOptions((str(min(slim.glob("*.tfrecord"))),), str(slim)))
 
 
-def test_a_dry_run_writes_nothing(slim: Path) -> None:
+def test_adopt_dry_run_writes_nothing(slim: Path) -> None:
     before = sorted(slim.rglob("*"))
     assert adopt_all(slim, dry_run=True).status == "planned"
     assert sorted(slim.rglob("*")) == before
 
 
-def test_labels_from_1_names_and_keys_in_the_records(tmp_path: Path) -> None:
+def test_adopt_one_based_labels_with_names_and_keys_are_read_from_records(tmp_path: Path) -> None:
     write_examples(tmp_path / "train.record", [named_example(number) for number in range(9)])
     report = adopt_all(tmp_path)
     assert (report.labels, report.adopted.first_label) == (NAMES, 1)
@@ -97,7 +97,7 @@ def test_labels_from_1_names_and_keys_in_the_records(tmp_path: Path) -> None:
     assert list(records.verify(tmp_path)) == []
 
 
-def test_names_alone(tmp_path: Path) -> None:
+def test_adopt_class_names_without_labels_are_numbered(tmp_path: Path) -> None:
     examples = [named_example(number) for number in range(6)]
     for example in examples:
         del example["image/class/label"]
@@ -113,7 +113,7 @@ def test_names_alone(tmp_path: Path) -> None:
     ]
 
 
-def test_a_label_map_of_object_detection_counts_from_1(tmp_path: Path) -> None:
+def test_adopt_pbtxt_label_map_sets_first_label_to_1(tmp_path: Path) -> None:
     examples = [slim_example(number, first_label=1) for number in range(6) if number % 3 < 2]
     write_examples(tmp_path / "train.record", examples)
     items = "".join(f'item {{ id: {n} name: "{name}" }}\n' for n, name in enumerate(NAMES, 1))
@@ -126,7 +126,7 @@ def test_a_label_map_of_object_detection_counts_from_1(tmp_path: Path) -> None:
     ]
 
 
-def test_what_cannot_be_of_a_dataset_is_left_out_and_told(tmp_path: Path) -> None:
+def test_adopt_invalid_records_are_excluded_and_reported(tmp_path: Path) -> None:
     examples = [named_example(number) for number in range(12)]
     examples[3]["image/encoded"] = [encode_picture(3)[:-20]]
     examples[5]["image/class/label"] = []
@@ -155,45 +155,51 @@ def test_what_cannot_be_of_a_dataset_is_left_out_and_told(tmp_path: Path) -> Non
 
 
 class TestRefusals:
-    def test_object_detection(self, tmp_path: Path) -> None:
+    def test_adopt_object_detection_records_raise_usage_error(self, tmp_path: Path) -> None:
         write_examples(tmp_path / "train.record", [detection_example(n) for n in range(3)])
         with pytest.raises(UsageError, match="object detection"):
             adopt_all(tmp_path)
 
-    def test_compressed(self, tmp_path: Path) -> None:
+    def test_adopt_gzip_file_raises_usage_error_with_salvage_hint(self, tmp_path: Path) -> None:
         write_examples(tmp_path / "train.record", [slim_example(1)], compression="GZIP")
         with pytest.raises(UsageError, match=r"GZIP file cannot be adopted.*salvage"):
             adopt_all(tmp_path)
 
-    def test_damaged(self, slim: Path) -> None:
+    def test_adopt_truncated_file_raises_corrupt_data_with_salvage_hint(self, slim: Path) -> None:
         path = next(slim.iterdir())
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(CorruptDataError, match="salvage"):
             adopt_all(slim)
 
-    def test_too_many_left_out(self, tmp_path: Path) -> None:
+    def test_adopt_more_excluded_than_max_rejects_raises_too_many_rejects(
+        self, tmp_path: Path
+    ) -> None:
         examples = [{**tfds_example(n), "label": [-1]} for n in range(11)]
         write_examples(tmp_path / "test.record", [*examples, tfds_example(0)])
         with pytest.raises(TooManyRejectsError, match="11 of 12 records"):
             adopt_all(tmp_path)
         assert adopt_all(tmp_path, max_rejects=11).counts.stored == 1
 
-    def test_elsewhere(self, slim: Path, tmp_path: Path) -> None:
+    def test_adopt_file_outside_dataset_folder_raises_usage_error(
+        self, slim: Path, tmp_path: Path
+    ) -> None:
         (tmp_path / "data").mkdir()
         file = str(next(slim.iterdir()))
         with pytest.raises(UsageError, match="does not lie in the folder"):
             adopt(AdoptOptions((file,), str(tmp_path / "data")))
 
-    def test_not_there(self, tmp_path: Path) -> None:
+    def test_adopt_missing_file_raises_input_not_found(self, tmp_path: Path) -> None:
         with pytest.raises(InputNotFoundError, match="no such file"):
             adopt(AdoptOptions((str(tmp_path / "train.record"),), str(tmp_path)))
 
-    def test_a_label_map_that_does_not_fit(self, slim: Path, tmp_path: Path) -> None:
+    def test_adopt_label_map_with_too_few_classes_raises_usage_error(
+        self, slim: Path, tmp_path: Path
+    ) -> None:
         (tmp_path / "labels").write_text("one\ntwo\n")
         with pytest.raises(UsageError, match="does not fit"):
             adopt_all(slim, labels=str(tmp_path / "labels"))
 
-    def test_a_dataset_of_ours(self, tmp_path: Path) -> None:
+    def test_adopt_folder_with_converted_dataset_raises_output_error(self, tmp_path: Path) -> None:
         from records.storage import open_storage
         from tests.datasets import DatasetBuilder, make_sources
 
@@ -202,7 +208,7 @@ class TestRefusals:
             adopt_all(tmp_path)
 
 
-def test_tensorflow_datasets_reads_it_too(slim: Path) -> None:
+def test_adopt_dataset_loads_in_tfds_with_same_labels(slim: Path) -> None:
     import tensorflow_datasets as tfds
 
     adopt_all(slim)
@@ -211,7 +217,7 @@ def test_tensorflow_datasets_reads_it_too(slim: Path) -> None:
     assert labels == [number % 3 for number in range(12)]
 
 
-def test_a_training_reads_it_as_ours(tmp_path: Path) -> None:
+def test_adopt_dataset_yields_same_training_batches_as_records(tmp_path: Path) -> None:
     """Files of TFDS, made-up keys and a record left out: what a model is fed, and told apart by."""
     from records.images import decode_record_image
     from trainers.config import ImageShape

@@ -33,19 +33,19 @@ PBTXT = LABELS._replace(path="map.pbtxt", counts_from_1=True)
         ("train/test.record", "test"),
     ],
 )
-def test_a_word_in_a_path_tells_the_split(name: str, split: str) -> None:
+def test_choose_split_path_with_split_word_returns_split(name: str, split: str) -> None:
     assert choose_split(name, ()) == split
 
 
 @pytest.mark.parametrize("name", ["part-7", "training_and_test.record", "latest.record", "trainer"])
-def test_what_tells_none_is_asked_for(name: str) -> None:
+def test_choose_split_path_without_split_word_requires_split_rule(name: str) -> None:
     with pytest.raises(UsageError, match="--split"):
         choose_split(name, ())
     assert choose_split(name, [parse_rule("test=" + name[:3] + "*")]) == "test"
 
 
 @pytest.mark.parametrize("text", ["train", "dev=x", "train=", "=x"])
-def test_rules_that_say_nothing(text: str) -> None:
+def test_split_and_feature_rules_malformed_raise_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="--split"):
         parse_rule(text)
     with pytest.raises(UsageError, match="--feature"):
@@ -69,7 +69,7 @@ def numbers(*labels: int) -> set[ClassReference]:
         ({ClassReference(0, "a"), ClassReference(2, "c")}, LABELS, None, 0),
     ],
 )
-def test_where_labels_begin(
+def test_decide_classes_first_label_follows_records_label_map_and_option(
     found: set[ClassReference], given: GivenLabels, asked: FirstLabel | None, expected: int
 ) -> None:
     classes = decide_classes(found, given, asked, path="data")
@@ -91,14 +91,14 @@ def test_where_labels_begin(
         (numbers(0, 1 << 40), None, "out of range"),
     ],
 )
-def test_labels_that_contradict(
+def test_decide_classes_contradictory_labels_raise_usage_error(
     found: set[ClassReference], given: GivenLabels | None, told: str
 ) -> None:
     with pytest.raises(UsageError, match=told):
         decide_classes(found, given, None, path="data")
 
 
-def test_names_from_the_records() -> None:
+def test_decide_classes_without_label_map_takes_names_from_records() -> None:
     found = {ClassReference(2, "b"), ClassReference(1, "a"), ClassReference(1, "")}
     assert decide_classes(found, None, None, path="").labels == ("a", "b")
     assert decide_classes({ClassReference(None, "ö"), ClassReference(None, "z")}, None, None, path="").labels == (
@@ -107,18 +107,18 @@ def test_names_from_the_records() -> None:
     assert decide_classes(numbers(0, 3), None, None, path="").labels == ("0", "1", "2", "3")
 
 
-def test_files_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_locate_files_numbered_names_are_sorted_numerically(tmp_path: Path) -> None:
     files = [str(tmp_path / name) for name in ("a-10", "a-9", "sub/a-1")]
     assert locate_files(files, str(tmp_path)) == ("a-9", "a-10", "sub/a-1")
 
 
 @pytest.mark.parametrize("name", [".hidden", "a\nb", "-x", ".shardmill/a", "a;b", "a{b}"])
-def test_names_that_a_manifest_cannot_hold(tmp_path: Path, name: str) -> None:
+def test_locate_files_unsafe_name_raises_usage_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="rename it"):
         locate_files([str(tmp_path / name)], str(tmp_path))
 
 
-def test_files_that_lie_elsewhere(tmp_path: Path) -> None:
+def test_locate_files_outside_folder_or_ambiguous_raise_usage_error(tmp_path: Path) -> None:
     for file in ("../a", "/etc/passwd", "memory://b/a"):
         with pytest.raises(UsageError, match="does not lie in"):
             locate_files([file], str(tmp_path))

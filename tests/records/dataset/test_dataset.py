@@ -32,7 +32,7 @@ def dataset(build_dataset: Callable[..., Path]) -> Dataset:
     return open_dataset(build_dataset())
 
 
-def test_it_is_a_mapping_of_sequences(dataset: Dataset) -> None:
+def test_dataset_is_mapping_of_split_names_to_sequences(dataset: Dataset) -> None:
     assert sorted(dataset) == ["test", "train"]
     assert {name: len(split) for name, split in dataset.items()} == {"train": 12, "test": 5}
     assert dataset.labels == LABELS
@@ -40,14 +40,14 @@ def test_it_is_a_mapping_of_sequences(dataset: Dataset) -> None:
         dataset["validation"]
 
 
-def test_records_are_what_was_written(dataset: Dataset) -> None:
+def test_split_records_equal_written_sources(dataset: Dataset) -> None:
     for record, source in zip(dataset["train"], make_sources(12), strict=True):
         assert (record.key.encode(), record.label) == (source.key, source.label)
         assert record.image == source.data
         assert record.text == LABELS[source.label]
 
 
-def test_by_number_and_by_slice(dataset: Dataset) -> None:
+def test_split_index_and_slice_equal_iteration(dataset: Dataset) -> None:
     split = dataset["train"]
     everything = list(split)
     assert [split[number] for number in range(12)] == everything
@@ -59,7 +59,9 @@ def test_by_number_and_by_slice(dataset: Dataset) -> None:
             split[number]
 
 
-def test_damage_to_a_record_names_its_shard(build_dataset: Callable[..., Path]) -> None:
+def test_split_damaged_record_raises_corrupt_data_with_shard_and_record(
+    build_dataset: Callable[..., Path],
+) -> None:
     folder = build_dataset()
     dataset = open_dataset(folder)
     name = dataset["train"].facts.shards[0].name
@@ -86,7 +88,7 @@ def is_open(descriptor: int) -> bool:
     return True
 
 
-def test_files_stay_open_for_the_next_record_and_close_in_time(
+def test_split_open_files_are_reused_and_limited(
     build_dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = open_dataset(build_dataset())["train"]
@@ -98,31 +100,31 @@ def test_files_stay_open_for_the_next_record_and_close_in_time(
     assert count_open_files() == before + 1
 
 
-def test_a_split_goes_to_another_process(dataset: Dataset) -> None:
+def test_split_pickle_round_trip_reads_same_record(dataset: Dataset) -> None:
     split = dataset["test"]
     first = split[0]
     assert pickle.loads(pickle.dumps(split))[0] == first
 
 
-def test_the_package_exports_it(build_dataset: Callable[..., Path]) -> None:
+def test_records_package_exports_open_dataset_lazily(build_dataset: Callable[..., Path]) -> None:
     assert len(records.open_dataset(build_dataset())["test"]) == 5
     with pytest.raises(AttributeError):
         records.nothing  # noqa: B018
 
 
-def test_at_a_url(build_dataset: Callable[..., Path]) -> None:
+def test_open_dataset_file_url_equals_path(build_dataset: Callable[..., Path]) -> None:
     folder = build_dataset()
     assert [r.key for r in open_dataset(folder.as_uri())["test"]] == [
         r.key for r in open_dataset(folder)["test"]
     ]
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_open_dataset_empty_folder_raises_input_not_found(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError):
         open_dataset(tmp_path)
 
 
-def test_a_record_without_an_image_is_damage(build_dataset: Callable[..., Path]) -> None:
+def test_split_record_without_image_raises_corrupt_data(build_dataset: Callable[..., Path]) -> None:
     folder = build_dataset()
     name = "test-00000-of-00001.tfrecord"
     index = read_index(open_storage(folder), index_name(name))
@@ -139,21 +141,27 @@ def test_a_record_without_an_image_is_damage(build_dataset: Callable[..., Path])
 @pytest.mark.parametrize(
     "missing", ["index/train-00000-of-00002.parquet", "train-00000-of-00002.tfrecord"]
 )
-def test_a_missing_file_is_damage(build_dataset: Callable[..., Path], missing: str) -> None:
+def test_split_missing_index_or_shard_raises_corrupt_data(
+    build_dataset: Callable[..., Path], missing: str
+) -> None:
     folder = build_dataset()
     (folder / missing).unlink()
     with pytest.raises(CorruptDataError, match=f"{missing}: a file of the dataset is missing"):
         open_dataset(folder)["train"][0]
 
 
-def test_a_missing_shard_is_damage_to_who_reads_all(build_dataset: Callable[..., Path]) -> None:
+def test_split_iteration_missing_shard_raises_corrupt_data(
+    build_dataset: Callable[..., Path],
+) -> None:
     folder = build_dataset()
     (folder / "train-00001-of-00002.tfrecord").unlink()
     with pytest.raises(CorruptDataError, match="a file of the dataset is missing"):
         list(open_dataset(folder)["train"])
 
 
-def test_an_index_of_another_shard_is_damage(build_dataset: Callable[..., Path]) -> None:
+def test_split_index_of_another_shard_raises_corrupt_data(
+    build_dataset: Callable[..., Path],
+) -> None:
     folder = build_dataset()
     index = folder / "index"
     (index / "test-00000-of-00001.parquet").replace(index / "train-00001-of-00002.parquet")
@@ -179,7 +187,7 @@ def features_of_a_record(folder: Path) -> dict[str, list[object]]:
         ("image/format", [1]),
     ],
 )
-def test_a_record_of_other_features_is_damage(
+def test_decode_record_wrong_feature_raises_corrupt_data(
     build_dataset: Callable[..., Path], name: str, value: list[object]
 ) -> None:
     features = features_of_a_record(build_dataset())

@@ -59,7 +59,7 @@ def row_of(frame: bytes, key: str, label: int, image: NormalizedImage) -> IndexR
     key=TEXTS.map(lambda text: text.replace("\\", "")),
     channels=st.sampled_from([1, 3]),
 )
-def test_an_image_is_where_the_index_has_it(
+def test_indexed_record_image_is_at_the_computed_offset(
     size_bytes: int, label: int, text: str, key: str, channels: int
 ) -> None:
     image = NormalizedImage(b"i" * size_bytes, "png", 2, 3, channels, ())
@@ -92,7 +92,7 @@ def test_an_image_is_where_the_index_has_it(
         ("channels", 1 << 6),
     ],
 )
-def test_of_an_index_that_does_not_fit_the_record_is_decoded(
+def test_indexed_record_contradicting_index_falls_back_to_decoding(
     build_dataset: Callable[..., Path], field: str, value: int
 ) -> None:
     folder = build_dataset()
@@ -101,7 +101,9 @@ def test_of_an_index_that_does_not_fit_the_record_is_decoded(
     assert open_dataset(folder)["test"][0] == expected
 
 
-def test_an_image_of_another_size_is_not_given(build_dataset: Callable[..., Path]) -> None:
+def test_indexed_record_wrong_image_size_falls_back_to_decoding(
+    build_dataset: Callable[..., Path],
+) -> None:
     folder = build_dataset()
     expected = open_dataset(folder)["test"][0]
     for more in (-1, 1):

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 @given(records=st.integers(0, 10_000), count=st.integers(1, 100))
-def test_parts_are_all_records_in_order_and_alike(records: int, count: int) -> None:
+def test_worker_slices_cover_all_records_in_order_with_equal_sizes(
+    records: int, count: int
+) -> None:
     parts = [WorkerSlice(index, count) for index in range(count)]
     places = [part.places(records) for part in parts]
     assert list(chain(*places)) == list(range(records))
@@ -29,7 +31,7 @@ def test_parts_are_all_records_in_order_and_alike(records: int, count: int) -> N
 
 
 @given(records=st.integers(0, 10_000), count=st.integers(1, 100))
-def test_full_parts_are_equal_and_take_from_a_neighbour(records: int, count: int) -> None:
+def test_worker_slice_padded_has_equal_size_within_range(records: int, count: int) -> None:
     for index in range(count):
         own = WorkerSlice(index, count).places(records)
         full = WorkerSlice(index, count, is_full=True).places(records)
@@ -39,13 +41,13 @@ def test_full_parts_are_equal_and_take_from_a_neighbour(records: int, count: int
 
 
 @pytest.mark.parametrize("given_part", [(1, 1), (-1, 2), (0, 0), (3, 2)])
-def test_there_is_no_other_part(given_part: tuple[int, int]) -> None:
+def test_worker_slice_invalid_index_raises_usage_error(given_part: tuple[int, int]) -> None:
     with pytest.raises(UsageError, match="no such part"):
         WorkerSlice(*given_part)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 12, 20])
-def test_workers_of_a_dataset_read_each_record_once(
+def test_open_dataset_worker_slices_read_each_record_once(
     build_dataset: Callable[..., Path], count: int
 ) -> None:
     folder = build_dataset()
@@ -62,7 +64,9 @@ def test_workers_of_a_dataset_read_each_record_once(
 
 
 @pytest.mark.parametrize("count", [2, 5, 20])
-def test_equal_parts_of_a_dataset(build_dataset: Callable[..., Path], count: int) -> None:
+def test_open_dataset_padded_worker_slices_have_equal_length(
+    build_dataset: Callable[..., Path], count: int
+) -> None:
     folder = build_dataset()
     for name, split in open_dataset(folder).items():
         parts = [

@@ -61,7 +61,7 @@ def target(source: Path) -> Path:
     return folder
 
 
-def test_pairs_leaks_and_conflicts(target: Path) -> None:
+def test_stats_near_reports_pairs_leaks_and_conflicts(target: Path) -> None:
     near = near_of(target)
     assert [(pair["kept"]["key"], pair["other"]["key"]) for pair in near["pairs"]] == [
         ("test/cat/a.png", "train/cat/a.jpg"),
@@ -73,7 +73,7 @@ def test_pairs_leaks_and_conflicts(target: Path) -> None:
     assert (near["compared"], near["flat"]) == (6, 2)
 
 
-def test_what_people_read(target: Path) -> None:
+def test_stats_near_text_output_summarizes_groups_and_leaks(target: Path) -> None:
     ended = run("stats", target, "--near")
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
@@ -83,7 +83,7 @@ def test_what_people_read(target: Path) -> None:
     assert lines[-2].split()[1:4] == ["test", "cat", "test/cat/a.png"]
 
 
-def test_without_the_keys_there_are_none(source: Path, target: Path) -> None:
+def test_stats_near_keys_excluded_from_convert_leave_no_pairs(source: Path, target: Path) -> None:
     ended = run("stats", target, "--keys", "near")
     keys = source.parent / "keys.txt"
     keys.write_text(ended.stdout)
@@ -93,24 +93,24 @@ def test_without_the_keys_there_are_none(source: Path, target: Path) -> None:
     assert (near["compared"], near["pairs"], near["keys"]) == (4, [], [])
 
 
-def test_a_picture_of_the_pairs(target: Path, tmp_path: Path) -> None:
+def test_stats_near_grid_draws_every_pair(target: Path, tmp_path: Path) -> None:
     near_of(target, "--grid", tmp_path / "pairs.png")
     with Image.open(tmp_path / "pairs.png") as image:
         two_pairs_px = image.width
     assert two_pairs_px > 4 * 144
 
 
-def test_keys_of_equal_files_stay_what_they_were(target: Path) -> None:
+def test_stats_near_with_keys_leaks_lists_only_exact_duplicates(target: Path) -> None:
     assert run("stats", target, "--near", "--keys", "leaks").stdout == ""
 
 
-def test_a_grid_wants_near(target: Path, tmp_path: Path) -> None:
+def test_stats_grid_without_near_exits_with_status_2(target: Path, tmp_path: Path) -> None:
     ended = run("stats", target, "--grid", tmp_path / "pairs.png")
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert "add --near" in ended.stderr
 
 
-def test_a_dataset_that_cannot_be_written(target: Path) -> None:
+def test_stats_near_unwritable_dataset_warns_and_reports_same_pairs(target: Path) -> None:
     expected = near_of(target)
     hashes = target / "hashes"
     for path in hashes.iterdir():

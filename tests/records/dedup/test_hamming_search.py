@@ -46,7 +46,7 @@ def as_dict(hashes: NDArray[np.uint64], most_apart: NDArray[np.uint8]) -> dict[o
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_comparing_each_with_each_finds(seed: int) -> None:
+def test_hamming_search_equals_brute_force(seed: int) -> None:
     hashes = make_hashes(160, seed=seed)
     limits = np.full(len(hashes), BITS_APART, np.uint8)
     expected = compare_each_with_each(hashes, limits)
@@ -56,7 +56,7 @@ def test_what_comparing_each_with_each_finds(seed: int) -> None:
     assert as_dict(hashes, limits) == expected
 
 
-def test_the_less_of_two_limits_holds() -> None:
+def test_hamming_search_per_image_limits_use_the_smaller() -> None:
     hashes = make_hashes(160)
     limits = np.where(np.arange(160) % 2, 10, BITS_APART).astype(np.uint8)
     expected = compare_each_with_each(hashes, limits)
@@ -65,14 +65,14 @@ def test_the_less_of_two_limits_holds() -> None:
 
 
 @pytest.mark.parametrize("pictures", [0, 1, 2])
-def test_few_pictures(pictures: int) -> None:
+def test_hamming_search_zero_to_two_images_gives_expected_pairs(pictures: int) -> None:
     hashes = np.ones((pictures, WINDOWS, WORDS), np.uint64)
     pairs = find_pairs(hashes)
     assert pairs.first.tolist() == [0] * (pictures - 1)
     assert pairs.second.tolist() == [1] * (pictures - 1)
 
 
-def test_progress_comes_to_its_end() -> None:
+def test_hamming_search_progress_reaches_total() -> None:
     told: list[tuple[int, int]] = []
     find_pairs(make_hashes(40), on_progress=lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == list(range(1, told[0][1] + 1))

@@ -59,7 +59,7 @@ def files_of(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-def test_they_are_computed_once(folder: Path, count_hashed: list[int]) -> None:
+def test_hash_cache_second_run_computes_no_hashes(folder: Path, count_hashed: list[int]) -> None:
     first, _ = hash_all(folder)
     assert len(count_hashed) == len(first.states) == 17
     assert len(kept_files(folder)) == SHARDS
@@ -68,7 +68,7 @@ def test_they_are_computed_once(folder: Path, count_hashed: list[int]) -> None:
     assert same(first, second)
 
 
-def test_the_dataset_stays_whole(folder: Path) -> None:
+def test_hash_cache_adds_only_hash_files_and_dataset_still_verifies(folder: Path) -> None:
     before = files_of(folder)
     hash_all(folder)
     assert files_of(folder) == before | set(kept_files(folder))
@@ -76,14 +76,16 @@ def test_the_dataset_stays_whole(folder: Path) -> None:
     assert list(verify(folder)) == []
 
 
-def test_those_of_a_shard_that_is_gone_are_found_by_verify(folder: Path) -> None:
+def test_verify_hash_file_without_shard_is_a_finding(folder: Path) -> None:
     hash_all(folder)
     stray = folder / "hashes" / "train-00009-of-00010.parquet"
     stray.write_bytes(kept_files(folder)[0].read_bytes())
     assert [finding.file for finding in verify(folder)] == ["hashes/train-00009-of-00010.parquet"]
 
 
-def test_another_shard_of_the_same_name(folder: Path, count_hashed: list[int]) -> None:
+def test_hash_cache_file_of_different_shard_is_recomputed(
+    folder: Path, count_hashed: list[int]
+) -> None:
     hash_all(folder)
     paths = kept_files(folder)
     contents = [path.read_bytes() for path in paths]
@@ -94,7 +96,7 @@ def test_another_shard_of_the_same_name(folder: Path, count_hashed: list[int]) -
     assert [path.read_bytes() for path in paths] == contents
 
 
-def test_another_method(
+def test_hash_cache_changed_method_recomputes_all_hashes(
     folder: Path, count_hashed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hash_all(folder)
@@ -103,7 +105,7 @@ def test_another_method(
     assert len(count_hashed) == 2 * 17
 
 
-def test_a_damaged_file_is_made_again(folder: Path) -> None:
+def test_hash_cache_damaged_file_is_recomputed(folder: Path) -> None:
     expected, _ = hash_all(folder)
     path = kept_files(folder)[0]
     content = path.read_bytes()
@@ -122,7 +124,7 @@ def test_a_damaged_file_is_made_again(folder: Path) -> None:
     assert path.read_bytes() == content
 
 
-def test_where_nothing_can_be_written(folder: Path) -> None:
+def test_hash_cache_unwritable_folder_returns_hashes_and_reports_why(folder: Path) -> None:
     expected, _ = hash_all(folder)
     for path in kept_files(folder):
         path.unlink()
@@ -134,7 +136,7 @@ def test_where_nothing_can_be_written(folder: Path) -> None:
     assert not (folder / ".shardmill").exists()
 
 
-def test_a_full_disk_leaves_nothing_half_written(
+def test_hash_cache_disk_full_leaves_no_partial_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_descriptor: int) -> None:
@@ -148,7 +150,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert not (folder / ".shardmill").exists()
 
 
-def test_states_come_back(folder: Path) -> None:
+def test_hash_cache_write_then_read_restores_states(folder: Path) -> None:
     shard = open_dataset(folder)["test"].facts.shards[0]
     words = np.random.default_rng(0).integers(0, 2**64, (5, WINDOWS, WORDS), np.uint64)
     hashes = Hashes(np.array([0, 1, 2, 0, 1], np.uint8), words)
@@ -160,7 +162,7 @@ def test_states_come_back(folder: Path) -> None:
     assert (folder / phash_name(shard.name)).exists()
 
 
-def test_flat_images(tmp_path: Path) -> None:
+def test_hash_cache_single_colour_images_have_state_flat(tmp_path: Path) -> None:
     flat = [encode_picture(seed, size=(1, 1)) for seed in range(3)]
     sources = [Source(b"%d" % number, 0, data) for number, data in enumerate(flat)]
     sources.append(Source(b"x", 0, encode_picture(9, size=(9, 9))))
@@ -169,7 +171,9 @@ def test_flat_images(tmp_path: Path) -> None:
     assert [STATES[state] for state in hashes.states] == ["flat"] * 3 + ["hashed"]
 
 
-def test_an_image_that_does_not_decode(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hash_cache_undecodable_image_has_state_undecodable(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def damaged(*_arguments: object, **_options: object) -> None:
         raise hash_cache.CorruptDataError("image is truncated")
 
@@ -178,7 +182,9 @@ def test_an_image_that_does_not_decode(folder: Path, monkeypatch: pytest.MonkeyP
     assert {STATES[state] for state in hashes.states} == {"undecodable"}
 
 
-def test_on_object_storage(folder: Path, build_dataset: Callable[..., Path]) -> None:
+def test_hash_cache_on_object_storage_equals_local_hashes(
+    folder: Path, build_dataset: Callable[..., Path]
+) -> None:
     url = "memory://hash-store/data"
     storage = open_storage(url)
     for path in sorted(folder.rglob("*")):

@@ -51,7 +51,7 @@ def keys_of(near: NearDuplicates) -> list[tuple[str, str, int]]:
     return [(pair.kept.key, pair.other.key, pair.bits_apart) for pair in near.pairs]
 
 
-def test_leaks_are_first_and_test_keeps_its_images() -> None:
+def test_near_duplicates_leaks_come_first_and_test_split_is_kept() -> None:
     near = near_of(
         [
             ("train", "a", 0, (0, 0)),
@@ -70,13 +70,13 @@ def test_leaks_are_first_and_test_keeps_its_images() -> None:
     assert [pair.other.row for pair in near.pairs] == [5, 0, 2]
 
 
-def test_being_near_is_not_passed_on() -> None:
+def test_near_duplicates_chain_drops_only_neighbours_of_kept_images() -> None:
     near = near_of([("train", key, 0, (0, 20 * step)) for step, key in enumerate("abcd")])
     assert near.groups == 1
     assert near.keys == ("b", "d")  # a stays, and c, which is 40 bits from it
 
 
-def test_who_leaks_is_found_though_its_twin_is_left_out_too() -> None:
+def test_near_duplicates_leak_is_reported_when_its_neighbour_is_dropped() -> None:
     near = near_of(
         [
             ("test", "a", 0, (0, 0)),
@@ -89,7 +89,7 @@ def test_who_leaks_is_found_though_its_twin_is_left_out_too() -> None:
     assert keys_of(near) == [("b", "c", 20), ("a", "b", 20)]
 
 
-def test_a_picture_that_is_there_thousands_of_times() -> None:
+def test_near_duplicates_5000_copies_form_one_group() -> None:
     copies = [("train", f"{number:05}", 0, (0, 0)) for number in range(5000)]
     near = near_of([*copies, ("test", "x", 0, (0, 4)), ("train", "y", 0, (1, 0))])
     assert near.groups == 1
@@ -97,18 +97,18 @@ def test_a_picture_that_is_there_thousands_of_times() -> None:
     assert near.keys == near.leak_keys == tuple(key for _, key, _, _ in copies)
 
 
-def test_flat_pictures_are_no_pairs() -> None:
+def test_near_duplicates_featureless_images_are_not_compared() -> None:
     near = near_of([("train", "a", 0, None), ("test", "b", 0, None), ("test", "c", 0, (0, 0))])
     assert (near.compared, near.flat, near.undecodable) == (1, 2, 0)
     assert near.pairs == near.keys == ()
 
 
 @pytest.mark.parametrize(("side_px", "pairs"), [(64, 1), (63, 0)])
-def test_small_images_must_be_nearer(side_px: int, pairs: int) -> None:
+def test_near_duplicates_small_images_use_smaller_distance(side_px: int, pairs: int) -> None:
     near = near_of([("train", "a", 0, (0, 0)), ("train", "b", 0, (0, 11))], side_px=side_px)
     assert len(near.pairs) == pairs
 
 
-def test_nothing_to_compare() -> None:
+def test_near_duplicates_empty_dataset_has_no_pairs() -> None:
     near = near_of([])
     assert (near.compared, near.groups, near.pairs) == (0, 0, ())

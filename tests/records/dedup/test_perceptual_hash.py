@@ -57,14 +57,18 @@ def photos(shared_data: Path) -> Photos:
 
 
 @pytest.mark.parametrize("name", TESTED)
-def test_altered_photos(photos: Photos, name: str) -> None:
+def test_perceptual_hash_altered_photos_match_without_false_positives(
+    photos: Photos, name: str
+) -> None:
     found = compare(photos[1], hash_altered(photos[0], ALTERATIONS[name]))
     assert found.pictures >= 22
     assert found.found >= 0.9 * found.pictures
     assert found.wrong == 0
 
 
-def test_altered_pictures_that_are_made_here(tmp_path: Path) -> None:
+def test_perceptual_hash_altered_synthetic_images_match_without_false_positives(
+    tmp_path: Path,
+) -> None:
     made, originals = drop_near(make_photos(tmp_path, 12))
     assert len(made) == 12
     for name in TESTED[::3]:
@@ -78,7 +82,7 @@ def square(levels: float) -> NDArray[np.uint8]:
     return np.clip(noise, 0, 255).astype(np.uint8)
 
 
-def test_flat_pictures_have_no_hash() -> None:
+def test_perceptual_hash_featureless_image_is_none() -> None:
     assert hash_picture(np.full((SIDE_PX, SIDE_PX), 255, np.uint8)) is None
     assert hash_picture(square(2)) is None  # what a JPEG leaves on one colour
     hashes = hash_picture(square(20))
@@ -86,7 +90,7 @@ def test_flat_pictures_have_no_hash() -> None:
     assert (hashes.shape, hashes.dtype) == ((WINDOWS, WORDS), np.uint64)
 
 
-def test_the_hash_of_a_picture_stays_as_it_is() -> None:
+def test_perceptual_hash_golden_image_value_is_stable() -> None:
     """Hashes are kept beside datasets: another one wants another name in METHOD."""
     across, down = np.meshgrid(np.arange(SIDE_PX), np.arange(SIDE_PX))
     picture = (across * 3 + down**2 // 40 + 60 * (across // 12 % 2) * (down // 16 % 2)) % 256

@@ -41,7 +41,7 @@ def to_tensorflow(given_features: dict[str, FeatureValue]) -> bytes:
     return bytes(example.SerializeToString(deterministic=True))
 
 
-def test_golden_bytes() -> None:
+def test_encode_example_equals_golden_bytes() -> None:
     # python -c "import tensorflow as tf; e = tf.train.Example()
     # e.features.feature['label'].int64_list.value.append(3)
     # e.features.feature['a'].bytes_list.value.append(b'x')
@@ -51,22 +51,28 @@ def test_golden_bytes() -> None:
 
 
 @given(features)
-def test_bytes_are_those_of_tensorflow(given_features: dict[str, FeatureValue]) -> None:
+def test_encode_example_any_features_equal_tensorflow_bytes(
+    given_features: dict[str, FeatureValue],
+) -> None:
     assert encode_example(given_features) == to_tensorflow(given_features)
 
 
 @given(features)
-def test_what_is_encoded_is_decoded(given_features: dict[str, FeatureValue]) -> None:
+def test_example_encode_then_decode_returns_same_features(
+    given_features: dict[str, FeatureValue],
+) -> None:
     assert decode_example(encode_example(given_features)) == given_features
 
 
 @given(features)
-def test_order_of_the_features_does_not_matter(given_features: dict[str, FeatureValue]) -> None:
+def test_encode_example_feature_order_does_not_change_bytes(
+    given_features: dict[str, FeatureValue],
+) -> None:
     backwards = dict(reversed(given_features.items()))
     assert encode_example(backwards) == encode_example(given_features)
 
 
-def test_a_feature_without_a_kind_is_empty() -> None:
+def test_decode_example_feature_without_kind_is_empty_list() -> None:
     import tensorflow as tf
 
     example = tf.train.Example()
@@ -75,18 +81,18 @@ def test_a_feature_without_a_kind_is_empty() -> None:
 
 
 @pytest.mark.parametrize("value", [["text"], [b"bytes", 1], [None], [1, 0.5]])
-def test_other_values_are_refused(value: list[object]) -> None:
+def test_encode_example_unsupported_value_raises_type_error(value: list[object]) -> None:
     with pytest.raises(TypeError):
         encode_example({"a": value})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("payload", [b"\xff", b"\x0a\x05ab", b"\x0a\x02\x0a\x09"])
-def test_other_bytes_are_damage(payload: bytes) -> None:
+def test_decode_example_invalid_bytes_raise_corrupt_data(payload: bytes) -> None:
     with pytest.raises(CorruptDataError, match=r"not a tf\.train\.Example"):
         decode_example(payload)
 
 
-def test_sequence_examples() -> None:
+def test_decode_sequence_example_returns_context_and_feature_lists() -> None:
     import tensorflow as tf
 
     sequence = tf.train.SequenceExample()
@@ -97,5 +103,5 @@ def test_sequence_examples() -> None:
     assert decoded == ({"id": [7]}, {"word": [[b"a"], [b"b"]]})
 
 
-def test_an_example_is_a_sequence_example_without_lists() -> None:
+def test_decode_sequence_example_plain_example_has_no_feature_lists() -> None:
     assert decode_sequence_example(encode_example({"a": [1]})) == ({"a": [1]}, {})

@@ -11,7 +11,7 @@ from records.errors import UsageError
 from records.images import ImageOptions
 
 
-def test_the_defaults_are_valid() -> None:
+def test_image_options_defaults_are_valid() -> None:
     ImageOptions().validate()
 
 
@@ -27,7 +27,7 @@ def test_the_defaults_are_valid() -> None:
         {"jpeg_quality": 100},
     ],
 )
-def test_these_are_valid(options: dict[str, Any]) -> None:
+def test_image_options_allowed_values_are_valid(options: dict[str, Any]) -> None:
     ImageOptions(**options).validate()
 
 
@@ -53,19 +53,21 @@ def test_these_are_valid(options: dict[str, Any]) -> None:
         ({"channels": 4}, "--channels has an unknown value"),
     ],
 )
-def test_these_are_refused_in_one_line(options: dict[str, Any], message: str) -> None:
+def test_image_options_invalid_value_raises_one_line_usage_error(
+    options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         ImageOptions(**options).validate()
     assert "\n" not in str(caught.value)
 
 
-def test_options_pass_through_json() -> None:
+def test_image_options_json_round_trip_is_equal() -> None:
     options = ImageOptions(resize=(3, 4), fit="pad", background="102030")
     again = msgspec.json.decode(msgspec.json.encode(options), type=ImageOptions)
     assert again == options
     assert again.background_rgb == (16, 32, 48)
 
 
-def test_unknown_options_are_not_ignored() -> None:
+def test_image_options_unknown_json_field_raises_validation_error() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"rotate": true}', type=ImageOptions)

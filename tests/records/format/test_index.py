@@ -50,7 +50,7 @@ def read(content: bytes, tmp_path: Path) -> Index:
     return read_index(open_storage(tmp_path), "a.parquet")
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_index_round_trip_returns_shard_info_rows_and_locations(tmp_path: Path) -> None:
     index = read(encode_index(FACTS, new_row_table(ROWS)), tmp_path)
     assert index.facts == FACTS
     assert index.rows() == ROWS
@@ -61,16 +61,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [index.find(offset) for offset in (0, 100, 50, 300)] == [0, 1, None, None]
 
 
-def test_the_facts_are_read_alone(tmp_path: Path) -> None:
+def test_read_shard_info_returns_info_of_index(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(encode_index(FACTS, new_row_table(ROWS)))
     assert read_shard_summary(open_storage(tmp_path), "a.parquet") == FACTS
 
 
-def test_an_index_without_rows(tmp_path: Path) -> None:
+def test_index_without_rows_round_trips(tmp_path: Path) -> None:
     assert read(encode_index(FACTS, new_row_table([])), tmp_path).rows() == []
 
 
-def test_the_same_rows_are_the_same_bytes() -> None:
+def test_encode_index_same_rows_give_same_bytes() -> None:
     assert encode_index(FACTS, new_row_table(ROWS)) == encode_index(
         FACTS, new_row_table(list(ROWS))
     )
@@ -94,7 +94,7 @@ rows = st.builds(
 
 
 @given(st.lists(rows, max_size=20))
-def test_any_rows_come_back(given_rows: list[IndexRow]) -> None:
+def test_index_any_rows_round_trip(given_rows: list[IndexRow]) -> None:
     table = pq.read_table(io.BytesIO(encode_index(FACTS, new_row_table(given_rows)))).cast(SCHEMA)
     assert Index(FACTS, table).rows() == given_rows
 
@@ -127,13 +127,15 @@ def own_table() -> pa.Table:
         ),
     ],
 )
-def test_damage(content: bytes, told: str, tmp_path: Path) -> None:
+def test_read_index_damaged_file_raises_corrupt_data(
+    content: bytes, told: str, tmp_path: Path
+) -> None:
     with pytest.raises(CorruptDataError, match=told) as found:
         read(content, tmp_path)
     assert found.value.path == str(tmp_path / "a.parquet")
 
 
-def test_a_flipped_bit_among_the_rows_is_found(tmp_path: Path) -> None:
+def test_read_index_bit_flip_never_changes_a_value(tmp_path: Path) -> None:
     """Pages carry checksums: a bit that changes a value cannot pass."""
     content = encode_index(FACTS, new_row_table(ROWS))
     storage: Storage = open_storage(tmp_path)

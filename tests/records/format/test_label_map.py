@@ -21,12 +21,12 @@ label_maps = st.lists(
 ).map(tuple)
 
 
-def test_what_is_written() -> None:
+def test_label_map_format_writes_numbered_utf8_lines() -> None:
     assert format_labels(("daisy", "rosé")) == "0:daisy\n1:rosé\n".encode()
 
 
 @given(label_maps)
-def test_what_is_written_is_read(labels: tuple[str, ...]) -> None:
+def test_label_map_round_trip_returns_same_labels(labels: tuple[str, ...]) -> None:
     assert parse_labels(format_labels(labels), path="labels.txt") == labels
 
 
@@ -45,15 +45,15 @@ def test_what_is_written_is_read(labels: tuple[str, ...]) -> None:
         ("map.pbtxt", 'item { name: "cat" id: 0 } item { name: "dog" id: 1 }'),
     ],
 )
-def test_every_form_is_read(path: str, content: str) -> None:
+def test_label_map_every_supported_form_is_parsed(path: str, content: str) -> None:
     assert parse_labels(content.encode(), path=path) == ("cat", "dog")
 
 
-def test_a_name_may_begin_with_a_number_and_a_colon_where_lines_are_plain() -> None:
+def test_label_map_plain_lines_keep_leading_number_and_colon() -> None:
     assert parse_labels(b"0:cat\nplain\n", path="labels.txt") == ("0:cat", "plain")
 
 
-def test_names_are_brought_to_nfc() -> None:
+def test_label_map_names_are_normalized_to_nfc() -> None:
     assert parse_labels("0:e\u0301lan\n".encode(), path="labels.txt") == ("élan",)
 
 
@@ -74,7 +74,7 @@ def test_names_are_brought_to_nfc() -> None:
         ("map.pbtxt", b"", "there are no classes"),
     ],
 )
-def test_what_is_refused(path: str, content: bytes, told: str) -> None:
+def test_label_map_invalid_content_raises_usage_error(path: str, content: bytes, told: str) -> None:
     with pytest.raises(UsageError, match=told) as found:
         parse_labels(content, path=path)
     assert found.value.path == path

@@ -8,7 +8,7 @@ from records.format.layout import SPLITS, index_name, parse_shard_name, shard_na
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_shard_name_is_read_back(split: str) -> None:
+def test_parse_shard_name_valid_name_returns_split_number_and_count(split: str) -> None:
     name = shard_name(split, 3, 12)  # type: ignore[arg-type]
     assert name == f"{split}-00003-of-00012.tfrecord"
     assert parse_shard_name(name) == (split, 3, 12)
@@ -29,11 +29,11 @@ def test_a_shard_name_is_read_back(split: str) -> None:
         "train-00003-of-00012.tfrecord.gz",
     ],
 )
-def test_what_is_no_shard_name(name: str) -> None:
+def test_parse_shard_name_invalid_name_is_none(name: str) -> None:
     assert parse_shard_name(name) is None
 
 
-def test_an_index_lies_beside_its_generations_shards() -> None:
+def test_index_name_is_in_index_folder_of_its_generation() -> None:
     assert index_name("test-00000-of-00001.tfrecord") == "index/test-00000-of-00001.parquet"
     assert (
         index_name("generations/0002/test-00000-of-00001.tfrecord")

@@ -23,11 +23,11 @@ def manifest(build_dataset: Callable[..., Path]) -> Manifest:
     return read_manifest(open_storage(build_dataset()))
 
 
-def test_what_is_written_is_read(manifest: Manifest) -> None:
+def test_manifest_round_trip_is_equal(manifest: Manifest) -> None:
     assert decode_manifest(encode_manifest(manifest), path="a") == manifest
 
 
-def test_the_bytes_are_canonical(manifest: Manifest) -> None:
+def test_encode_manifest_is_canonical(manifest: Manifest) -> None:
     backwards = msgspec.structs.replace(manifest, splits=dict(reversed(manifest.splits.items())))
     content = encode_manifest(manifest)
     assert encode_manifest(backwards) == content
@@ -82,7 +82,7 @@ def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
         (set_at("settings/images/jpeg_quality", 0), "out of range"),
     ],
 )
-def test_what_is_refused(
+def test_decode_manifest_contradiction_raises_corrupt_data(
     manifest: Manifest, change: Callable[[dict[str, Any]], None], told: str
 ) -> None:
     content = msgspec.json.decode(encode_manifest(manifest))
@@ -94,18 +94,20 @@ def test_what_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"{", b"\xff"])
-def test_what_is_no_manifest(content: bytes) -> None:
+def test_decode_manifest_invalid_json_raises_corrupt_data(content: bytes) -> None:
     with pytest.raises(CorruptDataError, match="not a manifest"):
         decode_manifest(content, path="a")
 
 
-def test_nothing_is_there(tmp_path: Path) -> None:
+def test_read_manifest_missing_raises_input_not_found_with_hint(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="make one with `shardmill convert") as found:
         read_manifest(open_storage(tmp_path / "no"))
     assert found.value.exit_code == 66
 
 
-def test_a_conversion_has_not_ended(tmp_path: Path) -> None:
+def test_read_manifest_unfinished_conversion_raises_input_not_found_with_hint(
+    tmp_path: Path,
+) -> None:
     (tmp_path / ".shardmill").mkdir()
     (tmp_path / ".shardmill" / "plan").write_bytes(b"")
     with pytest.raises(

@@ -34,20 +34,24 @@ def positions(storage: Storage) -> list[FrameLocation]:
     return positions
 
 
-def test_read_as_a_stream(storage: Storage, positions: list[FrameLocation]) -> None:
+def test_read_shard_yields_records_with_offsets(
+    storage: Storage, positions: list[FrameLocation]
+) -> None:
     frames = list(read_shard(storage, "a.tfrecord"))
     assert [frame.payload for frame in frames] == RECORDS
     assert [frame.offset for frame in frames] == [position.offset for position in positions]
 
 
-def test_read_by_position(storage: Storage, positions: list[FrameLocation]) -> None:
+def test_shard_reader_location_returns_record(
+    storage: Storage, positions: list[FrameLocation]
+) -> None:
     reader = ShardReader(storage, "a.tfrecord")
     for number in (2, 0, 1):
         assert reader.read(positions[number], record=number) == RECORDS[number]
 
 
 @pytest.mark.parametrize("shift", [-1, 1, 5])
-def test_a_wrong_position_is_damage(
+def test_shard_reader_wrong_location_raises_corrupt_data(
     storage: Storage, positions: list[FrameLocation], shift: int
 ) -> None:
     position = FrameLocation(positions[1].offset + shift, positions[1].length)
@@ -56,14 +60,14 @@ def test_a_wrong_position_is_damage(
     assert found.value.record == 1
 
 
-def test_a_position_behind_the_end_is_damage(
+def test_shard_reader_location_past_end_raises_corrupt_data(
     storage: Storage, positions: list[FrameLocation]
 ) -> None:
     with pytest.raises(CorruptDataError, match="ends inside a record's header"):
         ShardReader(storage, "a.tfrecord").read(FrameLocation(1 << 30, 16), record=9)
 
 
-def test_damage_names_the_file(
+def test_read_shard_damage_raises_corrupt_data_with_file_record_and_offset(
     storage: Storage, positions: list[FrameLocation], tmp_path: Path
 ) -> None:
     path = tmp_path / "a.tfrecord"
@@ -76,11 +80,13 @@ def test_damage_names_the_file(
         next(frames)
 
 
-def test_the_hash_of_a_file(storage: Storage, positions: list[FrameLocation]) -> None:
+def test_hash_file_returns_xxh3_128_of_content(
+    storage: Storage, positions: list[FrameLocation]
+) -> None:
     expected = xxhash.xxh3_128_hexdigest(storage.read("a.tfrecord"))
     assert hash_file(storage, "a.tfrecord") == expected
 
 
-def test_what_is_not_there(storage: Storage) -> None:
+def test_read_shard_missing_file_raises_file_not_found(storage: Storage) -> None:
     with pytest.raises(FileNotFoundError):
         next(read_shard(storage, "no.tfrecord"))

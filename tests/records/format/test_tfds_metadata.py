@@ -29,7 +29,9 @@ STORES = {
 
 
 @pytest.mark.parametrize("images", STORES.values(), ids=STORES.keys())
-def test_tfds_reads_every_record(build_dataset: Callable[..., Path], images: ImageOptions) -> None:
+def test_tfds_reads_every_record_of_each_stored_format(
+    build_dataset: Callable[..., Path], images: ImageOptions
+) -> None:
     import tensorflow_datasets as tfds
 
     folder = build_dataset(images=images)
@@ -53,7 +55,9 @@ def test_tfds_reads_every_record(build_dataset: Callable[..., Path], images: Ima
                 np.testing.assert_array_equal(theirs["image/encoded"], own)
 
 
-def test_tfds_knows_counts_classes_and_pairs(build_dataset: Callable[..., Path]) -> None:
+def test_tfds_builder_info_has_counts_classes_and_supervised_keys(
+    build_dataset: Callable[..., Path],
+) -> None:
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(build_dataset()))
@@ -70,14 +74,16 @@ def test_tfds_knows_counts_classes_and_pairs(build_dataset: Callable[..., Path])
     assert label.numpy() in range(len(LABELS))
 
 
-def test_a_part_of_a_split(build_dataset: Callable[..., Path]) -> None:
+def test_tfds_split_slice_returns_requested_records(build_dataset: Callable[..., Path]) -> None:
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(build_dataset()))
     assert len(list(builder.as_dataset(split="train[3:9]"))) == 6
 
 
-def test_the_files_are_those_of_tfds(build_dataset: Callable[..., Path], tmp_path: Path) -> None:
+def test_tfds_metadata_equals_files_written_by_tfds(
+    build_dataset: Callable[..., Path], tmp_path: Path
+) -> None:
     """What `tfds.folder_dataset.write_metadata` makes of the same folder, but for class names."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
@@ -135,7 +141,9 @@ def comparable(files: dict[str, Any]) -> dict[str, Any]:
     return files
 
 
-def test_order_of_the_splits_does_not_matter(build_dataset: Callable[..., Path]) -> None:
+def test_tfds_metadata_split_order_does_not_change_files(
+    build_dataset: Callable[..., Path],
+) -> None:
     import msgspec
 
     manifest = own_manifest(build_dataset())
@@ -143,7 +151,9 @@ def test_order_of_the_splits_does_not_matter(build_dataset: Callable[..., Path])
     assert tfds_files(backwards) == tfds_files(manifest)
 
 
-def test_a_later_generation_has_its_own_shards(build_dataset: Callable[..., Path]) -> None:
+def test_tfds_metadata_later_generation_lists_only_its_shards(
+    build_dataset: Callable[..., Path],
+) -> None:
     import msgspec
 
     manifest = own_manifest(build_dataset())

@@ -33,11 +33,11 @@ def read_all(content: bytes) -> list[Frame]:
     return list(read_frames(io.BytesIO(content)))
 
 
-def test_golden_bytes() -> None:
+def test_frame_bytes_equals_golden_bytes() -> None:
     assert frame_bytes(b"shardmill") == GOLDEN
 
 
-def test_masked_crc_of_rfc_3720_vectors() -> None:
+def test_masked_crc32c_matches_rfc_3720_vectors() -> None:
     # RFC 3720, B.4: CRC32C of 32 bytes of zeros is 8a9136aa, of 32 bytes of ones 62a8ab43.
     def unmask(masked: int) -> int:
         rotated = (masked - 0xA282EAD8) & 0xFFFFFFFF
@@ -48,7 +48,7 @@ def test_masked_crc_of_rfc_3720_vectors() -> None:
 
 
 @given(payloads)
-def test_what_is_framed_is_read(records: list[bytes]) -> None:
+def test_read_frames_written_records_return_payloads_and_offsets(records: list[bytes]) -> None:
     content = b"".join(map(frame_bytes, records))
     frames = read_all(content)
     assert [frame.payload for frame in frames] == records
@@ -58,7 +58,7 @@ def test_what_is_framed_is_read(records: list[bytes]) -> None:
 
 
 @given(payloads)
-def test_tensorflow_reads_what_is_written(records: list[bytes]) -> None:
+def test_frame_bytes_any_records_are_read_by_tensorflow(records: list[bytes]) -> None:
     import tempfile
 
     import tensorflow as tf
@@ -71,7 +71,7 @@ def test_tensorflow_reads_what_is_written(records: list[bytes]) -> None:
 
 
 @given(payloads)
-def test_bytes_are_those_of_tensorflow(records: list[bytes]) -> None:
+def test_frame_bytes_any_records_equal_tensorflow_bytes(records: list[bytes]) -> None:
     import tempfile
 
     import tensorflow as tf
@@ -84,7 +84,7 @@ def test_bytes_are_those_of_tensorflow(records: list[bytes]) -> None:
         assert path.read_bytes() == b"".join(map(frame_bytes, records))
 
 
-def test_every_truncation_is_found() -> None:
+def test_read_frames_truncated_at_any_length_raises_frame_error() -> None:
     records = [b"", b"a", b"some bytes", bytes(40)]
     content = b"".join(map(frame_bytes, records))
     starts = {frame.offset for frame in read_all(content)} | {len(content)}
@@ -98,7 +98,7 @@ def test_every_truncation_is_found() -> None:
         assert found.value.offset == max(start for start in starts if start <= length)
 
 
-def test_every_flipped_bit_is_found() -> None:
+def test_read_frames_any_bit_flip_raises_frame_error() -> None:
     content = bytearray(b"".join(map(frame_bytes, [b"", b"a", b"some bytes"])))
     for place in range(len(content) * 8):
         content[place // 8] ^= 1 << place % 8
@@ -116,7 +116,7 @@ def test_every_flipped_bit_is_found() -> None:
         (-1, "payload-checksum"),
     ],
 )
-def test_the_kind_of_damage(place: int, kind: str) -> None:
+def test_read_frames_changed_byte_raises_frame_error_with_kind(place: int, kind: str) -> None:
     content = bytearray(frame_bytes(b"first") + frame_bytes(b"second"))
     start = len(frame_bytes(b"first"))
     content[place if place < 0 else start + place] ^= 1
@@ -125,7 +125,7 @@ def test_the_kind_of_damage(place: int, kind: str) -> None:
     assert (found.value.kind, found.value.record, found.value.offset) == (kind, 1, start)
 
 
-def test_a_length_over_the_limit_is_refused_before_it_is_read() -> None:
+def test_payload_length_over_limit_raises_too_long() -> None:
     length = (MAX_RECORD_BYTES + 1).to_bytes(8, "little")
     header = length + masked_crc32c(length).to_bytes(4, "little")
     with pytest.raises(FrameError, match="longer than this program reads") as found:
@@ -133,7 +133,7 @@ def test_a_length_over_the_limit_is_refused_before_it_is_read() -> None:
     assert found.value.kind == "too-long"
 
 
-def test_a_false_length_allocates_no_more_than_the_file_holds() -> None:
+def test_read_frames_length_beyond_file_allocates_little_memory() -> None:
     import tracemalloc
 
     length = (MAX_RECORD_BYTES).to_bytes(8, "little")
@@ -146,7 +146,7 @@ def test_a_false_length_allocates_no_more_than_the_file_holds() -> None:
     assert peak < 40 << 20
 
 
-def test_is_frame_header() -> None:
+def test_is_frame_header_accepts_only_valid_length_checksum() -> None:
     assert is_frame_header(GOLDEN[:12])
     assert is_frame_header(GOLDEN)
     assert not is_frame_header(GOLDEN[:11])

@@ -36,14 +36,16 @@ def payloads(content: bytes) -> list[bytes]:
         (b"x", None),
     ],
 )
-def test_what_a_file_is_and_what_it_holds(content: bytes, expected: str | None) -> None:
+def test_open_tfrecord_detects_compression_and_reads_records(
+    content: bytes, expected: str | None
+) -> None:
     assert compression_of(content[:12]) == expected
     if len(content) > 1:
         assert payloads(content) == RECORDS
 
 
 @pytest.mark.parametrize("kind", ["GZIP", "ZLIB"])
-def test_files_of_tensorflow(kind: str, tmp_path: Path) -> None:
+def test_open_tfrecord_file_compressed_by_tensorflow_is_read(kind: str, tmp_path: Path) -> None:
     import tensorflow as tf
 
     path = tmp_path / "a.tfrecord"
@@ -53,7 +55,7 @@ def test_files_of_tensorflow(kind: str, tmp_path: Path) -> None:
     assert payloads(path.read_bytes()) == RECORDS
 
 
-def test_a_record_whose_length_looks_like_gzip_is_plain() -> None:
+def test_open_tfrecord_plain_length_like_gzip_magic_is_plain() -> None:
     record = bytes(0x8B1F)  # its length begins with GZIP's magic
     content = frame_bytes(record)
     assert content.startswith(b"\x1f\x8b")
@@ -61,7 +63,7 @@ def test_a_record_whose_length_looks_like_gzip_is_plain() -> None:
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
-def test_damage(compress: object) -> None:
+def test_open_tfrecord_damaged_compressed_data_raises_corrupt_data(compress: object) -> None:
     content = compress(PLAIN)  # type: ignore[operator]
     with pytest.raises(CorruptDataError, match="ends early"):
         payloads(content[:-3])
@@ -69,7 +71,7 @@ def test_damage(compress: object) -> None:
         payloads(content[:-1] + bytes([content[-1] ^ 1]))
 
 
-def test_a_file_that_grows_a_thousandfold_is_refused() -> None:
+def test_open_tfrecord_decompression_bomb_raises_corrupt_data() -> None:
     stream = open_tfrecord(io.BytesIO(gzip.compress(bytes(64 << 20))))
     with pytest.raises(CorruptDataError, match="grows more than 1000-fold"):
         stream.read()

@@ -19,7 +19,7 @@ from records.images import (
 from records.images.rejection import ImageRejectedError
 
 
-def test_a_jpeg_header_says_how_it_is_coded(picture: Any, encode: Any) -> None:
+def test_jpeg_header_baseline_file_reports_size_and_coding(picture: Any, encode: Any) -> None:
     header = jpeg.read_header(encode(picture, "JPEG"))
     assert (header.width, header.height, header.bits) == (48, 32, 8)
     assert header.component_ids == (1, 2, 3)
@@ -29,7 +29,9 @@ def test_a_jpeg_header_says_how_it_is_coded(picture: Any, encode: Any) -> None:
     assert not header.metadata
 
 
-def test_a_progressive_jpeg_is_complete_only_with_all_its_scans(picture: Any, encode: Any) -> None:
+def test_jpeg_header_progressive_with_missing_scans_is_incomplete(
+    picture: Any, encode: Any
+) -> None:
     data = encode(picture, "JPEG", progressive=True)
     assert jpeg.read_header(data).complete
     assert jpeg.read_header(data).buffered
@@ -41,38 +43,40 @@ def test_a_progressive_jpeg_is_complete_only_with_all_its_scans(picture: Any, en
         assert not jpeg.read_header(cut + b"\xff\xd9").complete
 
 
-def test_a_scan_out_of_order_makes_a_jpeg_incomplete(picture: Any, encode: Any) -> None:
+def test_jpeg_header_scan_out_of_order_is_incomplete(picture: Any, encode: Any) -> None:
     data = encode(picture, "JPEG", progressive=True)
     first = data.index(b"\xff\xda")
     second = data.index(b"\xff\xda", first + 2)
     assert not jpeg.read_header(data[:second] + data[first:]).complete
 
 
-def test_metadata_is_noticed(picture: Any, encode: Any) -> None:
+def test_jpeg_header_exif_or_xmp_sets_metadata(picture: Any, encode: Any) -> None:
     assert jpeg.read_header(encode(picture, "JPEG", exif=b"Exif\0\0")).metadata
     assert jpeg.read_header(encode(picture, "JPEG", xmp=b"<x/>")).metadata
     assert not jpeg.read_header(encode(picture, "JPEG", comment=b"x")).metadata
 
 
-def test_arithmetic_coding_is_noticed(picture: Any, encode: Any) -> None:
+def test_jpeg_header_arithmetic_coding_is_not_huffman(picture: Any, encode: Any) -> None:
     data = encode(picture, "JPEG").replace(b"\xff\xc0", b"\xff\xc9")
     assert not jpeg.read_header(data).huffman
 
 
-def test_fill_bytes_and_bytes_between_segments_are_skipped(picture: Any, encode: Any) -> None:
+def test_jpeg_header_fill_and_stray_bytes_are_skipped(picture: Any, encode: Any) -> None:
     data = encode(picture, "JPEG")
     odd = data[:2] + b"\0\0junk\xff\xff" + data[2:]
     assert jpeg.read_header(odd).scan_offset == jpeg.read_header(data).scan_offset + 8
 
 
 @pytest.mark.parametrize("end", range(2, 200, 7))
-def test_a_jpeg_cut_anywhere_is_truncated(picture: Any, encode: Any, end: int) -> None:
+def test_jpeg_header_cut_at_any_length_is_rejected_as_truncated(
+    picture: Any, encode: Any, end: int
+) -> None:
     with pytest.raises(ImageRejectedError) as caught:
         jpeg.read_header(encode(picture, "JPEG")[:end])
     assert caught.value.rejection.reason == "truncated"
 
 
-def test_a_png_cut_anywhere_is_truncated(picture: Any, encode: Any) -> None:
+def test_png_header_cut_at_any_length_is_rejected_as_truncated(picture: Any, encode: Any) -> None:
     data = encode(picture, "PNG")
     for end in range(8, len(data)):
         with pytest.raises(ImageRejectedError) as caught:
@@ -80,7 +84,7 @@ def test_a_png_cut_anywhere_is_truncated(picture: Any, encode: Any) -> None:
         assert caught.value.rejection.reason == "truncated"
 
 
-def test_a_png_changed_anywhere_is_refused(picture: Any, encode: Any) -> None:
+def test_png_header_any_changed_byte_is_rejected(picture: Any, encode: Any) -> None:
     data = encode(picture, "PNG")
     for at in range(8, len(data)):
         with pytest.raises(ImageRejectedError):
@@ -111,7 +115,7 @@ ROWS = bytes(ROWS_BYTES)
         (zlib.compress(ROWS + bytes(4 << 20)), False),
     ],
 )
-def test_a_png_must_hold_its_rows_and_an_end(
+def test_png_row_data_missing_or_oversized_is_rejected(
     picture: Any, encode: Any, compressed: bytes, whole: bool
 ) -> None:
     data = with_data(encode(picture, "PNG"), compressed)
@@ -125,7 +129,7 @@ def test_a_png_must_hold_its_rows_and_an_end(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (5, 3), (8, 8), (9, 17)])
-def test_the_rows_of_interlaced_pngs_are_counted(size: tuple[int, int]) -> None:
+def test_png_header_interlaced_row_bytes_are_counted(size: tuple[int, int]) -> None:
     header = struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 1)
     counted = sum(
         rows * (1 + columns)
@@ -150,7 +154,9 @@ def test_the_rows_of_interlaced_pngs_are_counted(size: tuple[int, int]) -> None:
     assert isinstance(normalize_image(data, ImageOptions()), NormalizedImage)
 
 
-def test_a_marker_that_leads_past_the_end_of_a_jpeg_is_corrupt(picture: Any, encode: Any) -> None:
+def test_normalize_image_jpeg_marker_past_end_is_rejected_as_corrupt(
+    picture: Any, encode: Any
+) -> None:
     # Pillow forgives it, TensorFlow does not.
     data = encode(picture, "JPEG")
     at = data.index(b"\xff\xda") + 40
@@ -170,7 +176,7 @@ def with_window(data: bytes, bits: int) -> bytes:
 
 
 @pytest.mark.parametrize(("bits", "narrow"), [(8, True), (12, True), (13, False), (15, False)])
-def test_a_png_whose_window_is_smaller_than_its_picture_is_noticed(
+def test_png_header_zlib_window_smaller_than_image_sets_narrow_window(
     picture: Any, encode: Any, bits: int, narrow: bool
 ) -> None:
     # 32 rows of a filter byte and 48 RGB pixels are 4,640 bytes: 2**13 hold them.

@@ -124,7 +124,9 @@ def damaged(request: Any, encode: Any) -> tuple[str, bytes, str]:
 
 
 @pytest.mark.parametrize("check", ["decode", "header"])
-def test_each_damage_gives_its_reason(damaged: tuple[str, bytes, str], check: Any) -> None:
+def test_normalize_image_damaged_file_is_rejected_with_its_reason(
+    damaged: tuple[str, bytes, str], check: Any
+) -> None:
     name, data, reason = damaged
     rejection = normalize_image(data, ImageOptions(check=check))
     if check == "header" and name in ONLY_A_DECODE_TELLS:
@@ -152,7 +154,7 @@ def _photo() -> Image.Image:
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), "shardmill[heif]"),
     ],
 )
-def test_formats_that_are_not_taken_say_what_to_do(data: bytes, hint: str) -> None:
+def test_normalize_image_unsupported_format_is_rejected_with_hint(data: bytes, hint: str) -> None:
     rejection = normalize_image(data, ImageOptions())
     assert isinstance(rejection, Rejection)
     assert rejection.reason == "unsupported"
@@ -160,7 +162,7 @@ def test_formats_that_are_not_taken_say_what_to_do(data: bytes, hint: str) -> No
 
 
 @pytest.mark.parametrize("dtype", ["<f4", "<i4"])
-def test_samples_without_an_8_bit_meaning_are_unsupported(encode: Any, dtype: str) -> None:
+def test_normalize_image_float_or_int32_samples_are_unsupported(encode: Any, dtype: str) -> None:
     rejection = normalize_image(
         encode(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"), ImageOptions()
     )
@@ -168,7 +170,7 @@ def test_samples_without_an_8_bit_meaning_are_unsupported(encode: Any, dtype: st
     assert rejection.reason == "unsupported"
 
 
-def test_the_most_pixels_are_exactly_those_allowed(picture: Any, encode: Any) -> None:
+def test_normalize_image_max_pixels_limit_is_inclusive(picture: Any, encode: Any) -> None:
     for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF"):
         data = encode(picture, kind)
         assert not isinstance(normalize_image(data, ImageOptions(max_pixels=48 * 32)), Rejection)
@@ -177,14 +179,14 @@ def test_the_most_pixels_are_exactly_those_allowed(picture: Any, encode: Any) ->
         assert rejection.reason == "too-large"
 
 
-def test_a_jpeg_cannot_be_made_of_an_image_longer_than_jpegs_hold(encode: Any) -> None:
+def test_normalize_image_too_long_for_jpeg_is_rejected_as_too_large(encode: Any) -> None:
     data = encode(Image.new("L", (70_000, 1)), "PNG")
     rejection = normalize_image(data, ImageOptions(store="jpeg"))
     assert isinstance(rejection, Rejection)
     assert rejection.reason == "too-large"
 
 
-def test_no_memory_is_a_rejection(
+def test_normalize_image_memory_error_is_rejected_as_too_large(
     picture: Any, encode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -196,7 +198,9 @@ def test_no_memory_is_a_rejection(
     assert rejection.reason == "too-large"
 
 
-def test_nothing_is_printed_or_warned(tmp_path: Path, picture: Any, encode: Any) -> None:
+def test_normalize_image_odd_files_print_no_output_or_warnings(
+    tmp_path: Path, picture: Any, encode: Any
+) -> None:
     odd = [
         encode(picture, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xffgarbage"),
         encode(picture, "TIFF")[:-9],
@@ -216,7 +220,7 @@ def test_nothing_is_printed_or_warned(tmp_path: Path, picture: Any, encode: Any)
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_importing_leaves_others_warnings_and_logs_alone() -> None:
+def test_images_import_keeps_warning_filters_and_pil_log_level() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.warn("not from Pillow", stacklevel=1)

@@ -47,7 +47,9 @@ def gradient(mode: str, size: tuple[int, int]) -> Image.Image:
 # A process's own peak, without its parent's, is only told there.
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 @pytest.mark.parametrize("large", LARGE, ids=[f"{one[0]}-{one[2]}-{one[4]}" for one in LARGE])
-def test_decoding_stays_within_the_bound(tmp_path: Path, encode: Any, large: Any) -> None:
+def test_decoding_large_images_on_threads_stays_within_memory_limit(
+    tmp_path: Path, encode: Any, large: Any
+) -> None:
     mode, size, kind, options, threads = large
     path = tmp_path / "large"
     path.write_bytes(encode(gradient(mode, size), kind, **options))

@@ -56,7 +56,7 @@ def file(request: Any, picture: Any, encode: Any) -> bytes:
 
 @given(edits=EDITS, keep=st.one_of(st.just(1.0), st.floats(0.5, 1)))
 @MANY
-def test_a_picture_made_in_part_is_refused_for_the_same_as_all_of_it(
+def test_verify_decodable_mutated_file_rejects_for_same_reason_as_full_decode(
     file: bytes, edits: Any, keep: float
 ) -> None:
     data = mutate(file, edits, keep)
@@ -73,7 +73,7 @@ def _refusal(load: Callable[[ImageHeader, bytes], object], data: bytes) -> Rejec
 
 @given(edits=EDITS, keep=st.one_of(st.just(1.0), st.floats(0, 1)))
 @MANY
-def test_mutated_files_are_rejected_or_decode_in_tensorflow(
+def test_normalize_image_mutated_file_is_rejected_or_decodes_in_tensorflow(
     file: bytes, read_with_tensorflow: Any, edits: Any, keep: float
 ) -> None:
     stored = normalize_image(mutate(file, edits, keep), ImageOptions())
@@ -89,5 +89,5 @@ def test_mutated_files_are_rejected_or_decode_in_tensorflow(
 
 @given(head=st.sampled_from(HEADS), tail=st.binary(max_size=200))
 @settings(max_examples=300, deadline=None)
-def test_random_bytes_raise_nothing(head: bytes, tail: bytes) -> None:
+def test_normalize_image_random_bytes_raise_no_exception(head: bytes, tail: bytes) -> None:
     assert isinstance(normalize_image(head + tail, ImageOptions()), NormalizedImage | Rejection)

@@ -32,7 +32,7 @@ def start(budget: MemoryBudget, cost: int, pixels: int, log: SimpleQueue[int]) -
     return release
 
 
-def test_small_images_share_the_base() -> None:
+def test_memory_budget_small_images_decode_concurrently() -> None:
     budget, log = MemoryBudget(100), SimpleQueue[int]()
     events = [start(budget, 50, 0, log) for _ in range(2)]
     assert [log.get(timeout=10) for _ in events] == [50, 50]
@@ -40,7 +40,7 @@ def test_small_images_share_the_base() -> None:
         event.set()
 
 
-def test_what_does_not_fit_waits_its_turn() -> None:
+def test_memory_budget_exhausted_blocks_until_release() -> None:
     budget, log = MemoryBudget(100), SimpleQueue[int]()
     first = start(budget, 90, 0, log)
     assert log.get(timeout=10) == 90
@@ -52,12 +52,12 @@ def test_what_does_not_fit_waits_its_turn() -> None:
     second.set()
 
 
-def test_an_image_larger_than_the_base_is_decoded_all_the_same() -> None:
+def test_memory_budget_request_above_base_is_granted() -> None:
     with MemoryBudget(100).draw(1_000_000, 10):
         pass
 
 
-def test_a_large_image_raises_what_may_be_in_use() -> None:
+def test_memory_budget_large_image_raises_limit_while_held() -> None:
     budget, log = MemoryBudget(100), SimpleQueue[int]()
     with ExitStack() as stack:
         stack.enter_context(budget.draw(400, 100))  # allows 1,200 bytes on top of the base
@@ -69,7 +69,7 @@ def test_a_large_image_raises_what_may_be_in_use() -> None:
     blocked.set()
 
 
-def test_small_images_do_not_pass_a_large_one_for_ever() -> None:
+def test_memory_budget_waiting_large_request_is_served_before_later_small() -> None:
     budget, log = MemoryBudget(100), SimpleQueue[int]()
     first = start(budget, 60, 0, log)
     assert log.get(timeout=10) == 60
@@ -85,7 +85,7 @@ def test_small_images_do_not_pass_a_large_one_for_ever() -> None:
     small.set()
 
 
-def test_a_failure_gives_back_its_memory_and_lets_go_of_its_image() -> None:
+def test_memory_budget_exception_releases_memory_and_image() -> None:
     budget = MemoryBudget(100)
     alive: list[weakref.ref[Block]] = []
 

@@ -105,7 +105,9 @@ def source(request: pytest.FixtureRequest, picture: Image.Image, encode: Any) ->
 
 
 @pytest.mark.parametrize("check", ["decode", "header"])
-def test_each_source_is_stored_as_the_table_says(source: Any, check: Any, store: Any) -> None:
+def test_normalize_image_each_source_kind_gives_expected_format_and_changes(
+    source: Any, check: Any, store: Any
+) -> None:
     data, (kind, channels, changes) = source
     stored = store(data, ImageOptions(check=check))
     assert (stored.format, stored.channels, stored.changes) == (kind, channels, changes)
@@ -113,7 +115,7 @@ def test_each_source_is_stored_as_the_table_says(source: Any, check: Any, store:
     assert (stored.encoded == data) is (changes == ())
 
 
-def test_tensorflow_reads_each_stored_image_as_pillow_does(
+def test_stored_image_decodes_in_tensorflow_to_same_pixels_as_pillow(
     source: Any, store: Any, read_with_tensorflow: Any
 ) -> None:
     stored = store(source[0], PLAIN)
@@ -127,7 +129,7 @@ def test_tensorflow_reads_each_stored_image_as_pillow_does(
 
 
 @pytest.mark.parametrize("source", OPAQUE, indirect=True, ids=[source[0] for source in OPAQUE])
-def test_pixels_are_what_pillow_shows(source: Any) -> None:
+def test_decode_pixels_opaque_source_equals_pillow_convert(source: Any) -> None:
     image = Image.open(BytesIO(source[0]))
     mode = "L" if source[1][1] == 1 else "RGB"
     expected = np.asarray(image.convert(mode)).reshape(SIZE[1], SIZE[0], -1)
@@ -135,39 +137,43 @@ def test_pixels_are_what_pillow_shows(source: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
-def test_transparent_pixels_show_the_background(picture: Any, encode: Any, kind: str) -> None:
+def test_decode_pixels_transparent_pixels_take_background_colour(
+    picture: Any, encode: Any, kind: str
+) -> None:
     data = encode(with_alpha(picture), kind, lossless=True)
     pixels = decode_pixels(data, ImageOptions(background="FF8000"))
     assert (pixels[:, :24] == (255, 128, 0)).all()
     np.testing.assert_array_equal(pixels[:, 24:], np.asarray(picture)[:, 24:])
 
 
-def test_half_transparent_pixels_are_mixed(encode: Any) -> None:
+def test_decode_pixels_half_transparent_pixels_are_blended(encode: Any) -> None:
     data = encode(Image.new("RGBA", (2, 2), (200, 100, 0, 128)), "PNG")
     expected = [round(c * 128 / 255 + 255 * 127 / 255) for c in (200, 100, 0)]
     np.testing.assert_allclose(decode_pixels(data, PLAIN)[0, 0].astype(int), expected, atol=1)
 
 
-def test_a_grey_image_on_a_coloured_background_becomes_rgb(encode: Any, store: Any) -> None:
+def test_normalize_image_grey_alpha_on_coloured_background_becomes_rgb(
+    encode: Any, store: Any
+) -> None:
     data = encode(Image.new("LA", (4, 4), (7, 0)), "PNG")
     stored = store(data, ImageOptions(background="FF0000"))
     assert (stored.channels, stored.changes) == (3, ("alpha→rgb",))
     assert store(data, ImageOptions(background="FF0000", channels=1)).channels == 1
 
 
-def test_16_bit_samples_are_shifted(encode: Any) -> None:
+def test_decode_pixels_16_bit_samples_are_shifted_to_8_bits(encode: Any) -> None:
     samples = np.array([[0, 255, 256, 4095, 65535]], "<u2")
     data = encode(Image.fromarray(samples), "PNG")
     np.testing.assert_array_equal(decode_pixels(data, PLAIN)[0, :, 0], [0, 0, 1, 15, 255])
 
 
-def test_a_transparent_grey_is_found_among_16_bit_samples(encode: Any) -> None:
+def test_decode_pixels_16_bit_transparent_grey_matches_exact_sample(encode: Any) -> None:
     # 2600 and 2601 are the same in 8 bits; only the first is the transparent one.
     data = encode(Image.fromarray(np.array([[2600, 2601]], "<u2")), "PNG", transparency=2600)
     np.testing.assert_array_equal(decode_pixels(data, PLAIN)[0, :, 0], [255, 10])
 
 
-def test_a_transparent_grey_is_found_among_2_bit_samples() -> None:
+def test_decode_pixels_2_bit_transparent_grey_matches_unscaled_sample() -> None:
     # Pillow compares the unspread sample with the spread ones, and shows nothing transparent.
     rows = b"\0" + bytes([0b00011011])
     png = b"\x89PNG\r\n\x1a\n"
@@ -197,7 +203,7 @@ TURNED = {
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", TURNED)
-def test_images_are_turned_upright(
+def test_normalize_image_exif_orientation_is_applied(
     picture: Any, encode: Any, store: Any, kind: str, orientation: int
 ) -> None:
     exif = Image.Exif()
@@ -213,18 +219,22 @@ def test_images_are_turned_upright(
     np.testing.assert_allclose(seen, upright.astype(int), atol=close)
 
 
-def test_an_orientation_in_xmp_counts(picture: Any, encode: Any, store: Any) -> None:
+def test_normalize_image_xmp_orientation_is_applied(picture: Any, encode: Any, store: Any) -> None:
     text = b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'
     stored = store(insert_chunk(encode(picture, "PNG"), b"iTXt", text), PLAIN)
     assert (stored.width, stored.height, stored.changes) == (32, 48, ("exif-rotated",))
 
 
-def test_exif_that_cannot_be_read_is_no_damage(picture: Any, encode: Any, store: Any) -> None:
+def test_normalize_image_unreadable_exif_keeps_source_bytes(
+    picture: Any, encode: Any, store: Any
+) -> None:
     data = encode(picture, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xffgarbage")
     assert store(data, PLAIN).encoded == data
 
 
-def test_only_the_first_frame_is_stored(picture: Any, encode: Any, store: Any) -> None:
+def test_normalize_image_multi_frame_file_stores_first_frame(
+    picture: Any, encode: Any, store: Any
+) -> None:
     other = Image.new("RGB", SIZE, "red")
     for kind in ("GIF", "PNG", "TIFF", "WEBP"):
         options = {"lossless": True} if kind == "WEBP" else {}
@@ -252,7 +262,7 @@ def test_only_the_first_frame_is_stored(picture: Any, encode: Any, store: Any) -
         ),
     ],
 )
-def test_options_decide_what_becomes_of_a_photo(
+def test_normalize_image_options_determine_format_channels_and_changes(
     picture: Any, encode: Any, store: Any, options: ImageOptions, expected: Any
 ) -> None:
     stored = store(encode(picture, "JPEG"), options)
@@ -262,13 +272,15 @@ def test_options_decide_what_becomes_of_a_photo(
     assert seen.shape == (stored.height, stored.width, stored.channels)
 
 
-def test_raw_makes_grey_images_rgb(picture: Any, encode: Any, store: Any) -> None:
+def test_normalize_image_grey_stored_as_raw_becomes_rgb(
+    picture: Any, encode: Any, store: Any
+) -> None:
     options = ImageOptions(store="raw", resize=SIZE)
     stored = store(encode(picture.convert("L"), "PNG"), options)
     assert (len(stored.encoded), stored.changes) == (48 * 32 * 3, ("grey→rgb", "png→raw"))
 
 
-def test_jpegs_are_made_without_subsampling_at_the_quality_asked(
+def test_normalize_image_encoded_jpeg_uses_quality_without_subsampling(
     picture: Any, encode: Any, store: Any
 ) -> None:
     data = encode(picture, "PNG")
@@ -278,9 +290,7 @@ def test_jpegs_are_made_without_subsampling_at_the_quality_asked(
     assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
 
 
-def test_nothing_but_the_picture_goes_into_what_is_encoded(
-    picture: Any, encode: Any, store: Any
-) -> None:
+def test_normalize_image_reencoding_drops_metadata(picture: Any, encode: Any, store: Any) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a secret"
     data = encode(picture, "JPEG", exif=exif, comment="a secret", icc_profile=b"a secret")
@@ -289,7 +299,7 @@ def test_nothing_but_the_picture_goes_into_what_is_encoded(
         assert b"secret" not in store(data, ImageOptions(store=kind)).encoded
 
 
-def test_progressive_jpegs_that_lack_scans_are_coded_anew(
+def test_normalize_image_progressive_jpeg_with_missing_scans_is_reencoded(
     picture: Any, encode: Any, store: Any, read_with_tensorflow: Any
 ) -> None:
     # Decoders smooth over what the missing scans would say, and TensorFlow's otherwise than Pillow.
@@ -301,13 +311,13 @@ def test_progressive_jpegs_that_lack_scans_are_coded_anew(
     np.testing.assert_array_equal(read_with_tensorflow(stored), ours)
 
 
-def test_bytes_after_the_end_are_kept(picture: Any, encode: Any, store: Any) -> None:
+def test_normalize_image_trailing_bytes_are_kept(picture: Any, encode: Any, store: Any) -> None:
     for kind in ("JPEG", "PNG"):
         data = encode(picture, kind) + b"trailing"
         assert store(data, PLAIN).encoded == data
 
 
-def test_pixels_are_the_same_twice_and_the_bytes_too(source: Any) -> None:
+def test_normalize_image_repeated_call_is_deterministic(source: Any) -> None:
     assert normalize_image(source[0], PLAIN) == normalize_image(source[0], PLAIN)
 
 
@@ -322,7 +332,7 @@ def test_pixels_are_the_same_twice_and_the_bytes_too(source: Any) -> None:
         ({"encoded": b""}, "not in its record's format"),
     ],
 )
-def test_a_stored_image_must_be_what_its_record_says(
+def test_decode_record_image_header_mismatch_raises_corrupt_data(
     picture: Any, encode: Any, change: dict[str, Any], message: str
 ) -> None:
     record = {
@@ -334,18 +344,24 @@ def test_a_stored_image_must_be_what_its_record_says(
 
 
 @pytest.mark.parametrize("mode", ["P", "RGBA", "LA"])
-def test_a_stored_image_must_be_grey_or_rgb(picture: Any, encode: Any, mode: str) -> None:
+def test_decode_record_image_neither_grey_nor_rgb_raises_corrupt_data(
+    picture: Any, encode: Any, mode: str
+) -> None:
     data = encode(picture.convert(mode), "PNG")
     with pytest.raises(CorruptDataError, match="neither grey nor RGB"):
         decode_record_image(data, "png", 48, 32, len(mode))
 
 
-def test_a_damaged_stored_image_is_told_why(picture: Any, encode: Any) -> None:
+def test_decode_record_image_truncated_raises_corrupt_data_with_reason(
+    picture: Any, encode: Any
+) -> None:
     with pytest.raises(CorruptDataError, match="image is truncated"):
         decode_record_image(encode(picture, "JPEG")[:-50], "jpeg", 48, 32, 3)
 
 
-def test_pixels_of_what_is_rejected_are_refused(picture: Any, encode: Any) -> None:
+def test_decode_pixels_rejected_image_raises_corrupt_data_with_reason(
+    picture: Any, encode: Any
+) -> None:
     data = encode(picture, "PNG")[:-20]
     rejection = normalize_image(data, PLAIN)
     assert isinstance(rejection, Rejection)
@@ -353,7 +369,7 @@ def test_pixels_of_what_is_rejected_are_refused(picture: Any, encode: Any) -> No
         decode_pixels(data, PLAIN)
 
 
-def test_versions_name_what_makes_the_bytes() -> None:
+def test_encoder_versions_include_pillow_jpeg_and_zlib_libraries() -> None:
     versions = encoder_versions()
     assert versions["pillow"] == Image.__version__
     assert all(versions.values())

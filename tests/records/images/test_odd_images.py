@@ -33,7 +33,7 @@ def odd_files(shared_data: Path) -> list[Path]:
     return sorted(path for path in (shared_data / "odd_images").rglob("*") if path.is_file())
 
 
-def test_what_is_stored_is_what_tensorflow_reads(
+def test_normalize_image_odd_files_decode_identically_in_tensorflow(
     odd_files: list[Path], read_with_tensorflow: Any
 ) -> None:
     kinds: Counter[str] = Counter()
@@ -52,7 +52,7 @@ def test_what_is_stored_is_what_tensorflow_reads(
 
 
 @pytest.mark.parametrize(("name", "reason"), REASONS.items())
-def test_odd_files_are_rejected_for_the_right_reason(
+def test_normalize_image_odd_file_is_rejected_with_its_reason(
     shared_data: Path, name: str, reason: str
 ) -> None:
     rejection = normalize_image((shared_data / "odd_images" / name).read_bytes(), ImageOptions())

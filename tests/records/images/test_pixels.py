@@ -14,14 +14,14 @@ WHITE = (255, 255, 255)
 RED = (255, 0, 0)
 
 
-def test_stretch_is_pillows_bilinear(picture: Image.Image) -> None:
+def test_resize_stretch_equals_pillow_bilinear(picture: Image.Image) -> None:
     resized, changes = pixels.resize(picture, (20, 10), "stretch", WHITE)
     expected = picture.resize((20, 10), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(np.asarray(resized), np.asarray(expected))
     assert changes == ["resized"]
 
 
-def test_crop_keeps_the_middle() -> None:
+def test_resize_crop_keeps_the_centre() -> None:
     stripes = Image.new("RGB", (90, 30), RED)
     stripes.paste((0, 0, 255), (30, 0, 60, 30))
     resized, _ = pixels.resize(stripes, (30, 30), "crop", WHITE)
@@ -37,7 +37,7 @@ def test_crop_keeps_the_middle() -> None:
         ((10, 10), (40, 20), (slice(0, 20), slice(10, 30))),
     ],
 )
-def test_pad_fills_the_rest_with_the_background(size: Any, target: Any, inside: Any) -> None:
+def test_resize_pad_fills_margins_with_background(size: Any, target: Any, inside: Any) -> None:
     resized, _ = pixels.resize(Image.new("RGB", size, (0, 0, 255)), target, "pad", RED)
     assert resized.size == target
     samples = np.asarray(resized)
@@ -47,7 +47,7 @@ def test_pad_fills_the_rest_with_the_background(size: Any, target: Any, inside: 
     ].size
 
 
-def test_padding_a_grey_image_with_a_colour_makes_it_rgb() -> None:
+def test_resize_pad_grey_image_with_colour_becomes_rgb() -> None:
     grey = Image.new("L", (10, 20), 7)
     assert pixels.resize(grey, (20, 20), "pad", RED)[0].mode == "RGB"
     assert pixels.resize(grey, (20, 20), "pad", WHITE)[0].mode == "L"
@@ -56,13 +56,13 @@ def test_padding_a_grey_image_with_a_colour_makes_it_rgb() -> None:
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (3, 3), (1, 1)])
-def test_every_shape_comes_out_at_the_size_asked(fit: str, size: tuple[int, int]) -> None:
+def test_resize_extreme_shape_gives_requested_size(fit: str, size: tuple[int, int]) -> None:
     resized, _ = pixels.resize(Image.new("RGB", size, RED), (64, 48), fit, RED)
     assert resized.size == (64, 48)
     assert (np.asarray(resized) == RED).all()
 
 
-def test_a_long_image_is_not_made_huge_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resize_long_image_limits_intermediate_size(monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.new("L", (2, 20_000), 9)
     sizes: list[tuple[int, int]] = []
     original = Image.Image.resize
@@ -77,7 +77,9 @@ def test_a_long_image_is_not_made_huge_on_the_way(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "key"])
-def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+def test_flatten_in_strips_equals_flatten_of_whole_image(
+    monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
     random = np.random.default_rng(1)
     if mode == "I;16":
         image = Image.fromarray(random.integers(0, 65536, (37, 23)).astype("<u2"))

@@ -19,7 +19,7 @@ KNOWN = {
 
 
 @pytest.mark.parametrize(("kind", "name"), KNOWN.items())
-def test_pillows_files_are_known(kind: str, name: str) -> None:
+def test_sniff_file_written_by_pillow_returns_its_format(kind: str, name: str) -> None:
     target = BytesIO()
     Image.new("1" if kind == "XBM" else "RGB", (32, 32), 1).save(target, kind)
     assert sniff(target.getvalue()[:32]) == name
@@ -46,16 +46,18 @@ def test_pillows_files_are_known(kind: str, name: str) -> None:
         (b"", None),
     ],
 )
-def test_heads_are_told_apart(head: bytes, name: str | None) -> None:
+def test_sniff_magic_bytes_return_format_or_none(head: bytes, name: str | None) -> None:
     assert sniff(head) == name
 
 
-def test_extensions_are_lower_case_with_a_dot() -> None:
+def test_image_extensions_are_lower_case_with_leading_dot() -> None:
     assert {".jpg", ".heic", ".tga", ".nef"} <= IMAGE_EXTENSIONS
     assert all(name.startswith(".") and name == name.lower() for name in IMAGE_EXTENSIONS)
 
 
-def test_names_do_not_decide(picture: Any, encode: Any, store: Any) -> None:
+def test_normalize_image_gif_content_is_stored_as_png(
+    picture: Any, encode: Any, store: Any
+) -> None:
     from records.images import ImageOptions
 
     assert store(encode(picture, "GIF"), ImageOptions()).changes[-1] == "gif→png"

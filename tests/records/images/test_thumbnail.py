@@ -30,7 +30,7 @@ def expected(image: Image.Image) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
-def test_the_whole_image_resized(
+def test_decode_thumbnail_is_close_to_resized_full_image(
     photo: Image.Image, encode: Callable[..., bytes], kind: str, mode: str, options: dict[str, bool]
 ) -> None:
     image = photo.convert(mode)
@@ -41,19 +41,19 @@ def test_the_whole_image_resized(
     assert np.abs(square - expected(image)).max() <= 4
 
 
-def test_raw_samples(photo: Image.Image) -> None:
+def test_decode_thumbnail_raw_image_equals_resized_full_image(photo: Image.Image) -> None:
     square = decode_thumbnail(photo.tobytes(), "raw", *SIZE, 3, side_px=32)
     assert np.array_equal(square, expected(photo))
 
 
-def test_an_image_smaller_than_the_square(encode: Callable[..., bytes]) -> None:
+def test_decode_thumbnail_smaller_image_is_enlarged(encode: Callable[..., bytes]) -> None:
     encoded = encode(Image.new("L", (3, 1), 77), "JPEG")
     square = decode_thumbnail(encoded, "jpeg", 3, 1, 1, side_px=32)
     assert np.unique(square).tolist() == [77]
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png"])
-def test_what_cannot_be_decoded(
+def test_decode_thumbnail_undecodable_image_raises_corrupt_data(
     photo: Image.Image, encode: Callable[..., bytes], kind: str
 ) -> None:
     encoded = encode(photo, kind)
@@ -62,7 +62,7 @@ def test_what_cannot_be_decoded(
             decode_thumbnail(damaged, kind, *SIZE, 3, side_px=32)
 
 
-def test_another_size_than_the_record_says(
+def test_decode_thumbnail_size_mismatch_raises_corrupt_data(
     photo: Image.Image, encode: Callable[..., bytes]
 ) -> None:
     with pytest.raises(CorruptDataError, match="expected 480x640, got 640x480"):

@@ -26,7 +26,7 @@ def describe(tmp_path: Path, payloads: list[bytes], **options: int) -> FileSumma
     return summarize_file(open_storage(tmp_path), "a.tfrecord", **options)
 
 
-def test_features(tmp_path: Path) -> None:
+def test_file_summary_reports_kind_range_and_examples_per_feature(tmp_path: Path) -> None:
     examples = [
         {"jpg": [encode_picture(1, size=(8, 6), kind="JPEG")], "score": [0.5, 1.5], "name": [b"a"]},
         {"jpg": [encode_picture(2, size=(10, 5))], "score": [], "id": [7], "bits": [b"\xff\0"]},
@@ -46,19 +46,21 @@ def test_features(tmp_path: Path) -> None:
     assert by_name["name"].examples == ('"a"',)
 
 
-def test_a_shard_of_ours(build_dataset: Callable[..., Path]) -> None:
+def test_file_summary_shardmill_shard_reports_all_features(
+    build_dataset: Callable[..., Path],
+) -> None:
     folder = build_dataset()
     found = summarize_file(open_storage(folder), "train-00000-of-00002.tfrecord")
     assert (found.records, found.complete, len(found.features)) == (5, True, 8)
 
 
 @pytest.mark.parametrize(("limit", "complete"), [(1, False), (2, False), (3, True), (9, True)])
-def test_up_to_a_limit(tmp_path: Path, limit: int, complete: bool) -> None:
+def test_file_summary_limit_stops_reading_early(tmp_path: Path, limit: int, complete: bool) -> None:
     found = describe(tmp_path, [encode_example({"a": [1]})] * 3, limit=limit)
     assert (found.records, found.complete) == (min(limit, 3), complete)
 
 
-def test_sequence_examples(tmp_path: Path) -> None:
+def test_file_summary_sequence_examples_report_feature_lists(tmp_path: Path) -> None:
     import tensorflow as tf
 
     sequence = tf.train.SequenceExample()
@@ -73,7 +75,7 @@ def test_sequence_examples(tmp_path: Path) -> None:
     ]
 
 
-def test_other_payloads_and_damage(tmp_path: Path) -> None:
+def test_file_summary_raw_payload_with_damage_reports_both(tmp_path: Path) -> None:
     found = describe(tmp_path, [b"text"])
     assert found.payloads == {"bytes": 1}
     path = tmp_path / "a.tfrecord"
@@ -84,7 +86,7 @@ def test_other_payloads_and_damage(tmp_path: Path) -> None:
     assert show_file(found)[-1].startswith("damaged: ")
 
 
-def test_compressed(tmp_path: Path) -> None:
+def test_file_summary_gzip_reports_compression_and_stored_size(tmp_path: Path) -> None:
     content = gzip.compress(frame_bytes(encode_example({"a": [1]})))
     (tmp_path / "a.gz").write_bytes(content)
     found = summarize_file(open_storage(tmp_path), "a.gz")
@@ -103,10 +105,10 @@ def test_compressed(tmp_path: Path) -> None:
         (b"\xff" * 100, "0x" + "f" * 23 + "…"),
     ],
 )
-def test_bytes_as_text(value: bytes, shown: str) -> None:
+def test_feature_value_bytes_are_escaped_and_shortened(value: bytes, shown: str) -> None:
     assert show_bytes(value) == shown
 
 
-def test_names_do_not_command_a_terminal(tmp_path: Path) -> None:
+def test_file_summary_control_characters_in_names_are_escaped(tmp_path: Path) -> None:
     found = describe(tmp_path, [encode_example({"a\x1b[2J\nb": [1]})])
     assert all(line.isprintable() for line in show_file(found))

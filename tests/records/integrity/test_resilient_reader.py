@@ -32,7 +32,7 @@ def damaged(*changes: tuple[int, bytes]) -> bytes:
 
 
 @given(st.lists(st.binary(max_size=100), max_size=10))
-def test_without_damage_it_reads_everything(records: list[bytes]) -> None:
+def test_resilient_reader_intact_stream_yields_every_record(records: list[bytes]) -> None:
     assert scan(b"".join(map(frame_bytes, records))) == records
 
 
@@ -44,11 +44,13 @@ def test_without_damage_it_reads_everything(records: list[bytes]) -> None:
         (damaged((STARTS[2] + 8, b"\0\0\0\0")), ["length-checksum"]),
     ],
 )
-def test_one_record_is_lost(content: bytes, expected: list[str]) -> None:
+def test_resilient_reader_one_damaged_frame_loses_one_record(
+    content: bytes, expected: list[str]
+) -> None:
     assert scan(content) == [*RECORDS[:2], *expected, *RECORDS[3:]]
 
 
-def test_damage_tells_record_and_offset() -> None:
+def test_resilient_reader_error_has_record_number_and_offset() -> None:
     items = list(scan_frames(io.BytesIO(damaged((STARTS[2], b"\xff")))))
     assert isinstance(items[2], FrameError)
     assert (items[2].record, items[2].offset) == (2, STARTS[2])
@@ -56,7 +58,7 @@ def test_damage_tells_record_and_offset() -> None:
     assert items[3].offset == STARTS[3]
 
 
-def test_bytes_lost_in_the_middle_are_one_damage() -> None:
+def test_resilient_reader_removed_bytes_are_one_error() -> None:
     content = damaged()
     for cut in range(1, len(FRAMES[2]) + len(FRAMES[3]) - 4):
         found = scan(content[: STARTS[2] + 5] + content[STARTS[2] + 5 + cut :])
@@ -65,7 +67,7 @@ def test_bytes_lost_in_the_middle_are_one_damage() -> None:
         assert sum(isinstance(item, str) for item in found) == 1
 
 
-def test_bytes_put_in_between_are_one_damage() -> None:
+def test_resilient_reader_inserted_bytes_are_one_error() -> None:
     content = damaged()
     for size in (1, 11, 12, 13, 500):
         for filler in (b"\0", b"\xff"):
@@ -74,13 +76,13 @@ def test_bytes_put_in_between_are_one_damage() -> None:
             assert sum(isinstance(item, str) for item in found) == 1
 
 
-def test_a_cut_file_ends_with_one_damage() -> None:
+def test_resilient_reader_truncated_file_ends_with_one_error() -> None:
     content = damaged()
     for length in range(STARTS[5] + 1, len(content)):
         assert scan(content[:length]) == [*RECORDS[:5], "truncated"]
 
 
-def test_two_damages_are_two() -> None:
+def test_resilient_reader_two_separate_damages_are_two_errors() -> None:
     content = damaged((STARTS[1] + 12, b"X"), (STARTS[4], b"\xff"))
     assert scan(content) == [
         RECORDS[0], "payload-checksum", *RECORDS[2:4], "length-checksum", RECORDS[5],
@@ -88,7 +90,7 @@ def test_two_damages_are_two() -> None:
 
 
 @given(st.integers(0, len(b"".join(FRAMES)) * 8 - 1))
-def test_a_flipped_bit_costs_one_record(place: int) -> None:
+def test_resilient_reader_any_bit_flip_loses_one_record(place: int) -> None:
     content = bytearray(b"".join(FRAMES))
     content[place // 8] ^= 1 << place % 8
     found = scan(bytes(content))
@@ -99,7 +101,9 @@ def test_a_flipped_bit_costs_one_record(place: int) -> None:
     assert sum(isinstance(item, str) for item in found) == 1
 
 
-def test_damage_longer_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resilient_reader_damage_longer_than_window_is_one_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("records.integrity.resilient_reader._WINDOW_BYTES", 64)
     for size in range(100, 240):
         content = FRAMES[0] + b"\1" * size + FRAMES[1]
@@ -107,5 +111,5 @@ def test_damage_longer_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_end(content: bytes) -> None:
+def test_resilient_reader_random_bytes_terminate(content: bytes) -> None:
     assert all(isinstance(item, (bytes, str)) for item in scan(content))

@@ -30,7 +30,7 @@ def header(length: int) -> bytes:
 
 @settings(max_examples=30)
 @given(st.binary(max_size=300), st.data())
-def test_the_checksum_of_any_range(content: bytes, data: st.DataObject) -> None:
+def test_prefix_crcs_any_range_equals_direct_checksum(content: bytes, data: st.DataObject) -> None:
     begin = data.draw(st.integers(0, len(content)))
     end = data.draw(st.integers(begin, len(content)))
     found = prefix_crcs(io.BytesIO(content + bytes(4)), 0, np.unique(np.array([begin, end])))
@@ -39,21 +39,21 @@ def test_the_checksum_of_any_range(content: bytes, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 255, 4096, 1_000_003])
-def test_zeros_are_appended_to_a_checksum(length: int) -> None:
+def test_crc_shift_equals_appending_zeros(length: int) -> None:
     first = google_crc32c.value(b"first")
     shifted = int(shift(np.array([first], np.uint32), np.array([length]))[0])
     zeros = bytes(length)
     assert shifted ^ google_crc32c.value(zeros) == google_crc32c.extend(first, zeros)
 
 
-def test_a_sweep_ends_where_the_stream_does() -> None:
+def test_prefix_crcs_offsets_past_end_are_dropped() -> None:
     found = prefix_crcs(io.BytesIO(bytes(10)), 2, np.array([3, 6, 7, 90]))
     assert (found.places.tolist(), found.end) == ([3, 6], 10)
 
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 1 << 30), max_size=5), st.binary(max_size=20))
-def test_every_header_is_found(lengths: list[int], filler: bytes) -> None:
+def test_find_headers_returns_every_valid_header(lengths: list[int], filler: bytes) -> None:
     content = b"".join(filler + header(length) for length in lengths)
     places, found = find_headers(content)
     pairs = list(zip(places.tolist(), found.tolist(), strict=True))
@@ -62,13 +62,13 @@ def test_every_header_is_found(lengths: list[int], filler: bytes) -> None:
     assert all(content[place : place + 12] == header(length) for place, length in pairs)
 
 
-def test_a_length_that_no_record_has_is_none() -> None:
+def test_find_headers_impossible_length_is_ignored() -> None:
     for length in ((1 << 30) + 1, 1 << 32, 1 << 63, 2**64 - 1):
         assert find_headers(header(length))[0].size == 0
     assert find_headers(bytes(1000))[0].size == 0
 
 
-def test_a_survey_finds_whole_records_alone() -> None:
+def test_find_records_returns_only_intact_records() -> None:
     whole = frame_bytes(b"whole")
     broken = whole[:-1] + bytes([whole[-1] ^ 1])
     content = b"x" + broken + whole + header(1 << 20) + whole
@@ -80,7 +80,7 @@ def test_a_survey_finds_whole_records_alone() -> None:
     assert found.first_record(2) == 1 + len(broken)
 
 
-def test_lengths_nested_in_each_other_are_read_once() -> None:
+def test_resilient_reader_nested_lengths_read_in_linear_time() -> None:
     """As many lengths as fit, each to near the end: reading each anew would take 10 GB."""
 
     class Counting(io.BytesIO):
@@ -99,14 +99,14 @@ def test_lengths_nested_in_each_other_are_read_once() -> None:
     assert stream.read_bytes < 20 * size
 
 
-def test_a_hole_of_zeros_costs_what_was_there() -> None:
+def test_resilient_reader_zeroed_range_is_one_error() -> None:
     frames = [frame_bytes(bytes([number]) * 100) for number in range(4)]
     content = frames[0] + bytes(8 << 20) + frames[3]
     items = list(scan_frames(io.BytesIO(content)))
     assert [type(item) for item in items] == [Frame, FrameError, Frame]
 
 
-def test_what_only_looks_like_a_record_is_told_by_the_index(tmp_path: Path) -> None:
+def test_resilient_reader_record_inside_a_payload_is_rejected_by_index(tmp_path: Path) -> None:
     """A record in a record: an image may have anything behind its end."""
     inner = frame_bytes(b"not of this dataset")
     frames = [frame_bytes(b"first"), frame_bytes(b"picture" + inner), frame_bytes(b"last")]

@@ -32,7 +32,9 @@ def size_of(picture: bytes) -> tuple[int, int]:
         return image.size
 
 
-def test_a_row_a_class(build_dataset: Callable[..., Path]) -> None:
+def test_contact_sheet_draws_one_row_per_class_deterministically(
+    build_dataset: Callable[..., Path],
+) -> None:
     dataset = open_dataset(build_dataset())
     picture = draw_dataset(dataset)
     assert draw_dataset(dataset) == picture
@@ -41,7 +43,7 @@ def test_a_row_a_class(build_dataset: Callable[..., Path]) -> None:
     assert 3 * TILE_PX < height < 5 * TILE_PX
 
 
-def test_the_sample_has_every_class(build_dataset: Callable[..., Path]) -> None:
+def test_sample_dataset_takes_images_of_every_class(build_dataset: Callable[..., Path]) -> None:
     samples = sample_dataset(open_dataset(build_dataset()), images=3, classes=9)
     assert [(sample.name, sample.records) for sample in samples] == [(name, 4) for name in LABELS]
     assert [len(sample.images) for sample in samples] == [3, 3, 3]
@@ -49,7 +51,9 @@ def test_the_sample_has_every_class(build_dataset: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("classes", [1, 13, 150])
-def test_any_number_of_classes(tmp_path: Path, classes: int) -> None:
+def test_contact_sheet_any_number_of_classes_stays_within_size_limit(
+    tmp_path: Path, classes: int
+) -> None:
     labels = tuple(f"class {number}" for number in range(classes))
     sources = [
         dataclasses.replace(source, label=number % classes)
@@ -61,7 +65,7 @@ def test_any_number_of_classes(tmp_path: Path, classes: int) -> None:
     assert height < 2500
 
 
-def test_few_of_very_many_classes_are_spread_over_the_label_map(tmp_path: Path) -> None:
+def test_sample_dataset_few_of_many_classes_are_evenly_spaced(tmp_path: Path) -> None:
     labels = tuple(map(str, range(20)))
     sources = [dataclasses.replace(s, label=n) for n, s in enumerate(make_sources(20))]
     DatasetBuilder(open_storage(tmp_path), labels=labels).build({"train": [sources]})
@@ -70,14 +74,16 @@ def test_few_of_very_many_classes_are_spread_over_the_label_map(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("store", ["raw", "png"])
-def test_grey_and_raw_images(build_dataset: Callable[..., Path], store: str) -> None:
+def test_contact_sheet_grey_raw_and_png_images_are_drawn(
+    build_dataset: Callable[..., Path], store: str
+) -> None:
     images = ImageOptions(store=store, resize=(9, 5), channels=1)  # type: ignore[arg-type]
     folder = build_dataset(images=images)
     assert size_of(draw_dataset(open_dataset(folder)))
     assert size_of(draw_file(open_storage(folder), "test-00000-of-00001.tfrecord"))
 
 
-def test_small_images_keep_their_pixels(tmp_path: Path) -> None:
+def test_sample_file_small_image_is_enlarged_by_whole_factor(tmp_path: Path) -> None:
     dots = np.zeros((2, 3, 3), np.uint8)
     dots[0, 0] = 255
     content = io.BytesIO()
@@ -90,7 +96,7 @@ def test_small_images_keep_their_pixels(tmp_path: Path) -> None:
     assert set(np.unique(np.asarray(sample.images[0]))) == {0, 255}
 
 
-def test_a_file_of_anybodys(tmp_path: Path) -> None:
+def test_sample_file_third_party_file_groups_images_by_label(tmp_path: Path) -> None:
     examples = [
         {"image_raw": [encode_picture(number, kind="JPEG")], "label": [number % 2]}
         for number in range(6)
@@ -102,13 +108,13 @@ def test_a_file_of_anybodys(tmp_path: Path) -> None:
     assert size_of(draw_file(open_storage(tmp_path), "a.tfrecord"))
 
 
-def test_a_file_without_images(tmp_path: Path) -> None:
+def test_contact_sheet_file_without_images_raises_input_not_found(tmp_path: Path) -> None:
     (tmp_path / "a.tfrecord").write_bytes(frame_bytes(encode_example({"a": [b"\xff\xd8\xff"]})))
     with pytest.raises(InputNotFoundError, match="no record holds an image"):
         draw_file(open_storage(tmp_path), "a.tfrecord")
 
 
-def test_names_of_any_script() -> None:
+def test_find_font_any_script_is_drawable_or_escaped() -> None:
     font = find_font(["cat", "élan", "Ω"])
     assert font.endswith("DejaVuSans.ttf")
     assert drawable("élan Ω", font) == "élan Ω"
@@ -116,7 +122,7 @@ def test_names_of_any_script() -> None:
     assert drawable("\U00013000", font) == r"\U00013000"  # a hieroglyph, which DejaVu lacks
 
 
-def test_tables() -> None:
+def test_text_formatting_aligns_wide_characters_and_scales_bytes() -> None:
     assert align([("a", "1"), ("中文", "20")], right="<>") == ["a      1", "中文  20"]
     shown = [format_bytes(size) for size in (0, 937, 999.6, 4_630_000, 66_326_814, 5e15)]
     assert shown == ["0 B", "937 B", "1 kB", "4.63 MB", "66.3 MB", "5 PB"]

@@ -27,7 +27,9 @@ def read_line(capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return line
 
 
-def test_people_read_the_message_alone(capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_line_text_format_prints_escaped_message_only(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     log_line("halfway", done=1)
     log_line("bad \x1b[2J luck", level=logging.ERROR, exit_code=70)
     log_event("for programs")
@@ -35,7 +37,7 @@ def test_people_read_the_message_alone(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("_json")
-def test_programs_read_fields(capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_line_json_format_prints_fields(capfd: pytest.CaptureFixture[str]) -> None:
     log_line("halfway", done=1, of=None, path="caf\udce9", keys=["a"])
     line = read_line(capfd)
     said_at = datetime.fromisoformat(line.pop("time"))
@@ -51,7 +53,7 @@ def test_programs_read_fields(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("_json")
-def test_the_trace_is_in_the_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_line_json_format_includes_traceback(capfd: pytest.CaptureFixture[str]) -> None:
     try:
         int("x")
     except ValueError:
@@ -63,7 +65,9 @@ def test_the_trace_is_in_the_line(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("_json")
-def test_libraries_log_lines_too(capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_json_format_includes_library_logs_and_warnings(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     logging.getLogger("library").warning("retried %d times\nin vain", 3)
     line = read_line(capfd)
     assert (line["logger"], line["level"]) == ("library", "warning")
@@ -74,7 +78,7 @@ def test_libraries_log_lines_too(capfd: pytest.CaptureFixture[str]) -> None:
     assert read_line(capfd)["logger"] == "py.warnings"
 
 
-def test_text_again(capfd: pytest.CaptureFixture[str]) -> None:
+def test_set_log_format_back_to_text_prints_plain_lines(capfd: pytest.CaptureFixture[str]) -> None:
     set_log_format("json")
     assert is_json()
     set_log_format("text")
@@ -84,7 +88,7 @@ def test_text_again(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err.endswith("ours\n")
 
 
-def test_no_bars_among_lines_for_programs(
+def test_is_terminal_json_format_is_false(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     request.addfinalizer(lambda: set_log_format("text"))
@@ -94,7 +98,7 @@ def test_no_bars_among_lines_for_programs(
     assert not is_terminal()
 
 
-def test_a_log_nobody_reads_stops_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_line_broken_stderr_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone:
         def write(self, _text: str) -> None:
             raise BrokenPipeError

@@ -32,7 +32,7 @@ with return_freed_memory(64 << 10):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
-def test_freed_blocks_leave_the_process() -> None:
+def test_return_freed_memory_large_blocks_leave_the_process() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _HELD], capture_output=True, text=True, check=True
     )

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def test_results_come_in_order() -> None:
+def test_parallel_map_returns_results_in_order() -> None:
     assert list(parallel_map(str, range(50), threads=3)) == [str(number) for number in range(50)]
     assert list(parallel_map(str, [], threads=1)) == []
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_no_more_is_asked_for_than_two_beyond_the_threads(threads: int) -> None:
+def test_parallel_map_takes_at_most_two_items_more_than_threads(threads: int) -> None:
     asked: list[int] = []
 
     def items() -> Iterator[int]:
@@ -34,7 +34,7 @@ def test_no_more_is_asked_for_than_two_beyond_the_threads(threads: int) -> None:
         assert len(asked) <= taken + threads + 2
 
 
-def test_what_fails_is_raised_and_what_waits_is_not_done() -> None:
+def test_parallel_map_error_is_raised_and_cancels_waiting_items() -> None:
     done: list[int] = []
     begun = threading.Event()
 
@@ -55,7 +55,7 @@ def test_what_fails_is_raised_and_what_waits_is_not_done() -> None:
 
 
 class TestWhereWaited:
-    def test_what_works_all_the_time_is_done_here(self) -> None:
+    def test_parallel_map_if_blocking_cpu_bound_work_stays_on_caller_thread(self) -> None:
         def work(number: int) -> tuple[int, int]:
             return sum(range(20_000 + number)), threading.get_ident()
 
@@ -64,7 +64,7 @@ class TestWhereWaited:
         assert results[0][1] == threading.get_ident()
         assert [result[0] for result in results] == [sum(range(20_000 + n)) for n in range(20)]
 
-    def test_from_the_first_wait_on_threads_do_the_rest_in_order(self) -> None:
+    def test_parallel_map_if_blocking_first_wait_moves_rest_to_threads_in_order(self) -> None:
         def work(number: int) -> tuple[int, int]:
             time.sleep(0.02)
             return number, threading.get_ident()
@@ -74,11 +74,11 @@ class TestWhereWaited:
         assert results[0][1] == threading.get_ident()
         assert threading.get_ident() not in {thread for _, thread in results[1:]}
 
-    def test_nothing_to_do(self) -> None:
+    def test_parallel_map_if_blocking_no_items_yields_nothing(self) -> None:
         assert list(parallel_map_if_blocking(abs, [], threads=2)) == []
 
 
-def test_without_threads_it_is_done_here_as_it_is_asked_for() -> None:
+def test_parallel_map_zero_threads_is_lazy_on_caller_thread() -> None:
     done: list[int] = []
 
     def work(number: int) -> int:
@@ -92,14 +92,14 @@ def test_without_threads_it_is_done_here_as_it_is_asked_for() -> None:
 
 
 class TestChain:
-    def test_results_come_one_after_another_in_order(self) -> None:
+    def test_parallel_flat_map_returns_results_in_order(self) -> None:
         def count(most: int) -> Iterator[int]:
             yield from range(most)
 
         results = parallel_flat_map(count, range(30), threads=4, ahead=2)
         assert list(results) == [number for most in range(30) for number in range(most)]
 
-    def test_no_item_is_more_than_so_many_results_ahead(self) -> None:
+    def test_parallel_flat_map_prefetch_limits_results_per_item(self) -> None:
         made = [0, 0]
 
         def endless(item: int) -> Iterator[int]:
@@ -114,7 +114,7 @@ class TestChain:
         assert made[1] <= 4
         results.close()
 
-    def test_what_fails_is_raised_in_its_turn_and_the_rest_stops(self) -> None:
+    def test_parallel_flat_map_error_is_raised_in_order_and_stops_threads(self) -> None:
         def work(item: int) -> Iterator[int]:
             yield item
             if item == 1:
@@ -128,7 +128,7 @@ class TestChain:
             next(results)
         assert not any("ThreadPool" in thread.name for thread in threading.enumerate())
 
-    def test_items_that_fail_end_it(self) -> None:
+    def test_parallel_flat_map_error_of_items_is_raised(self) -> None:
         def items() -> Iterator[int]:
             yield 1
             raise KeyError("items")

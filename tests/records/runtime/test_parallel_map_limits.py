@@ -9,7 +9,7 @@ import pytest
 from records.runtime.parallel_map import parallel_map
 
 
-def test_the_order_is_that_of_the_items() -> None:
+def test_parallel_map_slow_first_item_keeps_order() -> None:
     first_may_end = threading.Event()
 
     def wait_or_let_go(number: int) -> int:
@@ -23,7 +23,7 @@ def test_the_order_is_that_of_the_items() -> None:
     assert list(parallel_map(str, [], threads=2, ahead=4)) == []
 
 
-def test_no_more_is_taken_than_ahead() -> None:
+def test_parallel_map_prefetch_limits_items_taken() -> None:
     taken: list[int] = []
 
     def take(number: int) -> int:
@@ -38,7 +38,7 @@ def test_no_more_is_taken_than_ahead() -> None:
     assert len(taken) == 14
 
 
-def test_an_error_comes_in_its_place() -> None:
+def test_parallel_map_error_is_raised_in_order() -> None:
     results = parallel_map(lambda number: 1 // (3 - number), range(9), threads=2, ahead=3)
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):

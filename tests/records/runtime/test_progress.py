@@ -16,7 +16,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
 
 
-def test_short_work_leaves_a_log_empty(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_short_work_prints_nothing_in_log(capfd: pytest.CaptureFixture[str]) -> None:
     with progress_callback("converting", unit="images", quiet=False) as show:
         show(1, 2)
         show(2, 2)
@@ -24,7 +24,7 @@ def test_short_work_leaves_a_log_empty(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("clock")
-def test_long_work_is_a_line_a_minute(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_long_work_prints_one_line_per_minute(capfd: pytest.CaptureFixture[str]) -> None:
     with progress_callback("converting", unit="images", quiet=False) as show:
         for done in (900, 1_800, 2_700, 4_000):
             show(done, 4_000)
@@ -37,7 +37,9 @@ def test_long_work_is_a_line_a_minute(capfd: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.usefixtures("clock")
-def test_bytes_of_unknown_total(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_bar_unknown_total_prints_bytes_and_rate(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with progress_bar("verifying", unit="B") as bar:
         bar.update(0)
         bar.update(9_000_000)
@@ -45,7 +47,7 @@ def test_bytes_of_unknown_total(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_quiet_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with progress_callback("converting", unit="images", quiet=True) as show:
         show(1, 2)
         show(2, 2)
@@ -53,7 +55,7 @@ def test_quiet(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_figures_for_programs(
+def test_progress_json_format_prints_fields(
     capfd: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
     request.addfinalizer(lambda: set_log_format("text"))

@@ -28,27 +28,27 @@ def items(count: int) -> list[Item]:
 
 # Around the number of rows in a batch.
 @pytest.mark.parametrize("count", [0, 1, 8191, 8192, 8193, 20_000])
-def test_what_goes_in_comes_out_in_order(count: int) -> None:
+def test_row_table_iteration_returns_rows_in_order(count: int) -> None:
     packed = pack(items(count))
     assert len(packed) == count
     assert list(packed) == list(packed) == items(count)
 
 
-def test_rows_can_be_added_after_a_look() -> None:
+def test_row_table_append_after_iteration_is_included() -> None:
     packed = pack(items(3))
     assert len(list(packed)) == 3
     packed.append(Item(b"x", 9))
     assert list(packed) == [*items(3), Item(b"x", 9)]
 
 
-def test_draining_gives_every_row_once() -> None:
+def test_row_table_consume_yields_every_row_and_empties_table() -> None:
     packed = pack(items(20_000))
     assert list(packed.drain()) == items(20_000)
     assert (len(packed), list(packed)) == (0, [])
 
 
 @pytest.mark.parametrize("count", [0, 5, 20_000])
-def test_sorting_is_by_bytes_and_stays(count: int) -> None:
+def test_row_table_sort_orders_by_key_bytes_in_place(count: int) -> None:
     packed = pack(items(count))
     table = packed.sort("key")
     expected = sorted(items(count), key=lambda item: item.key)
@@ -57,7 +57,7 @@ def test_sorting_is_by_bytes_and_stays(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 20_000])
-def test_rows_in_order_stay_where_they_are(count: int) -> None:
+def test_row_table_sort_is_stable_for_sorted_rows(count: int) -> None:
     given = [Item(b"%07d" % (n // 2), n, "odd" if n % 2 else None) for n in range(count)]
     packed = pack(given)
     table = packed.sort("key")
@@ -65,7 +65,7 @@ def test_rows_in_order_stay_where_they_are(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 5, 20_000])
-def test_compact_columns_are_in_one_piece(count: int) -> None:
+def test_row_table_compact_columns_have_one_chunk(count: int) -> None:
     packed = pack(items(count))
     table = packed.compact()
     assert [Item(*row) for row in iter_rows(table, *table.column_names)] == list(packed)
@@ -73,14 +73,14 @@ def test_compact_columns_are_in_one_piece(count: int) -> None:
     assert all(column.num_chunks <= 1 for column in table.columns)
 
 
-def test_bytes_that_are_not_text_sort_by_value() -> None:
+def test_row_table_sort_non_utf8_keys_by_byte_value() -> None:
     keys = [b"\xff", b"", b"a\x00", b"a", b"\x80"]
     packed = pack([Item(key, 0) for key in keys])
     packed.sort("key")
     assert [item.key for item in packed] == sorted(keys)
 
 
-def test_a_column_of_nothing_in_some_batches_or_all() -> None:
+def test_row_table_column_of_nulls_in_some_or_all_batches_round_trips() -> None:
     some = [Item(b"%05d" % n, n, "last" if n == 9000 else None) for n in range(10_000)]
     none = [Item(b"%05d" % n, n) for n in range(10_000)]
     for given in (some, none):
@@ -89,7 +89,7 @@ def test_a_column_of_nothing_in_some_batches_or_all() -> None:
         assert list(packed) == given
 
 
-def test_a_million_rows_are_not_a_million_objects() -> None:
+def test_row_table_100000_rows_use_under_60_bytes_per_row() -> None:
     tracemalloc.start()
     packed = pack([])
     for number in range(100_000):
@@ -100,7 +100,7 @@ def test_a_million_rows_are_not_a_million_objects() -> None:
     assert len(packed) == 100_000
 
 
-def test_rows_of_some_columns() -> None:
+def test_iter_rows_selected_columns_yields_tuples() -> None:
     table = pack(items(3)).sort("key")
     assert list(iter_rows(table, "number")) == [(0,), (2,), (1,)]
     assert list(iter_rows(table, "number", "key"))[1] == (2, b"0000001")

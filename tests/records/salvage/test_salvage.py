@@ -49,7 +49,7 @@ def damages(path: Path) -> tuple[Finding, ...]:
     return tuple(finding for finding in records.verify(path) if finding.kind != "example")
 
 
-def test_without_damage_it_is_a_copy(shard: Path, tmp_path: Path) -> None:
+def test_salvage_intact_shard_writes_identical_copy(shard: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.tfrecord"
     report = salvage(shard, out)
     assert out.read_bytes() == shard.read_bytes()
@@ -57,7 +57,7 @@ def test_without_damage_it_is_a_copy(shard: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out.tfrecord"]
 
 
-def test_it_names_what_is_lost_as_verify_does(shard: Path, tmp_path: Path) -> None:
+def test_salvage_damaged_records_are_reported_like_verify(shard: Path, tmp_path: Path) -> None:
     frames = list(read_shard(open_storage(shard.parent), SHARD))
     keys = [record.key for record in records.open_dataset(shard.parent)["train"]][5:]
     damage(shard, frames[2].offset + 20, frames[4].offset, frames[5].offset)
@@ -73,7 +73,7 @@ def test_it_names_what_is_lost_as_verify_does(shard: Path, tmp_path: Path) -> No
     assert report.lost_records == 3
 
 
-def test_records_that_have_moved_are_matched_by_their_keys(shard: Path, tmp_path: Path) -> None:
+def test_salvage_moved_records_are_matched_by_key(shard: Path, tmp_path: Path) -> None:
     frames = list(read_shard(open_storage(shard.parent), SHARD))
     content = shard.read_bytes()
     shard.write_bytes(content[: frames[1].offset] + b"junk" * 9 + content[frames[2].offset :])
@@ -84,7 +84,9 @@ def test_records_that_have_moved_are_matched_by_their_keys(shard: Path, tmp_path
     ]
 
 
-def test_records_cut_out_cleanly_are_missing_by_the_index(shard: Path, tmp_path: Path) -> None:
+def test_salvage_records_missing_between_frames_are_reported_from_index(
+    shard: Path, tmp_path: Path
+) -> None:
     frames = list(read_shard(open_storage(shard.parent), SHARD))
     content = shard.read_bytes()
     shard.write_bytes(content[: frames[1].offset] + content[frames[3].offset :])
@@ -95,7 +97,7 @@ def test_records_cut_out_cleanly_are_missing_by_the_index(shard: Path, tmp_path:
     assert [finding.kind for finding in report.findings] == ["record-count"]
 
 
-def test_anybodys_file(tmp_path: Path) -> None:
+def test_salvage_third_party_file_skips_damaged_range(tmp_path: Path) -> None:
     path, out = tmp_path / "a.record", tmp_path / "out.record"
     frames = list(map(frame_bytes, PAYLOADS))
     path.write_bytes(b"".join(frames[:2]) + bytes(500) + b"".join(frames[3:]))
@@ -107,7 +109,7 @@ def test_anybodys_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [40, 80, 120])
-def test_a_compressed_file_up_to_its_damage(tmp_path: Path, cut: int) -> None:
+def test_salvage_truncated_gzip_keeps_records_before_the_cut(tmp_path: Path, cut: int) -> None:
     path, out = tmp_path / "a.gz", tmp_path / "out"
     noise = [bytes(range(number, number + 200)) for number in range(6)]
     path.write_bytes(gzip.compress(b"".join(map(frame_bytes, noise)))[:-cut])
@@ -118,7 +120,7 @@ def test_a_compressed_file_up_to_its_damage(tmp_path: Path, cut: int) -> None:
     assert report.findings == damages(path)
 
 
-def test_damage_inside_a_compressed_file(tmp_path: Path) -> None:
+def test_salvage_damaged_frames_in_intact_gzip_are_skipped(tmp_path: Path) -> None:
     content = bytearray(b"".join(map(frame_bytes, PAYLOADS)))
     content[0] ^= 1
     content[-1] ^= 1
@@ -128,7 +130,7 @@ def test_damage_inside_a_compressed_file(tmp_path: Path) -> None:
     assert sum(loss.bytes for loss in report.lost) + report.bytes == len(content)
 
 
-def test_a_length_beyond_all_bounds_is_a_finding(tmp_path: Path) -> None:
+def test_salvage_impossible_length_is_one_finding(tmp_path: Path) -> None:
     import struct
 
     from records.format.tfrecord import masked_crc32c
@@ -143,14 +145,14 @@ def test_a_length_beyond_all_bounds_is_a_finding(tmp_path: Path) -> None:
         assert report.findings[0].kind in {"too-long", "truncated"}
 
 
-def test_a_dry_run_writes_nothing(shard: Path, tmp_path: Path) -> None:
+def test_salvage_dry_run_writes_nothing(shard: Path, tmp_path: Path) -> None:
     damage(shard, 0)
     report = salvage(shard, tmp_path / "out", dry_run=True)
     assert (report.records, report.out, report.lost_records) == (6, None, 1)
     assert not (tmp_path / "out").exists()
 
 
-def test_an_index_that_is_damaged_is_not_used(shard: Path, tmp_path: Path) -> None:
+def test_salvage_damaged_index_is_ignored_and_reported(shard: Path, tmp_path: Path) -> None:
     (shard.parent / "index" / SHARD).with_suffix(".parquet").write_bytes(b"nothing")
     report = salvage(shard, tmp_path / "out")
     assert (report.index, report.records) == (None, 7)
@@ -158,22 +160,22 @@ def test_an_index_that_is_damaged_is_not_used(shard: Path, tmp_path: Path) -> No
 
 
 class TestRefusals:
-    def test_a_name_that_is_taken(self, shard: Path, tmp_path: Path) -> None:
+    def test_salvage_existing_output_raises_output_error(self, shard: Path, tmp_path: Path) -> None:
         (tmp_path / "out").write_bytes(shard.read_bytes())
         for taken in (tmp_path / "out", shard, shard.parent):
             with pytest.raises(OutputError, match="there already"):
                 salvage(shard, taken)
 
-    def test_no_file(self, tmp_path: Path) -> None:
+    def test_salvage_missing_input_raises_input_not_found(self, tmp_path: Path) -> None:
         with pytest.raises(InputNotFoundError, match="no such file"):
             salvage(tmp_path / "a", tmp_path / "out")
 
-    def test_a_dataset(self, shard: Path, tmp_path: Path) -> None:
+    def test_salvage_dataset_folder_raises_usage_error(self, shard: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="one TFRecord file"):
             salvage(shard.parent, tmp_path / "out")
 
 
-def test_the_command(shard: Path, tmp_path: Path) -> None:
+def test_salvage_command_damaged_shard_exits_with_status_1(shard: Path, tmp_path: Path) -> None:
     run = CliRunner().invoke
     assert run(command, [str(shard), str(tmp_path / "whole")]).exit_code == 0
     damage(shard, 0)

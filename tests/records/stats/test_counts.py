@@ -35,7 +35,7 @@ def stats_of(folder: Path) -> Stats:
     return compute_stats(dataset, read_indexed(dataset))
 
 
-def test_figures(tmp_path: Path) -> None:
+def test_compute_stats_counts_classes_formats_rejects_and_sizes(tmp_path: Path) -> None:
     rejects = (
         Reject("a", None, "empty", "", 0),
         Reject("b", None, "corrupt", "", 1),
@@ -60,13 +60,15 @@ def test_figures(tmp_path: Path) -> None:
     assert stats.bytes == folder_bytes
 
 
-def test_changes_are_counted(build_dataset: Callable[..., Path]) -> None:
+def test_compute_stats_counts_changed_images(build_dataset: Callable[..., Path]) -> None:
     stats = stats_of(build_dataset(images=ImageOptions(store="png")))
     assert stats.formats == {"png": 17}
     assert sum(stats.changes.values()) == 8  # of 17 every second one is a JPEG
 
 
-def test_a_damaged_list_of_rejects_is_said(build_dataset: Callable[..., Path]) -> None:
+def test_compute_stats_damaged_rejects_file_raises_corrupt_data(
+    build_dataset: Callable[..., Path],
+) -> None:
     folder = build_dataset()
     (folder / "rejects.jsonl").write_text("{")
     with pytest.raises(CorruptDataError, match="rejects"):
@@ -99,7 +101,7 @@ def build(folder: Path, left_out: list[str]) -> None:
     )
 
 
-def test_duplicates_leaks_and_conflicts(tmp_path: Path) -> None:
+def test_count_duplicates_reports_groups_leaks_and_conflicts(tmp_path: Path) -> None:
     build(tmp_path, [])
     groups = groups_of(tmp_path)
     assert count_duplicates(groups) == Duplicates(
@@ -109,13 +111,13 @@ def test_duplicates_leaks_and_conflicts(tmp_path: Path) -> None:
     assert leak_keys(groups) == ["cat/a", "cat/b", "cat/d", "dog/a"]
 
 
-def test_without_the_duplicates_there_are_none(tmp_path: Path) -> None:
+def test_duplicate_keys_excluded_leave_no_duplicates(tmp_path: Path) -> None:
     build(tmp_path / "a", [])
     build(tmp_path / "b", duplicate_keys(groups_of(tmp_path / "a")))
     assert groups_of(tmp_path / "b") == []
 
 
-def test_without_the_leaks_there_are_none(tmp_path: Path) -> None:
+def test_leak_keys_excluded_leave_no_leaks(tmp_path: Path) -> None:
     build(tmp_path / "a", [])
     build(tmp_path / "b", leak_keys(groups_of(tmp_path / "a")))
     groups = groups_of(tmp_path / "b")
@@ -123,7 +125,7 @@ def test_without_the_leaks_there_are_none(tmp_path: Path) -> None:
     assert len(groups) == 1  # copies within train are no leak
 
 
-def test_what_people_read(tmp_path: Path) -> None:
+def test_show_stats_prints_class_table_and_duplicates(tmp_path: Path) -> None:
     build(tmp_path, [])
     lines = show_stats(stats_of(tmp_path), "data")
     assert lines[0].startswith("data: 14 images in 3 classes, ")
@@ -134,7 +136,7 @@ def test_what_people_read(tmp_path: Path) -> None:
     assert "1 file with more than one label" in lines[-1]
 
 
-def test_many_classes_show_the_largest_and_the_smallest(tmp_path: Path) -> None:
+def test_show_stats_many_classes_shows_largest_and_smallest(tmp_path: Path) -> None:
     labels = tuple(f"class {number}" for number in range(60))
     sources = [
         dataclasses.replace(source, label=number % 60)
@@ -147,7 +149,7 @@ def test_many_classes_show_the_largest_and_the_smallest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("classes", [1, 3, 51, 200])
-def test_a_plot_is_deterministic_and_takes_any_name(tmp_path: Path, classes: int) -> None:
+def test_draw_stats_any_class_name_gives_deterministic_png(tmp_path: Path, classes: int) -> None:
     odd = ("$x_{ b$", "élan", "中文", "a\\b", "عربى", "x" * 300)
     labels = tuple(f"{odd[number % 6]}{number}" for number in range(classes))
     sources = [dataclasses.replace(source, label=0) for source in make_sources(3)]

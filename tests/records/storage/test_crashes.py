@@ -94,7 +94,9 @@ for step in range(1, 1000):
 
 
 @pytest.mark.parametrize("operation", ["create", "replace"])
-def test_whole_or_absent_after_a_death_at_any_step(tmp_path: Path, operation: str) -> None:
+def test_local_write_killed_at_any_step_leaves_file_complete_or_absent(
+    tmp_path: Path, operation: str
+) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _SCRIPT, str(tmp_path), operation],
         capture_output=True,

@@ -30,7 +30,9 @@ class TestLocalStorage(StorageConformance):
     def storage(self, tmp_path: Path) -> Storage:
         return open_storage(tmp_path / "target é")
 
-    def test_of_writers_at_once_one_wins(self, storage: Storage) -> None:
+    def test_local_storage_concurrent_writers_leave_one_complete_file(
+        self, storage: Storage
+    ) -> None:
         def write(content: bytes) -> bool:
             try:
                 write_file(storage, "a.bin", content)
@@ -66,7 +68,7 @@ class TestStoreWithoutConditionalWrites(StorageConformance):
         return FsspecStorage((tmp_path / "target").as_uri())
 
 
-def test_what_is_a_url() -> None:
+def test_is_url_accepts_scheme_and_rejects_paths() -> None:
     assert is_url("s3://bucket/a")
     assert is_url("file:///a")
     assert not is_url("a/b")
@@ -82,11 +84,11 @@ def test_what_is_a_url() -> None:
         ("s3://b/c/a.tfrecord", ("s3://b/c", "a.tfrecord")),
     ],
 )
-def test_folder_and_file_of_a_location(location: str, parts: tuple[str, str]) -> None:
+def test_split_location_returns_folder_and_file(location: str, parts: tuple[str, str]) -> None:
     assert split_location(location) == parts
 
 
-def test_no_credentials_in_messages() -> None:
+def test_fsspec_storage_url_in_messages_has_no_credentials() -> None:
     storage = FsspecStorage("memory://user:secret@host/a?token=secret")
     assert "secret" not in storage.url + storage.describe("b")
 
@@ -114,7 +116,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.stdout.close()
 
 
-def test_another_process_is_refused_and_sigkill_frees_the_lock(
+def test_local_lock_held_by_process_is_refused_until_sigkill(
     tmp_path: Path, holder: subprocess.Popen[str]
 ) -> None:
     storage = open_storage(tmp_path)
@@ -127,7 +129,7 @@ def test_another_process_is_refused_and_sigkill_frees_the_lock(
         pass
 
 
-def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path: Path) -> None:
+def test_local_lock_file_removed_while_held_allows_new_lock(tmp_path: Path) -> None:
     storage = open_storage(tmp_path)
     with storage.lock():
         storage.remove_folder(".shardmill")
@@ -147,7 +149,7 @@ def file_size_limit(size_bytes: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size_bytes", [10_000, 5 << 20])
-def test_a_write_that_fails_is_a_target_error_and_leaves_nothing(
+def test_local_create_file_size_limit_raises_output_error_and_leaves_no_file(
     tmp_path: Path, size_bytes: int
 ) -> None:
     """Small content fails when it is flushed, large content inside the body."""
@@ -165,7 +167,7 @@ def test_a_write_that_fails_is_a_target_error_and_leaves_nothing(
     ("number", "told"),
     [(28, "the disk is full"), (30, "the file system is read-only"), (122, "quota")],
 )
-def test_a_step_that_fails_is_a_target_error(
+def test_local_create_failed_system_call_raises_output_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: int, told: str
 ) -> None:
     storage = LocalStorage(str(tmp_path / "target"))
@@ -182,7 +184,9 @@ def test_a_step_that_fails_is_a_target_error(
     assert [name for name in storage.list() if name != "a.bin"] == []
 
 
-def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_create_without_hard_links_still_never_overwrites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_arguments: object, **_named: object) -> None:
         raise OSError(1, "Operation not permitted")
 
@@ -195,20 +199,20 @@ def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert storage.list() == ["a.bin"]
 
 
-def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+def test_local_create_file_in_place_of_folder_raises_output_error(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"")
     with pytest.raises(OutputError, match="a file is where a folder should be"):
         write_file(LocalStorage(str(tmp_path / "target")), "a.bin", b"x")
 
 
-def test_a_read_that_fails_is_a_storage_error(tmp_path: Path) -> None:
+def test_local_read_of_folder_raises_storage_error(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(StorageError, match="cannot be read") as found:
         LocalStorage(str(tmp_path)).read("folder")
     assert found.value.exit_code == 74
 
 
-def test_an_unknown_protocol_says_what_to_install() -> None:
+def test_open_storage_unknown_protocol_raises_usage_error_with_install_hint() -> None:
     from records.errors import UsageError
 
     with pytest.raises(UsageError, match="pip install"):

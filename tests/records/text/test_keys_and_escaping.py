@@ -21,19 +21,19 @@ from records.text.keys import key_from_text, key_to_single_line, key_to_text
         (b"\xed\xb2\x80", "%ED%B2%80"),
     ],
 )
-def test_keys_as_text(key: bytes, text: str) -> None:
+def test_key_to_text_escapes_percent_and_invalid_utf8(key: bytes, text: str) -> None:
     assert key_to_text(key) == text
     assert key_from_text(text) == key
 
 
 @given(st.binary())
-def test_any_key_comes_back(key: bytes) -> None:
+def test_key_to_text_any_key_round_trips(key: bytes) -> None:
     assert key_from_text(key_to_text(key)) == key
     key_to_text(key).encode()
 
 
 @given(st.binary())
-def test_a_key_on_one_line_comes_back(key: bytes) -> None:
+def test_key_to_single_line_any_key_round_trips(key: bytes) -> None:
     line = key_to_single_line(key_to_text(key))
     assert key_from_text(line) == key
     assert len(line.splitlines()) <= 1
@@ -50,7 +50,7 @@ def test_a_key_on_one_line_comes_back(key: bytes) -> None:
         ("a\u200bb", r"a\u200bb"),
     ],
 )
-def test_printable(text: str, shown: str) -> None:
+def test_escape_for_display_escapes_control_characters(text: str, shown: str) -> None:
     assert escape_for_display(text) == shown
 
 
@@ -63,5 +63,5 @@ def test_printable(text: str, shown: str) -> None:
         ("/a/path?x", "/a/path?x"),
     ],
 )
-def test_urls_lose_what_may_be_secret(url: str, shown: str) -> None:
+def test_redact_url_removes_credentials_and_query(url: str, shown: str) -> None:
     assert redact_url(url) == shown

@@ -10,6 +10,6 @@ from records.integrity.findings import MEANINGS
 PAGE = Path(__file__).parents[3] / "docs" / "inspecting.md"
 
 
-def test_the_table_of_findings() -> None:
+def test_inspecting_page_lists_every_finding_kind_with_its_meaning() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
     assert rows == list(MEANINGS.items())

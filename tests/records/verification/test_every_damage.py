@@ -109,21 +109,21 @@ def framing_bits(victim: Victim, record: int) -> Iterator[int]:
     yield from range((end - FOOTER_BYTES) * 8, end * 8)
 
 
-def test_some_cuts(victim: Victim) -> None:
+def test_salvage_and_verify_sampled_truncations_keep_intact_records(victim: Victim) -> None:
     boundaries = [0, *victim.ends()[:-1]]
     near = {boundary + step for boundary in boundaries for step in (0, 1, 12)}
     for length in sorted(near | set(range(0, len(victim.content), 97))):
         check_cut(victim, length)
 
 
-def test_some_bits(victim: Victim) -> None:
+def test_salvage_and_verify_sampled_bit_flips_keep_intact_records(victim: Victim) -> None:
     for bit in sorted({*framing_bits(victim, 2), *range(0, len(victim.content) * 8, 397)}):
         check_bit(victim, bit)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_cut(victim: Victim) -> None:
+def test_salvage_and_verify_every_truncation_keeps_intact_records(victim: Victim) -> None:
     for length in range(len(victim.content)):
         check_cut(victim, length)
 
@@ -131,6 +131,6 @@ def test_every_cut(victim: Victim) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("bit", range(8))
-def test_every_bit(victim: Victim, bit: int) -> None:
+def test_salvage_and_verify_every_bit_flip_keeps_intact_records(victim: Victim, bit: int) -> None:
     for byte in range(len(victim.content)):
         check_bit(victim, byte * 8 + bit)

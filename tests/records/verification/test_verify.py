@@ -41,7 +41,7 @@ def findings(folder: Path, *, decode: bool = False) -> list[Finding]:
     return list(records.verify(folder, decode))
 
 
-def test_nothing_is_wrong(folder: Path) -> None:
+def test_verify_intact_dataset_has_no_findings(folder: Path) -> None:
     assert findings(folder) == []
     assert findings(folder, decode=True) == []
     checked = list(check_files(folder))
@@ -235,7 +235,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_each_damage_is_one_finding(folder: Path, case: Case) -> None:
+def test_verify_each_damage_is_its_one_finding(folder: Path, case: Case) -> None:
     case.damage(folder)
     found = findings(folder, decode=True)
     expected = (case.kind, case.file, case.record)
@@ -246,7 +246,7 @@ def test_each_damage_is_one_finding(folder: Path, case: Case) -> None:
     assert "\n" not in line
 
 
-def test_the_bytes_of_a_shard_are_not_those_that_were_written(folder: Path) -> None:
+def test_verify_shard_with_different_hash_is_checksum_finding(folder: Path) -> None:
     """Valid records, as many and as long as before, of which the index cannot know better."""
     manifest = decode_manifest((folder / "dataset.json").read_bytes(), path="")
     content = (folder / FIRST).read_bytes()
@@ -259,7 +259,7 @@ def test_the_bytes_of_a_shard_are_not_those_that_were_written(folder: Path) -> N
     assert [(item.kind, item.file) for item in findings(folder)] == [("checksum", FIRST)]
 
 
-def test_a_record_that_lost_its_image_is_found_by_decoding_alone(folder: Path) -> None:
+def test_verify_image_damaged_before_framing_is_found_only_with_decode(folder: Path) -> None:
     """An image that is damaged before it was framed: every checksum is right."""
 
     def damage(examples: list[dict[str, Any]]) -> None:
@@ -275,7 +275,7 @@ def test_a_record_that_lost_its_image_is_found_by_decoding_alone(folder: Path) -
     assert [(item.kind, item.record) for item in findings(folder, decode=True)] == [("image", 0)]
 
 
-def test_a_key_that_comes_twice(tmp_path: Path) -> None:
+def test_verify_duplicate_key_is_a_finding_with_first_location(tmp_path: Path) -> None:
     sources = [make_sources(3), make_sources(2)]
     DatasetBuilder(open_storage(tmp_path)).build({"train": sources})
     found = findings(tmp_path)
@@ -286,7 +286,7 @@ def test_a_key_that_comes_twice(tmp_path: Path) -> None:
     assert f"{FIRST} record 0" in found[0].detail
 
 
-def test_damages_in_several_places_are_all_found_in_order(folder: Path) -> None:
+def test_verify_several_damages_are_reported_in_order(folder: Path) -> None:
     flip(folder / FIRST, 40)
     truncate(folder)
     flip(folder / SECOND, 0)
@@ -299,14 +299,14 @@ def test_damages_in_several_places_are_all_found_in_order(folder: Path) -> None:
     ]
 
 
-def test_without_a_manifest_the_shards_are_checked_all_the_same(folder: Path) -> None:
+def test_verify_damaged_manifest_still_checks_shards(folder: Path) -> None:
     (folder / "dataset.json").write_text("{}")
     flip(folder / SECOND, 40)
     kinds = [(item.kind, item.file) for item in findings(folder)]
     assert kinds == [("manifest", "dataset.json"), ("payload-checksum", SECOND)]
 
 
-def test_every_bit_of_a_shard_is_guarded(tmp_path: Path) -> None:
+def test_verify_any_bit_flip_in_shard_is_one_finding(tmp_path: Path) -> None:
     source = Source(b"cat/1.png", 0, encode_picture(1, size=(2, 2)))
     DatasetBuilder(open_storage(tmp_path)).build({"train": [[source]]})
     path = tmp_path / "train-00000-of-00001.tfrecord"
@@ -318,7 +318,7 @@ def test_every_bit_of_a_shard_is_guarded(tmp_path: Path) -> None:
         assert len(findings(tmp_path)) == 1
 
 
-def test_images_of_every_store(tmp_path: Path) -> None:
+def test_verify_decode_every_stored_format_has_no_findings(tmp_path: Path) -> None:
     for store in ("jpeg", "png", "raw"):
         folder = tmp_path / store
         images = ImageOptions(store=store, resize=(6, 5))  # type: ignore[arg-type]
@@ -326,7 +326,9 @@ def test_images_of_every_store(tmp_path: Path) -> None:
         assert findings(folder, decode=True) == []
 
 
-def test_a_read_that_fails_is_a_finding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_read_error_is_unreadable_finding(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from records.storage.local import LocalStorage
 
     whole = LocalStorage.open
@@ -340,24 +342,24 @@ def test_a_read_that_fails_is_a_finding(folder: Path, monkeypatch: pytest.Monkey
     assert [(item.kind, item.file) for item in findings(folder)] == [("unreadable", FIRST)]
 
 
-def test_rejects_are_counted(tmp_path: Path) -> None:
+def test_verify_dataset_with_rejects_has_no_findings(tmp_path: Path) -> None:
     rejects = (Reject("cat/0.png", "cat", "empty", "no bytes", 0),)
     DatasetBuilder(open_storage(tmp_path), rejects=rejects).build({"train": [make_sources(2)]})
     assert findings(tmp_path) == []
 
 
 class TestAnybodysFile:
-    def test_a_shard_alone(self, folder: Path) -> None:
+    def test_verify_single_shard_checks_its_records(self, folder: Path) -> None:
         assert findings(folder / FIRST) == []
         flip(folder / FIRST, 40)
         assert [item.kind for item in findings(folder / FIRST)] == ["payload-checksum"]
 
-    def test_the_manifest_means_the_dataset(self, folder: Path) -> None:
+    def test_verify_manifest_path_checks_whole_dataset(self, folder: Path) -> None:
         (folder / "labels.txt").unlink()
         assert [item.kind for item in findings(folder / "dataset.json")] == ["missing"]
 
     @pytest.mark.parametrize("kind", ["", "GZIP", "ZLIB"])
-    def test_files_of_tensorflow(self, tmp_path: Path, kind: str) -> None:
+    def test_verify_tensorflow_file_has_no_findings(self, tmp_path: Path, kind: str) -> None:
         import tensorflow as tf
 
         path = tmp_path / "a.tfrecord"
@@ -366,31 +368,31 @@ class TestAnybodysFile:
             writer.write(encode_example({}))
         assert findings(path) == []
 
-    def test_what_is_no_example(self, tmp_path: Path) -> None:
+    def test_verify_payload_that_is_not_an_example_is_a_finding(self, tmp_path: Path) -> None:
         path = tmp_path / "a.tfrecord"
         path.write_bytes(frame_bytes(encode_example({"a": [1]})) + frame_bytes(b"text"))
         found = findings(path)
         assert [(item.kind, item.record, item.offset) for item in found] == [("example", 1, 30)]
 
-    def test_compressed_damage(self, tmp_path: Path) -> None:
+    def test_verify_truncated_gzip_is_compression_finding(self, tmp_path: Path) -> None:
         path = tmp_path / "a.tfrecord.gz"
         path.write_bytes(gzip.compress(frame_bytes(encode_example({"a": [1]})))[:-5])
         assert [item.kind for item in findings(path)] == ["compression"]
 
-    def test_an_empty_file_is_a_file_without_records(self, tmp_path: Path) -> None:
+    def test_verify_empty_file_has_no_findings(self, tmp_path: Path) -> None:
         (tmp_path / "a.tfrecord").write_bytes(b"")
         assert findings(tmp_path / "a.tfrecord") == []
 
-    def test_another_kind_of_file(self, tmp_path: Path) -> None:
+    def test_verify_text_file_is_length_checksum_finding(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("some text that is no TFRecord file\n" * 9)
         assert [item.kind for item in findings(tmp_path / "a.txt")] == ["length-checksum"]
 
-    def test_nothing_there(self, tmp_path: Path) -> None:
+    def test_verify_missing_path_raises_input_not_found(self, tmp_path: Path) -> None:
         with pytest.raises(InputNotFoundError):
             findings(tmp_path / "no")
 
 
-def test_every_kind_is_explained() -> None:
+def test_finding_kinds_all_have_a_meaning() -> None:
     from typing import get_args
 
     from records.integrity.findings import FindingKind
@@ -398,7 +400,7 @@ def test_every_kind_is_explained() -> None:
     assert set(MEANINGS) == set(get_args(FindingKind))
 
 
-def test_findings_do_not_command_a_terminal() -> None:
+def test_finding_text_control_characters_are_escaped() -> None:
     line = str(Finding("text", "a", "got '\x1b[31m'", key="a\nb"))
     assert line.isprintable()
     assert LABELS

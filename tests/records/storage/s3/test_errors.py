@@ -69,7 +69,7 @@ def answer(operation: str, status: int, code: str) -> Stubber:
     ],
 )
 @pytest.mark.usefixtures("_signed")
-def test_reading(
+def test_s3_read_error_response_maps_to_one_line_error(
     storage: S3Storage, status: int, code: str, kind: type[ShardmillError], told: str
 ) -> None:
     with answer("get_object", status, code), pytest.raises(kind) as found:
@@ -89,7 +89,7 @@ def test_reading(
     ],
 )
 @pytest.mark.usefixtures("_signed")
-def test_writing(
+def test_s3_write_error_response_maps_to_error(
     storage: S3Storage, status: int, code: str, kind: type[ShardmillError], told: str
 ) -> None:
     with answer("put_object", status, code), pytest.raises(kind) as found:
@@ -98,7 +98,7 @@ def test_writing(
 
 
 @pytest.mark.usefixtures("_signed")
-def test_a_conflict_passes(storage: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_put_conflict_is_retried(storage: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("records.storage.s3.retry._WAITS_SECONDS", (0.0, 0.0))
     with answer("put_object", 409, "ConditionalRequestConflict") as stubber:
         stubber.add_response("put_object", {"ETag": '"1"'})
@@ -115,7 +115,7 @@ def test_a_conflict_passes(storage: S3Storage, monkeypatch: pytest.MonkeyPatch) 
         ("list_objects_v2", {}),
     ],
 )
-def test_an_answer_cut_in_its_head_is_no_answer(
+def test_s3_response_without_required_fields_raises_storage_error(
     storage: S3Storage, monkeypatch: pytest.MonkeyPatch, operation: str, asked: dict[str, str]
 ) -> None:
     monkeypatch.setattr("records.storage.s3.retry._WAITS_SECONDS", (0.0,))
@@ -126,7 +126,7 @@ def test_an_answer_cut_in_its_head_is_no_answer(
             storage._bucket.ask(operation, "s3://photos/data", **asked)
 
 
-def test_without_credentials(storage: S3Storage) -> None:
+def test_s3_access_denied_without_credentials_has_profile_hint(storage: S3Storage) -> None:
     with (
         answer("get_object", 403, "AccessDenied"),
         pytest.raises(StorageError, match="no credentials were found: set AWS_PROFILE"),
@@ -142,7 +142,7 @@ def test_without_credentials(storage: S3Storage) -> None:
         (NoCredentialsError(), "credentials are missing; no credentials were found"),
     ],
 )
-def test_no_answer(
+def test_s3_connection_error_raises_storage_error_without_secrets(
     storage: S3Storage, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
 ) -> None:
     def fail(**_: object) -> None:
@@ -156,7 +156,7 @@ def test_no_answer(
 
 
 @pytest.mark.parametrize("address", ["host:80", "http://user:secret@[host"])
-def test_an_address_that_is_none(
+def test_s3_invalid_endpoint_url_raises_usage_error_without_secrets(
     storage: S3Storage, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
@@ -166,7 +166,9 @@ def test_an_address_that_is_none(
     assert "secret" not in str(found.value)
 
 
-def test_a_profile_that_is_not_there(storage: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_unknown_aws_profile_raises_usage_error(
+    storage: S3Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nosuch")
     with pytest.raises(UsageError, match=r"profile \(nosuch\) could not be found"):
         storage.read("a")
@@ -181,14 +183,14 @@ def test_a_profile_that_is_not_there(storage: S3Storage, monkeypatch: pytest.Mon
         ("s3://photos/a?b#c@d:e", ("photos", "a?b#c@d:e")),
     ],
 )
-def test_bucket_and_folder(url: str, place: tuple[str, str]) -> None:
+def test_s3_split_url_returns_bucket_and_prefix(url: str, place: tuple[str, str]) -> None:
     assert split_url(url) == place
 
 
 @pytest.mark.parametrize(
     "url", ["s3://", "s3:///a", "s3://key:secret@photos/a", "s3://key:sec/ret@photos", "s3://-a/b"]
 )
-def test_what_is_no_url_is_not_shown(url: str) -> None:
+def test_s3_invalid_url_raises_usage_error_without_showing_url(url: str) -> None:
     with pytest.raises(UsageError, match="expected s3://BUCKET/FOLDER") as found:
         open_storage(url)
     assert "sec" not in str(found.value)
@@ -199,7 +201,7 @@ def test_what_is_no_url_is_not_shown(url: str) -> None:
     ("url", "package", "extra"),
     [("s3://photos/a", "botocore", "s3"), ("gs://photos/a", "gcsfs", "gcs")],
 )
-def test_a_package_that_is_not_installed(
+def test_open_storage_missing_package_raises_usage_error_with_extra(
     monkeypatch: pytest.MonkeyPatch, url: str, package: str, extra: str
 ) -> None:
     for name in [name for name in sys.modules if name.startswith(("records.storage.s3", package))]:

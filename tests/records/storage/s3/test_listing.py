@@ -70,7 +70,7 @@ names = st.text("a./0", max_size=5).map(lambda name: f"{name}x")
 
 @settings(max_examples=40)
 @given(keys=st.sets(names, min_size=25, max_size=60), prefix=st.sampled_from(["", "a/", "0/a/"]))
-def test_all_keys_once_and_in_order(keys: set[str], prefix: str) -> None:
+def test_s3_listing_returns_all_keys_once_in_order(keys: set[str], prefix: str) -> None:
     bucket = FakeBucket(sorted(keys))
     assert list_keys(bucket, prefix) == sorted(key for key in keys if key.startswith(prefix))
 
@@ -83,7 +83,7 @@ def name_all(*folders: str, files: int) -> list[str]:
     ("folders", "files"), [(1, 33), (3, 33), (20, 1), (20, 15), (20, 33), (200, 4)]
 )
 @pytest.mark.parametrize("above", ["", "train/"])
-def test_few_requests_more_than_one_after_another(folders: int, files: int, above: str) -> None:
+def test_s3_listing_parallel_needs_few_extra_requests(folders: int, files: int, above: str) -> None:
     bucket = FakeBucket(name_all(*(f"{above}{n:03}/" for n in range(folders)), files=files))
     assert list_keys(bucket) == bucket.keys
     pages = -(-len(bucket.keys) // PAGE_KEYS)
@@ -91,7 +91,7 @@ def test_few_requests_more_than_one_after_another(folders: int, files: int, abov
     assert bucket.requests <= pages + finding + min(folders, 64)
 
 
-def test_pieces_are_listed_at_once() -> None:
+def test_s3_listing_key_ranges_are_listed_concurrently() -> None:
     bucket = FakeBucket(name_all("a/", "b/", "c/", files=20))
     barrier, asked_behind = Barrier(3), list[str]()
 
@@ -106,37 +106,37 @@ def test_pieces_are_listed_at_once() -> None:
     assert Counter(asked_behind) == {"a/0019.jpg": 1, "b/": 5, "c/": 4}
 
 
-def test_a_short_listing_is_a_request_a_page() -> None:
+def test_s3_listing_short_needs_one_request_per_page() -> None:
     bucket = FakeBucket(name_all("a/", "b/", files=10))
     assert list_keys(bucket) == bucket.keys
     assert bucket.requests == 4
 
 
-def test_without_folders_it_goes_on_after_one_more_request() -> None:
+def test_s3_listing_without_folders_needs_one_extra_request() -> None:
     bucket = FakeBucket(name_all("", files=100))
     assert list_keys(bucket) == bucket.keys
     assert bucket.requests == 20 + 1
 
 
-def test_markers_of_folders_are_no_files() -> None:
+def test_s3_listing_folder_markers_are_not_files() -> None:
     files = name_all("a/", "b/", "c/", files=20)
     bucket = FakeBucket(sorted([*files, "a/", "b/", "c/", "d/"]))
     assert list_keys(bucket) == files
 
 
-def test_a_store_that_lists_in_no_order_is_listed_in_turn() -> None:
+def test_s3_listing_unordered_store_is_listed_sequentially() -> None:
     keys = name_all("b/", "a/", "c/", files=20)[::-1]
     bucket = FakeBucket(keys)
     assert list_keys(bucket) == keys
     assert bucket.requests == 12
 
 
-def test_a_store_that_always_begins_at_the_beginning() -> None:
+def test_s3_listing_store_ignoring_start_after_returns_keys_once() -> None:
     bucket = FakeBucket(name_all("a/", "b/", "c/", files=20), obeys_start=False)
     assert list_keys(bucket) == bucket.keys
 
 
-def test_what_fails_is_raised() -> None:
+def test_s3_listing_request_error_is_raised() -> None:
     bucket = FakeBucket(name_all("a/", "b/", "c/", files=20))
 
     def ask(**asked: Any) -> dict[str, Any]:
