@@ -42,7 +42,9 @@ class TestAccounting:
         make_file(source, "cow/1.png", make_picture(3))
         make_file(source, "exclude", b"text")
 
-    def test_every_reason(self, convert: Convert, target: Path) -> None:
+    def test_convert_unusable_files_are_rejected_with_their_reason(
+        self, convert: Convert, target: Path
+    ) -> None:
         report = convert(**ACCOUNTED)
         assert rejects_of(target) == {
             "loose.png": "no-class",
@@ -57,7 +59,9 @@ class TestAccounting:
         assert report.rejects_by_reason.keys() >= {"no-class", "empty", "truncated", "too-large"}
         assert sum(report.rejects_by_reason.values()) == report.counts.rejected == 8
 
-    def test_the_sum(self, convert: Convert, source: Path, target: Path, tmp_path: Path) -> None:
+    def test_counts_all_outcomes_add_up_to_files_found(
+        self, convert: Convert, source: Path, target: Path, tmp_path: Path
+    ) -> None:
         exclude = make_file(tmp_path, "exclude.txt", b"dog/000.png\n")
         report = convert(**ACCOUNTED, exclude=str(exclude), classes=("cat", "dog"))
         files = sum(len(names) for _, _, names in os.walk(source))
@@ -69,11 +73,11 @@ class TestAccounting:
         stored = sum(len(split) for split in open_dataset(target).values())
         assert stored == counts.stored
 
-    def test_rejects_are_in_the_order_of_their_keys(self, convert: Convert, target: Path) -> None:
+    def test_rejects_file_is_sorted_by_key(self, convert: Convert, target: Path) -> None:
         convert(**ACCOUNTED)
         assert list(rejects_of(target)) == sorted(rejects_of(target))
 
-    def test_a_dry_run_counts_the_same_files(self, convert: Convert) -> None:
+    def test_counts_dry_run_finds_and_skips_the_same_files(self, convert: Convert) -> None:
         foretold = convert(**ACCOUNTED, dry_run=True)
         counts = convert(**ACCOUNTED).counts
         assert foretold.counts.found == counts.found
@@ -87,7 +91,9 @@ class TestTooManyRejects:
         for number in range(3):
             make_file(source, f"cat/bad{number}.png", CORRUPT)
 
-    def test_ends_without_a_manifest_and_lists_them(self, convert: Convert, target: Path) -> None:
+    def test_reject_limit_exceeded_writes_rejects_and_no_manifest(
+        self, convert: Convert, target: Path
+    ) -> None:
         with pytest.raises(TooManyRejectsError) as caught:
             convert(max_rejects=2)
         assert caught.value.exit_code == 65
@@ -98,7 +104,7 @@ class TestTooManyRejects:
         report = msgspec.json.decode((target / layout.REPORT).read_bytes(), type=Report)
         assert report.status == "too-many-rejects"
 
-    def test_goes_on_with_more_allowed_without_writing_a_shard_again(
+    def test_reject_limit_raised_on_rerun_reuses_all_shards(
         self, convert: Convert, target: Path, tmp_path: Path
     ) -> None:
         with pytest.raises(TooManyRejectsError):
@@ -110,24 +116,28 @@ class TestTooManyRejects:
         convert(max_rejects=3, shards=3, target=str(tmp_path / "b"))
         assert content_of(target) == content_of(tmp_path / "b")
 
-    def test_ten_are_allowed_of_few(self, convert: Convert, source: Path) -> None:
+    def test_reject_limit_default_accepts_ten_rejects(self, convert: Convert, source: Path) -> None:
         for number in range(3, 10):
             make_file(source, f"cat/bad{number}.png", CORRUPT)
         assert convert().counts.rejected == 10
 
-    def test_eleven_are_not(self, convert: Convert, source: Path) -> None:
+    def test_reject_limit_default_refuses_eleven_rejects(
+        self, convert: Convert, source: Path
+    ) -> None:
         for number in range(3, 11):
             make_file(source, f"cat/bad{number}.png", CORRUPT)
         with pytest.raises(TooManyRejectsError):
             convert()
 
-    def test_never_all(self, convert: Convert, tmp_path: Path, target: Path) -> None:
+    def test_reject_limit_all_images_rejected_is_refused_at_any_limit(
+        self, convert: Convert, tmp_path: Path, target: Path
+    ) -> None:
         make_file(tmp_path, "none/cat/1.png", CORRUPT)
         with pytest.raises(TooManyRejectsError):
             convert(source=str(tmp_path / "none"), max_rejects=100)
         assert not (target / layout.MANIFEST).exists()
 
-    def test_what_listing_tells_is_refused_before_any_shard(
+    def test_reject_limit_exceeded_while_listing_is_refused_before_any_shard(
         self, convert: Convert, source: Path, target: Path
     ) -> None:
         for number in range(20):
@@ -140,7 +150,9 @@ class TestTooManyRejects:
         assert convert(max_rejects=23).status == "converted"
 
 
-def test_a_count_that_rejects_eat_into_is_told(convert: Convert, tmp_path: Path) -> None:
+def test_split_count_reduced_by_rejects_is_noted_in_report(
+    convert: Convert, tmp_path: Path
+) -> None:
     bad = make_folders(tmp_path / "bad", cat=10)
     (bad / "cat" / "003.png").write_bytes(CORRUPT)
     report = convert(source=str(bad), test=9, max_rejects=1)

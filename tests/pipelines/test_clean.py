@@ -23,7 +23,9 @@ def unfinished(convert: Convert, source: Path, target: Path) -> Path:
     return target
 
 
-def test_only_what_the_run_wrote_goes(unfinished: Path, convert: Convert) -> None:
+def test_clean_unfinished_run_removes_only_its_own_files(
+    unfinished: Path, convert: Convert
+) -> None:
     make_file(unfinished, "index/notes.txt", b"mine too")
     expected = [path for path in unfinished.rglob("*") if path.is_file()]
     cleaned = clean(str(unfinished))
@@ -37,14 +39,14 @@ def test_only_what_the_run_wrote_goes(unfinished: Path, convert: Convert) -> Non
     assert convert(seed=1).status == "converted"
 
 
-def test_a_dry_run_removes_nothing(unfinished: Path) -> None:
+def test_clean_dry_run_reports_and_removes_nothing(unfinished: Path) -> None:
     before = content_of(unfinished)
     foretold = clean(str(unfinished), dry_run=True)
     assert content_of(unfinished) == before
     assert clean(str(unfinished)) == foretold
 
 
-def test_a_finished_dataset_is_never_touched(convert: Convert, target: Path) -> None:
+def test_clean_finished_dataset_is_refused_and_unchanged(convert: Convert, target: Path) -> None:
     convert()
     before = content_of(target)
     with pytest.raises(InputNotFoundError):
@@ -52,7 +54,7 @@ def test_a_finished_dataset_is_never_touched(convert: Convert, target: Path) -> 
     assert content_of(target) == before
 
 
-def test_of_a_run_killed_after_its_manifest_only_the_work_folder_goes(
+def test_clean_run_killed_after_manifest_removes_only_run_state(
     convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipelines import convert as module
@@ -74,7 +76,7 @@ def test_of_a_run_killed_after_its_manifest_only_the_work_folder_goes(
     assert content_of(target) == dataset
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_clean_no_unfinished_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError):
         clean(str(tmp_path / "nowhere"))
     make_file(tmp_path, "train-00000-of-00001.tfrecord", b"somebody's")
@@ -82,14 +84,16 @@ def test_nothing_there(tmp_path: Path) -> None:
         clean(str(tmp_path))
 
 
-def test_a_run_under_way_is_left_alone(unfinished: Path) -> None:
+def test_clean_running_conversion_is_refused_as_locked(unfinished: Path) -> None:
     before = content_of(unfinished)
     with open_storage(unfinished).lock(), pytest.raises(LockedError):
         clean(str(unfinished))
     assert content_of(unfinished) == before
 
 
-def test_at_a_url(convert: Convert, source: Path, memory: Any) -> None:
+def test_clean_output_url_removes_all_files_of_run(
+    convert: Convert, source: Path, memory: Any
+) -> None:
     make_file(source, "cat/bad.png", CORRUPT)
     with pytest.raises(TooManyRejectsError):
         convert(max_rejects=0, target="memory://data")

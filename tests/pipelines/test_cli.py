@@ -63,7 +63,7 @@ def assert_one_line(ended: Ended) -> str:
     return ended.err
 
 
-def test_a_conversion_is_summed_up_on_stdout(source: Path, target: Path, run: Run) -> None:
+def test_convert_command_prints_summary_on_stdout(source: Path, target: Path, run: Run) -> None:
     ended = run_process("convert", source, target, "--test", "0.3")
     assert (ended.code, ended.err) == (0, "")
     assert "21 files found = 21 stored + 0 rejected + 0 skipped + 0 excluded" in ended.out
@@ -72,7 +72,7 @@ def test_a_conversion_is_summed_up_on_stdout(source: Path, target: Path, run: Ru
     assert "nothing to do" in again.out
 
 
-def test_json_alone_is_on_stdout(source: Path, target: Path, run: Run) -> None:
+def test_convert_command_json_prints_only_the_report(source: Path, target: Path, run: Run) -> None:
     options = ("--json", "--test-count", "5", "--validation-count", "3", "--stratify")
     ended = run("convert", source, target, *options)
     report = json.loads(ended.out)
@@ -84,7 +84,7 @@ def test_json_alone_is_on_stdout(source: Path, target: Path, run: Run) -> None:
     }  # fmt: skip
 
 
-def test_quiet_is_silent_and_every_option_arrives(
+def test_convert_command_quiet_prints_nothing_and_applies_all_options(
     source: Path, target: Path, tmp_path: Path, run: Run
 ) -> None:
     rows = "path,label\ncat/000.png,a\ncat/001.png,b\ncat/002.png,a\ndog/000.png,b\n"
@@ -127,7 +127,7 @@ def test_quiet_is_silent_and_every_option_arrives(
         ("{source} {source}/cat/000.png", 73, "is a file"),
     ],
 )
-def test_errors_are_one_line_and_a_code(
+def test_convert_command_error_prints_one_line_and_sets_exit_code(
     source: Path, run: Run, arguments: str, code: int, word: str
 ) -> None:
     target = source.with_name("data")
@@ -138,7 +138,9 @@ def test_errors_are_one_line_and_a_code(
     assert word in assert_one_line(ended)
 
 
-def test_a_target_of_another_plan(convert: Convert, source: Path, target: Path, run: Run) -> None:
+def test_convert_command_output_of_other_plan_exits_with_status_73(
+    convert: Convert, source: Path, target: Path, run: Run
+) -> None:
     convert()
     ended = run("convert", source, target, "--seed", "1")
     assert ended.code == 73
@@ -146,7 +148,7 @@ def test_a_target_of_another_plan(convert: Convert, source: Path, target: Path, 
 
 
 @pytest.mark.slow
-def test_processes_of_the_runner_write_the_same_and_say_nothing(
+def test_convert_command_multi_processing_writes_same_bytes_silently(
     convert: Convert, tmp_path: Path, target: Path
 ) -> None:
     many = make_folders(tmp_path / "many", a=40, b=40)
@@ -165,7 +167,9 @@ def test_processes_of_the_runner_write_the_same_and_say_nothing(
         pytest.param("multi_processing", marks=pytest.mark.slow),
     ],
 )
-def test_a_failure_in_a_worker_is_one_line_too(source: Path, target: Path, mode: str) -> None:
+def test_convert_command_worker_failure_prints_one_line(
+    source: Path, target: Path, mode: str
+) -> None:
     # A folder where the first shard's index must be.
     (target / "index" / "train-00000-of-00001.parquet").mkdir(parents=True)
     ended = run_process("convert", source, target, "--", f"--direct_running_mode={mode}")
@@ -173,7 +177,9 @@ def test_a_failure_in_a_worker_is_one_line_too(source: Path, target: Path, mode:
     assert "train-00000-of-00001.parquet" in assert_one_line(ended)
 
 
-def test_clean_and_extract(source: Path, target: Path, tmp_path: Path, run: Run) -> None:
+def test_clean_and_extract_commands_print_counts_and_set_exit_codes(
+    source: Path, target: Path, tmp_path: Path, run: Run
+) -> None:
     make_file(source, "cat/bad.png", CORRUPT)
     assert run("convert", source, target, "--max-rejects", "0").code == 65
     foretold = run("clean", target, "--dry-run").out
@@ -194,7 +200,9 @@ def read_log(ended: Ended) -> list[dict[str, Any]]:
     return lines
 
 
-def test_a_log_for_programs(source: Path, target: Path, run: Run) -> None:
+def test_json_log_successful_run_has_outcome_and_exit_code(
+    source: Path, target: Path, run: Run
+) -> None:
     done = run("convert", source, target, "--log-format", "json")
     outcome, end = read_log(done)
     assert (done.code, done.out) == (0, "")
@@ -207,7 +215,9 @@ def test_a_log_for_programs(source: Path, target: Path, run: Run) -> None:
     assert json.loads(night.out)["gone"] == ["cat/000.png"]
 
 
-def test_an_error_in_a_log_for_programs(source: Path, target: Path, run: Run) -> None:
+def test_json_log_failed_run_has_error_fields_and_exit_code(
+    source: Path, target: Path, run: Run
+) -> None:
     ended = run("convert", "/nowhere", target, "--log-format=json")
     error, end = read_log(ended)
     assert (error["level"], error["exit_code"], error["path"]) == ("error", 66, "/nowhere")
@@ -221,7 +231,7 @@ def test_an_error_in_a_log_for_programs(source: Path, target: Path, run: Run) ->
     assert plain.err.startswith("shardmill: /nowhere: ")
 
 
-def test_the_log_tells_of_a_termination(
+def test_json_log_sigterm_logs_exit_code_143(
     monkeypatch: pytest.MonkeyPatch, source: Path, target: Path, run: Run
 ) -> None:
     monkeypatch.setattr("pipelines.cli.output.run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))

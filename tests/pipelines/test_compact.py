@@ -28,7 +28,7 @@ def nightly(convert: Convert, source: Path, target: Path) -> Path:
     return target
 
 
-def test_it_is_what_one_conversion_would_have_been(
+def test_compact_several_generations_gives_same_bytes_as_one_conversion(
     nightly: Path, convert: Convert, source: Path, tmp_path: Path
 ) -> None:
     before = content_of(nightly)
@@ -43,7 +43,7 @@ def test_it_is_what_one_conversion_would_have_been(
     assert list(verify(tmp_path / "new", decode=True)) == []
 
 
-def test_labels_and_splits_are_kept(
+def test_compact_labels_out_of_order_keeps_labels_and_splits(
     nightly: Path, convert: Convert, source: Path, tmp_path: Path
 ) -> None:
     make_file(source, "ant/0.png", make_picture(1))
@@ -57,7 +57,7 @@ def test_labels_and_splits_are_kept(
     assert len(new.manifest.generations) == 1
 
 
-def test_a_mended_reject_is_no_reject_any_more(
+def test_compact_fixed_reject_is_removed_from_rejects(
     nightly: Path, convert: Convert, source: Path, tmp_path: Path
 ) -> None:
     make_file(source, "cat/bad.png", CORRUPT)
@@ -72,7 +72,9 @@ def test_a_mended_reject_is_no_reject_any_more(
     assert list(verify(tmp_path / "new")) == []
 
 
-def test_it_can_be_added_to(nightly: Path, convert: Convert, source: Path, tmp_path: Path) -> None:
+def test_compact_output_accepts_append(
+    nightly: Path, convert: Convert, source: Path, tmp_path: Path
+) -> None:
     new = str(tmp_path / "new")
     compact(str(nightly), new)
     assert convert(target=new, append=True, allow_new_classes=True).counts.stored == 15
@@ -80,20 +82,20 @@ def test_it_can_be_added_to(nightly: Path, convert: Convert, source: Path, tmp_p
     assert list(verify(new)) == []
 
 
-def test_again_there_is_nothing_to_do(nightly: Path, tmp_path: Path) -> None:
+def test_compact_second_run_has_nothing_to_do(nightly: Path, tmp_path: Path) -> None:
     compact(str(nightly), str(tmp_path / "new"))
     before = content_of(tmp_path / "new")
     assert compact(str(nightly), str(tmp_path / "new")).status == "nothing-to-do"
     assert content_of(tmp_path / "new") == before
 
 
-def test_a_dry_run_writes_nothing(nightly: Path, tmp_path: Path) -> None:
+def test_compact_dry_run_writes_nothing(nightly: Path, tmp_path: Path) -> None:
     report = compact(str(nightly), str(tmp_path / "new"), dry_run=True)
     assert (report.status, report.counts.stored) == ("planned", 51)
     assert not (tmp_path / "new").exists()
 
 
-def test_a_killed_one_goes_on(
+def test_compact_killed_run_resumes_and_reuses_shards(
     nightly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -106,7 +108,7 @@ def test_a_killed_one_goes_on(
     assert list(verify(tmp_path / "new")) == []
 
 
-def test_a_damaged_record_ends_it(nightly: Path, tmp_path: Path) -> None:
+def test_compact_damaged_record_fails_without_manifest(nightly: Path, tmp_path: Path) -> None:
     shard = next(nightly.glob("train-*.tfrecord"))
     content = bytearray(shard.read_bytes())
     content[60] ^= 1
@@ -117,24 +119,26 @@ def test_a_damaged_record_ends_it(nightly: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["data/new", "data"])
-def test_places_that_are_not_apart(nightly: Path, place: str) -> None:
+def test_compact_output_inside_or_equal_to_dataset_is_refused(nightly: Path, place: str) -> None:
     with pytest.raises(UsageError):
         compact(str(nightly), str(nightly.parent / place))
 
 
-def test_a_target_that_is_taken(nightly: Path, convert: Convert, tmp_path: Path) -> None:
+def test_compact_output_of_other_dataset_is_refused(
+    nightly: Path, convert: Convert, tmp_path: Path
+) -> None:
     convert(target=str(tmp_path / "other"), seed=5)
     with pytest.raises(OutputError):
         compact(str(nightly), str(tmp_path / "other"))
 
 
-def test_no_dataset(tmp_path: Path) -> None:
+def test_compact_folder_without_dataset_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputNotFoundError):
         compact(str(tmp_path / "empty"), str(tmp_path / "new"))
 
 
-def test_at_a_url(nightly: Path, memory: Any) -> None:
+def test_compact_output_url_is_written(nightly: Path, memory: Any) -> None:
     compact(str(nightly), "memory://new")
     assert list(verify("memory://new")) == []
     assert read_manifest(open_storage("memory://new")).splits.keys() == {"train", "test"}

@@ -22,7 +22,9 @@ from tests.pipelines.pictures import (
 )
 
 
-def test_every_image_is_stored_as_it_was(convert: Convert, source: Path, target: Path) -> None:
+def test_convert_valid_images_are_stored_byte_for_byte(
+    convert: Convert, source: Path, target: Path
+) -> None:
     report = convert(test=0.3)
     assert report.status == "converted"
     dataset = open_dataset(target)
@@ -36,7 +38,7 @@ def test_every_image_is_stored_as_it_was(convert: Convert, source: Path, target:
     assert not (target / layout.WORK_FOLDER).exists()
 
 
-def test_the_target_holds_what_the_format_says(convert: Convert, target: Path) -> None:
+def test_convert_output_has_the_documented_files(convert: Convert, target: Path) -> None:
     convert(test=5, shards=2)
     assert sorted(content_of(target)) == [
         "dataset.json",
@@ -66,14 +68,18 @@ def test_the_target_holds_what_the_format_says(convert: Convert, target: Path) -
         "\u202eevil/\u2028.png".encode(),
     ],
 )
-def test_keys_of_any_bytes(convert: Convert, source: Path, target: Path, key: bytes) -> None:
+def test_convert_file_name_of_any_bytes_becomes_the_record_key(
+    convert: Convert, source: Path, target: Path, key: bytes
+) -> None:
     make_file(source, key)
     convert()
     keys = {record.key for record in open_dataset(target)["train"]}
     assert key_to_text(key) in keys
 
 
-def test_content_decides_never_the_extension(convert: Convert, source: Path, target: Path) -> None:
+def test_convert_wrong_extension_uses_format_of_content(
+    convert: Convert, source: Path, target: Path
+) -> None:
     make_file(source, "cat/really.jpg", make_picture(1, kind="PNG"))
     make_file(source, "cat/really.png", make_picture(2, kind="JPEG"))
     make_file(source, "cat/none", make_picture(3, kind="GIF"))
@@ -84,7 +90,9 @@ def test_content_decides_never_the_extension(convert: Convert, source: Path, tar
     assert formats["cat/none"] == "png"
 
 
-def test_pre_split_folders(convert: Convert, tmp_path: Path, target: Path) -> None:
+def test_convert_split_folders_become_the_splits(
+    convert: Convert, tmp_path: Path, target: Path
+) -> None:
     split = tmp_path / "split"
     make_folders(split / "Train", cat=8, dog=8)
     make_folders(split / "valid", cat=2, cow=1)
@@ -101,12 +109,16 @@ def test_pre_split_folders(convert: Convert, tmp_path: Path, target: Path) -> No
         convert(source=str(split), target=str(target) + "2", validation=0.5)
 
 
-def test_cut_offs_are_in_the_manifest(convert: Convert, target: Path) -> None:
+def test_convert_stratified_writes_split_thresholds_to_manifest(
+    convert: Convert, target: Path
+) -> None:
     convert(test=3, validation=0.3, stratify=True)
     assert [cut_off.label for cut_off in manifest_of(target).cut_offs] == [0, 1]
 
 
-def test_a_list(convert: Convert, source: Path, target: Path, tmp_path: Path, memory: Any) -> None:
+def test_convert_image_list_with_urls_stores_listed_images(
+    convert: Convert, source: Path, target: Path, tmp_path: Path, memory: Any
+) -> None:
     memory.pipe_file("/pool/m.png", make_picture(77))
     rows = [
         "path,label,split",
@@ -124,7 +136,7 @@ def test_a_list(convert: Convert, source: Path, target: Path, tmp_path: Path, me
     assert report.counts.found == 4
 
 
-def test_a_source_that_cannot_be_written(convert: Convert, source: Path) -> None:
+def test_convert_read_only_source_is_unchanged(convert: Convert, source: Path) -> None:
     before = content_of(source)
     for path in [*source.rglob("*"), source]:
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -146,33 +158,43 @@ class TestWrongIdeas:
         assert texts[0].count("\n") == 0
         return caught.value
 
-    def test_no_source(self, convert: Convert, target: Path) -> None:
+    def test_convert_source_not_found_is_refused(self, convert: Convert, target: Path) -> None:
         assert isinstance(self.error(convert, source="/nowhere"), InputNotFoundError)
         assert not target.exists()
 
-    def test_an_empty_source(self, convert: Convert, tmp_path: Path, target: Path) -> None:
+    def test_convert_empty_source_is_refused_with_hint(
+        self, convert: Convert, tmp_path: Path, target: Path
+    ) -> None:
         (tmp_path / "empty").mkdir()
         error = self.error(convert, source=str(tmp_path / "empty"))
         assert error.exit_code == 66
         assert "a folder a class" in str(error)
         assert not target.exists()
 
-    def test_classes_without_images(self, convert: Convert, tmp_path: Path) -> None:
+    def test_convert_class_folders_without_images_are_refused(
+        self, convert: Convert, tmp_path: Path
+    ) -> None:
         (tmp_path / "classes" / "cat").mkdir(parents=True)
         make_file(tmp_path, "classes/dog/notes.txt", b"text")
         error = self.error(convert, source=str(tmp_path / "classes"))
         assert (error.exit_code, error.got) == (66, "1 other files, 0 images excluded")
 
-    def test_an_archive(self, convert: Convert, tmp_path: Path) -> None:
+    def test_convert_archive_source_is_refused_with_unpack_hint(
+        self, convert: Convert, tmp_path: Path
+    ) -> None:
         path = make_file(tmp_path, "photos.tar.gz", b"")
         assert "unpack" in str(self.error(convert, source=str(path)))
 
-    def test_a_target_in_the_source(self, convert: Convert, source: Path) -> None:
+    def test_convert_output_inside_source_is_refused_with_status_2(
+        self, convert: Convert, source: Path
+    ) -> None:
         assert self.error(convert, target=str(source / "data")).exit_code == 2
         assert self.error(convert, target=str(source)).exit_code == 2
         assert sorted(path.name for path in source.iterdir()) == ["cat", "dog"]
 
-    def test_a_runner_or_flag_that_is_none(self, convert: Convert, target: Path) -> None:
+    def test_convert_unknown_runner_or_flag_is_refused_with_status_2(
+        self, convert: Convert, target: Path
+    ) -> None:
         assert self.error(convert, runner="NoSuchRunner").exit_code == 2
         assert self.error(convert, runner="no.such.Runner").exit_code == 2
         assert self.error(convert, beam_flags=("--no_such_flag",)).exit_code == 2
@@ -181,7 +203,7 @@ class TestWrongIdeas:
         assert self.error(convert, beam_flags=("--direct_num_workers=1", "x")).exit_code == 2
         assert not target.exists()
 
-    def test_an_empty_split(self, convert: Convert, target: Path) -> None:
+    def test_convert_empty_split_is_refused(self, convert: Convert, target: Path) -> None:
         assert "test would be empty" in str(self.error(convert, test=0.0001))
         assert not target.exists()
 
@@ -196,7 +218,7 @@ class TestDryRun:
             {"classes": ("dog",)},
         ],
     )
-    def test_foretells_the_run(
+    def test_convert_dry_run_predicts_counts_and_plan_digest(
         self, convert: Convert, target: Path, options: dict[str, Any]
     ) -> None:
         foretold = convert(**options, dry_run=True)
@@ -209,7 +231,9 @@ class TestDryRun:
             split: (f.images, f.shards) for split, f in done.splits.items()
         }
 
-    def test_of_a_finished_dataset(self, convert: Convert, target: Path) -> None:
+    def test_convert_dry_run_finished_dataset_is_unchanged(
+        self, convert: Convert, target: Path
+    ) -> None:
         convert()
         before = content_of(target)
         assert convert(dry_run=True).status == "nothing-to-do"
@@ -218,6 +242,6 @@ class TestDryRun:
         assert content_of(target) == before
 
 
-def test_from_python_with_defaults_alone(source: Path, target: Path) -> None:
+def test_convert_default_options_from_python_stores_all_images(source: Path, target: Path) -> None:
     report = convert(ConvertOptions(source=str(source), target=str(target)))
     assert report.counts.stored == 21

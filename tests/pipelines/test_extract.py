@@ -40,7 +40,7 @@ def pixels_of(dataset: Path) -> dict[str, list[bytes]]:
         ImageOptions(store="jpeg"),
     ],
 )
-def test_there_and_back(
+def test_extract_then_convert_gives_same_pixels(
     convert: Convert, source: Path, target: Path, tmp_path: Path, images: ImageOptions
 ) -> None:
     make_file(source, "cat/odd.gif", make_picture(1, kind="GIF"))
@@ -54,7 +54,9 @@ def test_there_and_back(
     assert open_dataset(again).labels == open_dataset(target).labels
 
 
-def test_files_keep_their_names(convert: Convert, tmp_path: Path, target: Path) -> None:
+def test_extract_split_dataset_keeps_file_names(
+    convert: Convert, tmp_path: Path, target: Path
+) -> None:
     split = tmp_path / "split"
     make_folders(split / "Train", cat=2)
     make_folders(split / "val", cat=1)
@@ -68,7 +70,7 @@ def test_files_keep_their_names(convert: Convert, tmp_path: Path, target: Path) 
 
 
 @pytest.mark.parametrize("folder", [b"caf\xff", "e\u0301".encode(), b"a b", b"100%"])
-def test_folders_of_any_bytes(
+def test_extract_names_of_any_bytes_are_kept(
     convert: Convert, tmp_path: Path, target: Path, folder: bytes
 ) -> None:
     make_file(tmp_path / "photos", folder + b"/\xff%.png")
@@ -78,7 +80,7 @@ def test_folders_of_any_bytes(
     assert os.fsencode(written.name) == b"\xff%.png"
 
 
-def test_no_image_is_lost_to_another_of_the_same_name(
+def test_extract_colliding_names_writes_every_image(
     convert: Convert, source: Path, target: Path, tmp_path: Path
 ) -> None:
     make_file(source, "cat/a.gif", make_picture(1, kind="GIF"))
@@ -95,7 +97,9 @@ def test_no_image_is_lost_to_another_of_the_same_name(
     assert sorted(content_of(tmp_path / "out2")) == ["train/x/cat/000.png", "train/x/cat/000~2.png"]
 
 
-def test_urls_and_any_label(convert: Convert, target: Path, tmp_path: Path, memory: Any) -> None:
+def test_extract_url_key_and_label_with_slash_give_safe_path(
+    convert: Convert, target: Path, tmp_path: Path, memory: Any
+) -> None:
     memory.pipe_file("/pool/x/m.png", make_picture(1))
     path = make_file(tmp_path, "list.csv", b"path,label\nmemory://pool/x/m.png,pet/cat\n")
     convert(list=str(path), allow_url=True)
@@ -114,7 +118,7 @@ def test_urls_and_any_label(convert: Convert, target: Path, tmp_path: Path, memo
         b"cat/..",
     ],
 )
-def test_a_hostile_key_writes_nothing(tmp_path: Path, key: bytes) -> None:
+def test_extract_key_leading_out_of_folder_writes_nothing(tmp_path: Path, key: bytes) -> None:
     builder = DatasetBuilder(open_storage(tmp_path / "data"))
     builder.build(
         {"train": [[Source(b"cat/1.png", 0, encode_picture(1)), Source(key, 0, encode_picture(2))]]}
@@ -125,7 +129,7 @@ def test_a_hostile_key_writes_nothing(tmp_path: Path, key: bytes) -> None:
     assert not list((tmp_path / "deep").glob("*"))
 
 
-def test_an_absolute_key_stays_inside(tmp_path: Path) -> None:
+def test_extract_absolute_key_stays_inside_output(tmp_path: Path) -> None:
     builder = DatasetBuilder(open_storage(tmp_path / "data"))
     builder.build({"train": [[Source(b"/etc/evil.png", 0, encode_picture(1))]]})
     extract(str(tmp_path / "data"), str(tmp_path / "out"))
@@ -133,7 +137,7 @@ def test_an_absolute_key_stays_inside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ["..", "."])
-def test_a_hostile_class_writes_nothing(tmp_path: Path, label: str) -> None:
+def test_extract_class_named_dot_or_dot_dot_writes_nothing(tmp_path: Path, label: str) -> None:
     builder = DatasetBuilder(open_storage(tmp_path / "data"), labels=(label,))
     builder.build({"train": [[Source(b"x/1.png", 0, encode_picture(1))]]})
     with pytest.raises(CorruptDataError):
@@ -142,7 +146,7 @@ def test_a_hostile_class_writes_nothing(tmp_path: Path, label: str) -> None:
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere")])
-def test_what_is_there_is_not_touched(
+def test_extract_existing_output_is_refused_and_unchanged(
     convert: Convert, target: Path, tmp_path: Path, make: Any
 ) -> None:
     convert()
@@ -154,12 +158,12 @@ def test_what_is_there_is_not_touched(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out", "source"]
 
 
-def test_no_dataset(tmp_path: Path) -> None:
+def test_extract_dataset_not_found_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError):
         extract(str(tmp_path / "nowhere"), str(tmp_path / "out"))
 
 
-def test_a_lost_shard_is_not_called_a_fault_of_the_folder(
+def test_extract_missing_shard_raises_corrupt_data_error(
     convert: Convert, target: Path, tmp_path: Path
 ) -> None:
     convert()
@@ -169,7 +173,7 @@ def test_a_lost_shard_is_not_called_a_fault_of_the_folder(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk(
+def test_extract_full_disk_raises_output_error_and_leaves_nothing(
     convert: Convert, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convert()
@@ -183,7 +187,9 @@ def test_a_full_disk(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "source"]
 
 
-def test_pixels_are_what_pillow_shows(convert: Convert, target: Path, tmp_path: Path) -> None:
+def test_extract_raw_images_decode_to_same_pixels_in_pillow(
+    convert: Convert, target: Path, tmp_path: Path
+) -> None:
     convert(images=ImageOptions(store="raw", resize=(4, 4)))
     extract(str(target), str(tmp_path / "out"))
     picture = tmp_path / "out" / "train" / "cat" / "000.png"

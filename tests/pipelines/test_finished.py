@@ -27,7 +27,9 @@ class TestFinished:
         convert(**OPTIONS)
         return target
 
-    def test_the_same_again_is_nothing_to_do(self, convert: Convert, finished: Path) -> None:
+    def test_convert_second_identical_run_has_nothing_to_do(
+        self, convert: Convert, finished: Path
+    ) -> None:
         before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
         report = convert(**OPTIONS, workers=1, max_rejects=5)
         assert report.status == "nothing-to-do"
@@ -36,7 +38,7 @@ class TestFinished:
         assert report.splits["train"].bytes > 0
         assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
-    def test_its_rejects_are_told_again(
+    def test_convert_second_identical_run_reports_same_rejects(
         self, convert: Convert, source: Path, finished: Path, tmp_path: Path
     ) -> None:
         make_file(source, "cat/bad.png", CORRUPT)
@@ -47,7 +49,7 @@ class TestFinished:
         assert again.counts == first.counts
 
     @pytest.mark.parametrize("other", [{"shards": 3}, {"shards": 4, "test": 0.4}])
-    def test_another_plan_is_refused_and_nothing_touched(
+    def test_convert_output_of_other_plan_is_refused_and_unchanged(
         self, convert: Convert, finished: Path, other: dict[str, Any]
     ) -> None:
         before = content_of(finished)
@@ -55,14 +57,14 @@ class TestFinished:
             convert(**other)
         assert content_of(finished) == before
 
-    def test_a_new_image_is_another_plan(
+    def test_convert_new_image_is_refused_as_other_plan(
         self, convert: Convert, finished: Path, source: Path
     ) -> None:
         make_file(source, "cat/new.png")
         with pytest.raises(OutputError, match="dataset of another plan"):
             convert(**OPTIONS)
 
-    def test_touched_sources_are_looked_into_once(
+    def test_convert_touched_sources_are_rehashed_only_once(
         self, convert: Convert, finished: Path, source: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         before = content_of(finished)
@@ -74,7 +76,7 @@ class TestFinished:
         assert convert(**OPTIONS).status == "nothing-to-do"
 
     @pytest.mark.parametrize("dry_run", [False, True])
-    def test_a_source_of_other_bytes_is_told(
+    def test_convert_modified_source_is_refused_by_name(
         self, convert: Convert, finished: Path, source: Path, dry_run: bool
     ) -> None:
         path = picture_in(finished, source)
@@ -82,17 +84,21 @@ class TestFinished:
         with pytest.raises(OutputError, match=f"a source file changed since.*{path.name}"):
             convert(**OPTIONS, dry_run=dry_run)
 
-    def test_a_lost_report_costs_a_look_and_no_more(self, convert: Convert, finished: Path) -> None:
+    def test_convert_missing_report_has_nothing_to_do(
+        self, convert: Convert, finished: Path
+    ) -> None:
         (finished / layout.REPORT).unlink()
         assert convert(**OPTIONS).status == "nothing-to-do"
 
     @pytest.mark.parametrize("dry_run", [False, True])
-    def test_a_lost_shard_is_told(self, convert: Convert, finished: Path, dry_run: bool) -> None:
+    def test_convert_missing_shard_is_refused_by_name(
+        self, convert: Convert, finished: Path, dry_run: bool
+    ) -> None:
         (finished / SHARDS[1]).unlink()
         with pytest.raises(OutputError, match=f"{SHARDS[1]}.*lost a shard.*got no file"):
             convert(**OPTIONS, dry_run=dry_run)
 
-    def test_a_run_killed_after_its_manifest_is_tidied(
+    def test_convert_run_killed_after_manifest_removes_run_state(
         self, convert: Convert, finished: Path, expected: dict[str, bytes]
     ) -> None:
         plan = '{"plan_digest":"","stamp":"","encoders":{},"shards":[]}'
@@ -115,7 +121,7 @@ class TestForeign:
         ],
     )
     @pytest.mark.parametrize("dry_run", [False, True])
-    def test_a_file_of_a_dataset_is_refused_and_left(
+    def test_convert_existing_file_with_dataset_name_is_refused_and_kept(
         self, convert: Convert, target: Path, name: str, dry_run: bool
     ) -> None:
         make_file(target, name, b"precious")
@@ -125,7 +131,7 @@ class TestForeign:
         assert not list(target.glob("*.tfrecord")) or name == SHARDS[0] or "test" in name
 
     @pytest.mark.parametrize("content", [b"{}", b"not json", b'{"format_version": 99}', b""])
-    def test_a_manifest_of_another_kind(
+    def test_convert_invalid_manifest_is_refused_and_kept(
         self, convert: Convert, target: Path, content: bytes
     ) -> None:
         make_file(target, layout.MANIFEST, content)
@@ -133,7 +139,7 @@ class TestForeign:
             convert(**OPTIONS)
         assert content_of(target) == {layout.MANIFEST: content}
 
-    def test_other_files_stay_beside_it(
+    def test_convert_unrelated_files_in_output_are_kept(
         self, convert: Convert, target: Path, expected: dict[str, bytes]
     ) -> None:
         make_file(target, "README.md", b"mine")
@@ -141,7 +147,7 @@ class TestForeign:
         convert(**OPTIONS)
         assert content_of(target) == expected | {"README.md": b"mine", "notes/a.txt": b"mine too"}
 
-    def test_a_target_above_the_source(
+    def test_convert_output_containing_source_keeps_source_files(
         self, convert: Convert, source: Path, expected: dict[str, bytes], tmp_path: Path
     ) -> None:
         above = tmp_path / "above"

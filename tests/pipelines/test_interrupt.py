@@ -83,7 +83,7 @@ def index(number: int) -> str:
         pytest.param(index(3), marks=pytest.mark.slow),
     ],
 )
-def test_killed_and_started_again_is_the_same_bytes(
+def test_convert_killed_then_rerun_gives_same_bytes(
     start: Start,
     pictures: Path,
     target: Path,
@@ -101,7 +101,7 @@ def test_killed_and_started_again_is_the_same_bytes(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_ends_tidily(
+def test_convert_interrupted_by_signal_exits_cleanly_and_resumes(
     start: Start, pictures: Path, target: Path, expected: dict[str, bytes], number: int
 ) -> None:
     process = start(index(1))
@@ -116,7 +116,7 @@ def test_interrupted_it_ends_tidily(
     assert content_of(target) == expected
 
 
-def test_of_two_at_once_one_does_it(
+def test_convert_second_concurrent_run_is_refused_as_locked(
     start: Start,
     pictures: Path,
     target: Path,
@@ -131,7 +131,7 @@ def test_of_two_at_once_one_does_it(
 
 
 @pytest.mark.slow
-def test_workers_in_other_processes_stop_too(pictures: Path, target: Path, start: Start) -> None:
+def test_convert_sigterm_stops_worker_processes(pictures: Path, target: Path, start: Start) -> None:
     flags = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=1")
     command = [sys.executable, "-m", "shardmill", "convert", pictures, target, *FLAGS, *flags]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -28,19 +28,23 @@ class TestOneWriter:
         with open_storage(target).lock():
             yield
 
-    def test_a_second_run_is_refused(self, convert: Convert, target: Path, held: None) -> None:
+    def test_convert_locked_output_is_refused_with_status_75(
+        self, convert: Convert, target: Path, held: None
+    ) -> None:
         with pytest.raises(LockedError) as caught:
             convert(**OPTIONS)
         assert caught.value.exit_code == 75
         assert not list(target.glob("*.tfrecord"))
 
-    def test_so_it_is_at_a_url(self, convert: Convert, memory: Any) -> None:
+    def test_convert_locked_output_url_is_refused_until_released(
+        self, convert: Convert, memory: Any
+    ) -> None:
         with open_storage("memory://data").lock(), pytest.raises(LockedError):
             convert(**OPTIONS, target="memory://data")
         assert convert(**OPTIONS, target="memory://data").status == "converted"
         assert not [path for path in memory.find("/data") if layout.WORK_FOLDER in path]
 
-    def test_one_that_has_ended_meanwhile_leaves_nothing_to_do(
+    def test_convert_concurrent_run_finished_first_has_nothing_to_do(
         self,
         convert: Convert,
         target: Path,
@@ -65,7 +69,7 @@ class TestOneWriter:
         assert content_of(target) == expected
 
 
-def test_a_worker_that_wrote_elsewhere_publishes_nothing(
+def test_convert_workers_not_sharing_output_publish_no_manifest(
     convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.runners.local.run_shards", lambda *_: None)
@@ -74,7 +78,7 @@ def test_a_worker_that_wrote_elsewhere_publishes_nothing(
     assert not (target / layout.MANIFEST).exists()
 
 
-def test_a_shard_lost_before_the_manifest_publishes_nothing(
+def test_convert_shard_lost_before_publish_writes_no_manifest(
     convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipelines import convert as module

@@ -29,7 +29,7 @@ def options(**given: Any) -> ConvertOptions:
         {"beam_flags": ("--direct_num_workers", "2")},
     ],
 )
-def test_what_can_be_meant_is_taken(given: dict[str, Any]) -> None:
+def test_convert_options_valid_combination_is_accepted(given: dict[str, Any]) -> None:
     options(**given).validate()
 
 
@@ -63,7 +63,9 @@ def test_what_can_be_meant_is_taken(given: dict[str, Any]) -> None:
         ({"beam_flags": ("data",)}, "more arguments"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(given: dict[str, Any], word: str) -> None:
+def test_convert_options_invalid_value_is_refused_by_option_name(
+    given: dict[str, Any], word: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         options(**given).validate()
     assert word in str(caught.value)
@@ -85,11 +87,13 @@ def test_what_cannot_be_meant_is_refused(given: dict[str, Any], word: str) -> No
         (None, 1, 0),
     ],
 )
-def test_allowed_rejects(limit: float | None, images: int, allowed: int) -> None:
+def test_allowed_rejects_limit_and_image_count_give_maximum(
+    limit: float | None, images: int, allowed: int
+) -> None:
     assert options(max_rejects=limit).allowed_rejects(images) == allowed
 
 
-def test_settings_hold_what_bytes_depend_on_and_nothing_else() -> None:
+def test_settings_hold_only_options_that_affect_output_bytes() -> None:
     other = options(workers=7, max_rejects=3, dry_run=True, runner="X", beam_flags=("--a",))
     assert other.settings() == options().settings() == Settings()
     chosen = {"seed": 3, "test": 0.25, "validation": 7, "group_by": "parent", "shards": 4}

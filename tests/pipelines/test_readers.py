@@ -36,11 +36,11 @@ def pixels_of(record: Record) -> Any:
     return decode_record_image(record.image, record.format, *size, record.channels)
 
 
-def test_it_is_clean_under_verification(dataset: Path) -> None:
+def test_verify_converted_dataset_has_no_findings(dataset: Path) -> None:
     assert list(records.verify(dataset, decode=True)) == []
 
 
-def test_tensorflow_reads_the_same(dataset: Path) -> None:
+def test_tensorflow_converted_dataset_gives_same_labels_and_pixels(dataset: Path) -> None:
     tf = pytest.importorskip("tensorflow")
     features = {
         "image/encoded": tf.io.FixedLenFeature([], tf.string),
@@ -60,7 +60,7 @@ def test_tensorflow_reads_the_same(dataset: Path) -> None:
                 assert (pixels.numpy() == pixels_of(record)).all()
 
 
-def test_tfds_reads_the_same(dataset: Path) -> None:
+def test_tfds_converted_dataset_gives_same_labels(dataset: Path) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     builder = tfds.builder_from_directory(str(dataset))
     assert builder.info.features["image/class/label"].names == ["cat", "dog"]

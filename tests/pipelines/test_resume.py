@@ -54,7 +54,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 class TestUnfinished:
-    def test_finished_shards_are_kept(
+    def test_resume_finished_shards_are_reused(
         self, convert: Convert, unfinished: Path, expected: dict[str, bytes]
     ) -> None:
         before = identities(unfinished)
@@ -77,7 +77,7 @@ class TestUnfinished:
         ],
     )
     @pytest.mark.parametrize("name", [SHARDS[0], index_name(SHARDS[0])])
-    def test_damaged_shards_are_written_again(
+    def test_resume_damaged_shard_is_rewritten(
         self, convert: Convert, unfinished: Path, expected: dict[str, bytes], damage: Any, name: str
     ) -> None:
         before = identities(unfinished)
@@ -94,7 +94,7 @@ class TestUnfinished:
         "other", [{"shards": 3}, {"shards": 4, "seed": 1}, {"shards": 4, "classes": ("cat",)}]
     )
     @pytest.mark.parametrize("dry_run", [False, True])
-    def test_another_plan_is_refused(
+    def test_resume_other_plan_is_refused_with_status_73(
         self, convert: Convert, unfinished: Path, other: dict[str, Any], dry_run: bool
     ) -> None:
         before = content_of(unfinished)
@@ -103,7 +103,7 @@ class TestUnfinished:
         assert caught.value.exit_code == 73
         assert content_of(unfinished).items() >= before.items() - lock_files(unfinished)
 
-    def test_other_encoders_are_refused(
+    def test_resume_different_encoder_versions_are_refused(
         self, convert: Convert, unfinished: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pipelines.resume.encoder_versions", lambda: {"pillow": "0.1"})
@@ -111,7 +111,7 @@ class TestUnfinished:
             with pytest.raises(OutputError, match=r"got .*pillow 0\.1"):
                 convert(**OPTIONS, dry_run=dry_run)
 
-    def test_a_rewritten_source_has_its_shard_written_again(
+    def test_resume_modified_source_rewrites_only_its_shard(
         self, convert: Convert, unfinished: Path, source: Path, tmp_path: Path
     ) -> None:
         rewrite(picture_in(unfinished, source))
@@ -121,7 +121,7 @@ class TestUnfinished:
         assert content_of(unfinished) == content_of(tmp_path / "again")
         assert identities(unfinished)[SHARDS[1]] == before[SHARDS[1]]
 
-    def test_a_touched_source_changes_nothing(
+    def test_resume_touched_sources_reuse_finished_shards(
         self, convert: Convert, unfinished: Path, source: Path, expected: dict[str, bytes]
     ) -> None:
         before = identities(unfinished)
@@ -131,26 +131,26 @@ class TestUnfinished:
         assert identities(unfinished).items() >= before.items()
         assert content_of(unfinished) == expected
 
-    def test_a_source_of_another_size_is_another_plan(
+    def test_resume_source_of_different_size_is_refused_as_other_plan(
         self, convert: Convert, unfinished: Path, source: Path
     ) -> None:
         picture_in(unfinished, source).write_bytes(make_picture(1, size=(9, 9)))
         with pytest.raises(OutputError, match="another plan"):
             convert(**OPTIONS)
 
-    def test_a_damaged_plan_is_told(self, convert: Convert, unfinished: Path) -> None:
+    def test_resume_damaged_plan_file_is_refused(self, convert: Convert, unfinished: Path) -> None:
         (unfinished / layout.WORK_FOLDER / "plan.json").write_bytes(b"{")
         with pytest.raises(Exception, match="file of the unfinished run is damaged"):
             convert(**OPTIONS)
 
-    def test_what_was_staged_goes(
+    def test_resume_leftover_staging_file_is_removed(
         self, convert: Convert, unfinished: Path, expected: dict[str, bytes]
     ) -> None:
         make_file(unfinished, f"{layout.WORK_FOLDER}/staging/left-over", b"half")
         convert(**OPTIONS)
         assert content_of(unfinished) == expected
 
-    def test_a_failure_of_long_ago_is_forgotten(
+    def test_resume_failure_recorded_by_previous_run_is_ignored(
         self, convert: Convert, unfinished: Path, expected: dict[str, bytes]
     ) -> None:
         failure = b'{"kind":"OutputError","what":"w","path":null,"got":null,"hint":null}'
@@ -164,7 +164,7 @@ def lock_files(target: Path) -> Any:
 
 
 class TestRejectsOnResume:
-    def test_a_file_readable_by_now_is_read(
+    def test_resume_file_readable_again_is_converted(
         self, convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch,
         expected: dict[str, bytes],
     ) -> None:  # fmt: skip
@@ -175,7 +175,7 @@ class TestRejectsOnResume:
         assert convert(**OPTIONS, max_rejects=0).shards_kept == 3
         assert content_of(target) == expected
 
-    def test_a_file_mended_in_place_is_read_again(
+    def test_resume_file_fixed_in_place_is_converted(
         self, convert: Convert, source: Path, target: Path, expected: dict[str, bytes]
     ) -> None:
         path = source / "cat" / "003.png"
@@ -188,7 +188,7 @@ class TestRejectsOnResume:
         convert(**OPTIONS, max_rejects=0)
         assert content_of(target) == expected
 
-    def test_rejects_of_finished_shards_are_not_forgotten(
+    def test_resume_rejects_of_finished_shards_are_counted(
         self, convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for number in range(8):
@@ -212,7 +212,7 @@ def refuse_reading(monkeypatch: pytest.MonkeyPatch, refused: bytes) -> None:
     monkeypatch.setattr(LocalFiles, "read", read)
 
 
-def test_resuming_at_a_url(
+def test_resume_output_url_reuses_finished_shards(
     convert: Convert, expected: dict[str, bytes], memory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_at(monkeypatch, SHARDS[2])

@@ -32,13 +32,13 @@ class TestSameBytes:
         return content_of(target)
 
     @pytest.mark.parametrize("workers", [1, 4])
-    def test_any_number_of_workers(
+    def test_convert_any_worker_count_gives_same_bytes(
         self, convert: Convert, tmp_path: Path, expected: dict[str, bytes], workers: int
     ) -> None:
         convert(**SAME, target=str(tmp_path / "b"), workers=workers)
         assert content_of(tmp_path / "b") == expected
 
-    def test_chunks_of_any_size(
+    def test_convert_small_prefetch_chunks_give_same_bytes(
         self,
         convert: Convert,
         tmp_path: Path,
@@ -49,7 +49,7 @@ class TestSameBytes:
         convert(**SAME, target=str(tmp_path / "b"), workers=4)
         assert content_of(tmp_path / "b") == expected
 
-    def test_any_order_of_listing(
+    def test_convert_shuffled_listing_gives_same_bytes(
         self,
         convert: Convert,
         tmp_path: Path,
@@ -68,7 +68,7 @@ class TestSameBytes:
         convert(**SAME, target=str(tmp_path / "b"))
         assert content_of(tmp_path / "b") == expected
 
-    def test_any_place(
+    def test_convert_moved_and_symlinked_source_gives_same_bytes(
         self, convert: Convert, source: Path, tmp_path: Path, expected: dict[str, bytes]
     ) -> None:
         moved = shutil.move(source, tmp_path / "elsewhere")
@@ -76,7 +76,7 @@ class TestSameBytes:
         convert(**SAME, source=f"{tmp_path}/link/", target=str(tmp_path / "b"))
         assert content_of(tmp_path / "b") == expected
 
-    def test_a_target_in_memory(
+    def test_convert_output_url_gives_same_bytes(
         self, convert: Convert, expected: dict[str, bytes], memory: Any
     ) -> None:
         convert(**SAME, target="memory://bucket/data")
@@ -87,7 +87,7 @@ class TestSameBytes:
         assert found.pop("report.json")
         assert found == expected
 
-    def test_a_source_in_memory(
+    def test_convert_source_url_gives_same_bytes(
         self,
         convert: Convert,
         source: Path,
@@ -100,14 +100,14 @@ class TestSameBytes:
         convert(**SAME, source="memory://photos", target=str(tmp_path / "b"))
         assert content_of(tmp_path / "b") == expected
 
-    def test_threads_of_the_runner(
+    def test_convert_multi_threading_runner_gives_same_bytes(
         self, convert: Convert, tmp_path: Path, expected: dict[str, bytes]
     ) -> None:
         flags = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
         convert(**SAME, target=str(tmp_path / "b"), beam_flags=flags)
         assert content_of(tmp_path / "b") == expected
 
-    def test_nothing_of_machine_or_time_is_in_it(
+    def test_convert_output_contains_no_local_path_or_address(
         self, expected: dict[str, bytes], tmp_path: Path
     ) -> None:
         for name, content in expected.items():
@@ -116,7 +116,7 @@ class TestSameBytes:
 
 
 @pytest.mark.slow
-def test_rejects_of_real_odd_images_are_the_same_twice(
+def test_convert_odd_images_twice_gives_same_bytes(
     convert: Convert, shared_data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "odd").mkdir()

@@ -35,7 +35,7 @@ def run(run_path: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_train_prints_its_result_alone_as_json(tmp_path: Path) -> None:
+def test_train_command_json_prints_only_the_result(tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"train": [range(24)], "validation": [range(24, 30)]})
     arguments = ["--epochs", 1, "--image-size", "16x12", "--batch-size", 8, "--json"]
     result = call(train, tmp_path / "data", tmp_path / "run", *arguments)
@@ -53,7 +53,7 @@ def test_train_prints_its_result_alone_as_json(tmp_path: Path) -> None:
     assert lines[-1].startswith("epoch 1/1  accuracy ")
 
 
-def test_quiet_prints_the_result_alone(tmp_path: Path) -> None:
+def test_train_command_quiet_prints_only_the_result(tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"train": [range(12)]})
     arguments = ["--epochs", 1, "--image-size", 16, "--quiet"]
     result = call(train, tmp_path / "data", tmp_path / "run", *arguments)
@@ -63,13 +63,15 @@ def test_quiet_prints_the_result_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["", "x", "12y", "12x", "x12", "1x2x3", "12.5", "-3x4", "0"])
-def test_sizes_that_are_none(shapes: Path, tmp_path: Path, size: str) -> None:
+def test_train_command_invalid_image_size_is_refused(
+    shapes: Path, tmp_path: Path, size: str
+) -> None:
     result = call(train, shapes, tmp_path / "run", "--image-size", size)
     assert result.exit_code == 2 or isinstance(result.exception, UsageError)
     assert not (tmp_path / "run").exists()
 
 
-def test_train_says_what_cannot_be_before_anything_is_loaded(
+def test_commands_invalid_paths_or_splits_are_refused_before_loading_keras(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainers.backend.start_backend", lambda: pytest.fail("loaded"))
@@ -86,7 +88,7 @@ def test_train_says_what_cannot_be_before_anything_is_loaded(
     assert isinstance(call(predict, tmp_path, "a.jpg").exception, InputNotFoundError)
 
 
-def test_evaluate_and_predict_say_what_cannot_be_before_anything_is_loaded(
+def test_evaluate_predict_commands_invalid_arguments_are_refused_before_loading(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainers.backend.start_backend", lambda: pytest.fail("loaded"))
@@ -112,7 +114,7 @@ def test_evaluate_and_predict_say_what_cannot_be_before_anything_is_loaded(
         assert message in str(error)
 
 
-def test_evaluate_prints_a_table_or_json(run: Path) -> None:
+def test_evaluate_command_prints_table_or_json(run: Path) -> None:
     table = call(evaluate, run)
     assert table.exit_code == 0, table.stderr
     lines = table.stdout.splitlines()
@@ -136,7 +138,7 @@ def test_evaluate_prints_a_table_or_json(run: Path) -> None:
     assert (run / "confusion-train.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_predict_prints_a_line_a_file_and_writes_what_is_asked_for(
+def test_predict_command_prints_one_line_per_file_and_writes_outputs(
     run: Path, tmp_path: Path
 ) -> None:
     new = tmp_path / "new"
@@ -163,7 +165,7 @@ def test_predict_prints_a_line_a_file_and_writes_what_is_asked_for(
     ]  # fmt: skip
 
 
-def test_rows_are_written_as_they_come(
+def test_predict_command_csv_rows_are_written_immediately(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new, table = tmp_path / "new", tmp_path / "table.csv"
@@ -183,14 +185,14 @@ def test_rows_are_written_as_they_come(
     assert there == [0, *range(31)]
 
 
-def test_predict_fails_where_there_is_nothing_to_predict(run: Path, tmp_path: Path) -> None:
+def test_predict_command_without_valid_image_fails(run: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").touch()
     result = call(predict, run, tmp_path / "bad.jpg", "--json")
     assert isinstance(result.exception, InputNotFoundError)
     assert json.loads(result.stdout)[0]["reason"] == "empty"
 
 
-def test_an_unfinished_run_can_be_used_and_is_called_so(run: Path) -> None:
+def test_evaluate_command_unfinished_run_succeeds_with_warning(run: Path) -> None:
     (run / "result.json").unlink()
     result = call(evaluate, run)
     assert result.exit_code == 0

@@ -29,11 +29,11 @@ CONFIG = RunConfig(
 )
 
 
-def test_round_trip() -> None:
+def test_run_config_encoded_then_decoded_is_unchanged() -> None:
     assert decode_config(encode_config(CONFIG), path="config.json") == CONFIG
 
 
-def test_keys_are_sorted_and_the_file_ends_in_a_line_feed() -> None:
+def test_run_config_encoded_has_sorted_keys_and_final_newline() -> None:
     content = encode_config(CONFIG)
     assert content.endswith(b"}\n")
     assert list(json.loads(content)) == sorted(json.loads(content))
@@ -62,7 +62,7 @@ def architecture(**shape: int) -> object:
         (change(format_version=FORMAT_VERSION + 1), "later version"),
     ],
 )
-def test_anything_else_is_refused(content: bytes, message: str) -> None:
+def test_run_config_invalid_content_is_refused_with_path(content: bytes, message: str) -> None:
     with pytest.raises(CorruptDataError, match=message) as caught:
         decode_config(content, path="run/config.json")
     assert str(caught.value).startswith("run/config.json: ")

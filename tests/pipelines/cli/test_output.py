@@ -16,7 +16,7 @@ def _threads_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("quiet", "seen"), [(False, "shardmill: note: look\n"), (True, "")])
-def test_notes_are_lines_on_stderr(
+def test_notes_are_printed_on_stderr_unless_quiet(
     capsys: pytest.CaptureFixture[str], quiet: bool, seen: str
 ) -> None:
     silence_beam_logs(quiet=quiet)
@@ -24,7 +24,9 @@ def test_notes_are_lines_on_stderr(
     assert capsys.readouterr() == ("", seen)
 
 
-def test_a_thread_of_beam_that_fails_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_silence_beam_logs_failing_thread_prints_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     silence_beam_logs()
     thread = threading.Thread(target=lambda: {}["no"])
     thread.start()

@@ -43,7 +43,9 @@ def add(source: Path, *keys: str) -> None:
 
 
 class TestWhatIsNew:
-    def test_is_a_generation_of_its_own(self, night: Convert, source: Path, target: Path) -> None:
+    def test_append_new_files_are_written_as_a_new_generation(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
         first = night()
         before = content_of(target)
         add(source, "cat/new.png", "dog/new.png", "dog/newer.png")
@@ -60,7 +62,9 @@ class TestWhatIsNew:
         assert sum(map(len, keys_of(target).values())) == 24
         assert list(verify(target, decode=True)) == []
 
-    def test_nothing_new_writes_nothing(self, night: Convert, source: Path, target: Path) -> None:
+    def test_append_no_new_files_writes_nothing(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
         night()
         add(source, "cat/new.png")
         night()
@@ -70,7 +74,7 @@ class TestWhatIsNew:
         assert report.counts.found == 22
         assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == before
 
-    def test_a_dry_run_says_and_writes_nothing(
+    def test_append_dry_run_reports_plan_and_writes_nothing(
         self, night: Convert, source: Path, target: Path
     ) -> None:
         night()
@@ -80,7 +84,9 @@ class TestWhatIsNew:
         assert (report.status, report.generation, report.counts.stored) == ("planned", 2, 1)
         assert content_of(target) == before
 
-    def test_an_old_reader_goes_on(self, night: Convert, source: Path, target: Path) -> None:
+    def test_append_dataset_opened_before_keeps_reading_old_records(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
         night()
         old = open_dataset(target)
         add(source, *(f"cat/new-{number}.png" for number in range(20)))
@@ -88,7 +94,9 @@ class TestWhatIsNew:
         assert sum(len(list(records)) for records in old.values()) == 21
         assert sum(len(list(records)) for records in open_dataset(target).values()) == 41
 
-    def test_at_a_url(self, night: Convert, source: Path, memory: Any) -> None:
+    def test_append_output_url_adds_a_generation(
+        self, night: Convert, source: Path, memory: Any
+    ) -> None:
         night(target="memory://data")
         add(source, "cat/new.png")
         assert night(target="memory://data").generation == 2
@@ -97,7 +105,7 @@ class TestWhatIsNew:
 
 class TestSplits:
     @pytest.mark.parametrize("options", [{"test": 0.3}, {"test": 5}, {"test": 0.3, "seed": 4}])
-    def test_are_those_of_the_first_nights_cut_offs(
+    def test_append_splits_follow_thresholds_of_first_generation(
         self, night: Convert, source: Path, target: Path, options: dict[str, Any]
     ) -> None:
         night(**options)
@@ -112,7 +120,7 @@ class TestSplits:
             hashes = hash_keys((key.encode() for key in keys), options.get("seed", 0))
             assert {SPLITS[number] for number in split_numbers(hashes, bounds)} == {split}
 
-    def test_of_a_class_that_comes_later_are_by_the_fraction(
+    def test_append_stratified_new_class_is_split_by_fraction(
         self, night: Convert, source: Path, target: Path
     ) -> None:
         night(stratify=True)
@@ -124,7 +132,9 @@ class TestSplits:
 
 
 class TestClasses:
-    def test_new_ones_are_refused(self, night: Convert, source: Path, target: Path) -> None:
+    def test_append_new_class_is_refused_by_default(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
         night()
         before = content_of(target)
         add(source, "bee/0.png")
@@ -132,7 +142,7 @@ class TestClasses:
             night()
         assert content_of(target) == before
 
-    def test_or_come_behind_those_there_are(
+    def test_append_allow_new_classes_adds_labels_after_existing_ones(
         self, night: Convert, source: Path, target: Path
     ) -> None:
         night()
@@ -146,13 +156,13 @@ class TestClasses:
         assert open_dataset(target).labels == ("cat", "dog", "bee", "ant")
         assert list(verify(target)) == []
 
-    def test_or_are_left_out(self, night: Convert, source: Path) -> None:
+    def test_append_classes_option_excludes_new_class(self, night: Convert, source: Path) -> None:
         night(classes=("cat", "dog"))
         add(source, "bee/0.png", "cat/new.png")
         report = night(classes=("cat", "dog"))
         assert (report.counts.stored, report.counts.excluded) == (1, 1)
 
-    def test_one_that_is_gone_keeps_its_number(
+    def test_append_deleted_class_keeps_its_label(
         self, night: Convert, source: Path, target: Path
     ) -> None:
         night()
@@ -166,7 +176,7 @@ class TestClasses:
 
 
 class TestFilesThatAreNotAsTheyWere:
-    def test_changed_ones_are_told_of_each_night_and_stay(
+    def test_append_modified_files_are_reported_every_run_and_not_rewritten(
         self, night: Convert, source: Path, target: Path
     ) -> None:
         night()
@@ -188,14 +198,16 @@ class TestFilesThatAreNotAsTheyWere:
             name: before[name] for name in stays
         }
 
-    def test_gone_ones_too(self, night: Convert, source: Path, target: Path) -> None:
+    def test_append_deleted_files_are_reported_every_run_and_kept(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
         night()
         (source / "dog" / "003.png").unlink()
         for _ in range(2):
             assert night().gone == ("dog/003.png",)
         assert sum(map(len, keys_of(target).values())) == 21
 
-    def test_touched_ones_are_looked_into_once(
+    def test_append_touched_files_are_rehashed_only_once(
         self, night: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         night()
@@ -219,7 +231,7 @@ class TestFilesThatAreNotAsTheyWere:
         assert len(read) == 3
 
     @pytest.mark.parametrize("content", [b"", b"no Parquet file"])
-    def test_without_the_stamps_every_file_is_looked_into(
+    def test_append_damaged_fingerprints_still_detects_modified_files(
         self, night: Convert, source: Path, target: Path, content: bytes
     ) -> None:
         night()
@@ -233,7 +245,7 @@ class TestFilesThatAreNotAsTheyWere:
 
 
 class TestRejects:
-    def test_are_not_tried_again_until_they_change(
+    def test_append_rejected_file_is_retried_only_after_modification(
         self, night: Convert, source: Path, target: Path
     ) -> None:
         make_file(source, "cat/bad.png", CORRUPT)
@@ -246,7 +258,7 @@ class TestRejects:
         assert night().status == "nothing-to-do"
         assert list(verify(target)) == []
 
-    def test_a_night_of_bad_files_alone_is_no_failure(
+    def test_append_only_rejects_succeeds_with_no_stored_images(
         self, night: Convert, source: Path, target: Path
     ) -> None:
         night()
@@ -259,7 +271,9 @@ class TestRejects:
 
 
 class TestOptions:
-    def test_the_datasets_own_hold(self, night: Convert, source: Path, target: Path) -> None:
+    def test_append_omitted_options_are_taken_from_dataset(
+        self, night: Convert, source: Path, target: Path
+    ) -> None:
         night(seed=3, shards=2)
         add(source, "cat/new.png", "dog/new.png", "dog/newer.png")
         report = night(test=None)
@@ -269,12 +283,14 @@ class TestOptions:
         assert (settings.seed, settings.shards) == (3, 2)
 
     @pytest.mark.parametrize("other", [{"seed": 9}, {"test": 0.4}, {"shard_mb": 1}])
-    def test_others_are_refused(self, night: Convert, other: dict[str, Any]) -> None:
+    def test_append_conflicting_options_are_refused(
+        self, night: Convert, other: dict[str, Any]
+    ) -> None:
         night(seed=3)
         with pytest.raises(UsageError, match="was made with another --"):
             night(**other)
 
-    def test_new_classes_need_append(self, convert: Convert) -> None:
+    def test_convert_allow_new_classes_without_append_is_refused(self, convert: Convert) -> None:
         with pytest.raises(UsageError, match="--append"):
             convert(allow_new_classes=True)
 
@@ -301,19 +317,21 @@ class TestKilledRuns:
         assert (target / "generations" / "0002").is_dir()
         return target
 
-    def test_go_on(self, killed: Path, night: Convert) -> None:
+    def test_append_killed_run_is_resumed(self, killed: Path, night: Convert) -> None:
         report = night()
         assert (report.generation, report.counts.stored) == (2, 2)
         assert report.shards_kept > 0
         assert list(verify(killed)) == []
 
-    def test_of_another_night_begin_anew(self, killed: Path, night: Convert, source: Path) -> None:
+    def test_append_killed_run_with_newer_files_starts_over(
+        self, killed: Path, night: Convert, source: Path
+    ) -> None:
         add(source, "dog/newer.png")
         report = night()
         assert (report.generation, report.counts.stored, report.shards_kept) == (2, 3, 0)
         assert list(verify(killed)) == []
 
-    def test_with_nothing_left_to_do_are_cleaned_up(
+    def test_append_killed_run_with_no_new_files_left_is_cleaned_up(
         self, killed: Path, night: Convert, source: Path
     ) -> None:
         (source / "cat" / "new.png").unlink()
@@ -322,7 +340,7 @@ class TestKilledRuns:
         assert list(verify(killed)) == []
         assert not (killed / layout.WORK_FOLDER).exists()
 
-    def test_can_be_cleaned(self, killed: Path) -> None:
+    def test_clean_killed_append_restores_last_generation(self, killed: Path) -> None:
         assert list(verify(killed)) != []
         assert clean(str(killed)).files >= 2
         assert list(verify(killed)) == []
@@ -330,7 +348,7 @@ class TestKilledRuns:
         with pytest.raises(InputNotFoundError):
             clean(str(killed))
 
-    def test_of_the_first_night_begin_anew_too(
+    def test_append_killed_first_run_with_newer_files_starts_over(
         self, night: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patch:
@@ -342,7 +360,7 @@ class TestKilledRuns:
         assert list(verify(target)) == []
 
 
-def test_a_run_that_another_overtook_says_so(
+def test_append_overtaken_by_concurrent_run_asks_to_run_again(
     night: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     night()
@@ -362,9 +380,7 @@ def test_a_run_that_another_overtook_says_so(
         night()
 
 
-def test_a_dataset_that_is_damaged_is_not_added_to(
-    night: Convert, source: Path, target: Path
-) -> None:
+def test_append_damaged_dataset_is_refused(night: Convert, source: Path, target: Path) -> None:
     night()
     add(source, "cat/new.png")
     next((target / "index").iterdir()).unlink()
@@ -372,7 +388,9 @@ def test_a_dataset_that_is_damaged_is_not_added_to(
         night()
 
 
-def test_tfds_reads_all_generations(night: Convert, source: Path, target: Path) -> None:
+def test_tfds_appended_dataset_reads_all_generations(
+    night: Convert, source: Path, target: Path
+) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     night()
     add(source, "cat/new.png", *(f"dog/new-{number}.png" for number in range(12)))

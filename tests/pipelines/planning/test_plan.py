@@ -34,7 +34,7 @@ def splits_of(plan: Plan) -> dict[bytes, str]:
 
 
 @given(count=st.integers(1, 400), shards=st.integers(1, 60))
-def test_no_image_is_lost_or_doubled_by_cutting(count: int, shards: int) -> None:
+def test_plan_any_shard_count_assigns_each_image_exactly_once(count: int, shards: int) -> None:
     plan = plan_of(images(count), shards=shards)
     keys = [image.key for shard in plan.shards for image in shard.images]
     assert sorted(keys) == sorted(image.key for image in images(count))
@@ -47,7 +47,9 @@ def test_no_image_is_lost_or_doubled_by_cutting(count: int, shards: int) -> None
 
 
 @given(count=st.integers(2, 400), test=st.integers(1, 100), shards=st.integers(1, 30))
-def test_nor_with_splits(count: int, test: int, shards: int) -> None:
+def test_plan_split_count_is_exact_and_no_shard_is_empty(
+    count: int, test: int, shards: int
+) -> None:
     test = min(test, count - 1)
     plan = plan_of(images(count), test=test, shards=shards)
     assert plan.split_images() == {"train": count - test, "test": test}
@@ -72,18 +74,18 @@ def test_nor_with_splits(count: int, test: int, shards: int) -> None:
         (3, 1000, {"shards": 7}, 3),
     ],
 )
-def test_how_many_shards(
+def test_plan_shard_count_follows_image_count_size_and_settings(
     count: int, size_bytes: int, settings: dict[str, Any], expected: int
 ) -> None:
     assert len(plan_of(images(count, size_bytes=size_bytes), **settings).shards) == expected
 
 
-def test_shards_asked_for_are_trains_and_the_others_in_proportion() -> None:
+def test_plan_shards_option_sets_train_and_scales_other_splits() -> None:
     plan = plan_of(images(1000), test=190, validation=10, shards=8)
     assert Counter(shard.split for shard in plan.shards) == {"train": 8, "test": 2, "validation": 1}
 
 
-def test_shards_hold_images_in_the_order_of_their_hashes() -> None:
+def test_plan_images_in_shards_are_ordered_by_hash() -> None:
     plan = plan_of(images(300), seed=5, shards=3)
     keys = [image.key for shard in plan.shards for image in shard.images]
     hashes = hash_keys(keys, 5).tolist()
@@ -91,7 +93,7 @@ def test_shards_hold_images_in_the_order_of_their_hashes() -> None:
 
 
 @given(st.randoms(use_true_random=False))
-def test_the_order_of_listing_changes_nothing(chance: random.Random) -> None:
+def test_plan_shuffled_listing_gives_same_digest(chance: random.Random) -> None:
     found = images(100)
     shuffled = chance.sample(found, len(found))
     settings = {"test": 0.2, "validation": 20, "shards": 3}
@@ -106,7 +108,7 @@ class TestDigest:
         "settings",
         [{"seed": 1}, {"test": 0.3}, {"test": 6}, {"shards": 2}, {"shard_mb": 1}],
     )
-    def test_differs_with_settings(self, settings: dict[str, Any]) -> None:
+    def test_plan_different_settings_give_different_digest(self, settings: dict[str, Any]) -> None:
         base = {"test": 0.2}
         assert plan_of(images(30), **base | settings).digest != plan_of(images(30), **base).digest
 
@@ -122,13 +124,13 @@ class TestDigest:
             [*images(29), SourceImage(b"dog/x.png", 1, 1000)],
         ],
     )
-    def test_differs_with_images(self, changed: list[SourceImage]) -> None:
+    def test_plan_different_images_give_different_digest(self, changed: list[SourceImage]) -> None:
         assert plan_of(changed).digest != plan_of(images(30)).digest
 
-    def test_differs_with_labels(self) -> None:
+    def test_plan_different_labels_give_different_digest(self) -> None:
         assert plan_of(images(30), ("dog", "cat")).digest != plan_of(images(30)).digest
 
-    def test_does_not_differ_with_times_but_the_stamp_does(self) -> None:
+    def test_plan_different_mtimes_change_only_the_fingerprint(self) -> None:
         one, other = plan_of(images(30)), plan_of(images(30, stamp=7))
         assert one.digest == other.digest
         assert one.stamp != other.stamp
@@ -145,7 +147,7 @@ class TestDigest:
         {"test": 20, "validation": 9, "stratify": True},
     ],
 )
-def test_cut_offs_alone_tell_every_images_split(settings: dict[str, Any]) -> None:
+def test_split_thresholds_reproduce_split_of_every_image(settings: dict[str, Any]) -> None:
     found = images(150)
     plan = plan_of(found, **settings)
     cut_offs = {cut_off.label: cut_off for cut_off in plan.cut_offs}
@@ -162,12 +164,12 @@ def _split_by(cut_off: SplitThreshold, hashed: int) -> str:
     return "validation" if hashed < int(cut_off.validation, 16) else "train"
 
 
-def test_nothing_divided_has_no_cut_offs() -> None:
+def test_split_thresholds_without_splits_are_empty() -> None:
     assert plan_of(images(10)).cut_offs == ()
 
 
 @given(groups=st.integers(5, 40), seed=st.integers(0, 50))
-def test_groups_stay_whole(groups: int, seed: int) -> None:
+def test_plan_groups_are_never_divided_between_splits(groups: int, seed: int) -> None:
     found = [
         SourceImage(b"cat/%d-%d.png" % (group, n), 0, 10, group=b"%d" % group)
         for group in range(groups)
@@ -182,7 +184,7 @@ def test_groups_stay_whole(groups: int, seed: int) -> None:
         assert len({splits[image.key] for image in found if image.group == b"%d" % group}) == 1
 
 
-def test_files_of_one_parent_stay_together_even_where_that_is_the_root() -> None:
+def test_plan_group_of_root_folder_is_never_divided() -> None:
     found = [SourceImage(b"%d.png" % n, 0, 10, group=b"") for n in range(20)]
     with pytest.raises(UsageError, match="would be empty"):
         plan_of(found, test=0.5)
@@ -193,16 +195,20 @@ class TestSplitSources:
     def found(self) -> list[SourceImage]:
         return [*images(100, split="train"), SourceImage(b"t.png", 0, 10, split="test")]
 
-    def test_are_kept(self, found: list[SourceImage]) -> None:
+    def test_plan_split_folders_keep_their_splits(self, found: list[SourceImage]) -> None:
         assert plan_of(found).split_images() == {"train": 100, "test": 1}
         assert plan_of(found).cut_offs == ()
 
-    def test_validation_is_taken_of_train_alone(self, found: list[SourceImage]) -> None:
+    def test_plan_split_folders_take_validation_only_from_train(
+        self, found: list[SourceImage]
+    ) -> None:
         plan = plan_of(found, validation=30)
         assert plan.split_images() == {"train": 70, "test": 1, "validation": 30}
         assert splits_of(plan)[b"t.png"] == "test"
 
-    def test_a_split_that_is_there_is_not_made(self, found: list[SourceImage]) -> None:
+    def test_plan_requested_split_that_already_exists_is_refused(
+        self, found: list[SourceImage]
+    ) -> None:
         with pytest.raises(UsageError, match=r"has a split test already.*leave --test away"):
             plan_of(found, test=0.5)
 
@@ -220,6 +226,8 @@ class TestSplitSources:
         (3, {"test": 0.01, "stratify": True}, "test"),
     ],
 )
-def test_a_split_asked_for_is_never_empty(count: int, settings: dict[str, Any], split: str) -> None:
+def test_plan_empty_split_is_refused_by_name(
+    count: int, settings: dict[str, Any], split: str
+) -> None:
     with pytest.raises(UsageError, match=f"the split {split} would be empty"):
         plan_of(images(count), **settings)

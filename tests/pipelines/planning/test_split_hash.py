@@ -42,7 +42,7 @@ def count_splits(
     return found
 
 
-def test_the_hash_is_of_raw_bytes_seeded_and_never_changes() -> None:
+def test_hash_keys_raw_bytes_and_seed_give_fixed_value() -> None:
     # python -c "import xxhash; print(xxhash.xxh3_64_intdigest(b'cat/\xff.png', 7))"
     key = b"cat/\xff.png"
     assert hash_keys([key], 7).tolist() == [13104012271597736068]
@@ -50,7 +50,7 @@ def test_the_hash_is_of_raw_bytes_seeded_and_never_changes() -> None:
 
 
 @given(keys=KEYS, more=KEYS, seed=st.integers(0, HASHES - 1), test=FRACTIONS, validation=FRACTIONS)
-def test_with_fractions_other_images_change_nothing(
+def test_split_fractions_added_images_do_not_move_existing_ones(
     keys: set[bytes], more: set[bytes], seed: int, test: float, validation: float
 ) -> None:
     def bounds(of: set[bytes]) -> Bounds:
@@ -62,7 +62,7 @@ def test_with_fractions_other_images_change_nothing(
 
 
 @given(keys=KEYS, data=st.data())
-def test_counts_are_exact(keys: set[bytes], data: st.DataObject) -> None:
+def test_split_counts_are_exact(keys: set[bytes], data: st.DataObject) -> None:
     test = data.draw(st.integers(0, len(keys)))
     validation = data.draw(st.integers(0, len(keys) - test))
     hashes = hash_keys(keys, 0)
@@ -71,7 +71,9 @@ def test_counts_are_exact(keys: set[bytes], data: st.DataObject) -> None:
 
 
 @given(keys=KEYS, data=st.data())
-def test_a_fraction_beside_a_count(keys: set[bytes], data: st.DataObject) -> None:
+def test_split_fraction_with_count_keeps_fraction_and_exact_count(
+    keys: set[bytes], data: st.DataObject
+) -> None:
     count = data.draw(st.integers(1, max(1, len(keys) // 2)))
     hashes = hash_keys(keys, 0)
     alone = assign(keys, find_bounds(hashes, 0.3, None))
@@ -84,7 +86,7 @@ def test_a_fraction_beside_a_count(keys: set[bytes], data: st.DataObject) -> Non
     assert Counter(assign(keys, find_bounds(hashes, count, 0.3)).values())["test"] == count
 
 
-def test_fractions_come_out_nearly_right() -> None:
+def test_split_fractions_many_images_are_approximately_met() -> None:
     keys = {f"cat/{number}.png".encode() for number in range(20_000)}
     splits = Counter(assign(keys, find_bounds(hash_keys([], 0), 0.2, 0.1)).values())
     assert splits["test"] == pytest.approx(4000, rel=0.05)
@@ -95,7 +97,9 @@ def test_fractions_come_out_nearly_right() -> None:
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8),
     data=st.data(),
 )
-def test_stratified_counts_add_up_and_are_fair(sizes: list[int], data: st.DataObject) -> None:
+def test_stratified_split_counts_add_up_and_are_proportional(
+    sizes: list[int], data: st.DataObject
+) -> None:
     whole = sum(sizes)
     test = data.draw(st.integers(0, whole))
     validation = data.draw(st.integers(0, whole - test))
@@ -109,7 +113,7 @@ def test_stratified_counts_add_up_and_are_fair(sizes: list[int], data: st.DataOb
         assert abs(found[label, "test"] - test * size / whole) < 1
 
 
-def test_largest_remainders() -> None:
+def test_stratified_split_equal_remainders_go_to_lower_label() -> None:
     # 4, 3 and 3 of 10 images, 5 wanted: 2, 1.5 and 1.5; the lower label gets the half left over.
     labels = np.repeat(np.arange(3, dtype=np.int32), [4, 3, 3])
     hashes = np.array([0, 1, 2, 3, 0, 1, 2, 0, 1, 2], np.uint64)
@@ -117,7 +121,7 @@ def test_largest_remainders() -> None:
     assert [found[label, "test"] for label in range(3)] == [2, 2, 1]
 
 
-def test_classes_of_one_image_are_not_asked_for_two() -> None:
+def test_stratified_split_single_image_classes_are_used_once() -> None:
     labels = np.arange(10, dtype=np.int32)
     hashes = hash_keys((b"%d" % label for label in range(10)), 0)
     found = count_splits(labels, hashes, find_bounds_by_label(labels, hashes, 3, 3))
@@ -125,6 +129,6 @@ def test_classes_of_one_image_are_not_asked_for_two() -> None:
     assert by_split == {"test": 3, "validation": 3, "train": 4}
 
 
-def test_cut_offs_are_written_as_hex() -> None:
+def test_to_threshold_bounds_are_written_as_hex() -> None:
     cut_off = to_threshold(3, Bounds(255, HASHES - 1))
     assert (cut_off.label, cut_off.test, cut_off.validation) == (3, "00000000000000ff", "f" * 16)

@@ -50,7 +50,7 @@ def failing_with(error: Exception) -> Worker:
     return fail
 
 
-def test_facts_are_kept(tmp_path: Path, folder: Storage) -> None:
+def test_run_shard_worker_result_is_saved_in_run_state(tmp_path: Path, folder: Storage) -> None:
     def work(name: str, count: ProgressCallback) -> WorkerResult:
         count(3)
         return {"name": name, "images": 3}
@@ -65,7 +65,7 @@ def test_facts_are_kept(tmp_path: Path, folder: Storage) -> None:
     assert len(read_progress(task.folder, task.run_id)) == 1
 
 
-def test_a_worker_without_facts_writes_nothing_more(tmp_path: Path) -> None:
+def test_run_shard_worker_without_result_writes_nothing(tmp_path: Path) -> None:
     task = make_task(tmp_path, lambda _name, _count: None)
     assert run_shard(task, SHARD, counting(task))
     assert list(tmp_path.iterdir()) == []
@@ -80,7 +80,7 @@ def test_a_worker_without_facts_writes_nothing_more(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_no_retry_mends_is_told_and_stops_the_rest(
+def test_run_shard_permanent_error_is_recorded_and_cancels_run(
     tmp_path: Path, folder: Storage, error: Exception
 ) -> None:
     task = make_task(tmp_path, failing_with(error))
@@ -92,7 +92,7 @@ def test_what_no_retry_mends_is_told_and_stops_the_rest(
         run_control(task.run_id).add(0)
 
 
-def test_an_error_of_another_package_keeps_its_exit_code(tmp_path: Path, folder: Storage) -> None:
+def test_run_shard_error_of_other_package_keeps_exit_code(tmp_path: Path, folder: Storage) -> None:
     task = make_task(tmp_path, failing_with(OurError("no")))
     assert not run_shard(task, SHARD, counting(task))
     with pytest.raises(UsageError, match="no") as caught:
@@ -100,14 +100,14 @@ def test_an_error_of_another_package_keeps_its_exit_code(tmp_path: Path, folder:
     assert caught.value.exit_code == 99
 
 
-def test_what_may_pass_is_raised_for_the_runner_to_retry(tmp_path: Path) -> None:
+def test_run_shard_transient_error_is_raised_for_retry(tmp_path: Path) -> None:
     task = make_task(tmp_path, failing_with(StorageError("the connection was cut")))
     with pytest.raises(StorageError):
         run_shard(task, SHARD, counting(task))
     run_control(task.run_id).add(0)
 
 
-def test_a_run_that_is_to_stop_begins_no_shard(tmp_path: Path, folder: Storage) -> None:
+def test_run_shard_cancelled_run_starts_no_shard(tmp_path: Path, folder: Storage) -> None:
     task = make_task(tmp_path, failing_with(AssertionError("was called")))
     start_run(folder, task.run_id)
     perform_shard = PerformFn(task)

@@ -29,13 +29,15 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         ((ENDPOINT, "--environment_type=EXTERNAL"), "--environment_config"),
     ],
 )
-def test_a_cluster_needs(engine: str, flags: tuple[str, ...], missing: str) -> None:
+def test_cluster_runner_missing_flag_is_refused_by_name(
+    engine: str, flags: tuple[str, ...], missing: str
+) -> None:
     with pytest.raises(UsageError, match=f"a flag behind -- is missing: {missing}="):
         RunnerConfig(engine, flags).check("s3://bucket/photos")
 
 
 @pytest.mark.parametrize("engine", ["flink", "spark", "prism"])
-def test_a_job_server_must_answer(engine: str) -> None:
+def test_portable_runner_job_server_not_answering_is_refused(engine: str) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -48,7 +50,9 @@ def test_a_job_server_must_answer(engine: str) -> None:
             RunnerConfig(engine, flags).check()
 
 
-def test_prism_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prism_runner_missing_binary_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="no `prism` on the PATH; `go install "):
         RunnerConfig("prism").check()
@@ -60,9 +64,7 @@ def test_prism_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     RunnerConfig("prism").check()
 
 
-def test_prism_is_ended_where_it_does_not_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prism_start_timeout_kills_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.runners.prism._START_SECONDS", 0.2)
     program = tmp_path / "prism"
     program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
@@ -83,12 +85,14 @@ def test_prism_is_ended_where_it_does_not_start(
         ((*DATAFLOW, "--extra_package=shardmill.whl"), "data: workers of Dataflow cannot reach"),
     ],
 )
-def test_dataflow_needs(flags: tuple[str, ...], said: str) -> None:
+def test_dataflow_runner_missing_flag_or_local_path_is_refused(
+    flags: tuple[str, ...], said: str
+) -> None:
     with pytest.raises(UsageError, match=said):
         RunnerConfig("dataflow", flags).check("gs://bucket/photos", "data")
 
 
-def test_local_folders_are_spoken_of_where_workers_are_elsewhere(
+def test_runner_check_remote_workers_with_local_folder_logs_warning(
     tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     flags = ("--environment_type=EXTERNAL", "--environment_config=localhost:50001")
@@ -97,6 +101,6 @@ def test_local_folders_are_spoken_of_where_workers_are_elsewhere(
     assert message.startswith(f"{tmp_path} is no URL")
 
 
-def test_what_beam_itself_checks() -> None:
+def test_runner_check_flag_refused_by_beam_raises_usage_error() -> None:
     with pytest.raises(UsageError, match=r"a Beam flag is wrong, got .*external_service_address"):
         RunnerConfig("PortableRunner", ("--environment_type=EXTERNAL",)).check()

@@ -24,7 +24,9 @@ def target(tmp_path: Path) -> Storage:
     return open_storage(tmp_path)
 
 
-def test_a_worker_that_sees_the_run(target: Storage, tmp_path: Path) -> None:
+def test_heartbeat_second_beat_within_interval_is_not_written(
+    target: Storage, tmp_path: Path
+) -> None:
     start_run(target, "a")
     worker = WorkerHeartbeat(str(tmp_path), "a")
     worker.check_in()
@@ -33,14 +35,18 @@ def test_a_worker_that_sees_the_run(target: Storage, tmp_path: Path) -> None:
     assert list(read_progress(str(tmp_path), "a").values()) == [7]
 
 
-def test_a_worker_that_does_not_see_it(target: Storage, tmp_path: Path) -> None:
+def test_heartbeat_run_folder_not_shared_raises_storage_error(
+    target: Storage, tmp_path: Path
+) -> None:
     start_run(target, "a")
     with pytest.raises(StorageError, match="does not see what this run keeps there"):
         WorkerHeartbeat(str(tmp_path / "elsewhere"), "a").check_in()
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_other_versions(target: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeat_different_worker_version_is_refused(
+    target: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start_run(target, "a")
     other = {**own_versions(), "shardmill": "0.0.1"}
     monkeypatch.setattr("pipelines.runners.heartbeat.own_versions", lambda: other)
@@ -48,7 +54,7 @@ def test_other_versions(target: Storage, tmp_path: Path, monkeypatch: pytest.Mon
         WorkerHeartbeat(str(tmp_path), "a").check_in()
 
 
-def test_a_run_that_is_over_stops_its_workers_and_keeps_nothing(
+def test_heartbeat_run_ended_cancels_worker_and_removes_progress(
     target: Storage, tmp_path: Path
 ) -> None:
     start_run(target, "a")
@@ -60,7 +66,7 @@ def test_a_run_that_is_over_stops_its_workers_and_keeps_nothing(
     assert read_progress(str(tmp_path), "a") == {}
 
 
-def test_a_later_run_stops_the_workers_of_a_driver_that_died(
+def test_heartbeat_newer_run_cancels_workers_of_previous_run(
     target: Storage, tmp_path: Path
 ) -> None:
     start_run(target, "a")
@@ -73,7 +79,9 @@ def test_a_later_run_stops_the_workers_of_a_driver_that_died(
     assert read_progress(str(tmp_path), "b") == {}
 
 
-def test_on_an_object_store(memory: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeat_object_store_reports_progress_and_cancels(
+    memory: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipelines.runners.heartbeat._REMOTE_SECONDS", 0.0)
     folder = "memory://bucket/data"
     start_run(open_storage(folder), "a")

@@ -80,7 +80,7 @@ TRACE = "java.lang.RuntimeException: Error received from SDK harness for instruc
         ("", "the job failed, got nothing; --verbose"),
     ],
 )
-def test_the_line(said: str, line: str) -> None:
+def test_parse_job_error_known_trace_gives_one_line(said: str, line: str) -> None:
     error = parse_job_error(said)
     assert type(error) is RunnerError
     assert str(error).startswith(line)
@@ -88,7 +88,7 @@ def test_the_line(said: str, line: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n\nDuring handling", " [while running 'MapShards/Perform']", ""])
-def test_an_error_of_ours_comes_back_as_it_was(end: str) -> None:
+def test_parse_job_error_shardmill_error_keeps_type_and_exit_code(end: str) -> None:
     error = parse_job_error(
         f"{FAILED}{TRACE}\nrecords.errors.StorageError: /data: it is not there{end}"
     )
@@ -97,5 +97,5 @@ def test_an_error_of_ours_comes_back_as_it_was(end: str) -> None:
     assert error.exit_code == 74
 
 
-def test_what_is_long_is_cut() -> None:
+def test_parse_job_error_long_text_is_truncated() -> None:
     assert len(str(parse_job_error("x" * 10_000))) < 500

@@ -46,7 +46,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.runners.heartbeat._LOCAL_SECONDS", 0.02)
 
 
-def test_no_worker_begins(
+def test_beam_job_no_worker_starts_is_cancelled_after_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("pipelines.runners.job_monitor._WARN_AFTER_SECONDS", 0.1)
@@ -58,7 +58,9 @@ def test_no_worker_begins(
     assert message.startswith("no worker has begun for")
 
 
-def test_workers_fall_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beam_job_workers_stop_reporting_raises_runner_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipelines.runners.job_monitor._SILENCE_SECONDS", 0.5)
     monkeypatch.setattr("pipelines.runners.job_monitor._STOP_SECONDS", 0.1)
     told: list[int] = []
@@ -74,14 +76,14 @@ def test_workers_fall_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert told[-1] == 10  # a shard that was done twice is counted twice
 
 
-def test_what_the_engine_said_is_told(tmp_path: Path) -> None:
+def test_beam_job_failed_job_returns_parsed_error(tmp_path: Path) -> None:
     job = Job(failure="Traceback\nrecords.errors.StorageError: gone\n")
     failure = run_execution(execute(job, tmp_path), 10, None)
     assert isinstance(failure, StorageError)
     assert not list(tmp_path.rglob("a.json"))
 
 
-def test_ctrl_c_cancels_a_job_that_does_not_end(tmp_path: Path) -> None:
+def test_beam_job_keyboard_interrupt_cancels_job(tmp_path: Path) -> None:
     job = Job()
 
     def interrupt(_done: int, _total: int) -> None:

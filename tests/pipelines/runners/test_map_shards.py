@@ -40,13 +40,13 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {WORK_FOLDER}
 
 
-def test_every_shard_is_done_once_and_its_facts_come_back(tmp_path: Path) -> None:
+def test_map_shards_processes_each_shard_once_and_returns_results(tmp_path: Path) -> None:
     facts = map_shards(WriteName(str(tmp_path)), NAMES, str(tmp_path), images=12)
     assert facts == {name: {"length": 10} for name in NAMES}
     assert names_in(tmp_path) == set(NAMES)
 
 
-def test_it_runs_in_other_processes(tmp_path: Path) -> None:
+def test_map_shards_multi_processing_runs_in_other_processes(tmp_path: Path) -> None:
     flags = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
     worker = WriteName(str(tmp_path))
     map_shards(worker, NAMES, str(tmp_path), runner=RunnerConfig(flags=flags))
@@ -54,20 +54,20 @@ def test_it_runs_in_other_processes(tmp_path: Path) -> None:
     assert str(os.getpid()) not in {(tmp_path / name).read_text() for name in NAMES}
 
 
-def test_the_first_failure_is_raised_as_it_was(tmp_path: Path) -> None:
+def test_map_shards_worker_error_is_raised_unchanged(tmp_path: Path) -> None:
     worker = WriteName(str(tmp_path), failing=NAMES[2:4])
     with pytest.raises(CorruptDataError, match="part-00002 record 4: this one is bad"):
         map_shards(worker, NAMES, str(tmp_path))
     assert names_in(tmp_path) == set(NAMES[:2])
 
 
-def test_what_failed_once_may_succeed_later(tmp_path: Path) -> None:
+def test_map_shards_rerun_after_failure_succeeds(tmp_path: Path) -> None:
     with pytest.raises(CorruptDataError):
         map_shards(WriteName(str(tmp_path), failing=NAMES), NAMES, str(tmp_path))
     assert len(map_shards(WriteName(str(tmp_path)), NAMES, str(tmp_path))) == len(NAMES)
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
+def test_map_shards_on_progress_receives_increasing_counts(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     was_told = threading.Event()
 
@@ -84,7 +84,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
     assert told == sorted(told)
 
 
-def test_interrupted_it_waits_for_its_worker_and_keeps_what_is_done(tmp_path: Path) -> None:
+def test_map_shards_interrupted_waits_for_worker_and_keeps_finished_shards(tmp_path: Path) -> None:
     begun = threading.Event()
 
     def work(name: str, count: ProgressCallback) -> WorkerResult:
@@ -104,7 +104,7 @@ def test_interrupted_it_waits_for_its_worker_and_keeps_what_is_done(tmp_path: Pa
     assert "pipeline" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_pipeline_that_fails_of_something_else(
+def test_map_shards_pipeline_error_is_raised_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -115,7 +115,9 @@ def test_a_pipeline_that_fails_of_something_else(
         map_shards(WriteName(str(tmp_path)), NAMES, str(tmp_path))
 
 
-def test_workers_that_wrote_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_map_shards_workers_not_sharing_folder_raise_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipelines.runners.local.run_shards", lambda *_: None)
     with pytest.raises(StorageError, match="all workers must reach the folder"):
         map_shards(WriteName(str(tmp_path)), NAMES, str(tmp_path))
@@ -124,7 +126,7 @@ def test_workers_that_wrote_elsewhere(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "runner", [RunnerConfig("NoSuchRunner"), RunnerConfig(flags=("--no_such_flag",))]
 )
-def test_what_beam_does_not_know_is_said_before_anything_is_done(
+def test_map_shards_unknown_runner_or_flag_is_refused_before_work(
     tmp_path: Path, runner: RunnerConfig
 ) -> None:
     with pytest.raises(UsageError):

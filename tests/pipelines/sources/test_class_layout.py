@@ -31,7 +31,9 @@ NFC, NFD = "é", "e\N{COMBINING ACUTE ACCENT}"
         ([], "classes"),
     ],
 )
-def test_splits_only_where_every_top_folder_is_one(folders: list[bytes], layout: str) -> None:
+def test_detect_layout_is_splits_only_if_every_top_folder_is_a_split(
+    folders: list[bytes], layout: str
+) -> None:
     assert detect_layout(folders) == layout
 
 
@@ -49,16 +51,18 @@ def test_splits_only_where_every_top_folder_is_one(folders: list[bytes], layout:
         (b"train/cat/1.png", "classes", (b"train", None)),
     ],
 )
-def test_place(key: bytes, layout: str, place: tuple[bytes | None, str | None]) -> None:
+def test_parse_key_any_depth_gives_class_and_split(
+    key: bytes, layout: str, place: tuple[bytes | None, str | None]
+) -> None:
     assert parse_key(key, layout) == place  # type: ignore[arg-type]
 
 
-def test_with_splits_asked_for_another_top_folder_is_refused() -> None:
+def test_parse_key_split_layout_unknown_top_folder_is_refused() -> None:
     with pytest.raises(UsageError, match="got extra"):
         parse_key(b"extra/cat/1.png", "splits")
 
 
-def test_class_folders() -> None:
+def test_class_folders_each_layout_lists_class_level() -> None:
     folders = [b"train", b"train/cat", b"train/cat/x", b"test", b"test/dog"]
     assert class_folders(folders[:2] + folders[3:], "splits") == {b"cat", b"dog"}
     assert class_folders(folders, "classes") == {b"train", b"test"}
@@ -68,11 +72,11 @@ def test_class_folders() -> None:
     ("folder", "name"),
     [(b"cat", "cat"), (NFD.encode(), NFC), (b"caf\xe9", "caf%E9"), (b"50%", "50%")],
 )
-def test_class_name(folder: bytes, name: str) -> None:
+def test_class_name_any_bytes_is_normalized_or_escaped(folder: bytes, name: str) -> None:
     assert class_name(folder) == name
 
 
-def test_labels_follow_the_bytes_of_the_name() -> None:
+def test_assign_labels_are_sorted_by_name_bytes() -> None:
     folders = [b"b", b"10", b"2", b"B", "é".encode(), b"~", b"a b"]
     assert list(assign_labels(folders, source="s").values()) == [
         "10", "2", "B", "a b", "b", "~", "é",
@@ -90,13 +94,13 @@ def test_labels_follow_the_bytes_of_the_name() -> None:
         ["\x85".encode()],
     ],
 )
-def test_folders_that_cannot_be_told_apart_or_shown_are_refused(folders: list[bytes]) -> None:
+def test_assign_labels_ambiguous_or_unprintable_folders_are_refused(folders: list[bytes]) -> None:
     with pytest.raises(UsageError) as caught:
         assign_labels(folders, source="s")
     assert "\n" not in str(caught.value)
 
 
-def test_names_of_a_list_likewise() -> None:
+def test_assign_labels_from_list_normalizes_names_and_refuses_ambiguous_ones() -> None:
     assert assign_labels_from_list(["dog", NFD, "cat", "dog"], source="s") == {
         "cat": "cat", "dog": "dog", NFD: NFC,
     }  # fmt: skip
@@ -109,12 +113,12 @@ def choose(*present: str, classes=None, given=None) -> tuple[str, ...]:
     return choose_labels(present, classes=classes, given=given, source="s")
 
 
-def test_chosen_classes_keep_the_order_of_labels() -> None:
+def test_choose_labels_selected_classes_keep_label_order() -> None:
     assert choose("a", "b", "c", classes=("c", "a", "a")) == ("a", "c")
     assert choose(NFC, classes=(NFD,)) == (NFC,)
 
 
-def test_a_given_label_map_may_have_more_classes() -> None:
+def test_choose_labels_larger_label_map_is_kept_whole() -> None:
     assert choose("a", given=("z", "a")) == ("z", "a")
 
 
@@ -122,13 +126,13 @@ def test_a_given_label_map_may_have_more_classes() -> None:
     ("classes", "given", "missing"),
     [(("a", "x"), None, "x"), (("A",), None, "A"), (None, ("a",), "b")],
 )
-def test_missing_classes_are_named(
+def test_choose_labels_missing_class_is_refused_by_name(
     classes: tuple[str, ...] | None, given: tuple[str, ...] | None, missing: str
 ) -> None:
     with pytest.raises(UsageError, match=f"got {missing}"):
         choose("a", "b", classes=classes, given=given)
 
 
-def test_no_class_at_all() -> None:
+def test_choose_labels_no_classes_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no classes.*a folder of its own"):
         choose()

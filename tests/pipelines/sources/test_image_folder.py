@@ -21,7 +21,7 @@ def rejected(found: Sources) -> list[tuple[str, str | None, str]]:
     return sorted((reject.key, reject.class_name, reject.reason) for reject in found.rejects)
 
 
-def test_a_folder_a_class(root: Path, find: Find) -> None:
+def test_image_folder_one_folder_per_class_gives_labels(root: Path, find: Find) -> None:
     for key in ("dog/1.png", "cat/deep/2.png", "cat/3.jpg"):
         make_file(root, key)
     found = find()
@@ -31,7 +31,7 @@ def test_a_folder_a_class(root: Path, find: Find) -> None:
     assert {image.split for image in found.images} == {None}
 
 
-def test_splits_with_classes_in_them(root: Path, find: Find) -> None:
+def test_image_folder_split_folders_give_splits_and_labels(root: Path, find: Find) -> None:
     for key in ("Train/cat/1.png", "TEST/cat/1.png", "val/dog/1.png"):
         make_file(root, key)
     make_file(root, "train.txt", b"text")
@@ -45,7 +45,7 @@ def test_splits_with_classes_in_them(root: Path, find: Find) -> None:
     }
 
 
-def test_the_layout_may_be_said(root: Path, find: Find) -> None:
+def test_image_folder_explicit_layout_overrides_detection(root: Path, find: Find) -> None:
     make_file(root, "train/cat/1.png")
     make_file(root, "test/cat/2.png")
     assert find(layout="classes").labels == ("test", "train")
@@ -55,7 +55,7 @@ def test_the_layout_may_be_said(root: Path, find: Find) -> None:
         find(layout="splits")
 
 
-def test_what_is_an_image(root: Path, find: Find) -> None:
+def test_image_folder_extension_or_content_selects_images(root: Path, find: Find) -> None:
     for name in ("a.png", "b.JPG", "c.jpeg", "d.webp", "e.heic", "f.eps"):
         make_file(root, f"cat/{name}", b"not one")  # the extension is enough to be looked at
     for name in ("g", "h.txt", "i.jpg.bak"):
@@ -68,7 +68,7 @@ def test_what_is_an_image(root: Path, find: Find) -> None:
     assert (found.skipped, found.rejects) == (6, [])
 
 
-def test_a_file_that_cannot_be_read_and_has_no_images_name_is_none(
+def test_image_folder_unreadable_file_without_extension_is_skipped(
     root: Path, find: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_file(root, "cat/notes")
@@ -81,7 +81,7 @@ def test_a_file_that_cannot_be_read_and_has_no_images_name_is_none(
     assert find().skipped == 1
 
 
-def test_limits_of_this_process_end_it(
+def test_image_folder_too_many_open_files_raises_storage_error(
     root: Path, find: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_file(root, "cat/1")
@@ -94,7 +94,7 @@ def test_limits_of_this_process_end_it(
         find()
 
 
-def test_loose_images_have_no_class(root: Path, find: Find) -> None:
+def test_image_folder_image_outside_class_folder_is_rejected(root: Path, find: Find) -> None:
     make_file(root, "loose.png", b"abc")
     make_file(root, "cat/1.png")
     make_file(root, "readme.txt", b"text")
@@ -103,13 +103,13 @@ def test_loose_images_have_no_class(root: Path, find: Find) -> None:
     assert (found.rejects[0].bytes, found.skipped) == (3, 1)
 
 
-def test_loose_images_in_a_split_too(root: Path, find: Find) -> None:
+def test_image_folder_image_directly_in_split_folder_is_rejected(root: Path, find: Find) -> None:
     make_file(root, "train/loose.png")
     make_file(root, "train/cat/1.png")
     assert rejected(find()) == [("train/loose.png", None, "no-class")]
 
 
-def test_broken_links_are_unreadable(root: Path, find: Find) -> None:
+def test_image_folder_broken_symlinks_are_rejected_as_unreadable(root: Path, find: Find) -> None:
     make_file(root, "cat/1.png")
     (root / "cat" / "2.png").symlink_to("nowhere")
     (root / "dogs").symlink_to("/nowhere/dogs")
@@ -117,7 +117,9 @@ def test_broken_links_are_unreadable(root: Path, find: Find) -> None:
     assert rejected(found) == [("cat/2.png", "cat", "unreadable"), ("dogs", None, "unreadable")]
 
 
-def test_links_out_of_the_source(root: Path, find: Find, tmp_path: Path) -> None:
+def test_image_folder_symlink_out_of_source_requires_follow_symlinks(
+    root: Path, find: Find, tmp_path: Path
+) -> None:
     outside = make_file(tmp_path / "pool", "x.png")
     make_file(root, "cat/1.png")
     (root / "cat" / "2.png").symlink_to(outside)
@@ -129,7 +131,7 @@ def test_links_out_of_the_source(root: Path, find: Find, tmp_path: Path) -> None
     assert (len(found.images), found.excluded, found.notes) == (1, 1, [])
 
 
-def test_an_empty_class_keeps_its_number(root: Path, find: Find) -> None:
+def test_image_folder_empty_class_keeps_its_label(root: Path, find: Find) -> None:
     make_file(root, "cat/1.png")
     make_file(root, "dog/1.png")
     (root / "cow").mkdir()
@@ -138,21 +140,23 @@ def test_an_empty_class_keeps_its_number(root: Path, find: Find) -> None:
     assert found.notes == ["class cow has no images"]
 
 
-def test_one_class_whose_folders_may_be_meant(root: Path, find: Find) -> None:
+def test_image_folder_single_class_with_subfolders_is_noted(root: Path, find: Find) -> None:
     make_file(root, "photos/cat/1.png")
     make_file(root, "photos/dog/1.png")
     assert "there is one class only, photos" in find().notes[-1]
 
 
 @pytest.mark.parametrize("name", [b"a b", b"[1]", b"100%", b"\xff\xfe", b"-n", "é".encode()])
-def test_any_name_of_files_and_folders(root: Path, find: Find, name: bytes) -> None:
+def test_image_folder_names_of_any_bytes_become_keys(root: Path, find: Find, name: bytes) -> None:
     make_file(root, name + b"/" + name + b".png")
     (image,) = find().images
     assert image.key == name + b"/" + name + b".png"
 
 
 @pytest.mark.parametrize("names", [("é", "e\u0301"), ("bad\nname",), ("esc\x1b[0m",)])
-def test_class_folders_that_cannot_be(root: Path, find: Find, names: tuple[str, ...]) -> None:
+def test_image_folder_invalid_class_names_are_refused_with_printable_error(
+    root: Path, find: Find, names: tuple[str, ...]
+) -> None:
     for name in names:
         make_file(root, f"{name}/1.png")
     with pytest.raises(UsageError) as caught:
@@ -160,7 +164,7 @@ def test_class_folders_that_cannot_be(root: Path, find: Find, names: tuple[str, 
     assert str(caught.value).isprintable()
 
 
-def test_nothing_there(root: Path, find: Find) -> None:
+def test_image_folder_empty_folder_is_refused(root: Path, find: Find) -> None:
     with pytest.raises(InputNotFoundError, match="nothing here"):
         find()
     make_file(root, ".DS_Store")
@@ -168,13 +172,15 @@ def test_nothing_there(root: Path, find: Find) -> None:
         find()
 
 
-def test_only_loose_images(root: Path, find: Find) -> None:
+def test_image_folder_no_class_folders_is_refused(root: Path, find: Find) -> None:
     make_file(root, "1.png")
     with pytest.raises(UsageError, match="a folder a class"):
         find()
 
 
-def test_a_url_is_walked_as_a_folder_is(memory: Any, root: Path, find: Find) -> None:
+def test_image_folder_url_lists_same_images_as_local_folder(
+    memory: Any, root: Path, find: Find
+) -> None:
     for number, key in enumerate(("cat/1.png", "cat/x/2", "dog/3.jpg", "4.png", "dog/notes.txt")):
         content = b"text" if key.endswith("txt") else make_picture(number)
         make_file(root, key, content)
@@ -186,6 +192,6 @@ def test_a_url_is_walked_as_a_folder_is(memory: Any, root: Path, find: Find) -> 
     assert (remote.labels, remote.skipped) == (local.labels, local.skipped)
 
 
-def test_a_url_where_nothing_is(memory: Any) -> None:
+def test_image_folder_empty_url_is_refused(memory: Any) -> None:
     with pytest.raises(InputNotFoundError):
         list_sources(ConvertOptions(source="memory://nothing", target=""))

@@ -34,7 +34,7 @@ def find(root: Path, tmp_path: Path) -> Find:
     return find_now
 
 
-def test_a_row_an_image(find: Find) -> None:
+def test_image_list_each_row_gives_label_split_and_group(find: Find) -> None:
     found = find("path,label,split,group\na.png,dog,,\nx/b.png,cat,test,p1\n-d.png,dog,train,\n")
     assert (found.labels, found.layout) == (("cat", "dog"), None)
     assert {i.key: (i.label, i.split, i.group) for i in found.images} == {
@@ -45,7 +45,7 @@ def test_a_row_an_image(find: Find) -> None:
     assert {image.size_bytes for image in found.images} == {len(PICTURE)}
 
 
-def test_what_is_not_there_or_has_no_label(find: Find, root: Path) -> None:
+def test_image_list_missing_file_or_label_is_rejected(find: Find, root: Path) -> None:
     found = find("path,label\na.png,cat\ngone.png,cat\nx,cat\nx/b.png,\n")
     assert sorted((r.key, r.class_name, r.reason) for r in found.rejects) == [
         ("gone.png", "cat", "unreadable"),
@@ -54,7 +54,7 @@ def test_what_is_not_there_or_has_no_label(find: Find, root: Path) -> None:
     ]
 
 
-def test_classes_and_exclude(find: Find, tmp_path: Path) -> None:
+def test_image_list_classes_and_exclude_options_exclude_rows(find: Find, tmp_path: Path) -> None:
     exclude = make_file(tmp_path, "exclude.txt", b"a.png\nnot-listed.png\n")
     rows = "path,label\na.png,cat\nx/b.png,cat\nx/c.png,dog\n"
     found = find(rows, classes=("cat",), exclude=str(exclude))
@@ -62,7 +62,9 @@ def test_classes_and_exclude(find: Find, tmp_path: Path) -> None:
     assert found.notes == ["1 keys of --exclude are not in the source"]
 
 
-def test_a_label_map(find: Find, tmp_path: Path) -> None:
+def test_image_list_label_map_assigns_labels_and_refuses_unknown_class(
+    find: Find, tmp_path: Path
+) -> None:
     labels = make_file(tmp_path, "labels.txt", b"dog\ncat\n")
     (image,) = find("path,label\na.png,cat\n", labels=str(labels)).images
     assert image.label == 1
@@ -71,12 +73,14 @@ def test_a_label_map(find: Find, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"test": 2}, {"test": 0.5, "stratify": True}])
-def test_groups_cannot_go_with_exact_numbers(find: Find, options: dict[str, Any]) -> None:
+def test_image_list_groups_with_exact_counts_or_stratify_are_refused(
+    find: Find, options: dict[str, Any]
+) -> None:
     with pytest.raises(UsageError, match="groups stay whole"):
         find("path,label,group\na.png,cat,g\n", **options)
 
 
-def test_group_by_where_a_row_names_none(find: Find) -> None:
+def test_image_list_row_without_group_uses_group_by(find: Find) -> None:
     found = find("path,label,group\na.png,cat,\nx/b.png,cat,\nx/c.png,cat,own\n", group_by="parent")
     assert {i.key: i.group for i in found.images} == {
         b"a.png": b"",
@@ -85,12 +89,14 @@ def test_group_by_where_a_row_names_none(find: Find) -> None:
     }
 
 
-def test_a_group_may_be_any_bytes(find: Find) -> None:
+def test_image_list_group_of_any_bytes_is_kept(find: Find) -> None:
     (image,) = find("path,label,group\na.png,cat,caf\udce9\n").images
     assert image.group == b"caf\xe9"
 
 
-def test_a_link_out_of_the_source(find: Find, root: Path, tmp_path: Path) -> None:
+def test_image_list_symlink_out_of_source_requires_follow_symlinks(
+    find: Find, root: Path, tmp_path: Path
+) -> None:
     (root / "link.png").symlink_to(make_file(tmp_path, "outside.png"))
     (root / "folder").symlink_to(tmp_path)
     for path in ("link.png", "folder/outside.png"):
@@ -99,7 +105,9 @@ def test_a_link_out_of_the_source(find: Find, root: Path, tmp_path: Path) -> Non
         assert len(find(f"path,label\n{path},cat\n", follow_symlinks=True).images) == 1
 
 
-def test_urls(find: Find, tmp_path: Path, memory: Any) -> None:
+def test_image_list_urls_are_listed_and_missing_ones_rejected(
+    find: Find, tmp_path: Path, memory: Any
+) -> None:
     memory.pipe_file("/pool/m.png", b"abc")
     make_file(tmp_path, "a b#c.png", b"abcd")
     rows = [
@@ -114,12 +122,12 @@ def test_urls(find: Find, tmp_path: Path, memory: Any) -> None:
     assert len(found.rejects) == 2
 
 
-def test_an_empty_list(find: Find) -> None:
+def test_image_list_without_rows_is_refused(find: Find) -> None:
     with pytest.raises(InputNotFoundError, match="list is empty"):
         find("path,label\n")
 
 
-def test_a_list_over_a_url(find: Find, memory: Any) -> None:
+def test_image_list_source_url_resolves_relative_paths(find: Find, memory: Any) -> None:
     memory.pipe_file("/photos/a.png", b"abc")
     found = find("path,label\na.png,cat\ngone.png,cat\n", source="memory://photos")
     assert ([i.key for i in found.images], [r.key for r in found.rejects]) == (

@@ -42,12 +42,14 @@ def image(key: bytes, label: str = "cat", **given: object) -> ListedImage:
         ),
     ],
 )
-def test_csv(tmp_path: Path, content: bytes, expected: list[ListedImage]) -> None:
+def test_read_list_csv_variants_are_parsed(
+    tmp_path: Path, content: bytes, expected: list[ListedImage]
+) -> None:
     assert read(tmp_path, content) == expected
 
 
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
-def test_json_lines(tmp_path: Path, start: bytes) -> None:
+def test_read_list_json_lines_are_parsed(tmp_path: Path, start: bytes) -> None:
     rows = [
         {"path": "a.png", "label": "cat", "split": "test", "group": "g"},
         {"path": "b.png", "label": 7, "group": None},
@@ -61,7 +63,7 @@ def test_json_lines(tmp_path: Path, start: bytes) -> None:
     ]
 
 
-def test_an_absolute_path_in_the_source(tmp_path: Path) -> None:
+def test_read_list_absolute_path_in_source_becomes_relative_key(tmp_path: Path) -> None:
     content = b"path,label\n" + os.fsencode(tmp_path) + b"/photos/x/a.png,cat\n"
     assert read(tmp_path, content) == [image(b"x/a.png")]
 
@@ -95,7 +97,9 @@ def test_an_absolute_path_in_the_source(tmp_path: Path) -> None:
         (b"path,label\ns3://bucket/a.png,cat\n", "--allow-url"),
     ],
 )
-def test_a_wrong_list_is_refused_by_its_line(tmp_path: Path, content: bytes, word: str) -> None:
+def test_read_list_invalid_csv_is_refused_with_reason_and_path(
+    tmp_path: Path, content: bytes, word: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         read(tmp_path, content)
     assert word in str(caught.value)
@@ -118,12 +122,14 @@ def test_a_wrong_list_is_refused_by_its_line(tmp_path: Path, content: bytes, wor
         b'{"path": null, "label": "cat"}',
     ],
 )
-def test_a_wrong_json_line_is_refused(tmp_path: Path, line: bytes) -> None:
+def test_read_list_invalid_json_line_is_refused_with_line_number(
+    tmp_path: Path, line: bytes
+) -> None:
     with pytest.raises(UsageError, match=r"line 3"):
         read(tmp_path, b'{"path": "0.png", "label": "cat"}\n\n' + line, name="list.jsonl")
 
 
-def test_urls_that_are_taken(tmp_path: Path) -> None:
+def test_read_list_supported_urls_are_accepted(tmp_path: Path) -> None:
     urls = ["memory://x/a.png", "file:///x/a.png", "s3://b/a.png", "gs://b/a b.png"]
     content = "\n".join(["path,label", *(f"{url},cat" for url in urls)]).encode()
     found = read(tmp_path, content, allow_url=True)
@@ -144,18 +150,20 @@ def test_urls_that_are_taken(tmp_path: Path) -> None:
         "S3://b/a.png",
     ],
 )
-def test_urls_that_are_not(tmp_path: Path, url: str) -> None:
+def test_read_list_unsupported_urls_are_refused_without_credentials(
+    tmp_path: Path, url: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         read(tmp_path, f"path,label\n{url},cat\n".encode(), allow_url=True)
     assert "line 2" in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
-def test_no_list(tmp_path: Path) -> None:
+def test_read_list_file_not_found_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="no such file"):
         list(read_list(str(tmp_path / "none.csv"), str(tmp_path), allow_url=False))
 
 
-def test_a_list_may_lie_at_a_url(memory) -> None:
+def test_read_list_list_at_url_is_parsed(memory) -> None:
     memory.pipe_file("/lists/l.csv", b"path,label\na.png,cat\n")
     assert list(read_list("memory://lists/l.csv", "/x", allow_url=False)) == [image(b"a.png")]

@@ -29,7 +29,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("photos", "memory://photos"),
     ],
 )
-def test_a_target_beside_or_above_the_source(here: Path, source: str, target: str) -> None:
+def test_path_checks_output_next_to_or_above_source_is_accepted(
+    here: Path, source: str, target: str
+) -> None:
     check_locations(source, target)
 
 
@@ -53,23 +55,25 @@ def test_a_target_beside_or_above_the_source(here: Path, source: str, target: st
         ("photos\0", "data", "the source is no path"),
     ],
 )
-def test_the_wrong_idea_is_explained(here: Path, source: str, target: str, word: str) -> None:
+def test_path_checks_invalid_source_or_output_is_refused_with_reason(
+    here: Path, source: str, target: str, word: str
+) -> None:
     with pytest.raises(UsageError, match=word):
         check_locations(source, target)
 
 
-def test_file_urls_are_paths(here: Path) -> None:
+def test_path_checks_file_url_inside_source_is_refused(here: Path) -> None:
     with pytest.raises(UsageError, match="inside the source"):
         check_locations(f"file://{here}/photos", "photos/data")
     with pytest.raises(UsageError, match="inside the source"):
         check_locations("photos", f"file://{here}/photos/my%20data")
 
 
-def test_nothing_there_is_no_input(here: Path) -> None:
+def test_path_checks_source_not_found_is_refused(here: Path) -> None:
     with pytest.raises(InputNotFoundError, match="no such folder"):
         check_locations("nowhere", "data")
 
 
-def test_a_file_is_no_target(here: Path) -> None:
+def test_path_checks_file_as_output_is_refused(here: Path) -> None:
     with pytest.raises(OutputError, match="is a file"):
         check_locations("photos", "photo.jpg")

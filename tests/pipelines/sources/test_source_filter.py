@@ -19,13 +19,13 @@ class TestClasses:
             make_file(root, key, b"text" if key.endswith("txt") else PICTURE)
         (root / "cow" / "gone.png").symlink_to("nowhere")
 
-    def test_those_chosen(self, find: Find) -> None:
+    def test_source_filter_classes_option_excludes_other_classes(self, find: Find) -> None:
         found = find(classes=("dog", "cat"))
         assert labelled(found) == {b"cat/1.png": "cat", b"dog/1.png": "dog"}
         assert (found.excluded, found.skipped) == (2, 1)
         assert rejected(found) == [("loose.png", None, "no-class")]
 
-    def test_one_that_is_not_there(self, find: Find) -> None:
+    def test_source_filter_unknown_class_is_refused(self, find: Find) -> None:
         with pytest.raises(UsageError, match=r"cat, cow, dog.*got cta"):
             find(classes=("cta",))
 
@@ -45,7 +45,7 @@ class TestClasses:
             ),
         ],
     )
-    def test_a_label_map_numbers_them(
+    def test_label_map_any_format_assigns_the_labels(
         self, find: Find, tmp_path: Path, name: str, content: str
     ) -> None:
         path = make_file(tmp_path, name, content.encode())
@@ -54,18 +54,20 @@ class TestClasses:
         assert labelled(found)[b"cat/1.png"] == "cat"
         assert "class zebra has no images" in found.notes
 
-    def test_a_label_map_that_lacks_one(self, find: Find, tmp_path: Path) -> None:
+    def test_label_map_missing_class_is_refused(self, find: Find, tmp_path: Path) -> None:
         path = make_file(tmp_path, "labels.txt", b"cat\ndog\n")
         with pytest.raises(UsageError, match="got cow"):
             find(labels=str(path))
 
-    def test_a_label_map_that_is_not_there(self, find: Find) -> None:
+    def test_label_map_file_not_found_is_refused(self, find: Find) -> None:
         with pytest.raises(InputNotFoundError, match="no such file"):
             find(labels="/nowhere/labels.txt")
 
 
 class TestExclude:
-    def test_keys_as_stats_prints_them(self, root: Path, find: Find, tmp_path: Path) -> None:
+    def test_exclude_escaped_keys_excludes_those_files(
+        self, root: Path, find: Find, tmp_path: Path
+    ) -> None:
         keys = [b"cat/100%.png", b"cat/\xff.png", b"cat/1.png", b"cat/a b.png", b"notes.txt"]
         for key in [*keys, b"cat/2.png"]:
             make_file(root, key)
@@ -75,13 +77,13 @@ class TestExclude:
         assert list(labelled(found)) == [b"cat/2.png"]
         assert (found.excluded, found.notes) == (5, [])
 
-    def test_a_key_that_is_not_there_is_told(self, root: Path, find: Find, tmp_path: Path) -> None:
+    def test_exclude_unknown_key_is_noted(self, root: Path, find: Find, tmp_path: Path) -> None:
         make_file(root, "cat/1.png")
         make_file(root, "cat/2.png")
         path = make_file(tmp_path, "exclude.txt", b"cat/1.png\ncat/3.png\n")
         assert find(exclude=str(path)).notes == ["1 keys of --exclude are not in the source"]
 
-    def test_rejects_and_other_classes_can_be_excluded(
+    def test_exclude_rejects_and_unselected_classes_counts_them_as_excluded(
         self, root: Path, find: Find, tmp_path: Path
     ) -> None:
         for key in ("loose.png", "cat/1.png", "dog/1.png"):
@@ -103,7 +105,7 @@ class TestGroups:
             (None, [None, None, None]),
         ],
     )
-    def test_of_a_key(
+    def test_group_key_parent_or_pattern_is_taken_from_key(
         self, root: Path, find: Find, group_by: str | None, groups: list[bytes | None]
     ) -> None:
         for key in ("cat/0.png", "cat/p1/1.png", "cat/p1/2.png"):

@@ -21,7 +21,7 @@ def keys(found: Listing) -> list[bytes]:
     return sorted(file.key for file in found.files)
 
 
-def test_every_file_with_its_size_and_time(tmp_path: Path) -> None:
+def test_walk_nested_files_are_listed_with_size_and_mtime(tmp_path: Path) -> None:
     made = make_file(tmp_path, "cat/deep/er/1.png", b"abc")
     make_file(tmp_path, "2.png")
     found = walk(tmp_path)
@@ -45,7 +45,7 @@ def test_every_file_with_its_size_and_time(tmp_path: Path) -> None:
         b"\xc3\xa9",
     ],
 )
-def test_names_stay_their_bytes(tmp_path: Path, name: bytes) -> None:
+def test_walk_names_of_any_bytes_are_kept(tmp_path: Path, name: bytes) -> None:
     make_file(tmp_path, name + b"/" + name + b".png")
     found = walk(tmp_path)
     assert keys(found) == [name + b"/" + name + b".png"]
@@ -55,20 +55,20 @@ def test_names_stay_their_bytes(tmp_path: Path, name: bytes) -> None:
 @pytest.mark.parametrize(
     "name", [".hidden.png", "cat/.DS_Store", "cat/Thumbs.db", "cat/desktop.ini", "__MACOSX/1.png"]
 )
-def test_hidden_and_system_files_are_counted_not_listed(tmp_path: Path, name: str) -> None:
+def test_walk_hidden_and_system_files_are_skipped_and_counted(tmp_path: Path, name: str) -> None:
     make_file(tmp_path, name)
     found = walk(tmp_path)
     assert (list(found.files), found.skipped) == ([], 1)
 
 
-def test_every_file_of_a_hidden_folder_counts(tmp_path: Path) -> None:
+def test_walk_hidden_folder_counts_each_of_its_files(tmp_path: Path) -> None:
     for name in (".git/HEAD", ".git/objects/aa/1", ".git/objects/bb/.2"):
         make_file(tmp_path, name)
     found = walk(tmp_path)
     assert (list(found.files), found.folders, found.skipped) == ([], [], 3)
 
 
-def test_what_is_no_file_is_skipped_and_never_opened(tmp_path: Path) -> None:
+def test_walk_fifo_and_socket_are_skipped_without_opening(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "1.png")
     with socket.socket(socket.AF_UNIX) as listener:
         os.chdir(tmp_path)  # a socket's path must be short
@@ -78,7 +78,7 @@ def test_what_is_no_file_is_skipped_and_never_opened(tmp_path: Path) -> None:
     assert (list(found.files), found.skipped) == ([], 3)
 
 
-def test_folders_deeper_than_pythons_stack(tmp_path: Path) -> None:
+def test_walk_700_nested_folders_are_listed(tmp_path: Path) -> None:
     deepest = tmp_path
     for _ in range(700):
         deepest = Path(f"{deepest}/d")
@@ -88,7 +88,7 @@ def test_folders_deeper_than_pythons_stack(tmp_path: Path) -> None:
 
 
 class TestLinks:
-    def test_a_file_inside_is_a_file(self, tmp_path: Path) -> None:
+    def test_walk_symlink_to_file_inside_source_is_listed(self, tmp_path: Path) -> None:
         make_file(tmp_path, "cat/1.png", b"abc")
         (tmp_path / "cat" / "2.png").symlink_to("1.png")
         found = walk(tmp_path)
@@ -96,13 +96,15 @@ class TestLinks:
         assert {file.size_bytes for file in found.files} == {3}
 
     @pytest.mark.parametrize("follow", [False, True])
-    def test_a_folder_inside_is_found_at_its_own_place(self, tmp_path: Path, follow: bool) -> None:
+    def test_walk_symlink_to_folder_inside_source_is_skipped(
+        self, tmp_path: Path, follow: bool
+    ) -> None:
         make_file(tmp_path, "cat/1.png")
         (tmp_path / "tiger").symlink_to("cat")
         found = walk(tmp_path, follow=follow)
         assert (keys(found), found.skipped) == ([b"cat/1.png"], 1)
 
-    def test_outside_is_told_apart(self, tmp_path: Path) -> None:
+    def test_walk_symlinks_out_of_source_are_reported_or_followed(self, tmp_path: Path) -> None:
         make_file(tmp_path, "pool/1.png")
         (tmp_path / "source" / "cat").mkdir(parents=True)
         (tmp_path / "source" / "cat" / "1.png").symlink_to("../../pool/1.png")
@@ -114,14 +116,18 @@ class TestLinks:
         assert (keys(followed), followed.escaping_links) == ([b"cat/1.png", b"dog/1.png"], [])
         assert sorted(followed.folders) == [b"cat", b"dog"]
 
-    def test_a_name_that_begins_as_the_source_does_is_outside(self, tmp_path: Path) -> None:
+    def test_walk_symlink_to_sibling_with_same_prefix_is_outside_source(
+        self, tmp_path: Path
+    ) -> None:
         make_file(tmp_path, "source-2/1.png")
         (tmp_path / "source").mkdir()
         (tmp_path / "source" / "cat").symlink_to("../source-2")
         assert walk(tmp_path / "source").escaping_links == [b"cat"]
 
     @pytest.mark.parametrize("follow", [False, True])
-    def test_leading_nowhere_or_in_a_circle(self, tmp_path: Path, follow: bool) -> None:
+    def test_walk_broken_or_self_referencing_symlinks_are_reported(
+        self, tmp_path: Path, follow: bool
+    ) -> None:
         (tmp_path / "gone.png").symlink_to("nowhere")
         (tmp_path / "self.png").symlink_to("self.png")
         (tmp_path / "away.png").symlink_to("/nowhere/at/all")
@@ -129,28 +135,28 @@ class TestLinks:
         assert sorted(found.broken_links) == [b"away.png", b"gone.png", b"self.png"]
 
     @pytest.mark.parametrize("follow", [False, True])
-    def test_a_loop_ends(self, tmp_path: Path, follow: bool) -> None:
+    def test_walk_symlink_loop_inside_source_terminates(self, tmp_path: Path, follow: bool) -> None:
         make_file(tmp_path, "cat/1.png")
         (tmp_path / "cat" / "again").symlink_to("..")
         (tmp_path / "cat" / "here").symlink_to(".")
         found = walk(tmp_path, follow=follow)
         assert (keys(found), found.skipped) == ([b"cat/1.png"], 2)
 
-    def test_a_loop_outside_ends(self, tmp_path: Path) -> None:
+    def test_walk_symlink_loop_outside_source_terminates(self, tmp_path: Path) -> None:
         make_file(tmp_path, "pool/1.png")
         (tmp_path / "pool" / "again").symlink_to(".")
         (tmp_path / "source").mkdir()
         (tmp_path / "source" / "cat").symlink_to("../pool")
         assert keys(walk(tmp_path / "source", follow=True)) == [b"cat/1.png"]
 
-    def test_the_sources_own_parent_does_not_bring_everything_twice(self, tmp_path: Path) -> None:
+    def test_walk_symlink_to_parent_lists_no_file_twice(self, tmp_path: Path) -> None:
         make_file(tmp_path, "source/cat/1.png")
         make_file(tmp_path, "beside/2.png")
         (tmp_path / "source" / "up").symlink_to("..")
         found = walk(tmp_path / "source", follow=True)
         assert keys(found) == [b"cat/1.png", b"up/beside/2.png"]
 
-    def test_links_that_fork_do_not_multiply(self, tmp_path: Path) -> None:
+    def test_walk_forking_symlinks_list_each_file_once(self, tmp_path: Path) -> None:
         for level in range(30):  # 2**30 paths lead to the last
             folder = tmp_path / "pool" / f"{level}"
             folder.mkdir(parents=True)
@@ -161,7 +167,7 @@ class TestLinks:
         (tmp_path / "source" / "cat").symlink_to("../pool/0")
         assert keys(walk(tmp_path / "source", follow=True)) == [b"cat/" + b"a/" * 30 + b"1.png"]
 
-    def test_of_two_links_to_one_folder_the_first_by_name_counts(self, tmp_path: Path) -> None:
+    def test_walk_several_symlinks_to_one_folder_use_first_by_name(self, tmp_path: Path) -> None:
         make_file(tmp_path, "pool/1.png")
         (tmp_path / "source").mkdir()
         for name in ("b", "a", "c"):
@@ -170,7 +176,7 @@ class TestLinks:
         assert (keys(found), found.skipped) == ([b"a/1.png"], 2)
         assert sorted(found.folders) == [b"a", b"b", b"c"]
 
-    def test_in_hidden_folders_none_is_followed(self, tmp_path: Path) -> None:
+    def test_walk_symlinks_in_hidden_folders_are_not_followed(self, tmp_path: Path) -> None:
         make_file(tmp_path, "pool/1.png")
         (tmp_path / "source" / ".old").mkdir(parents=True)
         (tmp_path / "source" / ".old" / "cat").symlink_to("../../pool")
@@ -178,7 +184,7 @@ class TestLinks:
         found = walk(tmp_path / "source")
         assert (list(found.files), found.escaping_links, found.skipped) == ([], [], 2)
 
-    def test_the_source_itself_may_be_one(self, tmp_path: Path) -> None:
+    def test_walk_symlinked_source_is_listed(self, tmp_path: Path) -> None:
         make_file(tmp_path, "real/cat/1.png")
         (tmp_path / "source").symlink_to("real")
         (tmp_path / "real" / "dog").symlink_to(tmp_path / "source" / "cat")
@@ -198,7 +204,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, function: str, name: bytes) -> None:
     monkeypatch.setattr(os, function, refusing)
 
 
-def test_a_folder_that_cannot_be_listed_ends_it(
+def test_walk_unlistable_folder_raises_storage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_file(tmp_path, "cat/1.png")
@@ -207,7 +213,9 @@ def test_a_folder_that_cannot_be_listed_ends_it(
         walk(tmp_path)
 
 
-def test_but_not_a_hidden_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_walk_unlistable_hidden_folder_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_file(tmp_path, ".Trash/1.png")
     make_file(tmp_path, "cat/1.png")
     refuse(monkeypatch, "scandir", b".Trash")
@@ -215,7 +223,7 @@ def test_but_not_a_hidden_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (keys(found), found.skipped) == ([b"cat/1.png"], 1)
 
 
-def test_a_folder_gone_meanwhile_is_not_called_a_missing_source(
+def test_walk_folder_deleted_while_listing_raises_storage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_file(tmp_path, "cat/1.png")
@@ -231,7 +239,7 @@ def test_a_folder_gone_meanwhile_is_not_called_a_missing_source(
         walk(tmp_path)
 
 
-def test_a_file_that_cannot_be_looked_at_is_listed_all_the_same(
+def test_walk_file_without_stat_is_listed_with_size_zero(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_file(tmp_path, "cat/1.png")
@@ -240,12 +248,12 @@ def test_a_file_that_cannot_be_looked_at_is_listed_all_the_same(
     assert (file.key, file.size_bytes) == (b"cat/1.png", 0)
 
 
-def test_no_folder(tmp_path: Path) -> None:
+def test_walk_folder_not_found_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="no such folder"):
         walk(tmp_path / "nowhere")
 
 
-def test_a_url(memory: Any) -> None:
+def test_walk_url_lists_files_and_skips_hidden_ones(memory: Any) -> None:
     for name in ("cat/1.png", "cat/deep/2.png", "3.png", "cat/.hidden", ".git/x", "dog/Thumbs.db"):
         memory.pipe_file(f"/photos/{name}", b"abc")
     found = walk_remote(FsspecStorage("memory://photos"))

@@ -28,7 +28,7 @@ def crash_on_deadly(data: bytes, options: ImageOptions) -> NormalizedImage | Rej
     return normalize_image(data, options)
 
 
-def test_a_crash_is_a_rejection_and_the_rest_goes_on() -> None:
+def test_subprocess_normalizer_decoder_crash_becomes_rejection() -> None:
     with SubprocessNormalizer(crash_on_deadly) as store:
         outcomes = [store(data, ImageOptions()) for data in (PICTURE, DEADLY, PICTURE)]
     assert isinstance(outcomes[0], NormalizedImage)
@@ -36,18 +36,18 @@ def test_a_crash_is_a_rejection_and_the_rest_goes_on() -> None:
     assert outcomes[2] == outcomes[0]
 
 
-def test_what_is_stored_does_not_depend_on_it() -> None:
+def test_subprocess_normalizer_any_image_gives_same_result_as_in_process() -> None:
     for data in (PICTURE, make_picture(kind="GIF"), PICTURE[:50], b""):
         with SubprocessNormalizer() as store:
             assert store(data, ImageOptions()) == normalize_image(data, ImageOptions())
 
 
-def test_without_it_a_crash_is_a_crash() -> None:
+def test_process_pool_decoder_crash_raises_broken_process_pool() -> None:
     with SubprocessNormalizer(crash_on_deadly) as store, pytest.raises(BrokenProcessPool):
         store._pool.submit(crash_on_deadly, DEADLY, ImageOptions()).result()
 
 
-def test_a_shard_that_a_worker_died_in_is_isolated(
+def test_convert_shard_of_crashed_worker_is_decoded_in_subprocess(
     convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_file(source, "cat/deadly.png", DEADLY)
@@ -87,7 +87,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_the_helper_of_a_killed_process_ends(tmp_path: Path) -> None:
+def test_subprocess_normalizer_parent_killed_ends_child_process(tmp_path: Path) -> None:
     script = tmp_path / "worker.py"
     script.write_text(_WORKER)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}

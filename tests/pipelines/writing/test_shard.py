@@ -20,7 +20,7 @@ from tests.pipelines.conftest import Convert
 SHARD = layout.shard_name("train", 0, 1)
 
 
-def test_a_failure_comes_through_the_runner_as_it_was(
+def test_convert_worker_error_is_raised_unchanged(
     convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object) -> None:
@@ -34,7 +34,7 @@ def test_a_failure_comes_through_the_runner_as_it_was(
     assert convert().status == "converted"
 
 
-def test_open_files_that_run_out_are_no_rejects(
+def test_convert_too_many_open_files_raises_storage_error(
     convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*_: object, **__: object) -> None:
@@ -49,7 +49,7 @@ def test_open_files_that_run_out_are_no_rejects(
     assert convert().counts.stored == 21
 
 
-def test_a_bug_is_no_success(
+def test_convert_unexpected_exception_writes_no_manifest(
     convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -61,7 +61,7 @@ def test_a_bug_is_no_success(
     assert not (target / layout.MANIFEST).exists()
 
 
-def test_a_file_that_changed_after_it_was_listed_is_unreadable(
+def test_convert_file_changed_after_listing_is_rejected_as_unreadable(
     convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = run_state.write_run
@@ -77,7 +77,7 @@ def test_a_file_that_changed_after_it_was_listed_is_unreadable(
 
 
 class TestReading:
-    def test_passing_errors_are_tried_again(
+    def test_source_reader_transient_error_is_retried(
         self, source: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         attempts = []
@@ -96,7 +96,7 @@ class TestReading:
         assert len(attempts) == 3
 
     @pytest.mark.parametrize("code", [5, 13])
-    def test_lasting_ones_are_of_that_file(
+    def test_source_reader_permanent_error_raises_unreadable_error(
         self, source: Path, monkeypatch: pytest.MonkeyPatch, code: int
     ) -> None:
         def failing(*_: object, **__: object) -> None:
@@ -108,7 +108,7 @@ class TestReading:
             LocalFiles(os.fsencode(source)).read(b"cat/000.png")
 
 
-def test_whether_a_shard_is_finished(convert: Convert, target: Path) -> None:
+def test_is_finished_depends_on_shard_and_plan_digest(convert: Convert, target: Path) -> None:
     digest = convert(target=str(target)).plan_digest
     storage = open_storage(target)
     assert shard.is_finished(storage, SHARD, digest)

@@ -56,12 +56,12 @@ def find_transforms(
     return fit[:, :2].transpose(0, 2, 1), fit[:, 2] - (30, 28)
 
 
-def test_nothing_is_built_where_nothing_is_varied() -> None:
+def test_build_augmenter_without_layer_options_returns_none() -> None:
     assert build_augmenter(Augmentation(), SHAPE, 0) is None
     assert build_augmenter(Augmentation(crop=0.08), SHAPE, 0) is None
 
 
-def test_in_use_images_stay_as_they_are() -> None:
+def test_augmenter_inference_leaves_images_unchanged() -> None:
     images = noise(4, *SHAPE.array_shape)
     augmenter = build_augmenter(EVERYTHING, SHAPE, 0)
     assert augmenter is not None
@@ -73,7 +73,7 @@ def test_in_use_images_stay_as_they_are() -> None:
     ("flip", "axes"),
     [("horizontal", [(), (1,)]), ("vertical", [(), (0,)]), ("both", [(), (0,), (1,), (0, 1)])],
 )
-def test_flips_mirror_every_pixel(flip: Any, axes: list[tuple[int, ...]]) -> None:
+def test_augmenter_flip_mirrors_every_pixel(flip: Any, axes: list[tuple[int, ...]]) -> None:
     images = noise(64, 5, 8, 1)
     forms = [np.flip(images[0], axis).tobytes() for axis in axes]
     varied = [image.tobytes() for image in augment(Augmentation(flip=flip), images)]
@@ -81,7 +81,7 @@ def test_flips_mirror_every_pixel(flip: Any, axes: list[tuple[int, ...]]) -> Non
     assert set(varied) == set(forms)
 
 
-def test_rotations_are_of_up_to_so_many_degrees_about_the_middle() -> None:
+def test_augmenter_rotate_stays_within_angle_around_center() -> None:
     matrices, middles = find_transforms(Augmentation(rotate_degrees=45))
     degrees = np.degrees(np.arctan2(matrices[:, 1, 0], matrices[:, 1, 1]))
     np.testing.assert_allclose(np.linalg.det(matrices), 1, atol=0.06)
@@ -91,7 +91,7 @@ def test_rotations_are_of_up_to_so_many_degrees_about_the_middle() -> None:
     assert abs(degrees.mean()) < 8
 
 
-def test_shifts_are_parts_of_each_side() -> None:
+def test_augmenter_shift_stays_within_fraction_of_each_side() -> None:
     matrices, middles = find_transforms(Augmentation(shift=0.15))
     np.testing.assert_allclose(matrices, np.broadcast_to(np.eye(2), (200, 2, 2)), atol=0.01)
     parts = middles / (61, 57)
@@ -101,7 +101,7 @@ def test_shifts_are_parts_of_each_side() -> None:
     assert abs(np.cov(parts.T)[0, 1]) < 0.3 * parts.std(axis=0).prod()
 
 
-def test_zoom_shows_more_or_less_of_both_sides_alike() -> None:
+def test_augmenter_zoom_scales_both_sides_equally() -> None:
     matrices, middles = find_transforms(Augmentation(zoom=0.5))
     zooms = np.sqrt(np.linalg.det(matrices))
     np.testing.assert_allclose(matrices, np.multiply.outer(zooms, np.eye(2)), atol=0.02)
@@ -110,7 +110,7 @@ def test_zoom_shows_more_or_less_of_both_sides_alike() -> None:
     assert 1.45 < zooms.max() < 1.52
 
 
-def test_all_at_once_keep_to_their_bounds() -> None:
+def test_augmenter_combined_transforms_stay_within_bounds() -> None:
     matrices, middles = find_transforms(Augmentation(rotate_degrees=45, shift=0.15, zoom=0.5))
     np.testing.assert_allclose(matrices[:, 0, 0], matrices[:, 1, 1], atol=0.05)
     np.testing.assert_allclose(matrices[:, 0, 1], -matrices[:, 1, 0], atol=0.05)
@@ -122,7 +122,7 @@ def test_all_at_once_keep_to_their_bounds() -> None:
     assert (np.abs(shifts).max(axis=0) > 0.13).all()
 
 
-def test_a_quarter_turn_moves_every_pixel() -> None:
+def test_augmenter_rotate_by_quarter_turn_moves_every_pixel() -> None:
     images = noise(100, 16, 16, 3)
     varied = augment(Augmentation(rotate_degrees=180), images).astype(int)
     # Of a hundred angles one is near 90 degrees, and each of its pixels near the turned one.
@@ -131,7 +131,7 @@ def test_a_quarter_turn_moves_every_pixel() -> None:
     assert np.median(distances) > 60
 
 
-def test_brightness_moves_all_pixels_alike() -> None:
+def test_augmenter_brightness_shifts_all_pixels_equally() -> None:
     varied = augment(Augmentation(brightness=0.2), np.full((200, 4, 4, 3), 100, np.uint8))
     assert (np.ptp(varied, axis=(1, 2, 3)) == 0).all()
     assert 49 <= varied.min() < 55
@@ -139,7 +139,7 @@ def test_brightness_moves_all_pixels_alike() -> None:
     assert augment(Augmentation(brightness=1), np.full((50, 2, 2, 1), 250, np.uint8)).max() == 255
 
 
-def test_contrast_spreads_pixels_about_their_mean() -> None:
+def test_augmenter_contrast_scales_pixels_around_mean() -> None:
     image = np.full((4, 4, 1), 80, np.uint8)
     image[:2] = 120
     varied = augment(Augmentation(contrast=0.5), np.stack([image] * 200)).astype(int)
@@ -149,14 +149,14 @@ def test_contrast_spreads_pixels_about_their_mean() -> None:
     assert (np.abs(varied.mean((1, 2, 3)) - 100) <= 1).all()
 
 
-def test_the_seed_decides() -> None:
+def test_augmenter_same_seed_gives_same_images() -> None:
     images = noise(16, *SHAPE.array_shape)
     first = augment(EVERYTHING, images, seed=2**32 - 1)
     np.testing.assert_array_equal(first, augment(EVERYTHING, images, seed=2**32 - 1))
     assert (first != augment(EVERYTHING, images, seed=3)).mean() > 0.5
 
 
-def test_each_kind_has_draws_of_its_own() -> None:
+def test_augmenter_added_options_do_not_change_flip_draws() -> None:
     images = np.full((32, 4, 6, 1), 100, np.uint8)
     images[:, :, :3] = 0
     alone = augment(Augmentation(flip="horizontal"), images)[:, 0, 0, 0] > 0
@@ -165,7 +165,7 @@ def test_each_kind_has_draws_of_its_own() -> None:
     assert 0 < alone.sum() < 32
 
 
-def test_draws_go_on_from_the_variables_that_a_checkpoint_keeps() -> None:
+def test_augmenter_restored_variables_continue_random_sequence() -> None:
     images = noise(8, *SHAPE.array_shape)
     augmenter, other = (build_augmenter(EVERYTHING, SHAPE, 5) for _ in range(2))
     assert augmenter is not None
@@ -191,13 +191,13 @@ def bfloat16() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("bfloat16")
-def test_mixed_precision_leaves_all_levels_apart() -> None:
+def test_augmenter_mixed_precision_keeps_all_pixel_levels() -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     exact = augment(Augmentation(flip="both", zoom=1e-9, contrast=1e-9, brightness=1e-9), levels)
     assert sorted(exact.ravel()) == list(range(256))
 
 
-def test_a_model_trains_behind_it_and_predicts_without() -> None:
+def test_augmenter_inside_model_varies_images_only_in_training() -> None:
     inputs = keras.Input(SHAPE.array_shape, dtype="uint8")
     network = keras.Sequential(
         [
@@ -225,6 +225,8 @@ def test_a_model_trains_behind_it_and_predicts_without() -> None:
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="it is what runs this")
-@pytest.mark.parametrize("chosen", ["behind", pytest.param("not jax", marks=pytest.mark.slow)])
-def test_all_of_this_on_jax(chosen: str) -> None:
+@pytest.mark.parametrize(
+    "chosen", ["inside_model", pytest.param("not jax", marks=pytest.mark.slow)]
+)
+def test_augmenter_on_jax_passes_same_tests(chosen: str) -> None:
     run_python("-m", "pytest", "-p", "no:cacheprovider", "-k", chosen, __file__)

@@ -36,7 +36,9 @@ def configure(words: str, shape: ImageShape) -> RunConfig:
 
 @pytest.mark.parametrize("words", ["crop", "flip,rotate=45", "crop=0.5,brightness=0.4"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_image_comes_first_and_then_its_forms(shapes: Path, words: str, channels: int) -> None:
+def test_make_variants_original_comes_first_and_variants_differ(
+    shapes: Path, words: str, channels: int
+) -> None:
     shape = ImageShape(24, 32, channels)  # type: ignore[arg-type]
     record = open_dataset(shapes)["train"][0]
     forms = make_variants(record, configure(words, shape))
@@ -46,7 +48,7 @@ def test_the_image_comes_first_and_then_its_forms(shapes: Path, words: str, chan
     np.testing.assert_array_equal(forms, make_variants(record, configure(words, shape)))
 
 
-def test_it_shows_the_first_record_to_train_on(shapes: Path) -> None:
+def test_preview_augmentation_shows_first_training_record(shapes: Path) -> None:
     dataset = open_dataset(shapes)
     training, _ = select_for_training(dataset, None)
     assert training.chosen is not None
@@ -61,13 +63,13 @@ def test_it_shows_the_first_record_to_train_on(shapes: Path) -> None:
     assert picture.width > 5 * picture.height > 500
 
 
-def test_any_name_and_any_shape_can_be_drawn() -> None:
+def test_draw_variants_any_name_and_shape_is_drawn() -> None:
     for shape in ((6, 3, 400, 3), (6, 400, 3, 1), (6, 1, 1, 1)):
         content = draw_forms(np.zeros(shape, np.uint8), "$x_{ b$ 雛菊 \x1b[31m")
         assert Image.open(io.BytesIO(content)).width < 1500
 
 
-def test_without_augmentation_there_is_nothing_to_see(shapes: Path) -> None:
+def test_preview_augmentation_without_augmentation_is_refused(shapes: Path) -> None:
     dataset = open_dataset(shapes)
     training, _ = select_for_training(dataset, None)
     with pytest.raises(UsageError, match="no augmentation to preview; add --augment"):

@@ -29,7 +29,7 @@ PARTS = st.floats(0, 1, exclude_max=True)
         ),
     ],
 )
-def test_words_mean(text: str, expected: Augmentation) -> None:
+def test_parse_augmentation_valid_text_gives_options(text: str, expected: Augmentation) -> None:
     assert parse_augmentation(text) == expected
 
 
@@ -65,7 +65,7 @@ def test_words_mean(text: str, expected: Augmentation) -> None:
         ("contrast=much", "expected contrast=NUMBER with 0 <= NUMBER < 1, got 'much'"),
     ],
 )
-def test_what_cannot_be_meant_is_told_in_a_line(text: str, message: str) -> None:
+def test_parse_augmentation_invalid_text_is_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse_augmentation(text)
     assert message in str(raised.value)
@@ -84,11 +84,11 @@ def test_what_cannot_be_meant_is_told_in_a_line(text: str, message: str) -> None
         crop=st.floats(0, 1, exclude_min=True),
     )
 )
-def test_there_and_back(augmentation: Augmentation) -> None:
+def test_format_augmentation_output_parses_to_same_options(augmentation: Augmentation) -> None:
     assert parse_augmentation(format_augmentation(augmentation)) == augmentation
 
 
-def test_whole_numbers_are_written_so() -> None:
+def test_format_augmentation_whole_numbers_have_no_decimal_point() -> None:
     assert format_augmentation(Augmentation()) == "none"
     text = "flip=horizontal,rotate=45,crop=0.08"
     assert format_augmentation(parse_augmentation("crop,rotate=45.0,flip")) == text

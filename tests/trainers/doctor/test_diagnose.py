@@ -39,21 +39,23 @@ PHOTOS = TrainingContext(
 
 
 @pytest.mark.parametrize("slowest", INPUT_STAGES)
-def test_a_slow_input_is_held_back_by_its_slowest_stage(slowest: str) -> None:
+def test_find_bottleneck_slow_input_gives_its_slowest_stage(slowest: str) -> None:
     rates = {**RATES, "decode": 60_000.0, slowest: 1_870.0}
     assert find_bottleneck(rates) == slowest
 
 
-def test_a_slow_step_is_the_bottleneck_whatever_the_input_is_made_of() -> None:
+def test_find_bottleneck_slow_step_gives_step() -> None:
     assert find_bottleneck({**RATES, "step": 63.0}) == "step"
 
 
 @pytest.mark.parametrize(("augment", "found"), [(120.0, "augment"), (130.0, "step")])
-def test_augmentation_is_one_if_it_is_most_of_a_step(augment: float, found: str) -> None:
+def test_find_bottleneck_augmentation_over_half_of_step_gives_augment(
+    augment: float, found: str
+) -> None:
     assert find_bottleneck({**RATES, "step": 63.0, "augment": augment}) == found
 
 
-def test_slow_augmentation_in_a_step_that_waits_for_its_input_is_none() -> None:
+def test_find_bottleneck_slow_augmentation_with_slower_input_gives_decode() -> None:
     assert find_bottleneck({**RATES, "augment": 5_400.0}) == "decode"
 
 
@@ -87,7 +89,7 @@ def test_slow_augmentation_in_a_step_that_waits_for_its_input_is_none() -> None:
         ),
     ],
 )
-def test_what_decodes_faster_depends_on_what_is_stored(
+def test_advise_slow_decode_depends_on_stored_images(
     changes: dict[str, object], advice: str
 ) -> None:
     assert advise("decode", replace(PHOTOS, **changes)) == advice  # type: ignore[arg-type]
@@ -110,20 +112,20 @@ def test_what_decodes_faster_depends_on_what_is_stored(
         ("step", {"has_gpu": False, "precision": "float32"}, "a GPU, a smaller --image-size"),
     ],
 )
-def test_each_bottleneck_has_its_advice(
+def test_advise_each_bottleneck_has_its_advice(
     bottleneck: str, changes: dict[str, object], advice: str
 ) -> None:
     assert advice in advise(bottleneck, replace(PHOTOS, **changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bottleneck", ["read", "decode"])
-def test_crops_cannot_be_cached(bottleneck: str) -> None:
+def test_advise_random_crops_never_suggests_cache(bottleneck: str) -> None:
     for is_local in (True, False):
         cropped = replace(PHOTOS, is_cropped=True, is_local=is_local)
         assert "--cache" not in advise(bottleneck, cropped)
 
 
-def test_the_conclusion_says_by_how_much() -> None:
+def test_summarize_bottleneck_states_both_rates() -> None:
     assert summarize(RATES, "decode", "do this") == (
         "decoding holds training back: the input gives 1,850 images/s, and the step could take "
         "5,300, 1,800 together; do this"
@@ -137,7 +139,7 @@ def test_the_conclusion_says_by_how_much() -> None:
     assert "not the problem" not in summarize(near, "step", "do that")
 
 
-def test_the_longest_bar_is_of_the_slowest() -> None:
+def test_draw_table_slowest_stage_has_longest_bar() -> None:
     rates = [StageRate("read", 50_000), StageRate("decode", 250), StageRate("step", 62.5)]
     assert list(draw_table(rates)) == [
         "stage       images/s  ms an image",

@@ -51,7 +51,7 @@ def call(*arguments: object) -> Result:
     return CliRunner().invoke(doctor, [str(argument) for argument in arguments])
 
 
-def test_the_machine_is_a_line_each() -> None:
+def test_doctor_without_dataset_prints_one_line_per_component() -> None:
     loaded_before = set(sys.modules)
     result = call()
     assert result.exit_code == 0, result.output
@@ -62,7 +62,7 @@ def test_the_machine_is_a_line_each() -> None:
     assert "apache_beam" not in set(sys.modules) - loaded_before
 
 
-def test_an_unused_gpu_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_unused_gpu_exits_with_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
     hardware = replace(start_backend(), problem="a GPU is here, but\x1b")
     monkeypatch.setattr("trainers.doctor.doctor.start_backend", lambda: hardware)
     result = call()
@@ -70,7 +70,7 @@ def test_an_unused_gpu_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "problem     a GPU is here, but\\x1b\n" in result.stdout
 
 
-def test_every_stage_of_a_dataset_is_timed(shapes: Path) -> None:
+def test_doctor_dataset_json_reports_rate_of_every_stage(shapes: Path) -> None:
     result = call(shapes, *QUICK, "--augment", "flip", "--json")
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
@@ -99,7 +99,7 @@ def test_every_stage_of_a_dataset_is_timed(shapes: Path) -> None:
     "arguments",
     [("--mode", "transfer", "--augment", "flip"), ("--mode", "finetune", "--unfreeze", 2)],
 )
-def test_a_base_is_trained_as_far_as_it_would_be(
+def test_doctor_transfer_or_finetune_trains_layers_of_that_mode(
     shapes: Path, arguments: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = []
@@ -117,13 +117,13 @@ def test_a_base_is_trained_as_far_as_it_would_be(
     assert f"vgg16, {arguments[1]}, on {shapes}" in result.stdout
 
 
-def test_features_that_are_kept_hold_nothing_back(shapes: Path) -> None:
+def test_doctor_transfer_with_cached_features_is_refused(shapes: Path) -> None:
     result = call(shapes, "--model", "vgg16", "--mode", "transfer")
     assert isinstance(result.exception, UsageError)
     assert "nothing holds it back" in str(result.exception)
 
 
-def test_the_stages_are_a_table_and_a_sentence(
+def test_doctor_dataset_prints_table_and_conclusion(
     shapes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates = dict.fromkeys(STAGES, 9_000.0) | {"decode": 50.0, "input": 49.0, "training": 40.0}
@@ -145,7 +145,7 @@ def test_the_stages_are_a_table_and_a_sentence(
         (ImageOptions(), 0.5),
     ],
 )
-def test_each_stage_does_what_training_does(
+def test_profile_inputs_each_stage_gives_data_of_training(
     tmp_path: Path, images: ImageOptions, crop: float
 ) -> None:
     location = f"memory://{tmp_path.name}"
@@ -166,13 +166,13 @@ def test_each_stage_does_what_training_does(
     assert set(labels.numpy()) <= {0, 1, 2}
 
 
-def test_no_dataset_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
+def test_doctor_dataset_not_found_is_refused_before_any_output(tmp_path: Path) -> None:
     result = call(tmp_path)
     assert isinstance(result.exception, InputNotFoundError)
     assert result.stdout == ""
 
 
-def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+def test_doctor_damaged_record_is_reported_by_number(tmp_path: Path) -> None:
     write_shapes(tmp_path, {"train": [range(16)], "validation": [range(16, 18)]})
     shard = tmp_path / "train-00000-of-00001.tfrecord"
     content = bytearray(shard.read_bytes())
@@ -183,7 +183,7 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     assert result.exception.record is not None
 
 
-def test_work_before_the_clock_starts_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_calls_warmup_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     durations = iter([100.0, *[0.5] * 4, *[0.1] * 100])
 
@@ -197,12 +197,12 @@ def test_work_before_the_clock_starts_does_not_count(monkeypatch: pytest.MonkeyP
     assert time_calls(work, 4.0) == pytest.approx(80)
 
 
-def test_filling_a_buffer_is_spread_over_the_epoch() -> None:
+def test_amortize_warmup_buffer_fill_is_spread_over_epoch() -> None:
     assert amortize_warmup(100.0, filling_s=10.0, records=1000) == pytest.approx(50)
     assert amortize_warmup(100.0, filling_s=10.0, records=10**9) == pytest.approx(100)
 
 
-def test_the_table_of_the_driver() -> None:
+def test_parse_gpus_driver_table_gives_name_memory_and_version() -> None:
     table = "NVIDIA H100, 80GB, 81559, 550.54.15\nGB10, [N/A], 580.95\nnonsense\n"
     assert parse_gpus(table) == (
         Gpu("NVIDIA H100, 80GB", 81559 << 20, "550.54.15"),
@@ -210,7 +210,7 @@ def test_the_table_of_the_driver() -> None:
     )
 
 
-def test_gpus_of_the_driver_are_told_with_their_memory(
+def test_system_info_nvidia_smi_lists_gpus_with_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "nvidia-smi"
@@ -228,7 +228,7 @@ def test_gpus_of_the_driver_are_told_with_their_memory(
 
 
 @pytest.mark.slow
-def test_on_jax(shapes: Path) -> None:
+def test_doctor_on_jax_reports_every_stage(shapes: Path) -> None:
     command = "from trainers.cli.doctor import doctor; doctor()"
     augment = "--augment", "flip,rotate=10"
     ended = subprocess.run(

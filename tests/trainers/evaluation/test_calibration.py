@@ -20,7 +20,7 @@ def scores_of(confidence: list[float]) -> np.ndarray:
 
 
 @given(st.lists(st.tuples(confidences, st.booleans()), min_size=1, max_size=50))
-def test_the_error_is_that_of_the_paper(cases: list[tuple[float, bool]]) -> None:
+def test_calibration_error_equals_published_definition(cases: list[tuple[float, bool]]) -> None:
     confidence = np.array([each for each, _ in cases])
     right = np.array([each for _, each in cases])
     expected = 0.0
@@ -40,7 +40,7 @@ def test_the_error_is_that_of_the_paper(cases: list[tuple[float, bool]]) -> None
     assert sum(each.images for each in calibration.bins) == len(cases)
 
 
-def test_a_bin_has_its_upper_edge_and_says_what_is_in_it() -> None:
+def test_calibration_bins_include_upper_edge_and_report_contents() -> None:
     bins = summarize_bins(count_bins(scores_of([0.6, 0.6, 0.61, 1.0]), np.array([0, 1, 0, 0])))
     assert len(bins.bins) == BINS
     up_to_60 = bins.bins[8]
@@ -50,6 +50,6 @@ def test_a_bin_has_its_upper_edge_and_says_what_is_in_it() -> None:
     assert (bins.bins[0].images, bins.bins[0].confidence, bins.bins[0].accuracy) == (0, None, None)
 
 
-def test_a_model_that_is_as_right_as_it_says_has_no_error() -> None:
+def test_calibration_error_of_calibrated_model_is_zero() -> None:
     labels = np.array([0, 0, 0, 1])
     assert summarize_bins(count_bins(scores_of([0.75] * 4), labels)).expected_error == 0

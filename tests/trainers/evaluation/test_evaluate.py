@@ -46,7 +46,7 @@ def measure_plan(plan: EvaluationPlan) -> Evaluation:
     return evaluate(plan, mistakes=100, say=lambda _: None)
 
 
-def test_validation_is_what_training_said(run: Run) -> None:
+def test_evaluate_validation_split_equals_training_metrics(run: Run) -> None:
     evaluation = measure(run, split="validation")
     result = json.loads((run.path / "result.json").read_bytes())
     assert evaluation.images == result["validation_images"]
@@ -54,7 +54,7 @@ def test_validation_is_what_training_said(run: Run) -> None:
     assert evaluation.loss == pytest.approx(result["val_loss"], rel=1e-4)
 
 
-def test_test_is_measured_by_default_and_every_image_counts(run: Run, shapes: Path) -> None:
+def test_evaluate_default_split_is_test_and_counts_every_image(run: Run, shapes: Path) -> None:
     evaluation = measure(run)
     confusion = np.array(evaluation.confusion)
     labels = [record.label for record in open_dataset(shapes)["test"]]
@@ -65,7 +65,7 @@ def test_test_is_measured_by_default_and_every_image_counts(run: Run, shapes: Pa
     assert [figures.name for figures in evaluation.per_class] == list(LABELS)
 
 
-def test_another_dataset_of_the_same_classes_can_be_measured(run: Run, tmp_path: Path) -> None:
+def test_evaluate_other_dataset_of_same_classes_is_accepted(run: Run, tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"test": [range(300, 306)]})
     assert measure(run, tmp_path / "data").images == 6
 
@@ -92,7 +92,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> EvaluationPlan:
     return plan_evaluation(run, split="train")
 
 
-def test_each_mistake_is_of_the_record_it_names(untrained: EvaluationPlan) -> None:
+def test_mistakes_locations_point_to_their_records(untrained: EvaluationPlan) -> None:
     from trainers.evaluation.evaluate import decode_mistakes
     from trainers.models.load import load_model
 
@@ -113,7 +113,7 @@ def test_each_mistake_is_of_the_record_it_names(untrained: EvaluationPlan) -> No
     assert ranked == sorted(ranked, reverse=True)
 
 
-def test_the_pictures_are_of_the_split(untrained: EvaluationPlan) -> None:
+def test_draw_pictures_writes_files_named_after_split(untrained: EvaluationPlan) -> None:
     from trainers.evaluation.evaluate import draw_pictures
 
     names = {f"{what}-train.png" for what in ("confusion", "calibration", "mistakes")}
@@ -123,7 +123,7 @@ def test_the_pictures_are_of_the_split(untrained: EvaluationPlan) -> None:
         assert (untrained.run.path / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_record_that_no_index_has_is_damage(untrained: EvaluationPlan) -> None:
+def test_locate_key_missing_from_index_raises_corrupt_data_error(untrained: EvaluationPlan) -> None:
     with pytest.raises(CorruptDataError, match=r"no index has the record square/nothing\.png"):
         locate(untrained.dataset, untrained.selection, [b"square/nothing.png"])
 
@@ -135,25 +135,27 @@ def test_a_record_that_no_index_has_is_damage(untrained: EvaluationPlan) -> None
         ("0:disc\n1:dog\n2:x\n", "label 1 is another class, expected dog, got square"),
     ],
 )
-def test_other_classes_are_refused(run: Run, labels: str, message: str) -> None:
+def test_evaluate_different_classes_are_refused(run: Run, labels: str, message: str) -> None:
     other = Run(run.path, run.config, parse_labels(labels.encode(), path="labels.txt"))
     with pytest.raises(UsageError, match=message):
         plan_evaluation(other)
 
 
-def test_a_split_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+def test_evaluate_missing_split_is_refused_by_name(run: Run, tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"train": [range(30)]})
     with pytest.raises(UsageError, match="the dataset has no split test, got train"):
         plan_evaluation(run, tmp_path / "data", "test")
 
 
-def test_a_dataset_that_has_moved_is_asked_for(run: Run, tmp_path: Path) -> None:
+def test_evaluate_dataset_not_found_is_refused_with_hint(run: Run, tmp_path: Path) -> None:
     config = msgspec.structs.replace(run.config, dataset=str(tmp_path / "gone"))
     with pytest.raises(InputNotFoundError, match="shardmill evaluate RUN TARGET"):
         plan_evaluation(Run(run.path, config, run.labels))
 
 
-def test_a_damaged_record_is_named(run: Run, shapes: Path, tmp_path: Path) -> None:
+def test_evaluate_damaged_record_is_reported_by_number(
+    run: Run, shapes: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "data"
     shutil.copytree(shapes, copy)
     shard = copy / "test-00001-of-00002.tfrecord"
@@ -199,7 +201,7 @@ def drop_a_layer(path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [write_link, write_external, write_noise, write_other_model, drop_a_layer]
 )
-def test_other_weights_are_refused(run: Run, damage: object) -> None:
+def test_evaluate_invalid_weights_file_is_refused(run: Run, damage: object) -> None:
     assert callable(damage)
     path = run.path / "model.weights.h5"
     damage(path)

@@ -19,7 +19,9 @@ pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, ma
 
 
 @given(pairs)
-def test_figures_agree_with_their_definitions(cases: list[tuple[int, int]]) -> None:
+def test_metrics_accumulator_any_predictions_match_definitions(
+    cases: list[tuple[int, int]],
+) -> None:
     labels = np.array([true for true, _ in cases])
     logits = np.eye(4)[[predicted for _, predicted in cases]]
     tally = MetricsAccumulator(4)
@@ -45,7 +47,7 @@ def test_figures_agree_with_their_definitions(cases: list[tuple[int, int]]) -> N
             assert evaluation.confusion[label][other] == cases.count((label, other))
 
 
-def test_probabilities_sum_to_one_also_for_extreme_logits() -> None:
+def test_softmax_extreme_logits_sum_to_one() -> None:
     logits = np.array([[1e4, -1e4, 0], [0, 0, 0], [-1e30, 0, 1]], np.float32)
     scores = softmax(logits)
     np.testing.assert_allclose(scores.sum(axis=1), 1)
@@ -53,7 +55,7 @@ def test_probabilities_sum_to_one_also_for_extreme_logits() -> None:
     assert np.isfinite(scores).all()
 
 
-def test_loss_is_the_mean_negative_log_of_the_true_class() -> None:
+def test_loss_equals_mean_negative_log_likelihood() -> None:
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]))
     labels = np.array([0, 1])
     assert sum_loss(logits, labels) == pytest.approx(-np.log(0.5) - np.log(0.8))
@@ -65,7 +67,7 @@ def test_loss_is_the_mean_negative_log_of_the_true_class() -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=7, max_size=7), min_size=1, max_size=20))
-def test_the_five_highest_are_those_that_sorting_puts_first(rows: list[list[int]]) -> None:
+def test_top_5_accuracy_equals_accuracy_by_sorting(rows: list[list[int]]) -> None:
     logits = np.array(rows, np.float32)
     labels = np.arange(len(rows)) % 7
     # Stable: of equal logits the first class is ahead, and so is argmax's.

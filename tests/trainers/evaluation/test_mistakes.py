@@ -15,7 +15,7 @@ batches = st.lists(
 
 
 @given(batches, st.integers(0, 10))
-def test_it_keeps_the_worst_and_of_equal_ones_the_first(
+def test_worst_mistakes_keeps_highest_scores_and_first_of_ties(
     drawn: list[list[tuple[int, int]]], most: int
 ) -> None:
     worst = WorstMistakes(most)

@@ -57,7 +57,9 @@ def write_files(folder: Path) -> list[Path]:
     return paths
 
 
-def test_scores_elsewhere_are_those_of_predict(run_path: Path, tmp_path: Path) -> None:
+def test_export_loaded_without_shardmill_gives_scores_of_predict(
+    run_path: Path, tmp_path: Path
+) -> None:
     from trainers.export.export import export
 
     run = open_run(run_path)
@@ -82,7 +84,7 @@ def test_scores_elsewhere_are_those_of_predict(run_path: Path, tmp_path: Path) -
         np.testing.assert_allclose(answers["keras"][number], by_label, rtol=0, atol=1e-5)
 
 
-def test_the_command_says_how_to_use_what_it_wrote(run_path: Path, tmp_path: Path) -> None:
+def test_export_command_prints_how_to_load_the_model(run_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "er"
     result = CliRunner().invoke(export_command, [str(run_path), str(out)])
     assert result.exit_code == 0, result.stderr
@@ -91,7 +93,7 @@ def test_the_command_says_how_to_use_what_it_wrote(run_path: Path, tmp_path: Pat
     assert [path.name for path in out.parent.iterdir()] == ["er"]
 
 
-def test_what_cannot_be_is_said_before_anything_is_loaded(
+def test_export_command_invalid_arguments_are_refused_before_loading_keras(
     run_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainers.backend.start_backend", lambda: pytest.fail("loaded"))
@@ -112,7 +114,7 @@ def test_what_cannot_be_is_said_before_anything_is_loaded(
     assert not (tmp_path / "out").exists()
 
 
-def test_another_backend_is_refused(
+def test_export_jax_backend_is_refused(
     run_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trainers.export.export import export

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_it_appears_when_the_block_ends_well(tmp_path: Path) -> None:
+def test_atomic_folder_block_succeeds_publishes_folder(tmp_path: Path) -> None:
     path = check_new(tmp_path / "out")
     with making(path) as folder:
         (folder / "file").touch()
@@ -30,14 +30,14 @@ def fail_in(path: Path, error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), ValueError()])
-def test_nothing_is_left_of_a_block_that_fails(tmp_path: Path, error: Exception) -> None:
+def test_atomic_folder_block_fails_leaves_nothing(tmp_path: Path, error: Exception) -> None:
     expected = OutputError if isinstance(error, OSError) else ValueError
     with pytest.raises(expected):
         fail_in(tmp_path / "out", error)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_folder_is_taken_and_another_one_is_not(tmp_path: Path) -> None:
+def test_atomic_folder_existing_files_are_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with making(check_new(tmp_path / "out")) as folder:
         (folder / "file").touch()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytest.importorskip("tf2onnx", reason="needs shardmill[onnx]: no tf2onnx")
 
 
-def test_the_scores_are_those_of_predict(run_path: Path, tmp_path: Path) -> None:
+def test_onnx_export_gives_scores_of_predict(run_path: Path, tmp_path: Path) -> None:
     from onnx.reference import ReferenceEvaluator
 
     from trainers.export.export import export
@@ -40,7 +40,7 @@ def test_the_scores_are_those_of_predict(run_path: Path, tmp_path: Path) -> None
         ("StatefulPartitionedCall", ["image"], "StatefulPartitionedCall"),
     ],
 )
-def test_what_does_not_run_is_refused(
+def test_check_onnx_unsupported_graph_is_refused(
     tmp_path: Path, operation: str, inputs: list[str], message: str | None
 ) -> None:
     import onnx

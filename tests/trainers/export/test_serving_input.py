@@ -46,7 +46,7 @@ def make_files() -> list[bytes]:
         {"resize": (50, 200), "fit": "pad", "background": "FF8000", "channels": 1},
     ],
 )
-def test_the_pixels_are_those_of_a_record(options: dict[str, Any]) -> None:
+def test_serving_input_gives_same_pixels_as_stored_record(options: dict[str, Any]) -> None:
     images = ImageOptions(**options)
     shape = ImageShape(24, 32, images.channels)
     files = make_files()
@@ -59,7 +59,7 @@ def test_the_pixels_are_those_of_a_record(options: dict[str, Any]) -> None:
     )
 
 
-def test_a_colour_model_takes_a_grey_dataset() -> None:
+def test_serving_input_grey_dataset_feeds_colour_model() -> None:
     images, shape = ImageOptions(channels=1), ImageShape(24, 32, 3)
     pixels = prepare_images(tf.constant(make_files()[:3]), images, shape).numpy()
     assert pixels.shape == (3, 24, 32, 3)

@@ -77,17 +77,17 @@ def store(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_store_has_a_file_a_shard_and_a_manifest(store: Path) -> None:
+def test_featurize_writes_one_file_per_shard_and_manifest(store: Path) -> None:
     assert sorted(files_in(store)) == ["features.json", *FILES]
 
 
-def test_a_second_time_there_is_nothing_to_do(shapes: Path, store: Path) -> None:
+def test_featurize_second_run_has_nothing_to_do(shapes: Path, store: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in store.iterdir()}
     assert make(shapes, store).status == "nothing-to-do"
     assert {path: path.stat().st_mtime_ns for path in store.iterdir()} == before
 
 
-def test_training_keeps_the_same_bytes(
+def test_featurize_gives_same_bytes_as_training_cache(
     shapes: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -106,13 +106,13 @@ def test_training_keeps_the_same_bytes(
     assert own == there
 
 
-def test_a_dry_run_writes_nothing(shapes: Path, tmp_path: Path) -> None:
+def test_featurize_dry_run_writes_nothing(shapes: Path, tmp_path: Path) -> None:
     report = make(shapes, tmp_path / "store", dry_run=True)
     assert (report.status, report.shards) == ("planned", 5)
     assert not (tmp_path / "store").exists()
 
 
-def test_what_was_finished_is_kept(
+def test_featurize_failed_run_resumes_and_reuses_finished_shards(
     shapes: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, out, calls = FeatureStore.write, tmp_path / "store", iter(range(9))
@@ -134,23 +134,23 @@ def test_what_was_finished_is_kept(
     assert files_in(out) == files_in(store)
 
 
-def test_a_store_of_something_else_is_refused(shapes: Path, store: Path) -> None:
+def test_featurize_output_of_other_options_is_refused(shapes: Path, store: Path) -> None:
     other = FeaturizeOptions("mobilenet_v2", weights="none", image_size=(32, 40))
     with pytest.raises(OutputError, match="choose another folder, or remove this one"):
         make(shapes, store, other)
 
 
-def test_a_model_without_a_base_is_refused(shapes: Path, tmp_path: Path) -> None:
+def test_featurize_model_without_base_is_refused(shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no base that features could be taken from"):
         plan_features(str(shapes), str(tmp_path), FeaturizeOptions("cnn"))
 
 
-def test_a_runner_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
+def test_featurize_unknown_runner_is_refused_before_reading_dataset(tmp_path: Path) -> None:
     result = call(tmp_path / "no-data", tmp_path, *FLAGS, "--runner", "NoSuchRunner")
     assert isinstance(result.exception, UsageError)
 
 
-def test_damage_is_named_through_beam(tmp_path: Path) -> None:
+def test_featurize_damaged_record_on_beam_is_reported_by_number(tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"train": [range(20)]})
     path = tmp_path / "data" / "train-00000-of-00001.tfrecord"
     content = bytearray(path.read_bytes())
@@ -162,7 +162,7 @@ def test_damage_is_named_through_beam(tmp_path: Path) -> None:
     assert "train-00000-of-00001.tfrecord" in str(result.exception)
 
 
-def test_workers_refuse_other_weights(
+def test_featurize_worker_with_other_weights_is_refused(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def publish_others(extractor: keras.Model, store: Any) -> None:
@@ -187,7 +187,7 @@ def start(data: Path, out: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_killed_it_goes_on_in_other_processes_to_the_same_bytes(
+def test_featurize_killed_then_rerun_multi_processing_gives_same_bytes(
     shapes: Path, tmp_path: Path
 ) -> None:
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "store"
@@ -208,7 +208,9 @@ def test_killed_it_goes_on_in_other_processes_to_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_terminated_it_ends_tidily(shapes: Path, tmp_path: Path) -> None:
+def test_featurize_sigterm_exits_with_status_143_and_leaves_no_staging(
+    shapes: Path, tmp_path: Path
+) -> None:
     process = start(shapes, tmp_path)
     process.terminate()
     _, error = process.communicate(timeout=120)

@@ -88,7 +88,7 @@ def make_named(dataset: Dataset, location: str, network: Network | None = None) 
     return store
 
 
-def test_features_are_those_of_the_images(opener: Opener) -> None:
+def test_load_or_extract_gives_features_of_images(opener: Opener) -> None:
     source = opener.open()
     for part in opener.parts:
         found = list(ordered_batches(source, part, 16).as_numpy_iterator())
@@ -101,7 +101,7 @@ def test_features_are_those_of_the_images(opener: Opener) -> None:
             assert labels.tolist() == expected_labels.tolist()
 
 
-def test_the_second_time_they_are_only_read(opener: Opener, kept: Path) -> None:
+def test_load_or_extract_second_call_reads_cached_features(opener: Opener, kept: Path) -> None:
     first = opener.open()
     assert opener.said == [f"keeping features in {first.folder}"]
     assert opener.progress[-1] == (150, 150)
@@ -111,12 +111,14 @@ def test_the_second_time_they_are_only_read(opener: Opener, kept: Path) -> None:
     assert opener.progress == []
 
 
-def test_other_weights_have_features_of_their_own(opener: Opener, kept: Path) -> None:
+def test_load_or_extract_different_weights_use_separate_stores(opener: Opener, kept: Path) -> None:
     assert opener.open().folder != opener.open(make_network(2.0)).folder
     assert len(list(kept.iterdir())) == 2
 
 
-def test_a_killed_extraction_goes_on(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_or_extract_interrupted_extraction_is_resumed(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = {path.name: path.read_bytes() for path in opener.open().folder.iterdir()}
     monkeypatch.setenv("XDG_CACHE_HOME", str(opener.open().folder / "other"))
     write, calls = FeatureStore.write, iter(range(9))
@@ -137,7 +139,9 @@ def test_a_killed_extraction_goes_on(opener: Opener, monkeypatch: pytest.MonkeyP
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected
 
 
-def test_what_does_not_fit_float16_is_kept_as_float32(opener: Opener, kept: Path) -> None:
+def test_load_or_extract_values_beyond_float16_are_stored_as_float32(
+    opener: Opener, kept: Path
+) -> None:
     source = opener.open(make_network(1e6))
     assert source.format.dtype == "float32"
     assert "keeping float32" in opener.said[1]
@@ -149,7 +153,7 @@ def test_what_does_not_fit_float16_is_kept_as_float32(opener: Opener, kept: Path
     assert [list(folder.iterdir()) for folder in kept.iterdir() if folder != source.folder] == [[]]
 
 
-def test_damaged_records_are_named(tmp_path: Path) -> None:
+def test_load_or_extract_damaged_record_is_reported_by_number(tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"train": [range(20)]})
     path = tmp_path / "data" / "train-00000-of-00001.tfrecord"
     content = bytearray(path.read_bytes())
@@ -159,7 +163,7 @@ def test_damaged_records_are_named(tmp_path: Path) -> None:
         Opener(tmp_path / "data").open()
 
 
-def test_an_empty_shard_has_an_empty_file(tmp_path: Path) -> None:
+def test_load_or_extract_empty_shard_is_accepted(tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"train": [range(9), [], range(9, 20)]})
     opener = Opener(tmp_path / "data")
     source = opener.open()
@@ -167,7 +171,7 @@ def test_an_empty_shard_has_an_empty_file(tmp_path: Path) -> None:
     assert len(read(ordered_batches(source, opener.parts[0], 4))) == opener.parts[0].records
 
 
-def test_a_batch_filled_up_gives_the_same(opener: Opener) -> None:
+def test_load_or_extract_padded_batch_gives_same_features(opener: Opener) -> None:
     network = make_network()
     assert network.extractor is not None
     network.extractor.compile(jit_compile=True)
@@ -176,7 +180,9 @@ def test_a_batch_filled_up_gives_the_same(opener: Opener) -> None:
     np.testing.assert_allclose(features, features_of(images), rtol=1e-3)
 
 
-def test_a_store_by_name(opener: Opener, kept: Path, tmp_path: Path) -> None:
+def test_load_or_extract_named_store_is_used_without_cache(
+    opener: Opener, kept: Path, tmp_path: Path
+) -> None:
     store = make_named(opener.dataset, str(tmp_path / "store"))
     source = opener.open(store=str(tmp_path / "store"))
     assert source == store.open()
@@ -185,7 +191,9 @@ def test_a_store_by_name(opener: Opener, kept: Path, tmp_path: Path) -> None:
     assert len(expected) == opener.parts[1].records
 
 
-def test_a_remote_store_is_copied_once(opener: Opener, kept: Path, memory: Any) -> None:
+def test_load_or_extract_remote_store_is_copied_once(
+    opener: Opener, kept: Path, memory: Any
+) -> None:
     make_named(opener.dataset, "memory://features/store")
     source = opener.open(store="memory://features/store")
     assert opener.said[-1].startswith("copying features from memory:")
@@ -197,24 +205,24 @@ def test_a_remote_store_is_copied_once(opener: Opener, kept: Path, memory: Any) 
     assert opener.said == [f"features are kept in {source.folder}"]
 
 
-def test_a_store_of_something_else_is_refused(opener: Opener, tmp_path: Path) -> None:
+def test_load_or_extract_store_of_other_weights_is_refused(opener: Opener, tmp_path: Path) -> None:
     make_named(opener.dataset, str(tmp_path / "store"), make_network(2.0))
     with pytest.raises(UsageError, match="the feature store is of another set of weights"):
         opener.open(store=str(tmp_path / "store"))
 
 
-def test_a_store_that_is_not_finished(opener: Opener, tmp_path: Path) -> None:
+def test_load_or_extract_unfinished_store_is_refused(opener: Opener, tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="no finished feature store here"):
         opener.open(store=str(tmp_path / "store"))
 
 
-def test_a_model_without_a_base(opener: Opener) -> None:
+def test_load_or_extract_model_without_base_is_refused(opener: Opener) -> None:
     network = make_network()
     with pytest.raises(UsageError, match="no base that features could be taken from"):
         opener.open(Network(network.model))
 
 
-def test_the_digest_of_weights_is_of_names_shapes_and_values() -> None:
+def test_digest_weights_depends_on_values_and_is_stable() -> None:
     first, again, other = (make_network(scale).extractor for scale in (1.0, 1.0, 3.0))
     assert digest_weights(first) == digest_weights(again) != digest_weights(other)
     assert digest_weights(first) == "e1313613334e2269f8ebc38a63bf0111"

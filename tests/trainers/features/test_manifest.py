@@ -55,12 +55,12 @@ def make_manifest(spec: FeatureSpec = SPEC) -> FeatureManifest:
     return FeatureManifest(FORMAT_VERSION, store_key(spec, SHARDS), "3.15.1", spec, SHARDS)
 
 
-def test_what_is_written_is_read() -> None:
+def test_feature_manifest_encoded_then_decoded_is_unchanged() -> None:
     manifest = make_manifest()
     assert decode_manifest(encode_manifest(manifest), path="x") == manifest
 
 
-def test_every_part_decides_the_key() -> None:
+def test_store_key_changes_with_every_field_and_shard() -> None:
     assert set(CHANGES) == set(SPEC.__struct_fields__)
     specs = [SPEC, *(replace(SPEC, **{name: value}) for name, value in CHANGES.items())]
     keys = {store_key(spec, SHARDS) for spec in specs}
@@ -82,18 +82,20 @@ def test_every_part_decides_the_key() -> None:
         (lambda text: text.replace('quality": 95', 'quality": 101'), "quality"),
     ],
 )
-def test_damage_is_told(damage: Callable[[str], str], message: str) -> None:
+def test_feature_manifest_damaged_content_is_refused(
+    damage: Callable[[str], str], message: str
+) -> None:
     text = encode_manifest(make_manifest()).decode()
     assert damage(text) != text
     with pytest.raises(CorruptDataError, match=message):
         decode_manifest(damage(text).encode(), path="x")
 
 
-def test_a_store_of_more_shards_fits() -> None:
+def test_check_fits_store_with_more_shards_is_accepted() -> None:
     check_fits(make_manifest(), SPEC, SHARDS[1:], path="x")
 
 
-def test_it_fits_whatever_features_are_kept_as() -> None:
+def test_check_fits_different_dtype_is_accepted() -> None:
     check_fits(make_manifest(replace(SPEC, dtype="float32")), SPEC, SHARDS, path="x")
 
 
@@ -108,7 +110,7 @@ def test_it_fits_whatever_features_are_kept_as() -> None:
         ("decoder", "another decoder, expected version 1, got version 2"),
     ],
 )
-def test_what_differs_is_said(part: str, said: str) -> None:
+def test_check_fits_different_field_is_refused_by_name(part: str, said: str) -> None:
     found = make_manifest(replace(SPEC, **{part: CHANGES[part]}))
     with pytest.raises(UsageError) as caught:
         check_fits(found, SPEC, SHARDS, path="/x")
@@ -116,7 +118,7 @@ def test_what_differs_is_said(part: str, said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_several_differences_are_one_line() -> None:
+def test_check_fits_several_differences_are_reported_together() -> None:
     found = make_manifest(replace(SPEC, model="vgg16", pooling="max"))
     with pytest.raises(UsageError, match="another model and another pooling"):
         check_fits(found, SPEC, SHARDS, path="/x")
@@ -129,7 +131,7 @@ def test_several_differences_are_one_line() -> None:
         (replace(SHARDS[0], name="train-00000-of-00003.tfrecord"), "none of this name"),
     ],
 )
-def test_a_store_of_another_dataset(shard: ShardInfo, got: str) -> None:
+def test_check_fits_store_of_other_dataset_is_refused(shard: ShardInfo, got: str) -> None:
     with pytest.raises(UsageError, match="another dataset") as caught:
         check_fits(make_manifest(), SPEC, (SHARDS[1], shard), path="/x")
     assert got in str(caught.value)

@@ -41,7 +41,7 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_store_is_filled_once(tmp_path: Path) -> None:
+def test_feature_store_filled_store_is_finished_and_readable(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store")
     assert not store.is_finished()
     fill(store)
@@ -54,7 +54,7 @@ def test_a_store_is_filled_once(tmp_path: Path) -> None:
     assert labels.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_what_is_whole_is_kept_and_what_is_not_is_made_again(tmp_path: Path) -> None:
+def test_feature_store_prepare_keeps_intact_files_and_removes_damaged_ones(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     assert store.prepare() == SHARDS
     store.write(SHARDS[0], [make_batch()])
@@ -68,7 +68,9 @@ def test_what_is_whole_is_kept_and_what_is_not_is_made_again(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("finish", [True, False])
-def test_another_store_is_left_alone(tmp_path: Path, *, finish: bool) -> None:
+def test_feature_store_folder_of_other_store_is_refused_and_unchanged(
+    tmp_path: Path, *, finish: bool
+) -> None:
     store = make_store(tmp_path)
     for shard in store.prepare():
         store.write(shard, [make_batch()])
@@ -82,7 +84,7 @@ def test_another_store_is_left_alone(tmp_path: Path, *, finish: bool) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_files_of_other_origin_are_left_alone(tmp_path: Path) -> None:
+def test_feature_store_third_party_files_are_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / min(FILES)).write_text("mine")
     with pytest.raises(OutputError, match="a file of this name is there already"):
         make_store(tmp_path).prepare()
@@ -93,7 +95,7 @@ def test_files_of_other_origin_are_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("records", [4, 6])
-def test_a_shard_of_another_length_is_not_kept(tmp_path: Path, records: int) -> None:
+def test_feature_store_wrong_record_count_is_not_written(tmp_path: Path, records: int) -> None:
     store = make_store(tmp_path)
     store.prepare()
     with pytest.raises(CorruptDataError, match=f"expected 5, got {records}"):
@@ -103,14 +105,16 @@ def test_a_shard_of_another_length_is_not_kept(tmp_path: Path, records: int) -> 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_features_that_are_no_numbers(tmp_path: Path, dtype: str, value: float) -> None:
+def test_feature_store_nan_or_inf_features_are_refused(
+    tmp_path: Path, dtype: str, value: float
+) -> None:
     store = make_store(tmp_path, dtype=dtype)
     with pytest.raises(UsageError, match="that mobilenet_v2 gives are no numbers"):
         store.write(SHARDS[0], [make_batch(value)])
     assert names_in(tmp_path) == {WORK_FOLDER}
 
 
-def test_features_too_large_for_float16(tmp_path: Path) -> None:
+def test_feature_store_values_beyond_float16_require_float32(tmp_path: Path) -> None:
     with pytest.raises(FeatureRangeError, match="at most 65504, got 70000; use --dtype float32"):
         make_store(tmp_path).write(SHARDS[0], [make_batch(14_000)])
     exact = make_store(tmp_path, dtype="float32")
@@ -118,7 +122,7 @@ def test_features_too_large_for_float16(tmp_path: Path) -> None:
     assert exact.has(SHARDS[0])
 
 
-def test_no_manifest_while_a_file_is_missing(tmp_path: Path) -> None:
+def test_feature_store_finish_with_missing_file_writes_no_manifest(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     store.prepare()
     store.write(SHARDS[0], [make_batch()])
@@ -127,7 +131,7 @@ def test_no_manifest_while_a_file_is_missing(tmp_path: Path) -> None:
     assert not store.is_finished()
 
 
-def test_damage_is_found_when_it_is_opened(tmp_path: Path) -> None:
+def test_feature_store_open_damaged_file_raises_corrupt_data_error(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     fill(store)
     (tmp_path / max(FILES)).write_bytes(b"less")
@@ -135,7 +139,7 @@ def test_damage_is_found_when_it_is_opened(tmp_path: Path) -> None:
         store.open()
 
 
-def test_too_little_space_is_said_before_anything_is_written(
+def test_feature_store_insufficient_space_is_refused_before_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type("Usage", (), {"free": 10})
@@ -145,7 +149,7 @@ def test_too_little_space_is_said_before_anything_is_written(
     assert not (tmp_path / "store").exists()
 
 
-def test_a_store_given_up_leaves_nothing(tmp_path: Path) -> None:
+def test_feature_store_discard_removes_only_its_own_files(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     store.prepare()
     store.write(SHARDS[0], [make_batch()])
@@ -154,7 +158,7 @@ def test_a_store_given_up_leaves_nothing(tmp_path: Path) -> None:
     assert names_in(tmp_path) == {"mine"}
 
 
-def test_a_store_that_is_held_is_waited_for(
+def test_wait_for_lock_held_store_waits_until_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainers.features.store._WAIT_SECONDS", 0.01)

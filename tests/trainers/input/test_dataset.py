@@ -45,7 +45,7 @@ def everything(shapes: Path) -> Counter[bytes]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
-def test_in_order_each_record_comes_once(
+def test_as_tf_dataset_unshuffled_workers_read_each_record_once(
     shapes: Path, everything: Counter[bytes], count: int
 ) -> None:
     workers = [read_worker(shapes, index, count, shuffle=False) for index in range(count)]
@@ -55,7 +55,7 @@ def test_in_order_each_record_comes_once(
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 40])
-def test_shuffled_all_workers_have_as_many_steps(
+def test_as_tf_dataset_shuffled_workers_have_equal_step_counts(
     shapes: Path, everything: Counter[bytes], count: int
 ) -> None:
     workers = [read_worker(shapes, index, count, epochs=2) for index in range(count)]
@@ -72,17 +72,17 @@ def test_shuffled_all_workers_have_as_many_steps(
         assert found.total() - everything.total() < count  # what smaller parts give twice
 
 
-def test_the_length_is_known(shapes: Path) -> None:
+def test_as_tf_dataset_length_equals_number_of_batches(shapes: Path) -> None:
     batches = read_batches(shapes, image_size=SIDE_PX, batch_size=8, epochs=3, shard_count=2)
     assert len(batches) == len(read(batches))
 
 
-def test_an_order_follows_from_the_seed(shapes: Path) -> None:
+def test_as_tf_dataset_same_seed_gives_same_order(shapes: Path) -> None:
     first, again = (read_worker(shapes, 1, 3, seed=5) for _ in range(2))
     assert first == again
     assert first != read_worker(shapes, 1, 3, seed=6)
 
 
-def test_more_workers_than_records_are_refused(shapes: Path) -> None:
+def test_as_tf_dataset_more_workers_than_records_is_refused(shapes: Path) -> None:
     with pytest.raises(UsageError, match="fewer records than there are workers"):
         read_batches(shapes, image_size=SIDE_PX, batch_size=8, shard_count=1000)

@@ -68,12 +68,12 @@ def check_crops(encoded: Sequence[bytes], shape: ImageShape) -> None:
 # neighbours that a crop does not have.
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_jpeg(subsampling: int, progressive: bool) -> None:
+def test_decode_crops_jpeg_equals_crop_of_whole_image(subsampling: int, progressive: bool) -> None:
     how: dict[str, Any] = {"quality": 90, "subsampling": subsampling, "progressive": progressive}
     check_crops([write_noise("JPEG", 3, **how) for _ in range(60)], SHAPE)
 
 
-def test_png_and_grey_and_jpeg_side_by_side() -> None:
+def test_decode_crops_mixed_formats_equal_crops_of_whole_images() -> None:
     kinds = [("JPEG", 1), ("PNG", 3), ("PNG", 1), ("JPEG", 3)]
     encoded = [write_noise(kind, channels) for kind, channels in kinds * 5]
     check_crops(encoded, SHAPE)
@@ -81,7 +81,7 @@ def test_png_and_grey_and_jpeg_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(("stored", "fed"), [(3, 3), (1, 1), (1, 3), (3, 1)])
-def test_raw_is_cropped_as_png_is(stored: Literal[1, 3], fed: Literal[1, 3]) -> None:
+def test_decode_crops_raw_equals_png(stored: Literal[1, 3], fed: Literal[1, 3]) -> None:
     options = ImageOptions(resize=(50, 40), store="raw", channels=stored)
     raw = [write_noise("RAW", stored, (40, 50)) for _ in range(12)]
     shape = ImageShape(24, 32, fed)
@@ -92,14 +92,14 @@ def test_raw_is_cropped_as_png_is(stored: Literal[1, 3], fed: Literal[1, 3]) -> 
     np.testing.assert_array_equal(crops, expected)
 
 
-def test_images_of_the_models_size_are_cropped_too() -> None:
+def test_decode_crops_image_of_model_size_is_cropped() -> None:
     options = ImageOptions(resize=(32, 24))
     encoded = tf.constant([write_noise("JPEG", 3, (24, 32)) for _ in range(8)])
     crops = decode_crops(encoded, options, SHAPE, 0.1, seed_pairs(8)).numpy()
     assert (crops != decode_images(encoded, options, SHAPE).numpy()).any(axis=(1, 2, 3)).all()
 
 
-def test_seeds_alone_decide() -> None:
+def test_decode_crops_same_seed_gives_same_crops() -> None:
     encoded = tf.constant([write_noise("JPEG", 3, (60, 80))] * 6)
     first, again, later = (
         decode_crops(encoded, ImageOptions(), SHAPE, 0.1, seed_pairs(6, epoch)).numpy()
@@ -109,7 +109,7 @@ def test_seeds_alone_decide() -> None:
     assert len({crop.tobytes() for crop in [*first, *later]}) == 12
 
 
-def test_damage_is_an_error() -> None:
+def test_decode_crops_damaged_image_raises_invalid_argument_error() -> None:
     encoded = tf.constant([write_noise("JPEG", 3, (60, 80)), b"no image"])
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode_crops(encoded, ImageOptions(), SHAPE, 0.1, seed_pairs(2))

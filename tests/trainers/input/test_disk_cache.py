@@ -41,7 +41,7 @@ def fill(source: ShardSource, parts: list[Selection], below: Path) -> tuple[Arra
     return build_disk_cache(source, *parts, below=below, say=said.append), said
 
 
-def test_a_cache_gives_what_the_shards_give(shapes: Path, tmp_path: Path) -> None:
+def test_disk_cache_gives_same_batches_as_shards(shapes: Path, tmp_path: Path) -> None:
     source, parts = open_source(shapes)
     cache, _ = fill(source, parts, tmp_path)
     for part in parts:
@@ -51,7 +51,7 @@ def test_a_cache_gives_what_the_shards_give(shapes: Path, tmp_path: Path) -> Non
     assert shuffled == read(shuffled_batches(source, parts[0], 16, order))
 
 
-def test_a_cache_is_made_once(shapes: Path, tmp_path: Path) -> None:
+def test_disk_cache_second_use_is_not_rebuilt(shapes: Path, tmp_path: Path) -> None:
     source, parts = open_source(shapes)
     cache, said = fill(source, parts, tmp_path)
     assert said[0].startswith("keeping decoded images")
@@ -63,7 +63,7 @@ def test_a_cache_is_made_once(shapes: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [cache.folder.name]
 
 
-def test_the_key_is_of_all_that_decides_the_content(shapes: Path, tmp_path: Path) -> None:
+def test_cache_key_changes_with_shards_size_and_image_options(shapes: Path, tmp_path: Path) -> None:
     source, (training, validation) = open_source(shapes)
     write_shapes(tmp_path, {"train": [range(50), range(50, 90), range(91, 151)]})
     other_source, (other, _) = open_source(tmp_path)
@@ -80,7 +80,9 @@ def test_the_key_is_of_all_that_decides_the_content(shapes: Path, tmp_path: Path
     assert cache_key(source, validation.shards) == keys[0]
 
 
-def test_a_new_decoder_has_caches_of_its_own(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_key_changes_with_decoder_version(
+    shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, (training, _) = open_source(shapes)
     before = cache_key(source, training.shards)
     monkeypatch.setattr("trainers.input.decode.VERSION", 99)
@@ -88,7 +90,7 @@ def test_a_new_decoder_has_caches_of_its_own(shapes: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("step", ["_write_shard", "_publish"])
-def test_a_killed_process_leaves_nothing_that_is_taken_for_whole(
+def test_disk_cache_killed_while_filling_is_rebuilt(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     source, parts = open_source(shapes)
@@ -114,7 +116,7 @@ def test_a_killed_process_leaves_nothing_that_is_taken_for_whole(
     assert len(read(ordered_batches(cache, parts[0], 16))) == parts[0].records
 
 
-def test_what_a_living_process_fills_is_left_alone(tmp_path: Path) -> None:
+def test_remove_stale_folder_of_running_process_is_kept(tmp_path: Path) -> None:
     for name in ("unfinished-living", "unfinished-dead"):
         (tmp_path / name).mkdir()
     with (tmp_path / "unfinished-living" / "lock").open("wb") as lock:
@@ -123,7 +125,7 @@ def test_what_a_living_process_fills_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["unfinished-living"]
 
 
-def test_a_faster_process_wins(
+def test_disk_cache_filled_concurrently_uses_first_published(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, parts = open_source(shapes)
@@ -140,7 +142,7 @@ def test_a_faster_process_wins(
     assert len(read(ordered_batches(cache, parts[0], 16))) == parts[0].records
 
 
-def test_a_disk_too_small_is_said_before_it_is_filled(
+def test_disk_cache_insufficient_space_is_refused_before_writing(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, parts = open_source(shapes)
@@ -151,9 +153,7 @@ def test_a_disk_too_small_is_said_before_it_is_filled(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_with_a_way_out(
-    shapes: Path, tmp_path: Path
-) -> None:
+def test_disk_cache_unwritable_folder_is_refused_with_hint(shapes: Path, tmp_path: Path) -> None:
     source, parts = open_source(shapes)
     (tmp_path / "file").touch()
     with pytest.raises(Exception, match="XDG_CACHE_HOME"):

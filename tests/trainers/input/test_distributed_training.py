@@ -79,7 +79,7 @@ def expected_images(dataset: Path) -> int:
 
 
 @pytest.mark.slow
-def test_tensorflow_workers(shapes: Path) -> None:
+def test_distributed_tensorflow_two_workers_train_on_every_image(shapes: Path) -> None:
     cluster = {"worker": [f"localhost:{port}" for port in find_ports()]}
     environments = [
         {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})}
@@ -90,7 +90,7 @@ def test_tensorflow_workers(shapes: Path) -> None:
 
 
 @pytest.mark.slow
-def test_jax_processes(shapes: Path) -> None:
+def test_distributed_jax_two_processes_train_on_every_image(shapes: Path) -> None:
     pytest.importorskip("jax")
     coordinator = f"localhost:{find_ports()[0]}"
     environments = [
@@ -132,7 +132,9 @@ def run_torch(python: Path, folder: Path, *arguments: str) -> list[int]:
 
 
 @pytest.mark.slow
-def test_torch_processes(torch_python: Path, tmp_path: Path) -> None:
+def test_distributed_torch_odd_record_count_gives_equal_steps(
+    torch_python: Path, tmp_path: Path
+) -> None:
     records = 65  # without `pad` one process would take 5 steps, the other 4
     write_shapes(tmp_path / "data", {"train": [range(40), range(40, records)]})
     launch = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={WORKERS}")
@@ -142,7 +144,7 @@ def test_torch_processes(torch_python: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
-def test_torch_loader_with_workers(
+def test_torch_data_loader_worker_processes_give_same_images(
     torch_python: Path, tmp_path: Path, shapes: Path, start_method: str
 ) -> None:
     found = run_torch(torch_python, tmp_path, "-c", READ_WITH_WORKERS, str(shapes), start_method)

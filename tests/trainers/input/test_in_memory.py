@@ -43,7 +43,9 @@ def read(batches: tf.data.Dataset) -> list[tuple[int, bytes]]:
     ]
 
 
-def test_it_holds_what_is_streamed(kept: tuple[ArraySource, Selection]) -> None:
+def test_batches_in_order_hold_same_records_as_streaming(
+    kept: tuple[ArraySource, Selection],
+) -> None:
     source, train = kept
     held, streamed = batches_in_order(source, train, BATCH), ordered_batches(source, train, BATCH)
     assert sorted(read(held)) == sorted(read(streamed))
@@ -51,7 +53,9 @@ def test_it_holds_what_is_streamed(kept: tuple[ArraySource, Selection]) -> None:
     assert held.element_spec[0].dtype == streamed.element_spec[0].dtype
 
 
-def test_a_part_of_the_records(kept: tuple[ArraySource, Selection]) -> None:
+def test_batches_in_order_masked_selection_holds_selected_records(
+    kept: tuple[ArraySource, Selection],
+) -> None:
     source, train = kept
     even = tuple(np.arange(shard.records) % 2 == 0 for shard in train.shards)
     half = dataclasses.replace(train, chosen=even)
@@ -59,7 +63,7 @@ def test_a_part_of_the_records(kept: tuple[ArraySource, Selection]) -> None:
     assert sorted(held) == sorted(read(ordered_batches(source, half, BATCH)))
 
 
-def test_every_epoch_has_each_record_once_in_the_seeds_order(
+def test_shuffled_batches_each_epoch_has_every_record_once_in_seeded_order(
     kept: tuple[ArraySource, Selection],
 ) -> None:
     source, train = kept
@@ -77,7 +81,9 @@ def test_every_epoch_has_each_record_once_in_the_seeds_order(
     assert other != epochs[0]
 
 
-def test_it_goes_on_in_the_middle_of_an_epoch(kept: tuple[ArraySource, Selection]) -> None:
+def test_shuffled_batches_resumed_inside_epoch_continue_its_order(
+    kept: tuple[ArraySource, Selection],
+) -> None:
     source, train = kept
     whole = read(shuffled_in_memory(source, train, BATCH, ShuffleSpec(seed=2**32 - 1, end_epoch=1)))
     rest = ShuffleSpec(seed=2**32 - 1, end_epoch=1, first_step=3)

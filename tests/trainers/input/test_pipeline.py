@@ -44,7 +44,7 @@ def source_and_train(folder: Path | str) -> tuple[ShardSource, Selection]:
     return ShardSource.of(dataset, SHAPE), select_split(dataset, "train")
 
 
-def test_batches_are_uint8_images_and_int64_labels_and_the_last_is_smaller(shapes: Path) -> None:
+def test_ordered_batches_are_uint8_and_int64_with_smaller_last_batch(shapes: Path) -> None:
     source, train = source_and_train(shapes)
     batches = list(ordered_batches(source, train, 16).as_numpy_iterator())
     assert [len(labels) for _, labels in batches] == [16] * 9 + [6]
@@ -56,7 +56,7 @@ def test_batches_are_uint8_images_and_int64_labels_and_the_last_is_smaller(shape
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_every_epoch_has_each_record_once_in_an_order_of_its_own(
+def test_shuffled_batches_each_epoch_has_every_record_once_in_new_order(
     shapes: Path, cached: bool
 ) -> None:
     source, train = source_and_train(shapes)
@@ -75,7 +75,7 @@ def test_every_epoch_has_each_record_once_in_an_order_of_its_own(
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
-def test_extreme_seeds_shuffle_too(shapes: Path, seed: int) -> None:
+def test_shuffled_batches_extreme_seed_gives_reproducible_order(shapes: Path, seed: int) -> None:
     source, train = source_and_train(shapes)
     orders = [
         read(shuffled_batches(source, train, 16, ShuffleSpec(seed, end_epoch=1))) for _ in range(2)
@@ -83,7 +83,7 @@ def test_extreme_seeds_shuffle_too(shapes: Path, seed: int) -> None:
     assert orders[0] == orders[1] != read(ordered_batches(source, train, 16))
 
 
-def test_shuffled_far_apart(shapes: Path) -> None:
+def test_shuffled_batches_move_records_far_apart(shapes: Path) -> None:
     source, train = source_and_train(shapes)
     stored = read(ordered_batches(source, train, 16))
     shuffled = read(shuffled_batches(source, train, 16, ShuffleSpec(seed=0, end_epoch=1)))
@@ -92,7 +92,7 @@ def test_shuffled_far_apart(shapes: Path) -> None:
     assert 30 < np.mean(moved) < 70
 
 
-def test_the_parts_of_a_split_share_no_record(shapes: Path) -> None:
+def test_ordered_batches_training_and_validation_share_no_record(shapes: Path) -> None:
     dataset = open_dataset(shapes)
     source = ShardSource.of(dataset, SHAPE)
     training, validation = select_for_training(dataset, None)
@@ -104,7 +104,7 @@ def test_the_parts_of_a_split_share_no_record(shapes: Path) -> None:
     assert sorted(shuffled) == sorted(parts[0])
 
 
-def test_what_memory_keeps_is_read_once(shapes: Path, tmp_path: Path) -> None:
+def test_cached_batches_later_epochs_do_not_read_shards(shapes: Path, tmp_path: Path) -> None:
     copy = tmp_path / "data"
     shutil.copytree(shapes, copy)
     source, train = source_and_train(copy)
@@ -119,7 +119,7 @@ def test_what_memory_keeps_is_read_once(shapes: Path, tmp_path: Path) -> None:
     assert sum(len(labels) for _, labels in first + later) == 450
 
 
-def test_urls_are_read_like_folders(shapes: Path) -> None:
+def test_ordered_batches_url_equals_local_folder(shapes: Path) -> None:
     files = fsspec.filesystem("memory")
     files.put(f"{shapes}/", "/trainers-input/", recursive=True)
     local, remote = (
@@ -151,7 +151,9 @@ def decoded_by_pillow(dataset: Dataset, size: tuple[int, int]) -> Iterator[NDArr
     ],
     ids=lambda options: f"{options.store}-{options.channels}",
 )
-def test_images_of_the_models_size_are_pillows_bits(tmp_path: Path, options: ImageOptions) -> None:
+def test_ordered_batches_image_of_model_size_equals_pillow_pixels(
+    tmp_path: Path, options: ImageOptions
+) -> None:
     write_shapes(tmp_path, {"train": [range(12)]}, options)
     dataset = open_dataset(tmp_path)
     shape = ImageShape(24, 32, options.channels)
@@ -163,7 +165,7 @@ def test_images_of_the_models_size_are_pillows_bits(tmp_path: Path, options: Ima
 
 
 @pytest.mark.parametrize("store", ["png", "raw"])
-def test_grey_becomes_colour_and_colour_grey_where_a_model_wants_it(
+def test_ordered_batches_channels_are_converted_to_those_of_model(
     tmp_path: Path, store: str
 ) -> None:
     for channels, wanted in ((1, 3), (3, 1)):
@@ -181,7 +183,7 @@ def test_grey_becomes_colour_and_colour_grey_where_a_model_wants_it(
         assert np.abs(images - luma[..., None]).max() <= 1.5
 
 
-def test_resizing_keeps_the_picture(shapes: Path) -> None:
+def test_ordered_batches_resized_images_match_block_means(shapes: Path) -> None:
     source, train = source_and_train(shapes)
     half = ShardSource(source.storage, source.options, ImageShape(12, 16))
     large = np.concatenate([x for x, _ in ordered_batches(source, train, 50).as_numpy_iterator()])

@@ -32,7 +32,9 @@ def draw_windows(height: int, width: int, min_area: float, seed: int = 0) -> NDA
 
 @pytest.mark.parametrize("size", [(300, 400), (400, 300), (333, 500), (17, 17), (2000, 1500)])
 @pytest.mark.parametrize("min_area", [0.08, 0.35, 0.6])
-def test_area_and_aspect_ratio_keep_to_their_bounds(size: tuple[int, int], min_area: float) -> None:
+def test_sample_crop_box_area_and_aspect_ratio_stay_within_bounds(
+    size: tuple[int, int], min_area: float
+) -> None:
     top, left, height, width = draw_windows(*size, min_area).T
     assert (top >= 0).all()
     assert (left >= 0).all()
@@ -44,7 +46,7 @@ def test_area_and_aspect_ratio_keep_to_their_bounds(size: tuple[int, int], min_a
     assert ((height + 1) * (width + 1) >= min_area * size[0] * size[1]).all()
 
 
-def test_they_are_spread_over_the_image() -> None:
+def test_sample_crop_box_many_seeds_spread_over_the_image() -> None:
     top, left, height, width = draw_windows(300, 400, 0.08).T
     areas = height * width / (300 * 400)
     assert areas.min() < 0.1
@@ -67,13 +69,13 @@ def test_they_are_spread_over_the_image() -> None:
         ((4000, 30), [1980, 0, 40, 30]),
     ],
 )
-def test_where_no_window_fits_it_is_the_one_in_the_middle(
+def test_sample_crop_box_extreme_image_shape_gives_central_box(
     size: tuple[int, int], window: list[int]
 ) -> None:
     assert {tuple(row) for row in draw_windows(*size, 0.5).tolist()} == {tuple(window)}
 
 
-def test_seeds_alone_decide() -> None:
+def test_sample_crop_box_same_seed_gives_same_box() -> None:
     first = draw_windows(300, 400, 0.08, seed=1 << 40)
     tf.random.set_seed(9)
     np.testing.assert_array_equal(first, draw_windows(300, 400, 0.08, seed=1 << 40))

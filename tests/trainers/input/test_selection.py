@@ -25,7 +25,7 @@ def chosen_keys(dataset: Dataset, selection: Selection) -> set[str]:
     return {key for key, kept in zip(keys, np.concatenate(selection.chosen), strict=True) if kept}
 
 
-def test_without_a_validation_split_a_tenth_of_train_is_kept_aside(shapes: Path) -> None:
+def test_select_for_training_no_validation_split_holds_out_tenth_of_train(shapes: Path) -> None:
     dataset = open_dataset(shapes)
     training, validation = select_for_training(dataset, None)
     trained, validated = chosen_keys(dataset, training), chosen_keys(dataset, validation)
@@ -36,9 +36,7 @@ def test_without_a_validation_split_a_tenth_of_train_is_kept_aside(shapes: Path)
     assert (training.role, validation.role) == ("train", "validation")
 
 
-def test_the_tenth_is_the_same_however_the_records_lie_in_shards(
-    shapes: Path, tmp_path: Path
-) -> None:
+def test_holdout_different_sharding_selects_same_records(shapes: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     write_shapes(other, {"train": [range(149, 70, -1), [], range(71)]})
     first, second = open_dataset(shapes), open_dataset(other)
@@ -47,7 +45,7 @@ def test_the_tenth_is_the_same_however_the_records_lie_in_shards(
     )
 
 
-def test_records_stay_in_the_tenth_when_the_dataset_grows(shapes: Path, tmp_path: Path) -> None:
+def test_holdout_grown_dataset_keeps_its_records(shapes: Path, tmp_path: Path) -> None:
     write_shapes(tmp_path / "grown", {"train": [range(400)]})
     first, grown = open_dataset(shapes), open_dataset(tmp_path / "grown")
     kept = chosen_keys(first, select_for_training(first, None)[1])
@@ -55,7 +53,7 @@ def test_records_stay_in_the_tenth_when_the_dataset_grows(shapes: Path, tmp_path
     assert kept.isdisjoint(trained)
 
 
-def test_two_images_are_enough_and_one_is_not(tmp_path: Path) -> None:
+def test_holdout_two_images_are_accepted_and_one_is_refused(tmp_path: Path) -> None:
     write_shapes(tmp_path / "two", {"train": [range(2)]})
     parts = select_for_training(open_dataset(tmp_path / "two"), None)
     assert [part.records for part in parts] == [1, 1]
@@ -64,7 +62,7 @@ def test_two_images_are_enough_and_one_is_not(tmp_path: Path) -> None:
         select_for_training(open_dataset(tmp_path / "one"), None)
 
 
-def test_a_validation_split_is_taken_whole(tmp_path: Path) -> None:
+def test_select_for_training_existing_validation_split_is_used_whole(tmp_path: Path) -> None:
     write_shapes(tmp_path, {"train": [range(6)], "validation": [range(6, 9)], "test": [[9]]})
     dataset = open_dataset(tmp_path)
     training, validation = select_for_training(dataset, None)
@@ -75,7 +73,7 @@ def test_a_validation_split_is_taken_whole(tmp_path: Path) -> None:
     assert select_for_evaluation(dataset, "train").records == 6
 
 
-def test_evaluation_falls_back_to_what_training_validates_on(tmp_path: Path) -> None:
+def test_select_for_evaluation_no_test_split_uses_training_holdout(tmp_path: Path) -> None:
     write_shapes(tmp_path, {"train": [range(20)]})
     dataset = open_dataset(tmp_path)
     tenth = select_for_training(dataset, None)[1]
@@ -85,12 +83,14 @@ def test_evaluation_falls_back_to_what_training_validates_on(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("split", ["test", "train"])
-def test_nothing_is_validated_on_test_or_train(shapes: Path, split: str) -> None:
+def test_select_for_training_validation_on_test_or_train_is_refused(
+    shapes: Path, split: str
+) -> None:
     with pytest.raises(UsageError, match=f"cannot be validated on {split}"):
         select_for_training(open_dataset(shapes), split)
 
 
-def test_missing_splits_are_named(tmp_path: Path, shapes: Path) -> None:
+def test_select_for_training_missing_split_is_refused_by_name(tmp_path: Path, shapes: Path) -> None:
     write_shapes(tmp_path, {"train": [[]], "test": [range(3)]})
     with pytest.raises(UsageError, match="no split train, got test"):
         select_for_training(open_dataset(tmp_path), None)

@@ -45,7 +45,9 @@ def write(folder: Path, array_format: ArrayFormat, identity: str = "a") -> int:
 
 
 @pytest.mark.parametrize("array_format", FORMATS, ids=str)
-def test_what_was_written_is_read(tmp_path: Path, array_format: ArrayFormat) -> None:
+def test_tensor_file_written_arrays_are_read_unchanged(
+    tmp_path: Path, array_format: ArrayFormat
+) -> None:
     assert write(tmp_path, array_format) == 5
     assert (tmp_path / NAME).stat().st_size == array_format.file_bytes(5)
     source = ArraySource(tmp_path, array_format)
@@ -56,7 +58,7 @@ def test_what_was_written_is_read(tmp_path: Path, array_format: ArrayFormat) -> 
     assert labels.tolist() == expected_labels.tolist()
 
 
-def test_the_bytes_are_those_documented(tmp_path: Path) -> None:
+def test_tensor_file_bytes_match_documented_format(tmp_path: Path) -> None:
     with open_storage(tmp_path).create("x") as stream:
         batch = np.array([[1, 2]], np.uint8), np.array([3])
         write_arrays(stream, ArrayFormat("uint8", (2,)), "a", [batch])
@@ -64,7 +66,7 @@ def test_the_bytes_are_those_documented(tmp_path: Path) -> None:
     assert (tmp_path / "x").read_bytes() == record + xxhash.xxh3_128(b"a" + record).digest()
 
 
-def test_any_change_is_seen(tmp_path: Path) -> None:
+def test_is_intact_any_change_is_detected(tmp_path: Path) -> None:
     array_format = FORMATS[1]
     write(tmp_path, array_format)
     storage, size_bytes = open_storage(tmp_path), array_format.file_bytes(5)
@@ -82,14 +84,14 @@ def test_any_change_is_seen(tmp_path: Path) -> None:
     assert not is_intact(storage, NAME, size_bytes, "a")
 
 
-def test_a_file_without_records(tmp_path: Path) -> None:
+def test_tensor_file_without_records_is_intact_and_empty(tmp_path: Path) -> None:
     with open_storage(tmp_path).create(array_name(SHARD)) as stream:
         assert write_arrays(stream, FORMATS[0], "a", []) == 0
     assert is_intact(open_storage(tmp_path), NAME, FORMATS[0].file_bytes(0), "a")
     assert not list(ArraySource(tmp_path, FORMATS[0]).read(SHARD))
 
 
-def test_space_is_asked_for_where_the_folder_will_be(tmp_path: Path) -> None:
+def test_check_space_missing_folder_checks_disk_without_creating_it(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "there"
     check_space(folder, 1, what="features", hint="go")
     with pytest.raises(OutputError, match="the features do not fit on this disk"):
@@ -97,9 +99,7 @@ def test_space_is_asked_for_where_the_folder_will_be(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_caches_lie_where_the_environment_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cache_dir_follows_xdg_cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_dir("features") == tmp_path / "shardmill" / "features"
     monkeypatch.delenv("XDG_CACHE_HOME")

@@ -32,7 +32,7 @@ def of_kind(model: keras.Model, kind: str) -> list[Any]:
     return [layer for layer in model.layers if type(layer).__name__ == kind]
 
 
-def test_cnn_is_three_blocks_and_two_dense_layers() -> None:
+def test_cnn_has_three_blocks_and_two_dense_layers() -> None:
     model = build("cnn", 180)
     assert kinds(model) == [
         "InputLayer", "Rescaling", "Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Conv2D",
@@ -49,7 +49,7 @@ def test_cnn_is_three_blocks_and_two_dense_layers() -> None:
     assert model.count_params() == 3_989_285
 
 
-def test_cnn_512_has_a_single_logit_for_two_classes() -> None:
+def test_cnn_512_two_classes_has_single_logit() -> None:
     model = build("cnn-512", 150, classes=2)
     # The published notebook's count.
     assert model.count_params() == 10_641_441
@@ -57,7 +57,7 @@ def test_cnn_512_has_a_single_logit_for_two_classes() -> None:
     assert model.output.shape == (None, 2)
 
 
-def test_the_loss_of_the_pair_is_the_binary_cross_entropy_of_the_logit() -> None:
+def test_cnn_512_two_classes_loss_equals_binary_cross_entropy() -> None:
     import keras
 
     model = build("cnn-512", 16, classes=2)
@@ -71,11 +71,11 @@ def test_the_loss_of_the_pair_is_the_binary_cross_entropy_of_the_logit() -> None
     assert float(by_pair) == pytest.approx(float(by_logit), rel=1e-6)
 
 
-def test_cnn_512_has_a_logit_a_class_for_more_classes() -> None:
+def test_cnn_512_three_classes_has_one_logit_per_class() -> None:
     assert [layer.units for layer in of_kind(build("cnn-512", 16, classes=3), "Dense")] == [512, 3]
 
 
-def test_cnn_bn_is_the_small_image_network() -> None:
+def test_cnn_bn_has_the_documented_layers() -> None:
     model = build("cnn-bn", 28, channels=1, classes=10)
     assert kinds(model) == [
         "InputLayer", "Rescaling", "Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Conv2D",
@@ -90,14 +90,14 @@ def test_cnn_bn_is_the_small_image_network() -> None:
 
 
 @pytest.mark.parametrize("name", CNNS)
-def test_below_its_least_side_nothing_is_left_to_classify(name: str) -> None:
+def test_cnn_image_below_minimum_size_raises_value_error(name: str) -> None:
     with pytest.raises(ValueError, match="output size would be zero"):
         build(name, MODELS[name].least_side_px - 1)
 
 
 @pytest.mark.parametrize("name", CNNS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_network_takes_its_smallest_image(name: str, channels: int) -> None:
+def test_cnn_image_of_minimum_size_is_accepted(name: str, channels: int) -> None:
     side_px = MODELS[name].least_side_px
     shape = ImageShape(side_px, side_px + 3, channels)  # type: ignore[arg-type]
     model = build_network(Architecture(name, shape, 2)).model
@@ -114,7 +114,7 @@ def test_every_network_takes_its_smallest_image(name: str, channels: int) -> Non
         ("cnn-bn", ["BatchNormalization"]),
     ],
 )
-def test_dropout_stands_where_it_is_documented(name: str, after: list[str]) -> None:
+def test_cnn_dropout_option_adds_documented_layers(name: str, after: list[str]) -> None:
     model = build(name, 16, dropout=0.2)
     places = [place for place, kind in enumerate(kinds(model)) if kind == "Dropout"]
     assert [kinds(model)[place - 1] for place in places] == after
@@ -122,14 +122,14 @@ def test_dropout_stands_where_it_is_documented(name: str, after: list[str]) -> N
     assert not of_kind(build(name, 16, dropout=0.0), "Dropout")
 
 
-def test_dropout_of_cnn_512_is_after_the_first_and_the_last_pooling() -> None:
+def test_cnn_512_dropout_follows_first_and_last_pooling() -> None:
     names = kinds(build("cnn-512", 16, dropout=0.2))
     pools = [place for place, kind in enumerate(names) if kind == "MaxPooling2D"]
     assert [names[place + 1] for place in pools] == ["Dropout", "Conv2D", "Dropout"]
 
 
 @pytest.mark.parametrize("name", CNNS)
-def test_l2_is_the_squared_kernels_in_the_loss(name: str) -> None:
+def test_cnn_l2_adds_squared_kernels_to_loss(name: str) -> None:
     model = build(name, 16, l2=0.01)
     kernels = [layer.kernel for layer in of_kind(model, "Conv2D") + of_kind(model, "Dense")]
     expected = 0.01 * sum(float(np.square(np.asarray(kernel)).sum()) for kernel in kernels)
@@ -138,7 +138,7 @@ def test_l2_is_the_squared_kernels_in_the_loss(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CNNS)
-def test_logits_are_float32_whatever_computes(name: str) -> None:
+def test_cnn_mixed_precision_logits_are_float32(name: str) -> None:
     import keras
 
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -152,7 +152,7 @@ def test_logits_are_float32_whatever_computes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CNNS)
-def test_a_network_is_rebuilt_from_its_configuration_without_custom_objects(name: str) -> None:
+def test_cnn_rebuilt_from_config_without_custom_objects_gives_same_logits(name: str) -> None:
     import keras
 
     model = build(name, 16, classes=2, dropout=0.2)
@@ -164,6 +164,6 @@ def test_a_network_is_rebuilt_from_its_configuration_without_custom_objects(name
     )
 
 
-def test_preprocessing_is_inside_the_model() -> None:
+def test_cnn_rescaling_layer_scales_pixels_to_unit_range() -> None:
     scaled = build("cnn", 8).layers[1](np.array([0, 51, 255], np.uint8))
     np.testing.assert_allclose(np.asarray(scaled), [0, 0.2, 1], atol=1e-6)

@@ -26,7 +26,7 @@ def trainable(network: Network) -> list[str]:
     return [layer.name for layer in network.base.layers if layer.trainable_weights]
 
 
-def test_a_frozen_base_leaves_the_head(network: Network) -> None:
+def test_freeze_base_leaves_only_head_trainable(network: Network) -> None:
     from trainers.models.freezing import freeze_base
 
     freeze_base(network)
@@ -36,7 +36,7 @@ def test_a_frozen_base_leaves_the_head(network: Network) -> None:
     ]
 
 
-def test_the_last_layers_are_unfrozen_but_no_batch_normalization(network: Network) -> None:
+def test_unfreeze_base_last_layers_keeps_batch_normalization_frozen(network: Network) -> None:
     from trainers.models.freezing import freeze_base, unfreeze_base
 
     freeze_base(network)
@@ -47,7 +47,7 @@ def test_the_last_layers_are_unfrozen_but_no_batch_normalization(network: Networ
     assert trainable(network) == ["Conv_1"]
 
 
-def test_all_layers_are_unfrozen_but_no_batch_normalization(network: Network) -> None:
+def test_unfreeze_base_all_layers_keeps_batch_normalization_frozen(network: Network) -> None:
     from trainers.models.freezing import unfreeze_base
 
     unfreeze_base(network, "all")
@@ -60,7 +60,7 @@ def test_all_layers_are_unfrozen_but_no_batch_normalization(network: Network) ->
     assert frozen == {"BatchNormalization"}
 
 
-def test_batch_normalization_stays_in_inference_mode_while_training(network: Network) -> None:
+def test_unfreeze_base_batch_normalization_stays_in_inference_mode(network: Network) -> None:
     from trainers.models.freezing import unfreeze_base
 
     unfreeze_base(network, "all")
@@ -76,21 +76,21 @@ def test_batch_normalization_stays_in_inference_mode_while_training(network: Net
         np.testing.assert_array_equal(first, second)
 
 
-def test_layers_without_weights_are_not_enough(network: Network) -> None:
+def test_unfreeze_base_layers_without_weights_are_refused(network: Network) -> None:
     from trainers.models.freezing import unfreeze_base
 
     with pytest.raises(UsageError, match=r"last 2 layers .* no weights .*; unfreeze at least 3"):
         unfreeze_base(network, 2)
 
 
-def test_more_layers_than_there_are_is_refused(network: Network) -> None:
+def test_unfreeze_base_more_layers_than_base_is_refused(network: Network) -> None:
     from trainers.models.freezing import unfreeze_base
 
     with pytest.raises(UsageError, match="expected at most 154, got 155"):
         unfreeze_base(network, 155)
 
 
-def test_a_network_without_a_base_has_none_to_freeze() -> None:
+def test_freeze_base_network_without_base_is_refused() -> None:
     from trainers.models.freezing import freeze_base
 
     with pytest.raises(UsageError, match="cnn has no base"):
@@ -98,7 +98,7 @@ def test_a_network_without_a_base_has_none_to_freeze() -> None:
 
 
 @pytest.mark.parametrize(("pooling", "features"), [("avg", 512), ("flatten", 7 * 7 * 512)])
-def test_vgg16_has_the_parameters_of_the_well_known_recipe(pooling: str, features: int) -> None:
+def test_count_parameters_vgg16_recipe_equals_known_counts(pooling: str, features: int) -> None:
     from trainers.models.freezing import count_parameters, freeze_base, unfreeze_base
 
     network = build("vgg16", 224, head_units=1024, head_dropout=0.5, pooling=pooling)

@@ -43,7 +43,7 @@ def network() -> Network:
 
 
 @pytest.mark.parametrize(("family", "name"), PLAIN_FAMILIES.items())
-def test_preprocessing_is_that_of_keras(family: str, name: str) -> None:
+def test_preprocess_each_family_equals_keras_preprocess_input(family: str, name: str) -> None:
     by_keras = importlib.import_module(f"keras.applications.{family}").preprocess_input
     np.testing.assert_allclose(
         np.asarray(build_preprocessing(name)(IMAGES)),
@@ -54,9 +54,7 @@ def test_preprocessing_is_that_of_keras(family: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["vgg16", "mobilenet_v2", "densenet121", "efficientnet_b0"])
-def test_preprocessing_is_saved_and_loaded_without_custom_objects(
-    name: str, tmp_path: Path
-) -> None:
+def test_preprocess_saved_model_loads_without_custom_objects(name: str, tmp_path: Path) -> None:
     import keras
 
     model = build_preprocessing(name)
@@ -65,7 +63,7 @@ def test_preprocessing_is_saved_and_loaded_without_custom_objects(
     np.testing.assert_array_equal(np.asarray(loaded(IMAGES)), np.asarray(model(IMAGES)))
 
 
-def test_efficientnet_divides_by_the_deviation_in_the_end() -> None:
+def test_preprocess_efficientnet_gives_imagenet_normalization() -> None:
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     # The base does this to its input, with the weights of ImageNet.
     seen = np.asarray(build_preprocessing("efficientnet_b0")(IMAGES)) / 255
@@ -75,7 +73,7 @@ def test_efficientnet_divides_by_the_deviation_in_the_end() -> None:
 
 
 @pytest.mark.slow
-def test_efficientnet_sees_what_it_sees_with_the_weights_of_imagenet() -> None:
+def test_preprocess_efficientnet_gives_stem_same_input_as_imagenet_weights() -> None:
     import keras
 
     ours = build("efficientnet_b0").base
@@ -102,7 +100,7 @@ def test_efficientnet_sees_what_it_sees_with_the_weights_of_imagenet() -> None:
     )
 
 
-def test_the_model_is_the_head_on_the_extractor(network: Network) -> None:
+def test_network_model_equals_head_applied_to_extractor(network: Network) -> None:
     assert network.extractor is not None
     assert network.head is not None
     features = network.extractor(IMAGES)
@@ -113,7 +111,7 @@ def test_the_model_is_the_head_on_the_extractor(network: Network) -> None:
     assert network.model.input.dtype == "uint8"
 
 
-def test_head_and_base_are_parts_of_the_model(network: Network) -> None:
+def test_network_base_and_head_hold_all_model_weights(network: Network) -> None:
     assert network.base is not None
     assert network.head is not None
     parts = {id(weight) for part in (network.base, network.head) for weight in part.weights}
@@ -126,7 +124,7 @@ def test_head_and_base_are_parts_of_the_model(network: Network) -> None:
 
 
 @pytest.mark.parametrize(("pooling", "features"), [("max", 576), ("flatten", 2304)])
-def test_pooling_makes_the_last_feature_map_features(pooling: str, features: int) -> None:
+def test_network_pooling_option_sets_feature_count(pooling: str, features: int) -> None:
     network = build(side_px=64, pooling=pooling)
     assert network.extractor is not None
     assert network.extractor.output.shape == (None, features)
@@ -134,7 +132,7 @@ def test_pooling_makes_the_last_feature_map_features(pooling: str, features: int
     assert [layer.name for layer in network.head.layers[1:]] == ["logits"]
 
 
-def test_l2_is_of_the_heads_kernels() -> None:
+def test_network_l2_penalizes_only_head_kernels() -> None:
     network = build(head_units=7, l2=0.01)
     assert network.head is not None
     kernels = [weight for weight in network.head.weights if weight.name == "kernel"]
@@ -144,7 +142,7 @@ def test_l2_is_of_the_heads_kernels() -> None:
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_features_and_logits_are_float32_whatever_computes(policy: str) -> None:
+def test_network_mixed_precision_outputs_float32(policy: str) -> None:
     import keras
 
     keras.config.set_dtype_policy(policy)
@@ -161,7 +159,7 @@ def test_features_and_logits_are_float32_whatever_computes(policy: str) -> None:
     assert all(np.isfinite(np.asarray(output)).all() for output in outputs)
 
 
-def test_a_network_is_rebuilt_from_its_configuration(network: Network) -> None:
+def test_network_rebuilt_from_config_gives_same_logits(network: Network) -> None:
     import keras
 
     copy = keras.Model.from_config(network.model.get_config())
@@ -173,7 +171,7 @@ def test_a_network_is_rebuilt_from_its_configuration(network: Network) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", APPLICATIONS)
-def test_every_application_is_built_at_its_least_side(name: str) -> None:
+def test_network_every_application_builds_at_minimum_size(name: str) -> None:
     side_px = MODELS[name].least_side_px
     network = build_network(Architecture(name, ImageShape(side_px, side_px + 5), 2))
     assert network.model.output.shape == (None, 2)

@@ -37,7 +37,7 @@ def make_run(folder: Path, architecture: Architecture) -> Run:
 
 
 @pytest.mark.parametrize("name", ["cnn-bn", "mobilenet_v3_small"])
-def test_a_model_gets_its_weights_again(name: str, tmp_path: Path) -> None:
+def test_load_model_saved_run_restores_weights(name: str, tmp_path: Path) -> None:
     from trainers.models.load import load_model
 
     architecture = Architecture(name, ImageShape(32, 32), 3, head_units=4, head_dropout=0.5)
@@ -57,7 +57,7 @@ def test_a_model_gets_its_weights_again(name: str, tmp_path: Path) -> None:
         (Architecture("cnn", ImageShape(40, 32), 3), r"\(1024, 128\)", r"\(1280, 128\)"),
     ],
 )
-def test_weights_of_another_model_name_layer_and_shapes(
+def test_load_model_weights_of_other_model_are_refused_with_layer_and_shapes(
     tmp_path: Path, other: Architecture, expected: str, got: str
 ) -> None:
     from trainers.models.load import load_model
@@ -72,7 +72,7 @@ def test_weights_of_another_model_name_layer_and_shapes(
         load_model(run)
 
 
-def test_a_layer_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_load_model_missing_layer_is_refused_by_name(tmp_path: Path) -> None:
     from trainers.models.load import load_model
 
     architecture = Architecture("cnn", ImageShape(32, 32), 3)
@@ -84,7 +84,7 @@ def test_a_layer_that_is_missing_is_named(tmp_path: Path) -> None:
         load_model(run)
 
 
-def test_a_file_that_is_no_hdf5_is_told_as_such(tmp_path: Path) -> None:
+def test_load_model_file_not_hdf5_is_refused(tmp_path: Path) -> None:
     from trainers.models.load import load_model
 
     run = make_run(tmp_path, Architecture("cnn", ImageShape(32, 32), 3))
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_hdf5_is_told_as_such(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "link", [h5py.SoftLink("/layers"), h5py.ExternalLink("other.h5", "/layers")]
 )
-def test_a_file_that_leads_out_of_itself_is_refused(tmp_path: Path, link: object) -> None:
+def test_check_weights_hdf5_link_is_refused(tmp_path: Path, link: object) -> None:
     from trainers.models.load import check_weights
 
     with h5py.File(tmp_path / "linked.h5", "w") as file:
@@ -107,7 +107,7 @@ def test_a_file_that_leads_out_of_itself_is_refused(tmp_path: Path, link: object
         check_weights(tmp_path / "linked.h5")
 
 
-def test_data_kept_in_another_file_is_refused(tmp_path: Path) -> None:
+def test_check_weights_external_or_virtual_dataset_is_refused(tmp_path: Path) -> None:
     from trainers.models.load import check_weights
 
     layout = h5py.VirtualLayout((4,), "f4")

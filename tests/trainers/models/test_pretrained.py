@@ -133,20 +133,24 @@ def write_legacy(path: Path, model: keras.Model, *, in_parts: bool = False) -> P
     return path
 
 
-def test_a_weights_file_with_a_top(network: Network, with_top: keras.Model, tmp_path: Path) -> None:
+def test_load_base_keras_weights_with_top_sets_base(
+    network: Network, with_top: keras.Model, tmp_path: Path
+) -> None:
     with_top.save_weights(tmp_path / "top.weights.h5")
     load(network, tmp_path / "top.weights.h5")
     assert_loaded(network, with_top)
 
 
-def test_a_weights_file_without_a_top(network: Network, trained: Network, tmp_path: Path) -> None:
+def test_load_base_keras_weights_without_top_sets_base(
+    network: Network, trained: Network, tmp_path: Path
+) -> None:
     get_base(trained).save_weights(tmp_path / "base.weights.h5")
     load(network, tmp_path / "base.weights.h5")
     assert_loaded(network, get_base(trained))
 
 
 @pytest.mark.filterwarnings("ignore:.*HDF5 file.*")
-def test_a_whole_model_of_the_legacy_layout(
+def test_load_base_legacy_hdf5_model_sets_base(
     network: Network, with_top: keras.Model, tmp_path: Path
 ) -> None:
     with_top.save(tmp_path / "whole.h5")
@@ -154,20 +158,22 @@ def test_a_whole_model_of_the_legacy_layout(
     assert_loaded(network, with_top)
 
 
-def test_weights_of_the_legacy_layout(
+def test_load_base_legacy_hdf5_weights_with_top_set_base(
     network: Network, with_top: keras.Model, tmp_path: Path
 ) -> None:
     load(network, write_legacy(tmp_path / "weights.h5", with_top, in_parts=True))
     assert_loaded(network, with_top)
 
 
-def test_a_base_of_the_legacy_layout(network: Network, trained: Network, tmp_path: Path) -> None:
+def test_load_base_legacy_hdf5_weights_without_top_set_base(
+    network: Network, trained: Network, tmp_path: Path
+) -> None:
     load(network, write_legacy(tmp_path / "base.hdf5", get_base(trained)))
     assert_loaded(network, get_base(trained))
 
 
 @pytest.mark.parametrize("part", ["", WEIGHTS])
-def test_a_run_and_its_weights(
+def test_load_base_run_or_its_weights_file_sets_only_base(
     network: Network, trained: Network, tmp_path: Path, part: str
 ) -> None:
     head = [np.asarray(weight) for weight in network.model.get_weights()[-2:]]
@@ -177,7 +183,7 @@ def test_a_run_and_its_weights(
         np.testing.assert_array_equal(before, after)
 
 
-def test_a_model_of_others_with_the_base_in_it(
+def test_load_base_third_party_model_containing_base_sets_base(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     import keras
@@ -197,7 +203,7 @@ def test_a_model_of_others_with_the_base_in_it(
     assert_loaded(network, get_base(trained))
 
 
-def test_statistics_of_a_normalization_take_effect(tmp_path: Path) -> None:
+def test_set_weights_normalization_statistics_take_effect(tmp_path: Path) -> None:
     import keras
 
     from trainers.models.weights_file import match_model, set_weights
@@ -218,7 +224,9 @@ def test_statistics_of_a_normalization_take_effect(tmp_path: Path) -> None:
 # What is refused.
 
 
-def test_weights_of_another_model_name_layer_and_shapes(network: Network, tmp_path: Path) -> None:
+def test_load_base_weights_of_other_model_are_refused_with_layer_and_shapes(
+    network: Network, tmp_path: Path
+) -> None:
     build("cnn").model.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(UsageError) as refused:
         load(network, tmp_path / "other.weights.h5")
@@ -229,7 +237,7 @@ def test_weights_of_another_model_name_layer_and_shapes(network: Network, tmp_pa
     assert "\n" not in text
 
 
-def test_a_legacy_file_that_ends_too_soon_names_the_layer(
+def test_load_base_legacy_file_missing_layer_is_refused_by_name(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     path = write_legacy(tmp_path / "short.h5", get_base(trained))
@@ -242,7 +250,7 @@ def test_a_legacy_file_that_ends_too_soon_names_the_layer(
 
 
 @pytest.mark.parametrize("names", [7, [1.5, 2.5], np.zeros((2, 2)), h5py.Empty("f4"), [b"\xff"]])
-def test_names_that_are_none_lead_to_no_layer(
+def test_load_base_invalid_layer_names_are_refused(
     network: Network, tmp_path: Path, names: object
 ) -> None:
     with h5py.File(tmp_path / "odd.h5", "w") as file:
@@ -251,7 +259,7 @@ def test_names_that_are_none_lead_to_no_layer(
         load(network, tmp_path / "odd.h5")
 
 
-def test_nothing_is_set_where_one_layer_does_not_fit(
+def test_load_base_one_mismatched_layer_sets_nothing(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     path = tmp_path / "one.weights.h5"
@@ -266,7 +274,7 @@ def test_nothing_is_set_where_one_layer_does_not_fit(
         np.testing.assert_array_equal(first, second)
 
 
-def test_numbers_of_another_kind_do_not_fit(
+def test_load_base_different_dtype_is_refused(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     path = tmp_path / "integers.weights.h5"
@@ -320,7 +328,7 @@ def write_no_layers(path: Path) -> None:
         (write_no_layers, "nothing is where Keras writes"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why(
+def test_load_base_unusable_hdf5_file_is_refused_with_reason(
     network: Network, tmp_path: Path, write: Callable[[Path], None], reason: str
 ) -> None:
     write(tmp_path / "odd.h5")
@@ -330,7 +338,9 @@ def test_a_file_that_cannot_be_used_says_why(
         load(network, tmp_path / "odd.h5")
 
 
-def test_files_that_hold_more_than_weights_are_refused(network: Network, tmp_path: Path) -> None:
+def test_load_base_keras_archive_or_saved_model_is_refused_with_hint(
+    network: Network, tmp_path: Path
+) -> None:
     (tmp_path / "model.keras").write_bytes(b"PK\x03\x04")
     (tmp_path / "saved" / "variables").mkdir(parents=True)
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"\x08\x01")
@@ -348,7 +358,7 @@ def test_files_that_hold_more_than_weights_are_refused(network: Network, tmp_pat
         ("https://example.com/w.h5", UsageError),
     ],
 )
-def test_what_is_no_file_of_weights_is_refused(
+def test_load_base_missing_or_invalid_file_is_refused(
     network: Network,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -362,7 +372,7 @@ def test_what_is_no_file_of_weights_is_refused(
         load(network, weights)
 
 
-def test_a_run_of_another_model_is_refused(
+def test_load_base_run_of_other_model_is_refused(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     path = write_run(tmp_path, trained, model="vgg16")
@@ -370,7 +380,7 @@ def test_a_run_of_another_model_is_refused(
         load(network, path)
 
 
-def test_a_network_without_a_base_takes_no_weights() -> None:
+def test_load_base_network_without_base_is_refused() -> None:
     with pytest.raises(UsageError, match="cnn has no base"):
         load(build("cnn"), "imagenet", "cnn")
 
@@ -378,7 +388,7 @@ def test_a_network_without_a_base_takes_no_weights() -> None:
 # ImageNet's, through Keras.
 
 
-def test_imagenet_is_what_keras_has(
+def test_load_base_imagenet_uses_keras_download_silently(
     network: Network, trained: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_legacy(tmp_path / "no_top.h5", get_base(trained))
@@ -389,7 +399,7 @@ def test_imagenet_is_what_keras_has(
     assert capsys.readouterr().out == ""
 
 
-def test_a_failed_download_names_the_file_its_url_and_what_to_do(
+def test_load_base_failed_download_names_file_url_and_hint(
     network: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failure = urllib.error.URLError("no route to host")
@@ -411,7 +421,7 @@ def test_a_failed_download_names_the_file_its_url_and_what_to_do(
 
 
 @pytest.mark.slow
-def test_real_weights_give_the_features_that_keras_gives(shared_data: Path) -> None:
+def test_load_base_real_weights_give_same_features_as_keras(shared_data: Path) -> None:
     import keras
 
     path = shared_data / "mobilenet_v2.weights.h5"
@@ -430,7 +440,7 @@ def test_real_weights_give_the_features_that_keras_gives(shared_data: Path) -> N
     assert np.asarray(expected).max() > 0.5
 
 
-def test_real_weights_are_loaded(shared_data: Path) -> None:
+def test_load_base_real_weights_set_first_and_last_layer(shared_data: Path) -> None:
     network = build("mobilenet_v2")
     load(network, shared_data / "mobilenet_v2.weights.h5", "mobilenet_v2")
     with h5py.File(shared_data / "mobilenet_v2.weights.h5") as file:
@@ -442,7 +452,7 @@ def test_real_weights_are_loaded(shared_data: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES.values())
-def test_a_top_does_not_displace_the_layers_of_the_base(name: str, tmp_path: Path) -> None:
+def test_load_base_each_family_with_top_sets_base(name: str, tmp_path: Path) -> None:
     with_top = build_with_top(name)
     randomize([with_top])
     with_top.save_weights(tmp_path / "top.weights.h5")
@@ -453,7 +463,7 @@ def test_a_top_does_not_displace_the_layers_of_the_base(name: str, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_inception_v3_from_a_run(tmp_path: Path) -> None:
+def test_load_base_inception_v3_run_sets_base(tmp_path: Path) -> None:
     trained, network = (build("inception_v3", 75) for _ in range(2))
     randomize([trained.model])
     trained.model.save_weights(tmp_path / WEIGHTS)

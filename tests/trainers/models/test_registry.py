@@ -32,7 +32,7 @@ def get_classifier(name: str) -> tuple[Any, Any]:
     )
 
 
-def test_every_classifier_of_keras_is_in_the_table() -> None:
+def test_registry_contains_every_keras_application() -> None:
     import keras
 
     classifiers = {
@@ -46,7 +46,7 @@ def test_every_classifier_of_keras_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
-def test_names_are_the_classifiers_in_snake_case(name: str) -> None:
+def test_registry_names_are_keras_classes_in_snake_case(name: str) -> None:
     classifier = str(MODELS[name].application).partition(".")[2]
     assert name.replace("_", "") == classifier.lower()
     assert MODELS[name].has_base
@@ -54,7 +54,7 @@ def test_names_are_the_classifiers_in_snake_case(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in APPLICATIONS if "mobilenet_v3" not in name])
-def test_sizes_are_those_in_keras(name: str) -> None:
+def test_registry_sizes_equal_those_of_keras(name: str) -> None:
     from keras.src.applications import imagenet_utils
 
     _, classifier = get_classifier(name)
@@ -69,7 +69,7 @@ def test_sizes_are_those_in_keras(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_v3_large"])
-def test_sizes_of_mobilenet_v3_are_those_in_keras(name: str) -> None:
+def test_registry_mobilenet_v3_sizes_equal_those_of_keras(name: str) -> None:
     # It does not ask `obtain_input_shape`: it refuses what is too small, and warns where its
     # ImageNet weights are of another size.
     _, classifier = get_classifier(name)
@@ -85,7 +85,7 @@ def test_sizes_of_mobilenet_v3_are_those_in_keras(name: str) -> None:
         classifier(weights="imagenet", input_shape=(size_px[0] - 1, size_px[1], 3))
 
 
-def test_the_convolutional_networks_have_no_base() -> None:
+def test_registry_cnns_have_no_base() -> None:
     assert [name for name, spec in MODELS.items() if not spec.has_base] == [
         "cnn", "cnn-512", "cnn-bn",
     ]  # fmt: skip
@@ -101,12 +101,12 @@ def test_the_convolutional_networks_have_no_base() -> None:
         ("transformer", "classifier of keras.applications"),
     ],
 )
-def test_an_unknown_model_is_refused_with_those_spelled_like_it(name: str, near: str) -> None:
+def test_find_model_unknown_name_is_refused_with_suggestions(name: str, near: str) -> None:
     with pytest.raises(UsageError, match=f"no such model, expected .*{near}.*, got '{name}'"):
         find_model(name)
 
 
-def test_the_table_loads_no_framework() -> None:
+def test_registry_import_loads_no_framework() -> None:
     heavy = ("keras", "tensorflow", "jax", "numpy", "h5py")
     program = f"import sys, trainers.models; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
@@ -115,7 +115,7 @@ def test_the_table_loads_no_framework() -> None:
     assert done.stdout.strip() == "[]", done
 
 
-def test_the_page_has_the_table() -> None:
+def test_registry_documentation_lists_every_model() -> None:
     page = (Path(__file__).parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
     rows = re.findall(
         r"^\| `(\S+)` \| (.+) \| (\d+) \| (\d+) \| (\S+) \|$", page, flags=re.MULTILINE

@@ -41,17 +41,17 @@ def make_prediction(number: int, label: int) -> tuple[str, Prediction]:
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 200])
-def test_curves(epochs: int) -> None:
+def test_plot_curves_any_epoch_count_is_drawn(epochs: int) -> None:
     png = plot_curves([make_epoch(number) for number in range(1, epochs + 1)])
     assert size_of(png)[0] > 800
 
 
-def test_curves_of_a_perfect_model_and_of_a_hopeless_one() -> None:
+def test_plot_curves_extreme_values_are_drawn() -> None:
     for value in (0.0, 1e9):
         size_of(plot_curves([make_epoch(1, value)]))
 
 
-def test_the_same_figures_are_the_same_bytes() -> None:
+def test_plot_curves_same_metrics_give_same_bytes() -> None:
     assert plot_curves([make_epoch(1)]) == plot_curves([make_epoch(1)])
     assert plot_curves([make_epoch(1)]) != plot_curves([make_epoch(1, 0.6)])
 
@@ -68,13 +68,13 @@ def make_evaluation(labels: tuple[str, ...], mistakes: int = 0) -> Evaluation:
 
 
 @pytest.mark.parametrize("classes", [2, len(NAMES), 40, 300])
-def test_confusion(classes: int) -> None:
+def test_plot_confusion_any_class_count_stays_within_size(classes: int) -> None:
     labels = tuple(f"{NAMES[number % len(NAMES)]} {number}" for number in range(classes))
     width, height = size_of(plot_confusion(make_evaluation(labels), labels))
     assert max(width, height) < 3500
 
 
-def test_calibration() -> None:
+def test_plot_calibration_full_or_sparse_bins_are_drawn() -> None:
     assert size_of(plot_calibration(make_evaluation(NAMES)))[0] > 400
     right = MetricsAccumulator(2)
     right.add(np.array([[9.0, 0.0]]), np.array([0]))
@@ -82,21 +82,21 @@ def test_calibration() -> None:
 
 
 @pytest.mark.parametrize("mistakes", [1, 7])
-def test_mistakes(mistakes: int) -> None:
+def test_plot_mistakes_any_count_stays_within_width(mistakes: int) -> None:
     images = np.zeros((mistakes, 8, 6, 1), np.uint8)
     width, _ = size_of(plot_mistakes(make_evaluation(NAMES, mistakes), images))
     assert 150 < width < 1000
 
 
 @pytest.mark.parametrize("images", [1, 5, GRID_IMAGES + 5])
-def test_predictions(images: int) -> None:
+def test_plot_predictions_any_count_stays_within_size(images: int) -> None:
     predictions = [make_prediction(number, number % len(NAMES)) for number in range(images)]
     width, height = size_of(plot_predictions(predictions, NAMES))
     assert width < 3000
     assert height < 4000
 
 
-def test_a_grey_image_is_drawn_grey() -> None:
+def test_plot_predictions_grey_image_is_drawn_grey() -> None:
     prediction = Prediction(((0, 1.0),), np.full((8, 8, 1), 100, np.uint8))
     image = Image.open(io.BytesIO(plot_predictions([("a.png", prediction)], NAMES))).convert("RGB")
     assert image.getpixel((image.width // 2, image.height // 2)) == (100, 100, 100)

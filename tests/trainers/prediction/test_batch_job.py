@@ -70,7 +70,7 @@ def parts(run: Run, new: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
-def test_parts_are_what_predicting_at_once_writes(
+def test_csv_shards_equal_single_csv_file_of_predict(
     run_path: Path, new: Path, parts: Path, tmp_path: Path
 ) -> None:
     whole = tmp_path / "whole.csv"
@@ -82,17 +82,17 @@ def test_parts_are_what_predicting_at_once_writes(
     assert [row for part in found for row in part[1:]] == rows
 
 
-def test_nothing_but_parts_and_a_manifest_is_left(parts: Path) -> None:
+def test_csv_shards_finished_output_has_only_shards_and_manifest(parts: Path) -> None:
     assert {path.name for path in parts.iterdir()} == {"predictions.json", *PARTS}
 
 
-def test_a_second_time_there_is_nothing_to_do(run: Run, new: Path, parts: Path) -> None:
+def test_csv_shards_second_run_has_nothing_to_do(run: Run, new: Path, parts: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
     assert predict(run, new, parts).classified == 10
     assert {path: path.stat().st_mtime_ns for path in parts.iterdir()} == before
 
 
-def test_finished_parts_are_kept(
+def test_csv_shards_failed_run_resumes_and_reuses_finished_shards(
     run: Run, new: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(worker: PredictionWorker, stream: Any, files: Any, count: Any) -> None:
@@ -113,7 +113,7 @@ def test_finished_parts_are_kept(
 
 
 @pytest.mark.parametrize("change", ["top_k", "files"])
-def test_predictions_of_something_else_are_left_alone(
+def test_csv_shards_output_of_other_predictions_is_refused(
     run: Run, new: Path, parts: Path, tmp_path: Path, change: str
 ) -> None:
     other = new / "deeper" if change == "files" else new
@@ -121,7 +121,7 @@ def test_predictions_of_something_else_are_left_alone(
         predict(run, other, parts, top_k=1 if change == "top_k" else 2)
 
 
-def test_at_a_url(run: Run, new: Path, parts: Path) -> None:
+def test_csv_shards_output_url_gives_same_bytes(run: Run, new: Path, parts: Path) -> None:
     location = "memory://collection/parts"
     done = predict_to_csv_shards(
         run,
@@ -138,7 +138,7 @@ def test_at_a_url(run: Run, new: Path, parts: Path) -> None:
     assert storage.read(PARTS[1]) == (parts / PARTS[1]).read_bytes()
 
 
-def test_the_command_runs_it_on_beam(
+def test_predict_command_csv_parts_on_beam_gives_same_bytes(
     run_path: Path, new: Path, parts: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -152,7 +152,9 @@ def test_the_command_runs_it_on_beam(
         assert (out / path.name).read_bytes() == path.read_bytes()
 
 
-def test_no_image_at_all(run_path: Path, tmp_path: Path) -> None:
+def test_predict_command_csv_parts_without_valid_image_fails(
+    run_path: Path, tmp_path: Path
+) -> None:
     (tmp_path / "notes.jpg").write_text("no image")
     arguments = ["predict", run_path, tmp_path / "notes.jpg", "--csv-parts", tmp_path / "out"]
     result = CliRunner().invoke(shardmill, list(map(str, arguments)))
@@ -169,6 +171,8 @@ def test_no_image_at_all(run_path: Path, tmp_path: Path) -> None:
         ("--runner=local",),
     ],
 )
-def test_flags_that_contradict(run_path: Path, new: Path, flags: tuple[str, ...]) -> None:
+def test_predict_command_conflicting_options_are_refused(
+    run_path: Path, new: Path, flags: tuple[str, ...]
+) -> None:
     result = CliRunner().invoke(shardmill, ["predict", str(run_path), str(new), *flags])
     assert isinstance(result.exception, UsageError)

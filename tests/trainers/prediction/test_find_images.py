@@ -40,21 +40,21 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return base
 
 
-def test_a_folder_is_searched_for_images(folder: str) -> None:
+def test_find_images_folder_lists_images_recursively(folder: str) -> None:
     for location in (folder, folder + "/"):
         found = find_images([location])
         assert [file.name for file in found] == [f"{folder}/{name}" for name in _FOUND]
         assert [file.read() for file in found] == [_TREE[name] for name in _FOUND]
 
 
-def test_a_file_that_is_named_is_taken_whatever_it_is(folder: str) -> None:
+def test_find_images_named_file_of_any_type_is_listed(folder: str) -> None:
     names = [f"{folder}/notes.txt", f"{folder}/.hidden.jpg", f"{folder}/b.jpg"]
     found = find_images(names)
     assert [file.name for file in found] == names
     assert [file.read() for file in found] == [b"no image", _IMAGE, _IMAGE]
 
 
-def test_what_is_not_there_is_said(folder: str) -> None:
+def test_find_images_missing_file_or_folder_without_images_is_refused(folder: str) -> None:
     with pytest.raises(InputNotFoundError, match="no such file, and no folder with files"):
         find_images([f"{folder}/b.jpg", f"{folder}/missing"])
     with pytest.raises(InputNotFoundError, match=r"notes: there is no image in this folder"):
@@ -68,13 +68,15 @@ def _make_notes(folder: str) -> str:
     return f"{folder}/notes"
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_find_images_fifo_is_skipped(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "a.jpg").write_bytes(_IMAGE)
     assert [file.path for file in find_images([tmp_path])] == ["a.jpg"]
 
 
-def test_a_file_by_its_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_images_bare_file_name_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").write_bytes(_IMAGE)
     (file,) = find_images(["a.jpg"])
@@ -82,7 +84,7 @@ def test_a_file_by_its_bare_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert [each.name for each in find_images(["."])] == ["./a.jpg"]
 
 
-def test_credentials_are_not_shown() -> None:
+def test_find_images_invalid_url_error_hides_credentials() -> None:
     with pytest.raises(UsageError) as raised:
         find_images(["nothing://user:password@host/a"])
     assert "nothing://host" in str(raised.value)

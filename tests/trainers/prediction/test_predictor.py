@@ -63,7 +63,7 @@ def predict(predictor: Predictor, paths: Sequence[Path], top_k: int = 1) -> list
         ImageOptions(check="header", store="png"),
     ],
 )
-def test_a_file_is_scored_as_evaluate_scores_its_record(
+def test_predict_file_equals_scores_of_evaluate(
     predictor: Predictor, tmp_path: Path, images: ImageOptions
 ) -> None:
     from trainers.evaluation.evaluate import score_batches
@@ -84,7 +84,9 @@ def test_a_file_is_scored_as_evaluate_scores_its_record(
         np.testing.assert_allclose(found, expected[source.key], rtol=0, atol=1e-6)
 
 
-def test_new_shapes_are_recognised(predictor: Predictor, files: list[Path]) -> None:
+def test_predict_unseen_images_are_mostly_classified_correctly(
+    predictor: Predictor, files: list[Path]
+) -> None:
     answers = predict(predictor, files, top_k=2)
     assert [answer.file for answer in answers] == list(map(str, files))
     best = [a.result.scores[0][0] for a in answers if isinstance(a.result, Prediction)]
@@ -93,7 +95,9 @@ def test_new_shapes_are_recognised(predictor: Predictor, files: list[Path]) -> N
     assert all(len(a.result.scores) == 2 for a in answers if isinstance(a.result, Prediction))
 
 
-def test_the_form_of_a_file_does_not_matter(predictor: Predictor, tmp_path: Path) -> None:
+def test_predict_format_orientation_and_alpha_do_not_change_scores(
+    predictor: Predictor, tmp_path: Path
+) -> None:
     image = draw_shape(301)
     turned = image.transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
@@ -112,7 +116,7 @@ def test_the_form_of_a_file_does_not_matter(predictor: Predictor, tmp_path: Path
         np.testing.assert_allclose(result.scores, first.scores, rtol=1e-4)
 
 
-def test_of_a_hundred_files_ten_of_them_bad_ninety_are_answered(
+def test_predict_ten_invalid_files_of_hundred_are_rejected_in_order(
     predictor: Predictor, files: list[Path]
 ) -> None:
     folder = files[0].parent
@@ -132,7 +136,7 @@ def test_of_a_hundred_files_ten_of_them_bad_ninety_are_answered(
         np.testing.assert_array_equal(answer.result.pixels, alone.pixels)
 
 
-def test_a_file_that_cannot_be_read_is_refused_in_its_place(
+def test_predict_unreadable_files_are_rejected_in_order(
     predictor: Predictor, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = find_images(files[:4])
@@ -148,7 +152,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_its_place(
     assert details == ["No such file or directory", "Input/output error"]
 
 
-def test_an_error_that_is_no_files_own_ends_it(predictor: Predictor, files: list[Path]) -> None:
+def test_predict_missing_path_raises_error(predictor: Predictor, files: list[Path]) -> None:
     answers = predictor.predict_files(find_images(files))
     next(answers)
     answers.close()
@@ -156,7 +160,7 @@ def test_an_error_that_is_no_files_own_ends_it(predictor: Predictor, files: list
         find_images([*files, files[0].parent / "missing"])
 
 
-def test_what_only_the_decoder_of_training_finds_is_a_rejection(
+def test_predict_image_refused_by_training_decoder_is_rejected_as_corrupt(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from records.images import NormalizedImage
@@ -169,12 +173,12 @@ def test_what_only_the_decoder_of_training_finds_is_a_rejection(
     assert result.reason == "corrupt"
 
 
-def test_only_bad_files_need_no_model_step(predictor: Predictor) -> None:
+def test_predict_only_invalid_images_gives_only_rejections(predictor: Predictor) -> None:
     results = predictor.classify([b""] * 30)
     assert {type(result) for result in results} == {Rejection}
 
 
-def test_more_classes_than_there_are_is_all_of_them(
+def test_predict_top_k_above_class_count_gives_all_classes(
     predictor: Predictor, files: list[Path]
 ) -> None:
     (answer,) = predict(predictor, files[:1], top_k=99)
@@ -183,7 +187,9 @@ def test_more_classes_than_there_are_is_all_of_them(
     assert sum(score for _, score in answer.result.scores) == pytest.approx(1)
 
 
-def test_results_for_people_and_programs(predictor: Predictor, files: list[Path]) -> None:
+def test_file_result_is_formatted_as_text_csv_and_json(
+    predictor: Predictor, files: list[Path]
+) -> None:
     bad = files[0].parent / "bad\x1b.jpg"
     bad.touch()
     answers = predict(predictor, [files[0], bad], top_k=2)

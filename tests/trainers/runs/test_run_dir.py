@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LABELS = ("disc", "square", "star", "arc", "dot")
 
 
-def test_a_new_folder_and_an_empty_one_are_free(tmp_path: Path) -> None:
+def test_require_empty_new_or_empty_folder_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("empty", "new", "new/below"):
         assert require_empty(tmp_path / name) == tmp_path / name
@@ -36,13 +36,15 @@ def test_a_new_folder_and_an_empty_one_are_free(tmp_path: Path) -> None:
         ("thesis.doc", "something is"),
     ],
 )
-def test_what_is_there_is_not_overwritten(tmp_path: Path, file: str, what: str) -> None:
+def test_require_empty_existing_file_is_refused_with_its_kind(
+    tmp_path: Path, file: str, what: str
+) -> None:
     (tmp_path / file).touch()
     with pytest.raises(OutputError, match=f"{what} here, and it is not overwritten"):
         require_empty(tmp_path)
 
 
-def test_files_and_urls_are_no_folders(tmp_path: Path) -> None:
+def test_require_empty_file_or_url_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="a file is where"):
         require_empty(tmp_path / "file")
@@ -50,13 +52,13 @@ def test_files_and_urls_are_no_folders(tmp_path: Path) -> None:
         require_empty("s3://bucket/run")
 
 
-def test_of_two_runs_in_one_folder_the_second_is_refused(tmp_path: Path) -> None:
+def test_create_run_second_run_in_folder_is_refused(tmp_path: Path) -> None:
     create_run(tmp_path / "run", CONFIG, LABELS)
     with pytest.raises(OutputError, match="an unfinished run"):
         create_run(tmp_path / "run", CONFIG, LABELS)
 
 
-def test_a_run_is_opened_as_it_was_created(tmp_path: Path) -> None:
+def test_open_run_created_run_is_read_unchanged(tmp_path: Path) -> None:
     run = create_run(tmp_path / "deep" / "run", CONFIG, LABELS)
     run.write(WEIGHTS, b"weights")
     assert open_run(tmp_path / "deep" / "run") == run
@@ -65,7 +67,7 @@ def test_a_run_is_opened_as_it_was_created(tmp_path: Path) -> None:
     assert run.is_finished
 
 
-def test_without_weights_there_is_nothing_to_open(tmp_path: Path) -> None:
+def test_open_run_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="no run here"):
         open_run(tmp_path)
     with pytest.raises(InputNotFoundError, match="no run here"):
@@ -75,7 +77,7 @@ def test_without_weights_there_is_nothing_to_open(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
-def test_a_run_without_weights_is_discarded_and_nothing_else(tmp_path: Path) -> None:
+def test_remove_if_empty_run_without_weights_removes_only_its_files(tmp_path: Path) -> None:
     remove_if_empty(create_run(tmp_path / "run", CONFIG, LABELS))
     assert not (tmp_path / "run").exists()
     run = create_run(tmp_path / "run", CONFIG, LABELS)
@@ -84,7 +86,7 @@ def test_a_run_without_weights_is_discarded_and_nothing_else(tmp_path: Path) -> 
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
 
 
-def test_a_run_with_weights_stays(tmp_path: Path) -> None:
+def test_remove_if_empty_run_with_weights_is_kept(tmp_path: Path) -> None:
     run = create_run(tmp_path, CONFIG, LABELS)
     run.write(WEIGHTS, b"weights")
     before = sorted(tmp_path.iterdir())
@@ -92,7 +94,7 @@ def test_a_run_with_weights_stays(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_atomic_write_interrupted_keeps_old_file(tmp_path: Path) -> None:
     run = Run(tmp_path, CONFIG, LABELS)
     run.write("curves.png", b"old")
 
@@ -109,7 +111,9 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(errno.ENOSPC, 73), (errno.EACCES, 73), (errno.EIO, 74)]
 )
-def test_a_failed_write_says_why(tmp_path: Path, number: int, code: int) -> None:
+def test_atomic_write_os_error_gives_reason_and_exit_code(
+    tmp_path: Path, number: int, code: int
+) -> None:
     run = Run(tmp_path, CONFIG, LABELS)
     reason = os.strerror(number)
     with pytest.raises(ShardmillError, match=reason) as caught, run.replacing("curves.png"):
@@ -117,7 +121,7 @@ def test_a_failed_write_says_why(tmp_path: Path, number: int, code: int) -> None
     assert caught.value.exit_code == code
 
 
-def test_a_file_that_does_not_fit_is_not_begun(tmp_path: Path) -> None:
+def test_atomic_write_insufficient_space_is_refused_before_writing(tmp_path: Path) -> None:
     run = create_run(tmp_path / "run", CONFIG, LABELS)
     run.write(WEIGHTS, b"weights")
     with (

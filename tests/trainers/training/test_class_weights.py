@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trainers.training.compile import balance_classes
 
 
-def test_they_are_what_scikit_learn_calls_balanced() -> None:
+def test_balance_classes_equals_scikit_learn_balanced_weights() -> None:
     weights = pytest.importorskip("sklearn.utils.class_weight")
     counts = [3, 50, 7, 1]
     labels = np.repeat(range(4), counts)
@@ -19,7 +19,7 @@ def test_they_are_what_scikit_learn_calls_balanced() -> None:
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1).filter(any))
-def test_classes_count_the_same_and_images_what_they_did(counts: list[int]) -> None:
+def test_balance_classes_any_counts_give_equal_shares_and_same_total(counts: list[int]) -> None:
     weights = balance_classes(counts)
     assert list(weights) == list(range(len(counts)))
     shares = [weights[label] * count for label, count in enumerate(counts)]

@@ -16,7 +16,7 @@ PHASE = Phase("all", 0, 100, 0.01)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers_are_keras_own(name: str) -> None:
+def test_build_optimizer_each_name_gives_keras_optimizer(name: str) -> None:
     optimizer = build_optimizer(TrainOptions(optimizer=name), PHASE)
     kinds = {kind.lower() for kind, _ in inspect.getmembers(keras.optimizers, inspect.isclass)}
     assert type(optimizer).__name__.lower() == name
@@ -33,7 +33,7 @@ def rates(**options: object) -> list[float]:
     return values
 
 
-def test_a_schedule_rises_over_the_warmup_and_falls_down_a_cosine() -> None:
+def test_build_optimizer_warmup_and_cosine_schedule_set_learning_rate() -> None:
     level = pytest.approx([0.01] * 5)
     assert rates() == level
     assert rates(warmup_steps=10) == pytest.approx([0, 0.005, 0.01, 0.01, 0.01])
@@ -42,7 +42,7 @@ def test_a_schedule_rises_over_the_warmup_and_falls_down_a_cosine() -> None:
     assert rates(schedule="cosine") == pytest.approx(falling, abs=1e-9)
 
 
-def test_the_training_step_is_traced_once() -> None:
+def test_compile_model_training_step_is_traced_once() -> None:
     traced = []
 
     class Counted(keras.Model):  # type: ignore[misc]
@@ -57,7 +57,7 @@ def test_the_training_step_is_traced_once() -> None:
     assert len(traced) == 1
 
 
-def test_label_smoothing_spreads_a_part_over_all_classes() -> None:
+def test_choose_loss_label_smoothing_equals_definition() -> None:
     logits = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]], np.float32)
     labels = np.array([0, 2])
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))

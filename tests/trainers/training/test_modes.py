@@ -52,7 +52,7 @@ def evaluate_run(path: Path) -> Evaluation:
     return evaluate(plan_evaluation(open_run(path)), say=lambda _: None)
 
 
-def test_transfer_trains_a_head_from_features_that_are_kept(
+def test_train_transfer_trains_head_from_cached_features(
     data: Path, tmp_path: Path, cache: Path
 ) -> None:
     options = change(BASE, mode="transfer", head_units=16, head_dropout=0.2)
@@ -78,9 +78,7 @@ def test_transfer_trains_a_head_from_features_that_are_kept(
     assert evaluation.loss == pytest.approx(result["val_loss"], abs=2e-3)
 
 
-def test_finetune_trains_the_head_first_and_then_some_of_the_base(
-    data: Path, tmp_path: Path
-) -> None:
+def test_train_finetune_trains_head_then_unfrozen_layers(data: Path, tmp_path: Path) -> None:
     options = change(
         BASE, mode="finetune", head_epochs=1, epochs=1, unfreeze=4, learning_rate=1e-3,
         augment=Augmentation(flip="horizontal"),
@@ -94,7 +92,7 @@ def test_finetune_trains_the_head_first_and_then_some_of_the_base(
     assert result.trained_parameters == 3 * (9 * 512 * 512 + 512) + 512 * 3 + 3
 
 
-def test_finetune_stopped_in_its_second_phase_goes_on_there(
+def test_resume_finetune_stopped_in_second_phase_gives_same_weights(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trainers.training.loop import TrainingLoop
@@ -118,7 +116,9 @@ def test_finetune_stopped_in_its_second_phase_goes_on_there(
         np.testing.assert_array_equal(weights, resumed[name], err_msg=name)
 
 
-def test_training_ends_early_with_the_best_epochs_weights(data: Path, tmp_path: Path) -> None:
+def test_early_stopping_no_improvement_stops_after_patience_with_best_weights(
+    data: Path, tmp_path: Path
+) -> None:
     options = change(SMALL, epochs=30, early_stopping=2, learning_rate=0.02)
     result = run_plan(plan_training(data, tmp_path / "run", options))
     with (tmp_path / "run" / "history.csv").open(newline="") as file:
@@ -130,7 +130,7 @@ def test_training_ends_early_with_the_best_epochs_weights(data: Path, tmp_path: 
     assert evaluation.loss == pytest.approx(result.val_loss, rel=1e-4)
 
 
-def test_balanced_weights_make_a_rare_class_count(tmp_path: Path) -> None:
+def test_class_weights_balanced_lowers_loss_of_rare_class(tmp_path: Path) -> None:
     many, few = [number for number in range(90) if number % 3 == 0], [1, 4]
     write_shapes(tmp_path / "data", {"train": [[*many, *few]], "validation": [[91, 94]]})
     options = change(SMALL, epochs=3)
@@ -143,7 +143,7 @@ def test_balanced_weights_make_a_rare_class_count(tmp_path: Path) -> None:
     assert losses["balanced"] < losses["none"]
 
 
-def test_tensorboard_gets_every_epoch(data: Path, tmp_path: Path) -> None:
+def test_tensorboard_option_writes_every_epoch(data: Path, tmp_path: Path) -> None:
     import tensorflow as tf
 
     run_plan(plan_training(data, tmp_path / "run", change(SMALL, tensorboard=True)))
@@ -170,7 +170,7 @@ def damage(data: Path, split: str, number: int, *, cut: bool = False) -> str:
     return record.key
 
 
-def test_damaged_records_are_left_out_and_named(data: Path, tmp_path: Path) -> None:
+def test_skip_bad_damaged_records_are_skipped_and_logged(data: Path, tmp_path: Path) -> None:
     keys = [
         damage(data, "train", 3),
         damage(data, "validation", 2),
@@ -189,7 +189,7 @@ def test_damaged_records_are_left_out_and_named(data: Path, tmp_path: Path) -> N
         assert any(key in line for line in left_out)
 
 
-def test_more_damage_than_was_allowed_ends_the_training(data: Path, tmp_path: Path) -> None:
+def test_skip_bad_limit_exceeded_fails_and_removes_run(data: Path, tmp_path: Path) -> None:
     key = damage(data, "train", 3)
     damage(data, "train", 5)
     with pytest.raises(CorruptDataError, match=f"{key}.*--skip-bad 1"):

@@ -33,7 +33,9 @@ FLIP, CROP = Augmentation(flip="horizontal"), Augmentation(crop=0.3)
         ({"model": "vgg16", "mode": "transfer", "skip_bad": 3}, "whole shards"),
     ],
 )
-def test_options_that_do_not_go_together(options: dict[str, object], message: str) -> None:
+def test_check_options_conflicting_options_are_refused(
+    options: dict[str, object], message: str
+) -> None:
     asked = TrainOptions(**options)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=message):
         check_options(asked, find_model(asked.model))
@@ -50,19 +52,19 @@ def test_options_that_do_not_go_together(options: dict[str, object], message: st
         {"model": "vgg16", "head_dropout": 0.5},
     ],
 )
-def test_options_that_do(options: dict[str, object]) -> None:
+def test_check_options_compatible_options_are_accepted(options: dict[str, object]) -> None:
     asked = TrainOptions(**options)  # type: ignore[arg-type]
     check_options(asked, find_model(asked.model))
 
 
-def test_a_base_begins_with_imagenet_unless_told_otherwise() -> None:
+def test_choose_weights_default_is_imagenet_unless_scratch() -> None:
     assert choose_weights(TrainOptions()) is None
     assert choose_weights(TrainOptions(mode="transfer")) == "imagenet"
     assert choose_weights(TrainOptions(mode="finetune", weights="none")) is None
     assert choose_weights(TrainOptions(mode="finetune", weights="a.h5")) == "a.h5"
 
 
-def test_the_learning_rate_asked_for_is_the_main_phases() -> None:
+def test_choose_learning_rates_option_sets_main_phase() -> None:
     spec = find_model("mobilenet_v2")
     assert choose_learning_rates(TrainOptions(learning_rate=0.5), spec)[0] == 0.5
     own = [

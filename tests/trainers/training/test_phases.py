@@ -15,12 +15,12 @@ def phases(epoch_steps: int = 10, **options: object) -> tuple[Phase, ...]:
     return plan_phases(asked, epoch_steps, learning_rate=0.1, head_learning_rate=0.2)
 
 
-def test_steps_stand_for_epochs_where_they_are_given() -> None:
+def test_plan_phases_steps_option_replaces_epochs() -> None:
     assert phases(epochs=3) == (Phase("all", 0, 30, 0.1),)
     assert phases(epochs=3, steps=7) == (Phase("all", 0, 7, 0.1),)
 
 
-def test_a_head_trains_alone_before_the_base() -> None:
+def test_plan_phases_finetune_trains_head_before_base() -> None:
     assert phases(mode="transfer", epochs=2) == (Phase("head", 0, 20, 0.1),)
     assert phases(mode="finetune", epochs=2, head_epochs=3) == (
         Phase("head", 0, 30, 0.2),
@@ -30,7 +30,7 @@ def test_a_head_trains_alone_before_the_base() -> None:
 
 
 @pytest.mark.parametrize(("records", "steps"), [(1, 1), (31, 1), (32, 1), (33, 2), (64, 2)])
-def test_the_last_batch_of_an_epoch_is_smaller(records: int, steps: int) -> None:
+def test_count_steps_incomplete_last_batch_is_counted(records: int, steps: int) -> None:
     assert count_steps(records, 32) == steps
 
 
@@ -45,14 +45,14 @@ def test_the_last_batch_of_an_epoch_is_smaller(records: int, steps: int) -> None
         (5, 5, []),
     ],
 )
-def test_stretches_are_parts_of_an_epoch_or_whole_ones(
+def test_split_steps_ranges_are_partial_or_whole_epochs(
     first: int, end: int, stretches: list[StepRange]
 ) -> None:
     assert list(split_steps(first, end, 10)) == stretches
 
 
 @given(st.integers(0, 200), st.integers(0, 200), st.integers(1, 30))
-def test_stretches_cover_every_step_once(first: int, end: int, epoch_steps: int) -> None:
+def test_split_steps_ranges_cover_every_step_once(first: int, end: int, epoch_steps: int) -> None:
     covered: list[int] = []
     for stretch in split_steps(first, end, epoch_steps):
         for epoch in range(stretch.epoch, stretch.epoch + stretch.epochs):

@@ -19,12 +19,12 @@ def tell(teller: Progress, epochs: int) -> None:
         teller.end_epoch(EpochMetrics(epoch, 0.5, 1.25, 0.4, 1.5, 1e-3, 2.0))
 
 
-def test_quiet_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_quiet_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     tell(choose_progress(quiet=True), 2)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_log_has_a_line_an_epoch(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_log_prints_one_line_per_epoch(capfd: pytest.CaptureFixture[str]) -> None:
     tell(choose_progress(quiet=False), 10)
     out, err = capfd.readouterr()
     assert out == ""
@@ -34,7 +34,7 @@ def test_a_log_has_a_line_an_epoch(capfd: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_a_long_epoch_is_told_of_within(
+def test_progress_log_long_epoch_prints_steps(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(0, 1000, 40))
@@ -43,7 +43,7 @@ def test_a_long_epoch_is_told_of_within(
     assert "epoch 1/1  step 2/2  accuracy 0.500  loss 1.250" in capfd.readouterr().err
 
 
-def test_a_bar_leaves_a_line_an_epoch(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_bar_leaves_one_line_per_epoch(capfd: pytest.CaptureFixture[str]) -> None:
     tell(EpochBar(), 2)
     lines = capfd.readouterr().err.replace("\r", "\n").splitlines()
     assert [line for line in lines if line.startswith("epoch")] == [

@@ -91,7 +91,7 @@ def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("step", [4, 17, 34])
-def test_stopped_at_a_step_it_ends_as_undisturbed(
+def test_resume_stopped_at_any_step_gives_same_weights_and_history(
     shapes: Path, tmp_path: Path, undisturbed: Path, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trainers.training.loop import TrainingLoop
@@ -144,7 +144,7 @@ def run_until_a_validation_step(
 # Two steps each of three epochs, the last of which is a part of one.
 @pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.parametrize("moment", [(1, 17), (4, 34), (6, 40)])
-def test_stopped_in_a_validation_it_ends_as_undisturbed(
+def test_resume_stopped_in_validation_gives_same_weights_and_history(
     shapes: Path,
     tmp_path: Path,
     undisturbed: Path,
@@ -163,7 +163,7 @@ def test_stopped_in_a_validation_it_ends_as_undisturbed(
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")
-def test_stopped_in_the_last_validation_of_a_phase_it_is_still_in_that_phase(
+def test_resume_stopped_in_last_validation_of_phase_gives_same_weights(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -177,7 +177,7 @@ def test_stopped_in_the_last_validation_of_a_phase_it_is_still_in_that_phase(
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
-def test_a_validation_loss_that_is_no_number_ends_the_training(
+def test_train_validation_loss_nan_raises_error(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trainers.training.validation import Validation
@@ -188,23 +188,21 @@ def test_a_validation_loss_that_is_no_number_ends_the_training(
         run_plan(plan_training(shapes, tmp_path / "run", OPTIONS))
 
 
-def test_the_rest_of_an_epoch_counts_anew_after_a_run_that_ended_inside_of_it(
-    shapes: Path, tmp_path: Path
-) -> None:
+def test_train_run_ending_inside_epoch_resets_metric_totals(shapes: Path, tmp_path: Path) -> None:
     short = msgspec.structs.replace(OPTIONS, steps=10, schedule="constant")
     run_plan(plan_training(shapes, tmp_path / "run", short))
     checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
     assert set(read_state(checkpoint).metric_sums) == {0.0}
 
 
-def test_a_run_that_has_ended_has_nothing_to_do(shapes: Path, undisturbed: Path) -> None:
+def test_resume_finished_run_has_nothing_to_do(shapes: Path, undisturbed: Path) -> None:
     plan = plan_training(shapes, undisturbed, OPTIONS, resume=True)
     result = find_result(plan)
     assert result is not None
     assert result.steps == 40
 
 
-def test_a_run_that_has_ended_can_be_made_longer(shapes: Path, tmp_path: Path) -> None:
+def test_resume_finished_run_with_more_epochs_continues(shapes: Path, tmp_path: Path) -> None:
     short = msgspec.structs.replace(OPTIONS, steps=None, epochs=1, schedule="constant")
     long = msgspec.structs.replace(short, epochs=2)
     run_plan(plan_training(shapes, tmp_path / "run", short))
@@ -223,7 +221,7 @@ def test_a_run_that_has_ended_can_be_made_longer(shapes: Path, tmp_path: Path) -
         ({"model": "cnn-bn", "dropout": None}, "--model differs"),
     ],
 )
-def test_a_run_goes_on_as_it_began(
+def test_resume_changed_option_is_refused_by_name(
     shapes: Path, undisturbed: Path, change: dict[str, object], message: str
 ) -> None:
     options = msgspec.structs.replace(OPTIONS, **change)
@@ -231,7 +229,7 @@ def test_a_run_goes_on_as_it_began(
         plan_training(shapes, undisturbed, options, resume=True)
 
 
-def test_another_dataset_is_another_run(undisturbed: Path, tmp_path: Path) -> None:
+def test_resume_changed_dataset_is_refused(undisturbed: Path, tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"train": [range(60)]})
     manifest = tmp_path / "data" / "dataset.json"
     content = manifest.read_text()
@@ -241,7 +239,7 @@ def test_another_dataset_is_another_run(undisturbed: Path, tmp_path: Path) -> No
         plan_training(tmp_path / "data", undisturbed, OPTIONS, resume=True)
 
 
-def test_a_damaged_checkpoint_is_named(shapes: Path, tmp_path: Path) -> None:
+def test_resume_damaged_checkpoint_is_refused_by_name(shapes: Path, tmp_path: Path) -> None:
     plan = plan_training(shapes, tmp_path / "run", OPTIONS)
     with pytest.raises(KeyboardInterrupt):
         run_plan(plan, StopAt(1))
@@ -251,7 +249,7 @@ def test_a_damaged_checkpoint_is_named(shapes: Path, tmp_path: Path) -> None:
         run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
 
 
-def test_one_process_at_a_time_trains_into_a_run(shapes: Path, tmp_path: Path) -> None:
+def test_train_locked_run_is_refused(shapes: Path, tmp_path: Path) -> None:
     plan = plan_training(shapes, tmp_path / "run", OPTIONS)
     labels = plan.dataset.labels
     with (
@@ -278,7 +276,9 @@ def start(data: Path, run: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_process_that_is_killed_goes_on(shapes: Path, tmp_path: Path, number: int) -> None:
+def test_resume_killed_process_gives_same_weights_and_history(
+    shapes: Path, tmp_path: Path, number: int
+) -> None:
     whole = start(shapes, tmp_path / "whole")
     assert whole.wait(240) == 0, whole.communicate()
     killed = start(shapes, tmp_path / "run")

@@ -38,7 +38,7 @@ trainers.training.train.data_parallel = lambda _: strategy.scope()
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("backend", "setup"), [("jax", _ON_JAX), ("tensorflow", _ON_TENSORFLOW)])
-def test_two_devices_share_every_batch(
+def test_data_parallel_two_devices_share_every_batch(
     shapes: Path, tmp_path: Path, backend: str, setup: str
 ) -> None:
     first, rest = _TRAIN.split("\noptions", 1)
@@ -47,7 +47,7 @@ def test_two_devices_share_every_batch(
     run_python("-c", program, shapes, tmp_path / "run", backend=backend, XLA_FLAGS=devices)
 
 
-def test_jax_divides_batches_evenly() -> None:
+def test_check_batch_size_jax_requires_multiple_of_device_count() -> None:
     hardware = Backend("JAX", "0", ("one", "two", "three"), 2)
     check_batch_size(9, hardware)
     with pytest.raises(UsageError, match="a --batch-size that 3 divides, got 32"):

@@ -12,7 +12,7 @@ from trainers.training.signals import defer_signals
 pytestmark = pytest.mark.usefixtures("hears_ctrl_c")
 
 
-def test_a_signal_waits_and_is_obeyed_also_after_the_block() -> None:
+def test_defer_signals_first_signal_is_raised_at_next_check() -> None:
     with defer_signals() as stop:
         stop.obey()
         os.kill(os.getpid(), signal.SIGINT)
@@ -21,7 +21,7 @@ def test_a_signal_waits_and_is_obeyed_also_after_the_block() -> None:
         stop.obey()
 
 
-def test_a_second_signal_does_not_wait() -> None:
+def test_defer_signals_second_signal_raises_immediately() -> None:
     with defer_signals() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):

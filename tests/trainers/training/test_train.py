@@ -53,7 +53,7 @@ def weights_of(folder: Path) -> list[np.ndarray]:
     return [np.asarray(weight) for weight in load_model(open_run(folder)).get_weights()]
 
 
-def test_a_run_holds_all_that_a_training_made(run_path: Path) -> None:
+def test_train_finished_run_has_the_documented_files(run_path: Path) -> None:
     assert sorted(path.name for path in run_path.iterdir()) == [
         "checkpoints", "config.json", "curves.png", "history.csv", "labels.txt",
         "model.weights.h5", "result.json",
@@ -65,14 +65,14 @@ def test_a_run_holds_all_that_a_training_made(run_path: Path) -> None:
     assert run.config.shape == ImageShape(24, 32)
 
 
-def test_the_shapes_are_learned(run_path: Path) -> None:
+def test_train_shapes_dataset_reaches_80_percent_accuracy(run_path: Path) -> None:
     result = json.loads((run_path / "result.json").read_bytes())
     assert result["accuracy"] > 0.8
     assert result["val_accuracy"] > 0.8
     assert result["training_images"] + result["validation_images"] == 150
 
 
-def test_the_history_has_a_row_an_epoch(run_path: Path) -> None:
+def test_history_has_one_row_per_epoch(run_path: Path) -> None:
     with (run_path / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
@@ -83,7 +83,7 @@ def test_the_history_has_a_row_an_epoch(run_path: Path) -> None:
     assert last.learning_rate == pytest.approx(RUN_OPTIONS.learning_rate, rel=1e-4)
 
 
-def test_the_same_seed_gives_the_same_weights_from_the_disk_cache_too(
+def test_train_same_seed_with_disk_cache_gives_same_weights(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -98,13 +98,13 @@ def test_the_same_seed_gives_the_same_weights_from_the_disk_cache_too(
     assert len(list((tmp_path / "cache" / "shardmill" / "decoded").iterdir())) == 1
 
 
-def test_memory_can_be_the_cache(shapes: Path, tmp_path: Path) -> None:
+def test_train_memory_cache_reduces_loss(shapes: Path, tmp_path: Path) -> None:
     options = msgspec.structs.replace(SHORT, cache="memory", epochs=2)
     result = run_plan(plan_training(shapes, tmp_path / "run", options))
     assert result.loss < 1.1
 
 
-def test_an_existing_run_is_never_overwritten(shapes: Path, run_path: Path) -> None:
+def test_train_existing_run_is_refused(shapes: Path, run_path: Path) -> None:
     with pytest.raises(OutputError, match="a finished run is here"):
         plan_training(shapes, run_path, RUN_OPTIONS)
 
@@ -124,14 +124,16 @@ class Interrupting(NullProgress):
             raise KeyboardInterrupt
 
 
-def test_interrupted_in_its_first_epoch_a_run_leaves_nothing(shapes: Path, tmp_path: Path) -> None:
+def test_train_interrupted_in_first_epoch_leaves_nothing(shapes: Path, tmp_path: Path) -> None:
     plan = plan_training(shapes, tmp_path / "run", RUN_OPTIONS)
     with pytest.raises(KeyboardInterrupt):
         run_plan(plan, Interrupting("step"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interrupted_later_it_keeps_what_it_had(shapes: Path, tmp_path: Path) -> None:
+def test_train_interrupted_after_first_epoch_keeps_weights_and_history(
+    shapes: Path, tmp_path: Path
+) -> None:
     plan = plan_training(shapes, tmp_path / "run", RUN_OPTIONS)
     with pytest.raises(KeyboardInterrupt):
         run_plan(plan, Interrupting("epoch"))
@@ -141,7 +143,7 @@ def test_interrupted_later_it_keeps_what_it_had(shapes: Path, tmp_path: Path) ->
     assert len(weights_of(run.path)) == 10
 
 
-def test_a_loss_that_is_no_number_ends_the_training(shapes: Path, tmp_path: Path) -> None:
+def test_train_loss_nan_raises_error_and_removes_run(shapes: Path, tmp_path: Path) -> None:
     options = msgspec.structs.replace(RUN_OPTIONS, learning_rate=1e30)
     with pytest.raises(UsageError, match="try a --learning-rate below 1e"):
         run_plan(plan_training(shapes, tmp_path / "run", options))
@@ -149,7 +151,7 @@ def test_a_loss_that_is_no_number_ends_the_training(shapes: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("damage", ["crc", "image"])
-def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
+def test_train_damaged_record_is_reported_by_number_and_key(tmp_path: Path, damage: str) -> None:
     write_shapes(tmp_path / "data", {"train": [range(20), range(20, 40)], "test": [[40]]})
     dataset = open_dataset(tmp_path / "data")
     record = dataset["train"][27]
@@ -176,7 +178,9 @@ def rewrite(shard: Path, content: bytes, image: bytes, broken: bytes) -> None:
     shard.write_bytes(b"".join(frame_bytes(payload.replace(image, broken)) for payload in payloads))
 
 
-def test_a_shard_of_another_size_is_refused_before_training(shapes: Path, tmp_path: Path) -> None:
+def test_plan_training_shard_missing_or_of_wrong_size_is_refused(
+    shapes: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "data"
     shutil.copytree(shapes, copy)
     shard = copy / "train-00000-of-00003.tfrecord"
@@ -199,7 +203,7 @@ def shape_for(
     return resolve_image_size(dataset, train, None, MODELS["cnn"]).array_shape
 
 
-def test_the_image_size_is_the_datasets_where_it_has_one(tmp_path: Path) -> None:
+def test_resolve_image_size_uniform_dataset_gives_its_size(tmp_path: Path) -> None:
     assert shape_for(tmp_path / "a", [range(9)]) == (180, 180, 3)
     assert shape_for(tmp_path / "b", [range(9)], ImageOptions(resize=(30, 20))) == (20, 30, 3)
     one_size = [range(5, 6)]
@@ -217,14 +221,14 @@ def open_dataset_image_size(folder: Path, splits: list[range]) -> tuple[int, int
     return record.height, record.width
 
 
-def test_a_size_asked_for_is_taken_or_refused(shapes: Path, tmp_path: Path) -> None:
+def test_plan_training_image_size_option_is_used_or_refused(shapes: Path, tmp_path: Path) -> None:
     plan = plan_training(shapes, tmp_path / "run", TrainOptions(image_size=(8, 9)))
     assert plan.config.shape == ImageShape(8, 9)
     with pytest.raises(UsageError, match="expected at least 8 px, got 7x9"):
         plan_training(shapes, tmp_path / "run", TrainOptions(image_size=(7, 9)))
 
 
-def test_decoded_images_that_cannot_fit_into_memory_are_refused(
+def test_plan_training_memory_cache_too_large_is_refused(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = msgspec.structs.replace(SHORT, cache="memory")
@@ -236,12 +240,14 @@ def test_decoded_images_that_cannot_fit_into_memory_are_refused(
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_learning_rate_must_be_one(shapes: Path, tmp_path: Path, rate: float) -> None:
+def test_plan_training_invalid_learning_rate_is_refused(
+    shapes: Path, tmp_path: Path, rate: float
+) -> None:
     with pytest.raises(UsageError, match="larger than 0"):
         plan_training(shapes, tmp_path / "run", TrainOptions(learning_rate=rate))
 
 
-def test_what_the_user_should_know_is_noted(shapes: Path, tmp_path: Path) -> None:
+def test_plan_training_notes_holdout_and_missing_classes(shapes: Path, tmp_path: Path) -> None:
     notes = "\n".join(plan_training(shapes, tmp_path / "run", SHORT).notes)
     assert "a tenth chosen by the hash of their keys" in notes
     write_shapes(tmp_path / "data", {"train": [[0, 3, 6]], "validation": [[1, 4]]})
@@ -264,7 +270,7 @@ print(train(plan_training(sys.argv[1], sys.argv[2], options), say=print, progres
 """
 
 
-def test_jax_trains_and_tensorflow_reads_its_weights(shapes: Path, tmp_path: Path) -> None:
+def test_train_on_jax_writes_weights_readable_by_tensorflow(shapes: Path, tmp_path: Path) -> None:
     printed = run_python("-c", JAX_TRAINING, shapes, tmp_path / "run")
     assert printed.startswith("JAX ")
     assert json.loads((tmp_path / "run" / "result.json").read_bytes())["accuracy"] > 0.6
