@@ -25,10 +25,10 @@ from records.format.manifest import (
     SplitInfo,
     encode_manifest,
 )
-from records.format.schema import image_features
 from records.format.shard import ShardWriter
 from records.format.tfds_metadata import tfds_files
 from records.images import ImageOptions, NormalizedImage, normalize_image
+from records.images.features import image_features
 from records.storage import Storage, write_file
 from records.text.keys import key_to_text
 

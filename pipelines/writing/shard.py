@@ -27,9 +27,9 @@ from records.format.index import (
     read_index,
 )
 from records.format.layout import index_name
-from records.format.schema import image_features
 from records.format.shard import ShardWriter, hash_file
 from records.images import NormalizedImage, Rejection, normalize_image
+from records.images.features import image_features
 from records.runtime.parallel_map import IO_THREADS
 from records.storage import Storage, is_url, open_storage, write_file
 from records.text.escaping import escape_for_display

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
+from records.storage.names import LEASE as LEASE
+from records.storage.names import WORK_FOLDER as WORK_FOLDER
+
 SplitName = Literal["train", "test", "validation"]
 SPLITS: tuple[SplitName, ...] = ("train", "test", "validation")
 
@@ -19,10 +22,6 @@ MTIMES = "generations/stamps.parquet"
 """When each file was last seen unchanged, for the next night; no part of the dataset."""
 HASHES_FOLDER = "hashes"
 """What `stats --near` keeps; no part of the dataset."""
-WORK_FOLDER = ".shardmill"
-"""What an unfinished run keeps: its plan, its lock, its staged files. Gone once it has finished."""
-LEASE = f"{WORK_FOLDER}/lease.json"
-"""Who holds a folder on an object store."""
 
 SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
 _SHARD = re.compile(SHARD_PATTERN)

@@ -12,10 +12,10 @@ import msgspec
 
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
 from records.format import layout
+from records.format.image_options import ImageOptions
 from records.format.label_map import check_labels
 from records.format.layout import SplitName
 from records.format.schema import FeatureNames
-from records.images import ImageOptions
 from records.storage import Storage
 from records.strict_json import decode_versioned, encode_canonical
 

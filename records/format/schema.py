@@ -6,9 +6,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from records.format.example import FeatureValue
-from records.images import NormalizedImage
-
 ENCODED = "image/encoded"
 FORMAT = "image/format"
 HEIGHT = "image/height"
@@ -49,19 +46,3 @@ class FeatureNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 DEFAULT_FEATURES = FeatureNames(ENCODED, LABEL, TEXT, FILENAME)
 """The names in the records of a conversion."""
-
-
-def image_features(
-    image: NormalizedImage, *, key: bytes, label: int, text: str
-) -> dict[str, FeatureValue]:
-    """The features of one image: `label` counts from 0, `text` is its class, `key` its raw key."""
-    return {
-        ENCODED: [image.encoded],
-        FORMAT: [image.format.encode()],
-        HEIGHT: [image.height],
-        WIDTH: [image.width],
-        CHANNELS: [image.channels],
-        LABEL: [label],
-        TEXT: [text.encode()],
-        FILENAME: [key],
-    }

@@ -22,6 +22,10 @@ _TIFF_UNCOMPRESSED, _TIFF_WEBP = 1, 50001
 _EIGHT_BITS, _SIXTEEN_BITS = 8, 16
 _CHANNELS = {1: 1, 3: 3, 4: 3}
 
+_SNIFFED_BYTES = 4096
+_RECOGNIZED_MAX_PIXELS = 1 << 32
+_TRUSTED_MAGIC = {"jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif"}
+
 
 class ImageHeader(msgspec.Struct, frozen=True, gc=False):
     """What a header says.
@@ -192,3 +196,14 @@ def _is_animated(image: Image.Image) -> bool:
 
 
 _READERS = {"jpeg": _read_jpeg, "png": _read_png}
+
+
+def recognize_image(value: bytes) -> tuple[str, int, int] | None:
+    """Format, width and height in pixels of bytes that are an image, by its header alone."""
+    if sniff(value[:_SNIFFED_BYTES]) not in _TRUSTED_MAGIC:
+        return None
+    try:
+        header = read_header(value, _RECOGNIZED_MAX_PIXELS)
+    except Exception:  # Pillow raises nearly every type there is for wrong bytes
+        return None
+    return header.kind, header.width, header.height

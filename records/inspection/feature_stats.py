@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from records.images.header import read_header
-from records.images.sniff import sniff
+from records.images.header import recognize_image
 from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 3
 _SHOWN_CHARACTERS = 24
-_SNIFFED_BYTES = 4096
-_MAX_PIXELS = 1 << 32
-_TRUSTED_MAGIC = {"jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif"}
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -115,17 +111,6 @@ class FeatureAccumulator:
             height_px=ranges.get("height_px"),
             examples=tuple(self.examples),
         )
-
-
-def recognize_image(value: bytes) -> tuple[str, int, int] | None:
-    """Format, width and height in pixels of bytes that are an image, by its header alone."""
-    if sniff(value[:_SNIFFED_BYTES]) not in _TRUSTED_MAGIC:
-        return None
-    try:
-        header = read_header(value, _MAX_PIXELS)
-    except Exception:  # Pillow raises nearly every type there is for wrong bytes
-        return None
-    return header.kind, header.width, header.height
 
 
 def show_bytes(value: bytes) -> str:

@@ -15,7 +15,7 @@ from records.format.image_options import ImageOptions
 from records.format.payload import parse_payload
 from records.format.shard import read_shard
 from records.images import decode_pixels, decode_record_image
-from records.inspection.feature_stats import recognize_image
+from records.images.header import recognize_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from records.errors import OutputError
-from records.format.layout import WORK_FOLDER
 from records.storage import open_storage, split_location
 from records.storage.local import LocalStorage
+from records.storage.names import WORK_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

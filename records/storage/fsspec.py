@@ -23,11 +23,11 @@ import fsspec
 import xxhash
 
 from records.errors import OutputError, ShardmillError, StorageError, UsageError
-from records.format.layout import LEASE, WORK_FOLDER
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.conditional import PreconditionFailedError, VersionedObject, compare_and_swap
 from records.storage.errors import StagedStream, translate_write_errors
 from records.storage.lease import hold_lease
+from records.storage.names import LEASE, WORK_FOLDER
 from records.storage.range_stream import SizedRangeReader, open_seekable
 from records.text.escaping import escape_for_display, redact_url
 

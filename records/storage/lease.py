@@ -20,9 +20,9 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from records.errors import LockedError, ShardmillError, StorageError
-from records.format.layout import LEASE
 from records.storage.conditional import ConditionalStore, PreconditionFailedError, VersionedObject
 from records.storage.errors import conditional_writes_unsupported
+from records.storage.names import LEASE
 from records.strict_json import decode_json
 
 LEASE_SECONDS = 60.0

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from records.errors import LockedError
-from records.format.layout import WORK_FOLDER
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.conditional import replaced_by_other_run
 from records.storage.errors import StagedStream, translate_read_errors, translate_write_errors
+from records.storage.names import WORK_FOLDER
 from records.text.escaping import escape_for_display
 
 _STAGING = f"{WORK_FOLDER}/staging"

@@ -24,10 +24,9 @@ from trainers.input.bad_records import locate_bad_records
 from trainers.input.decode import decode_images
 from trainers.input.parse import append_key
 from trainers.input.pipeline import ShardSource, ordered_batches
-from trainers.input.selection import select_for_evaluation
+from trainers.input.selection import check_shards, select_for_evaluation
 from trainers.models.load import load_model
 from trainers.plots.charts import plot_calibration, plot_confusion, plot_mistakes
-from trainers.training.plan import check_shards
 
 if TYPE_CHECKING:
     import os

@@ -30,11 +30,10 @@ from trainers.config import Architecture
 from trainers.features.manifest import FeatureType
 from trainers.features.store import FeatureStore
 from trainers.input.image_size import resolve_image_size
-from trainers.input.selection import select_split
+from trainers.input.selection import check_shards, select_split
 from trainers.jobs import Runner
 from trainers.models import find_model
 from trainers.options import Pixels, Pooling, Positive
-from trainers.training.plan import check_shards
 
 if TYPE_CHECKING:
     from collections.abc import Callable

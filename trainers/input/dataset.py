@@ -17,9 +17,8 @@ from records.dataset.worker_slice import WorkerSlice
 from records.errors import UsageError
 from trainers.config import ImageShape
 from trainers.input.pipeline import ShardSource, ordered_batches, shuffled_batches
-from trainers.input.selection import select_split
+from trainers.input.selection import count_steps, select_split
 from trainers.input.shuffle import ShuffleSpec
-from trainers.training.phases import count_steps
 
 if TYPE_CHECKING:
     import os

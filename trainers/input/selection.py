@@ -186,3 +186,22 @@ def _hash_keys(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
         )
     hashes = (xxhash.xxh3_64_intdigest(key_from_text(key), _TENTH_SEED) for key in keys)
     return np.fromiter(hashes, np.uint64, count=len(keys))
+
+
+def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -> None:
+    """Refuse what the names and `sizes` of its files show to be damaged, before hours of work."""
+    for shard in {shard for selection in selections for shard in selection.shards}:
+        facts = dataset.storage.facts(shard.name)
+        if facts is None or (sizes and facts.size_bytes != shard.bytes):
+            raise CorruptDataError(
+                "a shard is missing" if facts is None else "a shard has another size",
+                path=dataset.storage.describe(shard.name),
+                expected=f"{shard.bytes} bytes",
+                got=None if facts is None else f"{facts.size_bytes} bytes",
+                hint="`shardmill verify` lists all that is damaged",
+            )
+
+
+def count_steps(records: int, batch_size: int) -> int:
+    """The batches that records make, the last one smaller."""
+    return -(-records // batch_size)

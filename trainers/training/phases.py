@@ -56,11 +56,6 @@ class StepRange:
         return self.first_step + (epoch - self.epoch) * self.epoch_steps
 
 
-def count_steps(records: int, batch_size: int) -> int:
-    """The batches that records make, the last one smaller."""
-    return -(-records // batch_size)
-
-
 def plan_phases(
     options: TrainOptions, epoch_steps: int, *, learning_rate: float, head_learning_rate: float
 ) -> tuple[Phase, ...]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from records.dataset import open_dataset
-from records.errors import CorruptDataError, UsageError
+from records.errors import UsageError
 from records.storage import is_url
 from records.text.escaping import escape_for_display, redact_url
 from trainers.config import FORMAT_VERSION, Architecture, RunConfig
 from trainers.input.image_size import resolve_image_size
-from trainers.input.selection import select_for_training
+from trainers.input.selection import check_shards, count_steps, select_for_training
 from trainers.models import ModelSpec, find_model
 from trainers.runs.create import require_empty
 from trainers.runs.resume import find_run, require_compatible
@@ -23,7 +23,7 @@ from trainers.training.option_checks import (
     choose_weights,
     reads_features,
 )
-from trainers.training.phases import Phase, count_steps, plan_phases
+from trainers.training.phases import Phase, plan_phases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,20 +152,6 @@ def _choose_architecture(
         head_dropout=options.head_dropout,
         l2=options.l2,
     )
-
-
-def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -> None:
-    """Refuse what the names and `sizes` of its files show to be damaged, before hours of work."""
-    for shard in {shard for selection in selections for shard in selection.shards}:
-        facts = dataset.storage.facts(shard.name)
-        if facts is None or (sizes and facts.size_bytes != shard.bytes):
-            raise CorruptDataError(
-                "a shard is missing" if facts is None else "a shard has another size",
-                path=dataset.storage.describe(shard.name),
-                expected=f"{shard.bytes} bytes",
-                got=None if facts is None else f"{facts.size_bytes} bytes",
-                hint="`shardmill verify` lists all that is damaged",
-            )
 
 
 def _check_memory(size_bytes: int) -> None:

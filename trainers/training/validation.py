@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from trainers.training.phases import count_steps
+from trainers.input.selection import count_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,11 +17,11 @@ from functools import partial
 from typing import Any, BinaryIO, cast
 
 from records.errors import OutputError, StorageError, UsageError
-from records.format.layout import LEASE
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.conditional import PreconditionFailedError, VersionedObject, compare_and_swap
 from records.storage.errors import StagedStream, translate_write_errors
 from records.storage.lease import hold_lease
+from records.storage.names import LEASE
 from records.storage.range_stream import SizedRangeReader, open_seekable
 from records.storage.s3.bucket import Bucket
 from records.storage.s3.errors import ConditionFailedError, RangeError

@@ -13,9 +13,9 @@ from records.dataset.indexed_records import IndexedRecords
 from records.format.example import encode_example
 from records.format.index import IndexRow, encode_index, new_row_table, read_index
 from records.format.layout import index_name
-from records.format.schema import image_features
 from records.format.tfrecord import frame_bytes
 from records.images import NormalizedImage
+from records.images.features import image_features
 from records.storage import open_storage
 from tests.datasets import LABELS
 

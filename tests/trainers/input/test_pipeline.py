@@ -14,9 +14,8 @@ from records.images import ImageOptions
 from tests.trainers.conftest import write_shapes
 from trainers.config import ImageShape
 from trainers.input.pipeline import ShardSource, cached_batches, ordered_batches, shuffled_batches
-from trainers.input.selection import Selection, select_for_training, select_split
+from trainers.input.selection import Selection, count_steps, select_for_training, select_split
 from trainers.input.shuffle import ShuffleSpec
-from trainers.training.phases import count_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainers.input.selection import count_steps
 from trainers.options import TrainOptions
-from trainers.training.phases import Phase, StepRange, count_steps, plan_phases, split_steps
+from trainers.training.phases import Phase, StepRange, plan_phases, split_steps
 
 
 def phases(epoch_steps: int = 10, **options: object) -> tuple[Phase, ...]:
