@@ -35,7 +35,7 @@ test-s3: $(INSTALLED) $(S3_SERVER) ## run the tests of object storage against th
 	@$(BIN)/python -m pytest -m s3 tests/s3
 
 cluster-test: $(INSTALLED) ## fetch Flink, Spark and Prism, and convert on each: java, Maven, Go
-	@$(BIN)/python -m deploy.cluster fetch
+	@$(BIN)/python -m tests.clusters.testbed fetch
 	@$(BIN)/python -m pytest -m cluster tests/clusters
 
 deploy-test: $(INSTALLED) ## install Airflow and schemas into .deploy-test/, and test deploy/ with them

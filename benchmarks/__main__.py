@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from benchmarks import environments
-from benchmarks.page import fill, make_tables, read_results
-from benchmarks.plot import plot_linear
-from benchmarks.process import ProcessError
-from benchmarks.samples import write_result
-from benchmarks.setting import FULL, QUICK, TRY, Setting
-from benchmarks.suite import BENCHMARKS, run
+from benchmarks.harness import environments
+from benchmarks.harness.process import ProcessError
+from benchmarks.harness.samples import write_result
+from benchmarks.harness.settings import FULL, QUICK, TRY, Setting
+from benchmarks.page.page import fill, make_tables, read_results
+from benchmarks.page.plot import plot_linear
+from benchmarks.registry import BENCHMARKS, run
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SCALES = {"full": FULL, "quick": QUICK, "try": TRY}

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.cluster import engines
-from deploy.cluster.flink import flink_cluster, flink_here
-from deploy.cluster.spark import spark_here
-from deploy.cluster.workers import build_wheel, make_environment
 from records import open_dataset
+from tests.clusters.testbed import engines
+from tests.clusters.testbed.flink import flink_cluster, flink_here
+from tests.clusters.testbed.spark import spark_here
+from tests.clusters.testbed.workers import build_wheel, make_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

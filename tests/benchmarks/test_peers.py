@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import access, conversion, reading
-from benchmarks.environments import PEERS, list_environments, requirements
-from benchmarks.page import fill
+from benchmarks.harness.environments import PEERS, list_environments, requirements
+from benchmarks.page.page import fill
+from benchmarks.suites import access, conversion, reading
 
 ROOT = Path(__file__).parents[2]
 _PEERS = [*conversion.PEER_WRITERS, conversion.PILLOW_DECODER, *reading.PEERS, *access.READERS]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.plot import plot_linear
-from benchmarks.samples import Result, Sample
+from benchmarks.harness.samples import Result, Sample
+from benchmarks.page.plot import plot_linear
 
 
 def test_plot_linear_same_results_give_same_file(tmp_path: Path) -> None:

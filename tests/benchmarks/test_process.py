@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmarks.process import ProcessError, measure
+from benchmarks.harness.process import ProcessError, measure
 
 MB = 1 << 20
 _HOLD = "import sys, time; held = bytearray(int(sys.argv[1])); time.sleep(0.5)"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.process import ProcessError
-from benchmarks.rounds import Case, Contestant, find_able, order, run_rounds
+from benchmarks.harness.process import ProcessError
+from benchmarks.harness.rounds import Case, Contestant, find_able, order, run_rounds
 
 _WRITE = """
 import pathlib, sys, time

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import access, conversion, planning, reading
-from benchmarks.figures import ratio, slope_seconds, start_up_seconds
-from benchmarks.page import fill, make_tables, read_results
-from benchmarks.samples import Result, Sample, write_result
-from benchmarks.targets import check_targets
+from benchmarks.harness.samples import Result, Sample, write_result
+from benchmarks.page.page import fill, make_tables, read_results
+from benchmarks.page.statistics import ratio, slope_seconds, start_up_seconds
+from benchmarks.page.targets import check_targets
+from benchmarks.suites import access, conversion, planning, reading
 
 _DISTURBED = (1.0, 1.5, 1.0)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cluster import engines
-from deploy.cluster.flink import FlinkCluster, flink_cluster
-from deploy.cluster.workers import build_wheel, make_environment
+from tests.clusters.testbed import engines
+from tests.clusters.testbed.flink import FlinkCluster, flink_cluster
+from tests.clusters.testbed.workers import build_wheel, make_environment
 from tests.conftest import SHARED_DATA
 from tests.faults.processes import convert
 from tests.pipelines.pictures import content_of, make_folders

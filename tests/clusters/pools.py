@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from deploy.cluster.flink import FlinkCluster
-from deploy.cluster.processes import Process, free_port
-from deploy.cluster.workers import pool
+from tests.clusters.testbed.flink import FlinkCluster
+from tests.clusters.testbed.processes import Process, free_port
+from tests.clusters.testbed.workers import pool
 
 
 @contextmanager

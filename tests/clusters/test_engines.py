@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cluster import engines
-from deploy.cluster.flink import FlinkCluster, flink_here
-from deploy.cluster.spark import spark_here
 from tests.clusters.conftest import OPTIONS
+from tests.clusters.testbed import engines
+from tests.clusters.testbed.flink import FlinkCluster, flink_here
+from tests.clusters.testbed.spark import spark_here
 from tests.faults.processes import convert
 from tests.pipelines.pictures import content_of
 

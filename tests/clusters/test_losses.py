@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cluster.flink import FlinkCluster
 from records.format import layout
+from tests.clusters.testbed.flink import FlinkCluster
 from tests.faults.processes import (
     convert,
     finished_shards,

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cluster.flink import FlinkCluster
-from deploy.cluster.machines import can_make_machines
-from deploy.cluster.processes import free_port
-from deploy.cluster.workers import make_environment
 from pipelines.convert import convert
 from pipelines.options import ConvertOptions
 from pipelines.runners.engines import ENGINES
 from records.errors import RunnerError, ShardmillError, StorageError
 from records.format import layout
 from tests.clusters.pools import open_pools
+from tests.clusters.testbed.flink import FlinkCluster
+from tests.clusters.testbed.machines import can_make_machines
+from tests.clusters.testbed.processes import free_port
+from tests.clusters.testbed.workers import make_environment
 from tests.pipelines.pictures import make_folders
 
 Attempt = Callable[..., ShardmillError]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cluster.flink import FlinkCluster
-from deploy.cluster.spark import spark_here
 from records.format.layout import REPORT
 from tests.clusters.conftest import OPTIONS
 from tests.clusters.pools import open_pools
+from tests.clusters.testbed.flink import FlinkCluster
+from tests.clusters.testbed.spark import spark_here
 from tests.s3 import runs
 from tests.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, find_server
 

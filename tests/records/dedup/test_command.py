@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.alterations import ALTERATIONS
+from benchmarks.inputs.alterations import ALTERATIONS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.alterations import ALTERATIONS
-from benchmarks.near_duplicates import compare, drop_near, hash_altered, list_photos
+from benchmarks.inputs.alterations import ALTERATIONS
+from benchmarks.suites.near_duplicates import compare, drop_near, hash_altered, list_photos
 from records.dedup.perceptual_hash import SIDE_PX, WINDOWS, WORDS, hash_picture
 
 if TYPE_CHECKING:

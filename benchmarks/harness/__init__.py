@@ -1,0 +1,1 @@
+"""How a process is measured: environments, rounds, samples."""

@@ -1,0 +1,73 @@
+"""An environment for each peer, made once from its pinned requirements and used again afterwards.
+
+`peers/NAME.txt` holds every package that an environment has, so nothing is resolved. Those of
+PyTorch leave out what it can do without on processors alone: Triton, cuSOLVER and a few more. The
+rest of CUDA's libraries its Linux wheel does not load without. uv links files from its cache, so
+what several environments share takes its place on the disk once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+PEERS = Path(__file__).parents[1] / "peers"
+_MADE_OF = "made-of"
+
+
+def list_environments() -> list[str]:
+    """The names of all environments."""
+    return sorted(path.stem for path in PEERS.glob("*.txt"))
+
+
+def requirements(name: str) -> dict[str, str]:
+    """The packages of an environment with their versions."""
+    lines = (PEERS / f"{name}.txt").read_text().splitlines()
+    pins = [line.partition(" ;")[0].split("==") for line in lines if "==" in line]
+    return {package: version.strip() for package, version in pins}
+
+
+def program(name: str) -> str:
+    """The path of a program in `peers/`."""
+    return str(PEERS / f"{name}.py")
+
+
+def make_environment(name: str, cache: Path) -> Path:
+    """The interpreter of an environment below `cache`, made anew where its requirements changed.
+
+    Raises:
+        ClickException: the packages cannot be installed.
+    """
+    folder = cache / "environments" / name
+    python = folder / "bin" / "python"
+    wanted = _digest(name)
+    marker = folder / _MADE_OF
+    if marker.is_file() and marker.read_text() == wanted:
+        return python
+    click.echo(f"making the environment {name} in {folder}", err=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    _uv("venv", "--python", sys.executable, str(folder))
+    # Compiled at once: otherwise the first process measured would pay for it.
+    install = ("pip", "install", "--no-deps", "--compile-bytecode", "--python", str(python))
+    _uv(*install, "-r", str(PEERS / f"{name}.txt"))
+    marker.write_text(wanted)
+    return python
+
+
+def _digest(name: str) -> str:
+    content = (PEERS / f"{name}.txt").read_bytes()
+    return hashlib.sha256(content + sys.version.encode()).hexdigest()
+
+
+def _uv(*arguments: str) -> None:
+    program = Path(sys.executable).with_name("uv")
+    ended = subprocess.run(
+        [program, "--quiet", *arguments], capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        raise click.ClickException(f"uv {arguments[0]} failed: {ended.stderr.strip()}")

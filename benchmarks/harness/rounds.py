@@ -1,0 +1,130 @@
+"""Contestants measured in turn, round after round, so that what drifts drifts for all of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from benchmarks.harness.process import ProcessError, measure
+from benchmarks.harness.samples import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Case:
+    """Images to work on: a folder of class folders, or what else a command reads."""
+
+    name: str
+    source: Path
+    images: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A program that does the work.
+
+    Args:
+        name: as it stands in tables.
+        command: what to run on a case, with a folder for its output, which is not there yet.
+        version: of what it measures.
+    """
+
+    name: str
+    command: Callable[[Case, Path], list[str]]
+    version: str
+
+
+def order(contestants: Sequence[Contestant], number: int) -> list[Contestant]:
+    """Who comes when in a round: there and back, so that nobody is always first."""
+    return list(contestants) if number % 2 == 0 else list(reversed(contestants))
+
+
+def find_able(
+    contestants: Sequence[Contestant], trial: Case, out: Path
+) -> tuple[list[Contestant], dict[str, str]]:
+    """Those that do a small case, and why the others do not. It also fills the page cache."""
+    able: list[Contestant] = []
+    failed: dict[str, str] = {}
+    for contestant in contestants:
+        try:
+            run_once(contestant, trial, out, number=0)
+            able.append(contestant)
+        except ProcessError as error:
+            failed[contestant.name] = str(error).strip().rpartition("\n")[2]
+            click.echo(f"{contestant.name} cannot run here: {error}", err=True)
+    return able, failed
+
+
+def run_rounds(
+    contestants: Sequence[Contestant], cases: Sequence[Case], rounds: int, out: Path
+) -> list[Sample]:
+    """Measure every contestant on every case in every round.
+
+    Raises:
+        ProcessError: a contestant did not end well.
+    """
+    samples: list[Sample] = []
+    for case in cases:
+        warm(case.source)
+        for number in range(rounds):
+            for contestant in order(contestants, number):
+                sample = run_once(contestant, case, out, number=number)
+                samples.append(sample)
+                click.echo(_describe(sample, rounds), err=True)
+    return samples
+
+
+def run_once(contestant: Contestant, case: Case, out: Path, *, number: int) -> Sample:
+    """Measure a contestant once; what it wrote is removed again."""
+    shutil.rmtree(out, ignore_errors=True)
+    os.sync()  # what others wrote before is not written at this one's cost
+    try:
+        done = measure(contestant.command(case, out), environ())
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+    figures = done.reported()
+    if figures.get("images", case.images) != case.images:
+        raise ProcessError(f"{contestant.name} did {figures['images']} of {case.images} images")
+    return Sample(
+        case=case.name,
+        images=case.images,
+        bytes=case.bytes,
+        contestant=contestant.name,
+        round=number,
+        seconds=done.seconds,
+        cpu_seconds=done.cpu_seconds,
+        work_seconds=figures.get("seconds"),
+        peak_bytes=done.peak_bytes,
+    )
+
+
+def environ() -> Mapping[str, str]:
+    """This process's environment, for all contestants alike: no GPU, no bytecode left out."""
+    quiet = {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | quiet
+
+
+def warm(source: Path) -> None:
+    """Read every file once, so that each contestant finds them all in the page cache."""
+    for folder, _, names in os.walk(source):
+        for name in names:
+            with open(os.path.join(folder, name), "rb", buffering=0) as stream:  # noqa: PTH118, PTH123
+                while stream.read(1 << 20):
+                    pass
+
+
+def _describe(sample: Sample, rounds: int) -> str:
+    return (
+        f"{sample.case} {sample.images:,}, round {sample.round + 1} of {rounds}:"
+        f" {sample.contestant} {sample.seconds:.2f} s,"
+        f" {sample.cpu_seconds:.2f} of processors, {sample.peak_bytes / 1e6:,.0f} MB"
+    )

@@ -1,0 +1,101 @@
+"""How large a run is, where its data lies, and what a benchmark enters into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from benchmarks.harness.rounds import Case, Contestant
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Numbers of images of a run, and of rounds.
+
+    Args:
+        rounds: how often everything is measured.
+        small_sizes: of conversions of 28×28 PNGs, ascending.
+        photo_sizes: of conversions of photos, ascending.
+        read_images: photos that are read.
+        drawn_images: photos of which single ones are read.
+        draws: how many of those reads.
+        paths: how many are listed and planned.
+        made_up_images: how many are planned that are not there.
+        linear_sizes: of conversions by which their cost is seen to be linear, ascending.
+    """
+
+    rounds: int
+    small_sizes: tuple[int, ...]
+    photo_sizes: tuple[int, ...]
+    read_images: int
+    drawn_images: int
+    draws: int
+    paths: int
+    made_up_images: int
+    linear_sizes: tuple[int, ...]
+
+
+FULL = Scale(
+    rounds=3,
+    small_sizes=(12_000, 60_000),
+    photo_sizes=(3_000, 12_000),
+    read_images=6_000,
+    drawn_images=12_000,
+    draws=50_000,
+    paths=1_000_000,
+    made_up_images=10_000_000,
+    linear_sizes=(1_000, 3_000, 10_000, 30_000, 100_000, 300_000),
+)
+QUICK = Scale(
+    rounds=1,
+    small_sizes=(4_000, 20_000),
+    photo_sizes=(1_000, 4_000),
+    read_images=2_000,
+    drawn_images=2_000,
+    draws=20_000,
+    paths=200_000,
+    made_up_images=1_000_000,
+    linear_sizes=(1_000, 3_000, 10_000, 30_000),
+)
+TRY = Scale(
+    rounds=1,
+    small_sizes=(500, 1_000),
+    photo_sizes=(500, 1_000),
+    read_images=500,
+    drawn_images=500,
+    draws=2_000,
+    paths=10_000,
+    made_up_images=20_000,
+    linear_sizes=(500, 1_000),
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A run: its scale, the folder of real pictures, and the cache for all that is made."""
+
+    scale: Scale
+    data: Path
+    cache: Path
+
+    @property
+    def out(self) -> Path:
+        """Where contestants write: on the disk that the data lies on."""
+        return self.cache / "out"
+
+    @property
+    def derived(self) -> Path:
+        """What is made of the data once for several rounds, anew in each run."""
+        return self.cache / "derived"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Who is measured, and on what."""
+
+    contestants: Sequence[Contestant]
+    cases: Sequence[Case]

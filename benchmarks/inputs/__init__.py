@@ -1,0 +1,1 @@
+"""Pictures and datasets to measure with."""

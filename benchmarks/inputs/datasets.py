@@ -1,0 +1,42 @@
+"""Datasets that readers need, written once a run: by `convert`, or by a peer's own writer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from benchmarks.harness.environments import make_environment, program
+from benchmarks.harness.rounds import environ
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.harness.rounds import Case
+    from benchmarks.harness.settings import Setting
+    from benchmarks.suites.conversion import Peer
+
+
+def converted(setting: Setting, case: Case, *options: str) -> Path:
+    """The case's images converted with these options."""
+    target = setting.derived / "-".join([case.source.name, "convert", *options])
+    command = [sys.executable, "-m", "shardmill", "convert", str(case.source), str(target)]
+    return _make(target, [*command, "--quiet", *options])
+
+
+def written(setting: Setting, case: Case, peer: Peer) -> Path:
+    """The case's images as a peer writes them."""
+    target = setting.derived / f"{case.source.name}-{peer.program}"
+    python = str(make_environment(peer.environment, setting.cache))
+    return _make(target, [python, program(peer.program), str(case.source), str(target)])
+
+
+def _make(target: Path, command: list[str]) -> Path:
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ended = subprocess.run(command, env=environ(), capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise click.ClickException(f"{' '.join(command)} failed: {ended.stderr[-2000:]}")
+    return target

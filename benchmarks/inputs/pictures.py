@@ -1,0 +1,137 @@
+"""Pictures to measure with, in class folders below a cache: real ones where there are any.
+
+No two files are the same: where pictures have to come again, each copy says its number in a
+comment (JPEG's COM segment, PNG's tEXt chunk), so that nothing is won by their hashes.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import shutil
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+import numpy as np
+from PIL import Image
+
+from benchmarks.harness.rounds import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PHOTOS = "photos"
+SMALL = "small"
+_MADE_PHOTOS = 200
+_MADE_SIZE_PX = (500, 375)
+_MADE_DIGITS = 200
+_DIGIT_SIDE_PX = 28
+_PNG_END_BYTES = 12
+
+
+class Picture(NamedTuple):
+    """An image file to be written: its class, its content, and what its name ends in."""
+
+    class_name: str
+    content: bytes
+    suffix: str
+
+
+def describe(data: Path) -> dict[str, str]:
+    """What the pictures are, by case."""
+    flowers, digits = (data / "flowers").is_dir(), (data / "mnist.npz").is_file()
+    return {
+        PHOTOS: "photos of flowers, cats and dogs" if flowers else "made up: smooth colours",
+        SMALL: "MNIST's digits, 28×28 grey PNGs" if digits else "made up: 28×28 grey PNGs",
+    }
+
+
+def photos(data: Path, cache: Path, images: int) -> Case:
+    """That many photos, of those below `data` where there are some."""
+    return _case(PHOTOS, cache, images, _real_photos(data) or _made_photos())
+
+
+def small_images(data: Path, cache: Path, images: int) -> Case:
+    """That many grey PNGs of 28×28 pixels, MNIST's digits where `data` has them."""
+    path = data / "mnist.npz"
+    return _case(SMALL, cache, images, _digits(path) if path.is_file() else _made_digits())
+
+
+def _case(name: str, cache: Path, images: int, pictures: Iterator[Picture]) -> Case:
+    """A folder of pictures, made if it is not there whole."""
+    folder = cache / "data" / f"{name}-{images}"
+    if not folder.is_dir():
+        click.echo(f"making {images:,} images in {folder}", err=True)
+        unfinished = folder.with_name(f"{folder.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _write(unfinished, pictures, images)
+        unfinished.rename(folder)
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return Case(name, folder, images, sum(path.stat().st_size for path in files))
+
+
+def _write(folder: Path, pictures: Iterator[Picture], images: int) -> None:
+    made: list[Picture] = []
+    for number in range(images):
+        picture = next(pictures, None)
+        if picture is None:
+            original = made[number % len(made)]
+            picture = original._replace(content=stamp(original.content, number))
+        else:
+            made.append(picture)
+        path = folder / picture.class_name / f"{number:08d}{picture.suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture.content)
+
+
+def stamp(content: bytes, number: int) -> bytes:
+    """The same picture in other bytes: a JPEG or PNG with its number in a comment."""
+    text = b"copy %08d" % number
+    if content.startswith(b"\xff\xd8"):
+        return content[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2) + text + content[2:]
+    chunk = b"tEXtComment\0" + text
+    framed = (len(chunk) - 4).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4)
+    return content[:-_PNG_END_BYTES] + framed + content[-_PNG_END_BYTES:]
+
+
+def _real_photos(data: Path) -> Iterator[Picture] | None:
+    """Every photo of the flowers, and of the cats and dogs, one of each class in turn."""
+    folders = [*(data / "flowers").glob("*/"), *(data / "cats_and_dogs").glob("*/*/")]
+    if not folders:
+        return None
+    files = [sorted(folder.iterdir()) for folder in sorted(folders)]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*files))
+    return (Picture(path.parent.name, path.read_bytes(), path.suffix) for path in turns if path)
+
+
+def _digits(path: Path) -> Iterator[Picture]:
+    with np.load(path) as arrays:
+        pixels, labels = arrays["x_train"], arrays["y_train"]
+    for image, label in zip(pixels, labels, strict=True):
+        yield Picture(str(label), _encode(image, "png"), ".png")
+
+
+def _made_photos() -> Iterator[Picture]:
+    """Smooth colours, a few of them, as large as photos are."""
+    random = np.random.default_rng(0)
+    for number in range(_MADE_PHOTOS):
+        coarse = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        image = Image.fromarray(coarse).resize(_MADE_SIZE_PX, Image.Resampling.BICUBIC)
+        yield Picture(f"class-{number % 5}", _encode(np.asarray(image), "jpeg"), ".jpg")
+
+
+def _made_digits() -> Iterator[Picture]:
+    random = np.random.default_rng(0)
+    size_px = (_DIGIT_SIDE_PX, _DIGIT_SIDE_PX)
+    for number in range(_MADE_DIGITS):
+        coarse = random.integers(0, 256, (7, 7), dtype=np.uint8)
+        image = Image.fromarray(coarse).resize(size_px, Image.Resampling.BICUBIC)
+        yield Picture(str(number % 10), _encode(np.asarray(image), "png"), ".png")
+
+
+def _encode(pixels: np.ndarray, kind: str) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, kind, quality=92)
+    return content.getvalue()

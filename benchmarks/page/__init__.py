@@ -1,0 +1,1 @@
+"""From samples to the tables and charts of docs/performance.md."""

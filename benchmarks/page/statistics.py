@@ -1,0 +1,83 @@
+"""Figures from samples: medians over rounds, ratios within them, and the cost of one more image."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from benchmarks.harness.samples import Result, Sample
+
+
+def seconds(sample: Sample) -> float:
+    """Wall time of the whole process."""
+    return sample.seconds
+
+
+def work_seconds(sample: Sample) -> float:
+    """What the program says its work took; the whole process where it says nothing."""
+    return sample.seconds if sample.work_seconds is None else sample.work_seconds
+
+
+def cpu_seconds(sample: Sample) -> float:
+    """Processor time of the whole process and its children."""
+    return sample.cpu_seconds
+
+
+def peak_bytes(sample: Sample) -> float:
+    """Memory of the process and its children at its peak."""
+    return sample.peak_bytes
+
+
+def names_of(samples: Iterable[Sample]) -> list[str]:
+    """The contestants of samples, in their order."""
+    return list(dict.fromkeys(sample.contestant for sample in samples))
+
+
+def median(
+    samples: Sequence[Sample], contestant: str, figure: Callable[[Sample], float] = seconds
+) -> float:
+    """A contestant's median over the rounds."""
+    return statistics.median(figure(each) for each in samples if each.contestant == contestant)
+
+
+def ratio(
+    samples: Sequence[Sample],
+    contestant: str,
+    to: str,
+    figure: Callable[[Sample], float] = seconds,
+) -> float:
+    """How many times another's figure a contestant's is: the median of the ratios of each round."""
+    theirs = {each.round: figure(each) for each in samples if each.contestant == to}
+    own = {each.round: figure(each) for each in samples if each.contestant == contestant}
+    return statistics.median(own[number] / theirs[number] for number in own)
+
+
+def slope_seconds(result: Result, case: str, contestant: str) -> float | None:
+    """What one more image costs: between the smallest and the largest size, by round, the median.
+
+    Of what a program says its work took, where it says: start-up is the same at both sizes, but
+    where it is seconds long its own differences would be larger than those of a thousand images.
+    None where the contestant was measured at one size only, or not at all.
+    """
+    smallest, largest = min(result.sizes(case)), max(result.sizes(case))
+    rounds = [
+        {each.round: work_seconds(each) for each in samples if each.contestant == contestant}
+        for samples in (result.of(case, smallest), result.of(case, largest))
+    ]
+    both = rounds[0].keys() & rounds[1].keys()
+    if smallest == largest or not both:
+        return None
+    slopes = [(rounds[1][number] - rounds[0][number]) / (largest - smallest) for number in both]
+    return statistics.median(slopes)
+
+
+def start_up_seconds(result: Result, case: str, contestant: str) -> float | None:
+    """What is left of the smallest size's time when its images' slope is taken away."""
+    slope = slope_seconds(result, case, contestant)
+    if slope is None:
+        return None
+    smallest = result.sizes(case)[0]
+    return median(result.of(case, smallest), contestant) - smallest * slope

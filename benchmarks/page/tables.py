@@ -1,0 +1,198 @@
+"""Results as Markdown tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.page import statistics
+from benchmarks.suites import conversion, engines, reading
+from benchmarks.suites.access import OPEN_DATASET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchmarks.harness.samples import Result
+
+_CASES = {"photos": "photos", "small": "28×28 PNGs", "paths": "paths"}
+
+
+def conversion_table(result: Result) -> str:
+    """A table a case: whole processes at the largest size, and slope and start-up beside them."""
+    return "\n\n".join(_conversion_case(result, case) for case in result.cases())
+
+
+def _conversion_case(result: Result, case: str) -> str:
+    samples = result.of(case)
+    size, size_bytes = samples[0].images, samples[0].bytes
+    rows = []
+    for name in _present(result, case):
+        seconds = statistics.median(samples, name)
+        slope = statistics.slope_seconds(result, case, name)
+        start_up = statistics.start_up_seconds(result, case, name)
+        rows.append(
+            [
+                name,
+                f"{seconds:.1f}",
+                f"{statistics.ratio(samples, name, conversion.HEADER):.2f}",
+                f"{size / seconds:,.0f}",
+                f"{size_bytes / seconds / 1e6:,.0f}",
+                f"{statistics.median(samples, name, statistics.peak_bytes) / 1e6:,.0f}",
+                f"{statistics.median(samples, name, statistics.cpu_seconds):.1f}",
+                "" if start_up is None else f"{start_up:.1f}",
+                "" if slope is None else f"{slope * 1e6:,.0f}",
+            ]
+        )
+    heads = [
+        "",
+        "s",
+        "× header",
+        "images/s",
+        "MB/s",
+        "peak MB",
+        "CPU s",
+        "start-up s",
+        "µs an image",
+    ]
+    title = f"{size:,} {_CASES[case]}, {size_bytes / size / 1e3:.1f} kB each:"
+    return f"{title}\n\n{markdown(heads, rows)}"
+
+
+def reading_table(result: Result) -> str:
+    """Images a second of an epoch, and how many times Keras's and torchvision's they are."""
+    rows = []
+    for name in _present(result, "photos"):
+        samples = result.of("photos")
+        images = samples[0].images
+        rate = images / statistics.median(samples, name, statistics.work_seconds)
+        ratios = [
+            _times_as_fast(result, "photos", name, peer)
+            for peer in (reading.KERAS, reading.TORCHVISION)
+        ]
+        peak = statistics.median(samples, name, statistics.peak_bytes)
+        rows.append([name, f"{rate:,.0f}", *ratios, f"{peak / 1e6:,.0f}"])
+    return markdown(["", "images/s", "× Keras", "× torchvision", "peak MB"], rows)
+
+
+def access_table(result: Result) -> str:
+    """Records a second read by their numbers, by case."""
+    rows = []
+    for name in statistics.names_of(result.samples):
+        row = [name]
+        for case in result.cases():
+            samples = result.of(case)
+            rate = samples[0].images / statistics.median(samples, name, statistics.work_seconds)
+            row += [f"{rate:,.0f}", _times_as_fast(result, case, OPEN_DATASET, name)]
+        rows.append(row)
+    heads = [
+        head
+        for case in result.cases()
+        for head in (f"{_CASES[case]}: records/s", "ours, times as fast")
+    ]
+    return markdown(["", *heads], rows)
+
+
+def planning_table(result: Result) -> str:
+    """Seconds and memory to list and plan, and how much of it the plan alone takes."""
+    (case,) = result.cases()
+    rows = []
+    for name in statistics.names_of(result.samples):
+        samples = result.of(case)
+        work = statistics.median(samples, name, statistics.work_seconds)
+        seconds = statistics.median(samples, name)
+        told = samples[-1].work_seconds is not None and work != seconds
+        rows.append(
+            [
+                name,
+                f"{samples[0].images:,}",
+                f"{seconds:.1f}",
+                f"{work:.1f}" if told else "",
+                f"{statistics.median(samples, name, statistics.peak_bytes) / 1e6:,.0f}",
+            ]
+        )
+    return markdown(["", "images", "s", "of it planning, s", "peak MB"], rows)
+
+
+def linear_table(result: Result) -> str:
+    """Seconds, microseconds an image and memory of `convert`, by the number of images."""
+    (case,) = result.cases()
+    names = statistics.names_of(result.samples)
+    rows = []
+    for size in result.sizes(case):
+        samples = result.of(case, size)
+        row = [f"{size:,}"]
+        for name in names:
+            seconds = statistics.median(samples, name)
+            peak = statistics.median(samples, name, statistics.peak_bytes)
+            row += [f"{seconds:.1f}", f"{peak / 1e6:,.0f}"]
+        rows.append(row)
+    heads = [head for name in names for head in (f"{name}: s", "peak MB")]
+    return markdown([_CASES[case], *heads], rows)
+
+
+def engines_table(result: Result) -> str:
+    """Images a second by engine and workers, and what a job costs beside the local runner."""
+    (case,) = result.cases()
+    samples = result.of(case)
+    here = {place.workers: place.name for place in engines.LOCAL}
+    rows = []
+    for place in engines.PLACES:
+        if place.name not in statistics.names_of(samples):
+            continue
+        seconds = statistics.median(samples, place.name, statistics.work_seconds)
+        over = statistics.ratio(samples, place.name, here[place.workers], statistics.work_seconds)
+        slope = statistics.slope_seconds(result, case, place.name)
+        rows.append(
+            [
+                place.name,
+                str(place.workers),
+                f"{seconds:.1f}",
+                f"{samples[0].images / seconds:,.0f}",
+                f"{over:.2f}",
+                "" if slope is None else f"{seconds - slope * samples[0].images:.1f}",
+                "" if slope is None else f"{slope * 1e6:,.0f}",
+            ]
+        )
+    heads = ["", "workers", "s", "images/s", "× local", "of it the job's, s", "µs an image"]
+    return f"{samples[0].images:,} photos:\n\n{markdown(heads, rows)}"
+
+
+def environment_table(results: Sequence[Result]) -> str:
+    """The machine, the data and all versions of the results."""
+    facts: dict[str, str] = {}
+    for result in results:
+        facts |= {**result.machine, **result.data, **result.versions}
+        facts |= {name: f"could not run: {why}" for name, why in result.failed.items()}
+    return markdown(["", ""], [[name, fact.replace("|", " ")] for name, fact in facts.items()])
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; the first column is text, the others are figures."""
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _present(result: Result, case: str) -> list[str]:
+    """The contestants of a case, fastest first."""
+    samples = result.of(case)
+    return sorted(
+        statistics.names_of(samples),
+        key=lambda name: statistics.median(samples, name, statistics.work_seconds),
+    )
+
+
+def _times_as_fast(result: Result, case: str, name: str, than: str) -> str:
+    samples = result.of(case)
+    if than not in statistics.names_of(samples):
+        return ""
+    return f"{statistics.ratio(samples, than, name, statistics.work_seconds):.2f}"
+
+
+TABLES: dict[str, Callable[[Result], str]] = {
+    "conversion": conversion_table,
+    "reading": reading_table,
+    "access": access_table,
+    "planning": planning_table,
+    "engines": engines_table,
+    "large-plan": planning_table,
+    "linear": linear_table,
+}

@@ -1,0 +1,141 @@
+"""What is aimed at, held against what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchmarks.inputs.pictures import PHOTOS, SMALL
+from benchmarks.page import statistics
+from benchmarks.page.tables import markdown
+from benchmarks.suites import access, conversion, large_plan, planning, reading
+from benchmarks.suites.conversion import DECODE, HEADER, PILLOW, PLAIN_LOOP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from benchmarks.harness.samples import Result
+
+
+class Target(NamedTuple):
+    """An aim: in words, what is measured, and its bound, which is the least or the most."""
+
+    text: str
+    measured: float
+    bound: float
+    is_least: bool
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it holds."""
+        return self.measured >= self.bound if self.is_least else self.measured <= self.bound
+
+
+def check_targets(results: Mapping[str, Result]) -> list[Target]:
+    """Every target of the benchmarks there are results of."""
+    return [
+        target
+        for name, check in _CHECKS.items()
+        if name in results
+        for target in check(results[name])
+    ]
+
+
+def targets_table(results: Mapping[str, Result]) -> str:
+    """A line a target."""
+    rows = [
+        [
+            target.text,
+            f"{'at least' if target.is_least else 'at most'} {target.bound:g}",
+            f"{target.measured:.3g}",
+            "yes" if target.is_met else "**no**",
+        ]
+        for target in check_targets(results)
+    ]
+    return markdown(["", "aim", "measured", "met"], rows)
+
+
+def _check_conversion(result: Result) -> Iterator[Target]:
+    for case in result.cases():
+        samples = result.of(case)
+        if HEADER not in statistics.names_of(samples):
+            continue
+        names = statistics.names_of(samples)
+        peers = [peer.name for peer in conversion.PEER_WRITERS if peer.name in names]
+        for peer in peers:
+            factor = _LEAST_RATIOS.get((peer, case), 1.0)
+            measured = statistics.ratio(samples, peer, HEADER)
+            text = f"{case}: {peer}, time of the whole process ÷ ours"
+            yield Target(text, measured, factor, is_least=True)
+        peaks = {name: statistics.median(samples, name, statistics.peak_bytes) for name in names}
+        yield Target(f"{case}: peak memory, MB", peaks[HEADER] / 1e6, 250, is_least=False)
+        if peers:
+            lowest = peaks[HEADER] / min(peaks[peer] for peer in peers)
+            yield Target(f"{case}: peak memory ÷ the best peer's", lowest, 1, is_least=False)
+        yield from _check_slopes(result, case)
+
+
+def _check_slopes(result: Result, case: str) -> Iterator[Target]:
+    for name, than, bound, text in (
+        (HEADER, PLAIN_LOOP, 1.25, "header check ÷ plain loop"),
+        (DECODE, PILLOW, 1.25, "decode check ÷ Pillow decoding alone"),
+    ):
+        own, theirs = (statistics.slope_seconds(result, case, each) for each in (name, than))
+        if own and theirs:
+            yield Target(f"{case}: time an image, {text}", own / theirs, bound, is_least=False)
+
+
+def _check_reading(result: Result) -> Iterator[Target]:
+    samples = result.of(PHOTOS)
+    for name, than, least in (
+        (reading.ORIGINALS, reading.KERAS, 1),
+        (reading.ORIGINALS, reading.TORCHVISION, 2),
+        (reading.RESIZED, reading.KERAS, 2),
+        (reading.RAW, reading.KERAS, 4),
+    ):
+        if {name, than} <= set(statistics.names_of(result.samples)):
+            measured = statistics.ratio(samples, than, name, statistics.work_seconds)
+            yield Target(f"{name}, speed ÷ {than}", measured, least, is_least=True)
+
+
+def _check_access(result: Result) -> Iterator[Target]:
+    for case in result.cases():
+        names = statistics.names_of(result.samples)
+        for than in (name for name in (access.MDS, access.WIDS) if name in names):
+            measured = statistics.ratio(
+                result.of(case), than, access.OPEN_DATASET, statistics.work_seconds
+            )
+            yield Target(f"{case}: single records, speed ÷ {than}", measured, 1, is_least=True)
+
+
+def _check_planning(result: Result) -> Iterator[Target]:
+    samples = result.of(planning.PATHS)
+    if planning.DRY_RUN not in statistics.names_of(samples):
+        return
+    paths = f"{samples[0].images:,} paths listed and planned"
+    seconds = statistics.median(samples, planning.DRY_RUN)
+    yield Target(f"{paths}, s", seconds, 20, is_least=False)
+    peak = statistics.median(samples, planning.DRY_RUN, statistics.peak_bytes)
+    yield Target(f"{paths}, peak MB", peak / 1e6, 1000, is_least=False)
+
+
+def _check_large_plan(result: Result) -> Iterator[Target]:
+    images = f"{result.samples[0].images:,} images planned"
+    seconds = statistics.median(result.samples, large_plan.PLAN)
+    yield Target(f"{images}, s", seconds, 300, is_least=False)
+    peak = statistics.median(result.samples, large_plan.PLAN, statistics.peak_bytes)
+    yield Target(f"{images}, peak MB", peak / 1e6, 2000, is_least=False)
+
+
+_LEAST_RATIOS = {
+    (conversion.TFDS_BEAM, PHOTOS): 3.0,
+    (conversion.TFDS_BEAM, SMALL): 3.0,
+    (conversion.NAIVE_BEAM, PHOTOS): 4.0,
+    (conversion.NAIVE_BEAM, SMALL): 3.0,
+}
+_CHECKS: dict[str, Callable[[Result], Iterator[Target]]] = {
+    "conversion": _check_conversion,
+    "reading": _check_reading,
+    "access": _check_access,
+    "planning": _check_planning,
+    "large-plan": _check_large_plan,
+}

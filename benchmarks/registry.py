@@ -1,0 +1,61 @@
+"""All benchmarks by name, and how one is run."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from benchmarks.harness.machine import describe_machine, own_versions
+from benchmarks.harness.rounds import find_able, run_rounds
+from benchmarks.harness.samples import Result
+from benchmarks.inputs.pictures import describe, photos
+from benchmarks.suites import access, conversion, engines, large_plan, linear, planning, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from benchmarks.harness.settings import Entry, Setting
+
+BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
+    "conversion": conversion.enter,
+    "reading": reading.enter,
+    "access": access.enter,
+    "planning": planning.enter,
+    "large-plan": large_plan.enter,
+    "linear": linear.enter,
+    "engines": engines.enter,
+}
+_TRIAL_IMAGES = 100
+
+
+def run(name: str, setting: Setting, command: str, only: Collection[str] = ()) -> Result:
+    """Run a benchmark.
+
+    Args:
+        name: which one.
+        setting: its scale and its folders.
+        command: what was typed, to be kept with the result.
+        only: parts of the names of those to be measured; all without any.
+    """
+    shutil.rmtree(setting.derived, ignore_errors=True)
+    entry = BENCHMARKS[name](setting)
+    wanted = [each for each in entry.contestants if is_wanted(each.name, only)]
+    trial = photos(setting.data, setting.cache, _TRIAL_IMAGES)
+    able, failed = find_able(wanted, trial, setting.out)
+    samples = run_rounds(able, entry.cases, setting.scale.rounds, setting.out)
+    versions = {each.name: each.version for each in able if each.version != conversion.OURS}
+    shutil.rmtree(setting.derived, ignore_errors=True)
+    return Result(
+        benchmark=name,
+        command=command,
+        machine=describe_machine(setting.cache),
+        versions={"shardmill": own_versions(), **versions},
+        data=describe(setting.data),
+        failed=failed,
+        samples=samples,
+    )
+
+
+def is_wanted(name: str, only: Collection[str]) -> bool:
+    """Whether a contestant's name has one of these parts, in any case; all do without any."""
+    return not only or any(part.lower() in name.lower() for part in only)

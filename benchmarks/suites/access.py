@@ -1,0 +1,60 @@
+"""Single records read by number, in an order that no cache foresees: bytes and label, undecoded."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from benchmarks.harness.environments import make_environment, program
+from benchmarks.harness.rounds import Case, Contestant
+from benchmarks.harness.settings import Entry, Setting
+from benchmarks.inputs.datasets import converted, written
+from benchmarks.inputs.pictures import photos, small_images
+from benchmarks.suites.conversion import OURS, Peer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPEN_DATASET = "records.open_dataset"
+MDS = "MosaicML StreamingDataset"
+WIDS = "wids ShardListDataset"
+
+READERS = {
+    Peer(MDS, "mds_access", "mds", ("mosaicml-streaming",)): "mds_writer",
+    Peer(WIDS, "wids_access", "wids", ("webdataset",)): "webdataset_writer",
+}
+
+
+def enter(setting: Setting) -> Entry:
+    """Ours and theirs, each on what its own writer wrote of the same images."""
+    peers = [_peer(setting, reader, writer) for reader, writer in READERS.items()]
+    cases = [
+        small_images(setting.data, setting.cache, setting.scale.drawn_images),
+        photos(setting.data, setting.cache, setting.scale.drawn_images),
+    ]
+    return Entry([_ours(setting), *peers], [draw(case, setting) for case in cases])
+
+
+def draw(case: Case, setting: Setting) -> Case:
+    """The case counted by what is drawn from it."""
+    draws = setting.scale.draws
+    return replace(case, images=draws, bytes=case.bytes * draws // case.images)
+
+
+def _ours(setting: Setting) -> Contestant:
+    def command(case: Case, _: Path) -> list[str]:
+        dataset = str(converted(setting, case))
+        return [sys.executable, program("shardmill_access"), dataset, str(case.images)]
+
+    return Contestant(OPEN_DATASET, command, OURS)
+
+
+def _peer(setting: Setting, reader: Peer, writer: str) -> Contestant:
+    python = str(make_environment(reader.environment, setting.cache))
+
+    def command(case: Case, _: Path) -> list[str]:
+        folder = written(setting, case, reader._replace(program=writer))
+        return [python, program(reader.program), str(folder), str(case.images)]
+
+    return Contestant(reader.name, command, reader.version())

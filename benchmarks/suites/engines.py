@@ -1,0 +1,53 @@
+"""The same conversion on every engine, by workers: what an engine costs over the local runner.
+
+Needs the engines that `make cluster-test` fetches; those that are not there cannot run.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchmarks.harness.environments import program
+from benchmarks.harness.rounds import Case, Contestant
+from benchmarks.harness.settings import Entry, Setting
+from benchmarks.inputs.pictures import photos
+from benchmarks.suites.conversion import OURS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Place(NamedTuple):
+    """Where a conversion runs, with how many workers; each has one thread for images."""
+
+    name: str
+    engine: str
+    workers: int
+
+
+LOCAL = (Place("local", "local", 1), Place("local, 2 processes", "processes", 2))
+PLACES = (
+    *LOCAL,
+    Place("Prism", "prism", 2),
+    Place("Flink in one process", "flink", 1),
+    Place("Flink in one process, 2 slots", "flink", 2),
+    Place("Flink cluster, 1 machine", "flink-cluster", 1),
+    Place("Flink cluster, 2 machines", "flink-cluster", 2),
+    Place("Spark in one process", "spark", 1),
+    Place("Spark in one process, 2 threads", "spark", 2),
+)
+
+
+def enter(setting: Setting) -> Entry:
+    """Photos of two sizes, on each engine as it runs already and has done a job before."""
+    cases = [photos(setting.data, setting.cache, size) for size in setting.scale.photo_sizes]
+    return Entry([_contestant(place) for place in PLACES], cases)
+
+
+def _contestant(place: Place) -> Contestant:
+    def command(case: Case, out: Path) -> list[str]:
+        own = (program("shardmill_on_engine"), place.engine, str(place.workers))
+        return [sys.executable, *own, str(case.source), str(out)]
+
+    return Contestant(place.name, command, OURS)

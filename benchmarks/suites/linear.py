@@ -1,0 +1,19 @@
+"""What `convert` costs as there are more images: seconds and memory, from a thousand on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.harness.settings import Entry
+from benchmarks.inputs.pictures import small_images
+from benchmarks.suites.conversion import DECODE, HEADER, convert
+
+if TYPE_CHECKING:
+    from benchmarks.harness.settings import Setting
+
+
+def enter(setting: Setting) -> Entry:
+    """Both checks on small images."""
+    contestants = [convert(HEADER, "header"), convert(DECODE, "decode")]
+    sizes = setting.scale.linear_sizes
+    return Entry(contestants, [small_images(setting.data, setting.cache, size) for size in sizes])

@@ -1,0 +1,142 @@
+"""How many altered pictures `stats --near` finds again, how many others with them, and how fast.
+
+SHARDMILL_TEST_DATA=… python -m benchmarks.near_duplicates --photos 300
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+import numpy as np
+from PIL import Image
+
+from benchmarks.inputs.alterations import ALTERATIONS, encode
+from records.dedup.hamming_search import find_pairs
+from records.dedup.perceptual_hash import SIDE_PX, WINDOWS, WORDS, hash_picture
+from records.images import ImageOptions, NormalizedImage, normalize_image
+from records.images.thumbnail import decode_thumbnail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+_FOLDERS = ("flowers", "cats_and_dogs")
+
+
+class Found(NamedTuple):
+    """Of so many altered pictures so many were found, and so many pairs of others."""
+
+    pictures: int
+    found: int
+    wrong: int
+
+
+def list_photos(data: Path, count: int) -> list[Path]:
+    """`count` photos, evenly over all there are; all of them where there are no more."""
+    files = sorted(path for name in _FOLDERS for path in (data / name).rglob("*.jpg"))
+    return files if count >= len(files) else files[:: len(files) // count][:count]
+
+
+def hash_file(content: bytes) -> NDArray[np.uint64]:
+    """The hashes of an image file as a dataset stores it."""
+    stored = normalize_image(content, ImageOptions(check="header"))
+    assert isinstance(stored, NormalizedImage), stored
+    size = (stored.width, stored.height, stored.channels)
+    words = hash_picture(decode_thumbnail(stored.encoded, stored.format, *size, side_px=SIDE_PX))
+    return np.zeros((WINDOWS, WORDS), np.uint64) if words is None else words
+
+
+def hash_altered(
+    photos: Iterable[Path], alter: Callable[[Image.Image], bytes]
+) -> NDArray[np.uint64]:
+    """The hashes of photos that were altered."""
+
+    def altered(path: Path) -> NDArray[np.uint64]:
+        with Image.open(path) as image:
+            return hash_file(alter(image.convert("RGB")))
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return np.stack(list(threads.map(altered, photos)))
+
+
+def hash_photos(photos: Iterable[Path]) -> NDArray[np.uint64]:
+    """The hashes of photos as they are."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return np.stack(list(threads.map(lambda path: hash_file(path.read_bytes()), photos)))
+
+
+def drop_near(photos: Sequence[Path]) -> tuple[list[Path], NDArray[np.uint64]]:
+    """The photos that are near no other one, so that every pair found later is right or wrong."""
+    hashes = hash_photos(photos)
+    pairs = find_pairs(hashes)
+    alone = np.setdiff1d(np.arange(len(photos)), np.r_[pairs.first, pairs.second])
+    return [photos[place] for place in alone], hashes[alone]
+
+
+def compare(originals: NDArray[np.uint64], altered: NDArray[np.uint64]) -> Found:
+    """Search originals and altered pictures together; the place of both tells what belongs."""
+    count = len(originals)
+    pairs = find_pairs(np.concatenate([originals, altered]))
+    right = int((pairs.first + count == pairs.second).sum())
+    return Found(count, right, len(pairs.first) - right)
+
+
+def quarters(photos: Iterable[Path]) -> NDArray[np.uint64]:
+    """The hashes of four pictures of each photo that have nothing in common: its quarters."""
+    parts = []
+    for left, top in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
+
+        def cut(image: Image.Image, left: float = left, top: float = top) -> bytes:
+            width, height = image.size
+            box = (width * left, height * top, width * (left + 0.5), height * (top + 0.5))
+            return encode(image.crop(tuple(map(round, box))))
+
+        parts.append(hash_altered(photos, cut))
+    return np.concatenate(parts)
+
+
+def time_search(pictures: int) -> float:
+    """Seconds to search so many hashes of chance."""
+    random = np.random.default_rng(0)
+    hashes = random.integers(0, 2**64, (pictures, WINDOWS, WORDS), np.uint64)
+    started = time.perf_counter()
+    find_pairs(hashes)
+    return time.perf_counter() - started
+
+
+def _show_recall(photos: list[Path], originals: NDArray[np.uint64]) -> None:
+    print("| altered | found | wrong pairs |\n|---|---|---|")
+    for name, alter in ALTERATIONS.items():
+        found = compare(originals, hash_altered(photos, alter))
+        print(f"| {name} | {found.found / found.pictures:.1%} | {found.wrong} |", flush=True)
+
+
+@click.command()
+@click.option("--photos", "count", default=300, show_default=True, help="To alter.")
+@click.option("--search", default=100_000, show_default=True, help="Hashes of chance to search.")
+@click.option("--data", envvar="SHARDMILL_TEST_DATA", required=True, type=Path)
+def main(count: int, search: int, data: Path) -> None:
+    """Print the table of docs/near-duplicates.md and the figures below it."""
+    photos, originals = drop_near(list_photos(data, count))
+    print(f"{len(photos)} photos\n")
+    _show_recall(photos, originals)
+    everything = list_photos(data, 1 << 30)
+    started = time.perf_counter()
+    alone, _ = drop_near(everything)
+    speed = len(everything) / (time.perf_counter() - started)
+    print(f"\n{len(everything) - len(alone)} of {len(everything)} photos are near another one")
+    print(f"{speed:,.0f} photos/s read, stored and hashed, {os.cpu_count()} threads")
+    parts = quarters(photos)
+    wrong = len(find_pairs(parts).first)
+    print(f"{wrong} pairs among {len(parts):,} quarters, of {len(parts) * (len(parts) - 1) // 2:,}")
+    print(f"{search:,} hashes of chance searched in {time_search(search):.1f} s")
+
+
+if __name__ == "__main__":
+    main()

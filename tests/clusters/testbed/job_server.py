@@ -1,0 +1,74 @@
+"""Beam's job servers, which take jobs for an engine, and the JVMs that engines are."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tests.clusters.testbed.engines import ClusterError, jars
+from tests.clusters.testbed.processes import Process, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.clusters.testbed.machines import Machine
+
+# What Flink and Spark open of Java 17 by their own start scripts.
+_OPENED = (
+    *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
+    *("java.text", "java.time", "java.util", "java.util.concurrent"),
+    *("java.util.concurrent.atomic", "java.util.concurrent.locks"),
+    *("sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar"),
+)
+
+# Most of what a JVM does in its first minutes is to compile itself; these are to be up soon.
+_SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+
+
+def java(engine: str, main: str, memory: str = "512m") -> tuple[str, ...]:
+    """The command of a class of an engine's jars. Raises ClusterError."""
+    if not jars(engine).is_dir():
+        raise ClusterError(f"{engine} is not there: `python -m tests.clusters.testbed fetch` first")
+    opened = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED]
+    return (
+        "java",
+        f"-Xmx{memory}",
+        "-Dlog4j2.level=INFO",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+        *_SHORT_LIVED,
+        *opened,
+        "-cp",
+        f"{jars(engine)}/*",
+        main,
+    )
+
+
+@contextmanager
+def open_job_server(
+    machine: Machine, engine: str, main: str, master: str, folder: Path
+) -> Iterator[str]:
+    """Start a job server; where it takes jobs, while the block runs.
+
+    Args:
+        machine: where it runs.
+        engine: the name of its jars.
+        main: its class.
+        master: the flag that tells it of the engine.
+        folder: for its log and the jobs' files.
+    """
+    port = free_port()
+    flags = (
+        master,
+        f"--job-host={machine.address}",
+        f"--job-port={port}",
+        # 0 would listen at localhost alone.
+        f"--artifact-port={free_port()}",
+        "--expansion-port=0",
+        f"--artifacts-dir={folder / 'artifacts'}",
+    )
+    command = machine.command(*java(engine, main, memory="1g"), *flags)
+    with Process(command, folder / "job-server.log") as server:
+        server.wait_for("JobService started")
+        yield f"{machine.address}:{port}"
