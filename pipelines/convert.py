@@ -1,9 +1,9 @@
 """A folder of labelled images to a dataset: plan, write every shard, publish the manifest.
 
-from pipelines.convert import run
+from pipelines.convert import convert
 from pipelines.options import ConvertOptions
 
-report = run(ConvertOptions(source="photos", target="data", test=0.2))
+report = convert(ConvertOptions(source="photos", target="data", test=0.2))
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.convert import run
+from pipelines.convert import convert
 from pipelines.options import ConvertOptions
 from records import layout, verify
 from tests.faults.calls import Faults
@@ -33,7 +33,7 @@ make_file(source, "dog/bad.png", CORRUPT)
 
 
 def convert(target):
-    run(ConvertOptions(source=str(source), target=str(target), shards=2, test=2, max_rejects=2))
+    convert(ConvertOptions(source=str(source), target=str(target), shards=2, test=2, max_rejects=2))
 
 
 def in_child(target, at):

@@ -149,10 +149,10 @@ def check_features(data: bytes) -> None:
     from trainers.features import manifest
 
     try:
-        manifest = manifest.decode_manifest(data, path="a")
+        found = manifest.decode_manifest(data, path="a")
     except CorruptDataError:
         return
-    assert manifest.decode_manifest(manifest.encode_manifest(manifest), path="a")
+    assert manifest.decode_manifest(manifest.encode_manifest(found), path="a")
 
 
 def check_plan(data: bytes) -> None:

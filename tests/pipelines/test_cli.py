@@ -234,7 +234,9 @@ def test_json_log_failed_run_has_error_fields_and_exit_code(
 def test_json_log_sigterm_logs_exit_code_143(
     monkeypatch: pytest.MonkeyPatch, source: Path, target: Path, run: Run
 ) -> None:
-    monkeypatch.setattr("pipelines.cli.output.run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(
+        "pipelines.cli.output.convert", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    )
     ended = run("convert", source, target, "--log-format=json")
     (end,) = read_log(ended)
     assert (end["message"], end["exit_code"], ended.code) == ("ended", 143, 143)

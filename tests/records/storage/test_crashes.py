@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SCRIPT = '''
 import io, os, sys
 from pathlib import Path
-from records.storage.base import open_storage, write_file
+from records.storage import open_storage, write_file
 
 OLD, NEW = b"the old content", b"the new content" * 1000
 folder, operation = Path(sys.argv[1]), sys.argv[2]

@@ -95,7 +95,7 @@ def test_fsspec_storage_url_in_messages_has_no_credentials() -> None:
 
 _HOLD_THE_LOCK = """
 import sys, time
-from records.storage.base import open_storage
+from records.storage import open_storage
 with open_storage(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(60)

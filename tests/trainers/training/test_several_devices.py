@@ -15,11 +15,11 @@ import sys
 import trainers.backend, trainers.training.train
 from trainers.options import TrainOptions
 from trainers.training.plan import plan_training
-from trainers.training.progress import Silence
+from trainers.training.progress import NullProgress
 
 options = TrainOptions(epochs=2, batch_size=8, image_size=(24, 24), checkpoint_steps=5, seed=3)
 plan = plan_training(sys.argv[1], sys.argv[2], options)
-result = trainers.training.train.train(plan, say=print, progress=Silence())
+result = trainers.training.train.train(plan, say=print, progress=NullProgress())
 assert result.steps == 34
 assert result.accuracy > 0.6
 """
