@@ -21,7 +21,8 @@ import pytest
 
 from pipelines.convert import convert
 from pipelines.options import ConvertOptions
-from records import layout, verify
+from records import verify
+from records.format import layout
 from tests.faults.calls import Faults
 from tests.faults.conftest import InProcessStore
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
@@ -32,7 +33,7 @@ source = make_folders(folder / "source", cat=6, dog=5)
 make_file(source, "dog/bad.png", CORRUPT)
 
 
-def convert(target):
+def convert_source(target):
     convert(ConvertOptions(source=str(source), target=str(target), shards=2, test=2, max_rejects=2))
 
 
@@ -46,7 +47,7 @@ def in_child(target, at):
     faults = Faults(patch, "change", "removal")
     try:
         with faults.at(at, lambda: os._exit(9)):
-            convert(target)
+            convert_source(target)
         os._exit(0)
     except BaseException as error:
         print(repr(error), file=sys.stderr, flush=True)
