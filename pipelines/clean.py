@@ -53,7 +53,7 @@ def _files_of_run(target: Storage) -> list[str]:
     run = run_state.read_run(target)
     if run is None:
         return []
-    is_first = target.facts(layout.MANIFEST) is None
+    is_first = target.stat(layout.MANIFEST) is None
     kept = set() if is_first else shard_names(read_manifest(target))
     shards = [name for name in run.shards if name not in kept]
     folders = {layout.parent(name) for name in shards} | ({""} if is_first else set())
@@ -64,9 +64,9 @@ def _files_of_run(target: Storage) -> list[str]:
         if folder or is_first
     ]
     names = [*shards, *map(index_name, shards), *beside]
-    return [name for name in names if target.facts(name) is not None]
+    return [name for name in names if target.stat(name) is not None]
 
 
 def _measure(target: Storage, names: list[str]) -> CleanReport:
-    facts = [target.facts(name) for name in names]
+    facts = [target.stat(name) for name in names]
     return CleanReport(len(names), sum(f.size_bytes for f in facts if f is not None))

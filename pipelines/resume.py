@@ -40,7 +40,7 @@ def find_finished(target: Storage, plan: Plan) -> Manifest | None:
     Raises:
         OutputError: it holds another one, or one that is damaged.
     """
-    if target.facts(layout.MANIFEST) is None:
+    if target.stat(layout.MANIFEST) is None:
         return None
     try:
         manifest = read_manifest(target)
@@ -63,11 +63,11 @@ def find_finished(target: Storage, plan: Plan) -> Manifest | None:
 
 def _check_sizes(target: Storage, manifest: Manifest) -> None:
     for shard in (shard for split in manifest.splits.values() for shard in split.shards):
-        present = target.facts(shard.name)
+        present = target.stat(shard.name)
         if present is None or present.size_bytes != shard.bytes:
             raise OutputError(
                 "the dataset here has lost a shard, or a part of it",
-                path=target.describe(shard.name),
+                path=target.display_name(shard.name),
                 expected=f"{shard.bytes} bytes",
                 got="no file" if present is None else f"{present.size_bytes} bytes",
                 hint="`shardmill verify` tells what else; convert into another target",
@@ -212,7 +212,7 @@ def _refuse_foreign_files(target: Storage, base: Manifest | None) -> None:
         ):
             raise OutputError(
                 "a file of a dataset is there already, and no unfinished run of ours is",
-                path=target.describe(name),
+                path=target.display_name(name),
                 hint="move it away, or choose another target",
             )
 

@@ -102,7 +102,7 @@ def read_shard_plan(target: Storage, name: str) -> ShardPlan:
 
 def has_crashed(target: Storage, name: str) -> bool:
     """Whether a worker began a shard and never came to its end."""
-    return target.facts(_attempt_name(name)) is not None
+    return target.stat(_attempt_name(name)) is not None
 
 
 def mark_started(target: Storage, name: str) -> None:
@@ -207,7 +207,7 @@ def _naming_damage(target: Storage, name: str, *, hint: str) -> Iterator[None]:
     except msgspec.DecodeError as error:
         raise CorruptDataError(
             "a file of the unfinished run is damaged",
-            path=target.describe(name),
+            path=target.display_name(name),
             got=str(error),
             hint=hint,
         ) from error

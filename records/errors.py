@@ -43,7 +43,7 @@ class ShardmillError(Exception):
         self.got = got
         self.hint = hint
 
-    def facts(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """What is known of it, by the names of the arguments; None where it is not."""
         names = ("what", "path", "shard", "record", "offset", "expected", "got", "hint")
         return {name: getattr(self, name) for name in names}

@@ -121,7 +121,7 @@ def _run() -> int:
     except click.ClickException as error:
         code = _report(_explain(error), error.exit_code)
     except ShardmillError as error:
-        code = _report(str(error), error.exit_code, **error.facts())
+        code = _report(str(error), error.exit_code, **error.to_dict())
     except (KeyboardInterrupt, click.exceptions.Abort):
         code = _report("interrupted", _EXIT_INTERRUPTED)
     except BrokenPipeError:

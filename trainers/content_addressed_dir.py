@@ -57,7 +57,7 @@ class ContentAddressedDir:
         except msgspec.DecodeError as error:
             raise OutputError(
                 f"the folder is taken: this {self.manifest} is of something else",
-                path=self.storage.describe(self.manifest),
+                path=self.storage.display_name(self.manifest),
                 got=str(error),
                 hint=_HINT,
             ) from error
@@ -76,7 +76,7 @@ class ContentAddressedDir:
         if begun is None and taken:
             raise OutputError(
                 "a file of this name is there already, and nothing unfinished of ours",
-                path=self.storage.describe(min(taken)),
+                path=self.storage.display_name(min(taken)),
                 hint=_HINT,
             )
 

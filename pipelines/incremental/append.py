@@ -37,7 +37,7 @@ def open_existing(target: Storage) -> Manifest | None:
         CorruptDataError: it is damaged.
         UsageError: its records were written by others.
     """
-    if target.facts(layout.MANIFEST) is None:
+    if target.stat(layout.MANIFEST) is None:
         return None
     base = read_manifest(target)
     if base.adopted is not None:

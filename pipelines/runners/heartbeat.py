@@ -98,7 +98,7 @@ class WorkerHeartbeat:
         if now - self._told_at < self._seconds:
             return
         self._told_at = now
-        if self._target.facts(_run_name(self._run_id)) is None:
+        if self._target.stat(_run_name(self._run_id)) is None:
             raise CancelledError
         name = f"{_WORKERS}/{self._run_id}/{_own_name()}"
         self._target.replace(name, str(images).encode())

@@ -83,7 +83,7 @@ class _FolderSources:
             self._sources.exclude(by_key=True)
         for key in self._found.broken_links:
             self._add(key, None)
-        for file in self._found.files.drain():
+        for file in self._found.files.consume():
             if file.key in self._excluded or self._is_image(file):
                 self._add(file.key, file)
             else:

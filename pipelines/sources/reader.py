@@ -157,7 +157,7 @@ class RemoteFiles:
 
     def find(self, key: bytes, *, follow_symlinks: bool) -> ListedFile | None:  # noqa: ARG002
         """See `SourceFiles.find`."""
-        facts = self._storage.facts(key.decode("utf-8", "surrogateescape"))
+        facts = self._storage.stat(key.decode("utf-8", "surrogateescape"))
         return None if facts is None else remote_file(key, facts)
 
     def read(self, key: bytes) -> bytes:

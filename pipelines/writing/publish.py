@@ -110,12 +110,12 @@ def publish(
         OutputError: the target cannot be written.
         LockedError: another run took the target over.
     """
-    hold.confirm()
+    hold.ensure_held()
     rejects = layout.generation_path(layout.REJECTS, plan.generation)
     target.replace(rejects, encode_rejects(outcome.rejects))
     target.replace(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
-        raise _too_many(outcome, report, listed_in=target.describe(rejects))
+        raise _too_many(outcome, report, listed_in=target.display_name(rejects))
     # A run that was killed may have given an index its name and not come to this.
     target.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
     manifest = make_manifest(plan, outcome, base)
@@ -123,7 +123,7 @@ def publish(
         target.replace(layout.LABELS, format_labels(plan.labels))
     for name, content in _tfds_files(manifest, base).items():
         target.replace(name, content)
-    hold.confirm()
+    hold.ensure_held()
     if base is None:
         write_file(target, layout.MANIFEST, encode_manifest(manifest))
     else:
@@ -133,8 +133,8 @@ def publish(
 def _replace_manifest(target: Storage, base: Manifest, manifest: Manifest) -> None:
     """Publish a manifest in the place of the one that it was made from. Raises LockedError."""
     present = target.read(layout.MANIFEST)
-    if decode_manifest(present, path=target.describe(layout.MANIFEST)) != base:
-        raise replaced_by_other_run(target.describe(layout.MANIFEST))
+    if decode_manifest(present, path=target.display_name(layout.MANIFEST)) != base:
+        raise replaced_by_other_run(target.display_name(layout.MANIFEST))
     target.compare_and_swap(layout.MANIFEST, present, encode_manifest(manifest))
 
 

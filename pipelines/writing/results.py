@@ -67,16 +67,16 @@ def _read_shard_facts(target: Storage, planned: PlannedShard, plan_digest: str) 
     except FileNotFoundError as error:
         raise StorageError(
             "a shard was written and is not there",
-            path=target.describe(planned.name),
+            path=target.display_name(planned.name),
             hint="all workers must reach the target at this path; nothing was published",
         ) from error
-    present = target.facts(planned.name)
+    present = target.stat(planned.name)
     whole = present is not None and present.size_bytes == facts.bytes
     accounted = facts.records + len(facts.rejects)
     if not whole or accounted != len(planned) or facts.plan_digest != plan_digest:
         raise ShardmillError(
             "a shard is not what its plan and its index say",
-            path=target.describe(planned.name),
+            path=target.display_name(planned.name),
             expected=f"{len(planned)} images, {facts.bytes} bytes",
             got=f"{accounted} images, {present.size_bytes if present else 0} bytes",
             hint="this is a bug; nothing was published",

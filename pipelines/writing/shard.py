@@ -96,7 +96,7 @@ def is_finished(target: Storage, name: str, plan_digest: str) -> bool:
     facts = _read_whole_index(target, name)
     if facts is None:
         return False
-    present = target.facts(name)
+    present = target.stat(name)
     if facts.plan_digest != plan_digest or present is None or present.size_bytes != facts.bytes:
         return False
     if present.etag is not None and present.etag == run_state.read_etag(target, name):
@@ -160,7 +160,7 @@ def publish_shard(
         StorageError: storage failed after retries.
     """
     # An index whose shard is not whole (is_finished said so) must not stand while it is written.
-    if target.facts(index_name(plan.name)) is not None:
+    if target.stat(index_name(plan.name)) is not None:
         target.remove(index_name(plan.name))
         target.remove(plan.name)
     rows = new_row_table()
@@ -174,7 +174,7 @@ def publish_shard(
             else:
                 rows.append(written)
                 class_records[written.label] += 1
-    present = target.facts(plan.name)
+    present = target.stat(plan.name)
     if present is not None and present.etag is not None:
         run_state.write_etag(target, plan.name, present.etag)
     facts = ShardSummary(

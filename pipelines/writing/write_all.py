@@ -41,7 +41,7 @@ def write_all(
         on_progress=on_progress,
     )
     # A retry may have mended what failed: then there is an index.
-    missing = [name for name in names if target.facts(index_name(name)) is None]
+    missing = [name for name in names if target.stat(index_name(name)) is None]
     run_state.raise_failures(target, missing, names)
     if failure is not None:
         check_writable(target)

@@ -91,7 +91,7 @@ def adopt(options: AdoptOptions, on_bytes: Callable[[int], object] = lambda _: N
     classes = decide_classes(good, given, options.first_label, path=storage.url)
     plan = _keep_theirs(storage, plan_adoption(files, splits, features, classes))
     _check_rejects(plan, options)
-    there = storage.facts(layout.MANIFEST) is not None
+    there = storage.stat(layout.MANIFEST) is not None
     if there:
         _check_same(storage, plan)
     elif not options.dry_run:
@@ -102,20 +102,20 @@ def adopt(options: AdoptOptions, on_bytes: Callable[[int], object] = lambda _: N
 
 def _check_free(storage: Storage) -> None:
     """Refuse a folder that a conversion made or is making, before everything is read."""
-    if storage.facts(_PLAN) is not None:
+    if storage.stat(_PLAN) is not None:
         raise OutputError(
             "a conversion into this folder has not ended",
             path=storage.url,
             hint="run it again, or `shardmill clean` the folder",
         )
-    if storage.facts(layout.MANIFEST) is not None and read_manifest(storage).adopted is None:
+    if storage.stat(layout.MANIFEST) is not None and read_manifest(storage).adopted is None:
         raise _taken(storage)
 
 
 def _taken(storage: Storage) -> OutputError:
     return OutputError(
         "the folder has a dataset already, and it is another one",
-        path=storage.describe(layout.MANIFEST),
+        path=storage.display_name(layout.MANIFEST),
         hint=f"to adopt other files, or otherwise, move {layout.MANIFEST} and what was written "
         "beside the files away",
     )
@@ -126,7 +126,7 @@ def _find_features(storage: Storage, names: Sequence[str], options: AdoptOptions
     filled = [found for name in names if (found := describe(storage, name)).records]
     if not filled:
         raise InputNotFoundError("the files have no records", path=storage.url)
-    path = storage.describe(filled[0].name)
+    path = storage.display_name(filled[0].name)
     return choose_features(filled[0].features, options.features, path=path)
 
 
@@ -136,13 +136,13 @@ def _read_labels(storage: Storage, features: FeatureNames, asked: str | None) ->
         folder, name = split_location(asked)
         return _read_label_file(open_storage(folder), name)
     for name in (layout.LABELS, f"{features.label}.labels.txt"):
-        if "/" not in name and storage.facts(name) is not None:
+        if "/" not in name and storage.stat(name) is not None:
             return _read_label_file(storage, name)
     return None
 
 
 def _read_label_file(storage: Storage, name: str) -> GivenLabels:
-    path = storage.describe(name)
+    path = storage.display_name(name)
     try:
         content = storage.read(name)
     except FileNotFoundError as error:
@@ -171,7 +171,7 @@ def _keep_theirs(storage: Storage, plan: AdoptionPlan) -> AdoptionPlan:
     theirs = tuple(
         name
         for name in (layout.LABELS, layout.TFDS_INFO, layout.TFDS_FEATURES)
-        if storage.facts(name) is not None and storage.read(name) != ours.get(name)
+        if storage.stat(name) is not None and storage.read(name) != ours.get(name)
     )
     adopted = msgspec.structs.replace(cast("ExternalFormat", plan.manifest.adopted), theirs=theirs)
     return plan._replace(manifest=msgspec.structs.replace(plan.manifest, adopted=adopted))
@@ -196,6 +196,6 @@ def _write(storage: Storage, plan: AdoptionPlan) -> None:
     with storage.lock() as hold:
         for name, content in contents.items():
             write_file(storage, name, content)
-        hold.confirm()
+        hold.ensure_held()
         write_file(storage, layout.MANIFEST, encode_manifest(plan.manifest))
         storage.remove_folder(layout.WORK_FOLDER)

@@ -81,8 +81,8 @@ def describe(storage: Storage, name: str) -> FileSummary:
         UsageError: it is compressed, or its records are no Examples.
         CorruptDataError: it is damaged.
     """
-    path = storage.describe(name)
-    if storage.facts(name) is None:
+    path = storage.display_name(name)
+    if storage.stat(name) is None:
         raise InputNotFoundError("there is no such file", path=path)
     found = summarize_file(storage, name)
     if found.compression is not None:
@@ -119,7 +119,7 @@ def read_file(
             found.append(_read(frame, names))
             on_bytes(found[-1].length)
     except CorruptDataError as error:
-        error.path, error.hint = error.path or storage.describe(name), _HINT
+        error.path, error.hint = error.path or storage.display_name(name), _HINT
         raise
     size_bytes = sum(record.length for record in found)
     return ScannedFile(name, size_bytes, hash_file(storage, name), tuple(found))

@@ -190,7 +190,7 @@ class Split(Sequence[Record]):
             if len(index) != shard.records:
                 raise CorruptDataError(
                     "an index has not as many rows as its shard has records",
-                    path=self._storage.describe(index_name(shard.name)),
+                    path=self._storage.display_name(index_name(shard.name)),
                     expected=shard.records,
                     got=len(index),
                 )
@@ -266,6 +266,6 @@ def missing_as_corrupt(storage: Storage, name: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise CorruptDataError(
             "a file of the dataset is missing",
-            path=storage.describe(name),
+            path=storage.display_name(name),
             hint="`shardmill verify` lists what else is wrong",
         ) from error

@@ -25,6 +25,6 @@ def resolve_path(path: str | os.PathLike[str]) -> ResolvedPath:
     folder, name = split_location(location)
     if name:
         storage = open_storage(folder)
-        if storage.facts(name) is not None:
+        if storage.stat(name) is not None:
             return ResolvedPath(storage, None if name == MANIFEST else name)
     return ResolvedPath(open_storage(location), None)

@@ -83,7 +83,7 @@ class HashDataset:
         if len(hashes.states) != shard.records:
             raise CorruptDataError(
                 "a shard has not as many records as the manifest says",
-                path=self.dataset.storage.describe(shard.name),
+                path=self.dataset.storage.display_name(shard.name),
                 expected=shard.records,
                 got=len(hashes.states),
                 hint="`shardmill verify` says what is wrong",

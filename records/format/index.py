@@ -164,7 +164,7 @@ def read_index(storage: Storage, name: str) -> Index:
         FileNotFoundError: there is none.
     """
     content = storage.read(name)
-    path = storage.describe(name)
+    path = storage.display_name(name)
     with _naming_damage(path):
         schema = pq.read_schema(io.BytesIO(content))
         names = schema.names
@@ -184,7 +184,7 @@ def read_index(storage: Storage, name: str) -> Index:
 
 def read_shard_summary(storage: Storage, name: str) -> ShardSummary:
     """The facts in the footer of a shard's index, without its rows. Raises as `read_index`."""
-    path = storage.describe(name)
+    path = storage.display_name(name)
     with storage.open(name) as stream, _naming_damage(path):
         metadata = pq.read_metadata(stream).metadata
     return _facts(metadata, path)

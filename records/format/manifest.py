@@ -151,7 +151,7 @@ def read_manifest(storage: Storage) -> Manifest:
             if unfinished
             else "make one with `shardmill convert SOURCE TARGET`",
         ) from None
-    return decode_manifest(content, path=storage.describe(layout.MANIFEST))
+    return decode_manifest(content, path=storage.display_name(layout.MANIFEST))
 
 
 def decode_manifest(content: bytes, *, path: str) -> Manifest:

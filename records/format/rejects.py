@@ -35,7 +35,7 @@ def read_rejects(storage: Storage, generation: int) -> list[Reject]:
         return decode_json_lines(storage.read(name), Reject)
     except msgspec.DecodeError as error:
         raise CorruptDataError(
-            "the list of rejects is damaged", path=storage.describe(name), got=str(error)
+            "the list of rejects is damaged", path=storage.display_name(name), got=str(error)
         ) from error
 
 

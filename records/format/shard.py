@@ -133,5 +133,5 @@ def with_path(storage: Storage, name: str) -> Iterator[None]:
     try:
         yield
     except CorruptDataError as error:
-        error.path = error.path or storage.describe(name)
+        error.path = error.path or storage.display_name(name)
         raise

@@ -53,7 +53,7 @@ def summarize_file(storage: Storage, name: str, *, limit: int = DEFAULT_LIMIT) -
     Raises:
         FileNotFoundError: there is no such file.
     """
-    facts = storage.facts(name)
+    facts = storage.stat(name)
     tallies: dict[str, FeatureAccumulator] = {}
     payloads: Counter[PayloadKind] = Counter()
     damage, complete = None, False

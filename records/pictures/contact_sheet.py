@@ -66,7 +66,7 @@ def draw_file(storage: Storage, name: str) -> bytes:
     """
     samples = sample_file(storage, name, images=_COLUMNS, classes=_MOST_TILES)
     if not samples:
-        raise InputNotFoundError("no record holds an image", path=storage.describe(name))
+        raise InputNotFoundError("no record holds an image", path=storage.display_name(name))
     return _draw(samples, name)
 
 

@@ -22,7 +22,7 @@ _BLOCKING_RATIO = 4
 
 
 def parallel_map(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int, ahead: int = 0
+    function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int, prefetch: int = 0
 ) -> Iterator[_Result]:
     """The results in the order of the items, at most `ahead` of them before they are asked for.
 
@@ -33,7 +33,7 @@ def parallel_map(
     if not threads:
         yield from map(function, items)
         return
-    most = ahead or threads + _EXTRA_PREFETCH
+    most = prefetch or threads + _EXTRA_PREFETCH
     under_way: deque[Future[_Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -73,7 +73,7 @@ def parallel_flat_map(
     items: Iterable[_Item],
     *,
     threads: int,
-    ahead: int,
+    prefetch: int,
 ) -> Iterator[_Result]:
     """What `function` gives of each item, one after another in the order of the items.
 
@@ -85,7 +85,7 @@ def parallel_flat_map(
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
-                under_way.append(_BoundedQueue(ahead))
+                under_way.append(_BoundedQueue(prefetch))
                 pool.submit(under_way[-1].fill, function, item)
                 if len(under_way) == threads:
                     yield from under_way[0]

@@ -52,7 +52,7 @@ class RowTable(Generic[Row]):
         for batch in self._batches:
             yield from self._unpack(batch)
 
-    def drain(self) -> Iterator[Row]:
+    def consume(self) -> Iterator[Row]:
         """Every row, once: what holds it is freed on the way."""
         self._pack()
         batches, self._batches, self._packed = self._batches[::-1], [], 0

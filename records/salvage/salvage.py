@@ -114,7 +114,7 @@ def salvage(
         detail = f"the index says records {len(index)}, got {survivors.records}"
         findings.append(Finding("record-count", name, detail))
     return SalvageReport(
-        shard=storage.describe(name),
+        shard=storage.display_name(name),
         out=None if dry_run else target,
         index=None if index is None else index_name(name),
         records=survivors.records,

@@ -23,11 +23,11 @@ def require_absent(location: str) -> None:
     if isinstance(storage, LocalStorage):
         taken = os.path.lexists(storage.path / name)
     else:
-        taken = storage.facts(name) is not None
+        taken = storage.stat(name) is not None
     if taken:
         raise OutputError(
             "this is there already",
-            path=storage.describe(name),
+            path=storage.display_name(name),
             hint="name a file that is not there yet",
         )
 

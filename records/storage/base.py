@@ -46,7 +46,7 @@ class RangeReader(Protocol):
 class FolderLock(Protocol):
     """A folder that is held for one writer."""
 
-    def confirm(self) -> None:
+    def ensure_held(self) -> None:
         """Make sure that nobody took it over, on an object store for a minute from now.
 
         Raises:
@@ -63,7 +63,7 @@ class Storage(Protocol):
     """What to call the folder in messages: no credentials in it."""
     is_local: bool
 
-    def describe(self, name: str) -> str:
+    def display_name(self, name: str) -> str:
         """The path or URL of a file, to show to people."""
 
     def read(self, name: str) -> bytes:
@@ -78,7 +78,7 @@ class Storage(Protocol):
     def open(self, name: str) -> BinaryIO:
         """A file to read from its beginning, seekable. Raises as `read`."""
 
-    def facts(self, name: str) -> FileInfo | None:
+    def stat(self, name: str) -> FileInfo | None:
         """Size and ETag, None where there is no such file; a folder is none."""
 
     def list(self, folder: str = "") -> list[str]:
@@ -170,6 +170,6 @@ def require_identical(storage: Storage, name: str, staged: BinaryIO) -> None:
     if not same:
         raise OutputError(
             "a file of this name is there already and holds something else",
-            path=storage.describe(name),
+            path=storage.display_name(name),
             hint="move it away, or choose another target",
         )

@@ -24,7 +24,7 @@ class ConditionalStore(Protocol):
 
     url: str
 
-    def describe(self, name: str) -> str:
+    def display_name(self, name: str) -> str:
         """The URL of a file, to show."""
 
     def put_if_absent(self, name: str, data: bytes) -> str:
@@ -33,7 +33,7 @@ class ConditionalStore(Protocol):
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
         """Replace the version of a tag; the new one's. Raises PreconditionFailedError where it is another."""
 
-    def look(self, name: str) -> VersionedObject | None:
+    def get(self, name: str) -> VersionedObject | None:
         """A file, None where there is none."""
 
     def delete_if_match(self, name: str, tag: str) -> None:
@@ -48,16 +48,16 @@ def compare_and_swap(store: ConditionalStore, name: str, old: bytes, new: bytes)
         OutputError: it cannot be written.
         StorageError: storage failed after retries.
     """
-    seen = store.look(name)
+    seen = store.get(name)
     if seen is None or seen.content != old:
-        raise replaced_by_other_run(store.describe(name))
+        raise replaced_by_other_run(store.display_name(name))
     try:
         store.put_if_match(name, new, seen.tag)
     except PreconditionFailedError as error:
         # The answer to our write may have been lost.
-        seen = store.look(name)
+        seen = store.get(name)
         if seen is None or seen.content != new:
-            raise replaced_by_other_run(store.describe(name)) from error
+            raise replaced_by_other_run(store.display_name(name)) from error
 
 
 def replaced_by_other_run(path: str) -> LockedError:

@@ -70,8 +70,8 @@ class FsspecStorage:
     def __reduce__(self) -> tuple[type[FsspecStorage], tuple[str]]:
         return (FsspecStorage, (self._full_url,))
 
-    def describe(self, name: str) -> str:
-        """See `Storage.describe`."""
+    def display_name(self, name: str) -> str:
+        """See `Storage.display_name`."""
         return f"{self.url}/{escape_for_display(name)}"
 
     def read(self, name: str) -> bytes:
@@ -89,18 +89,20 @@ class FsspecStorage:
 
     def open(self, name: str) -> BinaryIO:
         """See `Storage.open`."""
-        facts = self.facts(name)
+        facts = self.stat(name)
         if facts is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.describe(name))
+            raise FileNotFoundError(
+                errno.ENOENT, os.strerror(errno.ENOENT), self.display_name(name)
+            )
         return open_seekable(partial(self.read_range, name), facts.size_bytes)
 
-    def facts(self, name: str) -> FileInfo | None:
-        """See `Storage.facts`."""
+    def stat(self, name: str) -> FileInfo | None:
+        """See `Storage.stat`."""
         try:
             info = self._retry(name, lambda: self._fs.info(self._path(name)))
         except FileNotFoundError:
             return None
-        return None if info.get("type") == "directory" else _file_facts(info)
+        return None if info.get("type") == "directory" else _file_info(info)
 
     def list(self, folder: str = "") -> list[str]:
         """See `Storage.list`."""
@@ -114,7 +116,7 @@ class FsspecStorage:
         except FileNotFoundError:
             return
         for path, info in found.items():
-            yield str(path)[len(self._root) :].lstrip("/"), _file_facts(info)
+            yield str(path)[len(self._root) :].lstrip("/"), _file_info(info)
 
     @contextmanager
     def create(self, name: str) -> Iterator[StagedFile]:
@@ -143,7 +145,7 @@ class FsspecStorage:
 
     def remove(self, name: str) -> None:
         """See `Storage.remove`."""
-        if self.facts(name) is not None:
+        if self.stat(name) is not None:
             self._retry(name, lambda: self._fs.rm_file(self._path(name)))
 
     def remove_folder(self, name: str) -> None:
@@ -168,14 +170,14 @@ class FsspecStorage:
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
         """See `ConditionalStore.put_if_match`: looked at, then written."""
-        seen = self.look(name)
+        seen = self.get(name)
         if seen is None or seen.tag != tag:
-            raise PreconditionFailedError(self.describe(name))
+            raise PreconditionFailedError(self.display_name(name))
         self.replace(name, data)
         return _tag(data)
 
-    def look(self, name: str) -> VersionedObject | None:
-        """See `ConditionalStore.look`."""
+    def get(self, name: str) -> VersionedObject | None:
+        """See `ConditionalStore.get`."""
         try:
             content = self.read(name)
         except FileNotFoundError:
@@ -184,7 +186,7 @@ class FsspecStorage:
 
     def delete_if_match(self, name: str, tag: str) -> None:
         """See `ConditionalStore.delete_if_match`."""
-        seen = self.look(name)
+        seen = self.get(name)
         if seen is not None and seen.tag == tag:
             self.remove(name)
 
@@ -194,7 +196,7 @@ class FsspecStorage:
     def _upload(self, local: str, name: str) -> None:
         # Some file systems take no notice of `mode` (sftp, local): the lease keeps others out.
         if self._fs.exists(self._path(name)):
-            raise FileExistsError(self.describe(name))
+            raise FileExistsError(self.display_name(name))
         self._make_folder(name)
         self._fs.put_file(local, self._path(name), mode="create")
 
@@ -210,18 +212,18 @@ class FsspecStorage:
             except (FileNotFoundError, FileExistsError, ShardmillError):
                 raise
             except NotADirectoryError as error:
-                raise FileNotFoundError(self.describe(name)) from error
+                raise FileNotFoundError(self.display_name(name)) from error
             except PermissionError as error:
                 raise OutputError(
-                    "access is denied", path=self.describe(name), hint="check the credentials"
+                    "access is denied", path=self.display_name(name), hint="check the credentials"
                 ) from error
             except Exception as error:
                 if getattr(error, "errno", None) == errno.EEXIST:
-                    raise FileExistsError(self.describe(name)) from error
+                    raise FileExistsError(self.display_name(name)) from error
                 if attempt == _ATTEMPTS - 1:
                     raise StorageError(
                         f"storage failed {_ATTEMPTS} times",
-                        path=self.describe(name),
+                        path=self.display_name(name),
                         got=type(error).__name__,
                         hint="run the same command again: what is finished is kept",
                     ) from error
@@ -229,7 +231,7 @@ class FsspecStorage:
         raise AssertionError("unreachable")
 
 
-def _file_facts(info: dict[str, Any]) -> FileInfo:
+def _file_info(info: dict[str, Any]) -> FileInfo:
     etag = info.get("ETag") or info.get("etag")
     return FileInfo(int(info["size"] or 0), str(etag) if etag else None)
 

@@ -47,7 +47,7 @@ def hold_lease(store: ConditionalStore) -> Iterator[Lease]:
         StorageError: storage failed after retries.
     """
     lease = Lease(store)
-    lease.take()
+    lease.acquire()
     over = threading.Event()
     keeper = threading.Thread(target=_renew_loop, args=(lease, over), name="lease", daemon=True)
     keeper.start()
@@ -61,7 +61,7 @@ def hold_lease(store: ConditionalStore) -> Iterator[Lease]:
     except Exception:
         # Who lost it meets what the next holder did: that it lost it is what there is to say.
         with suppress(StorageError):
-            lease.confirm()
+            lease.renew()
         raise
     finally:
         over.set()
@@ -74,11 +74,11 @@ def _renew_loop(lease: Lease, over: threading.Event) -> None:
         # A renewal that fails is tried again at the next turn.
         with suppress(StorageError):
             try:
-                lease.confirm()
+                lease.renew()
             except LockedError:
                 return
     with suppress(ShardmillError):
-        lease.let_go()
+        lease.release()
 
 
 class Lease:
@@ -92,7 +92,7 @@ class Lease:
         self._is_lost = False
         self._writing = threading.Lock()
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Take the lease where it is free or has run out. Raises as `hold_lease`."""
         try:
             self._tag = self._store.put_if_absent(LEASE, self._content())
@@ -100,12 +100,16 @@ class Lease:
             self._take_over()
         self._check_conditions()
 
-    def confirm(self) -> None:
-        """See `Hold.confirm`: a renewal, which only the holder can make."""
+    def ensure_held(self) -> None:
+        """See `FolderLock.ensure_held`."""
+        self.renew()
+
+    def renew(self) -> None:
+        """Renew the lease, which only its holder can. Raises as `FolderLock.ensure_held`."""
         with self._writing:
             if not self._is_lost:
                 try:
-                    self._write_over(self._tag)
+                    self._put_if_match(self._tag)
                 except PreconditionFailedError:
                     self._is_lost = True
         self.check()
@@ -119,29 +123,29 @@ class Lease:
                 hint="let that one end, then run the same command again",
             )
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Free the folder. Raises as `confirm`."""
-        self.confirm()
+        self.renew()
         self._store.delete_if_match(LEASE, self._tag)
 
     def _take_over(self) -> None:
-        seen = self._store.look(LEASE)
+        seen = self._store.get(LEASE)
         if seen is None:  # its holder has just let go of it
             raise self._busy("another run has just written here", "run the same command again")
         left_seconds = LEASE_SECONDS - _age_seconds(seen)
-        if left_seconds > 0 and not self._is_ours(seen):
+        if left_seconds > 0 and not self._is_held_by_us(seen):
             raise self._busy(
                 "another run is writing here",
                 f"wait for it to end; a dead one frees it in {left_seconds:.0f} s",
             )
         try:
-            self._write_over(seen.tag)
+            self._put_if_match(seen.tag)
         except PreconditionFailedError as error:
             raise self._busy(
                 "another run has just begun to write here", "wait for it to end"
             ) from error
 
-    def _write_over(self, tag: str) -> None:
+    def _put_if_match(self, tag: str) -> None:
         """Write the lease over a version. Raises PreconditionFailedError where it is not there, nor ours."""
         content = self._content()
         while True:
@@ -149,8 +153,8 @@ class Lease:
                 self._tag = self._store.put_if_match(LEASE, content, tag)
             except PreconditionFailedError:
                 # The answer to a write of ours may have been lost.
-                seen = self._store.look(LEASE)
-                if seen is None or not self._is_ours(seen) or seen.tag == tag:
+                seen = self._store.get(LEASE)
+                if seen is None or not self._is_held_by_us(seen) or seen.tag == tag:
                     raise
                 tag = self._tag = seen.tag
                 if seen.content != content:
@@ -169,7 +173,7 @@ class Lease:
         self._store.delete_if_match(LEASE, self._tag)
         raise conditional_writes_unsupported(self._store.url)
 
-    def _is_ours(self, seen: VersionedObject) -> bool:
+    def _is_held_by_us(self, seen: VersionedObject) -> bool:
         content = _decode(seen)
         return content is not None and content.token == self._token
 

@@ -40,13 +40,13 @@ class LocalStorage:
         self.path = Path(path)
         self.url = escape_for_display(path)
 
-    def describe(self, name: str) -> str:
-        """See `Storage.describe`."""
+    def display_name(self, name: str) -> str:
+        """See `Storage.display_name`."""
         return escape_for_display(str(self.path / name))
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
-        with self.open(name) as stream, translate_read_errors(self.describe(name)):
+        with self.open(name) as stream, translate_read_errors(self.display_name(name)):
             return stream.read()
 
     def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
@@ -55,17 +55,17 @@ class LocalStorage:
 
     def open_random_access(self, name: str) -> RangeReader:
         """See `Storage.open_random_access`."""
-        return RandomAccessFile(self.path / name, self.describe(name))
+        return RandomAccessFile(self.path / name, self.display_name(name))
 
     def open(self, name: str) -> BinaryIO:
         """See `Storage.open`."""
-        with translate_read_errors(self.describe(name)):
+        with translate_read_errors(self.display_name(name)):
             return (self.path / name).open("rb", buffering=1 << 20)
 
-    def facts(self, name: str) -> FileInfo | None:
-        """See `Storage.facts`."""
+    def stat(self, name: str) -> FileInfo | None:
+        """See `Storage.stat`."""
         try:
-            with translate_read_errors(self.describe(name)):
+            with translate_read_errors(self.display_name(name)):
                 found = (self.path / name).stat()
         except FileNotFoundError:
             return None
@@ -74,7 +74,7 @@ class LocalStorage:
     def list(self, folder: str = "") -> list[str]:
         """See `Storage.list`."""
         found = []
-        with translate_read_errors(self.describe(folder)):
+        with translate_read_errors(self.display_name(folder)):
             for walked, _, files in os.walk(self.path / folder, onerror=_raise_unless_hidden):
                 below = Path(walked).relative_to(self.path)
                 found += [(below / file).as_posix() for file in files]
@@ -83,7 +83,7 @@ class LocalStorage:
     @contextmanager
     def create(self, name: str) -> Iterator[StagedFile]:
         """See `Storage.create`."""
-        path = self.describe(name)
+        path = self.display_name(name)
         with translate_write_errors(path):
             staged = self._new_staged_path(name)
             stream = staged.open("xb", buffering=2 * WRITE_STEP_BYTES)
@@ -101,7 +101,7 @@ class LocalStorage:
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
-        with translate_write_errors(self.describe(name)):
+        with translate_write_errors(self.display_name(name)):
             staged = self._new_staged_path(name)
             try:
                 with staged.open("xb") as stream:
@@ -117,29 +117,29 @@ class LocalStorage:
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `Storage.compare_and_swap`: the lock keeps others out."""
         if self.read(name) != old:
-            raise replaced_by_other_run(self.describe(name))
+            raise replaced_by_other_run(self.display_name(name))
         self.replace(name, new)
 
     def fsync_folder(self, name: str) -> None:
         """See `Storage.fsync_folder`."""
-        with translate_write_errors(self.describe(name)):
+        with translate_write_errors(self.display_name(name)):
             _fsync_folder(self.path / name)
 
     def remove(self, name: str) -> None:
         """See `Storage.remove`."""
-        with translate_write_errors(self.describe(name)):
+        with translate_write_errors(self.display_name(name)):
             (self.path / name).unlink(missing_ok=True)
 
     def remove_folder(self, name: str) -> None:
         """See `Storage.remove_folder`."""
-        with translate_write_errors(self.describe(name)), suppress(FileNotFoundError):
+        with translate_write_errors(self.display_name(name)), suppress(FileNotFoundError):
             shutil.rmtree(self.path / name)
 
     @contextmanager
     def lock(self) -> Iterator[FolderLock]:
         """See `Storage.lock`: flock(2), which the kernel lets go of when its holder dies."""
         path = self.path / _LOCK
-        with translate_write_errors(self.describe(_LOCK)):
+        with translate_write_errors(self.display_name(_LOCK)):
             descriptor = self._open_lock(path)
         try:
             yield _Held()
@@ -183,8 +183,8 @@ class LocalStorage:
 class _Held:
     """What the kernel keeps for its holder as long as that lives."""
 
-    def confirm(self) -> None:
-        """See `FolderLock.confirm`: nobody can."""
+    def ensure_held(self) -> None:
+        """See `FolderLock.ensure_held`: nobody can."""
 
 
 def _link(staged: Path, final: Path) -> None:

@@ -28,7 +28,7 @@ class StorageConformance(ABC):
             stream.write(b"two")
             assert "a/b.bin" not in storage.list()
         assert storage.read("a/b.bin") == b"one two"
-        facts = storage.facts("a/b.bin")
+        facts = storage.stat("a/b.bin")
         assert facts is not None
         assert facts.size_bytes == 7
 
@@ -99,14 +99,14 @@ class StorageConformance(ABC):
         self, storage: Storage, name: str
     ) -> None:
         write_file(storage, "a.bin", b"x")
-        assert storage.facts(name) is None
+        assert storage.stat(name) is None
         for read in (storage.read, storage.open, lambda name: storage.read_range(name, 0, 1)):
             with pytest.raises(FileNotFoundError):
                 read(name)
 
     def test_stat_folder_is_none(self, storage: Storage) -> None:
         write_file(storage, "folder/a.bin", b"x")
-        assert storage.facts("folder") is None
+        assert storage.stat("folder") is None
 
     def test_list_is_sorted_and_recursive(self, storage: Storage) -> None:
         assert storage.list() == []
@@ -139,7 +139,7 @@ class StorageConformance(ABC):
         with storage.lock() as hold:
             write_file(storage, ".shardmill/plan.json", b"x")
             storage.remove_folder(".shardmill")
-            hold.confirm()
+            hold.ensure_held()
         assert storage.list() == []
 
     def test_storage_pickle_round_trip_reads_same_file(self, storage: Storage) -> None:

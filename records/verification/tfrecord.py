@@ -19,7 +19,7 @@ def check_tfrecord(storage: Storage, name: str) -> FileCheck:
     """Check a file as far as it can be read; GZIP and ZLIB files too."""
     checked = FileCheck(name)
     try:
-        facts = storage.facts(name)
+        facts = storage.stat(name)
         checked.size_bytes = facts.size_bytes if facts is not None else 0
         with storage.open(name) as stream:
             for number, item in enumerate(read_skipping_damage(open_until_error(stream), name)):

@@ -73,7 +73,7 @@ def shards_at(target: Storage) -> dict[str, str | None]:
     names = set(target.list())
     done = [name for name in names if layout.parse_shard_name(name)]
     both = [(name, layout.index_name(name)) for name in done if layout.index_name(name) in names]
-    facts = {name: target.facts(name) for pair in both for name in pair}
+    facts = {name: target.stat(name) for pair in both for name in pair}
     return {name: found.etag for name, found in facts.items() if found is not None}
 
 
@@ -132,11 +132,11 @@ def test_convert_s3_killed_runs_resume_and_keep_finished_shards(
     kept: dict[str, str | None] = {}
     for shards in (0, 1, 3):
         process = runs.start(server.environment, *command)
-        runs.wait_for(lambda: target.facts(layout.LEASE) is not None, process)
+        runs.wait_for(lambda: target.stat(layout.LEASE) is not None, process)
         runs.wait_for(lambda: len(shards_at(target)) // 2 >= shards, process)  # noqa: B023
         process.kill()
         process.communicate()
-        assert target.facts(layout.MANIFEST) is None
+        assert target.stat(layout.MANIFEST) is None
         now = shards_at(target)
         assert kept.items() <= now.items(), "a finished shard was written again"
         kept = now
@@ -228,7 +228,7 @@ class TestWeather:
             assert ended.status == 74
             assert "storage failed, also after retries, got 503 SlowDown" in ended.errors
             assert ended.errors.count("\n") == 1
-            assert open_storage(url).facts(layout.MANIFEST) is None
+            assert open_storage(url).stat(layout.MANIFEST) is None
             proxy.weather = always(FAIR)
             assert runs.run_when_free(environment, "convert", few[0], url, *FLAGS) == (0, "", "")
         assert content_at(open_storage(url)) == few[1]

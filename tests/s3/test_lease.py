@@ -31,16 +31,16 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "LEASE_SECONDS", SHORT_SECONDS)
 
 
-def take(storage: S3Storage) -> Lease:
+def acquire(storage: S3Storage) -> Lease:
     """Hold the folder without a thread that renews it: as a run does that was stopped."""
     taken = Lease(storage)
-    taken.take()
+    taken.acquire()
     return taken
 
 
 def wait_until_over(storage: S3Storage) -> None:
     """Wait until the store's clock says that the lease is over."""
-    while (seen := storage.look(LEASE)) is not None and seen.age_seconds is not None:
+    while (seen := storage.get(LEASE)) is not None and seen.age_seconds is not None:
         if seen.age_seconds >= SHORT_SECONDS:
             return
         threading.Event().wait(0.1)
@@ -63,54 +63,54 @@ def at_once(action: Callable[[], Any]) -> list[Any]:
 
 def test_lease_concurrent_runs_only_one_acquires(storage: S3Storage) -> None:
     for _ in range(5):
-        found = at_once(lambda: take(storage))
+        found = at_once(lambda: acquire(storage))
         held = [one for one in found if isinstance(one, Lease)]
         assert len(held) == 1
         assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
-        held[0].let_go()
+        held[0].release()
         assert storage.list() == []
 
 
 def test_lease_held_raises_locked_with_time_to_expiry(storage: S3Storage) -> None:
-    take(storage)
+    acquire(storage)
     with pytest.raises(LockedError, match=r"a dead one frees it in (60|5\d) s"):
-        take(storage)
+        acquire(storage)
 
 
 def test_lease_expired_concurrent_runs_only_one_acquires(storage: S3Storage, short: None) -> None:
-    dead = take(storage)
+    dead = acquire(storage)
     wait_until_over(storage)
-    found = at_once(lambda: take(storage))
+    found = at_once(lambda: acquire(storage))
     assert sum(isinstance(one, Lease) for one in found) == 1
     assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
     with pytest.raises(LockedError, match="another run took over here"):
-        dead.confirm()
+        dead.renew()
 
 
 def test_lease_renew_after_takeover_raises_locked(storage: S3Storage, short: None) -> None:
-    slept = take(storage)
+    slept = acquire(storage)
     wait_until_over(storage)
-    second = take(storage)
+    second = acquire(storage)
     for _ in range(2):
         with pytest.raises(LockedError, match="another run took over here"):
-            slept.confirm()
+            slept.renew()
     with pytest.raises(LockedError):
-        slept.let_go()
-    second.confirm()
-    second.let_go()
+        slept.release()
+    second.renew()
+    second.release()
     with pytest.raises(LockedError):
-        slept.confirm()
+        slept.renew()
     assert storage.list() == []
 
 
 def test_lease_renew_after_expiry_without_takeover_succeeds(
     storage: S3Storage, short: None
 ) -> None:
-    slept = take(storage)
+    slept = acquire(storage)
     wait_until_over(storage)
-    slept.confirm()
+    slept.renew()
     with pytest.raises(LockedError):
-        take(storage)
+        acquire(storage)
 
 
 def test_lease_is_renewed_while_lock_is_held(
@@ -173,11 +173,11 @@ class TestLostAnswers:
         return storage
 
     def test_lease_lost_response_of_acquire_is_recognized(self, storage: _Unreliable) -> None:
-        held = take(storage)
+        held = acquire(storage)
         with pytest.raises(LockedError):
-            take(storage)
-        held.confirm()
-        held.let_go()
+            acquire(storage)
+        held.renew()
+        held.release()
         assert storage.list() == []
 
     def test_compare_and_swap_lost_response_is_recognized(self, storage: _Unreliable) -> None:
@@ -190,17 +190,17 @@ class TestLostAnswers:
     def test_lease_lost_response_of_takeover_is_recognized(
         self, storage: _Unreliable, short: None
     ) -> None:
-        dead = take(storage)
+        dead = acquire(storage)
         wait_until_over(storage)
-        take(storage).confirm()
+        acquire(storage).renew()
         with pytest.raises(LockedError):
-            dead.confirm()
+            dead.renew()
 
 
 def test_lease_renew_applied_but_failed_can_be_repeated(
     storage: S3Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = take(storage)
+    held = acquire(storage)
     real = storage.put_if_match
 
     def fail(*given: Any) -> str:
@@ -210,9 +210,9 @@ def test_lease_renew_applied_but_failed_can_be_repeated(
     with monkeypatch.context() as broken:
         broken.setattr(storage, "put_if_match", fail)
         with pytest.raises(StorageError):
-            held.confirm()
-    held.confirm()
-    held.let_go()
+            held.renew()
+    held.renew()
+    held.release()
     assert storage.list() == []
 
 
@@ -236,7 +236,7 @@ def test_lease_store_without_conditional_writes_raises_output_error(
 ) -> None:
     storage = kind(s3)
     with pytest.raises(OutputError, match="takes no notice of conditional writes") as refused:
-        take(storage)
+        acquire(storage)
     assert refused.value.exit_code == 73
     assert storage.list() == []
 

@@ -180,8 +180,8 @@ def test_s3_storage_each_operation_makes_expected_requests(
     assert made(lambda: storage.replace("b", b"abc")) == ["PutObject"]
     assert made(lambda: storage.read("a")) == ["GetObject"]
     assert made(lambda: storage.read_range("a", 1, 1)) == ["GetObject"]
-    assert made(lambda: storage.facts("a")) == ["HeadObject"]
-    assert made(lambda: storage.facts("no")) == ["HeadObject"]
+    assert made(lambda: storage.stat("a")) == ["HeadObject"]
+    assert made(lambda: storage.stat("no")) == ["HeadObject"]
     assert made(lambda: storage.remove("b")) == ["DeleteObject"]
     assert made(lambda: storage.open("a").read()) == ["HeadObject", "GetObject"]
     storage.replace("b", bytes(1 << 20))

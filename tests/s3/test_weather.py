@@ -52,7 +52,7 @@ def test_s3_request_failing_once_is_retried(storage: S3Storage, proxy: Proxy, fa
         lambda: storage.replace("b", content),
         lambda: storage.read("a"),
         lambda: storage.read_range("a", 5, 100_000),
-        lambda: storage.facts("a"),
+        lambda: storage.stat("a"),
         storage.list,
         lambda: storage.remove("b"),
         lambda: storage.remove_folder("c"),
@@ -65,7 +65,7 @@ def test_s3_request_failing_once_is_retried(storage: S3Storage, proxy: Proxy, fa
     proxy.weather = once(fate)
     with storage.lock() as hold:
         proxy.weather = once(fate)
-        hold.confirm()
+        hold.ensure_held()
         proxy.weather = once(fate)
     assert storage.list() == ["a"]
     assert storage.read("a") == content
@@ -77,7 +77,7 @@ def test_s3_random_request_failures_are_retried(storage: S3Storage, proxy: Proxy
     with storage.lock() as hold:
         for name, data in content.items():
             write_file(storage, name, data)
-            hold.confirm()
+            hold.ensure_held()
         assert {name: storage.read(name) for name in content} == content
     proxy.weather = always(FAIR)
     assert storage.list() == sorted(content)
@@ -95,9 +95,9 @@ def test_s3_request_failing_always_raises_storage_error_then_fails_fast(
         storage.read("a")
     assert len(proxy.seen) == client.DEFAULT_RETRY.attempts + 1
     proxy.weather = always(FAIR)
-    assert storage.facts("a") is None
+    assert storage.stat("a") is None
     proxy.weather = once(fate)
-    assert storage.facts("a") is None
+    assert storage.stat("a") is None
 
 
 def test_s3_response_always_truncated_raises_storage_error(

@@ -183,7 +183,7 @@ def featurize(
                 images=sum(shard.records for shard in missing),
                 on_progress=on_progress,
             )
-        hold.confirm()
+        hold.ensure_held()
         store.finish()
     kept = len(plan.shards) - len(missing)
     report = _report(plan, store, "featurized", kept=kept)
@@ -307,7 +307,7 @@ def _open_extractor(worker: FeatureWorker) -> keras.Model:
     if digest != worker.spec.weights:
         raise CorruptDataError(
             "the weights that workers are to use are not those of the store",
-            path=storage.describe(_WEIGHTS),
+            path=storage.display_name(_WEIGHTS),
             expected=worker.spec.weights,
             got=digest,
         )

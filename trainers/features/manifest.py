@@ -109,7 +109,7 @@ def read_manifest(storage: Storage, name: str = MANIFEST) -> FeatureManifest | N
         content = storage.read(name)
     except FileNotFoundError:
         return None
-    return decode_manifest(content, path=storage.describe(name))
+    return decode_manifest(content, path=storage.display_name(name))
 
 
 def decode_manifest(content: bytes, *, path: str) -> FeatureManifest:

@@ -128,11 +128,11 @@ class FeatureStore:
             StorageError: a file is not there, or storage failed.
         """
         for shard in self.shards:
-            facts = self.storage.facts(array_name(shard.name))
+            facts = self.storage.stat(array_name(shard.name))
             if facts is None or facts.size_bytes != self._file_bytes(shard):
                 raise StorageError(
                     "features were written and are not there",
-                    path=self.storage.describe(array_name(shard.name)),
+                    path=self.storage.display_name(array_name(shard.name)),
                     hint="all workers must reach the store at this path",
                 )
         keras = version("keras")
@@ -153,7 +153,7 @@ class FeatureStore:
             if not self.has(shard):
                 raise CorruptDataError(
                     "a file of the feature store is missing or damaged",
-                    path=self.storage.describe(array_name(shard.name)),
+                    path=self.storage.display_name(array_name(shard.name)),
                     hint="remove the store's folder, and its features are made anew",
                 )
         if not isinstance(self.storage, LocalStorage):

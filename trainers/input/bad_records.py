@@ -116,7 +116,7 @@ def _name_record(
 ) -> DamagedRecord:
     key = index.rows(number, number + 1)[0].key
     error.what = f"{escape_for_display(key)}: {error.what}"
-    error.path = error.path or storage.describe(shard)
+    error.path = error.path or storage.display_name(shard)
     error.record = number
     error.hint = error.hint or _HINT
     return DamagedRecord(shard, number, error)

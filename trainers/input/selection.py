@@ -180,7 +180,7 @@ def _hash_keys(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
     if len(keys) != shard.records:
         raise CorruptDataError(
             "an index has not as many rows as its shard has records",
-            path=dataset.storage.describe(name),
+            path=dataset.storage.display_name(name),
             expected=shard.records,
             got=len(keys),
         )
@@ -191,11 +191,11 @@ def _hash_keys(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
 def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -> None:
     """Refuse what the names and `sizes` of its files show to be damaged, before hours of work."""
     for shard in {shard for selection in selections for shard in selection.shards}:
-        facts = dataset.storage.facts(shard.name)
+        facts = dataset.storage.stat(shard.name)
         if facts is None or (sizes and facts.size_bytes != shard.bytes):
             raise CorruptDataError(
                 "a shard is missing" if facts is None else "a shard has another size",
-                path=dataset.storage.describe(shard.name),
+                path=dataset.storage.display_name(shard.name),
                 expected=f"{shard.bytes} bytes",
                 got=None if facts is None else f"{facts.size_bytes} bytes",
                 hint="`shardmill verify` lists all that is damaged",

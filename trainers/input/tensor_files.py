@@ -101,7 +101,7 @@ def write_arrays(
 
 def is_intact(storage: Storage, name: str, size_bytes: int, identity: str) -> bool:
     """Whether a file is there, of that size and that identity, and every byte as it was written."""
-    facts = storage.facts(name)
+    facts = storage.stat(name)
     if facts is None or facts.size_bytes != size_bytes:
         return False
     digest = xxhash.xxh3_128(identity.encode())

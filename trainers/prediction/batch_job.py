@@ -129,7 +129,7 @@ def predict_to_csv_shards(
             facts = services.map_shards(
                 worker, list(chunks), out, runner, images=len(files), on_progress=on_progress
             )
-            hold.confirm()
+            hold.ensure_held()
             folder.finish(encode_canonical(_sum_up(key, top_k, facts)))
     return read_predictions(storage)
 
@@ -156,7 +156,7 @@ def read_predictions(storage: Storage) -> Predictions:
         Predictions,
         version=FORMAT_VERSION,
         what="a manifest of predictions",
-        path=storage.describe(MANIFEST),
+        path=storage.display_name(MANIFEST),
     )
 
 
@@ -252,7 +252,7 @@ class PredictionWorker:
         """
         out = open_storage(self.out)
         with _ONE_AT_A_TIME:
-            if out.facts(name) is None:
+            if out.stat(name) is None:
                 files = [self._find(listed) for listed in _read_chunk(out, name)]
                 with out.create(name) as stream:
                     self._write(stream, files, count)

@@ -55,7 +55,7 @@ def _find_at(location: str) -> list[ImageFile]:
     # A URL without a folder, such as `s3://bucket`, names no file.
     if name and is_url(folder) == is_url(location):
         storage = open_storage(folder)
-        if storage.facts(name) is not None:
+        if storage.stat(name) is not None:
             return [ImageFile(_shown(location), storage, name)]
     storage = open_storage(location)
     names = storage.list()
@@ -90,7 +90,7 @@ def _looks_like_image(storage: Storage, name: str) -> bool:
     try:
         # A pipe has no facts; it must not be waited for.
         return (
-            storage.facts(name) is not None
+            storage.stat(name) is not None
             and sniff(storage.read_range(name, 0, _MAGIC_BYTES)) is not None
         )
     except (OSError, ShardmillError):

@@ -112,7 +112,7 @@ class Predictor:
             lambda chunk: [self._read(file) for file in chunk],
             _split(files, _CHUNK_FILES),
             threads=_THREADS,
-            ahead=ahead,
+            prefetch=ahead,
         )
         return chain.from_iterable(chunks)
 

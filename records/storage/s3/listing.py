@@ -42,7 +42,7 @@ def list_pages(ask: Ask, prefix: str) -> Iterator[Page]:
         yield from map(_read_page, answers)
         return
     read = partial(_list_piece, ask, prefix)
-    yield from parallel_flat_map(read, pieces, threads=IO_THREADS, ahead=_PAGES_AHEAD)
+    yield from parallel_flat_map(read, pieces, threads=IO_THREADS, prefetch=_PAGES_AHEAD)
 
 
 def _follow(ask: Ask, **asked: str) -> Iterator[dict[str, Any]]:

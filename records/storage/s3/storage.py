@@ -47,8 +47,8 @@ class S3Storage:
         self._bucket = Bucket(bucket)
         self.url = escape_for_display(url.rstrip("/"))
 
-    def describe(self, name: str) -> str:
-        """See `Storage.describe`."""
+    def display_name(self, name: str) -> str:
+        """See `Storage.display_name`."""
         return f"{self.url}/{escape_for_display(name)}" if name else self.url
 
     def read(self, name: str) -> bytes:
@@ -69,8 +69,8 @@ class S3Storage:
         same = {"IfMatch": head["ETag"]}
         return open_seekable(partial(self._read_range, name, same), head["ContentLength"])
 
-    def facts(self, name: str) -> FileInfo | None:
-        """See `Storage.facts`."""
+    def stat(self, name: str) -> FileInfo | None:
+        """See `Storage.stat`."""
         try:
             head = self._ask("head_object", name)
         except FileNotFoundError:
@@ -95,7 +95,7 @@ class S3Storage:
             with translate_write_errors(staged.name):
                 staged.flush()
             try:
-                upload(self._bucket, self._key(name), stream, self.describe(name))
+                upload(self._bucket, self._key(name), stream, self.display_name(name))
             except (ConditionFailedError, FileNotFoundError) as error:
                 self._check_there(name, stream, error)
 
@@ -131,17 +131,17 @@ class S3Storage:
         try:
             return str(self._ask("put_object", name, Body=data, **IF_ABSENT)["ETag"])
         except ConditionFailedError as error:
-            raise FileExistsError(self.describe(name)) from error
+            raise FileExistsError(self.display_name(name)) from error
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
         """See `ConditionalStore.put_if_match`."""
         try:
             return str(self._ask("put_object", name, Body=data, IfMatch=tag)["ETag"])
         except (ConditionFailedError, FileNotFoundError) as error:
-            raise PreconditionFailedError(self.describe(name)) from error
+            raise PreconditionFailedError(self.display_name(name)) from error
 
-    def look(self, name: str) -> VersionedObject | None:
-        """See `ConditionalStore.look`: its age is told by the server's clock alone."""
+    def get(self, name: str) -> VersionedObject | None:
+        """See `ConditionalStore.get`: its age is told by the server's clock alone."""
         try:
             answer = self._ask("get_object", name)
         except FileNotFoundError:
@@ -159,7 +159,7 @@ class S3Storage:
         return f"{self._root}/{name}" if self._root else name
 
     def _ask(self, operation: str, name: str, **asked: Any) -> dict[str, Any]:
-        return self._bucket.ask(operation, self.describe(name), Key=self._key(name), **asked)
+        return self._bucket.ask(operation, self.display_name(name), Key=self._key(name), **asked)
 
     def _read_range(
         self, name: str, condition: dict[str, str], offset: int, size_bytes: int
@@ -173,7 +173,7 @@ class S3Storage:
             return b""
         except ConditionFailedError as error:
             raise StorageError(
-                "the file was replaced while it was read", path=self.describe(name)
+                "the file was replaced while it was read", path=self.display_name(name)
             ) from error
 
     def _check_there(self, name: str, stream: BinaryIO, error: Exception) -> None:
@@ -184,20 +184,20 @@ class S3Storage:
         except FileNotFoundError:
             raise StorageError(
                 "an upload was lost",
-                path=self.describe(name),
+                path=self.display_name(name),
                 hint="run the same command again: what is finished is kept",
             ) from error
 
     def _list_pages(self, folder: str) -> Iterator[Page]:
         """The files below a folder, as many at a time as an answer has."""
         below = f"{self._root}/" if self._root else ""
-        ask = partial(self._bucket.ask, "list_objects_v2", self.describe(folder))
+        ask = partial(self._bucket.ask, "list_objects_v2", self.display_name(folder))
         for page in list_pages(ask, below + (f"{folder}/" if folder else "")):
             yield [(key[len(below) :], facts) for key, facts in page]
 
     def _remove_all(self, keys: Sequence[dict[str, str]], folder: str) -> None:
         wanted = {"Objects": keys, "Quiet": True}
-        answer = self._bucket.ask("delete_objects", self.describe(folder), Delete=wanted)
+        answer = self._bucket.ask("delete_objects", self.display_name(folder), Delete=wanted)
         for refused in answer.get("Errors", ()):
             raise OutputError(
                 "a file cannot be removed",

@@ -96,7 +96,7 @@ class TestChain:
         def count(most: int) -> Iterator[int]:
             yield from range(most)
 
-        results = parallel_flat_map(count, range(30), threads=4, ahead=2)
+        results = parallel_flat_map(count, range(30), threads=4, prefetch=2)
         assert list(results) == [number for most in range(30) for number in range(most)]
 
     def test_parallel_flat_map_prefetch_limits_results_per_item(self) -> None:
@@ -107,7 +107,7 @@ class TestChain:
                 made[item] += 1
                 yield made[item]
 
-        results = parallel_flat_map(endless, range(2), threads=2, ahead=3)
+        results = parallel_flat_map(endless, range(2), threads=2, prefetch=3)
         for taken in range(1, 50):
             assert next(results) == taken
             assert made[0] <= taken + 4
@@ -122,7 +122,7 @@ class TestChain:
             while item > 1:
                 yield item
 
-        results = parallel_flat_map(work, range(5), threads=5, ahead=1)
+        results = parallel_flat_map(work, range(5), threads=5, prefetch=1)
         assert [next(results), next(results)] == [0, 1]
         with pytest.raises(ValueError, match="of the second"):
             next(results)
@@ -134,4 +134,4 @@ class TestChain:
             raise KeyError("items")
 
         with pytest.raises(KeyError, match="items"):
-            list(parallel_flat_map(lambda item: [item], items(), threads=2, ahead=1))
+            list(parallel_flat_map(lambda item: [item], items(), threads=2, prefetch=1))

@@ -19,8 +19,8 @@ def test_parallel_map_slow_first_item_keeps_order() -> None:
             first_may_end.set()
         return number
 
-    assert list(parallel_map(wait_or_let_go, range(20), threads=2, ahead=4)) == list(range(20))
-    assert list(parallel_map(str, [], threads=2, ahead=4)) == []
+    assert list(parallel_map(wait_or_let_go, range(20), threads=2, prefetch=4)) == list(range(20))
+    assert list(parallel_map(str, [], threads=2, prefetch=4)) == []
 
 
 def test_parallel_map_prefetch_limits_items_taken() -> None:
@@ -30,7 +30,7 @@ def test_parallel_map_prefetch_limits_items_taken() -> None:
         taken.append(number)
         return number
 
-    results = parallel_map(lambda number: number, map(take, range(100)), threads=2, ahead=5)
+    results = parallel_map(lambda number: number, map(take, range(100)), threads=2, prefetch=5)
     for expected in range(10):
         assert next(results) == expected
         assert len(taken) == expected + 5
@@ -39,7 +39,7 @@ def test_parallel_map_prefetch_limits_items_taken() -> None:
 
 
 def test_parallel_map_error_is_raised_in_order() -> None:
-    results = parallel_map(lambda number: 1 // (3 - number), range(9), threads=2, ahead=3)
+    results = parallel_map(lambda number: 1 // (3 - number), range(9), threads=2, prefetch=3)
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)

@@ -43,7 +43,7 @@ def test_row_table_append_after_iteration_is_included() -> None:
 
 def test_row_table_consume_yields_every_row_and_empties_table() -> None:
     packed = pack(items(20_000))
-    assert list(packed.drain()) == items(20_000)
+    assert list(packed.consume()) == items(20_000)
     assert (len(packed), list(packed)) == (0, [])
 
 

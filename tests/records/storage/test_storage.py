@@ -90,7 +90,7 @@ def test_split_location_returns_folder_and_file(location: str, parts: tuple[str,
 
 def test_fsspec_storage_url_in_messages_has_no_credentials() -> None:
     storage = FsspecStorage("memory://user:secret@host/a?token=secret")
-    assert "secret" not in storage.url + storage.describe("b")
+    assert "secret" not in storage.url + storage.display_name("b")
 
 
 _HOLD_THE_LOCK = """
@@ -180,7 +180,7 @@ def test_local_create_failed_system_call_raises_output_error(
         with pytest.raises(OutputError, match=told) as found:
             write_file(storage, "a.bin", b"content")
     assert found.value.exit_code == 73
-    assert storage.facts("a.bin") is None or storage.read("a.bin") == b"content"
+    assert storage.stat("a.bin") is None or storage.read("a.bin") == b"content"
     assert [name for name in storage.list() if name != "a.bin"] == []
 
 
