@@ -2,7 +2,7 @@
 
     dataset = open_dataset("data")
     record = dataset["train"][0]
-    record.image, record.label, record.text, record.key
+    record.image, record.label, record.class_name, record.key
 
 A split is a sequence, so a PyTorch `DataLoader` takes it as it is.
 """
@@ -36,14 +36,14 @@ _OPEN_SHARDS = 256
 class Split(Sequence[Record]):
     """The records of one split, or of one worker's part of it, in the order they are stored in.
 
-    `facts` and `iter_shard` are the whole split's.
+    `info` and `iter_shard` are the whole split's.
     """
 
     def __init__(
         self,
         storage: Storage,
         name: SplitName,
-        facts: SplitInfo,
+        info: SplitInfo,
         decoder: RecordDecoder,
         part: WorkerSlice = ALL_RECORDS,
     ) -> None:
@@ -52,10 +52,10 @@ class Split(Sequence[Record]):
         self._indexes: dict[int, Index] = {}
         self._known: dict[int, IndexedRecords] = {}
         self._readers: dict[int, ShardReader] = {}
-        self._ends = list(accumulate(shard.records for shard in facts.shards))
-        self._places = part.places(facts.records)
+        self._ends = list(accumulate(shard.records for shard in info.shards))
+        self._places = part.record_range(info.records)
         self.name = name
-        self.facts = facts
+        self.info = info
 
     def __len__(self) -> int:
         return len(self._places)
@@ -91,7 +91,7 @@ class Split(Sequence[Record]):
             )
         except (CorruptDataError, FileNotFoundError):
             return None
-        return known.with_image(image) if known.fits(before, behind) else None
+        return known.with_image(image) if known.matches_frame(before, behind) else None
 
     def _known_records(self, shard_number: int) -> IndexedRecords:
         known = self._known.get(shard_number)
@@ -113,11 +113,11 @@ class Split(Sequence[Record]):
         except IndexError:
             raise IndexError(f"record {number} of {len(self)} in {self.name}") from None
         shard_number = bisect_right(self._ends, place)
-        first = self._ends[shard_number] - self.facts.shards[shard_number].records
+        first = self._ends[shard_number] - self.info.shards[shard_number].records
         return shard_number, place - first
 
     def _read(self, shard_number: int, record: int) -> bytes:
-        position = self.load_index(shard_number).position(record)
+        position = self.load_index(shard_number).location(record)
         try:
             return self._reader(shard_number).read(position, record=record)
         except (CorruptDataError, FileNotFoundError):
@@ -127,14 +127,14 @@ class Split(Sequence[Record]):
     @contextmanager
     def _naming(self, shard_number: int) -> Iterator[None]:
         """Put the shard's name into what is found wrong with it."""
-        name = self.facts.shards[shard_number].name
+        name = self.info.shards[shard_number].name
         with missing_as_corrupt(self._storage, name), with_path(self._storage, name):
             yield
 
     def __iter__(self) -> Iterator[Record]:
         """All records, shard after shard, each read once from its beginning."""
         for shard_number, end in enumerate(self._ends):
-            first = end - self.facts.shards[shard_number].records
+            first = end - self.info.shards[shard_number].records
             own = range(max(self._places.start, first), min(self._places.stop, end))
             if own:
                 records = self.iter_shard(shard_number)
@@ -148,7 +148,7 @@ class Split(Sequence[Record]):
 
     def _read_shard(self, shard_number: int) -> Iterator[tuple[int, Frame]]:
         """The records of a shard with their numbers."""
-        frames = read_shard(self._storage, self.facts.shards[shard_number].name)
+        frames = read_shard(self._storage, self.info.shards[shard_number].name)
         if not self._decoder.reads_adopted:
             yield from enumerate(frames)
             return
@@ -173,7 +173,7 @@ class Split(Sequence[Record]):
         if reader is None:
             if len(self._readers) >= _OPEN_SHARDS:
                 self._readers.clear()  # who is reading from one keeps it open
-            reader = ShardReader(self._storage, self.facts.shards[shard_number].name)
+            reader = ShardReader(self._storage, self.info.shards[shard_number].name)
             self._readers[shard_number] = reader
         return reader
 
@@ -184,7 +184,7 @@ class Split(Sequence[Record]):
             CorruptDataError: it is damaged, or missing, or is not this shard's.
         """
         if shard_number not in self._indexes:
-            shard = self.facts.shards[shard_number]
+            shard = self.info.shards[shard_number]
             with missing_as_corrupt(self._storage, index_name(shard.name)):
                 index = read_index(self._storage, index_name(shard.name))
             if len(index) != shard.records:
@@ -212,8 +212,8 @@ class Dataset(Mapping[SplitName, Split]):
         self.manifest = manifest
         decoder = RecordDecoder(manifest.labels, manifest.adopted)
         self._splits = {
-            name: Split(storage, name, facts, decoder, part)
-            for name, facts in manifest.splits.items()
+            name: Split(storage, name, info, decoder, part)
+            for name, info in manifest.splits.items()
         }
 
     @property
@@ -253,7 +253,7 @@ def open_dataset(
         CorruptDataError: its manifest is damaged.
         UsageError: there is no such part.
     """
-    part = WorkerSlice(shard_index, shard_count, is_full=pad)
+    part = WorkerSlice(shard_index, shard_count, padded=pad)
     storage = open_storage(path)
     return Dataset(storage, read_manifest(storage), part)
 

@@ -41,11 +41,11 @@ class IndexedRecord(NamedTuple):
     """A record but for its image, as `Record` has it, and its frame.
 
     `offset` is the frame's, and `sizes_bytes` of what is before the image in it, of the image, and
-    of what is behind it. Before it are the `first` features, at `first_at`, and its name.
+    of what is after it. Before it are the `first` features, at `features_offset`, and its name.
     """
 
     label: int
-    text: str
+    class_name: str
     key: str
     format: str
     width: int
@@ -54,16 +54,16 @@ class IndexedRecord(NamedTuple):
     offset: int
     sizes_bytes: tuple[int, int, int]
     first: bytes
-    first_at: int
-    name_at: int
+    features_offset: int
+    name_offset: int
 
-    def fits(self, before: bytes, behind: bytes) -> bool:
+    def matches_frame(self, before: bytes, after: bytes) -> bool:
         """Whether a record is of this label, and the image what is between these parts of it."""
-        next_at = 2 if behind[1] < 0x80 else 3  # behind a tag and the size of the entry
+        next_at = 2 if after[1] < 0x80 else 3  # after a tag and the size of the entry
         return (
-            before.startswith(self.first, self.first_at)
-            and before.startswith(_IMAGE, self.name_at)
-            and behind.startswith(_NEXT, next_at)
+            before.startswith(self.first, self.features_offset)
+            and before.startswith(_IMAGE, self.name_offset)
+            and after.startswith(_NEXT, next_at)
         )
 
     def with_image(self, image: bytes) -> Record:
@@ -71,7 +71,7 @@ class IndexedRecord(NamedTuple):
         return Record(
             image,
             self.label,
-            self.text,
+            self.class_name,
             self.key,
             self.format,
             self.width,
@@ -102,16 +102,16 @@ class IndexedRecords:
         )
         self._format_numbers = formats.indices.to_numpy().data
         places = _find(numbers, labels)
-        self._first_at, self._names_at, self._images_at = (
+        self._features_offset, self._name_offset, self._image_offset = (
             place.astype(np.int32).data for place in places
         )
 
     def __getitem__(self, record: int) -> IndexedRecord | None:
         """None where the row of the index is not that of a record."""
         label, image_bytes = self._label[record], self._stored_bytes[record]
-        image_at = self._images_at[record]
-        behind_bytes = self._length[record] - image_at - image_bytes
-        if not 0 <= label < len(self._labels) or image_bytes < 0 or behind_bytes <= FOOTER_BYTES:
+        image_offset = self._image_offset[record]
+        after_bytes = self._length[record] - image_offset - image_bytes
+        if not 0 <= label < len(self._labels) or image_bytes < 0 or after_bytes <= FOOTER_BYTES:
             return None
         text, channels = self._labels[label], self._channels[record]
         return IndexedRecord(
@@ -123,10 +123,10 @@ class IndexedRecords:
             self._height[record],
             channels,
             self._offset[record],
-            (image_at, image_bytes, behind_bytes),
+            (image_offset, image_bytes, after_bytes),
             _first_features(label, text, channels),
-            self._first_at[record],
-            self._names_at[record],
+            self._features_offset[record],
+            self._name_offset[record],
         )
 
 
@@ -139,11 +139,13 @@ def _find(numbers: dict[str, _Numbers], labels: LabelMap) -> tuple[_Numbers, _Nu
     entry_bytes = len(_IMAGE) + _field_size(feature_bytes)
     # The size of all features is their Example's without a tag and that size.
     example_bytes = numbers["length"] - HEADER_BYTES - FOOTER_BYTES
-    first_at = HEADER_BYTES + 2 + np.searchsorted(_LONGER + np.arange(2, 6), example_bytes, "right")
+    features_offset = (
+        HEADER_BYTES + 2 + np.searchsorted(_LONGER + np.arange(2, 6), example_bytes, "right")
+    )
     first_bytes = _leading_size(numbers["label"], numbers["channels"], labels)
-    names_at = first_at + first_bytes + _field_size(entry_bytes) - entry_bytes
-    images_at = names_at + entry_bytes - image_bytes
-    return first_at, names_at, images_at
+    name_offset = features_offset + first_bytes + _field_size(entry_bytes) - entry_bytes
+    image_offset = name_offset + entry_bytes - image_bytes
+    return features_offset, name_offset, image_offset
 
 
 def _field_size(content_bytes: _Numbers) -> _Numbers:

@@ -34,7 +34,7 @@ class Record(msgspec.Struct, frozen=True):
     Attributes:
         image: the encoded image; for `raw`, uint8 height × width × channels.
         label: the class's number, from 0.
-        text: the class's name.
+        class_name: the class's name.
         key: the path below the source, as text.
         format: `jpeg`, `png` or `raw`.
         width: pixels.
@@ -44,7 +44,7 @@ class Record(msgspec.Struct, frozen=True):
 
     image: bytes
     label: int
-    text: str
+    class_name: str
     key: str
     format: str
     width: int
@@ -67,7 +67,7 @@ def decode_record(payload: bytes, *, record: int | None = None) -> Record:
         return Record(
             image=values[schema.ENCODED],
             label=values[schema.LABEL],
-            text=values[schema.TEXT].decode(),
+            class_name=values[schema.TEXT].decode(),
             key=key_to_text(values[schema.FILENAME]),
             format=values[schema.FORMAT].decode(),
             width=values[schema.WIDTH],
@@ -127,7 +127,7 @@ class RecordDecoder:
         return Record(
             image=image,
             label=label,
-            text=normalize_class_name(text) or in_map,
+            class_name=normalize_class_name(text) or in_map,
             key=key if names.key is None else key_to_text(_require(features, names.key, bytes)),
             format=header.kind,
             width=header.width,

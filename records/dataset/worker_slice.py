@@ -17,7 +17,7 @@ class WorkerSlice:
     Args:
         index: which of them, from 0.
         count: how many there are.
-        is_full: it is as large as the largest: a smaller one has its neighbour's first record too.
+        padded: it is as large as the largest: a smaller one has its neighbour's first record too.
 
     Raises:
         UsageError: there is no such part.
@@ -25,7 +25,7 @@ class WorkerSlice:
 
     index: int = 0
     count: int = 1
-    is_full: bool = False
+    padded: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
@@ -35,13 +35,13 @@ class WorkerSlice:
                 got=f"shard_index {self.index}, shard_count {self.count}",
             )
 
-    def places(self, records: int) -> range:
+    def record_range(self, records: int) -> range:
         """The places of its records among all."""
         begin, end = (records * index // self.count for index in (self.index, self.index + 1))
         # The last part is always one of the largest, so none reaches beyond the end.
-        return range(begin, begin + self.largest(records) if self.is_full else end)
+        return range(begin, begin + self.max_records(records) if self.padded else end)
 
-    def largest(self, records: int) -> int:
+    def max_records(self, records: int) -> int:
         """How many records the largest part has."""
         return -(-records // self.count)
 

@@ -171,7 +171,7 @@ def _stored_format(header: ImageHeader, options: ImageOptions) -> StoredFormat:
 
 def _passes_through(header: ImageHeader, options: ImageOptions) -> bool:
     return (
-        header.plain
+        header.passthrough
         and _stored_format(header, options) == header.kind
         and options.resize in {None, (header.width, header.height)}
         and header.channels <= options.channels

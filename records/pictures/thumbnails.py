@@ -55,13 +55,13 @@ def sample_dataset(dataset: Dataset, *, images: int, classes: int) -> list[Class
         CorruptDataError: an index or a record is damaged.
     """
     split = main_split(dataset)
-    present = [label for label, records in enumerate(split.facts.class_records) if records]
+    present = [label for label, records in enumerate(split.info.class_records) if records]
     wanted = present if len(present) <= classes else _spread(present, classes)
     places = _find_places(split, wanted, images)
     return [
         ClassSample(
             dataset.labels[label],
-            split.facts.class_records[label],
+            split.info.class_records[label],
             [make_thumbnail(split[place]) for place in places[label]],
         )
         for label in wanted
@@ -85,9 +85,9 @@ def _spread(present: list[int], count: int) -> list[int]:
 def _find_places(split: Split, labels: list[int], images: int) -> dict[int, list[int]]:
     """The numbers of the first records of each label."""
     places: dict[int, list[int]] = {label: [] for label in labels}
-    missing = sum(min(images, split.facts.class_records[label]) for label in labels)
+    missing = sum(min(images, split.info.class_records[label]) for label in labels)
     place = 0
-    for shard in range(len(split.facts.shards)):
+    for shard in range(len(split.info.shards)):
         for label in split.load_index(shard).table["label"].to_pylist():
             if label in places and len(places[label]) < images:
                 places[label].append(place)

@@ -44,7 +44,7 @@ def test_split_records_equal_written_sources(dataset: Dataset) -> None:
     for record, source in zip(dataset["train"], make_sources(12), strict=True):
         assert (record.key.encode(), record.label) == (source.key, source.label)
         assert record.image == source.data
-        assert record.text == LABELS[source.label]
+        assert record.class_name == LABELS[source.label]
 
 
 def test_split_index_and_slice_equal_iteration(dataset: Dataset) -> None:
@@ -64,7 +64,7 @@ def test_split_damaged_record_raises_corrupt_data_with_shard_and_record(
 ) -> None:
     folder = build_dataset()
     dataset = open_dataset(folder)
-    name = dataset["train"].facts.shards[0].name
+    name = dataset["train"].info.shards[0].name
     content = bytearray((folder / name).read_bytes())
     content[20] ^= 1
     (folder / name).write_bytes(content)
@@ -132,7 +132,7 @@ def test_split_record_without_image_raises_corrupt_data(build_dataset: Callable[
     (folder / name).write_bytes(frame)
     first, *others = index.rows()
     rows = new_row_table([first._replace(length=len(frame)), *others])
-    (folder / index_name(name)).write_bytes(encode_index(index.facts, rows))
+    (folder / index_name(name)).write_bytes(encode_index(index.summary, rows))
     with pytest.raises(CorruptDataError, match="no good feature image/encoded") as found:
         open_dataset(folder)["test"][0]
     assert found.value.record == 0
