@@ -42,7 +42,7 @@ def test_worker_slice_padded_has_equal_size_within_range(records: int, count: in
 
 @pytest.mark.parametrize("given_part", [(1, 1), (-1, 2), (0, 0), (3, 2)])
 def test_worker_slice_invalid_index_raises_usage_error(given_part: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match="no such part"):
+    with pytest.raises(UsageError, match="invalid slice"):
         WorkerSlice(*given_part)
 
 
