@@ -75,7 +75,7 @@ def compact(
     runner.check(dataset, target)
     opened, place = open_dataset(dataset), open_storage(target)
     sources = list_records(opened)
-    plan = make_plan(sources, opened.manifest.settings, kept=opened.manifest.cut_offs)
+    plan = make_plan(sources, opened.manifest.settings, kept=opened.manifest.thresholds)
     if dry_run:
         return report_plan(plan, sources, status="planned", target=place.url)
     job = CopyJob(absolute_location(dataset), absolute_location(target))
@@ -111,7 +111,7 @@ def list_records(dataset: Dataset) -> Sources:
     sources = Sources(manifest.labels, None, skipped=last.skipped, excluded=last.excluded)
     for split, records in dataset.items():
         numbers = iter(range(len(records)))
-        for shard in range(len(records.facts.shards)):
+        for shard in range(len(records.info.shards)):
             for row in records.load_index(shard).rows():
                 key, place = key_from_text(row.key), str(next(numbers))
                 sources.add(SourceImage(key, row.label, row.source_bytes, 0, split, None, place))

@@ -125,7 +125,7 @@ def _prepare(options: ConvertOptions, started_at: float) -> _Conversion:
     comparison = select_new(sources, target, base, options)
     number = base.generations[-1].number + 1
     settings = resolve_settings(options, base)
-    plan = make_plan(sources, settings, kept=base.cut_offs, generation=number)
+    plan = make_plan(sources, settings, kept=base.thresholds, generation=number)
     return _Conversion(options, sources, plan, target, base, comparison, started_at)
 
 

@@ -117,12 +117,12 @@ def _parts(record: Record) -> list[bytes]:
     # A key is a path, or the URL that a list named: of that, what follows its protocol.
     parts = key_from_text(record.key).rpartition(b"://")[2].lstrip(b"/").split(b"/")
     is_split = parts[0].decode("utf-8", "replace").lower() in SPLIT_NAMES
-    if is_split and len(parts) > 2 and class_name(parts[1]) == record.text:
+    if is_split and len(parts) > 2 and class_name(parts[1]) == record.class_name:
         parts = parts[1:]
-    if len(parts) > 1 and class_name(parts[0]) == record.text:
+    if len(parts) > 1 and class_name(parts[0]) == record.class_name:
         parts = parts[1:]
     # A list may give any name to a class; a slash in it is no folder.
-    parts = [record.text.replace("/", "%2F").encode(), *parts]
+    parts = [record.class_name.replace("/", "%2F").encode(), *parts]
     if any(part in {b"", b".", b".."} or b"\0" in part for part in parts):
         raise CorruptDataError("a record's name leads out of its folder", got=record.key)
     return parts

@@ -1,12 +1,12 @@
-"""What lies on disk, and only that: TFRecord shards, their index, their manifest.
+"""Labelled images on disk: datasets, their records, their verification.
 
     import records
 
     dataset = records.open_dataset("data")
     findings = list(records.verify("data"))
 
-Neither Beam nor TensorFlow is imported here. The names below are loaded when they are first used,
-so that a command line that only needs an error class pays for nothing else.
+Neither Beam nor TensorFlow is imported here. Each name below is imported on first use, so that a
+command that needs only an error class starts fast.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from records.errors import ShardmillError
     from records.verification.verify import verify
 
-_HOMES = {
-    "Dataset": "records.dataset.dataset",
-    "Record": "records.dataset.dataset",
-    "Split": "records.dataset.dataset",
+_MODULES = {
+    "Dataset": "records.dataset",
+    "Record": "records.dataset",
     "ShardmillError": "records.errors",
-    "open_dataset": "records.dataset.dataset",
+    "Split": "records.dataset",
+    "open_dataset": "records.dataset",
     "verify": "records.verification.verify",
 }
 
@@ -32,6 +32,10 @@ __all__ = ["Dataset", "Record", "ShardmillError", "Split", "open_dataset", "veri
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -102,7 +102,7 @@ class DatasetBuilder:
             labels=self.labels,
             settings=Settings(images=self.images),
             splits=splits,
-            cut_offs=(),
+            thresholds=(),
             generations=(Generation(1, DIGEST, {}, counts),),
         )
 

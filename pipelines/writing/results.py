@@ -100,7 +100,7 @@ def make_manifest(plan: Plan, outcome: ConversionResult, base: Manifest | None =
         labels=plan.labels,
         settings=plan.settings,
         splits=merge_splits(outcome.facts, len(plan.labels), {} if base is None else base.splits),
-        cut_offs=plan.cut_offs,
+        thresholds=plan.cut_offs,
         generations=(*(() if base is None else base.generations), generation),
     )
 

@@ -109,12 +109,12 @@ def _read_whole_index(target: Storage, name: str) -> ShardSummary | None:
     try:
         index = read_index(target, index_name(name))
         # Parquet's own checksums leave gaps. What was read, written again, is the same bytes.
-        whole = encode_index(index.facts, new_row_table(index.rows())) == target.read(
+        whole = encode_index(index.summary, new_row_table(index.rows())) == target.read(
             index_name(name)
         )
     except (FileNotFoundError, CorruptDataError):
         return None
-    return index.facts if whole else None
+    return index.summary if whole else None
 
 
 def _write(

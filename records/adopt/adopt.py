@@ -173,7 +173,9 @@ def _keep_theirs(storage: Storage, plan: AdoptionPlan) -> AdoptionPlan:
         for name in (layout.LABELS, layout.TFDS_INFO, layout.TFDS_FEATURES)
         if storage.stat(name) is not None and storage.read(name) != ours.get(name)
     )
-    adopted = msgspec.structs.replace(cast("ExternalFormat", plan.manifest.adopted), theirs=theirs)
+    adopted = msgspec.structs.replace(
+        cast("ExternalFormat", plan.manifest.adopted), preexisting=theirs
+    )
     return plan._replace(manifest=msgspec.structs.replace(plan.manifest, adopted=adopted))
 
 
@@ -189,7 +191,7 @@ def _write(storage: Storage, plan: AdoptionPlan) -> None:
         for s in plan.shards
     }
     contents[layout.REJECTS] = b"".join(msgspec.json.encode(r) + b"\n" for r in plan.rejects)
-    theirs = cast("ExternalFormat", plan.manifest.adopted).theirs
+    theirs = cast("ExternalFormat", plan.manifest.adopted).preexisting
     if layout.LABELS not in theirs:
         contents[layout.LABELS] = format_labels(plan.manifest.labels)
     contents |= tfds_files(plan.manifest)

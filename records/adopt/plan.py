@@ -79,7 +79,7 @@ def plan_adoption(
             for split in SPLITS
             if (members := [shard for shard in shards if shard.facts.split == split])
         },
-        cut_offs=(),
+        thresholds=(),
         generations=(Generation(1, digest, {}, counts),),
         adopted=adopted,
     )

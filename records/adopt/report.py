@@ -89,8 +89,8 @@ def show_report(report: AdoptReport) -> list[str]:
             else escape_for_display(features.key),
         ),
     ]
-    if report.adopted.theirs:
-        rows.append(("kept", f"{', '.join(report.adopted.theirs)}, which were there"))
+    if report.adopted.preexisting:
+        rows.append(("kept", f"{', '.join(report.adopted.preexisting)}, which were there"))
     lines = [f"{escape_for_display(report.target)}: {_DONE[report.status]}"]
     lines += [f"  {line}" for line in align(rows)]
     for reject in report.rejects[:_SHOWN]:

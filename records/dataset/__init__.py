@@ -1,12 +1,15 @@
 """A finished dataset: splits by name, records by number."""
 
-from records.dataset.dataset import (
-    Dataset,
-    Record,
-    Split,
-    decode_record,
-    missing_as_corrupt,
-    open_dataset,
-)
+from records.dataset.dataset import Dataset, SplitNotFoundError, open_dataset
+from records.dataset.record import Record, decode_record
+from records.dataset.split import Split, missing_as_corrupt
 
-__all__ = ["Dataset", "Record", "Split", "decode_record", "missing_as_corrupt", "open_dataset"]
+__all__ = [
+    "Dataset",
+    "Record",
+    "Split",
+    "SplitNotFoundError",
+    "decode_record",
+    "missing_as_corrupt",
+    "open_dataset",
+]

@@ -1,234 +1,129 @@
-"""A finished dataset to read: splits by name, records by number, without TensorFlow.
+"""Reading API of a finished dataset: splits by name, records by number.
 
     dataset = open_dataset("data")
     record = dataset["train"][0]
-    record.image, record.label, record.text, record.key
+    record.image, record.label, record.class_name, record.key
+    record.decode()
 
-A split is a sequence, so a PyTorch `DataLoader` takes it as it is.
+Neither TensorFlow nor Beam is needed. A split is a sequence, so a PyTorch `DataLoader` takes it
+directly.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import accumulate, islice
-from typing import Any, overload
+from collections.abc import Iterator, Mapping
 
-from records.dataset.indexed_records import IndexedRecords
-from records.dataset.record import Record, RecordDecoder, decode_record
+from records.dataset.notebook import dataset_html
+from records.dataset.record import RecordDecoder
+from records.dataset.split import Split
 from records.dataset.worker_slice import ALL_RECORDS, WorkerSlice
-from records.errors import CorruptDataError
-from records.format.index import Index, IndexRow, read_index
+from records.errors import UsageError
 from records.format.label_map import LabelMap
-from records.format.layout import SplitName, index_name
-from records.format.manifest import Manifest, SplitInfo, read_manifest
-from records.format.shard import ShardReader, read_shard, with_path
-from records.format.tfrecord import Frame
+from records.format.layout import SplitName
+from records.format.manifest import Manifest, read_manifest
 from records.storage import Storage, open_storage
+from records.text.escaping import escape_for_display
+from records.text.formatting import align, format_bytes, pluralize
 
-__all__ = ["Dataset", "Record", "Split", "decode_record", "missing_as_corrupt", "open_dataset"]
+_SHOWN_CLASSES = 10
+_SHOWN_NAME_CHARS = 40
+_MIN_SIMILARITY = 0.4  # of `val` and `validation` it is 0.46
 
-_OPEN_SHARDS = 256
 
-
-class Split(Sequence[Record]):
-    """The records of one split, or of one worker's part of it, in the order they are stored in.
-
-    `facts` and `iter_shard` are the whole split's.
-    """
-
-    def __init__(
-        self,
-        storage: Storage,
-        name: SplitName,
-        facts: SplitInfo,
-        decoder: RecordDecoder,
-        part: WorkerSlice = ALL_RECORDS,
-    ) -> None:
-        self._storage = storage
-        self._decoder = decoder
-        self._indexes: dict[int, Index] = {}
-        self._known: dict[int, IndexedRecords] = {}
-        self._readers: dict[int, ShardReader] = {}
-        self._ends = list(accumulate(shard.records for shard in facts.shards))
-        self._places = part.places(facts.records)
-        self.name = name
-        self.facts = facts
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    @overload
-    def __getitem__(self, number: int) -> Record: ...
-    @overload
-    def __getitem__(self, number: slice) -> list[Record]: ...
-    def __getitem__(self, number: int | slice) -> Record | list[Record]:
-        """Records by number, by the offsets of the index: one ranged read each."""
-        if isinstance(number, slice):
-            return [self[place] for place in range(*number.indices(len(self)))]
-        shard_number, record = self._locate(number)
-        known = self._read_via_index(shard_number, record)
-        if known is not None:
-            return known
-        return self._decode(self._read(shard_number, record), shard_number, record)
-
-    def _read_via_index(self, shard_number: int, record: int) -> Record | None:
-        """A record as the index tells, of which nothing is decoded.
-
-        None where the index does not fit it, or anything is wrong: decoding it will tell.
-        """
-        if self._decoder.reads_adopted:
-            return None
-        known = self._known_records(shard_number)[record]
-        if known is None:
-            return None
-        try:
-            reader = self._reader(shard_number)
-            before, image, behind = reader.read_in_parts(
-                known.offset, known.sizes_bytes, record=record
-            )
-        except (CorruptDataError, FileNotFoundError):
-            return None
-        return known.with_image(image) if known.fits(before, behind) else None
-
-    def _known_records(self, shard_number: int) -> IndexedRecords:
-        known = self._known.get(shard_number)
-        if known is None:
-            known = IndexedRecords(self.load_index(shard_number).table, self._decoder.labels)
-            self._known[shard_number] = known
-        return known
-
-    def read_raw(self, number: int) -> tuple[bytes, IndexRow]:
-        """A record as it lies there: its payload, CRCs checked, and its row of the index."""
-        shard_number, record = self._locate(number)
-        (row,) = self.load_index(shard_number).rows(record, record + 1)
-        return self._read(shard_number, record), row
-
-    def _locate(self, number: int) -> tuple[int, int]:
-        """The shard that a record is in, and its number there."""
-        try:
-            place = self._places[number]
-        except IndexError:
-            raise IndexError(f"record {number} of {len(self)} in {self.name}") from None
-        shard_number = bisect_right(self._ends, place)
-        first = self._ends[shard_number] - self.facts.shards[shard_number].records
-        return shard_number, place - first
-
-    def _read(self, shard_number: int, record: int) -> bytes:
-        position = self.load_index(shard_number).position(record)
-        try:
-            return self._reader(shard_number).read(position, record=record)
-        except (CorruptDataError, FileNotFoundError):
-            with self._naming(shard_number):
-                raise
-
-    @contextmanager
-    def _naming(self, shard_number: int) -> Iterator[None]:
-        """Put the shard's name into what is found wrong with it."""
-        name = self.facts.shards[shard_number].name
-        with missing_as_corrupt(self._storage, name), with_path(self._storage, name):
-            yield
-
-    def __iter__(self) -> Iterator[Record]:
-        """All records, shard after shard, each read once from its beginning."""
-        for shard_number, end in enumerate(self._ends):
-            first = end - self.facts.shards[shard_number].records
-            own = range(max(self._places.start, first), min(self._places.stop, end))
-            if own:
-                records = self.iter_shard(shard_number)
-                yield from islice(records, own.start - first, own.stop - first)
-
-    def iter_shard(self, shard_number: int) -> Iterator[Record]:
-        """The records of one shard of this split, read once from its beginning to its end."""
-        with self._naming(shard_number):
-            for record, frame in self._read_shard(shard_number):
-                yield self._decode(frame.payload, shard_number, record)
-
-    def _read_shard(self, shard_number: int) -> Iterator[tuple[int, Frame]]:
-        """The records of a shard with their numbers."""
-        frames = read_shard(self._storage, self.facts.shards[shard_number].name)
-        if not self._decoder.reads_adopted:
-            yield from enumerate(frames)
-            return
-        index = self.load_index(shard_number)
-        for frame in frames:
-            number = index.find(frame.offset)
-            if number is not None:  # else the adoption left it out
-                yield number, frame
-
-    def _decode(self, payload: bytes, shard_number: int, record: int) -> Record:
-        key = None
-        if self._decoder.reads_adopted:
-            (key,) = self.load_index(shard_number).keys(record, record + 1)
-        try:
-            return self._decoder.decode(payload, record=record, key=key)
-        except CorruptDataError:
-            with self._naming(shard_number):
-                raise
-
-    def _reader(self, shard_number: int) -> ShardReader:
-        reader = self._readers.get(shard_number)
-        if reader is None:
-            if len(self._readers) >= _OPEN_SHARDS:
-                self._readers.clear()  # who is reading from one keeps it open
-            reader = ShardReader(self._storage, self.facts.shards[shard_number].name)
-            self._readers[shard_number] = reader
-        return reader
-
-    def load_index(self, shard_number: int) -> Index:
-        """The index of a shard of this split, read when it is first asked for.
-
-        Raises:
-            CorruptDataError: it is damaged, or missing, or is not this shard's.
-        """
-        if shard_number not in self._indexes:
-            shard = self.facts.shards[shard_number]
-            with missing_as_corrupt(self._storage, index_name(shard.name)):
-                index = read_index(self._storage, index_name(shard.name))
-            if len(index) != shard.records:
-                raise CorruptDataError(
-                    "an index has not as many rows as its shard has records",
-                    path=self._storage.display_name(index_name(shard.name)),
-                    expected=shard.records,
-                    got=len(index),
-                )
-            self._indexes[shard_number] = index
-        return self._indexes[shard_number]
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A worker process opens what it needs itself: indexes are cheaper read than sent.
-        return {**self.__dict__, "_indexes": {}, "_known": {}, "_readers": {}}
+class SplitNotFoundError(UsageError, KeyError):
+    """The dataset has no split of this name; also a KeyError, as of any mapping."""
 
 
 class Dataset(Mapping[SplitName, Split]):
-    """Split names → records."""
+    """A finished dataset: split names → splits.
+
+    Attributes:
+        storage: the dataset's folder.
+        manifest: all of `dataset.json`.
+    """
 
     def __init__(
-        self, storage: Storage, manifest: Manifest, part: WorkerSlice = ALL_RECORDS
+        self, storage: Storage, manifest: Manifest, worker_slice: WorkerSlice = ALL_RECORDS
     ) -> None:
         self.storage = storage
         self.manifest = manifest
+        self._worker_slice = worker_slice
         decoder = RecordDecoder(manifest.labels, manifest.adopted)
         self._splits = {
-            name: Split(storage, name, facts, decoder, part)
-            for name, facts in manifest.splits.items()
+            name: Split(storage, name, info, decoder, worker_slice)
+            for name, info in manifest.splits.items()
         }
 
     @property
+    def path(self) -> str:
+        """The path or URL of the dataset, for display."""
+        return self.storage.url
+
+    @property
     def labels(self) -> LabelMap:
-        """Class names; a name's place is its label."""
+        """Class names; the index of a name is its label."""
+        return self.manifest.labels
+
+    @property
+    def class_names(self) -> LabelMap:
+        """Class names in the order of their labels; the same as `labels`."""
         return self.manifest.labels
 
     def __getitem__(self, name: SplitName) -> Split:
-        return self._splits[name]
+        """Return a split by name. Raises SplitNotFoundError, a KeyError."""
+        try:
+            return self._splits[name]
+        except KeyError:
+            raise self._split_not_found(name) from None
+
+    def _split_not_found(self, name: object) -> SplitNotFoundError:
+        alike = difflib.get_close_matches(str(name).lower(), self._splits, 1, _MIN_SIMILARITY)
+        return SplitNotFoundError(
+            f"the dataset has no split {str(name)[:_SHOWN_NAME_CHARS]!r}",
+            path=self.path,
+            expected=" or ".join(self._splits) or "none: the dataset is empty",
+            hint=f'did you mean "{alike[0]}"?' if alike else None,
+        )
 
     def __iter__(self) -> Iterator[SplitName]:
         return iter(self._splits)
 
     def __len__(self) -> int:
         return len(self._splits)
+
+    def __repr__(self) -> str:
+        rows = [
+            (
+                f"    {name}",
+                pluralize(split.info.records, "record"),
+                pluralize(len(split.info.shards), "shard"),
+                format_bytes(split.info.bytes),
+            )
+            for name, split in self.items()
+        ]
+        heading = f"Dataset({self.path!r})"
+        if self._worker_slice != ALL_RECORDS:
+            heading += f", slice {self._worker_slice.index} of {self._worker_slice.count}"
+        return "\n".join([heading, *align(rows, right=" >>>"), f"    {self._classes_line()}"])
+
+    def _classes_line(self) -> str:
+        names = [
+            name if len(name) <= _SHOWN_NAME_CHARS else name[: _SHOWN_NAME_CHARS - 1] + "…"
+            for name in map(escape_for_display, self.labels[:_SHOWN_CLASSES])
+        ]
+        more = len(self.labels) - len(names)
+        if more:
+            names.append(f"and {more:,} more")
+        count = len(self.labels)
+        return f"{count:,} {'class' if count == 1 else 'classes'}: {', '.join(names)}"
+
+    def _repr_html_(self) -> str:
+        return dataset_html(self)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._splits)
 
 
 def open_dataset(
@@ -238,34 +133,22 @@ def open_dataset(
     shard_count: int = 1,
     pad: bool = False,
 ) -> Dataset:
-    """Open a finished dataset, or one worker's part of it.
+    """Open a finished dataset, or one worker's slice of it.
 
     Args:
-        path: local, or any fsspec URL.
-        shard_index: which worker's part of every split, from 0.
-        shard_count: among how many workers: each record is one's. Parts differ by one record at
-            most, however few shards there are.
-        pad: all parts of a split have as many records, for trainers that take steps
-            together: a smaller one has one of its neighbour's too.
+        path: a local folder, or any URL that fsspec knows. A relative path is resolved now, so a
+            later change of the working folder has no effect.
+        shard_index: the number of this worker, from 0.
+        shard_count: the number of workers. Each record goes to exactly one of them, and their
+            slices of a split differ by at most one record, even if there are fewer shards.
+        pad: give all slices of a split the same length, for trainers that take steps together: a
+            shorter slice repeats one record of the next one.
 
     Raises:
-        InputNotFoundError: there is no finished dataset.
-        CorruptDataError: its manifest is damaged.
-        UsageError: there is no such part.
+        InputNotFoundError: the folder holds no finished dataset.
+        CorruptDataError: the manifest is damaged.
+        UsageError: `shard_index` is not from 0 to `shard_count` - 1, or the URL is invalid.
     """
-    part = WorkerSlice(shard_index, shard_count, is_full=pad)
+    worker_slice = WorkerSlice(shard_index, shard_count, padded=pad)
     storage = open_storage(path)
-    return Dataset(storage, read_manifest(storage), part)
-
-
-@contextmanager
-def missing_as_corrupt(storage: Storage, name: str) -> Iterator[None]:
-    """Make CorruptDataError of a file that the manifest names and that is not there."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise CorruptDataError(
-            "a file of the dataset is missing",
-            path=storage.display_name(name),
-            hint="`shardmill verify` lists what else is wrong",
-        ) from error
+    return Dataset(storage, read_manifest(storage), worker_slice)

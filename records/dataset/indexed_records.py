@@ -1,8 +1,17 @@
-"""What the index tells of each record of a shard: all but its image, and where that lies.
+"""Records from the index, with only the image read from the shard.
 
-A record is its row of the index around an image, so a single one can be read as it is returned: a
-parser of protobuf would copy the image twice, and look up seven other features. The place follows
-from the sizes of what `encode_example` writes before it.
+Why this module computes offsets inside serialized protobuf. `Split.__getitem__` serves random
+access, the hot path of a PyTorch `DataLoader`. Parsing the Example would copy the image twice and
+look up seven more features, all of which the index already has. So the image is read straight from
+the middle of its frame, and the other fields come from the index row.
+
+The offset of the image is not stored. It follows from the sizes of the fields that
+`encode_example` writes before it: features in the order of their names, which puts channels, label
+and class name before the image (`image/encoded`), and the key and the rest after it. This
+arithmetic is valid only for records that `encode_example` wrote, so every read is verified:
+`matches_frame` compares the bytes around the image, and the frame's CRC covers all of them. If
+anything differs, the caller decodes the whole Example instead, so a wrong index row costs time and
+never a wrong record.
 """
 
 from __future__ import annotations
@@ -23,29 +32,34 @@ if TYPE_CHECKING:
 
     from records.format.label_map import LabelMap
 
-    _Numbers = NDArray[Any]
+    _Integers = NDArray[Any]
 
-_NUMBERS = ("label", "width", "height", "channels", "offset", "length", "stored_bytes")
-# Numbers from here on take a byte more, as protobuf writes them.
-_LONGER = np.array([1 << 7, 1 << 14, 1 << 21, 1 << 28], np.int64)
+_INTEGER_COLUMNS = ("label", "width", "height", "channels", "offset", "length", "stored_bytes")
+# From each of these values on, a protobuf varint takes one byte more.
+_VARINT_STEPS = np.array([1 << 7, 1 << 14, 1 << 21, 1 << 28], np.int64)
 
 
-def _key_of_entry(name: str) -> bytes:
+def _map_key(name: str) -> bytes:
+    """Return the key of a map entry as protobuf writes it: tag, size, name."""
     return bytes((0x0A, len(name))) + name.encode()
 
 
-_IMAGE, _NEXT = map(_key_of_entry, (schema.ENCODED, schema.FILENAME))
+_IMAGE_KEY, _KEY_AFTER_IMAGE = map(_map_key, (schema.ENCODED, schema.FILENAME))
 
 
 class IndexedRecord(NamedTuple):
-    """A record but for its image, as `Record` has it, and its frame.
+    """All fields of a `Record` except the image, and the position of the image in its frame.
 
-    `offset` is the frame's, and `sizes_bytes` of what is before the image in it, of the image, and
-    of what is behind it. Before it are the `first` features, at `first_at`, and its name.
+    Attributes:
+        offset: the offset of the frame in the shard, in bytes.
+        sizes_bytes: the sizes of the three parts of the frame: before, in and after the image.
+        leading_features: the serialized features before the image.
+        features_offset: the offset of `leading_features` in the frame, in bytes.
+        name_offset: the offset in the frame of the name of the image's feature.
     """
 
     label: int
-    text: str
+    class_name: str
     key: str
     format: str
     width: int
@@ -53,25 +67,30 @@ class IndexedRecord(NamedTuple):
     channels: int
     offset: int
     sizes_bytes: tuple[int, int, int]
-    first: bytes
-    first_at: int
-    name_at: int
+    leading_features: bytes
+    features_offset: int
+    name_offset: int
 
-    def fits(self, before: bytes, behind: bytes) -> bool:
-        """Whether a record is of this label, and the image what is between these parts of it."""
-        next_at = 2 if behind[1] < 0x80 else 3  # behind a tag and the size of the entry
+    def matches_frame(self, before: bytes, after: bytes) -> bool:
+        """Return whether a frame has this label, and the image at the computed position.
+
+        Args:
+            before: the part of the frame before the image.
+            after: the part of the frame after it.
+        """
+        next_key_offset = 2 if after[1] < 0x80 else 3  # a tag and the size of the map entry
         return (
-            before.startswith(self.first, self.first_at)
-            and before.startswith(_IMAGE, self.name_at)
-            and behind.startswith(_NEXT, next_at)
+            before.startswith(self.leading_features, self.features_offset)
+            and before.startswith(_IMAGE_KEY, self.name_offset)
+            and after.startswith(_KEY_AFTER_IMAGE, next_key_offset)
         )
 
     def with_image(self, image: bytes) -> Record:
-        """The record."""
+        """Return the complete record."""
         return Record(
             image,
             self.label,
-            self.text,
+            self.class_name,
             self.key,
             self.format,
             self.width,
@@ -81,88 +100,91 @@ class IndexedRecord(NamedTuple):
 
 
 class IndexedRecords:
-    """Of each record of a shard, by its number.
+    """The indexed records of a shard, by their numbers.
 
     Args:
-        table: of the shard's index.
+        table: the rows of the shard's index.
         labels: the label map.
     """
 
     def __init__(self, table: pa.Table, labels: LabelMap) -> None:
-        numbers = {name: table[name].to_numpy() for name in _NUMBERS}
+        columns = {name: table[name].to_numpy() for name in _INTEGER_COLUMNS}
         formats = table["format"].combine_chunks()
         self._labels, self._formats = labels, formats.dictionary.to_pylist()
         self._keys = table["key"].combine_chunks()
-        # Memoryviews give Python's integers, in a fifth of the time that arrays take.
+        # A memoryview returns Python integers five times as fast as an array.
         self._label, self._width, self._height, self._channels = (
-            numbers[name].data for name in ("label", "width", "height", "channels")
+            columns[name].data for name in ("label", "width", "height", "channels")
         )
         self._offset, self._length, self._stored_bytes = (
-            numbers[name].data for name in ("offset", "length", "stored_bytes")
+            columns[name].data for name in ("offset", "length", "stored_bytes")
         )
         self._format_numbers = formats.indices.to_numpy().data
-        places = _find(numbers, labels)
-        self._first_at, self._names_at, self._images_at = (
-            place.astype(np.int32).data for place in places
+        self._features_offset, self._name_offset, self._image_offset = (
+            offsets.astype(np.int32).data for offsets in _compute_offsets(columns, labels)
         )
 
     def __getitem__(self, record: int) -> IndexedRecord | None:
-        """None where the row of the index is not that of a record."""
+        """Return the record of a number; None if its index row is impossible."""
         label, image_bytes = self._label[record], self._stored_bytes[record]
-        image_at = self._images_at[record]
-        behind_bytes = self._length[record] - image_at - image_bytes
-        if not 0 <= label < len(self._labels) or image_bytes < 0 or behind_bytes <= FOOTER_BYTES:
+        image_offset = self._image_offset[record]
+        after_bytes = self._length[record] - image_offset - image_bytes
+        if not 0 <= label < len(self._labels) or image_bytes < 0 or after_bytes <= FOOTER_BYTES:
             return None
-        text, channels = self._labels[label], self._channels[record]
+        class_name, channels = self._labels[label], self._channels[record]
         return IndexedRecord(
             label,
-            text,
+            class_name,
             self._keys[record].as_py(),
             self._formats[self._format_numbers[record]],
             self._width[record],
             self._height[record],
             channels,
             self._offset[record],
-            (image_at, image_bytes, behind_bytes),
-            _first_features(label, text, channels),
-            self._first_at[record],
-            self._names_at[record],
+            (image_offset, image_bytes, after_bytes),
+            _leading_features(label, class_name, channels),
+            self._features_offset[record],
+            self._name_offset[record],
         )
 
 
-def _find(numbers: dict[str, _Numbers], labels: LabelMap) -> tuple[_Numbers, _Numbers, _Numbers]:
-    """Where in each frame its features begin, where the image's name is and the image, in bytes."""
-    # From the inside: BytesList, Feature, an entry of the map; each has a tag, a size, its content.
-    image_bytes = numbers["stored_bytes"]
+def _compute_offsets(
+    columns: dict[str, _Integers], labels: LabelMap
+) -> tuple[_Integers, _Integers, _Integers]:
+    """Compute the offsets, in each frame, of its features, of the image's name and of the image."""
+    # From the inside: BytesList, Feature, map entry; each is a tag, a size and its content.
+    image_bytes = columns["stored_bytes"]
     value_bytes = _field_size(image_bytes)
     feature_bytes = _field_size(value_bytes)
-    entry_bytes = len(_IMAGE) + _field_size(feature_bytes)
-    # The size of all features is their Example's without a tag and that size.
-    example_bytes = numbers["length"] - HEADER_BYTES - FOOTER_BYTES
-    first_at = HEADER_BYTES + 2 + np.searchsorted(_LONGER + np.arange(2, 6), example_bytes, "right")
-    first_bytes = _leading_size(numbers["label"], numbers["channels"], labels)
-    names_at = first_at + first_bytes + _field_size(entry_bytes) - entry_bytes
-    images_at = names_at + entry_bytes - image_bytes
-    return first_at, names_at, images_at
+    entry_bytes = len(_IMAGE_KEY) + _field_size(feature_bytes)
+    # The size of the features is that of the Example without its tag and its size.
+    example_bytes = columns["length"] - HEADER_BYTES - FOOTER_BYTES
+    size_steps = _VARINT_STEPS + np.arange(2, 6)
+    features_offset = HEADER_BYTES + 2 + np.searchsorted(size_steps, example_bytes, "right")
+    leading_bytes = _leading_size(columns["label"], columns["channels"], labels)
+    name_offset = features_offset + leading_bytes + _field_size(entry_bytes) - entry_bytes
+    image_offset = name_offset + entry_bytes - image_bytes
+    return features_offset, name_offset, image_offset
 
 
-def _field_size(content_bytes: _Numbers) -> _Numbers:
-    """The size of a field with such a content: a tag, the content's size, and the content."""
-    more_bytes: _Numbers = np.searchsorted(_LONGER, content_bytes, side="right")
+def _field_size(content_bytes: _Integers) -> _Integers:
+    """Return the size of a field with this content: a tag, the content's size, the content."""
+    more_bytes: _Integers = np.searchsorted(_VARINT_STEPS, content_bytes, side="right")
     return content_bytes + 2 + more_bytes
 
 
-def _leading_size(label: _Numbers, channels: _Numbers, labels: LabelMap) -> _Numbers:
-    kinds, places = np.unique(np.stack([label, channels]), axis=1, return_inverse=True)
+def _leading_size(label: _Integers, channels: _Integers, labels: LabelMap) -> _Integers:
+    """Return the size of the features before each image; many records share one."""
+    pairs, pair_of = np.unique(np.stack([label, channels]), axis=1, return_inverse=True)
     sizes = [
-        len(_first_features(number, labels[number] if 0 <= number < len(labels) else "", depth))
-        for number, depth in kinds.T.tolist()
+        len(_leading_features(number, labels[number] if 0 <= number < len(labels) else "", depth))
+        for number, depth in pairs.T.tolist()
     ]
-    return np.array(sizes, np.int64)[places.reshape(-1)]
+    return np.array(sizes, np.int64)[pair_of.reshape(-1)]
 
 
 @lru_cache(maxsize=1 << 16)
-def _first_features(label: int, text: str, channels: int) -> bytes:
-    """The features whose names sort before the image's: the same for many records."""
+def _leading_features(label: int, class_name: str, channels: int) -> bytes:
+    """Serialize the features whose names sort before the image's."""
     features = {schema.CHANNELS: [channels], schema.LABEL: [label]}
-    return encode_features({**features, schema.TEXT: [text.encode()]})
+    return encode_features({**features, schema.TEXT: [class_name.encode()]})

@@ -1,4 +1,8 @@
-"""One labelled image as a record holds it: ours by its own features, others' as a manifest says."""
+"""One labelled image, its pixels, and its form as an Example.
+
+Records of a conversion have shardmill's features; adopted records have those that the manifest
+names.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,22 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from records.dataset.notebook import encode_png, record_html
 from records.errors import CorruptDataError
 from records.format import schema
 from records.format.example import decode_example, decode_scalars
 from records.format.image_options import MAX_PIXELS_LIMIT
-from records.images.decoder_errors import rejection_from_error
+from records.images.decoder_errors import corrupt_image_error
 from records.images.header import read_header
+from records.images.normalize import decode_record_image
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from records.format.example import FeatureValue
     from records.format.label_map import LabelMap
@@ -26,37 +35,79 @@ if TYPE_CHECKING:
     from records.images.header import ImageHeader
 
 T = TypeVar("T", bytes, int)
+_SHOWN_CHARS = 120
 
 
 class Record(msgspec.Struct, frozen=True):
     """One labelled image.
 
     Attributes:
-        image: the encoded image; for `raw`, uint8 height × width × channels.
-        label: the class's number, from 0.
-        text: the class's name.
-        key: the path below the source, as text.
+        image: the encoded image; for `raw`, uint8 samples of shape (height, width, channels).
+        label: the number of the class, from 0.
+        class_name: the name of the class.
+        key: the path of the source file below its source, as text.
         format: `jpeg`, `png` or `raw`.
         width: pixels.
         height: pixels.
-        channels: 1 or 3.
+        channels: 1 (grey) or 3 (RGB).
     """
 
     image: bytes
     label: int
-    text: str
+    class_name: str
     key: str
     format: str
     width: int
     height: int
     channels: int
 
+    def decode(self) -> NDArray[np.uint8]:
+        """Decode the image, to the same pixels as for a training run.
+
+        Returns:
+            uint8 of shape (height, width, channels).
+
+        Raises:
+            CorruptDataError: the image cannot be decoded, or contradicts the other fields.
+        """
+        return decode_record_image(self.image, self.format, self.width, self.height, self.channels)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={_shorten(value)!r}" for name, value in self._summary())
+        return f"Record({fields}, image=<{len(self.image):,} bytes>)"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [*self._summary(), ("image", f"<{len(self.image):,} bytes>")]
+
+    def _summary(self) -> list[tuple[str, object]]:
+        names = ("key", "label", "class_name", "format", "width", "height", "channels")
+        return [(name, getattr(self, name)) for name in names]
+
+    def _repr_png_(self) -> bytes | None:
+        try:
+            return encode_png(self)
+        except CorruptDataError:
+            return None  # a notebook then shows the text
+
+    def _repr_html_(self) -> str:
+        return record_html(self)
+
+
+def _shorten(value: object) -> object:
+    if isinstance(value, str) and len(value) > _SHOWN_CHARS:
+        return f"{value[: _SHOWN_CHARS // 2]}…{value[-_SHOWN_CHARS // 2 :]}"
+    return value
+
 
 def decode_record(payload: bytes, *, record: int | None = None) -> Record:
-    """A record from a serialized Example of this project's features.
+    """Return the record of a serialized Example with shardmill's features.
+
+    Args:
+        payload: the Example.
+        record: the record's number, for messages.
 
     Raises:
-        CorruptDataError: a feature is missing, has not exactly one value, or one of another type.
+        CorruptDataError: a feature is missing, or does not have exactly one value of its type.
     """
     try:
         values = decode_scalars(payload, schema.FEATURES)
@@ -67,7 +118,7 @@ def decode_record(payload: bytes, *, record: int | None = None) -> Record:
         return Record(
             image=values[schema.ENCODED],
             label=values[schema.LABEL],
-            text=values[schema.TEXT].decode(),
+            class_name=values[schema.TEXT].decode(),
             key=key_to_text(values[schema.FILENAME]),
             format=values[schema.FORMAT].decode(),
             width=values[schema.WIDTH],
@@ -80,11 +131,11 @@ def decode_record(payload: bytes, *, record: int | None = None) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class RecordDecoder:
-    """Payloads to records, as a manifest says.
+    """Decoder of payloads to records, by a dataset's manifest.
 
     Args:
         labels: the label map.
-        adopted: how others' records are read; None for those of a conversion.
+        adopted: the features of adopted records; None for records of a conversion.
     """
 
     labels: LabelMap
@@ -92,22 +143,22 @@ class RecordDecoder:
 
     @property
     def reads_adopted(self) -> bool:
-        """Whether records are others': then the index tells which are of the dataset."""
+        """Whether records are adopted: then the index determines which ones are in the dataset."""
         return self.adopted is not None
 
     def decode(
         self, payload: bytes, *, record: int | None = None, key: str | None = None
     ) -> Record:
-        """A record from a serialized Example.
+        """Return the record of a serialized Example.
 
         Args:
             payload: the Example.
-            record: its number, for messages.
-            key: the index's, of a record that may have none itself.
+            record: the record's number, for messages.
+            key: the key from the index, for a record that may have none itself.
 
         Raises:
-            CorruptDataError: a feature is missing, has not exactly one value, or one of another type;
-                or an adopted record's image has no good header.
+            CorruptDataError: a feature is missing, or does not have exactly one value of its type;
+                or the image header of an adopted record is invalid.
         """
         if self.adopted is None:
             return decode_record(payload, record=record)
@@ -120,14 +171,14 @@ class RecordDecoder:
     def _decode_adopted(self, payload: bytes, adopted: ExternalFormat, key: str) -> Record:
         features, names = decode_example(payload), adopted.features
         image = _require(features, names.image, bytes)
-        text = None if names.text is None else single_value(features, names.text, bytes)
+        class_name = None if names.text is None else single_value(features, names.text, bytes)
         header = read_image_header(image)
         label = self._label(features, adopted)
-        in_map = self.labels[label] if 0 <= label < len(self.labels) else ""
+        name_in_map = self.labels[label] if 0 <= label < len(self.labels) else ""
         return Record(
             image=image,
             label=label,
-            text=normalize_class_name(text) or in_map,
+            class_name=normalize_class_name(class_name) or name_in_map,
             key=key if names.key is None else key_to_text(_require(features, names.key, bytes)),
             format=header.kind,
             width=header.width,
@@ -139,29 +190,28 @@ class RecordDecoder:
         names = adopted.features
         if names.label is not None:
             return _require(features, names.label, int) - adopted.first_label
-        text = normalize_class_name(_require(features, names.text or "", bytes))
-        return self.labels.index(text) if text in self.labels else -1
+        class_name = normalize_class_name(_require(features, names.text or "", bytes))
+        return self.labels.index(class_name) if class_name in self.labels else -1
 
 
 def single_value(features: Mapping[str, FeatureValue], name: str, kind: type[T]) -> T | None:
-    """The value of a feature that has exactly one, of this type; None of any other."""
+    """Return the value of a feature that has exactly one value of a type; else None."""
     values = features.get(name, [])
     value = values[0] if len(values) == 1 else None
     return value if isinstance(value, kind) else None
 
 
-def normalize_class_name(text: bytes | None) -> str:
-    """A class's name as the label map has it; "" where there is none."""
-    return unicodedata.normalize("NFC", (text or b"").decode("utf-8", "replace"))
+def normalize_class_name(name: bytes | None) -> str:
+    """Return a class name in the form of the label map (NFC); "" for None."""
+    return unicodedata.normalize("NFC", (name or b"").decode("utf-8", "replace"))
 
 
 def read_image_header(image: bytes) -> ImageHeader:
-    """What a whole image file says of itself. Raises CorruptDataError."""
+    """Read the header of an encoded image. Raises CorruptDataError."""
     try:
         return read_header(image, MAX_PIXELS_LIMIT)
     except Exception as error:
-        rejection = rejection_from_error(error, image)
-        raise CorruptDataError(f"image is {rejection.reason}: {rejection.detail}") from error
+        raise corrupt_image_error(error, image) from error
 
 
 def _require(features: Mapping[str, FeatureValue], name: str, kind: type[T]) -> T:

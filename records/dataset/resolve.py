@@ -1,4 +1,4 @@
-"""What a command was pointed at: a dataset, or one TFRecord file of anybody's."""
+"""Resolution of a path to a dataset or a TFRecord file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from records.storage import Storage, open_storage, split_location
 
 
 class ResolvedPath(NamedTuple):
-    """A folder, and the name of one file in it; None where the whole dataset is meant."""
+    """A folder, and the name of one file in it; None for the whole dataset."""
 
     storage: Storage
     file: str | None
 
 
 def resolve_path(path: str | os.PathLike[str]) -> ResolvedPath:
-    """The dataset or the file at a path or URL; a dataset's `dataset.json` means the dataset.
+    """Return the dataset or the file at a path or URL; `dataset.json` means its dataset.
 
-    What is not there counts as a dataset: reading its manifest says best what is wrong.
+    A missing path counts as a dataset: reading its manifest raises the most helpful error.
     """
     location = os.fspath(path)
     folder, name = split_location(location)

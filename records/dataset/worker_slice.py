@@ -1,4 +1,4 @@
-"""Which records of a split are one worker's, where several share it: each is one's. Pure."""
+"""One worker's slice of a split that several workers share."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ from records.errors import UsageError
 
 @dataclass(frozen=True)
 class WorkerSlice:
-    """One of several parts of a split, as large as the others to within one record.
+    """One of several slices of a split, whose lengths differ by at most one record.
 
-    A part is a run of neighbours, so it opens few shards; they lie in the order of a hash, so it is
-    a fair sample. That there are fewer shards than parts changes nothing.
+    A slice is a run of consecutive records, so a worker opens few shards. Records are stored in the
+    order of a hash, so every slice is a fair sample. There may be more slices than shards.
 
     Args:
-        index: which of them, from 0.
-        count: how many there are.
-        is_full: it is as large as the largest: a smaller one has its neighbour's first record too.
+        index: the number of the slice, from 0.
+        count: the number of slices.
+        padded: make it as long as the longest slice: a shorter one repeats the first record of the
+            next one.
 
     Raises:
-        UsageError: there is no such part.
+        UsageError: `index` is not from 0 to `count` - 1.
     """
 
     index: int = 0
     count: int = 1
-    is_full: bool = False
+    padded: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
             raise UsageError(
-                "there is no such part of a split",
-                expected="shard_index from 0, below shard_count",
+                "invalid slice of a split",
+                expected="shard_index from 0 to shard_count - 1",
                 got=f"shard_index {self.index}, shard_count {self.count}",
             )
 
-    def places(self, records: int) -> range:
-        """The places of its records among all."""
+    def record_range(self, records: int) -> range:
+        """Return the numbers of the slice's records in a split of `records`."""
         begin, end = (records * index // self.count for index in (self.index, self.index + 1))
-        # The last part is always one of the largest, so none reaches beyond the end.
-        return range(begin, begin + self.largest(records) if self.is_full else end)
+        # The last slice is always one of the longest, so none reaches beyond the end.
+        return range(begin, begin + self.max_records(records) if self.padded else end)
 
-    def largest(self, records: int) -> int:
-        """How many records the largest part has."""
+    def max_records(self, records: int) -> int:
+        """Return the length of the longest slice of a split of `records`."""
         return -(-records // self.count)
 
 

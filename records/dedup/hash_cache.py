@@ -69,12 +69,12 @@ class HashDataset:
         shards = [
             self._hash_shard(split, number)
             for split in splits
-            for number in range(len(split.facts.shards))
+            for number in range(len(split.info.shards))
         ]
         return join_hashes([Hashes.none(), *shards])
 
     def _hash_shard(self, split: Split, number: int) -> Hashes:
-        shard = split.facts.shards[number]
+        shard = split.info.shards[number]
         kept = read_hashes(self.dataset.storage, shard)
         if kept is not None:
             self.on_images(shard.records)

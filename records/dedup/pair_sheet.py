@@ -64,7 +64,7 @@ def draw_pair_sheet(dataset: Dataset, near: NearDuplicates) -> bytes:
         for image, at in ((pair.kept, left), (pair.other, left + TILE_PX + GAP_PX)):
             record = _read(dataset, image)
             paste_tile(sheet, make_thumbnail(record), at, top)
-            _write_lines(sheet, (at, top + TILE_PX), _caption(image, record.text, pair), font)
+            _write_lines(sheet, (at, top + TILE_PX), _caption(image, record.class_name, pair), font)
     content = io.BytesIO()
     sheet.save(content, "PNG")
     return content.getvalue()

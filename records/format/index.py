@@ -26,7 +26,7 @@ from records.text.escaping import escape_for_display
 from records.untrusted_parquet.read import read_parquet_limited
 
 FORMAT_VERSION = 1
-_FACTS = b"shardmill"
+_SUMMARY_KEY = b"shardmill"
 
 SCHEMA = pa.schema(
     [
@@ -90,8 +90,8 @@ class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Index:
     """A shard's index in memory."""
 
-    def __init__(self, facts: ShardSummary, table: pa.Table) -> None:
-        self.facts = facts
+    def __init__(self, summary: ShardSummary, table: pa.Table) -> None:
+        self.summary = summary
         self.table = table
         self._offsets = table["offset"].to_numpy()
         self._lengths = table["length"].to_numpy()
@@ -99,7 +99,7 @@ class Index:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def require_positions(self, path: str) -> None:
+    def require_valid_locations(self, path: str) -> None:
         """Refuse a place where no record can lie. Raises CorruptDataError, with `path` in it."""
         is_possible = (
             (self._offsets >= 0)
@@ -110,21 +110,21 @@ class Index:
             record = int(is_possible.argmin())
             raise CorruptDataError("the index gives an impossible place", path=path, record=record)
 
-    def position(self, record: int) -> FrameLocation:
+    def location(self, record: int) -> FrameLocation:
         """Where the frame of a record lies."""
         # A memoryview gives Python's integers, in a fifth of the time.
         return FrameLocation(self._offsets.data[record], self._lengths.data[record])
 
     @property
-    def in_order(self) -> bool:
+    def is_sorted(self) -> bool:
         """Whether each record lies behind the one before it, as they do in a shard."""
         ends = self._offsets + self._lengths
         return bool((ends[:-1] <= self._offsets[1:]).all())
 
-    def positions_from(self, offset: int) -> Iterator[FrameLocation]:
+    def locations_from(self, offset: int) -> Iterator[FrameLocation]:
         """Where the frames of the records lie that begin at `offset` or behind it."""
         for record in range(int(self._offsets.searchsorted(offset)), len(self)):
-            yield self.position(record)
+            yield self.location(record)
 
     def find(self, offset: int) -> int | None:
         """The number of the record whose frame begins at `offset`."""
@@ -148,9 +148,9 @@ def new_row_table(rows: Iterable[IndexRow] = ()) -> RowTable[IndexRow]:
     return RowTable(IndexRow, SCHEMA, rows)
 
 
-def encode_index(facts: ShardSummary, rows: RowTable[IndexRow]) -> bytes:
+def encode_index(summary: ShardSummary, rows: RowTable[IndexRow]) -> bytes:
     """The Parquet file of a shard's index: the same bytes for the same rows and facts."""
-    table = rows.compact().replace_schema_metadata({_FACTS: msgspec.json.encode(facts)})
+    table = rows.compact().replace_schema_metadata({_SUMMARY_KEY: msgspec.json.encode(summary)})
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd", write_page_checksum=True)
     return content.getvalue()
@@ -168,7 +168,7 @@ def read_index(storage: Storage, name: str) -> Index:
     with _naming_damage(path):
         schema = pq.read_schema(io.BytesIO(content))
         names = schema.names
-    facts = _facts(schema.metadata, path)
+    summary = _decode_summary(schema.metadata, path)
     if names != SCHEMA.names:
         raise CorruptDataError(
             "the index has other columns",
@@ -177,8 +177,8 @@ def read_index(storage: Storage, name: str) -> Index:
             got=escape_for_display(", ".join(names)),
         )
     with _naming_damage(path):
-        index = Index(facts, read_parquet_limited(content, SCHEMA))
-    index.require_positions(path)
+        index = Index(summary, read_parquet_limited(content, SCHEMA))
+    index.require_valid_locations(path)
     return index
 
 
@@ -187,11 +187,11 @@ def read_shard_summary(storage: Storage, name: str) -> ShardSummary:
     path = storage.display_name(name)
     with storage.open(name) as stream, _naming_damage(path):
         metadata = pq.read_metadata(stream).metadata
-    return _facts(metadata, path)
+    return _decode_summary(metadata, path)
 
 
-def _facts(metadata: dict[bytes, bytes] | None, path: str) -> ShardSummary:
-    encoded = (metadata or {}).get(_FACTS)
+def _decode_summary(metadata: dict[bytes, bytes] | None, path: str) -> ShardSummary:
+    encoded = (metadata or {}).get(_SUMMARY_KEY)
     if encoded is None:
         raise CorruptDataError("the index holds no facts of a shard", path=path)
     with _naming_damage(path):

@@ -77,14 +77,14 @@ class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A shard as it must lie there.
 
-    `left_out` counts records of an adopted file that are not of the dataset, and not in `records`.
+    `excluded_records` counts records of an adopted file that are not of the dataset, and not in `records`.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=rf"^{layout.ADOPTED_PATTERN}\Z", max_length=1024)]
     records: Count
     bytes: Count
     xxh3_128: Digest
-    left_out: Count = 0
+    excluded_records: Count = msgspec.field(default=0, name="left_out")
 
 
 class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,12 +102,14 @@ class ExternalFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         features: where they have what.
         first_label: the number of the first class in them; ours is 0 always.
-        theirs: files of this dataset's names that were there before, and are not ours.
+        preexisting: files of this dataset's names that were there before, and are not ours.
     """
 
     features: FeatureNames
     first_label: Literal[0, 1]
-    theirs: tuple[Literal["labels.txt", "dataset_info.json", "features.json"], ...]
+    preexisting: tuple[Literal["labels.txt", "dataset_info.json", "features.json"], ...] = (
+        msgspec.field(name="theirs")
+    )
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -117,7 +119,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     labels: tuple[str, ...]
     settings: Settings
     splits: dict[SplitName, SplitInfo]
-    cut_offs: tuple[SplitThreshold, ...]
+    thresholds: tuple[SplitThreshold, ...] = msgspec.field(name="cut_offs")
     generations: tuple[Generation, ...]
     adopted: ExternalFormat | None = None
 
@@ -201,7 +203,7 @@ def _check_split(split: SplitName, facts: SplitInfo, manifest: Manifest, path: s
     if manifest.adopted is None:
         for shard in facts.shards:
             parts = layout.parse_shard_name(shard.name)
-            if parts is None or parts.split != split or shard.left_out:
+            if parts is None or parts.split != split or shard.excluded_records:
                 raise CorruptDataError(
                     "a shard's name does not fit its split", path=path, got=shard.name
                 )

@@ -84,10 +84,10 @@ def _folder(shard: ShardInfo) -> str:
 def _can_describe(manifest: Manifest, adopted: ExternalFormat) -> bool:
     splits = manifest.splits.values()
     return (
-        not {TFDS_INFO, TFDS_FEATURES} & set(adopted.theirs)
+        not {TFDS_INFO, TFDS_FEATURES} & set(adopted.preexisting)
         and adopted.features.label is not None
         and adopted.first_label == 0
-        and not any(shard.left_out for facts in splits for shard in facts.shards)
+        and not any(shard.excluded_records for facts in splits for shard in facts.shards)
         and all(_template(facts.shards) is not None for facts in splits)
     )
 

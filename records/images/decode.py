@@ -28,7 +28,7 @@ def reserve_memory(
     width, height = options.resize or (0, 0)
     largest_px = max(header.memory_px, width * height)
     per_px = BYTES_PER_PX if reencode else header.decode_bytes_per_px
-    return PROCESS_BUDGET.draw(largest_px * per_px + len(data), largest_px)
+    return PROCESS_BUDGET.acquire(largest_px * per_px + len(data), largest_px)
 
 
 def load_image(header: ImageHeader, data: bytes) -> Image.Image:
@@ -88,7 +88,7 @@ def prepare_image(
     Raises:
         As `load_image`.
     """
-    changes = list(header.oddities)
+    changes = list(header.anomalies)
     image = load_image(header, data)
     background = options.background_rgb
     orientation = pixels.read_orientation(image)

@@ -1,9 +1,10 @@
-"""Decoder errors to reasons of rejection."""
+"""Translation of decoder errors to rejections."""
 
 from __future__ import annotations
 
 import re
 
+from records.errors import CorruptDataError
 from records.images.rejection import ImageRejectedError, Rejection
 from records.images.sniff import sniff
 from records.images.truncation import is_truncated
@@ -17,7 +18,7 @@ _TOO_LARGE = re.compile(r"decompressed data too large|decompression bomb", re.IG
 
 
 def rejection_from_error(error: Exception, data: bytes) -> Rejection:
-    """The rejection of the image `data`, reading which ended in `error`."""
+    """Return the rejection of an image file, `data`, that raised `error` when it was read."""
     if isinstance(error, ImageRejectedError):
         return error.rejection
     if isinstance(error, MemoryError):
@@ -31,3 +32,9 @@ def rejection_from_error(error: Exception, data: bytes) -> Rejection:
     if kind and is_truncated(kind, data):
         return ImageRejectedError("truncated", f"{kind} file ends early").rejection
     return ImageRejectedError("corrupt", f"{kind}: {text}").rejection
+
+
+def corrupt_image_error(error: Exception, data: bytes) -> CorruptDataError:
+    """Return the error to raise for a stored image, `data`, that raised `error` when it was read."""
+    rejection = rejection_from_error(error, data)
+    return CorruptDataError(f"image is {rejection.reason}: {rejection.detail}")

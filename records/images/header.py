@@ -35,7 +35,7 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
         width: pixels, as coded (before any EXIF rotation).
         height: pixels, as coded.
         channels: 1 for grey, 3 for anything that may have colours.
-        plain: a JPEG or PNG that is 8-bit grey or RGB, upright and opaque, and that every reader
+        passthrough: a JPEG or PNG that is 8-bit grey or RGB, upright and opaque, and that every reader
             decodes to the same pixels: it may be stored as it is.
         decode_bytes_per_px: the most memory that decoding it takes.
         memory_px: the pixels to reckon memory by: more than width x height where tiles stick out.
@@ -44,14 +44,14 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
         colour_key: the transparent colour, as its samples are once decoded.
         scan_offset: where a JPEG's first scan is, for the check that its data ends well.
         rows_bytes: what a PNG's data must unpack to, for the check that it does.
-        oddities: what `changes` says of a file that is re-encoded because of its coding.
+        anomalies: what `changes` says of a file that is re-encoded because of its coding.
     """
 
     kind: str
     width: int
     height: int
     channels: int
-    plain: bool
+    passthrough: bool
     decode_bytes_per_px: int
     memory_px: int
     sample_bits: int = 8
@@ -59,7 +59,7 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
     colour_key: int | tuple[int, ...] | None = None
     scan_offset: int = 0
     rows_bytes: int = 0
-    oddities: tuple[str, ...] = ()
+    anomalies: tuple[str, ...] = ()
 
 
 def read_header(data: bytes, max_pixels: int) -> ImageHeader:
@@ -101,20 +101,20 @@ def _read_jpeg(kind: str, data: bytes) -> ImageHeader:
     components = len(found.component_ids)
     if components not in _CHANNELS:
         raise ImageRejectedError("unsupported", f"JPEG with {components} components")
-    oddities: tuple[str, ...] = () if found.huffman else ("arithmetic→huffman",)
+    anomalies: tuple[str, ...] = () if found.huffman else ("arithmetic→huffman",)
     if found.huffman and not found.complete:
-        oddities = ("incomplete-scans",)
+        anomalies = ("incomplete-scans",)
     upright = not found.metadata or read_orientation(open_image(kind, data)) == 1
     return ImageHeader(
         kind=kind,
         width=found.width,
         height=found.height,
         channels=_CHANNELS[components],
-        plain=components == _CHANNELS[components] and upright and not oddities,
+        passthrough=components == _CHANNELS[components] and upright and not anomalies,
         decode_bytes_per_px=(1 if components == 1 else 4) + 2 * components * found.buffered,
         memory_px=found.width * found.height,
         scan_offset=found.scan_offset,
-        oddities=oddities,
+        anomalies=anomalies,
     )
 
 
@@ -123,21 +123,24 @@ def _read_png(kind: str, data: bytes) -> ImageHeader:
     if found.bit_depth > _EIGHT_BITS and found.colour_type == png.RGB and found.transparency:
         raise ImageRejectedError("unsupported", "16-bit RGB PNG with a transparent colour")
     opaque = found.colour_type in {png.GREY, png.RGB} and found.transparency is None
-    oddities: tuple[str, ...] = ("first-frame",) if found.animated else ()
+    anomalies: tuple[str, ...] = ("first-frame",) if found.animated else ()
     if found.narrow_window:
-        oddities += ("wider-window",)
+        anomalies += ("wider-window",)
     return ImageHeader(
         kind=kind,
         width=found.width,
         height=found.height,
         channels=1 if found.colour_type == png.GREY else 3,
-        plain=opaque and found.bit_depth <= _EIGHT_BITS and not found.metadata and not oddities,
+        passthrough=opaque
+        and found.bit_depth <= _EIGHT_BITS
+        and not found.metadata
+        and not anomalies,
         decode_bytes_per_px=1 if found.colour_type == png.GREY else 4,
         memory_px=found.width * found.height,
         sample_bits=max(_EIGHT_BITS, found.bit_depth),
         colour_key=_read_colour_key(found),
         rows_bytes=found.rows_bytes,
-        oddities=oddities,
+        anomalies=anomalies,
     )
 
 
@@ -170,12 +173,12 @@ def _read_other(kind: str, data: bytes) -> ImageHeader:
         width=width,
         height=height,
         channels=3,
-        plain=False,
+        passthrough=False,
         decode_bytes_per_px=12,
         memory_px=max(width * height, tile_px),
         sample_bits=bits if image.mode.startswith("I;16") or bits == _SIXTEEN_BITS else _EIGHT_BITS,
         rotated_on_load=kind == "tiff" and read_orientation(image) != 1,
-        oddities=("first-frame",) if _is_animated(image) else (),
+        anomalies=("first-frame",) if _is_animated(image) else (),
     )
 
 

@@ -45,15 +45,15 @@ class MemoryBudget:
         self._held: list[_Reservation] = []
 
     @contextmanager
-    def draw(self, cost_bytes: int, pixels: int) -> Iterator[None]:
+    def acquire(self, cost_bytes: int, pixels: int) -> Iterator[None]:
         """Hold `cost_bytes` while the block runs; waits until they are free.
 
         Args:
             cost_bytes: the most bytes the block allocates.
             pixels: the pixels of its image, which raise what may be in use while it is held.
         """
-        draw = _Reservation(cost_bytes, BYTES_PER_PX * pixels)
-        self._take(draw)
+        reservation = _Reservation(cost_bytes, BYTES_PER_PX * pixels)
+        self._wait_for(reservation)
         try:
             is_large = cost_bytes >= _LARGE_BYTES
             with return_freed_memory(_LARGE_BYTES) if is_large else nullcontext():
@@ -64,25 +64,25 @@ class MemoryBudget:
             raise
         finally:
             with self._changed:
-                self._held.remove(draw)
+                self._held.remove(reservation)
                 self._changed.notify_all()
 
-    def _take(self, draw: _Reservation) -> None:
+    def _wait_for(self, reservation: _Reservation) -> None:
         with self._changed:
-            self._waiting.append(draw)
+            self._waiting.append(reservation)
             try:
-                while self._waiting[0] is not draw or not self._fits(draw):
+                while self._waiting[0] is not reservation or not self._fits(reservation):
                     self._changed.wait()
-                self._held.append(draw)
+                self._held.append(reservation)
             finally:
-                self._waiting.remove(draw)
+                self._waiting.remove(reservation)
                 self._changed.notify_all()
 
-    def _fits(self, draw: _Reservation) -> bool:
+    def _fits(self, reservation: _Reservation) -> bool:
         if not self._held:
             return True
-        in_use = draw.cost_bytes + sum(other.cost_bytes for other in self._held)
-        largest = max(draw.allowance_bytes, *(other.allowance_bytes for other in self._held))
+        in_use = reservation.cost_bytes + sum(other.cost_bytes for other in self._held)
+        largest = max(reservation.allowance_bytes, *(other.allowance_bytes for other in self._held))
         return in_use <= self._base_bytes + largest
 
 

@@ -23,7 +23,7 @@ from records.images.decode import (
     to_array,
     verify_decodable,
 )
-from records.images.decoder_errors import rejection_from_error
+from records.images.decoder_errors import corrupt_image_error, rejection_from_error
 from records.images.encode import StoredFormat, encode_image
 from records.images.header import ImageHeader, read_header
 from records.images.rejection import ImageRejectedError, Rejection
@@ -89,8 +89,7 @@ def decode_pixels(data: bytes, options: ImageOptions) -> NDArray[np.uint8]:
         with reserve_memory(header, data, options, reencode=True):
             return to_array(prepare_image(header, data, options)[0])
     except Exception as error:
-        rejection = rejection_from_error(error, data)
-        raise CorruptDataError(f"image is {rejection.reason}: {rejection.detail}") from error
+        raise corrupt_image_error(error, data) from error
 
 
 def decode_record_image(
@@ -129,8 +128,7 @@ def decode_record_image(
     try:
         found = _decode_whole(encoded)
     except Exception as error:
-        rejection = rejection_from_error(error, encoded)
-        raise CorruptDataError(f"image is {rejection.reason}: {rejection.detail}") from error
+        raise corrupt_image_error(error, encoded) from error
     if found.shape != shape:
         raise CorruptDataError(
             "image is not as large as its record says",
@@ -171,7 +169,7 @@ def _stored_format(header: ImageHeader, options: ImageOptions) -> StoredFormat:
 
 def _passes_through(header: ImageHeader, options: ImageOptions) -> bool:
     return (
-        header.plain
+        header.passthrough
         and _stored_format(header, options) == header.kind
         and options.resize in {None, (header.width, header.height)}
         and header.channels <= options.channels

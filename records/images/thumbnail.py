@@ -1,7 +1,7 @@
-"""A stored image as a small grey square, a JPEG decoded at a fraction of its size.
+"""Small versions of images: grey squares to hash, tiles to look at.
 
-libjpeg decodes at 1/2, 1/4 or 1/8 for much less than the whole image costs, and the grey of a
-colour JPEG is there without its colours.
+A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, which costs libjpeg much less than all of it. The
+luma of a colour JPEG is its grey, so its chroma is not decoded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from PIL import Image
 from records.errors import CorruptDataError
 from records.format.image_options import MAX_PIXELS_LIMIT, ImageOptions
 from records.images.decode import reserve_memory
-from records.images.decoder_errors import rejection_from_error
+from records.images.decoder_errors import corrupt_image_error
 from records.images.header import read_header
 from records.images.normalize import decode_record_image
 from records.images.sniff import open_image, sniff
@@ -34,7 +34,7 @@ def decode_thumbnail(
     *,
     side_px: int,
 ) -> NDArray[np.uint8]:
-    """An image as a record holds it, stretched to a grey square.
+    """Decode the image of a record to a grey square; its aspect ratio is lost.
 
     Args:
         encoded: the record's `image/encoded`.
@@ -42,13 +42,13 @@ def decode_thumbnail(
         width: its `image/width`, pixels.
         height: its `image/height`, pixels.
         channels: its `image/channels`, 1 or 3.
-        side_px: of the square.
+        side_px: the side of the square.
 
     Returns:
         uint8 of shape (side_px, side_px).
 
     Raises:
-        CorruptDataError: when it does not decode, or is not what the other features say.
+        CorruptDataError: the image cannot be decoded, or contradicts the other features.
     """
     if format == "jpeg" and sniff(encoded[:32]) == format:
         return _shrink_jpeg(encoded, (width, height), side_px)
@@ -64,11 +64,10 @@ def _shrink_jpeg(encoded: bytes, size: tuple[int, int], side_px: int) -> NDArray
             image.draft("L", (side_px, side_px))
             square = _to_square(image, side_px)
     except Exception as error:
-        rejection = rejection_from_error(error, encoded)
-        raise CorruptDataError(f"image is {rejection.reason}: {rejection.detail}") from error
+        raise corrupt_image_error(error, encoded) from error
     if (header.width, header.height) != size:
         raise CorruptDataError(
-            "image is not as large as its record says",
+            "the size of an image differs from that in its record",
             expected="x".join(map(str, size)),
             got=f"{header.width}x{header.height}",
         )
@@ -76,6 +75,22 @@ def _shrink_jpeg(encoded: bytes, size: tuple[int, int], side_px: int) -> NDArray
 
 
 def _to_square(image: Image.Image, side_px: int) -> NDArray[np.uint8]:
-    # Resized before it loses its colours: no second image of the whole size.
+    # Resize before converting to grey: a second image of full size is never allocated.
     small = image.resize((side_px, side_px), Image.Resampling.BILINEAR)
     return np.asarray(small.convert("L"))
+
+
+def fit_square(pixels: NDArray[np.uint8], side_px: int) -> Image.Image:
+    """Return an RGB image that fits a square; a small image is enlarged by a whole factor.
+
+    Args:
+        pixels: uint8 of shape (height, width, channels), channels 1 or 3.
+        side_px: the side of the square.
+    """
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    factor = side_px // max(image.size)
+    if factor < 2:
+        image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+        return image
+    size = (image.width * factor, image.height * factor)
+    return image.resize(size, Image.Resampling.NEAREST)

@@ -67,6 +67,6 @@ def inspect(path: str | os.PathLike[str], *, limit: int) -> FileInspection | Dat
     if file is not None:
         return FileInspection(storage, summarize_file(storage, file, limit=limit))
     dataset = open_dataset(path)
-    name = next(shard.name for shard in main_split(dataset).facts.shards)
+    name = next(shard.name for shard in main_split(dataset).info.shards)
     with missing_as_corrupt(storage, name):
         return DatasetInspection(dataset, summarize_file(storage, name, limit=limit))

@@ -110,7 +110,7 @@ def _explain_gap(
         if error is not None and number == start:
             yield error
         else:
-            offset = index.position(number).offset
+            offset = index.location(number).offset
             yield CorruptDataError("the record is not there any more", record=number, offset=offset)
 
 
@@ -142,7 +142,7 @@ class _Reader:
     def __init__(self, stream: BinaryIO, index: Index | None) -> None:
         self._stream = stream
         self._position = 0
-        self._index = index if index is not None and index.in_order else None
+        self._index = index if index is not None and index.is_sorted else None
         self._surveyed: ScannedRegion = EMPTY
 
     def read(self, offset: int, record: int) -> Frame | FrameError | None:
@@ -191,7 +191,7 @@ class _Reader:
         """The first record from `place` on that begins where the index says."""
         if self._index is None:
             return None
-        for position in self._index.positions_from(place):
+        for position in self._index.locations_from(place):
             header = self._take(position.offset, HEADER_BYTES)
             if is_frame_header(header):
                 return position.offset

@@ -50,7 +50,7 @@ def draw_dataset(dataset: Dataset) -> bytes:
         CorruptDataError: an index or a record is damaged.
     """
     split = main_split(dataset)
-    classes = sum(map(bool, split.facts.class_records))
+    classes = sum(map(bool, split.info.class_records))
     images = _COLUMNS if classes <= _MOST_ROWS else 1
     samples = sample_dataset(dataset, images=images, classes=_MOST_TILES)
     title = f"{split.name}: {len(split):,} images, {len(dataset.labels):,} classes"

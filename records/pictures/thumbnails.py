@@ -14,8 +14,9 @@ from records.format import schema
 from records.format.image_options import ImageOptions
 from records.format.payload import parse_payload
 from records.format.shard import read_shard
-from records.images import decode_pixels, decode_record_image
+from records.images import decode_pixels
 from records.images.header import recognize_image
+from records.images.thumbnail import fit_square
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 TILE_PX = 144
 SCANNED_RECORDS = 2000
 _ROWS_OF_ONE_CLASS = 6
-_ENLARGE_UP_TO_PX = TILE_PX // 2
 _FOREIGN_IMAGES = (schema.ENCODED, "image", "image_raw", "jpg", "png")
 _FOREIGN_LABELS = (schema.TEXT, "label_text", "class_name", schema.LABEL, "label", "class")
 
@@ -55,14 +55,14 @@ def sample_dataset(dataset: Dataset, *, images: int, classes: int) -> list[Class
         CorruptDataError: an index or a record is damaged.
     """
     split = main_split(dataset)
-    present = [label for label, records in enumerate(split.facts.class_records) if records]
+    present = [label for label, records in enumerate(split.info.class_records) if records]
     wanted = present if len(present) <= classes else _spread(present, classes)
-    places = _find_places(split, wanted, images)
+    numbers = split.find_by_label(wanted, images)
     return [
         ClassSample(
             dataset.labels[label],
-            split.facts.class_records[label],
-            [make_thumbnail(split[place]) for place in places[label]],
+            split.info.class_records[label],
+            [make_thumbnail(split[number]) for number in numbers[label]],
         )
         for label in wanted
     ]
@@ -70,7 +70,7 @@ def sample_dataset(dataset: Dataset, *, images: int, classes: int) -> list[Class
 
 def make_thumbnail(record: Record) -> Image.Image:
     """A record's image so that it fits a tile. Raises CorruptDataError where it does not decode."""
-    return _shrink(_decode(record))
+    return fit_square(record.decode(), TILE_PX)
 
 
 def main_split(dataset: Dataset) -> Split:
@@ -80,22 +80,6 @@ def main_split(dataset: Dataset) -> Split:
 
 def _spread(present: list[int], count: int) -> list[int]:
     return [present[place * len(present) // count] for place in range(count)]
-
-
-def _find_places(split: Split, labels: list[int], images: int) -> dict[int, list[int]]:
-    """The numbers of the first records of each label."""
-    places: dict[int, list[int]] = {label: [] for label in labels}
-    missing = sum(min(images, split.facts.class_records[label]) for label in labels)
-    place = 0
-    for shard in range(len(split.facts.shards)):
-        for label in split.load_index(shard).table["label"].to_pylist():
-            if label in places and len(places[label]) < images:
-                places[label].append(place)
-                missing -= 1
-            place += 1
-        if missing <= 0:
-            break
-    return places
 
 
 def sample_file(storage: Storage, name: str, *, images: int, classes: int) -> list[ClassSample]:
@@ -112,7 +96,9 @@ def sample_file(storage: Storage, name: str, *, images: int, classes: int) -> li
             continue
         members = found.setdefault(label, [])
         if len(members) < (images if len(found) > 1 else images * _ROWS_OF_ONE_CLASS):
-            members += map(_shrink, islice(_decode_anybodys(frame.payload), 1))
+            members += (
+                fit_square(pixels, TILE_PX) for pixels in islice(_decode_anybodys(frame.payload), 1)
+            )
     return [
         ClassSample(label, None, members) for label, members in sorted(found.items()) if members
     ]
@@ -127,27 +113,10 @@ def _label_of(features: dict[str, FeatureValue]) -> str:
     return ""
 
 
-def _shrink(pixels: NDArray[np.uint8]) -> Image.Image:
-    """An image that fits a tile; a very small one enlarged, every pixel to be seen."""
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
-    if max(image.size) > _ENLARGE_UP_TO_PX:
-        image.thumbnail((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
-        return image
-    times = TILE_PX // max(image.size)
-    size = (image.width * times, image.height * times)
-    return image.resize(size, Image.Resampling.NEAREST)
-
-
-def _decode(record: Record) -> NDArray[np.uint8]:
-    return decode_record_image(
-        record.image, record.format, record.width, record.height, record.channels
-    )
-
-
 def _decode_anybodys(payload: bytes) -> Iterator[NDArray[np.uint8]]:
     """The images in a record that decode; ours by its own features, for it may be raw."""
     with suppress(CorruptDataError):
-        yield _decode(decode_record(payload))
+        yield decode_record(payload).decode()
     features = parse_payload(payload).features
     for name in sorted(features, key=_image_rank):
         for value in features[name]:

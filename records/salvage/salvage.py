@@ -146,8 +146,8 @@ def _read_index_beside(storage: Storage, name: str) -> tuple[Index | None, list[
         return None, []
     except CorruptDataError as error:
         return None, [finding_from_error(error, "index-damaged", file)]
-    if index.facts.name.rpartition("/")[2] != name or index.facts.records != len(index):
-        return None, [Finding("index", file, f"it is the index of {index.facts.name}")]
+    if index.summary.name.rpartition("/")[2] != name or index.summary.records != len(index):
+        return None, [Finding("index", file, f"it is the index of {index.summary.name}")]
     return index, []
 
 

@@ -93,7 +93,7 @@ def compute_stats(dataset: Dataset, rows: pa.Table) -> Stats:
     Raises:
         CorruptDataError: `rejects.jsonl` is damaged or missing.
     """
-    splits = {name: _split_stats(dataset[name].facts) for name in SPLITS if name in dataset}
+    splits = {name: _split_stats(dataset[name].info) for name in SPLITS if name in dataset}
     return Stats(
         labels=dataset.labels,
         splits=splits,
@@ -120,7 +120,7 @@ def read_indexed(dataset: Dataset) -> pa.Table:
         _read_columns(dataset, name, shard)
         for name in SPLITS
         if name in dataset
-        for shard in range(len(dataset[name].facts.shards))
+        for shard in range(len(dataset[name].info.shards))
     ]
     return pa.concat_tables(tables)
 

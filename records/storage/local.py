@@ -37,12 +37,13 @@ class LocalStorage:
     is_local = True
 
     def __init__(self, path: str) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # a later chdir has no effect
         self.url = escape_for_display(path)
+        self._shown = Path(path)
 
     def display_name(self, name: str) -> str:
         """See `Storage.display_name`."""
-        return escape_for_display(str(self.path / name))
+        return escape_for_display(str(self._shown / name))
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""

@@ -77,7 +77,12 @@ def _is_left_out(
     item: Frame | Finding, rows: IndexLookup | None, expected: ShardInfo | None
 ) -> bool:
     """Whether it is a record of an adopted file that is not of the dataset."""
-    if isinstance(item, Finding) or rows is None or expected is None or not expected.left_out:
+    if (
+        isinstance(item, Finding)
+        or rows is None
+        or expected is None
+        or not expected.excluded_records
+    ):
         return False
     return rows.at(item.offset) is None
 
@@ -102,7 +107,7 @@ def _check_whole(expected: ShardInfo, checked: FileCheck, xxh3_128: str) -> Iter
     """The first thing wrong with a file in which no single record is wrong."""
     comparisons = (
         ("record-count", "records", expected.records, checked.records),
-        ("record-count", "records left out", expected.left_out, checked.left_out),
+        ("record-count", "records left out", expected.excluded_records, checked.left_out),
         ("size", "bytes", expected.bytes, checked.size_bytes),
         ("checksum", "xxh3-128", expected.xxh3_128, xxh3_128),
     )
@@ -134,12 +139,12 @@ def _check_index(
         checked.findings.append(Finding("index", file, contradictions))
         return None
     checked.keys = index.table["key"]
-    checked.class_records = Counter(index.facts.class_records)
+    checked.class_records = Counter(index.summary.class_records)
     return IndexLookup(index)
 
 
 def _contradictions(index: Index, name: str, expected: ShardInfo | None) -> Iterator[str]:
-    facts = index.facts
+    facts = index.summary
     by_class = dict(Counter(index.table["label"].to_pylist()))
     pairs: list[tuple[str, object, object]] = [
         ("its shard", name, facts.name),
@@ -258,8 +263,8 @@ def _label_fault(found: Record, labels: tuple[str, ...]) -> tuple[FindingKind, s
         return None
     if not 0 <= found.label < len(labels):
         return "label", f"expected 0 to {len(labels) - 1}, got {found.label}"
-    if found.text != labels[found.label]:
-        return "text", f"label {found.label} is {labels[found.label]!r}, got {found.text!r}"
+    if found.class_name != labels[found.label]:
+        return "text", f"label {found.label} is {labels[found.label]!r}, got {found.class_name!r}"
     return None
 
 

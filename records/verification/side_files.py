@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def check_folder(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
     """Files that no reader should meet, and those beside the shards that say something else."""
     yield from _check_names(storage, manifest)
-    if manifest.adopted is None or layout.LABELS not in manifest.adopted.theirs:
+    if manifest.adopted is None or layout.LABELS not in manifest.adopted.preexisting:
         yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")
     for generation in manifest.generations:
         folder = layout.generation_folder(generation.number)

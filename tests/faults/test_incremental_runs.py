@@ -104,7 +104,7 @@ def test_convert_append_incremental_runs_with_kills_keep_dataset_consistent(
 def require_right(target: Path, stored: dict[str, bytes]) -> None:
     """The dataset is whole, holds exactly these, and divides them as on the first night."""
     assert list(verify(target)) == []
-    (cut,) = read_manifest(open_storage(target)).cut_offs
+    (cut,) = read_manifest(open_storage(target)).thresholds
     bounds = Bounds(int(cut.test, 16), int(cut.validation, 16))
     found: dict[str, bytes] = {}
     for split, records in open_dataset(target).items():

@@ -120,10 +120,10 @@ def check_index(data: bytes) -> None:
     assert len(rows) == len(index)
     for number, row in enumerate(rows):
         index.find(row.offset)
-        assert index.position(number) == (row.offset, row.length)
+        assert index.location(number) == (row.offset, row.length)
         assert None not in row
-    again = read_index(OneFile(encode_index(index.facts, new_row_table(rows))), "a")
-    assert (again.facts, again.rows()) == (index.facts, rows)
+    again = read_index(OneFile(encode_index(index.summary, new_row_table(rows))), "a")
+    assert (again.summary, again.rows()) == (index.summary, rows)
     assert again.table.schema == SCHEMA
 
 

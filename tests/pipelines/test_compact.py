@@ -53,7 +53,7 @@ def test_compact_labels_out_of_order_keeps_labels_and_splits(
     assert old.labels == new.labels == ("cat", "dog", "ant", "emu")
     for split in old:
         assert {(r.key, r.label) for r in old[split]} == {(r.key, r.label) for r in new[split]}
-    assert old.manifest.cut_offs == new.manifest.cut_offs
+    assert old.manifest.thresholds == new.manifest.thresholds
     assert len(new.manifest.generations) == 1
 
 

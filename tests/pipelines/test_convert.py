@@ -34,7 +34,7 @@ def test_convert_valid_images_are_stored_byte_for_byte(
     assert stored.keys() == files.keys()
     for key, path in files.items():
         assert stored[key].image == path.read_bytes()
-        assert stored[key].text == path.parent.name
+        assert stored[key].class_name == path.parent.name
     assert not (target / layout.WORK_FOLDER).exists()
 
 
@@ -113,7 +113,7 @@ def test_convert_stratified_writes_split_thresholds_to_manifest(
     convert: Convert, target: Path
 ) -> None:
     convert(test=3, validation=0.3, stratify=True)
-    assert [cut_off.label for cut_off in manifest_of(target).cut_offs] == [0, 1]
+    assert [cut_off.label for cut_off in manifest_of(target).thresholds] == [0, 1]
 
 
 def test_convert_image_list_with_urls_stores_listed_images(
@@ -130,7 +130,7 @@ def test_convert_image_list_with_urls_stores_listed_images(
     path = make_file(tmp_path, "list.csv", "\r\n".join(rows).encode())
     report = convert(list=str(path), allow_url=True)
     dataset = open_dataset(target)
-    assert [(r.key, r.text) for r in dataset["test"]] == [("cat/000.png", "small")]
+    assert [(r.key, r.class_name) for r in dataset["test"]] == [("cat/000.png", "small")]
     assert {r.key for r in dataset["train"]} == {"dog/000.png", "memory://pool/m.png"}
     assert rejects_of(target) == {"cat/none.png": "unreadable"}
     assert report.counts.found == 4

@@ -25,7 +25,7 @@ def pixels_of(dataset: Path) -> dict[str, list[bytes]]:
     for split, records in open_dataset(dataset).items():
         for r in records:
             pixels = decode_record_image(r.image, r.format, r.width, r.height, r.channels)
-            found.setdefault(f"{split}/{r.text}", []).append(
+            found.setdefault(f"{split}/{r.class_name}", []).append(
                 repr(pixels.shape).encode() + pixels.tobytes()
             )
     return {place: sorted(images) for place, images in found.items()}

@@ -49,7 +49,7 @@ def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfi
     first = 0 if training.chosen is None else int(np.concatenate(training.chosen).argmax())
     record = dataset[training.split][first]
     return draw_forms(
-        make_variants(record, config), f"{shorten(record.text, _NAME_CHARACTERS)}, {words}"
+        make_variants(record, config), f"{shorten(record.class_name, _NAME_CHARACTERS)}, {words}"
     )
 
 

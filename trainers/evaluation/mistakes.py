@@ -151,7 +151,7 @@ def read_mistakes(
 ) -> list[Record]:
     """The records of mistakes, by their offsets. Raises CorruptDataError."""
     split = dataset[selection.split]
-    records = [shard.records for shard in split.facts.shards]
+    records = [shard.records for shard in split.info.shards]
     firsts = accumulate(records, initial=0)
-    first = dict(zip((shard.name for shard in split.facts.shards), firsts, strict=False))
+    first = dict(zip((shard.name for shard in split.info.shards), firsts, strict=False))
     return [split[first[mistake.shard] + mistake.record] for mistake in mistakes]

@@ -69,7 +69,7 @@ def read_batches(
     source, own = ShardSource.of(dataset, shape), whole.part(part)
     if not shuffle:
         return ordered_batches(source, own, batch_size).repeat(epochs)
-    records = part.largest(whole.records)
+    records = part.max_records(whole.records)
     batches = shuffled_batches(
         source, own, batch_size, ShuffleSpec(seed, epochs, epoch_records=records)
     )

@@ -77,7 +77,9 @@ class ShardSource:
         indexes name is read.
         """
         splits = dataset.manifest.splits.values()
-        larger = {shard.name for facts in splits for shard in facts.shards if shard.left_out}
+        larger = {
+            shard.name for facts in splits for shard in facts.shards if shard.excluded_records
+        }
         images, parser = dataset.manifest.settings.images, RecordParser.of(dataset)
         return cls(dataset.storage, images, shape, damaged | larger, parser)
 

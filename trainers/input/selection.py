@@ -68,7 +68,7 @@ class Selection:
         """One worker's part of them, and of the shards only those that it is in."""
         if part == ALL_RECORDS:
             return self
-        places = part.places(self.records)
+        places = part.record_range(self.records)
         chosen = []
         for mask, before in zip(self.masks, self._records_before(), strict=True):
             numbers = before + np.cumsum(mask) - 1
@@ -104,7 +104,7 @@ def select_split(dataset: Dataset, name: str) -> Selection:
             got=there or "no images at all",
             hint="name one with --split" if name == "test" else None,
         )
-    return Selection(records.name, records.name, records.facts.shards)
+    return Selection(records.name, records.name, records.info.shards)
 
 
 def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selection, Selection]:

@@ -190,7 +190,7 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
             yield "that tenth divides groups: convert with --validation to keep them together"
     else:
         yield f"validating on {validation.records:,} images of {validation.split}"
-    counts = dataset[training.split].facts.class_records
+    counts = dataset[training.split].info.class_records
     empty = [name for name, count in zip(dataset.labels, counts, strict=True) if not count]
     if empty:
         shown = ", ".join(map(escape_for_display, empty[:_SHOWN_CLASSES]))

@@ -110,7 +110,7 @@ class TestSplits:
     ) -> None:
         night(**options)
         first = keys_of(target)
-        (cut,) = read_manifest(open_storage(target)).cut_offs
+        (cut,) = read_manifest(open_storage(target)).thresholds
         add(source, *(f"cat/new-{number}.png" for number in range(60)))
         night(**options)
         found = keys_of(target)
@@ -128,7 +128,7 @@ class TestSplits:
         night(stratify=True, allow_new_classes=True)
         test = read_manifest(open_storage(target)).splits["test"]
         assert 15 <= test.class_records[2] <= 45
-        assert len(read_manifest(open_storage(target)).cut_offs) == 3
+        assert len(read_manifest(open_storage(target)).thresholds) == 3
 
 
 class TestClasses:

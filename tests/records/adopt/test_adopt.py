@@ -57,7 +57,7 @@ def test_adopt_slim_files_read_as_shardmill_dataset(slim: Path) -> None:
     before = {path: path.read_bytes() for path in slim.iterdir()}
     report = adopt_all(slim)
     assert report.labels == NAMES
-    assert report.adopted.theirs == ("labels.txt",)
+    assert report.adopted.preexisting == ("labels.txt",)
     assert all(path.read_bytes() == content for path, content in before.items())
     assert list(records.verify(slim, decode=True)) == []
     dataset = records.open_dataset(slim)
@@ -65,7 +65,7 @@ def test_adopt_slim_files_read_as_shardmill_dataset(slim: Path) -> None:
     for number in (0, 7, 11):
         record, example = dataset["train"][number], slim_example(number)
         assert [record.image] == example["image/encoded"]
-        assert (record.label, record.text) == (number % 3, NAMES[number % 3])
+        assert (record.label, record.class_name) == (number % 3, NAMES[number % 3])
         assert (record.width, record.height, record.channels) == (12, 9, 3)
     assert list(dataset["train"]) == dataset["train"][:]
     assert dataset["train"][7].key == "flowers_train_00001-of-00002.tfrecord/000001"
@@ -93,7 +93,7 @@ def test_adopt_one_based_labels_with_names_and_keys_are_read_from_records(tmp_pa
     report = adopt_all(tmp_path)
     assert (report.labels, report.adopted.first_label) == (NAMES, 1)
     record = records.open_dataset(tmp_path)["train"][4]
-    assert (record.label, record.text, record.key) == (1, "rose", "rose/4.jpg")
+    assert (record.label, record.class_name, record.key) == (1, "rose", "rose/4.jpg")
     assert list(records.verify(tmp_path)) == []
 
 
@@ -120,7 +120,7 @@ def test_adopt_pbtxt_label_map_sets_first_label_to_1(tmp_path: Path) -> None:
     (tmp_path / "map.pbtxt").write_text(items)
     report = adopt_all(tmp_path, labels=str(tmp_path / "map.pbtxt"))
     assert (report.labels, report.adopted.first_label) == (NAMES, 1)
-    assert [record.text for record in records.open_dataset(tmp_path)["train"]][:2] == [
+    assert [record.class_name for record in records.open_dataset(tmp_path)["train"]][:2] == [
         "daisy",
         "rose",
     ]

@@ -44,7 +44,7 @@ def test_split_records_equal_written_sources(dataset: Dataset) -> None:
     for record, source in zip(dataset["train"], make_sources(12), strict=True):
         assert (record.key.encode(), record.label) == (source.key, source.label)
         assert record.image == source.data
-        assert record.text == LABELS[source.label]
+        assert record.class_name == LABELS[source.label]
 
 
 def test_split_index_and_slice_equal_iteration(dataset: Dataset) -> None:
@@ -64,7 +64,7 @@ def test_split_damaged_record_raises_corrupt_data_with_shard_and_record(
 ) -> None:
     folder = build_dataset()
     dataset = open_dataset(folder)
-    name = dataset["train"].facts.shards[0].name
+    name = dataset["train"].info.shards[0].name
     content = bytearray((folder / name).read_bytes())
     content[20] ^= 1
     (folder / name).write_bytes(content)
@@ -89,11 +89,11 @@ def is_open(descriptor: int) -> bool:
 
 
 def test_split_open_files_are_reused_and_limited(
-    build_dataset: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    build_dataset: Callable[..., Path],
 ) -> None:
     split = open_dataset(build_dataset())["train"]
     expected = list(split)
-    monkeypatch.setattr("records.dataset.dataset._OPEN_SHARDS", 1)
+    split.max_open_shards = 1
     before = count_open_files()
     for number in (0, 11, 1, 10, 0):
         assert split[number] == expected[number]
@@ -132,7 +132,7 @@ def test_split_record_without_image_raises_corrupt_data(build_dataset: Callable[
     (folder / name).write_bytes(frame)
     first, *others = index.rows()
     rows = new_row_table([first._replace(length=len(frame)), *others])
-    (folder / index_name(name)).write_bytes(encode_index(index.facts, rows))
+    (folder / index_name(name)).write_bytes(encode_index(index.summary, rows))
     with pytest.raises(CorruptDataError, match="no good feature image/encoded") as found:
         open_dataset(folder)["test"][0]
     assert found.value.record == 0
@@ -165,7 +165,7 @@ def test_split_index_of_another_shard_raises_corrupt_data(
     folder = build_dataset()
     index = folder / "index"
     (index / "test-00000-of-00001.parquet").replace(index / "train-00001-of-00002.parquet")
-    with pytest.raises(CorruptDataError, match="not as many rows"):
+    with pytest.raises(CorruptDataError, match="wrong number of rows"):
         open_dataset(folder)["train"][11]
 
 

@@ -72,9 +72,9 @@ def test_indexed_record_image_is_at_the_computed_offset(
     before, rest = frame[:before_bytes], frame[before_bytes:]
     assert rest[:image_bytes] == image.encoded
     assert len(rest) == image_bytes + behind_bytes
-    assert known.fits(before, rest[image_bytes:])
+    assert known.matches_frame(before, rest[image_bytes:])
     record = known.with_image(image.encoded)
-    assert (record.label, record.text, record.key) == (label, text, key)
+    assert (record.label, record.class_name, record.key) == (label, text, key)
     assert (record.format, record.width, record.height) == ("png", 2, 3)
     assert record.channels == channels
 
@@ -115,4 +115,4 @@ def change_first_row(folder: Path, **changes: int) -> None:
     index = read_index(open_storage(folder), index_name(SHARD))
     first, *others = index.rows()
     rows = new_row_table([first._replace(**changes), *others])  # type: ignore[arg-type]
-    (folder / index_name(SHARD)).write_bytes(encode_index(index.facts, rows))
+    (folder / index_name(SHARD)).write_bytes(encode_index(index.summary, rows))

@@ -23,26 +23,26 @@ def test_worker_slices_cover_all_records_in_order_with_equal_sizes(
     records: int, count: int
 ) -> None:
     parts = [WorkerSlice(index, count) for index in range(count)]
-    places = [part.places(records) for part in parts]
+    places = [part.record_range(records) for part in parts]
     assert list(chain(*places)) == list(range(records))
     sizes = {len(each) for each in places}
     assert max(sizes) - min(sizes) <= 1
-    assert {part.largest(records) for part in parts} == {max(sizes)}
+    assert {part.max_records(records) for part in parts} == {max(sizes)}
 
 
 @given(records=st.integers(0, 10_000), count=st.integers(1, 100))
 def test_worker_slice_padded_has_equal_size_within_range(records: int, count: int) -> None:
     for index in range(count):
-        own = WorkerSlice(index, count).places(records)
-        full = WorkerSlice(index, count, is_full=True).places(records)
-        assert len(full) == WorkerSlice(index, count).largest(records)
+        own = WorkerSlice(index, count).record_range(records)
+        full = WorkerSlice(index, count, padded=True).record_range(records)
+        assert len(full) == WorkerSlice(index, count).max_records(records)
         assert full[: len(own)] == own
         assert full.stop <= records
 
 
 @pytest.mark.parametrize("given_part", [(1, 1), (-1, 2), (0, 0), (3, 2)])
 def test_worker_slice_invalid_index_raises_usage_error(given_part: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match="no such part"):
+    with pytest.raises(UsageError, match="invalid slice"):
         WorkerSlice(*given_part)
 
 

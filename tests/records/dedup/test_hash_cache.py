@@ -114,7 +114,7 @@ def test_hash_cache_damaged_file_is_recomputed(folder: Path) -> None:
         for at in range(0, len(content), 41)
     ]
     damages += [content[:size] for size in range(0, len(content), 97)]
-    storage, shard = open_storage(folder), open_dataset(folder)["test"].facts.shards[0]
+    storage, shard = open_storage(folder), open_dataset(folder)["test"].info.shards[0]
     for damage in damages:
         path.write_bytes(damage)
         found = read_hashes(storage, shard)
@@ -151,7 +151,7 @@ def test_hash_cache_disk_full_leaves_no_partial_file(
 
 
 def test_hash_cache_write_then_read_restores_states(folder: Path) -> None:
-    shard = open_dataset(folder)["test"].facts.shards[0]
+    shard = open_dataset(folder)["test"].info.shards[0]
     words = np.random.default_rng(0).integers(0, 2**64, (5, WINDOWS, WORDS), np.uint64)
     hashes = Hashes(np.array([0, 1, 2, 0, 1], np.uint8), words)
     storage = open_storage(folder)

@@ -52,12 +52,12 @@ def read(content: bytes, tmp_path: Path) -> Index:
 
 def test_index_round_trip_returns_shard_info_rows_and_locations(tmp_path: Path) -> None:
     index = read(encode_index(FACTS, new_row_table(ROWS)), tmp_path)
-    assert index.facts == FACTS
+    assert index.summary == FACTS
     assert index.rows() == ROWS
     assert index.rows(1) == ROWS[1:]
     assert index.rows(0, 1) == ROWS[:1]
     assert len(index) == 2
-    assert index.position(1) == FrameLocation(100, 200)
+    assert index.location(1) == FrameLocation(100, 200)
     assert [index.find(offset) for offset in (0, 100, 50, 300)] == [0, 1, None, None]
 
 

@@ -41,7 +41,7 @@ def test_tfds_reads_every_record_of_each_stored_format(
         read = builder.as_dataset(split=split, shuffle_files=False).as_numpy_iterator()
         for record, theirs in zip(ours, read, strict=True):
             assert theirs["image/class/label"] == record.label
-            assert theirs["image/class/text"].decode() == record.text
+            assert theirs["image/class/text"].decode() == record.class_name
             assert theirs["image/filename"].decode() == record.key
             assert theirs["image/format"].decode() == record.format
             assert (theirs["image/width"], theirs["image/height"]) == (record.width, record.height)

@@ -24,7 +24,7 @@ def start(budget: MemoryBudget, cost: int, pixels: int, log: SimpleQueue[int]) -
     release = threading.Event()
 
     def work() -> None:
-        with budget.draw(cost, pixels):
+        with budget.acquire(cost, pixels):
             log.put(cost)
             release.wait(10)
 
@@ -53,14 +53,14 @@ def test_memory_budget_exhausted_blocks_until_release() -> None:
 
 
 def test_memory_budget_request_above_base_is_granted() -> None:
-    with MemoryBudget(100).draw(1_000_000, 10):
+    with MemoryBudget(100).acquire(1_000_000, 10):
         pass
 
 
 def test_memory_budget_large_image_raises_limit_while_held() -> None:
     budget, log = MemoryBudget(100), SimpleQueue[int]()
     with ExitStack() as stack:
-        stack.enter_context(budget.draw(400, 100))  # allows 1,200 bytes on top of the base
+        stack.enter_context(budget.acquire(400, 100))  # allows 1,200 bytes on top of the base
         event = start(budget, 900, 100, log)
         assert log.get(timeout=10) == 900
         blocked = start(budget, 1, 0, log)
@@ -96,10 +96,10 @@ def test_memory_budget_exception_releases_memory_and_image() -> None:
 
     gc.disable()
     try:
-        with pytest.raises(ValueError, match=r"^$"), budget.draw(100, 0):
+        with pytest.raises(ValueError, match=r"^$"), budget.acquire(100, 0):
             decode()
         assert alive[0]() is None
     finally:
         gc.enable()
-    with budget.draw(100, 0):
+    with budget.acquire(100, 0):
         pass

@@ -90,7 +90,7 @@ def rewrite_shard(
         )
         edit_manifest(folder, lambda m: m["splits"]["train"]["shards"][0].update(xxh3_128=digest))
         index = read_index(storage, FIRST_INDEX)
-        facts = msgspec.structs.replace(index.facts, xxh3_128=digest)
+        facts = msgspec.structs.replace(index.summary, xxh3_128=digest)
         (folder / FIRST_INDEX).write_bytes(encode_index(facts, new_row_table(index.rows())))
 
 
@@ -253,7 +253,7 @@ def test_verify_shard_with_different_hash_is_checksum_finding(folder: Path) -> N
     digest = "0" * 32
     edit_manifest(folder, lambda m: m["splits"]["train"]["shards"][0].update(xxh3_128=digest))
     index = read_index(open_storage(folder), FIRST_INDEX)
-    facts = msgspec.structs.replace(index.facts, xxh3_128=digest)
+    facts = msgspec.structs.replace(index.summary, xxh3_128=digest)
     (folder / FIRST_INDEX).write_bytes(encode_index(facts, new_row_table(index.rows())))
     assert manifest.splits["train"].shards[0].bytes == len(content)
     assert [(item.kind, item.file) for item in findings(folder)] == [("checksum", FIRST)]
@@ -270,7 +270,7 @@ def test_verify_image_damaged_before_framing_is_found_only_with_decode(folder: P
     rewrite_shard(folder, damage, reseal=True)
     index = read_index(open_storage(folder), FIRST_INDEX)
     rows = [row._replace(changes=("x",)) for row in index.rows()]
-    (folder / FIRST_INDEX).write_bytes(encode_index(index.facts, new_row_table(rows)))
+    (folder / FIRST_INDEX).write_bytes(encode_index(index.summary, new_row_table(rows)))
     assert findings(folder) == []
     assert [(item.kind, item.record) for item in findings(folder, decode=True)] == [("image", 0)]
 

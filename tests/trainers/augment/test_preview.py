@@ -56,7 +56,7 @@ def test_preview_augmentation_shows_first_training_record(shapes: Path) -> None:
     config = configure("flip,zoom=0.2", ImageShape(24, 32))
     content = preview_augmentation(dataset, training, config)
     record = dataset["train"][first]
-    title = f"{record.text}, flip=horizontal,zoom=0.2"
+    title = f"{record.class_name}, flip=horizontal,zoom=0.2"
     assert content == draw_forms(make_variants(record, config), title)
     picture = Image.open(io.BytesIO(content))
     assert picture.format == "PNG"

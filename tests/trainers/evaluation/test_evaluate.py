@@ -105,7 +105,7 @@ def test_mistakes_locations_point_to_their_records(untrained: EvaluationPlan) ->
     logits = load_model(untrained.run).predict(decode_mistakes(untrained, evaluation), verbose=0)
     scores = softmax(logits)
     for mistake, record, row in zip(evaluation.mistakes, records, scores, strict=True):
-        assert (record.key, record.text) == (mistake.key, mistake.class_name)
+        assert (record.key, record.class_name) == (mistake.key, mistake.class_name)
         assert record == stored[mistake.key]
         assert LABELS[row.argmax()] == mistake.predicted != mistake.class_name
         assert row.max() == pytest.approx(mistake.score, abs=1e-6)

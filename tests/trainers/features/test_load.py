@@ -80,7 +80,7 @@ def make_named(dataset: Dataset, location: str, network: Network | None = None) 
     extractor = (network or make_network()).extractor
     assert extractor is not None
     spec = make_spec(dataset, extractor, ARCHITECTURE, "float32")
-    shards = tuple(s for split in dataset.values() for s in split.facts.shards)
+    shards = tuple(s for split in dataset.values() for s in split.info.shards)
     store = FeatureStore(open_storage(location), spec, shards)
     source = ShardSource.of(dataset, ARCHITECTURE.shape)
     extract_features(extractor, source, store.prepare(), store, count=lambda _: None)

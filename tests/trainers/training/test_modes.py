@@ -160,7 +160,7 @@ def damage(data: Path, split: str, number: int, *, cut: bool = False) -> str:
     """Spoil a record of a split's first shard, or all from it on; the key of that record."""
     dataset = open_dataset(data)
     record = dataset[split][number]  # type: ignore[index]
-    shard = data / dataset[split].facts.shards[0].name  # type: ignore[index]
+    shard = data / dataset[split].info.shards[0].name  # type: ignore[index]
     content = shard.read_bytes()
     place = content.index(record.image)
     if cut:

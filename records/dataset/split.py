@@ -1,0 +1,264 @@
+"""One split of a dataset: a sequence of records."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate, islice
+from typing import Any, overload
+
+from records.dataset.indexed_records import IndexedRecords
+from records.dataset.notebook import split_html
+from records.dataset.record import Record, RecordDecoder
+from records.dataset.worker_slice import ALL_RECORDS, WorkerSlice
+from records.errors import CorruptDataError
+from records.format.index import Index, IndexRow, read_index
+from records.format.layout import SplitName, index_name
+from records.format.manifest import SplitInfo
+from records.format.shard import ShardReader, read_shard, with_path
+from records.format.tfrecord import Frame
+from records.storage import Storage
+from records.text.formatting import pluralize
+
+
+class Split(Sequence[Record]):
+    """The records of one split, or of one worker's slice of it, in stored order.
+
+    Attributes:
+        name: `train`, `test` or `validation`.
+        info: the manifest's entry of the whole split: its shards, and its records per class.
+        labels: class names; the index of a name is its label.
+    """
+
+    max_open_shards = 256
+
+    def __init__(
+        self,
+        storage: Storage,
+        name: SplitName,
+        info: SplitInfo,
+        decoder: RecordDecoder,
+        worker_slice: WorkerSlice = ALL_RECORDS,
+    ) -> None:
+        self.name = name
+        self.info = info
+        self.labels = decoder.labels
+        self._storage = storage
+        self._decoder = decoder
+        self._indexes: dict[int, Index] = {}
+        self._indexed_records: dict[int, IndexedRecords] = {}
+        self._readers: dict[int, ShardReader] = {}
+        self._shard_ends = list(accumulate(shard.records for shard in info.shards))
+        self._range = worker_slice.record_range(info.records)
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    def __repr__(self) -> str:
+        records, shards = (
+            pluralize(number, thing)
+            for number, thing in ((self.info.records, "record"), (len(self.info.shards), "shard"))
+        )
+        if len(self) < self.info.records:
+            records = f"{len(self):,} of {records}"
+        return f"Split({self.name!r}, {records} in {shards})"
+
+    def _repr_html_(self) -> str:
+        return split_html(self)
+
+    @overload
+    def __getitem__(self, number: int) -> Record: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Record]: ...
+    def __getitem__(self, number: int | slice) -> Record | list[Record]:
+        """Return records by number. Each takes one ranged read, at the offset from the index.
+
+        Raises:
+            IndexError: the split, or the worker's slice of it, has fewer records.
+            CorruptDataError: the record or its index is damaged or missing.
+        """
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        shard_number, record = self._locate(number)
+        indexed = self._read_via_index(shard_number, record)
+        if indexed is not None:
+            return indexed
+        return self._decode(self._read(shard_number, record), shard_number, record)
+
+    def _read_via_index(self, shard_number: int, record: int) -> Record | None:
+        """Read a record without decoding its Example; see `records.dataset.indexed_records`.
+
+        Returns:
+            None if the index does not match the record, or anything is wrong: the caller decodes
+            the record, and that reports the error.
+        """
+        if self._decoder.reads_adopted:
+            return None
+        indexed = self._load_indexed_records(shard_number)[record]
+        if indexed is None:
+            return None
+        try:
+            reader = self._reader(shard_number)
+            before, image, after = reader.read_in_parts(
+                indexed.offset, indexed.sizes_bytes, record=record
+            )
+        except (CorruptDataError, FileNotFoundError):
+            return None
+        return indexed.with_image(image) if indexed.matches_frame(before, after) else None
+
+    def _load_indexed_records(self, shard_number: int) -> IndexedRecords:
+        indexed = self._indexed_records.get(shard_number)
+        if indexed is None:
+            indexed = IndexedRecords(self.load_index(shard_number).table, self.labels)
+            self._indexed_records[shard_number] = indexed
+        return indexed
+
+    def read_raw(self, number: int) -> tuple[bytes, IndexRow]:
+        """Read the payload of a record, its CRCs checked, and its index row. Raises as indexing."""
+        shard_number, record = self._locate(number)
+        (row,) = self.load_index(shard_number).rows(record, record + 1)
+        return self._read(shard_number, record), row
+
+    def find_by_label(self, labels: Collection[int], count: int) -> dict[int, list[int]]:
+        """Return the numbers of the first records of each label, from the indexes alone.
+
+        Args:
+            labels: the labels to look for.
+            count: at most this many records per label.
+
+        Raises:
+            CorruptDataError: an index is damaged or missing.
+        """
+        found: dict[int, list[int]] = {label: [] for label in labels}
+        missing = sum(min(count, self.info.class_records[label]) for label in found)
+        for shard_number, own in self._own_ranges():
+            column = self.load_index(shard_number).table["label"]
+            first = self._first_record(shard_number)
+            own_labels = column.slice(own.start - first, len(own)).to_pylist()
+            for number, label in enumerate(own_labels, own.start - self._range.start):
+                if label in found and len(found[label]) < count:
+                    found[label].append(number)
+                    missing -= 1
+            if missing <= 0:
+                break
+        return found
+
+    def _locate(self, number: int) -> tuple[int, int]:
+        """Return the shard of a record, and the number of the record in that shard."""
+        try:
+            place = self._range[number]
+        except IndexError:
+            raise IndexError(f"record {number} of {len(self)} in {self.name}") from None
+        shard_number = bisect_right(self._shard_ends, place)
+        return shard_number, place - self._first_record(shard_number)
+
+    def _first_record(self, shard_number: int) -> int:
+        return self._shard_ends[shard_number] - self.info.shards[shard_number].records
+
+    def _own_ranges(self) -> Iterator[tuple[int, range]]:
+        """Yield each shard with records of this slice, and the numbers of those in the split."""
+        for shard_number, end in enumerate(self._shard_ends):
+            first = self._first_record(shard_number)
+            own = range(max(self._range.start, first), min(self._range.stop, end))
+            if own:
+                yield shard_number, own
+
+    def _read(self, shard_number: int, record: int) -> bytes:
+        location = self.load_index(shard_number).location(record)
+        try:
+            return self._reader(shard_number).read(location, record=record)
+        except (CorruptDataError, FileNotFoundError):
+            with self._with_shard_path(shard_number):
+                raise
+
+    @contextmanager
+    def _with_shard_path(self, shard_number: int) -> Iterator[None]:
+        """Add the shard's path to errors, and make CorruptDataError of a missing shard."""
+        name = self.info.shards[shard_number].name
+        with missing_as_corrupt(self._storage, name), with_path(self._storage, name):
+            yield
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield all records, shard by shard; each shard is read once, as a stream."""
+        for shard_number, own in self._own_ranges():
+            first = self._first_record(shard_number)
+            yield from islice(self.iter_shard(shard_number), own.start - first, own.stop - first)
+
+    def iter_shard(self, shard_number: int) -> Iterator[Record]:
+        """Yield the records of one shard of the whole split, read once as a stream.
+
+        Raises:
+            CorruptDataError: the shard, or a record of it, is damaged or missing.
+        """
+        with self._with_shard_path(shard_number):
+            for record, frame in self._read_shard(shard_number):
+                yield self._decode(frame.payload, shard_number, record)
+
+    def _read_shard(self, shard_number: int) -> Iterator[tuple[int, Frame]]:
+        """Yield the frames of a shard with their record numbers."""
+        frames = read_shard(self._storage, self.info.shards[shard_number].name)
+        if not self._decoder.reads_adopted:
+            yield from enumerate(frames)
+            return
+        index = self.load_index(shard_number)
+        for frame in frames:
+            number = index.find(frame.offset)
+            if number is not None:  # else `adopt` excluded the record
+                yield number, frame
+
+    def _decode(self, payload: bytes, shard_number: int, record: int) -> Record:
+        key = None
+        if self._decoder.reads_adopted:
+            (key,) = self.load_index(shard_number).keys(record, record + 1)
+        try:
+            return self._decoder.decode(payload, record=record, key=key)
+        except CorruptDataError:
+            with self._with_shard_path(shard_number):
+                raise
+
+    def _reader(self, shard_number: int) -> ShardReader:
+        reader = self._readers.get(shard_number)
+        if reader is None:
+            if len(self._readers) >= self.max_open_shards:
+                self._readers.clear()  # a thread that reads from one of them keeps it open
+            reader = ShardReader(self._storage, self.info.shards[shard_number].name)
+            self._readers[shard_number] = reader
+        return reader
+
+    def load_index(self, shard_number: int) -> Index:
+        """Return the index of a shard of this split; it is read on first use.
+
+        Raises:
+            CorruptDataError: the index is damaged or missing, or belongs to another shard.
+        """
+        if shard_number not in self._indexes:
+            shard = self.info.shards[shard_number]
+            with missing_as_corrupt(self._storage, index_name(shard.name)):
+                index = read_index(self._storage, index_name(shard.name))
+            if len(index) != shard.records:
+                raise CorruptDataError(
+                    "the index has a wrong number of rows",
+                    path=self._storage.display_name(index_name(shard.name)),
+                    expected=f"{pluralize(shard.records, 'row')}, one per record of its shard",
+                    got=len(index),
+                )
+            self._indexes[shard_number] = index
+        return self._indexes[shard_number]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Worker processes open files themselves: reading an index is cheaper than pickling it.
+        return {**self.__dict__, "_indexes": {}, "_indexed_records": {}, "_readers": {}}
+
+
+@contextmanager
+def missing_as_corrupt(storage: Storage, name: str) -> Iterator[None]:
+    """Raise CorruptDataError if a file that the manifest names is missing."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CorruptDataError(
+            "a file of the dataset is missing",
+            path=storage.display_name(name),
+            hint="`shardmill verify` lists all damage",
+        ) from error
