@@ -1,1 +1,101 @@
-"""Labelled images become verified TFRecord shards, and models train from them."""
+"""Labelled images become verified TFRecord shards, and models train from them.
+
+    import shardmill as sm
+
+    sm.convert("photos", "data", test=0.2)
+    sm.train("data", "run", model="mobilenet_v2", mode="transfer")
+    for prediction in sm.Predictor("run").predict_files(["new.jpg"]):
+        print(prediction)
+
+Every name is imported when it is first used: TensorFlow and Apache Beam load only for what needs
+them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import version
+
+    from records.dataset import Dataset, Record, Split, open_dataset
+    from records.errors import ShardmillError
+    from records.inspection import inspect
+    from records.salvage import salvage
+    from records.stats import stats
+    from records.verification import verify
+    from shardmill.datasets import adopt, append, compact, convert, extract
+    from shardmill.training import featurize, train
+    from trainers.evaluation import evaluate
+    from trainers.export import export
+    from trainers.input import as_tf_dataset
+    from trainers.models import register_model
+    from trainers.prediction import Predictor
+
+    __version__ = version("shardmill")
+
+_MODULES = {
+    "Dataset": "records.dataset",
+    "Predictor": "trainers.prediction",
+    "Record": "records.dataset",
+    "ShardmillError": "records.errors",
+    "Split": "records.dataset",
+    "adopt": "shardmill.datasets",
+    "append": "shardmill.datasets",
+    "as_tf_dataset": "trainers.input",
+    "compact": "shardmill.datasets",
+    "convert": "shardmill.datasets",
+    "evaluate": "trainers.evaluation",
+    "export": "trainers.export",
+    "extract": "shardmill.datasets",
+    "featurize": "shardmill.training",
+    "inspect": "records.inspection",
+    "open_dataset": "records.dataset",
+    "register_model": "trainers.models",
+    "salvage": "records.salvage",
+    "stats": "records.stats",
+    "train": "shardmill.training",
+    "verify": "records.verification",
+}
+
+__all__ = [
+    "Dataset",
+    "Predictor",
+    "Record",
+    "ShardmillError",
+    "Split",
+    "__version__",
+    "adopt",
+    "append",
+    "as_tf_dataset",
+    "compact",
+    "convert",
+    "evaluate",
+    "export",
+    "extract",
+    "featurize",
+    "inspect",
+    "open_dataset",
+    "register_model",
+    "salvage",
+    "stats",
+    "train",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("shardmill")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
