@@ -1,0 +1,38 @@
+"""Optional packages, and how to install them."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from records.errors import UsageError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+def require_extra(module: str, extra: str) -> ModuleType:
+    """Import and return a module that an extra of shardmill installs.
+
+    Args:
+        module: the module's name, such as `matplotlib` or `matplotlib.figure`.
+        extra: the name of the extra in pyproject.toml, such as `plot`.
+
+    Raises UsageError with the command that installs the extra if the module's package is missing.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != package:
+            raise
+        raise UsageError(f"{package} is not installed", hint=install_command(extra)) from error
+
+
+def install_command(extra: str, project: Path = _PROJECT) -> str:
+    """Return the command that installs an extra, into a checkout or next to a wheel."""
+    is_checkout = (project / "pyproject.toml").is_file()
+    return f'pip install ".[{extra}]"' if is_checkout else f'pip install "shardmill[{extra}]"'
