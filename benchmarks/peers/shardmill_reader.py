@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
 
     dataset = open_dataset(folder)
     train = select_split(dataset, "train")
-    source = ShardSource.of(dataset, ImageShape(_SIDE_PX, _SIDE_PX))
+    source = ShardSource.from_dataset(dataset, ImageShape(_SIDE_PX, _SIDE_PX))
     for epoch in range(2):
         order = ShuffleSpec(seed=0, first_epoch=epoch, end_epoch=epoch + 1)
         batches = shuffled_batches(source, train, _BATCH_SIZE, order)

@@ -46,9 +46,9 @@ def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfi
     words = format_augmentation(augmentation)
     if augmentation == type(augmentation)():
         raise UsageError("there is no augmentation to preview", hint="add --augment, such as flip")
-    first = 0 if training.chosen is None else int(np.concatenate(training.chosen).argmax())
+    first = 0 if training.mask is None else int(np.concatenate(training.mask).argmax())
     record = dataset[training.split][first]
-    return draw_forms(
+    return draw_variants(
         make_variants(record, config), f"{shorten(record.class_name, _NAME_CHARACTERS)}, {words}"
     )
 
@@ -79,7 +79,7 @@ def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:
 
 
 @render_png
-def draw_forms(forms: NDArray[np.uint8], title: str) -> Figure:
+def draw_variants(forms: NDArray[np.uint8], title: str) -> Figure:
     """An image's forms side by side, the first of them its own.
 
     Args:

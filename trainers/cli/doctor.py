@@ -101,9 +101,9 @@ def _plan(target: str, options: TrainOptions) -> TrainingPlan:
 
 
 def _tell_machine(diagnosis: Diagnosis) -> None:
-    from trainers.doctor.system_info import describe_environment
+    from trainers.doctor.system_info import describe_system
 
-    for name, fact in describe_environment(diagnosis.versions, diagnosis.devices):
+    for name, fact in describe_system(diagnosis.versions, diagnosis.devices):
         click.echo(f"{name:10}  {escape_for_display(fact)}")
 
 

@@ -48,7 +48,7 @@ def evaluate(
     from trainers.evaluation.evaluate import draw_pictures
     from trainers.evaluation.evaluate import evaluate as evaluate_plan
 
-    output.say(f"evaluating on {plan.selection.records:,} images of {plan.selection.role}")
+    output.say(f"evaluating on {plan.selection.records:,} images of {plan.selection.purpose}")
     evaluation = evaluate_plan(plan, mistakes=mistakes, say=output.say)
     if as_json:
         output.print_json(evaluation)

@@ -30,13 +30,13 @@ Examples:
 )
 def export(run: str, out: str, form: str) -> None:
     """Write the model of RUN to the new folder OUT, for use where shardmill is not."""
-    from trainers.export.export import check_new
-    from trainers.export.formats import check_converter
+    from trainers.export.export import require_empty_folder
+    from trainers.export.formats import require_converter
     from trainers.runs.run_dir import open_run
 
     opened = open_run(run)
-    check_new(out)
-    check_converter(form)
+    require_empty_folder(out)
+    require_converter(form)
     output.note_unfinished(opened)
     # Whatever a run was trained on: its weights are the same, and TensorFlow writes all formats.
     os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -10,7 +10,7 @@ import msgspec
 from trainers.backend import data_parallel, start_backend
 from trainers.doctor.diagnose import StageRate, TrainingContext, advise, find_bottleneck, summarize
 from trainers.doctor.profile import time_stages
-from trainers.doctor.system_info import SystemInfo, examine_devices, list_versions
+from trainers.doctor.system_info import SystemInfo, inspect_system, list_versions
 from trainers.input.bad_records import locate_bad_records
 from trainers.input.tensor_files import cache_dir
 from trainers.models.build import build_network
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainers.training.plan import TrainingPlan
 
 
-class Measured(msgspec.Struct, frozen=True):
+class ProfiledTraining(msgspec.Struct, frozen=True):
     """What was timed.
 
     Args:
@@ -61,7 +61,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
     versions: dict[str, str]
     devices: SystemInfo
-    measured: Measured | None = None
+    measured: ProfiledTraining | None = None
     stages: tuple[StageRate, ...] = ()
     bottleneck: str | None = None
     conclusion: str | None = None
@@ -70,7 +70,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 def diagnose_machine() -> Diagnosis:
     """Versions and devices. Raises UsageError where Keras's backend is none that works."""
     hardware = start_backend()
-    return Diagnosis(list_versions(), examine_devices(hardware, cache_dir("decoded").parent))
+    return Diagnosis(list_versions(), inspect_system(hardware, cache_dir("decoded").parent))
 
 
 def diagnose_training(
@@ -121,9 +121,9 @@ def _time(plan: TrainingPlan, seconds: float, say: Callable[[str], None]) -> tup
     return tuple(timed)
 
 
-def _describe(plan: TrainingPlan, precision: str) -> Measured:
+def _describe(plan: TrainingPlan, precision: str) -> ProfiledTraining:
     shape = plan.config.shape
-    return Measured(
+    return ProfiledTraining(
         dataset=plan.config.dataset,
         model=plan.config.options.model,
         mode=plan.config.options.mode,

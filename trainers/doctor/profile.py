@@ -62,7 +62,7 @@ def time_stages(plan: TrainingPlan, stage: PhaseSetup, seconds: float) -> Iterat
         `read`, `parse`, `decode`, `batch`, `input`, `augment` where there is any, `step`,
         `training`.
     """
-    inputs = open_inputs(plan, stage.source)
+    inputs = profile_inputs(plan, stage.source)
     images, labels = inputs.batch
     for name, batches in inputs.stages.items():
         yield StageRate(name, time_calls(partial(_take, iter(batches)), seconds))
@@ -215,7 +215,7 @@ def endless_order(plan: TrainingPlan) -> ShuffleSpec:
     )
 
 
-def open_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
+def profile_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
     """The stages of the input of a training, read from `source`."""
     batch_size, mean_bytes = plan.config.options.batch_size, source.record_bytes(plan.training)
     shards = _Undecoded(source.read, mean_bytes)
@@ -224,7 +224,7 @@ def open_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
     everything = Selection(
         "train", "train", (ShardInfo("memory", len(records), len(records) * mean_bytes, ""),)
     )
-    parse = RecordParser.of(plan.dataset).parse
+    parse = RecordParser.from_dataset(plan.dataset).parse
     encoded, labels = parse(records)
 
     def decode(images: tf.Tensor) -> tf.Tensor:

@@ -80,7 +80,7 @@ def list_versions() -> dict[str, str]:
     return found
 
 
-def examine_devices(hardware: Backend, cache_folder: Path) -> SystemInfo:
+def inspect_system(hardware: Backend, cache_folder: Path) -> SystemInfo:
     """The machine, as a training would find it.
 
     Args:
@@ -99,9 +99,7 @@ def examine_devices(hardware: Backend, cache_folder: Path) -> SystemInfo:
     )
 
 
-def describe_environment(
-    versions: dict[str, str], devices: SystemInfo
-) -> Iterator[tuple[str, str]]:
+def describe_system(versions: dict[str, str], devices: SystemInfo) -> Iterator[tuple[str, str]]:
     """Each fact by its name, for people."""
     for name, number in versions.items():
         yield name, f"{number}, on {devices.backend}" if name == "Keras" else number

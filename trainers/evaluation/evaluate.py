@@ -90,7 +90,7 @@ def evaluate(plan: EvaluationPlan, *, mistakes: int = 0, say: Callable[[str], No
     ranked = worst.ranked()
     places = locate(plan.dataset, plan.selection, [wrong.key for wrong in ranked])
     named = describe_mistakes(ranked, places, plan.run.labels)
-    return tally.summarize(plan.selection.role, plan.run.labels, named)
+    return tally.summarize(plan.selection.purpose, plan.run.labels, named)
 
 
 def score_batches(
@@ -98,7 +98,7 @@ def score_batches(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.object_]]]:
     """Logits (batch, classes), labels (batch,) and keys (batch,) of every record."""
     config, selection = plan.run.config, plan.selection
-    source = ShardSourceWithKeys.of(plan.dataset, config.shape)
+    source = ShardSourceWithKeys.from_dataset(plan.dataset, config.shape)
     batches = ordered_batches(source, selection, config.options.batch_size)
     with progress_bar("evaluating", unit="images", total=selection.records) as bar:
         for images, (labels, keys) in batches.as_numpy_iterator():

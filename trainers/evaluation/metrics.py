@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TOP = 5
 
 
-class ClassFigures(msgspec.Struct, frozen=True):
+class ClassMetrics(msgspec.Struct, frozen=True):
     """One class: None where a figure is a division by 0."""
 
     name: str
@@ -48,7 +48,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     accuracy: float
     top_5_accuracy: float | None
     loss: float
-    per_class: tuple[ClassFigures, ...]
+    per_class: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]
     calibration: Calibration
     mistakes: tuple[Mistake, ...] = ()
@@ -128,10 +128,10 @@ def sum_loss(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
 
 def _summarize_classes(
     confusion: NDArray[np.int64], labels: Sequence[str]
-) -> tuple[ClassFigures, ...]:
+) -> tuple[ClassMetrics, ...]:
     right, of_class, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     return tuple(
-        ClassFigures(
+        ClassMetrics(
             name=name,
             images=int(of_class[label]),
             precision=_ratio(right[label], predicted[label]),

@@ -19,7 +19,7 @@ from records.errors import OutputError, StorageError, UsageError
 from records.format.label_map import format_labels
 from records.format.layout import LABELS
 from records.storage import is_url
-from trainers.export.formats import FORMATS, check_converter
+from trainers.export.formats import FORMATS, require_converter
 from trainers.models.load import load_model
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def export(run: Run, out: str | os.PathLike[str], form: str = "keras") -> Path:
         UsageError: Keras runs on another backend, or the format's converter is not installed.
         CorruptDataError: the weights are damaged.
     """
-    path = check_new(out)
-    check_converter(form)
+    path = require_empty_folder(out)
+    require_converter(form)
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
             "models are exported by TensorFlow",
@@ -61,7 +61,7 @@ def export(run: Run, out: str | os.PathLike[str], form: str = "keras") -> Path:
     return path
 
 
-def check_new(location: str | os.PathLike[str]) -> Path:
+def require_empty_folder(location: str | os.PathLike[str]) -> Path:
     """The path of a folder to be made, where nothing but an empty folder is.
 
     Raises:

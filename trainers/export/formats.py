@@ -40,7 +40,7 @@ FORMATS: dict[str, ExportFormat] = {
 }
 
 
-def check_converter(form: str) -> None:
+def require_converter(form: str) -> None:
     """Refuse a format whose converter is not installed. Raises UsageError."""
     needs = FORMATS[form].needs
     if needs is not None and importlib.util.find_spec(needs[1]) is None:

@@ -276,7 +276,7 @@ class FeatureWorker:
         if store.has(shard):
             count(shard.records)
         else:
-            source = ShardSource.of(dataset, self.architecture.shape)
+            source = ShardSource.from_dataset(dataset, self.architecture.shape)
             with locate_bad_records(dataset, whole_shard(shard), say=lambda _: None):
                 extract_features(
                     extractor, source, (shard,), store, count=count, batch_images=self.batch_images

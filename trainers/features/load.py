@@ -70,7 +70,7 @@ def load_or_extract(
         return _open_named(open_storage(store), spec, shards, say)
 
     def extract(target: FeatureStore, missing: tuple[ShardInfo, ...]) -> None:
-        source = ShardSource.of(dataset, architecture.shape)
+        source = ShardSource.from_dataset(dataset, architecture.shape)
         with locate_bad_records(dataset, *map(whole_shard, missing), say=say):
             count = _adding_up(missing, on_progress)
             extract_features(extractor, source, missing, target, count=count)

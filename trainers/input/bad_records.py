@@ -80,7 +80,7 @@ def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[Damaged
     """
     decoder = RecordDecoder(dataset.labels, dataset.manifest.adopted)
     for place, shard in enumerate(selection.shards):
-        chosen = None if selection.chosen is None else selection.chosen[place]
+        chosen = None if selection.mask is None else selection.mask[place]
         index = read_index(dataset.storage, index_name(shard.name))
         for number, payload in enumerate(read_indexed(dataset.storage, shard.name, index)):
             if chosen is None or chosen[number]:

@@ -66,7 +66,7 @@ def read_batches(
             got=whole.records,
         )
     shape = ImageShape(image_size, image_size, dataset.manifest.settings.images.channels)
-    source, own = ShardSource.of(dataset, shape), whole.part(part)
+    source, own = ShardSource.from_dataset(dataset, shape), whole.part(part)
     if not shuffle:
         return ordered_batches(source, own, batch_size).repeat(epochs)
     records = part.max_records(whole.records)

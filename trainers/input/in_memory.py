@@ -47,7 +47,7 @@ def shuffled_in_memory(
 
 def _load(source: ArraySource, selection: Selection) -> tuple[tf.Tensor, tf.Tensor]:
     """All chosen records' arrays (records, *shape), as they are stored, and labels (records,)."""
-    pairs = zip(selection.shards, selection.masks, strict=True)
+    pairs = zip(selection.shards, selection.shard_masks, strict=True)
     records = np.concatenate([source.load(shard)[chosen] for shard, chosen in pairs])
     return tf.constant(records["array"]), tf.constant(records["label"])
 

@@ -34,7 +34,7 @@ class RecordParser:
     classes: LabelMap = ()
 
     @classmethod
-    def of(cls, dataset: Dataset) -> RecordParser:
+    def from_dataset(cls, dataset: Dataset) -> RecordParser:
         """The parser of a dataset's records."""
         adopted = dataset.manifest.adopted
         if adopted is None:

@@ -68,7 +68,7 @@ class ShardSource:
     parser: RecordParser = OUR_RECORDS
 
     @classmethod
-    def of(
+    def from_dataset(
         cls, dataset: Dataset, shape: ImageShape, damaged: frozenset[str] = frozenset()
     ) -> ShardSource:
         """The records of a dataset, decoded to `shape`.
@@ -80,7 +80,7 @@ class ShardSource:
         larger = {
             shard.name for facts in splits for shard in facts.shards if shard.excluded_records
         }
-        images, parser = dataset.manifest.settings.images, RecordParser.of(dataset)
+        images, parser = dataset.manifest.settings.images, RecordParser.from_dataset(dataset)
         return cls(dataset.storage, images, shape, damaged | larger, parser)
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
@@ -192,7 +192,7 @@ def _list_shards(selection: Selection) -> tf.data.Dataset:
 def _read_shards(
     source: RecordSource, selection: Selection, shards: tf.data.Dataset
 ) -> tf.data.Dataset:
-    chosen = None if selection.chosen is None else np.concatenate(selection.chosen)
+    chosen = None if selection.mask is None else np.concatenate(selection.mask)
 
     @no_autograph
     def read_shard_of(name: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:

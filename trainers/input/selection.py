@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from records.format.manifest import ShardInfo
 
 # Not the seed of a conversion: its splits and shards follow from the same hash otherwise.
-_TENTH_SEED = 0x7E57ED
-_TENTH_BOUND = 2**64 // 10
+_HOLDOUT_SEED = 0x7E57ED
+_HOLDOUT_BOUND = 2**64 // 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,34 +35,34 @@ class Selection:
     """Some records of one split, by shard.
 
     Args:
-        role: what they are for, by a split's name: a part of `train` may be the `validation`.
+        purpose: what they are for, by a split's name: a part of `train` may be the `validation`.
         split: the split they are stored in.
         shards: in the manifest's order.
-        chosen: for each shard which of its records, bool (records,); None is all of them all.
+        mask: for each shard which of its records, bool (records,); None is all of them all.
     """
 
-    role: SplitName
+    purpose: SplitName
     split: SplitName
     shards: tuple[ShardInfo, ...]
-    chosen: tuple[NDArray[np.bool_], ...] | None = None
+    mask: tuple[NDArray[np.bool_], ...] | None = None
 
     @property
     def records(self) -> int:
         """How many."""
-        if self.chosen is None:
+        if self.mask is None:
             return sum(shard.records for shard in self.shards)
-        return sum(int(chosen.sum()) for chosen in self.chosen)
+        return sum(int(chosen.sum()) for chosen in self.mask)
 
-    def without(self, damaged: Collection[tuple[str, int]]) -> Selection:
+    def excluding(self, damaged: Collection[tuple[str, int]]) -> Selection:
         """All but some records, each named by its shard and its number there."""
         if not damaged:
             return self
-        chosen = tuple(mask.copy() for mask in self.masks)
+        chosen = tuple(mask.copy() for mask in self.shard_masks)
         for place, shard in enumerate(self.shards):
             for name, number in damaged:
                 if name == shard.name:
                     chosen[place][number] = False
-        return replace(self, chosen=chosen)
+        return replace(self, mask=chosen)
 
     def part(self, part: WorkerSlice) -> Selection:
         """One worker's part of them, and of the shards only those that it is in."""
@@ -70,26 +70,26 @@ class Selection:
             return self
         places = part.record_range(self.records)
         chosen = []
-        for mask, before in zip(self.masks, self._records_before(), strict=True):
+        for mask, before in zip(self.shard_masks, self._records_before(), strict=True):
             numbers = before + np.cumsum(mask) - 1
             chosen.append(mask & (places.start <= numbers) & (numbers < places.stop))
         kept = [place for place, mask in enumerate(chosen) if mask.any()]
         return replace(
             self,
             shards=tuple(self.shards[place] for place in kept),
-            chosen=tuple(chosen[place] for place in kept),
+            mask=tuple(chosen[place] for place in kept),
         )
 
     def _records_before(self) -> list[int]:
         """For each shard how many are chosen of those before it."""
-        counts = [int(mask.sum()) for mask in self.masks]
+        counts = [int(mask.sum()) for mask in self.shard_masks]
         return list(accumulate(counts[:-1], initial=0)) if counts else []
 
     @property
-    def masks(self) -> tuple[NDArray[np.bool_], ...]:
+    def shard_masks(self) -> tuple[NDArray[np.bool_], ...]:
         """For each shard which of its records, bool (records,)."""
-        if self.chosen is not None:
-            return self.chosen
+        if self.mask is not None:
+            return self.mask
         return tuple(np.ones(shard.records, bool) for shard in self.shards)
 
 
@@ -132,7 +132,7 @@ def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selec
 def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
     """How many of the selected records each class has, (classes,)."""
     counts = np.zeros(len(dataset.labels), np.int64)
-    for shard, chosen in zip(selection.shards, selection.masks, strict=True):
+    for shard, chosen in zip(selection.shards, selection.shard_masks, strict=True):
         labels = read_index(dataset.storage, index_name(shard.name)).table["label"].to_numpy()
         counts += np.bincount(labels[chosen], minlength=len(counts))
     return counts
@@ -157,7 +157,7 @@ def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
     hashes = [_hash_keys(dataset, shard) for shard in train.shards]
     # A small dataset may have no hash that low: then it gives its lowest.
     lowest = min(int(shard_hashes.min()) for shard_hashes in hashes if len(shard_hashes))
-    bound = max(_TENTH_BOUND, lowest + 1)
+    bound = max(_HOLDOUT_BOUND, lowest + 1)
     tenth = tuple(shard_hashes < bound for shard_hashes in hashes)
     rest = tuple(~chosen for chosen in tenth)
     parts = (
@@ -184,7 +184,7 @@ def _hash_keys(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
             expected=shard.records,
             got=len(keys),
         )
-    hashes = (xxhash.xxh3_64_intdigest(key_from_text(key), _TENTH_SEED) for key in keys)
+    hashes = (xxhash.xxh3_64_intdigest(key_from_text(key), _HOLDOUT_SEED) for key in keys)
     return np.fromiter(hashes, np.uint64, count=len(keys))
 
 

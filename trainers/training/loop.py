@@ -79,12 +79,12 @@ class TrainingLoop:
     @property
     def training(self) -> Selection:
         """What is trained on, without what is damaged."""
-        return self.plan.training.without(self.damaged)
+        return self.plan.training.excluding(self.damaged)
 
     @property
     def validation(self) -> Selection:
         """What is measured on, without what is damaged."""
-        return self.plan.validation.without(self.damaged)
+        return self.plan.validation.excluding(self.damaged)
 
     def begin_phase(self) -> None:
         """Count the time of its first epoch from now on; what it is fed is another."""

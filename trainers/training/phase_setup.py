@@ -118,7 +118,7 @@ def set_up_phase(
         on_progress: told the images whose features are extracted, and of how many.
     """
     options = plan.config.options
-    shards = ShardSource.of(plan.dataset, plan.config.shape, damaged)
+    shards = ShardSource.from_dataset(plan.dataset, plan.config.shape, damaged)
     parts = plan.training, plan.validation
     if phase.trained == "head":
         freeze_base(network)

@@ -132,7 +132,7 @@ def _leave_out_damage(
         say(f"left out: {damaged.error}")
     session.leave_out(found)
     shards = frozenset(shard for shard, _ in session.damaged)
-    return replace(stage, source=ShardSource.of(plan.dataset, plan.config.shape, shards))
+    return replace(stage, source=ShardSource.from_dataset(plan.dataset, plan.config.shape, shards))
 
 
 def _finish(

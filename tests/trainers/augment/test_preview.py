@@ -12,7 +12,7 @@ from PIL import Image
 from records.dataset import open_dataset
 from records.errors import UsageError
 from records.images import ImageOptions
-from trainers.augment.preview import VARIANTS, draw_forms, make_variants, preview_augmentation
+from trainers.augment.preview import VARIANTS, draw_variants, make_variants, preview_augmentation
 from trainers.augment.spec import parse_augmentation
 from trainers.config import Architecture, ImageShape, RunConfig
 from trainers.input.selection import select_for_training
@@ -51,13 +51,13 @@ def test_make_variants_original_comes_first_and_variants_differ(
 def test_preview_augmentation_shows_first_training_record(shapes: Path) -> None:
     dataset = open_dataset(shapes)
     training, _ = select_for_training(dataset, None)
-    assert training.chosen is not None
-    first = int(np.flatnonzero(np.concatenate(training.chosen))[0])
+    assert training.mask is not None
+    first = int(np.flatnonzero(np.concatenate(training.mask))[0])
     config = configure("flip,zoom=0.2", ImageShape(24, 32))
     content = preview_augmentation(dataset, training, config)
     record = dataset["train"][first]
     title = f"{record.class_name}, flip=horizontal,zoom=0.2"
-    assert content == draw_forms(make_variants(record, config), title)
+    assert content == draw_variants(make_variants(record, config), title)
     picture = Image.open(io.BytesIO(content))
     assert picture.format == "PNG"
     assert picture.width > 5 * picture.height > 500
@@ -65,7 +65,7 @@ def test_preview_augmentation_shows_first_training_record(shapes: Path) -> None:
 
 def test_draw_variants_any_name_and_shape_is_drawn() -> None:
     for shape in ((6, 3, 400, 3), (6, 400, 3, 1), (6, 1, 1, 1)):
-        content = draw_forms(np.zeros(shape, np.uint8), "$x_{ b$ 雛菊 \x1b[31m")
+        content = draw_variants(np.zeros(shape, np.uint8), "$x_{ b$ 雛菊 \x1b[31m")
         assert Image.open(io.BytesIO(content)).width < 1500
 
 

@@ -22,8 +22,8 @@ from trainers import backend
 from trainers.backend import start_backend
 from trainers.cli.doctor import doctor
 from trainers.doctor.diagnose import INPUT_STAGES, StageRate, draw_table, find_bottleneck
-from trainers.doctor.profile import amortize_warmup, open_inputs, time_calls
-from trainers.doctor.system_info import Gpu, describe_environment, examine_devices, parse_gpus
+from trainers.doctor.profile import amortize_warmup, profile_inputs, time_calls
+from trainers.doctor.system_info import Gpu, describe_system, inspect_system, parse_gpus
 from trainers.input.pipeline import ShardSource
 from trainers.options import Augmentation, TrainOptions
 from trainers.training.plan import plan_training
@@ -154,7 +154,7 @@ def test_profile_inputs_each_stage_gives_data_of_training(
     plan = plan_training(location, tmp_path, options)
     records = [frame.payload for shard in plan.training.shards for frame in
                read_shard(plan.dataset.storage, shard.name)]  # fmt: skip
-    inputs = open_inputs(plan, ShardSource.of(plan.dataset, plan.config.shape))
+    inputs = profile_inputs(plan, ShardSource.from_dataset(plan.dataset, plan.config.shape))
     batches = {name: next(iter(stage)) for name, stage in inputs.stages.items()}
     assert set(batches["read"][0].numpy()) <= set(records)
     assert set(batches["batch"][0].numpy()) <= set(records)
@@ -218,13 +218,13 @@ def test_system_info_nvidia_smi_lists_gpus_with_memory(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     hardware = replace(start_backend(), problem="it is not used")
-    found = examine_devices(hardware, tmp_path / "not" / "there")
-    facts = dict(describe_environment({"Keras": "3"}, found))
+    found = inspect_system(hardware, tmp_path / "not" / "there")
+    facts = dict(describe_system({"Keras": "3"}, found))
     assert facts["GPU"] == "NVIDIA H100, 85.5 GB, driver 550.54.15"
     assert facts["problem"] == "it is not used"
     assert found.cache_free_bytes > 0
     program.write_text("#!/bin/sh\nexit 9\n")
-    assert examine_devices(hardware, tmp_path).gpus == ()
+    assert inspect_system(hardware, tmp_path).gpus == ()
 
 
 @pytest.mark.slow

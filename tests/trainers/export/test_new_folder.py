@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from records.errors import OutputError
-from trainers.export.export import check_new, making
+from trainers.export.export import making, require_empty_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_atomic_folder_block_succeeds_publishes_folder(tmp_path: Path) -> None:
-    path = check_new(tmp_path / "out")
+    path = require_empty_folder(tmp_path / "out")
     with making(path) as folder:
         (folder / "file").touch()
         assert not path.exists()
@@ -39,10 +39,10 @@ def test_atomic_folder_block_fails_leaves_nothing(tmp_path: Path, error: Excepti
 
 def test_atomic_folder_existing_files_are_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with making(check_new(tmp_path / "out")) as folder:
+    with making(require_empty_folder(tmp_path / "out")) as folder:
         (folder / "file").touch()
     with pytest.raises(OutputError, match="it is not overwritten"):
-        check_new(tmp_path / "out")
+        require_empty_folder(tmp_path / "out")
     # Whoever was faster in the meantime keeps what is theirs.
     with pytest.raises(OutputError), making(tmp_path / "out") as folder:
         (folder / "other").touch()

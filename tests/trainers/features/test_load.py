@@ -66,7 +66,7 @@ class Opener:
         )
 
     def expected(self, selection: Selection) -> list[Any]:
-        source = ShardSource.of(self.dataset, ARCHITECTURE.shape)
+        source = ShardSource.from_dataset(self.dataset, ARCHITECTURE.shape)
         return list(ordered_batches(source, selection, 16).as_numpy_iterator())
 
 
@@ -82,7 +82,7 @@ def make_named(dataset: Dataset, location: str, network: Network | None = None) 
     spec = make_spec(dataset, extractor, ARCHITECTURE, "float32")
     shards = tuple(s for split in dataset.values() for s in split.info.shards)
     store = FeatureStore(open_storage(location), spec, shards)
-    source = ShardSource.of(dataset, ARCHITECTURE.shape)
+    source = ShardSource.from_dataset(dataset, ARCHITECTURE.shape)
     extract_features(extractor, source, store.prepare(), store, count=lambda _: None)
     store.finish()
     return store

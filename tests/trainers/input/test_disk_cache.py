@@ -33,7 +33,7 @@ class Killed(BaseException):
 
 def open_source(folder: Path, shape: ImageShape = SHAPE) -> tuple[ShardSource, list[Selection]]:
     dataset = open_dataset(folder)
-    return ShardSource.of(dataset, shape), list(select_for_training(dataset, None))
+    return ShardSource.from_dataset(dataset, shape), list(select_for_training(dataset, None))
 
 
 def fill(source: ShardSource, parts: list[Selection], below: Path) -> tuple[ArraySource, list[str]]:

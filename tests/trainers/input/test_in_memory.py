@@ -30,7 +30,7 @@ BATCH = 16
 def kept(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ArraySource, Selection]:
     dataset = open_dataset(shapes)
     selection = select_split(dataset, "train")
-    shards = ShardSource.of(dataset, ImageShape(6, 8))
+    shards = ShardSource.from_dataset(dataset, ImageShape(6, 8))
     below = tmp_path_factory.mktemp("kept")
     return build_disk_cache(shards, selection, below=below, say=lambda _: None), selection
 
@@ -58,7 +58,7 @@ def test_batches_in_order_masked_selection_holds_selected_records(
 ) -> None:
     source, train = kept
     even = tuple(np.arange(shard.records) % 2 == 0 for shard in train.shards)
-    half = dataclasses.replace(train, chosen=even)
+    half = dataclasses.replace(train, mask=even)
     held = read(batches_in_order(source, half, BATCH))
     assert sorted(held) == sorted(read(ordered_batches(source, half, BATCH)))
 

@@ -40,7 +40,7 @@ def read(batches: tf.data.Dataset) -> list[tuple[int, bytes]]:
 
 def source_and_train(folder: Path | str) -> tuple[ShardSource, Selection]:
     dataset = open_dataset(folder)
-    return ShardSource.of(dataset, SHAPE), select_split(dataset, "train")
+    return ShardSource.from_dataset(dataset, SHAPE), select_split(dataset, "train")
 
 
 def test_ordered_batches_are_uint8_and_int64_with_smaller_last_batch(shapes: Path) -> None:
@@ -93,7 +93,7 @@ def test_shuffled_batches_move_records_far_apart(shapes: Path) -> None:
 
 def test_ordered_batches_training_and_validation_share_no_record(shapes: Path) -> None:
     dataset = open_dataset(shapes)
-    source = ShardSource.of(dataset, SHAPE)
+    source = ShardSource.from_dataset(dataset, SHAPE)
     training, validation = select_for_training(dataset, None)
     parts = [read(ordered_batches(source, part, 16)) for part in (training, validation)]
     assert [len(part) for part in parts] == [training.records, validation.records]
@@ -157,7 +157,9 @@ def test_ordered_batches_image_of_model_size_equals_pillow_pixels(
     dataset = open_dataset(tmp_path)
     shape = ImageShape(24, 32, options.channels)
     selection = select_split(dataset, "train")
-    batches = ordered_batches(ShardSource.of(dataset, shape), selection, 5).as_numpy_iterator()
+    batches = ordered_batches(
+        ShardSource.from_dataset(dataset, shape), selection, 5
+    ).as_numpy_iterator()
     images = np.concatenate([images for images, _ in batches])
     expected = np.stack(list(decoded_by_pillow(dataset, (24, 32))))
     np.testing.assert_array_equal(images, expected)
@@ -173,7 +175,7 @@ def test_ordered_batches_channels_are_converted_to_those_of_model(
         write_shapes(folder, {"train": [range(6)]}, options)
         dataset = open_dataset(folder)
         expected = np.stack(list(decoded_by_pillow(dataset, (24, 32))))
-        source = ShardSource.of(dataset, ImageShape(24, 32, wanted))  # type: ignore[arg-type]
+        source = ShardSource.from_dataset(dataset, ImageShape(24, 32, wanted))  # type: ignore[arg-type]
         ((images, _),) = ordered_batches(
             source, select_split(dataset, "train"), 6
         ).as_numpy_iterator()

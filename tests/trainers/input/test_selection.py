@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def chosen_keys(dataset: Dataset, selection: Selection) -> set[str]:
     keys = [record.key for record in dataset[selection.split]]
-    if selection.chosen is None:
+    if selection.mask is None:
         return set(keys)
-    return {key for key, kept in zip(keys, np.concatenate(selection.chosen), strict=True) if kept}
+    return {key for key, kept in zip(keys, np.concatenate(selection.mask), strict=True) if kept}
 
 
 def test_select_for_training_no_validation_split_holds_out_tenth_of_train(shapes: Path) -> None:
@@ -33,7 +33,7 @@ def test_select_for_training_no_validation_split_holds_out_tenth_of_train(shapes
     assert trained | validated == {record.key for record in dataset["train"]}
     assert (len(trained), len(validated)) == (training.records, validation.records)
     assert 5 <= len(validated) <= 30
-    assert (training.role, validation.role) == ("train", "validation")
+    assert (training.purpose, validation.purpose) == ("train", "validation")
 
 
 def test_holdout_different_sharding_selects_same_records(shapes: Path, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_select_for_training_existing_validation_split_is_used_whole(tmp_path: P
     dataset = open_dataset(tmp_path)
     training, validation = select_for_training(dataset, None)
     assert (training.records, validation.records) == (6, 3)
-    assert (training.chosen, validation.chosen) == (None, None)
+    assert (training.mask, validation.mask) == (None, None)
     assert select_for_evaluation(dataset, None).split == "test"
     assert select_for_evaluation(dataset, "validation").split == "validation"
     assert select_for_evaluation(dataset, "train").records == 6
