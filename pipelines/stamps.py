@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from records import layout
-from records.bounded_parquet import read_bounded
 from records.errors import TargetError
 from records.storage import Storage
+from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 _COLUMNS = pa.schema({"key": pa.large_binary(), "stamp": pa.uint64()})
 
@@ -23,8 +23,8 @@ _COLUMNS = pa.schema({"key": pa.large_binary(), "stamp": pa.uint64()})
 def read_stamps(target: Storage) -> pa.Table:
     """The stamps that were kept, none where there are none that can be read."""
     try:
-        return read_bounded(target.read(layout.STAMPS), _COLUMNS)
-    except (FileNotFoundError, pa.ArrowException, OSError, ValueError):
+        return read_untrusted(target.read(layout.STAMPS), _COLUMNS)
+    except (FileNotFoundError, OSError, InvalidParquetError):
         return _COLUMNS.empty_table()
 
 

@@ -15,7 +15,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from records.bounded_parquet import read_bounded
 from records.errors import DamagedError
 from records.framing import MAX_RECORD_BYTES, frame_size_bytes
 from records.layout import Split
@@ -24,6 +23,7 @@ from records.shard import Position
 from records.storage import Storage
 from records.text import printable
 from records.untrusted import decode_json
+from records.untrusted_parquet import read_untrusted
 
 FORMAT_VERSION = 1
 _FACTS = b"shardmill"
@@ -177,7 +177,7 @@ def read_index(storage: Storage, name: str) -> Index:
             got=printable(", ".join(names)),
         )
     with _naming_damage(path):
-        index = Index(facts, read_bounded(content, SCHEMA))
+        index = Index(facts, read_untrusted(content, SCHEMA))
     index.require_positions(path)
     return index
 

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from records.bounded_parquet import read_bounded
 from records.layout import hashes_name
 from records.new_file import tidy
 from records.reports.picture_hashes import METHOD, WINDOWS, WORDS
 from records.untrusted import decode_json
+from records.untrusted_parquet import read_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def read_hashes(storage: Storage, shard: Shard) -> Hashes | None:
         facts = pq.read_schema(io.BytesIO(content)).metadata or {}
         if decode_json(facts.get(_FACTS, b""), _HashFacts) != _facts_of(shard):
             return None
-        hashes = _from_table(read_bounded(content, _SCHEMA))
+        hashes = _from_table(read_untrusted(content, _SCHEMA))
     except (FileNotFoundError, msgspec.DecodeError, pa.ArrowException, OSError, ValueError):
         return None
     return hashes if len(hashes.states) == shard.records else None
