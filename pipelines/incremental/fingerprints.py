@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from records.errors import OutputError
 from records.format import layout
 from records.storage import Storage
-from records.untrusted_parquet.read import read_parquet_limited
+from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 _COLUMNS = pa.schema({"key": pa.large_binary(), "stamp": pa.uint64()})
 
@@ -23,8 +23,8 @@ _COLUMNS = pa.schema({"key": pa.large_binary(), "stamp": pa.uint64()})
 def read_fingerprints(target: Storage) -> pa.Table:
     """The stamps that were kept, none where there are none that can be read."""
     try:
-        return read_parquet_limited(target.read(layout.MTIMES), _COLUMNS)
-    except (FileNotFoundError, pa.ArrowException, OSError, ValueError):
+        return read_untrusted(target.read(layout.MTIMES), _COLUMNS)
+    except (FileNotFoundError, OSError, InvalidParquetError):
         return _COLUMNS.empty_table()
 
 

@@ -28,7 +28,7 @@ from records.runtime.cpu import available_cpus
 from records.runtime.parallel_map import parallel_map
 from records.storage.atomic import remove_empty_staging
 from records.strict_json import decode_json
-from records.untrusted_parquet.read import read_parquet_limited
+from records.untrusted_parquet import read_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -188,7 +188,7 @@ def read_hashes(storage: Storage, shard: ShardInfo) -> Hashes | None:
         facts = pq.read_schema(io.BytesIO(content)).metadata or {}
         if decode_json(facts.get(_FACTS, b""), _HashFileInfo) != _facts_of(shard):
             return None
-        hashes = _from_table(read_parquet_limited(content, _SCHEMA))
+        hashes = _from_table(read_untrusted(content, _SCHEMA))
     except (FileNotFoundError, msgspec.DecodeError, pa.ArrowException, OSError, ValueError):
         return None
     return hashes if len(hashes.states) == shard.records else None

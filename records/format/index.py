@@ -23,7 +23,7 @@ from records.runtime.row_table import RowTable
 from records.storage import Storage
 from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
-from records.untrusted_parquet.read import read_parquet_limited
+from records.untrusted_parquet import read_untrusted
 
 FORMAT_VERSION = 1
 _SUMMARY_KEY = b"shardmill"
@@ -177,7 +177,7 @@ def read_index(storage: Storage, name: str) -> Index:
             got=escape_for_display(", ".join(names)),
         )
     with _naming_damage(path):
-        index = Index(summary, read_parquet_limited(content, SCHEMA))
+        index = Index(summary, read_untrusted(content, SCHEMA))
     index.require_valid_locations(path)
     return index
 

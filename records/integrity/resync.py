@@ -4,6 +4,16 @@ A record lies where 12 bytes are a length and the CRC that belongs to it, and as
 them have the CRC that follows them. Every place is tried, all at once: a length is at most 1 GiB,
 so its upper four bytes are zero, and the CRC of eight bytes of which four are zero follows from a
 table. A stretch takes as long as reading it and the longest record that begins in it.
+
+Headers may be anywhere, also inside one another's payloads: a picture of 500 kB can hold 40,000
+that all end behind it, and checking one after another would read 10 GB. With a limit on what is
+read, such a picture could hide the whole records behind it. So every byte is read once, and the CRC
+of a range follows from those of the bytes before its beginning and before its end:
+
+    crc(range) = crc(before its end) ^ shift(crc(before its beginning), its length)
+
+where `shift(c, n)` is what n zero bytes make of `c`: its product with x to the power 8n among
+polynomials over bits, modulo that of the CRC (zlib's `crc32_combine` works so).
 """
 
 from __future__ import annotations
@@ -14,14 +24,23 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import google_crc32c
 import numpy as np
 
-from records.format.tfrecord import HEADER_BYTES, MAX_RECORD_BYTES, read_at_most
-from records.integrity.crc_combine import mask, masked_range_crcs, prefix_crcs
+from records.format.tfrecord import (
+    FOOTER_BYTES,
+    HEADER_BYTES,
+    MASK_DELTA,
+    MAX_RECORD_BYTES,
+    read_at_most,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LENGTH_BYTES = 4
 _CRC_AT = 8
+_BLOCK_BYTES = 1 << 20
+# Bits are reversed, as in the CRC itself: the highest is the coefficient of x to the power 0.
+_POLYNOMIAL = np.uint32(0x82F63B78)
+_X_TO_THE_8 = 1 << 23
 
 
 class ScannedRegion(NamedTuple):
@@ -122,10 +141,70 @@ def _find_whole(
 ) -> tuple[NDArray[np.int64], int | None]:
     """The frames of those payloads, by where they start, that have the CRC that follows them."""
     ends = starts + lengths
-    found = prefix_crcs(stream, begin, np.unique(np.concatenate([starts, ends])))
-    last = found.places[-1] if len(found.places) else -1
-    there = ends <= last
-    starts, ends, lengths = starts[there], ends[there], lengths[there]
-    at_start, at_end = found.places.searchsorted(starts), found.places.searchsorted(ends)
-    crcs = masked_range_crcs(found.crcs[at_start], found.crcs[at_end], lengths)
-    return starts[crcs == found.words[at_end]] - HEADER_BYTES, found.end
+    behind = ends + FOOTER_BYTES
+    places = np.unique(np.concatenate([starts, ends, behind]))
+    crcs, file_end = _sum_prefixes(stream, begin, places)
+    there = behind <= (places[len(crcs) - 1] if len(crcs) else -1)
+    starts, ends, behind, lengths = starts[there], ends[there], behind[there], lengths[there]
+    at_start, at_end, at_behind = (crcs[places.searchsorted(at)] for at in (starts, ends, behind))
+    footers = mask(at_end ^ shift(at_start, lengths)).astype("<u4")
+    expected = [
+        google_crc32c.extend(crc, footer.tobytes())
+        for crc, footer in zip(at_end.tolist(), footers, strict=True)
+    ]
+    return starts[at_behind == np.array(expected, np.uint32)] - HEADER_BYTES, file_end
+
+
+def _sum_prefixes(
+    stream: BinaryIO, begin: int, places: NDArray[np.int64]
+) -> tuple[NDArray[np.uint32], int | None]:
+    """The CRCs of the bytes from `begin` up to each of `places`, which ascend.
+
+    Those behind the end of the stream are left out, and the end is told.
+    """
+    stream.seek(begin)
+    at, crc = begin, 0
+    crcs: list[int] = []
+    for place in places.tolist():
+        while at < place:
+            block = stream.read(min(_BLOCK_BYTES, place - at))
+            if not block:
+                return np.array(crcs, np.uint32), at
+            crc = google_crc32c.extend(crc, block)
+            at += len(block)
+        crcs.append(crc)
+    return np.array(crcs, np.uint32), None
+
+
+def mask(crcs: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """CRCs as records hold them, see `records.format.tfrecord`."""
+    return ((crcs >> np.uint32(15)) | (crcs << np.uint32(17))) + np.uint32(MASK_DELTA)
+
+
+def shift(crcs: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """What `lengths` zero bytes make of the registers of CRCs, (ranges,)."""
+    shifted = crcs.copy()
+    for bit, power in enumerate(_powers()):
+        chosen = (lengths >> bit) & 1 == 1
+        if chosen.any():
+            shifted[chosen] = _multiply(power, shifted[chosen])
+    return shifted
+
+
+@cache
+def _powers() -> list[int]:
+    """Powers of x, with the exponents 8, 16, 32 and so on: one for each bit of a length."""
+    powers = [_X_TO_THE_8]
+    while len(powers) < MAX_RECORD_BYTES.bit_length():
+        powers.append(int(_multiply(powers[-1], np.array([powers[-1]], np.uint32))[0]))
+    return powers
+
+
+def _multiply(one: int, others: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The products of a polynomial and each of others, modulo that of CRC32C."""
+    products = np.zeros_like(others)
+    for bit in range(31, -1, -1):
+        if one >> bit & 1:
+            products ^= others
+        others = (others >> np.uint32(1)) ^ (others & np.uint32(1)) * _POLYNOMIAL
+    return products

@@ -1,15 +1,11 @@
-"""What the pages of a Parquet file claim to hold, read without unpacking any.
+"""The sizes that a Parquet file's page headers declare, read without decompressing.
 
-Footer and page headers are structs in Thrift's compact protocol: fields by number, of which these
-matter (parquet.thrift of the Parquet format has them all).
-
-    FileMetaData    3 num_rows   4 row_groups: 1 columns: 3 meta_data
-    ColumnMetaData  5 num_values   7 total_compressed_size   9 data_page_offset
-                    11 dictionary_page_offset
-    PageHeader      2 uncompressed_page_size   3 compressed_page_size
-                    5 or 8, header of a data page: 1 num_values   7 of a dictionary
-
-pyarrow tells these too, and ends the process where some of them contradict others.
+PyArrow does not expose page headers and does not check them against the footer; reading column
+metadata with it aborts the process for some malformed footers. Footer and page headers are structs
+in Thrift's compact protocol, with the fields of parquet.thrift. Like PyArrow, this ignores a field
+of another type. It refuses everything that PyArrow might resolve differently: repeated fields,
+integers that overflow, pages without the header of their type, and the padding that PyArrow grants
+old writers.
 """
 
 from __future__ import annotations
@@ -20,68 +16,97 @@ from typing import Any, NamedTuple
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8
 _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(1, 13)
-_INTEGERS = {_I16, _I32, _I64}
+_INTEGER_BITS = {_I16: 16, _I32: 32, _I64: 64}
 
-Struct = dict[int, Any]
+Struct = dict[tuple[int, int], Any]
+
+# FileMetaData, RowGroup and ColumnChunk.
+_NUM_ROWS, _ROW_GROUPS, _CREATED_BY = (3, _I64), (4, _LIST), (6, _BINARY)
+_COLUMNS, _META_DATA = (1, _LIST), (3, _STRUCT)
+# ColumnMetaData.
+_TOTAL_VALUES, _COMPRESSED_BYTES = (5, _I64), (7, _I64)
+_DATA_OFFSET, _DICTIONARY_OFFSET = (9, _I64), (11, _I64)
+# PageHeader, and the header of each type of page: the number of its encoding.
+_TYPE, _PAGE_BYTES, _COMPRESSED_PAGE_BYTES = (1, _I32), (2, _I32), (3, _I32)
+_DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
+_TYPE_HEADERS = {_DATA_PAGE: (5, 2), _DICTIONARY_PAGE: (7, 2), _DATA_PAGE_V2: (8, 4)}
+_NUM_VALUES = (1, _I32)
+# PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY: those that PyArrow writes by default. In
+# DELTA_BYTE_ARRAY a few bytes repeat the string before them.
+_ENCODINGS = {0, 2, 3, 8}
 
 
 class ColumnSizes(NamedTuple):
-    """What a column's pages claim: bytes unpacked, values, and the bytes of dictionaries."""
+    """Declared sizes of one column in one row group; dictionaries count as pages too."""
 
-    unpacked_bytes: int
+    page_bytes: int
     values: int
     dictionary_bytes: int
 
 
-class DeclaredSizes(NamedTuple):
-    """What a file claims: rows, and its columns in each group of rows."""
+class FileSizes(NamedTuple):
+    """Declared rows of a file, and the sizes of each column in each row group."""
 
     rows: int
     columns: list[ColumnSizes]
 
 
-def read_declared_sizes(content: bytes) -> DeclaredSizes:
-    """What the pages of a Parquet file claim to hold.
+def read_page_sizes(content: bytes) -> FileSizes:
+    """Return the sizes that a Parquet file declares.
 
     Raises:
-        ValueError: it is no Parquet file, or is damaged.
+        ValueError: `content` is not a Parquet file, is damaged, or has features that PyArrow does
+            not write.
     """
     try:
-        return _read_declared_sizes(content)
+        return _read_page_sizes(content)
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError("its footer or the header of a page is damaged") from error
+        raise ValueError("its footer or a page header is damaged") from error
 
 
-def _read_declared_sizes(content: bytes) -> DeclaredSizes:
+def _read_page_sizes(content: bytes) -> FileSizes:
     if len(content) < _TAIL_BYTES or not content.endswith(_MAGIC):
-        raise ValueError("it is no Parquet file")
+        raise ValueError("it is not a Parquet file")
     footer_bytes = int.from_bytes(content[-_TAIL_BYTES:-4], "little")
-    footer = _Compact(content, len(content) - _TAIL_BYTES - footer_bytes).read_struct()
-    columns = [column[3] for group in footer.get(4, ()) for column in group.get(1, ())]
-    return DeclaredSizes(
-        _not_negative(footer[3]), [_sum_pages(content, column) for column in columns]
-    )
+    footer = _CompactReader(content, len(content) - _TAIL_BYTES - footer_bytes).read_struct()
+    # For versions of this writer PyArrow reads up to 100 bytes past the end of a column.
+    if b"parquet-mr" in footer.get(_CREATED_BY, b"").lower():
+        raise ValueError("it was written by parquet-mr")
+    columns = [
+        _sum_pages(content, column[_META_DATA])
+        for group in footer[_ROW_GROUPS]
+        for column in group[_COLUMNS]
+    ]
+    return FileSizes(_not_negative(footer[_NUM_ROWS]), columns)
 
 
 def _sum_pages(content: bytes, column: Struct) -> ColumnSizes:
-    unpacked_bytes = values = dictionary_bytes = 0
-    for header in _read_pages(content, column):
-        page_bytes = _not_negative(header[2])
-        unpacked_bytes += page_bytes
-        values += sum(_not_negative(header[kind][1]) for kind in (5, 8) if kind in header)
-        dictionary_bytes += page_bytes if 7 in header else 0
-    return ColumnSizes(unpacked_bytes, values, dictionary_bytes)
+    page_bytes = values = dictionary_bytes = 0
+    for header in _read_page_headers(content, column):
+        size_bytes = _not_negative(header[_PAGE_BYTES])
+        number, encoding_number = _TYPE_HEADERS[header[_TYPE]]
+        type_header = header[number, _STRUCT]
+        if type_header[encoding_number, _I32] not in _ENCODINGS:
+            raise ValueError("a page has an encoding that indexes never have")
+        page_bytes += size_bytes
+        if header[_TYPE] == _DICTIONARY_PAGE:
+            dictionary_bytes += size_bytes
+        else:
+            values += _not_negative(type_header[_NUM_VALUES])
+    return ColumnSizes(page_bytes, values, dictionary_bytes)
 
 
-def _read_pages(content: bytes, column: Struct) -> Iterator[Struct]:
-    """The headers of a column's pages, which lie one after another."""
-    at = min(filter(None, (column.get(11), column[9])))
-    end = at + column[7]
+def _read_page_headers(content: bytes, column: Struct) -> Iterator[Struct]:
+    if column[_TOTAL_VALUES] == 0:
+        return  # PyArrow writes an offset of 0 and reads no page.
+    dictionary_offset, data_offset = column.get(_DICTIONARY_OFFSET, 0), column[_DATA_OFFSET]
+    at = dictionary_offset if 0 < dictionary_offset < data_offset else data_offset
+    end = at + column[_COMPRESSED_BYTES]
     while at < end:
-        reader = _Compact(content, at)
+        reader = _CompactReader(content, at)
         header = reader.read_struct()
         yield header
-        at = reader.at + _not_negative(header[3])
+        at = reader.at + _not_negative(header[_COMPRESSED_PAGE_BYTES])
 
 
 def _not_negative(number: int) -> int:
@@ -90,8 +115,8 @@ def _not_negative(number: int) -> int:
     return number
 
 
-class _Compact:
-    """Reads Thrift's compact protocol; raises IndexError behind the end."""
+class _CompactReader:
+    """Reads Thrift's compact protocol; raises LookupError for what is malformed."""
 
     def __init__(self, content: bytes, at: int) -> None:
         if at < 0:
@@ -100,23 +125,26 @@ class _Compact:
         self.at = at
 
     def read_struct(self) -> Struct:
+        """Return the fields of a struct by number and type; a boolean's value is not kept."""
         fields: Struct = {}
         number = 0
         while head := self._byte():
             kind = head & 15
-            number = number + (head >> 4) if head >> 4 else self._integer()
-            fields[number] = kind == _TRUE if kind in {_TRUE, _FALSE} else self._read(kind)
+            number = number + (head >> 4) if head >> 4 else self._integer(_I16)
+            if (number, kind) in fields:
+                raise LookupError(number)
+            fields[number, kind] = None if kind in {_TRUE, _FALSE} else self._read(kind)
         return fields
 
     def _read(self, kind: int) -> Any:
-        if kind in _INTEGERS:
-            return self._integer()
+        if kind in _INTEGER_BITS:
+            return self._integer(kind)
         if kind in {_TRUE, _FALSE, _BYTE}:
             return self._byte()
         if kind == _DOUBLE:
-            return self._skip(8)
+            return self._take(8)
         if kind == _BINARY:
-            return self._skip(self._varint())
+            return self._take(self._varint())
         if kind in {_LIST, _SET}:
             return self._read_list()
         if kind == _STRUCT:
@@ -144,11 +172,15 @@ class _Compact:
             if shift > 63:
                 raise LookupError(shift)
 
-    def _integer(self) -> int:
+    def _integer(self, kind: int) -> int:
         value = self._varint()
+        if value >> _INTEGER_BITS[kind]:
+            raise LookupError(value)
         return value >> 1 ^ -(value & 1)
 
-    def _skip(self, size: int) -> None:
+    def _take(self, size: int) -> bytes:
+        begin = self.at
         self.at += size
         if self.at > len(self._content):
             raise IndexError(self.at)
+        return self._content[begin : self.at]

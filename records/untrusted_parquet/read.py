@@ -1,48 +1,60 @@
-"""Parquet files that anybody may have written, read within a bound on memory.
+"""Parquet files that a stranger may have written, read within a bound on memory and time.
 
-A page of a few bytes may stand for any number of equal values, and a dictionary for long strings
-many times over. So what the pages claim is weighed before one is read, and rows are read in batches
-so small that no dictionary can spread them beyond the bound.
+A page of a few bytes may hold any number of equal values, and a dictionary may repeat a long string
+for every row. So the sizes that page headers declare are checked before a page is read, and rows
+are read in batches so small that no dictionary can expand a batch beyond the bound.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from records.untrusted_parquet.page_sizes import DeclaredSizes, read_declared_sizes
+from records.untrusted_parquet.page_sizes import FileSizes, read_page_sizes
 
 _MAX_GROWTH = 1000
 _GROWTH_ALLOWED_BYTES = 16 << 20
-# A number, or where a string lies and to which row it belongs.
+_MAX_BATCHES = 1000
+# A number, or where a string is stored and to which row it belongs.
 _VALUE_BYTES = 16
 
 
-def read_parquet_limited(content: bytes, schema: pa.Schema) -> pa.Table:
-    """All rows of a Parquet file, as `schema` has them.
+class InvalidParquetError(ValueError):
+    """A file is not Parquet, is damaged, has unexpected values, or expands too much."""
+
+
+def read_untrusted(content: bytes, schema: pa.Schema) -> pa.Table:
+    """Return all rows of a Parquet file.
 
     Args:
         content: the whole file.
-        schema: its columns: numbers, strings, and lists of strings.
+        schema: of the result: numbers, strings, and lists of strings, all without nulls.
 
     Raises:
-        pa.ArrowException, OSError, ValueError: it is no Parquet file, is damaged, has values of
-            other types or nulls, or grows more than a thousandfold.
+        InvalidParquetError: `content` is not such a file, or expands more than a thousandfold.
     """
+    try:
+        return _read(content, schema)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InvalidParquetError(str(error)) from error
+
+
+def _read(content: bytes, schema: pa.Schema) -> pa.Table:
     allowed_bytes = max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * len(content))
-    claims = read_declared_sizes(content)
-    _require_growth(_claimed_bytes(claims), allowed_bytes)
-    largest_bytes = max((column.dictionary_bytes for column in claims.columns), default=0)
+    sizes = read_page_sizes(content)
+    _require_growth(_least_bytes(sizes), allowed_bytes)
+    largest_bytes = max((column.dictionary_bytes for column in sizes.columns), default=0)
+    _require_growth(sizes.rows * largest_bytes, _MAX_BATCHES * allowed_bytes)
+    batch_rows = max(1, min(sizes.rows, allowed_bytes // (largest_bytes + 1)))
     file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
-    batch_rows = max(1, min(claims.rows, allowed_bytes // (largest_bytes + 1)))
     # Columns as small as these are read before a thread has started.
     batches = file.iter_batches(batch_rows, use_threads=False)
-    table = pa.Table.from_batches(_within(batches, allowed_bytes), file.schema_arrow)
-    if len(table) != claims.rows:
-        raise ValueError(f"it has {len(table)} rows and not {claims.rows}")
+    table = pa.Table.from_batches(_within(batches, sizes.rows, allowed_bytes), file.schema_arrow)
+    if len(table) != sizes.rows:
+        raise ValueError(f"it has {len(table)} rows and not {sizes.rows}")
     table.validate(full=True)
     table = table.replace_schema_metadata(None).cast(schema)
     if any(map(_count_nulls, table.columns)):
@@ -50,22 +62,28 @@ def read_parquet_limited(content: bytes, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def _claimed_bytes(claims: DeclaredSizes) -> int:
-    """The most that is known to be needed before anything is read."""
+def _least_bytes(sizes: FileSizes) -> int:
+    """Return the bytes that reading needs at least, as far as page headers show."""
     total = 0
-    for column in claims.columns:
-        total += column.unpacked_bytes + _VALUE_BYTES * (column.values + claims.rows)
-        # Of lists one row may hold all values, so that batches of rows are no bound.
-        if column.values > claims.rows:
+    for column in sizes.columns:
+        total += column.page_bytes + _VALUE_BYTES * (column.values + sizes.rows)
+        # One row may hold all values of a list column, so batches of rows do not bound it.
+        if column.values > sizes.rows:
             total += column.values * column.dictionary_bytes
     return total
 
 
-def _within(batches: Iterator[pa.RecordBatch], allowed_bytes: int) -> Iterator[pa.RecordBatch]:
-    total_bytes = 0
+def _within(
+    batches: Iterator[pa.RecordBatch], rows: int, allowed_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """Pass on batches until there are more rows or bytes than declared or allowed."""
+    total_bytes = total_rows = 0
     for batch in batches:
         total_bytes += batch.nbytes
+        total_rows += len(batch)
         _require_growth(total_bytes, allowed_bytes)
+        if total_rows > rows:
+            raise ValueError(f"it has more than {rows} rows")
         yield batch
 
 
@@ -75,7 +93,5 @@ def _require_growth(size_bytes: int, allowed_bytes: int) -> None:
 
 
 def _count_nulls(column: pa.ChunkedArray) -> int:
-    is_list = pa.types.is_list(column.type)
-    parts: Sequence[pa.Array] = column.chunks if is_list else ()
-    inside = sum(int(part.flatten().null_count) for part in parts)
-    return int(column.null_count) + inside
+    lists = column.chunks if pa.types.is_list(column.type) else []
+    return int(column.null_count) + sum(int(part.flatten().null_count) for part in lists)

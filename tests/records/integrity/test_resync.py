@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from records.format.index import IndexRow, ShardSummary, encode_index, new_row_table, read_index
 from records.format.tfrecord import Frame, FrameError, frame_bytes, masked_crc32c
-from records.integrity.crc_combine import masked_range_crcs, prefix_crcs, shift
 from records.integrity.resilient_reader import scan_frames
-from records.integrity.resync import find_headers, find_records
+from records.integrity.resync import find_headers, find_records, mask, shift
 from records.storage import open_storage, write_file
 
 if TYPE_CHECKING:
@@ -29,13 +28,11 @@ def header(length: int) -> bytes:
 
 
 @settings(max_examples=30)
-@given(st.binary(max_size=300), st.data())
-def test_prefix_crcs_any_range_equals_direct_checksum(content: bytes, data: st.DataObject) -> None:
-    begin = data.draw(st.integers(0, len(content)))
-    end = data.draw(st.integers(begin, len(content)))
-    found = prefix_crcs(io.BytesIO(content + bytes(4)), 0, np.unique(np.array([begin, end])))
-    crcs = masked_range_crcs(found.crcs[:1], found.crcs[-1:], np.array([end - begin]))
-    assert int(crcs[0]) == masked_crc32c(content[begin:end])
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_shifted_crc_of_any_range_equals_direct_checksum(before: bytes, content: bytes) -> None:
+    whole, first = google_crc32c.value(before + content), google_crc32c.value(before)
+    shifted = shift(np.array([first], np.uint32), np.array([len(content)]))
+    assert mask(np.array([whole], np.uint32) ^ shifted) == masked_crc32c(content)
 
 
 @pytest.mark.parametrize("length", [0, 1, 255, 4096, 1_000_003])
@@ -44,11 +41,6 @@ def test_crc_shift_equals_appending_zeros(length: int) -> None:
     shifted = int(shift(np.array([first], np.uint32), np.array([length]))[0])
     zeros = bytes(length)
     assert shifted ^ google_crc32c.value(zeros) == google_crc32c.extend(first, zeros)
-
-
-def test_prefix_crcs_offsets_past_end_are_dropped() -> None:
-    found = prefix_crcs(io.BytesIO(bytes(10)), 2, np.array([3, 6, 7, 90]))
-    assert (found.places.tolist(), found.end) == ([3, 6], 10)
 
 
 @settings(max_examples=30)
