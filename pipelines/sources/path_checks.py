@@ -6,8 +6,8 @@ import os
 from urllib.parse import unquote, urlsplit
 
 from records.errors import InputNotFoundError, OutputError, UsageError
-from records.storage import is_url, open_storage
-from records.text.escaping import escape_for_display, redact_url
+from records.storage import is_url, open_storage, redact_url
+from records.text.escaping import escape_for_display
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 

@@ -26,7 +26,7 @@ from records.format.layout import SPLITS, phash_name
 from records.images.thumbnail import decode_thumbnail
 from records.runtime.cpu import available_cpus
 from records.runtime.parallel_map import parallel_map
-from records.storage.atomic import remove_empty_staging
+from records.storage.local import LocalStorage
 from records.strict_json import decode_json
 from records.untrusted_parquet import read_untrusted
 
@@ -204,7 +204,8 @@ def save_hashes(storage: Storage, shard: ShardInfo, hashes: Hashes) -> None:
     try:
         storage.replace(phash_name(shard.name), _encode(shard, hashes))
     finally:
-        remove_empty_staging(storage)
+        if isinstance(storage, LocalStorage):
+            storage.remove_empty_staging()
 
 
 def join_hashes(parts: Sequence[Hashes]) -> Hashes:

@@ -23,7 +23,7 @@ from records.format.tfrecord_compression import open_until_error
 from records.integrity.findings import Finding, finding_from_error
 from records.integrity.index_lookup import IndexLookup
 from records.integrity.resilient_reader import read_skipping_damage
-from records.storage.atomic import create_exclusive, require_absent
+from records.storage.exclusive import create_exclusive, require_absent
 
 if TYPE_CHECKING:
     from collections.abc import Callable

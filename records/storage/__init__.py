@@ -1,9 +1,10 @@
-"""Where files are stored: read, and written completely or not at all."""
+"""Storage: folders on local disks and object stores, read and written completely."""
 
 from __future__ import annotations
 
 import os
-from urllib.parse import unquote, urlsplit
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 from records.errors import UsageError
 from records.storage.base import (
@@ -14,16 +15,22 @@ from records.storage.base import (
     RemoteStorage,
     StagedFile,
     Storage,
-    absolute_location,
     hash_stream,
-    is_url,
     require_identical,
-    split_location,
     write_file,
+)
+from records.storage.urls import (
+    absolute_location,
+    is_url,
+    local_path,
+    redact_url,
+    scheme_of,
+    split_location,
 )
 
 __all__ = [
     "COPY_STEP_BYTES",
+    "ENTRY_POINT_GROUP",
     "FileInfo",
     "FolderLock",
     "RangeReader",
@@ -33,36 +40,51 @@ __all__ = [
     "absolute_location",
     "hash_stream",
     "is_url",
+    "local_path",
     "open_remote",
     "open_storage",
+    "redact_url",
     "require_identical",
+    "scheme_of",
     "split_location",
     "write_file",
 ]
 
+ENTRY_POINT_GROUP = "shardmill.storage"
+"""The entry point group of plug-ins: a scheme, and `module:factory`, which is given the URL."""
+
 
 def open_storage(location: str | os.PathLike[str]) -> Storage:
-    """The folder at a local path, a `file://` or `s3://` URL, or another that fsspec can open.
+    """Open a folder for reading and writing; nothing is read or created.
+
+    Args:
+        location: a local path, or a URL: `file://`, `s3://`, the scheme of a plug-in (see
+            `ENTRY_POINT_GROUP`), or any that fsspec opens.
 
     Raises:
-        UsageError: it is a URL that cannot be opened, or needs a package that is not installed.
+        UsageError: the URL cannot be opened, or needs a package that is not installed.
     """
     from records.storage.local import LocalStorage
 
     text = os.fspath(location)
-    if not is_url(text):
-        return LocalStorage(text)
-    if text.startswith("file://"):
-        return LocalStorage(unquote(urlsplit(text).path))
-    return open_remote(text)
+    path = local_path(text)
+    return open_remote(text) if path is None else LocalStorage(path)
 
 
 def open_remote(url: str) -> RemoteStorage:
-    """The folder behind a URL. Raises as `open_storage`."""
-    if not url.startswith("s3://"):
-        from records.storage.fsspec import FsspecStorage
+    """Open the folder at a URL other than `file://`. Raises as `open_storage`."""
+    scheme = scheme_of(url)
+    if scheme == "s3":
+        return _open_s3(url)
+    plugin = find_plugin(scheme)
+    if plugin is not None:
+        return _open_with_plugin(plugin, url)
+    from records.storage.fsspec import FsspecStorage
 
-        return FsspecStorage(url)
+    return FsspecStorage(url)
+
+
+def _open_s3(url: str) -> RemoteStorage:
     try:
         from records.storage.s3.storage import S3Storage
     except ImportError as error:
@@ -72,3 +94,31 @@ def open_remote(url: str) -> RemoteStorage:
             hint='pip install "shardmill[s3]"',
         ) from error
     return S3Storage(url)
+
+
+@cache
+def find_plugin(scheme: str) -> EntryPoint | None:
+    """Return the plug-in for a scheme, the first by name of its module if there are several."""
+    found = entry_points(group=ENTRY_POINT_GROUP, name=scheme)
+    return min(found, key=lambda plugin: plugin.value, default=None)
+
+
+def _open_with_plugin(plugin: EntryPoint, url: str) -> RemoteStorage:
+    storage = None
+    try:
+        storage = plugin.load()(url)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"the plug-in for {plugin.name}:// cannot be loaded",
+            path=plugin.value,
+            got=str(error),
+            hint="reinstall the package that provides it",
+        ) from error
+    if not isinstance(storage, RemoteStorage):
+        raise UsageError(
+            f"the plug-in for {plugin.name}:// returned no storage",
+            path=plugin.value,
+            expected="a records.storage.RemoteStorage",
+            got=type(storage).__name__,
+        )
+    return storage

@@ -1,64 +1,182 @@
-"""One new file at a path or URL: there whole or not at all, and never over another."""
+"""Local files and folders that appear completely or not at all."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from itertools import islice
+from pathlib import Path
 
-from records.errors import OutputError
-from records.storage import open_storage, split_location
-from records.storage.local import LocalStorage
-from records.storage.names import WORK_FOLDER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from records.storage.base import StagedFile, Storage
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+_UNFINISHED = ".unfinished"
+_MOST_FSYNCS = 1000
 
 
-def require_absent(location: str) -> None:
-    """Refuse a name that is taken. Raises OutputError."""
-    storage, name = _open(location)
-    if isinstance(storage, LocalStorage):
-        taken = os.path.lexists(storage.path / name)
-    else:
-        taken = storage.stat(name) is not None
-    if taken:
-        raise OutputError(
-            "this is there already",
-            path=storage.display_name(name),
-            hint="name a file that is not there yet",
-        )
+def new_staged_path(path: Path, folder: Path) -> Path:
+    """Return an unused path in `folder`, to write what will be published at `path`.
+
+    It keeps the file name extension, which some writers choose their format by.
+    """
+    return folder / f".{secrets.token_hex(8)}-{path.name}"
 
 
 @contextmanager
-def create_exclusive(location: str) -> Iterator[StagedFile]:
-    """Write a file that is not there yet; it appears whole when the block ends well.
+def atomic_file(path: Path, *, staging: Path | None = None) -> Iterator[Path]:
+    """Yield a path to write a file at; it replaces `path` when the block succeeds.
+
+    Args:
+        path: the final path, in an existing folder.
+        staging: an existing folder on the same file system; by default the file's own.
 
     Raises:
-        OutputError: the name is taken, or cannot be written.
-        StorageError: storage failed after retries.
+        OSError: the file cannot be written.
     """
-    require_absent(location)
-    storage, name = _open(location)
+    staged = new_staged_path(path, staging or path.parent)
     try:
-        with storage.create(name) as staged:
-            yield staged
+        yield staged
+        fsync(staged)
+        staged.replace(path)
+        fsync(path.parent)
     finally:
-        remove_empty_staging(storage)
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
 
 
-def _open(location: str) -> tuple[Storage, str]:
-    folder, name = split_location(location)
-    if not name:
-        raise OutputError("this is no name of a file", path=location)
-    return open_storage(folder), name
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; it becomes `path` when the block succeeds.
+
+    The folder next to `path` that is yielded is locked. The next call for the same path removes
+    what a killed process has left there.
+
+    Args:
+        path: the final path; an empty folder there is replaced.
+
+    Raises:
+        OSError: the folder cannot be written, or `path` exists (ENOTEMPTY, EEXIST, ENOTDIR).
+    """
+    parent = path.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(parent, path.name)
+    staged, lock = _new_locked_folder(parent, path.name)
+    try:
+        yield staged
+        _fsync_tree(staged)
+        staged.rename(path)
+        fsync(parent)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        os.close(lock)
 
 
-def remove_empty_staging(storage: Storage) -> None:
-    """Remove the folders where files were staged, if they are empty: no work is going on here."""
-    if isinstance(storage, LocalStorage):
-        for folder in (f"{WORK_FOLDER}/staging", WORK_FOLDER):
-            with suppress(OSError):  # another writer's files are in it, or it was never made
-                (storage.path / folder).rmdir()
+def remove_unfinished(parent: Path, name: str | None = None) -> None:
+    """Remove folders that `atomic_folder` was filling in processes that are dead.
+
+    Args:
+        parent: the folder that contains them.
+        name: of the final folder; any by default.
+    """
+    wanted = ".+" if name is None else re.escape(name)
+    pattern = re.compile(rf"\.{wanted}\.[0-9a-f]{{16}}{re.escape(_UNFINISHED)}", re.DOTALL)
+    for folder in parent.glob(f".*{_UNFINISHED}"):
+        if not pattern.fullmatch(folder.name):
+            continue
+        with suppress(OSError):  # locked by a live process, or removed meanwhile
+            lock = open_locked(folder, os.O_RDONLY)
+            try:
+                shutil.rmtree(folder)
+            finally:
+                os.close(lock)
+
+
+def link_exclusive(staged: Path, path: Path) -> None:
+    """Publish a staged file at `path` if no file exists there, in one step.
+
+    link(2) fails if the name exists, unlike rename(2).
+
+    Raises:
+        FileExistsError: a file of this name exists.
+        OSError: the link cannot be made.
+    """
+    try:
+        path.hardlink_to(staged)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        # A file system without hard links (exFAT, some network mounts): only the lock of the
+        # output folder keeps other writers out.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        staged.rename(path)
+
+
+def fsync(path: Path) -> None:
+    """Make the content of a file, or the names in a folder, durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that has no fsync for folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def open_locked(path: Path, flags: int) -> int:
+    """Open and lock a file or folder; the kernel releases the lock when the process dies.
+
+    Args:
+        path: the file; with `O_CREAT` it and its folder are created.
+        flags: as of `os.open`.
+
+    Returns:
+        The descriptor. Closing it releases the lock.
+
+    Raises:
+        BlockingIOError: another descriptor holds the lock.
+        OSError: it cannot be opened.
+    """
+    while True:
+        if flags & os.O_CREAT:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The last holder may have removed the file: the lock counts only if it still exists.
+            if _is_same_file(descriptor, path):
+                return descriptor
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _new_locked_folder(parent: Path, name: str) -> tuple[Path, int]:
+    while True:
+        folder = parent / f".{name}.{secrets.token_hex(8)}{_UNFINISHED}"
+        folder.mkdir()
+        # Before it is locked another process may take it for a dead one's, and remove it.
+        with suppress(FileNotFoundError, BlockingIOError):
+            return folder, open_locked(folder, os.O_RDONLY)
+
+
+def _fsync_tree(folder: Path) -> None:
+    paths = [folder, *islice(folder.rglob("*"), _MOST_FSYNCS)]
+    if len(paths) > _MOST_FSYNCS:
+        os.sync()  # one flush of all file systems takes less time than that of so many files
+        return
+    for path in reversed(paths):
+        fsync(path)

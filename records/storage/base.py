@@ -1,13 +1,12 @@
-"""A folder on storage: local or any fsspec URL; a file in it is there whole or not at all.
+"""The storage protocols, and what every storage shares.
 
-Nothing is ever written under its final name. `create` stages the bytes elsewhere and publishes them
-only where nothing of that name is there yet, so two writers of the same file cannot mix, and a kill
-between any two steps leaves either the whole file or none.
+No file is written under its final name. `create` stages the bytes elsewhere and publishes them only
+if no file of that name exists, so two writers of one file cannot mix, and a kill between any two
+steps leaves the complete file or none.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
@@ -20,139 +19,121 @@ COPY_STEP_BYTES = 1 << 20
 
 
 class FileInfo(NamedTuple):
-    """What storage says of a file; `etag` is None where storage keeps none (local files)."""
+    """The size and the ETag of a file; `etag` is None if storage keeps none (local files)."""
 
     size_bytes: int
     etag: str | None
 
 
 class StagedFile(Protocol):
-    """A file being written, invisible until it is whole."""
+    """A file that is being written, invisible until it is complete."""
 
     def write(self, data: bytes, /) -> object:
         """Append `data`."""
 
 
 class RangeReader(Protocol):
-    """A file of which parts are read, from any thread; it closes with its last user."""
+    """A file of which any thread reads parts; it closes with its last reference."""
 
     def read(self, offset: int, size_bytes: int, /) -> bytes:
-        """Up to `size_bytes` bytes from `offset`. Raises StorageError."""
+        """Return up to `size_bytes` bytes from `offset`. Raises StorageError."""
 
     def read_parts(self, offset: int, sizes_bytes: Sequence[int], /) -> list[bytes]:
-        """As `read`, in neighbouring parts of these sizes; at the file's end parts are shorter."""
+        """Return adjacent parts of these sizes; at the end of the file parts are shorter."""
 
 
 class FolderLock(Protocol):
-    """A folder that is held for one writer."""
+    """The lock of a folder, held by one writer."""
 
     def ensure_held(self) -> None:
-        """Make sure that nobody took it over, on an object store for a minute from now.
+        """Check that this writer still holds the lock; on an object store for a minute from now.
 
         Raises:
-            LockedError: somebody did: what this writer knows of the folder is true no more.
+            LockedError: another writer took over: what this one knows of the folder is outdated.
             StorageError: storage failed after retries.
         """
 
 
 @runtime_checkable
 class Storage(Protocol):
-    """One folder. Names in it are relative, `/` between their parts."""
+    """One folder. Names in it are relative, with `/` between their parts."""
 
     url: str
-    """What to call the folder in messages: no credentials in it."""
+    """The folder in messages, without credentials."""
     is_local: bool
+    """Whether it is a path of this machine."""
 
     def display_name(self, name: str) -> str:
-        """The path or URL of a file, to show to people."""
+        """Return the path or URL of a file for messages."""
 
     def read(self, name: str) -> bytes:
-        """A whole file. Raises FileNotFoundError, or StorageError."""
+        """Return the content of a file. Raises FileNotFoundError or StorageError."""
 
     def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
-        """Up to `size_bytes` bytes from `offset`. Raises as `read`."""
+        """Return up to `size_bytes` bytes from `offset`. Raises as `read`."""
 
     def open_random_access(self, name: str) -> RangeReader:
-        """A file of which many parts are read. It, or reading, raises as `read`."""
+        """Open a file of which many parts are read. It, or reading, raises as `read`."""
 
     def open(self, name: str) -> BinaryIO:
-        """A file to read from its beginning, seekable. Raises as `read`."""
+        """Open a seekable stream at the beginning of a file. Raises as `read`."""
 
     def stat(self, name: str) -> FileInfo | None:
-        """Size and ETag, None where there is no such file; a folder is none."""
+        """Return size and ETag of a file; None if it does not exist or is a folder."""
 
     def list(self, folder: str = "") -> list[str]:
-        """The names of all files below it, or a folder in it, sorted; empty where it is not."""
+        """Return the sorted names of all files below a folder; none if it does not exist."""
 
     def create(self, name: str) -> AbstractContextManager[StagedFile]:
-        """Write a file that is not there yet; it appears whole when the block ends well.
+        """Write a new file; it appears complete when the block succeeds.
 
-        A file of that name with the same bytes is success: another worker was faster.
+        An existing file with the same bytes is success: another worker was faster.
 
         Raises:
-            OutputError: the folder cannot be written, or the name is taken by other bytes.
+            OutputError: the folder cannot be written, or the file exists with other bytes.
             StorageError: storage failed after retries.
         """
 
     def replace(self, name: str, data: bytes) -> None:
-        """Write a small file, whole, over what may be there. Raises as `create`."""
+        """Write a small file completely, over an existing one. Raises as `create`."""
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
-        """Replace a small file, whole, that holds `old`, in a folder that is held.
+        """Replace a small file whose content is `old`, in a folder whose lock is held.
 
         Raises:
-            LockedError: it holds something else by now.
+            LockedError: the content has changed.
             OutputError, StorageError: as `create`.
         """
 
     def fsync_folder(self, name: str) -> None:
-        """Make the names in a folder last, whoever gave them. Raises as `create`."""
+        """Make the names in a folder durable, whoever created them. Raises as `create`."""
 
     def remove(self, name: str) -> None:
-        """Remove a file; one that is not there is no error."""
+        """Remove a file if it exists."""
 
     def remove_folder(self, name: str) -> None:
-        """Remove a folder with all that is in it; one that is not there is no error."""
+        """Remove a folder with all files below it, if it exists."""
 
     def lock(self) -> AbstractContextManager[FolderLock]:
-        """Hold the folder for one writer. Raises LockedError where another one holds it."""
+        """Lock the folder for one writer. Raises LockedError if another writer holds it."""
 
 
 @runtime_checkable
 class RemoteStorage(Storage, Protocol):
-    """A folder behind a URL, of which a listing tells more than names."""
+    """A folder at a URL, whose listing also reports sizes and ETags."""
 
     def list_info(self, folder: str = "") -> Iterator[tuple[str, FileInfo]]:
-        """Every file below it, or a folder in it, and what the store says of it, in any order."""
-
-
-def is_url(location: str) -> bool:
-    """Whether `location` is a URL rather than a path."""
-    scheme, separator, _ = location.partition("://")
-    return bool(separator) and scheme.replace("+", "").replace("-", "").isalnum()
-
-
-def absolute_location(location: str) -> str:
-    """A location as it is told to other processes, which may work in another folder."""
-    return location if is_url(location) else os.path.realpath(location)
-
-
-def split_location(location: str) -> tuple[str, str]:
-    """The folder and the file name of a path or URL, for `open_storage` and then a read in it."""
-    folder, separator, name = location.rpartition("/")
-    if not separator:
-        return ".", location
-    return folder or "/", name
+        """Yield the name and the information of all files below a folder, in any order."""
 
 
 def write_file(storage: Storage, name: str, data: bytes) -> None:
-    """Create a small file from bytes at hand. Raises as `Storage.create`."""
+    """Create a small file from bytes in memory. Raises as `Storage.create`."""
     with storage.create(name) as staged:
         staged.write(data)
 
 
 def hash_stream(stream: BinaryIO) -> str:
-    """The xxh3-128 of all that is left in a stream, 32 hexadecimal digits."""
+    """Return the XXH3-128 hash of the rest of a stream as 32 hexadecimal digits."""
     digest = xxhash.xxh3_128()
     while block := stream.read(COPY_STEP_BYTES):
         digest.update(block)
@@ -160,16 +141,16 @@ def hash_stream(stream: BinaryIO) -> str:
 
 
 def require_identical(storage: Storage, name: str, staged: BinaryIO) -> None:
-    """Accept a name that is taken where the bytes are the ones staged.
+    """Accept an existing file if its bytes are those of a staged one.
 
     Raises:
-        OutputError: other bytes are there.
+        OutputError: its bytes differ.
     """
-    with storage.open(name) as present:
-        same = hash_stream(present) == hash_stream(staged)
-    if not same:
+    with storage.open(name) as existing:
+        is_identical = hash_stream(existing) == hash_stream(staged)
+    if not is_identical:
         raise OutputError(
-            "a file of this name is there already and holds something else",
+            "the file already exists with other content",
             path=storage.display_name(name),
-            hint="move it away, or choose another target",
+            hint="move it away, or choose another output",
         )

@@ -1,4 +1,4 @@
-"""Small files that are changed only by who knows their present version."""
+"""Conditional writes: a small file changes only if its version is known."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from records.errors import LockedError
 
 
 class PreconditionFailedError(Exception):
-    """A file is not, or no longer, of the version that was to be replaced."""
+    """The file does not have the expected version."""
 
 
 class VersionedObject(NamedTuple):
-    """A small file: its content, the tag of this version, its age if the store tells it."""
+    """The content of a small file, the ETag of this version, its age if the store reports it."""
 
     content: bytes
     tag: str
@@ -20,50 +20,48 @@ class VersionedObject(NamedTuple):
 
 
 class ConditionalStore(Protocol):
-    """Storage that changes a small file only for who knows its present version."""
+    """Storage that can write on condition of a file's version."""
 
     url: str
 
     def display_name(self, name: str) -> str:
-        """The URL of a file, to show."""
+        """Return the URL of a file for messages."""
 
     def put_if_absent(self, name: str, data: bytes) -> str:
-        """Create a file; its tag. Raises FileExistsError where there is one."""
+        """Create a file; return its tag. Raises FileExistsError if the file exists."""
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
-        """Replace the version of a tag; the new one's. Raises PreconditionFailedError where it is another."""
+        """Replace the version with this tag; return the new tag. Raises PreconditionFailedError."""
 
     def get(self, name: str) -> VersionedObject | None:
-        """A file, None where there is none."""
+        """Return a file, None if it does not exist."""
 
     def delete_if_match(self, name: str, tag: str) -> None:
-        """Remove the version of a tag; where it is another, nothing."""
+        """Remove the version with this tag; keep any other version."""
 
 
 def compare_and_swap(store: ConditionalStore, name: str, old: bytes, new: bytes) -> None:
-    """Replace a file that holds `old`.
+    """Replace a file whose content is `old`.
 
     Raises:
-        LockedError: it holds something else by now.
-        OutputError: it cannot be written.
+        LockedError: the content has changed.
+        OutputError: the file cannot be written.
         StorageError: storage failed after retries.
     """
-    seen = store.get(name)
-    if seen is None or seen.content != old:
+    current = store.get(name)
+    if current is None or current.content != old:
         raise replaced_by_other_run(store.display_name(name))
     try:
-        store.put_if_match(name, new, seen.tag)
+        store.put_if_match(name, new, current.tag)
     except PreconditionFailedError as error:
-        # The answer to our write may have been lost.
-        seen = store.get(name)
-        if seen is None or seen.content != new:
+        # The response to a write of this process may have been lost.
+        current = store.get(name)
+        if current is None or current.content != new:
             raise replaced_by_other_run(store.display_name(name)) from error
 
 
 def replaced_by_other_run(path: str) -> LockedError:
-    """What is told of a file that another run has replaced."""
+    """Return the error for a file that another run has replaced."""
     return LockedError(
-        "another run has replaced this file since it was looked at",
-        path=path,
-        hint="run the same command again",
+        "another run has replaced this file", path=path, hint="run the same command again"
     )

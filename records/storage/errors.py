@@ -1,4 +1,4 @@
-"""What storage raises, as errors that say what to do."""
+"""Operating system errors translated to errors that name the remedy."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
 
-from records.errors import OutputError, ShardmillError, StorageError
+from records.errors import OutputError, StorageError
 
-_CANNOT_WRITE = {
+HINT_RERUN = "run the same command again: finished work is kept"
+_HINT_FIX = f"fix this and {HINT_RERUN}"
+
+_PERMANENT = {
     errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
+    errno.EDQUOT: "the disk quota is exceeded",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission is denied",
     errno.EPERM: "the operation is not permitted",
-    errno.ENOTDIR: "a file is where a folder should be",
-    errno.EEXIST: "a file is where a folder should be",
-    errno.EISDIR: "a folder is where a file should be",
+    errno.ENOTDIR: "a file is in the place of a folder",
+    errno.EEXIST: "a file is in the place of a folder",
+    errno.EISDIR: "a folder is in the place of a file",
+    errno.ENOTEMPTY: "the folder is not empty",
     errno.ENAMETOOLONG: "the name is too long",
-    errno.EFBIG: "the file is larger than allowed",
-    errno.ELOOP: "symbolic links lead in a circle",
+    errno.EFBIG: "the file exceeds the size limit",
+    errno.ELOOP: "symbolic links form a loop",
 }
+"""Errors of a write that the same command meets again until the user acts."""
 
 
 @contextmanager
 def translate_read_errors(path: str) -> Iterator[None]:
-    """Turn a failed read into StorageError; a file that is not there stays FileNotFoundError."""
+    """Translate OSError of reading.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        StorageError: any other OSError.
+    """
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -39,48 +48,32 @@ def translate_read_errors(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def translate_write_errors(path: str) -> Iterator[None]:
-    """Turn a failed write into OutputError or StorageError."""
+def translate_write_errors(path: str, *, what: str = "", hint: str = _HINT_FIX) -> Iterator[None]:
+    """Translate OSError of writing.
+
+    Args:
+        path: the file or folder, for the message.
+        what: the subject of the message, as in "the run"; none if the path says enough.
+        hint: the next step if the cause is permanent.
+
+    Raises:
+        OutputError: the cause is permanent: a full disk, missing permission, and the like.
+        StorageError: any other OSError.
+    """
     try:
         yield
-    except ShardmillError:
-        raise
     except OSError as error:
-        reason = _CANNOT_WRITE.get(error.errno or 0)
+        message = f"{what} cannot be written".lstrip()
+        reason = _PERMANENT.get(error.errno or 0)
         if reason is None:
-            raise StorageError("cannot be written", path=path, got=str(error)) from error
-        raise OutputError(
-            f"cannot be written: {reason}",
-            path=path,
-            hint="mend that and run the same command again: what is finished is kept",
-        ) from error
+            raise StorageError(message, path=path, got=error.strerror or str(error)) from error
+        raise OutputError(f"{message}: {reason}", path=path, hint=hint) from error
 
 
 def conditional_writes_unsupported(path: str) -> OutputError:
-    """A store on which one of two runs cannot be kept out."""
+    """Return the error of a store that cannot exclude the second of two writers."""
     return OutputError(
-        "this store takes no notice of conditional writes (If-None-Match, If-Match)",
+        "this store ignores conditional writes (If-None-Match, If-Match)",
         path=path,
-        hint="write to a store that has them, or to a local folder and copy that",
+        hint="write to a store that supports them, or to a local folder and copy it",
     )
-
-
-class StagedStream:
-    """A staged file whose failed writes say where; errors of who writes it pass untouched."""
-
-    def __init__(self, stream: BinaryIO, path: str) -> None:
-        self._stream = stream
-        self._path = path
-
-    def write(self, data: bytes, /) -> None:
-        """Append `data`. Raises OutputError or StorageError."""
-        try:
-            self._stream.write(data)
-        except OSError:
-            with translate_write_errors(self._path):
-                raise
-
-    def flush(self) -> None:
-        """Hand all of it to the system. Raises as `write`."""
-        with translate_write_errors(self._path):
-            self._stream.flush()

@@ -1,23 +1,19 @@
-"""A folder behind an fsspec URL: staged in a local temporary file, uploaded only if absent.
+"""Folders at any URL that fsspec opens: staged locally, uploaded if absent.
 
-fsspec's own `open(..., "wb")` commits what was written also when the body raises, so nothing is
-streamed to its final name: a file is uploaded once it is whole, with the store's own condition
-where fsspec passes one on. Where it does not, the lease keeps others out, as far as looking before
-writing does: of two runs that begin in the same instant both may think that they hold it.
+fsspec's own `open(..., "wb")` commits also after an error in the block, so a file is uploaded only
+once it is complete, on the condition that the name is free if the file system supports that. If it
+does not, the lease excludes other writers, but not perfectly: of two runs that start in the same
+instant both may believe that they hold it.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import secrets
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, BinaryIO, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import Any, BinaryIO, TypeVar
 
 import fsspec
 import xxhash
@@ -25,29 +21,38 @@ import xxhash
 from records.errors import OutputError, ShardmillError, StorageError, UsageError
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.conditional import PreconditionFailedError, VersionedObject, compare_and_swap
-from records.storage.errors import StagedStream, translate_write_errors
+from records.storage.errors import HINT_RERUN
 from records.storage.lease import hold_lease
 from records.storage.names import LEASE, WORK_FOLDER
 from records.storage.range_stream import SizedRangeReader, open_seekable
-from records.text.escaping import escape_for_display, redact_url
+from records.storage.retry import RetryPolicy, retry
+from records.storage.staging import staged_upload
+from records.storage.urls import join_location, redact_url, scheme_of
+from records.text.escaping import escape_for_display
 
 _T = TypeVar("_T")
-_ATTEMPTS = 5
-_FIRST_WAIT_SECONDS = 0.5
-_SPOOL_BYTES = 8 << 20
+DEFAULT_RETRY = RetryPolicy(attempts=5, first_wait_seconds=0.5)
 _HINT_INSTALL = 'for s3:// pip install "shardmill[s3]", for gs:// "shardmill[gcs]"'
-_CHANCE = secrets.SystemRandom()
 _WITHOUT_FOLDERS = {"gs", "gcs"}
 
 
 class FsspecStorage:
-    """A folder at any URL that fsspec reads and writes."""
+    """A folder at any URL that fsspec reads and writes.
+
+    Args:
+        url: the URL of the folder.
+        retry_policy: of every request.
+
+    Raises:
+        UsageError: no installed package opens this kind of URL.
+    """
 
     is_local = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, retry_policy: RetryPolicy = DEFAULT_RETRY) -> None:
         self.url = escape_for_display(redact_url(url)).rstrip("/")
         self._full_url = url
+        self._retry_policy = retry_policy
         try:
             filesystem, root = fsspec.core.url_to_fs(url)
         except ImportError as error:
@@ -67,12 +72,12 @@ class FsspecStorage:
         self._fs: Any = filesystem
         self._root: str = root.rstrip("/")
 
-    def __reduce__(self) -> tuple[type[FsspecStorage], tuple[str]]:
-        return (FsspecStorage, (self._full_url,))
+    def __reduce__(self) -> tuple[type[FsspecStorage], tuple[str, RetryPolicy]]:
+        return (FsspecStorage, (self._full_url, self._retry_policy))
 
     def display_name(self, name: str) -> str:
         """See `Storage.display_name`."""
-        return f"{self.url}/{escape_for_display(name)}"
+        return join_location(self.url, escape_for_display(name))
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
@@ -84,17 +89,16 @@ class FsspecStorage:
         return bytes(self._retry(name, lambda: self._fs.cat_file(path, start=offset, end=end)))
 
     def open_random_access(self, name: str) -> RangeReader:
-        """See `Storage.open_random_access`: a request a part."""
+        """See `Storage.open_random_access`; each read is one request."""
         return SizedRangeReader(partial(self.read_range, name))
 
     def open(self, name: str) -> BinaryIO:
         """See `Storage.open`."""
-        facts = self.stat(name)
-        if facts is None:
-            raise FileNotFoundError(
-                errno.ENOENT, os.strerror(errno.ENOENT), self.display_name(name)
-            )
-        return open_seekable(partial(self.read_range, name), facts.size_bytes)
+        info = self.stat(name)
+        if info is None:
+            path = self.display_name(name)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return open_seekable(partial(self.read_range, name), info.size_bytes)
 
     def stat(self, name: str) -> FileInfo | None:
         """See `Storage.stat`."""
@@ -112,7 +116,7 @@ class FsspecStorage:
         """See `RemoteStorage.list_info`."""
         self._fs.invalidate_cache()
         try:
-            found = self._retry("", lambda: self._fs.find(self._path(folder), detail=True))
+            found = self._retry(folder, lambda: self._fs.find(self._path(folder), detail=True))
         except FileNotFoundError:
             return
         for path, info in found.items():
@@ -121,15 +125,13 @@ class FsspecStorage:
     @contextmanager
     def create(self, name: str) -> Iterator[StagedFile]:
         """See `Storage.create`."""
-        with tempfile.NamedTemporaryFile(prefix="shardmill-", buffering=_SPOOL_BYTES) as staged:
-            yield StagedStream(cast("BinaryIO", staged.file), staged.name)
-            with translate_write_errors(staged.name):
-                staged.flush()
+        with staged_upload() as staged:
+            yield staged
+            staged.flush()
             try:
-                self._retry(name, lambda: self._upload(staged.name, name))
+                self._retry(name, lambda: self._upload(staged.path, name))
             except FileExistsError:
-                staged.seek(0)
-                require_identical(self, name, cast("BinaryIO", staged))
+                require_identical(self, name, staged.content())
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
@@ -141,7 +143,7 @@ class FsspecStorage:
         compare_and_swap(self, name, old, new)
 
     def fsync_folder(self, name: str) -> None:
-        """See `Storage.fsync_folder`: what is uploaded is there."""
+        """See `Storage.fsync_folder`; an uploaded file is durable."""
 
     def remove(self, name: str) -> None:
         """See `Storage.remove`."""
@@ -149,14 +151,14 @@ class FsspecStorage:
             self._retry(name, lambda: self._fs.rm_file(self._path(name)))
 
     def remove_folder(self, name: str) -> None:
-        """See `Storage.remove_folder`; the lease stays until it is let go."""
+        """See `Storage.remove_folder`; the lease remains until it is released."""
         path = self._path(name)
         self._fs.invalidate_cache()
         if self._fs.exists(path):
-            inside = [path] if name != WORK_FOLDER else self._fs.ls(path, detail=False)
-            for found in inside:
-                if not str(found).endswith(LEASE):
-                    self._retry(name, partial(self._fs.rm, found, recursive=True))
+            entries = [path] if name != WORK_FOLDER else self._fs.ls(path, detail=False)
+            for entry in entries:
+                if not str(entry).endswith(LEASE):
+                    self._retry(name, partial(self._fs.rm, entry, recursive=True))
 
     def lock(self) -> AbstractContextManager[FolderLock]:
         """See `Storage.lock`."""
@@ -169,15 +171,15 @@ class FsspecStorage:
         return _tag(data)
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
-        """See `ConditionalStore.put_if_match`: looked at, then written."""
-        seen = self.get(name)
-        if seen is None or seen.tag != tag:
+        """See `ConditionalStore.put_if_match`; it reads, compares and writes."""
+        current = self.get(name)
+        if current is None or current.tag != tag:
             raise PreconditionFailedError(self.display_name(name))
         self.replace(name, data)
         return _tag(data)
 
     def get(self, name: str) -> VersionedObject | None:
-        """See `ConditionalStore.get`."""
+        """See `ConditionalStore.get`; the tag is a hash of the content."""
         try:
             content = self.read(name)
         except FileNotFoundError:
@@ -186,49 +188,55 @@ class FsspecStorage:
 
     def delete_if_match(self, name: str, tag: str) -> None:
         """See `ConditionalStore.delete_if_match`."""
-        seen = self.get(name)
-        if seen is not None and seen.tag == tag:
+        current = self.get(name)
+        if current is not None and current.tag == tag:
             self.remove(name)
 
     def _path(self, name: str) -> str:
-        return f"{self._root}/{name}" if name else self._root
+        return join_location(self._root, name)
 
     def _upload(self, local: str, name: str) -> None:
-        # Some file systems take no notice of `mode` (sftp, local): the lease keeps others out.
+        # Some file systems ignore `mode` (sftp, local): the lease excludes other writers.
         if self._fs.exists(self._path(name)):
             raise FileExistsError(self.display_name(name))
         self._make_folder(name)
         self._fs.put_file(local, self._path(name), mode="create")
 
     def _make_folder(self, name: str) -> None:
-        # Where there are no folders (object stores), asking for one may make a bucket.
-        if urlsplit(self._full_url).scheme not in _WITHOUT_FOLDERS:
+        # Object stores have no folders, and a request for one may create a bucket.
+        if scheme_of(self._full_url) not in _WITHOUT_FOLDERS:
             self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
 
     def _retry(self, name: str, action: Callable[[], _T]) -> _T:
-        for attempt in range(_ATTEMPTS):
-            try:
-                return action()
-            except (FileNotFoundError, FileExistsError, ShardmillError):
-                raise
-            except NotADirectoryError as error:
-                raise FileNotFoundError(self.display_name(name)) from error
-            except PermissionError as error:
-                raise OutputError(
-                    "access is denied", path=self.display_name(name), hint="check the credentials"
-                ) from error
-            except Exception as error:
-                if getattr(error, "errno", None) == errno.EEXIST:
-                    raise FileExistsError(self.display_name(name)) from error
-                if attempt == _ATTEMPTS - 1:
-                    raise StorageError(
-                        f"storage failed {_ATTEMPTS} times",
-                        path=self.display_name(name),
-                        got=type(error).__name__,
-                        hint="run the same command again: what is finished is kept",
-                    ) from error
-            time.sleep(_CHANCE.uniform(0.5, 1.0) * _FIRST_WAIT_SECONDS * 2**attempt)
-        raise AssertionError("unreachable")
+        path = self.display_name(name)
+        try:
+            return retry(action, self._retry_policy, is_transient=_is_transient)
+        except (FileNotFoundError, FileExistsError, ShardmillError):
+            raise
+        except NotADirectoryError as error:
+            raise FileNotFoundError(path) from error
+        except PermissionError as error:
+            raise OutputError(
+                "access is denied", path=path, hint="check the credentials"
+            ) from error
+        except Exception as error:
+            if _already_exists(error):
+                raise FileExistsError(path) from error
+            raise StorageError(
+                f"storage failed {self._retry_policy.attempts} times",
+                path=path,
+                got=type(error).__name__,
+                hint=HINT_RERUN,
+            ) from error
+
+
+def _is_transient(error: Exception) -> bool:
+    permanent = (FileNotFoundError, NotADirectoryError, PermissionError, ShardmillError)
+    return not isinstance(error, permanent) and not _already_exists(error)
+
+
+def _already_exists(error: Exception) -> bool:
+    return isinstance(error, FileExistsError) or getattr(error, "errno", None) == errno.EEXIST
 
 
 def _file_info(info: dict[str, Any]) -> FileInfo:

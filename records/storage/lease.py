@@ -1,11 +1,11 @@
-"""One writer at a time on an object store, which has no locks: a lease object that runs out.
+"""The lock of a folder on an object store: a lease that expires.
 
-    .shardmill/lease.json   {"token": who, "renewal": how often renewed, "renewed_at": Unix time}
+    .shardmill/lease.json   {"token": holder, "renewal": how many, "renewed_at": Unix time}
 
-It is created only if absent, renewed four times as often as need be, and runs out where its holder
-is dead. Then another run takes it over, by a write that the store refuses if anybody wrote the
-lease since it was looked at: of two that try only one can. How old it is the store's own clock
-tells. A holder that slept meanwhile finds its next renewal refused, and it renews the lease right
+An object store has no locks. The lease is created only if absent, renewed four times per lifetime,
+and expires if its holder is dead. Another run then takes it over by a write on condition that the
+lease has not changed, so of several only one succeeds. The store's own clock measures its age. A
+holder that was suspended finds its next renewal refused, and every holder renews its lease right
 before it publishes a manifest.
 """
 
@@ -28,7 +28,7 @@ from records.strict_json import decode_json
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 _RELEASE_SECONDS = 5.0
-_NO_TAG = '"00000000000000000000000000000000"'
+_IMPOSSIBLE_TAG = '"00000000000000000000000000000000"'
 
 
 class _Content(msgspec.Struct, frozen=True):
@@ -39,40 +39,39 @@ class _Content(msgspec.Struct, frozen=True):
 
 @contextmanager
 def hold_lease(store: ConditionalStore) -> Iterator[Lease]:
-    """Hold a folder's lease while the block runs, renewed in the background.
+    """Hold the lease of a folder during the block and renew it in the background.
 
     Raises:
         LockedError: another run holds it.
-        OutputError: the store cannot keep one of two writers out.
+        OutputError: the store cannot exclude the second of two writers.
         StorageError: storage failed after retries.
     """
     lease = Lease(store)
     lease.acquire()
-    over = threading.Event()
-    keeper = threading.Thread(target=_renew_loop, args=(lease, over), name="lease", daemon=True)
-    keeper.start()
+    is_over = threading.Event()
+    renewer = threading.Thread(target=_renew_loop, args=(lease, is_over), name="lease", daemon=True)
+    renewer.start()
     try:
         yield lease
-        over.set()
-        keeper.join()
+        is_over.set()
+        renewer.join()
     except StorageError:
         lease.check()
         raise
     except Exception:
-        # Who lost it meets what the next holder did: that it lost it is what there is to say.
+        # An error caused by the next holder's work: that the lease is lost explains it.
         with suppress(StorageError):
             lease.renew()
         raise
     finally:
-        over.set()
-        # Where storage is gone, letting go of the lease would only be waited for in vain.
-        keeper.join(_RELEASE_SECONDS)
+        is_over.set()
+        # If storage is unavailable, the release would be waited for in vain.
+        renewer.join(_RELEASE_SECONDS)
 
 
-def _renew_loop(lease: Lease, over: threading.Event) -> None:
-    while not over.wait(RENEW_SECONDS):
-        # A renewal that fails is tried again at the next turn.
-        with suppress(StorageError):
+def _renew_loop(lease: Lease, is_over: threading.Event) -> None:
+    while not is_over.wait(RENEW_SECONDS):
+        with suppress(StorageError):  # the next turn repeats a renewal that failed
             try:
                 lease.renew()
             except LockedError:
@@ -82,7 +81,7 @@ def _renew_loop(lease: Lease, over: threading.Event) -> None:
 
 
 class Lease:
-    """A lease on a folder, of one holder; `confirm` may be called from any thread."""
+    """The lease of one holder on a folder; any thread may renew it."""
 
     def __init__(self, store: ConditionalStore) -> None:
         self._store = store
@@ -93,19 +92,20 @@ class Lease:
         self._writing = threading.Lock()
 
     def acquire(self) -> None:
-        """Take the lease where it is free or has run out. Raises as `hold_lease`."""
+        """Acquire the lease if it is free or has expired. Raises as `hold_lease`."""
         try:
             self._tag = self._store.put_if_absent(LEASE, self._content())
         except FileExistsError:
             self._take_over()
-        self._check_conditions()
-
-    def ensure_held(self) -> None:
-        """See `FolderLock.ensure_held`."""
-        self.renew()
+        self._require_conditional_writes()
 
     def renew(self) -> None:
-        """Renew the lease, which only its holder can. Raises as `FolderLock.ensure_held`."""
+        """Renew the lease, which only its holder can.
+
+        Raises:
+            LockedError: another run took over.
+            StorageError: storage failed after retries.
+        """
         with self._writing:
             if not self._is_lost:
                 try:
@@ -114,90 +114,97 @@ class Lease:
                     self._is_lost = True
         self.check()
 
+    def ensure_held(self) -> None:
+        """See `FolderLock.ensure_held`; a renewal proves it."""
+        self.renew()
+
     def check(self) -> None:
-        """Raise LockedError where the lease is known to be lost."""
+        """Raise LockedError if the lease is known to be lost."""
         if self._is_lost:
             raise LockedError(
-                "another run took over here, for this one could not renew its lease",
+                "another run took over because this one could not renew its lease",
                 path=self._store.url,
-                hint="let that one end, then run the same command again",
+                hint="wait for that run to end, then run the same command again",
             )
 
     def release(self) -> None:
-        """Free the folder. Raises as `confirm`."""
+        """Make the folder free. Raises as `renew`."""
         self.renew()
         self._store.delete_if_match(LEASE, self._tag)
 
     def _take_over(self) -> None:
-        seen = self._store.get(LEASE)
-        if seen is None:  # its holder has just let go of it
-            raise self._busy("another run has just written here", "run the same command again")
-        left_seconds = LEASE_SECONDS - _age_seconds(seen)
-        if left_seconds > 0 and not self._is_held_by_us(seen):
-            raise self._busy(
+        current = self._store.get(LEASE)
+        if current is None:  # its holder has just released it
+            raise self._locked("another run has just written here", "run the same command again")
+        left_seconds = LEASE_SECONDS - _age_seconds(current)
+        if left_seconds > 0 and not self._is_held_by_us(current):
+            raise self._locked(
                 "another run is writing here",
-                f"wait for it to end; a dead one frees it in {left_seconds:.0f} s",
+                f"wait for it to end; if it is dead, its lease expires in {left_seconds:.0f} s",
             )
         try:
-            self._put_if_match(seen.tag)
+            self._put_if_match(current.tag)
         except PreconditionFailedError as error:
-            raise self._busy(
-                "another run has just begun to write here", "wait for it to end"
+            raise self._locked(
+                "another run has just started to write here", "wait for it to end"
             ) from error
 
     def _put_if_match(self, tag: str) -> None:
-        """Write the lease over a version. Raises PreconditionFailedError where it is not there, nor ours."""
+        """Write the lease over a version; accept a write of this holder whose response was lost.
+
+        Raises:
+            PreconditionFailedError: another holder wrote the lease.
+        """
         content = self._content()
         while True:
             try:
                 self._tag = self._store.put_if_match(LEASE, content, tag)
             except PreconditionFailedError:
-                # The answer to a write of ours may have been lost.
-                seen = self._store.get(LEASE)
-                if seen is None or not self._is_held_by_us(seen) or seen.tag == tag:
+                current = self._store.get(LEASE)
+                if current is None or not self._is_held_by_us(current) or current.tag == tag:
                     raise
-                tag = self._tag = seen.tag
-                if seen.content != content:
+                tag = self._tag = current.tag
+                if current.content != content:
                     continue
             return
 
-    def _check_conditions(self) -> None:
-        """Have the store refuse what it must. Raises OutputError where it does not."""
+    def _require_conditional_writes(self) -> None:
+        """Make the store refuse a write on each condition. Raises OutputError if it does not."""
         try:
             self._tag = self._store.put_if_absent(LEASE, self._content())
         except FileExistsError:
             try:
-                self._tag = self._store.put_if_match(LEASE, self._content(), _NO_TAG)
+                self._tag = self._store.put_if_match(LEASE, self._content(), _IMPOSSIBLE_TAG)
             except PreconditionFailedError:
                 return
         self._store.delete_if_match(LEASE, self._tag)
         raise conditional_writes_unsupported(self._store.url)
 
-    def _is_held_by_us(self, seen: VersionedObject) -> bool:
-        content = _decode(seen)
+    def _is_held_by_us(self, current: VersionedObject) -> bool:
+        content = _decode(current)
         return content is not None and content.token == self._token
 
     def _content(self) -> bytes:
-        # No two are the same bytes: a tag that does not change would tell nobody of a renewal.
+        # Never the same bytes twice: a tag that is a hash would not show the renewal.
         self._renewal += 1
         return msgspec.json.encode(_Content(self._token, self._renewal, time.time()))
 
-    def _busy(self, what: str, hint: str) -> LockedError:
+    def _locked(self, what: str, hint: str) -> LockedError:
         return LockedError(what, path=self._store.url, hint=hint)
 
 
-def _decode(seen: VersionedObject) -> _Content | None:
+def _decode(lease: VersionedObject) -> _Content | None:
     try:
-        return decode_json(seen.content, _Content)
+        return decode_json(lease.content, _Content)
     except msgspec.DecodeError:
         return None
 
 
-def _age_seconds(seen: VersionedObject) -> float:
-    """How long ago a lease was renewed; one that is none is older than any."""
-    content = _decode(seen)
+def _age_seconds(lease: VersionedObject) -> float:
+    """Return the time since the last renewal in seconds; a damaged lease has expired."""
+    content = _decode(lease)
     if content is None:
         return LEASE_SECONDS
-    if seen.age_seconds is None:
+    if lease.age_seconds is None:
         return time.time() - content.renewed_at
-    return max(0.0, seen.age_seconds)
+    return max(0.0, lease.age_seconds)

@@ -1,17 +1,8 @@
-"""A local folder: staged under `.shardmill/staging`, fsynced, published by link(2).
-
-link(2) fails where the name is taken, which rename(2) does not: it is what makes "create only if
-absent" one step that no second process can come between.
-
-Open files of a local folder: one that is being written, and one of which parts are read.
-"""
+"""Folders of this machine: staged, fsynced, linked, locked."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
@@ -20,19 +11,31 @@ from pathlib import Path
 from typing import BinaryIO
 
 from records.errors import LockedError
+from records.storage.atomic import (
+    atomic_file,
+    fsync,
+    link_exclusive,
+    new_staged_path,
+    open_locked,
+)
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.conditional import replaced_by_other_run
-from records.storage.errors import StagedStream, translate_read_errors, translate_write_errors
+from records.storage.errors import translate_read_errors, translate_write_errors
 from records.storage.names import WORK_FOLDER
+from records.storage.staging import StagedStream
 from records.text.escaping import escape_for_display
 
+WRITE_STEP_BYTES = 1 << 20
+"""Each write(2) releases the GIL, and prefetching threads then hold it for long."""
 _STAGING = f"{WORK_FOLDER}/staging"
 _LOCK = f"{WORK_FOLDER}/lock"
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
 class LocalStorage:
-    """A folder on this machine; it is made when the first file is written."""
+    """A folder of this machine; the first write creates it.
+
+    Files are staged in `.shardmill/staging`. The lock is flock(2) on `.shardmill/lock`.
+    """
 
     is_local = True
 
@@ -76,7 +79,7 @@ class LocalStorage:
         """See `Storage.list`."""
         found = []
         with translate_read_errors(self.display_name(folder)):
-            for walked, _, files in os.walk(self.path / folder, onerror=_raise_unless_hidden):
+            for walked, _, files in os.walk(self.path / folder, onerror=_raise_unless_closed):
                 below = Path(walked).relative_to(self.path)
                 found += [(below / file).as_posix() for file in files]
         return sorted(found)
@@ -86,7 +89,7 @@ class LocalStorage:
         """See `Storage.create`."""
         path = self.display_name(name)
         with translate_write_errors(path):
-            staged = self._new_staged_path(name)
+            staged = new_staged_path(self.path / name, self._staging_folder())
             stream = staged.open("xb", buffering=2 * WRITE_STEP_BYTES)
         try:
             yield WriteBehindFile(stream, path)
@@ -94,7 +97,7 @@ class LocalStorage:
                 _flush(stream)
                 self._publish(staged, name)
         finally:
-            # What cannot be flushed or removed now follows an error that says why.
+            # Whatever fails here follows an error that is already on its way.
             with suppress(OSError):
                 stream.close()
             with suppress(OSError):
@@ -102,21 +105,15 @@ class LocalStorage:
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
+        final = self.path / name
         with translate_write_errors(self.display_name(name)):
-            staged = self._new_staged_path(name)
-            try:
-                with staged.open("xb") as stream:
-                    stream.write(data)
-                    _flush(stream)
-                final = self.path / name
-                final.parent.mkdir(parents=True, exist_ok=True)
-                staged.replace(final)
-                _fsync_folder(final.parent)
-            finally:
-                staged.unlink(missing_ok=True)
+            staging = self._staging_folder()
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(final, staging=staging) as staged, staged.open("xb") as stream:
+                stream.write(data)
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
-        """See `Storage.compare_and_swap`: the lock keeps others out."""
+        """See `Storage.compare_and_swap`; the lock excludes other writers."""
         if self.read(name) != old:
             raise replaced_by_other_run(self.display_name(name))
         self.replace(name, new)
@@ -124,7 +121,7 @@ class LocalStorage:
     def fsync_folder(self, name: str) -> None:
         """See `Storage.fsync_folder`."""
         with translate_write_errors(self.display_name(name)):
-            _fsync_folder(self.path / name)
+            fsync(self.path / name)
 
     def remove(self, name: str) -> None:
         """See `Storage.remove`."""
@@ -136,69 +133,110 @@ class LocalStorage:
         with translate_write_errors(self.display_name(name)), suppress(FileNotFoundError):
             shutil.rmtree(self.path / name)
 
+    def remove_empty_staging(self) -> None:
+        """Remove the staging and work folders if they are empty: no run uses this folder."""
+        for folder in (_STAGING, WORK_FOLDER):
+            with suppress(OSError):  # it contains files of another writer, or does not exist
+                (self.path / folder).rmdir()
+
     @contextmanager
     def lock(self) -> Iterator[FolderLock]:
-        """See `Storage.lock`: flock(2), which the kernel lets go of when its holder dies."""
-        path = self.path / _LOCK
+        """See `Storage.lock`; the kernel releases it if the process dies."""
         with translate_write_errors(self.display_name(_LOCK)):
-            descriptor = self._open_lock(path)
-        try:
-            yield _Held()
-        finally:
-            os.close(descriptor)
-
-    def _open_lock(self, path: Path) -> int:
-        while True:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                descriptor = open_locked(self.path / _LOCK, os.O_RDWR | os.O_CREAT)
             except BlockingIOError:
-                os.close(descriptor)
                 raise LockedError(
                     "another run is writing here",
                     path=self.url,
-                    hint="wait for it to end, or choose another target",
+                    hint="wait for it to end, or choose another output",
                 ) from None
-            # A run that ends removes its lock: what was locked must still be what lies there.
-            if _is_same_file(descriptor, path):
-                return descriptor
+        try:
+            yield _KernelLock()
+        finally:
             os.close(descriptor)
 
-    def _new_staged_path(self, name: str) -> Path:
+    def _staging_folder(self) -> Path:
         staging = self.path / _STAGING
         staging.mkdir(parents=True, exist_ok=True)
-        return staging / f"{name.replace('/', '-')}.{secrets.token_hex(8)}"
+        return staging
 
     def _publish(self, staged: Path, name: str) -> None:
         final = self.path / name
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _link(staged, final)
+            link_exclusive(staged, final)
         except FileExistsError:
             with staged.open("rb") as stream:
                 require_identical(self, name, stream)
-        _fsync_folder(final.parent)
+        fsync(final.parent)
 
 
-class _Held:
-    """What the kernel keeps for its holder as long as that lives."""
+class _KernelLock:
+    """A lock that its holder has as long as it lives."""
 
     def ensure_held(self) -> None:
-        """See `FolderLock.ensure_held`: nobody can."""
+        """See `FolderLock.ensure_held`; the lock cannot be lost."""
 
 
-def _link(staged: Path, final: Path) -> None:
-    try:
-        final.hardlink_to(staged)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # A file system without hard links (exFAT, some network mounts): the lock of the target is
-        # what keeps others out then.
-        if final.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from None
-        staged.rename(final)
+class WriteBehindFile:
+    """A staged file that the kernel writes to disk while it grows.
+
+    So fsync(2) waits for the last bytes only, and not for a whole shard.
+    """
+
+    def __init__(self, stream: BinaryIO, path: str) -> None:
+        self._stream = stream
+        self._staged = StagedStream(stream, path)
+        self._sent_bytes = self._pending_bytes = 0
+
+    def write(self, data: bytes, /) -> None:
+        """Append `data`. Raises OutputError or StorageError."""
+        self._staged.write(data)
+        self._pending_bytes += len(data)
+        if self._pending_bytes >= WRITE_STEP_BYTES:
+            self._staged.flush()
+            self._start_writeback()
+
+    def _start_writeback(self) -> None:
+        if hasattr(os, "posix_fadvise"):
+            # For pages that are not needed Linux starts writeback, and keeps those not written yet.
+            span = self._stream.fileno(), self._sent_bytes, self._pending_bytes
+            with suppress(OSError):  # it is advice; fsync counts
+                os.posix_fadvise(*span, os.POSIX_FADV_DONTNEED)
+        self._sent_bytes += self._pending_bytes
+        self._pending_bytes = 0
+
+
+class RandomAccessFile:
+    """An open file that any number of threads read at offsets of their own."""
+
+    _descriptor = -1
+
+    def __init__(self, path: Path, display_name: str) -> None:
+        self._display_name = display_name
+        with translate_read_errors(display_name):
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """See `RangeReader.read`."""
+        return self.read_parts(offset, (size_bytes,))[0]
+
+    def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
+        """See `RangeReader.read_parts`; a call for each part costs less than copying the parts."""
+        parts = []
+        try:
+            for size in sizes_bytes:
+                parts.append(os.pread(self._descriptor, size, offset))
+                offset += size
+        except OSError:
+            with translate_read_errors(self._display_name):
+                raise
+        return parts
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
 
 def _flush(stream: BinaryIO) -> None:
@@ -206,93 +244,7 @@ def _flush(stream: BinaryIO) -> None:
     os.fsync(stream.fileno())
 
 
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that has no fsync for folders
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _is_same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _raise_unless_hidden(error: OSError) -> None:
-    """Where a folder cannot be listed what is in it is unknown, but to whom it is not open to."""
+def _raise_unless_closed(error: OSError) -> None:
+    """Raise an error of a listing, unless the folder is gone or not open to this user."""
     if not isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):
         raise error
-
-
-WRITE_STEP_BYTES = 1 << 20
-"""Each write(2) lets go of the interpreter, and threads that read ahead then hold it for long."""
-
-
-class WriteBehindFile:
-    """A staged file whose bytes are on their way to the disk soon after they are written.
-
-    So fsync(2) waits for the last of them only, and no longer for a whole shard.
-    """
-
-    def __init__(self, stream: BinaryIO, path: str) -> None:
-        self._stream = stream
-        self._staged = StagedStream(stream, path)
-        self._sent_bytes = self._waiting_bytes = 0
-
-    def write(self, data: bytes, /) -> None:
-        """Append `data`. Raises OutputError or StorageError."""
-        self._staged.write(data)
-        self._waiting_bytes += len(data)
-        if self._waiting_bytes >= WRITE_STEP_BYTES:
-            self._staged.flush()
-            self._send()
-
-    def _send(self) -> None:
-        if hasattr(os, "posix_fadvise"):
-            # Linux begins to write what is said not to be needed; what is not written yet stays.
-            place = self._stream.fileno(), self._sent_bytes, self._waiting_bytes
-            with suppress(OSError):  # advice; fsync is what counts
-                os.posix_fadvise(*place, os.POSIX_FADV_DONTNEED)
-        self._sent_bytes += self._waiting_bytes
-        self._waiting_bytes = 0
-
-
-class RandomAccessFile:
-    """A descriptor that threads read by place: none of them moves it."""
-
-    _descriptor = -1
-
-    def __init__(self, path: Path, shown: str) -> None:
-        self._shown = shown
-        with translate_read_errors(shown):
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def read(self, offset: int, size_bytes: int) -> bytes:
-        """See `RangeReader.read`."""
-        try:
-            return os.pread(self._descriptor, size_bytes, offset)
-        except OSError:
-            with translate_read_errors(self._shown):
-                raise
-
-    def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
-        """See `RangeReader.read_parts`: a call each costs less than to copy what is read."""
-        parts = []
-        try:
-            for size in sizes_bytes:
-                parts.append(os.pread(self._descriptor, size, offset))
-                offset += size
-        except OSError:
-            with translate_read_errors(self._shown):
-                raise
-        return parts
-
-    def __del__(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)

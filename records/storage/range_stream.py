@@ -1,4 +1,4 @@
-"""A file on object storage as a stream: every read is a request of its own for a part of it."""
+"""Remote files as streams and range readers: each read is one request."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-_READ_AHEAD_BYTES = 8 << 20
+_BUFFER_BYTES = 8 << 20
 
 ReadRange = Callable[[int, int], bytes]
-"""Gives up to so many bytes (the second) from an offset (the first)."""
+"""Returns up to the second number of bytes from the offset that is the first."""
 
 
 class SizedRangeReader(NamedTuple):
-    """A file of which parts are asked for; see `records.storage.base.RangeReader`."""
+    """A remote file of which parts are read; see `records.storage.base.RangeReader`."""
 
     read_range: ReadRange
 
     def read(self, offset: int, size_bytes: int) -> bytes:
-        """Up to `size_bytes` bytes from `offset`."""
+        """See `RangeReader.read`."""
         return self.read_range(offset, size_bytes)
 
     def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
-        """Neighbouring parts, of one request."""
+        """See `RangeReader.read_parts`; all parts come from one request."""
         whole = io.BytesIO(self.read(offset, sum(sizes_bytes)))
         return [whole.read(size) for size in sizes_bytes]
 
 
 def open_seekable(read_range: ReadRange, size_bytes: int) -> BinaryIO:
-    """A stream over a file of known size, 8 MiB a request."""
-    return io.BufferedReader(_RangeStream(read_range, size_bytes), _READ_AHEAD_BYTES)
+    """Return a stream over a file of known size that reads 8 MiB per request."""
+    return io.BufferedReader(_RangeStream(read_range, size_bytes), _BUFFER_BYTES)
 
 
 class _RangeStream(io.RawIOBase):
-    """Reads by ranges, so that no state is shared between threads."""
+    """A stream whose position is its own, so that streams of one file share no state."""
 
     def __init__(self, read_range: ReadRange, size_bytes: int) -> None:
         self._read_range = read_range
@@ -52,7 +52,7 @@ class _RangeStream(io.RawIOBase):
         return self._position
 
     def readall(self) -> bytes:
-        # Python's own would ask for 8 kB at a time.
+        # The inherited method would request 8 kB at a time.
         data = bytearray(self._size_bytes - min(self._position, self._size_bytes))
         self.readinto(data)
         return bytes(data)

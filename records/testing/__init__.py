@@ -1,1 +1,1 @@
-"""Published helpers for tests of plug-ins."""
+"""Published test helpers for authors of plug-ins."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from records.storage.s3 import bucket
+from records.storage.s3.bucket import breaker
 from records.storage.s3.client import disconnect
 from tests.s3.server import BUCKET, S3Server, find_server
 
@@ -30,7 +30,7 @@ def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A folder in the bucket that nothing is in; this process talks to the server."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(bucket, "_server", bucket._CircuitBreaker())
+    breaker.reset()
     disconnect()
     yield f"s3://{BUCKET}/{uuid.uuid4().hex}"
     disconnect()

@@ -161,7 +161,7 @@ def test_convert_s3_server_outage_is_retried_then_exits_with_status_74_and_resum
     ended = runs.end(process)
     server.start()
     assert ended.status == 74
-    assert "storage does not answer, also after retries" in ended.errors
+    assert "storage does not respond, also after retries" in ended.errors
     assert ended.errors.count("\n") == 1
     kept = shards_at(target)
     assert runs.run_when_free(server.environment, *command) == (0, "", "")
@@ -181,7 +181,7 @@ def test_convert_s3_suspended_run_is_refused_after_takeover(
     process.send_signal(signal.SIGCONT)
     slept = runs.end(process)
     assert slept.status == runs.BUSY
-    assert "another run took over here" in slept.errors
+    assert "another run took over" in slept.errors
     assert shards_at(target) == finished
     # What it still wrote into the work folder the next run removes.
     assert runs.run_when_free(server.environment, *command) == (0, "", "")

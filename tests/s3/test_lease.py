@@ -73,7 +73,7 @@ def test_lease_concurrent_runs_only_one_acquires(storage: S3Storage) -> None:
 
 def test_lease_held_raises_locked_with_time_to_expiry(storage: S3Storage) -> None:
     acquire(storage)
-    with pytest.raises(LockedError, match=r"a dead one frees it in (60|5\d) s"):
+    with pytest.raises(LockedError, match=r"its lease expires in (60|5\d) s"):
         acquire(storage)
 
 
@@ -83,7 +83,7 @@ def test_lease_expired_concurrent_runs_only_one_acquires(storage: S3Storage, sho
     found = at_once(lambda: acquire(storage))
     assert sum(isinstance(one, Lease) for one in found) == 1
     assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
-    with pytest.raises(LockedError, match="another run took over here"):
+    with pytest.raises(LockedError, match="another run took over"):
         dead.renew()
 
 
@@ -92,7 +92,7 @@ def test_lease_renew_after_takeover_raises_locked(storage: S3Storage, short: Non
     wait_until_over(storage)
     second = acquire(storage)
     for _ in range(2):
-        with pytest.raises(LockedError, match="another run took over here"):
+        with pytest.raises(LockedError, match="another run took over"):
             slept.renew()
     with pytest.raises(LockedError):
         slept.release()
@@ -217,17 +217,17 @@ def test_lease_renew_applied_but_failed_can_be_repeated(
 
 
 class _Careless(S3Storage):
-    """A store that knows `If-None-Match` but takes no notice of `If-Match`."""
+    """A store that knows `If-None-Match` but ignores `If-Match`."""
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
-        return str(self._ask("put_object", name, Body=data)["ETag"])
+        return str(self._request("put_object", name, Body=data)["ETag"])
 
 
 class _Heedless(_Careless):
-    """A store that takes no notice of any condition."""
+    """A store that ignores every condition."""
 
     def put_if_absent(self, name: str, data: bytes) -> str:
-        return str(self._ask("put_object", name, Body=data)["ETag"])
+        return str(self._request("put_object", name, Body=data)["ETag"])
 
 
 @pytest.mark.parametrize("kind", [_Careless, _Heedless])
@@ -235,7 +235,7 @@ def test_lease_store_without_conditional_writes_raises_output_error(
     s3: str, kind: type[S3Storage]
 ) -> None:
     storage = kind(s3)
-    with pytest.raises(OutputError, match="takes no notice of conditional writes") as refused:
+    with pytest.raises(OutputError, match="ignores conditional writes") as refused:
         acquire(storage)
     assert refused.value.exit_code == 73
     assert storage.list() == []

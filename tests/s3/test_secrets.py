@@ -91,5 +91,5 @@ def test_convert_url_with_password_is_refused_without_showing_it(
     url = f"s3://{ACCESS_KEY}:{SECRET_KEY}@bucket/folder"
     pair = (url, f"{s3}/data") if place == "source" else (photos, url)
     output = shown(server.environment, "convert", *pair, status=2)
-    assert "user names or passwords" in output
+    assert "a user name or a password" in output
     assert not any(secret in output for secret in SECRETS)

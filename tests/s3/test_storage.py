@@ -109,7 +109,7 @@ class TestParts:
     ) -> None:
         write_file(storage, "a.bin", in_parts)
         write_file(storage, "a.bin", in_parts)
-        with pytest.raises(OutputError, match="holds something else"):
+        with pytest.raises(OutputError, match="already exists with other content"):
             write_file(storage, "a.bin", in_parts + b"x")
         assert storage.read("a.bin") == in_parts
 
@@ -215,16 +215,16 @@ class TestNoSuchBucket:
     def test_s3_storage_read_from_missing_bucket_raises_input_not_found(
         self, storage: Storage
     ) -> None:
-        with pytest.raises(InputNotFoundError, match=r"no-such-bucket.*: there is no such bucket"):
+        with pytest.raises(InputNotFoundError, match=r"no-such-bucket.*: bucket not found"):
             storage.read("a")
-        with pytest.raises(InputNotFoundError, match="there is no such bucket"):
+        with pytest.raises(InputNotFoundError, match="bucket not found"):
             storage.list()
 
     def test_s3_storage_write_to_missing_bucket_raises_output_error_without_creating_it(
         self, storage: Storage, requests: list[str]
     ) -> None:
-        with pytest.raises(OutputError, match="there is no such bucket"):
+        with pytest.raises(OutputError, match="bucket not found"):
             write_file(storage, "a", b"")
-        with pytest.raises(OutputError, match="there is no such bucket"), storage.lock():
+        with pytest.raises(OutputError, match="bucket not found"), storage.lock():
             pass
         assert set(requests) == {"PutObject"}

@@ -9,7 +9,9 @@ import pytest
 
 from records.errors import StorageError
 from records.storage import write_file
-from records.storage.s3 import bucket, client, retry
+from records.storage.retry import RetryPolicy
+from records.storage.s3.bucket import breaker
+from records.storage.s3.client import DEFAULT_LIMITS, disconnect
 from records.storage.s3.storage import S3Storage
 from tests.s3.proxy import FAIR, Fate, Proxy, always, running, storm
 from tests.s3.server import S3Server
@@ -29,7 +31,7 @@ def proxy(s3: str, server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """A proxy that this process goes through."""
     with running(Proxy(server.port)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        client.disconnect()
+        disconnect()
         yield proxy
 
 
@@ -90,20 +92,18 @@ def test_s3_request_failing_always_raises_storage_error_then_fails_fast(
     proxy.weather = always(fate)
     with pytest.raises(StorageError, match=r"s3://.*/a: storage .*, also after retries"):
         storage.read("a")
-    assert len(proxy.seen) == client.DEFAULT_RETRY.attempts
+    assert len(proxy.seen) == DEFAULT_LIMITS.attempts
     with pytest.raises(StorageError):
         storage.read("a")
-    assert len(proxy.seen) == client.DEFAULT_RETRY.attempts + 1
+    assert len(proxy.seen) == DEFAULT_LIMITS.attempts + 1
     proxy.weather = always(FAIR)
     assert storage.stat("a") is None
     proxy.weather = once(fate)
     assert storage.stat("a") is None
 
 
-def test_s3_response_always_truncated_raises_storage_error(
-    storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retry, "_WAITS_SECONDS", (0.0, 0.0))
+def test_s3_response_always_truncated_raises_storage_error(s3: str, proxy: Proxy) -> None:
+    storage = S3Storage(s3, RetryPolicy(attempts=3, first_wait_seconds=0))
     storage.replace("a", bytes(300_000))
     proxy.weather = always(Fate("cut-answer"))
     with pytest.raises(StorageError, match="storage failed, also after retries"):
@@ -113,10 +113,10 @@ def test_s3_response_always_truncated_raises_storage_error(
 def test_s3_server_without_response_raises_storage_error_after_timeout(
     storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bucket, "DEFAULT_RETRY", client.DEFAULT_RETRY._replace(read_seconds=0.2))
+    monkeypatch.setattr(breaker, "limits", DEFAULT_LIMITS._replace(read_seconds=0.2))
     proxy.weather = always(Fate("silence"))
     with pytest.raises(
-        StorageError, match="does not answer, also after retries, got ReadTimeoutError"
+        StorageError, match="does not respond, also after retries, got ReadTimeoutError"
     ):
         storage.read("a")
 
@@ -129,5 +129,5 @@ def test_s3_server_unavailable_while_lock_is_held_raises_storage_error(
             proxy.weather = always(Fate("refuse"))
             storage.read("a")
 
-    with pytest.raises(StorageError, match="does not answer"):
+    with pytest.raises(StorageError, match="does not respond"):
         lose_it()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from records.errors import InputNotFoundError, ShardmillError
 from records.images import IMAGE_EXTENSIONS, sniff
-from records.storage import Storage, is_url, open_storage, split_location
-from records.text.escaping import redact_url
+from records.storage import Storage, is_url, open_storage, redact_url, split_location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from records.dataset import open_dataset
 from records.errors import UsageError
-from records.storage import is_url
-from records.text.escaping import escape_for_display, redact_url
+from records.storage import is_url, redact_url
+from records.text.escaping import escape_for_display
 from trainers.config import FORMAT_VERSION, Architecture, RunConfig
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import check_shards, count_steps, select_for_training

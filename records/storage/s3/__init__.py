@@ -1,1 +1,1 @@
-"""Object storage that speaks S3, over botocore."""
+"""Object storage with the S3 protocol, over botocore."""

@@ -1,7 +1,8 @@
-"""Requests to one bucket: each is answered whole, or it is told why not.
+"""Requests to one bucket: a complete response, or an error that explains.
 
-botocore takes an answer that was cut within its head for a whole one, with fields and body missing:
-a listing of nothing, an empty file. So what an answer must have is looked for here.
+botocore accepts a response that was cut in its headers as complete, without fields and body: an
+empty listing, an empty file. So the fields that a response must have are checked here. Cut bodies
+and conflicts, which botocore does not retry, are retried here too.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from records.storage.s3.client import DEFAULT_RETRY, FAIL_FAST, RetryPolicy, connect
-from records.storage.s3.errors import ServerUnavailableError, translate_errors
-from records.storage.s3.retry import TransientError, read_body, retry
+from botocore.exceptions import FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
+from records.errors import StorageError
+from records.storage.errors import HINT_RERUN
+from records.storage.retry import RetryPolicy, retry
+from records.storage.s3.client import DEFAULT_LIMITS, FAIL_FAST, RequestLimits, connect
+from records.storage.s3.errors import ServerUnavailableError, TransientError, translate_errors
+
+DEFAULT_RETRY = RetryPolicy(attempts=4, first_wait_seconds=0.25, factor=4)
 _REQUIRED_FIELDS: Mapping[str, tuple[str, ...]] = {
     "head_object": ("ContentLength", "ETag"),
     "get_object": ("ContentLength", "ETag", "LastModified"),
@@ -25,61 +31,97 @@ _REQUIRED_FIELDS: Mapping[str, tuple[str, ...]] = {
     "complete_multipart_upload": ("ETag",),
 }
 _OPEN_SECONDS = 60.0
-_READING = {"head_object", "get_object", "list_objects_v2"}
+_READS = {"head_object", "get_object", "list_objects_v2"}
 
 
 @dataclass
-class _CircuitBreaker:
-    """What is known of it: until when (monotonic) a request is tried once, for it is gone."""
+class CircuitBreaker:
+    """Until when (monotonic clock) requests fail fast, because the server was unavailable."""
 
-    gone_until: float = 0.0
+    limits: RequestLimits = DEFAULT_LIMITS
+    open_until: float = 0.0
 
-    @property
-    def patience(self) -> RetryPolicy:
-        return FAIL_FAST if time.monotonic() < self.gone_until else DEFAULT_RETRY
+    def current_limits(self) -> RequestLimits:
+        """Return the limits of the next request."""
+        return FAIL_FAST if time.monotonic() < self.open_until else self.limits
+
+    def reset(self) -> None:
+        """Forget that the server was unavailable."""
+        self.open_until = 0.0
+
+    def record(self, *, is_available: bool) -> None:
+        """Record whether the server responded."""
+        self.open_until = 0.0 if is_available else time.monotonic() + _OPEN_SECONDS
 
 
-_server = _CircuitBreaker()
+breaker = CircuitBreaker()
+"""Of this process: one server is assumed."""
 
 
 class Bucket:
-    """A bucket; nothing is asked of the server before it is used."""
+    """A bucket; the first request connects.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: of the bucket.
+        retry_policy: of responses with a cut body and of conflicts.
+    """
+
+    def __init__(self, name: str, retry_policy: RetryPolicy = DEFAULT_RETRY) -> None:
         self.name = name
+        self._retry_policy = retry_policy
 
-    def ask(self, operation: str, path: str, **asked: Any) -> dict[str, Any]:
-        """The answer to a request; a body in it is read.
+    def request(self, operation: str, path: str, **parameters: Any) -> dict[str, Any]:
+        """Return the response to a request, with its body read.
 
         Args:
             operation: a method of botocore's client.
-            path: what it is about, to show.
-            **asked: its parameters, without the bucket.
+            path: the URL that it concerns, for messages.
+            **parameters: of the operation, without the bucket.
 
         Raises:
-            FileNotFoundError: there is no such key, or upload.
-            ConditionFailedError: the store refused it by its condition.
-            RangeError: the range lies behind the end.
+            FileNotFoundError: the key, or the upload, does not exist.
+            ConditionFailedError: the condition of the request does not hold.
+            RangeError: the range starts after the end.
             ShardmillError: as `translate_errors`.
         """
-        is_gone = False
+        is_available = True
         try:
-            return retry(lambda: self._ask_once(operation, path, asked), path)
+            return retry(
+                lambda: self._request_once(operation, path, parameters),
+                self._retry_policy,
+                is_transient=lambda error: isinstance(error, TransientError),
+            )
         except ServerUnavailableError:
-            is_gone = True
+            is_available = False
             raise
+        except TransientError as error:
+            raise StorageError(
+                "storage failed, also after retries", path=path, got=str(error), hint=HINT_RERUN
+            ) from error
         finally:
-            _server.gone_until = time.monotonic() + _OPEN_SECONDS if is_gone else 0.0
+            breaker.record(is_available=is_available)
 
-    def _ask_once(self, operation: str, path: str, asked: dict[str, Any]) -> dict[str, Any]:
-        with translate_errors(path, writes=operation not in _READING):
-            if hasattr(asked.get("Body"), "seek"):
-                asked["Body"].seek(0)
-            client = connect(_server.patience)
-            answer = getattr(client, operation)(Bucket=self.name, **asked)
-            missing = [name for name in _REQUIRED_FIELDS.get(operation, ()) if name not in answer]
+    def _request_once(
+        self, operation: str, path: str, parameters: dict[str, Any]
+    ) -> dict[str, Any]:
+        with translate_errors(path, writes=operation not in _READS):
+            if hasattr(parameters.get("Body"), "seek"):
+                parameters["Body"].seek(0)
+            client = connect(breaker.current_limits())
+            response = getattr(client, operation)(Bucket=self.name, **parameters)
+            missing = [name for name in _REQUIRED_FIELDS.get(operation, ()) if name not in response]
             if missing:
-                raise TransientError(f"an answer without {missing[0]}")
+                raise TransientError(f"a response without {missing[0]}")
             if operation == "get_object":
-                answer["Body"] = read_body(answer["Body"])
-        return dict(answer)
+                response["Body"] = _read_body(response["Body"])
+        return dict(response)
+
+
+def _read_body(body: Any) -> bytes:
+    """Return a whole body. Raises TransientError if it is cut, or its checksum is wrong."""
+    try:
+        return bytes(body.read())
+    except (HTTPClientError, IncompleteReadError, FlexibleChecksumError) as error:
+        raise TransientError(type(error).__name__) from error
+    finally:
+        body.close()

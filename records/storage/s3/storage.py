@@ -1,14 +1,14 @@
-"""A folder at `s3://bucket/folder`: one request a read, a write, or a listing of a thousand.
+"""Folders at `s3://BUCKET/FOLDER`, with conditional writes.
 
-A file is created by a PUT that the store refuses where the name is taken (`If-None-Match: *`), so
-of two writers one is first, whoever they are. The lease is renewed, and taken over, by a PUT that
-the store refuses where anybody wrote it since it was looked at (`If-Match`).
+Reading or writing a file, or listing a thousand, is one request. A file is created by a PUT that
+the store refuses if the name exists (`If-None-Match: *`), so of any two writers only one succeeds.
+The lease is renewed, and taken over, by a PUT that the store refuses if it changed since it was
+read (`If-Match`).
 """
 
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
@@ -19,60 +19,66 @@ from typing import Any, BinaryIO, cast
 from records.errors import OutputError, StorageError, UsageError
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.conditional import PreconditionFailedError, VersionedObject, compare_and_swap
-from records.storage.errors import StagedStream, translate_write_errors
+from records.storage.errors import HINT_RERUN
 from records.storage.lease import hold_lease
 from records.storage.names import LEASE
 from records.storage.range_stream import SizedRangeReader, open_seekable
-from records.storage.s3.bucket import Bucket
+from records.storage.retry import RetryPolicy
+from records.storage.s3.bucket import DEFAULT_RETRY, Bucket
 from records.storage.s3.errors import ConditionFailedError, RangeError
 from records.storage.s3.listing import Page, list_pages
 from records.storage.s3.upload import IF_ABSENT, upload
+from records.storage.staging import staged_upload
+from records.storage.urls import join_location
 from records.text.escaping import escape_for_display
 
-_SPOOL_BYTES = 8 << 20
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class S3Storage:
-    """A folder in a bucket; nothing is asked of the server before it is used.
+    """A folder in a bucket; the first request connects.
+
+    Args:
+        url: `s3://BUCKET/FOLDER`.
+        retry_policy: of responses with a cut body and of conflicts.
 
     Raises:
-        UsageError: the URL is not `s3://BUCKET/FOLDER`.
+        UsageError: the URL is invalid.
     """
 
     is_local = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, retry_policy: RetryPolicy = DEFAULT_RETRY) -> None:
         bucket, self._root = split_url(url)
-        self._bucket = Bucket(bucket)
+        self._bucket = Bucket(bucket, retry_policy)
         self.url = escape_for_display(url.rstrip("/"))
 
     def display_name(self, name: str) -> str:
         """See `Storage.display_name`."""
-        return f"{self.url}/{escape_for_display(name)}" if name else self.url
+        return join_location(self.url, escape_for_display(name))
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
-        return cast("bytes", self._ask("get_object", name)["Body"])
+        return cast("bytes", self._request("get_object", name)["Body"])
 
     def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
         """See `Storage.read_range`."""
         return self._read_range(name, {}, offset, size_bytes)
 
     def open_random_access(self, name: str) -> RangeReader:
-        """See `Storage.open_random_access`: a request a part."""
+        """See `Storage.open_random_access`; each read is one request."""
         return SizedRangeReader(partial(self.read_range, name))
 
     def open(self, name: str) -> BinaryIO:
-        """See `Storage.open`: all parts are of the version that is there now."""
-        head = self._ask("head_object", name)
-        same = {"IfMatch": head["ETag"]}
-        return open_seekable(partial(self._read_range, name, same), head["ContentLength"])
+        """See `Storage.open`; all reads are of the current version."""
+        head = self._request("head_object", name)
+        condition = {"IfMatch": head["ETag"]}
+        return open_seekable(partial(self._read_range, name, condition), head["ContentLength"])
 
     def stat(self, name: str) -> FileInfo | None:
         """See `Storage.stat`."""
         try:
-            head = self._ask("head_object", name)
+            head = self._request("head_object", name)
         except FileNotFoundError:
             return None
         return FileInfo(head["ContentLength"], head["ETag"])
@@ -89,38 +95,35 @@ class S3Storage:
     @contextmanager
     def create(self, name: str) -> Iterator[StagedFile]:
         """See `Storage.create`."""
-        with tempfile.NamedTemporaryFile(prefix="shardmill-", buffering=_SPOOL_BYTES) as staged:
-            stream = cast("BinaryIO", staged.file)
-            yield StagedStream(stream, staged.name)
-            with translate_write_errors(staged.name):
-                staged.flush()
+        with staged_upload() as staged:
+            yield staged
             try:
-                upload(self._bucket, self._key(name), stream, self.display_name(name))
+                upload(self._bucket, self._key(name), staged.content(), self.display_name(name))
             except (ConditionFailedError, FileNotFoundError) as error:
-                self._check_there(name, stream, error)
+                self._require_uploaded(name, staged.content(), error)
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
-        self._ask("put_object", name, Body=data)
+        self._request("put_object", name, Body=data)
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `Storage.compare_and_swap`."""
         compare_and_swap(self, name, old, new)
 
     def fsync_folder(self, name: str) -> None:
-        """See `Storage.fsync_folder`: what is uploaded is there."""
+        """See `Storage.fsync_folder`; an uploaded file is durable."""
 
     def remove(self, name: str) -> None:
         """See `Storage.remove`."""
         with suppress(FileNotFoundError):
-            self._ask("delete_object", name)
+            self._request("delete_object", name)
 
     def remove_folder(self, name: str) -> None:
-        """See `Storage.remove_folder`; the lease stays until it is let go."""
+        """See `Storage.remove_folder`; the lease remains until it is released."""
         for page in self._list_pages(name):
             keys = [{"Key": self._key(found)} for found, _ in page if found != LEASE]
             if keys:
-                self._remove_all(keys, name)
+                self._delete(keys, name)
 
     def lock(self) -> AbstractContextManager[FolderLock]:
         """See `Storage.lock`."""
@@ -129,46 +132,47 @@ class S3Storage:
     def put_if_absent(self, name: str, data: bytes) -> str:
         """See `ConditionalStore.put_if_absent`."""
         try:
-            return str(self._ask("put_object", name, Body=data, **IF_ABSENT)["ETag"])
+            return str(self._request("put_object", name, Body=data, **IF_ABSENT)["ETag"])
         except ConditionFailedError as error:
             raise FileExistsError(self.display_name(name)) from error
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
         """See `ConditionalStore.put_if_match`."""
         try:
-            return str(self._ask("put_object", name, Body=data, IfMatch=tag)["ETag"])
+            return str(self._request("put_object", name, Body=data, IfMatch=tag)["ETag"])
         except (ConditionFailedError, FileNotFoundError) as error:
             raise PreconditionFailedError(self.display_name(name)) from error
 
     def get(self, name: str) -> VersionedObject | None:
-        """See `ConditionalStore.get`: its age is told by the server's clock alone."""
+        """See `ConditionalStore.get`; the server's clock alone measures the age."""
         try:
-            answer = self._ask("get_object", name)
+            response = self._request("get_object", name)
         except FileNotFoundError:
             return None
-        sent = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        age = None if sent is None else _seconds_between(answer["LastModified"], sent)
-        return VersionedObject(answer["Body"], answer["ETag"], age)
+        sent = response["ResponseMetadata"]["HTTPHeaders"].get("date")
+        age = None if sent is None else _seconds_between(response["LastModified"], sent)
+        return VersionedObject(response["Body"], response["ETag"], age)
 
     def delete_if_match(self, name: str, tag: str) -> None:
         """See `ConditionalStore.delete_if_match`."""
         with suppress(ConditionFailedError, FileNotFoundError):
-            self._ask("delete_object", name, IfMatch=tag)
+            self._request("delete_object", name, IfMatch=tag)
 
     def _key(self, name: str) -> str:
         return f"{self._root}/{name}" if self._root else name
 
-    def _ask(self, operation: str, name: str, **asked: Any) -> dict[str, Any]:
-        return self._bucket.ask(operation, self.display_name(name), Key=self._key(name), **asked)
+    def _request(self, operation: str, name: str, **parameters: Any) -> dict[str, Any]:
+        path = self.display_name(name)
+        return self._bucket.request(operation, path, Key=self._key(name), **parameters)
 
     def _read_range(
         self, name: str, condition: dict[str, str], offset: int, size_bytes: int
     ) -> bytes:
         if size_bytes <= 0:
             return b""
-        wanted = f"bytes={offset}-{offset + size_bytes - 1}"
+        wanted = {"Range": f"bytes={offset}-{offset + size_bytes - 1}", **condition}
         try:
-            return cast("bytes", self._ask("get_object", name, Range=wanted, **condition)["Body"])
+            return cast("bytes", self._request("get_object", name, **wanted)["Body"])
         except RangeError:
             return b""
         except ConditionFailedError as error:
@@ -176,29 +180,26 @@ class S3Storage:
                 "the file was replaced while it was read", path=self.display_name(name)
             ) from error
 
-    def _check_there(self, name: str, stream: BinaryIO, error: Exception) -> None:
-        """Accept a name that is taken by the bytes staged: the answer to our PUT may be lost."""
-        stream.seek(0)
+    def _require_uploaded(self, name: str, content: BinaryIO, error: Exception) -> None:
+        """Accept an existing file with the staged bytes: the response to the PUT may be lost."""
         try:
-            require_identical(self, name, stream)
+            require_identical(self, name, content)
         except FileNotFoundError:
             raise StorageError(
-                "an upload was lost",
-                path=self.display_name(name),
-                hint="run the same command again: what is finished is kept",
+                "an upload was lost", path=self.display_name(name), hint=HINT_RERUN
             ) from error
 
     def _list_pages(self, folder: str) -> Iterator[Page]:
-        """The files below a folder, as many at a time as an answer has."""
-        below = f"{self._root}/" if self._root else ""
-        ask = partial(self._bucket.ask, "list_objects_v2", self.display_name(folder))
-        for page in list_pages(ask, below + (f"{folder}/" if folder else "")):
-            yield [(key[len(below) :], facts) for key, facts in page]
+        """Yield the files below a folder, as many at a time as a response has."""
+        root = f"{self._root}/" if self._root else ""
+        request = partial(self._bucket.request, "list_objects_v2", self.display_name(folder))
+        for page in list_pages(request, root + (f"{folder}/" if folder else "")):
+            yield [(key[len(root) :], info) for key, info in page]
 
-    def _remove_all(self, keys: Sequence[dict[str, str]], folder: str) -> None:
+    def _delete(self, keys: Sequence[dict[str, str]], folder: str) -> None:
         wanted = {"Objects": keys, "Quiet": True}
-        answer = self._bucket.ask("delete_objects", self.display_name(folder), Delete=wanted)
-        for refused in answer.get("Errors", ()):
+        response = self._bucket.request("delete_objects", self.display_name(folder), Delete=wanted)
+        for refused in response.get("Errors", ()):
             raise OutputError(
                 "a file cannot be removed",
                 path=f"s3://{self._bucket.name}/{escape_for_display(refused['Key'])}",
@@ -207,16 +208,17 @@ class S3Storage:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """The bucket and the folder, without slashes around it, of an `s3://` URL. Raises UsageError.
+    """Return the bucket and the folder of an `s3://` URL, without slashes around the folder.
 
-    What is refused is not shown: it may hold a secret.
+    Raises:
+        UsageError: the URL is invalid. The message does not show it: it may contain a secret.
     """
     bucket, _, folder = url.removeprefix("s3://").partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise UsageError(
-            "this is no URL of S3",
+            "invalid S3 URL",
             expected="s3://BUCKET/FOLDER",
-            got="user names or passwords in it" if "@" in url else "no such bucket's name",
+            got="a user name or a password in it" if "@" in url else "an invalid bucket name",
             hint="credentials are found in the environment or in ~/.aws",
         )
     return bucket, folder.strip("/")

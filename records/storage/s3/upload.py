@@ -1,7 +1,7 @@
-"""One object from a local file, whole or not at all, and only where there is none of its name.
+"""Upload of one local file as a new object, complete or not at all.
 
-Up to 256 MiB it is one request. A larger file goes in parts, of which nothing is seen until the
-last request, which has the same condition.
+A file of up to 256 MiB is one request. A larger file is uploaded in parts, of which nothing is
+visible until the last request, which has the same condition.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ def upload(bucket: Bucket, key: str, stream: BinaryIO, path: str) -> None:
     """Create an object.
 
     Args:
-        bucket: where.
-        key: under which name.
+        bucket: that will contain it.
+        key: its key.
         stream: its content, seekable.
-        path: its URL, to show.
+        path: its URL, for messages.
 
     Raises:
-        ConditionFailedError: the name is taken.
-        FileNotFoundError: the upload is over, by an answer that was lost, or by somebody else.
-        ShardmillError: as `Bucket.ask`.
+        ConditionFailedError: the key exists.
+        FileNotFoundError: the upload has ended: its response was lost, or another process ended it.
+        ShardmillError: as `Bucket.request`.
     """
     size_bytes = stream.seek(0, os.SEEK_END)
     if size_bytes <= ONE_REQUEST_BYTES:
-        bucket.ask("put_object", path, Key=key, Body=stream, **IF_ABSENT)
+        bucket.request("put_object", path, Key=key, Body=stream, **IF_ABSENT)
         return
-    begun = bucket.ask("create_multipart_upload", path, Key=key)
-    place = {"Key": key, "UploadId": begun["UploadId"]}
+    started = bucket.request("create_multipart_upload", path, Key=key)
+    target = {"Key": key, "UploadId": started["UploadId"]}
     try:
-        parts = list(_upload_parts(bucket, place, stream, size_bytes, path))
+        parts = list(_upload_parts(bucket, target, stream, size_bytes, path))
         whole = {"MultipartUpload": {"Parts": parts}, **IF_ABSENT}
-        bucket.ask("complete_multipart_upload", path, **place, **whole)
+        bucket.request("complete_multipart_upload", path, **target, **whole)
     except BaseException:
-        # The parts of a process that was killed stay until the bucket's own rule removes them.
+        # The parts of a killed process remain until the bucket's own rule removes them.
         with suppress(ShardmillError, FileNotFoundError):
-            bucket.ask("abort_multipart_upload", path, **place)
+            bucket.request("abort_multipart_upload", path, **target)
         raise
 
 
 def _upload_parts(
-    bucket: Bucket, place: dict[str, str], stream: BinaryIO, size_bytes: int, path: str
+    bucket: Bucket, target: dict[str, str], stream: BinaryIO, size_bytes: int, path: str
 ) -> Iterator[dict[str, Any]]:
     part_bytes = max(PART_BYTES, -(-size_bytes // _MOST_PARTS))
     stream.seek(0)
     number = 0
     while block := stream.read(part_bytes):
         number += 1
-        answer = bucket.ask("upload_part", path, **place, PartNumber=number, Body=block)
-        yield {"PartNumber": number, "ETag": answer["ETag"]}
+        response = bucket.request("upload_part", path, **target, PartNumber=number, Body=block)
+        yield {"PartNumber": number, "ETag": response["ETag"]}

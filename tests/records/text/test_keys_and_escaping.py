@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from records.text.escaping import escape_for_display, redact_url
+from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text, key_to_single_line, key_to_text
 
 
@@ -52,16 +52,3 @@ def test_key_to_single_line_any_key_round_trips(key: bytes) -> None:
 )
 def test_escape_for_display_escapes_control_characters(text: str, shown: str) -> None:
     assert escape_for_display(text) == shown
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("s3://key:secret@bucket/a", "s3://bucket/a"),
-        ("https://host/a?token=secret#x", "https://host/a"),
-        ("gs://bucket/a b", "gs://bucket/a b"),
-        ("/a/path?x", "/a/path?x"),
-    ],
-)
-def test_redact_url_removes_credentials_and_query(url: str, shown: str) -> None:
-    assert redact_url(url) == shown

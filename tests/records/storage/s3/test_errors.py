@@ -1,4 +1,4 @@
-"""What S3 answers, as one line with an exit code; no server is needed, answers are made up."""
+"""Responses of S3, stubbed, become errors of one line with an exit code."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from records.errors import (
     UsageError,
 )
 from records.storage import open_storage, write_file
-from records.storage.s3 import bucket
+from records.storage.retry import RetryPolicy
+from records.storage.s3.bucket import Bucket, breaker
 from records.storage.s3.client import connect, disconnect
 from records.storage.s3.storage import S3Storage, split_url
 
+NO_WAIT = RetryPolicy(attempts=3, first_wait_seconds=0)
 NAMES = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing of this machine's configuration counts, and no server is asked."""
+def _isolated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hide the configuration of this machine; no server is contacted."""
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    monkeypatch.setattr(bucket, "_server", bucket._CircuitBreaker())
+    breaker.reset()
     disconnect()
     yield
     disconnect()
@@ -47,19 +49,19 @@ def _signed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def storage() -> S3Storage:
-    return S3Storage("s3://photos/data/")
+    return S3Storage("s3://photos/data/", NO_WAIT)
 
 
-def answer(operation: str, status: int, code: str) -> Stubber:
+def respond(operation: str, status: int, code: str) -> Stubber:
     stubber = Stubber(connect())
     stubber.add_client_error(operation, service_error_code=code, http_status_code=status)
     return stubber
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "kind", "told"),
+    ("status", "code", "kind", "message"),
     [
-        (404, "NoSuchBucket", InputNotFoundError, "s3://photos: there is no such bucket"),
+        (404, "NoSuchBucket", InputNotFoundError, "s3://photos: bucket not found"),
         (403, "AccessDenied", StorageError, "access is denied, got 403 AccessDenied; check the"),
         (403, "403", StorageError, "access is denied, got 403; check the credentials"),
         (400, "ExpiredToken", StorageError, "refused a request, got 400 ExpiredToken"),
@@ -70,44 +72,43 @@ def answer(operation: str, status: int, code: str) -> Stubber:
 )
 @pytest.mark.usefixtures("_signed")
 def test_s3_read_error_response_maps_to_one_line_error(
-    storage: S3Storage, status: int, code: str, kind: type[ShardmillError], told: str
+    storage: S3Storage, status: int, code: str, kind: type[ShardmillError], message: str
 ) -> None:
-    with answer("get_object", status, code), pytest.raises(kind) as found:
+    with respond("get_object", status, code), pytest.raises(kind) as found:
         storage.read("a")
-    assert told in str(found.value)
+    assert message in str(found.value)
     assert "\n" not in str(found.value)
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "kind", "told"),
+    ("status", "code", "kind", "message"),
     [
-        (404, "NoSuchBucket", OutputError, "s3://photos: there is no such bucket"),
+        (404, "NoSuchBucket", OutputError, "s3://photos: bucket not found"),
         (403, "AccessDenied", OutputError, "s3://photos/data/a: access is denied, got 403"),
         (400, "InvalidStorageClass", OutputError, "refused a request, got 400 InvalidStorageClass"),
-        (501, "NotImplemented", OutputError, "takes no notice of conditional writes"),
+        (501, "NotImplemented", OutputError, "ignores conditional writes"),
         (503, "SlowDown", StorageError, "storage failed, also after retries, got 503 SlowDown"),
     ],
 )
 @pytest.mark.usefixtures("_signed")
 def test_s3_write_error_response_maps_to_error(
-    storage: S3Storage, status: int, code: str, kind: type[ShardmillError], told: str
+    storage: S3Storage, status: int, code: str, kind: type[ShardmillError], message: str
 ) -> None:
-    with answer("put_object", status, code), pytest.raises(kind) as found:
+    with respond("put_object", status, code), pytest.raises(kind) as found:
         write_file(storage, "a", b"x")
-    assert told in str(found.value)
+    assert message in str(found.value)
 
 
 @pytest.mark.usefixtures("_signed")
-def test_s3_put_conflict_is_retried(storage: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("records.storage.s3.retry._WAITS_SECONDS", (0.0, 0.0))
-    with answer("put_object", 409, "ConditionalRequestConflict") as stubber:
+def test_s3_put_conflict_is_retried(storage: S3Storage) -> None:
+    with respond("put_object", 409, "ConditionalRequestConflict") as stubber:
         stubber.add_response("put_object", {"ETag": '"1"'})
         assert storage.put_if_absent("a", b"x") == '"1"'
 
 
 @pytest.mark.usefixtures("_signed")
 @pytest.mark.parametrize(
-    ("operation", "asked"),
+    ("operation", "parameters"),
     [
         ("get_object", {"Key": "a"}),
         ("head_object", {"Key": "a"}),
@@ -116,19 +117,19 @@ def test_s3_put_conflict_is_retried(storage: S3Storage, monkeypatch: pytest.Monk
     ],
 )
 def test_s3_response_without_required_fields_raises_storage_error(
-    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, operation: str, asked: dict[str, str]
+    operation: str, parameters: dict[str, str]
 ) -> None:
-    monkeypatch.setattr("records.storage.s3.retry._WAITS_SECONDS", (0.0,))
+    bucket = Bucket("photos", NO_WAIT._replace(attempts=2))
     with Stubber(connect()) as stubber:
         for _ in range(2):
             stubber.add_response(operation, {})
-        with pytest.raises(StorageError, match="also after retries, got an answer without"):
-            storage._bucket.ask(operation, "s3://photos/data", **asked)
+        with pytest.raises(StorageError, match="also after retries, got a response without"):
+            bucket.request(operation, "s3://photos/data", **parameters)
 
 
 def test_s3_access_denied_without_credentials_has_profile_hint(storage: S3Storage) -> None:
     with (
-        answer("get_object", 403, "AccessDenied"),
+        respond("get_object", 403, "AccessDenied"),
         pytest.raises(StorageError, match="no credentials were found: set AWS_PROFILE"),
     ):
         storage.read("a")
@@ -136,20 +137,20 @@ def test_s3_access_denied_without_credentials_has_profile_hint(storage: S3Storag
 
 @pytest.mark.usefixtures("_signed")
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
-        (EndpointConnectionError(endpoint_url="http://user:secret@host"), "does not answer"),
+        (EndpointConnectionError(endpoint_url="http://user:secret@host"), "does not respond"),
         (NoCredentialsError(), "credentials are missing; no credentials were found"),
     ],
 )
 def test_s3_connection_error_raises_storage_error_without_secrets(
-    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
     def fail(**_: object) -> None:
         raise error
 
     monkeypatch.setattr(connect(), "get_object", fail)
-    with pytest.raises(StorageError, match=told) as found:
+    with pytest.raises(StorageError, match=message) as found:
         storage.read("a")
     assert found.value.exit_code == 74
     assert "secret" not in str(found.value)
@@ -160,7 +161,7 @@ def test_s3_invalid_endpoint_url_raises_usage_error_without_secrets(
     storage: S3Storage, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-    with pytest.raises(UsageError, match="the address of the S3 server is no URL") as found:
+    with pytest.raises(UsageError, match="the address of the S3 server is not a URL") as found:
         storage.read("a")
     assert found.value.__cause__ is None
     assert "secret" not in str(found.value)
@@ -175,7 +176,7 @@ def test_s3_unknown_aws_profile_raises_usage_error(
 
 
 @pytest.mark.parametrize(
-    ("url", "place"),
+    ("url", "expected"),
     [
         ("s3://photos", ("photos", "")),
         ("s3://photos/", ("photos", "")),
@@ -183,8 +184,8 @@ def test_s3_unknown_aws_profile_raises_usage_error(
         ("s3://photos/a?b#c@d:e", ("photos", "a?b#c@d:e")),
     ],
 )
-def test_s3_split_url_returns_bucket_and_prefix(url: str, place: tuple[str, str]) -> None:
-    assert split_url(url) == place
+def test_s3_split_url_returns_bucket_and_prefix(url: str, expected: tuple[str, str]) -> None:
+    assert split_url(url) == expected
 
 
 @pytest.mark.parametrize(

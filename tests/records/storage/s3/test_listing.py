@@ -1,4 +1,4 @@
-"""Listings: all keys once and in order, by few requests, whatever the folders are like."""
+"""Listings return all keys once and in order with few requests, for any folders."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PAGE_KEYS = 5
 
 @dataclass
 class FakeBucket:
-    """Answers listings as S3 does, five keys and folders at a time; an ETag is the key again."""
+    """Lists as S3 does, five keys and folders per page; the ETag is the key."""
 
     keys: Sequence[str]
-    obeys_start: bool = True
+    honours_start_after: bool = True
     requests: int = 0
     _lock: Lock = field(default_factory=Lock)
 
-    def ask(
+    def request(
         self,
         *,
         Prefix: str,  # noqa: N803 - S3's names
@@ -40,7 +40,7 @@ class FakeBucket:
         with self._lock:
             self.requests += 1
         found = [key for key in self.keys if key.startswith(Prefix)]
-        if self.obeys_start:
+        if self.honours_start_after:
             found = [key for key in found if key > StartAfter]
         entries = list(dict.fromkeys(_roll_up(key, Prefix, Delimiter) for key in found))
         begin = int(ContinuationToken or 0)
@@ -56,13 +56,13 @@ class FakeBucket:
 
 
 def _roll_up(key: str, prefix: str, delimiter: str | None) -> str:
-    """A key as a listing shows it: the folder that it is in, or itself."""
+    """Return a key as a listing shows it: the folder that contains it, or itself."""
     head, slash, _ = key.removeprefix(prefix).partition(delimiter or "\0")
     return prefix + head + slash
 
 
 def list_keys(bucket: FakeBucket, prefix: str = "") -> list[str]:
-    return [key for page in list_pages(bucket.ask, prefix) for key, _ in page]
+    return [key for page in list_pages(bucket.request, prefix) for key, _ in page]
 
 
 names = st.text("a./0", max_size=5).map(lambda name: f"{name}x")
@@ -93,17 +93,17 @@ def test_s3_listing_parallel_needs_few_extra_requests(folders: int, files: int, 
 
 def test_s3_listing_key_ranges_are_listed_concurrently() -> None:
     bucket = FakeBucket(name_all("a/", "b/", "c/", files=20))
-    barrier, asked_behind = Barrier(3), list[str]()
+    barrier, starts = Barrier(3), list[str]()
 
-    def ask(**asked: Any) -> dict[str, Any]:
-        if "StartAfter" in asked and "Delimiter" not in asked:
-            asked_behind.append(asked["StartAfter"])
-            if "ContinuationToken" not in asked:
+    def request(**parameters: Any) -> dict[str, Any]:
+        if "StartAfter" in parameters and "Delimiter" not in parameters:
+            starts.append(parameters["StartAfter"])
+            if "ContinuationToken" not in parameters:
                 barrier.wait(30)
-        return bucket.ask(**asked)
+        return bucket.request(**parameters)
 
-    assert [key for page in list_pages(ask, "") for key, _ in page] == bucket.keys
-    assert Counter(asked_behind) == {"a/0019.jpg": 1, "b/": 5, "c/": 4}
+    assert [key for page in list_pages(request, "") for key, _ in page] == bucket.keys
+    assert Counter(starts) == {"a/0019.jpg": 1, "b/": 5, "c/": 4}
 
 
 def test_s3_listing_short_needs_one_request_per_page() -> None:
@@ -132,17 +132,17 @@ def test_s3_listing_unordered_store_is_listed_sequentially() -> None:
 
 
 def test_s3_listing_store_ignoring_start_after_returns_keys_once() -> None:
-    bucket = FakeBucket(name_all("a/", "b/", "c/", files=20), obeys_start=False)
+    bucket = FakeBucket(name_all("a/", "b/", "c/", files=20), honours_start_after=False)
     assert list_keys(bucket) == bucket.keys
 
 
 def test_s3_listing_request_error_is_raised() -> None:
     bucket = FakeBucket(name_all("a/", "b/", "c/", files=20))
 
-    def ask(**asked: Any) -> dict[str, Any]:
-        if asked.get("StartAfter", "").startswith("c/"):
+    def request(**parameters: Any) -> dict[str, Any]:
+        if parameters.get("StartAfter", "").startswith("c/"):
             raise TimeoutError
-        return bucket.ask(**asked)
+        return bucket.request(**parameters)
 
     with pytest.raises(TimeoutError):
-        list(list_pages(ask, ""))
+        list(list_pages(request, ""))

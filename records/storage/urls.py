@@ -1,0 +1,53 @@
+"""Locations: local paths and URLs, parsed, joined, redacted."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+
+def scheme_of(location: str) -> str:
+    """Return the scheme of a URL in lower case; an empty string for a path."""
+    scheme, separator, _ = location.partition("://")
+    is_scheme = bool(separator) and scheme.replace("+", "").replace("-", "").isalnum()
+    return scheme.lower() if is_scheme else ""
+
+
+def is_url(location: str) -> bool:
+    """Return whether a location is a URL rather than a path."""
+    return bool(scheme_of(location))
+
+
+def local_path(location: str) -> str | None:
+    """Return the path that a path or a `file://` URL names; None for any other URL."""
+    scheme = scheme_of(location)
+    if not scheme:
+        return location
+    return unquote(urlsplit(location).path) if scheme == "file" else None
+
+
+def absolute_location(location: str) -> str:
+    """Return a location that other processes understand: a URL, or an absolute path."""
+    return location if is_url(location) else os.path.realpath(location)
+
+
+def split_location(location: str) -> tuple[str, str]:
+    """Return the folder and the file name of a path or URL: arguments of `open_storage`, `read`."""
+    folder, separator, name = location.rpartition("/")
+    if not separator:
+        return ".", location
+    return folder or "/", name
+
+
+def join_location(folder: str, name: str) -> str:
+    """Return the location of a file in a folder; the folder itself for an empty name."""
+    return f"{folder}/{name}" if name else folder
+
+
+def redact_url(url: str) -> str:
+    """Return a URL without user name, password and query, which may be credentials."""
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
