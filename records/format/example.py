@@ -1,8 +1,8 @@
-"""tf.train.Example to Python and back, without TensorFlow.
+"""Codec of tf.train.Example, without TensorFlow.
 
-The messages are declared here, field numbers as in TensorFlow's `example.proto` and
-`feature.proto`, on a descriptor pool of their own: TensorFlow registers the same names in the
-default pool, and a process that loads both must not end in a conflict.
+The messages are declared here, with the field numbers of TensorFlow's `example.proto` and
+`feature.proto`, in a separate descriptor pool: TensorFlow registers the same names in the default
+pool, and one process must be able to load both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message, message_fa
 from records.errors import CorruptDataError
 
 FeatureValue = Sequence[bytes] | Sequence[int] | Sequence[float]
-"""The values of one feature, all of one kind; an empty list where the feature has no kind."""
+"""The values of one feature, all of one type; an empty list for a feature without values."""
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _LISTS = {
@@ -25,7 +25,7 @@ _LISTS = {
     "Int64List": _Field.TYPE_INT64,
 }
 _KINDS = ("bytes_list", "float_list", "int64_list")
-_VALUES_OF_TYPE = {
+_GET_VALUES = {
     kind: attrgetter(f"{field}.value")
     for kind, field in zip((bytes, float, int), _KINDS, strict=True)
 }
@@ -95,7 +95,7 @@ _Example, _SequenceExample = _load()
 
 
 def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
-    """The serialized Example of `features`: the same bytes for the same features, in any order.
+    """Serialize an Example: the same bytes for the same features, in any order.
 
     Raises:
         TypeError: a value is not a sequence of bytes, ints or floats, or mixes them.
@@ -104,7 +104,7 @@ def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
 
 
 def encode_features(features: Mapping[str, FeatureValue]) -> bytes:
-    """What an Example of `features` has in it: an entry each, by their names. Raises TypeError."""
+    """Serialize features alone, one map entry each, sorted by name. Raises TypeError."""
     return bytes(_to_example(features).features.SerializeToString(deterministic=True))
 
 
@@ -124,7 +124,7 @@ def _kind_of(values: FeatureValue) -> str:
 
 
 def decode_example(payload: bytes) -> dict[str, FeatureValue]:
-    """The features of a serialized Example; a feature without values is an empty list.
+    """Parse a serialized Example; a feature without values is an empty list.
 
     Raises:
         CorruptDataError: `payload` is not an Example.
@@ -134,28 +134,28 @@ def decode_example(payload: bytes) -> dict[str, FeatureValue]:
 
 
 def decode_scalars(payload: bytes, features: Mapping[str, type]) -> dict[str, Any]:
-    """The one value that each of some features of a serialized Example has.
+    """Return the single value of some features of a serialized Example.
 
     Args:
         payload: the Example.
-        features: their names, and the type of each: bytes, int or float.
+        features: the names of the features, and the type of each: bytes, int or float.
 
     Raises:
-        CorruptDataError: `payload` is not an Example, a feature is missing, has not exactly one value,
-            or one of another type.
+        CorruptDataError: `payload` is not an Example; or a feature is missing, or does not have
+            exactly one value of its type.
     """
     example: Any = _parse(_Example, payload, "a tf.train.Example")
     feature_map = example.features.feature
     scalars = {}
     for name, kind in features.items():
-        values = _VALUES_OF_TYPE[kind](feature_map[name])  # empty where there is no such feature
+        values = _GET_VALUES[kind](feature_map[name])  # empty if the feature is missing
         if len(values) != 1:
-            raise _not_one(name, kind, feature_map[name])
+            raise _not_single_value(name, kind, feature_map[name])
         scalars[name] = values[0]
     return scalars
 
 
-def _not_one(name: str, kind: type, feature: Any) -> CorruptDataError:
+def _not_single_value(name: str, kind: type, feature: Any) -> CorruptDataError:
     found = _values(feature)
     return CorruptDataError(
         f"a record has no good feature {name}",
@@ -167,7 +167,7 @@ def _not_one(name: str, kind: type, feature: Any) -> CorruptDataError:
 def decode_sequence_example(
     payload: bytes,
 ) -> tuple[dict[str, FeatureValue], dict[str, list[FeatureValue]]]:
-    """The context features, and each feature list as a list of steps, of a SequenceExample.
+    """Parse a serialized SequenceExample: its context, and each feature list as a list of steps.
 
     Raises:
         CorruptDataError: `payload` is not a SequenceExample.

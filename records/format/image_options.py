@@ -1,4 +1,4 @@
-"""The image options of a conversion that decide which bytes are stored."""
+"""Image options of a conversion, on which the stored bytes depend."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import msgspec
 
 from records.errors import UsageError
 
-# TensorFlow refuses pictures of 2**29 samples, here three a pixel; libjpeg sides over 65,500.
+# TensorFlow rejects images of 2**29 samples, three per pixel; libjpeg rejects longer sides.
 MAX_PIXELS_LIMIT = (2**29 - 1) // 3
 MAX_RESIZE_PX = 65_500
 
 
 class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked of every stored image; part of the manifest, so every field affects bytes.
+    """How a conversion normalizes images; part of the manifest.
 
     Args:
-        check: `decode` decodes everything that is stored, `header` only what must be re-encoded.
-        max_pixels: the most pixels an image may have, judged from its header.
+        check: `decode` decodes every stored image, `header` only those that are re-encoded.
+        max_pixels: the maximum number of pixels of an image, checked in its header.
         background: `RRGGBB` in hex, under transparent pixels and around padded images.
-        resize: `(width, height)` in pixels, or None to keep every image's own size.
-        fit: how a resize treats another aspect ratio: `stretch` it, `crop` the middle, or `pad`.
-        store: `source` keeps JPEG as JPEG and makes PNG of the rest; `jpeg`, `png` and `raw`
-            (uint8, height x width x channels) store everything as that.
-        channels: 3 keeps grey images grey and colour ones RGB (raw: all RGB); 1 makes all grey.
-        jpeg_quality: 1 to 100, for what is re-encoded as JPEG.
+        resize: `(width, height)` in pixels, or None to keep the size of each image.
+        fit: how a resize treats another aspect ratio: `stretch`, `crop` the center, or `pad`.
+        store: `source` stores JPEG files as JPEG and all others as PNG; `jpeg`, `png` and `raw`
+            (uint8 of shape height × width × channels) store all images in that format.
+        channels: 3 keeps grey images grey and colour images RGB (`raw`: all RGB); 1 makes all grey.
+        jpeg_quality: 1 to 100, for images re-encoded as JPEG.
     """
 
     check: Literal["header", "decode"] = "decode"
@@ -39,10 +39,11 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jpeg_quality: int = 95
 
     def validate(self) -> None:
-        """Check what the types cannot say.
+        """Check the values, beyond their types.
 
         Raises:
-            UsageError: naming the first option whose value cannot be meant.
+            UsageError: an option is invalid, or two options contradict each other; the message
+                names the first one.
         """
         _require_choice("check", self.check, ("header", "decode"))
         _require_choice("fit", self.fit, ("stretch", "crop", "pad"))
@@ -79,9 +80,9 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def keeps_most_files(self) -> bool:
-        """Whether only what cannot be stored as it is gets decoded."""
-        as_they_are = (self.resize, self.store, self.channels) == (None, "source", 3)
-        return as_they_are and self.check == "header"
+        """Whether most images are stored unchanged, without being decoded."""
+        unchanged = (self.resize, self.store, self.channels) == (None, "source", 3)
+        return unchanged and self.check == "header"
 
     @property
     def background_rgb(self) -> tuple[int, int, int]:

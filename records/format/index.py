@@ -1,7 +1,8 @@
-"""The index of a shard: a Parquet file with a row a record, and the shard's facts in its footer.
+"""Index of a shard: a Parquet file with one row per record.
 
-With it the length, any record, counts, duplicates and exact step numbers are known without reading
-the shard. It is written after its shard, so that an index there means a finished shard there.
+The footer holds a summary of the shard. With the index, the number of records, the location of
+each, counts, duplicates and exact step numbers are known without reading the shard. The index is
+written after its shard, so if an index exists, its shard is complete.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ SCHEMA = pa.schema(
 
 
 class IndexRow(NamedTuple):
-    """One record: its key as text, where its frame lies (bytes), and what its image is."""
+    """One record: its key as text, the location of its frame in bytes, and its image."""
 
     key: str
     label: int
@@ -64,7 +65,15 @@ class IndexRow(NamedTuple):
 
 
 class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An image that was found and not stored; key and class as text, `bytes` of its file."""
+    """An image that was found and not stored.
+
+    Attributes:
+        key: its key as text.
+        class_name: its class; None if it has none.
+        reason: see `records.images.rejection`.
+        detail: one printable line.
+        bytes: the size of its file.
+    """
 
     key: str
     class_name: str | None = msgspec.field(name="class")
@@ -74,7 +83,7 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be known of a finished shard; `class_records` counts its records by label."""
+    """Summary of a finished shard; `class_records` counts its records by label."""
 
     name: str
     split: SplitName
@@ -100,43 +109,43 @@ class Index:
         return len(self._offsets)
 
     def require_valid_locations(self, path: str) -> None:
-        """Refuse a place where no record can lie. Raises CorruptDataError, with `path` in it."""
-        is_possible = (
+        """Raise CorruptDataError, with `path`, if a row has an impossible offset or length."""
+        is_valid = (
             (self._offsets >= 0)
             & (self._lengths >= frame_size_bytes(0))
             & (self._lengths <= frame_size_bytes(MAX_RECORD_BYTES))
         )
-        if not is_possible.all():
-            record = int(is_possible.argmin())
-            raise CorruptDataError("the index gives an impossible place", path=path, record=record)
+        if not is_valid.all():
+            record = int(is_valid.argmin())
+            raise CorruptDataError("the index has an impossible location", path=path, record=record)
 
     def location(self, record: int) -> FrameLocation:
-        """Where the frame of a record lies."""
-        # A memoryview gives Python's integers, in a fifth of the time.
+        """Return the location of the frame of a record."""
+        # A memoryview returns Python integers five times as fast as an array.
         return FrameLocation(self._offsets.data[record], self._lengths.data[record])
 
     @property
     def is_sorted(self) -> bool:
-        """Whether each record lies behind the one before it, as they do in a shard."""
+        """Whether each record begins after the end of the previous one, as in a shard."""
         ends = self._offsets + self._lengths
         return bool((ends[:-1] <= self._offsets[1:]).all())
 
     def locations_from(self, offset: int) -> Iterator[FrameLocation]:
-        """Where the frames of the records lie that begin at `offset` or behind it."""
+        """Yield the locations of the frames that begin at `offset` or after it."""
         for record in range(int(self._offsets.searchsorted(offset)), len(self)):
             yield self.location(record)
 
     def find(self, offset: int) -> int | None:
-        """The number of the record whose frame begins at `offset`."""
+        """Return the number of the record whose frame begins at `offset`; None if there is none."""
         place = int(self._offsets.searchsorted(offset))
         return place if place < len(self) and self._offsets[place] == offset else None
 
     def keys(self, start: int, stop: int) -> tuple[str, ...]:
-        """The keys of the records from `start` up to `stop`, as text."""
+        """Return the keys of the records from `start` up to `stop`, as text."""
         return tuple(self.table["key"].slice(start, max(stop - start, 0)).to_pylist())
 
     def rows(self, start: int = 0, stop: int | None = None) -> list[IndexRow]:
-        """All rows, or those from `start` up to `stop`, as Python values."""
+        """Return all rows, or those from `start` up to `stop`, as Python values."""
         part = self.table.slice(start, None if stop is None else stop - start)
         columns: list[list[Any]] = [part[name].to_pylist() for name in SCHEMA.names]
         *scalars, changes = columns
@@ -144,12 +153,12 @@ class Index:
 
 
 def new_row_table(rows: Iterable[IndexRow] = ()) -> RowTable[IndexRow]:
-    """Rows as they are kept until all are there: tiny images make shards of very many."""
+    """Return a compact table for index rows: a shard of tiny images has millions."""
     return RowTable(IndexRow, SCHEMA, rows)
 
 
 def encode_index(summary: ShardSummary, rows: RowTable[IndexRow]) -> bytes:
-    """The Parquet file of a shard's index: the same bytes for the same rows and facts."""
+    """Return the Parquet file of an index: the same bytes for the same rows and summary."""
     table = rows.compact().replace_schema_metadata({_SUMMARY_KEY: msgspec.json.encode(summary)})
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd", write_page_checksum=True)
@@ -157,15 +166,15 @@ def encode_index(summary: ShardSummary, rows: RowTable[IndexRow]) -> bytes:
 
 
 def read_index(storage: Storage, name: str) -> Index:
-    """A shard's index.
+    """Read the index of a shard.
 
     Raises:
-        CorruptDataError: it is not such a file, or holds something else.
-        FileNotFoundError: there is none.
+        CorruptDataError: the file is damaged, or is not an index.
+        FileNotFoundError: the file is missing.
     """
     content = storage.read(name)
     path = storage.display_name(name)
-    with _naming_damage(path):
+    with _corrupt_if_unreadable(path):
         schema = pq.read_schema(io.BytesIO(content))
         names = schema.names
     summary = _decode_summary(schema.metadata, path)
@@ -176,16 +185,16 @@ def read_index(storage: Storage, name: str) -> Index:
             expected=", ".join(SCHEMA.names),
             got=escape_for_display(", ".join(names)),
         )
-    with _naming_damage(path):
+    with _corrupt_if_unreadable(path):
         index = Index(summary, read_untrusted(content, SCHEMA))
     index.require_valid_locations(path)
     return index
 
 
 def read_shard_summary(storage: Storage, name: str) -> ShardSummary:
-    """The facts in the footer of a shard's index, without its rows. Raises as `read_index`."""
+    """Read the summary in the footer of an index, without the rows. Raises as `read_index`."""
     path = storage.display_name(name)
-    with storage.open(name) as stream, _naming_damage(path):
+    with storage.open(name) as stream, _corrupt_if_unreadable(path):
         metadata = pq.read_metadata(stream).metadata
     return _decode_summary(metadata, path)
 
@@ -193,13 +202,13 @@ def read_shard_summary(storage: Storage, name: str) -> ShardSummary:
 def _decode_summary(metadata: dict[bytes, bytes] | None, path: str) -> ShardSummary:
     encoded = (metadata or {}).get(_SUMMARY_KEY)
     if encoded is None:
-        raise CorruptDataError("the index holds no facts of a shard", path=path)
-    with _naming_damage(path):
+        raise CorruptDataError("the index has no summary of a shard", path=path)
+    with _corrupt_if_unreadable(path):
         return decode_json(encoded, ShardSummary)
 
 
 @contextmanager
-def _naming_damage(path: str) -> Iterator[None]:
+def _corrupt_if_unreadable(path: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -1,8 +1,8 @@
-"""The label map: class names, numbered from 0 by their place.
+"""The label map: class names, numbered from 0.
 
-Written as `labels.txt`, a line `NUMBER:NAME` a class; read from that, from plain lines (a name a
-line), from the `.pbtxt` of TensorFlow's object detection, and from JSON (a list of names, or an
-object from names to numbers or numbers to names).
+It is written as `labels.txt`, one line `NUMBER:NAME` per class. It is read from that format, from
+plain lines (one name per line), from the `.pbtxt` of TensorFlow's object detection, and from JSON
+(a list of names, or an object that maps names to numbers or numbers to names).
 """
 
 from __future__ import annotations
@@ -16,26 +16,30 @@ from records.errors import UsageError
 from records.text.escaping import escape_for_display
 
 LabelMap = tuple[str, ...]
-"""Class names; a name's place is its label."""
+"""Class names; the index of a name is its label."""
 
 _NUMBERED = re.compile(r"(\d{1,18}):(.*)")
-# Control characters, and halves of characters, which JSON can spell and UTF-8 cannot.
-_NO_TEXT = {"Cc", "Cs"}
+# Control characters, and lone surrogates, which JSON can express and UTF-8 cannot.
+_FORBIDDEN = {"Cc", "Cs"}
 _PBTXT_ITEM = re.compile(r"item\s*\{([^}]*)\}")
 _PBTXT_ID = re.compile(r"\bid\s*:\s*(\d{1,18})")
 _PBTXT_NAME = re.compile(r"\bname\s*:\s*(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')")
 
 
 def format_labels(labels: LabelMap) -> bytes:
-    """The content of `labels.txt`."""
+    """Return the content of `labels.txt`."""
     return "".join(f"{number}:{name}\n" for number, name in enumerate(labels)).encode()
 
 
 def parse_labels(content: bytes, *, path: str) -> LabelMap:
-    """A label map in any of the forms above; `path` tells `.pbtxt` and `.json`, and names errors.
+    """Parse a label map in any of the formats above.
+
+    Args:
+        content: the content of the file.
+        path: its path, whose extension selects `.pbtxt` or `.json`; also for messages.
 
     Raises:
-        UsageError: it is none of these, or numbers are missing, or names are.
+        UsageError: the format is invalid, the numbers have gaps, or a name is invalid or missing.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -47,11 +51,11 @@ def parse_labels(content: bytes, *, path: str) -> LabelMap:
         numbered = _parse_json(text, path)
     else:
         numbered = _parse_lines(text)
-    return _in_order(numbered, path)
+    return _to_label_map(numbered, path)
 
 
 def _parse_lines(text: str) -> list[tuple[int, str]]:
-    # Not splitlines: it also splits at characters that may stand in a name.
+    # Not splitlines, which also splits at characters that a name may contain.
     lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
     matches = [_NUMBERED.fullmatch(line) for line in lines]
     if lines and all(matches):
@@ -65,12 +69,12 @@ def _parse_pbtxt(text: str, path: str) -> list[tuple[int, str]]:
         number, name = _PBTXT_ID.search(item), _PBTXT_NAME.search(item)
         if number is None or name is None:
             raise UsageError(
-                "an item of the label map lacks its id or its name",
+                "an item of the label map has no id or no name",
                 path=path,
                 got=escape_for_display(" ".join(item.split())),
             )
         found.append((int(number[1]), re.sub(r"\\(.)", r"\1", name[1][1:-1])))
-    # Object detection keeps 0 for the background, so its classes count from 1.
+    # Object detection reserves 0 for the background, so its classes are numbered from 1.
     first = min((number for number, _ in found), default=0)
     return [(number - first, name) for number, name in found] if first == 1 else found
 
@@ -91,7 +95,7 @@ def _parse_json(text: str, path: str) -> list[tuple[int, str]]:
         ) from error
 
 
-def _in_order(numbered: Iterable[tuple[int, str]], path: str) -> LabelMap:
+def _to_label_map(numbered: Iterable[tuple[int, str]], path: str) -> LabelMap:
     ordered = sorted(numbered)
     if [number for number, _ in ordered] != list(range(len(ordered))):
         raise UsageError(
@@ -106,15 +110,15 @@ def _in_order(numbered: Iterable[tuple[int, str]], path: str) -> LabelMap:
 
 
 def check_labels(labels: LabelMap, *, path: str) -> None:
-    """Refuse a label map that cannot be written or told apart.
+    """Check that class names are distinct and can be written.
 
     Raises:
-        UsageError: there is none, or a name is empty, has control characters, or comes twice.
+        UsageError: there are no names, or one is empty, has control characters, or is a duplicate.
     """
     if not labels:
         raise UsageError("there are no classes", path=path)
     for name in labels:
-        if not name.strip() or any(unicodedata.category(char) in _NO_TEXT for char in name):
+        if not name.strip() or any(unicodedata.category(char) in _FORBIDDEN for char in name):
             raise UsageError(
                 "a class name is empty or has control characters",
                 path=path,
@@ -123,4 +127,4 @@ def check_labels(labels: LabelMap, *, path: str) -> None:
             )
     if len(set(labels)) < len(labels):
         twice = next(name for name in labels if labels.count(name) > 1)
-        raise UsageError("a class name comes twice", path=path, got=repr(twice), hint="rename one")
+        raise UsageError("duplicate class name", path=path, got=repr(twice), hint="rename one")

@@ -1,16 +1,17 @@
-"""Names on disk, in one place."""
+"""Names of the files and folders of a dataset."""
 
 from __future__ import annotations
 
 import re
 from typing import Literal, NamedTuple
 
-from records.storage.names import LEASE as LEASE
-from records.storage.names import WORK_FOLDER as WORK_FOLDER
+from records.storage import names
 
 SplitName = Literal["train", "test", "validation"]
 SPLITS: tuple[SplitName, ...] = ("train", "test", "validation")
 
+WORK_FOLDER = names.WORK_FOLDER
+LEASE = names.LEASE
 MANIFEST = "dataset.json"
 LABELS = "labels.txt"
 REJECTS = "rejects.jsonl"
@@ -19,18 +20,18 @@ TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
 INDEX_FOLDER = "index"
 MTIMES = "generations/stamps.parquet"
-"""When each file was last seen unchanged, for the next night; no part of the dataset."""
+"""Fingerprints of source files, for the next incremental run; not part of the dataset."""
 HASHES_FOLDER = "hashes"
-"""What `stats --near` keeps; no part of the dataset."""
+"""Perceptual hashes, the cache of `stats --near`; not part of the dataset."""
 
 SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
 _SHARD = re.compile(SHARD_PATTERN)
 ADOPTED_PATTERN = r"(?:\w[\w .@=+,()-]*/)*\w[\w .@=+,()-]*"
-"""A file that others wrote, below the dataset's folder: no part leads out of it or is hidden."""
+"""Name of an adopted file: no part of it leaves the dataset's folder or is hidden."""
 
 
 class ShardName(NamedTuple):
-    """The parts of a shard's name: its number, from 0, of how many."""
+    """The parts of a shard's name: its split, its number from 0, and the number of shards."""
 
     split: SplitName
     number: int
@@ -38,27 +39,27 @@ class ShardName(NamedTuple):
 
 
 def generation_folder(generation: int) -> str:
-    """Where a generation lies: the first in the dataset's own folder, `""`, later ones below it."""
+    """Return the folder of a generation: `""`, the dataset's folder, for the first one."""
     return "" if generation == 1 else f"generations/{generation:04d}"
 
 
 def generation_path(name: str, generation: int) -> str:
-    """A file of a generation's folder: `generations/0002/rejects.jsonl`."""
+    """Return the name of a generation's file: `generations/0002/rejects.jsonl`."""
     return f"{generation_folder(generation)}/{name}".lstrip("/")
 
 
 def shard_name(split: SplitName, number: int, count: int, generation: int = 1) -> str:
-    """`train-00000-of-00008.tfrecord`."""
+    """Return the name of a shard: `train-00000-of-00008.tfrecord`."""
     return generation_path(f"{split}-{number:05d}-of-{count:05d}.tfrecord", generation)
 
 
 def parent(name: str) -> str:
-    """The folder that a file of the dataset is in, `""` for the dataset's own."""
+    """Return the folder of a file of the dataset; `""` for the dataset's folder."""
     return name.rpartition("/")[0]
 
 
 def parse_shard_name(name: str) -> ShardName | None:
-    """The parts of a shard's name, or None where `name` is not one."""
+    """Return the parts of a shard's name, or None if `name` is not the name of a shard."""
     match = _SHARD.fullmatch(name)
     if match is None:
         return None
@@ -68,21 +69,21 @@ def parse_shard_name(name: str) -> ShardName | None:
 
 
 def index_name(shard: str) -> str:
-    """The index of a shard: `index/train-00000-of-00008.parquet` beside its generation's shards.
+    """Return the name of a shard's index: `index/train-00000-of-00008.parquet` next to the shards.
 
-    That of a file that others wrote has the file's whole name: `index/train.record.parquet`.
+    The index of an adopted file has the file's full name: `index/train.record.parquet`.
     """
-    return _beside(shard, INDEX_FOLDER)
+    return _sibling(shard, INDEX_FOLDER)
 
 
 def phash_name(shard: str) -> str:
-    """A shard's picture hashes: `hashes/train-00000-of-00008.parquet`, likewise."""
-    return _beside(shard, HASHES_FOLDER)
+    """Return the name of a shard's perceptual hashes: `hashes/train-00000-of-00008.parquet`."""
+    return _sibling(shard, HASHES_FOLDER)
 
 
-def _beside(shard: str, below: str) -> str:
+def _sibling(shard: str, subfolder: str) -> str:
     folder, _, file = shard.rpartition("/")
     prefix = f"{folder}/" if folder else ""
-    # Others' files may differ in their extensions alone.
+    # Adopted files may differ only in their extensions.
     stem = file.removesuffix(".tfrecord") if _SHARD.fullmatch(shard) else file
-    return f"{prefix}{below}/{stem}.parquet"
+    return f"{prefix}{subfolder}/{stem}.parquet"

@@ -1,7 +1,8 @@
-"""The manifest, `dataset.json`: written last, so it is there exactly when the dataset is whole.
+"""The manifest, `dataset.json`.
 
-Frozen, versioned and canonical: the same dataset is the same bytes. Nothing in it tells of the
-machine or the hour. Whatever is read is checked strictly, for a manifest may come from anybody.
+It is written last, so it exists exactly if the dataset is complete. It is frozen, versioned and
+canonical: the same dataset has the same bytes, without any trace of the machine or the time. It is
+validated strictly when it is read, because its author is not trusted.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from records.strict_json import decode_versioned, encode_canonical
 
 FORMAT_VERSION = 1
 ADOPTED_VERSION = 2
-"""That of datasets of adopted files, which earlier programs cannot read."""
+"""The version of datasets of adopted files, which earlier versions of shardmill cannot read."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 HashBound = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 SplitSize = int | float
-"""How much goes into a split: a fraction where it is a float, a count where it is an int."""
+"""Size of a split: a fraction if it is a float, a number of images if it is an int."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,10 +45,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SplitThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which hashes a split takes, the bounds as 16 hexadecimal digits.
+    """Thresholds of the hash that assigns images to splits, as 16 hexadecimal digits.
 
-    `test` takes those below its bound, `validation` the others below its own, `train` the rest;
-    `label` is None where all classes share them.
+    Hashes below `test` are in the test split, other hashes below `validation` in the validation
+    split, and the rest in the train split. `label` is None if all classes share the thresholds.
     """
 
     label: Count | None
@@ -56,7 +57,7 @@ class SplitThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of everything found: `found` is the sum of the other four."""
+    """Outcome of all files found: `found` is the sum of the other four."""
 
     found: Count
     stored: Count
@@ -66,7 +67,7 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one conversion added, numbered from 1, and the encoders that made its bytes."""
+    """Images added by one conversion, numbered from 1, and the encoders that made their bytes."""
 
     number: Annotated[int, msgspec.Meta(ge=1)]
     plan_digest: Digest
@@ -75,9 +76,10 @@ class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A shard as it must lie there.
+    """A shard: its name, size and hash.
 
-    `excluded_records` counts records of an adopted file that are not of the dataset, and not in `records`.
+    `excluded_records` counts records of an adopted file that are not part of the dataset; they are
+    not counted in `records`.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=rf"^{layout.ADOPTED_PATTERN}\Z", max_length=1024)]
@@ -88,7 +90,7 @@ class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A split: how many records each class has in it (by label), and its shards in order."""
+    """A split: its number of records per class (by label), and its shards in order."""
 
     records: Count
     bytes: Count
@@ -97,12 +99,12 @@ class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExternalFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to read records that others wrote.
+    """Format of the records of adopted files.
 
     Args:
-        features: where they have what.
-        first_label: the number of the first class in them; ours is 0 always.
-        preexisting: files of this dataset's names that were there before, and are not ours.
+        features: the names of the features to read.
+        first_label: the number of the first class in the records; labels of a dataset begin at 0.
+        preexisting: files that existed before `adopt` under these names, which it did not write.
     """
 
     features: FeatureNames
@@ -125,96 +127,96 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 def shard_names(manifest: Manifest) -> set[str]:
-    """Every shard there is."""
+    """Return the names of all shards."""
     return {shard.name for split in manifest.splits.values() for shard in split.shards}
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The canonical bytes of a manifest."""
+    """Return the canonical bytes of a manifest."""
     return encode_canonical(manifest)
 
 
 def read_manifest(storage: Storage) -> Manifest:
-    """The manifest of a finished dataset, checked.
+    """Read and validate the manifest of a finished dataset.
 
     Raises:
-        InputNotFoundError: there is none: nothing was converted here, or not to its end.
-        CorruptDataError: it is not one, or contradicts itself, or is of a later version.
+        InputNotFoundError: there is no manifest: no conversion into this folder has finished.
+        CorruptDataError: it is damaged, contradicts itself, or has a later format version.
     """
     try:
         content = storage.read(layout.MANIFEST)
     except FileNotFoundError:
         unfinished = bool(storage.list(layout.WORK_FOLDER))
         raise InputNotFoundError(
-            "there is no finished dataset here" + (": a conversion has not ended" * unfinished),
+            "there is no finished dataset here" + (": a conversion is unfinished" * unfinished),
             path=storage.url,
             expected=f"a file {layout.MANIFEST}",
-            hint="run the same `shardmill convert` again: it goes on where it stopped"
+            hint="run the same `shardmill convert` command again: it resumes"
             if unfinished
-            else "make one with `shardmill convert SOURCE TARGET`",
+            else "make one with `shardmill convert SOURCE OUTPUT`",
         ) from None
     return decode_manifest(content, path=storage.display_name(layout.MANIFEST))
 
 
 def decode_manifest(content: bytes, *, path: str) -> Manifest:
-    """A manifest from its bytes. Raises CorruptDataError, with `path` in it."""
+    """Decode and validate a manifest. Raises CorruptDataError, with `path`."""
     manifest = decode_versioned(
         content, Manifest, version=ADOPTED_VERSION, what="a manifest", path=path
     )
-    _check(manifest, path)
+    _validate(manifest, path)
     return manifest
 
 
-def _check(manifest: Manifest, path: str) -> None:
+def _validate(manifest: Manifest, path: str) -> None:
     try:
         check_labels(manifest.labels, path=path)
         manifest.settings.images.validate()
     except UsageError as error:
         raise CorruptDataError(error.what, path=path, got=error.got) from error
-    _check_adoption(manifest, path)
+    _validate_external_format(manifest, path)
     names = [shard.name for split in manifest.splits.values() for shard in split.shards]
     if len(set(names)) < len(names):
         raise CorruptDataError("the manifest names a shard twice", path=path)
-    for split, facts in manifest.splits.items():
-        _check_split(split, facts, manifest, path)
+    for split, info in manifest.splits.items():
+        _validate_split(split, info, manifest, path)
     stored = sum(generation.counts.stored for generation in manifest.generations)
-    _equal("records of all splits", sum(f.records for f in manifest.splits.values()), stored, path)
+    _require_equal(
+        "records of all splits", sum(f.records for f in manifest.splits.values()), stored, path
+    )
     for generation in manifest.generations:
         counts = generation.counts
         parts = counts.stored + counts.rejected + counts.skipped + counts.excluded
-        _equal("files found", counts.found, parts, path)
+        _require_equal("files found", counts.found, parts, path)
 
 
-def _check_adoption(manifest: Manifest, path: str) -> None:
+def _validate_external_format(manifest: Manifest, path: str) -> None:
     adopted = manifest.adopted
-    _equal(
+    _require_equal(
         "format version",
         manifest.format_version,
         FORMAT_VERSION if adopted is None else ADOPTED_VERSION,
         path,
     )
     if adopted is not None and adopted.features.label is None and adopted.features.text is None:
-        raise CorruptDataError(
-            "the manifest names no feature that tells a record's class", path=path
-        )
+        raise CorruptDataError("the manifest names no feature for the class of a record", path=path)
 
 
-def _check_split(split: SplitName, facts: SplitInfo, manifest: Manifest, path: str) -> None:
+def _validate_split(split: SplitName, info: SplitInfo, manifest: Manifest, path: str) -> None:
     if manifest.adopted is None:
-        for shard in facts.shards:
+        for shard in info.shards:
             parts = layout.parse_shard_name(shard.name)
             if parts is None or parts.split != split or shard.excluded_records:
                 raise CorruptDataError(
                     "a shard's name does not fit its split", path=path, got=shard.name
                 )
     classes = len(manifest.labels)
-    _equal(f"classes of {split}", len(facts.class_records), classes, path)
-    _equal(f"records of {split}", facts.records, sum(s.records for s in facts.shards), path)
-    _equal(f"records of {split} by class", sum(facts.class_records), facts.records, path)
-    _equal(f"bytes of {split}", facts.bytes, sum(s.bytes for s in facts.shards), path)
+    _require_equal(f"classes of {split}", len(info.class_records), classes, path)
+    _require_equal(f"records of {split}", info.records, sum(s.records for s in info.shards), path)
+    _require_equal(f"records of {split} by class", sum(info.class_records), info.records, path)
+    _require_equal(f"bytes of {split}", info.bytes, sum(s.bytes for s in info.shards), path)
 
 
-def _equal(what: str, got: int, expected: int, path: str) -> None:
+def _require_equal(what: str, got: int, expected: int, path: str) -> None:
     if got != expected:
         raise CorruptDataError(
             f"the manifest contradicts itself in the {what}", path=path, expected=expected, got=got

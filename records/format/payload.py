@@ -1,4 +1,4 @@
-"""What a record of anybody's TFRecord file holds: an Example, a SequenceExample, or other bytes."""
+"""Content of a record of any TFRecord file: Example, SequenceExample or bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PayloadKind = Literal["Example", "SequenceExample", "bytes"]
 
 
 class Payload(NamedTuple):
-    """A record's features; of a SequenceExample, the steps of its feature lists too."""
+    """The features of a record, and the steps of the feature lists of a SequenceExample."""
 
     kind: PayloadKind
     features: dict[str, FeatureValue]
@@ -19,11 +19,11 @@ class Payload(NamedTuple):
 
 
 def parse_payload(payload: bytes) -> Payload:
-    """A record's content, whatever it is.
+    """Parse the content of a record of unknown kind. Never raises.
 
-    An Example's only field lies where a SequenceExample has its context, so both are read as the
-    latter. Bytes that parse, as some do by chance, but hold no feature are no Example; no bytes are
-    an empty one.
+    An Example has its features in the field in which a SequenceExample has its context, so one
+    parser reads both. Some bytes parse by chance: without a feature they count as bytes. An empty
+    payload is an empty Example.
     """
     try:
         features, lists = decode_sequence_example(payload)

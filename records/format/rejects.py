@@ -1,4 +1,4 @@
-"""The images that were found and not stored: `rejects.jsonl`, one in each generation's folder."""
+"""List of rejected images, `rejects.jsonl`, one per generation."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def encode_rejects(rejects: Iterable[Reject]) -> bytes:
-    """The content of the file."""
+    """Return the content of the file."""
     return b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects)
 
 
 def read_rejects(storage: Storage, generation: int) -> list[Reject]:
-    """What a generation rejected.
+    """Read the rejects of one generation.
 
     Raises:
         FileNotFoundError: the file is missing.
-        CorruptDataError: it is damaged.
+        CorruptDataError: the file is damaged.
     """
     name = layout.generation_path(layout.REJECTS, generation)
     try:
@@ -40,7 +40,7 @@ def read_rejects(storage: Storage, generation: int) -> list[Reject]:
 
 
 def read_all_rejects(storage: Storage, manifest: Manifest) -> list[Reject]:
-    """What all generations rejected. Raises as `read_rejects`."""
+    """Read the rejects of all generations. Raises as `read_rejects`."""
     return [
         reject
         for generation in manifest.generations

@@ -1,4 +1,4 @@
-"""The features of a record, by the names that TF-Slim gave them."""
+"""Names and types of the features of a record, as in TF-Slim."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ FEATURES: Mapping[str, type] = {
     TEXT: bytes,
     FILENAME: bytes,
 }
-"""Each feature and the type of its single value."""
+"""The features of a record, and the type of their single values."""
 
 
 class FeatureNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where records have what a dataset needs: names of features, each with one value.
+    """Names of the features that a dataset needs, each with one value per record.
 
     Args:
-        image: bytes, a whole JPEG or PNG.
-        label: int64, the class's number; None where only its name is there.
-        text: bytes, the class's name; None where only its number is there.
-        key: bytes that no two records share; None where there are none.
+        image: bytes, a complete JPEG or PNG file.
+        label: int64, the number of the class; None if records have only its name.
+        text: bytes, the name of the class; None if records have only its number.
+        key: bytes, unique per record; None if records have no key.
     """
 
     image: str
@@ -45,4 +45,4 @@ class FeatureNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 DEFAULT_FEATURES = FeatureNames(ENCODED, LABEL, TEXT, FILENAME)
-"""The names in the records of a conversion."""
+"""The names in records of a conversion."""

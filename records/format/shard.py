@@ -1,4 +1,4 @@
-"""One shard: records written one after another, read as a stream or one by its offset."""
+"""Writer and readers of one shard."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from records.storage import StagedFile, Storage, hash_stream
 
 
 class FrameLocation(NamedTuple):
-    """Where a record's frame lies in its shard, in bytes."""
+    """Offset and length of a record's frame in its shard, in bytes."""
 
     offset: int
     length: int
 
 
 class ShardWriter:
-    """Frames records into a staged file, and keeps count, size and xxh3-128 of what it wrote."""
+    """Writer of records to a staged file; counts them, and computes size and xxh3-128."""
 
     def __init__(self, stream: StagedFile) -> None:
         self._stream = stream
@@ -41,61 +41,61 @@ class ShardWriter:
         self.size_bytes = 0
 
     def write(self, payload: bytes) -> FrameLocation:
-        """Append one record."""
-        for part in frame_parts(payload):  # put together they would be copied once more
+        """Append one record; return the location of its frame."""
+        for part in frame_parts(payload):  # joining the parts would copy the payload
             self._stream.write(part)
             self._digest.update(part)
-        position = FrameLocation(self.size_bytes, frame_size_bytes(len(payload)))
+        location = FrameLocation(self.size_bytes, frame_size_bytes(len(payload)))
         self.records += 1
-        self.size_bytes += position.length
-        return position
+        self.size_bytes += location.length
+        return location
 
     @property
     def xxh3_128(self) -> str:
-        """The hash of all bytes so far, 32 hexadecimal digits."""
+        """The hash of all bytes written so far, 32 hexadecimal digits."""
         return str(self._digest.hexdigest())
 
 
 def read_shard(storage: Storage, name: str) -> Iterator[Frame]:
-    """Every record of a TFRecord file, ours or anybody's, GZIP and ZLIB files too, CRCs checked.
+    """Yield the records of any TFRecord file, also of a GZIP or ZLIB file; CRCs are checked.
 
-    The offsets of a compressed file are those of its decompressed bytes.
+    The offsets of a compressed file are those in its decompressed bytes.
 
     Raises:
         CorruptDataError: at the first damage, with file, record and offset.
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file is missing.
     """
     with with_path(storage, name), storage.open(name) as stream:
         yield from read_frames(open_tfrecord(stream))
 
 
 class ShardReader:
-    """Single records of a shard by their positions, from any thread; the file stays open.
+    """Reader of single records of a shard by location, from any thread; the file stays open.
 
     Args:
         storage: the dataset's folder.
         name: the shard.
 
     Raises:
-        FileNotFoundError: there is no such shard; on some storage, not before it is read.
+        FileNotFoundError: the shard is missing; on some storage only when a record is read.
     """
 
     def __init__(self, storage: Storage, name: str) -> None:
         self._ranges = storage.open_random_access(name)
 
-    def read(self, position: FrameLocation, *, record: int) -> bytes:
-        """The payload of a record, its CRCs checked.
+    def read(self, location: FrameLocation, *, record: int) -> bytes:
+        """Read the payload of a record; CRCs are checked.
 
         Args:
-            position: from the shard's index.
-            record: its number, for messages.
+            location: from the shard's index.
+            record: the number of the record, for messages.
 
         Raises:
-            CorruptDataError: the record is damaged, or is not where the index says; without a path.
-            FileNotFoundError: there is no such shard.
+            CorruptDataError: the record is damaged, or not at this location; without a path.
+            FileNotFoundError: the shard is missing.
         """
-        offset = position.offset
-        frame = self._ranges.read(offset, position.length)
+        offset = location.offset
+        frame = self._ranges.read(offset, location.length)
         length = payload_length(frame[:HEADER_BYTES], record=record, offset=offset)
         end = HEADER_BYTES + length
         payload, footer = frame[HEADER_BYTES:end], frame[end : end + FOOTER_BYTES]
@@ -104,12 +104,12 @@ class ShardReader:
     def read_in_parts(
         self, offset: int, sizes_bytes: tuple[int, int, int], *, record: int
     ) -> tuple[bytes, bytes, bytes]:
-        """A record's frame in three parts, its CRCs checked: none is a copy of what was read.
+        """Read a record's frame in three parts, without copying any; CRCs are checked.
 
         Args:
-            offset: of the frame.
-            sizes_bytes: of the parts: the first holds the header, the last the footer.
-            record: its number, for messages.
+            offset: the offset of the frame.
+            sizes_bytes: the sizes of the parts: the header is in the first, the footer in the last.
+            record: the number of the record, for messages.
 
         Raises:
             CorruptDataError, FileNotFoundError: as `read`.
@@ -122,14 +122,14 @@ class ShardReader:
 
 
 def hash_file(storage: Storage, name: str) -> str:
-    """The xxh3-128 of a file, 32 hexadecimal digits. Raises FileNotFoundError."""
+    """Return the xxh3-128 of a file, 32 hexadecimal digits. Raises FileNotFoundError."""
     with storage.open(name) as stream:
         return hash_stream(stream)
 
 
 @contextmanager
 def with_path(storage: Storage, name: str) -> Iterator[None]:
-    """Put the file's name into damage found while it is read."""
+    """Add the file's path to a CorruptDataError that is raised while the file is read."""
     try:
         yield
     except CorruptDataError as error:

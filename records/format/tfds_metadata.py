@@ -1,11 +1,11 @@
-"""What TensorFlow Datasets needs to read the shards: `dataset_info.json` and `features.json`.
+"""Metadata for TensorFlow Datasets (TFDS): `dataset_info.json` and `features.json`.
 
     builder = tfds.builder_from_directory("data")
     builder.as_dataset(split="train", as_supervised=True)
 
-Both are TFDS's own messages in protobuf's JSON form (integers of 64 bits as strings). The features
-keep their flat names: TFDS finds images to show and the pair for `as_supervised` only among those.
-It would keep class names in a third file; inside `features.json` they cannot get lost.
+Both are TFDS messages in protobuf's JSON format (64-bit integers as strings). The features keep
+their flat names, because TFDS looks only at the top level for images to show and for the pair of
+`as_supervised`. TFDS writes class names to a third file; here they are inside `features.json`.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ Json = dict[str, Any]
 
 
 def tfds_files(manifest: Manifest, *, folder: str = "") -> dict[str, bytes]:
-    """The files by which TFDS reads a folder of the dataset: name → content.
+    """Return the files by which TFDS reads one folder of the dataset: name → content.
 
-    None of adopted files that TFDS cannot read: not numbered as it numbers shards, with labels that
-    do not count from 0 or are names alone, or with records that are not of the dataset. None either
-    where there were such files before.
+    The result is empty for adopted files that TFDS cannot read: files not numbered as TFDS numbers
+    shards, labels that do not begin at 0 or are only names, or records excluded from the dataset;
+    and also if TFDS files existed before `adopt`.
 
     Args:
-        manifest: the whole dataset's.
-        folder: which folder's shards, such as `generations/0002`; the first generation's lie in
-            the dataset's own.
+        manifest: the manifest of the dataset.
+        folder: the folder of the shards, such as `generations/0002`; `""` is the dataset's folder,
+            with the shards of the first generation.
     """
     if manifest.adopted is not None and not _can_describe(manifest, manifest.adopted):
         return {}
@@ -60,8 +60,8 @@ def _encode(value: Json) -> bytes:
 def _dataset_info(manifest: Manifest, folder: str) -> Json:
     splits = []
     for name in SPLITS:
-        facts = manifest.splits.get(name)
-        shards = [shard for shard in facts.shards if _folder(shard) == folder] if facts else []
+        info = manifest.splits.get(name)
+        shards = [shard for shard in info.shards if _folder(shard) == folder] if info else []
         if shards:
             template = _FILE_TEMPLATE if manifest.adopted is None else _template(shards)
             splits.append(_split(name, shards, template))
@@ -87,13 +87,13 @@ def _can_describe(manifest: Manifest, adopted: ExternalFormat) -> bool:
         not {TFDS_INFO, TFDS_FEATURES} & set(adopted.preexisting)
         and adopted.features.label is not None
         and adopted.first_label == 0
-        and not any(shard.excluded_records for facts in splits for shard in facts.shards)
-        and all(_template(facts.shards) is not None for facts in splits)
+        and not any(shard.excluded_records for info in splits for shard in info.shards)
+        and all(_template(info.shards) is not None for info in splits)
     )
 
 
 def _template(shards: Sequence[ShardInfo]) -> str | None:
-    """What TFDS makes the names of these shards from; None where it cannot."""
+    """Return the TFDS file name template of these shards; None if there is none."""
     templates = set()
     for number, shard in enumerate(shards):
         match = _NUMBERED.fullmatch(shard.name)
@@ -134,7 +134,7 @@ def _features(manifest: Manifest) -> Json:
 
 
 def _image(options: ImageOptions) -> Json:
-    if options.store == "raw":  # pixels, which TFDS's Image would try to decode
+    if options.store == "raw":  # pixels: an Image feature of TFDS would try to decode them
         return _bytes()
     width_px, height_px = options.resize or (-1, -1)
     dimensions = [str(size) for size in (height_px, width_px, options.channels)]

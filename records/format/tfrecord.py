@@ -1,4 +1,4 @@
-"""TFRecord framing: a record's bytes in a file, without TensorFlow.
+"""Codec of TFRecord frames, without TensorFlow.
 
     offset      size  field
     0           8     length n, uint64 little-endian
@@ -6,8 +6,8 @@
     12          n     payload
     12 + n      4     masked CRC32C of the payload, uint32 little-endian
 
-A masked CRC is `((crc >> 15 | crc << 17) + 0xa282ead8) mod 2**32`: a CRC of data that itself holds
-CRCs is a poor one, so what is stored is never the plain value.
+A masked CRC is `((crc >> 15 | crc << 17) + 0xa282ead8) mod 2**32`: a CRC of data that contains its
+own CRC is weak, so the plain value is never stored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FrameDamage = Literal["truncated", "length-checksum", "payload-checksum", "too-l
 
 
 class FrameError(CorruptDataError):
-    """A record's frame is damaged; `kind` says how."""
+    """A damaged frame; `kind` is the kind of damage."""
 
     def __init__(self, kind: FrameDamage, what: str, **where: object) -> None:
         super().__init__(what, **where)  # type: ignore[arg-type]
@@ -43,14 +43,14 @@ class FrameError(CorruptDataError):
 
 
 class Frame(NamedTuple):
-    """A record as it lies in a file: the byte offset of its header, and its payload."""
+    """A record in a file: the byte offset of its header, and its payload."""
 
     offset: int
     payload: bytes
 
 
 def masked_crc32c(*parts: bytes) -> int:
-    """The masked CRC32C (Castagnoli) of bytes, which may be given in parts, a uint32."""
+    """Return the masked CRC32C (Castagnoli) of bytes, which may be given in parts, a uint32."""
     crc = 0
     for part in parts:
         crc = google_crc32c.extend(crc, part)
@@ -58,23 +58,23 @@ def masked_crc32c(*parts: bytes) -> int:
 
 
 def frame_parts(payload: bytes) -> tuple[bytes, bytes, bytes]:
-    """The frame of one record: header, payload and footer."""
+    """Return the frame of one record: header, payload and footer."""
     length = _LENGTH.pack(len(payload))
     return length + _CRC.pack(masked_crc32c(length)), payload, _CRC.pack(masked_crc32c(payload))
 
 
 def frame_bytes(payload: bytes) -> bytes:
-    """The whole frame of one record."""
+    """Return the frame of one record in one piece."""
     return b"".join(frame_parts(payload))
 
 
 def frame_size_bytes(payload_bytes: int) -> int:
-    """How many bytes the frame of a payload takes."""
+    """Return the size of the frame of a payload, in bytes."""
     return HEADER_BYTES + payload_bytes + FOOTER_BYTES
 
 
 def is_frame_header(header: bytes) -> bool:
-    """Whether 12 bytes are the beginning of a record: a length and the CRC that belongs to it."""
+    """Return whether 12 bytes are the header of a frame: a length and its CRC."""
     if len(header) < HEADER_BYTES:
         return False
     _, crc = _HEADER.unpack_from(header)
@@ -82,10 +82,10 @@ def is_frame_header(header: bytes) -> bool:
 
 
 def payload_length(header: bytes, *, record: int | None = None, offset: int = 0) -> int:
-    """The payload's length from a frame's 12 header bytes, checked before anything is allocated.
+    """Return the length of the payload from the 12 bytes of a frame's header.
 
     Raises:
-        FrameError: the header ends early, its CRC is wrong, or the length is over 1 GiB.
+        FrameError: the header is truncated, its CRC is wrong, or the length is over 1 GiB.
     """
     if len(header) < HEADER_BYTES:
         raise FrameError(
@@ -109,7 +109,7 @@ def payload_length(header: bytes, *, record: int | None = None, offset: int = 0)
     if length > MAX_RECORD_BYTES:
         raise FrameError(
             "too-long",
-            "a record is longer than this program reads",
+            "a record is too long",
             record=record,
             offset=offset,
             expected=f"at most {MAX_RECORD_BYTES} bytes",
@@ -121,10 +121,10 @@ def payload_length(header: bytes, *, record: int | None = None, offset: int = 0)
 def check_payload(
     payload: bytes, footer: bytes, length: int, *, record: int | None, offset: int
 ) -> bytes:
-    """The payload, as it was read after a frame's header, if its CRC is that in the footer.
+    """Return the payload that was read after a frame's header if its CRC matches the footer.
 
     Raises:
-        FrameError: the payload or its footer ends early, or the CRC is wrong.
+        FrameError: the payload or the footer is truncated, or the CRC is wrong.
     """
     check_parts((payload,), footer, length, record=record, offset=offset)
     return payload
@@ -160,7 +160,7 @@ def check_parts(
 
 
 def read_frames(stream: BinaryIO) -> Iterator[Frame]:
-    """Every record from the stream's position to its end, each CRC checked.
+    """Yield the records from the stream's position to its end; CRCs are checked.
 
     Raises:
         FrameError: at the first damaged record, with its number and byte offset.
@@ -168,7 +168,7 @@ def read_frames(stream: BinaryIO) -> Iterator[Frame]:
     record, offset = 0, 0
     while header := read_at_most(stream, HEADER_BYTES):
         length = payload_length(header, record=record, offset=offset)
-        # Each by itself, for cutting a payload out of what was read would copy it.
+        # Two reads: slicing the payload out of one larger read would copy it.
         payload, footer = read_at_most(stream, length), stream.read(FOOTER_BYTES)
         yield Frame(offset, check_payload(payload, footer, length, record=record, offset=offset))
         record += 1
@@ -176,7 +176,7 @@ def read_frames(stream: BinaryIO) -> Iterator[Frame]:
 
 
 def read_at_most(stream: BinaryIO, size: int) -> bytes:
-    """Up to `size` bytes, in steps: a false length allocates no more than the file holds."""
+    """Read up to `size` bytes, in steps: a false length allocates no more than the file's size."""
     if size <= _READ_STEP_BYTES:
         return stream.read(size)
     pieces = []

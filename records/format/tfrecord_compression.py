@@ -1,4 +1,4 @@
-"""TFRecord files that are GZIP or ZLIB compressed as a whole, read as if they were not."""
+"""Streams of the decompressed bytes of GZIP and ZLIB TFRecord files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _BUFFER_BYTES = 1 << 20
 
 
 def open_tfrecord(stream: BinaryIO) -> BinaryIO:
-    """`stream` itself, or its decompressed bytes where it is GZIP or ZLIB.
+    """Return `stream`, or a stream of its decompressed bytes if it is GZIP or ZLIB.
 
-    Reading them raises CorruptDataError where they cannot be decompressed any further.
+    Reading raises CorruptDataError at the first bytes that cannot be decompressed.
     """
     return (
         io.BufferedReader(_InflateReader(stream), _BUFFER_BYTES)
@@ -33,7 +33,7 @@ def open_tfrecord(stream: BinaryIO) -> BinaryIO:
 
 
 def open_until_error(stream: BinaryIO) -> PartialStream:
-    """As `open_tfrecord`, but the bytes end where they cannot be decompressed any further."""
+    """Open a stream as `open_tfrecord`, but end it at the first damage instead of raising."""
     if not _is_compressed(stream):
         return PartialStream(stream)
     inflated = _PartialInflateReader(stream)
@@ -47,9 +47,10 @@ def _is_compressed(stream: BinaryIO) -> bool:
 
 
 def compression_of(head: bytes) -> Compression | None:
-    """How a file is compressed, by its first 12 bytes (RFC 1952, RFC 1950).
+    """Return the compression of a file from its first 12 bytes (RFC 1952, RFC 1950).
 
-    A length whose CRC is right is a plain record, whatever else the bytes look like.
+    Bytes that are a length and its valid CRC are an uncompressed record, even if they also look
+    like a GZIP or ZLIB header.
     """
     if is_frame_header(head):
         return None
@@ -64,13 +65,13 @@ class _InflateReader(io.RawIOBase):
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        self._begin()
+        self._restart()
 
-    def _begin(self) -> None:
+    def _restart(self) -> None:
         self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._pending = b""
-        self._read_bytes = 0
-        self._grown_bytes = 0
+        self._source_bytes = 0
+        self._position = 0
 
     def readable(self) -> bool:
         return True
@@ -79,16 +80,16 @@ class _InflateReader(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Read on to a place, or from the beginning again where it lies behind."""
+        """Move to an offset: forward by reading, backward by reading again from the start."""
         if whence == io.SEEK_END:
-            raise io.UnsupportedOperation("nobody knows where the decompressed bytes end")
-        place = offset if whence == io.SEEK_SET else self._grown_bytes + offset
-        if place < self._grown_bytes:
+            raise io.UnsupportedOperation("the size of the decompressed data is unknown")
+        target = offset if whence == io.SEEK_SET else self._position + offset
+        if target < self._position:
             self._source.seek(0)
-            self._begin()
-        while self._grown_bytes < place and self.read(min(place - self._grown_bytes, _BLOCK_BYTES)):
+            self._restart()
+        while self._position < target and self.read(min(target - self._position, _BLOCK_BYTES)):
             pass
-        return self._grown_bytes
+        return self._position
 
     def readinto(self, buffer: Any) -> int:
         while True:
@@ -102,7 +103,7 @@ class _InflateReader(io.RawIOBase):
 
     def _next_block(self) -> bytes:
         block = self._source.read(_BLOCK_BYTES)
-        self._read_bytes += len(block)
+        self._source_bytes += len(block)
         return block
 
     def _decompress(self, block: bytes, limit: int) -> bytes:
@@ -113,23 +114,23 @@ class _InflateReader(io.RawIOBase):
         except zlib.error as error:
             raise CorruptDataError("the compressed data is damaged", got=str(error)) from error
         self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
-        self._grown_bytes += len(data)
-        consumed_bytes = self._read_bytes - len(self._pending)
-        if self._grown_bytes > max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * consumed_bytes):
+        self._position += len(data)
+        consumed_bytes = self._source_bytes - len(self._pending)
+        if self._position > max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * consumed_bytes):
             raise CorruptDataError(
                 f"the compressed data grows more than {_MAX_GROWTH}-fold",
-                hint="no TFRecord of images does; this file is not what it says",
+                hint="no TFRecord file of images does; this is another kind of file, or a zip bomb",
             )
         return data
 
     def _end(self) -> int:
         if not self._inflate.eof:
-            raise CorruptDataError("the compressed data ends early")
+            raise CorruptDataError("the compressed data is truncated")
         return 0
 
 
 class _PartialInflateReader(_InflateReader):
-    """Decompressed bytes that end at damage."""
+    """Decompressed bytes up to the first damage."""
 
     damage: CorruptDataError | None = None
 
@@ -142,7 +143,7 @@ class _PartialInflateReader(_InflateReader):
 
 
 class PartialStream:
-    """The bytes of records as far as they can be had: `stream`, and why no further."""
+    """A stream of bytes that ends at the first damage, and that damage."""
 
     def __init__(self, stream: BinaryIO, inflated: _PartialInflateReader | None = None) -> None:
         self.stream = stream
@@ -150,5 +151,5 @@ class PartialStream:
 
     @property
     def damage(self) -> CorruptDataError | None:
-        """Why they end where they do, once they have been read to there; None for a good end."""
+        """The damage that ended the stream, once it was read to its end; None if it is intact."""
         return self._inflated.damage if self._inflated is not None else None

@@ -87,7 +87,7 @@ def test_decide_classes_first_label_follows_records_label_map_and_option(
             None,
             "no record tells the name of class 1",
         ),
-        ({ClassReference(0, "a"), ClassReference(1, "a")}, None, "comes twice"),
+        ({ClassReference(0, "a"), ClassReference(1, "a")}, None, "duplicate class name"),
         (numbers(0, 1 << 40), None, "out of range"),
     ],
 )

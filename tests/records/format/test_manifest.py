@@ -61,7 +61,7 @@ def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
         (set_at("something", 1), "not a manifest"),
         (delete_at("labels"), "not a manifest"),
         (set_at("labels", []), "there are no classes"),
-        (set_at("labels", ["a", "a", "b"]), "comes twice"),
+        (set_at("labels", ["a", "a", "b"]), "duplicate class name"),
         (set_at("labels", ["a", "b", "c\x07"]), "control characters"),
         (set_at("labels", ["a", "b"]), "contradicts itself in the classes of"),
         (set_at("splits/train/records", 13), "contradicts itself in the records of train"),
@@ -111,6 +111,6 @@ def test_read_manifest_unfinished_conversion_raises_input_not_found_with_hint(
     (tmp_path / ".shardmill").mkdir()
     (tmp_path / ".shardmill" / "plan").write_bytes(b"")
     with pytest.raises(
-        InputNotFoundError, match=r"has not ended.*run the same `shardmill convert` again"
+        InputNotFoundError, match=r"is unfinished.*run the same `shardmill convert` command again"
     ):
         read_manifest(open_storage(tmp_path))
