@@ -92,7 +92,12 @@ def __getattr__(name: str) -> Any:
         return version("shardmill")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULES[name]), name)
+    try:
+        value = getattr(importlib.import_module(_MODULES[name]), name)
+    except ModuleNotFoundError as error:
+        from records.runtime.extras import explain_missing
+
+        raise explain_missing(error) or error from error
     globals()[name] = value
     return value
 

@@ -122,6 +122,8 @@ def _run() -> int:
         code = _report(_explain(error), error.exit_code)
     except ShardmillError as error:
         code = _report(str(error), error.exit_code, **error.to_dict())
+    except ModuleNotFoundError as error:
+        code = _report_missing(error)
     except (KeyboardInterrupt, click.exceptions.Abort):
         code = _report("interrupted", _EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -129,9 +131,23 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
-        text = f"internal error, {type(error).__name__}: {error}; --verbose shows where"
-        code = _report(text, _EXIT_BUG)
+        code = _report_bug(error)
     return code
+
+
+def _report_missing(error: ModuleNotFoundError) -> int:
+    """Report a package that an extra installs, or else a bug."""
+    from records.runtime.extras import explain_missing
+
+    missing = explain_missing(error)
+    if missing is None:
+        return _report_bug(error)
+    return _report(str(missing), missing.exit_code, **missing.facts())
+
+
+def _report_bug(error: Exception) -> int:
+    text = f"internal error, {type(error).__name__}: {error}; --verbose shows where"
+    return _report(text, _EXIT_BUG)
 
 
 def _leave(code: int) -> NoReturn:

@@ -12,6 +12,22 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _PROJECT = Path(__file__).resolve().parents[2]
+_EXTRAS = {
+    "adlfs": "azure",
+    "apache_beam": "beam",
+    "botocore": "s3",
+    "gcsfs": "gcs",
+    "h5py": "train",
+    "imagehash": "dedup",
+    "jax": "jax",
+    "keras": "train",
+    "matplotlib": "plot",
+    "pillow_heif": "heif",
+    "tensorboard": "tensorboard",
+    "tensorflow": "train",
+    "tf2onnx": "onnx",
+}
+"""The extra that installs a package."""
 
 
 def require_extra(module: str, extra: str) -> ModuleType:
@@ -30,6 +46,14 @@ def require_extra(module: str, extra: str) -> ModuleType:
         if error.name is None or error.name.partition(".")[0] != package:
             raise
         raise UsageError(f"{package} is not installed", hint=install_command(extra)) from error
+
+
+def explain_missing(error: ModuleNotFoundError) -> UsageError | None:
+    """Return the error with the command that installs what is missing; None if no extra does."""
+    package = (error.name or "").partition(".")[0]
+    if package not in _EXTRAS:
+        return None
+    return UsageError(f"{package} is not installed", hint=install_command(_EXTRAS[package]))
 
 
 def install_command(extra: str, project: Path = _PROJECT) -> str:
