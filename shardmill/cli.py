@@ -142,7 +142,7 @@ def _report_missing(error: ModuleNotFoundError) -> int:
     missing = explain_missing(error)
     if missing is None:
         return _report_bug(error)
-    return _report(str(missing), missing.exit_code, **missing.facts())
+    return _report(str(missing), missing.exit_code, **missing.to_dict())
 
 
 def _report_bug(error: Exception) -> int:

@@ -58,9 +58,14 @@ def data(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(python: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return run_python(python, "-m", "shardmill", *arguments)
+
+
+def run_python(python: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the interpreter without PYTHONPATH, which would lead to this checkout."""
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
-        [python, "-m", "shardmill", *map(str, arguments)],
+        [python, *map(str, arguments)],
         env=environment,
         cwd=python.parent,
         capture_output=True,
@@ -87,9 +92,7 @@ def test_core_contact_sheet_is_drawn_without_matplotlib(
 
 def test_core_python_api_reads_records_and_imports_no_extra(python: Path, data: Path) -> None:
     program = READ.format(extras=EXTRAS, data=str(data))
-    ended = subprocess.run(
-        [python, "-c", program], cwd=python.parent, capture_output=True, text=True, check=False
-    )
+    ended = run_python(python, "-c", program)
     assert ended.returncode == 0, ended.stderr
 
 
