@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.sources import reader
 from records import verify
 from records.errors import OutputError, ShardmillError, StorageError
 from records.format import layout
@@ -167,7 +168,7 @@ def test_convert_read_error_is_retried_rejected_or_raised(
     once: bool,
 ) -> None:
     """Of the source it is tried again, and else a reject, for now; of the target it is an error."""
-    monkeypatch.setattr("pipelines.sources.reader._WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
     faults = Faults(monkeypatch, "read")
     calls = count_calls(faults, convert, tmp_path / "all")
     assert calls > STORED
