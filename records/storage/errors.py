@@ -51,12 +51,14 @@ def translate_read_errors(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def translate_write_errors(path: str, *, what: str = "", hint: str = _HINT_FIX_KEPT) -> Iterator[None]:
+def translate_write_errors(
+    path: str, *, what: str = "", hint: str = _HINT_FIX_KEPT
+) -> Iterator[None]:
     """Translate OSError of writing.
 
     Args:
         path: the file or folder, for the message.
-        what: the subject of the message, as in "the run"; none if the path says enough.
+        what: the subject of the message, as in "the run"; none if the path is enough.
         hint: the next step if the cause is permanent.
 
     Raises:

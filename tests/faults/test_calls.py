@@ -14,7 +14,7 @@ from pipelines.sources import reader
 from records import verify
 from records.errors import OutputError, ShardmillError, StorageError
 from records.format import layout
-from records.storage import local
+from records.storage import atomic
 from tests.faults.calls import Faults, KilledError
 from tests.faults.conftest import OPTIONS, STORED
 from tests.pipelines.conftest import Convert
@@ -186,7 +186,7 @@ def test_convert_fsync_error_after_index_is_linked_raises_output_error(
     convert: Convert, tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder may fail to be synced that has the new index already: the other shards then wait."""
-    sync = local._fsync_folder
+    sync = atomic.fsync
 
     def fail_for_an_index(folder: Path) -> None:
         if folder.name == "index":
@@ -195,7 +195,7 @@ def test_convert_fsync_error_after_index_is_linked_raises_output_error(
 
     target = tmp_path / "target"
     with monkeypatch.context() as patch:
-        patch.setattr(local, "_fsync_folder", fail_for_an_index)
+        patch.setattr(atomic, "fsync", fail_for_an_index)
         with pytest.raises(OutputError, match="read-only"):
             convert(**OPTIONS, target=str(target))
     assert len(list((target / "index").iterdir())) == 1
