@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +19,8 @@ from pipelines.sources.class_layout import SPLIT_NAMES, class_name
 from records.dataset import Record, open_dataset
 from records.errors import CorruptDataError, OutputError
 from records.images import decode_record_image
+from records.storage.atomic import atomic_folder
+from records.storage.errors import HINT_FIX, translate_write_errors
 from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text
 
@@ -40,54 +40,36 @@ def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None)
     """
     opened = open_dataset(dataset)
     written = 0
-    with _whole_folder(Path(out)) as folder:
+    with _new_folder(Path(out)) as folder:
         for split, records in opened.items():
             for record in records:
-                _write(folder / split, record)
+                with translate_write_errors(escape_for_display(out), hint=HINT_FIX):
+                    _write(folder / split, record)
                 written += 1
                 on_image()
     return written
 
 
 @contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name when the block ends well, and goes when not."""
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `out`, which must not exist, when the block succeeds."""
+    path = escape_for_display(str(out))
     if os.path.lexists(out):
-        raise OutputError(
-            "this is there already",
-            path=escape_for_display(str(out)),
-            hint="name a folder that is not",
-        )
-    staged = out.with_name(f".{out.name}.{secrets.token_hex(8)}")
-    try:
-        with _writing(out):
-            staged.mkdir(parents=True)
-        yield staged
-        with _writing(out):
-            staged.rename(out)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            "cannot be written",
-            path=escape_for_display(str(out)),
-            got=os.strerror(error.errno or 0),
-        ) from error
+        raise OutputError("the folder already exists", path=path, hint="choose another name")
+    with ExitStack() as stack:
+        with translate_write_errors(path, hint=HINT_FIX):
+            folder = stack.enter_context(atomic_folder(out))
+        yield folder  # errors of reading are not errors of writing
+        with translate_write_errors(path, hint=HINT_FIX):
+            stack.close()
 
 
 def _write(folder: Path, record: Record) -> None:
     content = _as_file(record)
-    with _writing(folder.parent):
-        path = folder / _relative_path(record)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _open_free(path) as stream:
-            stream.write(content)
+    path = folder / _relative_path(record)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _open_free(path) as stream:
+        stream.write(content)
 
 
 def _open_free(path: Path) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""Every error a user can meet, as one line: what, where, expected, got, and what to do next."""
+"""Exceptions with an exit code, each printed as one line."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from records.text.escaping import escape_for_display
 
 
 class ShardmillError(Exception):
-    """Base of all errors this program raises on purpose; `exit_code` is what the shell sees.
+    """Base class of all errors that shardmill raises; `exit_code` is the status of the command.
+
+    The text is one line: `PATH SHARD record N offset N: WHAT, expected E, got G; HINT`.
 
     Args:
-        what: what went wrong, a clause without a full stop.
-        path: the file or URL it happened in.
-        shard: the shard's name, where it concerns one.
-        record: the record's number in its shard, from 0.
+        what: the problem, a clause without a full stop.
+        path: the file or URL.
+        shard: the name of the shard.
+        record: the number of the record in its shard, from 0.
         offset: the byte offset in the file.
-        expected: what should have been there.
-        got: what was there.
-        hint: what to do next.
+        expected: the expected value.
+        got: the actual value.
+        hint: the next step.
     """
 
     exit_code = 70
@@ -44,7 +46,7 @@ class ShardmillError(Exception):
         self.hint = hint
 
     def to_dict(self) -> dict[str, object]:
-        """What is known of it, by the names of the arguments; None where it is not."""
+        """Return the arguments by name; None for those not given."""
         names = ("what", "path", "shard", "record", "offset", "expected", "got", "hint")
         return {name: getattr(self, name) for name in names}
 
@@ -68,7 +70,7 @@ class ShardmillError(Exception):
         return escape_for_display(text)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Beam pickles exceptions between processes; keyword-only fields need their own way across.
+        # Beam pickles exceptions between processes, by default without keyword-only arguments.
         return (_rebuild, (type(self), dict(self.__dict__)))
 
 
@@ -79,7 +81,7 @@ def _rebuild(kind: type[ShardmillError], fields: dict[str, object]) -> Shardmill
 
 
 class UsageError(ShardmillError):
-    """The command cannot mean what was asked for."""
+    """The arguments are invalid or contradictory."""
 
     exit_code = 2
 
@@ -91,36 +93,36 @@ class TooManyRejectsError(ShardmillError):
 
 
 class InputNotFoundError(ShardmillError):
-    """There is no input, or no finished dataset."""
+    """The input, or a finished dataset, does not exist."""
 
     exit_code = 66
 
 
 class CorruptDataError(ShardmillError):
-    """A file of a dataset does not hold what it should: a checksum, a length, a field is wrong."""
+    """A file is damaged: a checksum, a length or a field is wrong."""
 
     exit_code = 66
 
 
 class OutputError(ShardmillError):
-    """The target cannot be written: full, read-only, or taken by something else."""
+    """The output cannot be written until the user acts: full, read-only, or it exists."""
 
     exit_code = 73
 
 
 class StorageError(ShardmillError):
-    """Storage failed, also after retries."""
+    """Storage failed, also after retries; it may work later."""
 
     exit_code = 74
 
 
 class RunnerError(ShardmillError):
-    """What a job runs on failed it: a job server, a worker pool, a worker, a task manager."""
+    """The engine of a job failed: a job server, a worker pool, a worker, a task manager."""
 
     exit_code = 69
 
 
 class LockedError(ShardmillError):
-    """Another process is writing here; try later."""
+    """Another process writes the same output; try later."""
 
     exit_code = 75

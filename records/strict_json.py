@@ -1,9 +1,8 @@
-"""JSON files that carry their format's version: canonical when written, strict when read.
+"""Canonical, versioned JSON, and strict decoding of untrusted JSON and MessagePack.
 
-JSON and MessagePack that anybody may have written: whatever is wrong with it is one error.
-
-msgspec's own decoders let UnicodeDecodeError and RecursionError through as well: a flipped bit in a
-name, or brackets nested deeper than the interpreter's stack.
+Any defect of untrusted bytes is one error, msgspec.DecodeError. msgspec's own decoders also raise
+UnicodeDecodeError (a flipped bit in a name) and RecursionError (brackets nested deeper than the
+interpreter's stack).
 """
 
 from __future__ import annotations
@@ -22,25 +21,25 @@ class _Versioned(msgspec.Struct):
 
 
 def encode_canonical(value: object) -> bytes:
-    """The same bytes for the same value: keys sorted, indented by two, a line feed at the end."""
+    """Return JSON that is equal for equal values: sorted keys, indent 2, a final line feed."""
     return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n"
 
 
 def decode_versioned(content: bytes, kind: type[T], *, version: int, what: str, path: str) -> T:
-    """A value of `kind` from its bytes.
+    """Return the value in a JSON file with a format version.
 
     Args:
         content: JSON with a field `format_version`.
         kind: a struct that forbids unknown fields.
         version: the latest format version this program reads.
-        what: what the file is, for messages: `a manifest`.
+        what: the kind of file, for messages: `a manifest`.
         path: the file, for messages.
 
     Raises:
-        CorruptDataError: it is something else, or a later version wrote it.
+        CorruptDataError: the content is not valid, or a later version wrote it.
     """
     try:
-        # Before the rest, for a later version may have fields that are unknown here.
+        # First, because a later version may have fields that are unknown here.
         found = decode_json(content, _Versioned).format_version
         if found > version:
             raise CorruptDataError(
@@ -56,7 +55,7 @@ def decode_versioned(content: bytes, kind: type[T], *, version: int, what: str, 
 
 
 def decode_json(content: bytes, kind: type[T]) -> T:
-    """A value of `kind` from JSON. Raises msgspec.DecodeError, and nothing else."""
+    """Return a value of `kind` from JSON. Raises only msgspec.DecodeError."""
     try:
         return msgspec.json.decode(content, type=kind)
     except (UnicodeDecodeError, RecursionError) as error:
@@ -64,12 +63,12 @@ def decode_json(content: bytes, kind: type[T]) -> T:
 
 
 def decode_json_lines(content: bytes, kind: type[T]) -> list[T]:
-    """A value of `kind` from every line. Raises as `decode_json`."""
+    """Return a value of `kind` from each line that is not blank. Raises as `decode_json`."""
     return [decode_json(line, kind) for line in content.splitlines() if line.strip()]
 
 
 def decode_msgpack(content: bytes, kind: type[T]) -> T:
-    """A value of `kind` from MessagePack. Raises as `decode_json`."""
+    """Return a value of `kind` from MessagePack. Raises as `decode_json`."""
     try:
         return msgspec.msgpack.decode(content, type=kind)
     except (UnicodeDecodeError, RecursionError) as error:

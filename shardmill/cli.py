@@ -99,6 +99,7 @@ def shardmill(context: click.Context, *, _verbose: bool) -> None:
 def main() -> NoReturn:
     """Run the command line: every error is one line on stderr and an exit code of its own."""
     signal.signal(signal.SIGTERM, _terminate)
+    set_log_format("text")
     # Arrow's own keeps what is freed, which is as much again as a large plan takes.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     started_at = time.monotonic()

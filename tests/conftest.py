@@ -8,12 +8,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from records.runtime.logging import set_log_format
+
 # No test depends on how busy the machine is.
 settings.register_profile("shardmill", deadline=None)
 settings.load_profile("shardmill")
 
 _BESIDE_THE_REPOSITORY = Path(__file__).parents[2] / "shared" / "data"
 SHARED_DATA = Path(os.environ.get("SHARDMILL_TEST_DATA", _BESIDE_THE_REPOSITORY))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _log_to_stderr() -> None:
+    """Log as the command line does."""
+    set_log_format("text")
 
 
 @pytest.fixture(scope="session")

@@ -34,12 +34,14 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 """
 IMPORTS = """
-import importlib
+import importlib, logging
 sys.argv = ["elsewhere", "--no-such-flag"]
 for name in MODULES:
     importlib.import_module(name)
 assert sys.argv == ["elsewhere", "--no-such-flag"]
 assert threading.active_count() == 1, threading.enumerate()
+assert not logging.getLogger("shardmill").handlers
+assert not logging.getLogger().handlers
 """
 HELP = """
 import shardmill.cli

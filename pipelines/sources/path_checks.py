@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import unquote, urlsplit
 
 from records.errors import InputNotFoundError, OutputError, UsageError
-from records.storage import is_url, open_storage, redact_url
+from records.storage import is_url, local_path, open_storage, redact_url
 from records.text.escaping import escape_for_display
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
@@ -39,9 +38,8 @@ def check_locations(source: str, target: str) -> None:
 
 def _local_path(location: str) -> str | None:
     """The real path of a local folder, None for a URL."""
-    if location.startswith("file://"):
-        return os.path.realpath(unquote(urlsplit(location).path))
-    return None if is_url(location) else os.path.realpath(location)
+    path = local_path(location)
+    return None if path is None else os.path.realpath(path)
 
 
 def _check_source(path: str) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from pipelines.sources.walk import (
     ListedFile,
@@ -18,15 +16,16 @@ from pipelines.sources.walk import (
     walk_remote,
 )
 from records.errors import InputNotFoundError, OutputError, StorageError, UsageError
-from records.storage import is_url, open_remote, open_storage, split_location
+from records.storage import local_path, open_remote, open_storage, split_location
+from records.storage.retry import RetryPolicy, retry
 from records.text.keys import key_to_text
 
 HEAD_BYTES = 64
 _STEP_BYTES = 64 << 20
-_PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
-_OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-_ATTEMPTS = 3
-_WAIT_SECONDS = 0.5
+RETRY = RetryPolicy(attempts=3, first_wait_seconds=0.5, factor=1)
+"""For reads of local source files, which network file systems fail in passing."""
+_TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
+_PROCESS_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class SourceFiles(Protocol):
@@ -51,18 +50,13 @@ class UnreadableError(Exception):
 
 def open_source(location: str) -> SourceFiles:
     """The files below a local path or a URL."""
-    if not is_url(location):
-        return LocalFiles(os.fsencode(location))
-    parts = urlsplit(location)
-    if parts.scheme == "file":
-        return LocalFiles(os.fsencode(unquote(parts.path)))
-    return RemoteFiles(location)
+    path = local_path(location)
+    return RemoteFiles(location) if path is None else LocalFiles(os.fsencode(path))
 
 
 def open_file(url: str) -> tuple[SourceFiles, bytes]:
     """The folder of a file with a URL of its own, as a list may name it, and the file's key."""
-    path = unquote(urlsplit(url).path) if url.startswith("file://") else url
-    folder, name = split_location(path)
+    folder, name = split_location(local_path(url) or url)
     return open_source(folder), os.fsencode(name)
 
 
@@ -111,21 +105,22 @@ class LocalFiles:
         return self._read(key, HEAD_BYTES)
 
     def _read(self, key: bytes, size_bytes: int | None) -> bytes:
-        for attempt in range(_ATTEMPTS):
-            try:
-                return _read_local(self._prefix + key, size_bytes)
-            except OSError as error:
-                if error.errno in _OURS:
-                    raise StorageError(
-                        "a source file cannot be read: this process has come to a limit",
-                        path=key_to_text(key),
-                        got=os.strerror(error.errno),
-                        hint="raise it (ulimit -n, memory), or use fewer --workers",
-                    ) from error
-                if error.errno not in _PASSING or attempt == _ATTEMPTS - 1:
-                    raise UnreadableError(os.strerror(error.errno or errno.EIO)) from error
-            time.sleep(_WAIT_SECONDS)
-        raise AssertionError("unreachable")
+        path = self._prefix + key
+        try:
+            return retry(lambda: _read_local(path, size_bytes), RETRY, is_transient=_is_transient)
+        except OSError as error:
+            if error.errno not in _PROCESS_LIMITS:
+                raise UnreadableError(os.strerror(error.errno or errno.EIO)) from error
+            raise StorageError(
+                "a source file cannot be read: this process has reached a limit",
+                path=key_to_text(key),
+                got=os.strerror(error.errno),
+                hint="raise it (ulimit -n, memory), or use fewer --workers",
+            ) from error
+
+
+def _is_transient(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _TRANSIENT
 
 
 def _read_local(path: bytes, size_bytes: int | None) -> bytes:

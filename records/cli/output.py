@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from records.errors import OutputError, UsageError
+from records.errors import UsageError
+from records.storage.errors import HINT_FIX, translate_write_errors
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -29,8 +30,6 @@ def check_picture(path: str | None) -> None:
 
 
 def write_picture(path: str, content: bytes) -> None:
-    """Write a picture where it was asked for. Raises OutputError."""
-    try:
+    """Write a picture where it was asked for. Raises OutputError or StorageError."""
+    with translate_write_errors(path, hint=HINT_FIX):
         Path(path).write_bytes(content)
-    except OSError as error:
-        raise OutputError("cannot be written", path=path, got=error.strerror) from error

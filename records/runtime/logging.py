@@ -1,6 +1,7 @@
-"""What a run tells on stderr: lines for people, or one JSON object a line for a log's collector.
+"""The log on stderr: text, or JSON lines for log collectors.
 
-Python's own logging, with one handler; `set_log_format` changes what that makes of a line.
+It is Python's logging, with the logger `shardmill`. Importing this module changes nothing: the
+command line calls `set_log_format`, and other programs configure logging as they like.
 """
 
 from __future__ import annotations
@@ -20,41 +21,46 @@ _PREFIXES = {logging.WARNING: "shardmill: note: ", logging.ERROR: "shardmill: "}
 def log_line(
     message: str, *, level: int = logging.INFO, trace: bool = False, **fields: object
 ) -> None:
-    """A line on stderr.
+    """Log a message.
 
     Args:
-        message: what people read; control characters are escaped.
-        level: as in `logging`; people see the program's name before warnings and errors.
-        trace: add where the exception that is being handled was raised.
-        fields: figures and names for programs to read; they are in JSON lines only.
+        message: the text; control characters are escaped.
+        level: as in `logging`; in text the program's name precedes warnings and errors.
+        trace: whether to add the traceback of the current exception.
+        fields: values for programs; only JSON lines contain them.
     """
     _LOGGER.log(level, escape_for_display(message), exc_info=trace, extra={"fields": fields})
 
 
 def log_event(message: str, **fields: object) -> None:
-    """A line that only a log of JSON has: people are told otherwise, or need not be."""
+    """Log a message in JSON only: people see it elsewhere, or do not need it."""
     if is_json():
         _LOGGER.info(escape_for_display(message), extra={"fields": fields})
 
 
 def is_json() -> bool:
-    """Whether stderr is for programs to read."""
+    """Return whether the log is JSON lines."""
     return isinstance(_HANDLER.formatter, _JsonFormatter)
 
 
 def is_terminal() -> bool:
-    """Whether stderr is a terminal with a person before it, where bars may be drawn."""
+    """Return whether stderr is a terminal on which progress bars may be drawn."""
     return sys.stderr.isatty() and not is_json()
 
 
 def set_quiet() -> None:
-    """From here on tell of errors alone."""
+    """Log only errors from now on."""
     _LOGGER.setLevel(logging.ERROR)
 
 
 def set_log_format(name: str) -> None:
-    """`text`, or `json`: then what libraries log and warn of is lines of JSON as well."""
+    """Send the log to stderr as `text` or as `json`.
+
+    With `json`, messages and warnings of libraries become JSON lines as well.
+    """
+    _LOGGER.addHandler(_HANDLER)
     _LOGGER.setLevel(logging.INFO)
+    _LOGGER.propagate = False
     _HANDLER.setFormatter(_JsonFormatter() if name == "json" else _TextFormatter())
     logging.captureWarnings(is_json())
     root = logging.getLogger()
@@ -86,14 +92,14 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _plain(value: object) -> Any:
-    """What JSON can hold, with no half of a character in it."""
+    """Return a value that JSON can hold, without lone surrogates."""
     if isinstance(value, bool | int | float | list | tuple | dict):
         return value
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
-class _Stderr(logging.Handler):
-    """Writes above whatever bar is drawn; a log that nobody reads any more stops no run."""
+class _StderrHandler(logging.Handler):
+    """Writes above a progress bar; a closed or full stderr does not stop a run."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
@@ -104,8 +110,5 @@ class _Stderr(logging.Handler):
             self.handleError(record)
 
 
-_HANDLER = _Stderr()
+_HANDLER = _StderrHandler()
 _HANDLER.setFormatter(_TextFormatter())
-_LOGGER.addHandler(_HANDLER)
-_LOGGER.setLevel(logging.INFO)
-_LOGGER.propagate = False

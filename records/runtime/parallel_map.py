@@ -1,4 +1,4 @@
-"""A function mapped over items on threads, a few of them ahead of who takes the results."""
+"""Ordered, bounded maps on threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 IO_THREADS = 16
-"""For work that is mostly waiting: for files behind a URL."""
+"""For work that mostly waits, as for files at a URL."""
 _EXTRA_PREFETCH = 2
 _BLOCKING_RATIO = 4
 
@@ -24,45 +24,52 @@ _BLOCKING_RATIO = 4
 def parallel_map(
     function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int, prefetch: int = 0
 ) -> Iterator[_Result]:
-    """The results in the order of the items, at most `ahead` of them before they are asked for.
+    """Yield the results in the order of the items.
 
-    So memory stays flat however many items there are, and items are asked for as they are needed.
-    Raises what `function` or `items` raises; what has not begun by then is not done. Without
-    `ahead` two more than there are threads. With no threads it is done here, as it is asked for.
+    Memory does not grow with the number of items, which are taken as they are needed.
+
+    Args:
+        function: called on a thread.
+        items: its arguments.
+        threads: how many; with 0 each call happens in this thread when its result is requested.
+        prefetch: the most results before they are requested; two more than threads for 0.
+
+    Raises what `function` or `items` raises; calls that have not started are cancelled.
     """
     if not threads:
         yield from map(function, items)
         return
-    most = prefetch or threads + _EXTRA_PREFETCH
-    under_way: deque[Future[_Result]] = deque()
+    limit = prefetch or threads + _EXTRA_PREFETCH
+    pending: deque[Future[_Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
-                under_way.append(pool.submit(function, item))
-                if len(under_way) >= most:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
+                pending.append(pool.submit(function, item))
+                if len(pending) >= limit:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in under_way:
+            for future in pending:
                 future.cancel()
 
 
 def parallel_map_if_blocking(
     function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int
 ) -> Iterator[_Result]:
-    """The results in the order of the items, on threads from where something is waited for.
+    """Yield the results in the order of the items, on threads after the first call that blocks.
 
-    What needs the interpreter all the time is slower on threads, by a fifth: they take it from each
-    other. So items are done in this thread, up to the first that took four times as long as it
-    worked, which a busy machine alone rarely makes of it.
+    Work that holds the GIL is slower on threads, by a fifth. So calls happen in this thread, up to
+    the first whose wall time is four times its CPU time, which a busy machine alone rarely causes.
     Raises as `parallel_map`.
     """
     rest = iter(items)
     for item in rest:
-        began, worked = time.monotonic(), time.thread_time()
+        started, cpu_seconds = time.monotonic(), time.thread_time()
         result = function(item)
-        has_waited = time.monotonic() - began > _BLOCKING_RATIO * (time.thread_time() - worked)
+        has_waited = time.monotonic() - started > _BLOCKING_RATIO * (
+            time.thread_time() - cpu_seconds
+        )
         yield result
         if has_waited:
             yield from parallel_map(function, rest, threads=threads)
@@ -75,46 +82,46 @@ def parallel_flat_map(
     threads: int,
     prefetch: int,
 ) -> Iterator[_Result]:
-    """What `function` gives of each item, one after another in the order of the items.
+    """Yield all results of `function` for each item, in the order of the items.
 
-    Each item has a thread, which waits where `ahead` results of its own are not yet taken. So what
-    lies ahead is bounded, however much an item gives.
-    Raises what `function` or `items` raises, in its turn.
+    Each of the first `threads` items has a thread, which waits while `prefetch` of its results are
+    not taken, so memory is bounded however many results an item has.
+    Raises what `function` or `items` raises, in the order of the results.
     """
-    under_way: deque[_BoundedQueue[_Result]] = deque()
+    pending: deque[_BoundedQueue[_Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
-                under_way.append(_BoundedQueue(prefetch))
-                pool.submit(under_way[-1].fill, function, item)
-                if len(under_way) == threads:
-                    yield from under_way[0]
-                    under_way.popleft()
-            while under_way:
-                yield from under_way[0]
-                under_way.popleft()
+                pending.append(_BoundedQueue(prefetch))
+                pool.submit(pending[-1].fill, function, item)
+                if len(pending) == threads:
+                    yield from pending[0]
+                    pending.popleft()
+            while pending:
+                yield from pending[0]
+                pending.popleft()
         finally:
-            for results in under_way:
+            for results in pending:
                 results.stop()
 
 
 class _BoundedQueue(Generic[_Result]):
-    """Results on their way from the thread that makes them to the one that takes them."""
+    """Results of one item, from the thread that makes them to the thread that takes them."""
 
-    def __init__(self, most: int) -> None:
-        self._room = Semaphore(most)
+    def __init__(self, limit: int) -> None:
+        self._room = Semaphore(limit)
         self._queue: SimpleQueue[tuple[_Result] | BaseException | None] = SimpleQueue()
         self._stopped = False
 
     def fill(self, function: Callable[[_Item], Iterable[_Result]], item: _Item) -> None:
-        """Make all results, in a thread of its own."""
+        """Make all results; to be called on a thread."""
         try:
             for result in function(item):
                 self._room.acquire()
                 if self._stopped:
                     return
                 self._queue.put((result,))
-        except BaseException as error:  # for who takes them to raise
+        except BaseException as error:  # raised again in the thread that takes the results
             self._queue.put(error)
         else:
             self._queue.put(None)
@@ -127,6 +134,6 @@ class _BoundedQueue(Generic[_Result]):
             yield found[0]
 
     def stop(self) -> None:
-        """Have no more made than the next one."""
+        """Stop after the next result."""
         self._stopped = True
         self._room.release()

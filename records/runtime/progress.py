@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar on a terminal, a line a minute in a log, or nothing."""
+"""Progress: a bar on terminals, one line per minute in logs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tqdm import tqdm
 from records.runtime.logging import is_terminal, log_line
 from records.text.formatting import format_bytes
 
-_SECONDS_BETWEEN_LINES = 60
+_LOG_INTERVAL_SECONDS = 60
 
 
 class Bar(Protocol):
-    """How far the work has come; `n` is how much is done."""
+    """A display of progress; `n` is the amount done."""
 
     n: int
 
     def update(self, more: int = 1) -> object:
-        """So much more is done."""
+        """Add to the amount done."""
 
     def close(self) -> None:
-        """It is over."""
+        """Remove the bar."""
 
     def __enter__(self) -> Self: ...
 
@@ -32,13 +32,13 @@ class Bar(Protocol):
 
 
 def progress_bar(what: str, *, unit: str, total: int | None = None, quiet: bool = False) -> Bar:
-    """A bar to update; it vanishes when it is closed.
+    """Return a bar to update; closing it removes it.
 
     Args:
-        what: what is going on.
-        unit: of what is counted; `B` is scaled to kB, MB, …
-        total: how many there will be, if that is known.
-        quiet: show nothing.
+        what: the activity, such as `converting`.
+        unit: of the amount; `B` is scaled to kB, MB, …
+        total: the final amount, if known.
+        quiet: whether to show nothing.
     """
     if quiet or not is_terminal():
         return _LogProgress(what, unit, total, quiet=quiet)
@@ -54,13 +54,13 @@ def progress_bar(what: str, *, unit: str, total: int | None = None, quiet: bool 
 
 
 def write_line(text: str) -> None:
-    """A line on stdout, above whatever bar is drawn."""
+    """Write a line on stdout, above a bar if one is drawn."""
     tqdm.write(text)
 
 
 @contextmanager
 def progress_callback(what: str, *, unit: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with how many are done, and of how many."""
+    """Yield a function to call with the amount done and the final amount."""
     bars: list[Bar] = []
 
     def show(done: int, total: int) -> None:
@@ -76,7 +76,7 @@ def progress_callback(what: str, *, unit: str, quiet: bool) -> Iterator[Callable
 
 
 class _LogProgress:
-    """A line a minute, with the rate since the one before; work that is short leaves none."""
+    """Logs one line per minute, with the rate since the last; short work logs none."""
 
     def __init__(self, what: str, unit: str, total: int | None, *, quiet: bool) -> None:
         self.n = 0
@@ -84,13 +84,13 @@ class _LogProgress:
         self._unit = unit
         self._total = total
         self._quiet = quiet
-        self._told = (time.monotonic(), 0)
+        self._logged = (time.monotonic(), 0)
 
     def update(self, more: int = 1) -> None:
         """See `Bar.update`."""
         self.n += more
-        if not self._quiet and time.monotonic() - self._told[0] >= _SECONDS_BETWEEN_LINES:
-            self._tell()
+        if not self._quiet and time.monotonic() - self._logged[0] >= _LOG_INTERVAL_SECONDS:
+            self._log()
 
     def close(self) -> None:
         """See `Bar.close`."""
@@ -101,14 +101,14 @@ class _LogProgress:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _tell(self) -> None:
+    def _log(self) -> None:
         now = time.monotonic()
-        rate = (self.n - self._told[1]) / max(now - self._told[0], 1e-9)
-        self._told = (now, self.n)
-        done = self._show(self.n) if self._total is None else f"{self.n:,} of {self._total:,}"
+        rate = (self.n - self._logged[1]) / max(now - self._logged[0], 1e-9)
+        self._logged = (now, self.n)
+        done = self._format(self.n) if self._total is None else f"{self.n:,} of {self._total:,}"
         unit = "" if self._unit == "B" else f" {self._unit}"
         log_line(
-            f"{self._what}: {done}{unit}, {self._show(rate)}{unit}/s",
+            f"{self._what}: {done}{unit}, {self._format(rate)}{unit}/s",
             doing=self._what,
             done=self.n,
             of=self._total,
@@ -116,7 +116,7 @@ class _LogProgress:
             per_second=round(rate, 1),
         )
 
-    def _show(self, amount: float) -> str:
+    def _format(self, amount: float) -> str:
         if self._unit == "B":
             return format_bytes(amount)
         return f"{amount:,}" if isinstance(amount, int) else f"{amount:,.1f}"

@@ -1,7 +1,7 @@
-"""Rows kept in columns: of millions of files, a hundred bytes each where objects take five hundred.
+"""Millions of rows in Arrow columns.
 
-Rows go in and come out as structs or named tuples; in between they are Arrow batches, which can be
-sorted and computed with as a whole.
+Rows are appended and iterated as structs or named tuples. In between they are Arrow batches, which
+take a hundred bytes per file instead of five hundred, and are sorted and computed with as a whole.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Row = TypeVar("Row")
 
 
 class RowTable(Generic[Row]):
-    """A collection of rows of one kind.
+    """A sequence of rows of one type.
 
     Args:
-        kind: makes a row of its values.
-        schema: a column for each of a row's attributes, in the order of its values.
-        rows: the first of them.
+        kind: the type; its arguments are the values of a row.
+        schema: one column per argument, in their order, named as the row's attributes.
+        rows: the first rows.
     """
 
     def __init__(self, kind: type[Row], schema: pa.Schema, rows: Iterable[Row] = ()) -> None:
@@ -37,51 +37,51 @@ class RowTable(Generic[Row]):
             self.append(row)
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """Return the number of rows."""
         return self._packed + len(self._unpacked)
 
     def append(self, row: Row) -> None:
-        """Add a row."""
+        """Append a row."""
         self._unpacked.append(row)
         if len(self._unpacked) == _BATCH_ROWS:
             self._pack()
 
     def __iter__(self) -> Iterator[Row]:
-        """Every row, made anew."""
+        """Yield every row as a new object."""
         self._pack()
         for batch in self._batches:
             yield from self._unpack(batch)
 
     def consume(self) -> Iterator[Row]:
-        """Every row, once: what holds it is freed on the way."""
+        """Yield every row and free its memory; the table is empty afterwards."""
         self._pack()
         batches, self._batches, self._packed = self._batches[::-1], [], 0
         while batches:
             yield from self._unpack(batches.pop())
 
     def to_table(self) -> pa.Table:
-        """All rows, in their order."""
+        """Return all rows in their order."""
         self._pack()
         return pa.Table.from_batches(self._batches, self._schema)
 
     def compact(self) -> pa.Table:
-        """All rows, in their order; each column in one piece."""
+        """Return all rows in their order, each column as one chunk."""
         return self._concatenate(None)
 
     def filter(self, mask: pa.Array) -> None:
-        """Keep the rows where a mask, (N,), is true."""
+        """Keep the rows for which a mask, shape (N,), is true."""
         self._batches = self.to_table().filter(mask).to_batches()
         self._packed = sum(map(len, self._batches))
 
     def sort(self, by: str) -> pa.Table:
-        """Put the rows in the order of a column, bytes by their values; then all as a table."""
+        """Sort the rows by a column, bytes by value; return them as a table."""
         return self._concatenate(_order(self.to_table(), by))
 
     def _concatenate(self, order: pa.Array | None) -> pa.Table:
         table = self.to_table()
         self._batches.clear()
         columns = []
-        while table.num_columns:  # one at a time, so that only one of them is there twice
+        while table.num_columns:  # in turn, so that only one exists twice
             columns.append(_concatenate(table.column(0), order))
             table = table.remove_column(0)
         table = pa.Table.from_arrays(columns, schema=self._schema)
@@ -106,7 +106,7 @@ class RowTable(Generic[Row]):
 
 
 def _order(table: pa.Table, by: str) -> pa.Array | None:
-    """Which row comes where; None where each has its place."""
+    """Return the sorted order of the rows; None if they are sorted."""
     column = table[by]
     before = column[: max(len(column) - 1, 0)]
     if pc.all(pc.less_equal(before, column[1:]), min_count=0).as_py():
@@ -115,7 +115,7 @@ def _order(table: pa.Table, by: str) -> pa.Array | None:
 
 
 def _concatenate(column: pa.ChunkedArray, order: pa.Array | None) -> pa.ChunkedArray | pa.Array:
-    """A column in one piece, in this order; one of nothing stays as small as it is."""
+    """Return a column as one chunk in this order; a column of nulls keeps its small form."""
     if column.null_count == len(column):
         return column
     return column.combine_chunks() if order is None else column.take(order)
@@ -128,11 +128,11 @@ def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 @cache
 def _nulls(kind: pa.DataType) -> pa.Array:
-    """A batch of nothing, shared by all that have none of a column: they take no memory."""
+    """Return a batch of nulls, shared by all batches whose column is empty."""
     return pa.nulls(_BATCH_ROWS, kind)
 
 
 def iter_rows(table: pa.Table, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """The values of some columns, row by row, without making all of them objects at once."""
+    """Yield the values of some columns row by row, one batch in memory at a time."""
     for batch in table.select(columns).to_batches(max_chunksize=_BATCH_ROWS):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)

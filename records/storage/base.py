@@ -106,7 +106,7 @@ class Storage(Protocol):
         """
 
     def fsync_folder(self, name: str) -> None:
-        """Make the names in a folder durable, whoever created them. Raises as `create`."""
+        """Make the names in a folder durable, for all processes. Raises as `create`."""
 
     def remove(self, name: str) -> None:
         """Remove a file if it exists."""

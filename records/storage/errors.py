@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from records.errors import OutputError, StorageError
 
 HINT_RERUN = "run the same command again: finished work is kept"
-_HINT_FIX = f"fix this and {HINT_RERUN}"
+HINT_FIX = "fix this and run the same command again"
+_HINT_FIX_KEPT = f"{HINT_FIX}: finished work is kept"
 
 _PERMANENT = {
     errno.ENOSPC: "the disk is full",
@@ -18,11 +19,13 @@ _PERMANENT = {
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission is denied",
     errno.EPERM: "the operation is not permitted",
+    errno.ENOENT: "the folder does not exist",
     errno.ENOTDIR: "a file is in the place of a folder",
     errno.EEXIST: "a file is in the place of a folder",
     errno.EISDIR: "a folder is in the place of a file",
     errno.ENOTEMPTY: "the folder is not empty",
     errno.ENAMETOOLONG: "the name is too long",
+    errno.EPIPE: "the reader has closed the pipe",
     errno.EFBIG: "the file exceeds the size limit",
     errno.ELOOP: "symbolic links form a loop",
 }
@@ -48,12 +51,14 @@ def translate_read_errors(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def translate_write_errors(path: str, *, what: str = "", hint: str = _HINT_FIX) -> Iterator[None]:
+def translate_write_errors(
+    path: str, *, what: str = "", hint: str = _HINT_FIX_KEPT
+) -> Iterator[None]:
     """Translate OSError of writing.
 
     Args:
         path: the file or folder, for the message.
-        what: the subject of the message, as in "the run"; none if the path says enough.
+        what: the subject of the message, as in "the run"; none if the path is enough.
         hint: the next step if the cause is permanent.
 
     Raises:

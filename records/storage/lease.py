@@ -1,4 +1,4 @@
-"""The lock of a folder on an object store: a lease that expires.
+"""The lock of a folder on an object store: an expiring lease.
 
     .shardmill/lease.json   {"token": holder, "renewal": how many, "renewed_at": Unix time}
 

@@ -11,13 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from records.errors import LockedError
-from records.storage.atomic import (
-    atomic_file,
-    fsync,
-    link_exclusive,
-    new_staged_path,
-    open_locked,
-)
+from records.storage import atomic
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.conditional import replaced_by_other_run
 from records.storage.errors import translate_read_errors, translate_write_errors
@@ -89,7 +83,7 @@ class LocalStorage:
         """See `Storage.create`."""
         path = self.display_name(name)
         with translate_write_errors(path):
-            staged = new_staged_path(self.path / name, self._staging_folder())
+            staged = atomic.new_staged_path(self.path / name, self._staging_folder())
             stream = staged.open("xb", buffering=2 * WRITE_STEP_BYTES)
         try:
             yield WriteBehindFile(stream, path)
@@ -109,7 +103,7 @@ class LocalStorage:
         with translate_write_errors(self.display_name(name)):
             staging = self._staging_folder()
             final.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_file(final, staging=staging) as staged, staged.open("xb") as stream:
+            with atomic.atomic_file(final, staging=staging) as staged, staged.open("xb") as stream:
                 stream.write(data)
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
@@ -121,7 +115,7 @@ class LocalStorage:
     def fsync_folder(self, name: str) -> None:
         """See `Storage.fsync_folder`."""
         with translate_write_errors(self.display_name(name)):
-            fsync(self.path / name)
+            atomic.fsync(self.path / name)
 
     def remove(self, name: str) -> None:
         """See `Storage.remove`."""
@@ -144,7 +138,7 @@ class LocalStorage:
         """See `Storage.lock`; the kernel releases it if the process dies."""
         with translate_write_errors(self.display_name(_LOCK)):
             try:
-                descriptor = open_locked(self.path / _LOCK, os.O_RDWR | os.O_CREAT)
+                descriptor = atomic.open_locked(self.path / _LOCK, os.O_RDWR | os.O_CREAT)
             except BlockingIOError:
                 raise LockedError(
                     "another run is writing here",
@@ -165,11 +159,11 @@ class LocalStorage:
         final = self.path / name
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            link_exclusive(staged, final)
+            atomic.link_exclusive(staged, final)
         except FileExistsError:
             with staged.open("rb") as stream:
                 require_identical(self, name, stream)
-        fsync(final.parent)
+        atomic.fsync(final.parent)
 
 
 class _KernelLock:
@@ -209,7 +203,7 @@ class WriteBehindFile:
 
 
 class RandomAccessFile:
-    """An open file that any number of threads read at offsets of their own."""
+    """An open file that any number of threads read at separate offsets."""
 
     _descriptor = -1
 
@@ -245,6 +239,6 @@ def _flush(stream: BinaryIO) -> None:
 
 
 def _raise_unless_closed(error: OSError) -> None:
-    """Raise an error of a listing, unless the folder is gone or not open to this user."""
+    """Raise an error of a listing, unless the folder is deleted or not open to this user."""
     if not isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):
         raise error

@@ -13,7 +13,7 @@ _BUFFER_BYTES = 8 << 20
 
 
 class StagedStream:
-    """A staged file that names its path in errors of its own writes, and in no others."""
+    """A staged file whose failed writes name its path; errors of other code pass unchanged."""
 
     def __init__(self, stream: BinaryIO, path: str) -> None:
         self._stream = stream

@@ -49,7 +49,7 @@ class StorageConformance(ABC):
     @pytest.fixture
     @abstractmethod
     def storage(self, tmp_path: Path) -> Storage:
-        """Return the storage of a folder that is empty or does not exist, of its own per test."""
+        """Return the storage of a folder that is empty or does not exist, a new one per test."""
 
     def test_storage_has_all_methods_of_protocol(self, storage: Storage) -> None:
         """A storage is a `Storage`; one that is not local is a `RemoteStorage` as well."""

@@ -1,4 +1,4 @@
-"""Names that must not command a terminal, a log or a plot."""
+"""Untrusted names made safe for terminals, logs and plots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 
 
 def escape_for_display(text: str) -> str:
-    """`text` safe for a terminal, a log and a plot: control characters and the like escaped."""
+    """Return text with control characters and invisible ones escaped, as in Python."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(

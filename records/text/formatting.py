@@ -1,4 +1,4 @@
-"""Figures as aligned text."""
+"""Numbers and tables as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WIDE = {"W", "F"}
 
 
 def format_bytes(size_bytes: float) -> str:
-    """`937 B`, `4.63 MB`, `66.3 MB`: decimal units, three digits."""
+    """Return a size in decimal units with three digits: `937 B`, `4.63 MB`, `66.3 MB`."""
     size, unit = float(size_bytes), 0
     while size >= _ROUNDED_UP and unit < len(_UNITS) - 1:
         size, unit = size / 1000, unit + 1
@@ -22,31 +22,31 @@ def format_bytes(size_bytes: float) -> str:
 
 
 def pluralize(number: int, thing: str) -> str:
-    """`1 shard`, `1,200 shards`."""
+    """Return a number with its noun: `1 shard`, `1,200 shards`."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def align(rows: Sequence[Sequence[str]], *, right: str = "") -> list[str]:
-    """Rows of cells as lines with aligned columns.
+    """Return rows of cells as lines with aligned columns.
 
     Args:
-        rows: all of the same number of cells.
-        right: a character a column, `>` for those whose cells end at the same place.
+        rows: each with the same number of cells.
+        right: one character per column, `>` for columns aligned at the right.
     """
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(_pad(row, widths, right)).rstrip() for row in rows]
 
 
 def _pad(row: Sequence[str], widths: Sequence[int], right: str) -> list[str]:
     cells = []
-    for place, (cell, wanted) in enumerate(zip(row, widths, strict=True)):
-        space = " " * (wanted - width(cell))
-        cells.append(space + cell if right[place : place + 1] == ">" else cell + space)
+    for number, (cell, wanted) in enumerate(zip(row, widths, strict=True)):
+        space = " " * (wanted - display_width(cell))
+        cells.append(space + cell if right[number : number + 1] == ">" else cell + space)
     return cells
 
 
-def width(text: str) -> int:
-    """How many columns of a terminal `text` takes: Chinese characters two, accents none."""
+def display_width(text: str) -> int:
+    """Return the terminal columns of a text: two for Chinese characters, none for accents."""
     return sum(
         0
         if unicodedata.combining(char)

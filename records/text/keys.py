@@ -1,7 +1,7 @@
 """Keys as bytes and as escaped text.
 
-A key is bytes. Its text form escapes what text cannot hold: bytes that are not UTF-8 as `%XX`, and
-`%` itself as `%25`, so that the text turns back into exactly the same bytes.
+A key is bytes. Its text form escapes bytes that are not UTF-8 as `%XX`, and `%` itself as `%25`, so
+that the text converts back to exactly the same bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 
 def key_to_text(key: bytes) -> str:
-    """A key as text: `%` becomes `%25`, each byte that is not UTF-8 becomes `%XX`."""
+    """Return a key as text: `%` becomes `%25`, each byte that is not UTF-8 becomes `%XX`."""
     text = key.replace(b"%", b"%25").decode("utf-8", "surrogateescape")
     if text.isascii():
         return text
@@ -19,12 +19,15 @@ def key_to_text(key: bytes) -> str:
 
 
 def key_from_text(text: str) -> bytes:
-    """The key whose `key_to_text` is `text`."""
+    """Return the key whose `key_to_text` is `text`."""
     return unquote_to_bytes(text)
 
 
 def key_to_single_line(text: str) -> str:
-    """A key's text on one line: control characters as `%XX` too; `key_from_text` still reads it."""
+    """Return a key's text on one line, control characters as `%XX` too.
+
+    `key_from_text` reads it.
+    """
     return re.sub(
         "[\x00-\x1f\x7f-\x9f\u2028\u2029]",
         lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()),

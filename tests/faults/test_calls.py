@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.sources import reader
 from records import verify
 from records.errors import OutputError, ShardmillError, StorageError
 from records.format import layout
-from records.storage import local
+from records.storage import atomic
 from tests.faults.calls import Faults, KilledError
 from tests.faults.conftest import OPTIONS, STORED
 from tests.pipelines.conftest import Convert
@@ -167,7 +168,7 @@ def test_convert_read_error_is_retried_rejected_or_raised(
     once: bool,
 ) -> None:
     """Of the source it is tried again, and else a reject, for now; of the target it is an error."""
-    monkeypatch.setattr("pipelines.sources.reader._WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
     faults = Faults(monkeypatch, "read")
     calls = count_calls(faults, convert, tmp_path / "all")
     assert calls > STORED
@@ -185,7 +186,7 @@ def test_convert_fsync_error_after_index_is_linked_raises_output_error(
     convert: Convert, tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder may fail to be synced that has the new index already: the other shards then wait."""
-    sync = local._fsync_folder
+    sync = atomic.fsync
 
     def fail_for_an_index(folder: Path) -> None:
         if folder.name == "index":
@@ -194,7 +195,7 @@ def test_convert_fsync_error_after_index_is_linked_raises_output_error(
 
     target = tmp_path / "target"
     with monkeypatch.context() as patch:
-        patch.setattr(local, "_fsync_folder", fail_for_an_index)
+        patch.setattr(atomic, "fsync", fail_for_an_index)
         with pytest.raises(OutputError, match="read-only"):
             convert(**OPTIONS, target=str(target))
     assert len(list((target / "index").iterdir())) == 1

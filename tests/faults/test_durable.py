@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from records.format import layout
-from records.storage import local
+from records.storage import atomic
 from tests.faults.calls import KilledError
 from tests.faults.conftest import OPTIONS
 from tests.pipelines.conftest import Convert
@@ -25,8 +25,8 @@ class Names:
         self.when_published: list[set[Path]] = []
         self.syncs = 0
         self.die_at: int | None = None
-        self._sync = local._fsync_folder
-        patch.setattr(local, "_fsync_folder", self._sync_or_die)
+        self._sync = atomic.fsync
+        patch.setattr(atomic, "fsync", self._sync_or_die)
         patch.setattr(Path, "hardlink_to", self._noting(Path.hardlink_to, final=0))
         patch.setattr(Path, "replace", self._noting(Path.replace, final=1))
 

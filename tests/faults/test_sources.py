@@ -89,7 +89,7 @@ class TestWhileItIsConverted:
     def test_convert_source_io_error_is_rejected_as_unreadable(
         self, convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pipelines.sources.reader._WAIT_SECONDS", 0.0)
+        monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
         with monkeypatch.context() as broken:
             broken.setattr(reader, "_read_local", _failing_for(os.fsencode(KEYS[0])))
             report = convert(**OPTIONS)

@@ -190,7 +190,7 @@ def test_clean_and_extract_commands_print_counts_and_set_exit_codes(
     assert run("convert", source, target, "--quiet").code == 0
     assert run("extract", target, tmp_path / "out") == (0, f"21 images in {tmp_path}/out\n", "")
     ended = run("extract", target, tmp_path / "out")
-    assert (ended.code, "there already" in assert_one_line(ended)) == (73, True)
+    assert (ended.code, "already exists" in assert_one_line(ended)) == (73, True)
 
 
 def read_log(ended: Ended) -> list[dict[str, Any]]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from records.errors import InputNotFoundError, OutputError
+from records.errors import InputNotFoundError
 from records.runtime.logging import log_line
+from records.storage.errors import HINT_FIX, translate_write_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from trainers.runs.run_dir import Run
 
@@ -62,10 +63,6 @@ def write(path: str, content: bytes) -> None:
         Path(path).write_bytes(content)
 
 
-@contextmanager
-def writing(path: str) -> Iterator[None]:
-    """Make OutputError of what writing the file that the user named raises."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError("cannot be written", path=path, got=error.strerror) from error
+def writing(path: str) -> AbstractContextManager[None]:
+    """Translate OSError of writing a named file. Raises OutputError or StorageError."""
+    return translate_write_errors(path, hint=HINT_FIX)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import importlib
 import os
-import secrets
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 
-from records.errors import OutputError, StorageError, UsageError
+from records.errors import OutputError, UsageError
 from records.format.label_map import format_labels
 from records.format.layout import LABELS
 from records.storage import is_url
+from records.storage.atomic import atomic_folder
+from records.storage.errors import HINT_FIX, translate_write_errors
 from trainers.export.formats import FORMATS, require_converter
 from trainers.models.load import load_model
 
@@ -55,7 +55,7 @@ def export(run: Run, out: str | os.PathLike[str], form: str = "keras") -> Path:
             hint="set KERAS_BACKEND=tensorflow; weights trained on another backend are the same",
         )
     model = load_model(run)
-    with making(path) as folder:
+    with new_folder(path) as folder:
         importlib.import_module(FORMATS[form].module).write(model, run, folder)
         (folder / LABELS).write_bytes(format_labels(run.labels))
     return path
@@ -82,22 +82,15 @@ def require_empty_folder(location: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def making(path: Path) -> Iterator[Path]:
-    """A folder beside `path` to write to, which becomes `path` when the block ends well.
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to write to; it becomes `path` when the block succeeds.
 
     Raises:
-        OutputError: it cannot be written, or something has come to be at `path`.
+        OutputError: it cannot be written, or a folder with files exists at `path` by now.
         StorageError: writing failed.
     """
-    staged = path.absolute().parent / f".{secrets.token_hex(4)}-{path.name}"
-    try:
-        staged.mkdir(parents=True)
-        yield staged
-        staged.rename(path)
-    except OSError as error:
-        kind = OutputError if error.errno is not None else StorageError
-        raise kind(
-            "the model cannot be written", path=str(path), got=error.strerror or str(error)
-        ) from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+    with (
+        translate_write_errors(str(path), what="the model", hint=HINT_FIX),
+        atomic_folder(path) as folder,
+    ):
+        yield folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from records.errors import LockedError, OutputError, UsageError
 from records.format.label_map import LabelMap, format_labels
 from records.format.layout import LABELS, MANIFEST
 from records.storage import is_url
+from records.storage.atomic import open_locked
 from trainers.config import RunConfig, encode_config
 from trainers.runs.run_dir import CHECKPOINTS, CONFIG, RESULT, TENSORBOARD, Run, writing
 
@@ -63,9 +63,8 @@ def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterato
     run = (
         Run(path, config, labels) if (path / CONFIG).is_file() else create_run(path, config, labels)
     )
-    folder = os.open(path, os.O_RDONLY)
+    lock = _lock(path)
     try:
-        _lock(folder, path)
         if (path / CONFIG).read_bytes() != encode_config(config):
             run.write(CONFIG, encode_config(config))
         (path / RESULT).unlink(missing_ok=True)  # a run that goes on has not ended
@@ -74,12 +73,12 @@ def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterato
         finally:
             remove_if_empty(run)
     finally:
-        os.close(folder)
+        os.close(lock)
 
 
-def _lock(folder: int, path: Path) -> None:
+def _lock(path: Path) -> int:
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return open_locked(path, os.O_RDONLY)
     except BlockingIOError:
         raise LockedError(
             "another process is training into this run", path=str(path), hint="try again later"

@@ -12,23 +12,24 @@ tensorboard/        what `train --tensorboard` logs
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from records.errors import CorruptDataError, InputNotFoundError, OutputError, StorageError
+from records.errors import CorruptDataError, InputNotFoundError, OutputError
 from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import LABELS
+from records.storage.atomic import atomic_file
+from records.storage.errors import translate_write_errors
 from records.text.escaping import escape_for_display
 from trainers.config import RunConfig, decode_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
@@ -37,7 +38,6 @@ CURVES = "curves.png"
 RESULT = "result.json"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
-_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,12 @@ class Run:
             OutputError: it cannot be written, or there is not as much space as it will take.
             StorageError: storage failed.
         """
-        # Keras wants its own ending on the file, so what is temporary stands in front.
         path = self.path / name
-        staged = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
         with writing(path):
             path.parent.mkdir(exist_ok=True)
             _check_space(path, size_bytes)
-            try:
+            with atomic_file(path) as staged:
                 yield staged
-                _make_durable(staged)
-                staged.replace(path)
-                _make_durable(path.parent)
-            finally:
-                staged.unlink(missing_ok=True)
 
 
 def read_config(path: Path) -> RunConfig:
@@ -144,20 +137,7 @@ def _check_space(path: Path, size_bytes: int) -> None:
         )
 
 
-def _make_durable(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Name what cannot be written. Raises OutputError or StorageError."""
-    try:
-        yield
-    except OSError as error:
-        kind = OutputError if error.errno in _CANNOT_WRITE else StorageError
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise kind("the run cannot be written", path=str(path), got=reason) from error
+def writing(path: Path) -> AbstractContextManager[None]:
+    """Translate OSError of writing to a run. Raises OutputError or StorageError."""
+    hint = "fix this and continue with `shardmill train --resume`"
+    return translate_write_errors(str(path), what="the run", hint=hint)

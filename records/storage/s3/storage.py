@@ -70,7 +70,7 @@ class S3Storage:
         return SizedRangeReader(partial(self.read_range, name))
 
     def open(self, name: str) -> BinaryIO:
-        """See `Storage.open`; all reads are of the current version."""
+        """See `Storage.open`; all reads see the current version."""
         head = self._request("head_object", name)
         condition = {"IfMatch": head["ETag"]}
         return open_seekable(partial(self._read_range, name, condition), head["ContentLength"])

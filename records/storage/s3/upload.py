@@ -1,4 +1,4 @@
-"""Upload of one local file as a new object, complete or not at all.
+"""Upload of a local file as a new object, completely.
 
 A file of up to 256 MiB is one request. A larger file is uploaded in parts, of which nothing is
 visible until the last request, which has the same condition.

@@ -90,7 +90,7 @@ class TestReading:
             return real(*given)
 
         monkeypatch.setattr("pipelines.sources.reader._read_local", shaky)
-        monkeypatch.setattr("pipelines.sources.reader._WAIT_SECONDS", 0)
+        monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
         files = LocalFiles(os.fsencode(source))
         assert files.read(b"cat/000.png") == (source / "cat" / "000.png").read_bytes()
         assert len(attempts) == 3
@@ -103,7 +103,7 @@ class TestReading:
             raise OSError(code, os.strerror(code))
 
         monkeypatch.setattr("pipelines.sources.reader._read_local", failing)
-        monkeypatch.setattr("pipelines.sources.reader._WAIT_SECONDS", 0)
+        monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
         with pytest.raises(UnreadableError, match=os.strerror(code)):
             LocalFiles(os.fsencode(source)).read(b"cat/000.png")
 

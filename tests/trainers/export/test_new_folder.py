@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from records.errors import OutputError
-from trainers.export.export import making, require_empty_folder
+from trainers.export.export import new_folder, require_empty_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def test_atomic_folder_block_succeeds_publishes_folder(tmp_path: Path) -> None:
     path = require_empty_folder(tmp_path / "out")
-    with making(path) as folder:
+    with new_folder(path) as folder:
         (folder / "file").touch()
         assert not path.exists()
     assert [file.name for file in path.iterdir()] == ["file"]
@@ -24,7 +24,7 @@ def test_atomic_folder_block_succeeds_publishes_folder(tmp_path: Path) -> None:
 
 
 def fail_in(path: Path, error: Exception) -> None:
-    with making(path) as folder:
+    with new_folder(path) as folder:
         (folder / "file").touch()
         raise error
 
@@ -39,11 +39,11 @@ def test_atomic_folder_block_fails_leaves_nothing(tmp_path: Path, error: Excepti
 
 def test_atomic_folder_existing_files_are_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with making(require_empty_folder(tmp_path / "out")) as folder:
+    with new_folder(require_empty_folder(tmp_path / "out")) as folder:
         (folder / "file").touch()
     with pytest.raises(OutputError, match="it is not overwritten"):
         require_empty_folder(tmp_path / "out")
     # Whoever was faster in the meantime keeps what is theirs.
-    with pytest.raises(OutputError), making(tmp_path / "out") as folder:
+    with pytest.raises(OutputError), new_folder(tmp_path / "out") as folder:
         (folder / "other").touch()
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["file"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,12 @@ import pytest
 from records.dataset import open_dataset
 from records.errors import OutputError
 from records.images import ImageOptions
+from records.storage import atomic
 from tests.trainers.conftest import write_shapes
 from tests.trainers.input.test_pipeline import read
 from trainers.config import ImageShape
 from trainers.input import disk_cache as cache_module
-from trainers.input.disk_cache import build_disk_cache, cache_key, remove_stale
+from trainers.input.disk_cache import build_disk_cache, cache_key
 from trainers.input.pipeline import ShardSource, ordered_batches, shuffled_batches
 from trainers.input.selection import Selection, select_for_training
 from trainers.input.shuffle import ShuffleSpec
@@ -89,7 +89,7 @@ def test_cache_key_changes_with_decoder_version(
     assert cache_key(source, training.shards) != before
 
 
-@pytest.mark.parametrize("step", ["_write_shard", "_publish"])
+@pytest.mark.parametrize("step", ["_write_shard", "_fsync_tree"])
 def test_disk_cache_killed_while_filling_is_rebuilt(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -99,44 +99,35 @@ def test_disk_cache_killed_while_filling_is_rebuilt(
         calls = iter(range(3))
 
         def die(*arguments: object) -> None:
-            if next(calls) == 1 or step == "_publish":
+            if next(calls) == 1 or step == "_fsync_tree":
                 raise Killed
             write(*arguments)  # type: ignore[arg-type]
 
-        patch.setattr(cache_module, step, die)
+        patch.setattr(cache_module if step == "_write_shard" else atomic, step, die)
         # A kill runs no clean-up either.
-        patch.setattr(cache_module.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)
         with pytest.raises(Killed):
             fill(source, parts, tmp_path)
     (left,) = tmp_path.iterdir()
-    assert left.name.startswith("unfinished-")
+    assert left.name.endswith(".unfinished")
     cache, said = fill(source, parts, tmp_path)
     assert said[0].startswith("keeping decoded images")
     assert list(tmp_path.iterdir()) == [cache.folder]
     assert len(read(ordered_batches(cache, parts[0], 16))) == parts[0].records
 
 
-def test_remove_stale_folder_of_running_process_is_kept(tmp_path: Path) -> None:
-    for name in ("unfinished-living", "unfinished-dead"):
-        (tmp_path / name).mkdir()
-    with (tmp_path / "unfinished-living" / "lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        remove_stale(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["unfinished-living"]
-
-
 def test_disk_cache_filled_concurrently_uses_first_published(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, parts = open_source(shapes)
-    publish = cache_module._publish
+    fsync_tree = atomic._fsync_tree
 
-    def publish_second(staged: Path, folder: Path) -> None:
-        monkeypatch.setattr(cache_module, "_publish", publish)
+    def fill_first(staged: Path) -> None:
+        monkeypatch.setattr(atomic, "_fsync_tree", fsync_tree)
         fill(source, parts, tmp_path)
-        publish(staged, folder)
+        fsync_tree(staged)
 
-    monkeypatch.setattr(cache_module, "_publish", publish_second)
+    monkeypatch.setattr(atomic, "_fsync_tree", fill_first)
     cache, _ = fill(source, parts, tmp_path)
     assert list(tmp_path.iterdir()) == [cache.folder]
     assert len(read(ordered_batches(cache, parts[0], 16))) == parts[0].records

@@ -109,15 +109,19 @@ def test_atomic_write_interrupted_keeps_old_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(errno.ENOSPC, 73), (errno.EACCES, 73), (errno.EIO, 74)]
+    ("number", "reason", "code"),
+    [
+        (errno.ENOSPC, "the disk is full", 73),
+        (errno.EACCES, "permission is denied", 73),
+        (errno.EIO, "the run cannot be written, got Input/output error", 74),
+    ],
 )
 def test_atomic_write_os_error_gives_reason_and_exit_code(
-    tmp_path: Path, number: int, code: int
+    tmp_path: Path, number: int, reason: str, code: int
 ) -> None:
     run = Run(tmp_path, CONFIG, LABELS)
-    reason = os.strerror(number)
     with pytest.raises(ShardmillError, match=reason) as caught, run.replacing("curves.png"):
-        raise OSError(number, reason)
+        raise OSError(number, os.strerror(number))
     assert caught.value.exit_code == code
 
 
