@@ -58,7 +58,7 @@ check: $(INSTALLED) ## lint, formatting, types, layering, and every command in t
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python docs/cli_page.py --check
-	$(BIN)/python docs/scale.py --check
+	$(BIN)/python docs/capacity_planning.py --check
 	$(BIN)/python tests/docs/run_commands.py README.md docs
 
 bench: $(INSTALLED) ## run the benchmarks, three rounds, and write docs/performance.md
@@ -70,7 +70,7 @@ bench-quick: $(INSTALLED) ## run a part of the benchmarks in a quarter of an hou
 
 docs: demo ## write the pages and pictures that are made by commands
 	@$(BIN)/python docs/cli_page.py
-	@$(BIN)/python docs/scale.py --write
+	@$(BIN)/python docs/capacity_planning.py --write
 	@mkdir -p docs/pictures
 	@cp demo/grid.png demo/run/curves.png demo/run/confusion-test.png docs/pictures/
 

@@ -17,7 +17,7 @@ What each command says of itself with `--help`; made from there by `make docs`.
 Errors are one line on stderr; `--verbose`, anywhere in the command, adds the trace. `--json` puts
 JSON alone on stdout, progress goes to stderr: a bar on a terminal, a line a minute in a log.
 `--log-format json`, anywhere too, makes every line on stderr a JSON object
-([what is in it](nights.md#the-log)).
+([what is in it](incremental.md#the-log)).
 
 | status | meaning |
 | --- | --- |

@@ -17,7 +17,7 @@ from records.errors import RunnerError, UsageError
 from records.storage import is_url
 from records.text.escaping import escape_for_display
 
-_PAGE = "see docs/clusters.md"
+_PAGE = "see docs/beam-runners.md"
 _REACH_SECONDS = 10
 _START_SECONDS = 300.0
 _DATAFLOW_START_SECONDS = 1800.0

@@ -48,7 +48,7 @@ _CAUSES = (
     _Cause(
         r"Cannot run program \"docker\"|docker: command not found",
         "the engine was to start workers with Docker, and cannot",
-        "pass --environment_type and --environment_config behind --; see docs/clusters.md",
+        "pass --environment_type and --environment_config behind --; see docs/beam-runners.md",
     ),
     _Cause(
         r"NoResourceAvailableException|Could not acquire the minimum required resources",

@@ -1,8 +1,8 @@
-"""How long a conversion takes: `python docs/scale.py --images 1e9 --kb 110 --workers 200`.
+"""How long a conversion takes: `python docs/capacity_planning.py --images 1e9 --kb 110 --workers 200`.
 
 A model of four terms, each a constant that `make bench` measured times a number of the conversion:
 listing and planning on the driver, processor time and traffic of the workers, reading the indexes.
-`--write` puts its table into docs/scale.md, `--check` fails where the page has another.
+`--write` puts its table into docs/capacity-planning.md, `--check` fails where the page has another.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import click
 
-_PAGE = Path(__file__).with_name("scale.md")
-_BEGIN, _END = "<!-- made by docs/scale.py -->\n", "<!-- end -->"
+_PAGE = Path(__file__).with_name("capacity-planning.md")
+_BEGIN, _END = "<!-- made by docs/capacity_planning.py -->\n", "<!-- end -->"
 
 # docs/performance.md: slopes of processor time at 0.3 and 45 kB an image, on one core of an EPYC.
 HEADER_S_IMAGE, HEADER_S_KB = 100e-6, 2.2e-6
@@ -136,7 +136,7 @@ def main(*, images: float | None, write: bool, check: bool, header: bool, **give
     if write:
         _PAGE.write_text(filled)
     if check and filled != page:
-        sys.exit("docs/scale.md has another table: run python docs/scale.py --write")
+        sys.exit("docs/capacity-planning.md has another table: run python docs/capacity_planning.py --write")
 
 
 if __name__ == "__main__":
