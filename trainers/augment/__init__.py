@@ -1,1 +1,1 @@
-"""Augmentation: specification, Keras layers, preview."""
+"""Augmentation: specification, Keras layers, and the same inside tf.data."""

@@ -6,20 +6,18 @@ uint8, so that a network in training is fed what it is fed in use.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from trainers.augment.stateless import FILL_MODE, affine_transforms
+
 if TYPE_CHECKING:
     from trainers.config import ImageShape
     from trainers.options import Augmentation
 
-# What lies beyond the border looks like more of the picture. The border's pixels drawn out are
-# streaks, and black corners tell a network how an image was turned.
-_FILL_MODE = "reflect"
 _SEEDED = ("horizontal", "vertical", "affine", "contrast", "brightness")
 
 
@@ -156,31 +154,13 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc] # Keras has no typ
         return ops.image.affine_transform(
             images,
             self._draw_transforms(images),
-            fill_mode=_FILL_MODE,
+            fill_mode=FILL_MODE,
             data_format="channels_last",
         )
 
     def _draw_transforms(self, images: Any) -> Any:
-        """For each image how a place in the result leads to one in the image, as Keras has it.
-
-        In (x, y) from the middle of the image: source = zoom * rotation * (place - shift).
-        """
         height, width = images.shape[1:3]
         draws = keras.random.uniform(
             (4, ops.shape(images)[0]), -1, 1, dtype="float32", seed=self.seed_generator
         )
-        angle = draws[0] * math.radians(self.augmentation.rotate_degrees)
-        zoom = 1 + draws[1] * self.augmentation.zoom
-        cos, sin = zoom * ops.cos(angle), zoom * ops.sin(angle)
-        middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
-        x = middle_x + draws[2] * self.augmentation.shift * width
-        y = middle_y + draws[3] * self.augmentation.shift * height
-        zeros = ops.zeros_like(angle)
-        return ops.stack(
-            [
-                cos, -sin, middle_x - cos * x + sin * y,
-                sin, cos, middle_y - sin * x - cos * y,
-                zeros, zeros,
-            ],
-            axis=1,
-        )  # fmt: skip
+        return affine_transforms(draws, self.augmentation, (height, width), ops)

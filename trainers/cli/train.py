@@ -105,7 +105,7 @@ def _train(plan: TrainingPlan, say: Callable[[str], None], *, quiet: bool) -> Tr
 def _preview(plan: TrainingPlan, path: str, say: Callable[[str], None]) -> None:
     output.start_backend(output.ignore)
 
-    from trainers.augment.preview import preview_augmentation
+    from trainers.plots.augment_preview import preview_augmentation
 
     output.write(path, preview_augmentation(plan.dataset, plan.training, plan.config))
     say(f"one image in five forms: {escape_for_display(path)}; nothing was trained")

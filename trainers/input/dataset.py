@@ -1,78 +1,209 @@
-"""A split as batches for a training loop of one's own, on one machine or shared by several.
+"""A split of a dataset as a tf.data.Dataset of image batches.
 
-    batches = read_batches("data", "train", image_size=224, batch_size=32, epochs=10)
-    for images, labels in batches: ...
-
-The input that `shardmill train` has: the same decoding, and an order that follows from the seed.
+train = as_tf_dataset("data", "train", image_size=(224, 224), shuffle=True)
+model.fit(train, epochs=10)
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any, Literal
 
-import tensorflow as tf
-
-from records.dataset import open_dataset
+from records.dataset import Dataset, open_dataset
 from records.dataset.worker_slice import WorkerSlice
 from records.errors import UsageError
+from trainers.augment.spec import parse_augmentation
+from trainers.backend import start_backend
 from trainers.config import ImageShape
-from trainers.input.pipeline import ShardSource, ordered_batches, shuffled_batches
-from trainers.input.selection import count_steps, select_split
-from trainers.input.shuffle import ShuffleSpec
+from trainers.input.image_size import dataset_size
+from trainers.input.selection import (
+    check_shards,
+    count_steps,
+    select_for_training,
+    select_split,
+)
+from trainers.options import Augmentation
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Callable
+
+    import tensorflow as tf
+
+    from trainers.input.pipeline import RecordSource
+    from trainers.input.selection import Selection
+
+_MAX_SIDE_PX = 65_500
+_MAX_SEED = 2**32 - 1
+_MAX_EPOCHS = 2**31
+_CACHES = ("memory", "disk")
 
 
-def read_batches(
-    path: str | os.PathLike[str],
+def as_tf_dataset(
+    path: str | os.PathLike[str] | Dataset,
     split: str = "train",
     *,
-    image_size: int,
-    batch_size: int,
-    epochs: int = 1,
-    shuffle: bool = True,
+    image_size: int | tuple[int, int] | None = None,
+    batch_size: int = 32,
+    shuffle: bool = False,
     seed: int = 0,
+    augment: str | Augmentation | None = None,
     shard_index: int = 0,
     shard_count: int = 1,
+    pad: bool = False,
+    drop_remainder: bool = False,
+    cache: bool | Literal["memory", "disk"] = False,
+    repeat: bool = False,
+    holdout: bool = False,
 ) -> tf.data.Dataset:
-    """Batches of images uint8 (batch, image_size, image_size, channels), and labels int64 (batch,).
+    """Return batches of images and labels, decoded as `shardmill train` decodes them.
 
-    Shuffled, every worker has as many steps: where parts differ by a record, the smaller ones give
-    their first record of an epoch twice. In order, each record comes once, for measuring.
+    Images are uint8 (batch, height, width, channels), 0 to 255; labels are int64 (batch,), from 0.
+    The result is a `tf.data.Dataset` of known cardinality with the attribute `class_names`. Pass it
+    to `model.fit`, iterate over it, or call `.as_numpy_iterator()` for JAX and NumPy.
 
     Args:
-        path: of a dataset, local or a URL.
-        split: which of its splits.
-        image_size: the side of the images in pixels.
-        batch_size: of one worker; the last batch of an epoch may be smaller.
-        epochs: how often all of it comes, in another order each time.
-        shuffle: else the order is that of the shards.
-        seed: decides the order; the same for all workers.
-        shard_index: which worker's part, from 0.
-        shard_count: among how many workers.
+        path: a dataset's path or URL, or what `open_dataset` returned for the whole dataset.
+        split: a split of the dataset: `train`, `validation` or `test`.
+        image_size: (height, width) in pixels, or the side of a square. By default the size of the
+            dataset's images, if they all have one.
+        batch_size: images per batch; the last batch of an epoch may be smaller.
+        shuffle: read shards and records in random order, another one at every iteration; the first
+            iteration gives the order of epoch 0, the second that of epoch 1.
+        seed: determines the order and the augmentation; the same on all workers.
+        augment: variations such as `"flip,rotate=20,crop"`, with the words of `train --augment`.
+        shard_index: which worker's part to read, from 0.
+        shard_count: the number of workers that share the split; each record is read by one of them.
+        pad: give all workers the same number of records: the smaller parts repeat one record of
+            their neighbor. For workers that take each step together.
+        drop_remainder: omit the last batch of an epoch if it is smaller; batch shapes are static.
+        cache: keep decoded images: True or `"memory"` in memory, `"disk"` below
+            `$XDG_CACHE_HOME` or `~/.cache`. Excludes `augment="crop"`.
+        repeat: give one epoch after another without end, each in its own order.
+        holdout: hold out a tenth of `train` for validation if the dataset has no split
+            `validation`: `validation` gives these records and `train` gives the others. They are
+            the records that `shardmill train` validates on. Has no effect on other datasets.
 
     Raises:
-        InputNotFoundError: there is no finished dataset.
-        UsageError: it has no such split, there is no such part, or it has fewer records than parts.
+        InputNotFoundError: no finished dataset at this path.
+        UsageError: an argument is invalid, the dataset has no such split, its images differ in size
+            and no `image_size` is given, or there are fewer records than workers.
+        CorruptDataError: a manifest, an index or a shard is damaged or missing.
     """
-    part, dataset = WorkerSlice(shard_index, shard_count), open_dataset(path)
-    whole = select_split(dataset, split)
-    if whole.records < shard_count:
+    _check_numbers(batch_size=batch_size, seed=seed)
+    augmentation = _parse_augment(augment)
+    if cache not in {True, False, *_CACHES}:
+        raise UsageError("invalid cache", expected="True, False, memory or disk", got=repr(cache))
+    if cache and augmentation.crop < 1:
+        raise UsageError("decoded images cannot be cropped", hint="omit cache or crop")
+    worker_slice = WorkerSlice(shard_index, shard_count, is_full=pad)
+    dataset = path if isinstance(path, Dataset) else open_dataset(path)
+    selected = _select(dataset, split, holdout=holdout)
+    if selected.records < shard_count:
         raise UsageError(
-            f"{split} has fewer records than there are workers",
+            f"the split {split} has fewer records than there are workers",
             path=dataset.storage.url,
             expected=f"at least {shard_count}",
-            got=whole.records,
+            got=selected.records,
         )
-    shape = ImageShape(image_size, image_size, dataset.manifest.settings.images.channels)
-    source, own = ShardSource.from_dataset(dataset, shape), whole.part(part)
-    if not shuffle:
-        return ordered_batches(source, own, batch_size).repeat(epochs)
-    records = part.max_records(whole.records)
-    batches = shuffled_batches(
-        source, own, batch_size, ShuffleSpec(seed, epochs, epoch_records=records)
+    shape = _image_shape(dataset, selected, image_size)
+    if dataset.storage.is_local:
+        check_shards(dataset, selected)
+    start_backend()
+
+    import tensorflow as tf
+
+    from trainers.input.pipeline import ShardSource, cached_batches, shuffled_batches
+    from trainers.input.shuffle import ShuffleSpec
+
+    own = selected.part(worker_slice)
+    order = ShuffleSpec(
+        seed,
+        end_epoch=_MAX_EPOCHS,
+        crop=augmentation.crop,
+        is_shuffled=shuffle,
+        drop_remainder=drop_remainder,
+        augment=_augmenter(augmentation),
+        counts_passes=not repeat,
     )
-    return batches.apply(
-        tf.data.experimental.assert_cardinality(epochs * count_steps(records, batch_size))
+    source: RecordSource = ShardSource.from_dataset(dataset, shape)
+    if cache == "disk":
+        source = _cache_on_disk(source, own)
+    read = cached_batches if cache in {True, "memory"} else shuffled_batches
+    batches = read(source, own, batch_size, order)
+    steps = own.records // batch_size if drop_remainder else count_steps(own.records, batch_size)
+    batches = batches.apply(
+        tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY if repeat else steps)
     )
+    batches.class_names = list(dataset.labels)
+    return batches
+
+
+def _check_numbers(*, batch_size: int, seed: int) -> None:
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UsageError("invalid batch_size", expected="an integer from 1", got=repr(batch_size))
+    if not isinstance(seed, int) or not 0 <= seed <= _MAX_SEED:
+        raise UsageError("invalid seed", expected=f"an integer 0 to {_MAX_SEED}", got=repr(seed))
+
+
+def _parse_augment(augment: str | Augmentation | None) -> Augmentation:
+    if augment is None:
+        return Augmentation()
+    return augment if isinstance(augment, Augmentation) else parse_augmentation(augment)
+
+
+def _augmenter(augmentation: Augmentation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:
+    if augmentation == Augmentation(crop=augmentation.crop):  # decoding crops
+        return None
+
+    from trainers.augment.stateless import augment_images
+
+    return lambda images, seed: augment_images(images, augmentation, seed)
+
+
+def _select(dataset: Dataset, split: str, *, holdout: bool) -> Selection:
+    selected: Selection
+    if holdout and split in {"train", "validation"}:
+        training, validation = select_for_training(dataset, None)
+        selected = training if split == "train" else validation
+    else:
+        try:
+            selected = select_split(dataset, split)
+        except UsageError as error:
+            if split == "validation":
+                error.hint = "pass holdout=True to hold out a tenth of train"
+            raise
+    if len(dataset[selected.split]) != dataset[selected.split].info.records:
+        raise UsageError(
+            "the dataset was opened for one worker",
+            path=dataset.storage.url,
+            hint="open it without shard_index, and pass shard_index to as_tf_dataset",
+        )
+    return selected
+
+
+def _image_shape(
+    dataset: Dataset, selected: Selection, image_size: int | tuple[int, int] | None
+) -> ImageShape:
+    channels = dataset.manifest.settings.images.channels
+    size = dataset_size(dataset, selected) if image_size is None else image_size
+    if size is None:
+        raise UsageError(
+            "the images of this dataset differ in size",
+            path=dataset.storage.url,
+            hint="pass image_size=(height, width), such as image_size=(224, 224)",
+        )
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    is_valid = len(sides) == 2 and all(
+        isinstance(side, int) and 1 <= side <= _MAX_SIDE_PX for side in sides
+    )
+    if not is_valid:
+        raise UsageError(
+            "invalid image_size", expected="(height, width) in pixels", got=repr(image_size)
+        )
+    return ImageShape(*sides, channels)
+
+
+def _cache_on_disk(source: Any, selected: Selection) -> RecordSource:
+    from trainers.input.disk_cache import build_disk_cache, cache_folder
+
+    return build_disk_cache(source, selected, below=cache_folder(), say=lambda _line: None)

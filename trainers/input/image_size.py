@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from records.dataset import missing_as_corrupt
 from records.errors import UsageError
 from records.format.index import read_index
 from records.format.layout import index_name
@@ -36,23 +37,31 @@ def resolve_image_size(
                 got=f"{image_size[0]}x{image_size[1]}",
             )
         return ImageShape(*image_size, channels)
-    height_px, width_px = _dataset_size(dataset, training, spec.size_px) or spec.size_px
+    size = dataset_size(dataset, training)
+    is_resized = dataset.manifest.settings.images.resize is not None
+    if size is None or not (
+        is_resized or (size[0] <= spec.size_px[0] and size[1] <= spec.size_px[1])
+    ):
+        size = spec.size_px
     least_px = spec.least_side_px
-    return ImageShape(max(height_px, least_px), max(width_px, least_px), channels)
+    return ImageShape(max(size[0], least_px), max(size[1], least_px), channels)
 
 
-def _dataset_size(
-    dataset: Dataset, training: Selection, most_px: tuple[int, int]
-) -> tuple[int, int] | None:
+def dataset_size(dataset: Dataset, selection: Selection) -> tuple[int, int] | None:
+    """Return (height, width) in pixels of all images in the selected shards; None if they differ.
+
+    Raises:
+        CorruptDataError: an index is missing or damaged.
+    """
     resize = dataset.manifest.settings.images.resize
     if resize is not None:
         return resize[1], resize[0]
     sizes: set[tuple[int, int]] = set()
-    for shard in training.shards:
-        table = read_index(dataset.storage, index_name(shard.name)).table
+    for shard in selection.shards:
+        with missing_as_corrupt(dataset.storage, index_name(shard.name)):
+            table = read_index(dataset.storage, index_name(shard.name)).table
         unique = table.group_by(["height", "width"]).aggregate([])
         sizes.update(zip(*(unique[side].to_pylist() for side in ("height", "width")), strict=True))
         if len(sizes) > 1:
             return None
-    size = sizes.pop()
-    return size if size[0] <= most_px[0] and size[1] <= most_px[1] else None
+    return sizes.pop()

@@ -141,20 +141,29 @@ def shuffled_batches(
 
     @no_autograph
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        shards = shuffle_records(_list_shards(selection), len(selection.shards), order.seed, epoch)
+        shards = _list_shards(selection)
+        if order.is_shuffled:
+            shards = shuffle_records(shards, len(selection.shards), order.seed, epoch)
         records = _read_shards(source, selection, shards)
-        shuffled = shuffle_records(records, buffer_records, order.seed, epoch)
-        return batch_epoch(shuffled, batch_size, order, epoch)
+        if order.is_shuffled:
+            records = shuffle_records(records, buffer_records, order.seed, epoch)
+        return batch_epoch(records, batch_size, order, epoch)
 
     def decode(
+        epoch: tf.Tensor, step: tf.Tensor, records: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = decode_records(epoch, step, records)
+        return order.augmented(images, epoch, step), labels
+
+    def decode_records(
         epoch: tf.Tensor, step: tf.Tensor, records: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         if order.crop == 1:
             return source.decode(records)
         if not isinstance(source, ShardSource):
-            raise TypeError("only encoded images are cropped; the plan sees to that")
+            raise TypeError("only encoded images can be cropped; the callers check this")
         numbers = step * batch_size + tf.range(tf.size(records, tf.int64))
-        seeds = tf.stack([tf.fill(tf.shape(numbers), epoch * 2**32 + order.seed), numbers], axis=1)
+        seeds = tf.stack([tf.fill(tf.shape(numbers), order.epoch_seed(epoch)), numbers], axis=1)
         return source.decode_crops(records, order.crop, seeds)
 
     batches = list_epochs(order).flat_map(read_epoch)
@@ -175,11 +184,21 @@ def cached_batches(
 
     @no_autograph
     def shuffle_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        shuffled = shuffle_records(images, selection.records, order.seed, epoch)
-        return batch_epoch(shuffled, batch_size, order, epoch)
+        records = images
+        if order.is_shuffled:
+            records = shuffle_records(images, selection.records, order.seed, epoch)
+        return batch_epoch(records, batch_size, order, epoch)
+
+    @no_autograph
+    def augment(
+        epoch: tf.Tensor, step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return order.augmented(batch[0], epoch, step), batch[1]
 
     batches = list_epochs(order).flat_map(shuffle_epoch)
-    return prefetch(batches.map(no_autograph(lambda _epoch, _step, batch: batch)))
+    return (
+        prefetch(batches.map(augment)) if order.augment is None else parallel_map(batches, augment)
+    )
 
 
 def _list_shards(selection: Selection) -> tf.data.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from itertools import accumulate
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +13,8 @@ import xxhash
 from records.dataset.worker_slice import ALL_RECORDS
 from records.errors import CorruptDataError, UsageError
 from records.format.index import read_index
-from records.format.layout import index_name
+from records.format.layout import SPLITS, index_name
+from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 # Not the seed of a conversion: its splits and shards follow from the same hash otherwise.
 _HOLDOUT_SEED = 0x7E57ED
 _HOLDOUT_BOUND = 2**64 // 10
+_MIN_SIMILARITY = 0.4  # of `val` and `validation` it is 0.46
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,17 +97,25 @@ class Selection:
 
 
 def select_split(dataset: Dataset, name: str) -> Selection:
-    """All records of a split. Raises UsageError where it is not there or has none."""
+    """Return all records of a split. Raises UsageError if it is missing or empty."""
     records = dataset[cast("SplitName", name)] if name in dataset else None
     if not records:
-        there = ", ".join(split for split in dataset if len(dataset[split]))
-        raise UsageError(
-            f"the dataset has no split {name}",
-            path=dataset.storage.url,
-            got=there or "no images at all",
-            hint="name one with --split" if name == "test" else None,
-        )
+        raise _split_not_found(dataset, name)
     return Selection(records.name, records.name, records.info.shards)
+
+
+def _split_not_found(dataset: Dataset, name: str) -> UsageError:
+    available = [split for split in dataset if len(dataset[split])]
+    hint = "name one with --split" if name == "test" else None
+    if name not in SPLITS:
+        alike = get_close_matches(str(name).lower(), available, 1, _MIN_SIMILARITY)
+        hint = f"did you mean {alike[0]}?" if alike else None
+    return UsageError(
+        f"the dataset has no split {escape_for_display(str(name))}",
+        path=dataset.storage.url,
+        got=", ".join(available) or "no images at all",
+        hint=hint,
+    )
 
 
 def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selection, Selection]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
@@ -17,16 +18,20 @@ def no_autograph(function: _F) -> _F:
 
 
 class ShuffleSpec(NamedTuple):
-    """An order of records that differs from epoch to epoch, and where in it a run begins.
+    """An order of records that differs from epoch to epoch, and the position where a run starts.
 
     Args:
-        seed: decides the order of each epoch, and its crops.
-        end_epoch: the epoch before which it ends.
-        first_epoch: the one it begins with.
-        first_step: the batch of that epoch it begins with.
-        epoch_records: how many records every epoch gives: where fewer can be read, the first of the
-            epoch come again, so that steps stay what they were. None is those that are there.
-        crop: the least part of an image's area that a random crop keeps; 1 is no crop.
+        seed: determines the order of each epoch, its crops and its augmentation.
+        end_epoch: the epoch before which the batches end.
+        first_epoch: the epoch of the first batch.
+        first_step: the number of the first batch in that epoch.
+        epoch_records: the number of records in every epoch. If fewer can be read, the first of the
+            epoch repeat, so that the number of steps stays the same. None is all there are.
+        crop: the smallest part of an image's area that a random crop keeps; 1 disables it.
+        is_shuffled: whether to change the stored order.
+        drop_remainder: whether to omit an epoch's last batch if it is smaller.
+        augment: a function of decoded images and a seed int64 (2,) that returns varied images.
+        counts_passes: take the epoch from the number of iterators made so far: each gives one epoch.
     """
 
     seed: int
@@ -35,22 +40,43 @@ class ShuffleSpec(NamedTuple):
     first_step: int = 0
     epoch_records: int | None = None
     crop: float = 1.0
+    is_shuffled: bool = True
+    drop_remainder: bool = False
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+    counts_passes: bool = False
+
+    def augmented(self, images: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Return a batch after augmentation, if the spec has one."""
+        if self.augment is None:
+            return images
+        return self.augment(images, tf.stack([self.epoch_seed(epoch), step]))
+
+    def epoch_seed(self, epoch: tf.Tensor) -> tf.Tensor:
+        """Return an int64 that differs for each epoch and each seed below 2**32."""
+        return epoch * 2**32 + self.seed
 
 
 def list_epochs(order: ShuffleSpec) -> tf.data.Dataset:
-    """The numbers of the epochs."""
-    return tf.data.Dataset.range(order.first_epoch, order.end_epoch)
+    """Return the epoch numbers, int64."""
+    if not order.counts_passes:
+        return tf.data.Dataset.range(order.first_epoch, order.end_epoch)
+    passes = count(order.first_epoch)
+    return tf.data.Dataset.from_generator(
+        lambda: [next(passes)], output_signature=tf.TensorSpec((), tf.int64)
+    )
 
 
 def batch_epoch(
     records: tf.data.Dataset, batch_size: int, order: ShuffleSpec, epoch: tf.Tensor
 ) -> tf.data.Dataset:
-    """The batches of an epoch, each with the epoch and its number in it, but those seen before."""
+    """Return the batches of an epoch from where the run starts, as (epoch, step, batch)."""
     if order.epoch_records is not None:
         records = records.repeat().take(order.epoch_records)
     seen = tf.where(epoch == order.first_epoch, tf.constant(order.first_step, tf.int64), 0)
-    numbered = records.batch(batch_size).enumerate().skip(seen)
-    return numbered.map(no_autograph(lambda step, batch: (epoch, step, batch)))
+    batches = records.batch(batch_size, drop_remainder=order.drop_remainder)
+    return (
+        batches.enumerate().skip(seen).map(no_autograph(lambda step, batch: (epoch, step, batch)))
+    )
 
 
 def shuffle_records(

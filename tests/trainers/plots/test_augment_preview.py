@@ -12,11 +12,16 @@ from PIL import Image
 from records.dataset import open_dataset
 from records.errors import UsageError
 from records.images import ImageOptions
-from trainers.augment.preview import VARIANTS, draw_variants, make_variants, preview_augmentation
 from trainers.augment.spec import parse_augmentation
 from trainers.config import Architecture, ImageShape, RunConfig
 from trainers.input.selection import select_for_training
 from trainers.options import TrainOptions
+from trainers.plots.augment_preview import (
+    VARIANTS,
+    draw_variants,
+    make_variants,
+    preview_augmentation,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
