@@ -41,12 +41,12 @@ class CopyJob(msgspec.Struct, frozen=True):
     """What every shard of a compaction has in common; sent to each worker."""
 
     dataset: str
-    target: str
+    output: str
 
 
 def compact(
     dataset: str,
-    target: str,
+    output: str,
     *,
     runner: RunnerConfig | None = None,
     dry_run: bool = False,
@@ -56,7 +56,7 @@ def compact(
 
     Args:
         dataset: a finished one, which stays as it is; a path or a URL.
-        target: where to.
+        output: where to.
         runner: where it runs.
         dry_run: only tell what would be written.
         on_progress: told how many images are done, of how many.
@@ -65,25 +65,25 @@ def compact(
         InputNotFoundError: there is no finished dataset.
         UsageError: its records were written by others, or the two places are not apart.
         CorruptDataError: a record or an index is damaged.
-        OutputError: the target cannot be written, or holds something else.
+        OutputError: the output cannot be written, or holds something else.
         StorageError: storage failed after retries.
         LockedError: another run is writing there.
     """
     started_at = time.monotonic()
-    check_locations(dataset, target)
+    check_locations(dataset, output)
     runner = runner or RunnerConfig()
-    runner.check(dataset, target)
-    opened, place = open_dataset(dataset), open_storage(target)
+    runner.check(dataset, output)
+    opened, place = open_dataset(dataset), open_storage(output)
     sources = list_records(opened)
     plan = make_plan(sources, opened.manifest.settings, kept=opened.manifest.thresholds)
     if dry_run:
-        return report_plan(plan, sources, status="planned", target=place.url)
-    job = CopyJob(absolute_location(dataset), absolute_location(target))
+        return report_plan(plan, sources, status="planned", output=place.url)
+    job = CopyJob(absolute_location(dataset), absolute_location(output))
     with place.lock() as hold:
         finished = find_finished(place, plan)
         if finished is None:
-            prepare_output(place, plan, ConvertOptions(source=dataset, target=target))
-            write_all(plan, partial(copy_shard, job), target, runner, on_progress)
+            prepare_output(place, plan, ConvertOptions(source=dataset, output=output))
+            write_all(plan, partial(copy_shard, job), output, runner, on_progress)
             report = _publish(opened, sources, plan, place, hold)
         else:
             report = report_finished(finished, place, plan)
@@ -133,9 +133,9 @@ def _still_rejected(dataset: Dataset, sources: Sources) -> list[Reject]:
 
 def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
     """Write one shard of records that are there already, and its index. Raises as `write_shard`."""
-    target = open_storage(job.target)
-    plan = run_state.read_shard_plan(target, name)
-    if is_finished(target, name, plan.plan_digest):
+    output = open_storage(job.output)
+    plan = run_state.read_shard_plan(output, name)
+    if is_finished(output, name, plan.plan_digest):
         count(len(plan.images))
         return
     records = open_dataset(job.dataset)[plan.split]
@@ -147,16 +147,16 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
             yield row._replace(offset=position.offset, length=position.length)
             count(1)
 
-    publish_shard(target, plan, copy)
+    publish_shard(output, plan, copy)
 
 
 def _publish(
-    dataset: Dataset, sources: Sources, plan: Plan, target: Storage, hold: FolderLock
+    dataset: Dataset, sources: Sources, plan: Plan, output: Storage, hold: FolderLock
 ) -> Report:
-    outcome = replace(collect_results(target, plan, sources), encoders=_encoders(dataset.manifest))
-    report = report_plan(plan, sources, status="converted", target=target.url)
-    publish(target, plan, outcome, report, hold=hold)
-    splits = report_splits(read_manifest(target).splits)
+    outcome = replace(collect_results(output, plan, sources), encoders=_encoders(dataset.manifest))
+    report = report_plan(plan, sources, status="converted", output=output.url)
+    publish(output, plan, outcome, report, hold=hold)
+    splits = report_splits(read_manifest(output).splits)
     return msgspec.structs.replace(report, splits=splits)
 
 

@@ -3,7 +3,7 @@
 from pipelines.convert import convert
 from pipelines.options import ConvertOptions
 
-report = convert(ConvertOptions(source="photos", target="data", test=0.2))
+report = convert(ConvertOptions(source="photos", output="data", test=0.2))
 """
 
 from __future__ import annotations
@@ -58,25 +58,25 @@ def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> R
         UsageError: an option or the source is not what it must be.
         InputNotFoundError: there is nothing to convert.
         TooManyRejectsError: more images were rejected than allowed; nothing is published.
-        OutputError: the target cannot be written, or holds another dataset.
+        OutputError: the output cannot be written, or holds another dataset.
         StorageError: storage failed after retries.
         LockedError: another run is writing there.
     """
     started_at = time.monotonic()
     options.validate()
-    check_locations(options.source, options.target)
-    _runner(options).check(options.source, options.target)
+    check_locations(options.source, options.output)
+    _runner(options).check(options.source, options.output)
     with return_freed_memory(LARGE_BYTES):
         conversion = _prepare(options, started_at)
     report = _finished_or_dry(conversion)
-    if report is not None and (options.dry_run or not has_state(conversion.target)):
+    if report is not None and (options.dry_run or not has_state(conversion.output)):
         return report
-    with conversion.target.lock() as hold:
+    with conversion.output.lock() as hold:
         # Another run may have finished between the look and the lock.
-        ensure_unchanged(conversion.target, conversion.base)
+        ensure_unchanged(conversion.output, conversion.base)
         report = _finished_or_dry(conversion) or _convert(conversion, hold, on_progress)
         # Also of one that was killed between its manifest and this, or wanted what is gone by now.
-        remove_run(conversion.target)
+        remove_run(conversion.output)
     return report
 
 
@@ -88,7 +88,7 @@ class _Conversion:
         options: what is asked for.
         sources: what there is to convert.
         plan: what is to be done.
-        target: where to.
+        output: where to.
         base: the manifest of the dataset that is added to, if one is.
         comparison: what of the source that dataset knows.
         started_at: on the monotonic clock, seconds.
@@ -97,7 +97,7 @@ class _Conversion:
     options: ConvertOptions
     sources: Sources
     plan: Plan
-    target: Storage
+    output: Storage
     base: Manifest | None
     comparison: SourceDiff | None
     started_at: float
@@ -106,7 +106,7 @@ class _Conversion:
         """Keep for the next night which files were seen as they were stored."""
         found = self.comparison
         if found is not None and found.stamps is not None and not self.options.dry_run:
-            write_fingerprints(self.target, found.stamps)
+            write_fingerprints(self.output, found.stamps)
 
     def tell(self, report: Report) -> Report:
         """The report, with what the source has no more as it was stored."""
@@ -115,58 +115,58 @@ class _Conversion:
 
 
 def _prepare(options: ConvertOptions, started_at: float) -> _Conversion:
-    target = open_storage(options.target)
-    base = open_existing(target) if options.append else None
+    output = open_storage(options.output)
+    base = open_existing(output) if options.append else None
     sources = list_sources(options, None if base is None else base.labels)
     _require_images(sources, options)
     if base is None:
         plan = make_plan(sources, options.settings())
-        return _Conversion(options, sources, plan, target, None, None, started_at)
-    comparison = select_new(sources, target, base, options)
+        return _Conversion(options, sources, plan, output, None, None, started_at)
+    comparison = select_new(sources, output, base, options)
     number = base.generations[-1].number + 1
     settings = resolve_settings(options, base)
     plan = make_plan(sources, settings, kept=base.thresholds, generation=number)
-    return _Conversion(options, sources, plan, target, base, comparison, started_at)
+    return _Conversion(options, sources, plan, output, base, comparison, started_at)
 
 
 def _finished_or_dry(conversion: _Conversion) -> Report | None:
     """The report of a run that writes no shard, None where there is something to write."""
-    options, plan, target = conversion.options, conversion.plan, conversion.target
+    options, plan, output = conversion.options, conversion.plan, conversion.output
     if (finished := _find_finished(conversion)) is not None:
-        return conversion.tell(report_finished(finished, target, plan))
+        return conversion.tell(report_finished(finished, output, plan))
     if not options.dry_run:
         return None
     if not options.append:
-        find_unfinished(target, plan)
-    check_reject_limit_early(target, plan, conversion.sources, options)
-    planned = report_plan(plan, conversion.sources, status="planned", target=target.url)
+        find_unfinished(output, plan)
+    check_reject_limit_early(output, plan, conversion.sources, options)
+    planned = report_plan(plan, conversion.sources, status="planned", output=output.url)
     return conversion.tell(planned)
 
 
 def _find_finished(conversion: _Conversion) -> Manifest | None:
     """The manifest of a dataset that has everything already, None where something is to be done."""
-    options, plan, target = conversion.options, conversion.plan, conversion.target
+    options, plan, output = conversion.options, conversion.plan, conversion.output
     if conversion.base is not None:
         if conversion.sources.images or conversion.sources.rejects:
             return None
         conversion.save_fingerprints()
         return conversion.base
-    finished = find_finished(target, plan)
+    finished = find_finished(output, plan)
     if finished is not None:
-        check_unchanged(target, plan, options)
+        check_unchanged(output, plan, options)
     return finished
 
 
 def _convert(conversion: _Conversion, hold: FolderLock, on_progress: OnProgress | None) -> Report:
-    options, plan, target = conversion.options, conversion.plan, conversion.target
+    options, plan, output = conversion.options, conversion.plan, conversion.output
     if options.append:
-        discard_stale_run(target, plan)
-    kept = prepare_output(target, plan, options, conversion.base)
-    check_reject_limit_early(target, plan, conversion.sources, options, hold=hold)
+        discard_stale_run(output, plan)
+    kept = prepare_output(output, plan, options, conversion.base)
+    check_reject_limit_early(output, plan, conversion.sources, options, hold=hold)
     worker = partial(write_shard, _job(plan, options))
-    write_all(plan, worker, options.target, _runner(options), on_progress)
-    outcome = collect_results(target, plan, conversion.sources)
-    report = make_report(plan, conversion.sources, outcome, options=options, target=target.url)
+    write_all(plan, worker, options.output, _runner(options), on_progress)
+    outcome = collect_results(output, plan, conversion.sources)
+    report = make_report(plan, conversion.sources, outcome, options=options, output=output.url)
     report = conversion.tell(report)
     seconds = time.monotonic() - conversion.started_at
     report = msgspec.structs.replace(
@@ -175,7 +175,7 @@ def _convert(conversion: _Conversion, hold: FolderLock, on_progress: OnProgress 
         seconds=round(seconds, 3),
         images_per_second=round(plan.images / seconds, 1),
     )
-    publish(target, plan, outcome, report, hold=hold, base=conversion.base)
+    publish(output, plan, outcome, report, hold=hold, base=conversion.base)
     conversion.save_fingerprints()
     return report
 
@@ -183,7 +183,7 @@ def _convert(conversion: _Conversion, hold: FolderLock, on_progress: OnProgress 
 def _job(plan: Plan, options: ConvertOptions) -> ConvertJob:
     return ConvertJob(
         source=absolute_location(options.source),
-        target=absolute_location(options.target),
+        output=absolute_location(options.output),
         labels=plan.labels,
         images=plan.settings.images,
         workers=options.workers,

@@ -18,7 +18,7 @@ ALWAYS_ALLOWED_REJECTS = 10
 
 
 class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversion from `source` to `target`, local paths or fsspec URLs.
+    """A conversion from `source` to `output`, local paths or fsspec URLs.
 
     `test` and `validation` are fractions where they are floats, counts where they are ints, as is
     `max_rejects`. `list`, `labels` and `exclude` are paths of files. `workers` are threads in each
@@ -28,7 +28,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     source: str
-    target: str
+    output: str
     test: SplitSize | None = None
     validation: SplitSize | None = None
     stratify: bool = False
@@ -89,7 +89,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{flag} must be at least 1", got=value)
         if self.beam_flags and not self.beam_flags[0].startswith("-"):
             raise UsageError(
-                "there are more arguments than SOURCE and TARGET",
+                "there are more arguments than SOURCE and OUTPUT",
                 got=self.beam_flags[0],
                 hint="Beam's own flags come after --",
             )

@@ -42,7 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     status: Status
-    target: str
+    output: str = msgspec.field(name="target")
     counts: Counts
     splits: dict[SplitName, SplitReport]
     classes: int
@@ -60,7 +60,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     shardmill_version: str = msgspec.field(default_factory=lambda: version("shardmill"))
 
 
-def report_plan(plan: Plan, sources: Sources, *, status: Status, target: str) -> Report:
+def report_plan(plan: Plan, sources: Sources, *, status: Status, output: str) -> Report:
     """What a plan says before it is carried out; images are counted as stored."""
     shards = Counter(shard.split for shard in plan.shards)
     counts = Counts(
@@ -72,7 +72,7 @@ def report_plan(plan: Plan, sources: Sources, *, status: Status, target: str) ->
     )
     return Report(
         status=status,
-        target=target,
+        output=output,
         counts=counts,
         splits={
             split: SplitReport(images, shards[split], 0)
@@ -88,15 +88,15 @@ def report_plan(plan: Plan, sources: Sources, *, status: Status, target: str) ->
     )
 
 
-def report_finished(manifest: Manifest, target: Storage, plan: Plan) -> Report:
+def report_finished(manifest: Manifest, output: Storage, plan: Plan) -> Report:
     """What a dataset that is there already holds."""
     try:
-        rejects = read_all_rejects(target, manifest)
+        rejects = read_all_rejects(output, manifest)
     except (FileNotFoundError, CorruptDataError):
         rejects = []  # what is lost of them `verify` tells
     return Report(
         status="nothing-to-do",
-        target=target.url,
+        output=output.url,
         counts=_add_up(generation.counts for generation in manifest.generations),
         splits=report_splits(manifest.splits),
         classes=len(manifest.labels),

@@ -114,7 +114,7 @@ def _check_dataflow(flags: Namespace, locations: Sequence[str]) -> None:
             raise UsageError(
                 "workers of Dataflow cannot reach this",
                 path=escape_for_display(location),
-                hint="source and target must be URLs, such as gs://BUCKET/FOLDER",
+                hint="source and output must be URLs, such as gs://BUCKET/FOLDER",
             )
     if find_spec("google.cloud.dataflow") is None:
         raise UsageError(

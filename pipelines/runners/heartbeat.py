@@ -38,16 +38,16 @@ class RunInfo(msgspec.Struct, frozen=True):
     versions: dict[str, str]
 
 
-def start_run(target: Storage, run_id: str) -> None:
+def start_run(output: Storage, run_id: str) -> None:
     """Say that a run goes on; workers of an earlier one, should any live, find themselves done."""
-    target.remove_folder(_RUNS)
-    target.remove_folder(_WORKERS)
-    target.replace(_run_name(run_id), msgspec.json.encode(RunInfo(own_versions())))
+    output.remove_folder(_RUNS)
+    output.remove_folder(_WORKERS)
+    output.replace(_run_name(run_id), msgspec.json.encode(RunInfo(own_versions())))
 
 
-def end_run(target: Storage, run_id: str) -> None:
+def end_run(output: Storage, run_id: str) -> None:
     """Say that a run is over, or is to stop."""
-    target.remove(_run_name(run_id))
+    output.remove(_run_name(run_id))
 
 
 def read_progress(folder: str, run_id: str) -> dict[str, int]:
@@ -65,7 +65,7 @@ class WorkerHeartbeat:
     """A worker's side: it sees the run it works for, and tells how far it is."""
 
     def __init__(self, folder: str, run_id: str) -> None:
-        self._target = open_storage(folder)
+        self._output = open_storage(folder)
         self._run_id = run_id
         self._seconds = heartbeat_interval(folder)
         self._told_at = -self._seconds
@@ -78,12 +78,12 @@ class WorkerHeartbeat:
             RunnerError: something that decides over bytes is of another version here.
         """
         try:
-            content = self._target.read(_run_name(self._run_id))
+            content = self._output.read(_run_name(self._run_id))
         except FileNotFoundError:
             raise StorageError(
                 f"a worker on {platform.node()} does not see what this run keeps there",
-                path=self._target.url,
-                hint="source and target must be where every worker reaches them: a URL such as"
+                path=self._output.url,
+                hint="source and output must be where every worker reaches them: a URL such as"
                 " s3://, or a folder that all machines share under the same path",
             ) from None
         _check_versions(decode_json(content, RunInfo).versions)
@@ -98,10 +98,10 @@ class WorkerHeartbeat:
         if now - self._told_at < self._seconds:
             return
         self._told_at = now
-        if self._target.stat(_run_name(self._run_id)) is None:
+        if self._output.stat(_run_name(self._run_id)) is None:
             raise CancelledError
         name = f"{_WORKERS}/{self._run_id}/{_own_name()}"
-        self._target.replace(name, str(images).encode())
+        self._output.replace(name, str(images).encode())
 
 
 def _check_versions(wanted: dict[str, str]) -> None:

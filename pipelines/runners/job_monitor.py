@@ -43,7 +43,7 @@ class BeamJob:
         self._task = task
         self._submit = submit
         self._start_seconds = start_seconds
-        self._target = open_storage(task.folder)
+        self._output = open_storage(task.folder)
         self._result: Any = None
         self._is_stopped = False
         self._counts: dict[str, int] = {}
@@ -53,7 +53,7 @@ class BeamJob:
 
     def run(self) -> None:
         """See `Execution.run`."""
-        start_run(self._target, self._task.run_id)
+        start_run(self._output, self._task.run_id)
         try:
             with self._submit() as result:
                 self._result = result
@@ -65,7 +65,7 @@ class BeamJob:
         except Exception as error:
             raise parse_job_error(str(error)) from error
         finally:
-            end_run(self._target, self._task.run_id)
+            end_run(self._output, self._task.run_id)
 
     def look(self) -> int:
         """See `Execution.look`."""
@@ -103,7 +103,7 @@ class BeamJob:
         """See `Execution.stop`: by the workers themselves, then by the engine, then alone."""
         self._is_stopped = True
         with suppress(ShardmillError):
-            end_run(self._target, self._task.run_id)
+            end_run(self._output, self._task.run_id)
         if self._counts and ended.wait(_STOP_SECONDS):
             return
         if self._result is not None:

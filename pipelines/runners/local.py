@@ -149,8 +149,8 @@ def run_execution(
     return failures[0] if failures else None
 
 
-def check_writable(target: Storage) -> None:
+def check_writable(output: Storage) -> None:
     """Tell a folder that cannot be written from other failures, of which Beam says too little."""
     name = f"{layout.WORK_FOLDER}/probe"
-    target.replace(name, bytes(1 << 16))
-    target.remove(name)
+    output.replace(name, bytes(1 << 16))
+    output.remove(name)

@@ -48,17 +48,17 @@ def map_shards(
     """
     runner = runner or RunnerConfig()
     runner.check(folder)
-    target = open_storage(folder)
-    run_state.clear_results(target)
+    output = open_storage(folder)
+    run_state.clear_results(output)
     failure = run_on_shards(
         names, worker, absolute_location(folder), runner, images=images, on_progress=on_progress
     )
-    facts = {name: run_state.read_result(target, name) for name in names}
+    facts = {name: run_state.read_result(output, name) for name in names}
     # A retry may have mended what failed: then there are facts.
     missing = [name for name in names if facts[name] is None]
-    run_state.raise_failures(target, missing, names)
+    run_state.raise_failures(output, missing, names)
     if failure is not None:
-        check_writable(target)
+        check_writable(output)
         raise failure
     return {name: _expect(found, name, folder) for name, found in facts.items()}
 

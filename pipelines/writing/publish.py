@@ -40,7 +40,7 @@ DATASET_FILES = (
 
 
 def check_reject_limit_early(
-    target: Storage,
+    output: Storage,
     plan: Plan,
     sources: Sources,
     options: ConvertOptions,
@@ -49,19 +49,19 @@ def check_reject_limit_early(
 ) -> None:
     """Refuse now what listing alone rejects too much of: no shard need be written for it.
 
-    Where the target is held, its report says so.
+    Where the output is held, its report says so.
 
     Raises:
         TooManyRejectsError: the same as after a whole run; in a dry run nothing is written.
     """
-    planned = report_plan(plan, sources, status="too-many-rejects", target=target.url)
+    planned = report_plan(plan, sources, status="too-many-rejects", output=output.url)
     rejects = sorted(sources.rejects, key=lambda reject: key_from_text(reject.key))
     outcome = ConversionResult((), rejects, planned.counts)
     if not _is_too_many(outcome, options, plan.generation):
         return
     if hold is None:
         raise _too_many(outcome, planned)
-    publish(target, plan, outcome, planned, hold=hold)
+    publish(output, plan, outcome, planned, hold=hold)
 
 
 def _is_too_many(outcome: ConversionResult, options: ConvertOptions, generation: int) -> bool:
@@ -70,10 +70,10 @@ def _is_too_many(outcome: ConversionResult, options: ConvertOptions, generation:
 
 
 def make_report(
-    plan: Plan, sources: Sources, outcome: ConversionResult, *, options: ConvertOptions, target: str
+    plan: Plan, sources: Sources, outcome: ConversionResult, *, options: ConvertOptions, output: str
 ) -> Report:
     """The report of a run whose shards are all written."""
-    planned = report_plan(plan, sources, status="converted", target=target)
+    planned = report_plan(plan, sources, status="converted", output=output)
     is_too_many = _is_too_many(outcome, options, plan.generation)
     return msgspec.structs.replace(
         planned,
@@ -86,7 +86,7 @@ def make_report(
 
 
 def publish(
-    target: Storage,
+    output: Storage,
     plan: Plan,
     outcome: ConversionResult,
     report: Report,
@@ -94,48 +94,48 @@ def publish(
     hold: FolderLock,
     base: Manifest | None = None,
 ) -> None:
-    """Write what lies beside the shards, and the manifest last, as long as the target is held.
+    """Write what lies beside the shards, and the manifest last, as long as the output is held.
 
     Args:
-        target: where to.
+        output: where to.
         plan: what was decided.
         outcome: what came of it.
         report: of the run.
-        hold: of the target.
+        hold: of the output.
         base: the manifest of the dataset that this is a generation more of. Its readers go on with
             it until they open the dataset anew: nothing that it names is touched.
 
     Raises:
         TooManyRejectsError: the report says so; rejects and report are written, no manifest.
-        OutputError: the target cannot be written.
-        LockedError: another run took the target over.
+        OutputError: the output cannot be written.
+        LockedError: another run took the output over.
     """
     hold.ensure_held()
     rejects = layout.generation_path(layout.REJECTS, plan.generation)
-    target.replace(rejects, encode_rejects(outcome.rejects))
-    target.replace(layout.REPORT, encode_report(report))
+    output.replace(rejects, encode_rejects(outcome.rejects))
+    output.replace(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
-        raise _too_many(outcome, report, listed_in=target.display_name(rejects))
+        raise _too_many(outcome, report, listed_in=output.display_name(rejects))
     # A run that was killed may have given an index its name and not come to this.
-    target.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
+    output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
     manifest = make_manifest(plan, outcome, base)
     if base is None or base.labels != manifest.labels:
-        target.replace(layout.LABELS, format_labels(plan.labels))
+        output.replace(layout.LABELS, format_labels(plan.labels))
     for name, content in _tfds_files(manifest, base).items():
-        target.replace(name, content)
+        output.replace(name, content)
     hold.ensure_held()
     if base is None:
-        write_file(target, layout.MANIFEST, encode_manifest(manifest))
+        write_file(output, layout.MANIFEST, encode_manifest(manifest))
     else:
-        _replace_manifest(target, base, manifest)
+        _replace_manifest(output, base, manifest)
 
 
-def _replace_manifest(target: Storage, base: Manifest, manifest: Manifest) -> None:
+def _replace_manifest(output: Storage, base: Manifest, manifest: Manifest) -> None:
     """Publish a manifest in the place of the one that it was made from. Raises LockedError."""
-    present = target.read(layout.MANIFEST)
-    if decode_manifest(present, path=target.display_name(layout.MANIFEST)) != base:
-        raise replaced_by_other_run(target.display_name(layout.MANIFEST))
-    target.compare_and_swap(layout.MANIFEST, present, encode_manifest(manifest))
+    present = output.read(layout.MANIFEST)
+    if decode_manifest(present, path=output.display_name(layout.MANIFEST)) != base:
+        raise replaced_by_other_run(output.display_name(layout.MANIFEST))
+    output.compare_and_swap(layout.MANIFEST, present, encode_manifest(manifest))
 
 
 def _tfds_files(manifest: Manifest, base: Manifest | None) -> dict[str, bytes]:

@@ -39,14 +39,14 @@ class ConversionResult:
     encoders: Mapping[str, str] = field(default_factory=encoder_versions)
 
 
-def collect_results(target: Storage, plan: Plan, sources: Sources) -> ConversionResult:
+def collect_results(output: Storage, plan: Plan, sources: Sources) -> ConversionResult:
     """The facts of every planned shard, and the sum over everything found.
 
     Raises:
         ShardmillError: a shard accounts for more or fewer images than its plan: a bug of ours.
     """
-    read = partial(_read_shard_facts, target, plan_digest=plan.digest)
-    threads = 0 if target.is_local else IO_THREADS
+    read = partial(_read_shard_facts, output, plan_digest=plan.digest)
+    threads = 0 if output.is_local else IO_THREADS
     facts = list(parallel_map(read, plan.shards, threads=threads))
     rejects = [*sources.rejects, *(reject for shard in facts for reject in shard.rejects)]
     rejects.sort(key=lambda reject: key_from_text(reject.key))
@@ -60,23 +60,23 @@ def collect_results(target: Storage, plan: Plan, sources: Sources) -> Conversion
     return ConversionResult(facts, rejects, counts)
 
 
-def _read_shard_facts(target: Storage, planned: PlannedShard, plan_digest: str) -> ShardSummary:
+def _read_shard_facts(output: Storage, planned: PlannedShard, plan_digest: str) -> ShardSummary:
     """A written shard's facts, which must account for every image of its plan."""
     try:
-        facts = read_shard_summary(target, index_name(planned.name))
+        facts = read_shard_summary(output, index_name(planned.name))
     except FileNotFoundError as error:
         raise StorageError(
             "a shard was written and is not there",
-            path=target.display_name(planned.name),
-            hint="all workers must reach the target at this path; nothing was published",
+            path=output.display_name(planned.name),
+            hint="all workers must reach the output at this path; nothing was published",
         ) from error
-    present = target.stat(planned.name)
+    present = output.stat(planned.name)
     whole = present is not None and present.size_bytes == facts.bytes
     accounted = facts.records + len(facts.rejects)
     if not whole or accounted != len(planned) or facts.plan_digest != plan_digest:
         raise ShardmillError(
             "a shard is not what its plan and its index say",
-            path=target.display_name(planned.name),
+            path=output.display_name(planned.name),
             expected=f"{len(planned)} images, {facts.bytes} bytes",
             got=f"{accounted} images, {present.size_bytes if present else 0} bytes",
             hint="this is a bug; nothing was published",

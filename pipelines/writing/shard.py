@@ -42,7 +42,7 @@ class ConvertJob(msgspec.Struct, frozen=True):
     """What every shard of a conversion has in common; sent to each worker."""
 
     source: str
-    target: str
+    output: str
     labels: tuple[str, ...]
     images: ImageOptions
     workers: int
@@ -52,23 +52,23 @@ def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
     """Write one shard and its index, unless they are there and whole.
 
     Raises:
-        OutputError: the target cannot be written.
+        OutputError: the output cannot be written.
         StorageError: storage failed after retries, or the source is not seen from here.
         CancelledError: the run was asked to stop.
     """
-    target = open_storage(job.target)
-    plan = run_state.read_shard_plan(target, name)
-    if is_finished(target, name, plan.plan_digest):
+    output = open_storage(job.output)
+    plan = run_state.read_shard_plan(output, name)
+    if is_finished(output, name, plan.plan_digest):
         count(len(plan.images))
         return
     _require_source_mounted(job.source)
     with ExitStack() as stack:
         store: StoreFunction = normalize_image
-        if run_state.has_crashed(target, name):
+        if run_state.has_crashed(output, name):
             store = stack.enter_context(SubprocessNormalizer())
-        run_state.mark_started(target, name)
-        stack.callback(run_state.mark_finished, target, name)
-        _write(job, plan, target, store, count)
+        run_state.mark_started(output, name)
+        stack.callback(run_state.mark_finished, output, name)
+        _write(job, plan, output, store, count)
 
 
 def _require_source_mounted(source: str) -> None:
@@ -88,28 +88,28 @@ def _require_source_mounted(source: str) -> None:
         )
 
 
-def is_finished(target: Storage, name: str, plan_digest: str) -> bool:
+def is_finished(output: Storage, name: str, plan_digest: str) -> bool:
     """Whether a shard and its index are there, of this plan, and whole.
 
     On stores with ETags the one kept when the shard was written is compared; elsewhere its hash.
     """
-    facts = _read_whole_index(target, name)
+    facts = _read_whole_index(output, name)
     if facts is None:
         return False
-    present = target.stat(name)
+    present = output.stat(name)
     if facts.plan_digest != plan_digest or present is None or present.size_bytes != facts.bytes:
         return False
-    if present.etag is not None and present.etag == run_state.read_etag(target, name):
+    if present.etag is not None and present.etag == run_state.read_etag(output, name):
         return True
-    return hash_file(target, name) == facts.xxh3_128
+    return hash_file(output, name) == facts.xxh3_128
 
 
-def _read_whole_index(target: Storage, name: str) -> ShardSummary | None:
+def _read_whole_index(output: Storage, name: str) -> ShardSummary | None:
     """The facts in a shard's index, None where that is not there or has any damage."""
     try:
-        index = read_index(target, index_name(name))
+        index = read_index(output, index_name(name))
         # Parquet's own checksums leave gaps. What was read, written again, is the same bytes.
-        whole = encode_index(index.summary, new_row_table(index.rows())) == target.read(
+        whole = encode_index(index.summary, new_row_table(index.rows())) == output.read(
             index_name(name)
         )
     except (FileNotFoundError, CorruptDataError):
@@ -120,7 +120,7 @@ def _read_whole_index(target: Storage, name: str) -> ShardSummary | None:
 def _write(
     job: ConvertJob,
     plan: ShardPlan,
-    target: Storage,
+    output: Storage,
     store: StoreFunction,
     count: ProgressCallback,
 ) -> None:
@@ -142,31 +142,31 @@ def _write(
                     yield _write_record(writer, checked, checked.outcome, job.labels)
             count(len(chunk))
 
-    publish_shard(target, plan, write)
+    publish_shard(output, plan, write)
 
 
 def publish_shard(
-    target: Storage, plan: ShardPlan, write: Callable[[ShardWriter], Iterator[IndexRow | Reject]]
+    output: Storage, plan: ShardPlan, write: Callable[[ShardWriter], Iterator[IndexRow | Reject]]
 ) -> None:
     """Write a shard, and its index when it is there.
 
     Args:
-        target: where to.
+        output: where to.
         plan: of the shard.
         write: its records; gives a row of each, or a reject.
 
     Raises:
-        OutputError: the target cannot be written.
+        OutputError: the output cannot be written.
         StorageError: storage failed after retries.
     """
     # An index whose shard is not whole (is_finished said so) must not stand while it is written.
-    if target.stat(index_name(plan.name)) is not None:
-        target.remove(index_name(plan.name))
-        target.remove(plan.name)
+    if output.stat(index_name(plan.name)) is not None:
+        output.remove(index_name(plan.name))
+        output.remove(plan.name)
     rows = new_row_table()
     class_records: Counter[int] = Counter()
     rejects: list[Reject] = []
-    with target.create(plan.name) as stream:
+    with output.create(plan.name) as stream:
         writer = ShardWriter(stream)
         for written in write(writer):
             if isinstance(written, Reject):
@@ -174,9 +174,9 @@ def publish_shard(
             else:
                 rows.append(written)
                 class_records[written.label] += 1
-    present = target.stat(plan.name)
+    present = output.stat(plan.name)
     if present is not None and present.etag is not None:
-        run_state.write_etag(target, plan.name, present.etag)
+        run_state.write_etag(output, plan.name, present.etag)
     facts = ShardSummary(
         name=plan.name,
         split=plan.split,
@@ -187,7 +187,7 @@ def publish_shard(
         class_records=dict(sorted(class_records.items())),
         rejects=tuple(rejects),
     )
-    write_file(target, index_name(plan.name), encode_index(facts, rows))
+    write_file(output, index_name(plan.name), encode_index(facts, rows))
 
 
 def _threads(job: ConvertJob) -> int:

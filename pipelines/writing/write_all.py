@@ -20,9 +20,9 @@ def write_all(
     """Have a worker write every shard of a plan that is not there yet.
 
     Args:
-        plan: in the target's work folder already.
+        plan: in the output's work folder already.
         worker: writes a shard and then its index, or finds both.
-        location: of the target, which this process holds.
+        location: of the output, which this process holds.
         runner: where workers run.
         on_progress: told how many images are done, of how many.
 
@@ -30,7 +30,7 @@ def write_all(
         ShardmillError: what the first shard failed of that no retry could mend.
         KeyboardInterrupt: the user stopped it; what is finished stays.
     """
-    target = open_storage(location)
+    output = open_storage(location)
     names = [shard.name for shard in plan.shards]
     failure = run_on_shards(
         names,
@@ -41,8 +41,8 @@ def write_all(
         on_progress=on_progress,
     )
     # A retry may have mended what failed: then there is an index.
-    missing = [name for name in names if target.stat(index_name(name)) is None]
-    run_state.raise_failures(target, missing, names)
+    missing = [name for name in names if output.stat(index_name(name)) is None]
+    run_state.raise_failures(output, missing, names)
     if failure is not None:
-        check_writable(target)
+        check_writable(output)
         raise failure
