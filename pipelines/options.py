@@ -11,8 +11,8 @@ from records.errors import UsageError
 from records.format.manifest import Settings, SplitSize
 from records.images import ImageOptions
 from records.runtime.cpu import available_cpus
+from records.runtime.shard_worker import LOCAL, RunnerConfig
 
-LOCAL = "local"
 DEFAULT_MAX_REJECTS = 0.01
 ALWAYS_ALLOWED_REJECTS = 10
 
@@ -56,6 +56,11 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         """The part that the bytes depend on."""
         given = {name: getattr(self, name) for name in Settings.__struct_fields__}
         return Settings(**{name: value for name, value in given.items() if value is not None})
+
+    @property
+    def runner_config(self) -> RunnerConfig:
+        """The runner and its flags."""
+        return RunnerConfig(self.runner, self.beam_flags)
 
     def allowed_rejects(self, images: int, *, generation: int = 1) -> int:
         """How many of `images` may be rejected; never all of a dataset's first."""

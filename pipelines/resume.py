@@ -8,7 +8,7 @@ the one that was kept, every source file is hashed again and compared with what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -17,9 +17,9 @@ import pyarrow as pa
 import xxhash
 
 from pipelines import run_state
-from pipelines.options import ConvertOptions
-from pipelines.planning.plan import Plan, PlannedImage, PlannedShard
+from pipelines.planning.plan import PlannedImage, PlannedShard
 from pipelines.report import Report, encode_report
+from pipelines.run import Run
 from pipelines.run_state import UnfinishedRun
 from pipelines.sources.reader import SourceFiles, UnreadableError, open_source, read_file
 from pipelines.writing.publish import DATASET_FILES
@@ -34,12 +34,13 @@ from records.strict_json import decode_json
 from records.text.keys import key_to_text
 
 
-def find_finished(output: Storage, plan: Plan) -> Manifest | None:
+def find_finished(run: Run) -> Manifest | None:
     """The manifest of this very plan's dataset, None where the output holds no dataset.
 
     Raises:
         OutputError: it holds another one, or one that is damaged.
     """
+    output = run.output
     if output.stat(layout.MANIFEST) is None:
         return None
     try:
@@ -51,7 +52,7 @@ def find_finished(output: Storage, plan: Plan) -> Manifest | None:
             got=error.got,
             hint="choose another output",
         ) from error
-    if not any(generation.plan_digest == plan.digest for generation in manifest.generations[-1:]):
+    if manifest.generations[-1].plan_digest != run.plan.digest:
         raise OutputError(
             "the output holds a dataset of another plan (other images or other options)",
             path=output.url,
@@ -74,24 +75,24 @@ def _check_sizes(output: Storage, manifest: Manifest) -> None:
             )
 
 
-def check_unchanged(output: Storage, plan: Plan, options: ConvertOptions) -> None:
+def check_unchanged(run: Run) -> None:
     """Look into files that were touched since the dataset here was made.
 
     Raises:
         OutputError: one holds other bytes now.
     """
+    output, plan = run.output, run.plan
     kept = read_report(output)
     if kept is not None and kept.stamp == plan.stamp:
         return
-    files = open_source(options.source)
-    for _, key in shards_with_modified_sources(output, plan.shards, files, threads=options.workers):
+    for _, key in shards_with_modified_sources(run):
         raise OutputError(
             "the dataset here was made from other bytes: a source file changed since",
             path=output.url,
             got=key,
             hint="choose another output to convert what is there now",
         )
-    if kept is not None and not options.dry_run:
+    if kept is not None and not run.options.dry_run:
         report = msgspec.structs.replace(kept, stamp=plan.stamp)
         # An output that is read-only by now is looked into again next time: no reason to fail.
         with suppress(OutputError):
@@ -106,24 +107,18 @@ def read_report(output: Storage) -> Report | None:
         return None
 
 
-def find_unfinished(
-    output: Storage, plan: Plan, base: Manifest | None = None
-) -> UnfinishedRun | None:
+def find_unfinished(run: Run) -> UnfinishedRun | None:
     """The run of this plan that an output holds unfinished, None where it holds none.
-
-    Args:
-        output: where to look.
-        plan: of this run.
-        base: the manifest of the dataset that is to be added to; its files may be there.
 
     Raises:
         OutputError: something else is there: another unfinished run, or files of other origin.
     """
+    output = run.output
     unfinished = run_state.read_run(output)
     if unfinished is None:
-        _refuse_foreign_files(output, base)
+        _refuse_foreign_files(output, run.base)
         return None
-    if unfinished.plan_digest != plan.digest:
+    if unfinished.plan_digest != run.plan.digest:
         raise OutputError(
             "an unfinished run with another plan (other images or other options) is here",
             path=output.url,
@@ -141,23 +136,22 @@ def find_unfinished(
     return unfinished
 
 
-def prepare_output(
-    output: Storage, plan: Plan, options: ConvertOptions, base: Manifest | None = None
-) -> int:
+def prepare_output(run: Run) -> int:
     """Make the output ready for this plan; the number of shards an earlier run left finished.
 
     Raises:
         OutputError: as `find_unfinished`.
     """
+    output, plan = run.output, run.plan
     # Under the lock nobody else stages anything: what lies here is a dead run's.
     output.remove_folder(f"{layout.WORK_FOLDER}/staging")
-    unfinished = find_unfinished(output, plan, base)
+    unfinished = find_unfinished(run)
     if unfinished is None:
         run_state.write_run(output, plan, encoders())
         return 0
     is_touched = unfinished.stamp != plan.stamp
     if is_touched:
-        _drop_changed(output, plan, options)
+        _drop_changed(run)
     kept = [shard for shard in plan.shards if _is_reusable(output, shard, is_touched=is_touched)]
     # Also where nothing was touched: the plans that a dead run left are not relied on.
     run_state.write_run(output, plan, encoders())
@@ -181,12 +175,10 @@ def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> b
     return False
 
 
-def _drop_changed(output: Storage, plan: Plan, options: ConvertOptions) -> None:
+def _drop_changed(run: Run) -> None:
     """Remove the indexes of finished shards whose sources were rewritten since."""
-    files = open_source(options.source)
-    changed = shards_with_modified_sources(output, plan.shards, files, threads=options.workers)
-    for shard, _ in list(changed):
-        output.remove(index_name(shard.name))
+    for shard, _ in list(shards_with_modified_sources(run)):
+        run.output.remove(index_name(shard.name))
 
 
 def encoders() -> dict[str, str]:
@@ -228,13 +220,12 @@ def _files_of(manifest: Manifest) -> set[str]:
     return {*shards, *map(index_name, shards), *beside}
 
 
-def shards_with_modified_sources(
-    output: Storage, shards: Iterable[PlannedShard], files: SourceFiles, *, threads: int
-) -> Iterator[tuple[PlannedShard, str]]:
+def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]:
     """Finished shards that hold other bytes than their sources now do, each with the first key."""
-    with ThreadPoolExecutor(threads) as pool:
-        for shard in shards:
-            stored = _stored_hashes(output, shard.name)
+    files = open_source(run.options.source)
+    with ThreadPoolExecutor(run.options.workers) as pool:
+        for shard in run.plan.shards:
+            stored = _stored_hashes(run.output, shard.name)
             images = shard.images
             hashes = pool.map(lambda image: _hash(image, files), images, chunksize=32)
             for image, now in zip(images, hashes, strict=True):

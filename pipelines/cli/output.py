@@ -14,10 +14,10 @@ from pipelines.convert import convert
 from pipelines.extract import extract
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
-from pipelines.runners.local import RunnerConfig
 from records.dataset import open_dataset
 from records.runtime.logging import is_json, log_event, set_quiet
 from records.runtime.progress import progress_callback
+from records.runtime.shard_worker import RunnerConfig
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
 
@@ -142,6 +142,6 @@ def _counts(report: Report) -> str:
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.rejects_by_reason.items())
     rejected = f"{c.rejected:,} rejected" + (f" ({reasons})" if reasons else "")
     return (
-        f"{pluralize(c.found, 'file')} found = {c.stored:,} stored + {rejected} + {c.skipped:,} skipped"
-        f" + {c.excluded:,} excluded"
+        f"{pluralize(c.found, 'file')} found = {c.stored:,} stored + {rejected}"
+        f" + {c.skipped:,} skipped + {c.excluded:,} excluded"
     )

@@ -15,11 +15,12 @@ import xxhash
 
 from pipelines.clean import remove_run
 from pipelines.incremental.diff import SourceDiff, diff_sources
-from pipelines.incremental.fingerprints import read_fingerprints
+from pipelines.incremental.fingerprints import read_fingerprints, write_fingerprints
 from pipelines.incremental.ingested import read_ingested_files
 from pipelines.options import ConvertOptions
-from pipelines.planning.plan import Plan, make_fingerprint
+from pipelines.planning.plan import make_fingerprint
 from pipelines.resume import encoders, read_report
+from pipelines.run import Run
 from pipelines.run_state import read_run
 from pipelines.sources.base import Sources
 from pipelines.sources.reader import UnreadableError, open_source, read_file
@@ -120,18 +121,24 @@ def _without_rejects(sources: Sources, known: pa.Table, found: SourceDiff) -> So
     return replace(found, gone=gone)
 
 
-def discard_stale_run(output: Storage, plan: Plan) -> None:
+def discard_stale_run(run: Run) -> None:
     """Remove a killed run that wanted something else: of another night, or by other encoders."""
-    run = read_run(output)
-    if run is not None and (run.plan_digest, run.encoders) != (plan.digest, encoders()):
-        remove_run(output)
+    found = read_run(run.output)
+    if found is not None and (found.plan_digest, found.encoders) != (run.plan.digest, encoders()):
+        remove_run(run.output)
 
 
-def ensure_unchanged(output: Storage, base: Manifest | None) -> None:
+def ensure_unchanged(run: Run) -> None:
     """Make sure that nobody added to the dataset since it was looked at. Raises LockedError."""
-    if base is not None and read_manifest(output) != base:
+    if run.base is not None and read_manifest(run.output) != run.base:
         raise LockedError(
             "another run has added to the dataset since this one looked",
-            path=output.url,
+            path=run.output.url,
             hint="run it again",
         )
+
+
+def save_fingerprints(run: Run) -> None:
+    """Write the modification times (or ETags) of the files that the dataset contains."""
+    if run.diff is not None and run.diff.stamps is not None and not run.options.dry_run:
+        write_fingerprints(run.output, run.diff.stamps)

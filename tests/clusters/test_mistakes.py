@@ -89,7 +89,7 @@ def test_convert_flink_pool_without_python_raises_one_line_error(
 
 @pytest.mark.skipif(not can_make_machines(), reason="needs root, to mount")
 @pytest.mark.parametrize(
-    ("hidden", "said"), [("output", "does not see what this run keeps"), ("source", "the source")]
+    ("hidden", "said"), [("output", "does not see the files of this run"), ("source", "the source")]
 )
 def test_convert_flink_unshared_source_or_output_raises_storage_error(
     attempt: Attempt, environment: Path, tmp_path: Path, hidden: str, said: str
@@ -117,7 +117,7 @@ def test_convert_flink_pool_without_beam_times_out_with_runner_error(
     monkeypatch.setitem(ENGINES, "flink", replace(ENGINES["flink"], start_seconds=5.0))
     error = attempt(environment, path=f"{other}{os.pathsep}{os.environ['PATH']}")
     assert isinstance(error, RunnerError)
-    assert "no worker has begun within 5 s" in str(error)
+    assert "no worker has started within 5 s" in str(error)
     # Tasks that wait for a worker hold their slots for minutes after they were cancelled.
     for manager in cluster.task_managers:
         manager.kill()

@@ -14,8 +14,8 @@ from tests.pipelines.conftest import (
     Convert,
     _without_fsync,
     convert,
-    source,
     output,
+    source,
 )
 from tests.pipelines.pictures import CORRUPT, content_of, make_file
 

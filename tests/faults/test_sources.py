@@ -33,7 +33,7 @@ def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch) -> Happen:
     """Have something happen once, when the first shard is about to be written."""
 
     def happen(what: Callable[[], object]) -> None:
-        real, happened = shard._write, []
+        real, happened = shard.convert_images, []
 
         def late(*given: object) -> None:
             if not happened:
@@ -41,7 +41,7 @@ def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch) -> Happen:
                 what()
             real(*given)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(shard, "_write", late)
+        monkeypatch.setattr(shard, "convert_images", late)
 
     return happen
 

@@ -143,7 +143,7 @@ class TestTooManyRejects:
         for number in range(20):
             make_file(source, f"loose{number}.png")
         for dry_run in (True, False):
-            with pytest.raises(TooManyRejectsError, match="a folder of its own"):
+            with pytest.raises(TooManyRejectsError, match="images of each class into one folder"):
                 convert(dry_run=dry_run)
         assert not list(output.glob("*.tfrecord"))
         assert len(rejects_of(output)) == 20

@@ -118,7 +118,7 @@ def test_convert_command_quiet_prints_nothing_and_applies_all_options(
         ("{source} {output} --test 0.2 --test-count 2", 2, "--test-count exclude each other"),
         ("{source} {output} extra", 2, "more arguments than SOURCE and OUTPUT"),
         ("{source}/cat {source}/dog {output}", 2, "more arguments"),
-        ("{source} {output} --runner Nope", 2, "no such runner"),
+        ("{source} {output} --runner Nope", 2, "unknown runner"),
         ("{source} {output} -- --no_such_flag", 2, "--no_such_flag"),
         ("{source} {output} --list /nowhere.csv", 66, "no such file"),
         ("{source} {output} --classes cow", 2, "cow"),

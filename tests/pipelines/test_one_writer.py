@@ -90,6 +90,6 @@ def test_convert_shard_lost_before_publish_writes_no_manifest(
         return real(*given)
 
     monkeypatch.setattr(module, "collect_results", losing)
-    with pytest.raises(Exception, match="not what its plan and its index say"):
+    with pytest.raises(Exception, match="differs from its plan and its index"):
         convert(**OPTIONS)
     assert not (output / layout.MANIFEST).exists()

@@ -36,12 +36,12 @@ def unfinished(
     stop_at(monkeypatch, SHARDS[2])
     with pytest.raises(StoppedError):
         convert(**OPTIONS)
-    monkeypatch.setattr(shard, "_write", REAL_WRITE)
+    monkeypatch.setattr(shard, "convert_images", REAL_WRITE)
     assert sorted(path.name for path in output.glob("*.tfrecord")) == SHARDS[:2]
     return output
 
 
-REAL_WRITE = shard._write
+REAL_WRITE = shard.convert_images
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -50,7 +50,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
             raise StoppedError
         REAL_WRITE(job, plan, *rest)
 
-    monkeypatch.setattr(shard, "_write", stopping)
+    monkeypatch.setattr(shard, "convert_images", stopping)
 
 
 class TestUnfinished:
@@ -196,7 +196,7 @@ class TestRejectsOnResume:
         stop_at(monkeypatch, SHARDS[3])
         with pytest.raises(StoppedError):
             convert(**OPTIONS)
-        monkeypatch.setattr(shard, "_write", REAL_WRITE)
+        monkeypatch.setattr(shard, "convert_images", REAL_WRITE)
         report = convert(**OPTIONS)
         assert (report.shards_kept, report.counts.rejected) == (3, 8)
 
@@ -218,7 +218,7 @@ def test_resume_output_url_reuses_finished_shards(
     stop_at(monkeypatch, SHARDS[2])
     with pytest.raises(StoppedError):
         convert(**OPTIONS, output="memory://data")
-    monkeypatch.setattr(shard, "_write", REAL_WRITE)
+    monkeypatch.setattr(shard, "convert_images", REAL_WRITE)
     assert convert(**OPTIONS, output="memory://data").shards_kept == 2
     found = {path.removeprefix("/data/"): memory.cat_file(path) for path in memory.find("/data")}
     assert found.pop("report.json")

@@ -27,7 +27,7 @@ def test_convert_worker_error_is_raised_unchanged(
         raise OutputError("cannot be written", path="there", got="this", hint="do that")
 
     with monkeypatch.context() as patched:
-        patched.setattr(shard, "_write", failing)
+        patched.setattr(shard, "convert_images", failing)
         with pytest.raises(OutputError) as caught:
             convert()
     assert str(caught.value) == "there: cannot be written, got this; do that"
@@ -55,7 +55,7 @@ def test_convert_unexpected_exception_writes_no_manifest(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(shard, "_write", broken)
+    monkeypatch.setattr(shard, "convert_images", broken)
     with pytest.raises(ZeroDivisionError):
         convert()
     assert not (output / layout.MANIFEST).exists()
