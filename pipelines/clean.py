@@ -21,40 +21,40 @@ class CleanReport(NamedTuple):
 
 
 def clean(location: str, *, dry_run: bool = False) -> CleanReport:
-    """Remove an unfinished run's files from a target. A finished dataset stays as it is.
+    """Remove an unfinished run's files from an output. A finished dataset stays as it is.
 
     Raises:
         InputNotFoundError: no unfinished run is there.
         LockedError: a run is writing there now.
     """
-    target = open_storage(location)
-    if not run_state.has_state(target):
-        raise InputNotFoundError("no unfinished conversion is here", path=target.url)
+    output = open_storage(location)
+    if not run_state.has_state(output):
+        raise InputNotFoundError("no unfinished conversion is here", path=output.url)
     if dry_run:
-        return _measure(target, _files_of_run(target))
-    with target.lock():
-        cleaned = _measure(target, _files_of_run(target))
-        remove_run(target)
+        return _measure(output, _files_of_run(output))
+    with output.lock():
+        cleaned = _measure(output, _files_of_run(output))
+        remove_run(output)
     return cleaned
 
 
-def remove_run(target: Storage) -> None:
-    """Remove an unfinished run from a target that is held."""
-    for name in _files_of_run(target):
-        target.remove(name)
-    target.remove_folder(layout.WORK_FOLDER)
+def remove_run(output: Storage) -> None:
+    """Remove an unfinished run from an output that is held."""
+    for name in _files_of_run(output):
+        output.remove(name)
+    output.remove_folder(layout.WORK_FOLDER)
 
 
-def _files_of_run(target: Storage) -> list[str]:
+def _files_of_run(output: Storage) -> list[str]:
     """The files outside the work folder that the run wrote, none where it came to its end.
 
     A run that adds to a dataset wrote nothing but what lies in its generation's folder.
     """
-    run = run_state.read_run(target)
+    run = run_state.read_run(output)
     if run is None:
         return []
-    is_first = target.stat(layout.MANIFEST) is None
-    kept = set() if is_first else shard_names(read_manifest(target))
+    is_first = output.stat(layout.MANIFEST) is None
+    kept = set() if is_first else shard_names(read_manifest(output))
     shards = [name for name in run.shards if name not in kept]
     folders = {layout.parent(name) for name in shards} | ({""} if is_first else set())
     beside = [
@@ -64,9 +64,9 @@ def _files_of_run(target: Storage) -> list[str]:
         if folder or is_first
     ]
     names = [*shards, *map(index_name, shards), *beside]
-    return [name for name in names if target.stat(name) is not None]
+    return [name for name in names if output.stat(name) is not None]
 
 
-def _measure(target: Storage, names: list[str]) -> CleanReport:
-    facts = [target.stat(name) for name in names]
+def _measure(output: Storage, names: list[str]) -> CleanReport:
+    facts = [output.stat(name) for name in names]
     return CleanReport(len(names), sum(f.size_bytes for f in facts if f is not None))

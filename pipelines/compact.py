@@ -1,7 +1,7 @@
-"""All generations of a dataset as one, in another folder: records copied, nothing decoded anew.
+"""The compaction: all generations of a dataset copied into one, in another folder.
 
-Shards and index rows are those that one conversion of all these images would have made, as long as
-the same versions of the image libraries stored them.
+Records are copied without decoding them. Shards and indexes are those that one conversion of all
+images would write, if the same versions of the image libraries wrote all generations.
 """
 
 from __future__ import annotations
@@ -16,96 +16,117 @@ import msgspec
 from pipelines import run_state
 from pipelines.clean import remove_run
 from pipelines.options import ConvertOptions
-from pipelines.planning.plan import Plan, make_plan
+from pipelines.planning.plan import make_plan
 from pipelines.report import Report, report_finished, report_plan, report_splits
 from pipelines.resume import find_finished, prepare_output
-from pipelines.runners.base import ProgressCallback
-from pipelines.runners.local import OnProgress, RunnerConfig
-from pipelines.sources.base import SourceImage, Sources
+from pipelines.run import Run
+from pipelines.runners import check_runner
+from pipelines.sources import Sources
+from pipelines.sources.base import SourceImage
 from pipelines.sources.path_checks import check_locations
 from pipelines.writing.publish import publish
 from pipelines.writing.results import collect_results
 from pipelines.writing.shard import is_finished, publish_shard
-from pipelines.writing.write_all import write_all
 from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
 from records.format.index import IndexRow, Reject
 from records.format.manifest import Manifest, read_manifest
 from records.format.rejects import read_all_rejects
 from records.format.shard import ShardWriter
-from records.storage import FolderLock, Storage, absolute_location, open_storage
+from records.runtime.shard_worker import OnProgress, ProgressCallback, RunnerConfig
+from records.storage import FolderLock, absolute_location, open_storage
 from records.text.keys import key_from_text
 
 
 class CopyJob(msgspec.Struct, frozen=True):
-    """What every shard of a compaction has in common; sent to each worker."""
+    """What all shards of a compaction share; sent to each worker."""
 
     dataset: str
-    target: str
+    output: str
 
 
 def compact(
     dataset: str,
-    target: str,
+    output: str,
     *,
     runner: RunnerConfig | None = None,
     dry_run: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Report:
-    """Write a dataset of several generations anew, as one; or go on with that, or find it done.
+    """Copy all generations of a dataset into one, or resume that; do nothing if it is complete.
 
     Args:
-        dataset: a finished one, which stays as it is; a path or a URL.
-        target: where to.
-        runner: where it runs.
-        dry_run: only tell what would be written.
-        on_progress: told how many images are done, of how many.
+        dataset: the path or URL of a dataset, which is not changed.
+        output: the path or URL of the new dataset.
+        runner: which runner copies shards; `local` by default.
+        dry_run: only report what would be written.
+        on_progress: called with the number of images done, and of all images.
 
     Raises:
-        InputNotFoundError: there is no finished dataset.
-        UsageError: its records were written by others, or the two places are not apart.
+        InputNotFoundError: dataset not found.
+        UsageError: its records were not written by shardmill, or one folder contains the other.
         CorruptDataError: a record or an index is damaged.
-        OutputError: the target cannot be written, or holds something else.
+        OutputError: the output cannot be written, or contains another dataset.
         StorageError: storage failed after retries.
-        LockedError: another run is writing there.
+        LockedError: another run is writing to the output.
     """
     started_at = time.monotonic()
-    check_locations(dataset, target)
     runner = runner or RunnerConfig()
-    runner.check(dataset, target)
-    opened, place = open_dataset(dataset), open_storage(target)
-    sources = list_records(opened)
-    plan = make_plan(sources, opened.manifest.settings, kept=opened.manifest.thresholds)
+    check_locations(dataset, output)
+    check_runner(runner, dataset, output)
+    opened = open_dataset(dataset)
+    run = _list_and_plan(opened, dataset, output, runner)
     if dry_run:
-        return report_plan(plan, sources, status="planned", target=place.url)
-    job = CopyJob(absolute_location(dataset), absolute_location(target))
-    with place.lock() as hold:
-        finished = find_finished(place, plan)
+        return report_plan(run, status="planned")
+    with run.output.lock() as lock:
+        finished = find_finished(run)
         if finished is None:
-            prepare_output(place, plan, ConvertOptions(source=dataset, target=target))
-            write_all(plan, partial(copy_shard, job), target, runner, on_progress)
-            report = _publish(opened, sources, plan, place, hold)
+            report = _write_and_publish(run, opened.manifest, lock, on_progress)
         else:
-            report = report_finished(finished, place, plan)
-        remove_run(place)
+            report = report_finished(run, finished)
+        remove_run(run.output)
     seconds = time.monotonic() - started_at
-    speed = round(plan.images / seconds, 1)
+    speed = round(run.plan.images / seconds, 1)
     return msgspec.structs.replace(report, seconds=round(seconds, 3), images_per_second=speed)
 
 
+def _list_and_plan(opened: Dataset, dataset: str, output: str, runner: RunnerConfig) -> Run:
+    options = ConvertOptions(
+        source=dataset, output=output, runner=runner.name, beam_flags=runner.flags
+    )
+    sources = list_records(opened)
+    plan = make_plan(sources, opened.manifest.settings, kept=opened.manifest.thresholds)
+    return Run(options, sources, plan, open_storage(output))
+
+
+def _write_and_publish(
+    run: Run, compacted: Manifest, lock: FolderLock, on_progress: OnProgress | None
+) -> Report:
+    prepare_output(run)
+    job = CopyJob(absolute_location(run.options.source), absolute_location(run.options.output))
+    run.write_shards(partial(copy_shard, job), on_progress)
+    result = replace(collect_results(run), encoders=_encoders(compacted))
+    report = report_plan(run, status="converted")
+    publish(run, result, report, lock=lock)
+    splits = report_splits(read_manifest(run.output).splits)
+    return msgspec.structs.replace(report, splits=splits)
+
+
 def list_records(dataset: Dataset) -> Sources:
-    """The records of a dataset as images to convert; where each is, is its number in its split.
+    """Return the records of a dataset as images to convert.
+
+    The position of a record in its split takes the place of the image's URL.
 
     Raises:
-        UsageError: they were written by others.
+        UsageError: the records were not written by shardmill.
         CorruptDataError: an index is damaged, or missing.
     """
     manifest, storage = dataset.manifest, dataset.storage
     if manifest.adopted is not None:
         raise UsageError(
-            "records that others wrote are not written anew",
+            "adopted records cannot be compacted: shardmill did not write them",
             path=storage.url,
-            hint="convert what they were made from",
+            hint="convert the images that they were made from",
         )
     last = manifest.generations[-1].counts
     sources = Sources(manifest.labels, None, skipped=last.skipped, excluded=last.excluded)
@@ -120,7 +141,7 @@ def list_records(dataset: Dataset) -> Sources:
 
 
 def _still_rejected(dataset: Dataset, sources: Sources) -> list[Reject]:
-    """The rejects of all generations, each once; a file may have been mended and stored since."""
+    """Return the rejects of all generations, once each, without files that were stored later."""
     rejects = {
         key_from_text(reject.key): reject
         for reject in read_all_rejects(dataset.storage, dataset.manifest)
@@ -132,10 +153,10 @@ def _still_rejected(dataset: Dataset, sources: Sources) -> list[Reject]:
 
 
 def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
-    """Write one shard of records that are there already, and its index. Raises as `write_shard`."""
-    target = open_storage(job.target)
-    plan = run_state.read_shard_plan(target, name)
-    if is_finished(target, name, plan.plan_digest):
+    """Write one shard of copied records, and its index. Raises as `write_shard`."""
+    output = open_storage(job.output)
+    plan = run_state.read_shard_plan(output, name)
+    if is_finished(output, name, plan.plan_digest):
         count(len(plan.images))
         return
     records = open_dataset(job.dataset)[plan.split]
@@ -147,21 +168,11 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
             yield row._replace(offset=position.offset, length=position.length)
             count(1)
 
-    publish_shard(target, plan, copy)
-
-
-def _publish(
-    dataset: Dataset, sources: Sources, plan: Plan, target: Storage, hold: FolderLock
-) -> Report:
-    outcome = replace(collect_results(target, plan, sources), encoders=_encoders(dataset.manifest))
-    report = report_plan(plan, sources, status="converted", target=target.url)
-    publish(target, plan, outcome, report, hold=hold)
-    splits = report_splits(read_manifest(target).splits)
-    return msgspec.structs.replace(report, splits=splits)
+    publish_shard(output, plan, copy)
 
 
 def _encoders(manifest: Manifest) -> dict[str, str]:
-    """The versions that made the bytes, all of them where generations differ."""
+    """Return the versions of the libraries that wrote the records, all of them per library."""
     versions: dict[str, list[str]] = {}
     for generation in manifest.generations:
         for name, version in generation.encoders.items():

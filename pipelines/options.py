@@ -11,14 +11,14 @@ from records.errors import UsageError
 from records.format.manifest import Settings, SplitSize
 from records.images import ImageOptions
 from records.runtime.cpu import available_cpus
+from records.runtime.shard_worker import LOCAL, RunnerConfig
 
-LOCAL = "local"
 DEFAULT_MAX_REJECTS = 0.01
 ALWAYS_ALLOWED_REJECTS = 10
 
 
 class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversion from `source` to `target`, local paths or fsspec URLs.
+    """A conversion from `source` to `output`, local paths or fsspec URLs.
 
     `test` and `validation` are fractions where they are floats, counts where they are ints, as is
     `max_rejects`. `list`, `labels` and `exclude` are paths of files. `workers` are threads in each
@@ -28,7 +28,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     source: str
-    target: str
+    output: str
     test: SplitSize | None = None
     validation: SplitSize | None = None
     stratify: bool = False
@@ -56,6 +56,11 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         """The part that the bytes depend on."""
         given = {name: getattr(self, name) for name in Settings.__struct_fields__}
         return Settings(**{name: value for name, value in given.items() if value is not None})
+
+    @property
+    def runner_config(self) -> RunnerConfig:
+        """The runner and its flags."""
+        return RunnerConfig(self.runner, self.beam_flags)
 
     def allowed_rejects(self, images: int, *, generation: int = 1) -> int:
         """How many of `images` may be rejected; never all of a dataset's first."""
@@ -89,7 +94,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{flag} must be at least 1", got=value)
         if self.beam_flags and not self.beam_flags[0].startswith("-"):
             raise UsageError(
-                "there are more arguments than SOURCE and TARGET",
+                "there are more arguments than SOURCE and OUTPUT",
                 got=self.beam_flags[0],
                 hint="Beam's own flags come after --",
             )

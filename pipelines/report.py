@@ -9,14 +9,12 @@ from typing import Literal
 
 import msgspec
 
-from pipelines.planning.plan import Plan
-from pipelines.sources.base import Sources
+from pipelines.run import Run
 from records.errors import CorruptDataError
 from records.format.index import Reject
 from records.format.layout import SplitName
 from records.format.manifest import Counts, Manifest, SplitInfo
 from records.format.rejects import read_all_rejects
-from records.storage import Storage
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
@@ -42,7 +40,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     status: Status
-    target: str
+    output: str = msgspec.field(name="target")
     counts: Counts
     splits: dict[SplitName, SplitReport]
     classes: int
@@ -60,8 +58,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     shardmill_version: str = msgspec.field(default_factory=lambda: version("shardmill"))
 
 
-def report_plan(plan: Plan, sources: Sources, *, status: Status, target: str) -> Report:
+def report_plan(run: Run, *, status: Status) -> Report:
     """What a plan says before it is carried out; images are counted as stored."""
+    plan, sources = run.plan, run.sources
     shards = Counter(shard.split for shard in plan.shards)
     counts = Counts(
         found=sources.found,
@@ -70,9 +69,9 @@ def report_plan(plan: Plan, sources: Sources, *, status: Status, target: str) ->
         skipped=sources.skipped,
         excluded=sources.excluded,
     )
-    return Report(
+    report = Report(
         status=status,
-        target=target,
+        output=run.output.url,
         counts=counts,
         splits={
             split: SplitReport(images, shards[split], 0)
@@ -86,17 +85,18 @@ def report_plan(plan: Plan, sources: Sources, *, status: Status, target: str) ->
         plan_digest=plan.digest,
         stamp=plan.stamp,
     )
+    return _with_diff(report, run)
 
 
-def report_finished(manifest: Manifest, target: Storage, plan: Plan) -> Report:
+def report_finished(run: Run, manifest: Manifest) -> Report:
     """What a dataset that is there already holds."""
     try:
-        rejects = read_all_rejects(target, manifest)
+        rejects = read_all_rejects(run.output, manifest)
     except (FileNotFoundError, CorruptDataError):
         rejects = []  # what is lost of them `verify` tells
-    return Report(
+    report = Report(
         status="nothing-to-do",
-        target=target.url,
+        output=run.output.url,
         counts=_add_up(generation.counts for generation in manifest.generations),
         splits=report_splits(manifest.splits),
         classes=len(manifest.labels),
@@ -104,9 +104,10 @@ def report_finished(manifest: Manifest, target: Storage, plan: Plan) -> Report:
         rejects_by_reason=count_reasons(rejects),
         notes=(),
         generation=manifest.generations[-1].number,
-        plan_digest=plan.digest,
-        stamp=plan.stamp,
+        plan_digest=run.plan.digest,
+        stamp=run.plan.stamp,
     )
+    return _with_diff(report, run)
 
 
 def _add_up(counts: Iterable[Counts]) -> Counts:
@@ -114,8 +115,11 @@ def _add_up(counts: Iterable[Counts]) -> Counts:
     return Counts(*map(sum, columns))
 
 
-def report_comparison(report: Report, changed: Sequence[bytes], gone: Sequence[bytes]) -> Report:
-    """A report that tells of files which the source has no more as the dataset has them."""
+def _with_diff(report: Report, run: Run) -> Report:
+    """Return a report that also lists changed and deleted files of the source, if there are any."""
+    if run.diff is None:
+        return report
+    changed, gone = run.diff.changed, run.diff.gone
     notes = [
         f"{pluralize(len(keys), 'file')} {what}; the dataset keeps what it has; the first: "
         f"{escape_for_display(key_to_text(keys[0]))}"

@@ -36,7 +36,7 @@ WorkerResult = dict[str, Any]
 """What JSON can hold."""
 
 ShardFile = Annotated[str, msgspec.Meta(pattern=f"^{SHARD_PATTERN}$")]
-"""A shard's name, which cannot lead out of the target: `clean` removes files of these names."""
+"""A shard's name, which cannot lead out of the output: `clean` removes files of these names."""
 
 
 class UnfinishedRun(msgspec.Struct, frozen=True):
@@ -63,59 +63,59 @@ class Failure(msgspec.Struct, frozen=True):
     hint: str | None
 
 
-def has_state(target: Storage) -> bool:
-    """Whether anything of a run is left in a target."""
-    return bool(target.list(WORK_FOLDER))
+def has_state(output: Storage) -> bool:
+    """Whether anything of a run is left in an output."""
+    return bool(output.list(WORK_FOLDER))
 
 
-def read_run(target: Storage) -> UnfinishedRun | None:
-    """The unfinished run in a target, None where there is none."""
+def read_run(output: Storage) -> UnfinishedRun | None:
+    """The unfinished run in an output, None where there is none."""
     try:
-        content = target.read(_PLAN)
+        content = output.read(_PLAN)
     except FileNotFoundError:
         return None
-    with _naming_damage(target, _PLAN, hint="remove the target's folder and convert again"):
+    with _naming_damage(output, _PLAN, hint="remove the output's folder and convert again"):
         return decode_json(content, UnfinishedRun)
 
 
-def write_run(target: Storage, plan: Plan, encoders: dict[str, str]) -> None:
+def write_run(output: Storage, plan: Plan, encoders: dict[str, str]) -> None:
     """Keep what this run is, and the plan of each shard; the run itself last."""
 
     def write(shard: PlannedShard) -> None:
         content = msgspec.msgpack.encode(shard.to_plan(plan.digest))
-        target.replace(_shard_plan_name(shard.name), content)
+        output.replace(_shard_plan_name(shard.name), content)
 
-    for _ in parallel_map(write, plan.shards, threads=0 if target.is_local else IO_THREADS):
+    for _ in parallel_map(write, plan.shards, threads=0 if output.is_local else IO_THREADS):
         pass
     names = tuple(shard.name for shard in plan.shards)
     run = UnfinishedRun(plan.digest, plan.stamp, encoders, names)
-    target.replace(_PLAN, msgspec.json.encode(run))
+    output.replace(_PLAN, msgspec.json.encode(run))
 
 
-def read_shard_plan(target: Storage, name: str) -> ShardPlan:
+def read_shard_plan(output: Storage, name: str) -> ShardPlan:
     """The plan of one shard. Raises CorruptDataError."""
     plan = _shard_plan_name(name)
-    content = target.read(plan)
-    with _naming_damage(target, plan, hint=_HINT_AGAIN):
+    content = output.read(plan)
+    with _naming_damage(output, plan, hint=_HINT_AGAIN):
         return decode_msgpack(content, ShardPlan)
 
 
-def has_crashed(target: Storage, name: str) -> bool:
+def has_crashed(output: Storage, name: str) -> bool:
     """Whether a worker began a shard and never came to its end."""
-    return target.stat(_attempt_name(name)) is not None
+    return output.stat(_attempt_name(name)) is not None
 
 
-def mark_started(target: Storage, name: str) -> None:
+def mark_started(output: Storage, name: str) -> None:
     """Note that a shard is being written."""
-    target.replace(_attempt_name(name), b"")
+    output.replace(_attempt_name(name), b"")
 
 
-def mark_finished(target: Storage, name: str) -> None:
+def mark_finished(output: Storage, name: str) -> None:
     """Note that the worker lived to the end of a shard, whatever came of it."""
-    target.remove(_attempt_name(name))
+    output.remove(_attempt_name(name))
 
 
-def write_failure(target: Storage, name: str, error: ShardmillError) -> None:
+def write_failure(output: Storage, name: str, error: ShardmillError) -> None:
     """Keep why a shard could not be done."""
     failure = Failure(
         _public_kind(error),
@@ -129,7 +129,7 @@ def write_failure(target: Storage, name: str, error: ShardmillError) -> None:
         got=None if error.got is None else str(error.got),
         hint=error.hint,
     )
-    target.replace(_failure_name(name), msgspec.json.encode(failure))
+    output.replace(_failure_name(name), msgspec.json.encode(failure))
 
 
 def _public_kind(error: ShardmillError) -> str:
@@ -138,7 +138,7 @@ def _public_kind(error: ShardmillError) -> str:
     return next(kinds)
 
 
-def raise_failures(target: Storage, missing: Sequence[str], shards: Iterable[str]) -> None:
+def raise_failures(output: Storage, missing: Sequence[str], shards: Iterable[str]) -> None:
     """Raise why shards are missing, if any are and it was kept.
 
     That is what one of them failed of. Else it is what another one did that is there all the same,
@@ -146,17 +146,17 @@ def raise_failures(target: Storage, missing: Sequence[str], shards: Iterable[str
     """
     if missing:
         for name in (*missing, *shards):
-            raise_failure(target, name)
+            raise_failure(output, name)
 
 
-def raise_failure(target: Storage, shard: str) -> None:
+def raise_failure(output: Storage, shard: str) -> None:
     """Raise what a shard could not be done for, if that was kept."""
     name = _failure_name(shard)
     try:
-        content = target.read(name)
+        content = output.read(name)
     except FileNotFoundError:
         return
-    with _naming_damage(target, name, hint=_HINT_AGAIN):
+    with _naming_damage(output, name, hint=_HINT_AGAIN):
         failure = decode_json(content, Failure)
     fields = msgspec.structs.asdict(failure)
     kind = _KINDS.get(fields.pop("kind"), OutputError)
@@ -166,48 +166,48 @@ def raise_failure(target: Storage, shard: str) -> None:
     raise error
 
 
-def write_result(target: Storage, name: str, facts: WorkerResult) -> None:
+def write_result(output: Storage, name: str, facts: WorkerResult) -> None:
     """Keep what a worker found or did with a shard."""
-    target.replace(_facts_name(name), msgspec.json.encode(facts))
+    output.replace(_facts_name(name), msgspec.json.encode(facts))
 
 
-def read_result(target: Storage, name: str) -> WorkerResult | None:
+def read_result(output: Storage, name: str) -> WorkerResult | None:
     """What a worker kept of a shard, None where it has not."""
     try:
-        content = target.read(_facts_name(name))
+        content = output.read(_facts_name(name))
     except FileNotFoundError:
         return None
-    with _naming_damage(target, _facts_name(name), hint=_HINT_AGAIN):
+    with _naming_damage(output, _facts_name(name), hint=_HINT_AGAIN):
         return decode_json(content, WorkerResult)
 
 
-def clear_results(target: Storage) -> None:
+def clear_results(output: Storage) -> None:
     """Drop what earlier attempts came to and failed of."""
-    target.remove_folder(_FACTS)
-    target.remove_folder(_FAILURES)
+    output.remove_folder(_FACTS)
+    output.remove_folder(_FAILURES)
 
 
-def write_etag(target: Storage, name: str, etag: str) -> None:
+def write_etag(output: Storage, name: str, etag: str) -> None:
     """Keep the ETag of a finished shard."""
-    target.replace(_etag_name(name), etag.encode())
+    output.replace(_etag_name(name), etag.encode())
 
 
-def read_etag(target: Storage, name: str) -> str | None:
+def read_etag(output: Storage, name: str) -> str | None:
     """The kept ETag of a shard, None where there is none."""
     try:
-        return target.read(_etag_name(name)).decode(errors="replace")
+        return output.read(_etag_name(name)).decode(errors="replace")
     except FileNotFoundError:
         return None
 
 
 @contextmanager
-def _naming_damage(target: Storage, name: str, *, hint: str) -> Iterator[None]:
+def _naming_damage(output: Storage, name: str, *, hint: str) -> Iterator[None]:
     try:
         yield
     except msgspec.DecodeError as error:
         raise CorruptDataError(
             "a file of the unfinished run is damaged",
-            path=target.display_name(name),
+            path=output.display_name(name),
             got=str(error),
             hint=hint,
         ) from error

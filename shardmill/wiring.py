@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipelines.runners.local import RunnerConfig
-    from trainers.jobs import OnProgress, Runner, Worker
+    from records.runtime.shard_worker import OnProgress, RunnerConfig, Worker, WorkerResult
 
 
 class PipelineExecutor:
     """Runs a worker over shards by the runners of `pipelines`, imported at the first call."""
 
-    def check_runner(self, runner: Runner) -> None:
+    def check_runner(self, runner: RunnerConfig) -> None:
         """Raise UsageError if Beam does not know the runner or one of its flags."""
-        _configure(runner).check()
+        from pipelines.cli.output import silence_beam_logs
+        from pipelines.runners import check_runner
+
+        silence_beam_logs()
+        check_runner(runner)
 
     def map_shards(
         self,
         worker: Worker,
         names: Sequence[str],
         folder: str,
-        runner: Runner,
+        runner: RunnerConfig,
         *,
         images: int,
         on_progress: OnProgress,
-    ) -> dict[str, dict[str, Any]]:
+    ) -> dict[str, WorkerResult]:
         """Return what the worker returned for each shard; see `pipelines.runners.map_shards`."""
-        from pipelines.runners.map_shards import map_shards
+        from pipelines.cli.output import silence_beam_logs
+        from pipelines.runners import map_shards
 
+        silence_beam_logs()
         return map_shards(
-            worker,
-            names,
-            folder,
-            runner=_configure(runner),
-            images=images,
-            on_progress=on_progress,
+            worker, names, folder, runner=runner, images=images, on_progress=on_progress
         )
-
-
-def _configure(runner: Runner) -> RunnerConfig:
-    from pipelines.cli.output import silence_beam_logs
-    from pipelines.runners.local import RunnerConfig
-
-    silence_beam_logs()
-    return RunnerConfig(runner.name, runner.flags)

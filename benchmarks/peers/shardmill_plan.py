@@ -10,9 +10,9 @@ from pipelines.planning.plan import make_plan
 from pipelines.sources import list_sources
 
 
-def main(source: str, target: str) -> None:
+def main(source: str, output: str) -> None:
     """List, then plan; only planning is told of, the listing is in the whole process's time."""
-    options = ConvertOptions(source=source, target=target)
+    options = ConvertOptions(source=source, output=output)
     sources = list_sources(options)
     started = time.perf_counter()
     plan = make_plan(sources, options.settings())

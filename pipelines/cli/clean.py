@@ -13,13 +13,13 @@ Example:
 
 
 @click.command(epilog=_EPILOG, context_settings=HELP)
-@click.argument("target")
+@click.argument("output")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed.")
-def clean(target: str, dry_run: bool) -> None:
-    """Remove what an unfinished conversion left in TARGET. A finished dataset is never touched."""
-    from pipelines.clean import clean as clean_target
+def clean(output: str, dry_run: bool) -> None:
+    """Remove what an unfinished conversion left in OUTPUT. A finished dataset is never touched."""
+    from pipelines.clean import clean as clean_output
     from records.text.formatting import format_bytes, pluralize
 
-    cleaned = clean_target(target, dry_run=dry_run)
+    cleaned = clean_output(output, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
     click.echo(f"{verb} {pluralize(cleaned.files, 'file')}, {format_bytes(cleaned.size_bytes)}")

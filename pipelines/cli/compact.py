@@ -15,12 +15,12 @@ Example:
 
 
 @click.command(epilog=_EPILOG, context_settings=HELP)
-@click.argument("target")
-@click.argument("new")
+@click.argument("dataset")
+@click.argument("output")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @report_and_runner
 def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
-    """Write the dataset TARGET, of many generations, into NEW as one. TARGET stays as it is.
+    """Write all generations of DATASET into OUTPUT as one. DATASET is not changed.
 
     Records are copied as they are, into full shards, in the order of one conversion of them all. A
     run that was killed goes on when the same command is run again.

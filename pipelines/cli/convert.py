@@ -24,7 +24,7 @@ Examples:
 
 \b
 Exit status: 0 done or nothing to do, 2 usage, 65 too many rejects, 66 no input,
-69 the engine failed, 73 target taken or not writable, 74 storage failed, 75 target in use.
+69 the engine failed, 73 output taken or not writable, 74 storage failed, 75 output in use.
 """
 
 
@@ -54,7 +54,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
 
 @click.command(epilog=_CONVERT_EPILOG, context_settings=HELP)
 @click.argument("source")
-@click.argument("target")
+@click.argument("output")
 @click.option("--test", type=float, metavar="F", help="Fraction of the images for the test split.")
 @click.option("--test-count", type=int, metavar="N", help="Exact number for the test split.")
 @click.option("--validation", type=float, metavar="F", help="Fraction for the validation split.")
@@ -152,18 +152,18 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     metavar="1-100",
     help="Of what is re-encoded as JPEG.",
 )
-@click.option("--append", is_flag=True, help="Add what is new in SOURCE to the dataset in TARGET.")
+@click.option("--append", is_flag=True, help="Add what is new in SOURCE to the dataset in OUTPUT.")
 @click.option(
-    "--allow-new-classes", is_flag=True, help="With --append: take classes TARGET does not have."
+    "--allow-new-classes", is_flag=True, help="With --append: take classes OUTPUT does not have."
 )
 @click.option("--workers", type=int, metavar="N", help="Threads a process.  [default: all cores]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 @report_and_runner
 def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
-    """Turn SOURCE, a folder of labelled images, into a dataset of TFRecord shards in TARGET.
+    """Turn SOURCE, a folder of labelled images, into a dataset of TFRecord shards in OUTPUT.
 
     SOURCE has a folder a class, or train/, test/, validation/ with class folders in them; both are
-    found by themselves. Source and target may be URLs (s3://, gs://, …). A run that was killed goes
+    found by themselves. Source and output may be URLs (s3://, gs://, …). A run that was killed goes
     on when the same command is run again; a dataset that is there is never overwritten. With
     --append, every night say, it gets what is new as one generation more.
     """

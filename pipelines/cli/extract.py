@@ -13,11 +13,11 @@ Example:
 
 
 @click.command(epilog=_EPILOG, context_settings=HELP)
-@click.argument("target")
-@click.argument("out")
+@click.argument("dataset")
+@click.argument("output")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def extract(target: str, out: str, quiet: bool) -> None:
-    """Write the images of the dataset TARGET into folders: OUT/SPLIT/CLASS/FILE."""
+def extract(dataset: str, output: str, quiet: bool) -> None:
+    """Write the images of DATASET into folders: OUTPUT/SPLIT/CLASS/FILE."""
     from pipelines.cli.output import extract_with_progress
 
-    extract_with_progress(target, out, quiet=quiet)
+    extract_with_progress(dataset, output, quiet=quiet)

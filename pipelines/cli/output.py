@@ -14,10 +14,10 @@ from pipelines.convert import convert
 from pipelines.extract import extract
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
-from pipelines.runners.local import RunnerConfig
 from records.dataset import open_dataset
 from records.runtime.logging import is_json, log_event, set_quiet
 from records.runtime.progress import progress_callback
+from records.runtime.shard_worker import RunnerConfig
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
 
@@ -31,8 +31,8 @@ def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool
 
 
 def compact_with_progress(
-    target: str,
-    new: str,
+    dataset: str,
+    output: str,
     *,
     runner: str,
     beam_flags: tuple[str, ...],
@@ -44,8 +44,8 @@ def compact_with_progress(
     silence_beam_logs(quiet=quiet)
     with progress_callback("compacting", unit="images", quiet=quiet) as on_progress:
         report = compact(
-            target,
-            new,
+            dataset,
+            output,
             runner=RunnerConfig(runner, beam_flags),
             dry_run=dry_run,
             on_progress=on_progress,
@@ -58,14 +58,14 @@ def _show(report: Report, *, as_json: bool, quiet: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
     elif not quiet and not is_json():
         click.echo(summarize(report))
-    log_event(f"{report.target}: {report.status}", **_figures(report))
+    log_event(f"{report.output}: {report.status}", **_figures(report))
 
 
 def _figures(report: Report) -> dict[str, object]:
     """A report as a line of a log has it: figures, and no list of files."""
     return {
         "status": report.status,
-        "target": report.target,
+        "target": report.output,
         "generation": report.generation,
         **msgspec.structs.asdict(report.counts),
         "changed": len(report.changed),
@@ -94,9 +94,9 @@ def _log_thread(ended: threading.ExceptHookArgs) -> None:
     logging.getLogger("apache_beam").error("in a thread", exc_info=trace)  # type: ignore[arg-type]
 
 
-def extract_with_progress(target: str, out: str, *, quiet: bool) -> None:
+def extract_with_progress(dataset: str, output: str, *, quiet: bool) -> None:
     """Run an extraction as the command line does."""
-    total = sum(map(len, open_dataset(target).values()))
+    total = sum(map(len, open_dataset(dataset).values()))
     done = 0
     with progress_callback("extracting", unit="images", quiet=quiet) as on_progress:
 
@@ -105,18 +105,18 @@ def extract_with_progress(target: str, out: str, *, quiet: bool) -> None:
             done += 1
             on_progress(done, total)
 
-        written = extract(target, out, on_image)
+        written = extract(dataset, output, on_image)
     if not quiet:
-        click.echo(f"{pluralize(written, 'image')} in {escape_for_display(out)}")
+        click.echo(f"{pluralize(written, 'image')} in {escape_for_display(output)}")
 
 
 def summarize(report: Report) -> str:
     """A report in a few lines for a person."""
     heads = {
-        "converted": f"{report.target}: done",
-        "nothing-to-do": f"{report.target}: nothing to do, the dataset is there and complete",
-        "planned": f"{report.target}: would be written (dry run)",
-        "too-many-rejects": f"{report.target}: too many rejects",
+        "converted": f"{report.output}: done",
+        "nothing-to-do": f"{report.output}: nothing to do, the dataset is there and complete",
+        "planned": f"{report.output}: would be written (dry run)",
+        "too-many-rejects": f"{report.output}: too many rejects",
     }
     lines = [heads[report.status]]
     if report.generation > 1:
@@ -142,6 +142,6 @@ def _counts(report: Report) -> str:
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.rejects_by_reason.items())
     rejected = f"{c.rejected:,} rejected" + (f" ({reasons})" if reasons else "")
     return (
-        f"{pluralize(c.found, 'file')} found = {c.stored:,} stored + {rejected} + {c.skipped:,} skipped"
-        f" + {c.excluded:,} excluded"
+        f"{pluralize(c.found, 'file')} found = {c.stored:,} stored + {rejected}"
+        f" + {c.skipped:,} skipped + {c.excluded:,} excluded"
     )

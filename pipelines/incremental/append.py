@@ -15,11 +15,12 @@ import xxhash
 
 from pipelines.clean import remove_run
 from pipelines.incremental.diff import SourceDiff, diff_sources
-from pipelines.incremental.fingerprints import read_fingerprints
+from pipelines.incremental.fingerprints import read_fingerprints, write_fingerprints
 from pipelines.incremental.ingested import read_ingested_files
 from pipelines.options import ConvertOptions
-from pipelines.planning.plan import Plan, make_fingerprint
+from pipelines.planning.plan import make_fingerprint
 from pipelines.resume import encoders, read_report
+from pipelines.run import Run
 from pipelines.run_state import read_run
 from pipelines.sources.base import Sources
 from pipelines.sources.reader import UnreadableError, open_source, read_file
@@ -30,28 +31,28 @@ from records.storage import Storage
 from records.text.keys import key_from_text
 
 
-def open_existing(target: Storage) -> Manifest | None:
+def open_existing(output: Storage) -> Manifest | None:
     """The manifest of the dataset to add to; None where there is none yet: this is the first night.
 
     Raises:
         CorruptDataError: it is damaged.
         UsageError: its records were written by others.
     """
-    if target.stat(layout.MANIFEST) is None:
+    if output.stat(layout.MANIFEST) is None:
         return None
-    base = read_manifest(target)
+    base = read_manifest(output)
     if base.adopted is not None:
         raise UsageError(
             "nothing can be added to records that others wrote",
-            path=target.url,
-            hint="convert into another target, and train from both",
+            path=output.url,
+            hint="convert into another output, and train from both",
         )
     return base
 
 
 def resolve_settings(options: ConvertOptions, base: Manifest) -> Settings:
     """The dataset's own settings. Raises UsageError where others are asked for."""
-    default = ConvertOptions(source="", target="").settings()
+    default = ConvertOptions(source="", output="").settings()
     _refuse_others(options.settings(), default, base.settings)
     _refuse_others(options.settings().images, default.images, base.settings.images)
     return base.settings
@@ -70,7 +71,7 @@ def _refuse_others(given: msgspec.Struct, default: msgspec.Struct, own: msgspec.
 
 
 def select_new(
-    sources: Sources, target: Storage, base: Manifest, options: ConvertOptions
+    sources: Sources, output: Storage, base: Manifest, options: ConvertOptions
 ) -> SourceDiff:
     """Leave in `sources` only what the dataset does not know.
 
@@ -78,11 +79,11 @@ def select_new(
         CorruptDataError: the dataset is damaged.
     """
     try:
-        known = read_ingested_files(target, base)
+        known = read_ingested_files(output, base)
     except FileNotFoundError as error:
         raise CorruptDataError(
             "a file of the dataset is missing",
-            path=target.url,
+            path=output.url,
             got=str(error),
             hint="`shardmill verify` lists what else is wrong",
         ) from error
@@ -95,15 +96,15 @@ def select_new(
         except UnreadableError:
             return b""
 
-    stamps = _stamps(images, known, target)
+    stamps = _stamps(images, known, output)
     found = diff_sources(images, known, stamps, hash_file, threads=options.workers)
     sources.images.filter(pa.array(found.is_new))
     return _without_rejects(sources, known, found)
 
 
-def _stamps(images: pa.Table, known: pa.Table, target: Storage) -> pa.Table:
+def _stamps(images: pa.Table, known: pa.Table, output: Storage) -> pa.Table:
     """Those kept; after the first run those of all, if its report says that none moved."""
-    stamps, report = read_fingerprints(target), read_report(target)
+    stamps, report = read_fingerprints(output), read_report(output)
     if len(stamps) or report is None:
         return stamps
     seen = images.filter(pc.is_in(images["key"], value_set=known["key"]))
@@ -120,18 +121,24 @@ def _without_rejects(sources: Sources, known: pa.Table, found: SourceDiff) -> So
     return replace(found, gone=gone)
 
 
-def discard_stale_run(target: Storage, plan: Plan) -> None:
+def discard_stale_run(run: Run) -> None:
     """Remove a killed run that wanted something else: of another night, or by other encoders."""
-    run = read_run(target)
-    if run is not None and (run.plan_digest, run.encoders) != (plan.digest, encoders()):
-        remove_run(target)
+    found = read_run(run.output)
+    if found is not None and (found.plan_digest, found.encoders) != (run.plan.digest, encoders()):
+        remove_run(run.output)
 
 
-def ensure_unchanged(target: Storage, base: Manifest | None) -> None:
+def ensure_unchanged(run: Run) -> None:
     """Make sure that nobody added to the dataset since it was looked at. Raises LockedError."""
-    if base is not None and read_manifest(target) != base:
+    if run.base is not None and read_manifest(run.output) != run.base:
         raise LockedError(
             "another run has added to the dataset since this one looked",
-            path=target.url,
+            path=run.output.url,
             hint="run it again",
         )
+
+
+def save_fingerprints(run: Run) -> None:
+    """Write the modification times (or ETags) of the files that the dataset contains."""
+    if run.diff is not None and run.diff.stamps is not None and not run.options.dry_run:
+        write_fingerprints(run.output, run.diff.stamps)

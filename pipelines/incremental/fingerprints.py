@@ -20,17 +20,17 @@ from records.untrusted_parquet import InvalidParquetError, read_untrusted
 _COLUMNS = pa.schema({"key": pa.large_binary(), "stamp": pa.uint64()})
 
 
-def read_fingerprints(target: Storage) -> pa.Table:
+def read_fingerprints(output: Storage) -> pa.Table:
     """The stamps that were kept, none where there are none that can be read."""
     try:
-        return read_untrusted(target.read(layout.MTIMES), _COLUMNS)
+        return read_untrusted(output.read(layout.MTIMES), _COLUMNS)
     except (FileNotFoundError, OSError, InvalidParquetError):
         return _COLUMNS.empty_table()
 
 
-def write_fingerprints(target: Storage, stamps: pa.Table) -> None:
-    """Keep them. Where the target cannot be written, files are looked into again next time."""
+def write_fingerprints(output: Storage, stamps: pa.Table) -> None:
+    """Keep them. Where the output cannot be written, files are looked into again next time."""
     stream = io.BytesIO()
     pq.write_table(stamps.cast(_COLUMNS), stream, compression="zstd")
     with suppress(OutputError):
-        target.replace(layout.MTIMES, stream.getvalue())
+        output.replace(layout.MTIMES, stream.getvalue())

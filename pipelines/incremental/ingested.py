@@ -30,17 +30,17 @@ _COLUMNS = pa.schema(
 )
 
 
-def read_ingested_files(target: Storage, manifest: Manifest) -> pa.Table:
+def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
     """Every file that a dataset holds or rejected: key, size_bytes, xxh3_128; keys are unique.
 
     Raises:
         CorruptDataError: an index or a list of rejects is damaged.
         FileNotFoundError: one is missing.
     """
-    stored = RowTable(IngestedFile, _COLUMNS, _read_stored(target, manifest)).to_table()
+    stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest)).to_table()
     # By key: a file may have been rejected more than once. It may have been stored since, too.
     rejected = {
-        key_from_text(reject.key): reject.bytes for reject in read_all_rejects(target, manifest)
+        key_from_text(reject.key): reject.bytes for reject in read_all_rejects(output, manifest)
     }
     files = (IngestedFile(key, size_bytes, None) for key, size_bytes in rejected.items())
     refused = RowTable(IngestedFile, _COLUMNS, files).to_table()
@@ -48,8 +48,8 @@ def read_ingested_files(target: Storage, manifest: Manifest) -> pa.Table:
     return pa.concat_tables([stored, refused.filter(pc.invert(is_stored))])
 
 
-def _read_stored(target: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
+def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
     for shard in (shard for split in manifest.splits.values() for shard in split.shards):
-        rows = read_index(target, index_name(shard.name)).table
+        rows = read_index(output, index_name(shard.name)).table
         for key, size_bytes, digest in iter_rows(rows, "key", "source_bytes", "source_xxh3_128"):
             yield IngestedFile(key_from_text(key), size_bytes, bytes.fromhex(digest))

@@ -1,1 +1,5 @@
-"""Where shards are processed: this process, Beam, or an engine."""
+"""Runners: where shards are processed, in this process or by Beam."""
+
+from pipelines.runners.driver import check_runner, map_shards, run_on_shards
+
+__all__ = ["check_runner", "map_shards", "run_on_shards"]

@@ -1,4 +1,4 @@
-"""A worker process of the local runner: Beam's own, which logs to the runner and not to stderr."""
+"""The worker process of the local runner: Beam's own, without its output on stderr."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def main() -> None:
     """Run Beam's worker."""
     # Beam logs while it is imported; without a handler that would set one up on stderr.
     logging.getLogger().addHandler(logging.NullHandler())
-    # It prints the trace of what a worker raises, and sends it to the runner as well.
+    # Beam prints the traceback of a worker's exception, and also sends it to the runner.
     with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
         from apache_beam.runners.worker import sdk_worker_main
 
         try:
             sdk_worker_main.main(sys.argv)
-        except Exception:  # the run that started it is gone
+        except Exception:  # the run that started this process has ended
             sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Engines by their short names: what each one needs before a run, and what it is given with it."""
+"""Engines by name: required flags, checks, and servers to start."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from records.errors import RunnerError, UsageError
 from records.storage import is_url
 from records.text.escaping import escape_for_display
 
-_PAGE = "see docs/beam-runners.md"
-_REACH_SECONDS = 10
+_DOCS = "see docs/beam-runners.md"
+_PING_SECONDS = 10
 _START_SECONDS = 300.0
 _DATAFLOW_START_SECONDS = 1800.0
-# After this Beam ends its stream of a job's states, and with it the run: longer than any takes.
+# After this time Beam ends its stream of job states, and with it the run: longer than any run.
 _NO_TIMEOUT = "--job_server_timeout=100000000"
 _PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism"
 
 Check = Callable[[Namespace, Sequence[str]], None]
-"""Refuses flags and locations that it cannot run with: UsageError or RunnerError."""
+"""Raises UsageError or RunnerError for flags and locations that the engine cannot run with."""
 Serve = Callable[[Namespace], AbstractContextManager[list[str]]]
-"""What is kept running during a run, and the flags that are passed for it beside the user's."""
+"""Keeps a server running during a job; yields flags to add to those of the user."""
 
 
 def _check_nothing(_flags: Namespace, _locations: Sequence[str]) -> None:
@@ -42,13 +42,13 @@ def _serve_nothing(_flags: Namespace) -> Iterator[list[str]]:
 
 @dataclass(frozen=True)
 class Engine:
-    """A place where pipelines run.
+    """How to run pipelines on an engine.
 
     Args:
-        runner: Beam's name for it; empty where that is what the user gave.
-        check: looks at what it needs, before anything is read or written.
-        serve: what runs beside a run.
-        start_seconds: how long it may take until a worker is heard of.
+        runner: the name of the Beam runner; empty if the user's own name is used.
+        check: checks flags before anything is read or written.
+        serve: keeps a server running during a job.
+        start_seconds: how long the engine may take to start the first worker.
     """
 
     runner: str = ""
@@ -58,17 +58,17 @@ class Engine:
 
 
 def _check_cluster(flags: Namespace, _locations: Sequence[str]) -> None:
-    """Flink or Spark: a job server that answers, and a word on where workers are."""
-    _require_flag(flags, "job_endpoint", "HOST:PORT of the job server that Beam has for the engine")
+    """Check the flags of Flink or Spark: a job server that answers, and where workers are."""
+    _require_flag(flags, "job_endpoint", "HOST:PORT of Beam's job server for the engine")
     _require_flag(
         flags,
         "environment_type",
-        "LOOPBACK, workers in this process, or EXTERNAL, worker pools, with"
+        "LOOPBACK (workers in this process), or EXTERNAL (worker pools) with"
         " --environment_config=HOST:PORT",
     )
     if flags.environment_type == "EXTERNAL" and not flags.environment_options:
         _require_flag(
-            flags, "environment_config", "HOST:PORT of the worker pools, as the engine sees them"
+            flags, "environment_config", "HOST:PORT of the worker pools, as seen by the engine"
         )
     _ping(flags.job_endpoint)
 
@@ -83,10 +83,10 @@ def _check_prism(flags: Namespace, _locations: Sequence[str]) -> None:
         _ping(flags.job_endpoint)
     elif find_prism(flags) is None:
         raise UsageError(
-            "there is no Prism to run",
+            "Prism not found",
             got=flags.prism_location or "no `prism` on the PATH",
-            hint=f"`go install {_PRISM}@v{version('apache-beam')}` makes one,"
-            " -- --prism_location=FILE names one",
+            hint=f"install it with `go install {_PRISM}@v{version('apache-beam')}`,"
+            " or pass -- --prism_location=FILE",
         )
 
 
@@ -102,39 +102,41 @@ def _serve_prism(flags: Namespace) -> Iterator[list[str]]:
 
 def _check_dataflow(flags: Namespace, locations: Sequence[str]) -> None:
     _require_flag(flags, "project", "the ID of a Google Cloud project")
-    _require_flag(flags, "region", "where it runs, such as europe-west1")
-    _require_flag(flags, "temp_location", "a folder that it may write to, gs://BUCKET/FOLDER")
+    _require_flag(flags, "region", "a region of Google Cloud, such as europe-west1")
+    _require_flag(flags, "temp_location", "a folder for temporary files, gs://BUCKET/FOLDER")
     if not (flags.extra_packages or flags.sdk_container_image or flags.setup_file):
         raise UsageError(
-            "workers of Dataflow must be told what to install",
+            "workers of Dataflow have nothing to install",
             hint="add --extra_package=dist/shardmill-….whl (`make wheel`) or --sdk_container_image",
         )
     for location in locations:
         if urlsplit(location).scheme in {"", "file", "memory"}:
             raise UsageError(
-                "workers of Dataflow cannot reach this",
+                "workers of Dataflow cannot read local files",
                 path=escape_for_display(location),
-                hint="source and target must be URLs, such as gs://BUCKET/FOLDER",
+                hint="use URLs, such as gs://BUCKET/FOLDER",
             )
     if find_spec("google.cloud.dataflow") is None:
         raise UsageError(
-            "Beam lacks what it needs for Dataflow", hint="pip install 'apache-beam[gcp]' first"
+            "Beam lacks the packages for Dataflow", hint="pip install 'apache-beam[gcp]'"
         )
 
 
 def _require_flag(flags: Namespace, name: str, what: str) -> None:
     if not getattr(flags, name):
-        raise UsageError(f"a flag behind -- is missing: --{name}=…", expected=what, hint=_PAGE)
+        raise UsageError(
+            f"a Beam flag is missing: add --{name}=… after --", expected=what, hint=_DOCS
+        )
 
 
 def _ping(endpoint: str) -> None:
     try:
-        ExternalJobServer(endpoint, timeout=_REACH_SECONDS).start()
+        ExternalJobServer(endpoint, timeout=_PING_SECONDS).start()
     except Exception as error:
         raise RunnerError(
             "no job server answers",
             path=endpoint,
-            hint=f"start it, or correct --job_endpoint; {_PAGE}",
+            hint=f"start it, or correct --job_endpoint; {_DOCS}",
         ) from error
 
 
@@ -145,11 +147,11 @@ ENGINES = {
     "dataflow": Engine("DataflowRunner", _check_dataflow, start_seconds=_DATAFLOW_START_SECONDS),
 }
 BEAM = Engine()
-"""Any runner by Beam's own name for it."""
+"""Any other runner, by its name in Beam."""
 
 
 def unshared_locations(flags: Namespace, locations: Sequence[str]) -> list[str]:
-    """The local folders that workers on other machines must find at the same path."""
+    """Return the local paths that workers on other machines have to find at the same path."""
     if flags.environment_type in {None, "", "LOOPBACK"}:
         return []
     return [location for location in locations if not is_url(location)]

@@ -1,11 +1,11 @@
-"""A run and its workers elsewhere, who know of each other by files in the work folder alone.
+"""Heartbeats: files by which a driver and its workers on an engine know of each other.
 
-runs/RUN.json       there as long as the run goes on: what it was made with
-workers/RUN/NAME    how many images a worker has done, renewed every few seconds
+runs/RUN.json       exists while the run is active; the versions of the driver
+workers/RUN/NAME    the number of images a worker has done, written every few seconds
 
-Engines tell nobody how far a job is before it ends, nor their workers that the driver was stopped
-or died. A worker that does not find its run does not see the driver's storage, or is not wanted any
-more: the run was stopped, has ended, or another one goes on with it.
+Engines report the progress of a job only at its end, and do not tell workers that the driver was
+stopped or killed. A worker that does not find its run does not see the driver's storage, or is no
+longer needed: the run was stopped, has ended, or was resumed by another one.
 """
 
 from __future__ import annotations
@@ -33,92 +33,92 @@ _REMOTE_SECONDS = 10.0
 
 
 class RunInfo(msgspec.Struct, frozen=True):
-    """What a run was made with."""
+    """The versions of the packages of a run's driver."""
 
     versions: dict[str, str]
 
 
-def start_run(target: Storage, run_id: str) -> None:
-    """Say that a run goes on; workers of an earlier one, should any live, find themselves done."""
-    target.remove_folder(_RUNS)
-    target.remove_folder(_WORKERS)
-    target.replace(_run_name(run_id), msgspec.json.encode(RunInfo(own_versions())))
+def start_run(output: Storage, run_id: str) -> None:
+    """Announce a run; workers of an earlier run that are still alive stop."""
+    output.remove_folder(_RUNS)
+    output.remove_folder(_WORKERS)
+    output.replace(_run_name(run_id), msgspec.json.encode(RunInfo(package_versions())))
 
 
-def end_run(target: Storage, run_id: str) -> None:
-    """Say that a run is over, or is to stop."""
-    target.remove(_run_name(run_id))
+def end_run(output: Storage, run_id: str) -> None:
+    """Make the workers of a run stop; the run has ended, or is cancelled."""
+    output.remove(_run_name(run_id))
 
 
 def read_progress(folder: str, run_id: str) -> dict[str, int]:
-    """Images done by each worker that was heard of, by its name."""
-    told = open_storage(f"{folder.rstrip('/')}/{_WORKERS}/{run_id}")
-    return {name: int(told.read(name)) for name in told.list()}
+    """Return the number of images done by each worker that has reported, by the worker's name."""
+    workers = open_storage(f"{folder.rstrip('/')}/{_WORKERS}/{run_id}")
+    return {name: int(workers.read(name)) for name in workers.list()}
 
 
 def heartbeat_interval(folder: str) -> float:
-    """How often workers tell of themselves: less often where each word is a request to a store."""
+    """Return the seconds between reports of a worker; more if each is a request to a store."""
     return _REMOTE_SECONDS if is_url(folder) else _LOCAL_SECONDS
 
 
 class WorkerHeartbeat:
-    """A worker's side: it sees the run it works for, and tells how far it is."""
+    """The worker's side: finds the run, and reports progress."""
 
     def __init__(self, folder: str, run_id: str) -> None:
-        self._target = open_storage(folder)
+        self._output = open_storage(folder)
         self._run_id = run_id
-        self._seconds = heartbeat_interval(folder)
-        self._told_at = -self._seconds
+        self._interval = heartbeat_interval(folder)
+        self._reported_at = -self._interval
 
     def check_in(self) -> None:
-        """Look whether this worker can do anything for the run.
+        """Check that this worker can work for the run.
 
         Raises:
-            StorageError: the storage that the driver writes to is not seen from here.
-            RunnerError: something that decides over bytes is of another version here.
+            StorageError: this machine does not see the storage that the driver writes to.
+            RunnerError: a package that determines the written bytes has another version here.
         """
         try:
-            content = self._target.read(_run_name(self._run_id))
+            content = self._output.read(_run_name(self._run_id))
         except FileNotFoundError:
             raise StorageError(
-                f"a worker on {platform.node()} does not see what this run keeps there",
-                path=self._target.url,
-                hint="source and target must be where every worker reaches them: a URL such as"
-                " s3://, or a folder that all machines share under the same path",
+                f"a worker on {platform.node()} does not see the files of this run",
+                path=self._output.url,
+                hint="every worker must reach source and output: use URLs such as s3://, or a"
+                " folder that all machines share at the same path",
             ) from None
         _check_versions(decode_json(content, RunInfo).versions)
 
-    def tell(self, images: int) -> None:
-        """Tell how many images this process has done, if it is time to.
+    def beat(self, images: int) -> None:
+        """Report how many images this process has done, if the interval has passed.
 
         Raises:
-            CancelledError: the run is over, or is to stop.
+            CancelledError: the run has ended, or is cancelled.
         """
         now = time.monotonic()
-        if now - self._told_at < self._seconds:
+        if now - self._reported_at < self._interval:
             return
-        self._told_at = now
-        if self._target.stat(_run_name(self._run_id)) is None:
+        self._reported_at = now
+        if self._output.stat(_run_name(self._run_id)) is None:
             raise CancelledError
-        name = f"{_WORKERS}/{self._run_id}/{_own_name()}"
-        self._target.replace(name, str(images).encode())
+        name = f"{_WORKERS}/{self._run_id}/{_worker_name()}"
+        self._output.replace(name, str(images).encode())
 
 
 def _check_versions(wanted: dict[str, str]) -> None:
-    present = own_versions()
+    present = package_versions()
     differing = sorted(name for name in wanted if present.get(name) != wanted[name])
     if differing:
         raise RunnerError(
-            f"a worker on {platform.node()} has other versions than this command",
-            expected=_show(wanted, differing),
-            got=_show(present, differing),
-            hint="install the same wheel and the same lock file for all workers",
+            f"a worker on {platform.node()} has other versions of packages than this command",
+            expected=_format(wanted, differing),
+            got=_format(present, differing),
+            hint="install the same wheel and the same lock file on all workers",
         )
 
 
 @cache
-def own_versions() -> dict[str, str]:
-    """What decides whether a worker understands a run, and which bytes it writes."""
+def package_versions() -> dict[str, str]:
+    """Return the versions that a worker has to share with the driver to write the same bytes."""
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "apache-beam": version("apache-beam"),
@@ -129,11 +129,11 @@ def own_versions() -> dict[str, str]:
 
 
 @cache
-def _own_name() -> str:
+def _worker_name() -> str:
     return f"{platform.node()}-{secrets.token_hex(4)}"
 
 
-def _show(versions: dict[str, str], names: list[str]) -> str:
+def _format(versions: dict[str, str], names: list[str]) -> str:
     return ", ".join(f"{name} {versions.get(name, 'none')}" for name in names)
 
 

@@ -1,4 +1,4 @@
-"""A run by Beam, wherever its workers are: started, listened to, and called off."""
+"""A Beam job: liveness of its workers, progress, cancellation."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ _WARN_AFTER_SECONDS = 20.0
 _SILENCE_SECONDS = 900.0
 _STOP_SECONDS = 30.0
 _CANCEL_SECONDS = 10.0
-_HINT = (
-    "is the worker pool (or the container) up where the engine's machines look for it, and is"
-    " shardmill installed for the `python` that it starts? Its log says"
+_NO_WORKER_HINT = (
+    "check that the worker pool (or the container) runs where the engine's machines look for it,"
+    " and that shardmill is installed for the `python` that it starts; its log shows why not"
 )
 
 _log = logging.getLogger("shardmill")
 
 Submit = Callable[[], AbstractContextManager[Any]]
-"""Hands a pipeline to its runner; Beam's PipelineResult, which some give only at the end."""
+"""Submits a pipeline, and yields Beam's PipelineResult; some runners return it only at the end."""
 
 
 class BeamJob:
-    """See `pipelines.runners.local.Execution`.
+    """Shards processed by Beam, on workers anywhere; see `pipelines.runners.base.Job`.
 
     Args:
-        task: what is done with every shard.
-        submit: starts the pipeline; when the block ends, it has to be over.
-        start_seconds: how long the engine may take until a worker is heard of.
+        task: the worker.
+        submit: submits the pipeline; when its context exits, the pipeline must have ended.
+        start_seconds: how long the engine may take to start the first worker.
     """
 
     def __init__(self, task: ShardTask, submit: Submit, start_seconds: float) -> None:
         self._task = task
         self._submit = submit
         self._start_seconds = start_seconds
-        self._target = open_storage(task.folder)
+        self._output = open_storage(task.folder)
         self._result: Any = None
         self._is_stopped = False
-        self._counts: dict[str, int] = {}
-        self._seconds_between_looks = heartbeat_interval(task.folder) / 2
-        self._looked_at = self._heard_at = time.monotonic()
-        self._is_spoken_of = False
+        self._images_by_worker: dict[str, int] = {}
+        self._poll_seconds = heartbeat_interval(task.folder) / 2
+        self._polled_at = self._progressed_at = time.monotonic()
+        self._has_warned = False
 
     def run(self) -> None:
-        """See `Execution.run`."""
-        start_run(self._target, self._task.run_id)
+        """See `Job.run`."""
+        start_run(self._output, self._task.run_id)
         try:
             with self._submit() as result:
                 self._result = result
@@ -65,49 +65,51 @@ class BeamJob:
         except Exception as error:
             raise parse_job_error(str(error)) from error
         finally:
-            end_run(self._target, self._task.run_id)
+            end_run(self._output, self._task.run_id)
 
-    def look(self) -> int:
-        """See `Execution.look`."""
+    def poll(self) -> int:
+        """See `Job.poll`."""
         now = time.monotonic()
-        if now - self._looked_at >= self._seconds_between_looks:
-            self._looked_at = now
-            self._listen(now)
-            self._refuse_silence(now - self._heard_at)
-        return sum(self._counts.values())
+        if now - self._polled_at >= self._poll_seconds:
+            self._polled_at = now
+            self._poll_workers(now)
+            self._check_liveness(now - self._progressed_at)
+        return sum(self._images_by_worker.values())
 
-    def _listen(self, now: float) -> None:
-        # What cannot be read now may be at the next look.
+    def _poll_workers(self, now: float) -> None:
+        # A file that cannot be read now may be readable at the next poll.
         with suppress(ShardmillError, FileNotFoundError):
-            counts = read_progress(self._task.folder, self._task.run_id)
-            if counts != self._counts:
-                self._counts, self._heard_at = counts, now
+            images = read_progress(self._task.folder, self._task.run_id)
+            if images != self._images_by_worker:
+                self._images_by_worker, self._progressed_at = images, now
 
-    def _refuse_silence(self, seconds: float) -> None:
-        if self._counts:
+    def _check_liveness(self, seconds: float) -> None:
+        """Raise RunnerError if workers made no progress for too long, in seconds."""
+        if self._images_by_worker:
             if seconds > _SILENCE_SECONDS:
                 raise RunnerError(
-                    f"none of {len(self._counts)} workers has said anything for {seconds:.0f} s",
-                    hint="look at the engine, then run the same command again: it goes on",
+                    f"none of {len(self._images_by_worker)} workers has reported progress for"
+                    f" {seconds:.0f} s",
+                    hint="check the engine, then run the same command again: it resumes",
                 )
         elif seconds > self._start_seconds:
-            raise RunnerError(f"no worker has begun within {seconds:.0f} s", hint=_HINT)
-        elif seconds > _WARN_AFTER_SECONDS and not self._is_spoken_of:
-            self._is_spoken_of = True
+            raise RunnerError(f"no worker has started within {seconds:.0f} s", hint=_NO_WORKER_HINT)
+        elif seconds > _WARN_AFTER_SECONDS and not self._has_warned:
+            self._has_warned = True
             _log.warning(
-                "no worker has begun for %.0f s; waiting until %.0f s",
+                "no worker has started for %.0f s; waiting until %.0f s",
                 *(seconds, self._start_seconds),
             )
 
     def stop(self, ended: threading.Event) -> None:
-        """See `Execution.stop`: by the workers themselves, then by the engine, then alone."""
+        """See `Job.stop`: first the workers stop themselves, then the engine cancels the job."""
         self._is_stopped = True
         with suppress(ShardmillError):
-            end_run(self._target, self._task.run_id)
-        if self._counts and ended.wait(_STOP_SECONDS):
+            end_run(self._output, self._task.run_id)
+        if self._images_by_worker and ended.wait(_STOP_SECONDS):
             return
         if self._result is not None:
-            # The job is left behind where the engine does not answer: its workers find it over.
+            # If the engine does not answer, the job stays: its workers find that the run has ended.
             with suppress(Exception):
                 self._result.cancel()
         ended.wait(_CANCEL_SECONDS)

@@ -1,7 +1,7 @@
-"""Prism, Beam's own runner in Go: its process, for as long as a run takes.
+"""The process of Prism, Beam's runner in Go.
 
-Beam would start it too, but only in a program's main thread, where it takes Ctrl-C for itself; and
-where it is given no file it downloads one.
+Beam can start Prism too, but only in the main thread, where it replaces the handler of Ctrl-C; and
+if it is given no file it downloads one.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from records.errors import RunnerError
 
 _START_SECONDS = 60
 _STOP_SECONDS = 10
-# It outlives a driver that was killed by this at most.
+# How long Prism outlives a driver that was killed.
 _IDLE = "--idle_shutdown_timeout=60s"
 
 
 def find_prism(flags: Namespace) -> str | None:
-    """The program that the user names, or the one on the PATH; None where there is none."""
+    """Return the program that the user names, or the one on the PATH; None if there is none."""
     return shutil.which(flags.prism_location or "prism")
 
 
 @contextmanager
 def serve_prism(program: str) -> Iterator[str]:
-    """Run Prism while the block runs; the endpoint of its job server. Raises RunnerError."""
+    """Run Prism, and yield the endpoint of its job server. Raises RunnerError."""
     endpoint = f"localhost:{_free_port()}"
     command = [program, f"--job_port={endpoint.rpartition(':')[2]}", "--serve_http=false", _IDLE]
-    # A session of its own: Ctrl-C is for the driver, which stops the run first.
-    process = subprocess.Popen(  # noqa: S603 - the user says which
+    # In a new session: Ctrl-C goes only to the driver, which stops the run first.
+    process = subprocess.Popen(  # noqa: S603 - the user names the program
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -58,7 +58,7 @@ def _wait_for(endpoint: str, program: str) -> None:
         ExternalJobServer(endpoint, timeout=_START_SECONDS).start()
     except Exception as error:
         raise RunnerError(
-            "Prism did not start", path=program, hint="what does it say when it is run by hand?"
+            "Prism did not start", path=program, hint=f"run `{program}` in a shell to see its error"
         ) from error
 
 

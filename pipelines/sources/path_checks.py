@@ -1,4 +1,4 @@
-"""Whether source and target can be what they are said to be, before anything in them is read."""
+"""Whether source and output can be what they are said to be, before anything in them is read."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from records.text.escaping import escape_for_display
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
-def check_locations(source: str, target: str) -> None:
-    """Refuse a source that is no folder, and a target that is none or lies in the source.
+def check_locations(source: str, output: str) -> None:
+    """Refuse a source that is no folder, and an output that is none or lies in the source.
 
     Raises:
         UsageError: one is not what it must be.
         InputNotFoundError: the source is a local path where nothing is.
-        OutputError: the target is a file.
+        OutputError: the output is a file.
     """
-    for name, location in (("source", source), ("target", target)):
+    for name, location in (("source", source), ("output", output)):
         if not location or "\0" in location:
             raise UsageError(f"the {name} is no path", got=repr(location))
         if is_url(location):
             open_storage(location)  # it may need a package, or have a password in it
-    source_path, target_path = _local_path(source), _local_path(target)
+    source_path, output_path = _local_path(source), _local_path(output)
     if source_path is not None:
         _check_source(source_path)
-    if target_path is not None and os.path.isfile(target_path):  # noqa: PTH113 - may be any bytes
+    if output_path is not None and os.path.isfile(output_path):  # noqa: PTH113 - may be any bytes
         raise OutputError(
-            "the target is a file",
-            path=escape_for_display(target),
+            "the output is a file",
+            path=escape_for_display(output),
             hint="name a folder, there or not",
         )
-    _check_apart(source_path or source, target_path or target)
+    _check_apart(source_path or source, output_path or output)
 
 
 def _local_path(location: str) -> str | None:
@@ -55,13 +55,13 @@ def _check_source(path: str) -> None:
         )
 
 
-def _check_apart(source: str, target: str) -> None:
-    source, target = source.rstrip("/") + "/", target.rstrip("/") + "/"
-    if target.startswith(source):
+def _check_apart(source: str, output: str) -> None:
+    source, output = source.rstrip("/") + "/", output.rstrip("/") + "/"
+    if output.startswith(source):
         raise UsageError(
-            "source and target are the same folder"
-            if source == target
-            else "the target lies inside the source",
-            path=escape_for_display(redact_url(target)),
-            hint="choose a target beside it",
+            "source and output are the same folder"
+            if source == output
+            else "the output lies inside the source",
+            path=escape_for_display(redact_url(output)),
+            hint="choose an output beside it",
         )

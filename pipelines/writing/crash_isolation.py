@@ -1,7 +1,8 @@
-"""Images stored in a process of their own, for shards that an earlier attempt died in.
+"""Normalization in a subprocess, for shards whose earlier attempt crashed.
 
-A decoder that crashes takes its process with it. A shard whose attempt did not end well is done
-with this: a key that kills the helper process twice is corrupt, and the shard goes on.
+A decoder that crashes takes its process with it. A shard whose earlier attempt did not end is
+therefore normalized in a subprocess: an image that crashes it twice is rejected as corrupt, and the
+shard continues.
 """
 
 from __future__ import annotations
@@ -18,22 +19,24 @@ from typing import Self
 from records.format.image_options import ImageOptions
 from records.images import NormalizedImage, Rejection, normalize_image
 
-StoreFunction = Callable[[bytes, ImageOptions], NormalizedImage | Rejection]
-_DEATHS_ALLOWED = 1
+Normalize = Callable[[bytes, ImageOptions], NormalizedImage | Rejection]
+"""The type of `records.images.normalize_image`."""
+
+_MAX_ATTEMPTS = 2
 
 
 class SubprocessNormalizer:
-    """Calls `store` in a helper process; use it as a context manager, from one thread."""
+    """Calls `normalize` in a subprocess; a context manager, for use from one thread."""
 
-    def __init__(self, store: StoreFunction = normalize_image) -> None:
-        self._store = store
+    def __init__(self, normalize: Normalize = normalize_image) -> None:
+        self._normalize = normalize
         self._pool = self._new_pool()
 
     def __call__(self, data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
-        """As `records.images.normalize_image`, but a crash is a rejection."""
-        for _ in range(_DEATHS_ALLOWED + 1):
+        """Return what `records.images.normalize_image` returns; a rejection if it crashes."""
+        for _ in range(_MAX_ATTEMPTS):
             try:
-                return self._pool.submit(self._store, data, options).result()
+                return self._pool.submit(self._normalize, data, options).result()
             except BrokenProcessPool:
                 self._pool.shutdown()
                 self._pool = self._new_pool()
@@ -52,15 +55,15 @@ class SubprocessNormalizer:
 
     @staticmethod
     def _new_pool() -> ProcessPoolExecutor:
-        # Not forked: a fork of a process with threads may copy a lock that nobody will release.
+        # Not forked: the fork of a process with threads may copy a lock that no thread releases.
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent)
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_exit_with_parent)
 
 
-def _end_with_parent() -> None:
-    """Have this process end when the one that started it is killed.
+def _exit_with_parent() -> None:
+    """Make this process exit when its parent is killed.
 
-    It would wait for work for ever: it holds both ends of the pipe that work comes by.
+    It would wait for work forever otherwise: it has both ends of its work queue's pipe open.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -69,4 +72,4 @@ def _end_with_parent() -> None:
         parent.join()
         os._exit(1)
 
-    threading.Thread(target=wait, name="end with parent", daemon=True).start()
+    threading.Thread(target=wait, name="exit with parent", daemon=True).start()

@@ -1,10 +1,10 @@
-"""The images of a shard read and checked, ahead on threads where that helps, handed out in order.
+"""The images of a shard, read and normalized ahead on threads, in order.
 
-Work is handed to the threads in chunks: for small files a future for each image costs more than the
-image does. At most a few chunks are under way, so memory stays flat however large the shard is.
+Threads work on chunks of images: for small files the overhead of a future per image is larger than
+the work. A few chunks are in progress at any time, so memory does not grow with the shard.
 
-Threads help where files are waited for, or where images are decoded, for which the interpreter is
-not needed.
+Threads help if reading waits for files, or if images are decoded, which releases Python's global
+lock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import xxhash
 
 from pipelines.planning.plan import PlannedImage
 from pipelines.sources.reader import SourceFiles, UnreadableError, read_file
-from pipelines.writing.crash_isolation import StoreFunction
+from pipelines.writing.crash_isolation import Normalize
 from records.format.image_options import ImageOptions
 from records.images import NormalizedImage, Rejection
 from records.runtime.parallel_map import parallel_map, parallel_map_if_blocking
@@ -27,10 +27,10 @@ _CHUNK_BYTES = 4 << 20
 
 
 class PrefetchedImage(NamedTuple):
-    """What became of an image: to be stored, or rejected; and the xxh3-128 of its source bytes."""
+    """An image, normalized or rejected, and the xxh3-128 of its source file."""
 
     image: PlannedImage
-    outcome: NormalizedImage | Rejection
+    normalized: NormalizedImage | Rejection
     source_xxh3_128: str
 
 
@@ -39,24 +39,23 @@ def prefetch_images(
     files: SourceFiles,
     options: ImageOptions,
     *,
-    store: StoreFunction,
+    normalize: Normalize,
     threads: int,
-    alone: bool,
+    inline_until_blocked: bool,
 ) -> Iterator[list[PrefetchedImage]]:
-    """Chunks of checked images, in the order of `images`.
+    """Yield chunks of normalized images, in the order of `images`.
 
     Args:
-        images: of a shard.
-        files: where they are.
-        options: what is stored of them.
-        store: does it.
-        threads: how many read and check ahead.
-        alone: without them as long as files are not waited for.
+        images: the images of a shard.
+        files: the source that contains them.
+        options: how images are normalized.
+        normalize: normalizes one image.
+        threads: the number of threads that read and normalize.
+        inline_until_blocked: use threads only once reading has to wait for files.
     """
-    check = partial(_check_chunk, files=files, options=options, store=store)
-    chunks = _chunks(images)
-    map_chunks = parallel_map_if_blocking if alone else parallel_map
-    yield from map_chunks(check, chunks, threads=threads)
+    read = partial(_read_chunk, files=files, options=options, normalize=normalize)
+    map_chunks = parallel_map_if_blocking if inline_until_blocked else parallel_map
+    yield from map_chunks(read, _chunks(images), threads=threads)
 
 
 def _chunks(images: Iterable[PlannedImage]) -> Iterator[list[PlannedImage]]:
@@ -75,14 +74,14 @@ def _chunks(images: Iterable[PlannedImage]) -> Iterator[list[PlannedImage]]:
         yield chunk
 
 
-def _check_chunk(
-    chunk: list[PlannedImage], files: SourceFiles, options: ImageOptions, store: StoreFunction
+def _read_chunk(
+    chunk: list[PlannedImage], files: SourceFiles, options: ImageOptions, normalize: Normalize
 ) -> list[PrefetchedImage]:
-    return [_check(image, files, options, store) for image in chunk]
+    return [_read(image, files, options, normalize) for image in chunk]
 
 
-def _check(
-    image: PlannedImage, files: SourceFiles, options: ImageOptions, store: StoreFunction
+def _read(
+    image: PlannedImage, files: SourceFiles, options: ImageOptions, normalize: Normalize
 ) -> PrefetchedImage:
     try:
         data = read_file(files, image.key, image.url)
@@ -92,4 +91,4 @@ def _check(
     if len(data) != image.size_bytes:
         detail = f"it changed after it was listed: {image.size_bytes} bytes then, {len(data)} now"
         return PrefetchedImage(image, Rejection("unreadable", detail), digest)
-    return PrefetchedImage(image, store(data, options), digest)
+    return PrefetchedImage(image, normalize(data, options), digest)

@@ -1,31 +1,22 @@
-"""The end of a conversion: too many rejects are refused, else all is published, manifest last."""
+"""The end of a run: check the reject limit, then publish, the manifest last."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
 
 import msgspec
 
-from pipelines.options import ConvertOptions
-from pipelines.planning.plan import Plan
-from pipelines.report import (
-    Report,
-    count_reasons,
-    encode_report,
-    report_plan,
-    report_splits,
-)
-from pipelines.sources.base import Sources
+from pipelines.report import Report, count_reasons, encode_report, report_plan, report_splits
+from pipelines.run import Run
 from pipelines.writing.results import ConversionResult, make_manifest, merge_splits
 from records.errors import TooManyRejectsError
 from records.format import layout
-from records.format.index import ShardSummary
 from records.format.label_map import format_labels
 from records.format.layout import SplitName
 from records.format.manifest import Manifest, decode_manifest, encode_manifest
 from records.format.rejects import encode_rejects
 from records.format.tfds_metadata import tfds_files
-from records.storage import FolderLock, Storage, write_file
+from records.storage import FolderLock, write_file
 from records.storage.conditional import replaced_by_other_run
 from records.text.keys import key_from_text
 
@@ -36,153 +27,146 @@ DATASET_FILES = (
     layout.TFDS_INFO,
     layout.TFDS_FEATURES,
 )
-"""What a dataset's folder holds beside shards, indexes and the manifest."""
+"""The files of a dataset other than shards, indexes and the manifest."""
 
 
-def check_reject_limit_early(
-    target: Storage,
-    plan: Plan,
-    sources: Sources,
-    options: ConvertOptions,
-    *,
-    hold: FolderLock | None = None,
-) -> None:
-    """Refuse now what listing alone rejects too much of: no shard need be written for it.
+def check_reject_limit_early(run: Run, *, lock: FolderLock | None = None) -> None:
+    """Check the reject limit before any shard is written, with the rejects of the listing.
 
-    Where the target is held, its report says so.
+    If the output is locked, the report and the list of rejects are written to it.
 
     Raises:
-        TooManyRejectsError: the same as after a whole run; in a dry run nothing is written.
+        TooManyRejectsError: as `publish`; without a lock nothing is written.
     """
-    planned = report_plan(plan, sources, status="too-many-rejects", target=target.url)
-    rejects = sorted(sources.rejects, key=lambda reject: key_from_text(reject.key))
-    outcome = ConversionResult((), rejects, planned.counts)
-    if not _is_too_many(outcome, options, plan.generation):
+    report = report_plan(run, status="too-many-rejects")
+    rejects = sorted(run.sources.rejects, key=lambda reject: key_from_text(reject.key))
+    result = ConversionResult((), rejects, report.counts)
+    if not _exceeds_reject_limit(run, result):
         return
-    if hold is None:
-        raise _too_many(outcome, planned)
-    publish(target, plan, outcome, planned, hold=hold)
+    if lock is None:
+        raise _too_many_rejects(result, report)
+    publish(run, result, report, lock=lock)
 
 
-def _is_too_many(outcome: ConversionResult, options: ConvertOptions, generation: int) -> bool:
-    images = outcome.counts.stored + outcome.counts.rejected
-    return outcome.counts.rejected > options.allowed_rejects(images, generation=generation)
+def _exceeds_reject_limit(run: Run, result: ConversionResult) -> bool:
+    images = result.counts.stored + result.counts.rejected
+    limit = run.options.allowed_rejects(images, generation=run.plan.generation)
+    return result.counts.rejected > limit
 
 
-def make_report(
-    plan: Plan, sources: Sources, outcome: ConversionResult, *, options: ConvertOptions, target: str
-) -> Report:
-    """The report of a run whose shards are all written."""
-    planned = report_plan(plan, sources, status="converted", target=target)
-    is_too_many = _is_too_many(outcome, options, plan.generation)
+def report_result(run: Run, result: ConversionResult, *, shards_kept: int) -> Report:
+    """Return the report of a run whose shards are all written.
+
+    Args:
+        run: the run.
+        result: its shards and rejects.
+        shards_kept: the number of shards that an interrupted run had finished.
+    """
+    planned = report_plan(run, status="converted")
+    seconds = time.monotonic() - run.started_at
     return msgspec.structs.replace(
         planned,
-        status="too-many-rejects" if is_too_many else "converted",
-        counts=outcome.counts,
-        rejects_by_reason=count_reasons(outcome.rejects),
-        notes=(*planned.notes, *_short_split_warnings(plan, outcome.facts)),
-        splits=report_splits(merge_splits(outcome.facts, len(plan.labels), {})),
+        status="too-many-rejects" if _exceeds_reject_limit(run, result) else "converted",
+        counts=result.counts,
+        rejects_by_reason=count_reasons(result.rejects),
+        notes=(*planned.notes, *_short_split_warnings(run, result)),
+        splits=report_splits(merge_splits(result.shards, len(run.plan.labels), {})),
+        shards_kept=shards_kept,
+        seconds=round(seconds, 3),
+        images_per_second=round(run.plan.images / seconds, 1),
     )
 
 
-def publish(
-    target: Storage,
-    plan: Plan,
-    outcome: ConversionResult,
-    report: Report,
-    *,
-    hold: FolderLock,
-    base: Manifest | None = None,
-) -> None:
-    """Write what lies beside the shards, and the manifest last, as long as the target is held.
+def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderLock) -> None:
+    """Write the files of a dataset other than its shards, the manifest last.
+
+    Readers of the previous generation see no change until they open the dataset again: no file that
+    the previous manifest names is changed.
 
     Args:
-        target: where to.
-        plan: what was decided.
-        outcome: what came of it.
-        report: of the run.
-        hold: of the target.
-        base: the manifest of the dataset that this is a generation more of. Its readers go on with
-            it until they open the dataset anew: nothing that it names is touched.
+        run: the run.
+        result: its shards and rejects.
+        report: of the run; if its status is `too-many-rejects`, no manifest is written.
+        lock: of the output.
 
     Raises:
-        TooManyRejectsError: the report says so; rejects and report are written, no manifest.
-        OutputError: the target cannot be written.
-        LockedError: another run took the target over.
+        TooManyRejectsError: more images were rejected than allowed; report and rejects are written.
+        OutputError: the output cannot be written.
+        LockedError: another run has taken the lock over.
     """
-    hold.ensure_held()
+    output, plan, base = run.output, run.plan, run.base
+    lock.ensure_held()
     rejects = layout.generation_path(layout.REJECTS, plan.generation)
-    target.replace(rejects, encode_rejects(outcome.rejects))
-    target.replace(layout.REPORT, encode_report(report))
+    output.replace(rejects, encode_rejects(result.rejects))
+    output.replace(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
-        raise _too_many(outcome, report, listed_in=target.display_name(rejects))
-    # A run that was killed may have given an index its name and not come to this.
-    target.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
-    manifest = make_manifest(plan, outcome, base)
+        raise _too_many_rejects(result, report, listed_in=output.display_name(rejects))
+    # A run that was killed may have renamed an index into place without syncing the folder.
+    output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
+    manifest = make_manifest(run, result)
     if base is None or base.labels != manifest.labels:
-        target.replace(layout.LABELS, format_labels(plan.labels))
+        output.replace(layout.LABELS, format_labels(plan.labels))
     for name, content in _tfds_files(manifest, base).items():
-        target.replace(name, content)
-    hold.ensure_held()
+        output.replace(name, content)
+    lock.ensure_held()
     if base is None:
-        write_file(target, layout.MANIFEST, encode_manifest(manifest))
+        write_file(output, layout.MANIFEST, encode_manifest(manifest))
     else:
-        _replace_manifest(target, base, manifest)
+        _replace_manifest(run, base, manifest)
 
 
-def _replace_manifest(target: Storage, base: Manifest, manifest: Manifest) -> None:
-    """Publish a manifest in the place of the one that it was made from. Raises LockedError."""
-    present = target.read(layout.MANIFEST)
-    if decode_manifest(present, path=target.display_name(layout.MANIFEST)) != base:
-        raise replaced_by_other_run(target.display_name(layout.MANIFEST))
-    target.compare_and_swap(layout.MANIFEST, present, encode_manifest(manifest))
+def _replace_manifest(run: Run, base: Manifest, manifest: Manifest) -> None:
+    """Replace a manifest if it is still the one that the run started from. Raises LockedError."""
+    name = run.output.display_name(layout.MANIFEST)
+    current = run.output.read(layout.MANIFEST)
+    if decode_manifest(current, path=name) != base:
+        raise replaced_by_other_run(name)
+    run.output.compare_and_swap(layout.MANIFEST, current, encode_manifest(manifest))
 
 
 def _tfds_files(manifest: Manifest, base: Manifest | None) -> dict[str, bytes]:
-    """Those of the newest generation; where there are new classes, all of them name those."""
-    is_same = base is not None and base.labels == manifest.labels
+    """Return the TFDS files of the newest generation; of all generations if classes were added."""
+    has_same_labels = base is not None and base.labels == manifest.labels
     newest = manifest.generations[-1:]
     return {
         layout.generation_path(name, generation.number): content
-        for generation in (newest if is_same else manifest.generations)
+        for generation in (newest if has_same_labels else manifest.generations)
         for name, content in tfds_files(
             manifest, folder=layout.generation_folder(generation.number)
         ).items()
     }
 
 
-def _short_split_warnings(plan: Plan, facts: Sequence[ShardSummary]) -> list[str]:
-    """Say where rejects left a split with fewer images than were asked for by number."""
-    if plan.generation > 1:
-        return []  # a night may well have nothing for a split
+def _short_split_warnings(run: Run, result: ConversionResult) -> list[str]:
+    """Return a note for each split that rejects left smaller than requested."""
+    if run.plan.generation > 1:
+        return []  # a later generation may have no images for a split
     notes = []
-    asked: dict[SplitName, object] = {
-        "test": plan.settings.test,
-        "validation": plan.settings.validation,
-    }
-    for split, amount in asked.items():
-        stored = sum(shard.records for shard in facts if shard.split == split)
-        if isinstance(amount, int) and stored < amount:
-            notes.append(f"{split} has {stored} images, not {amount}: the others were rejected")
-        elif amount is not None and not stored:
+    settings = run.plan.settings
+    requested: dict[SplitName, object] = {"test": settings.test, "validation": settings.validation}
+    for split, size in requested.items():
+        stored = sum(shard.records for shard in result.shards if shard.split == split)
+        if isinstance(size, int) and stored < size:
+            notes.append(f"{split} has {stored} images, not {size}: the others were rejected")
+        elif size is not None and not stored:
             notes.append(f"{split} is empty: its images were rejected")
     return notes
 
 
-def _too_many(
-    outcome: ConversionResult, report: Report, *, listed_in: str | None = None
+def _too_many_rejects(
+    result: ConversionResult, report: Report, *, listed_in: str | None = None
 ) -> TooManyRejectsError:
     reasons = ", ".join(f"{count} {reason}" for reason, count in report.rejects_by_reason.items())
-    first = outcome.rejects[0]
-    images = outcome.counts.stored + outcome.counts.rejected
+    first = result.rejects[0]
+    images = result.counts.stored + result.counts.rejected
     advice = (
-        "put each class's images in a folder of its own, or name them with --list"
-        if all(reject.reason == "no-class" for reject in outcome.rejects)
-        else "allow more with --max-rejects (what is written is kept), or mend or --exclude them "
-        "after `shardmill clean`"
+        "put the images of each class into one folder, or list them in a file for --list"
+        if all(reject.reason == "no-class" for reject in result.rejects)
+        else "allow more with --max-rejects (finished shards are kept), or run `shardmill clean`"
+        " and then fix or --exclude the images"
     )
     return TooManyRejectsError(
-        f"{outcome.counts.rejected} of {images} images were rejected ({reasons}), the first: "
+        f"{result.counts.rejected} of {images} images were rejected ({reasons}), the first: "
         f"{first.key}: {first.detail}",
         hint=f"{listed_in} lists them; {advice}" if listed_in else advice,
     )

@@ -1,7 +1,4 @@
-"""What all shards of a plan came to: their facts gathered, and the sum over everything checked.
-
-The manifest that a plan and its outcome make, alone or as one generation more.
-"""
+"""The results of all shards, checked against the plan, and the manifest made of them."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from pipelines.planning.plan import Plan, PlannedShard
-from pipelines.sources.base import Sources
+from pipelines.planning.plan import PlannedShard
+from pipelines.run import Run
 from records.errors import ShardmillError, StorageError
 from records.format.index import Reject, ShardSummary, read_shard_summary
 from records.format.layout import SPLITS, SplitName, index_name
@@ -31,102 +28,105 @@ from records.text.keys import key_from_text
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """What all shards came to."""
+    """The shards that were written, all rejects sorted by key, and their counts."""
 
-    facts: Sequence[ShardSummary]
+    shards: Sequence[ShardSummary]
     rejects: Sequence[Reject]
     counts: Counts
     encoders: Mapping[str, str] = field(default_factory=encoder_versions)
 
 
-def collect_results(target: Storage, plan: Plan, sources: Sources) -> ConversionResult:
-    """The facts of every planned shard, and the sum over everything found.
+def collect_results(run: Run) -> ConversionResult:
+    """Read the summary of every planned shard, and count what became of every file found.
 
     Raises:
-        ShardmillError: a shard accounts for more or fewer images than its plan: a bug of ours.
+        StorageError: a shard is missing.
+        ShardmillError: a shard does not have the images of its plan; a bug of shardmill.
     """
-    read = partial(_read_shard_facts, target, plan_digest=plan.digest)
-    threads = 0 if target.is_local else IO_THREADS
-    facts = list(parallel_map(read, plan.shards, threads=threads))
-    rejects = [*sources.rejects, *(reject for shard in facts for reject in shard.rejects)]
+    sources = run.sources
+    read = partial(_read_summary, run.output, plan_digest=run.plan.digest)
+    threads = 0 if run.output.is_local else IO_THREADS
+    shards = list(parallel_map(read, run.plan.shards, threads=threads))
+    rejects = [*sources.rejects, *(reject for shard in shards for reject in shard.rejects)]
     rejects.sort(key=lambda reject: key_from_text(reject.key))
     counts = Counts(
         found=sources.found,
-        stored=sum(shard.records for shard in facts),
+        stored=sum(shard.records for shard in shards),
         rejected=len(rejects),
         skipped=sources.skipped,
         excluded=sources.excluded,
     )
-    return ConversionResult(facts, rejects, counts)
+    return ConversionResult(shards, rejects, counts)
 
 
-def _read_shard_facts(target: Storage, planned: PlannedShard, plan_digest: str) -> ShardSummary:
-    """A written shard's facts, which must account for every image of its plan."""
+def _read_summary(output: Storage, planned: PlannedShard, plan_digest: str) -> ShardSummary:
+    """Read the summary of a shard; its records and rejects are all images of its plan."""
     try:
-        facts = read_shard_summary(target, index_name(planned.name))
+        summary = read_shard_summary(output, index_name(planned.name))
     except FileNotFoundError as error:
         raise StorageError(
-            "a shard was written and is not there",
-            path=target.display_name(planned.name),
-            hint="all workers must reach the target at this path; nothing was published",
+            "a shard was written, but is missing",
+            path=output.display_name(planned.name),
+            hint="all workers must reach the output at this path; nothing was published",
         ) from error
-    present = target.stat(planned.name)
-    whole = present is not None and present.size_bytes == facts.bytes
-    accounted = facts.records + len(facts.rejects)
-    if not whole or accounted != len(planned) or facts.plan_digest != plan_digest:
+    present = output.stat(planned.name)
+    is_complete = present is not None and present.size_bytes == summary.bytes
+    images = summary.records + len(summary.rejects)
+    if not is_complete or images != len(planned) or summary.plan_digest != plan_digest:
         raise ShardmillError(
-            "a shard is not what its plan and its index say",
-            path=target.display_name(planned.name),
-            expected=f"{len(planned)} images, {facts.bytes} bytes",
-            got=f"{accounted} images, {present.size_bytes if present else 0} bytes",
+            "a shard differs from its plan and its index",
+            path=output.display_name(planned.name),
+            expected=f"{len(planned)} images, {summary.bytes} bytes",
+            got=f"{images} images, {present.size_bytes if present else 0} bytes",
             hint="this is a bug; nothing was published",
         )
-    return facts
+    return summary
 
 
-_NOTHING = SplitInfo(0, 0, (), ())
+_EMPTY_SPLIT = SplitInfo(0, 0, (), ())
 
 
-def make_manifest(plan: Plan, outcome: ConversionResult, base: Manifest | None = None) -> Manifest:
-    """The manifest of a first generation, or of `base` and one more."""
+def make_manifest(run: Run, result: ConversionResult) -> Manifest:
+    """Return the manifest of a new dataset, or of the previous one with another generation."""
+    plan, base = run.plan, run.base
     generation = Generation(
         number=plan.generation,
         plan_digest=plan.digest,
-        encoders=dict(outcome.encoders),
-        counts=outcome.counts,
+        encoders=dict(result.encoders),
+        counts=result.counts,
     )
     return Manifest(
         format_version=FORMAT_VERSION,
         labels=plan.labels,
         settings=plan.settings,
-        splits=merge_splits(outcome.facts, len(plan.labels), {} if base is None else base.splits),
+        splits=merge_splits(result.shards, len(plan.labels), {} if base is None else base.splits),
         thresholds=plan.cut_offs,
         generations=(*(() if base is None else base.generations), generation),
     )
 
 
 def merge_splits(
-    facts: Iterable[ShardSummary], classes: int, before: Mapping[SplitName, SplitInfo]
+    shards: Iterable[ShardSummary], classes: int, previous: Mapping[SplitName, SplitInfo]
 ) -> dict[SplitName, SplitInfo]:
-    """The splits of shards, behind those that were there before."""
-    shards: dict[SplitName, list[ShardSummary]] = {split: [] for split in SPLITS}
-    for shard in facts:
-        shards[shard.split].append(shard)
+    """Return the splits of shards, appended to those of the previous generations."""
+    by_split: dict[SplitName, list[ShardSummary]] = {split: [] for split in SPLITS}
+    for shard in shards:
+        by_split[shard.split].append(shard)
     return {
-        split: _split(members, classes, before.get(split, _NOTHING))
-        for split, members in shards.items()
-        if members or split in before
+        split: _merge_split(members, classes, previous.get(split, _EMPTY_SPLIT))
+        for split, members in by_split.items()
+        if members or split in previous
     }
 
 
-def _split(members: Sequence[ShardSummary], classes: int, before: SplitInfo) -> SplitInfo:
-    by_label = Counter(dict(enumerate(before.class_records)))
-    for shard in members:
+def _merge_split(shards: Sequence[ShardSummary], classes: int, previous: SplitInfo) -> SplitInfo:
+    by_label = Counter(dict(enumerate(previous.class_records)))
+    for shard in shards:
         by_label.update(shard.class_records)
-    own = (ShardInfo(s.name, s.records, s.bytes, s.xxh3_128) for s in members)
+    added = (ShardInfo(s.name, s.records, s.bytes, s.xxh3_128) for s in shards)
     return SplitInfo(
-        records=before.records + sum(shard.records for shard in members),
-        bytes=before.bytes + sum(shard.bytes for shard in members),
+        records=previous.records + sum(shard.records for shard in shards),
+        bytes=previous.bytes + sum(shard.bytes for shard in shards),
         class_records=tuple(by_label[label] for label in range(classes)),
-        shards=(*before.shards, *own),
+        shards=(*previous.shards, *added),
     )

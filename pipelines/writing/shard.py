@@ -1,4 +1,4 @@
-"""One shard from its plan: read, check, encode, frame, hash, fsync, publish; then its index."""
+"""One shard: read, normalize, frame, publish, then write its index."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import msgspec
 
 from pipelines import run_state
 from pipelines.planning.plan import ShardPlan
-from pipelines.runners.base import ProgressCallback
 from pipelines.sources.reader import open_source
-from pipelines.writing.crash_isolation import StoreFunction, SubprocessNormalizer
+from pipelines.writing.crash_isolation import Normalize, SubprocessNormalizer
 from pipelines.writing.prefetch import PrefetchedImage, prefetch_images
 from records.errors import CorruptDataError, StorageError
 from records.format.example import encode_example
@@ -31,6 +30,7 @@ from records.format.shard import ShardWriter, hash_file
 from records.images import NormalizedImage, Rejection, normalize_image
 from records.images.features import image_features
 from records.runtime.parallel_map import IO_THREADS
+from records.runtime.shard_worker import ProgressCallback
 from records.storage import Storage, is_url, open_storage, write_file
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
@@ -39,134 +39,135 @@ _SMALL_IMAGE_BYTES = 16 << 10
 
 
 class ConvertJob(msgspec.Struct, frozen=True):
-    """What every shard of a conversion has in common; sent to each worker."""
+    """What all shards of a conversion share; sent to each worker."""
 
     source: str
-    target: str
+    output: str
     labels: tuple[str, ...]
     images: ImageOptions
     workers: int
 
 
 def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
-    """Write one shard and its index, unless they are there and whole.
+    """Write one shard and its index, unless both exist and are complete.
 
     Raises:
-        OutputError: the target cannot be written.
-        StorageError: storage failed after retries, or the source is not seen from here.
-        CancelledError: the run was asked to stop.
+        OutputError: the output cannot be written.
+        StorageError: storage failed after retries, or this machine does not see the source.
+        CancelledError: the run was cancelled.
     """
-    target = open_storage(job.target)
-    plan = run_state.read_shard_plan(target, name)
-    if is_finished(target, name, plan.plan_digest):
+    output = open_storage(job.output)
+    plan = run_state.read_shard_plan(output, name)
+    if is_finished(output, name, plan.plan_digest):
         count(len(plan.images))
         return
     _require_source_mounted(job.source)
     with ExitStack() as stack:
-        store: StoreFunction = normalize_image
-        if run_state.has_crashed(target, name):
-            store = stack.enter_context(SubprocessNormalizer())
-        run_state.mark_started(target, name)
-        stack.callback(run_state.mark_finished, target, name)
-        _write(job, plan, target, store, count)
+        normalize: Normalize = normalize_image
+        if run_state.has_crashed(output, name):
+            normalize = stack.enter_context(SubprocessNormalizer())
+        run_state.mark_started(output, name)
+        stack.callback(run_state.mark_finished, output, name)
+        convert_images(job, plan, output, normalize, count)
 
 
 def _require_source_mounted(source: str) -> None:
-    """Where a folder is not mounted every file of it would be rejected."""
+    """Raise StorageError if a folder is not mounted: each of its files would be rejected."""
     if is_url(source):
         return
     try:
         with os.scandir(source) as entries:
-            seen = next(entries, None) is not None
+            is_mounted = next(entries, None) is not None
     except OSError:
-        seen = False
-    if not seen:
+        is_mounted = False
+    if not is_mounted:
         raise StorageError(
-            "a worker does not see the source: nothing is there",
+            "a worker does not see the source: the folder is missing or empty",
             path=escape_for_display(source),
             hint="every worker must reach it at this path",
         )
 
 
-def is_finished(target: Storage, name: str, plan_digest: str) -> bool:
-    """Whether a shard and its index are there, of this plan, and whole.
+def is_finished(output: Storage, name: str, plan_digest: str) -> bool:
+    """Return whether a shard and its index exist, are complete, and belong to this plan.
 
-    On stores with ETags the one kept when the shard was written is compared; elsewhere its hash.
+    On stores with ETags the shard's ETag is compared with the one saved when it was written; on
+    others its hash is.
     """
-    facts = _read_whole_index(target, name)
-    if facts is None:
+    summary = _read_intact_index(output, name)
+    if summary is None:
         return False
-    present = target.stat(name)
-    if facts.plan_digest != plan_digest or present is None or present.size_bytes != facts.bytes:
+    present = output.stat(name)
+    if summary.plan_digest != plan_digest or present is None or present.size_bytes != summary.bytes:
         return False
-    if present.etag is not None and present.etag == run_state.read_etag(target, name):
+    if present.etag is not None and present.etag == run_state.read_etag(output, name):
         return True
-    return hash_file(target, name) == facts.xxh3_128
+    return hash_file(output, name) == summary.xxh3_128
 
 
-def _read_whole_index(target: Storage, name: str) -> ShardSummary | None:
-    """The facts in a shard's index, None where that is not there or has any damage."""
+def _read_intact_index(output: Storage, name: str) -> ShardSummary | None:
+    """Return the summary in a shard's index; None if the index is missing or damaged."""
     try:
-        index = read_index(target, index_name(name))
-        # Parquet's own checksums leave gaps. What was read, written again, is the same bytes.
-        whole = encode_index(index.summary, new_row_table(index.rows())) == target.read(
-            index_name(name)
-        )
+        index = read_index(output, index_name(name))
+        # Parquet's checksums do not cover every byte; an intact index encodes to the same bytes.
+        content = encode_index(index.summary, new_row_table(index.rows()))
+        is_intact = content == output.read(index_name(name))
     except (FileNotFoundError, CorruptDataError):
         return None
-    return index.summary if whole else None
+    return index.summary if is_intact else None
 
 
-def _write(
+def convert_images(
     job: ConvertJob,
     plan: ShardPlan,
-    target: Storage,
-    store: StoreFunction,
+    output: Storage,
+    normalize: Normalize,
     count: ProgressCallback,
 ) -> None:
+    """Normalize and write the images of a shard."""
     chunks = prefetch_images(
         plan.images,
         open_source(job.source),
         job.images,
-        store=store,
-        threads=1 if isinstance(store, SubprocessNormalizer) else _threads(job),
-        alone=_is_gil_bound(job, plan),
+        normalize=normalize,
+        threads=1 if isinstance(normalize, SubprocessNormalizer) else _threads(job),
+        inline_until_blocked=_is_gil_bound(job, plan),
     )
 
     def write(writer: ShardWriter) -> Iterator[IndexRow | Reject]:
         for chunk in chunks:
-            for checked in chunk:
-                if isinstance(checked.outcome, Rejection):
-                    yield _reject(checked, checked.outcome, job.labels)
+            for prefetched in chunk:
+                if isinstance(prefetched.normalized, Rejection):
+                    yield _reject(prefetched, prefetched.normalized, job.labels)
                 else:
-                    yield _write_record(writer, checked, checked.outcome, job.labels)
+                    yield _write_record(writer, prefetched, prefetched.normalized, job.labels)
             count(len(chunk))
 
-    publish_shard(target, plan, write)
+    publish_shard(output, plan, write)
 
 
 def publish_shard(
-    target: Storage, plan: ShardPlan, write: Callable[[ShardWriter], Iterator[IndexRow | Reject]]
+    output: Storage, plan: ShardPlan, write: Callable[[ShardWriter], Iterator[IndexRow | Reject]]
 ) -> None:
-    """Write a shard, and its index when it is there.
+    """Write a shard, and then its index.
 
     Args:
-        target: where to.
+        output: where to write.
         plan: of the shard.
-        write: its records; gives a row of each, or a reject.
+        write: writes the records, and yields the index row of each, or a reject.
 
     Raises:
-        OutputError: the target cannot be written.
+        OutputError: the output cannot be written.
         StorageError: storage failed after retries.
     """
-    # An index whose shard is not whole (is_finished said so) must not stand while it is written.
-    if target.stat(index_name(plan.name)) is not None:
-        target.remove(index_name(plan.name))
-        target.remove(plan.name)
+    # An index must not exist while its shard is written: it marks a complete shard.
+    if output.stat(index_name(plan.name)) is not None:
+        output.remove(index_name(plan.name))
+        output.remove(plan.name)
     rows = new_row_table()
     class_records: Counter[int] = Counter()
     rejects: list[Reject] = []
-    with target.create(plan.name) as stream:
+    with output.create(plan.name) as stream:
         writer = ShardWriter(stream)
         for written in write(writer):
             if isinstance(written, Reject):
@@ -174,10 +175,10 @@ def publish_shard(
             else:
                 rows.append(written)
                 class_records[written.label] += 1
-    present = target.stat(plan.name)
+    present = output.stat(plan.name)
     if present is not None and present.etag is not None:
-        run_state.write_etag(target, plan.name, present.etag)
-    facts = ShardSummary(
+        run_state.write_etag(output, plan.name, present.etag)
+    summary = ShardSummary(
         name=plan.name,
         split=plan.split,
         plan_digest=plan.plan_digest,
@@ -187,45 +188,50 @@ def publish_shard(
         class_records=dict(sorted(class_records.items())),
         rejects=tuple(rejects),
     )
-    write_file(target, index_name(plan.name), encode_index(facts, rows))
+    write_file(output, index_name(plan.name), encode_index(summary, rows))
 
 
 def _threads(job: ConvertJob) -> int:
-    """How many read and check: files behind a URL are mostly waited for."""
+    """Return the number of threads that read and normalize; more for URLs, which mostly wait."""
     return max(job.workers, IO_THREADS) if is_url(job.source) else job.workers
 
 
 def _is_gil_bound(job: ConvertJob, plan: ShardPlan) -> bool:
-    """Whether little is done without it: local files, of which no large ones are decoded."""
+    """Return whether Python's global lock is mostly held: local files, small or not decoded."""
     source_bytes = sum(image.size_bytes for image in plan.images)
     is_small = source_bytes < _SMALL_IMAGE_BYTES * len(plan.images)
     return (is_small or job.images.keeps_most_files) and not is_url(job.source)
 
 
 def _write_record(
-    writer: ShardWriter, checked: PrefetchedImage, stored: NormalizedImage, labels: tuple[str, ...]
+    writer: ShardWriter,
+    prefetched: PrefetchedImage,
+    normalized: NormalizedImage,
+    labels: tuple[str, ...],
 ) -> IndexRow:
-    image = checked.image
-    features = image_features(stored, key=image.key, label=image.label, text=labels[image.label])
+    image = prefetched.image
+    features = image_features(
+        normalized, key=image.key, label=image.label, text=labels[image.label]
+    )
     position = writer.write(encode_example(features))
     return IndexRow(
         key=key_to_text(image.key),
         label=image.label,
         offset=position.offset,
         length=position.length,
-        stored_bytes=len(stored.encoded),
-        format=stored.format,
-        width=stored.width,
-        height=stored.height,
-        channels=stored.channels,
+        stored_bytes=len(normalized.encoded),
+        format=normalized.format,
+        width=normalized.width,
+        height=normalized.height,
+        channels=normalized.channels,
         source_bytes=image.size_bytes,
-        source_xxh3_128=checked.source_xxh3_128,
-        changes=stored.changes,
+        source_xxh3_128=prefetched.source_xxh3_128,
+        changes=normalized.changes,
     )
 
 
-def _reject(checked: PrefetchedImage, rejection: Rejection, labels: tuple[str, ...]) -> Reject:
-    image = checked.image
+def _reject(prefetched: PrefetchedImage, rejection: Rejection, labels: tuple[str, ...]) -> Reject:
+    image = prefetched.image
     return Reject(
         key_to_text(image.key),
         labels[image.label],

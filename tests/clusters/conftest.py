@@ -46,9 +46,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What the local runner makes of them."""
-    target = tmp_path_factory.mktemp("expected") / "data"
-    assert convert(photos, target, *OPTIONS).status == 0
-    return content_of(target)
+    output = tmp_path_factory.mktemp("expected") / "data"
+    assert convert(photos, output, *OPTIONS).status == 0
+    return content_of(output)
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,10 @@ Start = Callable[[Path], AbstractContextManager[Sequence[str]]]
 def check_same(
     photos: Path, tmp_path: Path, expected: dict[str, bytes], runner: str, *flags: str
 ) -> None:
-    target = tmp_path / "data"
-    ended = convert(photos, target, *OPTIONS, "--runner", runner, "--", *flags)
+    output = tmp_path / "data"
+    ended = convert(photos, output, *OPTIONS, "--runner", runner, "--", *flags)
     assert ended == (0, "")
-    assert content_of(target) == expected
+    assert content_of(output) == expected
 
 
 def test_convert_prism_runner_gives_local_bytes(

@@ -39,24 +39,24 @@ def few(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(few: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    target = tmp_path_factory.mktemp("undisturbed") / "data"
-    assert convert(few, target, *OPTIONS) == (0, "")
-    return content_of(target)
+    output = tmp_path_factory.mktemp("undisturbed") / "data"
+    assert convert(few, output, *OPTIONS) == (0, "")
+    return content_of(output)
 
 
-def wait_for_a_shard(target: Path, process: subprocess.Popen[str]) -> None:
-    while not finished_shards(target):
+def wait_for_a_shard(output: Path, process: subprocess.Popen[str]) -> None:
+    while not finished_shards(output):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
 
 
-def runs_of(target: Path) -> set[Path]:
-    return set((target / layout.WORK_FOLDER / "runs").glob("*"))
+def runs_of(output: Path) -> set[Path]:
+    return set((output / layout.WORK_FOLDER / "runs").glob("*"))
 
 
-def wait_for_another_run(target: Path, process: subprocess.Popen[str], before: set[Path]) -> None:
+def wait_for_another_run(output: Path, process: subprocess.Popen[str], before: set[Path]) -> None:
     """Wait until a worker was heard of that works for none of those."""
-    while runs_of(target) <= before or not list(target.glob(f"{layout.WORK_FOLDER}/workers/*/*")):
+    while runs_of(output) <= before or not list(output.glob(f"{layout.WORK_FOLDER}/workers/*/*")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
 
@@ -69,23 +69,23 @@ def test_convert_flink_lost_worker_exits_with_status_69_and_resumes(
     undisturbed: dict[str, bytes],
     victims: str,
 ) -> None:
-    target = tmp_path / "data"
+    output = tmp_path / "data"
     command = (*OPTIONS, "--runner", "flink", "--", *cluster.flags())
-    process = start(few, target, *command)
-    wait_for_a_shard(target, process)
+    process = start(few, output, *command)
+    wait_for_a_shard(output, process)
     getattr(cluster, victims)[0].kill()
     _, errors = process.communicate(timeout=250)
     assert process.returncode == 69
     assert "went away during the run" in errors or "lost a machine" in errors
     assert len(errors.splitlines()) == 1
-    assert not require_whole_or_absent(target)
-    kept = finished_shards(target)
+    assert not require_whole_or_absent(output)
+    kept = finished_shards(output)
     assert kept
     cluster.mend()
-    ended = convert(few, target, *command)
+    ended = convert(few, output, *command)
     assert ended.status == 0, ended
-    assert content_of(target) == undisturbed
-    assert finished_shards(target).items() >= kept.items()
+    assert content_of(output) == undisturbed
+    assert finished_shards(output).items() >= kept.items()
 
 
 def test_convert_flink_driver_killed_or_stopped_then_rerun_completes(
@@ -94,22 +94,22 @@ def test_convert_flink_driver_killed_or_stopped_then_rerun_completes(
     cluster: FlinkCluster,
     undisturbed: dict[str, bytes],
 ) -> None:
-    target = tmp_path / "data"
+    output = tmp_path / "data"
     command = (*OPTIONS, "--runner", "flink", "--", *cluster.flags())
-    process = start(few, target, *command)
-    wait_for_a_shard(target, process)
+    process = start(few, output, *command)
+    wait_for_a_shard(output, process)
     kill(process)
-    before = runs_of(target)
+    before = runs_of(output)
     # The job it leaves behind finds itself not wanted any more, and frees the cluster's slots.
-    process = start(few, target, *command)
-    wait_for_another_run(target, process, before)
+    process = start(few, output, *command)
+    wait_for_another_run(output, process, before)
     process.terminate()
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
     assert errors in {"", "shardmill: interrupted\n"}
-    assert not require_whole_or_absent(target)
+    assert not require_whole_or_absent(output)
     # Its finished shards are as good as any to a run on one machine.
-    kept = finished_shards(target)
-    assert convert(few, target, *OPTIONS) == (0, "")
-    assert content_of(target) == undisturbed
-    assert finished_shards(target).items() >= kept.items()
+    kept = finished_shards(output)
+    assert convert(few, output, *OPTIONS) == (0, "")
+    assert content_of(output) == undisturbed
+    assert finished_shards(output).items() >= kept.items()

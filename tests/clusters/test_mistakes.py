@@ -38,13 +38,13 @@ def attempt(cluster: FlinkCluster, tmp_path: Path) -> Attempt:
 
 
 def failure(tmp_path: Path, flags: tuple[str, ...]) -> ShardmillError:
-    target = tmp_path / "target" / "data"
+    output = tmp_path / "output" / "data"
     options = ConvertOptions(
-        source=str(tmp_path / "source"), target=str(target), runner="flink", beam_flags=flags
+        source=str(tmp_path / "source"), output=str(output), runner="flink", beam_flags=flags
     )
     with pytest.raises(ShardmillError) as caught:
         convert(options)
-    assert not (target / layout.MANIFEST).exists()
+    assert not (output / layout.MANIFEST).exists()
     assert "\n" not in str(caught.value)
     return caught.value
 
@@ -89,12 +89,12 @@ def test_convert_flink_pool_without_python_raises_one_line_error(
 
 @pytest.mark.skipif(not can_make_machines(), reason="needs root, to mount")
 @pytest.mark.parametrize(
-    ("hidden", "said"), [("target", "does not see what this run keeps"), ("source", "the source")]
+    ("hidden", "said"), [("output", "does not see the files of this run"), ("source", "the source")]
 )
 def test_convert_flink_unshared_source_or_output_raises_storage_error(
     attempt: Attempt, environment: Path, tmp_path: Path, hidden: str, said: str
 ) -> None:
-    (tmp_path / "target").mkdir()
+    (tmp_path / "output").mkdir()
     (tmp_path / "source").mkdir()
     mount = f'mount -t tmpfs none {tmp_path / hidden} && exec "$@"'
     shell = shutil.which("sh")
@@ -117,7 +117,7 @@ def test_convert_flink_pool_without_beam_times_out_with_runner_error(
     monkeypatch.setitem(ENGINES, "flink", replace(ENGINES["flink"], start_seconds=5.0))
     error = attempt(environment, path=f"{other}{os.pathsep}{os.environ['PATH']}")
     assert isinstance(error, RunnerError)
-    assert "no worker has begun within 5 s" in str(error)
+    assert "no worker has started within 5 s" in str(error)
     # Tasks that wait for a worker hold their slots for minutes after they were cancelled.
     for manager in cluster.task_managers:
         manager.kill()

@@ -57,8 +57,8 @@ def put_all(server: S3Server, photos: Path) -> None:
 
 
 def convert(server: S3Server, name: str, *flags: str) -> runs.Ended:
-    target = f"s3://{BUCKET}/{name}"
-    return runs.run(server.environment, "convert", SOURCE, target, *OPTIONS, "--quiet", *flags)
+    output = f"s3://{BUCKET}/{name}"
+    return runs.run(server.environment, "convert", SOURCE, output, *OPTIONS, "--quiet", *flags)
 
 
 def content_at(server: S3Server, name: str) -> dict[str, bytes]:

@@ -14,12 +14,12 @@ from tests.pipelines.conftest import (
     Convert,
     _without_fsync,
     convert,
+    output,
     source,
-    target,
 )
 from tests.pipelines.pictures import CORRUPT, content_of, make_file
 
-__all__ = ["_without_fsync", "convert", "source", "target"]
+__all__ = ["_without_fsync", "convert", "source", "output"]
 
 OPTIONS: Mapping[str, Any] = {"test": 4, "shards": 2, "max_rejects": 5}
 STORED = 21
@@ -41,5 +41,5 @@ def without_helper_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 def expected(convert: Convert, source: Path, tmp_path: Path) -> dict[str, bytes]:
     """What an undisturbed conversion of `source`, of which one image is corrupt, comes to."""
     make_file(source, "dog/bad.png", CORRUPT)
-    convert(**OPTIONS, target=str(tmp_path / "expected"))
+    convert(**OPTIONS, output=str(tmp_path / "expected"))
     return content_of(tmp_path / "expected")

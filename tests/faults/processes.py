@@ -15,7 +15,7 @@ from records import verify
 from records.format import layout
 from records.format.layout import index_name
 
-_TARGET = "SHARDMILL_TEST_TARGET"
+_OUTPUT = "SHARDMILL_TEST_OUTPUT"
 IN_CHILDREN = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
 
@@ -26,16 +26,16 @@ class Ended(NamedTuple):
     errors: str
 
 
-def start(source: Path, target: Path, *flags: str) -> subprocess.Popen[str]:
+def start(source: Path, output: Path, *flags: str) -> subprocess.Popen[str]:
     """Start a conversion."""
-    command = [sys.executable, "-m", "shardmill", "convert", source, target, "--quiet", *flags]
-    environment = {**os.environ, _TARGET: str(target)}
+    command = [sys.executable, "-m", "shardmill", "convert", source, output, "--quiet", *flags]
+    environment = {**os.environ, _OUTPUT: str(output)}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def convert(source: Path, target: Path, *flags: str) -> Ended:
+def convert(source: Path, output: Path, *flags: str) -> Ended:
     """Convert, and wait for the end."""
-    process = start(source, target, *flags)
+    process = start(source, output, *flags)
     _, errors = process.communicate(timeout=250)
     return Ended(process.returncode, errors)
 
@@ -48,28 +48,28 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.stderr.close()
 
 
-def require_whole_or_absent(target: Path) -> bool:
+def require_whole_or_absent(output: Path) -> bool:
     """Whether a manifest is there, which is there only where nothing is missing."""
-    there = (target / layout.MANIFEST).exists()
+    there = (output / layout.MANIFEST).exists()
     if there:
-        assert list(verify(target)) == []
+        assert list(verify(output)) == []
     return there
 
 
-def finished_shards(target: Path) -> dict[str, tuple[int, int]]:
+def finished_shards(output: Path) -> dict[str, tuple[int, int]]:
     """The shards that are done, their indexes too, by what changes where one is written again."""
-    done = [path for path in target.glob("*.tfrecord") if (target / index_name(path.name)).exists()]
-    files = [*done, *(target / index_name(path.name) for path in done)]
+    done = [path for path in output.glob("*.tfrecord") if (output / index_name(path.name)).exists()]
+    files = [*done, *(output / index_name(path.name) for path in done)]
     return {
-        path.relative_to(target).as_posix(): (status.st_ino, status.st_mtime_ns)
+        path.relative_to(output).as_posix(): (status.st_ino, status.st_mtime_ns)
         for path in files
         for status in [path.stat()]
     }
 
 
-def processes_on(target: Path) -> list[int]:
-    """The living processes of conversions into a target, told by what they inherit."""
-    wanted = f"{_TARGET}={target}".encode()
+def processes_on(output: Path) -> list[int]:
+    """The living processes of conversions into an output, told by what they inherit."""
+    wanted = f"{_OUTPUT}={output}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -78,9 +78,9 @@ def processes_on(target: Path) -> list[int]:
     return found
 
 
-def wait_for_none(target: Path, *, seconds: float = 60) -> list[int]:
-    """Wait until no process is left of a target; those that are when the time is over."""
+def wait_for_none(output: Path, *, seconds: float = 60) -> list[int]:
+    """Wait until no process is left of an output; those that are when the time is over."""
     end = time.monotonic() + seconds
-    while (left := processes_on(target)) and time.monotonic() < end:
+    while (left := processes_on(output)) and time.monotonic() < end:
         time.sleep(0.1)
     return left

@@ -36,24 +36,24 @@ def failing_with(code: int) -> Callable[[], None]:
     return fail
 
 
-def count_calls(faults: Faults, convert: Convert, target: Path) -> int:
+def count_calls(faults: Faults, convert: Convert, output: Path) -> int:
     with faults.at(None, die):
-        convert(**OPTIONS, target=str(target))
+        convert(**OPTIONS, output=str(output))
     return faults.calls
 
 
-def exit_code(convert: Convert, target: Path) -> int:
+def exit_code(convert: Convert, output: Path) -> int:
     """What the shell would see of a conversion, which ends well or in an error of ours."""
     try:
-        convert(**OPTIONS, target=str(target))
+        convert(**OPTIONS, output=str(output))
     except ShardmillError as error:
         return error.exit_code
     return 0
 
 
-def require_whole_or_absent(target: Path) -> None:
-    if (target / layout.MANIFEST).exists():
-        assert list(verify(target)) == []
+def require_whole_or_absent(output: Path) -> None:
+    if (output / layout.MANIFEST).exists():
+        assert list(verify(output)) == []
 
 
 @pytest.mark.parametrize("step", [7, EVERY])
@@ -68,13 +68,13 @@ def test_convert_killed_at_any_call_then_rerun_gives_same_dataset(
     calls = count_calls(faults, convert, tmp_path / "all")
     assert calls > 100
     for number in range(1, calls + 1, step):
-        target = tmp_path / f"{number}"
+        output = tmp_path / f"{number}"
         with faults.at(number, die), pytest.raises(KilledError):
-            convert(**OPTIONS, target=str(target))
-        require_whole_or_absent(target)
-        report = convert(**OPTIONS, target=str(target))
+            convert(**OPTIONS, output=str(output))
+        require_whole_or_absent(output)
+        report = convert(**OPTIONS, output=str(output))
         assert report.counts.stored == STORED
-        assert content_of(target) == expected, number
+        assert content_of(output) == expected, number
 
 
 def test_convert_killed_twice_then_rerun_gives_same_dataset(
@@ -86,15 +86,15 @@ def test_convert_killed_twice_then_rerun_gives_same_dataset(
     faults = Faults(monkeypatch, "change", "removal")
     calls = count_calls(faults, convert, tmp_path / "all")
     for number in range(10, calls, 29):
-        target = tmp_path / f"{number}"
+        output = tmp_path / f"{number}"
         with faults.at(number, die), pytest.raises(KilledError):
-            convert(**OPTIONS, target=str(target))
+            convert(**OPTIONS, output=str(output))
         # Of a run that had come far the rest may be fewer calls than these.
         with faults.at(number // 2, die), suppress(KilledError):
-            convert(**OPTIONS, target=str(target))
-        require_whole_or_absent(target)
-        convert(**OPTIONS, target=str(target))
-        assert content_of(target) == expected, number
+            convert(**OPTIONS, output=str(output))
+        require_whole_or_absent(output)
+        convert(**OPTIONS, output=str(output))
+        assert content_of(output) == expected, number
 
 
 @pytest.mark.parametrize("code", [FULL, errno.EDQUOT, READ_ONLY, errno.EACCES, BROKEN])
@@ -109,13 +109,13 @@ def test_convert_output_fails_from_any_call_on_raises_and_rerun_completes(
     calls = count_calls(faults, convert, tmp_path / "all")
     kind = StorageError if code == BROKEN else OutputError
     for number in range(1, calls + 1, 9 if code == FULL else 29):
-        target = tmp_path / f"{number}"
+        output = tmp_path / f"{number}"
         with faults.at(number, failing_with(code)), pytest.raises(kind) as caught:
-            convert(**OPTIONS, target=str(target))
+            convert(**OPTIONS, output=str(output))
         assert "cannot be written" in str(caught.value)
-        assert not list(target.glob(f"{layout.WORK_FOLDER}/staging/*")), number
-        convert(**OPTIONS, target=str(target))
-        assert content_of(target) == expected, number
+        assert not list(output.glob(f"{layout.WORK_FOLDER}/staging/*")), number
+        convert(**OPTIONS, output=str(output))
+        assert content_of(output) == expected, number
 
 
 @pytest.mark.parametrize("code", [FULL, READ_ONLY, BROKEN])
@@ -148,14 +148,14 @@ def require_no_harm_of_one(
     calls = count_calls(faults, convert, folder / "all")
     failed = 0
     for number in range(1, calls + 1, step):
-        target = folder / f"{number}"
+        output = folder / f"{number}"
         with faults.at(number, failing_with(code), once=True):
-            status = exit_code(convert, target)
+            status = exit_code(convert, output)
         assert status in {0, 74 if code == BROKEN else 73}, number
         failed += bool(status)
-        require_whole_or_absent(target)
-        convert(**OPTIONS, target=str(target))
-        assert content_of(target) == content_of(folder / "expected"), number
+        require_whole_or_absent(output)
+        convert(**OPTIONS, output=str(output))
+        assert content_of(output) == content_of(folder / "expected"), number
     assert failed > calls // step // 2
 
 
@@ -167,19 +167,19 @@ def test_convert_read_error_is_retried_rejected_or_raised(
     monkeypatch: pytest.MonkeyPatch,
     once: bool,
 ) -> None:
-    """Of the source it is tried again, and else a reject, for now; of the target it is an error."""
+    """Of the source it is tried again, and else a reject, for now; of the output it is an error."""
     monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
     faults = Faults(monkeypatch, "read")
     calls = count_calls(faults, convert, tmp_path / "all")
     assert calls > STORED
     for number in range(1, calls + 1, 3 if once else 9):
-        target = tmp_path / f"{number}"
+        output = tmp_path / f"{number}"
         with faults.at(number, failing_with(BROKEN), once=once):
-            status = exit_code(convert, target)
+            status = exit_code(convert, output)
         assert status in ({0, 74} if once else {65, 74}), number
-        require_whole_or_absent(target)
-        convert(**OPTIONS, target=str(target))
-        assert content_of(target) == expected, number
+        require_whole_or_absent(output)
+        convert(**OPTIONS, output=str(output))
+        assert content_of(output) == expected, number
 
 
 def test_convert_fsync_error_after_index_is_linked_raises_output_error(
@@ -193,11 +193,11 @@ def test_convert_fsync_error_after_index_is_linked_raises_output_error(
             raise OSError(READ_ONLY, os.strerror(READ_ONLY))
         sync(folder)
 
-    target = tmp_path / "target"
+    output = tmp_path / "output"
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "fsync", fail_for_an_index)
         with pytest.raises(OutputError, match="read-only"):
-            convert(**OPTIONS, target=str(target))
-    assert len(list((target / "index").iterdir())) == 1
-    convert(**OPTIONS, target=str(target))
-    assert content_of(target) == expected
+            convert(**OPTIONS, output=str(output))
+    assert len(list((output / "index").iterdir())) == 1
+    convert(**OPTIONS, output=str(output))
+    assert content_of(output) == expected

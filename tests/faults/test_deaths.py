@@ -33,11 +33,11 @@ source = make_folders(folder / "source", cat=6, dog=5)
 make_file(source, "dog/bad.png", CORRUPT)
 
 
-def convert_source(target):
-    convert(ConvertOptions(source=str(source), target=str(target), shards=2, test=2, max_rejects=2))
+def convert_source(output):
+    convert(ConvertOptions(source=str(source), output=str(output), shards=2, test=2, max_rejects=2))
 
 
-def in_child(target, at):
+def in_child(output, at):
     """The exit status of a process that converts, and ends at a call of this number."""
     child = os.fork()
     if child:
@@ -47,7 +47,7 @@ def in_child(target, at):
     faults = Faults(patch, "change", "removal")
     try:
         with faults.at(at, lambda: os._exit(9)):
-            convert_source(target)
+            convert_source(output)
         os._exit(0)
     except BaseException as error:
         print(repr(error), file=sys.stderr, flush=True)
@@ -59,16 +59,16 @@ expected = content_of(folder / "expected")
 calls, ended = 0, 9
 while ended == 9:
     calls += step
-    target = folder / str(calls)
-    ended = in_child(target, calls)
+    output = folder / str(calls)
+    ended = in_child(output, calls)
     assert ended in {0, 9}, (calls, ended)
-    if (target / layout.MANIFEST).exists():
-        findings = list(verify(target))
+    if (output / layout.MANIFEST).exists():
+        findings = list(verify(output))
         assert not findings, (calls, findings)
     else:
         assert ended == 9, calls
-    assert in_child(target, None) == 0, calls
-    assert content_of(target) == expected, calls
+    assert in_child(output, None) == 0, calls
+    assert content_of(output) == expected, calls
 print(calls)
 '''
 

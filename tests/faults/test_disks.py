@@ -38,10 +38,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Disk(NamedTuple):
-    """A file system of its own; a target in it."""
+    """A file system of its own; an output in it."""
 
     folder: Path
-    target: Path
+    output: Path
 
     def remount(self, options: str) -> None:
         """Change its size, or whether it can be written."""
@@ -62,9 +62,9 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def expected(convert: Convert, photos: Path, tmp_path: Path) -> dict[str, bytes]:
-    target = tmp_path / "expected"
-    convert(**OPTIONS, source=str(photos), target=str(target))
-    return content_of(target)
+    output = tmp_path / "expected"
+    convert(**OPTIONS, source=str(photos), output=str(output))
+    return content_of(output)
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_convert_disk_full_raises_output_error_and_resumes_finished_shards(
 ) -> None:
     disk.remount(f"{ENOUGH},{space}")
     with pytest.raises(OutputError, match="the disk is full"):
-        convert(**OPTIONS, source=str(photos), target=str(disk.target))
-    assert not (disk.target / layout.MANIFEST).exists()
-    finished = processes.finished_shards(disk.target)
+        convert(**OPTIONS, source=str(photos), output=str(disk.output))
+    assert not (disk.output / layout.MANIFEST).exists()
+    finished = processes.finished_shards(disk.output)
     disk.remount(ENOUGH)
-    convert(**OPTIONS, source=str(photos), target=str(disk.target))
-    assert finished.items() <= processes.finished_shards(disk.target).items()
-    assert content_of(disk.target) == expected
+    convert(**OPTIONS, source=str(photos), output=str(disk.output))
+    assert finished.items() <= processes.finished_shards(disk.output).items()
+    assert content_of(disk.output) == expected
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_convert_command_disk_full_exits_with_status_73_and_one_line(
     photos: Path, disk: Disk, expected: dict[str, bytes], size_kb: int
 ) -> None:
     disk.remount(f"{ENOUGH},size={size_kb}k")
-    status, errors = processes.convert(photos, disk.target, *FLAGS)
+    status, errors = processes.convert(photos, disk.output, *FLAGS)
     assert (status, errors.count("\n")) == (73, 1), errors
     assert "the disk is full" in errors
     disk.remount(ENOUGH)
-    assert processes.convert(photos, disk.target, *FLAGS) == (0, "")
-    assert content_of(disk.target) == expected
+    assert processes.convert(photos, disk.output, *FLAGS) == (0, "")
+    assert content_of(disk.output) == expected
 
 
 @pytest.mark.slow
@@ -109,27 +109,27 @@ def test_convert_command_disk_full_in_worker_processes_prints_one_line(
 ) -> None:
     flags = FLAGS + processes.IN_CHILDREN
     disk.remount(f"{ENOUGH},size=800k")
-    status, errors = processes.convert(photos, disk.target, *flags)
+    status, errors = processes.convert(photos, disk.output, *flags)
     assert (status, errors.count("\n")) == (73, 1), errors
     disk.remount(ENOUGH)
-    assert processes.convert(photos, disk.target, *flags) == (0, "")
-    assert content_of(disk.target) == expected
+    assert processes.convert(photos, disk.output, *flags) == (0, "")
+    assert content_of(disk.output) == expected
 
 
 def test_convert_command_read_only_disk_exits_with_status_73_and_one_line(
     convert: Convert, photos: Path, disk: Disk, expected: dict[str, bytes]
 ) -> None:
     disk.remount("ro")
-    status, errors = processes.convert(photos, disk.target, *FLAGS)
+    status, errors = processes.convert(photos, disk.output, *FLAGS)
     assert (status, errors.count("\n")) == (73, 1), errors
     assert "the file system is read-only" in errors
-    assert not (disk.target).exists()
+    assert not (disk.output).exists()
     disk.remount(ENOUGH)
-    convert(**OPTIONS, source=str(photos), target=str(disk.target))
+    convert(**OPTIONS, source=str(photos), output=str(disk.output))
     disk.remount("ro")
-    report = convert(**OPTIONS, source=str(photos), target=str(disk.target))
+    report = convert(**OPTIONS, source=str(photos), output=str(disk.output))
     assert report.status == "nothing-to-do"
-    assert content_of(disk.target) == expected
+    assert content_of(disk.output) == expected
 
 
 def test_convert_disk_becomes_read_only_keeps_output_and_resumes(
@@ -137,12 +137,12 @@ def test_convert_disk_becomes_read_only_keeps_output_and_resumes(
 ) -> None:
     disk.remount(f"{ENOUGH},size=800k")
     with pytest.raises(OutputError, match="the disk is full"):
-        convert(**OPTIONS, source=str(photos), target=str(disk.target))
-    before = content_of(disk.target)
+        convert(**OPTIONS, source=str(photos), output=str(disk.output))
+    before = content_of(disk.output)
     disk.remount("ro,size=64m")
     with pytest.raises(OutputError, match="the file system is read-only"):
-        convert(**OPTIONS, source=str(photos), target=str(disk.target))
-    assert content_of(disk.target) == before
+        convert(**OPTIONS, source=str(photos), output=str(disk.output))
+    assert content_of(disk.output) == before
     disk.remount(ENOUGH)
-    convert(**OPTIONS, source=str(photos), target=str(disk.target))
-    assert content_of(disk.target) == expected
+    convert(**OPTIONS, source=str(photos), output=str(disk.output))
+    assert content_of(disk.output) == expected

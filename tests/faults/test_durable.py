@@ -52,17 +52,17 @@ def test_convert_folder_entries_are_fsynced_before_manifest_is_published(
     convert: Convert, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Names(monkeypatch)
-    convert(**OPTIONS, target=str(tmp_path / "all"))
+    convert(**OPTIONS, output=str(tmp_path / "all"))
     assert names.when_published == [set()]
     last_before_the_manifest = names.syncs - 1
     assert last_before_the_manifest > 10
     for number in range(1, last_before_the_manifest + 1):
-        target = tmp_path / f"{number}"
+        output = tmp_path / f"{number}"
         names.when_published.clear()
         names.syncs, names.die_at = 0, number
         with pytest.raises(KilledError):
-            convert(**OPTIONS, target=str(target))
+            convert(**OPTIONS, output=str(output))
         names.die_at = None
-        convert(**OPTIONS, target=str(target))
-        places = {place.relative_to(target).as_posix() for place in names.when_published[-1]}
+        convert(**OPTIONS, output=str(output))
+        places = {place.relative_to(output).as_posix() for place in names.when_published[-1]}
         assert not {place for place in places if not place.startswith(layout.WORK_FOLDER)}, number

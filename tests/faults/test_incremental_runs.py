@@ -63,9 +63,9 @@ class Folder:
         }
 
 
-def run_night(source: Path, target: Path, chance: random.Random, *, kills: bool) -> bool:
+def run_night(source: Path, output: Path, chance: random.Random, *, kills: bool) -> bool:
     """Run, or be killed at some moment; whether it came to its end."""
-    process = processes.start(source, target, *FLAGS)
+    process = processes.start(source, output, *FLAGS)
     if kills:
         time.sleep(chance.uniform(0.1, 1.2))
         if process.poll() is None:
@@ -82,7 +82,7 @@ def test_convert_append_incremental_runs_with_kills_keep_dataset_consistent(
 ) -> None:
     nights = int(os.environ.get("SHARDMILL_TEST_NIGHTS", nights))
     chance = random.Random(nights)
-    folder, target = Folder(tmp_path / "source", chance), tmp_path / "data"
+    folder, output = Folder(tmp_path / "source", chance), tmp_path / "data"
     for number in range(20):
         make_file(
             folder.path, f"{CLASSES[number % 2]}/first-{number}.png", make_picture(-number % 99)
@@ -90,24 +90,24 @@ def test_convert_append_incremental_runs_with_kills_keep_dataset_consistent(
     killed = 0
     for night in range(nights):
         folder.work(night)
-        if run_night(folder.path, target, chance, kills=night % 3 == 2):
+        if run_night(folder.path, output, chance, kills=night % 3 == 2):
             folder.take()
-            require_right(target, folder.stored)
+            require_right(output, folder.stored)
         else:
             killed += 1
-    assert run_night(folder.path, target, chance, kills=False)
+    assert run_night(folder.path, output, chance, kills=False)
     folder.take()
-    require_right(target, folder.stored)
+    require_right(output, folder.stored)
     assert killed or nights < 30
 
 
-def require_right(target: Path, stored: dict[str, bytes]) -> None:
+def require_right(output: Path, stored: dict[str, bytes]) -> None:
     """The dataset is whole, holds exactly these, and divides them as on the first night."""
-    assert list(verify(target)) == []
-    (cut,) = read_manifest(open_storage(target)).thresholds
+    assert list(verify(output)) == []
+    (cut,) = read_manifest(open_storage(output)).thresholds
     bounds = Bounds(int(cut.test, 16), int(cut.validation, 16))
     found: dict[str, bytes] = {}
-    for split, records in open_dataset(target).items():
+    for split, records in open_dataset(output).items():
         own = {record.key: record.image for record in records}
         hashes = hash_keys((key.encode() for key in own), 0)
         assert {SPLITS[number] for number in split_numbers(hashes, bounds)} <= {split}

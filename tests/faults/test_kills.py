@@ -36,16 +36,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    target = tmp_path_factory.mktemp("expected") / "data"
-    assert processes.convert(photos, target, *FLAGS) == (0, "")
-    return content_of(target)
+    output = tmp_path_factory.mktemp("expected") / "data"
+    assert processes.convert(photos, output, *FLAGS) == (0, "")
+    return content_of(output)
 
 
-def files_of(target: Path) -> set[str]:
-    return {f"{folder}/{name}" for folder, _, names in os.walk(target) for name in names}
+def files_of(output: Path) -> set[str]:
+    return {f"{folder}/{name}" for folder, _, names in os.walk(output) for name in names}
 
 
-def wait_for_a_moment(process: subprocess.Popen[str], target: Path, chance: random.Random) -> bool:
+def wait_for_a_moment(process: subprocess.Popen[str], output: Path, chance: random.Random) -> bool:
     """Wait for some time after the start, or until some new file is there; whether it still runs.
 
     The first moments fall into starting, listing and planning, the others into planning, writing
@@ -54,17 +54,17 @@ def wait_for_a_moment(process: subprocess.Popen[str], target: Path, chance: rand
     if chance.random() < 0.25:
         time.sleep(chance.uniform(0, START_SECONDS))
         return process.poll() is None
-    before, seen = files_of(target), set[str]()
+    before, seen = files_of(output), set[str]()
     wanted = chance.randint(1, FILES_OF_A_RUN)
     while process.poll() is None and len(seen) < wanted:
-        seen |= files_of(target) - before
+        seen |= files_of(output) - before
         time.sleep(LOOK_SECONDS)
     return process.poll() is None
 
 
 def kill_and_restart(
     photos: Path,
-    target: Path,
+    output: Path,
     flags: tuple[str, ...],
     chance: random.Random,
     most_kills: int,
@@ -72,16 +72,16 @@ def kill_and_restart(
     """Convert, killed up to so many times; how many times it was. The last run is left alone."""
     finished: dict[str, tuple[int, int]] = {}
     for kills in range(most_kills + 1):
-        process = processes.start(photos, target, *flags)
-        killed = kills < most_kills and wait_for_a_moment(process, target, chance)
+        process = processes.start(photos, output, *flags)
+        killed = kills < most_kills and wait_for_a_moment(process, output, chance)
         if killed:
             processes.kill(process)
         else:
             _, errors = process.communicate(timeout=250)
             assert (process.returncode, errors) == (0, "")
-        done = processes.require_whole_or_absent(target)
+        done = processes.require_whole_or_absent(output)
         assert done or killed
-        now = processes.finished_shards(target)
+        now = processes.finished_shards(output)
         assert finished.items() <= now.items(), "a finished shard was written again"
         finished = now
         if not killed:
@@ -93,14 +93,14 @@ def kill_times(photos: Path, folder: Path, expected: dict[str, bytes], wanted: i
     chance = random.Random(8)
     kills = chains = 0
     while kills < wanted:
-        target = folder / f"{chains}"
+        output = folder / f"{chains}"
         flags = FLAGS + processes.IN_CHILDREN * (chains % 2)
-        kills += kill_and_restart(photos, target, flags, chance, min(5, wanted - kills))
+        kills += kill_and_restart(photos, output, flags, chance, min(5, wanted - kills))
         chains += 1
         # Children of the killed may still be at work: neither now nor later do they change a thing.
-        assert content_of(target) == expected, chains
-        assert processes.wait_for_none(target) == []
-        assert content_of(target) == expected, chains
+        assert content_of(output) == expected, chains
+        assert processes.wait_for_none(output) == []
+        assert content_of(output) == expected, chains
         logging.getLogger(__name__).info("%d kills, %d datasets", kills, chains)
 
 

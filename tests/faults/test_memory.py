@@ -30,7 +30,7 @@ KINDS = (
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count otherwise")
 def test_convert_90_megapixel_images_stay_within_memory_limit(tmp_path: Path) -> None:
-    source, target = tmp_path / "photos", tmp_path / "data"
+    source, output = tmp_path / "photos", tmp_path / "data"
     for place, (mode, ending, options) in enumerate(KINDS):
         (source / str(place)).mkdir(parents=True)
         band = Image.linear_gradient("L").resize(SIZE_PX)
@@ -38,12 +38,12 @@ def test_convert_90_megapixel_images_stay_within_memory_limit(tmp_path: Path) ->
         Image.merge(mode, [band] * len(mode)).save(first, **options)
         for number in range(1, 20 // len(KINDS)):
             os.link(first, first.with_name(f"{number}.{ending}"))
-    process = processes.start(source, target, "--workers=8", "--shards=1")
+    process = processes.start(source, output, "--workers=8", "--shards=1")
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert (process.returncode, process.stderr and process.stderr.read()) == (0, "")
-    assert (target / layout.REJECTS).read_bytes() == b""
-    assert list(verify(target)) == []
+    assert (output / layout.REJECTS).read_bytes() == b""
+    assert list(verify(output)) == []
     peak_bytes = usage.ru_maxrss * 1024
     assert peak_bytes < BASE_BYTES + BYTES_PER_PX * SIZE_PX[0] * SIZE_PX[1], peak_bytes
     logging.getLogger(__name__).info("peak: %d MB", peak_bytes // 1_000_000)

@@ -33,7 +33,7 @@ def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch) -> Happen:
     """Have something happen once, when the first shard is about to be written."""
 
     def happen(what: Callable[[], object]) -> None:
-        real, happened = shard._write, []
+        real, happened = shard.convert_images, []
 
         def late(*given: object) -> None:
             if not happened:
@@ -41,7 +41,7 @@ def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch) -> Happen:
                 what()
             real(*given)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(shard, "_write", late)
+        monkeypatch.setattr(shard, "convert_images", late)
 
     return happen
 
@@ -52,49 +52,49 @@ class TestWhileItIsConverted:
         self.expected = expected
 
     def test_convert_deleted_source_files_are_rejected_as_unreadable(
-        self, convert: Convert, source: Path, target: Path, between_plan_and_writing: Happen
+        self, convert: Convert, source: Path, output: Path, between_plan_and_writing: Happen
     ) -> None:
         kept = {key: (source / key).read_bytes() for key in KEYS}
         between_plan_and_writing(lambda: [(source / key).unlink() for key in KEYS])
         report = convert(**OPTIONS)
         assert report.rejects_by_reason == {"corrupt": 1, "unreadable": len(KEYS)}
-        assert {key: rejects_of(target)[key] for key in KEYS} == dict.fromkeys(KEYS, "unreadable")
+        assert {key: rejects_of(output)[key] for key in KEYS} == dict.fromkeys(KEYS, "unreadable")
         assert report.counts.stored == STORED - len(kept)
-        assert list(verify(target, decode=True)) == []
+        assert list(verify(output, decode=True)) == []
 
     def test_convert_source_unmounted_raises_storage_error_and_rerun_completes(
-        self, convert: Convert, source: Path, target: Path, between_plan_and_writing: Happen
+        self, convert: Convert, source: Path, output: Path, between_plan_and_writing: Happen
     ) -> None:
         """As a network drive does: nothing is published, and when it is back the run goes on."""
         away = source.with_name("away")
         between_plan_and_writing(lambda: source.rename(away))
         with pytest.raises(StorageError, match="does not see the source"):
             convert(**OPTIONS)
-        assert not (target / layout.MANIFEST).exists()
+        assert not (output / layout.MANIFEST).exists()
         away.rename(source)
         convert(**OPTIONS)
-        assert content_of(target) == self.expected
+        assert content_of(output) == self.expected
 
     def test_convert_source_file_of_changed_size_is_rejected_as_unreadable(
-        self, convert: Convert, source: Path, target: Path, between_plan_and_writing: Happen
+        self, convert: Convert, source: Path, output: Path, between_plan_and_writing: Happen
     ) -> None:
         """Another length is not what was planned; the same length is what is there now."""
         longer, same = KEYS
         between_plan_and_writing(lambda: make_file(source, longer, make_picture(9, size=(9, 9))))
         convert(**OPTIONS)
-        assert rejects_of(target)[longer] == "unreadable"
-        assert same not in rejects_of(target)
-        assert list(verify(target, decode=True)) == []
+        assert rejects_of(output)[longer] == "unreadable"
+        assert same not in rejects_of(output)
+        assert list(verify(output, decode=True)) == []
 
     def test_convert_source_io_error_is_rejected_as_unreadable(
-        self, convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+        self, convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
         with monkeypatch.context() as broken:
             broken.setattr(reader, "_read_local", _failing_for(os.fsencode(KEYS[0])))
             report = convert(**OPTIONS)
         assert report.rejects_by_reason == {"corrupt": 1, "unreadable": 1}
-        assert "Input/output error" in (target / layout.REJECTS).read_text()
+        assert "Input/output error" in (output / layout.REJECTS).read_text()
 
 
 def _failing_for(key: bytes) -> Callable[[bytes, int | None], bytes]:
@@ -109,18 +109,18 @@ def _failing_for(key: bytes) -> Callable[[bytes, int | None], bytes]:
 
 
 @pytest.mark.slow
-def test_convert_crashing_decoder_rejects_image_on_second_run(source: Path, target: Path) -> None:
+def test_convert_crashing_decoder_rejects_image_on_second_run(source: Path, output: Path) -> None:
     """The first run dies of it; the next one knows, and rejects the image."""
     make_file(source, "cat/deadly.png", deadly_decoder.PICTURE)
-    command = [sys.executable, deadly_decoder.__file__, "convert", source, target, "--quiet"]
+    command = [sys.executable, deadly_decoder.__file__, "convert", source, output, "--quiet"]
 
     def run() -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
     assert run().returncode == -signal.SIGABRT
-    assert not (target / layout.MANIFEST).exists()
+    assert not (output / layout.MANIFEST).exists()
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
-    assert rejects_of(target) == {"cat/deadly.png": "corrupt"}
-    assert len(open_dataset(target)["train"]) == STORED
+    assert rejects_of(output) == {"cat/deadly.png": "corrupt"}
+    assert len(open_dataset(output)["train"]) == STORED

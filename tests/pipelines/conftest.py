@@ -32,17 +32,17 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Path:
+def output(tmp_path: Path) -> Path:
     """Where a dataset may go; nothing is there."""
     return tmp_path / "data"
 
 
 @pytest.fixture
-def convert(source: Path, target: Path) -> Convert:
-    """Convert `source` into `target`, or what the arguments say."""
+def convert(source: Path, output: Path) -> Convert:
+    """Convert `source` into `output`, or what the arguments say."""
 
     def convert_now(**options: Any) -> Report:
-        given = {"source": str(source), "target": str(target), "workers": 2, **options}
+        given = {"source": str(source), "output": str(output), "workers": 2, **options}
         return run_conversion(ConvertOptions(**given))
 
     return convert_now
@@ -65,12 +65,12 @@ def _without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 
 
-def manifest_of(target: Path) -> Manifest:
-    return read_manifest(open_storage(target))
+def manifest_of(output: Path) -> Manifest:
+    return read_manifest(open_storage(output))
 
 
-def rejects_of(target: Path) -> dict[str, str]:
-    lines = (target / layout.REJECTS).read_text().splitlines()
+def rejects_of(output: Path) -> dict[str, str]:
+    lines = (output / layout.REJECTS).read_text().splitlines()
     return {line["key"]: line["reason"] for line in map(json.loads, lines)}
 
 
@@ -84,7 +84,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def find(root: Path, tmp_path: Path) -> Find:
     def find_now(**options: Any) -> Sources:
-        found = list_sources(ConvertOptions(source=str(root), target="", **options))
+        found = list_sources(ConvertOptions(source=str(root), output="", **options))
         parts = (len(found.images), len(found.rejects), found.skipped, found.excluded)
         assert found.found == sum(parts)
         return found

@@ -14,12 +14,12 @@ OPTIONS = {"shards": 4}
 SHARDS = [layout.shard_name("train", number, 4) for number in range(4)]
 
 
-def identities(target: Path) -> dict[str, tuple[int, int]]:
+def identities(output: Path) -> dict[str, tuple[int, int]]:
     return {
         name: (status.st_ino, status.st_mtime_ns)
         for name in (*SHARDS, *map(index_name, SHARDS))
-        if (target / name).exists()
-        for status in [(target / name).stat()]
+        if (output / name).exists()
+        for status in [(output / name).stat()]
     }
 
 
@@ -28,9 +28,9 @@ def touch(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
 
 
-def picture_in(target: Path, source: Path, shard: int = 0) -> Path:
+def picture_in(output: Path, source: Path, shard: int = 0) -> Path:
     """The file of the first image of a shard."""
-    records = open_storage(target)
+    records = open_storage(output)
     from records.format.index import read_index
 
     return source / read_index(records, index_name(SHARDS[shard])).rows()[0].key

@@ -43,10 +43,10 @@ class TestAccounting:
         make_file(source, "exclude", b"text")
 
     def test_convert_unusable_files_are_rejected_with_their_reason(
-        self, convert: Convert, target: Path
+        self, convert: Convert, output: Path
     ) -> None:
         report = convert(**ACCOUNTED)
-        assert rejects_of(target) == {
+        assert rejects_of(output) == {
             "loose.png": "no-class",
             "cat/empty.png": "empty",
             "cat/cut.png": "truncated",
@@ -60,22 +60,22 @@ class TestAccounting:
         assert sum(report.rejects_by_reason.values()) == report.counts.rejected == 8
 
     def test_counts_all_outcomes_add_up_to_files_found(
-        self, convert: Convert, source: Path, target: Path, tmp_path: Path
+        self, convert: Convert, source: Path, output: Path, tmp_path: Path
     ) -> None:
         exclude = make_file(tmp_path, "exclude.txt", b"dog/000.png\n")
         report = convert(**ACCOUNTED, exclude=str(exclude), classes=("cat", "dog"))
         files = sum(len(names) for _, _, names in os.walk(source))
-        counts = manifest_of(target).generations[0].counts
+        counts = manifest_of(output).generations[0].counts
         assert report.counts == counts
         assert counts.found == files
         assert (counts.rejected, counts.skipped, counts.excluded) == (8, 3, 2)
         assert counts.stored == files - 13
-        stored = sum(len(split) for split in open_dataset(target).values())
+        stored = sum(len(split) for split in open_dataset(output).values())
         assert stored == counts.stored
 
-    def test_rejects_file_is_sorted_by_key(self, convert: Convert, target: Path) -> None:
+    def test_rejects_file_is_sorted_by_key(self, convert: Convert, output: Path) -> None:
         convert(**ACCOUNTED)
-        assert list(rejects_of(target)) == sorted(rejects_of(target))
+        assert list(rejects_of(output)) == sorted(rejects_of(output))
 
     def test_counts_dry_run_finds_and_skips_the_same_files(self, convert: Convert) -> None:
         foretold = convert(**ACCOUNTED, dry_run=True)
@@ -92,29 +92,29 @@ class TestTooManyRejects:
             make_file(source, f"cat/bad{number}.png", CORRUPT)
 
     def test_reject_limit_exceeded_writes_rejects_and_no_manifest(
-        self, convert: Convert, target: Path
+        self, convert: Convert, output: Path
     ) -> None:
         with pytest.raises(TooManyRejectsError) as caught:
             convert(max_rejects=2)
         assert caught.value.exit_code == 65
         assert "3 of 24 images" in str(caught.value)
         assert "cat/bad0.png" in str(caught.value)
-        assert not (target / layout.MANIFEST).exists()
-        assert set(rejects_of(target)) == {f"cat/bad{number}.png" for number in range(3)}
-        report = msgspec.json.decode((target / layout.REPORT).read_bytes(), type=Report)
+        assert not (output / layout.MANIFEST).exists()
+        assert set(rejects_of(output)) == {f"cat/bad{number}.png" for number in range(3)}
+        report = msgspec.json.decode((output / layout.REPORT).read_bytes(), type=Report)
         assert report.status == "too-many-rejects"
 
     def test_reject_limit_raised_on_rerun_reuses_all_shards(
-        self, convert: Convert, target: Path, tmp_path: Path
+        self, convert: Convert, output: Path, tmp_path: Path
     ) -> None:
         with pytest.raises(TooManyRejectsError):
             convert(max_rejects=0.1, shards=3)
-        shards = {path: path.stat().st_mtime_ns for path in target.glob("*.tfrecord")}
+        shards = {path: path.stat().st_mtime_ns for path in output.glob("*.tfrecord")}
         report = convert(max_rejects=3, shards=3)
         assert (report.status, report.shards_kept) == ("converted", 3)
-        assert {path: path.stat().st_mtime_ns for path in target.glob("*.tfrecord")} == shards
-        convert(max_rejects=3, shards=3, target=str(tmp_path / "b"))
-        assert content_of(target) == content_of(tmp_path / "b")
+        assert {path: path.stat().st_mtime_ns for path in output.glob("*.tfrecord")} == shards
+        convert(max_rejects=3, shards=3, output=str(tmp_path / "b"))
+        assert content_of(output) == content_of(tmp_path / "b")
 
     def test_reject_limit_default_accepts_ten_rejects(self, convert: Convert, source: Path) -> None:
         for number in range(3, 10):
@@ -130,23 +130,23 @@ class TestTooManyRejects:
             convert()
 
     def test_reject_limit_all_images_rejected_is_refused_at_any_limit(
-        self, convert: Convert, tmp_path: Path, target: Path
+        self, convert: Convert, tmp_path: Path, output: Path
     ) -> None:
         make_file(tmp_path, "none/cat/1.png", CORRUPT)
         with pytest.raises(TooManyRejectsError):
             convert(source=str(tmp_path / "none"), max_rejects=100)
-        assert not (target / layout.MANIFEST).exists()
+        assert not (output / layout.MANIFEST).exists()
 
     def test_reject_limit_exceeded_while_listing_is_refused_before_any_shard(
-        self, convert: Convert, source: Path, target: Path
+        self, convert: Convert, source: Path, output: Path
     ) -> None:
         for number in range(20):
             make_file(source, f"loose{number}.png")
         for dry_run in (True, False):
-            with pytest.raises(TooManyRejectsError, match="a folder of its own"):
+            with pytest.raises(TooManyRejectsError, match="images of each class into one folder"):
                 convert(dry_run=dry_run)
-        assert not list(target.glob("*.tfrecord"))
-        assert len(rejects_of(target)) == 20
+        assert not list(output.glob("*.tfrecord"))
+        assert len(rejects_of(output)) == 20
         assert convert(max_rejects=23).status == "converted"
 
 

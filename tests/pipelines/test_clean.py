@@ -14,13 +14,13 @@ from tests.pipelines.pictures import CORRUPT, content_of, make_file
 
 
 @pytest.fixture
-def unfinished(convert: Convert, source: Path, target: Path) -> Path:
+def unfinished(convert: Convert, source: Path, output: Path) -> Path:
     """A run that ended with too many rejects, beside a file of somebody else's."""
-    make_file(target, "README.md", b"mine")
+    make_file(output, "README.md", b"mine")
     make_file(source, "cat/bad.png", CORRUPT)
     with pytest.raises(TooManyRejectsError):
         convert(max_rejects=0, shards=2)
-    return target
+    return output
 
 
 def test_clean_unfinished_run_removes_only_its_own_files(
@@ -46,16 +46,16 @@ def test_clean_dry_run_reports_and_removes_nothing(unfinished: Path) -> None:
     assert clean(str(unfinished)) == foretold
 
 
-def test_clean_finished_dataset_is_refused_and_unchanged(convert: Convert, target: Path) -> None:
+def test_clean_finished_dataset_is_refused_and_unchanged(convert: Convert, output: Path) -> None:
     convert()
-    before = content_of(target)
+    before = content_of(output)
     with pytest.raises(InputNotFoundError):
-        clean(str(target))
-    assert content_of(target) == before
+        clean(str(output))
+    assert content_of(output) == before
 
 
 def test_clean_run_killed_after_manifest_removes_only_run_state(
-    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+    convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipelines import convert as module
 
@@ -70,10 +70,10 @@ def test_clean_run_killed_after_manifest_removes_only_run_state(
     monkeypatch.setattr(module, "publish", killed)
     with pytest.raises(KilledError):
         convert()
-    dataset = {n: c for n, c in content_of(target).items() if layout.WORK_FOLDER not in n}
+    dataset = {n: c for n, c in content_of(output).items() if layout.WORK_FOLDER not in n}
     assert layout.MANIFEST in dataset
-    assert clean(str(target)).files == 0
-    assert content_of(target) == dataset
+    assert clean(str(output)).files == 0
+    assert content_of(output) == dataset
 
 
 def test_clean_no_unfinished_run_is_refused(tmp_path: Path) -> None:
@@ -96,6 +96,6 @@ def test_clean_output_url_removes_all_files_of_run(
 ) -> None:
     make_file(source, "cat/bad.png", CORRUPT)
     with pytest.raises(TooManyRejectsError):
-        convert(max_rejects=0, target="memory://data")
+        convert(max_rejects=0, output="memory://data")
     assert clean("memory://data").files > 2
     assert memory.find("/data") == []

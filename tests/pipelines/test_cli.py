@@ -63,21 +63,21 @@ def assert_one_line(ended: Ended) -> str:
     return ended.err
 
 
-def test_convert_command_prints_summary_on_stdout(source: Path, target: Path, run: Run) -> None:
-    ended = run_process("convert", source, target, "--test", "0.3")
+def test_convert_command_prints_summary_on_stdout(source: Path, output: Path, run: Run) -> None:
+    ended = run_process("convert", source, output, "--test", "0.3")
     assert (ended.code, ended.err) == (0, "")
     assert "21 files found = 21 stored + 0 rejected + 0 skipped + 0 excluded" in ended.out
-    again = run("convert", source, target, "--test", "0.3")
+    again = run("convert", source, output, "--test", "0.3")
     assert again.code == 0
     assert "nothing to do" in again.out
 
 
-def test_convert_command_json_prints_only_the_report(source: Path, target: Path, run: Run) -> None:
+def test_convert_command_json_prints_only_the_report(source: Path, output: Path, run: Run) -> None:
     options = ("--json", "--test-count", "5", "--validation-count", "3", "--stratify")
-    ended = run("convert", source, target, *options)
+    ended = run("convert", source, output, *options)
     report = json.loads(ended.out)
     assert (ended.code, ended.err) == (0, "")
-    assert report == json.loads((target / layout.REPORT).read_bytes())
+    assert report == json.loads((output / layout.REPORT).read_bytes())
     assert report["splits"]["test"]["images"] == 5
     assert report["counts"] == {
         "found": 21, "stored": 21, "rejected": 0, "skipped": 0, "excluded": 0,
@@ -85,7 +85,7 @@ def test_convert_command_json_prints_only_the_report(source: Path, target: Path,
 
 
 def test_convert_command_quiet_prints_nothing_and_applies_all_options(
-    source: Path, target: Path, tmp_path: Path, run: Run
+    source: Path, output: Path, tmp_path: Path, run: Run
 ) -> None:
     rows = "path,label\ncat/000.png,a\ncat/001.png,b\ncat/002.png,a\ndog/000.png,b\n"
     listed = make_file(tmp_path, "list.csv", rows.encode())
@@ -96,9 +96,9 @@ def test_convert_command_quiet_prints_nothing_and_applies_all_options(
         " --check header --group-by parent"
     )
     files = ("--list", listed, "--exclude", exclude)
-    ended = run("convert", source, target, *options.split(), *files)
+    ended = run("convert", source, output, *options.split(), *files)
     assert (ended.code, ended.out, ended.err) == (0, "", "")
-    manifest = open_dataset(target).manifest
+    manifest = open_dataset(output).manifest
     settings = manifest.settings
     assert (settings.seed, settings.shards, settings.group_by) == (7, 2, "parent")
     images = settings.images
@@ -112,17 +112,17 @@ def test_convert_command_quiet_prints_nothing_and_applies_all_options(
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
-        ("/nowhere {target}", 66, "no such folder"),
+        ("/nowhere {output}", 66, "no such folder"),
         ("{source} {source}", 2, "same folder"),
-        ("{source} {target} --test 1.5", 2, "--test"),
-        ("{source} {target} --test 0.2 --test-count 2", 2, "--test-count exclude each other"),
-        ("{source} {target} extra", 2, "more arguments than SOURCE and TARGET"),
-        ("{source}/cat {source}/dog {target}", 2, "more arguments"),
-        ("{source} {target} --runner Nope", 2, "no such runner"),
-        ("{source} {target} -- --no_such_flag", 2, "--no_such_flag"),
-        ("{source} {target} --list /nowhere.csv", 66, "no such file"),
-        ("{source} {target} --classes cow", 2, "cow"),
-        ("{source} {target}/dataset.json --max-rejects 0", 65, "bad.png"),
+        ("{source} {output} --test 1.5", 2, "--test"),
+        ("{source} {output} --test 0.2 --test-count 2", 2, "--test-count exclude each other"),
+        ("{source} {output} extra", 2, "more arguments than SOURCE and OUTPUT"),
+        ("{source}/cat {source}/dog {output}", 2, "more arguments"),
+        ("{source} {output} --runner Nope", 2, "unknown runner"),
+        ("{source} {output} -- --no_such_flag", 2, "--no_such_flag"),
+        ("{source} {output} --list /nowhere.csv", 66, "no such file"),
+        ("{source} {output} --classes cow", 2, "cow"),
+        ("{source} {output}/dataset.json --max-rejects 0", 65, "bad.png"),
         ("{source} /dev/null/data", 73, "cannot be written"),
         ("{source} {source}/cat/000.png", 73, "is a file"),
     ],
@@ -130,33 +130,33 @@ def test_convert_command_quiet_prints_nothing_and_applies_all_options(
 def test_convert_command_error_prints_one_line_and_sets_exit_code(
     source: Path, run: Run, arguments: str, code: int, word: str
 ) -> None:
-    target = source.with_name("data")
+    output = source.with_name("data")
     make_file(source, "cat/bad.png", CORRUPT)
-    places = arguments.format(source=source, target=target).split()
+    places = arguments.format(source=source, output=output).split()
     ended = run("convert", *places)
     assert ended.code == code
     assert word in assert_one_line(ended)
 
 
 def test_convert_command_output_of_other_plan_exits_with_status_73(
-    convert: Convert, source: Path, target: Path, run: Run
+    convert: Convert, source: Path, output: Path, run: Run
 ) -> None:
     convert()
-    ended = run("convert", source, target, "--seed", "1")
+    ended = run("convert", source, output, "--seed", "1")
     assert ended.code == 73
     assert "another plan" in assert_one_line(ended)
 
 
 @pytest.mark.slow
 def test_convert_command_multi_processing_writes_same_bytes_silently(
-    convert: Convert, tmp_path: Path, target: Path
+    convert: Convert, tmp_path: Path, output: Path
 ) -> None:
     many = make_folders(tmp_path / "many", a=40, b=40)
     flags = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    ended = run_process("convert", many, target, "--shards", "4", "--quiet", "--", *flags)
+    ended = run_process("convert", many, output, "--shards", "4", "--quiet", "--", *flags)
     assert ended == (0, "", "")
-    convert(source=str(many), target=str(tmp_path / "b"), shards=4)
-    assert content_of(target) == content_of(tmp_path / "b")
+    convert(source=str(many), output=str(tmp_path / "b"), shards=4)
+    assert content_of(output) == content_of(tmp_path / "b")
 
 
 @pytest.mark.parametrize(
@@ -168,28 +168,28 @@ def test_convert_command_multi_processing_writes_same_bytes_silently(
     ],
 )
 def test_convert_command_worker_failure_prints_one_line(
-    source: Path, target: Path, mode: str
+    source: Path, output: Path, mode: str
 ) -> None:
     # A folder where the first shard's index must be.
-    (target / "index" / "train-00000-of-00001.parquet").mkdir(parents=True)
-    ended = run_process("convert", source, target, "--", f"--direct_running_mode={mode}")
+    (output / "index" / "train-00000-of-00001.parquet").mkdir(parents=True)
+    ended = run_process("convert", source, output, "--", f"--direct_running_mode={mode}")
     assert ended.code in {73, 74}
     assert "train-00000-of-00001.parquet" in assert_one_line(ended)
 
 
 def test_clean_and_extract_commands_print_counts_and_set_exit_codes(
-    source: Path, target: Path, tmp_path: Path, run: Run
+    source: Path, output: Path, tmp_path: Path, run: Run
 ) -> None:
     make_file(source, "cat/bad.png", CORRUPT)
-    assert run("convert", source, target, "--max-rejects", "0").code == 65
-    foretold = run("clean", target, "--dry-run").out
+    assert run("convert", source, output, "--max-rejects", "0").code == 65
+    foretold = run("clean", output, "--dry-run").out
     assert foretold.startswith("would remove 4 files")
-    assert run("clean", target).out == foretold.replace("would remove", "removed")
-    ended = run("clean", target)
+    assert run("clean", output).out == foretold.replace("would remove", "removed")
+    ended = run("clean", output)
     assert (ended.code, "no unfinished conversion" in assert_one_line(ended)) == (66, True)
-    assert run("convert", source, target, "--quiet").code == 0
-    assert run("extract", target, tmp_path / "out") == (0, f"21 images in {tmp_path}/out\n", "")
-    ended = run("extract", target, tmp_path / "out")
+    assert run("convert", source, output, "--quiet").code == 0
+    assert run("extract", output, tmp_path / "out") == (0, f"21 images in {tmp_path}/out\n", "")
+    ended = run("extract", output, tmp_path / "out")
     assert (ended.code, "already exists" in assert_one_line(ended)) == (73, True)
 
 
@@ -201,42 +201,42 @@ def read_log(ended: Ended) -> list[dict[str, Any]]:
 
 
 def test_json_log_successful_run_has_outcome_and_exit_code(
-    source: Path, target: Path, run: Run
+    source: Path, output: Path, run: Run
 ) -> None:
-    done = run("convert", source, target, "--log-format", "json")
+    done = run("convert", source, output, "--log-format", "json")
     outcome, end = read_log(done)
     assert (done.code, done.out) == (0, "")
     assert (outcome["status"], outcome["found"], outcome["stored"]) == ("converted", 21, 21)
     assert (end["message"], end["exit_code"]) == ("ended", 0)
     (source / "cat/000.png").unlink()
-    night = run("--log-format=json", "convert", source, target, "--append", "--json")
+    night = run("--log-format=json", "convert", source, output, "--append", "--json")
     outcome, _ = read_log(night)
     assert (outcome["status"], outcome["changed"], outcome["gone"]) == ("nothing-to-do", 0, 1)
     assert json.loads(night.out)["gone"] == ["cat/000.png"]
 
 
 def test_json_log_failed_run_has_error_fields_and_exit_code(
-    source: Path, target: Path, run: Run
+    source: Path, output: Path, run: Run
 ) -> None:
-    ended = run("convert", "/nowhere", target, "--log-format=json")
+    ended = run("convert", "/nowhere", output, "--log-format=json")
     error, end = read_log(ended)
     assert (error["level"], error["exit_code"], error["path"]) == ("error", 66, "/nowhere")
     assert error["message"] == f"/nowhere: {error['what']}"
     assert (end["message"], end["exit_code"], ended.code) == ("ended", 66, 66)
-    error, _ = read_log(run("convert", source, target, "--nonsense", "--log-format", "json"))
+    error, _ = read_log(run("convert", source, output, "--nonsense", "--log-format", "json"))
     assert (error["exit_code"], "--nonsense" in error["message"]) == (2, True)
-    error, _ = read_log(run("convert", "/nowhere", target, "--log-format=json", "--verbose"))
+    error, _ = read_log(run("convert", "/nowhere", output, "--log-format=json", "--verbose"))
     assert error["trace"].startswith("Traceback")
-    plain = run("convert", "/nowhere", target)
+    plain = run("convert", "/nowhere", output)
     assert plain.err.startswith("shardmill: /nowhere: ")
 
 
 def test_json_log_sigterm_logs_exit_code_143(
-    monkeypatch: pytest.MonkeyPatch, source: Path, target: Path, run: Run
+    monkeypatch: pytest.MonkeyPatch, source: Path, output: Path, run: Run
 ) -> None:
     monkeypatch.setattr(
         "pipelines.cli.output.convert", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     )
-    ended = run("convert", source, target, "--log-format=json")
+    ended = run("convert", source, output, "--log-format=json")
     (end,) = read_log(ended)
     assert (end["message"], end["exit_code"], ended.code) == ("ended", 143, 143)

@@ -18,14 +18,14 @@ from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_pictur
 
 
 @pytest.fixture
-def nightly(convert: Convert, source: Path, target: Path) -> Path:
+def nightly(convert: Convert, source: Path, output: Path) -> Path:
     """Three nights; a class more came on the last day."""
     for night in range(3):
         convert(test=0.3, append=True, allow_new_classes=True, seed=2)
         for number in range(15):
             key = f"{('cat', 'dog', 'emu')[night]}/{night}-{number}.png"
             make_file(source, key, make_picture(100 * night + number))
-    return target
+    return output
 
 
 def test_compact_several_generations_gives_same_bytes_as_one_conversion(
@@ -35,7 +35,7 @@ def test_compact_several_generations_gives_same_bytes_as_one_conversion(
     for path in (source / "emu").iterdir():
         path.unlink()
     (source / "emu").rmdir()
-    convert(target=str(tmp_path / "at-once"), test=0.3, seed=2)
+    convert(output=str(tmp_path / "at-once"), test=0.3, seed=2)
     report = compact(str(nightly), str(tmp_path / "new"))
     assert (report.status, report.counts.stored) == ("converted", 51)
     assert content_of(tmp_path / "new") == content_of(tmp_path / "at-once")
@@ -77,8 +77,8 @@ def test_compact_output_accepts_append(
 ) -> None:
     new = str(tmp_path / "new")
     compact(str(nightly), new)
-    assert convert(target=new, append=True, allow_new_classes=True).counts.stored == 15
-    assert convert(target=new, append=True).status == "nothing-to-do"
+    assert convert(output=new, append=True, allow_new_classes=True).counts.stored == 15
+    assert convert(output=new, append=True).status == "nothing-to-do"
     assert list(verify(new)) == []
 
 
@@ -127,7 +127,7 @@ def test_compact_output_inside_or_equal_to_dataset_is_refused(nightly: Path, pla
 def test_compact_output_of_other_dataset_is_refused(
     nightly: Path, convert: Convert, tmp_path: Path
 ) -> None:
-    convert(target=str(tmp_path / "other"), seed=5)
+    convert(output=str(tmp_path / "other"), seed=5)
     with pytest.raises(OutputError):
         compact(str(nightly), str(tmp_path / "other"))
 

@@ -23,11 +23,11 @@ from tests.pipelines.pictures import (
 
 
 def test_convert_valid_images_are_stored_byte_for_byte(
-    convert: Convert, source: Path, target: Path
+    convert: Convert, source: Path, output: Path
 ) -> None:
     report = convert(test=0.3)
     assert report.status == "converted"
-    dataset = open_dataset(target)
+    dataset = open_dataset(output)
     assert dataset.labels == ("cat", "dog")
     stored = {record.key: record for split in dataset.values() for record in split}
     files = {path.relative_to(source).as_posix(): path for path in source.rglob("*.png")}
@@ -35,12 +35,12 @@ def test_convert_valid_images_are_stored_byte_for_byte(
     for key, path in files.items():
         assert stored[key].image == path.read_bytes()
         assert stored[key].class_name == path.parent.name
-    assert not (target / layout.WORK_FOLDER).exists()
+    assert not (output / layout.WORK_FOLDER).exists()
 
 
-def test_convert_output_has_the_documented_files(convert: Convert, target: Path) -> None:
+def test_convert_output_has_the_documented_files(convert: Convert, output: Path) -> None:
     convert(test=5, shards=2)
-    assert sorted(content_of(target)) == [
+    assert sorted(content_of(output)) == [
         "dataset.json",
         "dataset_info.json",
         "features.json",
@@ -53,7 +53,7 @@ def test_convert_output_has_the_documented_files(convert: Convert, target: Path)
         "train-00000-of-00002.tfrecord",
         "train-00001-of-00002.tfrecord",
     ]
-    assert (target / layout.LABELS).read_text() == "0:cat\n1:dog\n"
+    assert (output / layout.LABELS).read_text() == "0:cat\n1:dog\n"
 
 
 @pytest.mark.parametrize(
@@ -69,29 +69,29 @@ def test_convert_output_has_the_documented_files(convert: Convert, target: Path)
     ],
 )
 def test_convert_file_name_of_any_bytes_becomes_the_record_key(
-    convert: Convert, source: Path, target: Path, key: bytes
+    convert: Convert, source: Path, output: Path, key: bytes
 ) -> None:
     make_file(source, key)
     convert()
-    keys = {record.key for record in open_dataset(target)["train"]}
+    keys = {record.key for record in open_dataset(output)["train"]}
     assert key_to_text(key) in keys
 
 
 def test_convert_wrong_extension_uses_format_of_content(
-    convert: Convert, source: Path, target: Path
+    convert: Convert, source: Path, output: Path
 ) -> None:
     make_file(source, "cat/really.jpg", make_picture(1, kind="PNG"))
     make_file(source, "cat/really.png", make_picture(2, kind="JPEG"))
     make_file(source, "cat/none", make_picture(3, kind="GIF"))
     convert()
-    formats = {record.key: record.format for record in open_dataset(target)["train"]}
+    formats = {record.key: record.format for record in open_dataset(output)["train"]}
     assert formats["cat/really.jpg"] == "png"
     assert formats["cat/really.png"] == "jpeg"
     assert formats["cat/none"] == "png"
 
 
 def test_convert_split_folders_become_the_splits(
-    convert: Convert, tmp_path: Path, target: Path
+    convert: Convert, tmp_path: Path, output: Path
 ) -> None:
     split = tmp_path / "split"
     make_folders(split / "Train", cat=8, dog=8)
@@ -101,23 +101,23 @@ def test_convert_split_folders_become_the_splits(
     assert {name: facts.images for name, facts in report.splits.items()} == {
         "train": 13, "test": 3, "validation": 3,
     }  # fmt: skip
-    dataset = open_dataset(target)
+    dataset = open_dataset(output)
     assert dataset.labels == ("cat", "cow", "dog")
     assert all(record.key.startswith("valid/") for record in dataset["validation"])
     assert all(record.key.startswith("Train/") for record in dataset["test"])
     with pytest.raises(UsageError, match="leave --validation away"):
-        convert(source=str(split), target=str(target) + "2", validation=0.5)
+        convert(source=str(split), output=str(output) + "2", validation=0.5)
 
 
 def test_convert_stratified_writes_split_thresholds_to_manifest(
-    convert: Convert, target: Path
+    convert: Convert, output: Path
 ) -> None:
     convert(test=3, validation=0.3, stratify=True)
-    assert [cut_off.label for cut_off in manifest_of(target).thresholds] == [0, 1]
+    assert [cut_off.label for cut_off in manifest_of(output).thresholds] == [0, 1]
 
 
 def test_convert_image_list_with_urls_stores_listed_images(
-    convert: Convert, source: Path, target: Path, tmp_path: Path, memory: Any
+    convert: Convert, source: Path, output: Path, tmp_path: Path, memory: Any
 ) -> None:
     memory.pipe_file("/pool/m.png", make_picture(77))
     rows = [
@@ -129,10 +129,10 @@ def test_convert_image_list_with_urls_stores_listed_images(
     ]
     path = make_file(tmp_path, "list.csv", "\r\n".join(rows).encode())
     report = convert(list=str(path), allow_url=True)
-    dataset = open_dataset(target)
+    dataset = open_dataset(output)
     assert [(r.key, r.class_name) for r in dataset["test"]] == [("cat/000.png", "small")]
     assert {r.key for r in dataset["train"]} == {"dog/000.png", "memory://pool/m.png"}
-    assert rejects_of(target) == {"cat/none.png": "unreadable"}
+    assert rejects_of(output) == {"cat/none.png": "unreadable"}
     assert report.counts.found == 4
 
 
@@ -158,18 +158,18 @@ class TestWrongIdeas:
         assert texts[0].count("\n") == 0
         return caught.value
 
-    def test_convert_source_not_found_is_refused(self, convert: Convert, target: Path) -> None:
+    def test_convert_source_not_found_is_refused(self, convert: Convert, output: Path) -> None:
         assert isinstance(self.error(convert, source="/nowhere"), InputNotFoundError)
-        assert not target.exists()
+        assert not output.exists()
 
     def test_convert_empty_source_is_refused_with_hint(
-        self, convert: Convert, tmp_path: Path, target: Path
+        self, convert: Convert, tmp_path: Path, output: Path
     ) -> None:
         (tmp_path / "empty").mkdir()
         error = self.error(convert, source=str(tmp_path / "empty"))
         assert error.exit_code == 66
         assert "a folder a class" in str(error)
-        assert not target.exists()
+        assert not output.exists()
 
     def test_convert_class_folders_without_images_are_refused(
         self, convert: Convert, tmp_path: Path
@@ -188,12 +188,12 @@ class TestWrongIdeas:
     def test_convert_output_inside_source_is_refused_with_status_2(
         self, convert: Convert, source: Path
     ) -> None:
-        assert self.error(convert, target=str(source / "data")).exit_code == 2
-        assert self.error(convert, target=str(source)).exit_code == 2
+        assert self.error(convert, output=str(source / "data")).exit_code == 2
+        assert self.error(convert, output=str(source)).exit_code == 2
         assert sorted(path.name for path in source.iterdir()) == ["cat", "dog"]
 
     def test_convert_unknown_runner_or_flag_is_refused_with_status_2(
-        self, convert: Convert, target: Path
+        self, convert: Convert, output: Path
     ) -> None:
         assert self.error(convert, runner="NoSuchRunner").exit_code == 2
         assert self.error(convert, runner="no.such.Runner").exit_code == 2
@@ -201,11 +201,11 @@ class TestWrongIdeas:
         assert self.error(convert, beam_flags=("--direct_num_workers=many",)).exit_code == 2
         assert self.error(convert, beam_flags=("--runner=FlinkRunner",)).exit_code == 2
         assert self.error(convert, beam_flags=("--direct_num_workers=1", "x")).exit_code == 2
-        assert not target.exists()
+        assert not output.exists()
 
-    def test_convert_empty_split_is_refused(self, convert: Convert, target: Path) -> None:
+    def test_convert_empty_split_is_refused(self, convert: Convert, output: Path) -> None:
         assert "test would be empty" in str(self.error(convert, test=0.0001))
-        assert not target.exists()
+        assert not output.exists()
 
 
 class TestDryRun:
@@ -219,10 +219,10 @@ class TestDryRun:
         ],
     )
     def test_convert_dry_run_predicts_counts_and_plan_digest(
-        self, convert: Convert, target: Path, options: dict[str, Any]
+        self, convert: Convert, output: Path, options: dict[str, Any]
     ) -> None:
         foretold = convert(**options, dry_run=True)
-        assert not target.exists()
+        assert not output.exists()
         assert foretold.status == "planned"
         done = convert(**options)
         assert (foretold.counts, foretold.plan_digest) == (done.counts, done.plan_digest)
@@ -232,16 +232,16 @@ class TestDryRun:
         }
 
     def test_convert_dry_run_finished_dataset_is_unchanged(
-        self, convert: Convert, target: Path
+        self, convert: Convert, output: Path
     ) -> None:
         convert()
-        before = content_of(target)
+        before = content_of(output)
         assert convert(dry_run=True).status == "nothing-to-do"
         with pytest.raises(OutputError, match="another plan"):
             convert(dry_run=True, seed=1)
-        assert content_of(target) == before
+        assert content_of(output) == before
 
 
-def test_convert_default_options_from_python_stores_all_images(source: Path, target: Path) -> None:
-    report = convert(ConvertOptions(source=str(source), target=str(target)))
+def test_convert_default_options_from_python_stores_all_images(source: Path, output: Path) -> None:
+    report = convert(ConvertOptions(source=str(source), output=str(output)))
     assert report.counts.stored == 21

@@ -41,27 +41,27 @@ def pixels_of(dataset: Path) -> dict[str, list[bytes]]:
     ],
 )
 def test_extract_then_convert_gives_same_pixels(
-    convert: Convert, source: Path, target: Path, tmp_path: Path, images: ImageOptions
+    convert: Convert, source: Path, output: Path, tmp_path: Path, images: ImageOptions
 ) -> None:
     make_file(source, "cat/odd.gif", make_picture(1, kind="GIF"))
     make_file(source, "cat/deep/x.jpg", make_picture(2, kind="JPEG"))
     convert(test=5, images=images)
-    assert extract(str(target), str(tmp_path / "out")) == 23
+    assert extract(str(output), str(tmp_path / "out")) == 23
     again = tmp_path / "again"
     kept = ImageOptions(channels=images.channels)
-    convert(source=str(tmp_path / "out"), target=str(again), images=kept)
-    assert pixels_of(again) == pixels_of(target)
-    assert open_dataset(again).labels == open_dataset(target).labels
+    convert(source=str(tmp_path / "out"), output=str(again), images=kept)
+    assert pixels_of(again) == pixels_of(output)
+    assert open_dataset(again).labels == open_dataset(output).labels
 
 
 def test_extract_split_dataset_keeps_file_names(
-    convert: Convert, tmp_path: Path, target: Path
+    convert: Convert, tmp_path: Path, output: Path
 ) -> None:
     split = tmp_path / "split"
     make_folders(split / "Train", cat=2)
     make_folders(split / "val", cat=1)
     convert(source=str(split))
-    extract(str(target), str(tmp_path / "out"))
+    extract(str(output), str(tmp_path / "out"))
     assert sorted(content_of(tmp_path / "out")) == [
         "train/cat/000.png",
         "train/cat/001.png",
@@ -71,17 +71,17 @@ def test_extract_split_dataset_keeps_file_names(
 
 @pytest.mark.parametrize("folder", [b"caf\xff", "e\u0301".encode(), b"a b", b"100%"])
 def test_extract_names_of_any_bytes_are_kept(
-    convert: Convert, tmp_path: Path, target: Path, folder: bytes
+    convert: Convert, tmp_path: Path, output: Path, folder: bytes
 ) -> None:
     make_file(tmp_path / "photos", folder + b"/\xff%.png")
     convert(source=str(tmp_path / "photos"))
-    extract(str(target), str(tmp_path / "out"))
-    (written,) = (tmp_path / "out" / "train" / open_dataset(target).labels[0]).iterdir()
+    extract(str(output), str(tmp_path / "out"))
+    (written,) = (tmp_path / "out" / "train" / open_dataset(output).labels[0]).iterdir()
     assert os.fsencode(written.name) == b"\xff%.png"
 
 
 def test_extract_colliding_names_writes_every_image(
-    convert: Convert, source: Path, target: Path, tmp_path: Path
+    convert: Convert, source: Path, output: Path, tmp_path: Path
 ) -> None:
     make_file(source, "cat/a.gif", make_picture(1, kind="GIF"))
     make_file(source, "cat/a.gif.png", make_picture(2))
@@ -89,21 +89,21 @@ def test_extract_colliding_names_writes_every_image(
     rows = "path,label\ncat/000.png,x\nx/cat/000.png,x\n"
     make_file(source, "x/cat/000.png", make_picture(4))
     convert(classes=("cat",))
-    assert extract(str(target), str(tmp_path / "out")) == 15
+    assert extract(str(output), str(tmp_path / "out")) == 15
     assert len(content_of(tmp_path / "out")) == 15
     listed = make_file(tmp_path, "list.csv", rows.encode())
-    convert(list=str(listed), target=str(tmp_path / "b"))
+    convert(list=str(listed), output=str(tmp_path / "b"))
     extract(str(tmp_path / "b"), str(tmp_path / "out2"))
     assert sorted(content_of(tmp_path / "out2")) == ["train/x/cat/000.png", "train/x/cat/000~2.png"]
 
 
 def test_extract_url_key_and_label_with_slash_give_safe_path(
-    convert: Convert, target: Path, tmp_path: Path, memory: Any
+    convert: Convert, output: Path, tmp_path: Path, memory: Any
 ) -> None:
     memory.pipe_file("/pool/x/m.png", make_picture(1))
     path = make_file(tmp_path, "list.csv", b"path,label\nmemory://pool/x/m.png,pet/cat\n")
     convert(list=str(path), allow_url=True)
-    extract(str(target), str(tmp_path / "out"))
+    extract(str(output), str(tmp_path / "out"))
     assert list(content_of(tmp_path / "out")) == ["train/pet%2Fcat/pool/x/m.png"]
 
 
@@ -147,13 +147,13 @@ def test_extract_class_named_dot_or_dot_dot_writes_nothing(tmp_path: Path, label
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere")])
 def test_extract_existing_output_is_refused_and_unchanged(
-    convert: Convert, target: Path, tmp_path: Path, make: Any
+    convert: Convert, output: Path, tmp_path: Path, make: Any
 ) -> None:
     convert()
     out = tmp_path / "out"
     make(out)
     with pytest.raises(OutputError, match="already exists"):
-        extract(str(target), str(out))
+        extract(str(output), str(out))
     assert os.path.lexists(out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out", "source"]
 
@@ -164,17 +164,17 @@ def test_extract_dataset_not_found_is_refused(tmp_path: Path) -> None:
 
 
 def test_extract_missing_shard_raises_corrupt_data_error(
-    convert: Convert, target: Path, tmp_path: Path
+    convert: Convert, output: Path, tmp_path: Path
 ) -> None:
     convert()
-    next(target.glob("*.tfrecord")).unlink()
+    next(output.glob("*.tfrecord")).unlink()
     with pytest.raises(CorruptDataError, match=r"tfrecord: a file of the dataset is missing"):
-        extract(str(target), str(tmp_path / "out"))
+        extract(str(output), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 def test_extract_full_disk_raises_output_error_and_leaves_nothing(
-    convert: Convert, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    convert: Convert, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convert()
 
@@ -183,15 +183,15 @@ def test_extract_full_disk_raises_output_error_and_leaves_nothing(
 
     monkeypatch.setattr("pipelines.extract._open_free", full)
     with pytest.raises(OutputError, match="out: cannot be written: the disk is full"):
-        extract(str(target), str(tmp_path / "out"))
+        extract(str(output), str(tmp_path / "out"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "source"]
 
 
 def test_extract_raw_images_decode_to_same_pixels_in_pillow(
-    convert: Convert, target: Path, tmp_path: Path
+    convert: Convert, output: Path, tmp_path: Path
 ) -> None:
     convert(images=ImageOptions(store="raw", resize=(4, 4)))
-    extract(str(target), str(tmp_path / "out"))
+    extract(str(output), str(tmp_path / "out"))
     picture = tmp_path / "out" / "train" / "cat" / "000.png"
     source = (tmp_path / "source" / "cat" / "000.png").read_bytes()
     expected = decode_pixels(source, ImageOptions(resize=(4, 4)))

@@ -1,4 +1,4 @@
-"""A target that holds a finished dataset, or files of another origin."""
+"""An output that holds a finished dataset, or files of another origin."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.pipelines.shards import OPTIONS, SHARDS, picture_in, rewrite, touch
 
 @pytest.fixture
 def expected(convert: Convert, tmp_path: Path) -> dict[str, bytes]:
-    convert(**OPTIONS, target=str(tmp_path / "expected"))
+    convert(**OPTIONS, output=str(tmp_path / "expected"))
     return content_of(tmp_path / "expected")
 
 
 class TestFinished:
     @pytest.fixture
-    def finished(self, convert: Convert, target: Path) -> Path:
+    def finished(self, convert: Convert, output: Path) -> Path:
         convert(**OPTIONS)
-        return target
+        return output
 
     def test_convert_second_identical_run_has_nothing_to_do(
         self, convert: Convert, finished: Path
@@ -42,8 +42,8 @@ class TestFinished:
         self, convert: Convert, source: Path, finished: Path, tmp_path: Path
     ) -> None:
         make_file(source, "cat/bad.png", CORRUPT)
-        first = convert(target=str(tmp_path / "b"))
-        again = convert(target=str(tmp_path / "b"))
+        first = convert(output=str(tmp_path / "b"))
+        again = convert(output=str(tmp_path / "b"))
         assert again.status == "nothing-to-do"
         assert again.rejects_by_reason == first.rejects_by_reason == {"corrupt": 1}
         assert again.counts == first.counts
@@ -122,30 +122,30 @@ class TestForeign:
     )
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_convert_existing_file_with_dataset_name_is_refused_and_kept(
-        self, convert: Convert, target: Path, name: str, dry_run: bool
+        self, convert: Convert, output: Path, name: str, dry_run: bool
     ) -> None:
-        make_file(target, name, b"precious")
+        make_file(output, name, b"precious")
         with pytest.raises(OutputError, match=f"{name}.*move it away"):
             convert(**OPTIONS, dry_run=dry_run)
-        assert (target / name).read_bytes() == b"precious"
-        assert not list(target.glob("*.tfrecord")) or name == SHARDS[0] or "test" in name
+        assert (output / name).read_bytes() == b"precious"
+        assert not list(output.glob("*.tfrecord")) or name == SHARDS[0] or "test" in name
 
     @pytest.mark.parametrize("content", [b"{}", b"not json", b'{"format_version": 99}', b""])
     def test_convert_invalid_manifest_is_refused_and_kept(
-        self, convert: Convert, target: Path, content: bytes
+        self, convert: Convert, output: Path, content: bytes
     ) -> None:
-        make_file(target, layout.MANIFEST, content)
-        with pytest.raises(OutputError, match="the target is taken"):
+        make_file(output, layout.MANIFEST, content)
+        with pytest.raises(OutputError, match="the output is taken"):
             convert(**OPTIONS)
-        assert content_of(target) == {layout.MANIFEST: content}
+        assert content_of(output) == {layout.MANIFEST: content}
 
     def test_convert_unrelated_files_in_output_are_kept(
-        self, convert: Convert, target: Path, expected: dict[str, bytes]
+        self, convert: Convert, output: Path, expected: dict[str, bytes]
     ) -> None:
-        make_file(target, "README.md", b"mine")
-        make_file(target, "notes/a.txt", b"mine too")
+        make_file(output, "README.md", b"mine")
+        make_file(output, "notes/a.txt", b"mine too")
         convert(**OPTIONS)
-        assert content_of(target) == expected | {"README.md": b"mine", "notes/a.txt": b"mine too"}
+        assert content_of(output) == expected | {"README.md": b"mine", "notes/a.txt": b"mine too"}
 
     def test_convert_output_containing_source_keeps_source_files(
         self, convert: Convert, source: Path, expected: dict[str, bytes], tmp_path: Path
@@ -154,5 +154,5 @@ class TestForeign:
         above.mkdir()
         source.rename(above / "photos")
         before = content_of(above)
-        convert(**OPTIONS, source=str(above / "photos"), target=str(above))
+        convert(**OPTIONS, source=str(above / "photos"), output=str(above))
         assert content_of(above) == expected | before

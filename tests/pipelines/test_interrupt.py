@@ -36,31 +36,31 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folders(tmp_path_factory.mktemp("photos"), cat=40, dog=40)
 
 
-def convert_pictures(pictures: Path, target: Path) -> None:
+def convert_pictures(pictures: Path, output: Path) -> None:
     images = ImageOptions(resize=(300, 300), store="png")
-    options = {"source": str(pictures), "target": str(target), "shards": SHARDS}
+    options = {"source": str(pictures), "output": str(output), "shards": SHARDS}
     convert(ConvertOptions(**options, images=images))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def expected(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    target = tmp_path_factory.mktemp("expected")
-    convert_pictures(pictures, target)
-    return content_of(target)
+    output = tmp_path_factory.mktemp("expected")
+    convert_pictures(pictures, output)
+    return content_of(output)
 
 
 @pytest.fixture
-def start(pictures: Path, target: Path) -> Iterator[Start]:
+def start(pictures: Path, output: Path) -> Iterator[Start]:
     """Start a conversion, and return when a file of this name has come into being."""
     started = []
 
     def start_and_wait(name: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", SHARDMILL, "convert", pictures, target, *FLAGS]
+        command = [sys.executable, "-c", SHARDMILL, "convert", pictures, output, *FLAGS]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         started.append(process)
-        while not (target / name).exists() and process.poll() is None:
+        while not (output / name).exists() and process.poll() is None:
             time.sleep(0.002)
         assert process.poll() is None, process.communicate()
         return process
@@ -86,59 +86,59 @@ def index(number: int) -> str:
 def test_convert_killed_then_rerun_gives_same_bytes(
     start: Start,
     pictures: Path,
-    target: Path,
+    output: Path,
     expected: dict[str, bytes],
     moment: str,
 ) -> None:
     process = start(moment)
     process.kill()
     process.communicate()
-    assert not (target / layout.MANIFEST).exists()
-    finished = {path: path.stat().st_mtime_ns for path in target.glob("index/*")}
-    convert_pictures(pictures, target)
-    assert content_of(target) == expected
+    assert not (output / layout.MANIFEST).exists()
+    finished = {path: path.stat().st_mtime_ns for path in output.glob("index/*")}
+    convert_pictures(pictures, output)
+    assert content_of(output) == expected
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_convert_interrupted_by_signal_exits_cleanly_and_resumes(
-    start: Start, pictures: Path, target: Path, expected: dict[str, bytes], number: int
+    start: Start, pictures: Path, output: Path, expected: dict[str, bytes], number: int
 ) -> None:
     process = start(index(1))
     process.send_signal(number)
     out, error = process.communicate(timeout=60)
     assert (process.returncode, out) == (128 + number, "")
     assert error.strip() in {"", "shardmill: interrupted"}
-    assert not (target / layout.MANIFEST).exists()
-    assert not list(target.glob(f"{layout.WORK_FOLDER}/staging/*"))
-    assert not list(target.glob(f"{layout.WORK_FOLDER}/attempts/*"))
-    convert_pictures(pictures, target)
-    assert content_of(target) == expected
+    assert not (output / layout.MANIFEST).exists()
+    assert not list(output.glob(f"{layout.WORK_FOLDER}/staging/*"))
+    assert not list(output.glob(f"{layout.WORK_FOLDER}/attempts/*"))
+    convert_pictures(pictures, output)
+    assert content_of(output) == expected
 
 
 def test_convert_second_concurrent_run_is_refused_as_locked(
     start: Start,
     pictures: Path,
-    target: Path,
+    output: Path,
     expected: dict[str, bytes],
 ) -> None:
     process = start(index(0))
     with pytest.raises(LockedError):
-        convert_pictures(pictures, target)
+        convert_pictures(pictures, output)
     assert process.communicate(timeout=120) == ("", "")
     assert process.returncode == 0
-    assert content_of(target) == expected
+    assert content_of(output) == expected
 
 
 @pytest.mark.slow
-def test_convert_sigterm_stops_worker_processes(pictures: Path, target: Path, start: Start) -> None:
+def test_convert_sigterm_stops_worker_processes(pictures: Path, output: Path, start: Start) -> None:
     flags = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=1")
-    command = [sys.executable, "-m", "shardmill", "convert", pictures, target, *FLAGS, *flags]
+    command = [sys.executable, "-m", "shardmill", "convert", pictures, output, *FLAGS, *flags]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not (target / index(0)).exists() and process.poll() is None:
+    while not (output / index(0)).exists() and process.poll() is None:
         time.sleep(0.01)
     process.terminate()
     _, error = process.communicate(timeout=120)
     assert (process.returncode, error) == (143, "")
-    assert not (target / index(SHARDS - 1)).exists()
-    assert not list(target.glob(f"{layout.WORK_FOLDER}/staging/*"))
+    assert not (output / index(SHARDS - 1)).exists()
+    assert not list(output.glob(f"{layout.WORK_FOLDER}/staging/*"))

@@ -18,36 +18,36 @@ from tests.pipelines.shards import OPTIONS, SHARDS
 
 @pytest.fixture
 def expected(convert: Convert, tmp_path: Path) -> dict[str, bytes]:
-    convert(**OPTIONS, target=str(tmp_path / "expected"))
+    convert(**OPTIONS, output=str(tmp_path / "expected"))
     return content_of(tmp_path / "expected")
 
 
 class TestOneWriter:
     @pytest.fixture
-    def held(self, target: Path) -> Iterator[None]:
-        with open_storage(target).lock():
+    def held(self, output: Path) -> Iterator[None]:
+        with open_storage(output).lock():
             yield
 
     def test_convert_locked_output_is_refused_with_status_75(
-        self, convert: Convert, target: Path, held: None
+        self, convert: Convert, output: Path, held: None
     ) -> None:
         with pytest.raises(LockedError) as caught:
             convert(**OPTIONS)
         assert caught.value.exit_code == 75
-        assert not list(target.glob("*.tfrecord"))
+        assert not list(output.glob("*.tfrecord"))
 
     def test_convert_locked_output_url_is_refused_until_released(
         self, convert: Convert, memory: Any
     ) -> None:
         with open_storage("memory://data").lock(), pytest.raises(LockedError):
-            convert(**OPTIONS, target="memory://data")
-        assert convert(**OPTIONS, target="memory://data").status == "converted"
+            convert(**OPTIONS, output="memory://data")
+        assert convert(**OPTIONS, output="memory://data").status == "converted"
         assert not [path for path in memory.find("/data") if layout.WORK_FOLDER in path]
 
     def test_convert_concurrent_run_finished_first_has_nothing_to_do(
         self,
         convert: Convert,
-        target: Path,
+        output: Path,
         expected: dict[str, bytes],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -66,30 +66,30 @@ class TestOneWriter:
 
         monkeypatch.setattr(module, "find_finished", late)
         assert convert(**OPTIONS).status == "nothing-to-do"
-        assert content_of(target) == expected
+        assert content_of(output) == expected
 
 
 def test_convert_workers_not_sharing_output_publish_no_manifest(
-    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+    convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.runners.local.run_shards", lambda *_: None)
-    with pytest.raises(StorageError, match="all workers must reach the target"):
+    with pytest.raises(StorageError, match="all workers must reach the output"):
         convert(**OPTIONS)
-    assert not (target / layout.MANIFEST).exists()
+    assert not (output / layout.MANIFEST).exists()
 
 
 def test_convert_shard_lost_before_publish_writes_no_manifest(
-    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+    convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipelines import convert as module
 
     real = module.collect_results
 
     def losing(*given: Any) -> Any:
-        (target / SHARDS[0]).unlink()
+        (output / SHARDS[0]).unlink()
         return real(*given)
 
     monkeypatch.setattr(module, "collect_results", losing)
-    with pytest.raises(Exception, match="not what its plan and its index say"):
+    with pytest.raises(Exception, match="differs from its plan and its index"):
         convert(**OPTIONS)
-    assert not (target / layout.MANIFEST).exists()
+    assert not (output / layout.MANIFEST).exists()

@@ -11,7 +11,7 @@ from records.format.manifest import Settings
 
 
 def options(**given: Any) -> ConvertOptions:
-    return ConvertOptions(source="s", target="t", **given)
+    return ConvertOptions(source="s", output="t", **given)
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,14 @@ KINDS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 
 
 @pytest.fixture
-def dataset(convert: Convert, source: Path, target: Path) -> Path:
+def dataset(convert: Convert, source: Path, output: Path) -> Path:
     """Images of several formats, in two splits, and one reject."""
     for number, kind in enumerate(KINDS):
         make_file(source, f"cat/odd{number}.{kind.lower()}", make_picture(500 + number, kind=kind))
     make_file(source, b"dog/\xff%.png", make_picture(600))
     make_file(source, "dog/bad.png", CORRUPT)
     convert(test=8, shards=2)
-    return target
+    return output
 
 
 def stored_in(dataset: Path, split: Any) -> dict[str, Record]:

@@ -1,4 +1,4 @@
-"""A target that holds a run which was stopped before its end."""
+"""An output that holds a run which was stopped before its end."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ class StoppedError(Exception):
 
 @pytest.fixture
 def expected(convert: Convert, tmp_path: Path) -> dict[str, bytes]:
-    convert(**OPTIONS, target=str(tmp_path / "expected"))
+    convert(**OPTIONS, output=str(tmp_path / "expected"))
     return content_of(tmp_path / "expected")
 
 
 @pytest.fixture
 def unfinished(
-    convert: Convert, target: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    convert: Convert, output: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A target whose run stopped before its third shard."""
+    """An output whose run stopped before its third shard."""
     stop_at(monkeypatch, SHARDS[2])
     with pytest.raises(StoppedError):
         convert(**OPTIONS)
-    monkeypatch.setattr(shard, "_write", REAL_WRITE)
-    assert sorted(path.name for path in target.glob("*.tfrecord")) == SHARDS[:2]
-    return target
+    monkeypatch.setattr(shard, "convert_images", REAL_WRITE)
+    assert sorted(path.name for path in output.glob("*.tfrecord")) == SHARDS[:2]
+    return output
 
 
-REAL_WRITE = shard._write
+REAL_WRITE = shard.convert_images
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -50,7 +50,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
             raise StoppedError
         REAL_WRITE(job, plan, *rest)
 
-    monkeypatch.setattr(shard, "_write", stopping)
+    monkeypatch.setattr(shard, "convert_images", stopping)
 
 
 class TestUnfinished:
@@ -117,7 +117,7 @@ class TestUnfinished:
         rewrite(picture_in(unfinished, source))
         before = identities(unfinished)
         assert convert(**OPTIONS).shards_kept == 1
-        convert(**OPTIONS, target=str(tmp_path / "again"))
+        convert(**OPTIONS, output=str(tmp_path / "again"))
         assert content_of(unfinished) == content_of(tmp_path / "again")
         assert identities(unfinished)[SHARDS[1]] == before[SHARDS[1]]
 
@@ -159,13 +159,13 @@ class TestUnfinished:
         assert content_of(unfinished) == expected
 
 
-def lock_files(target: Path) -> Any:
+def lock_files(output: Path) -> Any:
     return {(f"{layout.WORK_FOLDER}/lock", b"")}
 
 
 class TestRejectsOnResume:
     def test_resume_file_readable_again_is_converted(
-        self, convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch,
+        self, convert: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch,
         expected: dict[str, bytes],
     ) -> None:  # fmt: skip
         with monkeypatch.context() as patched:
@@ -173,10 +173,10 @@ class TestRejectsOnResume:
             with pytest.raises(TooManyRejectsError, match="1 unreadable"):
                 convert(**OPTIONS, max_rejects=0)
         assert convert(**OPTIONS, max_rejects=0).shards_kept == 3
-        assert content_of(target) == expected
+        assert content_of(output) == expected
 
     def test_resume_file_fixed_in_place_is_converted(
-        self, convert: Convert, source: Path, target: Path, expected: dict[str, bytes]
+        self, convert: Convert, source: Path, output: Path, expected: dict[str, bytes]
     ) -> None:
         path = source / "cat" / "003.png"
         good = path.read_bytes()
@@ -186,17 +186,17 @@ class TestRejectsOnResume:
         path.write_bytes(good)
         touch(path)
         convert(**OPTIONS, max_rejects=0)
-        assert content_of(target) == expected
+        assert content_of(output) == expected
 
     def test_resume_rejects_of_finished_shards_are_counted(
-        self, convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+        self, convert: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for number in range(8):
             make_file(source, f"cat/bad{number}.png", CORRUPT)
         stop_at(monkeypatch, SHARDS[3])
         with pytest.raises(StoppedError):
             convert(**OPTIONS)
-        monkeypatch.setattr(shard, "_write", REAL_WRITE)
+        monkeypatch.setattr(shard, "convert_images", REAL_WRITE)
         report = convert(**OPTIONS)
         assert (report.shards_kept, report.counts.rejected) == (3, 8)
 
@@ -217,9 +217,9 @@ def test_resume_output_url_reuses_finished_shards(
 ) -> None:
     stop_at(monkeypatch, SHARDS[2])
     with pytest.raises(StoppedError):
-        convert(**OPTIONS, target="memory://data")
-    monkeypatch.setattr(shard, "_write", REAL_WRITE)
-    assert convert(**OPTIONS, target="memory://data").shards_kept == 2
+        convert(**OPTIONS, output="memory://data")
+    monkeypatch.setattr(shard, "convert_images", REAL_WRITE)
+    assert convert(**OPTIONS, output="memory://data").shards_kept == 2
     found = {path.removeprefix("/data/"): memory.cat_file(path) for path in memory.find("/data")}
     assert found.pop("report.json")
     assert found == expected

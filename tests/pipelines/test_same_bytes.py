@@ -25,17 +25,17 @@ SAME: dict[str, Any] = {"test": 0.3, "shards": 3}
 
 class TestSameBytes:
     @pytest.fixture
-    def expected(self, convert: Convert, source: Path, target: Path) -> dict[str, bytes]:
+    def expected(self, convert: Convert, source: Path, output: Path) -> dict[str, bytes]:
         make_file(source, "dog/bad.png", CORRUPT)
         make_file(source, "dog/odd", make_picture(5, kind="GIF"))
         convert(test=0.3, shards=3, workers=1)
-        return content_of(target)
+        return content_of(output)
 
     @pytest.mark.parametrize("workers", [1, 4])
     def test_convert_any_worker_count_gives_same_bytes(
         self, convert: Convert, tmp_path: Path, expected: dict[str, bytes], workers: int
     ) -> None:
-        convert(**SAME, target=str(tmp_path / "b"), workers=workers)
+        convert(**SAME, output=str(tmp_path / "b"), workers=workers)
         assert content_of(tmp_path / "b") == expected
 
     def test_convert_small_prefetch_chunks_give_same_bytes(
@@ -46,7 +46,7 @@ class TestSameBytes:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr("pipelines.writing.prefetch._CHUNK_IMAGES", 2)
-        convert(**SAME, target=str(tmp_path / "b"), workers=4)
+        convert(**SAME, output=str(tmp_path / "b"), workers=4)
         assert content_of(tmp_path / "b") == expected
 
     def test_convert_shuffled_listing_gives_same_bytes(
@@ -65,7 +65,7 @@ class TestSameBytes:
             return found
 
         monkeypatch.setattr("pipelines.sources.reader.walk_local", shuffled)
-        convert(**SAME, target=str(tmp_path / "b"))
+        convert(**SAME, output=str(tmp_path / "b"))
         assert content_of(tmp_path / "b") == expected
 
     def test_convert_moved_and_symlinked_source_gives_same_bytes(
@@ -73,13 +73,13 @@ class TestSameBytes:
     ) -> None:
         moved = shutil.move(source, tmp_path / "elsewhere")
         (tmp_path / "link").symlink_to(moved)
-        convert(**SAME, source=f"{tmp_path}/link/", target=str(tmp_path / "b"))
+        convert(**SAME, source=f"{tmp_path}/link/", output=str(tmp_path / "b"))
         assert content_of(tmp_path / "b") == expected
 
     def test_convert_output_url_gives_same_bytes(
         self, convert: Convert, expected: dict[str, bytes], memory: Any
     ) -> None:
-        convert(**SAME, target="memory://bucket/data")
+        convert(**SAME, output="memory://bucket/data")
         found = {
             path.removeprefix("/bucket/data/"): memory.cat_file(path)
             for path in memory.find("/bucket/data")
@@ -97,14 +97,14 @@ class TestSameBytes:
     ) -> None:
         for name, content in content_of(source).items():
             memory.pipe_file(f"/photos/{name}", content)
-        convert(**SAME, source="memory://photos", target=str(tmp_path / "b"))
+        convert(**SAME, source="memory://photos", output=str(tmp_path / "b"))
         assert content_of(tmp_path / "b") == expected
 
     def test_convert_multi_threading_runner_gives_same_bytes(
         self, convert: Convert, tmp_path: Path, expected: dict[str, bytes]
     ) -> None:
         flags = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
-        convert(**SAME, target=str(tmp_path / "b"), beam_flags=flags)
+        convert(**SAME, output=str(tmp_path / "b"), beam_flags=flags)
         assert content_of(tmp_path / "b") == expected
 
     def test_convert_output_contains_no_local_path_or_address(
@@ -124,6 +124,6 @@ def test_convert_odd_images_twice_gives_same_bytes(
     options = {"source": str(tmp_path / "odd"), "follow_symlinks": True, "max_rejects": 0.9}
     images = ImageOptions(max_pixels=4_000_000)
     for name in ("a", "b"):
-        convert(**options, images=images, target=str(tmp_path / name))
+        convert(**options, images=images, output=str(tmp_path / name))
     assert content_of(tmp_path / "a") == content_of(tmp_path / "b")
     assert b"object at 0x" not in (tmp_path / "a" / layout.REJECTS).read_bytes()

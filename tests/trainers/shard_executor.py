@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainers.jobs import Runner, Worker
+    from records.runtime.shard_worker import RunnerConfig, Worker
 
 
 class Here:
     """Does every shard in this process, one after another, in place of Beam."""
 
-    def check_runner(self, runner: Runner) -> None:
+    def check_runner(self, runner: RunnerConfig) -> None:
         """Any will do."""
 
     def map_shards(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from records.runtime.progress import progress_callback
+from records.runtime.shard_worker import RunnerConfig
 from records.text.escaping import escape_for_display
 from trainers.cli import output
-from trainers.jobs import Runner
 
 if TYPE_CHECKING:
     from trainers.jobs import ShardExecutor
@@ -34,7 +34,7 @@ def predict_parts(
 
     # A file whose name begins so can be given as ./--name.
     flags = tuple(text for text in given if text.startswith("--"))
-    chosen = Runner(runner, flags)
+    chosen = RunnerConfig(runner, flags)
     services.check_runner(chosen)
     opened = open_run(run)
     output.note_unfinished(opened)

@@ -100,11 +100,11 @@ def featurize(
     again; features of another dataset, model or weights are never overwritten.
     """
     from records.runtime.progress import progress_callback
+    from records.runtime.shard_worker import RunnerConfig
     from trainers.features.job import FeaturizeOptions, plan_features
     from trainers.features.job import featurize as featurize_dataset
-    from trainers.jobs import Runner
 
-    chosen = Runner(runner, beam_flags)
+    chosen = RunnerConfig(runner, beam_flags)
     services.check_runner(chosen)
     plan = plan_features(dataset, out, msgspec.convert(options, FeaturizeOptions))
     output.start_backend(output.ignore if quiet else output.say)

@@ -31,7 +31,6 @@ from trainers.features.manifest import FeatureType
 from trainers.features.store import FeatureStore
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import check_shards, select_split
-from trainers.jobs import Runner
 from trainers.models import find_model
 from trainers.options import Pixels, Pooling, Positive
 
@@ -42,11 +41,12 @@ if TYPE_CHECKING:
 
     from records.dataset import Dataset
     from records.format.manifest import ShardInfo
+    from records.runtime.shard_worker import OnProgress, RunnerConfig
     from records.storage import Storage
     from trainers.config import Architecture
     from trainers.features.manifest import FeatureSpec
     from trainers.features.store import FeatureStore
-    from trainers.jobs import OnProgress, ShardExecutor
+    from trainers.jobs import ShardExecutor
 
 
 _SEED = 0
@@ -139,7 +139,7 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
 def featurize(
     plan: FeaturePlan,
     services: ShardExecutor,
-    runner: Runner,
+    runner: RunnerConfig,
     *,
     dry_run: bool,
     on_progress: OnProgress,

@@ -41,8 +41,9 @@ from trainers.runs.run_dir import CONFIG, WEIGHTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from records.runtime.shard_worker import OnProgress, RunnerConfig
     from records.storage import StagedFile, Storage
-    from trainers.jobs import OnProgress, Runner, ShardExecutor
+    from trainers.jobs import ShardExecutor
     from trainers.prediction.find_images import ImageFile
     from trainers.prediction.predictor import Predictor
     from trainers.runs.run_dir import Run
@@ -88,7 +89,7 @@ def predict_to_csv_shards(
     files: Sequence[ImageFile],
     out: str,
     services: ShardExecutor,
-    runner: Runner,
+    runner: RunnerConfig,
     *,
     top_k: int,
     on_progress: OnProgress,

@@ -80,7 +80,7 @@ def _folder() -> Iterator[Path]:
 def _hold(runner: str, flags: Sequence[str], folder: Path) -> NoReturn:
     """Say how to use it, and wait for Ctrl-C."""
     click.echo(f"logs: {folder}")
-    click.echo(f"shardmill convert SOURCE TARGET --runner {runner} -- {' '.join(flags)}")
+    click.echo(f"shardmill convert SOURCE OUTPUT --runner {runner} -- {' '.join(flags)}")
     click.echo("Ctrl-C stops it")
     while True:
         signal.pause()

@@ -32,8 +32,8 @@ def night(convert: Convert) -> Convert:
     return run
 
 
-def keys_of(target: Path) -> dict[str, set[str]]:
-    dataset = open_dataset(target)
+def keys_of(output: Path) -> dict[str, set[str]]:
+    dataset = open_dataset(output)
     return {split: {record.key for record in records} for split, records in dataset.items()}
 
 
@@ -44,14 +44,14 @@ def add(source: Path, *keys: str) -> None:
 
 class TestWhatIsNew:
     def test_append_new_files_are_written_as_a_new_generation(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         first = night()
-        before = content_of(target)
+        before = content_of(output)
         add(source, "cat/new.png", "dog/new.png", "dog/newer.png")
         report = night()
         assert (first.generation, report.generation, report.counts.stored) == (1, 2, 3)
-        after = content_of(target)
+        after = content_of(output)
         changed = {name for name in before if after[name] != before[name]}
         assert changed == {layout.MANIFEST}
         assert {name.rpartition("/")[0] for name in after.keys() - before.keys()} == {
@@ -59,61 +59,61 @@ class TestWhatIsNew:
             "generations/0002",
             "generations/0002/index",
         }
-        assert sum(map(len, keys_of(target).values())) == 24
-        assert list(verify(target, decode=True)) == []
+        assert sum(map(len, keys_of(output).values())) == 24
+        assert list(verify(output, decode=True)) == []
 
     def test_append_no_new_files_writes_nothing(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night()
         add(source, "cat/new.png")
         night()
-        before = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
+        before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
         report = night()
         assert report.status == "nothing-to-do"
         assert report.counts.found == 22
-        assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == before
+        assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
 
     def test_append_dry_run_reports_plan_and_writes_nothing(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night()
         add(source, "cat/new.png")
-        before = content_of(target)
+        before = content_of(output)
         report = night(dry_run=True)
         assert (report.status, report.generation, report.counts.stored) == ("planned", 2, 1)
-        assert content_of(target) == before
+        assert content_of(output) == before
 
     def test_append_dataset_opened_before_keeps_reading_old_records(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night()
-        old = open_dataset(target)
+        old = open_dataset(output)
         add(source, *(f"cat/new-{number}.png" for number in range(20)))
         night()
         assert sum(len(list(records)) for records in old.values()) == 21
-        assert sum(len(list(records)) for records in open_dataset(target).values()) == 41
+        assert sum(len(list(records)) for records in open_dataset(output).values()) == 41
 
     def test_append_output_url_adds_a_generation(
         self, night: Convert, source: Path, memory: Any
     ) -> None:
-        night(target="memory://data")
+        night(output="memory://data")
         add(source, "cat/new.png")
-        assert night(target="memory://data").generation == 2
+        assert night(output="memory://data").generation == 2
         assert list(verify("memory://data")) == []
 
 
 class TestSplits:
     @pytest.mark.parametrize("options", [{"test": 0.3}, {"test": 5}, {"test": 0.3, "seed": 4}])
     def test_append_splits_follow_thresholds_of_first_generation(
-        self, night: Convert, source: Path, target: Path, options: dict[str, Any]
+        self, night: Convert, source: Path, output: Path, options: dict[str, Any]
     ) -> None:
         night(**options)
-        first = keys_of(target)
-        (cut,) = read_manifest(open_storage(target)).thresholds
+        first = keys_of(output)
+        (cut,) = read_manifest(open_storage(output)).thresholds
         add(source, *(f"cat/new-{number}.png" for number in range(60)))
         night(**options)
-        found = keys_of(target)
+        found = keys_of(output)
         assert all(first[split] <= found[split] for split in first)
         bounds = Bounds(int(cut.test, 16), int(cut.validation, 16))
         for split, keys in found.items():
@@ -121,40 +121,40 @@ class TestSplits:
             assert {SPLITS[number] for number in split_numbers(hashes, bounds)} == {split}
 
     def test_append_stratified_new_class_is_split_by_fraction(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night(stratify=True)
         add(source, *(f"emu/{number}.png" for number in range(100)))
         night(stratify=True, allow_new_classes=True)
-        test = read_manifest(open_storage(target)).splits["test"]
+        test = read_manifest(open_storage(output)).splits["test"]
         assert 15 <= test.class_records[2] <= 45
-        assert len(read_manifest(open_storage(target)).thresholds) == 3
+        assert len(read_manifest(open_storage(output)).thresholds) == 3
 
 
 class TestClasses:
     def test_append_new_class_is_refused_by_default(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night()
-        before = content_of(target)
+        before = content_of(output)
         add(source, "bee/0.png")
         with pytest.raises(UsageError, match="got bee"):
             night()
-        assert content_of(target) == before
+        assert content_of(output) == before
 
     def test_append_allow_new_classes_adds_labels_after_existing_ones(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night()
         add(source, "bee/0.png", "cat/new.png")
         night(allow_new_classes=True)
-        assert open_dataset(target).labels == ("cat", "dog", "bee")
-        assert (target / layout.LABELS).read_text() == "0:cat\n1:dog\n2:bee\n"
-        assert list(verify(target, decode=True)) == []
+        assert open_dataset(output).labels == ("cat", "dog", "bee")
+        assert (output / layout.LABELS).read_text() == "0:cat\n1:dog\n2:bee\n"
+        assert list(verify(output, decode=True)) == []
         add(source, "ant/0.png")
         night(allow_new_classes=True)
-        assert open_dataset(target).labels == ("cat", "dog", "bee", "ant")
-        assert list(verify(target)) == []
+        assert open_dataset(output).labels == ("cat", "dog", "bee", "ant")
+        assert list(verify(output)) == []
 
     def test_append_classes_option_excludes_new_class(self, night: Convert, source: Path) -> None:
         night(classes=("cat", "dog"))
@@ -163,7 +163,7 @@ class TestClasses:
         assert (report.counts.stored, report.counts.excluded) == (1, 1)
 
     def test_append_deleted_class_keeps_its_label(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night()
         for path in (source / "cat").iterdir():
@@ -172,15 +172,15 @@ class TestClasses:
         add(source, "dog/new.png")
         report = night()
         assert len(report.gone) == 12
-        assert open_dataset(target).labels == ("cat", "dog")
+        assert open_dataset(output).labels == ("cat", "dog")
 
 
 class TestFilesThatAreNotAsTheyWere:
     def test_append_modified_files_are_reported_every_run_and_not_rewritten(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night()
-        before = content_of(target)
+        before = content_of(output)
         make_file(source, "cat/000.png", make_picture(77, size=(9, 9)))
         same_size = source / "cat" / "001.png"
         same_size.write_bytes(same_size.read_bytes()[::-1])
@@ -194,18 +194,18 @@ class TestFilesThatAreNotAsTheyWere:
         assert night().changed == ("cat/000.png", "cat/001.png")
         assert night().changed == ("cat/000.png", "cat/001.png")
         stays = {name for name in before if name != layout.MANIFEST}
-        assert {name: content_of(target)[name] for name in stays} == {
+        assert {name: content_of(output)[name] for name in stays} == {
             name: before[name] for name in stays
         }
 
     def test_append_deleted_files_are_reported_every_run_and_kept(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night()
         (source / "dog" / "003.png").unlink()
         for _ in range(2):
             assert night().gone == ("dog/003.png",)
-        assert sum(map(len, keys_of(target).values())) == 21
+        assert sum(map(len, keys_of(output).values())) == 21
 
     def test_append_touched_files_are_rehashed_only_once(
         self, night: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
@@ -232,12 +232,12 @@ class TestFilesThatAreNotAsTheyWere:
 
     @pytest.mark.parametrize("content", [b"", b"no Parquet file"])
     def test_append_damaged_fingerprints_still_detects_modified_files(
-        self, night: Convert, source: Path, target: Path, content: bytes
+        self, night: Convert, source: Path, output: Path, content: bytes
     ) -> None:
         night()
         add(source, "cat/new.png")
         night()
-        (target / layout.MTIMES).write_bytes(content)
+        (output / layout.MTIMES).write_bytes(content)
         assert night().changed == ()
         changed = source / "cat" / "000.png"
         changed.write_bytes(changed.read_bytes()[::-1])
@@ -246,7 +246,7 @@ class TestFilesThatAreNotAsTheyWere:
 
 class TestRejects:
     def test_append_rejected_file_is_retried_only_after_modification(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         make_file(source, "cat/bad.png", CORRUPT)
         make_file(source, "loose.png", make_picture(3))
@@ -256,10 +256,10 @@ class TestRejects:
         report = night()
         assert (report.counts.stored, report.counts.rejected) == (1, 0)
         assert night().status == "nothing-to-do"
-        assert list(verify(target)) == []
+        assert list(verify(output)) == []
 
     def test_append_only_rejects_succeeds_with_no_stored_images(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night()
         make_file(source, "cat/bad.png", CORRUPT)
@@ -267,19 +267,19 @@ class TestRejects:
         report = night()
         assert (report.status, report.counts.stored, report.counts.rejected) == ("converted", 0, 2)
         assert night().status == "nothing-to-do"
-        assert list(verify(target)) == []
+        assert list(verify(output)) == []
 
 
 class TestOptions:
     def test_append_omitted_options_are_taken_from_dataset(
-        self, night: Convert, source: Path, target: Path
+        self, night: Convert, source: Path, output: Path
     ) -> None:
         night(seed=3, shards=2)
         add(source, "cat/new.png", "dog/new.png", "dog/newer.png")
         report = night(test=None)
         assert report.counts.stored == 3
         assert max(split.shards for split in report.splits.values()) == 1
-        settings = read_manifest(open_storage(target)).settings
+        settings = read_manifest(open_storage(output)).settings
         assert (settings.seed, settings.shards) == (3, 2)
 
     @pytest.mark.parametrize("other", [{"seed": 9}, {"test": 0.4}, {"shard_mb": 1}])
@@ -298,7 +298,7 @@ class TestOptions:
 class TestKilledRuns:
     @pytest.fixture
     def killed(
-        self, night: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+        self, night: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Path:
         """A second night that died just before its manifest."""
 
@@ -314,8 +314,8 @@ class TestKilledRuns:
             patch.setattr("pipelines.convert.publish", die)
             with pytest.raises(KilledError):
                 night()
-        assert (target / "generations" / "0002").is_dir()
-        return target
+        assert (output / "generations" / "0002").is_dir()
+        return output
 
     def test_append_killed_run_is_resumed(self, killed: Path, night: Convert) -> None:
         report = night()
@@ -349,7 +349,7 @@ class TestKilledRuns:
             clean(str(killed))
 
     def test_append_killed_first_run_with_newer_files_starts_over(
-        self, night: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+        self, night: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patch:
             patch.setattr("pipelines.convert.publish", lambda *_, **__: 1 / 0)
@@ -357,7 +357,7 @@ class TestKilledRuns:
                 night()
         add(source, "cat/new.png")
         assert night().counts.stored == 22
-        assert list(verify(target)) == []
+        assert list(verify(output)) == []
 
 
 def test_append_overtaken_by_concurrent_run_asks_to_run_again(
@@ -380,25 +380,25 @@ def test_append_overtaken_by_concurrent_run_asks_to_run_again(
         night()
 
 
-def test_append_damaged_dataset_is_refused(night: Convert, source: Path, target: Path) -> None:
+def test_append_damaged_dataset_is_refused(night: Convert, source: Path, output: Path) -> None:
     night()
     add(source, "cat/new.png")
-    next((target / "index").iterdir()).unlink()
+    next((output / "index").iterdir()).unlink()
     with pytest.raises(CorruptDataError, match="missing"):
         night()
 
 
 def test_tfds_appended_dataset_reads_all_generations(
-    night: Convert, source: Path, target: Path
+    night: Convert, source: Path, output: Path
 ) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
     night()
     add(source, "cat/new.png", *(f"dog/new-{number}.png" for number in range(12)))
     night()
-    folders = [target, target / "generations" / "0002"]
+    folders = [output, output / "generations" / "0002"]
     builder = tfds.builder_from_directories([str(folder) for folder in folders])
     found = {
         split: len(list(tfds.as_numpy(builder.as_dataset(split=split))))
         for split in builder.info.splits
     }
-    assert found == {split: len(keys) for split, keys in keys_of(target).items()}
+    assert found == {split: len(keys) for split, keys in keys_of(output).items()}

@@ -7,18 +7,16 @@ from pathlib import Path
 import pytest
 
 from pipelines import run_state
-from pipelines.run_state import WorkerResult
 from pipelines.runners.base import (
     CancelledError,
-    ProgressCallback,
     ShardTask,
-    Worker,
     run_control,
     run_shard,
 )
-from pipelines.runners.beam import PerformFn
+from pipelines.runners.beam import ProcessShard
 from pipelines.runners.heartbeat import end_run, read_progress, start_run
 from records.errors import CorruptDataError, OutputError, StorageError, UsageError
+from records.runtime.shard_worker import ProgressCallback, Worker, WorkerResult
 from records.storage import Storage, open_storage
 
 SHARD = "generations/0002/train-00000-of-00002.tfrecord"
@@ -57,9 +55,9 @@ def test_run_shard_worker_result_is_saved_in_run_state(tmp_path: Path, folder: S
 
     task = make_task(tmp_path, work)
     start_run(folder, task.run_id)
-    perform_shard = PerformFn(task)
-    perform_shard.setup()
-    assert perform_shard.process(SHARD) == [SHARD]
+    process_shard = ProcessShard(task)
+    process_shard.setup()
+    assert process_shard.process(SHARD) == [SHARD]
     assert run_state.read_result(folder, SHARD) == {"name": SHARD, "images": 3}
     assert run_control(task.run_id).images == 3
     assert len(read_progress(task.folder, task.run_id)) == 1
@@ -110,9 +108,9 @@ def test_run_shard_transient_error_is_raised_for_retry(tmp_path: Path) -> None:
 def test_run_shard_cancelled_run_starts_no_shard(tmp_path: Path, folder: Storage) -> None:
     task = make_task(tmp_path, failing_with(AssertionError("was called")))
     start_run(folder, task.run_id)
-    perform_shard = PerformFn(task)
-    perform_shard.setup()
+    process_shard = ProcessShard(task)
+    process_shard.setup()
     end_run(folder, task.run_id)
-    assert perform_shard.process(SHARD) == []
+    assert process_shard.process(SHARD) == []
     with pytest.raises(AssertionError):
         run_shard(task, SHARD, lambda _: None)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runners.local import RunnerConfig
+from pipelines.runners import check_runner
 from pipelines.runners.prism import serve_prism
 from records.errors import RunnerError, UsageError
+from records.runtime.shard_worker import RunnerConfig
 
 ENDPOINT = "--job_endpoint=localhost:8099"
 DATAFLOW = ("--project=project-1", "--region=europe-west1", "--temp_location=gs://bucket/temp")
@@ -17,7 +18,7 @@ DATAFLOW = ("--project=project-1", "--region=europe-west1", "--temp_location=gs:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.runners.engines._REACH_SECONDS", 0.2)
+    monkeypatch.setattr("pipelines.runners.engines._PING_SECONDS", 0.2)
 
 
 @pytest.mark.parametrize("engine", ["flink", "spark"])
@@ -33,7 +34,7 @@ def test_cluster_runner_missing_flag_is_refused_by_name(
     engine: str, flags: tuple[str, ...], missing: str
 ) -> None:
     with pytest.raises(UsageError, match=f"a flag behind -- is missing: {missing}="):
-        RunnerConfig(engine, flags).check("s3://bucket/photos")
+        check_runner(RunnerConfig(engine, flags), "s3://bucket/photos")
 
 
 @pytest.mark.parametrize("engine", ["flink", "spark", "prism"])
@@ -43,11 +44,11 @@ def test_portable_runner_job_server_not_answering_is_refused(engine: str) -> Non
         endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
         flags = (f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK")
         with pytest.raises(RunnerError, match=f"{endpoint}: no job server answers"):
-            RunnerConfig(engine, flags).check()
+            check_runner(RunnerConfig(engine, flags))
         # Something that takes connections and says nothing is none either.
         listener.listen()
         with pytest.raises(RunnerError, match=f"{endpoint}: no job server answers"):
-            RunnerConfig(engine, flags).check()
+            check_runner(RunnerConfig(engine, flags))
 
 
 def test_prism_runner_missing_binary_is_refused(
@@ -55,13 +56,13 @@ def test_prism_runner_missing_binary_is_refused(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="no `prism` on the PATH; `go install "):
-        RunnerConfig("prism").check()
+        check_runner(RunnerConfig("prism"))
     missing = str(tmp_path / "prism")
-    with pytest.raises(UsageError, match=f"there is no Prism to run, got {missing}"):
-        RunnerConfig("prism", (f"--prism_location={missing}",)).check()
+    with pytest.raises(UsageError, match=f"Prism not found, got {missing}"):
+        check_runner(RunnerConfig("prism", (f"--prism_location={missing}",)))
     Path(missing).write_text("#!/bin/sh\n")
     Path(missing).chmod(0o755)
-    RunnerConfig("prism").check()
+    check_runner(RunnerConfig("prism"))
 
 
 def test_prism_start_timeout_kills_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,18 +90,18 @@ def test_dataflow_runner_missing_flag_or_local_path_is_refused(
     flags: tuple[str, ...], said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        RunnerConfig("dataflow", flags).check("gs://bucket/photos", "data")
+        check_runner(RunnerConfig("dataflow", flags), "gs://bucket/photos", "data")
 
 
 def test_runner_check_remote_workers_with_local_folder_logs_warning(
     tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     flags = ("--environment_type=EXTERNAL", "--environment_config=localhost:50001")
-    RunnerConfig("PortableRunner", flags).check("s3://bucket/photos", str(tmp_path))
+    check_runner(RunnerConfig("PortableRunner", flags), "s3://bucket/photos", str(tmp_path))
     (message,) = set(logged.messages)
     assert message.startswith(f"{tmp_path} is no URL")
 
 
 def test_runner_check_flag_refused_by_beam_raises_usage_error() -> None:
-    with pytest.raises(UsageError, match=r"a Beam flag is wrong, got .*external_service_address"):
-        RunnerConfig("PortableRunner", ("--environment_type=EXTERNAL",)).check()
+    with pytest.raises(UsageError, match=r"a Beam flag is invalid, got .*external_service_address"):
+        check_runner(RunnerConfig("PortableRunner", ("--environment_type=EXTERNAL",)))

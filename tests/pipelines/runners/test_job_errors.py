@@ -12,7 +12,7 @@ TRACE = "java.lang.RuntimeException: Error received from SDK harness for instruc
 
 
 @pytest.mark.parametrize(
-    ("said", "line"),
+    ("log_text", "line"),
     [
         (
             (
@@ -42,14 +42,14 @@ TRACE = "java.lang.RuntimeException: Error received from SDK harness for instruc
                 '  File "worker_pool_main.py", line 162, in StartWorker\n'
                 "FileNotFoundError: [Errno 2] No such file or directory: 'python'\n"
             ),
-            "a worker pool finds no `python` to start a worker with; put",
+            "a worker pool does not find `python`; put",
         ),
         (
             (
                 f"{FAILED}org.apache.beam.vendor.grpc.v1p60p1.io.grpc.StatusRuntimeException:"
                 " CANCELLED: client cancelled"
             ),
-            "a worker, or the job server, went away during the run; run the same command again",
+            "the connection to a worker or the job server was lost; run the same command again",
         ),
         (
             (
@@ -70,24 +70,24 @@ TRACE = "java.lang.RuntimeException: Error received from SDK harness for instruc
             (
                 "workers have another Python or Beam than this command, expected"
                 " beam:version:sdk_base:apache/beam_python3.11_sdk:2.77.0, got"
-                " beam:version:sdk_base:apache/beam_python3.12_sdk:2.62.0; give them"
+                " beam:version:sdk_base:apache/beam_python3.12_sdk:2.62.0; install"
             ),
         ),
         (
             f"{FAILED}{TRACE}\n  File 'x.py'\nValueError: a b\n\tat java.lang.Thread.run",
-            "the job failed, got ValueError: a b; --verbose shows all of it",
+            "the job failed, got ValueError: a b; --verbose shows the whole log",
         ),
-        ("", "the job failed, got nothing; --verbose"),
+        ("", "the job failed, got no message; --verbose"),
     ],
 )
-def test_parse_job_error_known_trace_gives_one_line(said: str, line: str) -> None:
-    error = parse_job_error(said)
+def test_parse_job_error_known_trace_gives_one_line(log_text: str, line: str) -> None:
+    error = parse_job_error(log_text)
     assert type(error) is RunnerError
     assert str(error).startswith(line)
     assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize("end", ["\n\nDuring handling", " [while running 'MapShards/Perform']", ""])
+@pytest.mark.parametrize("end", ["\n\nDuring handling", " [while running 'MapShards/ProcessShard']", ""])
 def test_parse_job_error_shardmill_error_keeps_type_and_exit_code(end: str) -> None:
     error = parse_job_error(
         f"{FAILED}{TRACE}\nrecords.errors.StorageError: /data: it is not there{end}"

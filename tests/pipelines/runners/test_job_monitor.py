@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.runners.base import ShardTask
+from pipelines.runners.driver import watch
 from pipelines.runners.heartbeat import WorkerHeartbeat
 from pipelines.runners.job_monitor import BeamJob
-from pipelines.runners.local import run_execution
 from records.errors import RunnerError, StorageError
 
 
@@ -32,7 +32,7 @@ class Job:
         self.cancelled.set()
 
 
-def execute(job: Job, tmp_path: Path, *, start_seconds: float = 60) -> BeamJob:
+def make_job(job: Job, tmp_path: Path, *, start_seconds: float = 60) -> BeamJob:
     @contextmanager
     def submit() -> Iterator[Job]:
         yield job
@@ -51,11 +51,11 @@ def test_beam_job_no_worker_starts_is_cancelled_after_timeout(
 ) -> None:
     monkeypatch.setattr("pipelines.runners.job_monitor._WARN_AFTER_SECONDS", 0.1)
     job = Job()
-    with pytest.raises(RunnerError, match="no worker has begun within"):
-        run_execution(execute(job, tmp_path, start_seconds=0.5), 10, None)
+    with pytest.raises(RunnerError, match="no worker has started within"):
+        watch(make_job(job, tmp_path, start_seconds=0.5), 10, None)
     assert job.cancelled.is_set()
     (message,) = set(logged.messages)
-    assert message.startswith("no worker has begun for")
+    assert message.startswith("no worker has started for")
 
 
 def test_beam_job_workers_stop_reporting_raises_runner_error(
@@ -67,18 +67,18 @@ def test_beam_job_workers_stop_reporting_raises_runner_error(
 
     def on_progress(done: int, total: int) -> None:
         if not told:
-            WorkerHeartbeat(str(tmp_path), "a").tell(12)
+            WorkerHeartbeat(str(tmp_path), "a").beat(12)
         told.append(done)
         assert total == 10
 
-    with pytest.raises(RunnerError, match="none of 1 workers has said anything"):
-        run_execution(execute(Job(), tmp_path), 10, on_progress)
+    with pytest.raises(RunnerError, match="none of 1 workers has reported progress"):
+        watch(make_job(Job(), tmp_path), 10, on_progress)
     assert told[-1] == 10  # a shard that was done twice is counted twice
 
 
 def test_beam_job_failed_job_returns_parsed_error(tmp_path: Path) -> None:
     job = Job(failure="Traceback\nrecords.errors.StorageError: gone\n")
-    failure = run_execution(execute(job, tmp_path), 10, None)
+    failure = watch(make_job(job, tmp_path), 10, None)
     assert isinstance(failure, StorageError)
     assert not list(tmp_path.rglob("a.json"))
 
@@ -90,5 +90,5 @@ def test_beam_job_keyboard_interrupt_cancels_job(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_execution(execute(job, tmp_path), 10, interrupt)
+        watch(make_job(job, tmp_path), 10, interrupt)
     assert job.cancelled.is_set()

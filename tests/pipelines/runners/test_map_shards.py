@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.run_state import WorkerResult
-from pipelines.runners.base import ProgressCallback
-from pipelines.runners.local import RunnerConfig
-from pipelines.runners.map_shards import map_shards
+from pipelines.runners import map_shards
 from records.errors import CorruptDataError, StorageError, UsageError
 from records.format.layout import WORK_FOLDER
+from records.runtime.shard_worker import ProgressCallback, RunnerConfig, WorkerResult
 from records.storage import open_storage
 
 NAMES = tuple(f"part-{number:05}" for number in range(6))

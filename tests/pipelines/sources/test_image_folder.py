@@ -186,7 +186,7 @@ def test_image_folder_url_lists_same_images_as_local_folder(
         make_file(root, key, content)
         memory.pipe_file(f"/photos/{key}", content)
     local = find()
-    remote = list_sources(ConvertOptions(source="memory://photos", target=""))
+    remote = list_sources(ConvertOptions(source="memory://photos", output=""))
     assert labelled(remote) == labelled(local)
     assert rejected(remote) == rejected(local)
     assert (remote.labels, remote.skipped) == (local.labels, local.skipped)
@@ -194,4 +194,4 @@ def test_image_folder_url_lists_same_images_as_local_folder(
 
 def test_image_folder_empty_url_is_refused(memory: Any) -> None:
     with pytest.raises(InputNotFoundError):
-        list_sources(ConvertOptions(source="memory://nothing", target=""))
+        list_sources(ConvertOptions(source="memory://nothing", output=""))

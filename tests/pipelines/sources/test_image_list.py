@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
 def find(root: Path, tmp_path: Path) -> Find:
     def find_now(content: str, **options: Any) -> Sources:
         path = make_file(tmp_path, "list.csv", content.encode("utf-8", "surrogateescape"))
-        given = {"source": str(root), "target": "", "list": str(path), **options}
+        given = {"source": str(root), "output": "", "list": str(path), **options}
         found = list_sources(ConvertOptions(**given))
         parts = (len(found.images), len(found.rejects), found.skipped, found.excluded)
         assert found.found == sum(parts)

@@ -19,7 +19,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("source", "target"),
+    ("source", "output"),
     [
         ("photos", "data"),
         ("photos", "photos-data"),
@@ -30,13 +30,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_path_checks_output_next_to_or_above_source_is_accepted(
-    here: Path, source: str, target: str
+    here: Path, source: str, output: str
 ) -> None:
-    check_locations(source, target)
+    check_locations(source, output)
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "word"),
+    ("source", "output", "word"),
     [
         ("photos", "photos", "same folder"),
         ("photos", "photos/", "same folder"),
@@ -51,15 +51,15 @@ def test_path_checks_output_next_to_or_above_source_is_accepted(
         ("photos.zip", "data", "unpack the archive"),
         ("photo.jpg", "data", "a folder a class"),
         ("", "data", "the source is no path"),
-        ("photos", "", "the target is no path"),
+        ("photos", "", "the output is no path"),
         ("photos\0", "data", "the source is no path"),
     ],
 )
 def test_path_checks_invalid_source_or_output_is_refused_with_reason(
-    here: Path, source: str, target: str, word: str
+    here: Path, source: str, output: str, word: str
 ) -> None:
     with pytest.raises(UsageError, match=word):
-        check_locations(source, target)
+        check_locations(source, output)
 
 
 def test_path_checks_file_url_inside_source_is_refused(here: Path) -> None:

@@ -48,7 +48,7 @@ def test_process_pool_decoder_crash_raises_broken_process_pool() -> None:
 
 
 def test_convert_shard_of_crashed_worker_is_decoded_in_subprocess(
-    convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    convert: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_file(source, "cat/deadly.png", DEADLY)
     monkeypatch.setattr(
@@ -59,12 +59,12 @@ def test_convert_shard_of_crashed_worker_is_decoded_in_subprocess(
 
     def die_first(*given: object) -> None:
         real(*given)  # type: ignore[arg-type]
-        run_state.mark_started(open_storage(target), "train-00000-of-00001.tfrecord")
+        run_state.mark_started(open_storage(output), "train-00000-of-00001.tfrecord")
 
     monkeypatch.setattr(run_state, "write_run", die_first)
     report = convert()
     assert report.rejects_by_reason == {"corrupt": 1}
-    keys = {record.key for record in open_dataset(target)["train"]}
+    keys = {record.key for record in open_dataset(output)["train"]}
     assert len(keys) == 21
     assert "cat/deadly.png" not in keys
 

@@ -21,13 +21,13 @@ SHARD = layout.shard_name("train", 0, 1)
 
 
 def test_convert_worker_error_is_raised_unchanged(
-    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+    convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object) -> None:
         raise OutputError("cannot be written", path="there", got="this", hint="do that")
 
     with monkeypatch.context() as patched:
-        patched.setattr(shard, "_write", failing)
+        patched.setattr(shard, "convert_images", failing)
         with pytest.raises(OutputError) as caught:
             convert()
     assert str(caught.value) == "there: cannot be written, got this; do that"
@@ -35,7 +35,7 @@ def test_convert_worker_error_is_raised_unchanged(
 
 
 def test_convert_too_many_open_files_raises_storage_error(
-    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+    convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
@@ -45,24 +45,24 @@ def test_convert_too_many_open_files_raises_storage_error(
         with pytest.raises(StorageError, match="Too many open files") as caught:
             convert()
     assert caught.value.exit_code == 74
-    assert not (target / layout.MANIFEST).exists()
+    assert not (output / layout.MANIFEST).exists()
     assert convert().counts.stored == 21
 
 
 def test_convert_unexpected_exception_writes_no_manifest(
-    convert: Convert, target: Path, monkeypatch: pytest.MonkeyPatch
+    convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(shard, "_write", broken)
+    monkeypatch.setattr(shard, "convert_images", broken)
     with pytest.raises(ZeroDivisionError):
         convert()
-    assert not (target / layout.MANIFEST).exists()
+    assert not (output / layout.MANIFEST).exists()
 
 
 def test_convert_file_changed_after_listing_is_rejected_as_unreadable(
-    convert: Convert, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    convert: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = run_state.write_run
 
@@ -108,9 +108,9 @@ class TestReading:
             LocalFiles(os.fsencode(source)).read(b"cat/000.png")
 
 
-def test_is_finished_depends_on_shard_and_plan_digest(convert: Convert, target: Path) -> None:
-    digest = convert(target=str(target)).plan_digest
-    storage = open_storage(target)
+def test_is_finished_depends_on_shard_and_plan_digest(convert: Convert, output: Path) -> None:
+    digest = convert(output=str(output)).plan_digest
+    storage = open_storage(output)
     assert shard.is_finished(storage, SHARD, digest)
     assert not shard.is_finished(storage, SHARD, "0" * 32)
     assert not shard.is_finished(storage, layout.shard_name("test", 0, 1), digest)

@@ -56,7 +56,7 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(source.data)
     folder = tmp_path / "data"
-    convert.convert(ConvertOptions(source=str(tmp_path / "photos"), target=str(folder)))
+    convert.convert(ConvertOptions(source=str(tmp_path / "photos"), output=str(folder)))
     frames = list(read_shard(open_storage(folder), SHARD))
     keys = [record.key for record in records.open_dataset(folder)["train"]]
     alone = tmp_path / "alone"

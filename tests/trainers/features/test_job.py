@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from records.dataset import open_dataset
 from records.errors import CorruptDataError, OutputError, UsageError
+from records.runtime.shard_worker import RunnerConfig
 from shardmill.cli import shardmill
 from tests.trainers.conftest import write_shapes
 from tests.trainers.shard_executor import Here
@@ -23,7 +24,6 @@ from trainers.features.job import FeaturizeOptions, featurize, plan_features
 from trainers.features.load import load_or_extract
 from trainers.features.store import FeatureStore
 from trainers.input.selection import select_for_training
-from trainers.jobs import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def call(*arguments: object) -> Any:
 def make(data: Path, out: Path, options: FeaturizeOptions = OPTIONS, **given: Any) -> Any:
     plan = plan_features(str(data), str(out), options)
     chosen = {"dry_run": False, "on_progress": lambda *_: None, **given}
-    return featurize(plan, Here(), Runner(), **chosen)
+    return featurize(plan, Here(), RunnerConfig(), **chosen)
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from records.errors import InputNotFoundError, OutputError, StorageError, UsageError
+from records.runtime.shard_worker import RunnerConfig
 from records.storage import open_storage
 from shardmill.cli import shardmill
 from tests.trainers.conftest import make_source
 from tests.trainers.shard_executor import Here
-from trainers.jobs import Runner
 from trainers.prediction.batch_job import CsvShard, PredictionWorker, predict_to_csv_shards
 from trainers.prediction.find_images import find_images
 from trainers.runs.run_dir import Run, open_run
@@ -50,7 +50,9 @@ def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def predict(run: Run, new: Path, out: Path, **given: Any) -> Predictions:
     chosen = {"top_k": 2, "on_progress": lambda *_: None, **given}
-    return predict_to_csv_shards(run, find_images([new]), str(out), Here(), Runner(), **chosen)
+    return predict_to_csv_shards(
+        run, find_images([new]), str(out), Here(), RunnerConfig(), **chosen
+    )
 
 
 def iter_rows(path: Path) -> list[list[str]]:
@@ -128,7 +130,7 @@ def test_csv_shards_output_url_gives_same_bytes(run: Run, new: Path, parts: Path
         find_images([new]),
         location,
         Here(),
-        Runner(),
+        RunnerConfig(),
         top_k=2,
         on_progress=lambda *_: None,
     )

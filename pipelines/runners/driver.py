@@ -1,0 +1,178 @@
+"""The driver: any worker over all shards, on any runner.
+
+from pipelines.runners import map_shards
+
+results = map_shards(worker, names, "out/")
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+
+from pipelines import run_state
+from pipelines.runners.base import Job, ShardTask, unregister
+from pipelines.runners.local import LocalJob
+from records.errors import StorageError
+from records.format import layout
+from records.runtime.shard_worker import LOCAL, OnProgress, RunnerConfig, Worker, WorkerResult
+from records.storage import Storage, absolute_location, open_storage
+
+_POLL_SECONDS = 0.05
+
+
+def check_runner(runner: RunnerConfig, *locations: str) -> None:
+    """Check the runner's name and flags before anything is read or written.
+
+    Args:
+        runner: which runner, and its flags.
+        locations: local paths or URLs that its workers have to reach.
+
+    Raises:
+        UsageError: Beam does not know the runner or a flag, or a flag is missing.
+        RunnerError: no server answers where jobs are to be submitted.
+    """
+    if runner.needs_beam:
+        from pipelines.runners import beam
+
+        beam.check_runner(runner.name, runner.flags, locations)
+
+
+def map_shards(
+    worker: Worker,
+    names: Sequence[str],
+    folder: str,
+    *,
+    runner: RunnerConfig | None = None,
+    images: int = 0,
+    on_progress: OnProgress | None = None,
+) -> dict[str, WorkerResult]:
+    """Call a worker once per shard, and return its results by the shards' names.
+
+    Args:
+        worker: processes one shard, and returns a result.
+        names: of the shards; each can be the name of a file.
+        folder: where the worker writes; the caller holds its lock. Its work folder stores the
+            results until the caller removes it.
+        runner: which runner calls the worker; `local` by default.
+        images: the number of all images.
+        on_progress: called with the number of images done.
+
+    Raises:
+        UsageError: the runner or one of its flags is unknown.
+        ShardmillError: the first permanent error of a shard.
+        StorageError: the result of a shard is missing.
+        KeyboardInterrupt: the user interrupted the run; finished shards are kept.
+    """
+    runner = runner or RunnerConfig()
+    check_runner(runner, folder)
+    output = open_storage(folder)
+    run_state.clear_results(output)
+
+    results: dict[str, WorkerResult] = {}
+
+    def is_done(name: str) -> bool:
+        result = run_state.read_result(output, name)
+        if result is not None:
+            results[name] = result
+        return result is not None
+
+    run_on_shards(
+        worker, names, folder, runner, is_done=is_done, images=images, on_progress=on_progress
+    )
+    for name in names:
+        if name not in results:
+            raise StorageError(
+                "the result of a shard is missing",
+                path=folder,
+                shard=name,
+                hint="all workers must reach the folder at this path",
+            )
+    return results
+
+
+def run_on_shards(
+    worker: Worker,
+    names: Sequence[str],
+    folder: str,
+    runner: RunnerConfig,
+    *,
+    is_done: Callable[[str], bool],
+    images: int,
+    on_progress: OnProgress | None,
+) -> None:
+    """Call a worker once per shard.
+
+    Args:
+        worker: processes one shard.
+        names: of the shards.
+        folder: the folder in whose work folder errors are stored; every worker reaches it.
+        runner: which runner calls the worker; it has been checked.
+        is_done: whether a shard has been processed, read from storage.
+        images: the number of all images.
+        on_progress: called with the number of images done.
+
+    Raises:
+        ShardmillError: the first permanent error of a shard that is not done.
+        RunnerError: no worker started, or all of them stopped reporting.
+        KeyboardInterrupt: the user interrupted the run; finished shards are kept.
+    """
+    output = open_storage(folder)
+    task = ShardTask(
+        worker, absolute_location(folder), secrets.token_hex(8), is_retried=runner.name != LOCAL
+    )
+    try:
+        failure = watch(_make_job(task, names, runner), images, on_progress)
+    finally:
+        unregister(task.run_id)
+    # The error of a shard that a retry completed no longer matters.
+    missing = [name for name in names if not is_done(name)]
+    run_state.raise_failures(output, missing, names)
+    if failure is not None:
+        check_writable(output)
+        raise failure
+
+
+def _make_job(task: ShardTask, names: Sequence[str], runner: RunnerConfig) -> Job:
+    if not runner.needs_beam:
+        return LocalJob(task, names)
+    from pipelines.runners import beam
+
+    return beam.make_job(task, names, runner.name, runner.flags)
+
+
+def watch(job: Job, images: int, on_progress: OnProgress | None) -> Exception | None:
+    """Run a job on a thread, report its progress, and return the exception that ended it.
+
+    Raises what `Job.poll` raises, and KeyboardInterrupt, after the job has been stopped.
+    """
+    failures: list[Exception] = []
+    # Not Thread.join: interrupted, it takes a living thread for dead (Python 3.11, 3.12).
+    ended = threading.Event()
+
+    def work() -> None:
+        try:
+            job.run()
+        except Exception as error:
+            failures.append(error)
+        finally:
+            ended.set()
+
+    threading.Thread(target=work, name="pipeline", daemon=True).start()
+    try:
+        while not ended.wait(_POLL_SECONDS):
+            done = job.poll()
+            if on_progress is not None:
+                on_progress(min(done, images), images)
+    except BaseException:  # Ctrl-C and SIGTERM too
+        job.stop(ended)
+        raise
+    return failures[0] if failures else None
+
+
+def check_writable(output: Storage) -> None:
+    """Write and remove a file: Beam's exceptions do not show that a folder cannot be written."""
+    name = f"{layout.WORK_FOLDER}/probe"
+    output.replace(name, bytes(1 << 16))
+    output.remove(name)
