@@ -117,7 +117,7 @@ def convert(
     optional: dict[str, Any] = {} if workers is None else {"workers": workers}
     options = ConvertOptions(
         source=os.fspath(source),
-        target=os.fspath(output),
+        output=os.fspath(output),
         test=test,
         validation=validation,
         stratify=stratify,
@@ -185,7 +185,7 @@ def compact(
         OutputError: the output cannot be written, or contains something else.
     """
     from pipelines.compact import compact as run
-    from pipelines.runners.local import RunnerConfig
+    from records.runtime.shard_worker import RunnerConfig
 
     return run(
         os.fspath(dataset),

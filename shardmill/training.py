@@ -193,11 +193,11 @@ def featurize(
         OutputError: the store cannot be written, or contains other features.
         LockedError: another process is writing to the store.
     """
+    from records.runtime.shard_worker import RunnerConfig
     from shardmill.wiring import PipelineExecutor
     from trainers.backend import start_backend
     from trainers.features.job import FeaturizeOptions, plan_features
     from trainers.features.job import featurize as run_job
-    from trainers.jobs import Runner
 
     options = FeaturizeOptions(
         model=model,
@@ -207,7 +207,7 @@ def featurize(
         dtype=dtype,
         batch_size=batch_size,
     )
-    chosen = Runner(runner, tuple(beam_flags))
+    chosen = RunnerConfig(runner, tuple(beam_flags))
     executor = PipelineExecutor()
     executor.check_runner(chosen)
     plan = plan_features(os.fspath(dataset), os.fspath(output), options)

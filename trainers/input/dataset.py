@@ -95,7 +95,7 @@ def as_tf_dataset(
         raise UsageError("invalid cache", expected="True, False, memory or disk", got=repr(cache))
     if cache and augmentation.crop < 1:
         raise UsageError("decoded images cannot be cropped", hint="omit cache or crop")
-    worker_slice = WorkerSlice(shard_index, shard_count, is_full=pad)
+    worker_slice = WorkerSlice(shard_index, shard_count, padded=pad)
     dataset = path if isinstance(path, Dataset) else open_dataset(path)
     selected = _select(dataset, split, holdout=holdout)
     if selected.records < shard_count:
@@ -200,7 +200,8 @@ def _image_shape(
         raise UsageError(
             "invalid image_size", expected="(height, width) in pixels", got=repr(image_size)
         )
-    return ImageShape(*sides, channels)
+    height, width = sides
+    return ImageShape(height, width, channels)
 
 
 def _cache_on_disk(source: Any, selected: Selection) -> RecordSource:
