@@ -56,7 +56,7 @@ def put_all(server: S3Server, photos: Path) -> None:
         list(threads.map(put, (path for path in photos.rglob("*") if path.is_file())))
 
 
-def convert(server: S3Server, name: str, *flags: str) -> runs.Ended:
+def convert(server: S3Server, name: str, *flags: str) -> runs.Finished:
     output = f"s3://{BUCKET}/{name}"
     return runs.run(server.environment, "convert", SOURCE, output, *OPTIONS, "--quiet", *flags)
 

@@ -1,4 +1,4 @@
-"""A whole small dataset, made with the records package alone."""
+"""A small dataset, made with the records package alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def build_dataset(tmp_path: Path) -> Callable[..., Path]:
-    """Write a dataset of two train shards and a test shard, 17 images in all; its folder."""
+    """Return a function that writes 17 images in three shards and returns the folder."""
 
     def build(**options: object) -> Path:
         folder = tmp_path / "data"

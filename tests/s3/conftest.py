@@ -1,4 +1,4 @@
-"""A server, a bucket of its own for each test, and the environment that leads there."""
+"""Fixtures: an S3 server, and an empty folder per test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.s3.server import BUCKET, S3Server, find_server
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A running server with one bucket."""
+    """Start a server with one bucket."""
     binary = find_server()
     if binary is None:
         pytest.skip("needs the S3 server of the tests: `make s3-server` builds it")
@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A folder in the bucket that nothing is in; this process talks to the server."""
+    """Return the URL of an empty folder; this process is configured for the server."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     breaker.reset()

@@ -1,7 +1,7 @@
-"""A proxy before an S3 server that has bad weather: it delays, cuts, loses, and answers errors.
+"""A proxy in front of an S3 server that injects network faults.
 
-One request a connection, which is closed after its answer. What happens to each request a function
-says, which is called with its method and path.
+Each connection carries one request and is closed after its response. A function of method and path
+chooses the fault of each request.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Literal
 
 from tests.s3.server import free_port
 
-Kind = Literal["pass", "refuse", "cut-request", "cut-answer", "lose-answer", "silence"]
-_ERROR = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>bad weather</Message></Error>"
+Kind = Literal["pass", "refuse", "cut-request", "cut-response", "lose-response", "silence"]
+_ERROR = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>"
 _CODES = {500: "InternalError", 503: "SlowDown"}
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What happens to a request.
+class Fault:
+    """The fault of one request.
 
     Args:
-        kind: `refuse` closes before it is read; `cut-request` forwards half of it; `cut-answer`
-            gives back half of the answer, `lose-answer` none of it; `silence` does nothing more.
-        status: answered instead of asking the server, where it is not 0.
-        delay_seconds: before anything else.
+        kind: `refuse` closes before the request is read; `cut-request` forwards half of it;
+            `cut-response` returns half of the response, `lose-response` none; `silence` waits.
+        status: of an error response that the server never produced, unless 0.
+        delay_seconds: the wait before anything else.
     """
 
     kind: Kind = "pass"
@@ -37,47 +37,47 @@ class Fate:
     delay_seconds: float = 0.0
 
 
-Weather = Callable[[str, str], Fate]
-"""Told a request's method and path."""
-FAIR = Fate()
+FaultPlan = Callable[[str, str], Fault]
+"""Returns the fault of a request with this method and path."""
+NO_FAULT = Fault()
 
 
-def always(fate: Fate) -> Weather:
-    """The same for every request."""
-    return lambda _method, _path: fate
+def always(fault: Fault) -> FaultPlan:
+    """Return a plan with the same fault for every request."""
+    return lambda _method, _path: fault
 
 
-def storm(seed: int, share: float) -> Weather:
-    """Something bad for about this share of all requests, the same for the same seed."""
-    chance = random.Random(seed)
+def random_faults(seed: int, share: float) -> FaultPlan:
+    """Return a plan with random faults for a share of all requests, reproducible by seed."""
+    rng = random.Random(seed)
     bad = [
-        *(Fate("refuse"), Fate("cut-request"), Fate("cut-answer"), Fate("lose-answer")),
-        *(Fate(status=500), Fate(status=503), Fate(delay_seconds=0.3)),
+        *(Fault("refuse"), Fault("cut-request"), Fault("cut-response"), Fault("lose-response")),
+        *(Fault(status=500), Fault(status=503), Fault(delay_seconds=0.3)),
     ]
-    return lambda _method, _path: chance.choice(bad) if chance.random() < share else FAIR
+    return lambda _method, _path: rng.choice(bad) if rng.random() < share else NO_FAULT
 
 
 @dataclass
 class Proxy:
-    """The proxy; `seen` has the method and path of every request, `fates` what became of it."""
+    """The proxy; `seen` has the method and path of every request, `faults` its fault."""
 
     server_port: int
-    weather: Weather = lambda _method, _path: FAIR
+    plan: FaultPlan = lambda _method, _path: NO_FAULT
     port: int = field(default_factory=free_port)
     seen: list[tuple[str, str]] = field(default_factory=list)
-    fates: list[Fate] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
     @property
     def endpoint(self) -> str:
-        """Its URL."""
+        """Return the URL."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def serve(self, ready: threading.Event, over: asyncio.Event) -> None:
-        """Serve until it is over."""
+    async def serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
+        """Serve until an event is set."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         async with server:
             ready.set()
-            await over.wait()
+            await stop.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
@@ -87,47 +87,47 @@ class Proxy:
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         method, path, _ = head.decode("latin-1").split(" ", 2)
-        fate = self.weather(method, path)
+        fault = self.plan(method, path)
         self.seen.append((method, path))
-        self.fates.append(fate)
-        await asyncio.sleep(fate.delay_seconds)
-        if fate.kind == "refuse":
+        self.faults.append(fault)
+        await asyncio.sleep(fault.delay_seconds)
+        if fault.kind == "refuse":
             return
         fields = _fields(head)
         if "100-continue" in fields.get("expect", ""):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await reader.readexactly(int(fields.get("content-length", "0")))
-        if fate.kind == "silence":
+        if fault.kind == "silence":
             await asyncio.sleep(3600)
-        answer = _error(fate.status) if fate.status else await self._ask(head, body, fate)
-        if method == "HEAD" and fate.status:
-            answer = answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-        if fate.kind == "cut-answer":
-            answer = answer[: len(answer) // 2]
-        if fate.kind != "lose-answer":
-            writer.write(answer)
+        response = _error(fault.status) if fault.status else await self._forward(head, body, fault)
+        if method == "HEAD" and fault.status:
+            response = response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        if fault.kind == "cut-response":
+            response = response[: len(response) // 2]
+        if fault.kind != "lose-response":
+            writer.write(response)
             await writer.drain()
-            if fate.kind != "cut-answer":
+            if fault.kind != "cut-response":
                 writer.write_eof()
                 await reader.read()  # until the other side closes too: an abort would lose the end
 
-    async def _ask(self, head: bytes, body: bytes, fate: Fate) -> bytes:
-        """The server's whole answer."""
+    async def _forward(self, head: bytes, body: bytes, fault: Fault) -> bytes:
+        """Return the complete response of the server."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.server_port)
         try:
             writer.write(_closing(head))
-            if fate.kind == "cut-request":
+            if fault.kind == "cut-request":
                 writer.write(body[: len(body) // 2])
                 await writer.drain()
                 return b""
             writer.write(body)
-            return await _read_answer(reader, is_head=head.startswith(b"HEAD "))
+            return await _read_response(reader, is_head=head.startswith(b"HEAD "))
         finally:
             writer.transport.abort()
 
 
-async def _read_answer(reader: asyncio.StreamReader, *, is_head: bool) -> bytes:
-    # Not up to its end: a server that refuses what it has not read resets the connection then.
+async def _read_response(reader: asyncio.StreamReader, *, is_head: bool) -> bytes:
+    # Not up to its end: a server that refuses a body that it has not read resets the connection.
     head = await reader.readuntil(b"\r\n\r\n")
     if is_head:
         return head
@@ -137,14 +137,14 @@ async def _read_answer(reader: asyncio.StreamReader, *, is_head: bool) -> bytes:
 @contextmanager
 def running(proxy: Proxy) -> Iterator[Proxy]:
     """Serve on a thread while the block runs."""
-    ready, loop, over = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(proxy.serve(ready, over)))
+    ready, loop, stop = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(proxy.serve(ready, stop)))
     thread.start()
     ready.wait()
     try:
         yield proxy
     finally:
-        loop.call_soon_threadsafe(over.set)
+        loop.call_soon_threadsafe(stop.set)
         thread.join()
         for task in asyncio.all_tasks(loop):
             task.cancel()
@@ -158,7 +158,7 @@ def _fields(head: bytes) -> dict[str, str]:
 
 
 def _closing(head: bytes) -> bytes:
-    """A request's head that asks the server to close; the headers changed are not signed."""
+    """Return a request head with `Connection: close`; the changed headers are not signed."""
     lines = [
         line
         for line in head.rstrip(b"\r\n").split(b"\r\n")

@@ -1,6 +1,6 @@
-"""`shardmill` in processes of its own that talk to the server of the tests.
+"""`shardmill` commands in subprocesses, with the test server.
 
-A lease lasts three seconds there, not sixty, so that a dead run's need not be waited for.
+A lease lasts three seconds instead of sixty, so that tests do not wait for that of a dead run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _LONGEST_SECONDS = 200.0
 BUSY = 75
 
 
-class Ended(NamedTuple):
-    """How a command ended, and what it wrote."""
+class Finished(NamedTuple):
+    """The exit status and the output of a command."""
 
     status: int
     output: str
@@ -43,19 +43,19 @@ def start(environment: Mapping[str, str], *arguments: object) -> subprocess.Pope
     )
 
 
-def end(process: subprocess.Popen[str]) -> Ended:
-    """Wait for the end of a command."""
+def finish(process: subprocess.Popen[str]) -> Finished:
+    """Wait for a command to end."""
     output, errors = process.communicate(timeout=_LONGEST_SECONDS)
-    return Ended(process.returncode, output, errors)
+    return Finished(process.returncode, output, errors)
 
 
-def run(environment: Mapping[str, str], *arguments: object) -> Ended:
+def run(environment: Mapping[str, str], *arguments: object) -> Finished:
     """Run a command to its end."""
-    return end(start(environment, *arguments))
+    return finish(start(environment, *arguments))
 
 
-def run_when_free(environment: Mapping[str, str], *arguments: object) -> Ended:
-    """Run a command as soon as a dead run's lease is over."""
+def run_when_free(environment: Mapping[str, str], *arguments: object) -> Finished:
+    """Run a command as soon as the lease of a dead run has expired."""
     until = time.monotonic() + _LONGEST_SECONDS
     while (ended := run(environment, *arguments)).status == BUSY:
         assert "another run is writing here" in ended.errors
@@ -64,7 +64,7 @@ def run_when_free(environment: Mapping[str, str], *arguments: object) -> Ended:
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait until something holds, which must be before the process ends."""
+    """Wait until a condition is true, which must happen before the process ends."""
     while not condition():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)

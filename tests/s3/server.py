@@ -1,6 +1,6 @@
-"""A real S3 server on loopback, versitygw, started and stopped by tests; its files in a folder.
+"""The S3 server versitygw on the loopback interface.
 
-`make s3-server` builds it. Where it is not found, the tests that need it are reported as skipped.
+`make s3-server` builds it. If it is not found, the tests that need it are reported as skipped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
-_BESIDE_THE_TESTS = Path(__file__).parents[2] / ".s3-server" / "versitygw"
+_BUILT_BY_MAKE = Path(__file__).parents[2] / ".s3-server" / "versitygw"
 _START_SECONDS = 30.0
 _REQUEST = re.compile(r" s3_(\w+) .*? /\S* (\d{3}) ")
 ACCESS_KEY = "AKIAOFTESTSALONE"
@@ -28,27 +28,27 @@ BUCKET = "photos-and-data"
 
 
 def find_server() -> Path | None:
-    """The server's binary: where `make s3-server` builds it, or on PATH."""
-    if _BESIDE_THE_TESTS.exists():
-        return _BESIDE_THE_TESTS
+    """Return the binary that `make s3-server` builds, or the one on PATH."""
+    if _BUILT_BY_MAKE.exists():
+        return _BUILT_BY_MAKE
     found = shutil.which("versitygw")
     return None if found is None else Path(found)
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on."""
+    """Return an unused port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class S3Server:
-    """The server, which keeps a bucket as a folder.
+    """The server; each bucket is a folder.
 
     Args:
         binary: of versitygw.
-        folder: where buckets, and the log of requests, lie.
-        host: the address of this machine to listen at.
+        folder: for buckets and the log of requests.
+        host: the address to listen at.
     """
 
     def __init__(self, binary: Path, folder: Path, host: str = "127.0.0.1") -> None:
@@ -62,11 +62,11 @@ class S3Server:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What tells botocore of this server, and of nothing else on this machine."""
-        return environment_of(self.endpoint)
+        """Return the environment that configures botocore for this server alone."""
+        return environment_for(self.endpoint)
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start the server and wait until it listens."""
         self.buckets.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             [
@@ -84,7 +84,7 @@ class S3Server:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Kill it, as a machine that loses power; what it has stored stays."""
+        """Kill the server as a power failure would; its files stay."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
@@ -94,7 +94,7 @@ class S3Server:
         self.client().create_bucket(Bucket=name)
 
     def client(self) -> Any:
-        """A client of botocore's, to look from outside."""
+        """Return a separate botocore client, to check the bucket."""
         return botocore.session.get_session().create_client(
             "s3",
             endpoint_url=self.endpoint,
@@ -105,13 +105,13 @@ class S3Server:
         )
 
     def requests(self) -> list[str]:
-        """Every request that is in the log, by its operation and status: `PutObject 200`."""
+        """Return the operation and status of every logged request: `PutObject 200`."""
         text = self.log.read_text(errors="replace")
         return [" ".join(found) for found in _REQUEST.findall(text)]
 
 
-def environment_of(endpoint: str) -> Mapping[str, str]:
-    """What tells botocore of a server at a URL, and of nothing else on this machine."""
+def environment_for(endpoint: str) -> Mapping[str, str]:
+    """Return the environment that configures botocore for a server at a URL alone."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,

@@ -19,7 +19,7 @@ SIZE = (40, 40)
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of two classes."""
+    """Write images of two classes."""
     folder = make_folders(tmp_path_factory.mktemp("photos") / "photos", cat=0, dog=0)
     for number in range(40):
         content = make_picture(number, kind="JPEG", size=SIZE)
@@ -29,7 +29,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(server: S3Server, photos: Path) -> str:
-    """A dataset in the bucket."""
+    """Convert the images to a dataset in the bucket."""
     command = ("convert", photos, DATA, "--test=0.3", "--shards=2", "--quiet")
     assert runs.run(server.environment, *command) == (0, "", "")
     return DATA
@@ -37,7 +37,7 @@ def data(server: S3Server, photos: Path) -> str:
 
 @pytest.fixture
 def run(server: S3Server) -> Any:
-    """Runs a command, which must end well, and gives what it prints."""
+    """Return a function that runs a command, which must succeed, and returns its output."""
 
     def run_now(*arguments: object) -> str:
         ended = runs.run(server.environment, *arguments)
@@ -66,7 +66,7 @@ def test_extract_command_s3_dataset_restores_image_folders(
 def test_convert_command_s3_dry_run_writes_nothing(
     data: str, run: Any, photos: Path, server: S3Server, tmp_path: Path
 ) -> None:
-    source = open_source(server, photos)
+    source = upload_source(server, photos)
     assert "would be written" in run("convert", source, tmp_path / "data", "--dry-run")
     assert "would be written" in run("convert", source, f"{ROOT}/dry", "--dry-run")
     assert keys(server, f"{ROOT}/dry") == set()
@@ -75,7 +75,7 @@ def test_convert_command_s3_dry_run_writes_nothing(
 def test_convert_command_list_of_s3_urls_stores_images_and_rejects_missing(
     run: Any, photos: Path, server: S3Server, tmp_path: Path
 ) -> None:
-    source = open_source(server, photos)
+    source = upload_source(server, photos)
     rows = [
         f"{source}/{path.relative_to(photos).as_posix()},{path.parent.name}"
         for path in sorted(photos.rglob("*.jpg"))
@@ -109,7 +109,7 @@ def test_convert_command_s3_append_adds_only_new_images(
 
 @pytest.fixture(scope="module")
 def model(data: str, server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model trained on the dataset."""
+    """Train a model on the dataset."""
     model = tmp_path_factory.mktemp("model") / "run"
     flags = ("--model=cnn", "--epochs=1", "--image-size=32", "--batch-size=8", "--quiet")
     assert runs.run(server.environment, "train", data, model, *flags).status == 0
@@ -123,7 +123,7 @@ def test_evaluate_command_s3_dataset_prints_accuracy(model: Path, run: Any) -> N
 def test_predict_command_s3_source_writes_csv_parts_idempotently(
     model: Path, run: Any, photos: Path, server: S3Server
 ) -> None:
-    source = open_source(server, photos)
+    source = upload_source(server, photos)
     assert len(run("predict", model, f"{source}/cat").splitlines()) == 20
     parts, flags = f"{ROOT}/predicted", ("--csv-parts", f"{ROOT}/predicted")
     run("predict", model, source, *flags)
@@ -141,8 +141,8 @@ def test_featurize_command_s3_second_run_reports_nothing_to_do(
     assert not any(name.startswith(".shardmill") for name in keys(server, store))
 
 
-def open_source(server: S3Server, photos: Path) -> str:
-    """The pictures in the bucket."""
+def upload_source(server: S3Server, photos: Path) -> str:
+    """Upload the images; return their URL."""
     client = server.client()
     for path in photos.rglob("*.jpg"):
         key = f"commands/photos/{path.relative_to(photos).as_posix()}"
@@ -151,7 +151,7 @@ def open_source(server: S3Server, photos: Path) -> str:
 
 
 def keys(server: S3Server, folder: str) -> set[str]:
-    """The names of all that is below a folder in the bucket."""
+    """Return the names of all objects below a folder in the bucket."""
     prefix = folder.removeprefix(f"s3://{BUCKET}/") + "/"
     found = server.client().list_objects_v2(Bucket=BUCKET, Prefix=prefix)
     return {file["Key"].removeprefix(prefix) for file in found.get("Contents", ())}

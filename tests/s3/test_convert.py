@@ -1,4 +1,4 @@
-"""Conversions from bucket to bucket: the bytes of a local one, whatever happens meanwhile."""
+"""Conversions from bucket to bucket: same bytes as local ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from records.format import layout
 from records.storage import Storage, open_storage
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 from tests.s3 import runs
-from tests.s3.proxy import FAIR, Fate, Proxy, always, running, storm
+from tests.s3.proxy import NO_FAULT, Fault, Proxy, always, random_faults, running
 from tests.s3.server import BUCKET, S3Server
 
 FLAGS = ("--test=0.2", "--shards=6", "--quiet")
@@ -25,7 +25,7 @@ IN_CHILDREN = ("--", "--direct_running_mode=multi_processing", "--direct_num_wor
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """Flowers where the test data is, pictures of noise elsewhere."""
+    """Return the flowers of the test data, or images of noise without it."""
     try:
         return Path(request.getfixturevalue("shared_data")) / "flowers"
     except pytest.skip.Exception:
@@ -36,7 +36,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 @pytest.fixture(scope="module")
 def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
-    """What a local conversion comes to."""
+    """Return the files of a local conversion."""
     target = tmp_path_factory.mktemp("local") / "data"
     assert runs.run({}, "convert", photos, target, *FLAGS) == (0, "", "")
     return content_of(target)
@@ -44,7 +44,7 @@ def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[
 
 @pytest.fixture(scope="module")
 def source(server: S3Server, photos: Path) -> str:
-    """The photos in the bucket."""
+    """Upload the photos to the bucket."""
     client = server.client()
 
     def put(path: Path) -> None:
@@ -58,23 +58,23 @@ def source(server: S3Server, photos: Path) -> str:
 
 @pytest.fixture
 def target(s3: str) -> Storage:
-    """Where a dataset may go."""
+    """Return an empty output folder."""
     return open_storage(s3)
 
 
 def content_at(target: Storage) -> dict[str, bytes]:
-    """As `content_of`."""
+    """Return the files of a dataset, as `content_of` does."""
     names = (name for name in target.list() if name != layout.REPORT)
     return {name: target.read(name) for name in names}
 
 
 def shards_at(target: Storage) -> dict[str, str | None]:
-    """The finished shards and their indexes, by what changes where one is written again."""
+    """Return the ETags of finished shards and indexes, which change if one is rewritten."""
     names = set(target.list())
     done = [name for name in names if layout.parse_shard_name(name)]
     both = [(name, layout.index_name(name)) for name in done if layout.index_name(name) in names]
-    facts = {name: target.stat(name) for pair in both for name in pair}
-    return {name: found.etag for name, found in facts.items() if found is not None}
+    infos = {name: target.stat(name) for pair in both for name in pair}
+    return {name: found.etag for name, found in infos.items() if found is not None}
 
 
 def test_convert_s3_twice_gives_local_bytes_and_third_run_reports_nothing_to_do(
@@ -118,7 +118,7 @@ def test_convert_s3_concurrent_run_is_refused_with_status_75(
     processes = [
         runs.start(server.environment, "convert", source, target.url, *FLAGS) for _ in range(2)
     ]
-    one, other = sorted(map(runs.end, processes))
+    one, other = sorted(map(runs.finish, processes))
     assert one == (0, "", "")
     assert other.status == runs.BUSY
     assert f"shardmill: {target.url}: another run " in other.errors
@@ -140,7 +140,7 @@ def test_convert_s3_killed_runs_resume_and_keep_finished_shards(
         now = shards_at(target)
         assert kept.items() <= now.items(), "a finished shard was written again"
         kept = now
-        time.sleep(3.5)  # its lease is over then
+        time.sleep(3.5)  # its lease has expired then
     assert runs.run_when_free(server.environment, *command) == (0, "", "")
     assert content_at(target) == expected
     assert kept.items() <= shards_at(target).items()
@@ -149,7 +149,7 @@ def test_convert_s3_killed_runs_resume_and_keep_finished_shards(
 def test_convert_s3_server_outage_is_retried_then_exits_with_status_74_and_resumes(
     source: str, target: Storage, server: S3Server, expected: Mapping[str, bytes]
 ) -> None:
-    """Two seconds are ridden out; a long absence is one line, and the next run goes on."""
+    """A short outage is retried; a long one is one line, and the next run resumes."""
     command = ("convert", source, target.url, *FLAGS)
     process = runs.start(server.environment, *command)
     runs.wait_for(lambda: len(shards_at(target)) >= 2, process)
@@ -158,7 +158,7 @@ def test_convert_s3_server_outage_is_retried_then_exits_with_status_74_and_resum
     server.start()
     runs.wait_for(lambda: len(shards_at(target)) >= 4, process)
     server.stop()
-    ended = runs.end(process)
+    ended = runs.finish(process)
     server.start()
     assert ended.status == 74
     assert "storage does not respond, also after retries" in ended.errors
@@ -179,19 +179,19 @@ def test_convert_s3_suspended_run_is_refused_after_takeover(
     assert runs.run_when_free(server.environment, *command) == (0, "", "")
     finished = shards_at(target)
     process.send_signal(signal.SIGCONT)
-    slept = runs.end(process)
-    assert slept.status == runs.BUSY
-    assert "another run took over" in slept.errors
+    suspended = runs.finish(process)
+    assert suspended.status == runs.BUSY
+    assert "another run took over" in suspended.errors
     assert shards_at(target) == finished
-    # What it still wrote into the work folder the next run removes.
+    # The next run removes what it still wrote into the work folder.
     assert runs.run_when_free(server.environment, *command) == (0, "", "")
     assert content_at(target) == expected
 
 
-class TestWeather:
+class TestUnreliableNetwork:
     @pytest.fixture
     def few(self, server: S3Server, tmp_path: Path, s3: str) -> tuple[str, dict[str, bytes]]:
-        """Pictures in the bucket, and what they come to."""
+        """Upload images; return their URL and the files of their conversion."""
         folder = make_folders(tmp_path / "few", cat=60, dog=59)
         make_file(folder, "dog/bad.png", CORRUPT)
         for path in folder.rglob("*.png"):
@@ -205,10 +205,10 @@ class TestWeather:
         self, few: tuple[str, dict[str, bytes]], target: Storage, server: S3Server
     ) -> None:
         url = f"{target.url}/data"
-        with running(Proxy(server.port, storm(5, 0.05))) as proxy:
+        with running(Proxy(server.port, random_faults(5, 0.05))) as proxy:
             environment = {**server.environment, "AWS_ENDPOINT_URL": proxy.endpoint}
             assert runs.run(environment, "convert", few[0], url, *FLAGS) == (0, "", "")
-            assert sum(fate != FAIR for fate in proxy.fates) > 5
+            assert sum(fault != NO_FAULT for fault in proxy.faults) > 5
         assert content_at(open_storage(url)) == few[1]
 
     def test_convert_s3_persistent_errors_exit_with_status_74_and_rerun_completes(
@@ -218,18 +218,18 @@ class TestWeather:
         with running(Proxy(server.port)) as proxy:
             environment = {**server.environment, "AWS_ENDPOINT_URL": proxy.endpoint}
 
-            def turn(method: str, path: str) -> Fate:
+            def turn(method: str, path: str) -> Fault:
                 if "/test-0" in path and method == "PUT":
-                    proxy.weather = always(Fate(status=503))
-                return FAIR
+                    proxy.plan = always(Fault(status=503))
+                return NO_FAULT
 
-            proxy.weather = turn
+            proxy.plan = turn
             ended = runs.run(environment, "convert", few[0], url, *FLAGS)
             assert ended.status == 74
             assert "storage failed, also after retries, got 503 SlowDown" in ended.errors
             assert ended.errors.count("\n") == 1
             assert open_storage(url).stat(layout.MANIFEST) is None
-            proxy.weather = always(FAIR)
+            proxy.plan = always(NO_FAULT)
             assert runs.run_when_free(environment, "convert", few[0], url, *FLAGS) == (0, "", "")
         assert content_at(open_storage(url)) == few[1]
         assert list(verify(url, decode=True)) == []

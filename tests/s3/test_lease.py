@@ -1,4 +1,4 @@
-"""Who holds a folder of a bucket: one, as long as it lives, and nobody who slept."""
+"""The lease of a folder: one live holder, none that was suspended."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ def storage(s3: str) -> S3Storage:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lease that is over in two seconds; whoever holds it in a test does not renew it."""
+    """Shorten the lease to two seconds; tests do not renew it."""
     monkeypatch.setattr(lease, "LEASE_SECONDS", SHORT_SECONDS)
 
 
 def acquire(storage: S3Storage) -> Lease:
-    """Hold the folder without a thread that renews it: as a run does that was stopped."""
-    taken = Lease(storage)
-    taken.acquire()
-    return taken
+    """Acquire the lease without a thread that renews it, as a suspended run holds it."""
+    acquired = Lease(storage)
+    acquired.acquire()
+    return acquired
 
 
-def wait_until_over(storage: S3Storage) -> None:
-    """Wait until the store's clock says that the lease is over."""
+def wait_until_expired(storage: S3Storage) -> None:
+    """Wait until the lease has expired by the store's clock."""
     while (seen := storage.get(LEASE)) is not None and seen.age_seconds is not None:
         if seen.age_seconds >= SHORT_SECONDS:
             return
         threading.Event().wait(0.1)
 
 
-def at_once(action: Callable[[], Any]) -> list[Any]:
-    """What an action came to on several threads at once: its result, or its error."""
+def run_in_parallel(action: Callable[[], Any]) -> list[Any]:
+    """Run an action on several threads in parallel; return each result or error."""
     barrier = threading.Barrier(RUNS)
 
     def act(_: int) -> Any:
@@ -63,7 +63,7 @@ def at_once(action: Callable[[], Any]) -> list[Any]:
 
 def test_lease_concurrent_runs_only_one_acquires(storage: S3Storage) -> None:
     for _ in range(5):
-        found = at_once(lambda: acquire(storage))
+        found = run_in_parallel(lambda: acquire(storage))
         held = [one for one in found if isinstance(one, Lease)]
         assert len(held) == 1
         assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
@@ -79,8 +79,8 @@ def test_lease_held_raises_locked_with_time_to_expiry(storage: S3Storage) -> Non
 
 def test_lease_expired_concurrent_runs_only_one_acquires(storage: S3Storage, short: None) -> None:
     dead = acquire(storage)
-    wait_until_over(storage)
-    found = at_once(lambda: acquire(storage))
+    wait_until_expired(storage)
+    found = run_in_parallel(lambda: acquire(storage))
     assert sum(isinstance(one, Lease) for one in found) == 1
     assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
     with pytest.raises(LockedError, match="another run took over"):
@@ -88,27 +88,27 @@ def test_lease_expired_concurrent_runs_only_one_acquires(storage: S3Storage, sho
 
 
 def test_lease_renew_after_takeover_raises_locked(storage: S3Storage, short: None) -> None:
-    slept = acquire(storage)
-    wait_until_over(storage)
+    suspended = acquire(storage)
+    wait_until_expired(storage)
     second = acquire(storage)
     for _ in range(2):
         with pytest.raises(LockedError, match="another run took over"):
-            slept.renew()
+            suspended.renew()
     with pytest.raises(LockedError):
-        slept.release()
+        suspended.release()
     second.renew()
     second.release()
     with pytest.raises(LockedError):
-        slept.renew()
+        suspended.renew()
     assert storage.list() == []
 
 
 def test_lease_renew_after_expiry_without_takeover_succeeds(
     storage: S3Storage, short: None
 ) -> None:
-    slept = acquire(storage)
-    wait_until_over(storage)
-    slept.renew()
+    suspended = acquire(storage)
+    wait_until_expired(storage)
+    suspended.renew()
     with pytest.raises(LockedError):
         acquire(storage)
 
@@ -147,32 +147,32 @@ def test_lease_damaged_file_counts_as_expired(storage: S3Storage, content: bytes
         pass
 
 
-class _Unreliable(S3Storage):
-    """Answers get lost: what was asked for is done, and refused when it is asked for again."""
+class _LosesResponses(S3Storage):
+    """Loses responses: a request succeeds, and its retry is refused."""
 
-    is_losing = False
+    loses_responses = False
 
     def put_if_absent(self, name: str, data: bytes) -> str:
         tag = super().put_if_absent(name, data)
-        if self.is_losing:
+        if self.loses_responses:
             return super().put_if_absent(name, data)
         return tag
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
         new = super().put_if_match(name, data, tag)
-        if self.is_losing:
+        if self.loses_responses:
             return super().put_if_match(name, data, tag)
         return new
 
 
-class TestLostAnswers:
+class TestLostResponses:
     @pytest.fixture
-    def storage(self, s3: str) -> _Unreliable:
-        storage = _Unreliable(s3)
-        storage.is_losing = True
+    def storage(self, s3: str) -> _LosesResponses:
+        storage = _LosesResponses(s3)
+        storage.loses_responses = True
         return storage
 
-    def test_lease_lost_response_of_acquire_is_recognized(self, storage: _Unreliable) -> None:
+    def test_lease_lost_response_of_acquire_is_recognized(self, storage: _LosesResponses) -> None:
         held = acquire(storage)
         with pytest.raises(LockedError):
             acquire(storage)
@@ -180,7 +180,7 @@ class TestLostAnswers:
         held.release()
         assert storage.list() == []
 
-    def test_compare_and_swap_lost_response_is_recognized(self, storage: _Unreliable) -> None:
+    def test_compare_and_swap_lost_response_is_recognized(self, storage: _LosesResponses) -> None:
         storage.replace("a", b"old")
         storage.compare_and_swap("a", b"old", b"new")
         assert storage.read("a") == b"new"
@@ -188,10 +188,10 @@ class TestLostAnswers:
             storage.compare_and_swap("a", b"old", b"newer")
 
     def test_lease_lost_response_of_takeover_is_recognized(
-        self, storage: _Unreliable, short: None
+        self, storage: _LosesResponses, short: None
     ) -> None:
         dead = acquire(storage)
-        wait_until_over(storage)
+        wait_until_expired(storage)
         acquire(storage).renew()
         with pytest.raises(LockedError):
             dead.renew()
@@ -205,7 +205,7 @@ def test_lease_renew_applied_but_failed_can_be_repeated(
 
     def fail(*given: Any) -> str:
         real(*given)
-        raise StorageError("storage did not answer")
+        raise StorageError("storage did not respond")
 
     with monkeypatch.context() as broken:
         broken.setattr(storage, "put_if_match", fail)
@@ -216,21 +216,21 @@ def test_lease_renew_applied_but_failed_can_be_repeated(
     assert storage.list() == []
 
 
-class _Careless(S3Storage):
+class _IgnoresIfMatch(S3Storage):
     """A store that knows `If-None-Match` but ignores `If-Match`."""
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
         return str(self._request("put_object", name, Body=data)["ETag"])
 
 
-class _Heedless(_Careless):
+class _IgnoresConditions(_IgnoresIfMatch):
     """A store that ignores every condition."""
 
     def put_if_absent(self, name: str, data: bytes) -> str:
         return str(self._request("put_object", name, Body=data)["ETag"])
 
 
-@pytest.mark.parametrize("kind", [_Careless, _Heedless])
+@pytest.mark.parametrize("kind", [_IgnoresIfMatch, _IgnoresConditions])
 def test_lease_store_without_conditional_writes_raises_output_error(
     s3: str, kind: type[S3Storage]
 ) -> None:
@@ -244,7 +244,7 @@ def test_lease_store_without_conditional_writes_raises_output_error(
 def test_compare_and_swap_concurrent_calls_only_one_succeeds(storage: S3Storage) -> None:
     storage.replace("a", b"old")
     numbers = iter(range(RUNS))
-    found = at_once(lambda: storage.compare_and_swap("a", b"old", b"%d" % next(numbers)))
+    found = run_in_parallel(lambda: storage.compare_and_swap("a", b"old", b"%d" % next(numbers)))
     assert found.count(None) == 1
     assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
 

@@ -1,4 +1,4 @@
-"""Credentials are in nothing that is written, shown or kept, also where something goes wrong."""
+"""Credentials: absent from all output and files, also after failures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from records.format import layout
 from records.storage import open_storage
 from tests.pipelines.pictures import make_folders
 from tests.s3 import runs
-from tests.s3.proxy import Fate, Proxy, always, running
+from tests.s3.proxy import Fault, Proxy, always, running
 from tests.s3.server import ACCESS_KEY, SECRET_KEY, S3Server
 
 WRONG_KEY = "wrong/secret+that+no+output+may+show"
@@ -21,7 +21,7 @@ IN_CHILDREN = ("--", "--direct_running_mode=multi_processing", "--direct_num_wor
 
 @pytest.fixture
 def photos(s3: str, tmp_path: Path) -> str:
-    """Pictures in the bucket."""
+    """Upload images to the bucket."""
     folder = make_folders(tmp_path / "photos", cat=6, dog=6)
     for path in folder.rglob("*.png"):
         name = path.relative_to(folder).as_posix()
@@ -29,15 +29,15 @@ def photos(s3: str, tmp_path: Path) -> str:
     return f"{s3}/photos"
 
 
-def shown(environment: Mapping[str, str], *arguments: object, status: int) -> str:
-    """All that a command writes; it is told to write all it can."""
+def output_of(environment: Mapping[str, str], *arguments: object, status: int) -> str:
+    """Return the whole output of a command at its most verbose."""
     ended = runs.run({**environment, "PYTHONWARNINGS": "default"}, "--verbose", *arguments)
     assert ended.status == status, ended
     return ended.output + ended.errors
 
 
 def stored(server: S3Server) -> bytes:
-    """All that the server keeps, names included."""
+    """Return all names and contents that the server stores."""
     files = [path for path in server.buckets.rglob("*") if path.is_file()]
     names = "\n".join(map(str, files)).encode()
     return names + b"".join(path.read_bytes() for path in files)
@@ -50,22 +50,22 @@ def test_credentials_are_absent_from_all_output_and_files(
     wrong = {**right, "AWS_SECRET_ACCESS_KEY": WRONG_KEY}
     data, local = f"{s3}/data", tmp_path / "data"
     output = [
-        shown(right, "convert", photos, data, "--test=0.4", "--json", status=0),
-        shown(right, "convert", photos, f"{s3}/2", "--test=0.4", *IN_CHILDREN, status=0),
-        shown(right, "convert", photos, local, "--test=0.4", "--dry-run", status=0),
-        shown(right, "convert", photos, local, "--test=0.4", status=0),
-        shown(right, "verify", data, "--json", status=0),
-        shown(right, "inspect", data, status=0),
-        shown(right, "verify", f"{s3}/no", status=66),
-        shown(wrong, "convert", photos, f"{s3}/3", status=74),
-        shown(wrong, "convert", tmp_path / "photos", f"{s3}/3", status=74),
-        shown(wrong, "verify", data, status=74),
+        output_of(right, "convert", photos, data, "--test=0.4", "--json", status=0),
+        output_of(right, "convert", photos, f"{s3}/2", "--test=0.4", *IN_CHILDREN, status=0),
+        output_of(right, "convert", photos, local, "--test=0.4", "--dry-run", status=0),
+        output_of(right, "convert", photos, local, "--test=0.4", status=0),
+        output_of(right, "verify", data, "--json", status=0),
+        output_of(right, "inspect", data, status=0),
+        output_of(right, "verify", f"{s3}/no", status=66),
+        output_of(wrong, "convert", photos, f"{s3}/3", status=74),
+        output_of(wrong, "convert", tmp_path / "photos", f"{s3}/3", status=74),
+        output_of(wrong, "verify", data, status=74),
     ]
-    with running(Proxy(server.port, always(Fate(status=500)))) as proxy:
+    with running(Proxy(server.port, always(Fault(status=500)))) as proxy:
         broken = {**right, "AWS_ENDPOINT_URL": proxy.endpoint}
-        output.append(shown(broken, "convert", photos, f"{s3}/4", status=74))
+        output.append(output_of(broken, "convert", photos, f"{s3}/4", status=74))
     address = f"http://{ACCESS_KEY}:{SECRET_KEY}@[127.0.0.1"
-    output.append(shown({**right, "AWS_ENDPOINT_URL": address}, "verify", data, status=2))
+    output.append(output_of({**right, "AWS_ENDPOINT_URL": address}, "verify", data, status=2))
     for secret in SECRETS:
         assert secret not in "\n".join(output)
         assert secret.encode() not in stored(server)
@@ -84,12 +84,12 @@ def test_credentials_killed_run_leaves_none_in_work_folder(
     assert not any(secret.encode() in stored(server) for secret in SECRETS)
 
 
-@pytest.mark.parametrize("place", ["source", "target"])
+@pytest.mark.parametrize("argument", ["source", "output"])
 def test_convert_url_with_password_is_refused_without_showing_it(
-    photos: str, s3: str, server: S3Server, place: str
+    photos: str, s3: str, server: S3Server, argument: str
 ) -> None:
     url = f"s3://{ACCESS_KEY}:{SECRET_KEY}@bucket/folder"
-    pair = (url, f"{s3}/data") if place == "source" else (photos, url)
-    output = shown(server.environment, "convert", *pair, status=2)
+    pair = (url, f"{s3}/data") if argument == "source" else (photos, url)
+    output = output_of(server.environment, "convert", *pair, status=2)
     assert "a user name or a password" in output
     assert not any(secret in output for secret in SECRETS)

@@ -1,4 +1,4 @@
-"""A folder in a bucket keeps to what every storage does, request by request."""
+"""S3 storage: the conformance tests, and the requests it makes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TestS3(StorageConformance):
         return open_storage(s3)
 
 
-class TestRootOfABucket(StorageConformance):
+class TestBucketRoot(StorageConformance):
     @pytest.fixture
     def storage(self, s3: str, server: S3Server) -> Storage:
         bucket = s3.rpartition("/")[2]
@@ -40,14 +40,14 @@ def storage(s3: str) -> Storage:
 
 @pytest.fixture
 def requests(storage: Storage) -> list[str]:
-    """The operation of every request of this process, from here on."""
-    made: list[str] = []
+    """Record the operation of every request of this process from now on."""
+    operations: list[str] = []
 
-    def note(event_name: str, **_: Any) -> None:
-        made.append(event_name.rpartition(".")[2])
+    def record(event_name: str, **_: Any) -> None:
+        operations.append(event_name.rpartition(".")[2])
 
-    connect().meta.events.register("before-send.s3", note)
-    return made
+    connect().meta.events.register("before-send.s3", record)
+    return operations
 
 
 def test_s3_storage_concurrent_writers_only_one_succeeds(storage: Storage) -> None:
@@ -88,7 +88,7 @@ def test_s3_storage_folder_markers_are_not_files(
 
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """Content that goes in three parts, for they may be as small as S3 allows."""
+    """Return content that is uploaded in three parts of the smallest size S3 allows."""
     monkeypatch.setattr(upload, "ONE_REQUEST_BYTES", 6 << 20)
     monkeypatch.setattr(upload, "PART_BYTES", 5 << 20)
     return bytes(range(256)) * 4 * (11 << 10)
@@ -162,8 +162,8 @@ def test_s3_storage_long_list_is_partitioned_by_folders(
     assert isinstance(storage, RemoteStorage)
     found = list(storage.list_info())
     assert [name for name, _ in found] == names
-    assert {facts.size_bytes for _, facts in found} == {1}
-    # 9 pages, 4 of them in turn. Folders: those at the top, those in a and b. A page more a piece.
+    assert {info.size_bytes for _, info in found} == {1}
+    # 9 pages, 4 of them in sequence; folders at the top, in a, in b; one more page per range.
     assert len(requests) <= 9 + 3 + 4
     assert set(requests) == {"ListObjectsV2"}
 
@@ -171,21 +171,21 @@ def test_s3_storage_long_list_is_partitioned_by_folders(
 def test_s3_storage_each_operation_makes_expected_requests(
     storage: Storage, requests: list[str]
 ) -> None:
-    def made(action: Callable[[], object]) -> list[str]:
+    def requests_of(action: Callable[[], object]) -> list[str]:
         requests.clear()
         action()
         return requests
 
-    assert made(lambda: write_file(storage, "a", b"abc")) == ["PutObject"]
-    assert made(lambda: storage.replace("b", b"abc")) == ["PutObject"]
-    assert made(lambda: storage.read("a")) == ["GetObject"]
-    assert made(lambda: storage.read_range("a", 1, 1)) == ["GetObject"]
-    assert made(lambda: storage.stat("a")) == ["HeadObject"]
-    assert made(lambda: storage.stat("no")) == ["HeadObject"]
-    assert made(lambda: storage.remove("b")) == ["DeleteObject"]
-    assert made(lambda: storage.open("a").read()) == ["HeadObject", "GetObject"]
+    assert requests_of(lambda: write_file(storage, "a", b"abc")) == ["PutObject"]
+    assert requests_of(lambda: storage.replace("b", b"abc")) == ["PutObject"]
+    assert requests_of(lambda: storage.read("a")) == ["GetObject"]
+    assert requests_of(lambda: storage.read_range("a", 1, 1)) == ["GetObject"]
+    assert requests_of(lambda: storage.stat("a")) == ["HeadObject"]
+    assert requests_of(lambda: storage.stat("no")) == ["HeadObject"]
+    assert requests_of(lambda: storage.remove("b")) == ["DeleteObject"]
+    assert requests_of(lambda: storage.open("a").read()) == ["HeadObject", "GetObject"]
     storage.replace("b", bytes(1 << 20))
-    assert made(lambda: storage.open("b").read()) == ["HeadObject", "GetObject"]
+    assert requests_of(lambda: storage.open("b").read()) == ["HeadObject", "GetObject"]
 
 
 def test_s3_storage_file_replaced_during_read_raises_storage_error(storage: Storage) -> None:
@@ -207,7 +207,7 @@ def test_s3_storage_range_past_end_is_empty(storage: Storage) -> None:
         assert stream.read() == b""
 
 
-class TestNoSuchBucket:
+class TestMissingBucket:
     @pytest.fixture
     def storage(self, s3: str) -> Storage:
         return open_storage("s3://no-such-bucket/data")

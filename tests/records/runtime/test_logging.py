@@ -1,4 +1,4 @@
-"""What is told on stderr: lines for people, lines for programs."""
+"""The log on stderr: text and JSON lines."""
 
 import json
 import logging
@@ -40,8 +40,8 @@ def test_log_line_text_format_prints_escaped_message_only(
 def test_log_line_json_format_prints_fields(capfd: pytest.CaptureFixture[str]) -> None:
     log_line("halfway", done=1, of=None, path="caf\udce9", keys=["a"])
     line = read_line(capfd)
-    said_at = datetime.fromisoformat(line.pop("time"))
-    assert timedelta(0) <= datetime.now(UTC) - said_at < timedelta(minutes=1)
+    logged_at = datetime.fromisoformat(line.pop("time"))
+    assert timedelta(0) <= datetime.now(UTC) - logged_at < timedelta(minutes=1)
     assert line == {
         "level": "info",
         "logger": "shardmill",
@@ -99,9 +99,9 @@ def test_is_terminal_json_format_is_false(
 
 
 def test_log_line_broken_stderr_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Gone:
+    class ClosedStream:
         def write(self, _text: str) -> None:
             raise BrokenPipeError
 
-    monkeypatch.setattr("sys.stderr", Gone())
-    log_line("anybody?")
+    monkeypatch.setattr("sys.stderr", ClosedStream())
+    log_line("unread")

@@ -1,4 +1,4 @@
-"""Large blocks leave the process when they are freed, as long as anybody asks for that."""
+"""Return of large freed blocks to the operating system."""
 
 from __future__ import annotations
 

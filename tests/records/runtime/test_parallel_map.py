@@ -1,4 +1,4 @@
-"""Mapping ahead keeps the order, stays a few items ahead, and stops where something fails."""
+"""Parallel maps: order, bounded prefetch, errors."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ def test_parallel_map_returns_results_in_order() -> None:
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_parallel_map_takes_at_most_two_items_more_than_threads(threads: int) -> None:
-    asked: list[int] = []
+    requested: list[int] = []
 
     def items() -> Iterator[int]:
         for number in range(100):
-            asked.append(number)
+            requested.append(number)
             yield number
 
     results = parallel_map(abs, items(), threads=threads)
     for taken in range(1, 20):
         next(results)
-        assert len(asked) <= taken + threads + 2
+        assert len(requested) <= taken + threads + 2
 
 
 def test_parallel_map_error_is_raised_and_cancels_waiting_items() -> None:
     done: list[int] = []
-    begun = threading.Event()
+    started = threading.Event()
 
     def work(number: int) -> None:
         if number == 0:
-            begun.wait(60)
+            started.wait(60)
             raise ValueError("of the first")
         done.append(number)
 
     def items() -> Iterator[int]:
         yield from range(3)
-        begun.set()
+        started.set()
         yield from range(3, 100)
 
     with pytest.raises(ValueError, match="of the first"):
@@ -54,13 +54,49 @@ def test_parallel_map_error_is_raised_and_cancels_waiting_items() -> None:
     assert len(done) <= 3
 
 
-class TestWhereWaited:
+def test_parallel_map_slow_first_item_keeps_order() -> None:
+    first_may_end = threading.Event()
+
+    def wait_or_release(number: int) -> int:
+        if number == 0:
+            assert first_may_end.wait(timeout=30)
+        if number == 1:
+            first_may_end.set()
+        return number
+
+    assert list(parallel_map(wait_or_release, range(20), threads=2, prefetch=4)) == list(range(20))
+    assert list(parallel_map(str, [], threads=2, prefetch=4)) == []
+
+
+def test_parallel_map_prefetch_limits_items_taken() -> None:
+    taken: list[int] = []
+
+    def take(number: int) -> int:
+        taken.append(number)
+        return number
+
+    results = parallel_map(lambda number: number, map(take, range(100)), threads=2, prefetch=5)
+    for expected in range(10):
+        assert next(results) == expected
+        assert len(taken) == expected + 5
+    results.close()
+    assert len(taken) == 14
+
+
+def test_parallel_map_error_is_raised_in_order() -> None:
+    results = parallel_map(lambda number: 1 // (3 - number), range(9), threads=2, prefetch=3)
+    assert [next(results) for _ in range(3)] == [0, 0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+class TestIfBlocking:
     def test_parallel_map_if_blocking_cpu_bound_work_stays_on_caller_thread(self) -> None:
         def work(number: int) -> tuple[int, int]:
             return sum(range(20_000 + number)), threading.get_ident()
 
         results = list(parallel_map_if_blocking(work, range(20), threads=4))
-        # A busy machine may take the processor away and look like a wait, but hardly at once.
+        # Preemption on a busy machine may look like a wait, but hardly in the first call.
         assert results[0][1] == threading.get_ident()
         assert [result[0] for result in results] == [sum(range(20_000 + n)) for n in range(20)]
 
@@ -91,7 +127,7 @@ def test_parallel_map_zero_threads_is_lazy_on_caller_thread() -> None:
     assert list(results) == [1, 2]
 
 
-class TestChain:
+class TestFlatMap:
     def test_parallel_flat_map_returns_results_in_order(self) -> None:
         def count(most: int) -> Iterator[int]:
             yield from range(most)

@@ -11,7 +11,7 @@ from records.runtime.progress import progress_bar, progress_callback
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a minute passes between any two looks at the clock."""
+    """Advance the clock by half a minute with each reading."""
     times = iter(range(0, 10_000, 30))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
 

@@ -1,3 +1,5 @@
+"""Row tables: order, sorting, memory."""
+
 from __future__ import annotations
 
 import tracemalloc
@@ -29,75 +31,75 @@ def items(count: int) -> list[Item]:
 # Around the number of rows in a batch.
 @pytest.mark.parametrize("count", [0, 1, 8191, 8192, 8193, 20_000])
 def test_row_table_iteration_returns_rows_in_order(count: int) -> None:
-    packed = pack(items(count))
-    assert len(packed) == count
-    assert list(packed) == list(packed) == items(count)
+    rows = pack(items(count))
+    assert len(rows) == count
+    assert list(rows) == list(rows) == items(count)
 
 
 def test_row_table_append_after_iteration_is_included() -> None:
-    packed = pack(items(3))
-    assert len(list(packed)) == 3
-    packed.append(Item(b"x", 9))
-    assert list(packed) == [*items(3), Item(b"x", 9)]
+    rows = pack(items(3))
+    assert len(list(rows)) == 3
+    rows.append(Item(b"x", 9))
+    assert list(rows) == [*items(3), Item(b"x", 9)]
 
 
 def test_row_table_consume_yields_every_row_and_empties_table() -> None:
-    packed = pack(items(20_000))
-    assert list(packed.consume()) == items(20_000)
-    assert (len(packed), list(packed)) == (0, [])
+    rows = pack(items(20_000))
+    assert list(rows.consume()) == items(20_000)
+    assert (len(rows), list(rows)) == (0, [])
 
 
 @pytest.mark.parametrize("count", [0, 5, 20_000])
 def test_row_table_sort_orders_by_key_bytes_in_place(count: int) -> None:
-    packed = pack(items(count))
-    table = packed.sort("key")
+    rows = pack(items(count))
+    table = rows.sort("key")
     expected = sorted(items(count), key=lambda item: item.key)
-    assert list(packed) == expected
+    assert list(rows) == expected
     assert [Item(*row) for row in iter_rows(table, *table.column_names)] == expected
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 20_000])
 def test_row_table_sort_is_stable_for_sorted_rows(count: int) -> None:
     given = [Item(b"%07d" % (n // 2), n, "odd" if n % 2 else None) for n in range(count)]
-    packed = pack(given)
-    table = packed.sort("key")
-    assert [Item(*row) for row in iter_rows(table, *table.column_names)] == list(packed) == given
+    rows = pack(given)
+    table = rows.sort("key")
+    assert [Item(*row) for row in iter_rows(table, *table.column_names)] == list(rows) == given
 
 
 @pytest.mark.parametrize("count", [0, 5, 20_000])
 def test_row_table_compact_columns_have_one_chunk(count: int) -> None:
-    packed = pack(items(count))
-    table = packed.compact()
-    assert [Item(*row) for row in iter_rows(table, *table.column_names)] == list(packed)
-    assert list(packed) == items(count)
+    rows = pack(items(count))
+    table = rows.compact()
+    assert [Item(*row) for row in iter_rows(table, *table.column_names)] == list(rows)
+    assert list(rows) == items(count)
     assert all(column.num_chunks <= 1 for column in table.columns)
 
 
 def test_row_table_sort_non_utf8_keys_by_byte_value() -> None:
     keys = [b"\xff", b"", b"a\x00", b"a", b"\x80"]
-    packed = pack([Item(key, 0) for key in keys])
-    packed.sort("key")
-    assert [item.key for item in packed] == sorted(keys)
+    rows = pack([Item(key, 0) for key in keys])
+    rows.sort("key")
+    assert [item.key for item in rows] == sorted(keys)
 
 
 def test_row_table_column_of_nulls_in_some_or_all_batches_round_trips() -> None:
     some = [Item(b"%05d" % n, n, "last" if n == 9000 else None) for n in range(10_000)]
     none = [Item(b"%05d" % n, n) for n in range(10_000)]
     for given in (some, none):
-        packed = pack(given)
-        packed.sort("key")
-        assert list(packed) == given
+        rows = pack(given)
+        rows.sort("key")
+        assert list(rows) == given
 
 
 def test_row_table_100000_rows_use_under_60_bytes_per_row() -> None:
     tracemalloc.start()
-    packed = pack([])
+    rows = pack([])
     for number in range(100_000):
-        packed.append(Item(b"class/%08d.jpg" % number, number))
+        rows.append(Item(b"class/%08d.jpg" % number, number))
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < 100_000 * 60
-    assert len(packed) == 100_000
+    assert len(rows) == 100_000
 
 
 def test_iter_rows_selected_columns_yields_tuples() -> None:

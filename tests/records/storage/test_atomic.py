@@ -1,4 +1,4 @@
-"""Local files and folders appear completely or not at all; killed processes leave no garbage."""
+"""Atomic local files and folders, also after errors and kills."""
 
 from __future__ import annotations
 

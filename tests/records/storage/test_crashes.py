@@ -1,7 +1,7 @@
-"""A process that dies at any step of a write leaves the file whole or absent.
+"""Deaths of a process at every step of a write.
 
-A process of its own, for it forks: each child dies before its n-th call into the operating system,
-for every n there is; the parent then looks at what lies there, and does the work again.
+A subprocess forks a child for each n. The child dies before its n-th system call; the parent then
+checks that the file is complete or does not exist, and repeats the work.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def work(storage):
 
 
 def die_before(step):
-    """Let this process end at its step-th call of these, half of a write done."""
+    """End this process before its step-th system call; a write is half done then."""
     calls = 0
 
     def counting(function):

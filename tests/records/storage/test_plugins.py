@@ -1,4 +1,4 @@
-"""Storage plug-ins: found by entry point, opened by URL, and tested by the conformance kit."""
+"""Storage plug-ins: entry points, URLs, and the conformance tests."""
 
 from __future__ import annotations
 

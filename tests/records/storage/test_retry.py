@@ -1,4 +1,4 @@
-"""The retry policy: which errors are retried, how often, and after which waits."""
+"""The retry policy: transient errors, attempts, waits."""
 
 from __future__ import annotations
 

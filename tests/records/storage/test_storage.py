@@ -1,4 +1,4 @@
-"""Local folders, fsspec's stores, and what locks and full disks do to a local folder."""
+"""Local and fsspec storage, locks and full disks."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TestMemory(StorageConformance):
 
 
 class TestStoreWithoutConditionalWrites(StorageConformance):
-    """fsspec's own local files: as sftp and others, they know no "only if absent"."""
+    """Local files over fsspec, which as sftp and others has no "only if absent"."""
 
     @pytest.fixture
     def storage(self, tmp_path: Path) -> Storage:
@@ -84,7 +84,7 @@ with open_storage(sys.argv[1]).lock():
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the lock of `tmp_path`."""
+    """Start a process that holds the lock of `tmp_path`."""
     process = subprocess.Popen(
         [sys.executable, "-c", _HOLD_THE_LOCK, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
@@ -119,7 +119,7 @@ def test_local_lock_file_removed_while_held_allows_new_lock(tmp_path: Path) -> N
 
 @contextmanager
 def file_size_limit(size_bytes: int) -> Iterator[None]:
-    """No file of this process grows beyond a size."""
+    """Limit the size of the files that this process writes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
     try:

@@ -1,4 +1,4 @@
-"""Keys as text and back; names that a terminal shows and does not obey; URLs without secrets."""
+"""Keys as text and back, and names escaped for terminals."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_key_to_single_line_any_key_round_trips(key: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "escaped"),
     [
         ("daisy", "daisy"),
         ("élan 中", "élan 中"),
@@ -50,5 +50,5 @@ def test_key_to_single_line_any_key_round_trips(key: bytes) -> None:
         ("a\u200bb", r"a\u200bb"),
     ],
 )
-def test_escape_for_display_escapes_control_characters(text: str, shown: str) -> None:
-    assert escape_for_display(text) == shown
+def test_escape_for_display_escapes_control_characters(text: str, escaped: str) -> None:
+    assert escape_for_display(text) == escaped

@@ -1,4 +1,4 @@
-"""Responses of S3, stubbed, become errors of one line with an exit code."""
+"""Stubbed S3 responses, translated to errors of one line."""
 
 from __future__ import annotations
 

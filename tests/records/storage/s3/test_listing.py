@@ -1,4 +1,4 @@
-"""Listings return all keys once and in order with few requests, for any folders."""
+"""S3 listings: every key once, in order, with few requests."""
 
 from __future__ import annotations
 

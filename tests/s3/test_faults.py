@@ -1,4 +1,4 @@
-"""Requests that fail are tried again; what does not pass by then is one line, and soon."""
+"""Network faults: retries, and one line after the last."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from records.storage.retry import RetryPolicy
 from records.storage.s3.bucket import breaker
 from records.storage.s3.client import DEFAULT_LIMITS, disconnect
 from records.storage.s3.storage import S3Storage
-from tests.s3.proxy import FAIR, Fate, Proxy, always, running, storm
+from tests.s3.proxy import NO_FAULT, Fault, Proxy, always, random_faults, running
 from tests.s3.server import S3Server
 
-FATES = [
-    Fate("refuse"),
-    Fate("cut-request"),
-    Fate("cut-answer"),
-    Fate("lose-answer"),
-    Fate(status=500),
-    Fate(status=503),
+FAULTS = [
+    Fault("refuse"),
+    Fault("cut-request"),
+    Fault("cut-response"),
+    Fault("lose-response"),
+    Fault(status=500),
+    Fault(status=503),
 ]
 
 
 @pytest.fixture
 def proxy(s3: str, server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A proxy that this process goes through."""
+    """Start a proxy that all requests of this process pass."""
     with running(Proxy(server.port)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         disconnect()
@@ -40,14 +40,14 @@ def storage(s3: str, proxy: Proxy) -> S3Storage:
     return S3Storage(s3)
 
 
-def once(fate: Fate) -> Callable[[str, str], Fate]:
-    """A fate for the first request alone."""
-    fates = iter([fate])
-    return lambda _method, _path: next(fates, FAIR)
+def once(fault: Fault) -> Callable[[str, str], Fault]:
+    """Return a plan with a fault for the first request alone."""
+    faults = iter([fault])
+    return lambda _method, _path: next(faults, NO_FAULT)
 
 
-@pytest.mark.parametrize("fate", FATES, ids=str)
-def test_s3_request_failing_once_is_retried(storage: S3Storage, proxy: Proxy, fate: Fate) -> None:
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_s3_request_failing_once_is_retried(storage: S3Storage, proxy: Proxy, fault: Fault) -> None:
     content = os.urandom(300_000)
     for action in (
         lambda: write_file(storage, "a", content),
@@ -59,53 +59,53 @@ def test_s3_request_failing_once_is_retried(storage: S3Storage, proxy: Proxy, fa
         lambda: storage.remove("b"),
         lambda: storage.remove_folder("c"),
     ):
-        proxy.weather = once(fate)
+        proxy.plan = once(fault)
         before = len(proxy.seen)
         action()
         assert len(proxy.seen) > before
-        assert proxy.fates[before] == fate
-    proxy.weather = once(fate)
+        assert proxy.faults[before] == fault
+    proxy.plan = once(fault)
     with storage.lock() as hold:
-        proxy.weather = once(fate)
+        proxy.plan = once(fault)
         hold.ensure_held()
-        proxy.weather = once(fate)
+        proxy.plan = once(fault)
     assert storage.list() == ["a"]
     assert storage.read("a") == content
 
 
 def test_s3_random_request_failures_are_retried(storage: S3Storage, proxy: Proxy) -> None:
-    proxy.weather = storm(3, 0.2)
+    proxy.plan = random_faults(3, 0.2)
     content = {f"{number}": os.urandom(50_000) for number in range(60)}
     with storage.lock() as hold:
         for name, data in content.items():
             write_file(storage, name, data)
             hold.ensure_held()
         assert {name: storage.read(name) for name in content} == content
-    proxy.weather = always(FAIR)
+    proxy.plan = always(NO_FAULT)
     assert storage.list() == sorted(content)
 
 
-@pytest.mark.parametrize("fate", [Fate("refuse"), Fate(status=500), Fate(status=503)], ids=str)
+@pytest.mark.parametrize("fault", [Fault("refuse"), Fault(status=500), Fault(status=503)], ids=str)
 def test_s3_request_failing_always_raises_storage_error_then_fails_fast(
-    storage: S3Storage, proxy: Proxy, fate: Fate
+    storage: S3Storage, proxy: Proxy, fault: Fault
 ) -> None:
-    proxy.weather = always(fate)
+    proxy.plan = always(fault)
     with pytest.raises(StorageError, match=r"s3://.*/a: storage .*, also after retries"):
         storage.read("a")
     assert len(proxy.seen) == DEFAULT_LIMITS.attempts
     with pytest.raises(StorageError):
         storage.read("a")
     assert len(proxy.seen) == DEFAULT_LIMITS.attempts + 1
-    proxy.weather = always(FAIR)
+    proxy.plan = always(NO_FAULT)
     assert storage.stat("a") is None
-    proxy.weather = once(fate)
+    proxy.plan = once(fault)
     assert storage.stat("a") is None
 
 
 def test_s3_response_always_truncated_raises_storage_error(s3: str, proxy: Proxy) -> None:
     storage = S3Storage(s3, RetryPolicy(attempts=3, first_wait_seconds=0))
     storage.replace("a", bytes(300_000))
-    proxy.weather = always(Fate("cut-answer"))
+    proxy.plan = always(Fault("cut-response"))
     with pytest.raises(StorageError, match="storage failed, also after retries"):
         storage.read("a")
 
@@ -114,7 +114,7 @@ def test_s3_server_without_response_raises_storage_error_after_timeout(
     storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(breaker, "limits", DEFAULT_LIMITS._replace(read_seconds=0.2))
-    proxy.weather = always(Fate("silence"))
+    proxy.plan = always(Fault("silence"))
     with pytest.raises(
         StorageError, match="does not respond, also after retries, got ReadTimeoutError"
     ):
@@ -124,10 +124,10 @@ def test_s3_server_without_response_raises_storage_error_after_timeout(
 def test_s3_server_unavailable_while_lock_is_held_raises_storage_error(
     storage: S3Storage, proxy: Proxy
 ) -> None:
-    def lose_it() -> None:
+    def lose_server() -> None:
         with storage.lock():
-            proxy.weather = always(Fate("refuse"))
+            proxy.plan = always(Fault("refuse"))
             storage.read("a")
 
     with pytest.raises(StorageError, match="does not respond"):
-        lose_it()
+        lose_server()
