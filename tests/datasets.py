@@ -144,7 +144,7 @@ class DatasetBuilder:
         image = normalize_image(source.data, self.images)
         assert isinstance(image, NormalizedImage)
         features = image_features(
-            image, key=source.key, label=source.label, text=self.labels[source.label]
+            image, key=source.key, label=source.label, class_name=self.labels[source.label]
         )
         position = writer.write(encode_example(features))
         return IndexRow(

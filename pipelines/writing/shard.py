@@ -211,7 +211,7 @@ def _write_record(
 ) -> IndexRow:
     image = prefetched.image
     features = image_features(
-        normalized, key=image.key, label=image.label, text=labels[image.label]
+        normalized, key=image.key, label=image.label, class_name=labels[image.label]
     )
     position = writer.write(encode_example(features))
     return IndexRow(

@@ -1,4 +1,4 @@
-"""The one place that opens images: what is stored of a file, or why it is not."""
+"""Decoding, checking and normalizing of image files; no other code opens them."""
 
 from records.format.image_options import ImageOptions
 from records.images.encode import encoder_versions

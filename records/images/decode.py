@@ -1,4 +1,4 @@
-"""From an image file to the pixels that are stored, within the memory budget."""
+"""Decoding of image files, within the memory budget."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def reserve_memory(
     header: ImageHeader, data: bytes, options: ImageOptions, *, reencode: bool
 ) -> AbstractContextManager[None]:
-    """Wait for the memory that decoding takes, and that making another image of it takes."""
+    """Reserve the memory to decode an image, and to re-encode it if `reencode`; waits for it."""
     width, height = options.resize or (0, 0)
     largest_px = max(header.memory_px, width * height)
     per_px = BYTES_PER_PX if reencode else header.decode_bytes_per_px
@@ -32,12 +32,12 @@ def reserve_memory(
 
 
 def load_image(header: ImageHeader, data: bytes) -> Image.Image:
-    """The decoded picture, as Pillow has it.
+    """Return the decoded image, in Pillow's mode.
 
     Raises:
-        ImageRejectedError: `corrupt` where it is not as large as its header said, `unsupported` where
-            its samples have no 8-bit meaning.
-        Exception: of many types, from Pillow, when the bytes are wrong.
+        ImageRejectedError: `corrupt` if the size differs from the one in the header, `unsupported`
+            if the samples have no 8-bit meaning.
+        Exception: of many types, from Pillow, if the bytes are corrupt.
     """
     image = _open(header, data)
     image.load()
@@ -48,10 +48,10 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
 
 
 def verify_decodable(header: ImageHeader, data: bytes) -> None:
-    """Decode a picture of which only that matters.
+    """Check that an image can be decoded; its pixels are discarded.
 
-    Nothing in a JPEG can be wrong but its coefficients. All of them are decoded, and no more made
-    of them than Pillow must: an eighth of the width, in grey, for two thirds of the time.
+    In the data of a JPEG only coefficients can be corrupt. All of them are decoded, but to an image
+    of an eighth of the width, in grey, in two thirds of the time.
 
     Raises:
         As `load_image`, for the same files.
@@ -72,7 +72,7 @@ def _open(header: ImageHeader, data: bytes) -> Image.Image:
 
 
 def _require_all_data(header: ImageHeader, data: bytes) -> None:
-    """Refuse a JPEG or PNG whose data stops short in a way that only Pillow forgives."""
+    """Reject a JPEG or PNG whose data is truncated in a way that only Pillow tolerates."""
     if header.kind == "jpeg":
         for _ in jpeg.find_scans(data, header.scan_offset):
             pass
@@ -83,7 +83,7 @@ def _require_all_data(header: ImageHeader, data: bytes) -> None:
 def prepare_image(
     header: ImageHeader, data: bytes, options: ImageOptions
 ) -> tuple[Image.Image, list[str]]:
-    """The picture as it is to be stored, upright `L` or `RGB`, and the names of the changes.
+    """Return the image to store, upright and `L` or `RGB`, and the names of the changes to it.
 
     Raises:
         As `load_image`.
@@ -101,12 +101,12 @@ def prepare_image(
     resized: list[str] = []
     if options.resize is not None:
         image, resized = pixels.resize(image, options.resize, options.fit, background)
-    # A coloured background can make RGB of a grey picture, when it is flattened or padded.
+    # Flattening or padding a grey image with a coloured background makes it RGB.
     image, recounted = pixels.to_channels(image, options.channels, exact=raw)
     return image, [*changes, *flattened, *counted, *resized, *recounted]
 
 
 def to_array(image: Image.Image) -> NDArray[np.uint8]:
-    """The samples of an `L` or `RGB` image: uint8 of shape (height, width, channels)."""
+    """Return the samples of an `L` or `RGB` image: uint8 of shape (height, width, channels)."""
     samples = np.asarray(image)
     return samples.reshape(image.height, image.width, -1)

@@ -35,6 +35,6 @@ def rejection_from_error(error: Exception, data: bytes) -> Rejection:
 
 
 def corrupt_image_error(error: Exception, data: bytes) -> CorruptDataError:
-    """Return the error to raise for a stored image, `data`, that raised `error` when it was read."""
+    """Return the error to raise for a stored image, `data`, after `error` in reading it."""
     rejection = rejection_from_error(error, data)
     return CorruptDataError(f"image is {rejection.reason}: {rejection.detail}")

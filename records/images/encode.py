@@ -1,4 +1,4 @@
-"""Pixels to the bytes that are stored, and the versions of what makes them."""
+"""Encoding of stored images, and the versions of the encoders."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ _MAX_JPEG_SIDE_PX = 65_500
 
 
 def encode_image(image: Image.Image, stored_format: StoredFormat, jpeg_quality: int) -> bytes:
-    """The image, `L` or `RGB`, as JPEG (4:4:4), PNG, or its samples row by row.
+    """Encode an `L` or `RGB` image as JPEG (4:4:4), as PNG, or as its samples row by row.
 
     Raises:
-        ImageRejectedError: `too-large` for a JPEG with a side over 65,500 pixels.
+        ImageRejectedError: `too-large` if a JPEG would have a side over 65,500 pixels.
     """
     if stored_format == "raw":
         return image.tobytes()
-    # Pillow would write the source's colour profile, comment and transparent colour again.
+    # Else Pillow copies the source's colour profile, comment and transparent colour.
     image.info = {}
-    target = BytesIO()
+    content = BytesIO()
     if stored_format == "png":
-        image.save(target, "PNG")
+        image.save(content, "PNG")
     elif max(image.size) > _MAX_JPEG_SIDE_PX:
         raise ImageRejectedError(
             "too-large", f"a JPEG's sides hold {_MAX_JPEG_SIDE_PX:,} pixels at most"
         )
     else:
-        image.save(target, "JPEG", quality=jpeg_quality, subsampling=0)
-    return target.getvalue()
+        image.save(content, "JPEG", quality=jpeg_quality, subsampling=0)
+    return content.getvalue()
 
 
 def encoder_versions() -> dict[str, str]:
-    """Versions of the libraries that decide which pixels and bytes come out, by name.
+    """Return the versions of the libraries on which stored pixels and bytes depend, by name.
 
-    Libraries that are not installed are left out. Equal versions give equal bytes on one processor
+    Libraries that are not installed are omitted. Equal versions give equal bytes on one processor
     architecture.
     """
     found = {

@@ -1,4 +1,4 @@
-"""The features of a stored image, as its Example holds them."""
+"""Features of the Example of a stored image."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from records.images.normalize import NormalizedImage
 
 
 def image_features(
-    image: NormalizedImage, *, key: bytes, label: int, text: str
+    image: NormalizedImage, *, key: bytes, label: int, class_name: str
 ) -> dict[str, FeatureValue]:
-    """The features of one image: `label` counts from 0, `text` is its class, `key` its raw key."""
+    """Return the features of an image; `label` is from 0, `class_name` is its class."""
     return {
         schema.ENCODED: [image.encoded],
         schema.FORMAT: [image.format.encode()],
@@ -18,6 +18,6 @@ def image_features(
         schema.WIDTH: [image.width],
         schema.CHANNELS: [image.channels],
         schema.LABEL: [label],
-        schema.TEXT: [text.encode()],
+        schema.TEXT: [class_name.encode()],
         schema.FILENAME: [key],
     }

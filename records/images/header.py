@@ -1,4 +1,4 @@
-"""What an image file is, judged from its header, before any pixel is decoded."""
+"""Headers of image files: format, size, and whether to store them unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from records.images.truncation import is_truncated
 if TYPE_CHECKING:
     from PIL import Image
 
-# libpng, and so TensorFlow, refuses longer sides.
+# libpng, and so TensorFlow, rejects longer sides.
 _MAX_SIDE_PX = 1_000_000
 _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 258, 259, 322, 323
 _TIFF_UNCOMPRESSED, _TIFF_WEBP = 1, 50001
@@ -28,23 +28,24 @@ _TRUSTED_MAGIC = {"jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif"}
 
 
 class ImageHeader(msgspec.Struct, frozen=True, gc=False):
-    """What a header says.
+    """The header of an image file.
 
-    Args:
+    Attributes:
         kind: the format, as `sniff` names it.
         width: pixels, as coded (before any EXIF rotation).
         height: pixels, as coded.
-        channels: 1 for grey, 3 for anything that may have colours.
-        passthrough: a JPEG or PNG that is 8-bit grey or RGB, upright and opaque, and that every reader
-            decodes to the same pixels: it may be stored as it is.
-        decode_bytes_per_px: the most memory that decoding it takes.
-        memory_px: the pixels to reckon memory by: more than width x height where tiles stick out.
-        sample_bits: bits a sample has in the file.
-        rotated_on_load: Pillow turns it upright as it loads it.
-        colour_key: the transparent colour, as its samples are once decoded.
-        scan_offset: where a JPEG's first scan is, for the check that its data ends well.
-        rows_bytes: what a PNG's data must unpack to, for the check that it does.
-        anomalies: what `changes` says of a file that is re-encoded because of its coding.
+        channels: 1 for grey, 3 for any image that may have colours.
+        passthrough: whether it may be stored unchanged: a JPEG or PNG that is 8-bit grey or RGB,
+            upright and opaque, and that every reader decodes to the same pixels.
+        decode_bytes_per_px: the maximum memory to decode it.
+        memory_px: the number of pixels that are decoded: more than width × height if tiles extend
+            beyond the image.
+        sample_bits: bits per sample in the file.
+        rotated_on_load: whether Pillow turns it upright when it loads it.
+        colour_key: the transparent colour, as decoded samples.
+        scan_offset: the offset of the first scan of a JPEG.
+        rows_bytes: the size of the uncompressed data of a PNG.
+        anomalies: the entries of `changes` if its coding alone is a reason to re-encode it.
     """
 
     kind: str
@@ -63,15 +64,19 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_header(data: bytes, max_pixels: int) -> ImageHeader:
-    """The header of the first picture in `data`.
+    """Read the header of the first image in a file.
+
+    Args:
+        data: the complete file.
+        max_pixels: the maximum number of pixels.
 
     Raises:
-        ImageRejectedError: with any reason but `unreadable` and `no-class`.
-        Exception: of many types, from Pillow, when the bytes are wrong.
+        ImageRejectedError: with any reason except `unreadable` and `no-class`.
+        Exception: of many types, from Pillow, if the bytes are corrupt.
     """
     if not data:
         raise ImageRejectedError("empty", "no bytes")
-    kind = sniff(data[:4096])
+    kind = sniff(data[:_SNIFFED_BYTES])
     if kind is None:
         if is_partial_magic(data):
             raise ImageRejectedError("truncated", f"{len(data)} bytes of an image")
@@ -145,7 +150,7 @@ def _read_png(kind: str, data: bytes) -> ImageHeader:
 
 
 def _read_colour_key(found: png.PngHeader) -> int | tuple[int, ...] | None:
-    """The transparent colour as its samples are once decoded: low depths are spread to 8 bits."""
+    """Return the transparent colour as decoded samples: low bit depths are scaled to 8 bits."""
     if found.transparency is None or found.colour_type == png.PALETTE:
         return None
     samples = [
@@ -163,7 +168,7 @@ def _read_colour_key(found: png.PngHeader) -> int | tuple[int, ...] | None:
 def _read_other(kind: str, data: bytes) -> ImageHeader:
     image = open_image(kind, data)
     if kind == "tiff":
-        _require_whole_tiff(image, data)
+        _require_readable_tiff(image, data)
     width, height = image.size
     tags = getattr(image, "tag_v2", {})
     bits = max(tags.get(_TIFF_BITS, (_EIGHT_BITS,)))
@@ -182,8 +187,8 @@ def _read_other(kind: str, data: bytes) -> ImageHeader:
     )
 
 
-def _require_whole_tiff(image: Image.Image, data: bytes) -> None:
-    """Refuse here what libtiff would complain of on stderr."""
+def _require_readable_tiff(image: Image.Image, data: bytes) -> None:
+    """Reject files for which libtiff would print to stderr."""
     compression = getattr(image, "tag_v2", {}).get(_TIFF_COMPRESSION, _TIFF_UNCOMPRESSED)
     if compression == _TIFF_WEBP:
         raise ImageRejectedError("unsupported", "TIFF compressed as WebP")
@@ -194,7 +199,7 @@ def _require_whole_tiff(image: Image.Image, data: bytes) -> None:
 def _is_animated(image: Image.Image) -> bool:
     try:
         return bool(getattr(image, "is_animated", False))
-    except Exception:  # a later frame's damage is none of the first one's
+    except Exception:  # the damage is in a later frame, which is not stored
         return True
 
 
@@ -202,11 +207,11 @@ _READERS = {"jpeg": _read_jpeg, "png": _read_png}
 
 
 def recognize_image(value: bytes) -> tuple[str, int, int] | None:
-    """Format, width and height in pixels of bytes that are an image, by its header alone."""
+    """Return format, width and height in pixels of bytes that are an image; else None."""
     if sniff(value[:_SNIFFED_BYTES]) not in _TRUSTED_MAGIC:
         return None
     try:
         header = read_header(value, _RECOGNIZED_MAX_PIXELS)
-    except Exception:  # Pillow raises nearly every type there is for wrong bytes
+    except Exception:  # Pillow raises almost any exception for corrupt bytes
         return None
     return header.kind, header.width, header.height

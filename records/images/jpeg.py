@@ -1,14 +1,10 @@
-"""What a JPEG's markers say before its first scan.
+"""JPEG markers and scans, read without decoding.
 
-    FF D8 | FF marker, length (2 bytes, with itself), payload | … | FF DA … entropy-coded … FF D9
+    FF D8 | FF marker, length (2 bytes, including itself), payload | … | FF DA scan | … | FF D9
+    FF DA, header | entropy-coded bytes, in which 00 or a restart marker follows each FF | …
 
-Pillow reads these too, ten times slower, and does not say how the picture is coded.
-
-The scans of a JPEG: where they are, that an end follows them, and what they leave out.
-
-    FF DA, header | entropy-coded bytes, in which FF is followed by 00 or a restart | next marker …
-
-Decoders forgive each in its own way what is wrong here, so what is wrong must not be passed on.
+Pillow reads the markers ten times slower, and does not report the coding. Every decoder tolerates
+other errors in scans, so a file with such an error is not stored unchanged.
 """
 
 from __future__ import annotations
@@ -39,18 +35,18 @@ _FRAME_BYTES = 6
 
 
 class JpegHeader(msgspec.Struct, frozen=True, gc=False):
-    """A JPEG's frame.
+    """The frame header of a JPEG.
 
-    Args:
+    Attributes:
         width: pixels, as coded (before any EXIF rotation).
         height: pixels, as coded.
-        bits: bits a sample.
-        component_ids: one number a component: 1 of them is grey, 3 colour, 4 CMYK or YCCK.
-        huffman: coded with Huffman codes, which every decoder reads, not arithmetic ones.
-        buffered: a decoder must hold all coefficients, since they come in several scans.
-        complete: no coefficient is missing a scan. Decoders smooth over missing ones, each its way.
-        metadata: there is an EXIF or XMP segment, which may hold an orientation.
-        scan_offset: where the payload of the first scan's header begins.
+        bits: bits per sample.
+        component_ids: one number per component: 1 component is grey, 3 are colour, 4 CMYK or YCCK.
+        huffman: whether it uses Huffman coding, which every decoder reads, or arithmetic coding.
+        buffered: whether a decoder must buffer all coefficients, because there are several scans.
+        complete: whether the scans contain all coefficients. Decoders fill gaps in different ways.
+        metadata: whether there is an EXIF or XMP segment, which may hold an orientation.
+        scan_offset: the offset of the payload of the first scan's header.
     """
 
     width: int
@@ -65,11 +61,11 @@ class JpegHeader(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_header(data: bytes) -> JpegHeader:
-    """The header of a JPEG that begins with `FF D8`.
+    """Read the header of a JPEG that begins with `FF D8`.
 
     Raises:
-        ImageRejectedError: `truncated` when it ends before its end-of-image marker, `corrupt` when its
-            markers make no sense, `unsupported` for the lossless and hierarchical kinds.
+        ImageRejectedError: `truncated` if the end-of-image marker is missing, `corrupt` if the
+            markers are invalid, `unsupported` for lossless and hierarchical JPEG.
     """
     frame: tuple[int, bytes] | None = None
     metadata = False
@@ -86,17 +82,17 @@ def read_header(data: bytes) -> JpegHeader:
             break
     if frame is None:
         raise ImageRejectedError("corrupt", "JPEG scan before any frame header")
-    if not _ends(data, at):
+    if not _has_end_marker(data, at):
         raise ImageRejectedError("truncated", "JPEG without an end-of-image marker")
     return _describe(data, *frame, payload_at, metadata=metadata)
 
 
-def _ends(data: bytes, scan_offset: int) -> bool:
+def _has_end_marker(data: bytes, scan_offset: int) -> bool:
     return data.endswith(_END_MARKER) or data.find(_END_MARKER, scan_offset) >= 0
 
 
 def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
-    """The marker at or after `at`, and where its payload begins and ends."""
+    """Return the marker at or after `at`, and the offsets of its payload and of its end."""
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 4 > len(data):
@@ -147,10 +143,10 @@ _COEFFICIENTS = 64
 
 
 def find_scans(data: bytes, scan_offset: int) -> Iterator[int]:
-    """Where the payload of each scan's header begins, the first being at `scan_offset`.
+    """Yield the offset of the payload of each scan's header, beginning with `scan_offset`.
 
     Raises:
-        ImageRejectedError: `corrupt` when no end-of-image marker comes after the last one.
+        ImageRejectedError: `corrupt` if no end-of-image marker follows the last scan.
     """
     yield scan_offset
     at = scan_offset
@@ -167,16 +163,16 @@ def find_scans(data: bytes, scan_offset: int) -> Iterator[int]:
 
 
 def has_all_scans(data: bytes, scan_offset: int, component_ids: tuple[int, ...]) -> bool:
-    """Whether a progressive JPEG refines every coefficient in order, down to its last bit."""
+    """Return whether a progressive JPEG refines all coefficients in order to their last bit."""
     missing_bits = {identifier: [-1] * _COEFFICIENTS for identifier in component_ids}
     scans = find_scans(data, scan_offset)
-    return all(_apply(data, at, missing_bits) for at in scans) and not any(
+    return all(_apply_scan(data, at, missing_bits) for at in scans) and not any(
         map(any, missing_bits.values())
     )
 
 
-def _apply(data: bytes, at: int, missing_bits: dict[int, list[int]]) -> bool:
-    """Note what a scan brings; False when it makes no sense after those before it."""
+def _apply_scan(data: bytes, at: int, missing_bits: dict[int, list[int]]) -> bool:
+    """Apply the bits of a scan to `missing_bits`; return False if it contradicts the previous."""
     count = data[at]
     scan = data[at : at + 4 + 2 * count]
     if len(scan) < 4 + 2 * count:

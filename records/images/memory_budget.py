@@ -1,9 +1,9 @@
-"""The memory that decoding may use at once, in the whole process, however many threads there are.
+"""Memory budget for decoding, shared by all threads of the process.
 
-A decode draws what it will need before it starts and gives it back when it is done. Draws are
-served in the order they came, so a large image is not passed by small ones for ever. In use at any
-moment: at most `base_bytes` and 12 bytes a pixel of the largest image being decoded. An image that
-needs more than the base therefore decodes alone, or beside what the base still holds.
+Decoding reserves its memory before it starts and releases it at its end. Reservations are granted
+first in, first out, so small images cannot delay a large one indefinitely. The memory in use never
+exceeds `base_bytes` plus 12 bytes per pixel of the largest image that is being decoded. An image
+that needs more than the base therefore decodes alone, or along with images that fit the base.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class _Reservation:
 
 
 class MemoryBudget:
-    """A count of bytes in use that makes threads wait their turn.
+    """A weighted first-in, first-out semaphore of bytes.
 
     Args:
-        base_bytes: what may be in use whatever the size of the images.
+        base_bytes: the budget in addition to that of the largest image.
     """
 
     def __init__(self, base_bytes: int = _BASE_BYTES) -> None:
@@ -46,11 +46,11 @@ class MemoryBudget:
 
     @contextmanager
     def acquire(self, cost_bytes: int, pixels: int) -> Iterator[None]:
-        """Hold `cost_bytes` while the block runs; waits until they are free.
+        """Reserve `cost_bytes` while the block runs; wait until they are available.
 
         Args:
-            cost_bytes: the most bytes the block allocates.
-            pixels: the pixels of its image, which raise what may be in use while it is held.
+            cost_bytes: the maximum memory that the block allocates.
+            pixels: the pixels of the image; they raise the budget during the reservation.
         """
         reservation = _Reservation(cost_bytes, BYTES_PER_PX * pixels)
         self._wait_for(reservation)
@@ -59,7 +59,7 @@ class MemoryBudget:
             with return_freed_memory(_LARGE_BYTES) if is_large else nullcontext():
                 yield
         except BaseException as error:
-            # The frames it went through hold the image: let go of it before its memory counts free.
+            # Stack frames of the traceback keep the image alive: clear them before its release.
             traceback.clear_frames(error.__traceback__)
             raise
         finally:

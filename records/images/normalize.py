@@ -1,7 +1,7 @@
-"""The bytes of an image file to what is stored, or a reason why not; and what is stored to pixels.
+"""Image files to stored images, and stored images to pixels.
 
-What is stored is JPEG, PNG or raw samples: upright, opaque, 8-bit grey or RGB, and decoded by
-TensorFlow to exactly the pixels that Pillow shows. JPEG and PNG files that already are that are
+A stored image is JPEG, PNG or raw samples: upright, opaque, 8-bit grey or RGB, and decoded by
+TensorFlow to exactly the same pixels as by Pillow. JPEG and PNG files with these properties are
 stored byte for byte.
 """
 
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-# Pillow tells of odd metadata by warnings and log lines. Rejections say what matters; a filter
-# set around each call would not be safe between threads.
+# Pillow reports unusual metadata by warnings and log lines, and rejections report all errors. A
+# filter around each call would not be thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class NormalizedImage(msgspec.Struct, frozen=True):
-    """An image as it is stored.
+    """A stored image.
 
-    Args:
-        encoded: a whole JPEG or PNG, or uint8 samples of shape (height, width, channels).
-        format: which of the three.
+    Attributes:
+        encoded: a JPEG or PNG file, or uint8 samples of shape (height, width, channels).
+        format: `jpeg`, `png` or `raw`.
         width: pixels, upright.
         height: pixels, upright.
         channels: 1 for grey, 3 for RGB.
-        changes: what differs from the source, by short names; empty when stored byte for byte.
+        changes: short names of the changes to the source; empty if it is stored byte for byte.
     """
 
     encoded: bytes
@@ -60,29 +60,29 @@ class NormalizedImage(msgspec.Struct, frozen=True):
 
 
 def normalize_image(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
-    """What is stored of an image file.
+    """Normalize an image file, or return the reason to reject it.
 
-    Never raises for what is in `data`, and is safe to call from many threads: decoding waits for
-    its share of the process's memory budget.
+    Never raises because of the content of `data`. Thread-safe: decoding waits for its share of the
+    memory budget of the process.
 
     Args:
-        data: a whole image file.
+        data: a complete image file.
         options: validated image options.
     """
     try:
-        return _store(data, options)
-    except Exception as error:  # Pillow raises nearly every type there is for wrong bytes
+        return _normalize(data, options)
+    except Exception as error:  # Pillow raises almost any exception for corrupt bytes
         return rejection_from_error(error, data)
 
 
 def decode_pixels(data: bytes, options: ImageOptions) -> NDArray[np.uint8]:
-    """The pixels that `normalize_image` would store, before they are encoded.
+    """Return the pixels that `normalize_image` would store, before they are encoded.
 
     Returns:
         uint8 of shape (height, width, channels), channels 1 or 3.
 
     Raises:
-        CorruptDataError: for what `normalize_image` rejects.
+        CorruptDataError: `normalize_image` would reject the file.
     """
     try:
         header = read_header(data, options.max_pixels)
@@ -99,7 +99,7 @@ def decode_record_image(
     height: int,
     channels: int,
 ) -> NDArray[np.uint8]:
-    """The pixels of an image as a record holds it.
+    """Decode the image of a record.
 
     Args:
         encoded: the record's `image/encoded`.
@@ -112,33 +112,35 @@ def decode_record_image(
         uint8 of shape (height, width, channels).
 
     Raises:
-        CorruptDataError: when it does not decode, or is not what the other features say.
+        CorruptDataError: the image cannot be decoded, or contradicts the other features.
     """
     shape = (height, width, channels)
     if format == "raw":
         if min(shape) < 1 or len(encoded) != height * width * channels:
             raise CorruptDataError(
-                "raw image has a wrong length",
+                "raw image has a wrong size",
                 expected=f"{height * width * channels} bytes",
                 got=len(encoded),
             )
         return np.frombuffer(encoded, np.uint8).reshape(shape)
     if sniff(encoded[:32]) != format or format not in {"jpeg", "png"}:
-        raise CorruptDataError("image is not in its record's format", expected=format)
+        raise CorruptDataError(
+            "the format of an image differs from that in its record", expected=format
+        )
     try:
-        found = _decode_whole(encoded)
+        found = _decode_encoded(encoded)
     except Exception as error:
         raise corrupt_image_error(error, encoded) from error
     if found.shape != shape:
         raise CorruptDataError(
-            "image is not as large as its record says",
+            "the size of an image differs from that in its record",
             expected="x".join(map(str, shape)),
             got="x".join(map(str, found.shape)),
         )
     return found
 
 
-def _store(data: bytes, options: ImageOptions) -> NormalizedImage:
+def _normalize(data: bytes, options: ImageOptions) -> NormalizedImage:
     header = read_header(data, options.max_pixels)
     if _passes_through(header, options):
         if options.check == "decode":
@@ -151,14 +153,16 @@ def _store(data: bytes, options: ImageOptions) -> NormalizedImage:
 
 
 def _reencode(header: ImageHeader, data: bytes, options: ImageOptions) -> NormalizedImage:
-    # A function of its own: its images are gone when the caller gives their memory back.
+    # A separate function: its images are freed before the caller releases their memory.
     image, changes = prepare_image(header, data, options)
-    target = _stored_format(header, options)
-    encoded = encode_image(image, target, options.jpeg_quality)
-    if header.kind != target:
-        changes.append(f"{header.kind}→{target}")
+    stored_format = _stored_format(header, options)
+    encoded = encode_image(image, stored_format, options.jpeg_quality)
+    if header.kind != stored_format:
+        changes.append(f"{header.kind}→{stored_format}")
     channels = len(image.getbands())
-    return NormalizedImage(encoded, target, image.width, image.height, channels, tuple(changes))
+    return NormalizedImage(
+        encoded, stored_format, image.width, image.height, channels, tuple(changes)
+    )
 
 
 def _stored_format(header: ImageHeader, options: ImageOptions) -> StoredFormat:
@@ -176,15 +180,15 @@ def _passes_through(header: ImageHeader, options: ImageOptions) -> bool:
     )
 
 
-def _decode_whole(encoded: bytes) -> NDArray[np.uint8]:
-    """The pixels of a stored JPEG or PNG. Like TensorFlow, it turns nothing by EXIF."""
+def _decode_encoded(encoded: bytes) -> NDArray[np.uint8]:
+    """Return the pixels of a stored JPEG or PNG; like TensorFlow, ignore EXIF orientation."""
     options = ImageOptions(max_pixels=MAX_PIXELS_LIMIT)
     header = read_header(encoded, options.max_pixels)
     with reserve_memory(header, encoded, options, reencode=True):
-        return to_array(_load_plain(header, encoded))
+        return to_array(_load_grey_or_rgb(header, encoded))
 
 
-def _load_plain(header: ImageHeader, encoded: bytes) -> Image.Image:
+def _load_grey_or_rgb(header: ImageHeader, encoded: bytes) -> Image.Image:
     image = load_image(header, encoded)
     if image.mode == "1":
         return image.convert("L")

@@ -1,7 +1,7 @@
-"""From whatever Pillow decodes to upright 8-bit grey or RGB, of the size asked for.
+"""Conversion of decoded images: orientation, alpha, bit depth, size.
 
-Every function takes a loaded Pillow image and returns one; none keeps a second whole copy longer
-than it must: a picture of 100 million pixels is 400 MB in memory.
+Functions take a loaded Pillow image and return one. None keeps a second copy longer than
+necessary: an image of 100 million pixels takes 400 MB of memory.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ _UNSUPPORTED_MODES = {
 
 
 def read_orientation(image: Image.Image) -> int:
-    """The EXIF (or XMP) orientation, 1 to 8; 1 where there is none or it cannot be read."""
+    """Return the EXIF (or XMP) orientation, 1 to 8; 1 if it is missing or unreadable."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # damaged metadata is no damage to the picture
+    except Exception:  # damaged metadata does not damage the pixels
         return 1
     return orientation if orientation in _TURNS else 1
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
-    """The image as it is meant to be seen."""
+    """Return the image turned upright."""
     method = _TURNS.get(orientation)
     return image if method is None else image.transpose(method)
 
 
 def require_mode(image: Image.Image) -> None:
-    """Refuse images whose samples have no 8-bit meaning.
+    """Reject images whose samples have no 8-bit meaning.
 
     Raises:
         ImageRejectedError: `unsupported`.
@@ -70,15 +70,15 @@ def require_mode(image: Image.Image) -> None:
 def flatten(
     image: Image.Image, background: Colour, sample_bits: int
 ) -> tuple[Image.Image, list[str]]:
-    """The image as `L` or `RGB`, with nothing transparent left.
+    """Convert an image to opaque `L` or `RGB`.
 
     Args:
-        image: of any mode that `require_mode` lets pass.
-        background: what shows through transparent pixels.
-        sample_bits: bits a sample has in the file; what is above 8 is shifted out.
+        image: an image of any mode that `require_mode` accepts.
+        background: the colour that shows through transparent pixels.
+        sample_bits: bits per sample in the file; of more than 8, the low bits are dropped.
 
     Returns:
-        The image and the names of what was changed.
+        The image, and the names of the changes.
     """
     changes = [f"{sample_bits}→8-bit"] if sample_bits > _EIGHT_BITS else []
     transparent = image.mode in _ALPHA_MODES or "transparency" in image.info
@@ -99,7 +99,7 @@ def flatten(
 
 
 def to_channels(image: Image.Image, channels: int, *, exact: bool) -> tuple[Image.Image, list[str]]:
-    """Grey where one channel is asked for; RGB where `exact` asks for three of a grey image."""
+    """Convert to grey for one channel, and, if `exact`, grey to RGB for three channels."""
     if channels == 1 and image.mode == "RGB":
         return image.convert("L"), ["rgb→grey"]
     if channels > 1 and exact and image.mode == "L":
@@ -110,11 +110,11 @@ def to_channels(image: Image.Image, channels: int, *, exact: bool) -> tuple[Imag
 def resize(
     image: Image.Image, size: tuple[int, int], fit: str, background: Colour
 ) -> tuple[Image.Image, list[str]]:
-    """The image at `size` (width, height in px), by Pillow's antialiased bilinear filter."""
+    """Resize to `size` (width, height in px) with Pillow's antialiased bilinear filter."""
     if image.size == size:
         return image, []
     if fit == "crop":
-        return _scale(image, size, _centre_box(image.size, size)), ["resized"]
+        return _scale(image, size, _center_box(image.size, size)), ["resized"]
     if fit == "pad":
         return _pad(image, size, background), ["resized"]
     return _scale(image, size, _whole_box(image)), ["resized"]
@@ -125,16 +125,16 @@ def _whole_box(image: Image.Image) -> Box:
 
 
 def _scale(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
-    """Resize, columns before rows as Pillow does, unless that would make a huge image between."""
-    between_px = size[0] * image.height
-    if between_px > max(image.width * image.height, size[0] * size[1]):
+    """Resize, columns before rows like Pillow, unless the intermediate image would be huge."""
+    intermediate_px = size[0] * image.height
+    if intermediate_px > max(image.width * image.height, size[0] * size[1]):
         image = image.resize((image.width, size[1]), _FILTER, (0, box[1], image.width, box[3]))
         box = (box[0], 0, box[2], size[1])
     return image.resize(size, _FILTER, box)
 
 
-def _centre_box(source: tuple[int, int], size: tuple[int, int]) -> Box:
-    """The largest middle part of `source` with the aspect ratio of `size`."""
+def _center_box(source: tuple[int, int], size: tuple[int, int]) -> Box:
+    """Return the largest centered box in `source` with the aspect ratio of `size`."""
     scale = min(source[0] / size[0], source[1] / size[1])
     width, height = size[0] * scale, size[1] * scale
     left, top = (source[0] - width) / 2, (source[1] - height) / 2
@@ -164,7 +164,7 @@ def _canvas(mode: str, size: tuple[int, int], background: Colour) -> Image.Image
 def _in_strips(
     image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]
 ) -> Image.Image:
-    """Convert some rows at a time, so that what lies between never is a whole image."""
+    """Convert some rows at a time, so that intermediate images stay small."""
     rows = max(1, _STRIP_PX // image.width)
     if rows >= image.height:
         return convert(image)
@@ -190,7 +190,7 @@ def _composite(
 
 
 def _split_alpha(strip: Image.Image, sample_bits: int) -> tuple[Image.Image, Image.Image]:
-    """The colours of a strip, and how opaque they are (`L`)."""
+    """Return the colours of a strip, and its alpha channel (`L`)."""
     if strip.mode in {"P", "PA"}:
         strip = strip.convert("RGBA")
     if strip.mode in _ALPHA_MODES:

@@ -1,8 +1,8 @@
-"""What a PNG's chunks say, each with its checksum verified.
+"""PNG chunks and rows; every checksum is verified.
 
     89 "PNG" 0D 0A 1A 0A | length (4 bytes), type (4), payload, CRC-32 of type and payload | …
 
-Pillow forgives a wrong checksum and a missing end in places where other readers refuse the file.
+Pillow tolerates some wrong checksums and missing ends for which other readers reject the file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BIT_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: 
 _KEY_BYTES = {0: 2, 2: 6}
 _UNPACK_BYTES = 1 << 20
 _ZLIB_HEADER_BYTES, _ZLIB_CHECKSUM_BYTES = 2, 4
-# Interlacing's passes: first column, first row, and the steps to the next ones.
+# Passes of interlacing: first column, first row, column step, row step.
 _ADAM7 = (
     (0, 0, 8, 8),
     (4, 0, 8, 8),
@@ -40,19 +40,20 @@ GREY, RGB, PALETTE = 0, 2, 3
 
 
 class PngHeader(msgspec.Struct, frozen=True, gc=False):
-    """A PNG's picture.
+    """The header of a PNG.
 
-    Args:
+    Attributes:
         width: pixels, as coded (before any EXIF rotation).
         height: pixels, as coded.
-        bit_depth: bits a sample.
+        bit_depth: bits per sample.
         colour_type: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha.
-        transparency: the payload of its tRNS chunk, if it has one that counts.
-        animated: it is an APNG.
-        metadata: there is a chunk that may hold an orientation.
-        narrow_window: its zlib header promises a window smaller than the picture. libpng holds it
-            to that, other readers do not.
-        rows_bytes: what its compressed data must unpack to.
+        transparency: the payload of the tRNS chunk; None without one, or if the colour type has an
+            alpha channel.
+        animated: whether it is an APNG.
+        metadata: whether there is a chunk that may hold an orientation.
+        narrow_window: whether the zlib header declares a window smaller than the image. libpng
+            enforces the window, other readers do not.
+        rows_bytes: the size of the uncompressed data.
     """
 
     width: int
@@ -67,11 +68,11 @@ class PngHeader(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_header(data: bytes) -> PngHeader:
-    """The header of a PNG that begins with its signature; every chunk's CRC is checked.
+    """Read the header of a PNG that begins with its signature; the CRCs of all chunks are checked.
 
     Raises:
-        ImageRejectedError: `truncated` when it ends before its IEND chunk, `corrupt` when a checksum or
-            the structure is wrong, `unsupported` for Apple's own variant.
+        ImageRejectedError: `truncated` if the IEND chunk is missing, `corrupt` if a checksum or
+            the structure is invalid, `unsupported` for Apple's CgBI variant.
     """
     chunks = _read_chunks(data)
     kind, header = next(chunks)
@@ -98,7 +99,7 @@ def _read_chunks(data: bytes, *, verify: bool = True) -> Iterator[tuple[bytes, m
     while kind != b"IEND":
         end = at + 12 + int.from_bytes(data[at : at + 4])
         if end > len(data):
-            # A complete end further on means that the length is wrong, not that bytes are missing.
+            # If an IEND chunk follows, no bytes are missing: the length is wrong.
             if data.find(b"IEND\xaeB`\x82", at) >= 0:
                 raise ImageRejectedError(
                     "corrupt", f"PNG chunk at byte {at} has an impossible length"
@@ -143,15 +144,15 @@ def _describe(header: bytes, seen: dict[bytes, memoryview], *, metadata: bool) -
 
 
 def verify_row_data(data: bytes, rows_bytes: int) -> None:
-    """Check that a PNG of valid chunks holds all its rows, and an end to its compressed data.
+    """Check that the data of a PNG with valid chunks holds all rows, and has an end.
 
-    Pillow leaves missing rows black and needs no end; libpng, and so TensorFlow, refuses both.
+    Pillow leaves missing rows black and needs no end; libpng, and so TensorFlow, rejects both.
 
     Raises:
-        ImageRejectedError: `corrupt` when it does not.
-        zlib.error: when the data does not unpack.
+        ImageRejectedError: `corrupt` if rows or the end are missing.
+        zlib.error: the data cannot be decompressed.
     """
-    # Without zlib's header and checksum: no reader minds a wrong checksum after the last row.
+    # Skip zlib's header and checksum: all readers ignore a wrong checksum after the last row.
     unpack = zlib.decompressobj(-zlib.MAX_WBITS)
     unpacked_bytes = bytes_after = 0
     for payload in _read_data(data):
@@ -173,7 +174,7 @@ def verify_row_data(data: bytes, rows_bytes: int) -> None:
 
 
 def _read_data(data: bytes) -> Iterator[memoryview]:
-    """What the data chunks hold, without zlib's header."""
+    """Yield the payloads of the data chunks, without zlib's header."""
     header_bytes = _ZLIB_HEADER_BYTES
     for kind, payload in _read_chunks(data, verify=False):
         if kind == b"IDAT":
@@ -182,7 +183,7 @@ def _read_data(data: bytes) -> Iterator[memoryview]:
 
 
 def _count_row_bytes(width: int, height: int, bits_per_px: int, interlace: int) -> int:
-    """The bytes of all rows, each with its filter's byte."""
+    """Return the size of all rows, each with the byte of its filter."""
     total = 0
     for left, top, across, down in _ADAM7 if interlace else ((0, 0, 1, 1),):
         columns = (width - left + across - 1) // across
@@ -201,5 +202,5 @@ def _read_transparency(colour_type: int, payload: memoryview | None) -> bytes | 
 
 
 def _window_bytes(first_data: memoryview) -> int:
-    # An empty first chunk is legal and rare: taken as narrow, so that it is re-encoded.
+    # An empty first chunk is valid and rare: treat it as narrow, so the image is re-encoded.
     return 1 << (8 + (first_data[0] >> 4)) if len(first_data) else 0

@@ -1,4 +1,4 @@
-"""Why an image is not stored: the reasons, and the exception that carries one."""
+"""Reasons to reject an image, and the exception for them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _MAX_DETAIL_CHARS = 240
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An image that is not stored.
+    """The reason why an image is not stored.
 
-    Args:
-        reason: `empty` (no bytes), `truncated` (ends early), `corrupt` (its bytes are wrong),
-            `unsupported` (a format or a kind of pixel that is not taken), `too-large` (more pixels
-            or memory than allowed), `unreadable` (storage gave an error), `no-class` (in no class).
-        detail: one printable line for a person.
+    Attributes:
+        reason: `empty` (no bytes), `truncated` (bytes are missing at the end), `corrupt` (bytes are
+            invalid), `unsupported` (the format or the pixel type is not supported), `too-large`
+            (more pixels or memory than allowed), `unreadable` (storage returned an error),
+            `no-class` (it belongs to no class).
+        detail: one printable line for the user.
     """
 
     reason: Reason
@@ -30,7 +31,7 @@ class Rejection:
 
 
 class ImageRejectedError(Exception):
-    """Raised inside the image modules, and caught at their rim, for an image that is not taken."""
+    """An image is rejected. Never leaves `records.images`: it becomes a Rejection."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)

@@ -1,7 +1,7 @@
-"""Which image format some bytes are, and which of them Pillow may open.
+"""Image format from magic bytes; opening with an allow-list of formats.
 
-Content decides, never a file's name. The formats taken are an allow-list: Pillow also knows EPS,
-PDF and WMF, which start programs.
+The content determines the format, never the file name. The allow-list is necessary: Pillow also
+opens EPS, PDF and WMF, for which it runs other programs.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ _BRANDS = (
     | dict.fromkeys((b"hevs", b"mif1", b"msf1"), "heif")
     | {b"crx ": "raw"}
 )
-# Magic numbers so short that more of the header must make sense.
-_SHAPES = tuple(
+# Magic numbers so short that more of the header must be valid.
+_PATTERNS = tuple(
     (re.compile(pattern, re.DOTALL), name)
     for pattern, name in (
         (rb"RIFF.{4}WEBP", "webp"),
@@ -81,7 +81,7 @@ _SHAPES = tuple(
         (rb"\x0a[\x00\x02\x03\x05]\x01", "pcx"),
         (rb"<(?:\?xml|!DOC).*<svg", "svg"),
         (rb"#define \S+_width", "xbm"),
-        # Colour map or not, kind of picture, width, height, bits a pixel, and two bits unused.
+        # Colour map, image type, width, height, bits per pixel, and two unused bits.
         (
             rb".[\0\x01][\x01-\x03\x09-\x0b].{9}(?!\0\0)..(?!\0\0)..[\x08\x0f\x10\x18 ][\0-\x3f]",
             "tga",
@@ -99,19 +99,19 @@ IMAGE_EXTENSIONS = frozenset(
     )
     for name in line.split()
 )
-"""File extensions of images, lower case with their dot, taken or not."""
+"""File extensions of images, supported or not, in lower case with a dot."""
 
 
-class _FirstWebP(WebPImagePlugin.WebPImageFile):
-    """Lets the decoder and its two canvases (8 bytes a pixel) go once the first frame is out."""
+class _FirstFrameWebP(WebPImagePlugin.WebPImageFile):
+    """Frees the decoder and its two canvases (8 bytes per pixel) after the first frame."""
 
     def load_prepare(self) -> None:
         self._decoder = None
         super().load_prepare()
 
 
-class _FirstAvif(AvifImagePlugin.AvifImageFile):
-    """Lets the decoder and its frames go once the first frame is out."""
+class _FirstFrameAvif(AvifImagePlugin.AvifImageFile):
+    """Frees the decoder and its frames after the first frame."""
 
     def load_prepare(self) -> None:
         self._decoder = None
@@ -123,43 +123,43 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "png": PngImagePlugin.PngImageFile,
     "gif": GifImagePlugin.GifImageFile,
     "bmp": BmpImagePlugin.BmpImageFile,
-    "webp": _FirstWebP,
+    "webp": _FirstFrameWebP,
     "tiff": TiffImagePlugin.TiffImageFile,
-    "avif": _FirstAvif,
+    "avif": _FirstFrameAvif,
 }
 
 
 def sniff(head: bytes) -> str | None:
-    """The image format that begins with these bytes, taken or not.
+    """Return the image format that begins with these bytes, supported or not.
 
     Args:
-        head: the first 32 bytes or more, or the whole file where it is shorter.
+        head: the first 32 bytes or more, or the complete file if it is shorter.
 
     Returns:
-        A short name such as `jpeg`, `heif` or `psd`, None where it looks like no image.
+        A short name such as `jpeg`, `heif` or `psd`; None if the bytes are not an image.
     """
     for prefix, name in _PREFIXES:
         if head.startswith(prefix):
             return name
     if head[4:8] == b"ftyp":
         return _sniff_brands(head)
-    return next((name for shape, name in _SHAPES if shape.match(head)), None)
+    return next((name for pattern, name in _PATTERNS if pattern.match(head)), None)
 
 
 def is_partial_magic(data: bytes) -> bool:
-    """Whether `data` is the beginning of a magic number and nothing more."""
+    """Return whether `data` is a truncated magic number."""
     return any(prefix.startswith(data) for prefix, _ in _PREFIXES)
 
 
 def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
-    """The first picture of `data`, its header read and its pixels not yet.
+    """Open the first image of a file: read its header, not its pixels.
 
-    The plugin is called directly: `Image.open` judges sizes by a global of Pillow's, warns, and
-    tries what is not allowed here.
+    The plugin is called directly: `Image.open` checks sizes against a Pillow global, warns, and
+    tries formats that are not in the allow-list.
 
     Raises:
-        ImageRejectedError: `unsupported` where the format is not taken or not installed.
-        Exception: of many types, from Pillow, when the bytes are wrong.
+        ImageRejectedError: `unsupported` if the format is not supported or not installed.
+        Exception: of many types, from Pillow, if the bytes are corrupt.
     """
     if kind == "heif":
         return _open_heif(data)
@@ -186,9 +186,9 @@ def _open_heif(data: bytes) -> ImageFile.ImageFile:
 
 
 def _sniff_brands(head: bytes) -> str | None:
-    """The format of an ISO media file, by its major brand, else by the compatible ones."""
+    """Return the format of an ISO media file, by its major brand, else by a compatible one."""
     box_end = min(len(head), int.from_bytes(head[:4]))
     brands = [head[at : at + 4] for at in (8, *range(16, box_end - 3, 4))]
-    # `mif1` says only that there is a picture; a more telling brand may follow it.
+    # `mif1` means only that there is an image; a more specific brand may follow it.
     brands.sort(key=lambda brand: brand in {b"mif1", b"msf1"})
     return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)

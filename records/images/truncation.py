@@ -1,7 +1,7 @@
-"""Whether a file ends before its own header says it does.
+"""Detection of truncated image files.
 
-Decoders mix up files that end early and files whose bytes are wrong; the containers can tell them
-apart. JPEG and PNG are judged where their headers are read.
+Decoders raise the same errors for truncated and for corrupt files; the sizes in the containers
+distinguish them. For JPEG and PNG, the readers of their headers detect truncation.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _MAX_TIFF_STRIPS = 1 << 20
 
 
 def is_truncated(kind: str, data: bytes) -> bool:
-    """Whether an image of this format, as `sniff` names it, is cut off."""
+    """Return whether an image of a format, as named by `sniff`, is truncated."""
     check = {
-        "gif": _gif_ends_early,
-        "bmp": _bmp_ends_early,
-        "webp": _webp_ends_early,
-        "tiff": _tiff_ends_early,
-        "avif": _boxes_end_early,
-        "heif": _boxes_end_early,
+        "gif": _is_truncated_gif,
+        "bmp": _is_truncated_bmp,
+        "webp": _is_truncated_webp,
+        "tiff": _is_truncated_tiff,
+        "avif": _is_truncated_iso_media,
+        "heif": _is_truncated_iso_media,
     }.get(kind)
     try:
         return check is not None and check(data)
@@ -36,11 +36,11 @@ def is_truncated(kind: str, data: bytes) -> bool:
         return True
 
 
-def _webp_ends_early(data: bytes) -> bool:
+def _is_truncated_webp(data: bytes) -> bool:
     return len(data) < 8 + int.from_bytes(data[4:8], "little")
 
 
-def _boxes_end_early(data: bytes) -> bool:
+def _is_truncated_iso_media(data: bytes) -> bool:
     at = 0
     while at < len(data):
         (size,) = struct.unpack_from(">I", data, at)
@@ -52,8 +52,8 @@ def _boxes_end_early(data: bytes) -> bool:
     return at > len(data)
 
 
-def _gif_ends_early(data: bytes) -> bool:
-    """Walk the blocks up to the end of the first picture."""
+def _is_truncated_gif(data: bytes) -> bool:
+    """Walk the blocks up to the end of the first image."""
     at = 13 + _palette_bytes(data[10])
     while data[at] == _GIF_EXTENSION:
         at = _skip_sub_blocks(data, at + 2)
@@ -73,8 +73,8 @@ def _skip_sub_blocks(data: bytes, at: int) -> int:
     return at + 1
 
 
-def _bmp_ends_early(data: bytes) -> bool:
-    """Compare with what uncompressed rows need; run lengths are left to the decoder."""
+def _is_truncated_bmp(data: bytes) -> bool:
+    """Compare the size with that of uncompressed rows; the decoder checks run lengths."""
     pixels_at, header_bytes = struct.unpack_from("<II", data, 10)
     if header_bytes == _OS2_HEADER_BYTES:
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
@@ -87,8 +87,8 @@ def _bmp_ends_early(data: bytes) -> bool:
     return bool(len(data) < pixels_at + row_bytes * abs(height))
 
 
-def _tiff_ends_early(data: bytes) -> bool:
-    """Look for a directory, or a strip it lists, that lies beyond the end."""
+def _is_truncated_tiff(data: bytes) -> bool:
+    """Look for a directory, or a strip in it, beyond the end of the file."""
     order = "<" if data[:2] == b"II" else ">"
     if data[2:4] in {b"+\0", b"\0+"}:
         return False

@@ -63,7 +63,7 @@ def test_indexed_record_image_is_at_the_computed_offset(
     size_bytes: int, label: int, text: str, key: str, channels: int
 ) -> None:
     image = NormalizedImage(b"i" * size_bytes, "png", 2, 3, channels, ())
-    features = image_features(image, key=key.encode(), label=label, text=text)
+    features = image_features(image, key=key.encode(), label=label, class_name=text)
     frame = frame_bytes(encode_example(features))
     rows = new_row_table([row_of(frame, key, label, image)])
     known = IndexedRecords(rows.compact(), ("",) * label + (text,))[0]

@@ -326,10 +326,10 @@ def test_normalize_image_repeated_call_is_deterministic(source: Any) -> None:
     [
         ({"width": 47}, "not as large"),
         ({"channels": 1}, "not as large"),
-        ({"format": "jpeg"}, "not in its record's format"),
-        ({"format": "bmp"}, "not in its record's format"),
-        ({"format": "raw"}, "wrong length"),
-        ({"encoded": b""}, "not in its record's format"),
+        ({"format": "jpeg"}, "differs from that in its record"),
+        ({"format": "bmp"}, "differs from that in its record"),
+        ({"format": "raw"}, "wrong size"),
+        ({"encoded": b""}, "differs from that in its record"),
     ],
 )
 def test_decode_record_image_header_mismatch_raises_corrupt_data(
