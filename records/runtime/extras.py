@@ -49,7 +49,7 @@ def require_extra(module: str, extra: str) -> ModuleType:
 
 
 def explain_missing(error: ModuleNotFoundError) -> UsageError | None:
-    """Return the error with the command that installs what is missing; None if no extra does."""
+    """Return the error with the command that installs the package; None if no extra does."""
     package = (error.name or "").partition(".")[0]
     if package not in _EXTRAS:
         return None

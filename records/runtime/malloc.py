@@ -1,9 +1,9 @@
-"""Large blocks of memory that leave the process as soon as they are freed.
+"""Return of large freed blocks to the operating system.
 
-glibc keeps freed blocks of up to 32 MB for later, for each thread apart: 32 threads at 12-megapixel
-photos held 500 MB more than they used, and a plan of 300,000 images half as much again as it needs.
-So it is told for a while to map each large block on its own, so that freeing one returns it. Other
-allocators need no telling.
+glibc keeps freed blocks of up to 32 MB for reuse, separately for each thread: 32 threads held 500 MB
+more than they used for 12-megapixel photos, and a plan of 300,000 images took half as much again as
+it needs. While a block of `return_freed_memory` runs, glibc maps each large block separately, so
+that freeing one returns it. Other allocators are left alone.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Option numbers of mallopt(3), and the values that glibc itself settles at when left alone: they
-# are set again since other code, TensorFlow above all, is slower with every block newly mapped.
+# Options of mallopt(3), and the values that glibc itself arrives at. They are restored because other
+# code, TensorFlow above all, is slower if every block is mapped separately.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _SETTLED_TRIM_BYTES, _SETTLED_MMAP_BYTES = 64 << 20, 32 << 20
 
@@ -25,25 +25,25 @@ _mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
 
 
 class _MallocTuner:
-    """What is asked of glibc; it is told only what changes, and not with every image."""
+    """The requests of all threads; glibc is called only when their minimum changes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._asked_bytes: list[int] = []
+        self._requested_bytes: list[int] = []
 
-    def ask(self, large_bytes: int) -> None:
-        with self._lock, self._telling():
-            self._asked_bytes.append(large_bytes)
+    def acquire(self, large_bytes: int) -> None:
+        with self._lock, self._applied():
+            self._requested_bytes.append(large_bytes)
 
-    def withdraw(self, large_bytes: int) -> None:
-        with self._lock, self._telling():
-            self._asked_bytes.remove(large_bytes)
+    def release(self, large_bytes: int) -> None:
+        with self._lock, self._applied():
+            self._requested_bytes.remove(large_bytes)
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        before = min(self._asked_bytes, default=None)
+    def _applied(self) -> Iterator[None]:
+        before = min(self._requested_bytes, default=None)
         yield
-        after = min(self._asked_bytes, default=None)
+        after = min(self._requested_bytes, default=None)
         if _mallopt is None or before == after:
             return
         if after is not None:
@@ -53,18 +53,18 @@ class _MallocTuner:
             _mallopt(_TRIM_THRESHOLD, _SETTLED_TRIM_BYTES)
 
 
-_allocator = _MallocTuner()
+_tuner = _MallocTuner()
 
 
 @contextmanager
 def return_freed_memory(large_bytes: int) -> Iterator[None]:
-    """While the block runs, in any thread, what is allocated large is returned when freed.
+    """Return large blocks of all threads to the operating system when they are freed.
 
     Args:
-        large_bytes: from what size on. Where several blocks run, the least that one asked for.
+        large_bytes: the least size of a large block. If several calls overlap, the smallest counts.
     """
-    _allocator.ask(large_bytes)
+    _tuner.acquire(large_bytes)
     try:
         yield
     finally:
-        _allocator.withdraw(large_bytes)
+        _tuner.release(large_bytes)

@@ -30,7 +30,7 @@ class Worker(Protocol):
     """
 
     def __call__(self, name: str, count: ProgressCallback, /) -> WorkerResult | None:
-        """Process the shard of that name, and return what the caller asked for, if anything."""
+        """Process the shard of that name, and return its result, if it has one."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Parquet files that a stranger may have written, read within a bound on memory and time."""
+"""Untrusted Parquet files, read within bounds on memory and time."""
 
 from records.untrusted_parquet.read import InvalidParquetError, read_untrusted
 

@@ -116,7 +116,7 @@ def _not_negative(number: int) -> int:
 
 
 class _CompactReader:
-    """Reads Thrift's compact protocol; raises LookupError for what is malformed."""
+    """Reads Thrift's compact protocol; raises LookupError if it is malformed."""
 
     def __init__(self, content: bytes, at: int) -> None:
         if at < 0:

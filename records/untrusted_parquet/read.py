@@ -1,4 +1,4 @@
-"""Parquet files that a stranger may have written, read within a bound on memory and time.
+"""Untrusted Parquet files, read within bounds on memory and time.
 
 A page of a few bytes may hold any number of equal values, and a dictionary may repeat a long string
 for every row. So the sizes that page headers declare are checked before a page is read, and rows
