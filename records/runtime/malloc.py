@@ -1,8 +1,8 @@
 """Return of large freed blocks to the operating system.
 
-glibc keeps freed blocks of up to 32 MB for reuse, separately for each thread: 32 threads held 500 MB
-more than they used for 12-megapixel photos, and a plan of 300,000 images took half as much again as
-it needs. While a block of `return_freed_memory` runs, glibc maps each large block separately, so
+glibc keeps freed blocks of up to 32 MB for reuse, separately for each thread: 32 threads held
+500 MB more than they used for 12-megapixel photos, and a plan of 300,000 images took half as much
+again as it needs. While a block of `return_freed_memory` runs, glibc maps each large block separately, so
 that freeing one returns it. Other allocators are left alone.
 """
 
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Options of mallopt(3), and the values that glibc itself arrives at. They are restored because other
-# code, TensorFlow above all, is slower if every block is mapped separately.
+# Options of mallopt(3), and the values that glibc itself arrives at. They are restored because
+# other code, TensorFlow above all, is slower if every block is mapped separately.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _SETTLED_TRIM_BYTES, _SETTLED_MMAP_BYTES = 64 << 20, 32 << 20
 

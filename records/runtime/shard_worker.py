@@ -35,7 +35,7 @@ class Worker(Protocol):
 
 @dataclass(frozen=True)
 class RunnerConfig:
-    """Which runner calls a worker.
+    """The chosen runner, and its options.
 
     Attributes:
         name: `local`, an engine such as `flink`, or the name of a Beam runner.

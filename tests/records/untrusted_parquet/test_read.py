@@ -1,4 +1,4 @@
-"""Hostile Parquet files are refused by what their page headers declare, before a page is read."""
+"""Hostile Parquet files, refused by their page headers before reading."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def repeated(text: str, rows: int) -> pa.Array:
 
 
 def long_and_short(long_bytes: int, rows: int) -> pa.Array:
-    """One long string and many short ones, which share a dictionary."""
+    """Return one long string and many short ones, which share a dictionary."""
     return pa.array(["k" * long_bytes, *["a"] * (rows - 1)])
 
 
@@ -38,7 +38,7 @@ def one_list(length: int) -> pa.Array:
 
 
 def varint(number: int, size: int = 0) -> bytes:
-    """A Thrift integer, padded to `size` bytes."""
+    """Return a Thrift integer, padded to `size` bytes."""
     number <<= 1
     encoded = b""
     while number > 127 or len(encoded) + 1 < size:
@@ -119,7 +119,7 @@ def test_read_untrusted_pages_past_the_end_of_a_column_are_refused() -> None:
 
 
 def footer_alone(fields: bytes) -> bytes:
-    """A file of one row and no row groups, with more fields in its footer."""
+    """Return a file of one row and no row groups, with more fields in its footer."""
     footer = b"\x36\x02\x19\x0c" + fields + b"\0"
     return footer + len(footer).to_bytes(4, "little") + b"PAR1"
 
