@@ -1,4 +1,4 @@
-"""A whole small dataset, made with the records package alone."""
+"""Builder of small datasets, with the records package alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DIGEST = "0123456789abcdef" * 2
 
 @dataclass(frozen=True)
 class Source:
-    """An image to be stored: its raw key, its label, its file."""
+    """An image to store: its raw key, its label, its file."""
 
     key: bytes
     label: int
@@ -49,7 +49,7 @@ class Source:
 
 
 def encode_picture(seed: int, *, size: tuple[int, int] = (12, 9), kind: str = "PNG") -> bytes:
-    """A picture of noise, the same for the same seed, `size` width × height in pixels."""
+    """Return an image of noise, the same for the same seed; `size` is width × height in px."""
     width, height = size
     samples = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     content = io.BytesIO()
@@ -58,7 +58,7 @@ def encode_picture(seed: int, *, size: tuple[int, int] = (12, 9), kind: str = "P
 
 
 def make_sources(count: int, *, first: int = 0) -> list[Source]:
-    """Pictures whose sizes, labels and formats differ; keys such as `cat/3.png`."""
+    """Return sources of different sizes, labels and formats, with keys such as `cat/3.png`."""
     sources = []
     for seed in range(first, first + count):
         label, kind = seed % len(LABELS), ("PNG", "JPEG")[seed % 2]
@@ -70,7 +70,7 @@ def make_sources(count: int, *, first: int = 0) -> list[Source]:
 
 @dataclass
 class DatasetBuilder:
-    """Writes a dataset: each split's shards from lists of sources."""
+    """Writer of a dataset: the shards of each split from lists of sources."""
 
     storage: Storage
     labels: tuple[str, ...] = LABELS
@@ -78,7 +78,7 @@ class DatasetBuilder:
     rejects: tuple[Reject, ...] = ()
 
     def build(self, splits: dict[layout.SplitName, Sequence[Sequence[Source]]]) -> Manifest:
-        """Write everything, the manifest last; `splits` has a list of sources for every shard."""
+        """Write all files, the manifest last; `splits` has one list of sources per shard."""
         facts = {name: self._write_split(name, shards) for name, shards in splits.items()}
         manifest = self._manifest(facts)
         lines = {

@@ -1,9 +1,9 @@
-"""A coverage-guided fuzzer (Atheris) over one target; to be started by hand, see docs/testing.md.
+"""Coverage-guided fuzzer (Atheris) of one target; see docs/testing.md.
 
     python tests/fuzz/fuzz_targets.py TARGET CORPUS_FOLDER -max_total_time=600
 
-What it finds lies in the folder it was started in, as `crash-…`; with such a file in place of
-CORPUS_FOLDER the find alone is run again.
+It writes its findings to the current folder as `crash-…`. To run one finding again, give its file
+instead of CORPUS_FOLDER.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FRAMED = {"framing"}
 
 
 def main() -> None:
-    """Fuzz until libFuzzer's own options say that it is enough."""
+    """Fuzz until a limit of libFuzzer's options is reached."""
     target = TARGETS[sys.argv[1]]
     _write_seeds(Path(sys.argv[2]), target.seeds())
 
@@ -34,7 +34,7 @@ def main() -> None:
             changed = bytes(atheris.Mutate(data, most_bytes))
         else:
             changed = apply(data, random_edits(chance))
-        # Behind a checksum that is wrong nothing is reached.
+        # A wrong checksum would hide all code after it.
         if sys.argv[1] in _FRAMED and chance.random() < 0.5:
             changed = reseal(changed)
         return changed[:most_bytes]

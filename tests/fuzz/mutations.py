@@ -1,7 +1,7 @@
-"""Real files, damaged: flips, cuts, insertions, repeated and swapped blocks, edited numbers.
+"""Mutations of files: flips, cuts, insertions, repeated and swapped blocks, numbers.
 
-A mutation is a list of edits, each of which says by fractions where it falls, so that one edit
-makes sense for files of any length and hypothesis can shrink it.
+A mutation is a list of edits. The position of an edit is a fraction of the file's length, so one
+edit applies to files of any length, and hypothesis can shrink it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from records.format.tfrecord import HEADER_BYTES, masked_crc32c
 EditKind = Literal["flip", "set", "cut", "remove", "insert", "repeat", "swap", "number"]
 
 NUMBERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 1 << 30, (1 << 31) - 1, (1 << 32) - 1, 1 << 63)
-"""Lengths and counts at which readers go wrong."""
+"""Lengths and counts at which readers tend to fail."""
 
 _WIDTHS = ("<Q", "<I", ">I", "<H", ">H")
 
 
 class Edit(NamedTuple):
-    """One change: where (a fraction of the length), how much of it, and with which value."""
+    """One change: its position and its length, both as fractions, and its value."""
 
     kind: EditKind
     at: float
@@ -33,7 +33,7 @@ class Edit(NamedTuple):
 
 
 def apply(data: bytes, edits: Sequence[Edit]) -> bytes:
-    """`data` after all the edits, one after another."""
+    """Apply all edits to `data`, in order."""
     for edit in edits:
         start = int(edit.at * len(data))
         # Most damage is short: a square makes it so.
@@ -73,11 +73,11 @@ _CHANGES: dict[EditKind, Callable[[bytes, bytes, int], bytes]] = {
     "swap": _swap,
     "number": _write_number,
 }
-"""What becomes of a block and of what is behind it."""
+"""Kind of edit → function of a block, the bytes after it and the value."""
 
 
 def reseal(data: bytes) -> bytes:
-    """The frames' checksums made right again, so that damage reaches what is behind them."""
+    """Recompute the checksums of all frames, so that readers accept the damage."""
     content = bytearray(data)
     at = 0
     while at + HEADER_BYTES <= len(content):
@@ -93,7 +93,7 @@ def reseal(data: bytes) -> bytes:
 
 
 def random_edits(chance: random.Random, *, most: int = 4) -> list[Edit]:
-    """Edits for those who count their mutations rather than search for them."""
+    """Return random edits, for callers that do not use hypothesis."""
     return [
         Edit(
             chance.choice(get_args(EditKind)),

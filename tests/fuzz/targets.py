@@ -1,8 +1,8 @@
-"""What reads files that anybody may have written, as functions of bytes that a fuzzer can call.
+"""Fuzz targets: the readers of untrusted files, as functions of bytes.
 
-A target returns where its reader read the bytes or refused them with an error of its own; every
-other exception is a find. What was read must hold together as well: a record that came out is one
-that lies in the file, and what is encoded again reads the same.
+A target returns if its reader reads the bytes, or rejects them with a ShardmillError. Any other
+exception is a finding. Targets also check results for consistency: a record that was read is in the
+file, and a value that is encoded again is read the same.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SHARD = layout.shard_name("train", 0, 1)
 
 
 class Target(NamedTuple):
-    """A reader, as a function that raises for finds alone, and real files to begin with."""
+    """A function that raises only for findings, and valid files to start with."""
 
     check: Callable[[bytes], None]
     seeds: Callable[[], Sequence[bytes]]
@@ -53,16 +53,16 @@ class OneFile(LocalStorage):
         self._content = content
 
     def read(self, name: str) -> bytes:
-        """All of it."""
+        """Return the bytes."""
         return self._content
 
     def open(self, name: str) -> BinaryIO:
-        """All of it, as a stream."""
+        """Return the bytes as a stream."""
         return io.BytesIO(self._content)
 
 
 def check_framing(data: bytes) -> None:
-    """Records come out as they lie there; the scan finds those before the damage, and more."""
+    """Check that records are read unchanged, and that a scan finds those before the damage."""
     read: list[Frame] = []
     damaged = False
     try:
@@ -80,7 +80,7 @@ def check_framing(data: bytes) -> None:
 
 
 def check_compressed(data: bytes) -> None:
-    """A compressed file gives no more than the growth that is allowed."""
+    """Check that a compressed file does not grow beyond its limit."""
     given_bytes = 0
     try:
         for frame in read_frames(open_tfrecord(io.BytesIO(data))):
@@ -91,7 +91,7 @@ def check_compressed(data: bytes) -> None:
 
 
 def check_example(data: bytes) -> None:
-    """An Example is lists of one kind each, and reads the same when it is written again."""
+    """Check that features are lists of one type, and survive a round trip."""
     for decode in (decode_sequence_example, decode_record):
         try:
             decode(data)
@@ -109,7 +109,7 @@ def check_example(data: bytes) -> None:
 
 
 def check_index(data: bytes) -> None:
-    """An index that is read has rows of the right types, and can be written again."""
+    """Check that the rows of an index have the right types, and survive a round trip."""
     with suppress(CorruptDataError):
         read_shard_summary(OneFile(data), "a")
     try:
@@ -128,7 +128,7 @@ def check_index(data: bytes) -> None:
 
 
 def check_manifest(data: bytes) -> None:
-    """A manifest that is read can be written again, and all that is derived from it."""
+    """Check that a manifest survives a round trip, and that its derived files can be made."""
     try:
         manifest = decode_manifest(data, path="a")
     except CorruptDataError:
@@ -145,7 +145,7 @@ def check_manifest(data: bytes) -> None:
 
 
 def check_features(data: bytes) -> None:
-    """The manifest of a feature store."""
+    """Check that the manifest of a feature store survives a round trip."""
     from trainers.features import manifest
 
     try:
@@ -156,7 +156,7 @@ def check_features(data: bytes) -> None:
 
 
 def check_plan(data: bytes) -> None:
-    """What an unfinished run keeps; none of its names leads out of the target."""
+    """Check that no name in the state of an unfinished run leaves the output."""
     storage = OneFile(data)
     for read in (run_state.read_shard_plan, run_state.read_result):
         try:
@@ -174,7 +174,7 @@ def check_plan(data: bytes) -> None:
 
 
 def check_labels(data: bytes) -> None:
-    """A label map in any form, which can be written and read again."""
+    """Check that a label map of any format survives a round trip."""
     for path in ("labels.txt", "labels.pbtxt", "labels.json"):
         try:
             labels = parse_labels(data, path=path)
@@ -184,7 +184,7 @@ def check_labels(data: bytes) -> None:
 
 
 def check_list(data: bytes) -> None:
-    """A list of images, as CSV and as JSON lines; no path in it leads out of the source."""
+    """Check that no path in a list of images leaves the source, in CSV and in JSON lines."""
     for name in ("list.csv", "list.jsonl"):
         path = _scratch() / name
         path.write_bytes(data)

@@ -1,6 +1,7 @@
-"""Our reader beside TensorFlow's and Beam's, on the same files: whole ones, and damaged ones.
+"""Differential tests of the reader against TensorFlow's and Beam's.
 
-Of a damaged file all three give the same records before the damage, and then refuse to go on.
+All three read the same files, intact and damaged. They return the same records before the damage,
+and then raise an error.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ FEW = settings(
 )
 
 
-# TensorFlow allocates what a length with a right checksum says, and else ends the process.
+# TensorFlow allocates any length whose checksum is valid; a huge one aborts the process.
 _MOST_BYTES = 1 << 24
 
 
@@ -49,7 +50,7 @@ def read_ours(data: bytes) -> Read:
 
 
 def refused_length(data: bytes) -> int:
-    """What the record after the last good one claims to be long, in bytes."""
+    """Return the declared length of the record after the last valid one, in bytes."""
     good = sum(len(frame_bytes(record)) for record in read_ours(data).records)
     return int.from_bytes(data[good : good + 8], "little")
 
@@ -67,7 +68,7 @@ def read_by_tensorflow(data: bytes, path: Path) -> Read:
 
 
 def require_same(ours: Read, theirs: Read, content: bytes) -> None:
-    """The same but for one thing: a header cut short is the file's end to TensorFlow."""
+    """Require equal results, except that TensorFlow takes a truncated header as the end."""
     assert ours.records == theirs.records
     good_bytes = sum(len(frame_bytes(record)) for record in ours.records)
     if len(content) - good_bytes >= HEADER_BYTES:

@@ -1,4 +1,4 @@
-"""Small files that claim to be huge are damage, found within a bound on memory."""
+"""Memory limit for small files that declare huge sizes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def facts(records: int) -> bytes:
 
 
 def index_of(rows: int, **columns: pa.Array) -> bytes:
-    """A valid index whose columns are one value, over and over, but for those given."""
+    """Return a valid index whose columns repeat one value, except for the given ones."""
     values = {
         name: pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), [value])
         for name, value in (("key", "a"), ("format", "png"), ("source_xxh3_128", "0" * 32))
@@ -82,7 +82,7 @@ def index_of(rows: int, **columns: pa.Array) -> bytes:
 
 
 def many_changes() -> bytes:
-    """One row with five million changes, all the same."""
+    """Return an index of one row with five million equal changes."""
     count = 5_000_000
     same = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), count), ["a"])
     offsets = pa.array([0, count], pa.int32())
@@ -90,7 +90,7 @@ def many_changes() -> bytes:
 
 
 def long_keys() -> bytes:
-    """A dictionary of one long key, for rows without number."""
+    """Return an index in which many rows share one long key."""
     key = pa.array(["k" * (1 << 20)])
     rows = 200
     keys = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), key)
@@ -98,7 +98,7 @@ def long_keys() -> bytes:
 
 
 def packed_zeros(size: int) -> bytes:
-    """An Example whose int64 list is that many zeros, a byte each."""
+    """Return an Example with an int64 list of zeros, one byte each."""
 
     def field(number: int, content: bytes) -> bytes:
         length, encoded = len(content), b""

@@ -1,4 +1,4 @@
-"""Everything that reads files, on real files that were damaged, and on what fuzzers have found."""
+"""Readers of untrusted files, on mutated files and on findings of fuzzers."""
 
 from __future__ import annotations
 

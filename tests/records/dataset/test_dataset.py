@@ -1,4 +1,4 @@
-"""A dataset to read: a mapping of splits, sequences of records."""
+"""Reading a dataset: a mapping of splits, which are sequences of records."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_split_damaged_record_raises_corrupt_data_with_shard_and_record(
 
 
 def count_open_files() -> int:
-    """How many of this process's descriptors are open, not counting what earlier tests left."""
+    """Return the number of open descriptors, after freeing those of earlier tests."""
     gc.collect()
     return sum(is_open(descriptor) for descriptor in range(1024))
 

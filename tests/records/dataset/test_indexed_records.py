@@ -1,4 +1,4 @@
-"""Where the index says that images are is where `encode_example` puts them."""
+"""Computed offsets of images, compared with the output of `encode_example`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHARD = "test-00000-of-00001.tfrecord"
-# Around the sizes at which a length takes a byte more.
+# Sizes near those at which a length takes one byte more.
 SIZES = st.one_of(
     st.integers(0, 300),
     st.sampled_from([1 << 7, 1 << 14, 1 << 21]).flatmap(
@@ -68,10 +68,10 @@ def test_indexed_record_image_is_at_the_computed_offset(
     rows = new_row_table([row_of(frame, key, label, image)])
     known = IndexedRecords(rows.compact(), ("",) * label + (text,))[0]
     assert known is not None
-    before_bytes, image_bytes, behind_bytes = known.sizes_bytes
+    before_bytes, image_bytes, after_bytes = known.sizes_bytes
     before, rest = frame[:before_bytes], frame[before_bytes:]
     assert rest[:image_bytes] == image.encoded
-    assert len(rest) == image_bytes + behind_bytes
+    assert len(rest) == image_bytes + after_bytes
     assert known.matches_frame(before, rest[image_bytes:])
     record = known.with_image(image.encoded)
     assert (record.label, record.class_name, record.key) == (label, text, key)

@@ -1,4 +1,4 @@
-"""Parts of a split: together all of it, each record once, all of one size."""
+"""Worker slices of a split: disjoint, complete, of nearly equal size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options: what is refused before anything starts, and that they survive the manifest."""
+"""Validation of image options, and their round trip through the manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index: what is written is read, always the same bytes, and damage told."""
+"""The index: round trip, deterministic bytes, damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label maps: what is read, what is refused, what is written."""
+"""Label maps: formats, validation, output."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_encode_manifest_is_canonical(manifest: Manifest) -> None:
 
 
 def set_at(place: str, value: object) -> Callable[[dict[str, Any]], None]:
-    """A change of one value; `place` is its path, numbers for list items."""
+    """Return a function that sets one value; `place` is its path, with numbers for list items."""
 
     def change(content: dict[str, Any]) -> None:
         *path, last = [int(part) if part.isdigit() else part for part in place.split("/")]

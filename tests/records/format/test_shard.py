@@ -1,4 +1,4 @@
-"""A shard: written, read as a stream and by offset; what TensorFlow makes of it."""
+"""A shard: written, read as a stream, by offset and by TensorFlow."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def own_manifest(folder: Path) -> Any:
 
 
 def comparable(files: dict[str, Any]) -> dict[str, Any]:
-    """Without what must differ: the name, the spelling of `.tfrecord`, where class names are."""
+    """Remove the necessary differences: name, spelling of `.tfrecord`, place of class names."""
     info, features = files[TFDS_INFO], files[TFDS_FEATURES]
     info.pop("name", None)
     for split in info["splits"]:

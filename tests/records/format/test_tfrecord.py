@@ -89,7 +89,7 @@ def test_read_frames_truncated_at_any_length_raises_frame_error() -> None:
     content = b"".join(map(frame_bytes, records))
     starts = {frame.offset for frame in read_all(content)} | {len(content)}
     for length in range(len(content)):
-        if length in starts:  # whole records are missing: the count tells
+        if length in starts:  # complete records are missing: only the count differs
             assert len(read_all(content[:length])) < len(records)
             continue
         with pytest.raises(FrameError) as found:

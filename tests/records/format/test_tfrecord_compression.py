@@ -1,4 +1,4 @@
-"""GZIP and ZLIB files read as plain ones; damage and bombs told."""
+"""GZIP and ZLIB TFRecord files: equal records, damage, zip bombs."""
 
 from __future__ import annotations
 

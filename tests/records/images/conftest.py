@@ -1,4 +1,4 @@
-"""How image tests make files, and how TensorFlow reads what is stored of them."""
+"""Fixtures that make image files, store them, and read them with TensorFlow."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 @pytest.fixture(scope="session")
 def picture() -> Image.Image:
-    """A smooth RGB picture, 48 wide and 32 high, different in each corner and each channel."""
+    """Return a smooth RGB image, 48 × 32 px, different in each corner and each channel."""
     red, green = np.meshgrid(np.arange(48) * 5, np.arange(32) * 7)
     return Image.fromarray(np.stack([red, green, 255 - red], axis=2).astype(np.uint8))
 
 
 @pytest.fixture(scope="session")
 def encode() -> Callable[..., bytes]:
-    """A function of an image, a format and Pillow's options to the file's bytes."""
+    """Return a function from an image, a format and Pillow options to the bytes of a file."""
 
     def encode_file(image: Image.Image, kind: str, **options: Any) -> bytes:
         target = BytesIO()
@@ -43,7 +43,7 @@ def encode() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def store() -> Callable[[bytes, ImageOptions], NormalizedImage]:
-    """`normalize_image` where a rejection is a failed test."""
+    """Return `normalize_image`, with a rejection as a test failure."""
 
     def store_file(data: bytes, options: ImageOptions) -> NormalizedImage:
         stored = normalize_image(data, options)
@@ -55,7 +55,7 @@ def store() -> Callable[[bytes, ImageOptions], NormalizedImage]:
 
 @pytest.fixture(scope="session")
 def read_with_tensorflow() -> Callable[[NormalizedImage], NDArray[np.uint8]]:
-    """What training sees of a stored image: uint8 (height, width, channels)."""
+    """Return a function that decodes a stored image as for a training run, to uint8 pixels."""
     import tensorflow as tf
 
     def read(stored: NormalizedImage) -> NDArray[np.uint8]:

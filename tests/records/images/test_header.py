@@ -1,4 +1,4 @@
-"""What the JPEG and PNG headers say, where storing a file does not show it."""
+"""Headers of JPEG and PNG files, beyond what normalized images show."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_png_header_any_changed_byte_is_rejected(picture: Any, encode: Any) -> N
 
 
 def with_data(data: bytes, compressed: bytes) -> bytes:
-    """The PNG with other compressed data."""
+    """Return the PNG with other compressed data."""
     at = data.index(b"IDAT")
     body = b"IDAT" + compressed
     head = data[: at - 4] + struct.pack(">I", len(compressed))
@@ -166,7 +166,7 @@ def test_normalize_image_jpeg_marker_past_end_is_rejected_as_corrupt(
 
 
 def with_window(data: bytes, bits: int) -> bytes:
-    """The PNG, its zlib header promising a window of 2**bits bytes."""
+    """Return the PNG with a zlib header that declares a window of 2**bits bytes."""
     at = data.index(b"IDAT")
     size = int.from_bytes(data[at - 4 : at])
     method = (bits - 8) << 4 | 8

@@ -33,7 +33,7 @@ def png_chunk(kind: bytes, payload: bytes) -> bytes:
 
 
 def change_payload(png: bytes, kind: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """The PNG with one chunk's payload changed and its checksum right."""
+    """Return the PNG with one chunk's payload changed, and its checksum recomputed."""
     at = png.index(kind) - 4
     size = int.from_bytes(png[at : at + 4])
     return png[:at] + png_chunk(kind, change(png[at + 8 : at + 8 + size])) + png[at + 12 + size :]
@@ -49,7 +49,7 @@ def wrong_crc(png: bytes, kind: bytes) -> bytes:
     return set_bytes(png, end, bytes(255 - byte for byte in png[end : end + 4]))
 
 
-# The file's format and Pillow's options, what is done to it, and the reason it is rejected for.
+# A name, the format and Pillow's options of the file, the damage, and the expected reason.
 DAMAGES: list[tuple[str, str, dict[str, Any], Callable[[bytes], bytes], str]] = [
     ("nothing-left", "PNG", {}, lambda _: b"", "empty"),
     ("two-bytes-left", "JPEG", {}, lambda d: d[:2], "truncated"),

@@ -1,4 +1,7 @@
-"""The bound on memory: 250 MB and 12 bytes a pixel of the largest image, with any threads."""
+"""Memory limit of decoding, for any number of threads.
+
+It is 250 MB and 12 bytes per pixel of the largest image.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def gradient(mode: str, size: tuple[int, int]) -> Image.Image:
     return Image.merge(mode, [Image.linear_gradient("L").resize(size)] * len(mode))
 
 
-# A process's own peak, without its parent's, is only told there.
+# Only Linux reports the peak of one process without that of its parent.
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 @pytest.mark.parametrize("large", LARGE, ids=[f"{one[0]}-{one[2]}-{one[4]}" for one in LARGE])
 def test_decoding_large_images_on_threads_stays_within_memory_limit(

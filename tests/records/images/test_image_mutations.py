@@ -1,4 +1,4 @@
-"""Whatever the bytes are: no exception, and what is stored decodes to the same pixels for all."""
+"""Mutated image files: no exception, and equal pixels from every decoder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EDITS = st.lists(
 
 
 def mutate(data: bytes, edits: list[tuple[float, int]], keep: float) -> bytes:
-    """The first part of `data`, some of its bytes replaced."""
+    """Return the first part of `data` with some bytes replaced."""
     changed = bytearray(data[: max(1, round(keep * len(data)))])
     for place, value in edits:
         changed[int(place * len(changed))] = value

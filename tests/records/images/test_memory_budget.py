@@ -1,4 +1,4 @@
-"""The budget: who may decode beside whom, in which order, and that it is always given back."""
+"""The memory budget: parallel reservations, their order, their release."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Block:
 
 
 def start(budget: MemoryBudget, cost: int, pixels: int, log: SimpleQueue[int]) -> threading.Event:
-    """A thread that draws, logs its cost, and holds it until the event it returns is set."""
+    """Start a thread that reserves, logs its cost, and releases it when the event is set."""
     release = threading.Event()
 
     def work() -> None:

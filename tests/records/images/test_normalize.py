@@ -1,4 +1,4 @@
-"""Every kind of source: what is stored, what it is said to be, and what TensorFlow reads."""
+"""Normalized images of every kind of source, and their pixels in TensorFlow."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SIZE = (48, 32)
 
 
 def grey_ramp(dtype: str, step: int) -> Image.Image:
-    """A 48 x 32 grey image whose samples grow by `step` from left to right."""
+    """Return a 48 × 32 grey image whose samples grow by `step` from left to right."""
     return Image.fromarray(np.tile(np.arange(48) * step, (32, 1)).astype(dtype))
 
 
 def with_alpha(picture: Image.Image) -> Image.Image:
-    """The picture, its left half transparent."""
+    """Return the image with a transparent left half."""
     alpha = Image.new("L", SIZE, 255)
     alpha.paste(0, (0, 0, 24, 32))
     image = picture.copy()
@@ -43,13 +43,13 @@ def with_alpha(picture: Image.Image) -> Image.Image:
 
 
 def insert_chunk(png: bytes, kind: bytes, payload: bytes) -> bytes:
-    """The PNG with a chunk after its header."""
+    """Return the PNG with a chunk after its header."""
     body = kind + payload
     chunk = struct.pack(">I", len(payload)) + body + struct.pack(">I", zlib.crc32(body))
     return png[:33] + chunk + png[33:]
 
 
-# How the picture is made into a source, the file's format and Pillow's options: what is stored.
+# A name, the source image, its format and Pillow's options, and the expected stored image.
 SOURCES: list[tuple[str, Callable[[Image.Image], Image.Image], str, dict[str, Any], Any]] = [
     ("jpeg", lambda p: p, "JPEG", {}, ("jpeg", 3, ())),
     ("jpeg-444", lambda p: p, "JPEG", {"subsampling": 0}, ("jpeg", 3, ())),
@@ -302,7 +302,7 @@ def test_normalize_image_reencoding_drops_metadata(picture: Any, encode: Any, st
 def test_normalize_image_progressive_jpeg_with_missing_scans_is_reencoded(
     picture: Any, encode: Any, store: Any, read_with_tensorflow: Any
 ) -> None:
-    # Decoders smooth over what the missing scans would say, and TensorFlow's otherwise than Pillow.
+    # Pillow and TensorFlow fill in missing scans in different ways.
     data = encode(picture, "JPEG", progressive=True)
     last_scan = data.rindex(b"\xff\xda")
     stored = store(data[:last_scan] + b"\xff\xd9", PLAIN)
@@ -324,8 +324,8 @@ def test_normalize_image_repeated_call_is_deterministic(source: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": 47}, "not as large"),
-        ({"channels": 1}, "not as large"),
+        ({"width": 47}, "size of an image differs"),
+        ({"channels": 1}, "size of an image differs"),
         ({"format": "jpeg"}, "differs from that in its record"),
         ({"format": "bmp"}, "differs from that in its record"),
         ({"format": "raw"}, "wrong size"),

@@ -1,4 +1,4 @@
-"""Resizing: sizes, what is cut and what is filled; and that strips change nothing."""
+"""Resizing, cropping, padding, and conversion in strips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats are told by their bytes."""
+"""Image formats from magic bytes."""
 
 from __future__ import annotations
 

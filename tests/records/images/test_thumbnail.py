@@ -1,4 +1,4 @@
-"""A stored image as a small grey square is what the whole image is, resized."""
+"""Thumbnails, compared with the resized full image."""
 
 from __future__ import annotations
 
