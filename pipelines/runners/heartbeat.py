@@ -109,7 +109,7 @@ def _check_versions(wanted: dict[str, str]) -> None:
     differing = sorted(name for name in wanted if present.get(name) != wanted[name])
     if differing:
         raise RunnerError(
-            f"a worker on {platform.node()} has other versions of packages than this command",
+            f"a worker on {platform.node()} has other versions than this command",
             expected=_format(wanted, differing),
             got=_format(present, differing),
             hint="install the same wheel and the same lock file on all workers",

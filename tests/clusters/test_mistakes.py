@@ -84,7 +84,7 @@ def test_convert_flink_pool_without_python_raises_one_line_error(
 ) -> None:
     (tmp_path / "empty").mkdir()
     error = attempt(environment, path=str(tmp_path / "empty"))
-    assert "a worker pool finds no `python`" in str(error)
+    assert "a worker pool does not find `python`" in str(error)
 
 
 @pytest.mark.skipif(not can_make_machines(), reason="needs root, to mount")

@@ -19,7 +19,7 @@ from tests.pipelines.conftest import (
 )
 from tests.pipelines.pictures import CORRUPT, content_of, make_file
 
-__all__ = ["_without_fsync", "convert", "source", "output"]
+__all__ = ["_without_fsync", "convert", "output", "source"]
 
 OPTIONS: Mapping[str, Any] = {"test": 4, "shards": 2, "max_rejects": 5}
 STORED = 21

@@ -33,7 +33,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cluster_runner_missing_flag_is_refused_by_name(
     engine: str, flags: tuple[str, ...], missing: str
 ) -> None:
-    with pytest.raises(UsageError, match=f"a flag behind -- is missing: {missing}="):
+    with pytest.raises(UsageError, match=f"a Beam flag is missing: add {missing}="):
         check_runner(RunnerConfig(engine, flags), "s3://bucket/photos")
 
 
@@ -45,7 +45,7 @@ def test_portable_runner_job_server_not_answering_is_refused(engine: str) -> Non
         flags = (f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK")
         with pytest.raises(RunnerError, match=f"{endpoint}: no job server answers"):
             check_runner(RunnerConfig(engine, flags))
-        # Something that takes connections and says nothing is none either.
+        # A server that accepts connections and sends nothing is not a job server.
         listener.listen()
         with pytest.raises(RunnerError, match=f"{endpoint}: no job server answers"):
             check_runner(RunnerConfig(engine, flags))
@@ -55,7 +55,7 @@ def test_prism_runner_missing_binary_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="no `prism` on the PATH; `go install "):
+    with pytest.raises(UsageError, match="no `prism` on the PATH; install it with `go install "):
         check_runner(RunnerConfig("prism"))
     missing = str(tmp_path / "prism")
     with pytest.raises(UsageError, match=f"Prism not found, got {missing}"):
@@ -71,25 +71,25 @@ def test_prism_start_timeout_kills_process(tmp_path: Path, monkeypatch: pytest.M
     program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
     program.chmod(0o755)
     with pytest.raises(RunnerError, match="Prism did not start"), serve_prism(str(program)):
-        pytest.fail("it was taken for started")
+        pytest.fail("Prism counts as started")
     if (tmp_path / "pid").exists():
         assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
-        ((), "is missing: --project="),
-        (DATAFLOW[:1], "is missing: --region="),
-        (DATAFLOW[:2], "is missing: --temp_location="),
-        (DATAFLOW, "must be told what to install"),
-        ((*DATAFLOW, "--extra_package=shardmill.whl"), "data: workers of Dataflow cannot reach"),
+        ((), "is missing: add --project="),
+        (DATAFLOW[:1], "is missing: add --region="),
+        (DATAFLOW[:2], "is missing: add --temp_location="),
+        (DATAFLOW, "have nothing to install"),
+        ((*DATAFLOW, "--extra_package=shardmill.whl"), "data: workers of Dataflow cannot read"),
     ],
 )
 def test_dataflow_runner_missing_flag_or_local_path_is_refused(
-    flags: tuple[str, ...], said: str
+    flags: tuple[str, ...], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         check_runner(RunnerConfig("dataflow", flags), "gs://bucket/photos", "data")
 
 
@@ -99,7 +99,7 @@ def test_runner_check_remote_workers_with_local_folder_logs_warning(
     flags = ("--environment_type=EXTERNAL", "--environment_config=localhost:50001")
     check_runner(RunnerConfig("PortableRunner", flags), "s3://bucket/photos", str(tmp_path))
     (message,) = set(logged.messages)
-    assert message.startswith(f"{tmp_path} is no URL")
+    assert message.startswith(f"{tmp_path} is a local path")
 
 
 def test_runner_check_flag_refused_by_beam_raises_usage_error() -> None:

@@ -87,7 +87,9 @@ def test_parse_job_error_known_trace_gives_one_line(log_text: str, line: str) ->
     assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize("end", ["\n\nDuring handling", " [while running 'MapShards/ProcessShard']", ""])
+@pytest.mark.parametrize(
+    "end", ["\n\nDuring handling", " [while running 'MapShards/ProcessShard']", ""]
+)
 def test_parse_job_error_shardmill_error_keeps_type_and_exit_code(end: str) -> None:
     error = parse_job_error(
         f"{FAILED}{TRACE}\nrecords.errors.StorageError: /data: it is not there{end}"
