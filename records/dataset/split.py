@@ -147,11 +147,11 @@ class Split(Sequence[Record]):
     def _locate(self, number: int) -> tuple[int, int]:
         """Return the shard of a record, and the number of the record in that shard."""
         try:
-            place = self._range[number]
+            position = self._range[number]
         except IndexError:
             raise IndexError(f"record {number} of {len(self)} in {self.name}") from None
-        shard_number = bisect_right(self._shard_ends, place)
-        return shard_number, place - self._first_record(shard_number)
+        shard_number = bisect_right(self._shard_ends, position)
+        return shard_number, position - self._first_record(shard_number)
 
     def _first_record(self, shard_number: int) -> int:
         return self._shard_ends[shard_number] - self.info.shards[shard_number].records

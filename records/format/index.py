@@ -137,8 +137,8 @@ class Index:
 
     def find(self, offset: int) -> int | None:
         """Return the number of the record whose frame begins at `offset`; None if there is none."""
-        place = int(self._offsets.searchsorted(offset))
-        return place if place < len(self) and self._offsets[place] == offset else None
+        number = int(self._offsets.searchsorted(offset))
+        return number if number < len(self) and self._offsets[number] == offset else None
 
     def keys(self, start: int, stop: int) -> tuple[str, ...]:
         """Return the keys of the records from `start` up to `stop`, as text."""

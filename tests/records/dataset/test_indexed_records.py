@@ -66,14 +66,14 @@ def test_indexed_record_image_is_at_the_computed_offset(
     features = image_features(image, key=key.encode(), label=label, class_name=text)
     frame = frame_bytes(encode_example(features))
     rows = new_row_table([row_of(frame, key, label, image)])
-    known = IndexedRecords(rows.compact(), ("",) * label + (text,))[0]
-    assert known is not None
-    before_bytes, image_bytes, after_bytes = known.sizes_bytes
+    indexed = IndexedRecords(rows.compact(), ("",) * label + (text,))[0]
+    assert indexed is not None
+    before_bytes, image_bytes, after_bytes = indexed.sizes_bytes
     before, rest = frame[:before_bytes], frame[before_bytes:]
     assert rest[:image_bytes] == image.encoded
     assert len(rest) == image_bytes + after_bytes
-    assert known.matches_frame(before, rest[image_bytes:])
-    record = known.with_image(image.encoded)
+    assert indexed.matches_frame(before, rest[image_bytes:])
+    record = indexed.with_image(image.encoded)
     assert (record.label, record.class_name, record.key) == (label, text, key)
     assert (record.format, record.width, record.height) == ("png", 2, 3)
     assert record.channels == channels
