@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from records.dataset import Dataset, Record, Split, open_dataset
     from records.errors import ShardmillError
-    from records.verification.verify import verify
+    from records.verification.dataset import verify
 
 _HOMES = {
     "Dataset": "records.dataset.dataset",
@@ -25,7 +25,7 @@ _HOMES = {
     "Split": "records.dataset.dataset",
     "ShardmillError": "records.errors",
     "open_dataset": "records.dataset.dataset",
-    "verify": "records.verification.verify",
+    "verify": "records.verification.dataset",
 }
 
 __all__ = ["Dataset", "Record", "ShardmillError", "Split", "open_dataset", "verify"]
