@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from records.dataset import Dataset, Record, Split, open_dataset
     from records.errors import ShardmillError
-    from records.verification.verify import verify
+    from records.verification import verify
 
 _MODULES = {
     "Dataset": "records.dataset",
@@ -25,7 +25,7 @@ _MODULES = {
     "ShardmillError": "records.errors",
     "Split": "records.dataset",
     "open_dataset": "records.dataset",
-    "verify": "records.verification.verify",
+    "verify": "records.verification",
 }
 
 __all__ = ["Dataset", "Record", "ShardmillError", "Split", "open_dataset", "verify"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from records.cli.output import json_option, print_facts
+from records.cli.output import json_option, print_result
 
 _EPILOG = """\b
 Examples:
@@ -64,8 +64,8 @@ def adopt(
     manifest are written beside them. Known are the features of TF-Slim and of TensorFlow Datasets,
     for images of one class each; others can be named.
     """
-    from records.adopt.adopt import AdoptOptions
-    from records.adopt.adopt import adopt as adopt_files
+    from records.adopt.adoption import AdoptOptions
+    from records.adopt.adoption import adopt as adopt_files
     from records.adopt.infer_schema import parse_features
     from records.adopt.infer_splits import parse_rule
     from records.adopt.report import show_report
@@ -80,4 +80,4 @@ def adopt(
     )
     with progress_bar("reading", unit="B") as bar:
         report = adopt_files(asked, on_bytes=bar.update)
-    print_facts(report, show_report(report), as_json=as_json)
+    print_result(report, show_report(report), as_json=as_json)

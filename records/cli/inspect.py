@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from records.cli.output import check_picture, json_option, print_facts, write_picture
+from records.cli.option_groups import GroupedCommand
+from records.cli.output import check_png_path, json_option, print_result, write_picture
 
-# Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
+# Shown below the options; \b keeps click from joining the lines.
 _EPILOG = """\b
 Examples:
   shardmill inspect data/
@@ -17,28 +18,28 @@ Exit codes: 0 done, 66 neither a dataset nor a file.
 """
 
 
-@click.command(epilog=_EPILOG)
-@click.argument("target")
+@click.command(cls=GroupedCommand, epilog=_EPILOG)
+@click.argument("dataset")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
     metavar="N",
-    help="How many records of a file to look at.",
+    help="How many records of a file to read.",
 )
-@click.option("--grid", metavar="OUT.png", help="Draw some images of each class.")
+@click.option("--grid", metavar="FILE.png", help="Draw some images of each class.")
 @json_option
-def inspect(target: str, limit: int, grid: str | None, as_json: bool) -> None:
-    """Show what a TFRecord file or a dataset holds.
+def inspect(dataset: str, limit: int, grid: str | None, as_json: bool) -> None:
+    """Show the contents of a dataset or a TFRecord file.
 
-    TARGET is a dataset, or one TFRecord file of anybody's: plain, GZIP or ZLIB, with Examples,
+    DATASET is a dataset, or any TFRecord file: plain, GZIP or ZLIB, with Examples,
     SequenceExamples or other bytes in its records.
     """
-    from records.inspection import inspect
+    from records.inspection import inspect as inspect_path
 
-    check_picture(grid)
-    inspected = inspect.inspect(target, limit=limit)
+    check_png_path(grid)
+    inspected = inspect_path(dataset, limit=limit)
     if grid is not None:
         write_picture(grid, inspected.draw_grid())
-    print_facts(inspected.facts(), inspected.lines(), as_json=as_json)
+    print_result(inspected.to_json(), inspected.lines(), as_json=as_json)

@@ -1,4 +1,4 @@
-"""What commands answer with: text or JSON, and pictures."""
+"""Output of the commands: text or JSON, and pictures."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ import click
 
 from records.errors import UsageError
 from records.storage.errors import HINT_FIX, translate_write_errors
+from records.runtime.extras import check_extra
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-def print_facts(facts: Any, lines: list[str], *, as_json: bool) -> None:
-    """Print what a command found, as people read it or as JSON."""
+def print_result(result: Any, lines: list[str], *, as_json: bool) -> None:
+    """Print a result to stdout, as text lines or as JSON."""
     if as_json:
         import msgspec
 
-        click.echo(msgspec.json.format(msgspec.json.encode(facts)))
+        click.echo(msgspec.json.format(msgspec.json.encode(result)))
     elif lines:
         click.echo("\n".join(lines))
 
 
-def check_picture(path: str | None) -> None:
-    """Refuse a name that is not a PNG's. Raises UsageError."""
-    if path is not None and not path.lower().endswith(".png"):
+def check_png_path(path: str | None) -> None:
+    """Check, before any work, that a picture can be drawn for a path; None is no picture.
+
+    Raises UsageError if the name does not end in .png, or if matplotlib, which has the fonts and
+    the plots, is not installed.
+    """
+    if path is None:
+        return
+    if not path.lower().endswith(".png"):
         raise UsageError("pictures are written as PNG", expected="a name with .png", got=path)
+    check_extra("matplotlib", "plot")
 
 
 def write_picture(path: str, content: bytes) -> None:

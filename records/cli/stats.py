@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from records.cli.output import check_picture, json_option, print_facts, write_picture
+from records.cli.output import check_png_path, json_option, print_result, write_picture
 from records.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def stats(
     from records.dataset import open_dataset
     from records.stats import counts as figures
 
-    check_picture(plot)
-    check_picture(grid)
+    check_png_path(plot)
+    check_png_path(grid)
     near = near or keys in {"near", "near-leaks"}
     if grid is not None and not near:
         raise UsageError("--grid draws near-duplicates", hint="add --near")
@@ -89,18 +89,18 @@ def stats(
 def _print_stats(
     computed: Stats, found: NearDuplicates | None, target: str, *, as_json: bool
 ) -> None:
-    from records.stats.text import show_stats
+    from records.stats.text import format_stats
 
-    lines = show_stats(computed, target)
+    lines = format_stats(computed, target)
     if found is None:
-        print_facts(computed, lines, as_json=as_json)
+        print_result(computed, lines, as_json=as_json)
         return
     import msgspec
 
-    from records.dedup.text import show_near
+    from records.dedup.text import format_near
 
     facts = {**msgspec.structs.asdict(computed), "near": found}
-    print_facts(facts, [*lines, *show_near(found, computed.labels)], as_json=as_json)
+    print_result(facts, [*lines, *format_near(found, computed.labels)], as_json=as_json)
 
 
 def _find_near(dataset: Dataset, rows: pa.Table) -> NearDuplicates:
@@ -132,4 +132,4 @@ def _choose_keys(keys: str, rows: pa.Table, near: NearDuplicates | None) -> Sequ
 def _print_keys(keys: Sequence[str], *, as_json: bool) -> None:
     from records.text.keys import key_to_single_line
 
-    print_facts({"keys": keys}, [key_to_single_line(key) for key in keys], as_json=as_json)
+    print_result({"keys": keys}, [key_to_single_line(key) for key in keys], as_json=as_json)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _SHOWN_PAIRS = 20
 
 
-def show_near(near: NearDuplicates, labels: tuple[str, ...]) -> list[str]:
+def format_near(near: NearDuplicates, labels: tuple[str, ...]) -> list[str]:
     """How many images are the same picture as another, and the first pairs of them."""
     facts = [
         ("near", _images(near)),

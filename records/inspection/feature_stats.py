@@ -80,7 +80,7 @@ class FeatureAccumulator:
         self._widen("size_bytes", len(value))
         image = recognize_image(value)
         if image is None:
-            self._add_example(show_bytes(value))
+            self._add_example(format_value(value))
             return
         kind, width, height = image
         self.images[kind] = self.images.get(kind, 0) + 1
@@ -113,7 +113,7 @@ class FeatureAccumulator:
         )
 
 
-def show_bytes(value: bytes) -> str:
+def format_value(value: bytes) -> str:
     """A bytes value as text: in quotes where it is UTF-8, else in hex; long ones cut."""
     try:
         text = value.decode()

@@ -18,34 +18,34 @@ if TYPE_CHECKING:
 _SHOWN_LABELS = 12
 
 
-def show_file(description: FileSummary) -> list[str]:
+def format_file(summary: FileSummary) -> list[str]:
     """A file's features as lines of a table."""
     kinds = [
         f"{number:,} {kind}{'' if kind == 'bytes' or number == 1 else 's'}"
-        for kind, number in description.payloads.items()
+        for kind, number in summary.payloads.items()
     ]
-    compressed = f"{description.compression}, " if description.compression else ""
+    compressed = f"{summary.compression}, " if summary.compression else ""
     lines = [
-        f"{escape_for_display(description.name)}: {compressed}{format_bytes(description.size_bytes)}"
+        f"{escape_for_display(summary.name)}: {compressed}{format_bytes(summary.size_bytes)}"
     ]
-    lines[0] += f", {_extent(description)}"
-    if set(description.payloads) - {"Example"}:
+    lines[0] += f", {_extent(summary)}"
+    if set(summary.payloads) - {"Example"}:
         lines.append(f"  {', '.join(kinds)}")
-    if description.features:
+    if summary.features:
         head = ("feature", "kind", "values", "records", "content")
-        rows = [head, *map(_feature_row, description.features)]
+        rows = [head, *map(_feature_row, summary.features)]
         lines += ["", *(f"  {line}" for line in align(rows, right="<<>><"))]
-    if description.damage is not None:
-        lines += ["", f"damaged: {description.damage}"]
+    if summary.damage is not None:
+        lines += ["", f"damaged: {summary.damage}"]
     return lines
 
 
-def _extent(description: FileSummary) -> str:
-    if description.complete:
-        return pluralize(description.records, "record")
-    if description.damage is not None:
-        return f"{pluralize(description.records, 'record')} before damage"
-    return f"its first {pluralize(description.records, 'record')} (--limit N for more)"
+def _extent(summary: FileSummary) -> str:
+    if summary.complete:
+        return pluralize(summary.records, "record")
+    if summary.damage is not None:
+        return f"{pluralize(summary.records, 'record')} before damage"
+    return f"its first {pluralize(summary.records, 'record')} (--limit N for more)"
 
 
 def _feature_row(feature: FeatureStats) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ def _range(found: Range, show: Callable[[float], str] = lambda value: f"{value:,
     return low if low == high else f"{low}–{high}"
 
 
-def show_dataset(manifest: Manifest, path: str) -> list[str]:
+def format_manifest(manifest: Manifest, path: str) -> list[str]:
     """A dataset's manifest in a few lines."""
     rows = [("labels", f"{len(manifest.labels):,}: {_labels(manifest.labels)}")]
     for name in SPLITS:

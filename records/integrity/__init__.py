@@ -1,1 +1,1 @@
-"""Reading past damage: findings, and every intact record of a damaged stream."""
+"""Reading of every intact record of a damaged file, and the kinds of damage."""

@@ -1,4 +1,4 @@
-"""What `verify` found: what is not as it should be, and where."""
+"""Kinds of damage, their meanings, and single findings."""
 
 from __future__ import annotations
 
@@ -47,43 +47,43 @@ FindingKind = Literal[
 
 MEANINGS: Mapping[FindingKind, str] = {
     "truncated": "the file ends inside a record",
-    "length-checksum": "the checksum of a record's length is wrong; bytes up to the next are lost",
+    "length-checksum": "the checksum of a record's length is wrong; bytes up to the next record are lost",
     "payload-checksum": "the checksum of a record is wrong; that record is lost",
-    "too-long": "a record says it is over 1 GiB",
+    "too-long": "the length of a record is over 1 GiB",
     "compression": "a GZIP or ZLIB file is damaged, ends early, or grows a thousandfold",
     "example": "a record is not a tf.train.Example",
-    "feature": "a record lacks a feature, or it has another type or not one value",
-    "label": "a label that the label map does not have",
-    "text": "a record's class name is not that of its label",
-    "image": "an image does not decode, or is not as large as its record says",
-    "index": "the index says something else than the record, or than the manifest",
+    "feature": "a feature of a record is missing, or has the wrong type or number of values",
+    "label": "a label is not in the label map",
+    "text": "the class name of a record is not the name of its label",
+    "image": "an image does not decode, or its size is not the size in its record",
+    "index": "the index does not match the record or the manifest",
     "index-damaged": "the index of a shard cannot be read",
     "duplicate-key": "two records have the same key",
-    "record-count": "a shard has more or fewer records than the manifest says",
-    "size": "a shard has more or fewer bytes than the manifest says",
-    "checksum": "a shard's bytes are not those that were written, though nothing else is wrong",
-    "class-count": "a split has more or fewer records of a class than the manifest says",
-    "missing": "a file of the dataset is not there",
-    "unexpected": "a shard or an index that the manifest does not name",
+    "record-count": "the number of records in a shard does not match the manifest",
+    "size": "the size of a shard does not match the manifest",
+    "checksum": "the bytes of a shard changed, although nothing else is wrong",
+    "class-count": "the number of records of a class in a split does not match the manifest",
+    "missing": "a file of the dataset is missing",
+    "unexpected": "the manifest does not list a shard or an index",
     "unreadable": "storage failed to read a file",
-    "labels": "labels.txt is not the manifest's label map",
-    "rejects": "rejects.jsonl is damaged, or has more or fewer lines than the manifest says",
-    "tfds": "dataset_info.json or features.json is not what the manifest says",
-    "manifest": "dataset.json is damaged; shards are then checked without it",
+    "labels": "labels.txt does not match the label map in the manifest",
+    "rejects": "rejects.jsonl is damaged, or its number of lines does not match the manifest",
+    "tfds": "dataset_info.json or features.json does not match the manifest",
+    "manifest": "dataset.json is damaged; shards are checked without it",
 }
-"""What each kind means, in a line."""
+"""The meaning of each kind, in one line."""
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One finding.
 
     Attributes:
-        kind: what is wrong.
-        file: the file it is in, relative to the dataset.
-        detail: what was expected and what is there, in a line.
-        record: the record's number in its shard, from 0.
-        offset: bytes from the file's beginning (of the decompressed bytes of a compressed file).
-        key: the record's key as text.
+        kind: the kind of damage; `MEANINGS` explains it.
+        file: the damaged file, relative to the dataset.
+        detail: what is wrong, with the expected and the actual value, in one line.
+        record: the number of the record in its shard, from 0.
+        offset: bytes from the start of the file; of a compressed file, decompressed bytes.
+        key: the key of the record as text.
     """
 
     kind: FindingKind
@@ -106,16 +106,16 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass
 class FileCheck:
-    """A file that was checked: what was read of it, and what is wrong.
+    """The check of one file.
 
     Attributes:
         file: its name in the dataset.
-        records: how many records it holds, damaged ones not counted.
-        left_out: how many it holds that are not of the dataset.
+        records: how many intact records of the dataset it holds.
         size_bytes: how many bytes were read.
-        findings: in the order in which they lie in the file.
-        keys: of a shard, its keys (Arrow strings) by its index; None where that is no use.
-        class_records: of a shard, its records by label, by its index.
+        findings: in the order of their offsets.
+        keys: of a shard, the keys in its index (Arrow strings); None if that cannot be used.
+        class_records: of a shard, the number of records by label in its index.
+        excluded_records: how many of its records an adoption excluded from the dataset.
     """
 
     file: str
@@ -124,13 +124,20 @@ class FileCheck:
     findings: list[Finding] = field(default_factory=list)
     keys: pa.ChunkedArray | None = None
     class_records: Counter[int] = field(default_factory=Counter)
-    left_out: int = 0
+    excluded_records: int = 0
 
 
 def finding_from_error(
     error: CorruptDataError, kind: FindingKind, file: str, *, offset: int | None = None
 ) -> Finding:
-    """A finding from the error that a reader would have raised."""
+    """Return the finding for an error that a reader raised.
+
+    Args:
+        error: the error.
+        kind: the kind of the finding, unless the error is a FrameError, which has its own.
+        file: the name of the file.
+        offset: replaces the offset in the error.
+    """
     detail = error.what
     if error.expected is not None:
         detail += f", expected {error.expected}"

@@ -1,4 +1,4 @@
-"""Which row of an index belongs to a record, also where damage has moved the record."""
+"""Lookup of index rows by offset and key, also after damage moved the records."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from records.format.index import Index, IndexRow
     from records.format.tfrecord import Frame
 
-_ROWS_AT_A_TIME = 1024
+_BATCH_ROWS = 1024
 
 
 class IndexLookup:
-    """An index's rows by offset and key; made Python values a thousand at a time."""
+    """The rows of an index by offset and key; converted from Arrow in batches."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
@@ -25,10 +25,10 @@ class IndexLookup:
         self._rows: list[IndexRow] = []
         self._shift = 0
 
-    def at(self, offset: int) -> tuple[int, IndexRow] | None:
-        """The record's number and row, by where its frame begins.
+    def find_offset(self, offset: int) -> tuple[int, IndexRow] | None:
+        """Return the number and the row of the record whose frame begins at an offset.
 
-        Where a record was found to be longer than its row says, those behind it lie further on.
+        If a record is longer or shorter than in its row, the offsets after it are shifted.
         """
         for shift in (self._shift, 0):
             number = self.index.find(offset - shift)
@@ -36,35 +36,35 @@ class IndexLookup:
                 return number, self._row(number)
         return None
 
-    def of_key(self, key: str) -> tuple[int, IndexRow] | None:
-        """The number and row of the first record with this key."""
+    def find_key(self, key: str) -> tuple[int, IndexRow] | None:
+        """Return the number and the row of the first record with a key."""
         if self._numbers is None:
             keys = self.index.table["key"].to_pylist()
             self._numbers = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
         number = self._numbers.get(key)
         return None if number is None else (number, self._row(number))
 
-    def of_frame(self, frame: Frame) -> int | None:
-        """The number of a whole record: by its place and length, else by the key in it."""
-        found = self.at(frame.offset)
+    def find_frame(self, frame: Frame) -> int | None:
+        """Return the number of an intact record, by its offset and length, else by its key."""
+        found = self.find_offset(frame.offset)
         if found is not None and found[1].length == frame_size_bytes(len(frame.payload)):
             return found[0]
         try:
-            found = self.of_key(decode_record(frame.payload).key)
+            found = self.find_key(decode_record(frame.payload).key)
         except CorruptDataError:
             return None
         if found is None:
             return None
-        self.go_behind(found[1], frame)
+        self.realign(found[1], frame)
         return found[0]
 
-    def go_behind(self, row: IndexRow, frame: Frame) -> None:
-        """Take note of where the record of `row` ends."""
+    def realign(self, row: IndexRow, frame: Frame) -> None:
+        """Shift the offsets of later records by the difference between a record and its row."""
         end = frame.offset + frame_size_bytes(len(frame.payload))
         self._shift = end - (row.offset + row.length)
 
     def _row(self, number: int) -> IndexRow:
         if not self._start <= number < self._start + len(self._rows):
             self._start = number
-            self._rows = self.index.rows(number, number + _ROWS_AT_A_TIME)
+            self._rows = self.index.rows(number, number + _BATCH_ROWS)
         return self._rows[number - self._start]

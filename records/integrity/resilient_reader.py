@@ -72,7 +72,7 @@ def read_skipping_damage(
 
 def _name_record(finding: Finding, rows: IndexLookup | None) -> Finding:
     """The index knows which image it was that cannot be read any more."""
-    found = rows.at(finding.offset) if rows is not None and finding.offset is not None else None
+    found = rows.find_offset(finding.offset) if rows is not None and finding.offset is not None else None
     if found is None:
         return finding
     number, row = found
@@ -93,7 +93,7 @@ def read_indexed(storage: Storage, shard: str, index: Index) -> Iterator[bytes |
             if isinstance(item, FrameError):
                 error = error or item
                 continue
-            number = rows.of_frame(item)
+            number = rows.find_frame(item)
             if number is None or number < next_row:
                 continue
             yield from _explain_gap(index, next_row, number, error)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from PIL import ImageFont
 
+from records.runtime.extras import check_extra
 from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def _shape(font: ImageFont.FreeTypeFont, char: str) -> tuple[tuple[int, int], by
 
 
 def _dejavu() -> str:
-    # The path alone: to import matplotlib for it would take a second.
+    check_extra("matplotlib", "plot")
+    # Only the path is needed; importing matplotlib takes a second.
     found = importlib.util.find_spec("matplotlib")
     assert found is not None
     assert found.origin is not None

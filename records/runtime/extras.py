@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,17 @@ def require_extra(module: str, extra: str) -> ModuleType:
         package = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != package:
             raise
-        raise UsageError(f"{package} is not installed", hint=install_command(extra)) from error
+        raise _not_installed(package, extra) from error
+
+
+def check_extra(package: str, extra: str) -> None:
+    """Raise the UsageError of `require_extra` if a package is missing, without importing it."""
+    if importlib.util.find_spec(package) is None:
+        raise _not_installed(package, extra)
+
+
+def _not_installed(package: str, extra: str) -> UsageError:
+    return UsageError(f"{package} is not installed", hint=install_command(extra))
 
 
 def explain_missing(error: ModuleNotFoundError) -> UsageError | None:

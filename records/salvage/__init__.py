@@ -1,1 +1,6 @@
-"""What a damaged TFRecord file still holds."""
+"""Recovery of every intact record of a damaged TFRecord file."""
+
+from records.salvage.copy import salvage
+from records.salvage.report import LostRange, SalvageReport
+
+__all__ = ["LostRange", "SalvageReport", "salvage"]

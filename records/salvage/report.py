@@ -1,43 +1,84 @@
-"""What `salvage` says."""
+"""Report of recovered and lost records."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import msgspec
 
+from records.integrity.findings import Finding
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
 
-if TYPE_CHECKING:
-    from records.salvage.salvage import Loss, SalvageReport
-
-_SHOWN_KEYS = 10
+_MAX_KEYS = 10
+_MAX_REPR_LINES = 20
 
 
-def show_salvage(report: SalvageReport) -> list[str]:
-    """Each finding, each stretch that is lost, and the sum."""
-    return [*map(str, report.findings), *map(_show_loss, report.lost), _show_sum(report)]
+class LostRange(msgspec.Struct, frozen=True):
+    """Consecutive bytes of a file that belong to no intact record.
+
+    Attributes:
+        offset: where it begins; in a compressed file, in the decompressed bytes.
+        bytes: its length; 0 if records are missing without any bytes in their place.
+        keys: the keys of the lost records as text, if the index has them.
+    """
+
+    offset: int
+    bytes: int
+    keys: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"lost  {pluralize(self.bytes, 'byte')} from offset {self.offset}"
+        if self.keys:
+            shown = ", ".join(map(escape_for_display, self.keys[:_MAX_KEYS]))
+            more = len(self.keys) - _MAX_KEYS
+            text += f": {shown}" + (f" and {more:,} more" if more > 0 else "")
+        return text
 
 
-def _show_loss(loss: Loss) -> str:
-    text = f"lost  {pluralize(loss.bytes, 'byte')} from offset {loss.offset}"
-    if loss.keys:
-        shown = ", ".join(map(escape_for_display, loss.keys[:_SHOWN_KEYS]))
-        more = len(loss.keys) - _SHOWN_KEYS
-        text += f": {shown}" + (f" and {more:,} more" if more > 0 else "")
-    return text
+class SalvageReport(msgspec.Struct, frozen=True, rename={"file": "shard", "output": "out"}):
+    """The output of `salvage --json`.
 
+    Attributes:
+        file: the damaged file.
+        output: the new file; None after a dry run.
+        index: the index that was used, relative to the folder of the file; None if there is none.
+        records: how many intact records there are; all of them are in `output`.
+        bytes: the size of these records in `output`.
+        lost_records: how many records of the index are lost; None without an index.
+        lost: the lost ranges, by offset.
+        findings: the damage, as `verify` reports it.
+    """
 
-def _show_sum(report: SalvageReport) -> str:
-    whole = f"{pluralize(report.records, 'whole record')}, {format_bytes(report.bytes)}"
-    if not report.lost:
-        lost = "nothing lost"
-    elif report.lost_records is None:
-        lost = f"{format_bytes(sum(loss.bytes for loss in report.lost))} lost"
-    else:
-        lost = f"{pluralize(report.lost_records, 'record')} lost"
-    where = (
-        "a dry run, nothing written"
-        if report.out is None
-        else f"in {escape_for_display(report.out)}"
-    )
-    return f"{escape_for_display(report.shard)}: {whole}, {where}: {lost}"
+    file: str
+    output: str | None
+    index: str | None
+    records: int
+    bytes: int
+    lost_records: int | None
+    lost: tuple[LostRange, ...]
+    findings: tuple[Finding, ...]
+
+    def lines(self) -> list[str]:
+        """Return one line per finding and per lost range, and the totals last."""
+        return [*map(str, self.findings), *map(str, self.lost), self._totals()]
+
+    def __repr__(self) -> str:
+        lines = self.lines()
+        if len(lines) > _MAX_REPR_LINES:
+            more = f"… {len(lines) - _MAX_REPR_LINES:,} more lines"
+            lines = [*lines[: _MAX_REPR_LINES - 1], more, lines[-1]]
+        return "\n".join(lines)
+
+    def _totals(self) -> str:
+        intact = f"{pluralize(self.records, 'intact record')}, {format_bytes(self.bytes)}"
+        if not self.lost:
+            lost = "nothing lost"
+        elif self.lost_records is None:
+            lost = f"{format_bytes(sum(part.bytes for part in self.lost))} lost"
+        else:
+            lost = f"{pluralize(self.lost_records, 'record')} lost"
+        written = (
+            "dry run, nothing written"
+            if self.output is None
+            else f"written to {escape_for_display(self.output)}"
+        )
+        return f"{escape_for_display(self.file)}: {intact}, {written}: {lost}"

@@ -18,7 +18,7 @@ _MOST_CLASSES = 40
 _SHOWN_OF_MANY = 15
 
 
-def show_stats(stats: Stats, path: str) -> list[str]:
+def format_stats(stats: Stats, path: str) -> list[str]:
     """A dataset's figures as aligned lines."""
     head = (
         f"{escape_for_display(path)}: {pluralize(stats.records, 'image')} in"

@@ -1,1 +1,6 @@
-"""Whether a dataset still is what was written."""
+"""Checks of a dataset or a TFRecord file against everything that was written about it."""
+
+from records.verification.dataset import check_files, verify
+from records.verification.report import VerifyReport, VerifyTotals
+
+__all__ = ["VerifyReport", "VerifyTotals", "check_files", "verify"]

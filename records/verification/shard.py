@@ -1,6 +1,6 @@
-"""One shard, its bytes read once: checksums, counts and sizes, each record against the index.
+"""Check of one shard: each record against label map and index, then the totals.
 
-One record against the label map and against its row in the index.
+The bytes of a shard are read once.
 """
 
 from __future__ import annotations
@@ -44,47 +44,42 @@ def check_shard(
 
     Args:
         storage: the dataset's folder.
-        name: the shard.
-        expected: what the manifest says of it; None where the manifest is damaged.
-        decoder: what the manifest says of records; without labels where it is damaged.
-        decode: decode every image too.
+        name: the name of the shard.
+        expected: its entry in the manifest; None if the manifest is damaged.
+        decoder: decodes the records; has no labels if the manifest is damaged.
+        decode: also decode every image.
     """
     checked = FileCheck(name)
     rows = _check_index(storage, name, expected, checked)
-    of_the_index = len(checked.findings)
+    index_findings = len(checked.findings)
     try:
         with storage.open(name) as stream:
-            hashed = _Hashed(stream)
-            whole = PartialStream(cast("BinaryIO", hashed))
-            for item in read_skipping_damage(whole, name, rows):
-                if _is_left_out(item, rows, expected):
-                    checked.left_out += 1
+            hashed = _HashingReader(stream)
+            readable = PartialStream(cast("BinaryIO", hashed))
+            for item in read_skipping_damage(readable, name, rows):
+                if _is_excluded(item, rows, expected):
+                    checked.excluded_records += 1
                     continue
                 _check_item(item, rows, checked, decoder=decoder, decode=decode)
     except FileNotFoundError:
-        checked.findings.append(Finding("missing", name, "there is no such file"))
+        checked.findings.append(Finding("missing", name, "file not found"))
         return checked
     except (StorageError, OSError) as error:
         checked.findings.append(Finding("unreadable", name, str(error)))
         return checked
     checked.size_bytes = hashed.size_bytes
-    if expected is not None and len(checked.findings) == of_the_index:
-        checked.findings += _check_whole(expected, checked, hashed.xxh3_128)
+    if expected is not None and len(checked.findings) == index_findings:
+        checked.findings += _check_totals(expected, checked, hashed.xxh3_128)
     return checked
 
 
-def _is_left_out(
+def _is_excluded(
     item: Frame | Finding, rows: IndexLookup | None, expected: ShardInfo | None
 ) -> bool:
-    """Whether it is a record of an adopted file that is not of the dataset."""
-    if (
-        isinstance(item, Finding)
-        or rows is None
-        or expected is None
-        or not expected.excluded_records
-    ):
+    """Return whether a record of an adopted file was excluded from the dataset."""
+    if isinstance(item, Finding) or rows is None or expected is None or not expected.excluded_records:
         return False
-    return rows.at(item.offset) is None
+    return rows.find_offset(item.offset) is None
 
 
 def _check_item(
@@ -103,17 +98,17 @@ def _check_item(
     checked.findings += check_record(record, rows, decoder=decoder, decode=decode)
 
 
-def _check_whole(expected: ShardInfo, checked: FileCheck, xxh3_128: str) -> Iterator[Finding]:
-    """The first thing wrong with a file in which no single record is wrong."""
+def _check_totals(expected: ShardInfo, checked: FileCheck, xxh3_128: str) -> Iterator[Finding]:
+    """Yield the first mismatch between a shard and the manifest, if any."""
     comparisons = (
         ("record-count", "records", expected.records, checked.records),
-        ("record-count", "records left out", expected.excluded_records, checked.left_out),
+        ("record-count", "excluded records", expected.excluded_records, checked.excluded_records),
         ("size", "bytes", expected.bytes, checked.size_bytes),
         ("checksum", "xxh3-128", expected.xxh3_128, xxh3_128),
     )
     for kind, what, wanted, got in comparisons:
         if wanted != got:
-            detail = f"the manifest says {what} {wanted}, got {got}"
+            detail = f"{what}: expected {wanted} as in the manifest, got {got}"
             yield Finding(kind, checked.file, detail)  # type: ignore[arg-type]
             return
 
@@ -121,12 +116,12 @@ def _check_whole(expected: ShardInfo, checked: FileCheck, xxh3_128: str) -> Iter
 def _check_index(
     storage: Storage, name: str, expected: ShardInfo | None, checked: FileCheck
 ) -> IndexLookup | None:
-    """The rows of a shard's index, unless it is no use, which is then a finding."""
+    """Return the rows of a shard's index; None, and a finding, if they cannot be used."""
     file = index_name(name)
     try:
         index = read_index(storage, file)
     except FileNotFoundError:
-        checked.findings.append(Finding("missing", file, "there is no such file"))
+        checked.findings.append(Finding("missing", file, "file not found"))
         return None
     except CorruptDataError as error:
         checked.findings.append(finding_from_error(error, "index-damaged", file))
@@ -134,36 +129,36 @@ def _check_index(
     except StorageError as error:
         checked.findings.append(Finding("unreadable", file, str(error)))
         return None
-    contradictions = "; ".join(_contradictions(index, name, expected))
-    if contradictions:
-        checked.findings.append(Finding("index", file, contradictions))
+    mismatches = "; ".join(_index_mismatches(index, name, expected))
+    if mismatches:
+        checked.findings.append(Finding("index", file, mismatches))
         return None
     checked.keys = index.table["key"]
     checked.class_records = Counter(index.summary.class_records)
     return IndexLookup(index)
 
 
-def _contradictions(index: Index, name: str, expected: ShardInfo | None) -> Iterator[str]:
+def _index_mismatches(index: Index, name: str, expected: ShardInfo | None) -> Iterator[str]:
     facts = index.summary
     by_class = dict(Counter(index.table["label"].to_pylist()))
     pairs: list[tuple[str, object, object]] = [
-        ("its shard", name, facts.name),
-        ("its rows", facts.records, len(index)),
-        ("its records by class", by_class, facts.class_records),
+        ("shard", name, facts.name),
+        ("rows", facts.records, len(index)),
+        ("records by class", by_class, facts.class_records),
     ]
     if expected is not None:
         pairs += [
-            ("its records", expected.records, facts.records),
-            ("its bytes", expected.bytes, facts.bytes),
-            ("its xxh3-128", expected.xxh3_128, facts.xxh3_128),
+            ("records", expected.records, facts.records),
+            ("bytes", expected.bytes, facts.bytes),
+            ("xxh3-128", expected.xxh3_128, facts.xxh3_128),
         ]
     return (f"{what}: expected {want}, got {got}" for what, want, got in pairs if want != got)
 
 
-class _Hashed:
-    """A stream that keeps count and hash of what was read of it.
+class _HashingReader:
+    """A stream that counts and hashes the bytes that are read from it.
 
-    The hash is that of the file as long as nothing was damaged, so that nobody had to go back.
+    The hash is that of the file if the reader never seeks, as in a shard without damage.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -189,13 +184,13 @@ class _Hashed:
 
 
 class ShardRecord(NamedTuple):
-    """A record whose checksums are right.
+    """A record with correct checksums.
 
     Attributes:
-        file: its shard.
-        number: its number there, as far as damage before it lets one count.
-        frame: as it lies there.
-        moved: whether damage before it may have moved it.
+        file: the name of its shard.
+        number: its number there, from 0; after damage, records that were lost are not counted.
+        frame: its bytes.
+        moved: whether damage before it may have changed its offset.
     """
 
     file: str
@@ -211,29 +206,29 @@ def check_record(
     decoder: RecordDecoder,
     decode: bool,
 ) -> Iterator[Finding]:
-    """What is wrong with one record of a dataset.
+    """Yield the findings about one record of a dataset.
 
     Args:
         record: the record.
-        rows: its shard's index; None where that is no use.
-        decoder: what the manifest says of records; without labels where it is damaged.
-        decode: decode the image too.
+        rows: the rows of its shard's index; None if they cannot be used.
+        decoder: decodes the records; has no labels if the manifest is damaged.
+        decode: also decode the image.
     """
-    place = rows.at(record.frame.offset) if rows is not None else None
+    indexed = rows.find_offset(record.frame.offset) if rows is not None else None
     try:
-        found = decoder.decode(record.frame.payload, key=place[1].key if place else None)
+        found = decoder.decode(record.frame.payload, key=indexed[1].key if indexed else None)
     except CorruptDataError as error:
         finding = finding_from_error(error, "feature", record.file, offset=record.frame.offset)
-        yield msgspec.structs.replace(finding, record=place[0] if place else record.number)
+        yield msgspec.structs.replace(finding, record=indexed[0] if indexed else record.number)
         return
     if rows is not None:
-        place = place or rows.of_key(found.key)
-        if place is not None:
-            rows.go_behind(place[1], record.frame)
-    number, row = place or (record.number, None)
+        indexed = indexed or rows.find_key(found.key)
+        if indexed is not None:
+            rows.realign(indexed[1], record.frame)
+    number, row = indexed or (record.number, None)
     faults = list(_faults(found, record, row, decoder.labels, decode=decode))
     if rows is not None and row is None:
-        faults.append(("index", "the index has no record at this place or of this key"))
+        faults.append(("index", "the index has no row with this offset or this key"))
     for kind, detail in faults:
         yield Finding(kind, record.file, detail, number, record.frame.offset, found.key)
 
@@ -262,9 +257,10 @@ def _label_fault(found: Record, labels: tuple[str, ...]) -> tuple[FindingKind, s
     if not labels:
         return None
     if not 0 <= found.label < len(labels):
-        return "label", f"expected 0 to {len(labels) - 1}, got {found.label}"
+        return "label", f"label: expected 0 to {len(labels) - 1}, got {found.label}"
     if found.class_name != labels[found.label]:
-        return "text", f"label {found.label} is {labels[found.label]!r}, got {found.class_name!r}"
+        expected = repr(labels[found.label])
+        return "text", f"class name of label {found.label}: expected {expected}, got {found.class_name!r}"
     return None
 
 
@@ -274,17 +270,17 @@ def _index_fault(
     if row is None:
         return None
     differences = [
-        f"{name} is {got!r}, in the index {expected!r}"
-        for name, expected, got in _compare(found, record, row)
+        f"{name}: expected {expected!r} as in the index, got {got!r}"
+        for name, expected, got in _compare_with_row(found, record, row)
         if expected != got
     ]
     return ("index", "; ".join(differences)) if differences else None
 
 
-def _compare(
+def _compare_with_row(
     found: Record, record: ShardRecord, row: IndexRow
 ) -> Iterator[tuple[str, object, object]]:
-    """Name, what the index says, and what the record is."""
+    """Yield the name of each value, the value in the index, and the value in the record."""
     yield "key", row.key, found.key
     yield "label", row.label, found.label
     yield "length", row.length, frame_size_bytes(len(record.frame.payload))
@@ -293,7 +289,7 @@ def _compare(
     yield "width", row.width, found.width
     yield "height", row.height, found.height
     yield "channels", row.channels, found.channels
-    if not row.changes:  # stored byte for byte: then the source's hash is the image's
+    if not row.changes:  # stored byte for byte: the source's hash is the hash of the image
         yield "source_bytes", row.source_bytes, len(found.image)
         yield "source_xxh3_128", row.source_xxh3_128, xxhash.xxh3_128_hexdigest(found.image)
     if not record.moved:

@@ -1,4 +1,4 @@
-"""The files of a dataset beside its shards: what is missing, what is too much, what disagrees."""
+"""Checks of the files next to the shards: label map, rejects, TFDS metadata, unexpected files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from records.storage import Storage
 
 
-def check_folder(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
-    """Files that no reader should meet, and those beside the shards that say something else."""
+def check_side_files(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
+    """Yield a finding for each unexpected file, and for each side file unlike the manifest."""
     yield from _check_names(storage, manifest)
     if manifest.adopted is None or layout.LABELS not in manifest.adopted.preexisting:
         yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")
@@ -32,15 +32,16 @@ def check_folder(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _check_names(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
-    """Shards and what belongs to them, where the manifest does not name the shard."""
+    """Yield a finding for each shard, index or hash file of a shard not in the manifest."""
     shards = [shard.name for split in manifest.splits.values() for shard in split.shards]
     indexes, hashes = map(layout.index_name, shards), map(layout.phash_name, shards)
     expected = {*shards, *indexes, *hashes, layout.MTIMES}
-    ours = (".tfrecord", ".parquet") if manifest.adopted is None else ()
+    # The folder of an adopted dataset may hold TFRecord files that were not adopted.
+    suffixes = (".tfrecord", ".parquet") if manifest.adopted is None else ()
     for name in storage.list():
-        unexpected = name.endswith(ours) and name not in expected
+        unexpected = name.endswith(suffixes) and name not in expected
         if unexpected and not name.startswith(f"{layout.WORK_FOLDER}/"):
-            yield Finding("unexpected", name, "the manifest does not name this file")
+            yield Finding("unexpected", name, f"{layout.MANIFEST} does not list this file")
 
 
 def _check_content(
@@ -48,9 +49,9 @@ def _check_content(
 ) -> Iterator[Finding]:
     try:
         if storage.read(name) != expected:
-            yield Finding(kind, name, f"it does not agree with {layout.MANIFEST}")
+            yield Finding(kind, name, f"its content does not match {layout.MANIFEST}")
     except FileNotFoundError:
-        yield Finding("missing", name, "there is no such file")
+        yield Finding("missing", name, "file not found")
     except StorageError as error:
         yield Finding("unreadable", name, str(error))
 
@@ -61,7 +62,7 @@ def _check_rejects(storage: Storage, generation: Generation) -> Iterator[Finding
     try:
         rejects = read_rejects(storage, generation.number)
     except FileNotFoundError:
-        yield Finding("missing", name, "there is no such file")
+        yield Finding("missing", name, "file not found")
     except CorruptDataError as error:
         yield Finding("rejects", name, str(error.got))
     except StorageError as error:

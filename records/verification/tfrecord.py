@@ -1,4 +1,4 @@
-"""One TFRecord file of anybody's: its frames, and that each holds an Example."""
+"""Check of a single TFRecord file, from any program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def check_tfrecord(storage: Storage, name: str) -> FileCheck:
-    """Check a file as far as it can be read; GZIP and ZLIB files too."""
+    """Check every frame of a file, and that each record is an Example.
+
+    The file may be compressed by GZIP or ZLIB. A file that cannot be read is a finding.
+    """
     checked = FileCheck(name)
     try:
         facts = storage.stat(name)

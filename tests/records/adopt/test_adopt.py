@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import records
-from records.adopt.adopt import AdoptOptions, adopt
+from records.adopt.adoption import AdoptOptions, adopt
 from records.errors import (
     CorruptDataError,
     InputNotFoundError,

@@ -9,9 +9,9 @@ import pytest
 
 from records.format.example import encode_example
 from records.format.tfrecord import frame_bytes
-from records.inspection.feature_stats import Range, show_bytes
+from records.inspection.feature_stats import Range, format_value
 from records.inspection.file_summary import FileSummary, summarize_file
-from records.inspection.text import show_file
+from records.inspection.text import format_file
 from records.storage import open_storage
 from tests.datasets import encode_picture
 
@@ -83,7 +83,7 @@ def test_file_summary_raw_payload_with_damage_reports_both(tmp_path: Path) -> No
     found = summarize_file(open_storage(tmp_path), "a.tfrecord")
     assert (found.records, found.complete) == (1, False)
     assert "ends inside a record's header" in str(found.damage)
-    assert show_file(found)[-1].startswith("damaged: ")
+    assert format_file(found)[-1].startswith("damaged: ")
 
 
 def test_file_summary_gzip_reports_compression_and_stored_size(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_file_summary_gzip_reports_compression_and_stored_size(tmp_path: Path) -
     (tmp_path / "a.gz").write_bytes(content)
     found = summarize_file(open_storage(tmp_path), "a.gz")
     assert (found.compression, found.records, found.size_bytes) == ("gzip", 1, len(content))
-    assert show_file(found)[0] == f"a.gz: gzip, {len(content)} B, 1 record"
+    assert format_file(found)[0] == f"a.gz: gzip, {len(content)} B, 1 record"
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_file_summary_gzip_reports_compression_and_stored_size(tmp_path: Path) -
     ],
 )
 def test_feature_value_bytes_are_escaped_and_shortened(value: bytes, shown: str) -> None:
-    assert show_bytes(value) == shown
+    assert format_value(value) == shown
 
 
 def test_file_summary_control_characters_in_names_are_escaped(tmp_path: Path) -> None:
     found = describe(tmp_path, [encode_example({"a\x1b[2J\nb": [1]})])
-    assert all(line.isprintable() for line in show_file(found))
+    assert all(line.isprintable() for line in format_file(found))

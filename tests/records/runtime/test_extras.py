@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from records.errors import UsageError
-from records.runtime.extras import install_command, require_extra
+from records.runtime.extras import check_extra, install_command, require_extra
 
 
 def test_require_extra_installed_module_is_returned() -> None:
@@ -21,6 +21,12 @@ def test_require_extra_missing_package_is_a_usage_error_with_the_command(module:
 
     assert caught.value.what == "absent_package is not installed"
     assert caught.value.hint == install_command("plot")
+
+
+def test_check_extra_finds_packages_without_importing_them() -> None:
+    check_extra("xml", "plot")
+    with pytest.raises(UsageError, match="absent_package is not installed"):
+        check_extra("absent_package", "plot")
 
 
 def test_require_extra_broken_package_keeps_its_own_error(

@@ -21,7 +21,7 @@ from records.stats.duplicates import (
     find_groups,
     leak_keys,
 )
-from records.stats.text import show_stats
+from records.stats.text import format_stats
 from records.storage import open_storage
 from tests.datasets import DatasetBuilder, Source, encode_picture, make_sources
 
@@ -127,7 +127,7 @@ def test_leak_keys_excluded_leave_no_leaks(tmp_path: Path) -> None:
 
 def test_show_stats_prints_class_table_and_duplicates(tmp_path: Path) -> None:
     build(tmp_path, [])
-    lines = show_stats(stats_of(tmp_path), "data")
+    lines = format_stats(stats_of(tmp_path), "data")
     assert lines[0].startswith("data: 14 images in 3 classes, ")
     assert lines[2].split() == ["label", "class", "train", "test", "validation", "total"]
     assert lines[3].split() == ["0", "cat", "5", "2", "2", "9"]
@@ -143,7 +143,7 @@ def test_show_stats_many_classes_shows_largest_and_smallest(tmp_path: Path) -> N
         for number, source in enumerate(make_sources(90))
     ]
     DatasetBuilder(open_storage(tmp_path), labels=labels).build({"train": [sources]})
-    lines = show_stats(stats_of(tmp_path), "data")
+    lines = format_stats(stats_of(tmp_path), "data")
     assert sum("  class " in line for line in lines[3:]) == 30
     assert any("… 30 classes between these" in line for line in lines)
 

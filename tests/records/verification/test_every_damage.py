@@ -15,7 +15,7 @@ from pipelines import convert
 from pipelines.options import ConvertOptions
 from records.format.shard import read_shard
 from records.format.tfrecord import FOOTER_BYTES, HEADER_BYTES
-from records.salvage.salvage import SalvageReport, salvage
+from records.salvage import SalvageReport, salvage
 from records.storage import open_storage
 from tests.datasets import make_sources
 

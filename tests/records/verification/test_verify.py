@@ -20,7 +20,7 @@ from records.format.tfrecord import frame_bytes
 from records.images import ImageOptions
 from records.integrity.findings import MEANINGS, Finding
 from records.storage import open_storage
-from records.verification.verify import check_files
+from records.verification.dataset import check_files
 from tests.datasets import LABELS, DatasetBuilder, Source, encode_picture, make_sources
 
 if TYPE_CHECKING:

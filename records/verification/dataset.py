@@ -1,12 +1,10 @@
-"""Everything that can be wrong with a dataset or a TFRecord file, found without stopping at it.
+"""Verification of a dataset or a TFRecord file.
 
     for finding in verify("data"):
         print(finding)
 
-What concerns a whole shard (`record-count`, `size`, `checksum`) is reported only where no record of
-it is at fault: each damage is one finding, the most precise one.
-
-Keys that a dataset has twice.
+Checks continue after a finding. Findings about a whole shard (`record-count`, `size`, `checksum`)
+are reported only if no record of that shard has one: each damage is one finding, the most precise.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ from records.format.manifest import read_manifest
 from records.integrity.findings import FileCheck, Finding, finding_from_error
 from records.runtime.cpu import available_cpus
 from records.verification.shard import check_shard
-from records.verification.side_files import check_folder
+from records.verification.side_files import check_side_files
 from records.verification.tfrecord import check_tfrecord
 
 if TYPE_CHECKING:
@@ -40,12 +38,15 @@ if TYPE_CHECKING:
 
 
 def verify(path: str | os.PathLike[str], decode: bool = False) -> Iterator[Finding]:
-    """Check every checksum, count, size, label and index row below a path or URL.
+    """Check every checksum, count, size, label and index row of a dataset.
 
     Args:
-        path: a dataset, or one TFRecord file of anybody's (also GZIP or ZLIB), of which only the
-            frames are checked, and that each holds an Example.
-        decode: decode every image of a dataset too.
+        path: a path or URL of a dataset or of one TFRecord file, also a compressed one (GZIP,
+            ZLIB). Of a file, only the frames are checked, and that each record is an Example.
+        decode: also decode every image of a dataset.
+
+    Yields:
+        Findings, in the order of the files. An intact dataset yields none.
 
     Raises:
         InputNotFoundError: there is neither a dataset nor a file.
@@ -55,7 +56,11 @@ def verify(path: str | os.PathLike[str], decode: bool = False) -> Iterator[Findi
 
 
 def check_files(path: str | os.PathLike[str], *, decode: bool = False) -> Iterator[FileCheck]:
-    """As `verify`, a file at a time, with what was read of each. Raises InputNotFoundError."""
+    """Yield one check per file, with its findings and the number of bytes that were read.
+
+    Arguments and errors are those of `verify`. The manifest is yielded twice: first with the
+    findings about the side files, last with those about the whole dataset.
+    """
     storage, file = resolve_path(path)
     if file is not None:
         yield check_tfrecord(storage, file)
@@ -66,15 +71,13 @@ def check_files(path: str | os.PathLike[str], *, decode: bool = False) -> Iterat
         yield FileCheck(MANIFEST, findings=[finding_from_error(error, "manifest", MANIFEST)])
         yield from _check_without_manifest(storage, decode=decode)
         return
-    yield FileCheck(MANIFEST, findings=list(check_folder(storage, manifest)))
+    yield FileCheck(MANIFEST, findings=list(check_side_files(storage, manifest)))
     yield from _check_dataset(storage, manifest, decode=decode)
 
 
 def _check_dataset(storage: Storage, manifest: Manifest, *, decode: bool) -> Iterator[FileCheck]:
     shards = {shard.name: shard for split in manifest.splits.values() for shard in split.shards}
-    split_of = {
-        shard.name: name for name, facts in manifest.splits.items() for shard in facts.shards
-    }
+    split_of = {shard.name: name for name, it in manifest.splits.items() for shard in it.shards}
     decoder = RecordDecoder(manifest.labels, manifest.adopted)
     counts: dict[str, Counter[int]] = {split: Counter() for split in manifest.splits}
     keys = {}
@@ -83,7 +86,7 @@ def _check_dataset(storage: Storage, manifest: Manifest, *, decode: bool) -> Ite
         if checked.keys is not None:
             keys[checked.file] = checked.keys
             counts[split_of[checked.file]] += checked.class_records
-    findings = list(check_keys(keys))
+    findings = list(find_duplicate_keys(keys))
     if len(keys) == len(shards):
         findings += _check_class_counts(manifest, counts)
     yield FileCheck(MANIFEST, findings=findings)
@@ -111,30 +114,35 @@ def _check_shards(
 def _check_class_counts(
     manifest: Manifest, counts: Mapping[str, Counter[int]]
 ) -> Iterator[Finding]:
-    for split, facts in manifest.splits.items():
-        for label, expected in enumerate(facts.class_records):
+    for split, info in manifest.splits.items():
+        for label, expected in enumerate(info.class_records):
             if counts[split][label] != expected:
-                detail = f"{split} has {counts[split][label]} of class {label}, not {expected}"
+                got = counts[split][label]
+                detail = f"records of class {label} in {split}: expected {expected}, got {got}"
                 yield Finding("class-count", MANIFEST, detail)
 
 
-def check_keys(keys: Mapping[str, pa.ChunkedArray]) -> Iterator[Finding]:
-    """A finding for each record whose key an earlier one has; `keys` are each shard's, in order."""
+def find_duplicate_keys(keys: Mapping[str, pa.ChunkedArray]) -> Iterator[Finding]:
+    """Yield a finding for each record with the key of an earlier record.
+
+    Args:
+        keys: the keys of each shard (Arrow strings) by its name, in the order of the dataset.
+    """
     if not keys:
         return
-    everything = pa.chunked_array(
+    all_keys = pa.chunked_array(
         [chunk for column in keys.values() for chunk in column.chunks], pa.string()
     )
-    counted = pc.value_counts(everything)
+    counted = pc.value_counts(all_keys)
     repeated = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
-    places = pc.indices_nonzero(pc.is_in(everything, value_set=repeated)).to_pylist()
+    positions = pc.indices_nonzero(pc.is_in(all_keys, value_set=repeated)).to_pylist()
     files = list(keys)
     ends = list(accumulate(len(column) for column in keys.values()))
     first: dict[str, str] = {}
-    for place in places:
-        number = bisect_right(ends, place)
-        record = place - (ends[number] - len(keys[files[number]]))
-        key = everything[place].as_py()
+    for position in positions:
+        number = bisect_right(ends, position)
+        record = position - (ends[number] - len(keys[files[number]]))
+        key = all_keys[position].as_py()
         if key in first:
             detail = f"{first[key]} has the same key"
             yield Finding("duplicate-key", files[number], detail, record=record, key=key)

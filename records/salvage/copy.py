@@ -1,0 +1,151 @@
+"""Copy of every intact record of a damaged TFRecord file.
+
+A record is intact if both its checksums are right. A record with a damaged length counts as lost,
+even if the index has the length: the damage affected it. Payloads are copied unchanged, whatever
+they hold.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from records.dataset.resolve import resolve_path
+from records.errors import CorruptDataError, InputNotFoundError, UsageError
+from records.format.index import Index, read_index
+from records.format.layout import index_name
+from records.format.shard import ShardWriter
+from records.format.tfrecord import Frame, frame_size_bytes
+from records.format.tfrecord_compression import open_until_error
+from records.integrity.findings import Finding, finding_from_error
+from records.integrity.index_lookup import IndexLookup
+from records.integrity.resilient_reader import read_skipping_damage
+from records.salvage.report import LostRange, SalvageReport
+from records.storage.exclusive import create_exclusive, require_absent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from records.storage import Storage
+
+
+def salvage(
+    file: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    dry_run: bool = False,
+    on_bytes: Callable[[int], object] = lambda _: None,
+) -> SalvageReport:
+    """Copy every intact record of a file into a new file, in order.
+
+    Args:
+        file: a TFRecord file from any program, plain, GZIP or ZLIB; its index is used if it has
+            one.
+        output: the new file, uncompressed; written completely or not at all.
+        dry_run: write nothing.
+        on_bytes: called with the size of each record that was read, in bytes.
+
+    Raises:
+        InputNotFoundError: the file does not exist.
+        UsageError: the path is a dataset.
+        OutputError: `output` already exists, or cannot be written.
+        StorageError: storage failed after retries.
+    """
+    storage, name = _open_file(file)
+    target = os.fspath(output)
+    require_absent(target)
+    index, findings = _read_index_of(storage, name)
+    intact = _IntactRecords(index)
+    with (
+        nullcontext() if dry_run else create_exclusive(target) as staged,
+        storage.open(name) as stream,
+    ):
+        writer = ShardWriter(staged) if staged is not None else None
+        readable = open_until_error(stream)
+        for item in read_skipping_damage(readable, name, intact.rows):
+            if isinstance(item, Finding):
+                findings.append(item)
+                continue
+            intact.add(item)
+            on_bytes(frame_size_bytes(len(item.payload)))
+            if writer is not None:
+                writer.write(item.payload)
+        intact.finish(readable.stream.tell())
+    if index is not None and intact.lost and not findings:
+        detail = f"records: expected {len(index)} as in the index, got {intact.records}"
+        findings.append(Finding("record-count", name, detail))
+    return SalvageReport(
+        file=storage.display_name(name),
+        output=None if dry_run else target,
+        index=None if index is None else index_name(name),
+        records=intact.records,
+        bytes=intact.size_bytes,
+        lost_records=intact.lost_records,
+        lost=tuple(intact.lost),
+        findings=tuple(findings),
+    )
+
+
+def _open_file(file: str | os.PathLike[str]) -> tuple[Storage, str]:
+    storage, name = resolve_path(file)
+    if name is not None:
+        return storage, name
+    path = storage.url
+    if storage.list():
+        raise UsageError(
+            "salvage reads one TFRecord file",
+            path=path,
+            got="a folder",
+            hint=f"run `shardmill verify {path}` to find the damaged file",
+        )
+    raise InputNotFoundError("file not found", path=path)
+
+
+def _read_index_of(storage: Storage, name: str) -> tuple[Index | None, list[Finding]]:
+    """Return the index of a shard, or None and the findings about it."""
+    file = index_name(name)
+    try:
+        index = read_index(storage, file)
+    except FileNotFoundError:
+        return None, []
+    except CorruptDataError as error:
+        return None, [finding_from_error(error, "index-damaged", file)]
+    if index.summary.name.rpartition("/")[2] != name or index.summary.records != len(index):
+        return None, [Finding("index", file, f"it is the index of {index.summary.name}")]
+    return index, []
+
+
+class _IntactRecords:
+    """Totals of the intact records, and the lost ranges between them."""
+
+    def __init__(self, index: Index | None) -> None:
+        self.rows = IndexLookup(index) if index is not None else None
+        self.records = 0
+        self.size_bytes = 0
+        self.lost: list[LostRange] = []
+        self._end = 0
+        self._next_row = 0
+
+    @property
+    def lost_records(self) -> int | None:
+        return None if self.rows is None else sum(len(part.keys) for part in self.lost)
+
+    def add(self, frame: Frame) -> None:
+        """Add the next intact record."""
+        number = self.rows.find_frame(frame) if self.rows is not None else None
+        self._add_lost(frame.offset, number if number is not None else self._next_row)
+        self._next_row = max(self._next_row, self._next_row if number is None else number + 1)
+        size_bytes = frame_size_bytes(len(frame.payload))
+        self._end = frame.offset + size_bytes
+        self.records += 1
+        self.size_bytes += size_bytes
+
+    def finish(self, size_bytes: int) -> None:
+        """Add what is lost at the end of a file of this size."""
+        self._add_lost(size_bytes, 0 if self.rows is None else len(self.rows.index))
+
+    def _add_lost(self, offset: int, row: int) -> None:
+        keys = self.rows.index.keys(self._next_row, row) if self.rows is not None else ()
+        if offset > self._end or keys:
+            self.lost.append(LostRange(self._end, offset - self._end, keys))

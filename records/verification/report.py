@@ -1,0 +1,67 @@
+"""Totals and findings of a verification."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from records.format.layout import MANIFEST
+from records.integrity.findings import Finding
+from records.text.escaping import escape_for_display
+from records.text.formatting import format_bytes, pluralize
+
+if TYPE_CHECKING:
+    from records.integrity.findings import FileCheck
+
+
+class VerifyReport(msgspec.Struct, frozen=True):
+    """The output of `verify --json`.
+
+    Attributes:
+        path: the dataset or the file, as given.
+        files: how many files were checked, the manifest not counted.
+        records: how many intact records they hold.
+        bytes: how many bytes were read.
+        findings: everything that is wrong.
+    """
+
+    path: str = msgspec.field(name="target")
+    files: int
+    records: int
+    bytes: int
+    findings: list[Finding]
+
+    def __str__(self) -> str:
+        found = pluralize(len(self.findings), "finding") if self.findings else "all good"
+        files, records = pluralize(self.files, "file"), pluralize(self.records, "record")
+        return f"{self.path}: {files}, {records}, {format_bytes(self.bytes)}: {found}"
+
+
+class VerifyTotals:
+    """Running totals over the files that have been checked."""
+
+    def __init__(self, path: str) -> None:
+        self._path = escape_for_display(path)
+        self._files: set[str] = set()
+        self._records = 0
+        self._size_bytes = 0
+        self._findings: list[Finding] = []
+
+    def add(self, checked: FileCheck) -> None:
+        """Add one file."""
+        if checked.file != MANIFEST:
+            self._files.add(checked.file)
+        self._records += checked.records
+        self._size_bytes += checked.size_bytes
+        self._findings += checked.findings
+
+    def report(self) -> VerifyReport:
+        """Return the totals so far."""
+        return VerifyReport(
+            path=self._path,
+            files=len(self._files),
+            records=self._records,
+            bytes=self._size_bytes,
+            findings=list(self._findings),
+        )
