@@ -95,7 +95,7 @@ def _list_and_plan(opened: Dataset, dataset: str, output: str, runner: RunnerCon
         source=dataset, output=output, runner=runner.name, beam_flags=runner.flags
     )
     sources = list_records(opened)
-    plan = make_plan(sources, opened.manifest.settings, kept=opened.manifest.thresholds)
+    plan = make_plan(sources, opened.manifest.settings, existing=opened.manifest.thresholds)
     return Run(options, sources, plan, open_storage(output))
 
 
@@ -113,9 +113,7 @@ def _write_and_publish(
 
 
 def list_records(dataset: Dataset) -> Sources:
-    """Return the records of a dataset as images to convert.
-
-    The position of a record in its split takes the place of the image's URL.
+    """Return the records of a dataset as images to convert, with their record numbers.
 
     Raises:
         UsageError: the records were not written by shardmill.
@@ -134,8 +132,15 @@ def list_records(dataset: Dataset) -> Sources:
         numbers = iter(range(len(records)))
         for shard in range(len(records.info.shards)):
             for row in records.load_index(shard).rows():
-                key, place = key_from_text(row.key), str(next(numbers))
-                sources.add(SourceImage(key, row.label, row.source_bytes, 0, split, None, place))
+                sources.add(
+                    SourceImage(
+                        key_from_text(row.key),
+                        row.label,
+                        row.source_bytes,
+                        record_number=next(numbers),
+                        split=split,
+                    )
+                )
     sources.rejects = _still_rejected(dataset, sources)
     return sources
 
@@ -163,7 +168,8 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
 
     def copy(writer: ShardWriter) -> Iterator[IndexRow]:
         for image in plan.images:
-            payload, row = records.read_raw(int(image.url or 0))
+            assert image.record_number is not None  # list_records sets it
+            payload, row = records.read_raw(image.record_number)
             position = writer.write(payload)
             yield row._replace(offset=position.offset, length=position.length)
             count(1)

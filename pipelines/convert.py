@@ -88,7 +88,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
         plan = make_plan(
             sources,
             resolve_settings(options, base),
-            kept=base.thresholds,
+            existing=base.thresholds,
             generation=base.generations[-1].number + 1,
         )
         return Run(options, sources, plan, output, base, diff, started_at)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from pipelines.sources.class_layout import SPLIT_NAMES, class_name
+from pipelines.sources.class_layout import class_name, parse_split
 from records.dataset import Record, open_dataset
 from records.errors import CorruptDataError, OutputError
 from records.images import decode_record_image
@@ -98,8 +98,7 @@ def _parts(record: Record) -> list[bytes]:
     """Class and file name, without the split's or the class's folder where the key has them."""
     # A key is a path, or the URL that a list named: of that, what follows its protocol.
     parts = key_from_text(record.key).rpartition(b"://")[2].lstrip(b"/").split(b"/")
-    is_split = parts[0].decode("utf-8", "replace").lower() in SPLIT_NAMES
-    if is_split and len(parts) > 2 and class_name(parts[1]) == record.class_name:
+    if parse_split(parts[0]) and len(parts) > 2 and class_name(parts[1]) == record.class_name:
         parts = parts[1:]
     if len(parts) > 1 and class_name(parts[0]) == record.class_name:
         parts = parts[1:]

@@ -36,7 +36,7 @@ class SplitReport(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A conversion's outcome. Not part of the dataset: seconds differ from run to run.
 
-    `changed` and `gone` are keys of files that the source has no more as the dataset has them.
+    `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
     """
 
     status: Status
@@ -48,10 +48,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rejects_by_reason: dict[str, int]
     notes: tuple[str, ...]
     plan_digest: str
-    stamp: str
+    fingerprint: str = msgspec.field(name="stamp")
     generation: int = 1
-    changed: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
+    modified: tuple[str, ...] = msgspec.field(name="changed", default=())
+    deleted: tuple[str, ...] = msgspec.field(name="gone", default=())
     shards_kept: int = 0
     seconds: float = 0.0
     images_per_second: float = 0.0
@@ -83,7 +83,7 @@ def report_plan(run: Run, *, status: Status) -> Report:
         notes=tuple(sources.notes),
         generation=plan.generation,
         plan_digest=plan.digest,
-        stamp=plan.stamp,
+        fingerprint=plan.fingerprint,
     )
     return _with_diff(report, run)
 
@@ -105,7 +105,7 @@ def report_finished(run: Run, manifest: Manifest) -> Report:
         notes=(),
         generation=manifest.generations[-1].number,
         plan_digest=run.plan.digest,
-        stamp=run.plan.stamp,
+        fingerprint=run.plan.fingerprint,
     )
     return _with_diff(report, run)
 
@@ -119,21 +119,21 @@ def _with_diff(report: Report, run: Run) -> Report:
     """Return a report that also lists changed and deleted files of the source, if there are any."""
     if run.diff is None:
         return report
-    changed, gone = run.diff.changed, run.diff.gone
+    modified, deleted = run.diff.modified, run.diff.deleted
     notes = [
         f"{pluralize(len(keys), 'file')} {what}; the dataset keeps what it has; the first: "
         f"{escape_for_display(key_to_text(keys[0]))}"
         for keys, what in (
-            (changed, "changed since stored"),
-            (gone, "no longer in the source"),
+            (modified, "changed since stored"),
+            (deleted, "no longer in the source"),
         )
         if keys
     ]
     return msgspec.structs.replace(
         report,
         notes=(*report.notes, *notes),
-        changed=tuple(map(key_to_text, changed[:MOST_KEYS])),
-        gone=tuple(map(key_to_text, gone[:MOST_KEYS])),
+        modified=tuple(map(key_to_text, modified[:MOST_KEYS])),
+        deleted=tuple(map(key_to_text, deleted[:MOST_KEYS])),
     )
 
 

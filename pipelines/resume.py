@@ -17,10 +17,11 @@ import pyarrow as pa
 import xxhash
 
 from pipelines import run_state
-from pipelines.planning.plan import PlannedImage, PlannedShard
+from pipelines.planning.plan import PlannedShard
 from pipelines.report import Report, encode_report
 from pipelines.run import Run
 from pipelines.run_state import UnfinishedRun
+from pipelines.sources.base import SourceImage
 from pipelines.sources.reader import SourceFiles, UnreadableError, open_source, read_file
 from pipelines.writing.publish import DATASET_FILES
 from records.errors import CorruptDataError, OutputError
@@ -83,7 +84,7 @@ def check_unchanged(run: Run) -> None:
     """
     output, plan = run.output, run.plan
     kept = read_report(output)
-    if kept is not None and kept.stamp == plan.stamp:
+    if kept is not None and kept.fingerprint == plan.fingerprint:
         return
     for _, key in shards_with_modified_sources(run):
         raise OutputError(
@@ -93,7 +94,7 @@ def check_unchanged(run: Run) -> None:
             hint="choose another output to convert what is there now",
         )
     if kept is not None and not run.options.dry_run:
-        report = msgspec.structs.replace(kept, stamp=plan.stamp)
+        report = msgspec.structs.replace(kept, fingerprint=plan.fingerprint)
         # An output that is read-only by now is looked into again next time: no reason to fail.
         with suppress(OutputError):
             output.replace(layout.REPORT, encode_report(report))
@@ -149,7 +150,7 @@ def prepare_output(run: Run) -> int:
     if unfinished is None:
         run_state.write_run(output, plan, encoders())
         return 0
-    is_touched = unfinished.stamp != plan.stamp
+    is_touched = unfinished.fingerprint != plan.fingerprint
     if is_touched:
         _drop_changed(run)
     kept = [shard for shard in plan.shards if _is_reusable(output, shard, is_touched=is_touched)]
@@ -244,7 +245,7 @@ def _stored_hashes(output: Storage, name: str) -> dict[str, str] | None:
     return dict(zip(table["key"].to_pylist(), table["source_xxh3_128"].to_pylist(), strict=True))
 
 
-def _hash(image: PlannedImage, files: SourceFiles) -> str:
+def _hash(image: SourceImage, files: SourceFiles) -> str:
     try:
         data = read_file(files, image.key, image.url)
     except UnreadableError:

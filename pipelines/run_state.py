@@ -1,6 +1,6 @@
 """What an unfinished run keeps in `.shardmill`: its plan, what was tried, and what failed.
 
-plan.json                what the run is: digest, stamp, encoders, the names of its shards
+plan.json                what the run is: digest, fingerprint, encoders, the names of its shards
 shards/NAME.msgpack      the plan of one shard
 attempts/NAME            there while a worker writes the shard: found later, that worker died
 failures/NAME.json       why a shard could not be written
@@ -43,7 +43,7 @@ class UnfinishedRun(msgspec.Struct, frozen=True):
     """What a run is, so that a later one can tell whether it goes on with it."""
 
     plan_digest: str
-    stamp: str
+    fingerprint: str = msgspec.field(name="stamp")
     encoders: dict[str, str]
     shards: tuple[ShardFile, ...]
 
@@ -88,7 +88,7 @@ def write_run(output: Storage, plan: Plan, encoders: dict[str, str]) -> None:
     for _ in parallel_map(write, plan.shards, threads=0 if output.is_local else IO_THREADS):
         pass
     names = tuple(shard.name for shard in plan.shards)
-    run = UnfinishedRun(plan.digest, plan.stamp, encoders, names)
+    run = UnfinishedRun(plan.digest, plan.fingerprint, encoders, names)
     output.replace(_PLAN, msgspec.json.encode(run))
 
 

@@ -16,7 +16,7 @@ from records.storage import open_storage
 
 _CLASSES = 1000
 _SIZE_BYTES = 110_000
-_FIRST_STAMP = 1_700_000_000_000_000_000
+_FIRST_FINGERPRINT = 1_700_000_000_000_000_000
 
 
 def main(images: str, out: str) -> None:
@@ -35,7 +35,7 @@ def make_up(images: int) -> Sources:
     for number in range(images):
         label = number * 7919 % _CLASSES
         key = b"class-%04d/IMG_%08d.jpg" % (label, number)
-        sources.add(SourceImage(key, label, _SIZE_BYTES, _FIRST_STAMP + number))
+        sources.add(SourceImage(key, label, _SIZE_BYTES, fingerprint=_FIRST_FINGERPRINT + number))
     return sources
 
 

@@ -68,8 +68,8 @@ def _figures(report: Report) -> dict[str, object]:
         "target": report.output,
         "generation": report.generation,
         **msgspec.structs.asdict(report.counts),
-        "changed": len(report.changed),
-        "gone": len(report.gone),
+        "changed": len(report.modified),
+        "gone": len(report.deleted),
         "notes": report.notes,
         "images_per_second": report.images_per_second,
     }

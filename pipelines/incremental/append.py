@@ -1,7 +1,7 @@
-"""A night's run: what is new in a source, for a dataset that is there.
+"""Append: the new images of a source, for an existing dataset.
 
-The dataset's own options hold, its labels keep their numbers and its images their splits. Files
-that changed or went away are told of; what was stored of them stays.
+The options of the dataset apply, labels keep their numbers and images their splits. Modified and
+deleted files are reported; their records stay.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import xxhash
 
 from pipelines.clean import remove_run
 from pipelines.incremental.diff import SourceDiff, diff_sources
-from pipelines.incremental.fingerprints import read_fingerprints, write_fingerprints
-from pipelines.incremental.ingested import read_ingested_files
+from pipelines.incremental.ingested import (
+    read_fingerprints,
+    read_ingested_files,
+    write_fingerprints,
+)
 from pipelines.options import ConvertOptions
 from pipelines.planning.plan import make_fingerprint
 from pipelines.resume import encoders, read_report
@@ -73,13 +76,13 @@ def _refuse_others(given: msgspec.Struct, default: msgspec.Struct, own: msgspec.
 def select_new(
     sources: Sources, output: Storage, base: Manifest, options: ConvertOptions
 ) -> SourceDiff:
-    """Leave in `sources` only what the dataset does not know.
+    """Remove from `sources` all files that the dataset has ingested.
 
     Raises:
         CorruptDataError: the dataset is damaged.
     """
     try:
-        known = read_ingested_files(output, base)
+        ingested = read_ingested_files(output, base)
     except FileNotFoundError as error:
         raise CorruptDataError(
             "a file of the dataset is missing",
@@ -96,43 +99,51 @@ def select_new(
         except UnreadableError:
             return b""
 
-    stamps = _stamps(images, known, output)
-    found = diff_sources(images, known, stamps, hash_file, threads=options.workers)
-    sources.images.filter(pa.array(found.is_new))
-    return _without_rejects(sources, known, found)
+    fingerprints = _previous_fingerprints(images, ingested, output)
+    diff = diff_sources(images, ingested, fingerprints, hash_file, threads=options.workers)
+    sources.images.filter(pa.array(diff.is_new))
+    return _without_known_rejects(sources, ingested, diff)
 
 
-def _stamps(images: pa.Table, known: pa.Table, output: Storage) -> pa.Table:
-    """Those kept; after the first run those of all, if its report says that none moved."""
-    stamps, report = read_fingerprints(output), read_report(output)
-    if len(stamps) or report is None:
-        return stamps
-    seen = images.filter(pc.is_in(images["key"], value_set=known["key"]))
-    return seen.select(["key", "stamp"]) if make_fingerprint(seen) == report.stamp else stamps
+def _previous_fingerprints(images: pa.Table, ingested: pa.Table, output: Storage) -> pa.Table:
+    """Return the saved fingerprints: key, fingerprint.
+
+    The first run saves none: if the digest in its report is still the same, the current ones are.
+    """
+    saved, report = read_fingerprints(output), read_report(output)
+    if len(saved) or report is None:
+        return saved
+    known = images.filter(pc.is_in(images["key"], value_set=ingested["key"]))
+    is_same = make_fingerprint(known) == report.fingerprint
+    return known.select(["key", "fingerprint"]) if is_same else saved
 
 
-def _without_rejects(sources: Sources, known: pa.Table, found: SourceDiff) -> SourceDiff:
-    """Files that listing alone rejects are not new a second time, nor gone."""
+def _without_known_rejects(sources: Sources, ingested: pa.Table, diff: SourceDiff) -> SourceDiff:
+    """Remove rejects that the dataset lists already; files with a reject are not deleted."""
     keys = {key_from_text(reject.key): reject for reject in sources.rejects}
     listed = pa.array(keys, pa.large_binary())
-    is_known = pc.is_in(listed, value_set=known["key"]).to_pylist()
+    is_known = pc.is_in(listed, value_set=ingested["key"]).to_pylist()
     sources.rejects = [r for r, known in zip(keys.values(), is_known, strict=True) if not known]
-    gone = tuple(key for key in found.gone if key not in keys)
-    return replace(found, gone=gone)
+    deleted = tuple(key for key in diff.deleted if key not in keys)
+    return replace(diff, deleted=deleted)
 
 
 def discard_stale_run(run: Run) -> None:
-    """Remove a killed run that wanted something else: of another night, or by other encoders."""
+    """Remove an unfinished run with another plan or other encoder versions."""
     found = read_run(run.output)
     if found is not None and (found.plan_digest, found.encoders) != (run.plan.digest, encoders()):
         remove_run(run.output)
 
 
 def ensure_unchanged(run: Run) -> None:
-    """Make sure that nobody added to the dataset since it was looked at. Raises LockedError."""
+    """Check that no other run has appended to the dataset since its manifest was read.
+
+    Raises:
+        LockedError: another run has.
+    """
     if run.base is not None and read_manifest(run.output) != run.base:
         raise LockedError(
-            "another run has added to the dataset since this one looked",
+            "another run has appended to the dataset since this run read it",
             path=run.output.url,
             hint="run it again",
         )
@@ -140,5 +151,5 @@ def ensure_unchanged(run: Run) -> None:
 
 def save_fingerprints(run: Run) -> None:
     """Write the modification times (or ETags) of the files that the dataset contains."""
-    if run.diff is not None and run.diff.stamps is not None and not run.options.dry_run:
-        write_fingerprints(run.output, run.diff.stamps)
+    if run.diff is not None and run.diff.fingerprints is not None and not run.options.dry_run:
+        write_fingerprints(run.output, run.diff.fingerprints)

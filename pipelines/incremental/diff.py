@@ -1,8 +1,8 @@
-"""What a source has now, beside what a dataset holds of it: what is new, changed, or gone.
+"""Differences between a source and a dataset: new, modified and deleted files.
 
-A file is known by its key. A stored one that has another size has changed; one whose modification
-time (or ETag) moved is read again and has changed if its bytes did. One that was rejected is new
-again when either differs: it may have been mended.
+Files are identified by key. A stored file of another size is modified. A stored file with another
+fingerprint is read again, and is modified if its content differs. A rejected file is new again if
+its size or its fingerprint differs, because the user may have fixed it.
 """
 
 from __future__ import annotations
@@ -20,75 +20,89 @@ from records.runtime.row_table import iter_rows
 
 Mask = NDArray[np.bool_]
 HashFile = Callable[[bytes, "str | None"], bytes]
-"""The xxh3-128 of a file's bytes by key and URL; empty where it cannot be read."""
+"""Returns the xxh3-128 of a file by key and URL; empty if the file cannot be read."""
 
 
 @dataclass(frozen=True)
 class SourceDiff:
-    """What a source has now.
+    """Differences between a source and a dataset.
 
     Attributes:
-        is_new: of each image listed, (N,), whether it is to be taken.
-        changed: stored files that hold other bytes now.
-        gone: stored files that are listed no more.
-        stamps: what to keep for the next time, once the new images are stored; None where that is
-            what was kept before.
+        is_new: whether to convert an image, for each image listed, (N,).
+        modified: keys of stored files whose content differs now.
+        deleted: keys of stored files that are no longer listed.
+        fingerprints: key and fingerprint of every unmodified file, to save once the new images are
+            stored; None if they are unchanged.
     """
 
     is_new: Mask
-    changed: tuple[bytes, ...]
-    gone: tuple[bytes, ...]
-    stamps: pa.Table | None
+    modified: tuple[bytes, ...]
+    deleted: tuple[bytes, ...]
+    fingerprints: pa.Table | None
 
 
 def diff_sources(
-    images: pa.Table, known: pa.Table, stamps: pa.Table, hash_file: HashFile, *, threads: int
+    images: pa.Table,
+    ingested: pa.Table,
+    fingerprints: pa.Table,
+    hash_file: HashFile,
+    *,
+    threads: int,
 ) -> SourceDiff:
-    """Tell new images, changed and gone files apart.
+    """Compare a source with the files that a dataset has ingested.
 
     Args:
-        images: listed now: key, stamp, size_bytes, url.
-        known: as `read_ingested_files` gives them.
-        stamps: key and stamp of files as they were last seen unchanged.
-        hash_file: reads a file again.
-        threads: that read.
+        images: listed images: key, fingerprint, size_bytes, url.
+        ingested: the result of `read_ingested_files`.
+        fingerprints: key and fingerprint of files when they were last seen unmodified.
+        hash_file: hashes a file.
+        threads: number of threads that call it.
     """
-    then = known.take(_find(images, known))
-    kept = stamps.take(_find(images, stamps))["stamp"]
-    was_seen = kept.is_valid().to_numpy()
-    moved = was_seen & _differ(kept, images["stamp"])
-    resized = _differ(then["size_bytes"], images["size_bytes"])
-    is_known = then["key"].is_valid().to_numpy()
-    was_stored = then["xxh3_128"].is_valid().to_numpy()
-    doubtful = was_stored & ~resized & (moved | ~was_seen)
-    has_changed = (was_stored & resized) | _rehash(images, then, doubtful, hash_file, threads)
-    is_mended = is_known & ~was_stored & (resized | moved)
-    is_new = ~is_known | is_mended
-    has_news = (is_new | doubtful & ~has_changed).any()
-    is_gone = _find(known, images).is_null().to_numpy() & known["xxh3_128"].is_valid().to_numpy()
+    previous = ingested.take(_find(images, ingested))
+    seen = fingerprints.take(_find(images, fingerprints))["fingerprint"]
+    is_seen = seen.is_valid().to_numpy()
+    is_touched = is_seen & _differ(seen, images["fingerprint"])
+    is_resized = _differ(previous["size_bytes"], images["size_bytes"])
+    is_ingested = previous["key"].is_valid().to_numpy()
+    is_stored = previous["xxh3_128"].is_valid().to_numpy()
+    needs_rehash = is_stored & ~is_resized & (is_touched | ~is_seen)
+    is_modified = (is_stored & is_resized) | _rehash(
+        images, previous, needs_rehash, hash_file, threads
+    )
+    is_retried = is_ingested & ~is_stored & (is_resized | is_touched)
+    is_new = ~is_ingested | is_retried
+    is_deleted = (
+        _find(ingested, images).is_null().to_numpy() & ingested["xxh3_128"].is_valid().to_numpy()
+    )
+    must_save = (is_new | needs_rehash & ~is_modified).any()
     return SourceDiff(
         is_new=is_new,
-        changed=_keys(images, has_changed),
-        gone=_keys(known, is_gone),
-        stamps=_stamps_to_keep(images, kept, has_changed) if has_news else None,
+        modified=_keys(images, is_modified),
+        deleted=_keys(ingested, is_deleted),
+        fingerprints=_updated_fingerprints(images, seen, is_modified) if must_save else None,
     )
 
 
 def _find(rows: pa.Table, among: pa.Table) -> pa.ChunkedArray:
-    """Where each row's key is among others, (N,); null where it is not."""
+    """Return the row of each key in `among`, (N,); null if it has none."""
     return pc.index_in(rows["key"], value_set=among["key"])
 
 
-def _differ(then: pa.ChunkedArray, now: pa.ChunkedArray) -> Mask:
-    """Where two values are there and not the same, (N,)."""
-    differ: Mask = pc.not_equal(then, now).fill_null(False).to_numpy()
+def _differ(previous: pa.ChunkedArray, current: pa.ChunkedArray) -> Mask:
+    """Return whether two values differ and neither is null, (N,)."""
+    differ: Mask = pc.not_equal(previous, current).fill_null(False).to_numpy()
     return differ
 
 
-def _stamps_to_keep(images: pa.Table, kept: pa.ChunkedArray, has_changed: Mask) -> pa.Table:
-    """Of what changed the stamp it had, if any, so that it is looked into and told of again."""
-    stamps = pc.if_else(pa.array(has_changed), kept, images["stamp"])
-    return pa.table({"key": images["key"], "stamp": stamps}).filter(stamps.is_valid())
+def _updated_fingerprints(images: pa.Table, seen: pa.ChunkedArray, is_modified: Mask) -> pa.Table:
+    """Return the fingerprints to save.
+
+    Modified files keep their previous one, if any, so that the next append reports them again.
+    """
+    fingerprints = pc.if_else(pa.array(is_modified), seen, images["fingerprint"])
+    return pa.table({"key": images["key"], "fingerprint": fingerprints}).filter(
+        fingerprints.is_valid()
+    )
 
 
 def _keys(rows: pa.Table, mask: Mask) -> tuple[bytes, ...]:
@@ -96,15 +110,15 @@ def _keys(rows: pa.Table, mask: Mask) -> tuple[bytes, ...]:
 
 
 def _rehash(
-    images: pa.Table, then: pa.Table, doubtful: Mask, hash_file: HashFile, threads: int
+    images: pa.Table, previous: pa.Table, needs_rehash: Mask, hash_file: HashFile, threads: int
 ) -> Mask:
-    """Which of the doubtful files hold other bytes than were stored, (N,)."""
+    """Return which of the files to rehash have another content than the stored one, (N,)."""
     differs = np.zeros(len(images), bool)
-    rows = np.flatnonzero(doubtful)
+    rows = np.flatnonzero(needs_rehash)
     if not len(rows):
         return differs
     files = iter_rows(images.take(pa.array(rows)), "key", "url")
-    stored = then["xxh3_128"].take(pa.array(rows)).to_pylist()
+    stored = previous["xxh3_128"].take(pa.array(rows)).to_pylist()
     with ThreadPoolExecutor(threads) as pool:
         hashes = pool.map(lambda file: hash_file(*file), files)
         differs[rows] = [one != other for one, other in zip(hashes, stored, strict=True)]

@@ -1,13 +1,23 @@
-"""The files that a dataset has dealt with: what it stored of them, or that it rejected them."""
+"""Files that a dataset has stored or rejected, and their fingerprints.
+
+`generations/stamps.parquet` contains the fingerprint (`mtime_ns` or a hash of the ETag) of each file
+when it was last seen unmodified, so that an append does not read the file again. If this file is
+lost or damaged, the next append reads every file once and writes it again.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from records.errors import OutputError
+from records.format import layout
 from records.format.index import read_index
 from records.format.layout import index_name
 from records.format.manifest import Manifest
@@ -15,10 +25,11 @@ from records.format.rejects import read_all_rejects
 from records.runtime.row_table import RowTable, iter_rows
 from records.storage import Storage
 from records.text.keys import key_from_text
+from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 
 class IngestedFile(msgspec.Struct, frozen=True, gc=False):
-    """A file as it was then; `xxh3_128` of its bytes, None of one that was rejected."""
+    """A file when it was ingested; `xxh3_128` of its content, None if it was rejected."""
 
     key: bytes
     size_bytes: int
@@ -28,24 +39,26 @@ class IngestedFile(msgspec.Struct, frozen=True, gc=False):
 _COLUMNS = pa.schema(
     {"key": pa.large_binary(), "size_bytes": pa.int64(), "xxh3_128": pa.large_binary()}
 )
+_FINGERPRINT_FILE = pa.schema({"key": pa.large_binary(), "stamp": pa.uint64()})
+_FINGERPRINT_COLUMNS = ["key", "fingerprint"]
 
 
 def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
-    """Every file that a dataset holds or rejected: key, size_bytes, xxh3_128; keys are unique.
+    """Return every stored or rejected file: key, size_bytes, xxh3_128; keys are unique.
 
     Raises:
         CorruptDataError: an index or a list of rejects is damaged.
         FileNotFoundError: one is missing.
     """
     stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest)).to_table()
-    # By key: a file may have been rejected more than once. It may have been stored since, too.
+    # By key: several generations may reject a file, and a later one may store it.
     rejected = {
         key_from_text(reject.key): reject.bytes for reject in read_all_rejects(output, manifest)
     }
     files = (IngestedFile(key, size_bytes, None) for key, size_bytes in rejected.items())
-    refused = RowTable(IngestedFile, _COLUMNS, files).to_table()
-    is_stored = pc.is_in(refused["key"], value_set=stored["key"])
-    return pa.concat_tables([stored, refused.filter(pc.invert(is_stored))])
+    rejects = RowTable(IngestedFile, _COLUMNS, files).to_table()
+    is_stored = pc.is_in(rejects["key"], value_set=stored["key"])
+    return pa.concat_tables([stored, rejects.filter(pc.invert(is_stored))])
 
 
 def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
@@ -53,3 +66,21 @@ def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
         rows = read_index(output, index_name(shard.name)).table
         for key, size_bytes, digest in iter_rows(rows, "key", "source_bytes", "source_xxh3_128"):
             yield IngestedFile(key_from_text(key), size_bytes, bytes.fromhex(digest))
+
+
+def read_fingerprints(output: Storage) -> pa.Table:
+    """Return the saved fingerprints: key, fingerprint; empty if the file is lost or damaged."""
+    try:
+        saved = read_untrusted(output.read(layout.MTIMES), _FINGERPRINT_FILE)
+    except (FileNotFoundError, OSError, InvalidParquetError):
+        saved = _FINGERPRINT_FILE.empty_table()
+    return saved.rename_columns(_FINGERPRINT_COLUMNS)
+
+
+def write_fingerprints(output: Storage, fingerprints: pa.Table) -> None:
+    """Save fingerprints. If the output cannot be written, the next append reads the files again."""
+    stream = io.BytesIO()
+    table = fingerprints.rename_columns(_FINGERPRINT_FILE.names).cast(_FINGERPRINT_FILE)
+    pq.write_table(table, stream, compression="zstd")
+    with suppress(OutputError):
+        output.replace(layout.MTIMES, stream.getvalue())

@@ -1,1 +1,1 @@
-"""The whole conversion, decided before a byte is written."""
+"""The plan of a conversion: everything decided before the first shard is written."""

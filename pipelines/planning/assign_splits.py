@@ -1,4 +1,4 @@
-"""The images listed, divided among the splits: what the source says, else what their hashes say."""
+"""Assignment of splits: the split that the source specifies, else by hash."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from pipelines.planning.split_hash import (
     NO_HASHES,
-    Bounds,
     Hashes,
     SplitNumbers,
-    find_bounds,
-    find_bounds_by_label,
+    Thresholds,
+    find_thresholds,
+    find_thresholds_by_label,
+    from_threshold,
     group_by_label,
     hash_keys,
     split_numbers,
@@ -31,130 +32,128 @@ _TRAIN = SPLITS.index("train")
 
 
 class SplitAssignment(NamedTuple):
-    """The split of every image, (N,), and the bounds between splits, none where none was asked."""
+    """The split of every image, (N,), and the thresholds; none if no split was requested."""
 
     splits: SplitNumbers
-    cut_offs: tuple[SplitThreshold, ...]
+    thresholds: tuple[SplitThreshold, ...]
 
 
 def assign_splits(
     images: pa.Table,
     hashes: Hashes,
     settings: Settings,
-    kept: tuple[SplitThreshold, ...] | None = None,
+    existing: tuple[SplitThreshold, ...] | None = None,
 ) -> SplitAssignment:
-    """Decide which split every image is in.
+    """Assign a split to every image.
 
     Args:
-        images: as `SourceImages` keeps them.
-        hashes: of their keys, (N,).
-        settings: which splits are wanted, and by what.
-        kept: the bounds of a dataset that these are added to: they hold, whatever comes of it.
+        images: label, split, group and key of the images, as `Sources` stores them.
+        hashes: hashes of their keys, (N,).
+        settings: the requested splits.
+        existing: for an append, the thresholds of the dataset, which apply unchanged.
 
     Raises:
-        UsageError: a split that is asked for would be empty, or is in the source already.
+        UsageError: a requested split would be empty, or the source has that split already.
     """
     splits = _explicit_splits(images["split"])
-    asked = _requested(settings)
-    if not asked:
+    requested = _requested(settings)
+    if not requested:
         return SplitAssignment(splits, ())
-    if kept is None:
-        _refuse_stated(asked, splits)
-    is_divided = splits == _TRAIN
-    hashes = _hashes_dividing(images, hashes, settings.seed)[is_divided]
-    labels = images["label"].to_numpy()[is_divided]
-    if kept is None:
-        bounds = _find_bounds(labels, hashes, settings)
+    if existing is None:
+        _refuse_explicit(requested, splits)
+    by_hash = splits == _TRAIN
+    hashes = _group_hashes(images, hashes, settings.seed)[by_hash]
+    labels = images["label"].to_numpy()[by_hash]
+    if existing is None:
+        thresholds = _find_thresholds(labels, hashes, settings)
     else:
-        bounds = _extend(kept, labels, settings)
-    splits[is_divided] = _split(labels, hashes, bounds, settings)
-    if kept is None:
-        _refuse_empty(asked, splits)
+        thresholds = _extend(existing, labels, settings)
+    splits[by_hash] = _split(labels, hashes, thresholds, settings)
+    if existing is None:
+        _refuse_empty(requested, splits)
     return SplitAssignment(
-        splits, tuple(to_threshold(label, pair) for label, pair in bounds.items())
+        splits, tuple(to_threshold(label, pair) for label, pair in thresholds.items())
     )
 
 
-def _explicit_splits(stated: pa.ChunkedArray) -> SplitNumbers:
-    """What the source says, `train` where it says nothing."""
-    if stated.null_count == len(stated):
-        return np.full(len(stated), _TRAIN, np.int8)
-    numbers = pc.index_in(stated, pa.array(SPLITS)).fill_null(_TRAIN)
+def _explicit_splits(explicit: pa.ChunkedArray) -> SplitNumbers:
+    """Return the splits that the source specifies; `train` if it specifies none."""
+    if explicit.null_count == len(explicit):
+        return np.full(len(explicit), _TRAIN, np.int8)
+    numbers = pc.index_in(explicit, pa.array(SPLITS)).fill_null(_TRAIN)
     return np.asarray(numbers, np.int8)
 
 
 def _split(
     labels: NDArray[np.int32],
     hashes: Hashes,
-    bounds: Mapping[int | None, Bounds],
+    thresholds: Mapping[int | None, Thresholds],
     settings: Settings,
 ) -> SplitNumbers:
     if not settings.stratify:
-        return split_numbers(hashes, bounds[None])
+        return split_numbers(hashes, thresholds[None])
     splits = np.empty(len(hashes), np.int8)
     for label, rows in group_by_label(labels):
-        splits[rows] = split_numbers(hashes[rows], bounds[label])
+        splits[rows] = split_numbers(hashes[rows], thresholds[label])
     return splits
 
 
-def _find_bounds(
+def _find_thresholds(
     labels: NDArray[np.int32], hashes: Hashes, settings: Settings
-) -> dict[int | None, Bounds]:
+) -> dict[int | None, Thresholds]:
     if settings.stratify:
-        by_label = find_bounds_by_label(labels, hashes, settings.test, settings.validation)
+        by_label = find_thresholds_by_label(labels, hashes, settings.test, settings.validation)
         return dict(by_label.items())
-    return {None: find_bounds(hashes, settings.test, settings.validation)}
+    return {None: find_thresholds(hashes, settings.test, settings.validation)}
 
 
 def _extend(
-    kept: tuple[SplitThreshold, ...], labels: NDArray[np.int32], settings: Settings
-) -> dict[int | None, Bounds]:
-    """The bounds there are, and those of classes that are new: by fractions, which need no others.
+    existing: tuple[SplitThreshold, ...], labels: NDArray[np.int32], settings: Settings
+) -> dict[int | None, Thresholds]:
+    """Return the existing thresholds and those of new classes, which follow from the fractions.
 
-    Of classes that came later than a count was asked for, all images are for training.
+    If counts were requested, all images of new classes are in `train`.
     """
-    bounds = {cut.label: Bounds(int(cut.test, 16), int(cut.validation, 16)) for cut in kept}
+    thresholds = {stored.label: from_threshold(stored) for stored in existing}
     if settings.stratify:
         test, validation = (
-            amount if isinstance(amount, float) else None
-            for amount in (settings.test, settings.validation)
+            size if isinstance(size, float) else None
+            for size in (settings.test, settings.validation)
         )
         for label in np.unique(labels).tolist():
-            bounds.setdefault(label, find_bounds(NO_HASHES, test, validation))
-    return bounds
+            thresholds.setdefault(label, find_thresholds(NO_HASHES, test, validation))
+    return thresholds
 
 
 def _requested(settings: Settings) -> list[SplitName]:
-    amounts: dict[SplitName, object] = {"test": settings.test, "validation": settings.validation}
-    return [split for split, amount in amounts.items() if amount is not None]
+    sizes: dict[SplitName, object] = {"test": settings.test, "validation": settings.validation}
+    return [split for split, size in sizes.items() if size is not None]
 
 
-def _refuse_stated(asked: list[SplitName], splits: SplitNumbers) -> None:
-    for split in asked:
+def _refuse_explicit(requested: list[SplitName], splits: SplitNumbers) -> None:
+    for split in requested:
         if np.any(splits == SPLITS.index(split)):
-            raise UsageError(
-                f"the source has a split {split} already", hint=f"leave --{split} away"
-            )
+            raise UsageError(f"the source has a split {split} already", hint=f"omit --{split}")
 
 
-def _hashes_dividing(images: pa.Table, hashes: Hashes, seed: int) -> Hashes:
-    """Of the groups, where an image has one: what is in a group stays together."""
+def _group_hashes(images: pa.Table, hashes: Hashes, seed: int) -> Hashes:
+    """Return the hash of the group of each image, or of its key if it has none, (N,)."""
     groups = images["group"]
     if groups.null_count == len(groups):
         return hashes
-    dividing = pa.table({"by": pc.coalesce(groups, images["key"])})
-    return hash_keys((by for (by,) in iter_rows(dividing, "by")), seed)
+    table = pa.table({"group": pc.coalesce(groups, images["key"])})
+    return hash_keys((group for (group,) in iter_rows(table, "group")), seed)
 
 
-def _refuse_empty(asked: list[SplitName], splits: SplitNumbers) -> None:
+def _refuse_empty(requested: list[SplitName], splits: SplitNumbers) -> None:
     counts = np.bincount(splits, minlength=len(SPLITS))
     if not len(splits):
         return
-    for split in (*asked, "train"):
+    for split in (*requested, "train"):
         if not counts[SPLITS.index(split)]:
             raise UsageError(
                 f"the split {split} would be empty",
                 got=f"{len(splits)} images",
-                hint="ask for more, or for exact numbers: --test-count N, --validation-count N "
+                hint="request more images, or exact counts: --test-count N, --validation-count N "
                 "(not with groups)",
             )

@@ -1,7 +1,7 @@
-"""The whole conversion decided before a byte is written: which image goes where, and its digest.
+"""The plan of a conversion: shards, their images, and a digest.
 
 The plan is a pure function of the sources and the settings. Two runs with the same plan write the
-same bytes, whatever runs them; the digest is how a run knows its own unfinished work again.
+same bytes, with any runner. A run recognizes its own unfinished work by the digest of the plan.
 """
 
 from __future__ import annotations
@@ -17,38 +17,36 @@ from numpy.typing import NDArray
 
 from pipelines.planning.assign_splits import assign_splits
 from pipelines.planning.split_hash import Hashes, SplitNumbers, hash_keys
-from pipelines.sources.base import Sources
+from pipelines.sources.base import WORKER_FIELDS, SourceImage, Sources
 from records.format.label_map import LabelMap
 from records.format.layout import SPLITS, SplitName, shard_name
 from records.format.manifest import FORMAT_VERSION, Settings, SplitThreshold
 from records.runtime.row_table import iter_rows
 
 _BYTES_PER_MB = 1_000_000
-_MOST_SHARDS_BY_COUNT = 16
+_MAX_SHARDS_BY_COUNT = 16
 _IMAGES_PER_SHARD = 64
 
 
-class PlannedImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An image as a worker needs it; `url` where it is not below the source."""
-
-    key: bytes
-    label: int
-    size_bytes: int
-    url: str | None = None
-
-
 class ShardPlan(msgspec.Struct, frozen=True, array_like=True):
-    """All of one shard: its images in the order in which they are written."""
+    """The plan of one shard, sent to its worker: images in the order of the records."""
 
     name: str
     split: SplitName
     plan_digest: str
-    images: tuple[PlannedImage, ...]
+    images: tuple[SourceImage, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedShard:
-    """A shard's name and its images: rows of the table of all, in the order they are written in."""
+    """A shard of a plan.
+
+    Attributes:
+        name: file name.
+        split: its split.
+        table: the `WORKER_FIELDS` of all images of the plan.
+        rows: its rows of `table`, in the order of the records, (N,).
+    """
 
     name: str
     split: SplitName
@@ -56,48 +54,51 @@ class PlannedShard:
     rows: NDArray[np.intp]
 
     def __len__(self) -> int:
-        """How many images it is planned to have."""
+        """Return the number of images."""
         return len(self.rows)
 
     @property
-    def images(self) -> list[PlannedImage]:
-        """Its images; made anew, for those of all shards would take five times the table."""
-        mine = self.table.take(pa.array(self.rows))
-        return [PlannedImage(*row) for row in iter_rows(mine, *mine.column_names)]
+    def images(self) -> list[SourceImage]:
+        """Return the images as new objects: those of all shards would take five times the table."""
+        images = self.table.take(pa.array(self.rows))
+        return [SourceImage(*row) for row in iter_rows(images, *images.column_names)]
 
     def to_plan(self, plan_digest: str) -> ShardPlan:
-        """What a worker is given of it."""
+        """Return the plan that its worker receives."""
         return ShardPlan(self.name, self.split, plan_digest, tuple(self.images))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything decided.
+    """A conversion, completely decided.
 
     Attributes:
-        digest: of the format version, the settings, and every image's key, label, split, group and
-            size; 32 hexadecimal digits.
-        stamp: of every image's modification time or ETag; differs where a file was rewritten, and
-            is never compared between datasets.
-        cut_offs: the bounds between splits, none where nothing was divided.
-        generation: which one of the dataset it makes, from 1.
+        settings: options that the bytes depend on.
+        labels: the label map.
+        shards: shards of all splits.
+        thresholds: hash thresholds of the splits; empty if no image was assigned by its hash.
+        digest: digest of the format version, the settings, and the key, label, split, group and
+            size of every image; 32 hexadecimal digits.
+        fingerprint: digest of the modification time or ETag of every image. It changes if a file is
+            modified, and is never compared between datasets.
+        generation: the generation of the dataset that the plan writes, from 1.
     """
 
     settings: Settings
     labels: LabelMap
     shards: tuple[PlannedShard, ...]
-    cut_offs: tuple[SplitThreshold, ...]
+    thresholds: tuple[SplitThreshold, ...]
     digest: str
-    stamp: str
+    fingerprint: str
     generation: int = 1
 
     @property
     def images(self) -> int:
-        """How many images are planned."""
+        """Return the number of images."""
         return sum(map(len, self.shards))
 
     def split_images(self) -> dict[SplitName, int]:
-        """How many images each split is planned to have."""
+        """Return the number of images of each split."""
         counts: dict[SplitName, int] = {}
         for shard in self.shards:
             counts[shard.split] = counts.get(shard.split, 0) + len(shard)
@@ -108,30 +109,30 @@ def make_plan(
     sources: Sources,
     settings: Settings,
     *,
-    kept: tuple[SplitThreshold, ...] | None = None,
+    existing: tuple[SplitThreshold, ...] | None = None,
     generation: int = 1,
 ) -> Plan:
-    """Decide split, shard and place of every image.
+    """Assign split, shard and position to every image.
 
     Args:
         sources: the images.
-        settings: what their bytes depend on.
-        kept: the cut-offs of a dataset that they come to: they hold.
-        generation: which one of it they are.
+        settings: options that the bytes depend on.
+        existing: for an append or a compaction, the split thresholds of the dataset.
+        generation: the generation of the dataset to write.
 
     Raises:
-        UsageError: a split that is asked for would be empty, or is in the source already.
+        UsageError: a requested split would be empty, or the source has that split already.
     """
     images = sources.images.sort("key")
     hashes = hash_keys((key for (key,) in iter_rows(images, "key")), settings.seed)
-    splits, cut_offs = assign_splits(images, hashes, settings, kept)
+    splits, thresholds = assign_splits(images, hashes, settings, existing)
     return Plan(
         settings=settings,
         labels=sources.labels,
         shards=tuple(_make_shards(images, hashes, splits, settings, generation)),
-        cut_offs=cut_offs,
+        thresholds=thresholds,
         digest=_digest(images, splits, sources.labels, settings),
-        stamp=make_fingerprint(images),
+        fingerprint=make_fingerprint(images),
         generation=generation,
     )
 
@@ -139,12 +140,12 @@ def make_plan(
 def _make_shards(
     images: pa.Table, hashes: Hashes, splits: SplitNumbers, settings: Settings, generation: int
 ) -> Iterator[PlannedShard]:
-    """Shards of nearly equal numbers of images, in the order of their hashes: none is left over."""
+    """Yield shards of nearly equal numbers of images, in the order of their hashes."""
     sizes_bytes = images["size_bytes"].to_numpy()
-    table = _select_planned(images)
-    # Stable, over keys in order: two that have one hash lie the same way on every machine.
+    table = _worker_table(images)
+    # Stable, over sorted keys: images with equal hashes have the same order on every machine.
     order = np.argsort(hashes, kind="stable")
-    # What is asked for is for a whole dataset: a night may be a handful of images.
+    # --shards is the number for a whole dataset: an append may be a handful of images.
     sizing = settings if generation == 1 else msgspec.structs.replace(settings, shards=None)
     train_images = int(np.count_nonzero(splits == SPLITS.index("train")))
     for number, split in enumerate(SPLITS):
@@ -155,13 +156,16 @@ def _make_shards(
             yield PlannedShard(shard_name(split, shard, count, generation), split, table, rows)
 
 
-def _select_planned(images: pa.Table) -> pa.Table:
-    """What `PlannedImage` has of images; without the last column where it says nothing.
+def _worker_table(images: pa.Table) -> pa.Table:
+    """Return the columns of `WORKER_FIELDS`; empty ones as nulls, which take no memory.
 
-    It would be put together anew for each shard, as long as all images are.
+    `PlannedShard.images` would concatenate the batches of an empty column for each shard.
     """
-    *columns, last = PlannedImage.__struct_fields__
-    return images.select(columns if images[last].null_count == len(images) else [*columns, last])
+    columns = [
+        pa.nulls(len(images)) if images[name].null_count == len(images) else images[name]
+        for name in WORKER_FIELDS
+    ]
+    return pa.table(columns, names=list(WORKER_FIELDS))
 
 
 def _divide_evenly(rows: NDArray[np.intp], count: int) -> Iterator[NDArray[np.intp]]:
@@ -170,18 +174,18 @@ def _divide_evenly(rows: NDArray[np.intp], count: int) -> Iterator[NDArray[np.in
 
 
 def _count_shards(images: int, source_bytes: int, train_images: int, settings: Settings) -> int:
-    """How many shards a split gets: as asked in proportion, or by size and number of images."""
+    """Return the number of shards of a split: in proportion to --shards, or by size and images."""
     if not images:
         return 0
     if settings.shards is not None:
         return min(images, max(1, round(settings.shards * images / train_images)))
     by_size = -(-source_bytes // (settings.shard_mb * _BYTES_PER_MB))
-    by_count = min(_MOST_SHARDS_BY_COUNT, images // _IMAGES_PER_SHARD)
+    by_count = min(_MAX_SHARDS_BY_COUNT, images // _IMAGES_PER_SHARD)
     return min(images, max(by_size, by_count, 1))
 
 
 def _digest(images: pa.Table, splits: SplitNumbers, labels: LabelMap, settings: Settings) -> str:
-    """Of every image in the order of keys, and of all that decides on their bytes."""
+    """Return the digest of all images in key order, and of everything else the bytes depend on."""
     digest = xxhash.xxh3_128()
     digest.update(msgspec.json.encode((FORMAT_VERSION, settings, labels), order="sorted"))
     encode = msgspec.msgpack.Encoder().encode
@@ -193,9 +197,13 @@ def _digest(images: pa.Table, splits: SplitNumbers, labels: LabelMap, settings: 
 
 
 def make_fingerprint(images: pa.Table) -> str:
-    """Of the modification time or ETag of every image, in the order of keys."""
+    """Return the digest of the fingerprints of images.
+
+    Args:
+        images: key and fingerprint, in key order.
+    """
     digest = xxhash.xxh3_128()
     encode = msgspec.msgpack.Encoder().encode
-    for row in iter_rows(images, "key", "stamp"):
+    for row in iter_rows(images, "key", "fingerprint"):
         digest.update(encode(row))
     return str(digest.hexdigest())

@@ -1,32 +1,32 @@
-"""The images to convert: image folders and image lists."""
+"""Images to convert: image folders and image lists."""
 
 from __future__ import annotations
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.base import Sources, read_source_filter
-from pipelines.sources.image_folder import find_in_folders
-from pipelines.sources.image_list import find_in_list
+from pipelines.sources.base import SourceImage, Sources, read_source_filter
+from pipelines.sources.image_folder import list_image_folder
+from pipelines.sources.image_list import list_image_list
 from records.format.label_map import LabelMap
 from records.text.escaping import escape_for_display
 
-__all__ = ["Sources", "list_sources"]
+__all__ = ["SourceImage", "Sources", "list_sources"]
 
 
-def list_sources(options: ConvertOptions, kept_labels: LabelMap | None = None) -> Sources:
-    """List the source and give every image its class.
+def list_sources(options: ConvertOptions, existing_labels: LabelMap | None = None) -> Sources:
+    """List the images of the source and assign a label to each.
 
     Args:
-        options: where it is, and what to take of it.
-        kept_labels: of a dataset that is added to: classes keep their numbers.
+        options: the source, and which of its images to convert.
+        existing_labels: for an append, the label map of the dataset: classes keep their labels.
 
     Raises:
-        UsageError: links lead out of the source, classes collide, a list is wrong.
-        InputNotFoundError: there is no source, or no list.
+        UsageError: a link leads out of the source, class names collide, or a list is invalid.
+        InputNotFoundError: the source or the list does not exist.
     """
-    choice = read_source_filter(options, kept_labels)
-    find = find_in_folders if options.list is None else find_in_list
-    sources = find(options, choice)
-    if absent := len(choice.excluded) - sources.excluded_keys:
+    source_filter = read_source_filter(options, existing_labels)
+    list_images = list_image_folder if options.list is None else list_image_list
+    sources = list_images(options, source_filter)
+    if absent := len(source_filter.excluded_keys) - sources.excluded_keys:
         sources.notes.append(f"{absent} keys of --exclude are not in the source")
     sources.notes += [
         f"class {escape_for_display(name)} has no images"

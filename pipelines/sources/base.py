@@ -1,4 +1,4 @@
-"""What there is to convert: every image with its class, and what becomes of every other file."""
+"""Images of a source with their labels, and counts of all other files."""
 
 from __future__ import annotations
 
@@ -22,45 +22,69 @@ from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text, key_to_text
 
 
-class SourceImage(msgspec.Struct, frozen=True, gc=False):
-    """An image to convert.
+class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One image to convert, from the listing to its row in the index.
 
-    `split` is what the source says, if it does; `group` what must stay together, if anything;
-    `url` where the file is if not below the source; `stamp` as `FoundFile` has it.
+    `Sources` stores images in Arrow columns. A worker receives those of its shard with the fields
+    of `WORKER_FIELDS` only; the others are at their defaults.
+
+    Attributes:
+        key: path below the source, or URL in the image list; raw bytes.
+        label: label number.
+        size_bytes: size of the file when it was listed.
+        url: URL of a file that is not stored below the source.
+        record_number: number in its split of the record to copy, if the source is a dataset.
+        split: the split that the source specifies.
+        group: images of one group are assigned to the same split.
+        fingerprint: see `ListedFile`.
     """
 
     key: bytes
     label: int
     size_bytes: int
-    stamp: int = 0
+    url: str | None = None
+    record_number: int | None = None
     split: SplitName | None = None
     group: bytes | None = None
-    url: str | None = None
+    fingerprint: int = 0
 
+
+WORKER_FIELDS = ("key", "label", "size_bytes", "url", "record_number")
+"""The first fields of `SourceImage`."""
 
 _COLUMNS = pa.schema(
     {
         "key": pa.large_binary(),
         "label": pa.int32(),
         "size_bytes": pa.int64(),
-        "stamp": pa.uint64(),
+        "url": pa.large_string(),
+        "record_number": pa.int64(),
         "split": pa.string(),
         "group": pa.large_binary(),
-        "url": pa.large_string(),
+        "fingerprint": pa.uint64(),
     }
 )
 
 
 def new_image_table(images: Iterable[SourceImage] = ()) -> RowTable[SourceImage]:
-    """Images to convert as `Sources` keeps them."""
+    """Return a table of images, as `Sources` stores them."""
     return RowTable(SourceImage, _COLUMNS, images)
 
 
 @dataclass
 class Sources:
-    """Everything found; found = images + rejects + skipped + excluded.
+    """All files of a source: found = images + rejects + skipped + excluded.
 
-    `excluded_keys` of those excluded are so by their key, the others by their class.
+    Attributes:
+        labels: the label map of the dataset.
+        layout: layout of the folders; None for a list.
+        images: images to convert.
+        rejects: images that the listing rejects: without a class, or unreadable.
+        skipped: number of files that are not images.
+        excluded: number of images excluded, by key or by class.
+        excluded_keys: number of images excluded by key.
+        labels_present: labels that have an image.
+        notes: remarks for the report.
     """
 
     labels: LabelMap
@@ -75,44 +99,52 @@ class Sources:
 
     @property
     def found(self) -> int:
-        """How many files there are in all."""
+        """Return the number of files found."""
         return len(self.images) + len(self.rejects) + self.skipped + self.excluded
 
     def add(self, image: SourceImage) -> None:
-        """Take an image in."""
+        """Add an image to convert."""
         self.images.append(image)
         self.labels_present.add(image.label)
 
     def exclude(self, *, by_key: bool) -> None:
-        """Count a file as excluded."""
+        """Count an excluded image."""
         self.excluded += 1
         self.excluded_keys += by_key
 
 
 class SourceFilter(NamedTuple):
-    """What the user takes of the source: the files excluded, and what the label map may be."""
+    """Which images of a source to convert, and with which label map.
 
-    excluded: frozenset[bytes]
+    Attributes:
+        excluded_keys: keys of `--exclude`.
+        classes: class names of `--classes`.
+        given_labels: label map of `--labels`.
+        existing_labels: label map of the dataset to append to.
+        allow_new_classes: whether an append may add classes.
+    """
+
+    excluded_keys: frozenset[bytes]
     classes: tuple[str, ...] | None
     given_labels: LabelMap | None
-    kept_labels: LabelMap | None
-    takes_new_classes: bool
+    existing_labels: LabelMap | None
+    allow_new_classes: bool
 
-    def labels(self, present: Iterable[str], *, source: str) -> LabelMap:
-        """The label map over the classes present. Raises UsageError."""
+    def choose_labels(self, present: Iterable[str], *, source: str) -> LabelMap:
+        """Return the label map for the classes in the source. Raises UsageError."""
         labels = choose_labels(
             present,
             classes=self.classes,
             given=self.given_labels,
             source=escape_for_display(source),
         )
-        if self.kept_labels is None:
+        if self.existing_labels is None:
             return labels
-        return extend_labels(self.kept_labels, labels, takes_new=self.takes_new_classes)
+        return extend_labels(self.existing_labels, labels, allow_new=self.allow_new_classes)
 
 
-def read_source_filter(options: ConvertOptions, kept_labels: LabelMap | None) -> SourceFilter:
-    """Read the files that `--exclude` and `--labels` name. Raises InputNotFoundError, UsageError."""
+def read_source_filter(options: ConvertOptions, existing_labels: LabelMap | None) -> SourceFilter:
+    """Read the files of `--exclude` and `--labels`. Raises InputNotFoundError, UsageError."""
     given = None
     if options.labels is not None:
         given = parse_labels(read_text_file(options.labels), path=options.labels)
@@ -121,23 +153,23 @@ def read_source_filter(options: ConvertOptions, kept_labels: LabelMap | None) ->
         lines = read_text_file(options.exclude).decode("utf-8-sig", "surrogateescape").split("\n")
         excluded = (key_from_text(line.rstrip("\r")) for line in lines if line.strip())
     return SourceFilter(
-        frozenset(excluded), options.classes, given, kept_labels, options.allow_new_classes
+        frozenset(excluded), options.classes, given, existing_labels, options.allow_new_classes
     )
 
 
 class GroupKey:
-    """What `--group-by` makes of a key: its folder, or what a regular expression finds in it."""
+    """The group of a key under `--group-by`: its folder, or the match of a regular expression."""
 
     def __init__(self, group_by: str | None) -> None:
-        self._parent = group_by == "parent"
+        self._by_parent = group_by == "parent"
         self._pattern = None if group_by in {None, "parent"} else re.compile(str(group_by))
 
     def __call__(self, key: bytes) -> bytes | None:
-        """The group of a key, None where it stands for itself."""
-        if self._parent:
+        """Return the group of a key, None if it has none."""
+        if self._by_parent:
             return posixpath.dirname(key)
         match = self._pattern.search(key_to_text(key)) if self._pattern else None
         if match is None:
             return None
-        found = match[1] if match.re.groups and match[1] is not None else match[0]
-        return found.encode() or None
+        group = match[1] if match.re.groups and match[1] is not None else match[0]
+        return group.encode() or None

@@ -1,10 +1,10 @@
-"""From keys to classes and splits: how a source's folders are read, how classes are numbered."""
+"""Class and split of an image from its folders, and the labels of classes."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from records.errors import UsageError
 from records.format.label_map import LabelMap, check_labels
@@ -14,36 +14,51 @@ from records.text.keys import key_to_text
 
 Layout = Literal["classes", "splits"]
 
-SPLIT_NAMES: Mapping[str, SplitName] = {
-    **{name: name for name in SPLITS},
+SPLIT_FOLDER_ALIASES: Mapping[str, SplitName] = {
+    **{split: split for split in SPLITS},
     "val": "validation",
     "valid": "validation",
 }
-"""What people call the splits."""
+"""Lower-case names of split folders, and of splits in image lists."""
+
+CLASS_FOLDERS = "one folder per class, with the images of the class in it"
+"""The expected source, for error messages."""
+
+_Name = TypeVar("_Name", bytes, str)
 
 
 class KeyParts(NamedTuple):
-    """What a key's folders say: its class folder, or None, and its split, or None."""
+    """The class folder and the split that a key contains; None if it contains none."""
 
     class_folder: bytes | None
     split: SplitName | None
 
 
+def parse_split(name: str | bytes) -> SplitName | None:
+    """Return the split with this name or alias, in any case; None if it is neither."""
+    text = name if isinstance(name, str) else name.decode("utf-8", "replace")
+    return SPLIT_FOLDER_ALIASES.get(text.lower())
+
+
 def detect_layout(folders: Iterable[bytes]) -> Layout:
-    """`splits` where every top folder is called as a split is, else `classes`."""
+    """Return `splits` if every top folder is named after a split, else `classes`."""
     top = {folder for folder in folders if b"/" not in folder}
-    return "splits" if top and all(_split_named(folder) for folder in top) else "classes"
+    return "splits" if top and all(parse_split(folder) for folder in top) else "classes"
 
 
 def parse_key(key: bytes, layout: Layout) -> KeyParts:
-    """The class folder and split of a key; the first folder counts, however deep the file lies."""
+    """Return class folder and split of a key; folders below the class folder do not count.
+
+    Raises:
+        UsageError: with the layout `splits`, the top folder is not named after a split.
+    """
     folders = key.split(b"/")[:-1]
     if layout == "classes":
         return KeyParts(folders[0] if folders else None, None)
-    split = _split_named(folders[0]) if folders else None
+    split = parse_split(folders[0]) if folders else None
     if folders and split is None:
         raise UsageError(
-            "with --layout splits every top folder must be a split's name",
+            "with --layout splits, every top folder must be named after a split",
             expected="train, test, val, valid or validation",
             got=key_to_text(folders[0]),
         )
@@ -51,62 +66,53 @@ def parse_key(key: bytes, layout: Layout) -> KeyParts:
 
 
 def class_folders(folders: Iterable[bytes], layout: Layout) -> set[bytes]:
-    """The names of all class folders, empty ones too."""
+    """Return the names of all class folders, including empty ones."""
     depth = 0 if layout == "classes" else 1
     return {folder.split(b"/")[-1] for folder in folders if folder.count(b"/") == depth}
 
 
-def _split_named(folder: bytes) -> SplitName | None:
-    return SPLIT_NAMES.get(folder.decode("utf-8", "replace").lower())
-
-
 def class_name(folder: bytes) -> str:
-    """The class of a folder: its name in Unicode's composed form (NFC), `%XX` where not UTF-8."""
+    """Return the class name of a folder: its name in Unicode NFC, `%XX` for non-UTF-8 bytes."""
     try:
         name = folder.decode()
     except UnicodeDecodeError:
         name = key_to_text(folder)
+    return _to_nfc(name)
+
+
+def _to_nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
 def assign_labels(folders: Iterable[bytes], *, source: str) -> dict[bytes, str]:
-    """Class folders and their class names, in the order of their labels (UTF-8 bytes of the name).
+    """Return class folders and their class names, in label order (UTF-8 bytes of the name).
 
     Raises:
-        UsageError: two folders become one class, or a name cannot be one.
+        UsageError: two folders have the same class name, or a class name is invalid.
     """
-    names: dict[str, bytes] = {}
-    for folder in sorted(folders):
-        other = names.setdefault(class_name(folder), folder)
-        if other != folder:
-            raise UsageError(
-                "two class folders have the same name in Unicode's composed form",
-                path=source,
-                got=f"{other!r} and {folder!r}",
-                hint="rename or merge one",
-            )
-    ordered = dict(sorted(names.items(), key=lambda item: item[0].encode()))
-    if ordered:
-        check_labels(tuple(ordered), path=source)
-    return {folder: name for name, folder in ordered.items()}
+    names = {folder: class_name(folder) for folder in sorted(folders)}
+    error = "two class folders have the same name in Unicode NFC"
+    return _in_label_order(names, error, source, hint="rename one of them, or merge them")
 
 
 def assign_labels_from_list(names: Iterable[str], *, source: str) -> dict[str, str]:
-    """Class names as a list gives them, and their composed forms, in the order of their labels."""
-    composed: dict[str, str] = {}
-    for name in sorted(set(names)):
-        normal = unicodedata.normalize("NFC", name)
-        other = composed.setdefault(normal, name)
+    """Return class names of a list and their NFC forms, in label order. Raises `assign_labels`."""
+    normalized = {name: _to_nfc(name) for name in sorted(set(names))}
+    return _in_label_order(normalized, "two class names are the same in Unicode NFC", source)
+
+
+def _in_label_order(
+    classes: Mapping[_Name, str], error: str, source: str, hint: str | None = None
+) -> dict[_Name, str]:
+    by_class: dict[str, _Name] = {}
+    for name, normalized in classes.items():
+        other = by_class.setdefault(normalized, name)
         if other != name:
-            raise UsageError(
-                "two class names are the same in Unicode's composed form",
-                path=source,
-                got=f"{other!r} and {name!r}",
-            )
-    ordered = dict(sorted(composed.items(), key=lambda item: item[0].encode()))
+            raise UsageError(error, path=source, got=f"{other!r} and {name!r}", hint=hint)
+    ordered = dict(sorted(by_class.items(), key=lambda item: item[0].encode()))
     if ordered:
         check_labels(tuple(ordered), path=source)
-    return {name: normal for normal, name in ordered.items()}
+    return {name: normalized for normalized, name in ordered.items()}
 
 
 def choose_labels(
@@ -116,55 +122,61 @@ def choose_labels(
     given: LabelMap | None,
     source: str,
 ) -> LabelMap:
-    """The label map: classes present, narrowed by `--classes`, or as `--labels` numbers them.
+    """Return the label map: the classes in `present`, or those of `classes`, or `given`.
+
+    Args:
+        present: class names in the source.
+        classes: value of `--classes`: the subset to convert.
+        given: label map of `--labels`.
+        source: the source, for error messages.
 
     Raises:
-        UsageError: a chosen class is not there, or one that is there has no number.
+        UsageError: the source has no class, or not all of `classes`, or one that `given` lacks.
     """
     found = tuple(present)
     if classes is not None:
-        chosen = {unicodedata.normalize("NFC", name) for name in classes}
-        _refuse_missing("--classes names a class that is not there", chosen - set(found), found)
+        chosen = {_to_nfc(name) for name in classes}
+        _require_known("the source lacks a class of --classes", chosen - set(found), found)
         return tuple(name for name in found if name in chosen)
     if given is not None:
-        _refuse_missing("--labels lacks a class that is there", set(found) - set(given), given)
+        _require_known("--labels lacks a class of the source", set(found) - set(given), given)
         return given
     if not found:
         raise UsageError(
-            "there are no classes",
+            "the source has no classes",
             path=escape_for_display(source),
-            expected="a folder a class, with its images in it",
-            hint="move each class's images into a folder of its own, or name them with --list",
+            expected=CLASS_FOLDERS,
+            hint="move the images of each class into a folder of their own, or list them: --list",
         )
     return found
 
 
-def extend_labels(kept: LabelMap, found: LabelMap, *, takes_new: bool) -> LabelMap:
-    """The label map of a dataset that is added to: numbers stay, new classes come behind.
+def extend_labels(existing: LabelMap, found: LabelMap, *, allow_new: bool) -> LabelMap:
+    """Return the label map of a dataset with the new classes of an append at its end.
 
     Raises:
-        UsageError: there are new classes, and none are to be taken.
+        UsageError: there are new classes, and `allow_new` is false.
     """
-    new = tuple(name for name in found if name not in kept)
-    if new and not takes_new:
+    new = tuple(name for name in found if name not in existing)
+    if new and not allow_new:
         raise UsageError(
-            "there are classes that the dataset does not have",
+            "the source has classes that the dataset does not have",
             got=", ".join(map(escape_for_display, new[:10])),
-            hint="pass --allow-new-classes to take them, numbered behind those there are, or "
-            "--classes to leave them out",
+            hint="pass --allow-new-classes to add them after the existing labels, or --classes to "
+            "exclude them",
         )
-    return (*kept, *new)
+    return (*existing, *new)
 
 
-def _refuse_missing(what: str, missing: set[str], known: Iterable[str]) -> None:
+def _require_known(error: str, missing: set[str], known: Iterable[str]) -> None:
     if missing:
         raise UsageError(
-            what,
+            error,
             expected=", ".join(map(escape_for_display, list(known)[:10])) or "none",
             got=", ".join(map(escape_for_display, sorted(missing)[:10])),
         )
 
 
 def label_ids(labels: LabelMap) -> Mapping[str, int]:
-    """Label numbers by class name."""
+    """Return label numbers by class name."""
     return {name: number for number, name in enumerate(labels)}

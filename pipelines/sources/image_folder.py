@@ -1,10 +1,11 @@
-"""Sources from folders: the class is a folder's name, and so may the split be."""
+"""Images of class folders, with or without split folders above them."""
 
 from __future__ import annotations
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import GroupKey, SourceFilter, SourceImage, Sources
 from pipelines.sources.class_layout import (
+    CLASS_FOLDERS,
     Layout,
     assign_labels,
     class_folders,
@@ -24,75 +25,75 @@ from records.text.keys import key_to_text
 _IMAGE_EXTENSIONS = frozenset(extension.encode() for extension in IMAGE_EXTENSIONS)
 
 
-def find_in_folders(options: ConvertOptions, choice: SourceFilter) -> Sources:
-    """Walk the source. Raises as `list_sources`."""
+def list_image_folder(options: ConvertOptions, source_filter: SourceFilter) -> Sources:
+    """List the images below a folder. Raises the errors of `list_sources`."""
     files = open_source(options.source)
-    found = files.walk(follow_symlinks=options.follow_symlinks)
-    if not (found.files or found.folders or found.broken_links or found.escaping_links):
+    listing = files.walk(follow_symlinks=options.follow_symlinks)
+    if not (listing.files or listing.folders or listing.broken_links or listing.escaping_links):
         raise InputNotFoundError(
-            "there is nothing here",
+            "the source is empty",
             path=escape_for_display(options.source),
-            expected="a folder a class, with its images in it",
-            got=f"only {pluralize(found.skipped, 'hidden or system file')}"
-            if found.skipped
+            expected=CLASS_FOLDERS,
+            got=f"only {pluralize(listing.skipped, 'hidden or system file')}"
+            if listing.skipped
             else None,
         )
-    _refuse_outside_links(found, choice, options.source)
-    layout = detect_layout(found.folders) if options.layout == "auto" else options.layout
-    return _FolderSources(options, choice, files, found, layout).gather()
+    _refuse_escaping_links(listing, source_filter, options.source)
+    layout = detect_layout(listing.folders) if options.layout == "auto" else options.layout
+    return _FolderSources(options, source_filter, files, listing, layout).collect()
 
 
-def _refuse_outside_links(found: Listing, choice: SourceFilter, source: str) -> None:
-    links = sorted(key for key in found.escaping_links if key not in choice.excluded)
+def _refuse_escaping_links(listing: Listing, source_filter: SourceFilter, source: str) -> None:
+    links = sorted(key for key in listing.escaping_links if key not in source_filter.excluded_keys)
     if links:
         raise UsageError(
             f"{pluralize(len(links), 'symbolic link')} out of the source, the first: "
             f"{key_to_text(links[0])}",
             path=escape_for_display(source),
-            hint="pass --follow-symlinks to convert what they lead to",
+            hint="pass --follow-symlinks to convert the files that they lead to",
         )
 
 
 class _FolderSources:
-    """Gives every file that a walk found its place."""
+    """Sorter of listed files into images, rejects, skipped and excluded files."""
 
     def __init__(
         self,
         options: ConvertOptions,
-        choice: SourceFilter,
+        source_filter: SourceFilter,
         files: SourceFiles,
-        found: Listing,
+        listing: Listing,
         layout: Layout,
     ) -> None:
-        self._excluded = choice.excluded
+        self._excluded_keys = source_filter.excluded_keys
         self._files = files
-        self._found = found
+        self._listing = listing
         self._layout = layout
-        folders = class_folders(found.folders, layout)
-        self._names = assign_labels(folders, source=options.source)
-        labels = choice.labels(self._names.values(), source=options.source)
-        self._numbers = label_ids(labels)
+        folders = class_folders(listing.folders, layout)
+        self._class_names = assign_labels(folders, source=options.source)
+        labels = source_filter.choose_labels(self._class_names.values(), source=options.source)
+        self._label_ids = label_ids(labels)
         self._group_of = GroupKey(options.group_by)
-        self._sources = Sources(labels, layout, skipped=found.skipped)
+        self._sources = Sources(labels, layout, skipped=listing.skipped)
         self._class_depth = 1 if layout == "classes" else 2
-        self._deeper = 0
+        self._nested_images = 0
 
-    def gather(self) -> Sources:
-        # Links out of the source that are not excluded were refused.
-        for _ in self._found.escaping_links:
+    def collect(self) -> Sources:
+        # Escaping links that are not excluded were refused.
+        for _ in self._listing.escaping_links:
             self._sources.exclude(by_key=True)
-        for key in self._found.broken_links:
+        for key in self._listing.broken_links:
             self._add(key, None)
-        for file in self._found.files.consume():
-            if file.key in self._excluded or self._is_image(file):
+        for file in self._listing.files.consume():
+            if file.key in self._excluded_keys or self._is_image(file):
                 self._add(file.key, file)
             else:
                 self._sources.skipped += 1
-        self._note_depth()
+        self._note_nested_images()
         return self._sources
 
     def _is_image(self, file: ListedFile) -> bool:
-        """Whether a file is one to convert: by its extension, or else by its first bytes."""
+        """Return whether a file has an image extension or begins like an image."""
         if file.key[file.key.rfind(b".") :].lower() in _IMAGE_EXTENSIONS:
             return True
         try:
@@ -101,37 +102,44 @@ class _FolderSources:
             return False
 
     def _add(self, key: bytes, file: ListedFile | None) -> None:
-        """Give an image its place; `file` is None for a link that leads nowhere."""
+        """Add an image, a reject or an excluded image; `file` is None for a broken link."""
         folder, split = parse_key(key, self._layout)
-        name = None if folder is None else self._names[folder]
-        if key in self._excluded:
+        name = None if folder is None else self._class_names[folder]
+        if key in self._excluded_keys:
             self._sources.exclude(by_key=True)
-        elif name is not None and name not in self._numbers:
+        elif name is not None and name not in self._label_ids:
             self._sources.exclude(by_key=False)
         elif file is None:
             self._reject(key, name, "unreadable", "the link leads nowhere", 0)
         elif name is None:
             self._reject(key, name, "no-class", "not in a class folder", file.size_bytes)
         else:
-            group = self._group_of(key)
-            label = self._numbers[name]
-            self._deeper += key.count(b"/") > self._class_depth
-            self._sources.add(SourceImage(key, label, file.size_bytes, file.stamp, split, group))
+            self._nested_images += key.count(b"/") > self._class_depth
+            self._sources.add(
+                SourceImage(
+                    key,
+                    self._label_ids[name],
+                    file.size_bytes,
+                    split=split,
+                    group=self._group_of(key),
+                    fingerprint=file.fingerprint,
+                )
+            )
 
     def _reject(
         self, key: bytes, name: str | None, reason: str, detail: str, size_bytes: int
     ) -> None:
         self._sources.rejects.append(Reject(key_to_text(key), name, reason, detail, size_bytes))
 
-    def _note_depth(self) -> None:
-        """Say where images lie deeper than their class's folder, for people may mean otherwise."""
-        images, deeper = len(self._sources.images), self._deeper
-        if deeper:
+    def _note_nested_images(self) -> None:
+        """Add a note about images in folders below a class folder: the user may mean otherwise."""
+        images, nested = len(self._sources.images), self._nested_images
+        if nested:
             self._sources.notes.append(
-                f"{deeper} images lie in folders below a class folder and count as that class"
+                f"{nested} images are in folders below a class folder and count as that class"
             )
-        if len(self._names) == 1 and deeper and deeper == images:
+        if len(self._class_names) == 1 and nested and nested == images:
             self._sources.notes.append(
-                f"there is one class only, {escape_for_display(self._sources.labels[0])}: if its folders "
+                f"the only class is {escape_for_display(self._sources.labels[0])}: if its folders "
                 "are the classes, convert it instead"
             )

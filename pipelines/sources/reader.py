@@ -1,4 +1,4 @@
-"""The files of a source, listed and read: a local folder by paths of bytes, or a URL."""
+"""Access to the files of a source: a local folder or a URL."""
 
 from __future__ import annotations
 
@@ -21,47 +21,52 @@ from records.storage.retry import RetryPolicy, retry
 from records.text.keys import key_to_text
 
 HEAD_BYTES = 64
-_STEP_BYTES = 64 << 20
+_CHUNK_BYTES = 64 << 20
 RETRY = RetryPolicy(attempts=3, first_wait_seconds=0.5, factor=1)
-"""For reads of local source files, which network file systems fail in passing."""
+"""Retries of reads of local files: network file systems have transient errors."""
 _TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
 _PROCESS_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class SourceFiles(Protocol):
-    """Files below one folder by their keys, which are raw bytes with `/` between their parts."""
+    """Files below one folder, by key: the path in raw bytes, separated by `/`."""
 
     def walk(self, *, follow_symlinks: bool) -> Listing:
-        """All that is there. Raises InputNotFoundError, StorageError."""
+        """List everything below the folder. Raises InputNotFoundError, StorageError."""
 
     def find(self, key: bytes, *, follow_symlinks: bool) -> ListedFile | None:
-        """One file, None where there is none. Raises UsageError for a link out of the folder."""
+        """Return one file, None if it does not exist. Raises UsageError: a link leads out."""
 
     def read(self, key: bytes) -> bytes:
-        """A whole file. Raises UnreadableError for one file, StorageError where all would fail."""
+        """Return the content of a file.
+
+        Raises:
+            UnreadableError: this file cannot be read.
+            StorageError: no file can be read.
+        """
 
     def read_head(self, key: bytes) -> bytes:
-        """The first 64 bytes of a file. Raises as `read`."""
+        """Return the first 64 bytes of a file. Raises the errors of `read`."""
 
 
 class UnreadableError(Exception):
-    """One file of the source cannot be read; the text says why."""
+    """One file of the source cannot be read; the message is the reason."""
 
 
 def open_source(location: str) -> SourceFiles:
-    """The files below a local path or a URL."""
+    """Return access to the files below a local path or a URL."""
     path = local_path(location)
     return RemoteFiles(location) if path is None else LocalFiles(os.fsencode(path))
 
 
 def open_file(url: str) -> tuple[SourceFiles, bytes]:
-    """The folder of a file with a URL of its own, as a list may name it, and the file's key."""
+    """Return access to the folder of a file with a URL of its own, and the file's key in it."""
     folder, name = split_location(local_path(url) or url)
     return open_source(folder), os.fsencode(name)
 
 
 def read_file(files: SourceFiles, key: bytes, url: str | None) -> bytes:
-    """A file by its key, or at its own URL. Raises UnreadableError."""
+    """Return the content of a file, by its key or its own URL. Raises UnreadableError."""
     if url is None:
         return files.read(key)
     folder, name = open_file(url)
@@ -84,9 +89,9 @@ class LocalFiles:
         root = os.path.realpath(self._prefix).rstrip(b"/") + b"/"
         if not follow_symlinks and not os.path.realpath(path).startswith(root):
             raise UsageError(
-                "a listed file lies behind a link that leads out of the source",
+                "a symbolic link to a listed file leads out of the source",
                 path=key_to_text(key),
-                hint="pass --follow-symlinks to convert what it leads to",
+                hint="pass --follow-symlinks to convert the file that it leads to",
             )
         try:
             status = os.stat(path)  # noqa: PTH116 - a path of bytes
@@ -112,10 +117,10 @@ class LocalFiles:
             if error.errno not in _PROCESS_LIMITS:
                 raise UnreadableError(os.strerror(error.errno or errno.EIO)) from error
             raise StorageError(
-                "a source file cannot be read: this process has reached a limit",
+                "cannot read a source file: this process has reached a limit",
                 path=key_to_text(key),
                 got=os.strerror(error.errno),
-                hint="raise it (ulimit -n, memory), or use fewer --workers",
+                hint="raise the limit (ulimit -n, memory), or use fewer --workers",
             ) from error
 
 
@@ -124,24 +129,24 @@ def _is_transient(error: Exception) -> bool:
 
 
 def _read_local(path: bytes, size_bytes: int | None) -> bytes:
-    """A file's beginning, or all of it: by descriptor, in half of the time of a stream."""
+    """Return the first `size_bytes` of a file, or all: without a stream, in half of its time."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if size_bytes is not None:
             return os.read(descriptor, size_bytes)
-        whole_bytes = os.fstat(descriptor).st_size
-        data = os.read(descriptor, whole_bytes + 1)
-        if len(data) == whole_bytes:
+        file_bytes = os.fstat(descriptor).st_size
+        data = os.read(descriptor, file_bytes + 1)
+        if len(data) == file_bytes:
             return data
-        # It grew, or is longer than one call reads (2 GB).
-        pieces = [data, *iter(lambda: os.read(descriptor, _STEP_BYTES), b"")]
+        # The file has grown, or is longer than one call reads (2 GB).
+        pieces = [data, *iter(lambda: os.read(descriptor, _CHUNK_BYTES), b"")]
         return b"".join(pieces)
     finally:
         os.close(descriptor)
 
 
 class RemoteFiles:
-    """Files below a URL. Storage that fails after retries is StorageError, not a bad file."""
+    """Files below a URL. Storage that fails after retries raises StorageError, not a reject."""
 
     def __init__(self, url: str) -> None:
         self._storage = open_remote(url)
@@ -152,8 +157,8 @@ class RemoteFiles:
 
     def find(self, key: bytes, *, follow_symlinks: bool) -> ListedFile | None:  # noqa: ARG002
         """See `SourceFiles.find`."""
-        facts = self._storage.stat(key.decode("utf-8", "surrogateescape"))
-        return None if facts is None else remote_file(key, facts)
+        info = self._storage.stat(key.decode("utf-8", "surrogateescape"))
+        return None if info is None else remote_file(key, info)
 
     def read(self, key: bytes) -> bytes:
         """See `SourceFiles.read`."""
@@ -171,7 +176,7 @@ class RemoteFiles:
             return self._storage.read_range(name, 0, size_bytes)
         except FileNotFoundError as error:
             raise UnreadableError("no such file") from error
-        except OutputError as error:  # credentials that ran out must not turn images into rejects
+        except OutputError as error:  # images are not rejected because credentials expire
             raise StorageError(error.what, path=error.path, hint=error.hint) from error
 
 
@@ -185,4 +190,4 @@ def read_text_file(path: str) -> bytes:
     try:
         return open_storage(folder).read(name)
     except FileNotFoundError as error:
-        raise InputNotFoundError("there is no such file", path=path) from error
+        raise InputNotFoundError("file not found", path=path) from error

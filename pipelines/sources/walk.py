@@ -1,8 +1,8 @@
-"""Every file below a source folder, local or behind a URL, with its size and modification stamp.
+"""Recursive listing of a source folder, local or remote.
 
-Hidden files and what systems leave behind are counted, not listed. Links that lead out of the
-source are told apart, and names stay the bytes that the file system has. Where links are followed
-every folder is walked once, so loops end and no image is found twice by way of a folder.
+Hidden files and system files are counted, not listed. Links that lead out of the source are listed
+separately. Keys are the bytes of the file system. If links are followed, every folder is walked
+once: loops end, and no image is listed twice because a link leads to its folder.
 """
 
 from __future__ import annotations
@@ -42,40 +42,54 @@ _THREADS = 16
 
 
 class ListedFile(msgspec.Struct, frozen=True, gc=False):
-    """A file below the source: its key, its size, and what changes when it is rewritten.
+    """A file below the source.
 
-    `stamp` is the modification time in nanoseconds or a hash of the ETag, as a uint64.
+    Attributes:
+        key: path below the source, raw bytes.
+        size_bytes: size of the file.
+        fingerprint: modification time in nanoseconds, or xxh3-64 of the ETag; a uint64. It changes
+            if the file is modified.
     """
 
     key: bytes
     size_bytes: int
-    stamp: int
+    fingerprint: int
 
 
-_COLUMNS = pa.schema({"key": pa.large_binary(), "size_bytes": pa.int64(), "stamp": pa.uint64()})
+_COLUMNS = pa.schema(
+    {"key": pa.large_binary(), "size_bytes": pa.int64(), "fingerprint": pa.uint64()}
+)
 
 
-def pack_files(files: Iterable[ListedFile] = ()) -> RowTable[ListedFile]:
-    """Files as `Listing` keeps them."""
+def new_file_table(files: Iterable[ListedFile] = ()) -> RowTable[ListedFile]:
+    """Return a table of files, as `Listing` stores them."""
     return RowTable(ListedFile, _COLUMNS, files)
 
 
 def local_file(key: bytes, status: os.stat_result) -> ListedFile:
-    """A file of a local folder."""
+    """Return a file of a local folder."""
     return ListedFile(key, status.st_size, status.st_mtime_ns % (1 << 64))
 
 
-def remote_file(key: bytes, facts: FileInfo) -> ListedFile:
-    """A file behind a URL."""
-    etag = (facts.etag or "").encode()
-    return ListedFile(key, facts.size_bytes, xxhash.xxh3_64_intdigest(etag))
+def remote_file(key: bytes, info: FileInfo) -> ListedFile:
+    """Return a file of a remote folder."""
+    etag = (info.etag or "").encode()
+    return ListedFile(key, info.size_bytes, xxhash.xxh3_64_intdigest(etag))
 
 
 @dataclass
 class Listing:
-    """What a walk came upon; `folders` are those not deeper than two."""
+    """The result of a walk.
 
-    files: RowTable[ListedFile] = field(default_factory=pack_files)
+    Attributes:
+        files: regular files that are neither hidden nor system files.
+        folders: keys of the folders of the top two levels.
+        skipped: number of other files: hidden, system, special.
+        broken_links: keys of symbolic links to nothing.
+        escaping_links: keys of symbolic links out of the source that are not followed.
+    """
+
+    files: RowTable[ListedFile] = field(default_factory=new_file_table)
     folders: list[bytes] = field(default_factory=list)
     skipped: int = 0
     broken_links: list[bytes] = field(default_factory=list)
@@ -83,76 +97,76 @@ class Listing:
 
 
 def is_hidden(name: bytes) -> bool:
-    """Whether a file or folder of this name is hidden or a system's own."""
+    """Return whether this is the name of a hidden or a system file or folder."""
     return name.startswith(b".") or name.lower() in _SYSTEM_NAMES
 
 
 def walk_local(root: bytes, *, follow_symlinks: bool) -> Listing:
-    """All that lies below a local folder, mostly in the order of keys.
+    """List everything below a local folder, mostly in key order.
 
     Raises:
-        InputNotFoundError: there is no such folder.
-        StorageError: a folder in it cannot be listed.
+        InputNotFoundError: the folder does not exist.
+        StorageError: a folder below it cannot be listed.
     """
     return _LocalWalk(root, follow_symlinks).run()
 
 
 def walk_remote(storage: RemoteStorage) -> Listing:
-    """All that lies below a URL, in any order. Raises as `walk_local`."""
-    found = Listing()
+    """List everything below a URL, in any order. Raises the errors of `walk_local`."""
+    listing = Listing()
     folders: set[bytes] = set()
-    for name, facts in storage.list_info():
+    for name, info in storage.list_info():
         key = name.encode("utf-8", "surrogateescape")
         parts = key.split(b"/")
         if any(map(is_hidden, parts)):
-            found.skipped += 1
+            listing.skipped += 1
             continue
         folders.update(b"/".join(parts[:depth]) for depth in (1, 2) if depth < len(parts))
-        found.files.append(remote_file(key, facts))
-    found.folders = sorted(folders)
-    return found
+        listing.files.append(remote_file(key, info))
+    listing.folders = sorted(folders)
+    return listing
 
 
 class _Folder(NamedTuple):
-    """A folder to walk: its key, where it really lies, and whether it is in a hidden one."""
+    """A folder to walk: key, real path, and whether it is hidden or in a hidden folder."""
 
     key: bytes
-    real: bytes
+    real_path: bytes
     hidden: bool
 
 
 class _LocalWalk:
-    """One walk over a local folder; what it finds gathers in `found`."""
+    """One walk over a local folder, which fills `listing`."""
 
     def __init__(self, root: bytes, follow_symlinks: bool) -> None:
         self.root = root.rstrip(b"/") + b"/"
         self.real_root = os.path.realpath(root).rstrip(b"/")
         self.follow_symlinks = follow_symlinks
-        self.found = Listing()
-        # Not by recursion: folders may lie deeper than Python's stack is.
+        self.listing = Listing()
+        # Not recursive: folders may be nested deeper than Python's stack.
         self._to_walk = [_Folder(b"", self.real_root, hidden=False)]
         self._walked: set[bytes] = set()
 
     def run(self) -> Listing:
         while self._to_walk:
             folder = self._to_walk.pop()
-            if folder.real in self._walked:
-                self.found.skipped += 1
+            if folder.real_path in self._walked:
+                self.listing.skipped += 1
                 continue
-            self._walked.add(folder.real)
+            self._walked.add(folder.real_path)
             self._walk(folder)
-        return self.found
+        return self.listing
 
     def _walk(self, folder: _Folder) -> None:
-        waiting = len(self._to_walk)
+        pending = len(self._to_walk)
         chunks = _chunks(self._entries(folder))
         for chunk in parallel_map_if_blocking(_prefetch_stat, chunks, threads=_THREADS):
             for entry in chunk:
                 self._visit(folder, entry)
-        # Of two links to one folder the first by name is followed, on every machine. The last on
-        # the list is walked first; in the order of keys, so that they need no sorting.
-        below = sorted(self._to_walk[waiting:], key=_first_key, reverse=True)
-        self._to_walk[waiting:] = below
+        # Of two links to one folder, the first by name is followed on every machine. The last of
+        # the list is walked first. Files come in key order, so that they need no sorting.
+        subfolders = sorted(self._to_walk[pending:], key=_first_key, reverse=True)
+        self._to_walk[pending:] = subfolders
 
     def _entries(self, folder: _Folder) -> list[_Entry]:
         path = self.root + folder.key
@@ -161,12 +175,12 @@ class _LocalWalk:
                 return sorted(entries, key=attrgetter("name"))
         except OSError as error:
             if folder.hidden:
-                self.found.skipped += 1
+                self.listing.skipped += 1
                 return []
             if isinstance(error, FileNotFoundError) and not folder.key:
-                raise InputNotFoundError("there is no such folder", path=_shown(path)) from error
+                raise InputNotFoundError("folder not found", path=_shown(path)) from error
             raise StorageError(
-                "a folder cannot be listed",
+                "cannot list a folder",
                 path=_shown(path),
                 got=os.strerror(error.errno or 0),
                 hint="make it readable, or move it out of the source",
@@ -176,46 +190,46 @@ class _LocalWalk:
         key = folder.key + b"/" + entry.name if folder.key else entry.name
         hidden = folder.hidden or is_hidden(entry.name)
         if entry.is_dir(follow_symlinks=False):
-            self._visit_folder(_Folder(key, folder.real + b"/" + entry.name, hidden))
+            self._visit_folder(_Folder(key, folder.real_path + b"/" + entry.name, hidden))
         elif hidden:
-            self.found.skipped += 1
+            self.listing.skipped += 1
         elif entry.is_symlink():
             self._visit_link(key, entry)
         else:
-            # What cannot be looked at is listed all the same: reading it will say why.
+            # A file without a status is listed nevertheless: reading it gives the reason.
             self._visit_file(key, _status(entry, follow_symlinks=False))
 
     def _visit_folder(self, folder: _Folder) -> None:
-        through_link = folder.real != self.real_root + b"/" + folder.key
-        if through_link and self._is_inside(folder.real):
-            self.found.skipped += 1  # it is found at its own place
+        is_linked = folder.real_path != self.real_root + b"/" + folder.key
+        if is_linked and self._is_inside(folder.real_path):
+            self.listing.skipped += 1  # it is listed at its real path
             return
         if not folder.hidden and folder.key.count(b"/") < 2:
-            self.found.folders.append(folder.key)
+            self.listing.folders.append(folder.key)
         self._to_walk.append(folder)
 
     def _visit_link(self, key: bytes, entry: _Entry) -> None:
-        real = os.path.realpath(self.root + key)
+        real_path = os.path.realpath(self.root + key)
         status = _status(entry, follow_symlinks=True)
-        if status is None:  # leads nowhere, or in a circle
-            self.found.broken_links.append(key)
-        elif not self.follow_symlinks and not self._is_inside(real):
-            self.found.escaping_links.append(key)
+        if status is None:  # to nothing, or a loop
+            self.listing.broken_links.append(key)
+        elif not self.follow_symlinks and not self._is_inside(real_path):
+            self.listing.escaping_links.append(key)
         elif stat.S_ISDIR(status.st_mode):
-            self._visit_folder(_Folder(key, real, hidden=False))
+            self._visit_folder(_Folder(key, real_path, hidden=False))
         else:
             self._visit_file(key, status)
 
     def _visit_file(self, key: bytes, status: os.stat_result | None) -> None:
         if status is None:
-            self.found.files.append(ListedFile(key, 0, 0))
+            self.listing.files.append(ListedFile(key, 0, 0))
         elif stat.S_ISREG(status.st_mode):
-            self.found.files.append(local_file(key, status))
+            self.listing.files.append(local_file(key, status))
         else:
-            self.found.skipped += 1
+            self.listing.skipped += 1
 
-    def _is_inside(self, real: bytes) -> bool:
-        return (real + b"/").startswith(self.real_root + b"/")
+    def _is_inside(self, real_path: bytes) -> bool:
+        return (real_path + b"/").startswith(self.real_root + b"/")
 
 
 def _first_key(folder: _Folder) -> bytes:
@@ -223,7 +237,7 @@ def _first_key(folder: _Folder) -> bytes:
 
 
 def _chunks(entries: list[_Entry]) -> Iterator[list[_Entry]]:
-    """Entries in their order, no longer held here: what a file system tells of one is half a kB."""
+    """Yield entries in order and release them: the status of each takes half a kB."""
     entries.reverse()
     while entries:
         yield entries[: -_CHUNK_ENTRIES - 1 : -1]
@@ -231,7 +245,7 @@ def _chunks(entries: list[_Entry]) -> Iterator[list[_Entry]]:
 
 
 def _prefetch_stat(entries: list[_Entry]) -> list[_Entry]:
-    """Have the file system tell of each file, which an entry keeps: slow mounts take their time."""
+    """Request the status of each file, which its entry caches: it takes long on network mounts."""
     for entry in entries:
         if not entry.is_dir(follow_symlinks=False):
             _status(entry, follow_symlinks=False)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import xxhash
 
-from pipelines.planning.plan import PlannedImage
+from pipelines.sources.base import SourceImage
 from pipelines.sources.reader import SourceFiles, UnreadableError, read_file
 from pipelines.writing.crash_isolation import Normalize
 from records.format.image_options import ImageOptions
@@ -29,13 +29,13 @@ _CHUNK_BYTES = 4 << 20
 class PrefetchedImage(NamedTuple):
     """An image, normalized or rejected, and the xxh3-128 of its source file."""
 
-    image: PlannedImage
+    image: SourceImage
     normalized: NormalizedImage | Rejection
     source_xxh3_128: str
 
 
 def prefetch_images(
-    images: Iterable[PlannedImage],
+    images: Iterable[SourceImage],
     files: SourceFiles,
     options: ImageOptions,
     *,
@@ -58,8 +58,8 @@ def prefetch_images(
     yield from map_chunks(read, _chunks(images), threads=threads)
 
 
-def _chunks(images: Iterable[PlannedImage]) -> Iterator[list[PlannedImage]]:
-    chunk: list[PlannedImage] = []
+def _chunks(images: Iterable[SourceImage]) -> Iterator[list[SourceImage]]:
+    chunk: list[SourceImage] = []
     chunk_bytes = 0
     for image in images:
         if chunk and chunk_bytes + image.size_bytes > _CHUNK_BYTES:
@@ -75,13 +75,13 @@ def _chunks(images: Iterable[PlannedImage]) -> Iterator[list[PlannedImage]]:
 
 
 def _read_chunk(
-    chunk: list[PlannedImage], files: SourceFiles, options: ImageOptions, normalize: Normalize
+    chunk: list[SourceImage], files: SourceFiles, options: ImageOptions, normalize: Normalize
 ) -> list[PrefetchedImage]:
     return [_read(image, files, options, normalize) for image in chunk]
 
 
 def _read(
-    image: PlannedImage, files: SourceFiles, options: ImageOptions, normalize: Normalize
+    image: SourceImage, files: SourceFiles, options: ImageOptions, normalize: Normalize
 ) -> PrefetchedImage:
     try:
         data = read_file(files, image.key, image.url)

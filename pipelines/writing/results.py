@@ -100,7 +100,7 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
         labels=plan.labels,
         settings=plan.settings,
         splits=merge_splits(result.shards, len(plan.labels), {} if base is None else base.splits),
-        thresholds=plan.cut_offs,
+        thresholds=plan.thresholds,
         generations=(*(() if base is None else base.generations), generation),
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.planning.split_hash import Bounds, hash_keys, split_numbers
+from pipelines.planning.split_hash import from_threshold, hash_keys, split_numbers
 from records import open_dataset, verify
 from records.format.layout import SPLITS
 from records.format.manifest import read_manifest
@@ -105,12 +105,12 @@ def require_right(output: Path, stored: dict[str, bytes]) -> None:
     """The dataset is whole, holds exactly these, and divides them as on the first night."""
     assert list(verify(output)) == []
     (cut,) = read_manifest(open_storage(output)).thresholds
-    bounds = Bounds(int(cut.test, 16), int(cut.validation, 16))
+    thresholds = from_threshold(cut)
     found: dict[str, bytes] = {}
     for split, records in open_dataset(output).items():
         own = {record.key: record.image for record in records}
         hashes = hash_keys((key.encode() for key in own), 0)
-        assert {SPLITS[number] for number in split_numbers(hashes, bounds)} <= {split}
+        assert {SPLITS[number] for number in split_numbers(hashes, thresholds)} <= {split}
         assert found.keys().isdisjoint(own)
         found |= own
     assert found == stored

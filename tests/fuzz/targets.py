@@ -18,9 +18,10 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from pipelines import run_state
-from pipelines.planning.plan import PlannedImage, ShardPlan
+from pipelines.planning.plan import ShardPlan
 from pipelines.run_state import UnfinishedRun
-from pipelines.sources.image_list import read_list
+from pipelines.sources.base import SourceImage
+from pipelines.sources.image_list import read_rows
 from records.dataset import decode_record
 from records.errors import CorruptDataError, ShardmillError, UsageError
 from records.format import layout
@@ -189,7 +190,7 @@ def check_list(data: bytes) -> None:
         path = _scratch() / name
         path.write_bytes(data)
         try:
-            rows = list(read_list(str(path), "/photos", allow_url=False))
+            rows = list(read_rows(str(path), "/photos", allow_url=False))
         except UsageError:
             continue
         for row in rows:
@@ -255,7 +256,7 @@ def _feature_manifests() -> list[bytes]:
 
 
 def _plans() -> list[bytes]:
-    plan = ShardPlan(SHARD, "train", "0" * 32, (PlannedImage(b"a/\xff.png", 0, 9, None),))
+    plan = ShardPlan(SHARD, "train", "0" * 32, (SourceImage(b"a/\xff.png", 0, 9),))
     failure = run_state.Failure(
         "StorageError", 74, "a", None, None, None, None, expected=None, got=None, hint=None
     )

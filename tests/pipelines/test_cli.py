@@ -120,7 +120,7 @@ def test_convert_command_quiet_prints_nothing_and_applies_all_options(
         ("{source}/cat {source}/dog {output}", 2, "more arguments"),
         ("{source} {output} --runner Nope", 2, "unknown runner"),
         ("{source} {output} -- --no_such_flag", 2, "--no_such_flag"),
-        ("{source} {output} --list /nowhere.csv", 66, "no such file"),
+        ("{source} {output} --list /nowhere.csv", 66, "file not found"),
         ("{source} {output} --classes cow", 2, "cow"),
         ("{source} {output}/dataset.json --max-rejects 0", 65, "bad.png"),
         ("{source} /dev/null/data", 73, "cannot be written"),

@@ -105,7 +105,7 @@ def test_convert_split_folders_become_the_splits(
     assert dataset.labels == ("cat", "cow", "dog")
     assert all(record.key.startswith("valid/") for record in dataset["validation"])
     assert all(record.key.startswith("Train/") for record in dataset["test"])
-    with pytest.raises(UsageError, match="leave --validation away"):
+    with pytest.raises(UsageError, match="omit --validation"):
         convert(source=str(split), output=str(output) + "2", validation=0.5)
 
 
@@ -168,7 +168,7 @@ class TestWrongIdeas:
         (tmp_path / "empty").mkdir()
         error = self.error(convert, source=str(tmp_path / "empty"))
         assert error.exit_code == 66
-        assert "a folder a class" in str(error)
+        assert "one folder per class" in str(error)
         assert not output.exists()
 
     def test_convert_class_folders_without_images_are_refused(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.sources.walk import Listing, pack_files, walk_local
+from pipelines.sources.walk import Listing, new_file_table, walk_local
 from records.format import layout
 from records.format.image_options import ImageOptions
 from tests.pipelines.conftest import Convert
@@ -60,7 +60,7 @@ class TestSameBytes:
             found = walk_local(root, follow_symlinks=follow_symlinks)
             files = list(found.files)
             random.Random(1).shuffle(files)
-            found.files = pack_files(files)
+            found.files = new_file_table(files)
             random.Random(1).shuffle(found.folders)
             return found
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.clean import clean
-from pipelines.planning.split_hash import Bounds, hash_keys, split_numbers
+from pipelines.planning.split_hash import from_threshold, hash_keys, split_numbers
 from pipelines.report import Report
 from records import open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
@@ -115,10 +115,10 @@ class TestSplits:
         night(**options)
         found = keys_of(output)
         assert all(first[split] <= found[split] for split in first)
-        bounds = Bounds(int(cut.test, 16), int(cut.validation, 16))
+        thresholds = from_threshold(cut)
         for split, keys in found.items():
             hashes = hash_keys((key.encode() for key in keys), options.get("seed", 0))
-            assert {SPLITS[number] for number in split_numbers(hashes, bounds)} == {split}
+            assert {SPLITS[number] for number in split_numbers(hashes, thresholds)} == {split}
 
     def test_append_stratified_new_class_is_split_by_fraction(
         self, night: Convert, source: Path, output: Path
@@ -171,7 +171,7 @@ class TestClasses:
         (source / "cat").rmdir()
         add(source, "dog/new.png")
         report = night()
-        assert len(report.gone) == 12
+        assert len(report.deleted) == 12
         assert open_dataset(output).labels == ("cat", "dog")
 
 
@@ -188,11 +188,11 @@ class TestFilesThatAreNotAsTheyWere:
         for _ in range(2):
             report = night()
             assert report.status == "nothing-to-do"
-            assert report.changed == ("cat/000.png", "cat/001.png")
+            assert report.modified == ("cat/000.png", "cat/001.png")
             assert "2 files changed since stored" in report.notes[0]
         add(source, "dog/new.png")
-        assert night().changed == ("cat/000.png", "cat/001.png")
-        assert night().changed == ("cat/000.png", "cat/001.png")
+        assert night().modified == ("cat/000.png", "cat/001.png")
+        assert night().modified == ("cat/000.png", "cat/001.png")
         stays = {name for name in before if name != layout.MANIFEST}
         assert {name: content_of(output)[name] for name in stays} == {
             name: before[name] for name in stays
@@ -204,7 +204,7 @@ class TestFilesThatAreNotAsTheyWere:
         night()
         (source / "dog" / "003.png").unlink()
         for _ in range(2):
-            assert night().gone == ("dog/003.png",)
+            assert night().deleted == ("dog/003.png",)
         assert sum(map(len, keys_of(output).values())) == 21
 
     def test_append_touched_files_are_rehashed_only_once(
@@ -225,9 +225,9 @@ class TestFilesThatAreNotAsTheyWere:
 
         real = module.read_file
         monkeypatch.setattr(module, "read_file", count)
-        assert night().changed == ()
+        assert night().modified == ()
         assert sorted(read) == [b"cat/000.png", b"cat/001.png", b"cat/002.png"]
-        assert night().changed == ()
+        assert night().modified == ()
         assert len(read) == 3
 
     @pytest.mark.parametrize("content", [b"", b"no Parquet file"])
@@ -238,10 +238,10 @@ class TestFilesThatAreNotAsTheyWere:
         add(source, "cat/new.png")
         night()
         (output / layout.MTIMES).write_bytes(content)
-        assert night().changed == ()
+        assert night().modified == ()
         changed = source / "cat" / "000.png"
         changed.write_bytes(changed.read_bytes()[::-1])
-        assert night().changed == ("cat/000.png",)
+        assert night().modified == ("cat/000.png",)
 
 
 class TestRejects:

@@ -98,7 +98,11 @@ def test_plan_shuffled_listing_gives_same_digest(chance: random.Random) -> None:
     shuffled = chance.sample(found, len(found))
     settings = {"test": 0.2, "validation": 20, "shards": 3}
     one, other = plan_of(found, **settings), plan_of(shuffled, **settings)
-    assert (one.digest, one.stamp, one.cut_offs) == (other.digest, other.stamp, other.cut_offs)
+    assert (one.digest, one.fingerprint, one.thresholds) == (
+        other.digest,
+        other.fingerprint,
+        other.thresholds,
+    )
     plans = [[shard.to_plan(plan.digest) for shard in plan.shards] for plan in (one, other)]
     assert plans[0] == plans[1]
 
@@ -131,9 +135,9 @@ class TestDigest:
         assert plan_of(images(30), ("dog", "cat")).digest != plan_of(images(30)).digest
 
     def test_plan_different_mtimes_change_only_the_fingerprint(self) -> None:
-        one, other = plan_of(images(30)), plan_of(images(30, stamp=7))
+        one, other = plan_of(images(30)), plan_of(images(30, fingerprint=7))
         assert one.digest == other.digest
-        assert one.stamp != other.stamp
+        assert one.fingerprint != other.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ class TestDigest:
 def test_split_thresholds_reproduce_split_of_every_image(settings: dict[str, Any]) -> None:
     found = images(150)
     plan = plan_of(found, **settings)
-    cut_offs = {cut_off.label: cut_off for cut_off in plan.cut_offs}
+    cut_offs = {cut_off.label: cut_off for cut_off in plan.thresholds}
     seed = settings.get("seed", 0)
     hashes = hash_keys((image.key for image in found), seed).tolist()
     for image, hashed in zip(found, hashes, strict=True):
@@ -165,7 +169,7 @@ def _split_by(cut_off: SplitThreshold, hashed: int) -> str:
 
 
 def test_split_thresholds_without_splits_are_empty() -> None:
-    assert plan_of(images(10)).cut_offs == ()
+    assert plan_of(images(10)).thresholds == ()
 
 
 @given(groups=st.integers(5, 40), seed=st.integers(0, 50))
@@ -197,7 +201,7 @@ class TestSplitSources:
 
     def test_plan_split_folders_keep_their_splits(self, found: list[SourceImage]) -> None:
         assert plan_of(found).split_images() == {"train": 100, "test": 1}
-        assert plan_of(found).cut_offs == ()
+        assert plan_of(found).thresholds == ()
 
     def test_plan_split_folders_take_validation_only_from_train(
         self, found: list[SourceImage]
@@ -209,7 +213,7 @@ class TestSplitSources:
     def test_plan_requested_split_that_already_exists_is_refused(
         self, found: list[SourceImage]
     ) -> None:
-        with pytest.raises(UsageError, match=r"has a split test already.*leave --test away"):
+        with pytest.raises(UsageError, match=r"has a split test already.*omit --test"):
             plan_of(found, test=0.5)
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from pipelines.planning.split_hash import (
     HASHES,
-    Bounds,
     Hashes,
-    find_bounds,
-    find_bounds_by_label,
+    Thresholds,
+    find_thresholds,
+    find_thresholds_by_label,
     group_by_label,
     hash_keys,
     split_numbers,
@@ -25,19 +25,19 @@ KEYS = st.sets(st.binary(min_size=1, max_size=12), min_size=1, max_size=200)
 FRACTIONS = st.floats(0.01, 0.45)
 
 
-def assign(keys: set[bytes], bounds: Bounds, seed: int = 0) -> dict[bytes, str]:
+def assign(keys: set[bytes], thresholds: Thresholds, seed: int = 0) -> dict[bytes, str]:
     ordered = list(keys)
-    numbers = split_numbers(hash_keys(ordered, seed), bounds)
+    numbers = split_numbers(hash_keys(ordered, seed), thresholds)
     return {key: SPLITS[number] for key, number in zip(ordered, numbers, strict=True)}
 
 
 def count_splits(
-    labels: NDArray[np.int32], hashes: Hashes, bounds: dict[int, Bounds]
+    labels: NDArray[np.int32], hashes: Hashes, thresholds: dict[int, Thresholds]
 ) -> Counter[tuple[int, str]]:
     """How many images each label has in each split."""
     found: Counter[tuple[int, str]] = Counter()
     for label, rows in group_by_label(labels):
-        numbers = split_numbers(hashes[rows], bounds[label])
+        numbers = split_numbers(hashes[rows], thresholds[label])
         found.update((label, SPLITS[number]) for number in numbers)
     return found
 
@@ -53,11 +53,11 @@ def test_hash_keys_raw_bytes_and_seed_give_fixed_value() -> None:
 def test_split_fractions_added_images_do_not_move_existing_ones(
     keys: set[bytes], more: set[bytes], seed: int, test: float, validation: float
 ) -> None:
-    def bounds(of: set[bytes]) -> Bounds:
-        return find_bounds(hash_keys(of, seed), test, validation)
+    def thresholds(of: set[bytes]) -> Thresholds:
+        return find_thresholds(hash_keys(of, seed), test, validation)
 
-    few = assign(keys, bounds(keys), seed)
-    many = assign(keys | more, bounds(keys | more), seed)
+    few = assign(keys, thresholds(keys), seed)
+    many = assign(keys | more, thresholds(keys | more), seed)
     assert few.items() <= many.items()
 
 
@@ -66,7 +66,9 @@ def test_split_counts_are_exact(keys: set[bytes], data: st.DataObject) -> None:
     test = data.draw(st.integers(0, len(keys)))
     validation = data.draw(st.integers(0, len(keys) - test))
     hashes = hash_keys(keys, 0)
-    splits = Counter(assign(keys, find_bounds(hashes, test or None, validation or None)).values())
+    splits = Counter(
+        assign(keys, find_thresholds(hashes, test or None, validation or None)).values()
+    )
     assert (splits["test"], splits["validation"]) == (test, validation)
 
 
@@ -76,19 +78,19 @@ def test_split_fraction_with_count_keeps_fraction_and_exact_count(
 ) -> None:
     count = data.draw(st.integers(1, max(1, len(keys) // 2)))
     hashes = hash_keys(keys, 0)
-    alone = assign(keys, find_bounds(hashes, 0.3, None))
-    both = assign(keys, find_bounds(hashes, 0.3, count))
+    alone = assign(keys, find_thresholds(hashes, 0.3, None))
+    both = assign(keys, find_thresholds(hashes, 0.3, count))
     left = sum(split == "train" for split in alone.values())
     assert {key for key in keys if both[key] == "test"} == {
         key for key in keys if alone[key] == "test"
     }
     assert Counter(both.values())["validation"] == min(count, left)
-    assert Counter(assign(keys, find_bounds(hashes, count, 0.3)).values())["test"] == count
+    assert Counter(assign(keys, find_thresholds(hashes, count, 0.3)).values())["test"] == count
 
 
 def test_split_fractions_many_images_are_approximately_met() -> None:
     keys = {f"cat/{number}.png".encode() for number in range(20_000)}
-    splits = Counter(assign(keys, find_bounds(hash_keys([], 0), 0.2, 0.1)).values())
+    splits = Counter(assign(keys, find_thresholds(hash_keys([], 0), 0.2, 0.1)).values())
     assert splits["test"] == pytest.approx(4000, rel=0.05)
     assert splits["validation"] == pytest.approx(2000, rel=0.05)
 
@@ -105,8 +107,8 @@ def test_stratified_split_counts_add_up_and_are_proportional(
     validation = data.draw(st.integers(0, whole - test))
     labels = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     hashes = hash_keys((b"%d" % number for number in range(whole)), 0)
-    bounds = find_bounds_by_label(labels, hashes, test or None, validation or None)
-    found = count_splits(labels, hashes, bounds)
+    thresholds = find_thresholds_by_label(labels, hashes, test or None, validation or None)
+    found = count_splits(labels, hashes, thresholds)
     assert sum(found[label, "test"] for label in range(len(sizes))) == test
     assert sum(found[label, "validation"] for label in range(len(sizes))) == validation
     for label, size in enumerate(sizes):
@@ -117,18 +119,18 @@ def test_stratified_split_equal_remainders_go_to_lower_label() -> None:
     # 4, 3 and 3 of 10 images, 5 wanted: 2, 1.5 and 1.5; the lower label gets the half left over.
     labels = np.repeat(np.arange(3, dtype=np.int32), [4, 3, 3])
     hashes = np.array([0, 1, 2, 3, 0, 1, 2, 0, 1, 2], np.uint64)
-    found = count_splits(labels, hashes, find_bounds_by_label(labels, hashes, 0.5, None))
+    found = count_splits(labels, hashes, find_thresholds_by_label(labels, hashes, 0.5, None))
     assert [found[label, "test"] for label in range(3)] == [2, 2, 1]
 
 
 def test_stratified_split_single_image_classes_are_used_once() -> None:
     labels = np.arange(10, dtype=np.int32)
     hashes = hash_keys((b"%d" % label for label in range(10)), 0)
-    found = count_splits(labels, hashes, find_bounds_by_label(labels, hashes, 3, 3))
+    found = count_splits(labels, hashes, find_thresholds_by_label(labels, hashes, 3, 3))
     by_split = Counter(split for _, split in found.elements())
     assert by_split == {"test": 3, "validation": 3, "train": 4}
 
 
-def test_to_threshold_bounds_are_written_as_hex() -> None:
-    cut_off = to_threshold(3, Bounds(255, HASHES - 1))
+def test_to_threshold_thresholds_are_written_as_hex() -> None:
+    cut_off = to_threshold(3, Thresholds(255, HASHES - 1))
     assert (cut_off.label, cut_off.test, cut_off.validation) == (3, "00000000000000ff", "f" * 16)

@@ -27,7 +27,7 @@ def test_image_folder_one_folder_per_class_gives_labels(root: Path, find: Find) 
     found = find()
     assert (found.layout, found.labels) == ("classes", ("cat", "dog"))
     assert labelled(found) == {b"dog/1.png": "dog", b"cat/deep/2.png": "cat", b"cat/3.jpg": "cat"}
-    assert found.notes == ["1 images lie in folders below a class folder and count as that class"]
+    assert found.notes == ["1 images are in folders below a class folder and count as that class"]
     assert {image.split for image in found.images} == {None}
 
 
@@ -143,7 +143,7 @@ def test_image_folder_empty_class_keeps_its_label(root: Path, find: Find) -> Non
 def test_image_folder_single_class_with_subfolders_is_noted(root: Path, find: Find) -> None:
     make_file(root, "photos/cat/1.png")
     make_file(root, "photos/dog/1.png")
-    assert "there is one class only, photos" in find().notes[-1]
+    assert "the only class is photos" in find().notes[-1]
 
 
 @pytest.mark.parametrize("name", [b"a b", b"[1]", b"100%", b"\xff\xfe", b"-n", "é".encode()])
@@ -165,7 +165,7 @@ def test_image_folder_invalid_class_names_are_refused_with_printable_error(
 
 
 def test_image_folder_empty_folder_is_refused(root: Path, find: Find) -> None:
-    with pytest.raises(InputNotFoundError, match="nothing here"):
+    with pytest.raises(InputNotFoundError, match="source is empty"):
         find()
     make_file(root, ".DS_Store")
     with pytest.raises(InputNotFoundError, match="only 1 hidden or system file"):
@@ -174,7 +174,7 @@ def test_image_folder_empty_folder_is_refused(root: Path, find: Find) -> None:
 
 def test_image_folder_no_class_folders_is_refused(root: Path, find: Find) -> None:
     make_file(root, "1.png")
-    with pytest.raises(UsageError, match="a folder a class"):
+    with pytest.raises(UsageError, match="one folder per class"):
         find()
 
 

@@ -76,7 +76,7 @@ def test_image_list_label_map_assigns_labels_and_refuses_unknown_class(
 def test_image_list_groups_with_exact_counts_or_stratify_are_refused(
     find: Find, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(UsageError, match="groups stay whole"):
+    with pytest.raises(UsageError, match="groups are never divided"):
         find("path,label,group\na.png,cat,g\n", **options)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.sources.image_list import ListedImage, read_list
+from pipelines.sources.image_list import ListRow, read_rows
 from records.errors import InputNotFoundError, UsageError
 
 
@@ -14,12 +14,12 @@ def read(tmp_path: Path, content: bytes, *, name: str = "list.csv", allow_url: b
     path = tmp_path / name
     path.write_bytes(content)
     source = str(tmp_path / "photos")
-    return list(read_list(str(path), source, allow_url=allow_url))
+    return list(read_rows(str(path), source, allow_url=allow_url))
 
 
-def image(key: bytes, label: str = "cat", **given: object) -> ListedImage:
+def image(key: bytes, label: str = "cat", **given: object) -> ListRow:
     fields = {"url": None, "split": None, "group": None, **given}
-    return ListedImage(key=key, label=label, **fields)  # type: ignore[arg-type]
+    return ListRow(key=key, label=label, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ def image(key: bytes, label: str = "cat", **given: object) -> ListedImage:
         ),
     ],
 )
-def test_read_list_csv_variants_are_parsed(
-    tmp_path: Path, content: bytes, expected: list[ListedImage]
+def test_read_rows_csv_variants_are_parsed(
+    tmp_path: Path, content: bytes, expected: list[ListRow]
 ) -> None:
     assert read(tmp_path, content) == expected
 
 
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
-def test_read_list_json_lines_are_parsed(tmp_path: Path, start: bytes) -> None:
+def test_read_rows_json_lines_are_parsed(tmp_path: Path, start: bytes) -> None:
     rows = [
         {"path": "a.png", "label": "cat", "split": "test", "group": "g"},
         {"path": "b.png", "label": 7, "group": None},
@@ -63,7 +63,7 @@ def test_read_list_json_lines_are_parsed(tmp_path: Path, start: bytes) -> None:
     ]
 
 
-def test_read_list_absolute_path_in_source_becomes_relative_key(tmp_path: Path) -> None:
+def test_read_rows_absolute_path_in_source_becomes_relative_key(tmp_path: Path) -> None:
     content = b"path,label\n" + os.fsencode(tmp_path) + b"/photos/x/a.png,cat\n"
     assert read(tmp_path, content) == [image(b"x/a.png")]
 
@@ -78,9 +78,9 @@ def test_read_list_absolute_path_in_source_becomes_relative_key(tmp_path: Path) 
         (b"path,label,size\na.png,cat,3\n", "wrong columns"),
         (b"path;label\na.png;cat\n", "wrong columns"),
         (b"path,label\na,b.png,cat\n", "line 2: a row has more fields"),
-        (b'path,label\n"a.png,cat\n', "line 2: this is not CSV"),
-        (b'"path"x,label\na.png,cat\n', "line 1: this is not CSV"),
-        (b"path,label\n" + b"x" * 200_000 + b",cat\n", "line 2: this is not CSV"),
+        (b'path,label\n"a.png,cat\n', "line 2: the list is not valid CSV"),
+        (b'"path"x,label\na.png,cat\n', "line 1: the list is not valid CSV"),
+        (b"path,label\n" + b"x" * 200_000 + b",cat\n", "line 2: the list is not valid CSV"),
         (b"path,label\n,cat\n", "line 2: a row has no path"),
         (b"label,path\ncat\n", "line 2: a row has no path"),
         (b"path,label\na\0.png,cat\n", "zero byte"),
@@ -91,13 +91,13 @@ def test_read_list_absolute_path_in_source_becomes_relative_key(tmp_path: Path) 
         (b"path,label\n/etc/passwd,cat\n", "leads out of the source"),
         (b"path,label\n//etc/passwd,cat\n", "leads out of the source"),
         (b"path,label\na.png,cat\nx/../a.png,dog\n", "line 3: a file is listed twice"),
-        (b"path,label,split\na.png,cat,dev\n", "line 2: a row names a split that is none"),
+        (b"path,label,split\na.png,cat,dev\n", "line 2: a row has an unknown split"),
         (b"path,label\na.png,caf\xe9\n", "line 2: a label is not UTF-8"),
-        (b"path,label\nhttps://example.org/a.png,cat\n", "names a URL"),
+        (b"path,label\nhttps://example.org/a.png,cat\n", "contains a URL"),
         (b"path,label\ns3://bucket/a.png,cat\n", "--allow-url"),
     ],
 )
-def test_read_list_invalid_csv_is_refused_with_reason_and_path(
+def test_read_rows_invalid_csv_is_refused_with_reason_and_path(
     tmp_path: Path, content: bytes, word: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -122,14 +122,14 @@ def test_read_list_invalid_csv_is_refused_with_reason_and_path(
         b'{"path": null, "label": "cat"}',
     ],
 )
-def test_read_list_invalid_json_line_is_refused_with_line_number(
+def test_read_rows_invalid_json_line_is_refused_with_line_number(
     tmp_path: Path, line: bytes
 ) -> None:
     with pytest.raises(UsageError, match=r"line 3"):
         read(tmp_path, b'{"path": "0.png", "label": "cat"}\n\n' + line, name="list.jsonl")
 
 
-def test_read_list_supported_urls_are_accepted(tmp_path: Path) -> None:
+def test_read_rows_supported_urls_are_accepted(tmp_path: Path) -> None:
     urls = ["memory://x/a.png", "file:///x/a.png", "s3://b/a.png", "gs://b/a b.png"]
     content = "\n".join(["path,label", *(f"{url},cat" for url in urls)]).encode()
     found = read(tmp_path, content, allow_url=True)
@@ -150,7 +150,7 @@ def test_read_list_supported_urls_are_accepted(tmp_path: Path) -> None:
         "S3://b/a.png",
     ],
 )
-def test_read_list_unsupported_urls_are_refused_without_credentials(
+def test_read_rows_unsupported_urls_are_refused_without_credentials(
     tmp_path: Path, url: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -159,11 +159,11 @@ def test_read_list_unsupported_urls_are_refused_without_credentials(
     assert "secret" not in str(caught.value)
 
 
-def test_read_list_file_not_found_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="no such file"):
-        list(read_list(str(tmp_path / "none.csv"), str(tmp_path), allow_url=False))
+def test_read_rows_file_not_found_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="file not found"):
+        list(read_rows(str(tmp_path / "none.csv"), str(tmp_path), allow_url=False))
 
 
-def test_read_list_list_at_url_is_parsed(memory) -> None:
+def test_read_rows_list_at_url_is_parsed(memory) -> None:
     memory.pipe_file("/lists/l.csv", b"path,label\na.png,cat\n")
-    assert list(read_list("memory://lists/l.csv", "/x", allow_url=False)) == [image(b"a.png")]
+    assert list(read_rows("memory://lists/l.csv", "/x", allow_url=False)) == [image(b"a.png")]

@@ -60,7 +60,7 @@ class TestClasses:
             find(labels=str(path))
 
     def test_label_map_file_not_found_is_refused(self, find: Find) -> None:
-        with pytest.raises(InputNotFoundError, match="no such file"):
+        with pytest.raises(InputNotFoundError, match="file not found"):
             find(labels="/nowhere/labels.txt")
 
 

@@ -27,7 +27,7 @@ def test_walk_nested_files_are_listed_with_size_and_mtime(tmp_path: Path) -> Non
     found = walk(tmp_path)
     assert keys(found) == [b"2.png", b"cat/deep/er/1.png"]
     deep = next(file for file in found.files if file.key != b"2.png")
-    assert (deep.size_bytes, deep.stamp) == (3, made.stat().st_mtime_ns)
+    assert (deep.size_bytes, deep.fingerprint) == (3, made.stat().st_mtime_ns)
     assert sorted(found.folders) == [b"cat", b"cat/deep"]
 
 
@@ -209,7 +209,7 @@ def test_walk_unlistable_folder_raises_storage_error(
 ) -> None:
     make_file(tmp_path, "cat/1.png")
     refuse(monkeypatch, "scandir", b"cat")
-    with pytest.raises(StorageError, match=r"cat: a folder cannot be listed.*Permission denied"):
+    with pytest.raises(StorageError, match=r"cat: cannot list a folder.*Permission denied"):
         walk(tmp_path)
 
 
@@ -235,7 +235,7 @@ def test_walk_folder_deleted_while_listing_raises_storage_error(
         return real(path)
 
     monkeypatch.setattr(os, "scandir", vanishing)
-    with pytest.raises(StorageError, match="cannot be listed"):
+    with pytest.raises(StorageError, match="cannot list a folder"):
         walk(tmp_path)
 
 
@@ -249,7 +249,7 @@ def test_walk_file_without_stat_is_listed_with_size_zero(
 
 
 def test_walk_folder_not_found_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="no such folder"):
+    with pytest.raises(InputNotFoundError, match="folder not found"):
         walk(tmp_path / "nowhere")
 
 
