@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from records.runtime.progress import Bar
     from trainers.jobs import ShardExecutor
     from trainers.prediction.output import FileResult
-    from trainers.prediction.predictor import FilePrediction, Prediction
+    from trainers.prediction.predictor import FilePrediction
 
     Tell = Callable[[FileResult], None]
 
@@ -104,35 +104,33 @@ def predict(
             progress_bar("predicting", unit="files", total=len(found), quiet=sys.stdout.isatty())
         )
         tells.append(stack.enter_context(_print_json()) if as_json else _print_line)
-        classified, shown = _tell_answers(answers, opened.labels, tells, bar, show=GRID_IMAGES)
+        classified, shown = _tell_answers(answers, tells, bar, show=GRID_IMAGES)
     output.tell_unclassified(classified, len(found))
     if grid:
-        output.write(grid, plot_predictions(shown, opened.labels))
+        output.write(grid, plot_predictions(shown))
 
 
 def _tell_answers(
     answers: Iterable[FilePrediction],
-    labels: tuple[str, ...],
     tells: list[Tell],
     bar: Bar,
     *,
     show: int,
-) -> tuple[int, list[tuple[str, Prediction]]]:
+) -> tuple[int, list[FilePrediction]]:
     """How many files were classified, and the first of them; each is told as it comes."""
-    from records.images import Rejection
     from trainers.prediction.output import to_file_result
 
     classified = 0
-    shown: list[tuple[str, Prediction]] = []
+    shown: list[FilePrediction] = []
     for answer in answers:
-        result = to_file_result(answer, labels)
+        result = to_file_result(answer)
         for tell in tells:
             tell(result)
         bar.update()
-        if not isinstance(answer.result, Rejection):
+        if answer.rejection is None:
             classified += 1
             if len(shown) < show:
-                shown.append((result.file, answer.result))
+                shown.append(answer)
     return classified, shown
 
 

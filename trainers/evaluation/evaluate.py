@@ -1,6 +1,9 @@
-"""Measuring a trained model on a split.
+"""Evaluation of a run on a split of a dataset.
 
-An evaluation decided before Keras is loaded, so that what cannot work is said at once.
+    result = evaluate("run")
+    print(result.accuracy, result.per_class)
+
+What is evaluated is decided, and invalid arguments are refused, before Keras loads.
 """
 
 from __future__ import annotations
@@ -9,24 +12,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
-from records.dataset import open_dataset
+from records.dataset import Dataset, open_dataset
 from records.errors import InputNotFoundError, UsageError
-from records.format.index import read_index
-from records.format.layout import index_name
 from records.runtime.progress import progress_bar
 from records.text.escaping import escape_for_display
-from records.text.keys import key_from_text
+from trainers.backend import start_backend
 from trainers.evaluation.metrics import MetricsAccumulator, softmax
-from trainers.evaluation.mistakes import WorstMistakes, describe_mistakes, locate, read_mistakes
-from trainers.input.bad_records import locate_bad_records
-from trainers.input.decode import decode_images
-from trainers.input.parse import append_key
-from trainers.input.pipeline import ShardSource, ordered_batches
+from trainers.evaluation.mistakes import (
+    WorstMistakes,
+    describe_mistakes,
+    locate_records,
+    read_mistakes,
+)
 from trainers.input.selection import check_shards, select_for_evaluation
-from trainers.models.load import load_model
 from trainers.plots.charts import plot_calibration, plot_confusion, plot_mistakes
+from trainers.runs.run_dir import Run, open_run
 
 if TYPE_CHECKING:
     import os
@@ -35,11 +36,8 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-    from records.dataset import Dataset
     from trainers.evaluation.metrics import Evaluation
     from trainers.input.selection import Selection
-    from trainers.runs.run_dir import Run
-
 
 _PICTURES = {
     "confusion": "confusion matrix",
@@ -48,55 +46,99 @@ _PICTURES = {
 }
 
 
-class ShardSourceWithKeys(ShardSource):
-    """The records of a dataset, each with its key beside its label."""
-
-    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Records (batch,) to images and (labels, keys)."""
-        images, labels = super().decode(records)
-        return images, (labels, self.parser.parse_keys(records))
-
-    @property
-    def _reads_by_python(self) -> bool:
-        return super()._reads_by_python or self.parser.needs_keys
-
-    def _read_payloads(self, shard: bytes) -> Iterator[bytes]:
-        payloads = super()._read_payloads(shard)
-        if not self.parser.needs_keys:
-            return payloads
-        index = read_index(self.storage, index_name(shard.decode()))
-        keys = map(key_from_text, index.keys(0, len(index)))
-        return map(append_key, payloads, keys)
-
-
-def evaluate(plan: EvaluationPlan, *, mistakes: int = 0, say: Callable[[str], None]) -> Evaluation:
-    """Measure a run's model on a split, in one pass and memory that does not grow with it.
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """What is evaluated on what.
 
     Args:
-        plan: what to measure on what.
-        mistakes: how many of the worst mistakes to name.
-        say: told, a line each, what the user should know.
+        run: with weights.
+        dataset: with the classes of the run.
+        selection: the records to evaluate on.
+    """
+
+    run: Run
+    dataset: Dataset
+    selection: Selection
+
+
+def evaluate(
+    run: str | os.PathLike[str] | Run,
+    dataset: str | os.PathLike[str] | Dataset | None = None,
+    split: str | None = None,
+    *,
+    mistakes: int = 0,
+    on_message: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Evaluate a run on a split of a dataset, in one pass.
+
+    Args:
+        run: the path of a run, or what `open_run` returned.
+        dataset: a path or URL, or what `open_dataset` returned. None is the dataset that the run
+            was trained on, at the path it had then.
+        split: None is `test`; if the dataset has no test split, what training validates on.
+        mistakes: how many of the worst mistakes to name in the result.
+        on_message: called with each line that the command line would print.
+
+    Returns:
+        Accuracy, loss, metrics per class, confusion matrix and calibration.
 
     Raises:
+        InputNotFoundError: no run, or no dataset, at this path.
+        UsageError: the dataset has other classes, or no such split.
         CorruptDataError: the dataset or the weights are damaged.
-        OutOfMemoryError: a batch does not fit.
+        OutOfMemoryError: a batch does not fit into memory.
     """
+    opened = run if isinstance(run, Run) else open_run(run)
+    plan = plan_evaluation(opened, dataset, split)
+    return evaluate_plan(plan, mistakes=mistakes, on_message=on_message)
+
+
+def plan_evaluation(
+    run: Run, dataset: str | os.PathLike[str] | Dataset | None = None, split: str | None = None
+) -> EvaluationPlan:
+    """Decide on which records to evaluate; see `evaluate`.
+
+    Raises:
+        InputNotFoundError: the dataset does not exist.
+        UsageError: the dataset has other classes, or no such split.
+        CorruptDataError: a file of the dataset is missing or has another size.
+    """
+    opened = dataset if isinstance(dataset, Dataset) else _open_dataset(run, dataset)
+    _check_classes(run, opened)
+    selection = select_for_evaluation(opened, split)
+    check_shards(opened, selection)
+    return EvaluationPlan(run, opened, selection)
+
+
+def evaluate_plan(
+    plan: EvaluationPlan, *, mistakes: int = 0, on_message: Callable[[str], None] | None = None
+) -> Evaluation:
+    """Evaluate as planned, in memory that does not grow with the split; see `evaluate`."""
+    start_backend()
+
+    from trainers.input.bad_records import locate_bad_records
+    from trainers.models.load import load_model
+
+    labels = plan.run.labels
     model = load_model(plan.run)
-    tally, worst = MetricsAccumulator(len(plan.run.labels)), WorstMistakes(mistakes)
-    with locate_bad_records(plan.dataset, plan.selection, say=say):
-        for logits, labels, keys in score_batches(plan, model):
-            tally.add(logits, labels)
-            worst.add(softmax(logits), labels, keys)
+    metrics, worst = MetricsAccumulator(len(labels)), WorstMistakes(mistakes)
+    with locate_bad_records(plan.dataset, plan.selection, say=on_message or _ignore):
+        for logits, true_labels, keys in score_batches(plan, model):
+            metrics.add(logits, true_labels)
+            worst.add(softmax(logits), true_labels, keys)
     ranked = worst.ranked()
-    places = locate(plan.dataset, plan.selection, [wrong.key for wrong in ranked])
-    named = describe_mistakes(ranked, places, plan.run.labels)
-    return tally.summarize(plan.selection.purpose, plan.run.labels, named)
+    locations = locate_records(plan.dataset, plan.selection, [mistake.key for mistake in ranked])
+    return metrics.summarize(
+        plan.selection.purpose, labels, describe_mistakes(ranked, locations, labels)
+    )
 
 
 def score_batches(
     plan: EvaluationPlan, model: keras.Model
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.object_]]]:
-    """Logits (batch, classes), labels (batch,) and keys (batch,) of every record."""
+    """Yield logits (batch, classes), labels (batch,) and keys (batch,) of every record."""
+    from trainers.input.pipeline import ShardSourceWithKeys, ordered_batches
+
     config, selection = plan.run.config, plan.selection
     source = ShardSourceWithKeys.from_dataset(plan.dataset, config.shape)
     batches = ordered_batches(source, selection, config.options.batch_size)
@@ -110,11 +152,12 @@ def draw_pictures(plan: EvaluationPlan, evaluation: Evaluation) -> Iterator[str]
     """Draw `confusion-SPLIT.png`, `calibration-SPLIT.png` and `mistakes-SPLIT.png`.
 
     Yields:
-        What was drawn, and where it is in the run folder.
+        What was drawn, and its path in the run folder.
 
     Raises:
         OutputError: the folder cannot be written.
         CorruptDataError: the record of a mistake is damaged.
+        UsageError: matplotlib is not installed.
     """
     yield _draw(plan, evaluation, "confusion", plot_confusion(evaluation, plan.run.labels))
     yield _draw(plan, evaluation, "calibration", plot_calibration(evaluation))
@@ -123,14 +166,18 @@ def draw_pictures(plan: EvaluationPlan, evaluation: Evaluation) -> Iterator[str]
         yield _draw(plan, evaluation, "mistakes", picture)
 
 
-def _draw(plan: EvaluationPlan, evaluation: Evaluation, what: str, picture: bytes) -> str:
-    name = f"{what}-{evaluation.split}.png"
+def _draw(plan: EvaluationPlan, evaluation: Evaluation, kind: str, picture: bytes) -> str:
+    name = f"{kind}-{evaluation.split}.png"
     plan.run.write(name, picture)
-    return f"{_PICTURES[what]}: {plan.run.describe(name)}"
+    return f"{_PICTURES[kind]}: {plan.run.describe(name)}"
 
 
 def decode_mistakes(plan: EvaluationPlan, evaluation: Evaluation) -> NDArray[np.uint8]:
-    """The images of the mistakes as the model sees them, uint8 (mistakes, *shape)."""
+    """Return the images of the mistakes as the model sees them, uint8 (mistakes, *shape)."""
+    import tensorflow as tf
+
+    from trainers.input.decode import decode_images
+
     records = read_mistakes(plan.dataset, plan.selection, evaluation.mistakes)
     encoded = tf.constant([record.image for record in records])
     options = plan.dataset.manifest.settings.images
@@ -138,70 +185,37 @@ def decode_mistakes(plan: EvaluationPlan, evaluation: Evaluation) -> NDArray[np.
     return pixels
 
 
-@dataclass(frozen=True)
-class EvaluationPlan:
-    """What is measured on what.
-
-    Args:
-        run: with weights.
-        dataset: of the run's classes.
-        selection: the records to measure on.
-    """
-
-    run: Run
-    dataset: Dataset
-    selection: Selection
-
-
-def plan_evaluation(
-    run: Run, target: str | os.PathLike[str] | None = None, split: str | None = None
-) -> EvaluationPlan:
-    """Decide on what to measure a run's model.
-
-    Args:
-        run: with weights.
-        target: the dataset; None is the one the run was trained on, where it was then.
-        split: None is `test`, else what training validates on.
-
-    Raises:
-        InputNotFoundError: there is no such dataset.
-        UsageError: the dataset has other classes, or not that split.
-        CorruptDataError: the dataset is damaged as far as names and sizes of its files tell.
-    """
-    dataset = _open_trained_dataset(run, target)
-    _check_classes(run, dataset)
-    selection = select_for_evaluation(dataset, split)
-    check_shards(dataset, selection)
-    return EvaluationPlan(run, dataset, selection)
-
-
-def _open_trained_dataset(run: Run, target: str | os.PathLike[str] | None) -> Dataset:
+def _open_dataset(run: Run, location: str | os.PathLike[str] | None) -> Dataset:
     try:
-        return open_dataset(run.config.dataset if target is None else target)
+        return open_dataset(run.config.dataset if location is None else location)
     except InputNotFoundError as error:
-        if target is None:
-            error.hint = "say where the dataset is now: shardmill evaluate RUN TARGET"
+        if location is None:
+            error.hint = "name the dataset: shardmill evaluate RUN DATASET"
         raise
 
 
 def _check_classes(run: Run, dataset: Dataset) -> None:
-    theirs, ours = dataset.labels, run.labels
-    if len(theirs) != len(ours):
+    expected, found = run.labels, dataset.labels
+    if len(found) != len(expected):
         raise UsageError(
             "the dataset has not as many classes as the run",
             path=dataset.storage.url,
-            expected=_name_some(ours),
-            got=_name_some(theirs),
+            expected=_list_some(expected),
+            got=_list_some(found),
         )
-    for label, (their, our) in enumerate(zip(theirs, ours, strict=True)):
-        if their != our:
+    for label, (name, other) in enumerate(zip(expected, found, strict=True)):
+        if name != other:
             raise UsageError(
                 f"the dataset's label map is not the run's: label {label} is another class",
                 path=dataset.storage.url,
-                expected=escape_for_display(our),
-                got=escape_for_display(their),
+                expected=escape_for_display(name),
+                got=escape_for_display(other),
             )
 
 
-def _name_some(labels: tuple[str, ...]) -> str:
+def _list_some(labels: tuple[str, ...]) -> str:
     return f"{len(labels)}: {', '.join(labels[:5])}{' …' * (len(labels) > 5)}"
+
+
+def _ignore(_line: str) -> None:
+    """Discard a line."""

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from records.text.escaping import escape_for_display
 from trainers.evaluation.calibration import Calibration, count_bins, empty_bins, summarize_bins
 from trainers.evaluation.mistakes import Mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
 _TOP = 5
+_SHOWN_CLASSES = 16
 
 
 class ClassMetrics(msgspec.Struct, frozen=True):
@@ -52,6 +54,35 @@ class Evaluation(msgspec.Struct, frozen=True):
     confusion: tuple[tuple[int, ...], ...]
     calibration: Calibration
     mistakes: tuple[Mistake, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join((*self._class_table(self.per_class), *self._totals()))
+
+    def __repr__(self) -> str:
+        heading = f"Evaluation on {self.split}: {self.images:,} images"
+        shown = self.per_class[:_SHOWN_CLASSES]
+        hidden = len(self.per_class) - len(shown)
+        more = [f"… {hidden} more classes in per_class"] if hidden else []
+        return "\n".join((heading, *self._class_table(shown), *more, *self._totals()))
+
+    def _class_table(self, classes: Sequence[ClassMetrics]) -> Iterator[str]:
+        names = [escape_for_display(each.name) for each in classes]
+        width = max(len("class"), *map(len, names))
+        yield f"{'class':{width}}  precision  recall      F1  images"
+        for name, each in zip(names, classes, strict=True):
+            yield (
+                f"{name:{width}}  {_percent(each.precision):>9}  {_percent(each.recall):>6}  "
+                f"{_percent(each.f1):>6}  {each.images:>6,}"
+            )
+
+    def _totals(self) -> Iterator[str]:
+        top_5 = self.top_5_accuracy
+        yield (
+            f"{self.split}: accuracy {self.accuracy:.1%}, "
+            f"{'' if top_5 is None else f'top-5 accuracy {top_5:.1%}, '}"
+            f"loss {self.loss:.3f} of {self.images:,} images"
+        )
+        yield f"expected calibration error {self.calibration.expected_error:.1%}"
 
 
 class MetricsAccumulator:
@@ -144,3 +175,7 @@ def _summarize_classes(
 
 def _ratio(part: np.int64, whole: np.int64) -> float | None:
     return float(part / whole) if whole else None
+
+
+def _percent(part: float | None) -> str:
+    return "–" if part is None else f"{part:.1%}"

@@ -96,7 +96,7 @@ class RecordLocation(NamedTuple):
     record: int
 
 
-def locate(
+def locate_records(
     dataset: Dataset, selection: Selection, keys: Iterable[bytes]
 ) -> dict[bytes, RecordLocation]:
     """Where the records of some keys are, by the indexes.

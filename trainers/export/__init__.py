@@ -1,5 +1,5 @@
-"""A run's model in the formats of others, for use where this program is not.
+"""Export of a trained model to Keras, SavedModel and ONNX files."""
 
-`formats` names them, a module each writes one, and `exporting` writes a folder of it, whole or not
-at all.
-"""
+from trainers.export.export import export
+
+__all__ = ["export"]

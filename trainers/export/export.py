@@ -1,6 +1,6 @@
-"""Writing a run's model, with its label map, to a new folder.
+"""Export of a run's model, with its label map, to a new folder.
 
-A folder that is there whole or not at all.
+The folder appears completely or not at all.
 """
 
 from __future__ import annotations
@@ -11,61 +11,69 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import keras
-
 from records.errors import OutputError, UsageError
 from records.format.label_map import format_labels
 from records.format.layout import LABELS
 from records.storage import is_url
 from records.storage.atomic import atomic_folder
 from records.storage.errors import HINT_FIX, translate_write_errors
+from trainers.backend import start_backend
 from trainers.export.formats import FORMATS, require_converter
-from trainers.models.load import load_model
+from trainers.runs.run_dir import Run, open_run
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
-    from pathlib import Path
-
-    from trainers.runs.run_dir import Run
 
 
-def export(run: Run, out: str | os.PathLike[str], form: str = "keras") -> Path:
-    """Write the model of a run, for use without this program.
+def export(
+    run: str | os.PathLike[str] | Run,
+    output: str | os.PathLike[str],
+    format: str = "saved_model",  # noqa: A002 # the name of the command's option
+) -> Path:
+    """Write the model of a run, for use without shardmill.
 
     Args:
-        run: with weights.
-        out: the folder to make.
-        form: a name in `FORMATS`.
+        run: the path of a run, or what `open_run` returned.
+        output: the folder to create.
+        format: `saved_model` (takes image files), `keras` or `onnx`.
 
     Returns:
         The folder.
 
     Raises:
-        OutputError: something is there, or it cannot be written.
-        UsageError: Keras runs on another backend, or the format's converter is not installed.
-        CorruptDataError: the weights are damaged.
+        InputNotFoundError: no run at this path.
+        OutputError: the folder has files, or it cannot be written.
+        UsageError: the format is unknown, its converter is not installed, or Keras uses a backend
+            other than TensorFlow.
+        CorruptDataError: the configuration or the weights are damaged.
     """
-    path = require_empty_folder(out)
-    require_converter(form)
+    path = require_empty_folder(output)
+    require_converter(format)
+    opened = run if isinstance(run, Run) else open_run(run)
+    start_backend()
+
+    import keras
+
+    from trainers.models.load import load_model
+
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
-            "models are exported by TensorFlow",
+            "only TensorFlow exports models",
             got=f"Keras on {keras.backend.backend()}",
             hint="set KERAS_BACKEND=tensorflow; weights trained on another backend are the same",
         )
-    model = load_model(run)
+    model = load_model(opened)
     with new_folder(path) as folder:
-        importlib.import_module(FORMATS[form].module).write(model, run, folder)
-        (folder / LABELS).write_bytes(format_labels(run.labels))
+        importlib.import_module(FORMATS[format].module).write(model, opened, folder)
+        (folder / LABELS).write_bytes(format_labels(opened.labels))
     return path
 
 
 def require_empty_folder(location: str | os.PathLike[str]) -> Path:
-    """The path of a folder to be made, where nothing but an empty folder is.
+    """Return the path of a folder to create, which does not exist or is empty.
 
     Raises:
-        OutputError: something is there.
+        OutputError: it is a file, or has files.
         UsageError: it is a URL.
     """
     text = os.fspath(location)
@@ -74,7 +82,7 @@ def require_empty_folder(location: str | os.PathLike[str]) -> Path:
     path = Path(text)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError(
-            "something is here, and it is not overwritten",
+            "the output exists, and it is not overwritten",
             path=text,
             hint="choose another folder, or remove that one",
         )

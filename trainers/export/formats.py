@@ -1,11 +1,13 @@
-"""The formats there are, as a table; nothing heavy is loaded by reading it."""
+"""Table of export formats; reading it loads nothing heavy."""
 
 from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from records.errors import UsageError
+from records.runtime.extras import install_command
 
 
 @dataclass(frozen=True)
@@ -14,13 +16,13 @@ class ExportFormat:
 
     Args:
         module: the module whose `write(model, run, folder)` writes it.
-        use: how it is opened, a line of Python; `{out}` is the folder.
-        needs: what has to be installed besides, as `pip` and `import` know it.
+        use: a line of Python that opens it; `{out}` is the folder.
+        extra: the module that the conversion needs, and the extra that installs it.
     """
 
     module: str
     use: str
-    needs: tuple[str, str] | None = None
+    extra: tuple[str, str] | None = None
 
 
 FORMATS: dict[str, ExportFormat] = {
@@ -35,15 +37,22 @@ FORMATS: dict[str, ExportFormat] = {
     "onnx": ExportFormat(
         "trainers.export.onnx",
         'onnxruntime.InferenceSession("{out}/model.onnx").run(None, {{"image": pixels}})',
-        needs=("shardmill[onnx]", "tf2onnx"),
+        extra=("tf2onnx", "onnx"),
     ),
 }
 
 
-def require_converter(form: str) -> None:
-    """Refuse a format whose converter is not installed. Raises UsageError."""
-    needs = FORMATS[form].needs
-    if needs is not None and importlib.util.find_spec(needs[1]) is None:
+def require_converter(name: str) -> None:
+    """Check that a format exists and its converter is installed. Raises UsageError."""
+    if name not in FORMATS:
+        alike = get_close_matches(str(name).lower(), FORMATS, 1)
         raise UsageError(
-            f"the converter to {form} is not installed", hint=f'pip install "{needs[0]}"'
+            "unknown export format",
+            expected=", ".join(FORMATS),
+            got=repr(name),
+            hint=f"did you mean {alike[0]}?" if alike else None,
         )
+    extra = FORMATS[name].extra
+    # It is not imported: tf2onnx would load TensorFlow before the backend is started.
+    if extra is not None and importlib.util.find_spec(extra[0]) is None:
+        raise UsageError(f"{extra[0]} is not installed", hint=install_command(extra[1]))

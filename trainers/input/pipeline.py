@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import tensorflow as tf
 
+from records.format.index import read_index
+from records.format.layout import index_name
 from records.format.shard import read_shard
 from records.storage.local import LocalStorage
+from records.text.keys import key_from_text
 from trainers.input.bad_records import read_skipping_damage
 from trainers.input.decode import decode_crops, decode_images
 from trainers.input.parallelism import CORES, parallel_map, prefetch, without_autotune
-from trainers.input.parse import OUR_RECORDS, RecordParser
+from trainers.input.parse import OUR_RECORDS, RecordParser, append_key
 from trainers.input.shuffle import (
     ShuffleSpec,
     batch_epoch,
@@ -120,6 +123,27 @@ class ShardSource:
         """See `RecordSource.record_bytes`."""
         records = sum(shard.records for shard in selection.shards)
         return sum(shard.bytes for shard in selection.shards) // max(records, 1)
+
+
+class ShardSourceWithKeys(ShardSource):
+    """Records of a dataset, each with its key next to its label."""
+
+    def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return images and (labels, keys)."""
+        images, labels = super().decode(records)
+        return images, (labels, self.parser.parse_keys(records))
+
+    @property
+    def _reads_by_python(self) -> bool:
+        return super()._reads_by_python or self.parser.needs_keys
+
+    def _read_payloads(self, shard: bytes) -> Iterator[bytes]:
+        payloads = super()._read_payloads(shard)
+        if not self.parser.needs_keys:
+            return payloads
+        index = read_index(self.storage, index_name(shard.decode()))
+        keys = map(key_from_text, index.keys(0, len(index)))
+        return map(append_key, payloads, keys)
 
 
 def ordered_batches(source: RecordSource, selection: Selection, batch_size: int) -> tf.data.Dataset:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 
 from records.errors import UsageError
 from records.pictures.fonts import drawable, find_font
@@ -16,9 +14,10 @@ from trainers.augment.layers import build_augmenter
 from trainers.augment.spec import format_augmentation
 from trainers.input.decode import decode_crops, decode_images
 from trainers.plots.image_grid import shorten
-from trainers.plots.style import render_png
+from trainers.plots.style import new_figure, new_font, render_png
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from records.dataset import Dataset, Record
@@ -87,7 +86,7 @@ def draw_variants(forms: NDArray[np.uint8], title: str) -> Figure:
         title: above them all.
     """
     count, height, width, _ = forms.shape
-    figure = Figure(figsize=(_IMAGE_INCHES * count, _IMAGE_INCHES * min(height / width, 3) + 0.7))
+    figure = new_figure(_IMAGE_INCHES * count, _IMAGE_INCHES * min(height / width, 3) + 0.7)
     for number, axes in enumerate(figure.subplots(1, count, squeeze=False).flat):
         axes.imshow(
             forms[number].squeeze(-1) if forms.shape[-1] == 1 else forms[number],
@@ -98,6 +97,6 @@ def draw_variants(forms: NDArray[np.uint8], title: str) -> Figure:
         axes.axis("off")
         axes.set_title(f"form {number}" if number else "as it is in use", fontsize=9)
     font = find_font([title])
-    figure.suptitle(drawable(title, font), fontproperties=FontProperties(fname=font, size=11))
+    figure.suptitle(drawable(title, font), fontproperties=new_font(font, 11))
     figure.subplots_adjust(0, 0, 1, 0.82, wspace=0.04)
     return figure

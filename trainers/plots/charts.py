@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 
 from records.pictures.fonts import drawable, find_font
 from trainers.plots.image_grid import Tile, draw_tiles, shorten
-from trainers.plots.style import render_png
+from trainers.plots.style import new_figure, new_font, render_png
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from trainers.evaluation.metrics import Evaluation
-    from trainers.prediction.predictor import Prediction
+    from trainers.prediction.predictor import FilePrediction
     from trainers.runs.history import EpochMetrics
 
 _NAME_CHARACTERS = 24
@@ -33,7 +32,7 @@ GRID_IMAGES = 100
 @render_png
 def plot_curves(epochs: Sequence[EpochMetrics]) -> Figure:
     """Accuracy and loss by epoch, training and validation."""
-    figure = Figure(figsize=(9, 3.6))
+    figure = new_figure(9, 3.6)
     numbers = [result.epoch for result in epochs]
     marker = "o" if len(epochs) <= 30 else ""
     for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
@@ -55,11 +54,13 @@ def plot_curves(epochs: Sequence[EpochMetrics]) -> Figure:
 @render_png
 def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
     """The confusion matrix; a cell's colour is its part of the true class's images."""
+    from matplotlib.colors import PowerNorm
+
     counts = np.array(evaluation.confusion)
     classes = len(labels)
     cell_inches = 0.55 if classes <= 12 else 0.42 if classes <= _MOST_ANNOTATED_CLASSES else 0.14
     side = max(2.5, min(classes * cell_inches, 24))
-    figure = Figure(figsize=(side + 2.6, side + 2))
+    figure = new_figure(side + 2.6, side + 2)
     axes = figure.subplots()
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # The root, for what is confused now and then must be seen beside what is mostly right.
@@ -88,7 +89,7 @@ def _name_classes(axes: Any, labels: Sequence[str]) -> None:
     axes.set_xticks(places, names, rotation=rotation)
     axes.set_yticks(places, names)
     for tick in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        tick.set_fontproperties(FontProperties(fname=font, size=size))
+        tick.set_fontproperties(new_font(font, size))
 
 
 def _write_counts(axes: Any, counts: Any, parts: Any) -> None:
@@ -102,7 +103,7 @@ def _write_counts(axes: Any, counts: Any, parts: Any) -> None:
 def plot_calibration(evaluation: Evaluation) -> Figure:
     """The reliability diagram: accuracy by confidence, and how many images have that confidence."""
     bins = [each for each in evaluation.calibration.bins if each.images]
-    figure = Figure(figsize=(4.6, 5.2))
+    figure = new_figure(4.6, 5.2)
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     axes.plot((0, 1), (0, 1), color="gray", linestyle="--", linewidth=1, label="perfect")
     edges = [each.low for each in bins]
@@ -144,18 +145,14 @@ def plot_mistakes(evaluation: Evaluation, images: Iterable[NDArray[np.uint8]]) -
 
 
 @render_png
-def plot_predictions(shown: Sequence[tuple[str, Prediction]], labels: Sequence[str]) -> Figure:
-    """The first 100 images as the model saw them, each under its best class and score.
-
-    Args:
-        shown: the names of files, and what the model said of each.
-        labels: the names of the classes.
-    """
+def plot_predictions(predictions: Sequence[FilePrediction]) -> Figure:
+    """Draw the first 100 images as the model saw them, each under its best class and score."""
     tiles = []
-    for file, prediction in shown[:GRID_IMAGES]:
-        label, score = prediction.scores[0]
-        name = file.rpartition("/")[2]
-        tiles.append(Tile(prediction.pixels, (labels[label], f"{score:.0%}"), (name,)))
+    for prediction in predictions[:GRID_IMAGES]:
+        name = os.fspath(prediction.path).rpartition("/")[2]
+        best = prediction.top[0]
+        assert prediction.pixels is not None
+        tiles.append(Tile(prediction.pixels, (best.name, f"{best.score:.0%}"), (name,)))
     return draw_tiles(tiles)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-
 from records.pictures.fonts import drawable, find_font
+from trainers.plots.style import new_figure, new_font
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 _IMAGE_INCHES = 1.65
@@ -47,7 +46,7 @@ def draw_tiles(tiles: Sequence[Tile]) -> Figure:
     rows = -(-len(tiles) // columns)
     title_inches = _LINE_INCHES * len(tiles[0].title) + _GAP_INCHES
     row_inches = title_inches + _IMAGE_INCHES + _LINE_INCHES * len(tiles[0].caption) + _GAP_INCHES
-    figure = Figure(figsize=(_COLUMN_INCHES * columns, row_inches * rows))
+    figure = new_figure(_COLUMN_INCHES * columns, row_inches * rows)
     # One pair of axes, in inches: a pair an image would take seconds for a hundred.
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
@@ -77,9 +76,7 @@ def _draw_tile(axes: Any, tile: Tile, font: str, center: float, top: float) -> N
     caption = "\n".join(
         _keep_end(drawable(line, font), _CAPTION_CHARACTERS) for line in tile.caption
     )
-    title_font, caption_font = (
-        FontProperties(fname=font, size=points) for points in (_TITLE_POINTS, _CAPTION_POINTS)
-    )
+    title_font, caption_font = new_font(font, _TITLE_POINTS), new_font(font, _CAPTION_POINTS)
     below = top + _IMAGE_INCHES + _GAP_INCHES / 3
     shared = {"ha": "center", "linespacing": 1.1}
     axes.text(

@@ -1,15 +1,17 @@
-"""Figures in one style, each as the bytes of a PNG file."""
+"""Figures in one style, rendered to the bytes of PNG files."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
-import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from records.runtime.extras import require_extra
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
 _P = ParamSpec("_P")
 
@@ -25,17 +27,24 @@ _STYLE = {
 
 
 def render_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
-    """Run a drawing function in our style, whatever the user's matplotlibrc says, to PNG bytes."""
+    """Return a function that draws in one style, whatever matplotlibrc contains, as PNG bytes.
+
+    The function raises UsageError if matplotlib is not installed.
+    """
 
     @wraps(draw)
     def draw_png(*args: _P.args, **kwargs: _P.kwargs) -> bytes:
+        matplotlib = require_extra("matplotlib", "plot")
+
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(_STYLE)
             figure = draw(*args, **kwargs)
             content = io.BytesIO()
             FigureCanvasAgg(figure)
-            # No version of matplotlib in the file: the same picture is the same bytes.
+            # Without matplotlib's version the same picture is the same bytes.
             figure.savefig(
                 content,
                 format="png",
@@ -46,3 +55,17 @@ def render_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
         return content.getvalue()
 
     return draw_png
+
+
+def new_figure(width_inches: float, height_inches: float) -> Figure:
+    """Return an empty figure."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width_inches, height_inches))
+
+
+def new_font(path: str, points: float) -> FontProperties:
+    """Return the font in a file, at a size."""
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(fname=path, size=points)

@@ -1,1 +1,5 @@
-"""Image files to predictions."""
+"""Predictions of a trained model for files, bytes and arrays."""
+
+from trainers.prediction.predictor import FilePrediction, Prediction, Predictor
+
+__all__ = ["FilePrediction", "Prediction", "Predictor"]

@@ -32,7 +32,6 @@ from records.format.manifest import Count, Digest
 from records.storage import absolute_location, open_storage
 from records.storage.local import LocalStorage
 from records.strict_json import decode_msgpack, decode_versioned, encode_canonical
-from trainers.backend import start_backend
 from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.options import Positive
 from trainers.prediction.find_images import ImageFile
@@ -273,12 +272,11 @@ class PredictionWorker:
 
         from trainers.prediction.output import csv_columns, csv_row, to_file_result
 
-        labels = predictor.run.labels
-        top_k = min(self.top_k, len(labels))
+        top_k = min(self.top_k, len(predictor.class_names))
         stream.write(_encode_row(csv_columns(top_k)))
         with closing(predictor.predict_files(files, top_k=top_k)) as answers:
             for answer in answers:
-                stream.write(_encode_row(csv_row(to_file_result(answer, labels), top_k)))
+                stream.write(_encode_row(csv_row(to_file_result(answer), top_k)))
                 count(1)
 
 
@@ -300,15 +298,13 @@ def _read_chunk(out: Storage, name: str) -> list[ListedFile]:
 @functools.cache
 def _open_predictor(out: str, _key: str) -> Predictor:
     """The run's model, loaded once in a process."""
-    start_backend()
-
     from trainers.prediction.predictor import Predictor
 
     storage = open_storage(out)
     with tempfile.TemporaryDirectory(prefix="shardmill-") as folder:
         for name in (CONFIG, LABELS, WEIGHTS):
             Path(folder, name).write_bytes(storage.read(f"{_RUN}/{name}"))
-        return Predictor.open(folder)
+        return Predictor(folder)
 
 
 def _encode_row(row: Iterable[object]) -> bytes:

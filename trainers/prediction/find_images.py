@@ -1,23 +1,25 @@
-"""The files to classify: named one by one, or found below folders, here or behind any URL."""
+"""Image files to classify: named one by one, or found in folders, local or remote."""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from records.errors import InputNotFoundError, ShardmillError
+from records.errors import InputNotFoundError, ShardmillError, UsageError
 from records.images import IMAGE_EXTENSIONS, sniff
 from records.storage import Storage, is_url, open_storage, redact_url, split_location
+from records.storage.local import LocalStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 _MAGIC_BYTES = 64
 
 
 class ImageFile(NamedTuple):
-    """A file that may hold an image.
+    """A file that may be an image.
 
     Args:
         name: its path or URL as it was given, without credentials.
@@ -30,20 +32,33 @@ class ImageFile(NamedTuple):
     path: str
 
     def read(self) -> bytes:
-        """All of it. Raises OSError or ShardmillError."""
+        """Return the whole file. Raises OSError or ShardmillError."""
+        if isinstance(self.storage, LocalStorage):
+            mode = (self.storage.path / self.path).stat().st_mode
+            if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
+                raise UsageError("not a regular file", path=self.name)
         return self.storage.read(self.path)
 
 
-def find_images(locations: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
-    """The files named, and below the folders named those that look like images, sorted.
+def image_file(location: str | os.PathLike[str]) -> ImageFile:
+    """Return the file at a path or URL, without a look at it. Raises UsageError."""
+    text = os.fspath(location)
+    folder, name = split_location(text)
+    if not name or is_url(folder) != is_url(text):
+        raise UsageError("this is not the path of a file", got=repr(_display(text)))
+    return ImageFile(_display(text), open_storage(folder), name)
 
-    Hidden files and folders are passed over.
+
+def find_images(locations: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
+    """Return the named files, and the files in named folders that look like images, sorted.
+
+    Hidden files and folders are skipped.
 
     Args:
-        locations: paths, and URLs that fsspec reads.
+        locations: paths and URLs.
 
     Raises:
-        InputNotFoundError: a name is neither, or a folder has no images.
+        InputNotFoundError: a location does not exist, or a folder has no images.
         UsageError: a URL cannot be opened.
     """
     return [file for location in locations for file in _find_at(os.fspath(location))]
@@ -55,39 +70,32 @@ def _find_at(location: str) -> list[ImageFile]:
     if name and is_url(folder) == is_url(location):
         storage = open_storage(folder)
         if storage.stat(name) is not None:
-            return [ImageFile(_shown(location), storage, name)]
+            return [ImageFile(_display(location), storage, name)]
     storage = open_storage(location)
     names = storage.list()
     if not names:
-        raise InputNotFoundError(
-            "there is no such file, and no folder with files in it", path=_shown(location)
-        )
-    found = [_file_below(location, storage, name) for name in _keep_images(storage, names)]
+        raise InputNotFoundError("no such file, and no folder with files", path=_display(location))
+    found = [_file_in(location, storage, name) for name in names if _may_be_image(storage, name)]
     if not found:
-        raise InputNotFoundError("there is no image in this folder", path=_shown(location))
+        raise InputNotFoundError("no images in this folder", path=_display(location))
     return found
 
 
-def _file_below(location: str, storage: Storage, name: str) -> ImageFile:
-    return ImageFile(f"{_shown(location).rstrip('/')}/{name}", storage, name)
+def _file_in(location: str, storage: Storage, name: str) -> ImageFile:
+    return ImageFile(f"{_display(location).rstrip('/')}/{name}", storage, name)
 
 
-def _shown(location: str) -> str:
+def _display(location: str) -> str:
     return redact_url(location) if is_url(location) else location
 
 
-def _keep_images(storage: Storage, names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        hidden = any(part.startswith(".") for part in name.split("/"))
-        if not hidden and _looks_like_image(storage, name):
-            yield name
-
-
-def _looks_like_image(storage: Storage, name: str) -> bool:
+def _may_be_image(storage: Storage, name: str) -> bool:
+    if any(part.startswith(".") for part in name.split("/")):
+        return False
     if PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS:
         return True
     try:
-        # A pipe has no facts; it must not be waited for.
+        # A pipe has no size; opening it would wait for its writer.
         return (
             storage.stat(name) is not None
             and sniff(storage.read_range(name, 0, _MAGIC_BYTES)) is not None

@@ -1,30 +1,21 @@
-"""What predictions look like to people and programs: a line, a JSON object, a row of CSV."""
+"""Predictions as text, JSON and CSV rows."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from records.images import Rejection
 from records.text.escaping import escape_for_display
+from trainers.prediction.predictor import ClassScore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from trainers.prediction.predictor import FilePrediction
 
 
-class ClassScore(msgspec.Struct, frozen=True):
-    """A class and its probability."""
-
-    name: str = msgspec.field(name="class")
-    label: int
-    score: float
-
-
 class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One file: its best classes, or why there are none."""
+    """One file: its best classes, or why it has none."""
 
     file: str
     classes: tuple[ClassScore, ...] = ()
@@ -40,31 +31,30 @@ class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
         return escape_for_display(f"{self.file}  {scores}")
 
 
-def to_file_result(answer: FilePrediction, labels: Sequence[str]) -> FileResult:
-    """An answer with names instead of labels."""
-    # A file's name may be no UTF-8; what is printed or written must be.
-    file = answer.file.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    result = answer.result
-    if isinstance(result, Rejection):
-        return FileResult(file, reason=result.reason, detail=result.detail)
-    scores = (ClassScore(labels[label], label, score) for label, score in result.scores)
-    return FileResult(file, tuple(scores))
+def to_file_result(prediction: FilePrediction) -> FileResult:
+    """Return a prediction as it is printed: a file name that is not UTF-8 is escaped."""
+    path = os.fspath(prediction.path)
+    file = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if prediction.rejection is not None:
+        rejection = prediction.rejection
+        return FileResult(file, reason=rejection.reason, detail=rejection.detail)
+    return FileResult(file, prediction.top)
 
 
 def encode_json(result: FileResult) -> bytes:
-    """An object on one line."""
+    """Return a JSON object on one line."""
     return msgspec.json.encode(result)
 
 
 def csv_columns(top_k: int) -> tuple[str, ...]:
-    """The names of `csv_row`'s values: those of the best class have no number."""
+    """Return the column names of `csv_row`; those of the best class have no number."""
     ranks = ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
     scores = (f"{name}{rank}" for rank in ranks for name in ("class", "label", "score"))
     return ("file", *scores, "reason")
 
 
 def csv_row(result: FileResult, top_k: int) -> tuple[str | int, ...]:
-    """A file's row: its `top_k` best classes, or else the reason why there are none."""
+    """Return a file's row: its `top_k` best classes, or the reason why it has none."""
     values: list[str | int] = []
     for best in result.classes:
         values += best.name, best.label, f"{best.score:.6f}"

@@ -1,122 +1,219 @@
-"""Classifying image files: as the dataset's images were made, so is each file, then decoded."""
+"""Classification of image files, image bytes and pixel arrays.
+
+Each image is normalized as `convert` did with the dataset's images, and decoded as in training.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import numpy as np
-import tensorflow as tf
+from numpy.typing import NDArray
+from PIL import Image
 
-from records.errors import ShardmillError
+from records.errors import ShardmillError, UsageError
 from records.images import Rejection, normalize_image
 from records.runtime.parallel_map import parallel_map
-from trainers.evaluation.metrics import softmax
-from trainers.input.decode import decode_images
-from trainers.models.load import load_model
-from trainers.runs.run_dir import open_run
+from records.text.escaping import escape_for_display
+from trainers.backend import start_backend
+from trainers.prediction.find_images import ImageFile, image_file
+from trainers.runs.run_dir import Run, open_run
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Generator, Iterable, Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from trainers.prediction.find_images import ImageFile
-    from trainers.runs.run_dir import Run
+    from collections.abc import Generator
 
 _THREADS = 4
-# A future an image is slower than none where images are small.
-_CHUNK_FILES = 8
-_BATCHES_AHEAD = 2
+# One future per image is slower than none if images are small.
+_CHUNK_IMAGES = 8
+_PREFETCH_BATCHES = 2
+
+FilePath: TypeAlias = str | os.PathLike[str]
+_Pixels: TypeAlias = NDArray[np.uint8]
+
+
+class ClassScore(msgspec.Struct, frozen=True):
+    """A class and its probability, 0 to 1."""
+
+    name: str = msgspec.field(name="class")
+    label: int
+    score: float
+
+    def __repr__(self) -> str:
+        return f"{escape_for_display(self.name)} {self.score:.1%}"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of an image.
+    """The best classes of an image, or the reason why it has none.
 
-    Args:
-        scores: (label, probability), the highest first.
-        pixels: what the model was fed, uint8 (height, width, channels).
+    Attributes:
+        top: the best classes, the highest score first; empty if the image is rejected.
+        rejection: why the image cannot be classified; None if it was.
+        pixels: what the model was fed, uint8 (height, width, channels); None if rejected.
     """
 
-    scores: tuple[tuple[int, float], ...]
-    pixels: NDArray[np.uint8]
+    top: tuple[ClassScore, ...] = ()
+    rejection: Rejection | None = None
+    pixels: _Pixels | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def class_name(self) -> str | None:
+        """The name of the best class."""
+        return self.top[0].name if self.top else None
+
+    @property
+    def label(self) -> int | None:
+        """The number of the best class, from 0."""
+        return self.top[0].label if self.top else None
+
+    @property
+    def score(self) -> float | None:
+        """The probability of the best class."""
+        return self.top[0].score if self.top else None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._describe()}>"
+
+    def _describe(self) -> str:
+        if self.rejection is not None:
+            return f"rejected, {self.rejection.reason}: {self.rejection.detail}"
+        return ", ".join(map(repr, self.top))
 
 
-class FilePrediction(NamedTuple):
-    """A file, and what the model says of it, or why it is no image that can be classified."""
+@dataclass(frozen=True, repr=False)
+class FilePrediction(Prediction):
+    """The prediction of a file.
 
-    file: str
-    result: Prediction | Rejection
+    Attributes:
+        path: the path as it was given; a URL has no credentials in it.
+    """
+
+    path: FilePath = ""
+
+    def _describe(self) -> str:
+        return f"{escape_for_display(os.fspath(self.path))}: {super()._describe()}"
 
 
 class Predictor:
-    """A run's model, loaded once, and what an image goes through on its way there.
+    """The model of a run, loaded once, and the preprocessing of its images.
 
-    `trainers.backend.start_backend` is to be called before this module is imported.
+    Its methods can be called from several threads.
 
     Args:
-        run: with weights.
+        run: the path of a run, or what `open_run` returned.
 
     Raises:
-        CorruptDataError: the weights are damaged.
+        InputNotFoundError: no run at this path, or one without weights.
+        CorruptDataError: the configuration or the weights are damaged.
     """
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self._model = load_model(run)
-        # What cannot be decoded must be known here, also where the dataset left that unchecked.
-        self._options = msgspec.structs.replace(run.config.images, check="decode")
+    def __init__(self, run: FilePath | Run) -> None:
+        self.run = run if isinstance(run, Run) else open_run(run)
+        start_backend()
+
+        import tensorflow as tf
+
+        from trainers.input.decode import decode_images
+        from trainers.models.load import load_model
+
+        config = self.run.config
+        self._model = load_model(self.run)
+        # Keras builds its predict function at the first call, and not for several threads.
+        self._model_lock = Lock()
+        # Images that do not decode must be rejected here, also if the dataset does not check it.
+        self._options = msgspec.structs.replace(config.images, check="decode")
         self._decode = tf.function(
-            lambda encoded: decode_images(encoded, self._options, run.config.shape),
+            lambda encoded: decode_images(encoded, self._options, config.shape),
             input_signature=[tf.TensorSpec((None,), tf.string)],
         )
 
-    @classmethod
-    def open(cls, location: str | os.PathLike[str]) -> Predictor:
-        """The predictor of the run in a folder. Raises as `open_run`, and CorruptDataError."""
-        return cls(open_run(location))
+    def __repr__(self) -> str:
+        config, classes = self.run.config, len(self.run.labels)
+        run = escape_for_display(str(self.run.path))
+        return f"<Predictor {run}: {config.options.model}, {classes} classes>"
 
-    def classify(self, images: Sequence[bytes], *, top_k: int = 1) -> list[Prediction | Rejection]:
-        """What the model says of image files, by their bytes.
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of all classes; a name's index is its label."""
+        return tuple(self.run.labels)
+
+    def predict(
+        self, images: bytes | _Pixels | Iterable[bytes | _Pixels], *, top_k: int = 1
+    ) -> list[Prediction]:
+        """Return the predictions of images in memory, in their order.
 
         Args:
-            images: whole image files.
+            images: whole image files as bytes, or pixels uint8 (height, width) or (height, width,
+                channels) with 1, 3 (RGB) or 4 (RGBA) channels. A single image gives a list of one.
             top_k: how many classes to name.
 
-        Returns:
-            For each a prediction, or why there is none.
+        Raises:
+            TypeError: an image is of another type.
+            UsageError: an array has another dtype or shape, or top_k is below 1.
         """
-        return list(self._score(map(self._prepare, images), top_k))
+        _check_top_k(top_k)
+        is_single = isinstance(images, bytes | bytearray | memoryview) or (
+            isinstance(images, np.ndarray) and images.ndim < 4
+        )
+        if isinstance(images, str) or not (is_single or isinstance(images, Iterable)):
+            raise TypeError(f"images must be bytes or arrays, not {type(images).__name__}")
+        files = [_image_bytes(image) for image in ([images] if is_single else images)]
+        prepared = ((Prediction(), self._prepare(file)) for file in files)
+        return list(self._score(prepared, top_k))
 
     def predict_files(
-        self, files: Sequence[ImageFile], *, top_k: int = 1
+        self, paths: Iterable[FilePath | ImageFile], *, top_k: int = 1
     ) -> Generator[FilePrediction, None, None]:
-        """What the model says of each file, in their order, while the next are read.
+        """Yield the prediction of each file, in their order, while the next files are read.
+
+        A file that cannot be read, or is no image, gives a prediction with a `rejection`.
 
         Args:
-            files: see `trainers.prediction.find_images.find_images`.
+            paths: paths or URLs of files, or what `find_images` returned; any iterable, which is
+                read as predictions are taken.
             top_k: how many classes to name.
+
+        Raises:
+            TypeError: an element is no path; at once if `paths` is a sequence.
+            UsageError: `paths` is a single path, a URL cannot be opened, or top_k is below 1.
         """
-        results = self._score(self._read_ahead(files), top_k)
-        for file, result in zip(files, results, strict=True):
-            yield FilePrediction(file.name, result)
+        _check_top_k(top_k)
+        if isinstance(paths, str | bytes | os.PathLike):
+            raise UsageError("predict_files takes several paths", hint="pass a list: [path]")
+        if not isinstance(paths, Iterable):
+            raise TypeError(f"paths must be an iterable of paths, not {type(paths).__name__}")
+        files: Iterable[tuple[FilePath, ImageFile]] = map(_named_file, paths)
+        if isinstance(paths, Sequence):
+            files = list(files)
+        return self._predict_files(files, top_k)
 
-    def _read_ahead(self, files: Iterable[ImageFile]) -> Iterator[NDArray[np.uint8] | Rejection]:
-        """What `_prepare` makes of each file: pixels, so that few whole files are in memory."""
-        ahead = _BATCHES_AHEAD * self.run.config.options.batch_size // _CHUNK_FILES + _THREADS
+    def _predict_files(
+        self, files: Iterable[tuple[FilePath, ImageFile]], top_k: int
+    ) -> Generator[FilePrediction, None, None]:
+        yield from self._score(self._read_ahead(files), top_k)
+
+    def _read_ahead(
+        self, files: Iterable[tuple[FilePath, ImageFile]]
+    ) -> Iterator[tuple[FilePrediction, _Pixels | Rejection]]:
+        batch_size = self.run.config.options.batch_size
+        # Pixels, so that only a few whole files are in memory.
         chunks = parallel_map(
-            lambda chunk: [self._read(file) for file in chunk],
-            _split(files, _CHUNK_FILES),
+            lambda chunk: [(FilePrediction(path=path), self._read(file)) for path, file in chunk],
+            _split(files, _CHUNK_IMAGES),
             threads=_THREADS,
-            prefetch=ahead,
+            prefetch=_PREFETCH_BATCHES * batch_size // _CHUNK_IMAGES + _THREADS,
         )
-        return chain.from_iterable(chunks)
+        for chunk in chunks:
+            yield from chunk
 
-    def _read(self, file: ImageFile) -> NDArray[np.uint8] | Rejection:
+    def _read(self, file: ImageFile) -> _Pixels | Rejection:
         try:
             return self._prepare(file.read())
         except OSError as error:
@@ -124,62 +221,100 @@ class Predictor:
         except ShardmillError as error:
             return Rejection("unreadable", str(error.got or error.what))
 
-    def _prepare(self, data: bytes) -> NDArray[np.uint8] | Rejection:
-        """An image file as a record would hold it, and of that the pixels the model is fed."""
+    def _prepare(self, data: bytes) -> _Pixels | Rejection:
+        """Return the pixels that the model is fed, decoded from what a record would contain."""
+        import tensorflow as tf
+
         stored = normalize_image(data, self._options)
         if isinstance(stored, Rejection):
             return stored
         try:
-            # As in training, where no GPU resizes.
+            # As in training, where no GPU resizes images.
             with tf.device("CPU"):
-                pixels: NDArray[np.uint8] = self._decode(tf.constant([stored.encoded]))[0].numpy()
+                pixels: _Pixels = self._decode(tf.constant([stored.encoded]))[0].numpy()
         except tf.errors.InvalidArgumentError as error:
             return Rejection("corrupt", error.message.partition("\n")[0])
         return pixels
 
     def _score(
-        self, prepared: Iterable[NDArray[np.uint8] | Rejection], top_k: int
-    ) -> Iterator[Prediction | Rejection]:
+        self, prepared: Iterable[tuple[Any, _Pixels | Rejection]], top_k: int
+    ) -> Iterator[Any]:
+        """Complete each prediction with its classes or its rejection."""
         for batch in _fill_batches(prepared, self.run.config.options.batch_size):
-            images = [image for image in batch if not isinstance(image, Rejection)]
+            images = [image for _, image in batch if not isinstance(image, Rejection)]
             rows = iter(self._model_scores(images) if images else ())
-            for image in batch:
+            for empty, image in batch:
                 if isinstance(image, Rejection):
-                    yield image
+                    yield replace(empty, rejection=image)
                 else:
-                    yield Prediction(_best(next(rows), top_k), image)
+                    yield replace(empty, top=self._top(next(rows), top_k), pixels=image)
 
-    def _model_scores(self, images: list[NDArray[np.uint8]]) -> NDArray[np.float64]:
-        """Probabilities (images, classes)."""
-        return softmax(np.asarray(self._model.predict_on_batch(np.stack(images))))
+    def _model_scores(self, images: list[_Pixels]) -> NDArray[np.float64]:
+        """Return probabilities (images, classes)."""
+        from trainers.evaluation.metrics import softmax
+
+        with self._model_lock:
+            return softmax(np.asarray(self._model.predict_on_batch(np.stack(images))))
+
+    def _top(self, scores: NDArray[np.float64], top_k: int) -> tuple[ClassScore, ...]:
+        labels = np.argsort(-scores, kind="stable")[:top_k].tolist()
+        names = self.run.labels
+        return tuple(ClassScore(names[label], label, float(scores[label])) for label in labels)
 
 
-def _split(files: Iterable[ImageFile], size: int) -> Iterator[list[ImageFile]]:
-    remaining = iter(files)
+def _check_top_k(top_k: int) -> None:
+    if not isinstance(top_k, int) or top_k < 1:
+        raise UsageError("invalid top_k", expected="an integer from 1", got=repr(top_k))
+
+
+def _named_file(path: FilePath | ImageFile) -> tuple[FilePath, ImageFile]:
+    if isinstance(path, ImageFile):
+        return path.name, path
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"a path must be str or os.PathLike, not {type(path).__name__}")
+    file = image_file(path)
+    return (file.name if isinstance(path, str) else path), file
+
+
+def _image_bytes(image: object) -> bytes:
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"an image must be bytes or an array, not {type(image).__name__}")
+    shape = image.shape[:-1] if image.ndim == 3 and image.shape[-1] == 1 else image.shape
+    is_image = len(shape) == 2 or (len(shape) == 3 and shape[-1] in {3, 4})
+    if image.dtype != np.uint8 or not is_image or 0 in shape:
+        raise UsageError(
+            "invalid pixels",
+            expected="uint8 (height, width) or (height, width, 1, 3 or 4)",
+            got=f"{image.dtype} {image.shape}",
+        )
+    content = io.BytesIO()
+    Image.fromarray(image.reshape(shape)).save(content, "PNG", compress_level=1)
+    return content.getvalue()
+
+
+def _split(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    remaining = iter(items)
     while part := list(islice(remaining, size)):
         yield part
 
 
 def _fill_batches(
-    prepared: Iterable[NDArray[np.uint8] | Rejection], size: int
-) -> Iterator[list[NDArray[np.uint8] | Rejection]]:
-    """Batches of `size` images, and the rejections between them.
+    prepared: Iterable[tuple[Any, _Pixels | Rejection]], size: int
+) -> Iterator[list[tuple[Any, _Pixels | Rejection]]]:
+    """Yield batches of `size` images, with the rejections between them.
 
-    Of another number of images the step would have to be compiled anew.
+    A batch of another size would compile the step again.
     """
-    batch: list[NDArray[np.uint8] | Rejection] = []
+    batch: list[tuple[Any, _Pixels | Rejection]] = []
     images = 0
     for item in prepared:
         batch.append(item)
-        images += not isinstance(item, Rejection)
-        # Whoever has nothing but rejections wants to know it too.
+        images += not isinstance(item[1], Rejection)
+        # Results must come also if all files are rejected.
         if size in {images, len(batch) - images}:
             yield batch
             batch, images = [], 0
     if batch:
         yield batch
-
-
-def _best(scores: NDArray[np.float64], top_k: int) -> tuple[tuple[int, float], ...]:
-    order = np.argsort(-scores, kind="stable")[:top_k]
-    return tuple((int(label), float(scores[label])) for label in order)

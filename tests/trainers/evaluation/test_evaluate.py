@@ -16,9 +16,14 @@ from records.format.label_map import parse_labels
 from records.images import ImageOptions
 from tests.trainers.conftest import LABELS, write_shapes
 from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
-from trainers.evaluation.evaluate import EvaluationPlan, plan_evaluation
+from trainers.evaluation.evaluate import (
+    EvaluationPlan,
+    evaluate,
+    evaluate_plan,
+    plan_evaluation,
+)
 from trainers.evaluation.metrics import softmax
-from trainers.evaluation.mistakes import locate, read_mistakes
+from trainers.evaluation.mistakes import locate_records, read_mistakes
 from trainers.options import TrainOptions
 from trainers.runs.create import create_run
 from trainers.runs.run_dir import WEIGHTS, Run, open_run
@@ -41,9 +46,7 @@ def measure(run: Run, target: Path | None = None, split: str | None = None) -> E
 
 
 def measure_plan(plan: EvaluationPlan) -> Evaluation:
-    from trainers.evaluation.evaluate import evaluate
-
-    return evaluate(plan, mistakes=100, say=lambda _: None)
+    return evaluate_plan(plan, mistakes=100)
 
 
 def test_evaluate_validation_split_equals_training_metrics(run: Run) -> None:
@@ -52,6 +55,18 @@ def test_evaluate_validation_split_equals_training_metrics(run: Run) -> None:
     assert evaluation.images == result["validation_images"]
     assert evaluation.accuracy == pytest.approx(result["val_accuracy"])
     assert evaluation.loss == pytest.approx(result["val_loss"], rel=1e-4)
+
+
+def test_evaluate_takes_paths_and_opened_datasets(run_path: Path, shapes: Path) -> None:
+    found = evaluate(run_path)
+    assert found == evaluate(str(run_path), open_dataset(shapes), "test")
+    assert found.mistakes == ()
+    with pytest.raises(AttributeError):
+        found.accuracy = 1.0  # type: ignore[misc]
+    screen = repr(found)
+    assert screen.startswith("Evaluation on test: 60 images")
+    assert f"accuracy {found.accuracy:.1%}" in screen
+    assert len(screen.splitlines()) < 25
 
 
 def test_evaluate_default_split_is_test_and_counts_every_image(run: Run, shapes: Path) -> None:
@@ -125,7 +140,7 @@ def test_draw_pictures_writes_files_named_after_split(untrained: EvaluationPlan)
 
 def test_locate_key_missing_from_index_raises_corrupt_data_error(untrained: EvaluationPlan) -> None:
     with pytest.raises(CorruptDataError, match=r"no index has the record square/nothing\.png"):
-        locate(untrained.dataset, untrained.selection, [b"square/nothing.png"])
+        locate_records(untrained.dataset, untrained.selection, [b"square/nothing.png"])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +164,7 @@ def test_evaluate_missing_split_is_refused_by_name(run: Run, tmp_path: Path) -> 
 
 def test_evaluate_dataset_not_found_is_refused_with_hint(run: Run, tmp_path: Path) -> None:
     config = msgspec.structs.replace(run.config, dataset=str(tmp_path / "gone"))
-    with pytest.raises(InputNotFoundError, match="shardmill evaluate RUN TARGET"):
+    with pytest.raises(InputNotFoundError, match="shardmill evaluate RUN DATASET"):
         plan_evaluation(Run(run.path, config, run.labels))
 
 

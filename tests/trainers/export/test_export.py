@@ -13,9 +13,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from records.errors import InputNotFoundError, OutputError, UsageError
-from tests.trainers.conftest import LABELS, draw_shape, encode
+from tests.trainers.conftest import draw_shape, encode
 from trainers.cli.export import export as export_command
-from trainers.prediction.predictor import Prediction, Predictor
+from trainers.export import export
+from trainers.prediction import Predictor
 from trainers.runs.run_dir import open_run
 
 if TYPE_CHECKING:
@@ -60,15 +61,12 @@ def write_files(folder: Path) -> list[Path]:
 def test_export_loaded_without_shardmill_gives_scores_of_predict(
     run_path: Path, tmp_path: Path
 ) -> None:
-    from trainers.export.export import export
-
     run = open_run(run_path)
-    for form, name in (("saved_model", "saved"), ("keras", "keras")):
-        folder = export(run, tmp_path / name, form)
+    for folder in (export(run_path, tmp_path / "saved"), export(run, tmp_path / "keras", "keras")):
         assert (folder / "labels.txt").read_bytes() == (run_path / "labels.txt").read_bytes()
     files = write_files(tmp_path)
-    results = Predictor(run).classify([file.read_bytes() for file in files], top_k=3)
-    expected = [result for result in results if isinstance(result, Prediction)]
+    results = Predictor(run).predict([file.read_bytes() for file in files], top_k=3)
+    expected = [result for result in results if result.rejection is None]
     assert len(expected) == len(files)
     np.save(tmp_path / "pixels.npy", [prediction.pixels for prediction in expected])
     command = [sys.executable, "-c", _USE_ELSEWHERE, str(tmp_path), *map(str, files)]
@@ -76,11 +74,11 @@ def test_export_loaded_without_shardmill_gives_scores_of_predict(
     assert ended.returncode == 0, ended.stderr
     answers = json.loads(ended.stdout)
     for number, prediction in enumerate(expected):
-        labels, scores = zip(*prediction.scores, strict=True)
-        assert answers["classes"][number] == [LABELS[label] for label in labels]
+        scores = [best.score for best in prediction.top]
+        assert answers["classes"][number] == [best.name for best in prediction.top]
         np.testing.assert_allclose(answers["scores"][number], scores, rtol=0, atol=1e-5)
         np.testing.assert_allclose(answers["pixels"][number], scores, rtol=0, atol=1e-5)
-        by_label = [score for _, score in sorted(prediction.scores)]
+        by_label = [best.score for best in sorted(prediction.top, key=lambda best: best.label)]
         np.testing.assert_allclose(answers["keras"][number], by_label, rtol=0, atol=1e-5)
 
 
@@ -97,15 +95,15 @@ def test_export_command_invalid_arguments_are_refused_before_loading_keras(
     run_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainers.backend.start_backend", lambda: pytest.fail("loaded"))
-    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     cases: list[tuple[list[object], type[Exception], str]] = [
         ([tmp_path, tmp_path / "out"], InputNotFoundError, "there is no run here"),
-        ([run_path, tmp_path / "taken"], OutputError, "something is here, and it is not"),
-        ([run_path, tmp_path / "taken" / "file"], OutputError, "something is here"),
+        ([run_path, tmp_path / "taken"], OutputError, "the output exists, and it is not"),
+        ([run_path, tmp_path / "taken" / "file"], OutputError, "the output exists"),
         ([run_path, "memory://out"], UsageError, "a local folder"),
-        ([run_path, tmp_path / "out", "--format", "onnx"], UsageError, "converter to onnx"),
+        ([run_path, tmp_path / "out", "--format", "onnx"], UsageError, "tf2onnx is not installed"),
     ]
     for arguments, kind, message in cases:
         error = CliRunner().invoke(export_command, list(map(str, arguments))).exception
@@ -117,9 +115,13 @@ def test_export_command_invalid_arguments_are_refused_before_loading_keras(
 def test_export_jax_backend_is_refused(
     run_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trainers.export.export import export
-
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")
     with pytest.raises(UsageError, match="set KERAS_BACKEND=tensorflow"):
         export(open_run(run_path), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_unknown_format_is_refused(run_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"unknown export format, .*; did you mean saved_model"):
+        export(run_path, tmp_path / "out", "savedmodel")
     assert not (tmp_path / "out").exists()

@@ -20,16 +20,16 @@ pytest.importorskip("tf2onnx", reason="needs shardmill[onnx]: no tf2onnx")
 def test_onnx_export_gives_scores_of_predict(run_path: Path, tmp_path: Path) -> None:
     from onnx.reference import ReferenceEvaluator
 
-    from trainers.export.export import export
-    from trainers.prediction.predictor import Prediction, Predictor
+    from trainers.export import export
+    from trainers.prediction import Predictor
 
     folder = export(open_run(run_path), tmp_path / "onnx", "onnx")
-    (result,) = Predictor.open(run_path).classify([make_source(300).data], top_k=3)
-    assert isinstance(result, Prediction)
+    (result,) = Predictor(run_path).predict([make_source(300).data], top_k=3)
+    assert result.pixels is not None
     model = ReferenceEvaluator(str(folder / "model.onnx"))
     (scores,) = model.run(None, {"image": result.pixels[None]})
-    found = [float(scores[0][label]) for label, _ in result.scores]
-    np.testing.assert_allclose(found, [score for _, score in result.scores], atol=1e-5)
+    found = [float(scores[0][best.label]) for best in result.top]
+    np.testing.assert_allclose(found, [best.score for best in result.top], atol=1e-5)
 
 
 @pytest.mark.parametrize(

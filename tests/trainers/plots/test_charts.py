@@ -18,7 +18,7 @@ from trainers.plots.charts import (
     plot_mistakes,
     plot_predictions,
 )
-from trainers.prediction.predictor import Prediction
+from trainers.prediction.predictor import ClassScore, FilePrediction
 from trainers.runs.history import EpochMetrics
 
 NAMES = ("$x_{ b$", "a\x1b[31mred", "猫", "long " * 20, r"\frac", "%s {0}", "_", "é")
@@ -35,9 +35,10 @@ def make_epoch(number: int, value: float = 0.5) -> EpochMetrics:
     return EpochMetrics(number, value, value, value, value, 1e-3, 1.0)
 
 
-def make_prediction(number: int, label: int) -> tuple[str, Prediction]:
+def make_prediction(number: int, label: int) -> FilePrediction:
     pixels = np.full((8, 6, 3), number, np.uint8)
-    return f"new/{number} $x_$.png", Prediction(((label, 0.5),), pixels)
+    best = ClassScore(NAMES[label], label, 0.5)
+    return FilePrediction((best,), pixels=pixels, path=f"new/{number} $x_$.png")
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 200])
@@ -91,12 +92,13 @@ def test_plot_mistakes_any_count_stays_within_width(mistakes: int) -> None:
 @pytest.mark.parametrize("images", [1, 5, GRID_IMAGES + 5])
 def test_plot_predictions_any_count_stays_within_size(images: int) -> None:
     predictions = [make_prediction(number, number % len(NAMES)) for number in range(images)]
-    width, height = size_of(plot_predictions(predictions, NAMES))
+    width, height = size_of(plot_predictions(predictions))
     assert width < 3000
     assert height < 4000
 
 
 def test_plot_predictions_grey_image_is_drawn_grey() -> None:
-    prediction = Prediction(((0, 1.0),), np.full((8, 8, 1), 100, np.uint8))
-    image = Image.open(io.BytesIO(plot_predictions([("a.png", prediction)], NAMES))).convert("RGB")
+    pixels = np.full((8, 8, 1), 100, np.uint8)
+    prediction = FilePrediction((ClassScore("a", 0, 1.0),), pixels=pixels, path="a.png")
+    image = Image.open(io.BytesIO(plot_predictions([prediction]))).convert("RGB")
     assert image.getpixel((image.width // 2, image.height // 2)) == (100, 100, 100)

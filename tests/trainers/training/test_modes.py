@@ -14,9 +14,7 @@ from records.dataset import open_dataset
 from records.errors import CorruptDataError
 from tests.trainers.conftest import write_shapes
 from tests.trainers.training.test_resume import read_weights, run_plan
-from trainers.evaluation.evaluate import plan_evaluation
 from trainers.options import Augmentation, TrainOptions
-from trainers.runs.run_dir import open_run
 from trainers.training.plan import plan_training
 
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ def change(options: TrainOptions, **changes: object) -> TrainOptions:
 def evaluate_run(path: Path) -> Evaluation:
     from trainers.evaluation.evaluate import evaluate
 
-    return evaluate(plan_evaluation(open_run(path)), say=lambda _: None)
+    return evaluate(path)
 
 
 def test_train_transfer_trains_head_from_cached_features(
