@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from records.errors import UsageError
-from records.storage.errors import HINT_FIX, translate_write_errors
 from records.runtime.extras import check_extra
+from records.storage.errors import HINT_FIX, translate_write_errors
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
