@@ -2,8 +2,8 @@
 
 glibc keeps freed blocks of up to 32 MB for reuse, separately for each thread: 32 threads held
 500 MB more than they used for 12-megapixel photos, and a plan of 300,000 images took half as much
-again as it needs. While a block of `return_freed_memory` runs, glibc maps each large block separately, so
-that freeing one returns it. Other allocators are left alone.
+again as it needs. During `return_freed_memory` glibc maps each large block separately, so that
+freeing one returns it. Other allocators are left alone.
 """
 
 from __future__ import annotations
