@@ -16,7 +16,7 @@ Example:
 @click.argument("output")
 @click.option("--dry-run", is_flag=True, help="Report what would be removed; remove nothing.")
 def clean(output: str, dry_run: bool) -> None:
-    """Remove the files of an interrupted run from OUTPUT. A finished dataset is not changed."""
+    """Remove the files of an unfinished run from OUTPUT. A finished dataset is not changed."""
     from pipelines.clean import clean as clean_output
     from records.text.formatting import format_bytes, pluralize
 

@@ -27,8 +27,7 @@ def job_options(
     """
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        command = _BEAM_FLAGS(command)
-        return option_group(
+        add_options = option_group(
             "Run and report",
             *options,
             click.option(
@@ -39,6 +38,8 @@ def job_options(
             ),
             click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
             QUIET,
-        )(command)
+        )
+        command = add_options(_BEAM_FLAGS(command))
+        return command
 
     return add
