@@ -1,4 +1,7 @@
-"""Removes what an unfinished conversion left: only files whose names it wrote down itself."""
+"""The removal of unfinished runs.
+
+Only files whose names the run itself has written down are removed.
+"""
 
 from __future__ import annotations
 
@@ -14,59 +17,63 @@ from records.storage import Storage, open_storage
 
 
 class CleanReport(NamedTuple):
-    """What was removed, or would be."""
+    """The number and size of removed files; in a dry run, of files to remove."""
 
     files: int
     size_bytes: int
 
 
 def clean(location: str, *, dry_run: bool = False) -> CleanReport:
-    """Remove an unfinished run's files from an output. A finished dataset stays as it is.
+    """Remove the files of an unfinished run. A finished dataset is not changed.
+
+    Args:
+        location: the path or URL of the run's output.
+        dry_run: only report the files; remove nothing.
 
     Raises:
-        InputNotFoundError: no unfinished run is there.
-        LockedError: a run is writing there now.
+        InputNotFoundError: the output has no unfinished run.
+        LockedError: a run is writing to the output.
     """
     output = open_storage(location)
     if not run_state.has_state(output):
-        raise InputNotFoundError("no unfinished conversion is here", path=output.url)
+        raise InputNotFoundError("no unfinished run found", path=output.url)
     if dry_run:
         return _measure(output, _files_of_run(output))
     with output.lock():
-        cleaned = _measure(output, _files_of_run(output))
+        report = _measure(output, _files_of_run(output))
         remove_run(output)
-    return cleaned
+    return report
 
 
 def remove_run(output: Storage) -> None:
-    """Remove an unfinished run from an output that is held."""
+    """Remove the files and the state of a run from a locked output."""
     for name in _files_of_run(output):
         output.remove(name)
     output.remove_folder(layout.WORK_FOLDER)
 
 
 def _files_of_run(output: Storage) -> list[str]:
-    """The files outside the work folder that the run wrote, none where it came to its end.
+    """Return the files of a run outside its work folder; none if the run has published them.
 
-    A run that adds to a dataset wrote nothing but what lies in its generation's folder.
+    A run that appends to a dataset writes only into the folder of its generation.
     """
     run = run_state.read_run(output)
     if run is None:
         return []
     is_first = output.stat(layout.MANIFEST) is None
-    kept = set() if is_first else shard_names(read_manifest(output))
-    shards = [name for name in run.shards if name not in kept]
+    published = set() if is_first else shard_names(read_manifest(output))
+    shards = [name for name in run.shards if name not in published]
     folders = {layout.parent(name) for name in shards} | ({""} if is_first else set())
-    beside = [
+    other_files = [
         f"{folder}/{name}".lstrip("/")
         for folder in sorted(folders)
         for name in DATASET_FILES
         if folder or is_first
     ]
-    names = [*shards, *map(index_name, shards), *beside]
+    names = [*shards, *map(index_name, shards), *other_files]
     return [name for name in names if output.stat(name) is not None]
 
 
 def _measure(output: Storage, names: list[str]) -> CleanReport:
-    facts = [output.stat(name) for name in names]
-    return CleanReport(len(names), sum(f.size_bytes for f in facts if f is not None))
+    files = [output.stat(name) for name in names]
+    return CleanReport(len(names), sum(file.size_bytes for file in files if file is not None))

@@ -1,4 +1,4 @@
-"""The compaction: all generations of a dataset copied into one, in another folder.
+"""The compaction: all generations of a dataset copied into one.
 
 Records are copied without decoding them. Shards and indexes are those that one conversion of all
 images would write, if the same versions of the image libraries wrote all generations.

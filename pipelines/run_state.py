@@ -1,19 +1,19 @@
-"""What an unfinished run keeps in `.shardmill`: its plan, what was tried, and what failed.
+"""The state of an unfinished run, in the folder `.shardmill`.
 
-plan.json                what the run is: digest, fingerprint, encoders, the names of its shards
+plan.json                the run: plan digest, fingerprint, encoders, names of its shards
 shards/NAME.msgpack      the plan of one shard
-attempts/NAME            there while a worker writes the shard: found later, that worker died
-failures/NAME.json       why a shard could not be written
-facts/NAME.json          what a worker found or did with a shard, other than in a conversion
-etags/NAME               the ETag of a finished shard, on stores that have them
-runs/, workers/          a run, and how far its workers elsewhere are: see `attendance`
+attempts/NAME            exists while a worker writes the shard; left over if the worker crashed
+failures/NAME.json       the error of a shard that could not be written
+facts/NAME.json          the result that a worker returned for a shard, if it returned one
+etags/NAME               the ETag of a finished shard, on storage that has ETags
+runs/, workers/          heartbeats: see `pipelines.runners.heartbeat`
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -22,25 +22,23 @@ from records import errors
 from records.errors import CorruptDataError, OutputError, ShardmillError
 from records.format.layout import SHARD_PATTERN, WORK_FOLDER
 from records.runtime.parallel_map import IO_THREADS, parallel_map
+from records.runtime.shard_worker import WorkerResult
 from records.storage import Storage
 from records.strict_json import decode_json, decode_msgpack
 
 _PLAN = f"{WORK_FOLDER}/plan.json"
 _FAILURES = f"{WORK_FOLDER}/failures"
-_FACTS = f"{WORK_FOLDER}/facts"
+_RESULTS = f"{WORK_FOLDER}/facts"
 
-_HINT_AGAIN = "run the same command again: it is written anew"
+_RERUN = "run the same command again: it writes the file again"
 _KINDS = {kind.__name__: kind for kind in ShardmillError.__subclasses__()}
 
-WorkerResult = dict[str, Any]
-"""What JSON can hold."""
-
 ShardFile = Annotated[str, msgspec.Meta(pattern=f"^{SHARD_PATTERN}$")]
-"""A shard's name, which cannot lead out of the output: `clean` removes files of these names."""
+"""The name of a shard; it cannot leave the output, from which `clean` removes these files."""
 
 
 class UnfinishedRun(msgspec.Struct, frozen=True):
-    """What a run is, so that a later one can tell whether it goes on with it."""
+    """The identity of a run, by which a later run decides whether to resume it."""
 
     plan_digest: str
     fingerprint: str = msgspec.field(name="stamp")
@@ -49,7 +47,7 @@ class UnfinishedRun(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why a shard could not be done: an error of `records.errors` by name, and its fields."""
+    """The error of a shard: the name of a class of `records.errors`, and its fields."""
 
     kind: str
     exit_code: int
@@ -64,22 +62,22 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 def has_state(output: Storage) -> bool:
-    """Whether anything of a run is left in an output."""
+    """Return whether an output has the state of a run."""
     return bool(output.list(WORK_FOLDER))
 
 
 def read_run(output: Storage) -> UnfinishedRun | None:
-    """The unfinished run in an output, None where there is none."""
+    """Return the unfinished run of an output; None if there is none. Raises CorruptDataError."""
     try:
         content = output.read(_PLAN)
     except FileNotFoundError:
         return None
-    with _naming_damage(output, _PLAN, hint="remove the output's folder and convert again"):
+    with _as_corrupt(output, _PLAN, hint="remove the output and convert again"):
         return decode_json(content, UnfinishedRun)
 
 
 def write_run(output: Storage, plan: Plan, encoders: dict[str, str]) -> None:
-    """Keep what this run is, and the plan of each shard; the run itself last."""
+    """Write the plan of each shard, and then the identity of the run."""
 
     def write(shard: PlannedShard) -> None:
         content = msgspec.msgpack.encode(shard.to_plan(plan.digest))
@@ -93,30 +91,30 @@ def write_run(output: Storage, plan: Plan, encoders: dict[str, str]) -> None:
 
 
 def read_shard_plan(output: Storage, name: str) -> ShardPlan:
-    """The plan of one shard. Raises CorruptDataError."""
+    """Return the plan of one shard. Raises CorruptDataError."""
     plan = _shard_plan_name(name)
     content = output.read(plan)
-    with _naming_damage(output, plan, hint=_HINT_AGAIN):
+    with _as_corrupt(output, plan, hint=_RERUN):
         return decode_msgpack(content, ShardPlan)
 
 
 def has_crashed(output: Storage, name: str) -> bool:
-    """Whether a worker began a shard and never came to its end."""
+    """Return whether a worker started a shard and crashed."""
     return output.stat(_attempt_name(name)) is not None
 
 
 def mark_started(output: Storage, name: str) -> None:
-    """Note that a shard is being written."""
+    """Record that a worker writes a shard."""
     output.replace(_attempt_name(name), b"")
 
 
 def mark_finished(output: Storage, name: str) -> None:
-    """Note that the worker lived to the end of a shard, whatever came of it."""
+    """Record that the worker of a shard did not crash; it may have failed."""
     output.remove(_attempt_name(name))
 
 
 def write_failure(output: Storage, name: str, error: ShardmillError) -> None:
-    """Keep why a shard could not be done."""
+    """Write the error of a shard."""
     failure = Failure(
         _public_kind(error),
         error.exit_code,
@@ -133,16 +131,16 @@ def write_failure(output: Storage, name: str, error: ShardmillError) -> None:
 
 
 def _public_kind(error: ShardmillError) -> str:
-    """The error's class in `records.errors`, or the nearest above it there."""
+    """Return the name of the error's nearest base class in `records.errors`."""
     kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
     return next(kinds)
 
 
 def raise_failures(output: Storage, missing: Sequence[str], shards: Iterable[str]) -> None:
-    """Raise why shards are missing, if any are and it was kept.
+    """Raise the error that made shards missing, if there is a recorded one.
 
-    That is what one of them failed of. Else it is what another one did that is there all the same,
-    for the rest is called off by that too: a folder may fail to be synced that has the new file.
+    It is the error of a missing shard, otherwise of any shard: a shard can exist although its worker
+    failed (its folder could not be synced), and that error cancelled the others.
     """
     if missing:
         for name in (*missing, *shards):
@@ -150,13 +148,13 @@ def raise_failures(output: Storage, missing: Sequence[str], shards: Iterable[str
 
 
 def raise_failure(output: Storage, shard: str) -> None:
-    """Raise what a shard could not be done for, if that was kept."""
+    """Raise the recorded error of a shard, if there is one."""
     name = _failure_name(shard)
     try:
         content = output.read(name)
     except FileNotFoundError:
         return
-    with _naming_damage(output, name, hint=_HINT_AGAIN):
+    with _as_corrupt(output, name, hint=_RERUN):
         failure = decode_json(content, Failure)
     fields = msgspec.structs.asdict(failure)
     kind = _KINDS.get(fields.pop("kind"), OutputError)
@@ -166,34 +164,34 @@ def raise_failure(output: Storage, shard: str) -> None:
     raise error
 
 
-def write_result(output: Storage, name: str, facts: WorkerResult) -> None:
-    """Keep what a worker found or did with a shard."""
-    output.replace(_facts_name(name), msgspec.json.encode(facts))
+def write_result(output: Storage, name: str, result: WorkerResult) -> None:
+    """Write the result of a worker."""
+    output.replace(_result_name(name), msgspec.json.encode(result))
 
 
 def read_result(output: Storage, name: str) -> WorkerResult | None:
-    """What a worker kept of a shard, None where it has not."""
+    """Return the result of a worker; None if there is none."""
     try:
-        content = output.read(_facts_name(name))
+        content = output.read(_result_name(name))
     except FileNotFoundError:
         return None
-    with _naming_damage(output, _facts_name(name), hint=_HINT_AGAIN):
+    with _as_corrupt(output, _result_name(name), hint=_RERUN):
         return decode_json(content, WorkerResult)
 
 
 def clear_results(output: Storage) -> None:
-    """Drop what earlier attempts came to and failed of."""
-    output.remove_folder(_FACTS)
+    """Remove the results and errors of earlier attempts."""
+    output.remove_folder(_RESULTS)
     output.remove_folder(_FAILURES)
 
 
 def write_etag(output: Storage, name: str, etag: str) -> None:
-    """Keep the ETag of a finished shard."""
+    """Write the ETag of a finished shard."""
     output.replace(_etag_name(name), etag.encode())
 
 
 def read_etag(output: Storage, name: str) -> str | None:
-    """The kept ETag of a shard, None where there is none."""
+    """Return the ETag that was written for a shard; None if there is none."""
     try:
         return output.read(_etag_name(name)).decode(errors="replace")
     except FileNotFoundError:
@@ -201,7 +199,7 @@ def read_etag(output: Storage, name: str) -> str | None:
 
 
 @contextmanager
-def _naming_damage(output: Storage, name: str, *, hint: str) -> Iterator[None]:
+def _as_corrupt(output: Storage, name: str, *, hint: str) -> Iterator[None]:
     try:
         yield
     except msgspec.DecodeError as error:
@@ -225,8 +223,8 @@ def _failure_name(shard: str) -> str:
     return f"{_FAILURES}/{shard}.json"
 
 
-def _facts_name(shard: str) -> str:
-    return f"{_FACTS}/{shard}.json"
+def _result_name(shard: str) -> str:
+    return f"{_RESULTS}/{shard}.json"
 
 
 def _etag_name(shard: str) -> str:

@@ -14,9 +14,9 @@ Example:
 
 @click.command(epilog=_EPILOG, context_settings=HELP)
 @click.argument("output")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Report what would be removed; remove nothing.")
 def clean(output: str, dry_run: bool) -> None:
-    """Remove what an unfinished conversion left in OUTPUT. A finished dataset is never touched."""
+    """Remove the files of an unfinished run from OUTPUT. A finished dataset is not changed."""
     from pipelines.clean import clean as clean_output
     from records.text.formatting import format_bytes, pluralize
 

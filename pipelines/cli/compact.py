@@ -6,24 +6,26 @@ from typing import Any
 
 import click
 
-from pipelines.cli.options import HELP, report_and_runner
+from pipelines.cli.options import HELP, job_options
+from records.cli.option_groups import GroupedCommand
 
 _EPILOG = """\b
 Example:
-  shardmill compact nightly/ compacted/
+  shardmill compact data/ compacted/
 """
 
 
-@click.command(epilog=_EPILOG, context_settings=HELP)
+@click.command(cls=GroupedCommand, epilog=_EPILOG, context_settings=HELP)
 @click.argument("dataset")
 @click.argument("output")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-@report_and_runner
+@job_options(
+    click.option("--dry-run", is_flag=True, help="Report what would be written; write nothing.")
+)
 def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
-    """Write all generations of DATASET into OUTPUT as one. DATASET is not changed.
+    """Copy all generations of DATASET into OUTPUT as one. DATASET is not changed.
 
-    Records are copied as they are, into full shards, in the order of one conversion of them all. A
-    run that was killed goes on when the same command is run again.
+    Records are copied without decoding them, into full shards, in the order of one conversion of
+    all images. To resume an interrupted run, run the same command again.
     """
     from pipelines.cli.output import compact_with_progress
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipelines.cli.options import HELP
+from pipelines.cli.options import HELP, QUIET
 
 _EPILOG = """\b
 Example:
@@ -15,9 +15,9 @@ Example:
 @click.command(epilog=_EPILOG, context_settings=HELP)
 @click.argument("dataset")
 @click.argument("output")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@QUIET
 def extract(dataset: str, output: str, quiet: bool) -> None:
-    """Write the images of DATASET into folders: OUTPUT/SPLIT/CLASS/FILE."""
+    """Write the images of DATASET to folders: OUTPUT/SPLIT/CLASS/FILE."""
     from pipelines.cli.output import extract_with_progress
 
     extract_with_progress(dataset, output, quiet=quiet)

@@ -1,4 +1,4 @@
-"""What the commands share."""
+"""Options and types that several commands share."""
 
 from __future__ import annotations
 
@@ -7,22 +7,39 @@ from typing import Any
 
 import click
 
+from records.cli.option_groups import option_group
+
 HELP = {"help_option_names": ["-h", "--help"]}
-_OPTIONS = (
-    click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
-    click.option("--quiet", is_flag=True, help="Print nothing but errors."),
-    click.option(
-        "--runner",
-        default="local",
-        show_default=True,
-        help="local, flink, spark, prism, dataflow, or a runner of Beam's by name.",
-    ),
-    click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]"),
+
+QUIET = click.option("--quiet", is_flag=True, help="Print errors only.")
+_BEAM_FLAGS = click.argument(
+    "beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]"
 )
 
 
-def report_and_runner(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of a command that writes a dataset: how it tells of it, and where it runs."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def job_options(
+    *options: Callable[[Any], Any],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds the options of a command that writes a dataset.
+
+    Args:
+        options: further options of the group `Run and report`, which come first.
+    """
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        add_options = option_group(
+            "Run and report",
+            *options,
+            click.option(
+                "--runner",
+                default="local",
+                show_default=True,
+                help="local, flink, spark, prism, dataflow, or the name of a Beam runner.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
+            QUIET,
+        )
+        command = add_options(_BEAM_FLAGS(command))
+        return command
+
+    return add

@@ -1,4 +1,4 @@
-"""What people see of a conversion: progress on stderr, a summary on stdout."""
+"""Output of the commands: progress on stderr, a summary on stdout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from records.text.formatting import format_bytes, pluralize
 
 
 def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool) -> None:
-    """Run a conversion as the command line does."""
+    """Convert with a progress bar, and print the report."""
     silence_beam_logs(quiet=quiet)
     with progress_callback("converting", unit="images", quiet=quiet) as on_progress:
         report = convert(options, on_progress)
@@ -40,7 +40,7 @@ def compact_with_progress(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Run a compaction as the command line does."""
+    """Compact with a progress bar, and print the report."""
     silence_beam_logs(quiet=quiet)
     with progress_callback("compacting", unit="images", quiet=quiet) as on_progress:
         report = compact(
@@ -58,11 +58,11 @@ def _show(report: Report, *, as_json: bool, quiet: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
     elif not quiet and not is_json():
         click.echo(summarize(report))
-    log_event(f"{report.output}: {report.status}", **_figures(report))
+    log_event(f"{report.output}: {report.status}", **_log_fields(report))
 
 
-def _figures(report: Report) -> dict[str, object]:
-    """A report as a line of a log has it: figures, and no list of files."""
+def _log_fields(report: Report) -> dict[str, object]:
+    """Return the fields of a report for a log line, without lists of files."""
     return {
         "status": report.status,
         "target": report.output,
@@ -76,26 +76,26 @@ def _figures(report: Report) -> dict[str, object]:
 
 
 def silence_beam_logs(*, quiet: bool = False) -> None:
-    """Keep Beam's logs from a command line: its trace of whatever a worker raises is not for users.
+    """Hide Beam's logs, such as the traceback of every exception of a worker.
 
-    Theirs is one line, from the exception; and what this program itself has to say of a run.
+    Users see one line, made from the exception, and the log of shardmill itself.
     """
     if quiet:
         set_quiet()
     if "--verbose" not in sys.argv:
         logging.getLogger().addHandler(logging.NullHandler())
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
-        # Threads of Beam's that still listen when the engine has hung up end by an exception.
+        # Beam threads that still listen when the engine closes the connection raise an exception.
         threading.excepthook = _log_thread
 
 
-def _log_thread(ended: threading.ExceptHookArgs) -> None:
-    trace = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+def _log_thread(raised: threading.ExceptHookArgs) -> None:
+    trace = (raised.exc_type, raised.exc_value, raised.exc_traceback)
     logging.getLogger("apache_beam").error("in a thread", exc_info=trace)  # type: ignore[arg-type]
 
 
 def extract_with_progress(dataset: str, output: str, *, quiet: bool) -> None:
-    """Run an extraction as the command line does."""
+    """Extract with a progress bar, and print the number of images."""
     total = sum(map(len, open_dataset(dataset).values()))
     done = 0
     with progress_callback("extracting", unit="images", quiet=quiet) as on_progress:
@@ -111,10 +111,10 @@ def extract_with_progress(dataset: str, output: str, *, quiet: bool) -> None:
 
 
 def summarize(report: Report) -> str:
-    """A report in a few lines for a person."""
+    """Return a report in a few lines of text."""
     heads = {
         "converted": f"{report.output}: done",
-        "nothing-to-do": f"{report.output}: nothing to do, the dataset is there and complete",
+        "nothing-to-do": f"{report.output}: nothing to do, the dataset is complete",
         "planned": f"{report.output}: would be written (dry run)",
         "too-many-rejects": f"{report.output}: too many rejects",
     }
@@ -122,26 +122,28 @@ def summarize(report: Report) -> str:
     if report.generation > 1:
         lines.append(f"  generation {report.generation}")
     if report.layout == "splits":
-        lines.append(f"  source     folders {', '.join(report.splits)}, a folder a class in each")
+        lines.append(
+            f"  source     folders {', '.join(report.splits)}, one folder per class in each"
+        )
     elif report.layout == "classes":
-        lines.append("  source     a folder a class")
+        lines.append("  source     one folder per class")
     lines.append(f"  classes    {report.classes}")
-    for split, facts in report.splits.items():
-        size = f", {format_bytes(facts.bytes)}" if facts.bytes else ""
-        images, shards = pluralize(facts.images, "image"), pluralize(facts.shards, "shard")
+    for split, info in report.splits.items():
+        size = f", {format_bytes(info.bytes)}" if info.bytes else ""
+        images, shards = pluralize(info.images, "image"), pluralize(info.shards, "shard")
         lines.append(f"  {split:<10} {images} in {shards}{size}")
     lines.append(f"  {_counts(report)}")
-    lines += [f"  note: {log_event}" for log_event in report.notes]
+    lines += [f"  note: {note}" for note in report.notes]
     if report.seconds:
         lines.append(f"  {report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")
     return "\n".join(lines)
 
 
 def _counts(report: Report) -> str:
-    c = report.counts
+    counts = report.counts
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.rejects_by_reason.items())
-    rejected = f"{c.rejected:,} rejected" + (f" ({reasons})" if reasons else "")
+    rejected = f"{counts.rejected:,} rejected" + (f" ({reasons})" if reasons else "")
     return (
-        f"{pluralize(c.found, 'file')} found = {c.stored:,} stored + {rejected}"
-        f" + {c.skipped:,} skipped + {c.excluded:,} excluded"
+        f"{pluralize(counts.found, 'file')} found = {counts.stored:,} stored + {rejected}"
+        f" + {counts.skipped:,} skipped + {counts.excluded:,} excluded"
     )

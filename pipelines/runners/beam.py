@@ -101,7 +101,7 @@ def check_runner(runner: str, beam_flags: Sequence[str], locations: Sequence[str
     """
     _create_runner(runner, PipelineOptions([]))
     flags, unknown = parse_flags(beam_flags)
-    # A remote job server may know more flags; it cannot know an argument that is no flag.
+    # A remote job server may know more flags; an argument without -- is not a flag.
     if unknown and (runner == LOCAL or not unknown[0].startswith("--")):
         raise UsageError("Beam does not know a flag", got=unknown[0])
     if flags.runner is not None:

@@ -1,4 +1,4 @@
-"""The worker process of the local runner: Beam's own, without its output on stderr."""
+"""Worker process of the local runner, without Beam's output on stderr."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Heartbeats: files by which a driver and its workers on an engine know of each other.
+"""Heartbeat files of a driver and its workers on an engine.
 
 runs/RUN.json       exists while the run is active; the versions of the driver
 workers/RUN/NAME    the number of images a worker has done, written every few seconds
 
-Engines report the progress of a job only at its end, and do not tell workers that the driver was
+Engines report the progress of a job only at its end, and do not stop workers when the driver is
 stopped or killed. A worker that does not find its run does not see the driver's storage, or is no
 longer needed: the run was stopped, has ended, or was resumed by another one.
 """

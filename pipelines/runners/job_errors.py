@@ -84,8 +84,8 @@ _CAUSES = (
 def parse_job_error(log_text: str) -> ShardmillError:
     """Return the error that ended a job, from the text of Beam's exception.
 
-    An error of `records.errors` that a worker raised is returned as it was; otherwise a known
-    cause, or the last line of the first trace.
+    An error of `records.errors` that a worker raised is returned with its type and text; otherwise
+    a known cause, or the last line of the first trace.
     """
     if (raised := _SHARDMILL_ERROR.search(log_text)) is not None:
         kind: Callable[[str], ShardmillError] = getattr(errors, raised[1], RunnerError)

@@ -1,4 +1,4 @@
-"""The images of a shard, read and normalized ahead on threads, in order.
+"""Images of a shard, read and normalized ahead on threads.
 
 Threads work on chunks of images: for small files the overhead of a future per image is larger than
 the work. A few chunks are in progress at any time, so memory does not grow with the shard.

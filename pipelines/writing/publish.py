@@ -1,4 +1,4 @@
-"""The end of a run: check the reject limit, then publish, the manifest last."""
+"""Publication: the reject limit, then all files, the manifest last."""
 
 from __future__ import annotations
 

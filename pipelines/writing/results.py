@@ -1,4 +1,4 @@
-"""The results of all shards, checked against the plan, and the manifest made of them."""
+"""The results of all shards, and the manifest made of them."""
 
 from __future__ import annotations
 

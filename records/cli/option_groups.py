@@ -21,7 +21,7 @@ class GroupedCommand(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             entry = parameter.get_help_record(ctx)
-            if entry is not None:
+            if entry is not None and isinstance(parameter, click.Option):
                 groups.setdefault(vars(parameter).get(_GROUP, _UNGROUPED), []).append(entry)
         ungrouped = groups.pop(_UNGROUPED, [])
         for title, entries in [*groups.items(), (_UNGROUPED, ungrouped)]:

@@ -186,7 +186,7 @@ def test_clean_and_extract_commands_print_counts_and_set_exit_codes(
     assert foretold.startswith("would remove 4 files")
     assert run("clean", output).out == foretold.replace("would remove", "removed")
     ended = run("clean", output)
-    assert (ended.code, "no unfinished conversion" in assert_one_line(ended)) == (66, True)
+    assert (ended.code, "no unfinished run found" in assert_one_line(ended)) == (66, True)
     assert run("convert", source, output, "--quiet").code == 0
     assert run("extract", output, tmp_path / "out") == (0, f"21 images in {tmp_path}/out\n", "")
     ended = run("extract", output, tmp_path / "out")
