@@ -1,6 +1,6 @@
-"""A dataset's images back into folders: `OUT/SPLIT/CLASS/FILE`, whole or not at all.
+"""Export of a dataset's images to folders: `OUT/SPLIT/CLASS/FILE`.
 
-The names in records are data of unknown origin: no part of one leads out of the folder.
+The folder is complete or absent. Keys are untrusted data: none leads out of the folder.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _SUFFIXES = {"jpeg": (b".jpg", b".jpeg", b".jpe", b".jfif"), "png": (b".png",), 
 
 
 def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None) -> int:
-    """Write every image of a dataset into class folders; the number written.
+    """Write every image of a dataset into class folders; return the number of images.
 
-    Images are the stored bytes; raw ones become PNG. A name keeps its extension where that fits
-    what is stored, else it gains one.
+    Files contain the stored bytes; raw images become PNG. A name keeps its extension if it matches
+    the stored format, else an extension is added.
 
     Raises:
-        InputNotFoundError: there is no finished dataset.
-        CorruptDataError: a record is damaged, or its name leads elsewhere.
-        OutputError: `out` is there already, or cannot be written.
+        InputNotFoundError: dataset not found.
+        CorruptDataError: a record is damaged, or its key leads out of the folder.
+        OutputError: `out` already exists, or cannot be written.
     """
     opened = open_dataset(dataset)
     written = 0
@@ -73,7 +73,7 @@ def _write(folder: Path, record: Record) -> None:
 
 
 def _open_free(path: Path) -> BinaryIO:
-    """Open a new file; where the name is taken (`a.gif` beside `a.gif.png`) the next free one."""
+    """Open a new file; if it exists (`a.gif` and `a.gif.png`), under the next free name."""
     for number in count(2):
         try:
             return path.open("xb")
@@ -95,14 +95,14 @@ def _relative_path(record: Record) -> Path:
 
 
 def _parts(record: Record) -> list[bytes]:
-    """Class and file name, without the split's or the class's folder where the key has them."""
-    # A key is a path, or the URL that a list named: of that, what follows its protocol.
+    """Return class and file path, without split and class folder if the key contains them."""
+    # A key is a path or a URL; the protocol of a URL is removed.
     parts = key_from_text(record.key).rpartition(b"://")[2].lstrip(b"/").split(b"/")
     if parse_split(parts[0]) and len(parts) > 2 and class_name(parts[1]) == record.class_name:
         parts = parts[1:]
     if len(parts) > 1 and class_name(parts[0]) == record.class_name:
         parts = parts[1:]
-    # A list may give any name to a class; a slash in it is no folder.
+    # A class of an image list may have any name; a slash in it does not mean a folder.
     parts = [record.class_name.replace("/", "%2F").encode(), *parts]
     if any(part in {b"", b".", b".."} or b"\0" in part for part in parts):
         raise CorruptDataError("a record's name leads out of its folder", got=record.key)

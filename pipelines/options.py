@@ -1,4 +1,4 @@
-"""What a conversion is asked to do: one object, by the names of the command line's flags."""
+"""Options of a conversion, named after the flags of the command line."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ALWAYS_ALLOWED_REJECTS = 10
 class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A conversion from `source` to `output`, local paths or fsspec URLs.
 
-    `test` and `validation` are fractions where they are floats, counts where they are ints, as is
-    `max_rejects`. `list`, `labels` and `exclude` are paths of files. `workers` are threads in each
-    process that writes shards. `append` takes what is new into a dataset that is there, with
-    `allow_new_classes` of classes too that it does not have. `runner` is `local` or any name that
-    Beam knows, `beam_flags` go to Beam as they are.
+    `test`, `validation` and `max_rejects` are fractions if float, counts if int. `list`, `labels`
+    and `exclude` are paths of files. `workers` is the number of threads in each process that writes
+    shards. `append` adds new images to an existing dataset, with `allow_new_classes` also those of
+    new classes. `runner` is `local` or the name of a Beam runner; `beam_flags` are passed to Beam
+    unchanged.
     """
 
     source: str
@@ -53,17 +53,17 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     beam_flags: tuple[str, ...] = ()
 
     def settings(self) -> Settings:
-        """The part that the bytes depend on."""
+        """Return the options that the bytes depend on."""
         given = {name: getattr(self, name) for name in Settings.__struct_fields__}
         return Settings(**{name: value for name, value in given.items() if value is not None})
 
     @property
     def runner_config(self) -> RunnerConfig:
-        """The runner and its flags."""
+        """Return the runner and its flags."""
         return RunnerConfig(self.runner, self.beam_flags)
 
     def allowed_rejects(self, images: int, *, generation: int = 1) -> int:
-        """How many of `images` may be rejected; never all of a dataset's first."""
+        """Return how many of `images` may be rejected; in a new dataset, never all."""
         limit = self.max_rejects
         if limit is None:
             allowed = max(ALWAYS_ALLOWED_REJECTS, int(DEFAULT_MAX_REJECTS * images))
@@ -122,7 +122,7 @@ def _check_together(options: ConvertOptions) -> None:
     counts = any(isinstance(amount, int) for amount in amounts)
     if options.group_by is not None and (counts or options.stratify):
         raise UsageError(
-            "--group-by cannot go with exact counts or --stratify: groups stay whole",
+            "--group-by excludes exact counts and --stratify: groups are never divided",
             hint="use fractions: --test 0.2",
         )
     if options.stratify and not amounts:

@@ -1,4 +1,4 @@
-"""What a run did, as `report.json` and `--json` say it."""
+"""The report of a run: `report.json`, and the output of `--json`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
 MOST_KEYS = 1000
-"""Of changed and of gone files that a report names; its notes say how many there are."""
+"""Limit for the modified and the deleted files that a report lists; its notes count all."""
 
 Status = Literal["converted", "nothing-to-do", "planned", "too-many-rejects"]
 
 
 class SplitReport(msgspec.Struct, frozen=True):
-    """A split; `bytes` are those stored, 0 where nothing was stored yet."""
+    """A split; `bytes` is the size of its shards, 0 if nothing was stored yet."""
 
     images: int
     shards: int
@@ -34,7 +34,7 @@ class SplitReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversion's outcome. Not part of the dataset: seconds differ from run to run.
+    """The result of a conversion. Not part of the dataset: seconds differ between runs.
 
     `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
     """
@@ -59,7 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report_plan(run: Run, *, status: Status) -> Report:
-    """What a plan says before it is carried out; images are counted as stored."""
+    """Return the report of a plan before it is executed; it counts all images as stored."""
     plan, sources = run.plan, run.sources
     shards = Counter(shard.split for shard in plan.shards)
     counts = Counts(
@@ -89,11 +89,11 @@ def report_plan(run: Run, *, status: Status) -> Report:
 
 
 def report_finished(run: Run, manifest: Manifest) -> Report:
-    """What a dataset that is there already holds."""
+    """Return the report of a dataset that is already complete."""
     try:
         rejects = read_all_rejects(run.output, manifest)
     except (FileNotFoundError, CorruptDataError):
-        rejects = []  # what is lost of them `verify` tells
+        rejects = []  # `verify` reports the damage
     report = Report(
         status="nothing-to-do",
         output=run.output.url,
@@ -116,7 +116,7 @@ def _add_up(counts: Iterable[Counts]) -> Counts:
 
 
 def _with_diff(report: Report, run: Run) -> Report:
-    """Return a report that also lists changed and deleted files of the source, if there are any."""
+    """Return a report that also lists modified and deleted files, if there are any."""
     if run.diff is None:
         return report
     modified, deleted = run.diff.modified, run.diff.deleted
@@ -138,7 +138,7 @@ def _with_diff(report: Report, run: Run) -> Report:
 
 
 def report_splits(splits: Mapping[SplitName, SplitInfo]) -> dict[SplitName, SplitReport]:
-    """What is stored of each split."""
+    """Return the number of images, shards and bytes of each split."""
     return {
         split: SplitReport(facts.records, len(facts.shards), facts.bytes)
         for split, facts in splits.items()
@@ -146,10 +146,10 @@ def report_splits(splits: Mapping[SplitName, SplitInfo]) -> dict[SplitName, Spli
 
 
 def encode_report(report: Report) -> bytes:
-    """The content of `report.json`."""
+    """Return the content of `report.json`."""
     return msgspec.json.format(msgspec.json.encode(report)) + b"\n"
 
 
 def count_reasons(rejects: Sequence[Reject]) -> dict[str, int]:
-    """How many rejects each reason has, the most frequent first."""
+    """Return the number of rejects by reason, the most frequent first."""
     return dict(Counter(reject.reason for reject in rejects).most_common())

@@ -1,9 +1,7 @@
-"""What an output holds before a conversion: nothing, this dataset, this run, or another's.
+"""Existing content of an output: a finished dataset or an unfinished run.
 
-Files rewritten in place: a modification time that moved at equal size is looked into by hash.
-
-A plan knows a file by its key and size. Where the stamp of all modification times (or ETags) is not
-the one that was kept, every source file is hashed again and compared with what the index says.
+The digest of a plan covers key and size of each file. If the digest of all fingerprints has changed
+too, every source file is hashed again and compared with its hash in the index.
 """
 
 from __future__ import annotations
@@ -36,10 +34,10 @@ from records.text.keys import key_to_text
 
 
 def find_finished(run: Run) -> Manifest | None:
-    """The manifest of this very plan's dataset, None where the output holds no dataset.
+    """Return the manifest of the dataset of this plan, None if the output contains no dataset.
 
     Raises:
-        OutputError: it holds another one, or one that is damaged.
+        OutputError: the output contains another dataset, or a damaged one.
     """
     output = run.output
     if output.stat(layout.MANIFEST) is None:
@@ -48,16 +46,16 @@ def find_finished(run: Run) -> Manifest | None:
         manifest = read_manifest(output)
     except CorruptDataError as error:
         raise OutputError(
-            f"the output is taken: {error.what}",
+            f"the output already contains a damaged dataset: {error.what}",
             path=error.path,
             got=error.got,
             hint="choose another output",
         ) from error
     if manifest.generations[-1].plan_digest != run.plan.digest:
         raise OutputError(
-            "the output holds a dataset of another plan (other images or other options)",
+            "the output already contains a dataset of another plan (other images or other options)",
             path=output.url,
-            hint="choose another output, or add what is new with --append",
+            hint="choose another output, or add new images with --append",
         )
     _check_sizes(output, manifest)
     return manifest
@@ -68,19 +66,19 @@ def _check_sizes(output: Storage, manifest: Manifest) -> None:
         present = output.stat(shard.name)
         if present is None or present.size_bytes != shard.bytes:
             raise OutputError(
-                "the dataset here has lost a shard, or a part of it",
+                "a shard of the dataset is missing or incomplete",
                 path=output.display_name(shard.name),
                 expected=f"{shard.bytes} bytes",
                 got="no file" if present is None else f"{present.size_bytes} bytes",
-                hint="`shardmill verify` tells what else; convert into another output",
+                hint="list all damage with `shardmill verify`; convert into another output",
             )
 
 
 def check_unchanged(run: Run) -> None:
-    """Look into files that were touched since the dataset here was made.
+    """Check that no source file was modified since the dataset was written.
 
     Raises:
-        OutputError: one holds other bytes now.
+        OutputError: the content of a file differs.
     """
     output, plan = run.output, run.plan
     kept = read_report(output)
@@ -88,20 +86,20 @@ def check_unchanged(run: Run) -> None:
         return
     for _, key in shards_with_modified_sources(run):
         raise OutputError(
-            "the dataset here was made from other bytes: a source file changed since",
+            "a source file was modified after the dataset was written",
             path=output.url,
             got=key,
-            hint="choose another output to convert what is there now",
+            hint="choose another output to convert the current files",
         )
     if kept is not None and not run.options.dry_run:
         report = msgspec.structs.replace(kept, fingerprint=plan.fingerprint)
-        # An output that is read-only by now is looked into again next time: no reason to fail.
+        # If the output is read-only now, the next run hashes the files again.
         with suppress(OutputError):
             output.replace(layout.REPORT, encode_report(report))
 
 
 def read_report(output: Storage) -> Report | None:
-    """The report of the last run that came to an end; None where it is lost."""
+    """Return the report of the last finished run; None if it is lost or damaged."""
     try:
         return decode_json(output.read(layout.REPORT), Report)
     except (FileNotFoundError, msgspec.DecodeError):
@@ -109,10 +107,10 @@ def read_report(output: Storage) -> Report | None:
 
 
 def find_unfinished(run: Run) -> UnfinishedRun | None:
-    """The run of this plan that an output holds unfinished, None where it holds none.
+    """Return the unfinished run of this plan, None if the output contains no unfinished run.
 
     Raises:
-        OutputError: something else is there: another unfinished run, or files of other origin.
+        OutputError: the output contains another unfinished run, or files of a dataset.
     """
     output = run.output
     unfinished = run_state.read_run(output)
@@ -121,30 +119,30 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
         return None
     if unfinished.plan_digest != run.plan.digest:
         raise OutputError(
-            "an unfinished run with another plan (other images or other options) is here",
+            "the output contains an unfinished run of another plan (other images or other options)",
             path=output.url,
-            hint="run it again as it was, or remove it with `shardmill clean`",
+            hint="run its command again, or remove it with `shardmill clean`",
         )
     present = encoders()
     if unfinished.encoders != present:
         raise OutputError(
-            "an unfinished run was begun with other versions of the image libraries",
+            "the unfinished run was started with other versions of the image libraries",
             path=output.url,
             expected=_differences(unfinished.encoders, present),
             got=_differences(present, unfinished.encoders),
-            hint="go on with those versions, or remove it with `shardmill clean` and begin anew",
+            hint="resume with those versions, or remove it with `shardmill clean` and start over",
         )
     return unfinished
 
 
 def prepare_output(run: Run) -> int:
-    """Make the output ready for this plan; the number of shards an earlier run left finished.
+    """Prepare the output for this plan; return the number of shards that are finished already.
 
     Raises:
-        OutputError: as `find_unfinished`.
+        OutputError: see `find_unfinished`.
     """
     output, plan = run.output, run.plan
-    # Under the lock nobody else stages anything: what lies here is a dead run's.
+    # This process holds the lock: staged files belong to a killed run.
     output.remove_folder(f"{layout.WORK_FOLDER}/staging")
     unfinished = find_unfinished(run)
     if unfinished is None:
@@ -152,23 +150,23 @@ def prepare_output(run: Run) -> int:
         return 0
     is_touched = unfinished.fingerprint != plan.fingerprint
     if is_touched:
-        _drop_changed(run)
+        _remove_modified(run)
     kept = [shard for shard in plan.shards if _is_reusable(output, shard, is_touched=is_touched)]
-    # Also where nothing was touched: the plans that a dead run left are not relied on.
+    # Also if no file was touched: the plans of a killed run may be damaged.
     run_state.write_run(output, plan, encoders())
     run_state.clear_results(output)
     return len(kept)
 
 
 def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> bool:
-    """Whether a shard counts as finished; if not, what there is of it is removed."""
+    """Return whether a shard may be kept; if not, remove its files."""
     try:
         rejects = read_shard_summary(output, index_name(shard.name)).rejects
     except (FileNotFoundError, CorruptDataError):
         pass
     else:
-        # A file that could not be read may be readable by now. Of one that is rejected for its
-        # bytes nothing is kept to compare: where files were touched, it is looked into again.
+        # An unreadable file may be readable now. For other rejects no hash is stored to compare
+        # with: if any file was touched, they are checked again.
         if not any(is_touched or reject.reason == "unreadable" for reject in rejects):
             return True
     output.remove(index_name(shard.name))
@@ -176,14 +174,14 @@ def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> b
     return False
 
 
-def _drop_changed(run: Run) -> None:
-    """Remove the indexes of finished shards whose sources were rewritten since."""
+def _remove_modified(run: Run) -> None:
+    """Remove the indexes of finished shards with modified source files."""
     for shard, _ in list(shards_with_modified_sources(run)):
         run.output.remove(index_name(shard.name))
 
 
 def encoders() -> dict[str, str]:
-    """The libraries that the bytes depend on, and their versions."""
+    """Return the versions of the libraries that the bytes depend on."""
     return encoder_versions() | {"pyarrow": pa.__version__}
 
 
@@ -192,7 +190,7 @@ def _differences(these: dict[str, str], others: dict[str, str]) -> str:
 
 
 def _refuse_foreign_files(output: Storage, base: Manifest | None) -> None:
-    """Refuse an output where a dataset's files are, of whatever origin; others stay beside ours."""
+    """Refuse an output with files of another dataset; unrelated files may exist."""
     own = set() if base is None else _files_of(base)
     for name in output.list():
         if name in own:
@@ -204,25 +202,25 @@ def _refuse_foreign_files(output: Storage, base: Manifest | None) -> None:
             or folder == layout.INDEX_FOLDER
         ):
             raise OutputError(
-                "a file of a dataset is there already, and no unfinished run of ours is",
+                "a file of a dataset already exists, but no unfinished run of shardmill",
                 path=output.display_name(name),
                 hint="move it away, or choose another output",
             )
 
 
 def _files_of(manifest: Manifest) -> set[str]:
-    """Every file that a dataset may have."""
+    """Return all files that a dataset may have."""
     shards = shard_names(manifest)
-    beside = (
+    side_files = (
         layout.generation_path(name, generation.number)
         for name in DATASET_FILES
         for generation in manifest.generations
     )
-    return {*shards, *map(index_name, shards), *beside}
+    return {*shards, *map(index_name, shards), *side_files}
 
 
 def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]:
-    """Finished shards that hold other bytes than their sources now do, each with the first key."""
+    """Yield finished shards with modified source files, each with the key of the first one."""
     files = open_source(run.options.source)
     with ThreadPoolExecutor(run.options.workers) as pool:
         for shard in run.plan.shards:
@@ -237,7 +235,7 @@ def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]
 
 
 def _stored_hashes(output: Storage, name: str) -> dict[str, str] | None:
-    """Source hashes by key, None where the shard has no index: it is not finished."""
+    """Return source hashes by key; None if the shard has no index, so is not finished."""
     try:
         table = read_index(output, index_name(name)).table
     except (FileNotFoundError, CorruptDataError):

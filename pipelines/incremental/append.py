@@ -35,18 +35,18 @@ from records.text.keys import key_from_text
 
 
 def open_existing(output: Storage) -> Manifest | None:
-    """The manifest of the dataset to add to; None where there is none yet: this is the first night.
+    """Return the manifest of the dataset to append to, None if the output contains none yet.
 
     Raises:
-        CorruptDataError: it is damaged.
-        UsageError: its records were written by others.
+        CorruptDataError: the manifest is damaged.
+        UsageError: the dataset is adopted: its records are third-party files.
     """
     if output.stat(layout.MANIFEST) is None:
         return None
     base = read_manifest(output)
     if base.adopted is not None:
         raise UsageError(
-            "nothing can be added to records that others wrote",
+            "cannot append to an adopted dataset",
             path=output.url,
             hint="convert into another output, and train from both",
         )
@@ -54,22 +54,24 @@ def open_existing(output: Storage) -> Manifest | None:
 
 
 def resolve_settings(options: ConvertOptions, base: Manifest) -> Settings:
-    """The dataset's own settings. Raises UsageError where others are asked for."""
+    """Return the settings of the dataset. Raises UsageError if `options` request others."""
     default = ConvertOptions(source="", output="").settings()
-    _refuse_others(options.settings(), default, base.settings)
-    _refuse_others(options.settings().images, default.images, base.settings.images)
+    _refuse_other_settings(options.settings(), default, base.settings)
+    _refuse_other_settings(options.settings().images, default.images, base.settings.images)
     return base.settings
 
 
-def _refuse_others(given: msgspec.Struct, default: msgspec.Struct, own: msgspec.Struct) -> None:
+def _refuse_other_settings(
+    given: msgspec.Struct, default: msgspec.Struct, own: msgspec.Struct
+) -> None:
     for name in given.__struct_fields__:
-        wanted, kept = getattr(given, name), getattr(own, name)
-        if name != "images" and wanted not in (getattr(default, name), kept):
+        requested, existing = getattr(given, name), getattr(own, name)
+        if name != "images" and requested not in (getattr(default, name), existing):
             raise UsageError(
-                f"the dataset was made with another --{name.replace('_', '-')}",
-                expected=kept,
-                got=wanted,
-                hint="leave it away: the dataset's own options hold",
+                f"the dataset was written with another --{name.replace('_', '-')}",
+                expected=existing,
+                got=requested,
+                hint="omit it: the options of the dataset apply",
             )
 
 
@@ -88,7 +90,7 @@ def select_new(
             "a file of the dataset is missing",
             path=output.url,
             got=str(error),
-            hint="`shardmill verify` lists what else is wrong",
+            hint="list all damage with `shardmill verify`",
         ) from error
     images = sources.images.sort("key")
     files = open_source(options.source)

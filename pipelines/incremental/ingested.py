@@ -1,8 +1,8 @@
 """Files that a dataset has stored or rejected, and their fingerprints.
 
-`generations/stamps.parquet` contains the fingerprint (`mtime_ns` or a hash of the ETag) of each file
-when it was last seen unmodified, so that an append does not read the file again. If this file is
-lost or damaged, the next append reads every file once and writes it again.
+`generations/stamps.parquet` contains the fingerprint (`mtime_ns` or a hash of the ETag) of each
+file when it was last seen unmodified, so that an append does not read the file again. If it is lost
+or damaged, the next append reads every file once and writes it again.
 """
 
 from __future__ import annotations

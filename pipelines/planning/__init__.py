@@ -1,1 +1,1 @@
-"""The plan of a conversion: everything decided before the first shard is written."""
+"""The plan of a conversion, made before the first shard is written."""

@@ -1,4 +1,4 @@
-"""Images of a source with their labels, and counts of all other files."""
+"""Labelled images of a source, and counts of all other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Class and split of an image from its folders, and the labels of classes."""
+"""Classes and splits from folder names, and the labels of classes."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def choose_labels(
             "the source has no classes",
             path=escape_for_display(source),
             expected=CLASS_FOLDERS,
-            hint="move the images of each class into a folder of their own, or list them: --list",
+            hint="move the images of each class into one folder, or list them: --list",
         )
     return found
 

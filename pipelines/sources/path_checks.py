@@ -1,4 +1,4 @@
-"""Whether source and output can be what they are said to be, before anything in them is read."""
+"""Checks of source and output paths, before anything in them is read."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def check_locations(source: str, output: str) -> None:
-    """Refuse a source that is no folder, and an output that is none or lies in the source.
+    """Check that the source is a folder, and the output a folder outside it or absent.
 
     Raises:
-        UsageError: one is not what it must be.
-        InputNotFoundError: the source is a local path where nothing is.
+        UsageError: a path is invalid, the source is a file, or the output is in the source.
+        InputNotFoundError: the source is a local path and does not exist.
         OutputError: the output is a file.
     """
     for name, location in (("source", source), ("output", output)):
         if not location or "\0" in location:
-            raise UsageError(f"the {name} is no path", got=repr(location))
+            raise UsageError(f"the {name} is not a valid path", got=repr(location))
         if is_url(location):
-            open_storage(location)  # it may need a package, or have a password in it
+            open_storage(location)  # raises if it needs a package, or contains a password
     source_path, output_path = _local_path(source), _local_path(output)
     if source_path is not None:
         _check_source(source_path)
@@ -31,27 +31,27 @@ def check_locations(source: str, output: str) -> None:
         raise OutputError(
             "the output is a file",
             path=escape_for_display(output),
-            hint="name a folder, there or not",
+            hint="choose a folder; it need not exist",
         )
     _check_apart(source_path or source, output_path or output)
 
 
 def _local_path(location: str) -> str | None:
-    """The real path of a local folder, None for a URL."""
+    """Return the real path of a local folder, None for a URL."""
     path = local_path(location)
     return None if path is None else os.path.realpath(path)
 
 
 def _check_source(path: str) -> None:
     if not os.path.exists(path):  # noqa: PTH110
-        raise InputNotFoundError("there is no such folder", path=escape_for_display(path))
+        raise InputNotFoundError("folder not found", path=escape_for_display(path))
     if not os.path.isdir(path):  # noqa: PTH112
         raise UsageError(
             "the source is a file, not a folder",
             path=escape_for_display(path),
             hint="unpack the archive first"
             if path.lower().endswith(_ARCHIVES)
-            else "name the folder that has a folder a class in it",
+            else "choose the folder that contains one folder per class",
         )
 
 
@@ -61,7 +61,7 @@ def _check_apart(source: str, output: str) -> None:
         raise UsageError(
             "source and output are the same folder"
             if source == output
-            else "the output lies inside the source",
+            else "the output is inside the source",
             path=escape_for_display(redact_url(output)),
-            hint="choose an output beside it",
+            hint="choose an output outside it",
         )

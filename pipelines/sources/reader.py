@@ -1,4 +1,4 @@
-"""Access to the files of a source: a local folder or a URL."""
+"""Reading of source files, in a local folder or below a URL."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def open_source(location: str) -> SourceFiles:
 
 
 def open_file(url: str) -> tuple[SourceFiles, bytes]:
-    """Return access to the folder of a file with a URL of its own, and the file's key in it."""
+    """Return access to the folder of a file that has a URL, and the file's key in it."""
     folder, name = split_location(local_path(url) or url)
     return open_source(folder), os.fsencode(name)
 

@@ -112,7 +112,7 @@ def test_convert_command_quiet_prints_nothing_and_applies_all_options(
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
-        ("/nowhere {output}", 66, "no such folder"),
+        ("/nowhere {output}", 66, "folder not found"),
         ("{source} {source}", 2, "same folder"),
         ("{source} {output} --test 1.5", 2, "--test"),
         ("{source} {output} --test 0.2 --test-count 2", 2, "--test-count exclude each other"),

@@ -81,7 +81,7 @@ class TestFinished:
     ) -> None:
         path = picture_in(finished, source)
         rewrite(path)
-        with pytest.raises(OutputError, match=f"a source file changed since.*{path.name}"):
+        with pytest.raises(OutputError, match=f"a source file was modified.*{path.name}"):
             convert(**OPTIONS, dry_run=dry_run)
 
     def test_convert_missing_report_has_nothing_to_do(
@@ -95,7 +95,9 @@ class TestFinished:
         self, convert: Convert, finished: Path, dry_run: bool
     ) -> None:
         (finished / SHARDS[1]).unlink()
-        with pytest.raises(OutputError, match=f"{SHARDS[1]}.*lost a shard.*got no file"):
+        with pytest.raises(
+            OutputError, match=f"{SHARDS[1]}.*a shard of the dataset is missing.*got no file"
+        ):
             convert(**OPTIONS, dry_run=dry_run)
 
     def test_convert_run_killed_after_manifest_removes_run_state(
@@ -135,7 +137,7 @@ class TestForeign:
         self, convert: Convert, output: Path, content: bytes
     ) -> None:
         make_file(output, layout.MANIFEST, content)
-        with pytest.raises(OutputError, match="the output is taken"):
+        with pytest.raises(OutputError, match="contains a damaged dataset"):
             convert(**OPTIONS)
         assert content_of(output) == {layout.MANIFEST: content}
 

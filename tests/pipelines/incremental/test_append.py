@@ -287,7 +287,7 @@ class TestOptions:
         self, night: Convert, other: dict[str, Any]
     ) -> None:
         night(seed=3)
-        with pytest.raises(UsageError, match="was made with another --"):
+        with pytest.raises(UsageError, match="was written with another --"):
             night(**other)
 
     def test_convert_allow_new_classes_without_append_is_refused(self, convert: Convert) -> None:

@@ -134,5 +134,5 @@ def test_choose_labels_missing_class_is_refused_by_name(
 
 
 def test_choose_labels_no_classes_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"no classes.*a folder of their own"):
+    with pytest.raises(UsageError, match=r"no classes.*into one folder"):
         choose()

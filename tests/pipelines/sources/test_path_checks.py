@@ -49,10 +49,10 @@ def test_path_checks_output_next_to_or_above_source_is_accepted(
         ("memory://a", "memory://a/", "same folder"),
         ("memory://a/", "memory://a/b", "inside the source"),
         ("photos.zip", "data", "unpack the archive"),
-        ("photo.jpg", "data", "a folder a class"),
-        ("", "data", "the source is no path"),
-        ("photos", "", "the output is no path"),
-        ("photos\0", "data", "the source is no path"),
+        ("photo.jpg", "data", "one folder per class"),
+        ("", "data", "the source is not a valid path"),
+        ("photos", "", "the output is not a valid path"),
+        ("photos\0", "data", "the source is not a valid path"),
     ],
 )
 def test_path_checks_invalid_source_or_output_is_refused_with_reason(
@@ -70,7 +70,7 @@ def test_path_checks_file_url_inside_source_is_refused(here: Path) -> None:
 
 
 def test_path_checks_source_not_found_is_refused(here: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="no such folder"):
+    with pytest.raises(InputNotFoundError, match="folder not found"):
         check_locations("nowhere", "data")
 
 
