@@ -100,7 +100,7 @@ def test_evaluate_predict_commands_invalid_arguments_are_refused_before_loading(
         (evaluate, [run, "--split", "nothing"], UsageError, "the dataset has no split nothing"),
         (evaluate, [run, tmp_path / "nowhere"], InputNotFoundError, "nowhere"),
         (evaluate, [tmp_path / "damaged"], CorruptDataError, "config.json"),
-        (predict, [run, tmp_path / "missing"], InputNotFoundError, "there is no such file"),
+        (predict, [run, tmp_path / "missing"], InputNotFoundError, "found no file"),
         (
             predict,
             [run, tmp_path / "a.jpg", "--csv", tmp_path / "no" / "a.csv"],

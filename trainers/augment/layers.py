@@ -1,7 +1,7 @@
-"""Augmentation as a Keras model of uint8 images, for the front of the model that trains.
+"""Augmentation as a Keras model, the first part of the trained model.
 
-It runs where that model runs, in its precision of float32 whatever the others', and rounds back to
-uint8, so that a network in training is fed what it is fed in use.
+It runs on the device of that model, always in float32, and rounds back to uint8, so that a network
+is fed the same type in training and in use.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _SEEDED = ("horizontal", "vertical", "affine", "contrast", "brightness")
 
 
 def build_augmenter(augmentation: Augmentation, shape: ImageShape, seed: int) -> keras.Model | None:
-    """A model that varies images where it is called with `training=True`, and else does nothing.
+    """Return a model that varies images if it is called with `training=True`.
 
-    Its draws follow from the seed; how far they have come is among its non-trainable variables.
+    Its draws depend on the seed; their state is one of its non-trainable variables.
 
     Args:
-        augmentation: how; `crop` is no concern of it, for that happens as images are decoded.
+        augmentation: the variations; `crop` is ignored, because decoding applies it.
         shape: of the images.
-        seed: each kind of variation has its own, derived from it.
+        seed: each kind of variation derives its own seed from it.
 
     Returns:
-        uint8 (batch, *shape) to the same; None where nothing is to be done.
+        A model from uint8 (batch, *shape) to the same; None if there are no variations.
     """
     mirrors, variations = _build_layers(augmentation, seed)
     if not mirrors + variations:
@@ -45,9 +45,9 @@ def build_augmenter(augmentation: Augmentation, shape: ImageShape, seed: int) ->
 def _build_layers(
     augmentation: Augmentation, seed: int
 ) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
-    """Layers for uint8, and after them those for float32."""
+    """Return the layers for uint8, and those for float32, which follow them."""
     numbers = np.random.SeedSequence(seed).generate_state(len(_SEEDED)).tolist()
-    # Half of them: not every backend has unsigned ones.
+    # Halved: not every backend has unsigned integers.
     seeds = {name: number >> 1 for name, number in zip(_SEEDED, numbers, strict=True)}
     mirrors: list[keras.layers.Layer] = [
         RandomMirror(axis, seeds[name])
@@ -58,7 +58,7 @@ def _build_layers(
     if augmentation.rotate_degrees or augmentation.shift or augmentation.zoom:
         variations.append(RandomAffine(augmentation, seeds["affine"]))
     if factor := augmentation.contrast:
-        # Of a single factor Keras only ever makes more contrast, not less.
+        # From a single factor Keras would only increase the contrast.
         both, seed = (factor, factor), seeds["contrast"]
         variations.append(keras.layers.RandomContrast(both, seed=seed, dtype="float32"))
     if factor := augmentation.brightness:
@@ -68,12 +68,12 @@ def _build_layers(
 
 
 class Augmenter(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
-    """Layers in a row, from uint8 to uint8, in training only.
+    """A sequence of layers from uint8 to uint8, active in training only.
 
     Args:
-        mirrors: layers that go first, for they need no more than uint8.
+        mirrors: the first layers, which work on uint8.
         variations: layers of float32, 0 to 255.
-        **kwargs: those of any layer.
+        **kwargs: the arguments of any layer.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Augmenter(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
             layer.build(input_shape)
 
     def call(self, images: Any, training: bool = False) -> Any:
-        """Images uint8 (batch, height, width, channels) to the same."""
+        """Return images of the same type: uint8 (batch, height, width, channels)."""
         if not training:
             return images
         for layer in self.mirrors:
@@ -107,13 +107,13 @@ class Augmenter(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
 
 
 class RandomMirror(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
-    """Mirrors every other image or so.
+    """Mirrors each image with probability 1/2.
 
-    Keras's RandomFlip takes five to ten times as long on a CPU, in float32 and choosing by `where`;
-    and for both axes it draws once, so that it only ever turns by 180 degrees.
+    Keras's RandomFlip takes five to ten times as long on a CPU, because it works in float32 and
+    selects with `where`; and for both axes it draws once, so that it only rotates by 180 degrees.
 
     Args:
-        axis: the one turned round.
+        axis: the axis to reverse.
         seed: of the draws.
     """
 
@@ -123,7 +123,7 @@ class RandomMirror(keras.layers.Layer):  # type: ignore[misc] # Keras has no typ
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, images: Any) -> Any:
-        """Images uint8 (batch, height, width, channels) to the same."""
+        """Return images of the same type: uint8 (batch, height, width, channels)."""
         shape = (ops.shape(images)[0], 1, 1, 1)
         draws = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
         mirrored = ops.cast(draws < 0.5, "uint8")
@@ -132,13 +132,13 @@ class RandomMirror(keras.layers.Layer):  # type: ignore[misc] # Keras has no typ
 
 
 class RandomAffine(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
-    """Turns, moves and scales each image in one go.
+    """Rotates, shifts and zooms each image in one interpolation.
 
-    Keras's own three layers interpolate three times over, which blurs and takes two to four times
-    as long; and they keep JAX from compiling the model that they are in.
+    Keras's three layers interpolate three times, which blurs and takes two to four times as long,
+    and JAX cannot compile a model that contains them.
 
     Args:
-        augmentation: the bounds of what is drawn.
+        augmentation: the bounds.
         seed: of the draws.
     """
 
@@ -150,7 +150,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc] # Keras has no typ
         self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def call(self, images: Any) -> Any:
-        """Images float32 (batch, height, width, channels) to the same."""
+        """Return images of the same type: float32 (batch, height, width, channels)."""
         return ops.image.affine_transform(
             images,
             self._draw_transforms(images),

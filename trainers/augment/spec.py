@@ -1,4 +1,4 @@
-"""Augmentation in words, `flip,rotate=45,zoom=0.5`, to what they mean and back."""
+"""Augmentation specifications such as `flip,rotate=45,zoom=0.5`."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _FIELDS = {
     "brightness": "brightness",
     "crop": "crop",
 }
-# What a word means alone, where there is a usual value. Turning a digit or a road sign by any
-# angle can make another of it, so how far is for the user to say.
+# The values of words that have a usual value. Rotating a digit or a road sign can change its class,
+# so the user must specify the angle.
 _ALONE: dict[str, str | float] = {"flip": "horizontal", "crop": 0.08}
 _FLIPS = ("horizontal", "vertical", "both")
 
 
 def parse_augmentation(text: str) -> Augmentation:
-    """What the words say: `WORD` or `WORD=VALUE`, separated by commas, each at most once.
+    """Return the augmentation of a specification: `WORD` or `WORD=VALUE`, separated by commas.
 
     Raises:
-        UsageError: naming the first word that cannot be meant, and what was expected.
+        UsageError: a word is unknown, repeated, or has an invalid value.
     """
     if text.strip() == NOTHING:
         return Augmentation()
@@ -42,13 +42,13 @@ def parse_augmentation(text: str) -> Augmentation:
         word, equals, value = (part.strip() for part in item.partition("="))
         _require_word(word)
         if _FIELDS[word] in values:
-            raise UsageError(f"--augment: {word} is there twice", got=repr(text))
+            raise UsageError(f"--augment: {word} is repeated", got=repr(text))
         values[_FIELDS[word]] = _read_value(word, value if equals else None)
     return msgspec.convert(values, Augmentation)
 
 
 def format_augmentation(augmentation: Augmentation) -> str:
-    """The words that `parse_augmentation` reads as this, in the order they are applied."""
+    """Return the specification that `parse_augmentation` parses to this augmentation."""
     items = [
         f"{word}={str(value).removesuffix('.0')}"
         for word, field in _FIELDS.items()
@@ -62,7 +62,7 @@ def _require_word(word: str) -> None:
         return
     close = get_close_matches(word.lower(), _FIELDS, n=1)
     raise UsageError(
-        "--augment has an empty word" if not word else f"--augment knows no {word!r}",
+        "--augment has an empty word" if not word else f"--augment has no word {word!r}",
         expected=f"some of {', '.join(_FIELDS)}; or {NOTHING} alone",
         hint=f"did you mean {close[0]}?" if close else None,
     )
@@ -73,11 +73,11 @@ def _read_value(word: str, text: str | None) -> object:
         return _ALONE[word]
     value = text if word == "flip" else _read_number(text)
     try:
-        # A field at a time, so that the error is this word's.
+        # One field at a time, so that the error belongs to this word.
         msgspec.convert({_FIELDS[word]: value}, Augmentation)
     except msgspec.ValidationError as error:
         raise UsageError(
-            f"--augment: {word} has no such value" if text else f"--augment: {word} needs a value",
+            f"--augment: invalid value of {word}" if text else f"--augment: {word} needs a value",
             expected=_describe_values(word),
             got=repr(text) if text else None,
             hint=_suggest_value(word, text),
@@ -90,7 +90,7 @@ def _read_number(text: str | None) -> float | None:
         number = float(text or "")
     except ValueError:
         return None
-    # No bound of msgspec's holds back what is not a number.
+    # The bounds of msgspec do not exclude NaN.
     return number if math.isfinite(number) else None
 
 

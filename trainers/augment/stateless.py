@@ -1,7 +1,7 @@
 """Augmentation inside tf.data, determined by a seed.
 
 Draws from the same distributions as `trainers.augment.layers`, which augments inside the model.
-tf.data runs several calls at once, so the draws depend on the seed of the call alone.
+tf.data runs several calls in parallel, so the draws depend on the seed of the call alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which stage holds a training back, from the rate that each could go at, and what to do. Pure."""
+"""Bottleneck of a training run, and advice."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _WORDS = {
     "step": "the training step",
 }
 _BAR_CHARACTERS = 40
-# Where step and input share the processor, one three times as fast still takes a quarter of it.
+# If step and input share the processor, an input three times as fast still takes a quarter of it.
 _AMPLE = 3
-# So many are read side by side.
+# As many shards are read in parallel.
 _ENOUGH_SHARDS = 16
 
 
 class StageRate(msgspec.Struct, frozen=True):
-    """How fast a stage goes with nothing to wait for.
+    """The rate of a stage that never waits for another.
 
     Args:
         name: of the stage.
-        images_per_second: how many images it is done with.
+        images_per_second: images processed per second.
     """
 
     name: str
@@ -44,14 +44,14 @@ class StageRate(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What advice depends on.
+    """The facts that advice depends on.
 
     Args:
-        is_local: whether the shards are files of this machine.
-        shards: how many there are to train on.
+        is_local: whether the shards are local files.
+        shards: number of training shards.
         is_raw: whether they hold pixels.
-        stored_size: (width, height) of every stored image in pixels; None where they differ.
-        shape: what the model is fed.
+        stored_size: (width, height) of every stored image in pixels; None if they differ.
+        shape: of the images that the model is fed.
         is_cropped: whether training takes random crops.
         has_gpu: whether a GPU computes.
         precision: Keras's dtype policy.
@@ -68,13 +68,13 @@ class TrainingContext:
 
 
 def find_bottleneck(rates: Mapping[str, float]) -> str:
-    """The stage that would have to become faster first.
+    """Return the stage that limits the training rate.
 
-    Of the input and the step the slower one; within the input its slowest stage, and of a step that
-    spends most of its time on augmentation, that.
+    It is the slower of input and step: within the input its slowest stage, and augmentation if the
+    step spends most of its time on it.
 
     Args:
-        rates: images a second of `INPUT_STAGES`, `input`, `step`, and `augment` where there is one.
+        rates: images per second of `INPUT_STAGES`, `input`, `step`, and `augment` if there is any.
     """
     if rates["input"] < rates["step"]:
         return min(INPUT_STAGES, key=lambda name: rates[name])
@@ -83,8 +83,8 @@ def find_bottleneck(rates: Mapping[str, float]) -> str:
     return "step"
 
 
-def advise(bottleneck: str, circumstances: TrainingContext) -> str:
-    """What makes that stage faster."""
+def advise(bottleneck: str, context: TrainingContext) -> str:
+    """Return what makes a stage faster."""
     advices: dict[str, Callable[[TrainingContext], str]] = {
         "read": _advise_reading,
         "parse": _advise_parsing,
@@ -93,11 +93,11 @@ def advise(bottleneck: str, circumstances: TrainingContext) -> str:
         "augment": _advise_augmenting,
         "step": _advise_stepping,
     }
-    return advices[bottleneck](circumstances)
+    return advices[bottleneck](context)
 
 
 def summarize(rates: Mapping[str, float], bottleneck: str, advice: str) -> str:
-    """A sentence that says which stage holds training back, by how much, and what to do."""
+    """Return one sentence: the bottleneck, its rate, and what to do."""
     input_rate, step_rate = f"{rates['input']:,.0f}", f"{rates['step']:,.0f}"
     if bottleneck in INPUT_STAGES:
         found = f"the input gives {input_rate} images/s, and the step could take {step_rate}"
@@ -110,7 +110,7 @@ def summarize(rates: Mapping[str, float], bottleneck: str, advice: str) -> str:
 
 
 def draw_table(rates: Sequence[StageRate]) -> Iterator[str]:
-    """A line for each stage; its bar is the time of an image, so the longest is the slowest."""
+    """Yield one line per stage; its bar is the time per image, so the longest is the slowest."""
     slowest = min(rate.images_per_second for rate in rates)
     yield f"{'stage':8}  {'images/s':>10}  {'ms an image':>11}"
     for rate in rates:
@@ -121,52 +121,52 @@ def draw_table(rates: Sequence[StageRate]) -> Iterator[str]:
         ).rstrip()
 
 
-def _advise_reading(circumstances: TrainingContext) -> str:
-    if not circumstances.is_local:
+def _advise_reading(context: TrainingContext) -> str:
+    if not context.is_local:
         copy = "copy the dataset to a disk of this machine"
-        return copy if circumstances.is_cropped else f"{copy}, or use --cache disk"
+        return copy if context.is_cropped else f"{copy}, or use --cache disk"
     ways = ["put the dataset on a faster disk"]
-    if circumstances.is_raw:
+    if context.is_raw:
         ways.append("store fewer bytes (convert without --store raw)")
-    if circumstances.shards < _ENOUGH_SHARDS:
+    if context.shards < _ENOUGH_SHARDS:
         ways.append(f"more shards to read side by side (convert --shards {_ENOUGH_SHARDS})")
     return ", or ".join(ways)
 
 
-def _advise_parsing(circumstances: TrainingContext) -> str:
-    if circumstances.is_cropped:
+def _advise_parsing(context: TrainingContext) -> str:
+    if context.is_cropped:
         return "a larger --batch-size parses more records at a time"
     return "use --cache disk, which has no Examples left to parse"
 
 
-def _advise_decoding(circumstances: TrainingContext) -> str:
-    width_px, height_px = circumstances.shape.width_px, circumstances.shape.height_px
+def _advise_decoding(context: TrainingContext) -> str:
+    width_px, height_px = context.shape.width_px, context.shape.height_px
     size = f"{width_px}" if width_px == height_px else f"{width_px}x{height_px}"
-    if circumstances.is_cropped:
-        if circumstances.is_raw:
+    if context.is_cropped:
+        if context.is_raw:
             return "more processor cores: only crops are left to be cut out and resized"
         return f"store pixels (convert --store raw --resize, to somewhat more than {size})"
-    if circumstances.stored_size != (width_px, height_px):
-        raw = " --store raw" if circumstances.is_raw else ""
+    if context.stored_size != (width_px, height_px):
+        raw = " --store raw" if context.is_raw else ""
         return f"store smaller images (convert --resize {size}{raw}), or use --cache disk"
-    if circumstances.is_raw:
+    if context.is_raw:
         return "more processor cores: nothing is left to decode"
     return f"store pixels (convert --resize {size} --store raw), or use --cache disk"
 
 
-def _advise_batching(_circumstances: TrainingContext) -> str:
+def _advise_batching(_context: TrainingContext) -> str:
     return "a faster processor: this is tf.data's own work, record by record"
 
 
-def _advise_augmenting(circumstances: TrainingContext) -> str:
+def _advise_augmenting(context: TrainingContext) -> str:
     fewer = "fewer words of --augment"
-    return fewer if circumstances.has_gpu else f"{fewer}, or a GPU"
+    return fewer if context.has_gpu else f"{fewer}, or a GPU"
 
 
-def _advise_stepping(circumstances: TrainingContext) -> str:
-    if not circumstances.has_gpu:
+def _advise_stepping(context: TrainingContext) -> str:
+    if not context.has_gpu:
         return "a GPU, a smaller --image-size or a smaller model"
     ways = "a larger --batch-size"
-    if circumstances.precision == "float32":
+    if context.precision == "float32":
         ways += ", --precision mixed_float16"
     return f"{ways} or a smaller model"

@@ -1,4 +1,4 @@
-"""What is wrong with a training before it begins: the machine, and the stage that holds it back."""
+"""Diagnosis of a machine, and of the bottleneck of a training run."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 class ProfiledTraining(msgspec.Struct, frozen=True):
-    """What was timed.
+    """The training run that was profiled.
 
     Args:
         dataset: its path or URL.
         model: its name.
-        mode: what of it trains.
-        height_px: of the images that it is fed.
-        width_px: of them.
-        channels: of them.
-        batch_size: images a step.
+        mode: `scratch`, `transfer` or `finetune`.
+        height_px: of the images that the model is fed.
+        width_px: of these images.
+        channels: of these images.
+        batch_size: images per step.
         precision: Keras's dtype policy.
     """
 
@@ -48,15 +48,15 @@ class ProfiledTraining(msgspec.Struct, frozen=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """What `doctor --json` prints: the machine, and where a dataset was named its training.
+    """The output of `doctor --json`: the machine, and a training run if a dataset was named.
 
     Args:
         versions: by name.
-        devices: what there is to compute with.
-        measured: the training that was timed.
+        devices: processors, GPUs, memory and disk space.
+        measured: the training run that was profiled.
         stages: the rate of each of its stages.
-        bottleneck: the one that would have to become faster first.
-        conclusion: a sentence that says so, and what to do.
+        bottleneck: the stage that limits the training rate.
+        conclusion: one sentence with the bottleneck and advice.
     """
 
     versions: dict[str, str]
@@ -68,7 +68,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 def diagnose_machine() -> Diagnosis:
-    """Versions and devices. Raises UsageError where Keras's backend is none that works."""
+    """Return versions and devices. Raises UsageError if the Keras backend is not supported."""
     hardware = start_backend()
     return Diagnosis(list_versions(), inspect_system(hardware, cache_dir("decoded").parent))
 
@@ -76,13 +76,13 @@ def diagnose_machine() -> Diagnosis:
 def diagnose_training(
     machine: Diagnosis, plan: TrainingPlan, *, seconds: float, say: Callable[[str], None]
 ) -> Diagnosis:
-    """Time the stages of a training that is not run.
+    """Profile the stages of a training run without running it.
 
     Args:
-        machine: what it would run on.
-        plan: the training; nothing is written to its run folder.
-        seconds: about how long to time each stage.
-        say: told of each stage that was timed.
+        machine: the result of `diagnose_machine`.
+        plan: of the training run; nothing is written to its folder.
+        seconds: approximate time to profile each stage.
+        say: called with a line for each stage.
 
     Raises:
         CorruptDataError: a record cannot be read.
@@ -92,7 +92,7 @@ def diagnose_training(
     stages = _time(plan, seconds, say)
     rates = {stage.name: stage.images_per_second for stage in stages}
     bottleneck = find_bottleneck(rates)
-    advice = advise(bottleneck, _circumstances(plan, precision))
+    advice = advise(bottleneck, _training_context(plan, precision))
     return msgspec.structs.replace(
         machine,
         measured=_describe(plan, precision),
@@ -113,7 +113,7 @@ def _time(plan: TrainingPlan, seconds: float, say: Callable[[str], None]) -> tup
             plan.phases[0],
             damaged=frozenset(),
             say=say,
-            on_progress=lambda _done, _images: None,  # it extracts no features
+            on_progress=lambda _done, _images: None,  # no features are extracted
         )
         for rate in time_stages(plan, stage, seconds):
             say(f"{rate.name}: {rate.images_per_second:,.0f} images/s")
@@ -135,7 +135,7 @@ def _describe(plan: TrainingPlan, precision: str) -> ProfiledTraining:
     )
 
 
-def _circumstances(plan: TrainingPlan, precision: str) -> TrainingContext:
+def _training_context(plan: TrainingPlan, precision: str) -> TrainingContext:
     return TrainingContext(
         is_local=plan.dataset.storage.is_local,
         shards=len(plan.training.shards),

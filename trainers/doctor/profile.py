@@ -1,12 +1,10 @@
-"""How many images a second each stage of a training can do.
+"""Rates of the stages of a training run, in images per second.
 
-A stage runs for a while before it is timed, so that nothing is traced, compiled or tuned any more
-and what was fetched ahead is used up; then for the time that is given, and all that it did counts.
+A stage warms up before it is timed, until tracing and compilation are done and prefetched batches
+are used up; then everything that it does in the given time counts.
 
-The stages of a training's input, each as a dataset of its own that never ends.
-
-Each does what training does there, by the same functions and on as many threads, but what it works
-on lies in memory: it waits for no other stage.
+Each stage of the input is a separate endless dataset. It calls the functions of training with as
+many threads, on data in memory, so that it never waits for another stage.
 """
 
 from __future__ import annotations
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
     from trainers.training.plan import TrainingPlan
 
 
-# tf.data needs a second or so to find out how many threads each of its steps wants.
 _WARM_UP_PART = 0.5
 _LEAST_CALLS = 2
 _WARM_UP_STEPS = 3
@@ -49,17 +46,15 @@ _LOOK_SECONDS = 0.25
 
 
 def time_stages(plan: TrainingPlan, stage: PhaseSetup, seconds: float) -> Iterator[StageRate]:
-    """Time one stage after another, each for about so many seconds.
-
-    The model's weights change.
+    """Time one stage after another; this changes the weights of the model.
 
     Args:
-        plan: the training.
-        stage: of it, fed from shards.
-        seconds: for each.
+        plan: of the training run.
+        stage: its model and input, fed from shards.
+        seconds: approximate time for each stage.
 
     Yields:
-        `read`, `parse`, `decode`, `batch`, `input`, `augment` where there is any, `step`,
+        `read`, `parse`, `decode`, `batch`, `input`, `augment` if there is any, `step`,
         `training`.
     """
     inputs = profile_inputs(plan, stage.source)
@@ -79,7 +74,7 @@ def time_stages(plan: TrainingPlan, stage: PhaseSetup, seconds: float) -> Iterat
 
 
 def time_calls(work: Callable[[], int], seconds: float) -> float:
-    """Images a second of a function that returns how many images it was done with."""
+    """Return images per second of a function that returns the number of images it processed."""
     begun = time.perf_counter()
     work()
     begun = time.perf_counter()
@@ -94,7 +89,7 @@ def time_calls(work: Callable[[], int], seconds: float) -> float:
 
 
 def amortize_warmup(rate: float, filling_s: float, records: int) -> float:
-    """The rate of whole epochs, from that within one and the time in which its buffer fills."""
+    """Return the rate of whole epochs, from the rate within one and the time to fill its buffer."""
     return records / (filling_s + records / rate)
 
 
@@ -109,19 +104,19 @@ def _time_input(batches: tf.data.Dataset, records: int, seconds: float) -> float
     next(iterator)
     filling_s = time.perf_counter() - begun
     rate = time_calls(partial(_take, iterator), seconds)
-    # In more than an epoch, buffers were filled often enough.
+    # Within more than one epoch, the buffers were filled often enough.
     return rate if rate * seconds > records else amortize_warmup(rate, filling_s, records)
 
 
 def _time_augmenter(augmenter: keras.Model, images: NDArray[np.uint8], seconds: float) -> float:
     image = keras.Input(images.shape[1:], dtype="uint8")
-    # Of each image one number, or bringing images back from the device would be timed too.
+    # One number per image: otherwise copying images from the device would be timed too.
     model = keras.Model(image, ops.max(augmenter(image, training=True), axis=(1, 2, 3)))
     return time_calls(lambda: len(model.predict_on_batch(images)), seconds)
 
 
 def _time_steps(stage: PhaseSetup, batches: tf.data.Dataset, seconds: float) -> float:
-    """Steps a second as Keras runs them in training."""
+    """Return steps per second as Keras runs them in training."""
     clock = _StepClock(stage, seconds)
     calls = keras.callbacks.LambdaCallback(on_train_batch_begin=clock.begin_step)
     stage.model.fit(batches, shuffle=False, verbose=0, callbacks=[calls])
@@ -129,10 +124,10 @@ def _time_steps(stage: PhaseSetup, batches: tf.data.Dataset, seconds: float) -> 
 
 
 class _StepClock:
-    """Times Keras's steps, and ends them.
+    """Times the steps of Keras, and stops them.
 
-    Devices run behind Keras. They are waited for after so many steps as take a moment, not after
-    each, for they would have nothing to do meanwhile.
+    Devices run asynchronously. The clock waits for them after as many steps as take a quarter of a
+    second: after each step they would be idle meanwhile.
     """
 
     def __init__(self, stage: PhaseSetup, seconds: float) -> None:
@@ -143,7 +138,7 @@ class _StepClock:
         self._every = 1
 
     def begin_step(self, step: int, **_logs: Any) -> None:
-        """Before a step: after it, Keras itself would wait for the device."""
+        """Read the clock before a step: after a step, Keras waits for the device."""
         if self._first is not None and (step - self._first) % self._every:
             return
         if step > 0:
@@ -166,7 +161,7 @@ class _StepClock:
     def _wait(self) -> None:
         if keras.backend.backend() == "jax":
             self._stage.model.jax_state_sync()
-        # One variable of the loss: to compute the metrics would itself take as long as small steps.
+        # One variable of the loss: computing the metrics would take as long as a small step.
         ops.convert_to_numpy(self._stage.metrics[0].variables[0])
 
 
@@ -177,13 +172,13 @@ _ENDLESS_EPOCHS = 1 << 31
 
 @dataclass(frozen=True)
 class _Undecoded:
-    """A `RecordSource` of records that stay what they are."""
+    """A `RecordSource` of records that are not decoded."""
 
     read: Callable[[tf.Tensor], tf.data.Dataset]
     mean_bytes: int
 
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Strings (batch,) as they came, and their bytes."""
+        """Return the same strings (batch,), and their lengths."""
         return records, tf.strings.length(records)
 
     def record_bytes(self, _selection: Selection) -> int:
@@ -193,11 +188,11 @@ class _Undecoded:
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What feeds each stage.
+    """The input of each stage.
 
     Args:
         stages: endless datasets of batches, by the names `read`, `parse`, `decode` and `batch`.
-        batch: of decoded images and their labels, as the model is fed.
+        batch: decoded images and their labels, as the model is fed.
     """
 
     stages: dict[str, tf.data.Dataset]
@@ -205,7 +200,7 @@ class StageInputs:
 
 
 def endless_order(plan: TrainingPlan) -> ShuffleSpec:
-    """Training's order, without end and in whole batches, so that every step has the same shape."""
+    """Return training's order, endless and in full batches, so that all steps have one shape."""
     options = plan.config.options
     whole_batches = max(plan.training.records // options.batch_size, 1)
     return ShuffleSpec(
@@ -216,7 +211,7 @@ def endless_order(plan: TrainingPlan) -> ShuffleSpec:
 
 
 def profile_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
-    """The stages of the input of a training, read from `source`."""
+    """Return the input stages of a training run, read from `source`."""
     batch_size, mean_bytes = plan.config.options.batch_size, source.record_bytes(plan.training)
     shards = _Undecoded(source.read, mean_bytes)
     records = _read_sample(plan, shards)
@@ -242,7 +237,7 @@ def profile_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
 
 
 def _read_sample(plan: TrainingPlan, shards: _Undecoded) -> tf.Tensor:
-    """Some whole batches of training records, strings (records,); where they are few, repeated."""
+    """Return full batches of training records, strings (records,), repeated if there are few."""
     batch_size = plan.config.options.batch_size
     count = min(_SAMPLE_BYTES // max(shards.mean_bytes, 1), _SAMPLE_RECORDS, plan.training.records)
     size = max(count // batch_size, 1) * batch_size
@@ -254,7 +249,7 @@ def _read_sample(plan: TrainingPlan, shards: _Undecoded) -> tf.Tensor:
 def _work_on(
     elements: tf.Tensor, batch_size: int, work: Callable[[tf.Tensor], object]
 ) -> tf.data.Dataset:
-    # Kept as batches, for a slice would copy the strings anew each time.
+    # Cached as batches: a slice would copy the strings again each time.
     batches = tf.data.Dataset.from_tensor_slices(elements).batch(batch_size).cache().repeat()
     return parallel_map(batches, work)
 

@@ -1,4 +1,4 @@
-"""What a training would run on: versions, processors, GPUs, memory, room for caches."""
+"""Versions, processors, GPUs, memory and disk space for caches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trainers.backend import Backend
 
-# From their metadata: Beam need not be imported to tell its version.
+# Their versions come from metadata: importing Beam takes seconds.
 _PACKAGES = {
     "shardmill": "shardmill",
     "TensorFlow": "tensorflow",
@@ -32,12 +32,12 @@ _MIB = 1 << 20
 
 
 class Gpu(msgspec.Struct, frozen=True):
-    """A GPU that NVIDIA's driver knows, used or not.
+    """A GPU that the NVIDIA driver lists, used or not.
 
     Args:
-        name: as the driver has it.
-        memory_bytes: all of it.
-        driver: the driver's version.
+        name: as the driver lists it.
+        memory_bytes: its total memory.
+        driver: the version of the driver.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Gpu(msgspec.Struct, frozen=True):
 
 
 class SystemInfo(msgspec.Struct, frozen=True):
-    """What computes, and what there is to compute with.
+    """The devices in use and the resources of the machine.
 
     Args:
-        backend: Keras's.
-        used: the names of the GPUs that Keras computes on; none: it is the CPU.
-        gpus: those that are there.
-        problem: why a GPU that is there is not used, and what to do.
+        backend: of Keras.
+        used: names of the GPUs that Keras computes on; empty if it computes on the CPU.
+        gpus: all GPUs of the machine.
+        problem: why an existing GPU is not used, and what to do.
         cpus: processors that this process may use.
         memory_bytes: of the machine.
-        cache_folder: where `--cache disk` and features would be kept.
-        cache_free_bytes: how much room there is.
+        cache_folder: the folder of `--cache disk` and of features.
+        cache_free_bytes: free space on its disk.
     """
 
     backend: str
@@ -70,7 +70,7 @@ class SystemInfo(msgspec.Struct, frozen=True):
 
 
 def list_versions() -> dict[str, str]:
-    """The version of each thing that matters and is installed."""
+    """Return the version of Python and of each relevant package that is installed."""
     found = {"Python": platform.python_version()}
     for name, package in _PACKAGES.items():
         try:
@@ -81,11 +81,11 @@ def list_versions() -> dict[str, str]:
 
 
 def inspect_system(hardware: Backend, cache_folder: Path) -> SystemInfo:
-    """The machine, as a training would find it.
+    """Return the resources that a training run would have.
 
     Args:
-        hardware: what Keras was started on.
-        cache_folder: where caches would lie, there or not.
+        hardware: the started backend.
+        cache_folder: the folder for caches; it need not exist.
     """
     return SystemInfo(
         backend=hardware.backend,
@@ -100,7 +100,7 @@ def inspect_system(hardware: Backend, cache_folder: Path) -> SystemInfo:
 
 
 def describe_system(versions: dict[str, str], devices: SystemInfo) -> Iterator[tuple[str, str]]:
-    """Each fact by its name, for people."""
+    """Yield the name and the text of each fact."""
     for name, number in versions.items():
         yield name, f"{number}, on {devices.backend}" if name == "Keras" else number
     for gpu in devices.gpus:
@@ -115,11 +115,11 @@ def describe_system(versions: dict[str, str], devices: SystemInfo) -> Iterator[t
 
 
 def parse_gpus(table: str) -> tuple[Gpu, ...]:
-    """The GPUs of a table by nvidia-smi: name, MiB and driver, a line each."""
+    """Return the GPUs in the output of nvidia-smi: one line with name, MiB and driver per GPU."""
     rows = (line.rsplit(",", 2) for line in table.splitlines())
     cells = ([cell.strip() for cell in row] for row in rows if len(row) == 3)
     return tuple(
-        # A GPU that shares its memory with the processor has no number here.
+        # A GPU that shares its memory with the processor reports no size.
         Gpu(name, int(mib) * _MIB if mib.isdecimal() else 0, driver)
         for name, mib, driver in cells
     )
@@ -130,7 +130,7 @@ def _list_gpus() -> tuple[Gpu, ...]:
     if program is None:
         return ()
     try:
-        ended = subprocess.run(  # noqa: S603 # nothing of the user's is in it
+        ended = subprocess.run(  # noqa: S603 # no user input in it
             [program, *_QUERY], capture_output=True, text=True, timeout=_QUERY_LIMIT_S, check=True
         )
     except (OSError, subprocess.SubprocessError):
@@ -139,5 +139,5 @@ def _list_gpus() -> tuple[Gpu, ...]:
 
 
 def _free_bytes(folder: Path) -> int:
-    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
-    return shutil.disk_usage(there).free
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    return shutil.disk_usage(existing).free

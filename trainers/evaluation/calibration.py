@@ -1,9 +1,10 @@
-"""Whether scores are probabilities: of images scored 0.8, are four in five right? Pure.
+"""Calibration: how close scores are to probabilities.
 
-The method is that of Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks"
-(ICML 2017): predictions are put into bins of equal width by their confidence, the score of the
-predicted class; the expected calibration error is the mean over images of how far a bin's accuracy
-lies from its mean confidence.
+Scores are calibrated if 80 % of the predictions with score 0.8 are correct. The method is that of
+Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (ICML 2017): predictions
+are put into bins of equal width by their confidence, the score of the predicted class; the expected
+calibration error is the mean over images of how far a bin's accuracy deviates from its mean
+confidence.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ class CalibrationBin(msgspec.Struct, frozen=True):
     Args:
         low: the bin's lower edge.
         high: its upper edge.
-        images: how many predictions.
-        confidence: their mean confidence; None where there are none.
-        accuracy: the part of them that is right; None where there are none.
+        images: number of predictions.
+        confidence: their mean confidence; None if there are none.
+        accuracy: the fraction that is correct; None if there are none.
     """
 
     low: float
@@ -39,7 +40,7 @@ class CalibrationBin(msgspec.Struct, frozen=True):
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """How far scores are from probabilities.
+    """The deviation of scores from probabilities.
 
     Args:
         expected_error: the expected calibration error, 0 to 1; 0 is perfect.
@@ -51,12 +52,12 @@ class Calibration(msgspec.Struct, frozen=True):
 
 
 def empty_bins() -> NDArray[np.float64]:
-    """Bins of no image: float64 (3, bins): images, sum of confidences, images predicted right."""
+    """Return zeros, float64 (3, bins): images, sum of confidences, correct predictions."""
     return np.zeros((3, BINS))
 
 
 def count_bins(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """A batch's bins, to be added to others.
+    """Return the bins of a batch, to add to those of other batches.
 
     Args:
         scores: probabilities (images, classes).
@@ -77,7 +78,7 @@ def count_bins(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArra
 
 
 def summarize_bins(bins: NDArray[np.float64]) -> Calibration:
-    """The calibration of at least one image, from bins (3, bins)."""
+    """Return the calibration of at least one image, from bins (3, bins)."""
     images, confidence_sums, right = bins
     error = float(np.abs(right - confidence_sums).sum() / images.sum())
     return Calibration(error, tuple(map(_summarize_bin, range(BINS), *bins.tolist())))

@@ -3,7 +3,7 @@
     result = evaluate("run")
     print(result.accuracy, result.per_class)
 
-What is evaluated is decided, and invalid arguments are refused, before Keras loads.
+Invalid arguments are refused before Keras loads.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _PICTURES = {
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What is evaluated on what.
+    """A run, and the records to evaluate it on.
 
     Args:
         run: with weights.
@@ -84,7 +84,7 @@ def evaluate(
 
     Raises:
         InputNotFoundError: no run, or no dataset, at this path.
-        UsageError: the dataset has other classes, or no such split.
+        UsageError: the dataset has other classes, or the split is missing.
         CorruptDataError: the dataset or the weights are damaged.
         OutOfMemoryError: a batch does not fit into memory.
     """
@@ -100,7 +100,7 @@ def plan_evaluation(
 
     Raises:
         InputNotFoundError: the dataset does not exist.
-        UsageError: the dataset has other classes, or no such split.
+        UsageError: the dataset has other classes, or the split is missing.
         CorruptDataError: a file of the dataset is missing or has another size.
     """
     opened = dataset if isinstance(dataset, Dataset) else _open_dataset(run, dataset)
@@ -152,7 +152,7 @@ def draw_pictures(plan: EvaluationPlan, evaluation: Evaluation) -> Iterator[str]
     """Draw `confusion-SPLIT.png`, `calibration-SPLIT.png` and `mistakes-SPLIT.png`.
 
     Yields:
-        What was drawn, and its path in the run folder.
+        The kind of each picture, and its path in the run folder.
 
     Raises:
         OutputError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Figures of a classification, from logits and labels. Pure."""
+"""Metrics of a classification, from logits and labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN_CLASSES = 16
 
 
 class ClassMetrics(msgspec.Struct, frozen=True):
-    """One class: None where a figure is a division by 0."""
+    """The metrics of one class; None if one is a division by 0."""
 
     name: str
     images: int
@@ -31,13 +31,14 @@ class ClassMetrics(msgspec.Struct, frozen=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """What `evaluate --json` prints.
+    """The result of an evaluation, and the output of `evaluate --json`.
 
     Args:
-        split: what was measured on.
-        images: how many.
-        accuracy: the part of images whose class has the highest score.
-        top_5_accuracy: the part whose class is among the five highest; None up to five classes.
+        split: the records evaluated on: `test`, `validation` or `train`.
+        images: their number.
+        accuracy: the fraction of images whose class has the highest score.
+        top_5_accuracy: the fraction whose class is among the five highest; None up to five
+            classes.
         loss: mean cross-entropy, in nats.
         per_class: in the order of the label map.
         confusion: counts, rows the true class, columns the predicted one.
@@ -86,7 +87,7 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 
 class MetricsAccumulator:
-    """What is counted over batches; its size follows from the classes, not from the images.
+    """Sums over batches; their size depends on the classes, not on the images.
 
     Args:
         classes: how many.
@@ -108,7 +109,7 @@ class MetricsAccumulator:
     def summarize(
         self, split: str, labels: Sequence[str], mistakes: tuple[Mistake, ...] = ()
     ) -> Evaluation:
-        """All figures, of at least one image."""
+        """Return the metrics of at least one image."""
         images = int(self.confusion.sum())
         return Evaluation(
             split=split,
@@ -124,36 +125,36 @@ class MetricsAccumulator:
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Log of probabilities, (images, classes) as `logits`."""
+    """Return the log of probabilities, (images, classes) as `logits`."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_of_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return np.asarray(shifted - log_of_sum)
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Probabilities, (images, classes) as `logits`; each row sums to 1."""
+    """Return probabilities, (images, classes) as `logits`; each row sums to 1."""
     return np.asarray(np.exp(log_softmax(logits)))
 
 
 def count_confusion(
     logits: NDArray[np.floating], labels: NDArray[np.int64], classes: int
 ) -> NDArray[np.int64]:
-    """Counts (classes, classes): rows the true class, columns the one of the highest logit."""
+    """Return counts (classes, classes): rows true classes, columns those of the highest logit."""
     cells = labels * classes + logits.argmax(axis=1)
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
 def count_top(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> int:
-    """The images whose class has one of the five highest logits."""
+    """Return the number of images whose class has one of the five highest logits."""
     own = np.take_along_axis(logits, labels[:, None], axis=1)
     higher = logits > own
-    # Of equal logits the first class is ahead, as argmax has it.
+    # Of equal logits the first class is ahead, as in argmax.
     ahead = (logits == own) & (np.arange(logits.shape[1]) < labels[:, None])
     return int(((higher | ahead).sum(axis=1) < _TOP).sum())
 
 
 def sum_loss(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """The sum of the images' cross-entropy, in nats."""
+    """Return the sum of the cross-entropy of the images, in nats."""
     return -float(log_softmax(logits)[np.arange(len(labels)), labels].sum())
 
 

@@ -1,7 +1,7 @@
-"""The worst mistakes: the wrong predictions that a model is surest of, and where they are stored.
+"""Wrong predictions with the highest scores, and their records.
 
-While a split is measured only keys and scores are kept, a heap of the worst; afterwards the few
-records are found by their keys in the indexes, and read again by their offsets.
+During an evaluation a heap keeps the keys and scores of the worst mistakes; afterwards the few
+records are looked up by their keys in the indexes, and read by their offsets.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Mistake(msgspec.Struct, frozen=True):
     Args:
         key: of the record, as text: the file's path below the dataset's source.
         shard: the file it is in.
-        record: its number there, from 0.
-        class_name: what it is.
-        predicted: what the model takes it for.
+        record: its number in the shard, from 0.
+        class_name: the true class.
+        predicted: the predicted class.
         score: of the predicted class, 0 to 1.
     """
 
@@ -50,7 +50,7 @@ class Mistake(msgspec.Struct, frozen=True):
 
 
 class ScoredMistake(NamedTuple):
-    """A wrong prediction as it is found: the first two decide which is worse."""
+    """A wrong prediction during the evaluation; ordered by score, then by place."""
 
     score: float
     place: int
@@ -60,7 +60,7 @@ class ScoredMistake(NamedTuple):
 
 
 class WorstMistakes:
-    """The worst of all mistakes seen; of equal ones the first. Holds no more than `most`."""
+    """The worst `most` of all mistakes seen; of equal ones the first."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -70,7 +70,7 @@ class WorstMistakes:
     def add(
         self, scores: NDArray[np.float64], labels: NDArray[np.int64], keys: NDArray[np.object_]
     ) -> None:
-        """See a batch: scores (images, classes), labels and keys (images,)."""
+        """Add a batch: scores (images, classes), labels and keys (images,)."""
         predicted = scores.argmax(axis=1)
         for number in (predicted != labels).nonzero()[0].tolist():
             self._seen += 1
@@ -85,12 +85,12 @@ class WorstMistakes:
             heapq.heappushpop(self._heap, wrong)
 
     def ranked(self) -> list[ScoredMistake]:
-        """The worst first."""
+        """Return the mistakes, the worst first."""
         return sorted(self._heap, reverse=True)
 
 
 class RecordLocation(NamedTuple):
-    """Where a record is stored: its shard, and its number there from 0."""
+    """The shard of a record, and its number in the shard, from 0."""
 
     shard: str
     record: int
@@ -99,10 +99,10 @@ class RecordLocation(NamedTuple):
 def locate_records(
     dataset: Dataset, selection: Selection, keys: Iterable[bytes]
 ) -> dict[bytes, RecordLocation]:
-    """Where the records of some keys are, by the indexes.
+    """Return the locations of the records with these keys, from the indexes.
 
     Raises:
-        CorruptDataError: an index is damaged, or a key is in none.
+        CorruptDataError: an index is damaged, or no index has a key.
     """
     wanted = {key_to_text(key): key for key in keys}
     places: dict[bytes, RecordLocation] = {}
@@ -117,13 +117,13 @@ def locate_records(
             raise CorruptDataError(
                 f"no index has the record {escape_for_display(text)}",
                 path=dataset.storage.url,
-                hint="`shardmill verify` lists what else is wrong",
+                hint="`shardmill verify` lists all damage",
             )
     return places
 
 
 def _read_keys(dataset: Dataset, shard: str) -> list[str]:
-    # Not by `Split`, which keeps every index it has read.
+    # Not with `Split`, which keeps every index in memory.
     with missing_as_corrupt(dataset.storage, index_name(shard)):
         keys: list[str] = read_index(dataset.storage, index_name(shard)).table["key"].to_pylist()
     return keys
@@ -132,7 +132,7 @@ def _read_keys(dataset: Dataset, shard: str) -> list[str]:
 def describe_mistakes(
     ranked: Iterable[ScoredMistake], places: dict[bytes, RecordLocation], labels: Sequence[str]
 ) -> tuple[Mistake, ...]:
-    """Mistakes with names and places instead of numbers."""
+    """Return mistakes with class names and locations."""
     return tuple(
         Mistake(
             key=key_to_text(wrong.key),
@@ -149,7 +149,7 @@ def describe_mistakes(
 def read_mistakes(
     dataset: Dataset, selection: Selection, mistakes: Iterable[Mistake]
 ) -> list[Record]:
-    """The records of mistakes, by their offsets. Raises CorruptDataError."""
+    """Return the records of mistakes, read by their offsets. Raises CorruptDataError."""
     split = dataset[selection.split]
     records = [shard.records for shard in split.info.shards]
     firsts = accumulate(records, initial=0)

@@ -1,4 +1,4 @@
-"""Export of a run's model, with its label map, to a new folder.
+"""Export of a model and its label map to a new folder.
 
 The folder appears completely or not at all.
 """
@@ -94,7 +94,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Yield a folder to write to; it becomes `path` when the block succeeds.
 
     Raises:
-        OutputError: it cannot be written, or a folder with files exists at `path` by now.
+        OutputError: it cannot be written, or the folder at `path` has files meanwhile.
         StorageError: writing failed.
     """
     with (

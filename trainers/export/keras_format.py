@@ -1,4 +1,4 @@
-"""`model.keras`: Keras's own file, which needs nothing but Keras to be loaded."""
+"""Export to `model.keras`, which only needs Keras."""
 
 from __future__ import annotations
 

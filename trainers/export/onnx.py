@@ -1,4 +1,4 @@
-"""`model.onnx`: for ONNX Runtime and what else reads it."""
+"""`model.onnx`: for ONNX Runtime and other readers of ONNX."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def write(model: keras.Model, run: Run, folder: Path) -> None:
     """Write the model from pixels, uint8 (batch, *shape), to probabilities (batch, classes).
 
     Raises:
-        UsageError: the converter makes nothing usable of this model.
+        UsageError: the converter cannot convert this model.
     """
     path = folder / "model.onnx"
     scored = add_softmax(model)
-    # Keras takes the names and types of inputs from a call.
+    # Keras determines the names and types of inputs from a call.
     scored(np.zeros((1, *run.config.shape.array_shape), np.uint8))
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -38,7 +38,7 @@ def write(model: keras.Model, run: Run, folder: Path) -> None:
 
 
 def check_onnx(path: Path, model: str) -> None:
-    """Refuse what the converter leaves half done: it says nothing itself. Raises UsageError."""
+    """Check that a model is converted completely; the converter does not. Raises UsageError."""
     converted = onnx.load(path)
     inputs = [each.name for each in converted.graph.input]
     try:

@@ -1,4 +1,4 @@
-"""A SavedModel that takes image files and says classes: for TensorFlow Serving, Java, C++, Go."""
+"""A SavedModel from image files to classes, for TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def write(model: keras.Model, run: Run, folder: Path) -> None:
     """Write the signatures `serving_default`, of image files, and `pixels`, of the model's input.
 
-    Both give `classes`, strings (batch, classes), and `scores`, float32 of that shape: all classes,
-    the best first.
+    Both return `classes`, strings (batch, classes), and `scores`, float32 of the same shape: all
+    classes, the best first.
     """
     config = run.config
     names = tf.constant([name.encode() for name in run.labels])

@@ -1,13 +1,12 @@
-"""What `convert` does to an image file, done again by TensorFlow, as far as it can.
+"""Image normalization of `convert` as TensorFlow operations.
 
-Grey and RGB, JPEG and PNG, upright and opaque, become the same pixels to the bit. What TensorFlow
-does not know of is left out: turning by EXIF, transparency, CMYK, other formats.
+Grey and RGB, JPEG and PNG, upright and opaque files give the same pixels, bit for bit. TensorFlow
+does not support the rest: EXIF orientation, transparency, CMYK and other formats.
 
-Pillow's antialiased bilinear resize, to the bit, out of TensorFlow's operations.
-
-TensorFlow has such a filter of its own, which rounds once, at the end, and differs by a level here
-and there; after JPEG has been at it again, by up to twenty. This rounds where Pillow does
-(`Resample.c`): weights to 22 bits, and each of the two passes, along rows and columns, to 8.
+`resample` is Pillow's antialiased bilinear resize, bit for bit. TensorFlow's own antialiasing
+filter rounds once, at the end, and differs by one level in places; after JPEG compression, by up
+to twenty. `resample` rounds as Pillow does (`Resample.c`): weights to 22 bits, and each of the two
+passes, along rows and columns, to 8.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ _GREY_WEIGHTS = (19595, 38470, 7471)
 
 
 def prepare_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
-    """A batch of image files to what the model is fed.
+    """Return the pixels that the model is fed, from a batch of image files.
 
     Args:
         encoded: strings (batch,), each a whole JPEG or PNG file.
-        options: those the dataset's images were made by.
-        shape: what the model is fed.
+        options: those of the dataset.
+        shape: of the images that the model is fed.
 
     Returns:
         uint8 (batch, height, width, channels).
@@ -49,7 +48,7 @@ def prepare_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape)
 
 
 def _store(image: tf.Tensor, options: ImageOptions) -> tf.Tensor:
-    """An image file to the JPEG or PNG that a record would hold."""
+    """Return the JPEG or PNG file that a record of this image would contain."""
 
     def encode_png() -> tf.Tensor:
         return tf.io.encode_png(_change(image, options))
@@ -70,7 +69,7 @@ def _store(image: tf.Tensor, options: ImageOptions) -> tf.Tensor:
 
 
 def _is_kept(jpeg: tf.Tensor, options: ImageOptions) -> tf.Tensor:
-    """Whether a JPEG needs no change, and is stored byte for byte."""
+    """Return whether a JPEG is stored unmodified."""
     height, width, channels = tf.unstack(tf.io.extract_jpeg_shape(jpeg))
     kept = channels <= options.channels
     if options.resize is not None:
@@ -79,7 +78,7 @@ def _is_kept(jpeg: tf.Tensor, options: ImageOptions) -> tf.Tensor:
 
 
 def _change(image: tf.Tensor, options: ImageOptions) -> tf.Tensor:
-    """The pixels that are stored, uint8 (height, width, channels)."""
+    """Return the pixels that are stored, uint8 (height, width, channels)."""
     pixels = tf.io.decode_jpeg(image, channels=3, dct_method=_DCT)
     if options.channels == 1:
         pixels = _to_grey(pixels)
@@ -98,12 +97,12 @@ def _to_grey(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def _whole(pixels: tf.Tensor) -> tf.Tensor:
-    """The box of the whole image: top, left, bottom, right."""
+    """Return the box of the whole image: top, left, bottom, right."""
     return tf.concat([tf.zeros(2), tf.cast(tf.shape(pixels)[:2], tf.float32)], axis=0)
 
 
 def _middle(pixels: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """The box of the largest middle part with the aspect ratio of `size`."""
+    """Return the box of the largest middle part with the aspect ratio of `size`."""
     source = tf.cast(tf.shape(pixels)[:2], tf.float64)
     inner = _largest(tf.cast(size, tf.float64), source)
     begin = (source - inner) / 2
@@ -112,7 +111,7 @@ def _middle(pixels: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def _pad(pixels: tf.Tensor, size: tf.Tensor, options: ImageOptions) -> tf.Tensor:
-    """The whole image as large as it fits `size`, in the middle of the background."""
+    """Return the whole image as large as it fits `size`, in the middle of the background."""
     source = tf.cast(tf.shape(pixels)[:2], tf.float64)
     inner = tf.cast(tf.round(_largest(source, tf.cast(size, tf.float64))), tf.int32)
     inner = tf.clip_by_value(inner, 1, size)
@@ -123,13 +122,13 @@ def _pad(pixels: tf.Tensor, size: tf.Tensor, options: ImageOptions) -> tf.Tensor
     background = tf.cast(background, tf.int32)
     before = (size - inner) // 2
     margins = tf.stack([before, size - inner - before], axis=1)
-    # What lies around is 0 where the background has been taken away.
+    # The margins are 0 after the background is subtracted.
     padded = tf.pad(image - background, tf.concat([margins, [[0, 0]]], axis=0)) + background
     return tf.cast(padded, tf.uint8)
 
 
 def _largest(shape: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
-    """Height and width of the largest of this aspect ratio within others."""
+    """Return the largest height and width of this aspect ratio within others."""
     return shape * tf.reduce_min(within / shape)
 
 
@@ -137,7 +136,7 @@ _WEIGHT_BITS = 22
 
 
 def resample(pixels: tf.Tensor, size: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """A part of an image at another size.
+    """Return a part of an image at another size.
 
     Args:
         pixels: uint8 (height, width, channels).
@@ -167,7 +166,7 @@ def resample(pixels: tf.Tensor, size: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
 def _resample_axis(
     pixels: tf.Tensor, axis: int, size: tf.Tensor, begin: tf.Tensor, end: tf.Tensor
 ) -> tf.Tensor:
-    """One pass: what lies from `begin` to `end` along `axis`, at `size` there."""
+    """Return one pass: the part from `begin` to `end` along `axis`, resized to `size`."""
     last = tf.shape(pixels)[axis] - 1
     firsts, weights = _weigh(last + 1, size, begin, end)
     weights_shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
@@ -176,7 +175,7 @@ def _resample_axis(
         part = tf.gather(pixels, tf.minimum(firsts + tap, last), axis=axis)
         return total + tf.cast(part, tf.int32) * tf.reshape(weights[:, tap], weights_shape)
 
-    # Tap by tap, for all at once would take many times the memory of the image.
+    # Tap by tap: all taps together would take many times the memory of the image.
     half = tf.fill(_with_side(tf.shape(pixels), axis, size), 1 << (_WEIGHT_BITS - 1))
     total = tf.foldl(add_tap, tf.range(tf.shape(weights)[1]), initializer=half)
     rounded = tf.bitwise.right_shift(total, _WEIGHT_BITS)
@@ -190,7 +189,7 @@ def _with_side(shape: tf.Tensor, axis: int, size: tf.Tensor) -> tf.Tensor:
 def _weigh(
     source: tf.Tensor, size: tf.Tensor, begin: tf.Tensor, end: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """For each sample of the result the first of the source that it draws on, and the weights.
+    """Return the first source sample and the weights for each sample of the result.
 
     Returns:
         int32 (size,), and int32 (size, taps), which sum up to 1 << 22.

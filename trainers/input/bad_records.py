@@ -1,4 +1,4 @@
-"""TensorFlow says that some record is damaged; this says which, and reads around it."""
+"""Location of bad records, and reading past them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from records.storage import Storage
     from trainers.input.selection import Selection
 
-_HINT = "`shardmill verify TARGET --decode` lists all that is damaged"
+_HINT = "`shardmill verify DATASET --decode` lists all damage"
 TF_READ_ERRORS = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
     tf.errors.NotFoundError,
     tf.errors.UnknownError,
 )
-"""What TensorFlow raises where a record cannot be read, and for other reasons too."""
+"""Errors that TensorFlow raises if a record cannot be read, among other reasons."""
 
 
 class OutOfMemoryError(ShardmillError):
@@ -41,7 +41,7 @@ class OutOfMemoryError(ShardmillError):
 
 @dataclass(frozen=True)
 class DamagedRecord:
-    """A record that cannot be read, by its shard's name and its number there, and why."""
+    """A record that cannot be read: its shard, its number in the shard, and the error."""
 
     shard: str
     number: int
@@ -52,17 +52,17 @@ class DamagedRecord:
 def locate_bad_records(
     dataset: Dataset, *selections: Selection, say: Callable[[str], None]
 ) -> Iterator[None]:
-    """Turn what TensorFlow raises over a damaged record into an error that names the record.
+    """Replace TensorFlow's error about a damaged record with one that names the record.
 
     Raises:
         CorruptDataError: the first damaged record, by shard, number and key.
-        OutOfMemoryError: memory did not suffice.
+        OutOfMemoryError: the device has too little memory.
     """
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
         raise OutOfMemoryError(
-            "there is not enough memory for a step", hint="try a smaller --batch-size"
+            "not enough memory for a step", hint="try a smaller --batch-size"
         ) from error
     except TF_READ_ERRORS as error:
         say("a record cannot be read; looking for it")
@@ -73,10 +73,10 @@ def locate_bad_records(
 
 
 def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[DamagedRecord]:
-    """Read and decode every record of a selection; each that is damaged, in order.
+    """Read and decode every record of a selection, and yield the damaged ones in order.
 
     Raises:
-        CorruptDataError: an index is damaged too, so that nobody knows where records lie.
+        CorruptDataError: an index is damaged too, so that the offsets of records are unknown.
     """
     decoder = RecordDecoder(dataset.labels, dataset.manifest.adopted)
     for place, shard in enumerate(selection.shards):
@@ -94,7 +94,7 @@ def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[Damaged
 
 
 def read_skipping_damage(storage: Storage, shard: str) -> Iterator[bytes]:
-    """The payload of every record of a shard; empty where it is damaged."""
+    """Yield the payload of every record of a shard; empty if it is damaged."""
     index = read_index(storage, index_name(shard))
     for payload in read_indexed(storage, shard, index):
         yield b"" if isinstance(payload, CorruptDataError) else payload

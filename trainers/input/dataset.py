@@ -85,7 +85,7 @@ def as_tf_dataset(
 
     Raises:
         InputNotFoundError: no finished dataset at this path.
-        UsageError: an argument is invalid, the dataset has no such split, its images differ in size
+        UsageError: an argument is invalid, the split is missing, the images differ in size
             and no `image_size` is given, or there are fewer records than workers.
         CorruptDataError: a manifest, an index or a shard is damaged or missing.
     """

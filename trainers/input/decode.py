@@ -1,13 +1,13 @@
-"""The one decoder: images as records hold them to the uint8 pixels that a model is fed.
+"""Decoding of stored images to uint8 at the model's size.
 
-Training, evaluation and prediction all decode here, so none can differ from another. JPEG with the
-accurate inverse DCT, which gives Pillow's bits; then bilinear, without antialiasing (as Keras's
-`image_dataset_from_directory`; antialiasing would halve the speed of the whole input); rounded to
-uint8, a quarter of float32's memory in batches, caches and on the way to a GPU. An image that has
-the model's size already is not changed by any of this but decoded.
+Training, evaluation and prediction use this decoder, so that their pixels are equal. JPEG is
+decoded with the accurate inverse DCT, which gives the bits of Pillow. Resizing is bilinear without
+antialiasing, as in Keras's `image_dataset_from_directory`; antialiasing would halve the speed of
+the whole input. The result is rounded to uint8, a quarter of the memory of float32 in batches,
+caches and transfers to a GPU. An image of the model's size is only decoded.
 
-Random crops are cut out while decoding: what lies outside in a JPEG never becomes pixels. What lies
-inside has the bits that it has in the whole image.
+Random crops are cut while decoding: pixels of a JPEG outside the crop are never computed. Pixels
+inside have the same bits as in the whole image.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from trainers.config import ImageShape
 
 VERSION = 1
-"""Raised when the same bytes give other pixels: caches of decoded images are of one version."""
+"""Increased when the same bytes give other pixels; part of the key of caches."""
 
 _DCT = "INTEGER_ACCURATE"
-# So far beyond a pixel looks libjpeg where colours are stored at half the size; not beyond a crop.
+# libjpeg reads as far around a pixel if colors are stored at half the size, but not beyond a crop.
 _COLOR_REACH_PX = 2
 
 
 def decode_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
-    """A batch of images as they are stored to pixels.
+    """Return the pixels of a batch of stored images.
 
     Args:
         encoded: strings (batch,), each the `image/encoded` of a record.
-        options: those the images were stored by.
-        shape: what the model is fed.
+        options: those of the dataset.
+        shape: of the images that the model is fed.
 
     Returns:
         uint8 (batch, height, width, channels).
@@ -60,14 +60,14 @@ def decode_crops(
     min_area: float,
     seeds: tf.Tensor,
 ) -> tf.Tensor:
-    """A random window (`trainers.input.random_crop`) of each image of a batch, at the model's size.
+    """Return a random crop (`trainers.input.random_crop`) of each image, at the model's size.
 
     Args:
         encoded: strings (batch,), each the `image/encoded` of a record.
-        options: those the images were stored by.
-        shape: what the model is fed.
-        min_area: the least part of an image's area that its window has, in (0, 1].
-        seeds: int64 (batch, 2), all that chance depends on.
+        options: those of the dataset.
+        shape: of the images that the model is fed.
+        min_area: the smallest fraction of an image's area that a crop has, in (0, 1].
+        seeds: int64 (batch, 2), which determine the crops.
 
     Returns:
         uint8 (batch, height, width, channels).
@@ -107,7 +107,7 @@ def _decode_compressed(image: tf.Tensor, shape: ImageShape) -> tf.Tensor:
 
 def _decode_raw(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
     if options.resize is None:
-        raise ValueError("raw images have a size; ImageOptions.validate sees to that")
+        raise ValueError("raw images have a size; ImageOptions.validate checks this")
     width, height = options.resize
     samples = tf.io.decode_raw(encoded, tf.uint8)
     pixels = tf.reshape(samples, (-1, height, width, options.channels))
@@ -121,7 +121,7 @@ def _decode_raw(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) ->
 def _decode_window(
     image: tf.Tensor, size: tf.Tensor, window: tf.Tensor, shape: ImageShape
 ) -> tf.Tensor:
-    """The pixels of a JPEG that lie in `window`: top, left, height, width."""
+    """Return the pixels of a JPEG in `window`: top, left, height, width."""
     begin, end = window[:2], window[:2] + window[2:]
     wider_begin = tf.maximum(begin - _COLOR_REACH_PX, 0)
     wider_end = tf.minimum(end + _COLOR_REACH_PX, size)
@@ -140,7 +140,7 @@ def _slice(pixels: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
 
 
 def _fit(pixels: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
-    """Resized, where images are not stored at the model's size."""
+    """Return the pixels, resized if images are not stored at the model's size."""
     if options.resize == (shape.width_px, shape.height_px):
         return tf.ensure_shape(pixels, (*pixels.shape[:-3], *shape.array_shape))
     return _resize(pixels, shape)

@@ -1,8 +1,9 @@
-"""Decoded images on disk: a folder with a file of arrays a shard, whole or not there at all.
+"""Cache of decoded images on disk: one file per shard.
 
-The folder's name is the hash of all that its content follows from: the shards' own hashes, the
-options they were stored by, the shape, the decoder. `records.storage.atomic.atomic_folder` fills
-it, and the next process removes what a kill left of it.
+The name of the folder is the hash of everything that its content depends on: the hashes of the
+shards, the options of the dataset, the shape, the decoder.
+`records.storage.atomic.atomic_folder` fills it, and the next process removes
+an incomplete one.
 """
 
 from __future__ import annotations
@@ -34,24 +35,24 @@ if TYPE_CHECKING:
     from trainers.config import ImageShape
 
 _BATCH_RECORDS = 32
-_HINT = "choose another place by XDG_CACHE_HOME, or leave out --cache disk"
+_HINT = "choose another folder with XDG_CACHE_HOME, or omit --cache disk"
 
 
 def cache_folder() -> Path:
-    """Where caches lie: `shardmill/decoded` below `$XDG_CACHE_HOME`, or below `~/.cache`."""
+    """Return the folder of caches: `shardmill/decoded` in `$XDG_CACHE_HOME` or `~/.cache`."""
     return tensor_files.cache_dir("decoded")
 
 
 def build_disk_cache(
     source: ShardSource, *selections: Selection, below: Path, say: Callable[[str], None]
 ) -> ArraySource:
-    """The cache of the selections' shards; they are all decoded now unless it is there already.
+    """Return the cache of the shards of selections; decode them now unless it exists.
 
     Args:
         source: the shards.
-        selections: whose shards to cache, whole, each once.
-        below: the folder that holds caches.
-        say: told what takes time.
+        selections: their shards are cached completely, each once.
+        below: the folder of caches.
+        say: called with a line before anything that takes time.
 
     Raises:
         OutputError: the cache cannot be written.
@@ -81,12 +82,12 @@ def build_disk_cache(
 
 
 def pixel_format(shape: ImageShape) -> ArrayFormat:
-    """How decoded images of a shape are kept."""
+    """Return the file format of decoded images of a shape."""
     return ArrayFormat("uint8", shape.array_shape)
 
 
 def cache_key(source: ShardSource, shards: tuple[ShardInfo, ...]) -> str:
-    """The name of the cache of some shards, 32 hexadecimal digits."""
+    """Return the name of the cache of some shards, 32 hexadecimal digits."""
     versions = (tensor_files.FORMAT_VERSION, decode.VERSION)
     content = (*versions, source.options, source.shape, shards)
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(content, order="sorted"))

@@ -1,4 +1,4 @@
-"""What size a model is fed: what was asked for, else the dataset's own, else the model's."""
+"""Image size of a model's input."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def resolve_image_size(
     dataset: Dataset, training: Selection, image_size: tuple[int, int] | None, spec: ModelSpec
 ) -> ImageShape:
-    """What the model is fed: the size asked for, else the dataset's own, else the model's.
+    """Return the requested size, or that of the dataset, or the model's default.
 
-    A dataset has a size of its own where it was converted with `--resize`, or where all its
-    training images have one size that is no larger than the model's. It is enlarged to the smallest
-    size that the model works on.
+    A dataset has a size if it was converted with `--resize`, or if all its training images have one
+    size that is not larger than the model's. It is increased to the smallest size that the model
+    supports.
 
     Raises:
-        UsageError: the size asked for is too small for the model.
+        UsageError: the requested size is too small for the model.
     """
     channels: Literal[1, 3] = spec.channels or dataset.manifest.settings.images.channels
     if image_size is not None:

@@ -1,7 +1,7 @@
-"""Arrays that are held in memory whole, as batches: an epoch is an order of places in a table.
+"""Batches of arrays in memory; an epoch is a permutation of indexes.
 
-For features, which are small, and whose steps are so short that reading a record at a time would
-take most of them.
+For features, which are small, and whose steps are so short that reading records one by one would
+take most of the time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def batches_in_order(source: ArraySource, selection: Selection, batch_size: int) -> tf.data.Dataset:
-    """As `trainers.input.pipeline.ordered_batches`."""
+    """Return what `trainers.input.pipeline.ordered_batches` returns, from memory."""
     arrays, labels = _load(source, selection)
     batches = tf.data.Dataset.range(selection.records).batch(batch_size)
     return without_autotune(batches.map(no_autograph(lambda places: _take(arrays, labels, places))))
@@ -30,7 +30,10 @@ def batches_in_order(source: ArraySource, selection: Selection, batch_size: int)
 def shuffled_in_memory(
     source: ArraySource, selection: Selection, batch_size: int, order: ShuffleSpec
 ) -> tf.data.Dataset:
-    """As `trainers.input.pipeline.shuffled_batches`; the order is another one, and as reproducible."""
+    """Return what `trainers.input.pipeline.shuffled_batches` returns, in a different order.
+
+    The order is equally reproducible.
+    """
     arrays, labels = _load(source, selection)
     in_order = tf.range(selection.records, dtype=tf.int64)
 
@@ -46,7 +49,7 @@ def shuffled_in_memory(
 
 
 def _load(source: ArraySource, selection: Selection) -> tuple[tf.Tensor, tf.Tensor]:
-    """All chosen records' arrays (records, *shape), as they are stored, and labels (records,)."""
+    """Return the stored arrays (records, *shape) and labels (records,) of a selection."""
     pairs = zip(selection.shards, selection.shard_masks, strict=True)
     records = np.concatenate([source.load(shard)[chosen] for shard, chosen in pairs])
     return tf.constant(records["array"]), tf.constant(records["label"])

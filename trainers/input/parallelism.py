@@ -1,10 +1,10 @@
-"""What tf.data does side by side: as much as there are cores, and no more tuned than that.
+"""Parallelism of tf.data: one call per core, without autotuning.
 
-Where `tf.data.AUTOTUNE` is used, a thread of each iterator looks for better numbers after 10 ms,
-then after 20, 40, 80. Who ends the iterator wakes that thread before it sets what the thread would
-see, so that it often sleeps on, and the end waits for it: nearly as long again as the iterator
-lived. Half of all epochs of 1.6 s took 2.6 (TensorFlow 2.21; Keras's own datasets as well).
-Fixed numbers are as fast on few cores, and faster where nothing has to be decoded.
+With `tf.data.AUTOTUNE` a thread of each iterator searches for better numbers after 10 ms, then
+after 20, 40, 80. The end of the iterator wakes this thread before it sets the flag that stops it,
+so that the thread often sleeps again, and the end waits for it: nearly as long as the iterator has
+existed. Half of all epochs of 1.6 s took 2.6 s (TensorFlow 2.21; datasets of Keras as well).
+Fixed numbers are as fast on few cores, and faster if nothing is decoded.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ PREFETCH_BATCHES = 2
 
 
 def parallel_map(batches: tf.data.Dataset, work: Callable[..., Any]) -> tf.data.Dataset:
-    """Each batch's `work`, on all cores, in the order of the batches, ahead of who takes them."""
-    calls = CORES + 1  # one that is done may have to wait until those before it are
+    """Return the results of `work` on all cores, in the order of the batches, prefetched."""
+    calls = CORES + 1  # a finished call may have to wait for those before it
     return prefetch(batches.map(no_autograph(work), calls, deterministic=True))
 
 
 def prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The batches, the next ones made while one is used; the last step of an input."""
+    """Return the batches, prefetched; the last step of an input."""
     return without_autotune(batches.prefetch(PREFETCH_BATCHES))
 
 
 def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """A dataset whose numbers of calls and of batches ahead stay as they are."""
+    """Return a dataset with fixed parallelism and prefetching."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)

@@ -1,4 +1,4 @@
-"""Serialized Examples to images, labels and keys, by the names that a dataset's manifest has."""
+"""Parsing of Examples to images, labels and keys."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NUMBER = tf.io.FixedLenFeature((), tf.int64)
 
 @dataclass(frozen=True)
 class RecordParser:
-    """What is read of a record, and by which names.
+    """The features that are read from a record.
 
     Args:
         names: of the features.
         first_label: the number of the first class in the records.
-        classes: their names, where records tell a class by its name alone.
+        classes: the class names, if records have no labels.
     """
 
     names: FeatureNames = DEFAULT_FEATURES
@@ -35,7 +35,7 @@ class RecordParser:
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> RecordParser:
-        """The parser of a dataset's records."""
+        """Return the parser for the records of a dataset."""
         adopted = dataset.manifest.adopted
         if adopted is None:
             return cls()
@@ -43,34 +43,34 @@ class RecordParser:
 
     @property
     def needs_keys(self) -> bool:
-        """Whether records have no keys of their own."""
+        """Whether records do not contain their keys."""
         return self.names.key is None
 
     def parse(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Strings (batch,) to encoded images, strings (batch,), and labels from 0, int64 (batch,).
+        """Return encoded images, strings (batch,), and labels from 0, int64 (batch,).
 
         Raises:
-            tf.errors.InvalidArgumentError: a record has not what the manifest says.
+            tf.errors.InvalidArgumentError: a record does not have the features of the manifest.
         """
         names = self.names
         if names.label is not None:
             found = tf.io.parse_example(records, {names.image: _STRING, names.label: _NUMBER})
             return found[names.image], found[names.label] - self.first_label
         found = tf.io.parse_example(records, {names.image: _STRING, names.text: _STRING})
-        # The adoption saw that each name is a class's.
+        # Adoption checked that each name is a class name.
         matches = tf.equal(found[names.text][..., tf.newaxis], tf.constant(self.classes))
         return found[names.image], tf.argmax(matches, axis=-1)
 
     def parse_keys(self, records: tf.Tensor) -> tf.Tensor:
-        """The raw keys of records, strings (batch,); of those with none, what `append_key` added."""
+        """Return the raw keys of records, strings (batch,), or those that `append_key` added."""
         name = self.names.key or _OWN_KEY
         return tf.io.parse_example(records, {name: _STRING})[name]
 
 
 OUR_RECORDS = RecordParser()
-"""Of records that a conversion wrote."""
+"""The parser of records that `convert` wrote."""
 
 
 def append_key(payload: bytes, key: bytes) -> bytes:
-    """An Example with its key: serialized messages of one kind that follow each other are one."""
+    """Return an Example with its key: concatenated serialized messages merge into one."""
     return payload + encode_example({_OWN_KEY: [key]})

@@ -1,11 +1,10 @@
-"""A selection of records to batches of images and labels, by tf.data.
+"""Batches of images and labels from a selection of records.
 
     shards, shuffled ─► interleaved ─► records, shuffled ─► batched ─► parsed, decoded ─► prefetched
 
-Shards hold their records in hash order, so each is a fair sample: what is shuffled together at a
-time need not be the whole dataset. Epoch `e` of seed `s` has the same order in every run, whichever
-step of whichever epoch a run begins with; what was seen before is skipped as it is read, and is not
-decoded.
+Shards contain their records in hash order, so that each is a random sample, and the shuffle buffer
+can be smaller than the dataset. Epoch `e` of seed `s` has the same order in every run, whatever the
+step a run starts with; records before it are read and skipped, but not decoded.
 """
 
 from __future__ import annotations
@@ -48,21 +47,21 @@ _SHUFFLE_MEMORY_BYTES = 256 << 20
 
 
 class RecordSource(Protocol):
-    """Where records come from: the dataset's shards, or what a cache made of them."""
+    """A source of records: the shards of the dataset, or a cache of them."""
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
-        """The records, as strings, of the shard of that name."""
+        """Return the records of a shard by its name, as strings."""
 
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Records (batch,) to images uint8 (batch, *shape) and labels int64 (batch,)."""
+        """Return images uint8 (batch, *shape) and labels int64 (batch,) of records (batch,)."""
 
     def record_bytes(self, selection: Selection) -> int:
-        """The mean size of a record, to say how many fit into memory."""
+        """Return the mean size of a record, from which the shuffle buffer follows."""
 
 
 @dataclass(frozen=True)
 class ShardSource:
-    """Records as the dataset's shards hold them."""
+    """Records from the shards of a dataset."""
 
     storage: Storage
     options: ImageOptions
@@ -74,10 +73,10 @@ class ShardSource:
     def from_dataset(
         cls, dataset: Dataset, shape: ImageShape, damaged: frozenset[str] = frozenset()
     ) -> ShardSource:
-        """The records of a dataset, decoded to `shape`.
+        """Return the source of a dataset's records, decoded to `shape`.
 
-        Of `damaged` shards, and of those with records that are not of the dataset, only what their
-        indexes name is read.
+        From `damaged` shards, and from shards with excluded records, only the records in their
+        indexes are read.
         """
         splits = dataset.manifest.splits.values()
         larger = {
@@ -91,7 +90,7 @@ class ShardSource:
         if isinstance(self.storage, LocalStorage) and not self._reads_by_python:
             path = tf.strings.join([f"{self.storage.path}/", shard])
             return tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES)
-        # TensorFlow knows few URLs, fsspec most; and it cannot read on behind damage.
+        # TensorFlow supports fewer URLs, and cannot read past damage.
         payload = tf.TensorSpec((), tf.string)
         return tf.data.Dataset.from_generator(
             self._read_payloads, args=(shard,), output_signature=payload
@@ -115,7 +114,7 @@ class ShardSource:
     def decode_crops(
         self, records: tf.Tensor, min_area: float, seeds: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As `decode`, but of each image a random part, by a pair of seeds int64 (batch, 2)."""
+        """Return a random crop of each image, and labels; `seeds` are int64 (batch, 2)."""
         encoded, labels = self.parser.parse(records)
         return decode_crops(encoded, self.options, self.shape, min_area, seeds), labels
 
@@ -147,7 +146,7 @@ class ShardSourceWithKeys(ShardSource):
 
 
 def ordered_batches(source: RecordSource, selection: Selection, batch_size: int) -> tf.data.Dataset:
-    """Each record once, in the same order always: batches of uint8 images and int64 labels."""
+    """Return each record once, in stored order: batches of uint8 images and int64 labels."""
     shards = _list_shards(selection)
     batches = _read_shards(source, selection, shards).batch(batch_size)
     return parallel_map(batches, source.decode)
@@ -156,9 +155,9 @@ def ordered_batches(source: RecordSource, selection: Selection, batch_size: int)
 def shuffled_batches(
     source: RecordSource, selection: Selection, batch_size: int, order: ShuffleSpec
 ) -> tf.data.Dataset:
-    """Every step that is left, one epoch after another: batches of uint8 images and int64 labels.
+    """Return the steps of one epoch after another: batches of uint8 images and int64 labels.
 
-    Decoding goes on over its end. Only a `ShardSource` can crop.
+    Decoding continues across the end of an epoch. Only a `ShardSource` can crop.
     """
     in_memory = _SHUFFLE_MEMORY_BYTES // max(source.record_bytes(selection), 1)
     buffer_records = min(in_memory, selection.records)
@@ -197,9 +196,9 @@ def shuffled_batches(
 def cached_batches(
     source: RecordSource, selection: Selection, batch_size: int, order: ShuffleSpec | None = None
 ) -> tf.data.Dataset:
-    """As `shuffled_batches`, or `ordered_batches` without an order, but decoded in the first epoch only.
+    """Return `shuffled_batches`, or `ordered_batches` without an order, cached after decoding.
 
-    Takes the memory of all decoded images.
+    The cache takes the memory of all decoded images.
     """
     decoded = ordered_batches(source, selection, batch_size)
     if order is None:
@@ -226,7 +225,7 @@ def cached_batches(
 
 
 def _list_shards(selection: Selection) -> tf.data.Dataset:
-    """Each shard's name, and which of its records are chosen by their place among all."""
+    """Return the name of each shard, the number of records before it, and its own number."""
     names = [shard.name for shard in selection.shards]
     counts = np.array([shard.records for shard in selection.shards], np.int64)
     return tf.data.Dataset.from_tensor_slices((names, np.cumsum(counts) - counts, counts))

@@ -1,7 +1,7 @@
-"""Where a random crop lies in an image: Inception's, as TensorFlow's own kernel draws it.
+"""Random crop boxes of Inception, drawn by TensorFlow's kernel.
 
-A part of the area and an aspect ratio are drawn until a window of both fits into the image; after
-ten failures it is the largest window in the middle whose aspect ratio is allowed.
+A fraction of the area and an aspect ratio are drawn until a box of both fits into the image; after
+ten failures the box is the largest in the middle with an allowed aspect ratio.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import tensorflow as tf
 
 NARROWEST = 3 / 4
 WIDEST = 4 / 3
-"""Between these lies width / height of every window, to the pixel."""
+"""Bounds of width / height of every box, to the pixel."""
 
 _ATTEMPTS = 10
 
 
 def sample_crop_box(size: tf.Tensor, min_area: float, seed: tf.Tensor) -> tf.Tensor:
-    """A random window: its area is at least a part of the image's.
+    """Return a random box with at least a given fraction of the image's area.
 
     Args:
         size: int32 (2,), the image's height and width in pixels.
-        min_area: the least part of the image's area, in (0, 1]. Where no window of an allowed
-            aspect ratio is that large, the one in the middle is smaller.
-        seed: int64 (2,), all that chance depends on.
+        min_area: the smallest fraction of the image's area, in (0, 1]. If no box of an allowed
+            aspect ratio is that large, the box in the middle is smaller.
+        seed: int64 (2,), which determines the box.
 
     Returns:
         int32 (4,): top, left, height, width in pixels, inside the image.
@@ -37,13 +37,13 @@ def sample_crop_box(size: tf.Tensor, min_area: float, seed: tf.Tensor) -> tf.Ten
         area_range=(min_area, 1.0),
         max_attempts=_ATTEMPTS,
     )
-    # Failing, the kernel answers with the whole image, whatever its aspect ratio.
+    # After failures the kernel returns the whole image, whatever its aspect ratio.
     drawn = tf.concat([begin[:2], extent[:2]], axis=0)
     return tf.where(tf.reduce_all(extent[:2] == size), _middle(size), drawn)
 
 
 def _middle(size: tf.Tensor) -> tf.Tensor:
-    # The other way round, each side bounds the other.
+    # Reversed, because each side bounds the other.
     bounds = tf.cast(tf.reverse(size, [0]), tf.float32) * (1 / NARROWEST, WIDEST)
     extent = tf.minimum(size, tf.cast(tf.round(bounds), tf.int32))
     return tf.concat([(size - extent) // 2, extent], axis=0)

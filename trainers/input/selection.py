@@ -1,4 +1,7 @@
-"""Which records a training learns from, and which it is measured on. Never the test split."""
+"""Selections of records for training, validation and evaluation.
+
+Training and validation never use the test split.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from records.format.layout import SplitName
     from records.format.manifest import ShardInfo
 
-# Not the seed of a conversion: its splits and shards follow from the same hash otherwise.
+# Not the seed of `convert`, whose splits and shards follow from the same hash.
 _HOLDOUT_SEED = 0x7E57ED
 _HOLDOUT_BOUND = 2**64 // 10
 _MIN_SIMILARITY = 0.4  # of `val` and `validation` it is 0.46
@@ -38,10 +41,10 @@ class Selection:
     """Some records of one split, by shard.
 
     Args:
-        purpose: what they are for, by a split's name: a part of `train` may be the `validation`.
+        purpose: the name of the split they serve as: a part of `train` may be the `validation`.
         split: the split they are stored in.
         shards: in the manifest's order.
-        mask: for each shard which of its records, bool (records,); None is all of them all.
+        mask: which records of each shard, bool (records,); None is all records.
     """
 
     purpose: SplitName
@@ -51,13 +54,13 @@ class Selection:
 
     @property
     def records(self) -> int:
-        """How many."""
+        """The number of records."""
         if self.mask is None:
             return sum(shard.records for shard in self.shards)
         return sum(int(chosen.sum()) for chosen in self.mask)
 
     def excluding(self, damaged: Collection[tuple[str, int]]) -> Selection:
-        """All but some records, each named by its shard and its number there."""
+        """Return the selection except some records, as pairs of shard and number in the shard."""
         if not damaged:
             return self
         chosen = tuple(mask.copy() for mask in self.shard_masks)
@@ -68,7 +71,7 @@ class Selection:
         return replace(self, mask=chosen)
 
     def part(self, part: WorkerSlice) -> Selection:
-        """One worker's part of them, and of the shards only those that it is in."""
+        """Return the part of one worker, with only the shards that contain it."""
         if part == ALL_RECORDS:
             return self
         places = part.record_range(self.records)
@@ -84,13 +87,13 @@ class Selection:
         )
 
     def _records_before(self) -> list[int]:
-        """For each shard how many are chosen of those before it."""
+        """Return for each shard the number of selected records before it."""
         counts = [int(mask.sum()) for mask in self.shard_masks]
         return list(accumulate(counts[:-1], initial=0)) if counts else []
 
     @property
     def shard_masks(self) -> tuple[NDArray[np.bool_], ...]:
-        """For each shard which of its records, bool (records,)."""
+        """The selected records of each shard, bool (records,)."""
         if self.mask is not None:
             return self.mask
         return tuple(np.ones(shard.records, bool) for shard in self.shards)
@@ -119,20 +122,20 @@ def _split_not_found(dataset: Dataset, name: str) -> UsageError:
 
 
 def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selection, Selection]:
-    """What to train on and what to validate on.
+    """Return the records to train on, and those to validate on.
 
-    Validation is the split asked for; else the split `validation`; else every record of `train`
-    whose key's hash falls into the first tenth, and training is the rest: the same records in every
-    run, and also when the dataset has grown.
+    Validation is the requested split, or the split `validation`, or the held-out tenth of `train`:
+    the records whose key's hash is in the first tenth of all hashes. They stay the same in every
+    run, also after the dataset has grown.
 
     Raises:
-        UsageError: there is no such split, or it is `test` or `train`, or `train` is too small.
+        UsageError: the split is missing, or it is `test` or `train`, or `train` is too small.
     """
     if validation in {"test", "train"}:
         raise UsageError(
             f"a model cannot be validated on {validation}",
-            expected="a split that neither trains nor tests it",
-            hint="leave out --validation-split",
+            expected="a split that is used neither for training nor for testing",
+            hint="omit --validation-split",
         )
     train = select_split(dataset, "train")
     if validation is not None or _has(dataset, "validation"):
@@ -141,7 +144,7 @@ def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selec
 
 
 def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
-    """How many of the selected records each class has, (classes,)."""
+    """Return the number of selected records of each class, int64 (classes,)."""
     counts = np.zeros(len(dataset.labels), np.int64)
     for shard, chosen in zip(selection.shards, selection.shard_masks, strict=True):
         labels = read_index(dataset.storage, index_name(shard.name)).table["label"].to_numpy()
@@ -150,10 +153,10 @@ def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
 
 
 def select_for_evaluation(dataset: Dataset, split: str | None) -> Selection:
-    """The split asked for; else `test`; else what training validates on.
+    """Return the requested split, or `test`, or what training validates on.
 
     Raises:
-        UsageError: there is no such split.
+        UsageError: the split is missing.
     """
     if split == "validation" or (split is None and not _has(dataset, "test")):
         return select_for_training(dataset, None)[1]
@@ -166,7 +169,7 @@ def _has(dataset: Dataset, split: SplitName) -> bool:
 
 def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
     hashes = [_hash_keys(dataset, shard) for shard in train.shards]
-    # A small dataset may have no hash that low: then it gives its lowest.
+    # A small dataset may have no hash below the bound: then it holds out its lowest.
     lowest = min(int(shard_hashes.min()) for shard_hashes in hashes if len(shard_hashes))
     bound = max(_HOLDOUT_BOUND, lowest + 1)
     tenth = tuple(shard_hashes < bound for shard_hashes in hashes)
@@ -177,7 +180,7 @@ def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
     )
     if not all(part.records for part in parts):
         raise UsageError(
-            "there are too few images to keep some aside for validation",
+            "too few images to hold out some for validation",
             path=dataset.storage.url,
             got=f"{train.records} in train",
             hint="add images, or convert with --validation-count",
@@ -200,7 +203,7 @@ def _hash_keys(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
 
 
 def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -> None:
-    """Refuse what the names and `sizes` of its files show to be damaged, before hours of work."""
+    """Check that all shards exist, and their `sizes`. Raises CorruptDataError."""
     for shard in {shard for selection in selections for shard in selection.shards}:
         facts = dataset.storage.stat(shard.name)
         if facts is None or (sizes and facts.size_bytes != shard.bytes):
@@ -209,10 +212,10 @@ def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -
                 path=dataset.storage.display_name(shard.name),
                 expected=f"{shard.bytes} bytes",
                 got=None if facts is None else f"{facts.size_bytes} bytes",
-                hint="`shardmill verify` lists all that is damaged",
+                hint="`shardmill verify` lists all damage",
             )
 
 
 def count_steps(records: int, batch_size: int) -> int:
-    """The batches that records make, the last one smaller."""
+    """Return the number of batches; the last one may be smaller."""
     return -(-records // batch_size)

@@ -1,4 +1,4 @@
-"""The order of records in training: another one in every epoch, the same in every run."""
+"""Seeded, resumable order of records, different in every epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def no_autograph(function: _F) -> _F:
-    """A function for tf.data that branches on no tensor: looking for that takes seconds."""
+    """Return a function that AutoGraph skips; converting it would take seconds.
+
+    The function must not branch on tensors.
+    """
     unconverted: _F = tf.autograph.experimental.do_not_convert(function)
     return unconverted
 
@@ -26,12 +29,12 @@ class ShuffleSpec(NamedTuple):
         first_epoch: the epoch of the first batch.
         first_step: the number of the first batch in that epoch.
         epoch_records: the number of records in every epoch. If fewer can be read, the first of the
-            epoch repeat, so that the number of steps stays the same. None is all there are.
+            epoch repeat, so that the number of steps stays the same. None is all records.
         crop: the smallest part of an image's area that a random crop keeps; 1 disables it.
         is_shuffled: whether to change the stored order.
         drop_remainder: whether to omit an epoch's last batch if it is smaller.
         augment: a function of decoded images and a seed int64 (2,) that returns varied images.
-        counts_passes: take the epoch from the number of iterators made so far: each gives one epoch.
+        counts_passes: each iterator gives one epoch: the first iterator epoch 0, the next epoch 1.
     """
 
     seed: int
@@ -82,13 +85,13 @@ def batch_epoch(
 def shuffle_records(
     dataset: tf.data.Dataset, buffer_records: int, seed: int, epoch: tf.Tensor
 ) -> tf.data.Dataset:
-    """Another order in every epoch, the same in every run, as far as the buffer reaches."""
-    # `Dataset.shuffle` draws on the process's global seed too, and takes no tensor where that is 0.
+    """Return records in an order that differs in every epoch and is the same in every run."""
+    # `Dataset.shuffle` also uses the global seed of the process, and takes no tensor if that is 0.
     shuffled = tf.raw_ops.ShuffleDataset(
         input_dataset=tf.data.experimental.to_variant(dataset),
         buffer_size=max(buffer_records, 1),
         seed=tf.constant(seed, tf.int64),
-        # Both seeds 0 would mean: another order each time.
+        # Two seeds of 0 would give a different order each time.
         seed2=epoch + 1,
         reshuffle_each_iteration=False,
         output_types=[spec.dtype for spec in tf.nest.flatten(dataset.element_spec)],

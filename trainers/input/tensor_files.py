@@ -1,13 +1,11 @@
-"""Labelled arrays on disk: a file a shard, of records that are fixed in length.
+"""Labelled arrays on disk: one file of fixed-length records per shard.
 
     record   label, int64 little-endian │ array, C order, little-endian
     footer   xxh3-128, 16 bytes, of the file's identity and then of all records
 
-Decoded pixels and features are kept so; `trainers.input.tensor_files` reads them. The identity, a text
-that is not in the file, names all that the content follows from: a file of anything else is as
-little whole as one that lost a part.
-
-Files of labelled arrays as a source of records, by tf.data: as fast as the disk is read.
+Decoded pixels and features are stored in such files. The identity is a text that is not in the
+file; it names everything that the content depends on. A file with another identity is not intact,
+like one that has lost a part.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 
 
 FORMAT_VERSION = 1
-"""Raised when the same arrays are written otherwise."""
+"""Increased when the same arrays give other bytes."""
 
 LABEL_BYTES = 8
 FOOTER_BYTES = 16
@@ -45,29 +43,29 @@ _READ_BUFFER_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class ArrayFormat:
-    """What a record holds beside its label."""
+    """The array of a record, next to its label."""
 
     dtype: Literal["uint8", "float16", "float32"]
     shape: tuple[int, ...]
 
     @property
     def record_type(self) -> np.dtype[Any]:
-        """A record as NumPy lays it out, `label` and `array`."""
+        """The NumPy type of a record, with the fields `label` and `array`."""
         values = np.dtype(self.dtype).newbyteorder("<")
         return np.dtype([("label", "<i8"), ("array", values, self.shape)])
 
     @property
     def record_bytes(self) -> int:
-        """The bytes of a record."""
+        """The size of a record."""
         return self.record_type.itemsize
 
     def file_bytes(self, records: int) -> int:
-        """The bytes of a file of so many records."""
+        """Return the size of a file with this number of records."""
         return records * self.record_bytes + FOOTER_BYTES
 
 
 def array_name(shard: str) -> str:
-    """The file of a shard, by the shard's name: one folder holds those of all generations."""
+    """Return the file name for a shard; one folder contains the files of all generations."""
     return shard.replace("/", "-").removesuffix(".tfrecord") + ".arrays"
 
 
@@ -77,12 +75,12 @@ def write_arrays(
     identity: str,
     batches: Iterable[tuple[NDArray[Any], NDArray[np.int64]]],
 ) -> int:
-    """Write one file; the number of its records.
+    """Write one file, and return the number of its records.
 
     Args:
-        stream: the file, empty.
-        array_format: what it holds.
-        identity: what its content follows from.
+        stream: the empty file.
+        array_format: of its records.
+        identity: names everything that its content depends on.
         batches: arrays (batch, *shape) of the format's type, and labels (batch,).
     """
     digest = xxhash.xxh3_128(identity.encode())
@@ -100,7 +98,7 @@ def write_arrays(
 
 
 def is_intact(storage: Storage, name: str, size_bytes: int, identity: str) -> bool:
-    """Whether a file is there, of that size and that identity, and every byte as it was written."""
+    """Return whether a file exists with this size and identity, and its checksum is right."""
     facts = storage.stat(name)
     if facts is None or facts.size_bytes != size_bytes:
         return False
@@ -114,19 +112,19 @@ def is_intact(storage: Storage, name: str, size_bytes: int, identity: str) -> bo
 
 
 def cache_dir(kind: str) -> Path:
-    """Where what can be made anew lies: in `$XDG_CACHE_HOME/shardmill`, or below `~/.cache`."""
+    """Return a folder for one kind of cache, in `$XDG_CACHE_HOME/shardmill` or `~/.cache`."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "shardmill" / kind
 
 
 def check_space(folder: Path, size_bytes: int, *, what: str, hint: str) -> None:
-    """Refuse what does not fit, before it is made. Raises OutputError.
+    """Check that files fit on the disk before they are written. Raises OutputError.
 
     Args:
-        folder: where it is to lie; it need not be there yet.
-        size_bytes: of all of it.
-        what: it, in the plural.
-        hint: what to do then.
+        folder: their folder; it need not exist.
+        size_bytes: their total size.
+        what: their name in the message, in the plural.
+        hint: the hint of the message.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free_bytes = shutil.disk_usage(existing).free
@@ -142,7 +140,7 @@ def check_space(folder: Path, size_bytes: int, *, what: str, hint: str) -> None:
 
 @dataclass(frozen=True)
 class ArraySource:
-    """Records as the files of a local folder hold them; floats are given as float32."""
+    """Records from the files of a local folder; floats are returned as float32."""
 
     folder: Path
     format: ArrayFormat
@@ -167,7 +165,7 @@ class ArraySource:
         return tf.reshape(values, (-1, *self.format.shape)), tf.reshape(labels, (-1,))
 
     def load(self, shard: ShardInfo) -> NDArray[np.void]:
-        """The records of a shard, (records,), with the fields `array` and `label`."""
+        """Return the records of a shard, (records,), with the fields `array` and `label`."""
         path = self.folder / array_name(shard.name)
         return np.fromfile(path, self.format.record_type, count=shard.records)
 
@@ -177,5 +175,5 @@ class ArraySource:
 
 
 def to_model_dtype(arrays: tf.Tensor) -> tf.Tensor:
-    """Arrays as a model takes them: floats of any width as float32."""
+    """Return arrays as a model takes them: floats of any width as float32."""
     return tf.cast(arrays, tf.float32) if arrays.dtype.is_floating else arrays

@@ -1,4 +1,4 @@
-"""What augmentation makes of a training image, as a picture."""
+"""Picture of a training image and its augmented variants."""
 
 from __future__ import annotations
 
@@ -25,26 +25,23 @@ if TYPE_CHECKING:
     from trainers.input.selection import Selection
 
 VARIANTS = 5
-"""How many times the image is varied."""
+"""The number of variants."""
 
 _IMAGE_INCHES = 1.9
 _NAME_CHARACTERS = 40
 
 
 def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfig) -> bytes:
-    """The first image to train on, as the model sees it in use and in five forms of training.
-
-    Returns:
-        A PNG file.
+    """Return a PNG file with the first training image and five augmented variants.
 
     Raises:
         CorruptDataError: the image's record cannot be read.
-        UsageError: nothing is augmented.
+        UsageError: the run has no augmentation.
     """
     augmentation = config.options.augment
     words = format_augmentation(augmentation)
     if augmentation == type(augmentation)():
-        raise UsageError("there is no augmentation to preview", hint="add --augment, such as flip")
+        raise UsageError("no augmentation to preview", hint="add --augment, such as flip")
     first = 0 if training.mask is None else int(np.concatenate(training.mask).argmax())
     record = dataset[training.split][first]
     return draw_variants(
@@ -53,14 +50,13 @@ def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfi
 
 
 def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:
-    """An image as it is in use, then as it may be in training.
+    """Return an image as the model sees it in use, then as it may be in training.
 
-    Returns:
-        uint8 (1 + FORMS, height, width, channels).
+    The result is uint8 (1 + VARIANTS, height, width, channels).
     """
     options, shape = config.options, config.shape
     original = decode_images(tf.constant([record.image]), config.images, shape).numpy()
-    forms = np.repeat(original, VARIANTS, axis=0)
+    variants = np.repeat(original, VARIANTS, axis=0)
     if options.augment.crop < 1:
         seeds = tf.stack(
             [
@@ -70,32 +66,32 @@ def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:
             axis=1,
         )
         encoded = tf.fill((VARIANTS,), record.image)
-        forms = decode_crops(encoded, config.images, shape, options.augment.crop, seeds).numpy()
+        variants = decode_crops(encoded, config.images, shape, options.augment.crop, seeds).numpy()
     augmenter = build_augmenter(options.augment, shape, options.seed)
     if augmenter is not None:
-        forms = ops.convert_to_numpy(augmenter(forms, training=True))
-    return np.concatenate([original, forms])
+        variants = ops.convert_to_numpy(augmenter(variants, training=True))
+    return np.concatenate([original, variants])
 
 
 @render_png
-def draw_variants(forms: NDArray[np.uint8], title: str) -> Figure:
-    """An image's forms side by side, the first of them its own.
+def draw_variants(variants: NDArray[np.uint8], title: str) -> Figure:
+    """Draw an image and its variants in a row.
 
     Args:
-        forms: uint8 (forms, height, width, channels).
-        title: above them all.
+        variants: uint8 (1 + variants, height, width, channels), the image first.
+        title: text above the row.
     """
-    count, height, width, _ = forms.shape
+    count, height, width, _ = variants.shape
     figure = new_figure(_IMAGE_INCHES * count, _IMAGE_INCHES * min(height / width, 3) + 0.7)
     for number, axes in enumerate(figure.subplots(1, count, squeeze=False).flat):
         axes.imshow(
-            forms[number].squeeze(-1) if forms.shape[-1] == 1 else forms[number],
+            variants[number].squeeze(-1) if variants.shape[-1] == 1 else variants[number],
             cmap="gray",
             vmin=0,
             vmax=255,
         )
         axes.axis("off")
-        axes.set_title(f"form {number}" if number else "as it is in use", fontsize=9)
+        axes.set_title(f"variant {number}" if number else "original", fontsize=9)
     font = find_font([title])
     figure.suptitle(drawable(title, font), fontproperties=new_font(font, 11))
     figure.subplots_adjust(0, 0, 1, 0.82, wspace=0.04)

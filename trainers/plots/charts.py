@@ -1,4 +1,4 @@
-"""The pictures of a run, each as the bytes of a PNG file."""
+"""Charts of a run as PNG files: curves, confusion, calibration, images."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MOST_ANNOTATED_CLASSES = 25
 _MOST_NAMED_CLASSES = 170
 _MOST_UPRIGHT_CHARACTERS = 3
 GRID_IMAGES = 100
-"""The most images that a grid shows."""
+"""The maximum number of images in a grid."""
 
 
 @render_png
 def plot_curves(epochs: Sequence[EpochMetrics]) -> Figure:
-    """Accuracy and loss by epoch, training and validation."""
+    """Draw accuracy and loss by epoch, of training and validation."""
     figure = new_figure(9, 3.6)
     numbers = [result.epoch for result in epochs]
     marker = "o" if len(epochs) <= 30 else ""
@@ -53,7 +53,7 @@ def plot_curves(epochs: Sequence[EpochMetrics]) -> Figure:
 
 @render_png
 def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
-    """The confusion matrix; a cell's colour is its part of the true class's images."""
+    """Draw the confusion matrix; colors show the fraction of the true class."""
     from matplotlib.colors import PowerNorm
 
     counts = np.array(evaluation.confusion)
@@ -63,7 +63,7 @@ def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
     figure = new_figure(side + 2.6, side + 2)
     axes = figure.subplots()
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # The root, for what is confused now and then must be seen beside what is mostly right.
+    # The square root, because rare confusions must be visible next to the diagonal.
     image = axes.imshow(parts, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -74,12 +74,12 @@ def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
     if classes <= _MOST_ANNOTATED_CLASSES:
         _write_counts(axes, counts, parts)
     bar = figure.colorbar(image, ax=axes, shrink=0.7, fraction=0.04, aspect=25)
-    bar.set_label("part of the true class")
+    bar.set_label("fraction of the true class")
     return figure
 
 
 def _name_classes(axes: Any, labels: Sequence[str]) -> None:
-    # With some hundred classes every second or third name still tells where one is.
+    # With hundreds of classes every second or third name is enough for orientation.
     step = -(-len(labels) // _MOST_NAMED_CLASSES)
     places = range(0, len(labels), step)
     font = find_font(labels)
@@ -101,7 +101,7 @@ def _write_counts(axes: Any, counts: Any, parts: Any) -> None:
 
 @render_png
 def plot_calibration(evaluation: Evaluation) -> Figure:
-    """The reliability diagram: accuracy by confidence, and how many images have that confidence."""
+    """Draw the reliability diagram: accuracy and number of images by confidence."""
     bins = [each for each in evaluation.calibration.bins if each.images]
     figure = new_figure(4.6, 5.2)
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
@@ -131,11 +131,11 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
 
 @render_png
 def plot_mistakes(evaluation: Evaluation, images: Iterable[NDArray[np.uint8]]) -> Figure:
-    """The worst mistakes as the model saw them, under each what it is and where it is stored."""
+    """Draw the worst mistakes as the model saw them, each with its classes and its record."""
     tiles = [
         Tile(
             pixels,
-            # The score in front: what is too long loses its end.
+            # The score comes first, because long lines lose their end.
             (f"{mistake.score:.0%} {mistake.predicted}", f"is {mistake.class_name}"),
             (f"{mistake.shard.removesuffix('.tfrecord')} #{mistake.record}", mistake.key),
         )

@@ -1,4 +1,4 @@
-"""Images in rows and columns, lines of text above and below each."""
+"""Grid of images with lines of text above and below each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINE_INCHES = 0.125
 _GAP_INCHES = 0.1
 _TITLE_POINTS = 8
 _CAPTION_POINTS = 6
-# What fits below each other at these sizes.
+# As many characters fit at these sizes.
 _TITLE_CHARACTERS = 24
 _CAPTION_CHARACTERS = 31
 _FEWEST_COLUMNS = 4
@@ -41,13 +41,13 @@ class Tile(NamedTuple):
 
 
 def draw_tiles(tiles: Sequence[Tile]) -> Figure:
-    """At least one image, row by row; all with as many lines of text as the first."""
+    """Draw at least one image, row by row; all have as many lines of text as the first."""
     columns = min(len(tiles), max(_FEWEST_COLUMNS, round(len(tiles) ** 0.5)))
     rows = -(-len(tiles) // columns)
     title_inches = _LINE_INCHES * len(tiles[0].title) + _GAP_INCHES
     row_inches = title_inches + _IMAGE_INCHES + _LINE_INCHES * len(tiles[0].caption) + _GAP_INCHES
     figure = new_figure(_COLUMN_INCHES * columns, row_inches * rows)
-    # One pair of axes, in inches: a pair an image would take seconds for a hundred.
+    # One pair of axes, in inches: one pair per image would take seconds for a hundred.
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     font = find_font([line for tile in tiles for line in tile.title + tile.caption])
@@ -86,10 +86,10 @@ def _draw_tile(axes: Any, tile: Tile, font: str, center: float, top: float) -> N
 
 
 def shorten(text: str, characters: int) -> str:
-    """`text`, its end left out where it is longer."""
+    """Return text, shortened at its end if it is longer."""
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 def _keep_end(text: str, characters: int) -> str:
-    """`text`, its beginning left out: what tells files apart is at the end."""
+    """Return text, shortened at its beginning: the end distinguishes files."""
     return text if len(text) <= characters else "…" + text[1 - characters :]

@@ -1,13 +1,12 @@
-"""Predictions for a collection of files: CSV files of a thousand rows, by a Beam pipeline.
+"""Predictions of many files by a Beam pipeline, as CSV shards.
 
-predictions-00000-of-00012.csv …   as `predict --csv` writes them, whole or not there
-predictions.json                   what they follow from, written last: there ⇔ complete
-.shardmill/                        of an unfinished one: its key, the run, the lists of files
+predictions-00000-of-00012.csv …   1000 rows each, as `predict --csv` writes them
+predictions.json                   written last: it exists only if all shards are complete
+.shardmill/                        state of an unfinished job: key, run, lists of files
 
-A worker that classifies one chunk of a collection's files, in whatever process it finds itself.
-
-The run and the chunk's list of files lie in the output's work folder, put there by who started it:
-a worker needs nothing else but the files themselves.
+Each worker classifies the files of one chunk, in any process. The job puts the run and the list of
+files of each chunk into the work folder of the output, so that workers only need these and the
+files.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ _CHUNK_FILES = 1000
 
 
 class CsvShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A CSV file: how many files have a row in it, and how many of them were classified."""
+    """A CSV file: the number of its rows, and of the files that were classified."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^predictions-\d{5,}-of-\d{5,}\.csv$")]
     files: Count
@@ -67,11 +66,11 @@ class Predictions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         format_version: of this file.
-        key: the hash of the run's configuration, labels and weights, of the files' names, and of
+        key: hash of the run's configuration, labels and weights, of the names of the files, and of
             `top_k`.
-        top_k: how many classes a row names.
-        files: of all parts.
-        classified: of all parts.
+        top_k: classes per row.
+        files: number of files.
+        classified: number of files that are images.
         parts: in the order of the files.
     """
 
@@ -93,23 +92,23 @@ def predict_to_csv_shards(
     top_k: int,
     on_progress: OnProgress,
 ) -> Predictions:
-    """Classify files into a folder of CSV files, or go on with that, or find that it is done.
+    """Classify files into a folder of CSV files; resume an unfinished job, skip a finished one.
 
-    A file that is no image has a row with the reason.
+    A file that is not an image has a row with the reason.
 
     Args:
         run: with weights.
         files: in the order of the rows.
         out: the folder, local or a URL.
-        services: what runs the pipeline.
-        runner: where.
-        top_k: how many classes to name.
-        on_progress: told the files done, and of how many.
+        services: runs the pipeline.
+        runner: the Beam runner.
+        top_k: classes per row.
+        on_progress: called with the numbers of files done and of all files.
 
     Raises:
-        UsageError: there is no such runner.
-        OutputError: the folder cannot be written, or holds something else.
-        LockedError: another process is writing there.
+        UsageError: the runner is unknown.
+        OutputError: the folder cannot be written, or contains other files.
+        LockedError: another process is writing to the folder.
         CorruptDataError: the run's weights are damaged.
         StorageError: storage failed after retries.
     """
@@ -119,7 +118,7 @@ def predict_to_csv_shards(
     if folder.is_finished():
         return read_predictions(storage)
     with storage.lock() as hold:
-        # Another process may have finished between the look and the lock.
+        # Another process may have finished before the lock was acquired.
         if not folder.is_finished():
             folder.check()
             folder.begin()
@@ -135,7 +134,7 @@ def predict_to_csv_shards(
 
 
 def collection_key(run: Run, files: Sequence[ImageFile], top_k: int) -> str:
-    """The hash of all that predictions follow from but the bytes of the files."""
+    """Return the hash of everything that predictions depend on, except the bytes of the files."""
     digest = xxhash.xxh3_128(f"{FORMAT_VERSION} {top_k}\n".encode())
     for name in (CONFIG, LABELS, WEIGHTS):
         digest.update(xxhash.xxh3_128_digest((run.path / name).read_bytes()))
@@ -145,11 +144,11 @@ def collection_key(run: Run, files: Sequence[ImageFile], top_k: int) -> str:
 
 
 def read_predictions(storage: Storage) -> Predictions:
-    """The manifest of finished predictions.
+    """Return the manifest of finished predictions.
 
     Raises:
-        FileNotFoundError: there is none.
-        CorruptDataError: it is not one, or of a later version.
+        FileNotFoundError: it does not exist.
+        CorruptDataError: it is invalid, or a later version wrote it.
     """
     return decode_versioned(
         storage.read(MANIFEST),
@@ -161,7 +160,7 @@ def read_predictions(storage: Storage) -> Predictions:
 
 
 def _split(files: Sequence[ImageFile]) -> dict[str, Sequence[ImageFile]]:
-    """The files of each part, by its name."""
+    """Return the files of each CSV shard by its name."""
     starts = range(0, len(files), _CHUNK_FILES)
     return {
         f"predictions-{number:05}-of-{len(starts):05}.csv": files[start : start + _CHUNK_FILES]
@@ -170,12 +169,12 @@ def _split(files: Sequence[ImageFile]) -> dict[str, Sequence[ImageFile]]:
 
 
 def _publish_chunks(chunks: Mapping[str, Sequence[ImageFile]], out: Storage) -> tuple[Storage, ...]:
-    """List each chunk's files where its worker looks; the folders the lists speak of, in order."""
+    """Write the list of files of each chunk, and return the folders that the lists refer to."""
     numbers: dict[bytes, int] = {}
     folders: list[Storage] = []
 
     def number_of(storage: Storage) -> int:
-        # Every file that was named by itself has a folder of its own, which may be the same.
+        # Each file named on the command line has its own folder object, often of one folder.
         content = pickle.dumps(storage)
         if content not in numbers:
             numbers[content] = len(folders)
@@ -211,14 +210,14 @@ def _sum_up(key: str, top_k: int, facts: Mapping[str, Mapping[str, Any]]) -> Pre
 
 _RUN = f"{WORK_FOLDER}/run"
 _CHUNKS = f"{WORK_FOLDER}/chunks"
-# A runner may do several chunks at a time in a process; one keeps all its cores busy.
+# A runner may process several chunks at a time in a process; one keeps all its cores busy.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 class ListedFile(msgspec.Struct, frozen=True, array_like=True):
-    """A file of a chunk: what it is called, which of the worker's folders it is in, and where.
+    """A file of a chunk: its name, the number of its folder, and its path in the folder.
 
-    Names are bytes, for they may be no UTF-8.
+    Names are bytes, because they may not be UTF-8.
     """
 
     name: bytes
@@ -228,13 +227,13 @@ class ListedFile(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True)
 class PredictionWorker:
-    """Classifies the files of a chunk into a CSV file of its name, unless that is there.
+    """Classifies the files of a chunk into a CSV file, unless it exists.
 
     Args:
-        out: where predictions go, as every worker can reach it.
-        key: what they follow from.
-        folders: those the files are in.
-        top_k: how many classes to name.
+        out: the output folder, as every worker can reach it.
+        key: hash of everything that the predictions depend on.
+        folders: the folders of the files.
+        top_k: classes per row.
     """
 
     out: str
@@ -243,7 +242,7 @@ class PredictionWorker:
     top_k: int
 
     def __call__(self, name: str, count: Callable[[int], None], /) -> dict[str, Any]:
-        """Do the chunk of that name.
+        """Classify the chunk of this name.
 
         Raises:
             CorruptDataError: the run is damaged.
@@ -281,13 +280,13 @@ class PredictionWorker:
 
 
 def publish_run(run: Run, out: Storage) -> None:
-    """Put what predicting needs of a run where workers look for it."""
+    """Copy the files of a run that prediction needs into the work folder."""
     for name in (CONFIG, LABELS, WEIGHTS):
         out.replace(f"{_RUN}/{name}", (run.path / name).read_bytes())
 
 
 def stage_chunk(out: Storage, name: str, files: Sequence[ListedFile]) -> None:
-    """Put the list of a chunk's files where its worker looks for it."""
+    """Write the list of files of a chunk into the work folder."""
     out.replace(f"{_CHUNKS}/{name}", msgspec.msgpack.encode(files))
 
 
@@ -297,7 +296,7 @@ def _read_chunk(out: Storage, name: str) -> list[ListedFile]:
 
 @functools.cache
 def _open_predictor(out: str, _key: str) -> Predictor:
-    """The run's model, loaded once in a process."""
+    """Return the predictor of the run, loaded once per process."""
     from trainers.prediction.predictor import Predictor
 
     storage = open_storage(out)
@@ -314,7 +313,7 @@ def _encode_row(row: Iterable[object]) -> bytes:
 
 
 def _count_rows(out: Storage, name: str) -> dict[str, int]:
-    """How many files a finished chunk has, and how many of them were classified."""
+    """Return the number of files of a finished chunk, and of those that were classified."""
     text = io.StringIO(out.read(name).decode(), newline="")
     reasons = [row[-1] for row in csv.reader(text)][1:]
     return {"files": len(reasons), "classified": reasons.count("")}

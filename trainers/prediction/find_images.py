@@ -1,4 +1,4 @@
-"""Image files to classify: named one by one, or found in folders, local or remote."""
+"""Search for image files in local and remote folders."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _find_at(location: str) -> list[ImageFile]:
     storage = open_storage(location)
     names = storage.list()
     if not names:
-        raise InputNotFoundError("no such file, and no folder with files", path=_display(location))
+        raise InputNotFoundError("found no file, and no folder with files", path=_display(location))
     found = [_file_in(location, storage, name) for name in names if _may_be_image(storage, name)]
     if not found:
         raise InputNotFoundError("no images in this folder", path=_display(location))

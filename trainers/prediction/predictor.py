@@ -155,7 +155,7 @@ class Predictor:
             top_k: how many classes to name.
 
         Raises:
-            TypeError: an image is of another type.
+            TypeError: an image has another type.
             UsageError: an array has another dtype or shape, or top_k is below 1.
         """
         _check_top_k(top_k)
@@ -173,7 +173,7 @@ class Predictor:
     ) -> Generator[FilePrediction, None, None]:
         """Yield the prediction of each file, in their order, while the next files are read.
 
-        A file that cannot be read, or is no image, gives a prediction with a `rejection`.
+        A file that cannot be read, or is not an image, gives a prediction with a `rejection`.
 
         Args:
             paths: paths or URLs of files, or what `find_images` returned; any iterable, which is
@@ -181,7 +181,7 @@ class Predictor:
             top_k: how many classes to name.
 
         Raises:
-            TypeError: an element is no path; at once if `paths` is a sequence.
+            TypeError: an element is not a path; raised before any work if `paths` is a sequence.
             UsageError: `paths` is a single path, a URL cannot be opened, or top_k is below 1.
         """
         _check_top_k(top_k)
@@ -222,14 +222,14 @@ class Predictor:
             return Rejection("unreadable", str(error.got or error.what))
 
     def _prepare(self, data: bytes) -> _Pixels | Rejection:
-        """Return the pixels that the model is fed, decoded from what a record would contain."""
+        """Return the pixels that the model is fed, decoded as from a record."""
         import tensorflow as tf
 
         stored = normalize_image(data, self._options)
         if isinstance(stored, Rejection):
             return stored
         try:
-            # As in training, where no GPU resizes images.
+            # As in training, which never resizes on a GPU.
             with tf.device("CPU"):
                 pixels: _Pixels = self._decode(tf.constant([stored.encoded]))[0].numpy()
         except tf.errors.InvalidArgumentError as error:

@@ -159,7 +159,7 @@ def test_predict_missing_path_raises_error(predictor: Predictor, files: list[Pat
     answers = predictor.predict_files(find_images(files))
     next(answers)
     answers.close()
-    with pytest.raises(ShardmillError, match="no such file"):
+    with pytest.raises(ShardmillError, match="found no file"):
         find_images([*files, files[0].parent / "missing"])
 
 
