@@ -136,7 +136,9 @@ def main(*, images: float | None, write: bool, check: bool, header: bool, **give
     if write:
         _PAGE.write_text(filled)
     if check and filled != page:
-        sys.exit("docs/capacity-planning.md has another table: run python docs/capacity_planning.py --write")
+        sys.exit(
+            "docs/capacity-planning.md has another table: run python docs/capacity_planning.py --write"
+        )
 
 
 if __name__ == "__main__":

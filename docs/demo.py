@@ -1,4 +1,4 @@
-"""`make demo`: handwritten digits, from a folder of PNG files to a trained and tested model.
+"""The demo: handwritten digits from PNG files to a tested model.
 
 The pictures are scikit-learn's (`load_digits`: 1,797 of 8 × 8 px, from the UCI repository), so
 nothing is downloaded. Everything is written to `demo/`, anew each time. Expected on two cores:

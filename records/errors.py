@@ -50,7 +50,9 @@ class ShardmillError(Exception):
         names = ("what", "path", "shard", "record", "offset", "expected", "got", "hint")
         return {name: getattr(self, name) for name in names}
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        """The line without the hint."""
         places = [
             escape_for_display(place)
             for place in (self.path, self.shard)
@@ -65,9 +67,11 @@ class ShardmillError(Exception):
             text += f", expected {self.expected}"
         if self.got is not None:
             text += f", got {self.got}"
-        if self.hint is not None:
-            text += f"; {self.hint}"
         return escape_for_display(text)
+
+    def __str__(self) -> str:
+        hint = "" if self.hint is None else f"; {escape_for_display(self.hint)}"
+        return f"{self.problem}{hint}"
 
     def __reduce__(self) -> tuple[object, ...]:
         # Beam pickles exceptions between processes, by default without keyword-only arguments.

@@ -1,4 +1,7 @@
-"""The command line's root: it names the commands, and loads a package only when one is called."""
+"""The command line: a table of commands, and errors to exit codes.
+
+A package is imported when one of its commands is called.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from records.errors import ShardmillError
-from records.runtime.logging import log_event, log_line, set_log_format
+from records.runtime.logging import is_terminal, log_event, log_line, set_log_format
 from shardmill.wiring import PipelineExecutor
 
 if TYPE_CHECKING:
@@ -27,20 +30,23 @@ _COMMANDS = {
         "pipelines.cli.convert",
         "Turn a folder of labelled images into a dataset of shards.",
     ),
-    "compact": ("pipelines.cli.compact", "Write a dataset of many generations anew, as one."),
-    "clean": ("pipelines.cli.clean", "Remove what an unfinished conversion left behind."),
+    "compact": ("pipelines.cli.compact", "Write all generations of a dataset as one generation."),
+    "clean": ("pipelines.cli.clean", "Remove the state of an unfinished conversion."),
     "extract": ("pipelines.cli.extract", "Write a dataset's images back into folders."),
     "inspect": ("records.cli.inspect", "Show what a TFRecord file or a dataset holds."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
-    "salvage": ("records.cli.salvage", "Copy the whole records of a damaged file into a new one."),
-    "adopt": ("records.cli.adopt", "Make a dataset of TFRecord files that others wrote."),
+    "salvage": (
+        "records.cli.salvage",
+        "Copy the intact records of a damaged file into a new file.",
+    ),
+    "adopt": ("records.cli.adopt", "Make a dataset of third-party TFRecord files."),
     "stats": ("records.cli.stats", "Count classes, sizes, formats and duplicates."),
-    "featurize": ("trainers.cli.featurize", "Keep a base's features of every image, for `train`."),
+    "featurize": ("trainers.cli.featurize", "Store the features of a backbone for every image."),
     "train": ("trainers.cli.train", "Train a model from a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
     "predict": ("trainers.cli.predict", "Classify images with a trained model."),
     "export": ("trainers.cli.export", "Write a trained model for use elsewhere."),
-    "doctor": ("trainers.cli.doctor", "Show devices, and what holds a training back."),
+    "doctor": ("trainers.cli.doctor", "Show devices, and what limits the speed of training."),
 }
 _EPILOG = """\b
 Examples:
@@ -87,7 +93,7 @@ class _LazyGroup(click.Group):
     is_eager=True,
     expose_value=False,
     callback=lambda _context, _option, name: set_log_format(name),
-    help="Of stderr; json: an object a line.",
+    help="Format of stderr; json: one object per line.",
 )
 @click.version_option(package_name="shardmill")
 @click.pass_context
@@ -97,10 +103,10 @@ def shardmill(context: click.Context, *, _verbose: bool) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line: every error is one line on stderr and an exit code of its own."""
+    """Run the command line: every error is one line on stderr and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     set_log_format("text")
-    # Arrow's own keeps what is freed, which is as much again as a large plan takes.
+    # Arrow's own allocator keeps freed memory, as much again as a large plan takes.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     started_at = time.monotonic()
     code = _EXIT_TERMINATED
@@ -112,7 +118,7 @@ def main() -> NoReturn:
 
 
 def _run() -> int:
-    """Call the command; its exit code. Raises SystemExit when terminated."""
+    """Call the command and return its exit code. Raises SystemExit when terminated."""
     code: int
     try:
         code = shardmill.main(args=_arguments(), standalone_mode=False) or 0
@@ -122,13 +128,13 @@ def _run() -> int:
     except click.ClickException as error:
         code = _report(_explain(error), error.exit_code)
     except ShardmillError as error:
-        code = _report(str(error), error.exit_code, **error.to_dict())
+        code = _report_error(error)
     except ModuleNotFoundError as error:
         code = _report_missing(error)
     except (KeyboardInterrupt, click.exceptions.Abort):
         code = _report("interrupted", _EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output (head, less) has gone; what is buffered must not complain again.
+        # The reader of stdout (head, less) has exited; a flush of buffered output must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
@@ -137,13 +143,22 @@ def _run() -> int:
 
 
 def _report_missing(error: ModuleNotFoundError) -> int:
-    """Report a package that an extra installs, or else a bug."""
+    """Report a missing package with the extra that installs it; without one it is a bug."""
     from records.runtime.extras import explain_missing
 
     missing = explain_missing(error)
     if missing is None:
         return _report_bug(error)
-    return _report(str(missing), missing.exit_code, **missing.to_dict())
+    return _report_error(missing)
+
+
+def _report_error(error: ShardmillError) -> int:
+    """Report an error in one line; on a terminal, its hint is on a second line."""
+    if not is_terminal() or error.hint is None:
+        return _report(str(error), error.exit_code, **error.to_dict())
+    code = _report(error.problem, error.exit_code)
+    log_line(f"hint: {error.hint}", level=logging.ERROR)
+    return code
 
 
 def _report_bug(error: Exception) -> int:
@@ -152,13 +167,13 @@ def _report_bug(error: Exception) -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process without a last look for garbage: 0.3 s where Beam or TensorFlow is loaded."""
+    """Exit without a last garbage collection: it takes 0.3 s if Beam or TensorFlow is loaded."""
     gc.freeze()
     sys.exit(code)
 
 
 def _arguments() -> list[str]:
-    """The arguments with those of every command in front: they are mostly added at the end."""
+    """Return the arguments with the global options first: people add them at the end."""
     arguments = sys.argv[1:]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     front: list[str] = []
@@ -175,7 +190,7 @@ def _arguments() -> list[str]:
 
 
 def _explain(error: click.ClickException) -> str:
-    """What click found wrong, in one line, and where to read more."""
+    """Return click's message in one line, with the command that shows the help."""
     text = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     return f"{text}; see `{context.command_path} --help`" if context else text

@@ -75,7 +75,7 @@ def convert(
         check: decode every image, or only those that are re-encoded.
         max_rejects: rejected images allowed, as a fraction or a number.
         max_pixels: reject larger images.
-        background: RRGGBB, behind transparent pixels and around padded images.
+        background: RRGGBB, the colour of transparent pixels and of padding.
         resize: stored size in pixels: one side of a square, or (width, height).
         fit: how `resize` treats another aspect ratio.
         store: format of the stored images.
@@ -90,7 +90,7 @@ def convert(
         on_progress: called with the number of images done and the number of all images.
 
     Returns:
-        What was done: counts per split and class, rejects, notes.
+        Counts per split and class, rejects and notes.
 
     Raises:
         UsageError: an option is invalid.

@@ -77,7 +77,12 @@ def _is_excluded(
     item: Frame | Finding, rows: IndexLookup | None, expected: ShardInfo | None
 ) -> bool:
     """Return whether a record of an adopted file was excluded from the dataset."""
-    if isinstance(item, Finding) or rows is None or expected is None or not expected.excluded_records:
+    if (
+        isinstance(item, Finding)
+        or rows is None
+        or expected is None
+        or not expected.excluded_records
+    ):
         return False
     return rows.find_offset(item.offset) is None
 
@@ -260,7 +265,10 @@ def _label_fault(found: Record, labels: tuple[str, ...]) -> tuple[FindingKind, s
         return "label", f"label: expected 0 to {len(labels) - 1}, got {found.label}"
     if found.class_name != labels[found.label]:
         expected = repr(labels[found.label])
-        return "text", f"class name of label {found.label}: expected {expected}, got {found.class_name!r}"
+        return (
+            "text",
+            f"class name of label {found.label}: expected {expected}, got {found.class_name!r}",
+        )
     return None
 
 
