@@ -25,9 +25,7 @@ def format_file(summary: FileSummary) -> list[str]:
         for kind, number in summary.payloads.items()
     ]
     compressed = f"{summary.compression}, " if summary.compression else ""
-    lines = [
-        f"{escape_for_display(summary.name)}: {compressed}{format_bytes(summary.size_bytes)}"
-    ]
+    lines = [f"{escape_for_display(summary.name)}: {compressed}{format_bytes(summary.size_bytes)}"]
     lines[0] += f", {_extent(summary)}"
     if set(summary.payloads) - {"Example"}:
         lines.append(f"  {', '.join(kinds)}")

@@ -72,7 +72,11 @@ def read_skipping_damage(
 
 def _name_record(finding: Finding, rows: IndexLookup | None) -> Finding:
     """The index knows which image it was that cannot be read any more."""
-    found = rows.find_offset(finding.offset) if rows is not None and finding.offset is not None else None
+    found = (
+        rows.find_offset(finding.offset)
+        if rows is not None and finding.offset is not None
+        else None
+    )
     if found is None:
         return finding
     number, row = found
