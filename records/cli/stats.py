@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import click
 
+from records.cli.option_groups import GroupedCommand, option_group
 from records.cli.output import check_png_path, json_option, print_result, write_picture
 from records.errors import UsageError
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from records.dataset import Dataset
-    from records.dedup.groups import NearDuplicates
-    from records.stats.counts import Stats
+    from records.dedup import NearDuplicates
+    from records.stats import Stats
 
-# Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
+# Shown below the options; \b keeps click from joining the lines.
 _EPILOG = """\b
 Examples:
   shardmill stats data/
@@ -32,26 +32,32 @@ Exit codes: 0 done, 66 no finished dataset.
 """
 
 
-@click.command(epilog=_EPILOG)
-@click.argument("target")
-@click.option("--plot", metavar="OUT.png", help="Draw class counts and image sizes.")
-@click.option(
-    "--near",
-    is_flag=True,
-    help="Find images that are the same picture resized, re-encoded or slightly cropped. Decodes "
-    "every image once; keeps its hash in the dataset's folder.",
+@click.command(cls=GroupedCommand, epilog=_EPILOG)
+@click.argument("dataset")
+@option_group(
+    "Duplicates",
+    click.option(
+        "--near",
+        is_flag=True,
+        help="Find near-duplicates: images resized, re-encoded or slightly cropped. Decodes every "
+        "image once; saves its hash in the folder of the dataset.",
+    ),
+    click.option(
+        "--keys",
+        type=click.Choice(["duplicates", "leaks", "near", "near-leaks"]),
+        help="Print only the keys to exclude (convert --exclude), one per line. duplicates: all "
+        "but the first of each group of identical files. leaks: identical files in two splits; "
+        "test keeps the file, else validation. near, near-leaks: the same for near-duplicates.",
+    ),
 )
-@click.option("--grid", metavar="OUT.png", help="With --near: draw the pairs side by side.")
-@click.option(
-    "--keys",
-    type=click.Choice(["duplicates", "leaks", "near", "near-leaks"]),
-    help="Print only keys, one a line, for convert --exclude: without them no file is twice in the "
-    "dataset (all but the first of each are printed), or none in two splits (test keeps it, else "
-    "validation); near and near-leaks: likewise no picture.",
+@option_group(
+    "Pictures",
+    click.option("--plot", metavar="FILE.png", help="Draw class counts and image sizes."),
+    click.option("--grid", metavar="FILE.png", help="With --near: draw the pairs side by side."),
 )
 @json_option
 def stats(
-    target: str,
+    dataset: str,
     *,
     plot: str | None,
     near: bool,
@@ -59,39 +65,42 @@ def stats(
     keys: str | None,
     as_json: bool,
 ) -> None:
-    """Count classes, sizes, formats and duplicates of a dataset, from its index alone."""
+    """Count classes, sizes, formats and duplicates of a dataset.
+
+    The numbers come from the index of DATASET; no shard is read without --near.
+    """
     from records.dataset import open_dataset
-    from records.stats import counts as figures
+    from records.stats import compute_stats, read_index_rows
 
     check_png_path(plot)
     check_png_path(grid)
     near = near or keys in {"near", "near-leaks"}
     if grid is not None and not near:
         raise UsageError("--grid draws near-duplicates", hint="add --near")
-    dataset = open_dataset(target)
-    rows = figures.read_indexed(dataset)
-    found = _find_near(dataset, rows) if near else None
+    opened = open_dataset(dataset)
+    rows = read_index_rows(opened)
+    found = _find_near(opened, rows) if near else None
     if found is not None and grid is not None:
         from records.dedup.pair_sheet import draw_pair_sheet
 
-        write_picture(grid, draw_pair_sheet(dataset, found))
+        write_picture(grid, draw_pair_sheet(opened, found))
     if keys is not None:
         _print_keys(_choose_keys(keys, rows, found), as_json=as_json)
         return
-    computed = figures.compute_stats(dataset, rows)
+    computed = compute_stats(opened, rows)
     if plot is not None:
         from records.stats.charts import draw_stats
 
         write_picture(plot, draw_stats(computed, rows))
-    _print_stats(computed, found, target, as_json=as_json)
+    _print_stats(computed, found, dataset, as_json=as_json)
 
 
 def _print_stats(
-    computed: Stats, found: NearDuplicates | None, target: str, *, as_json: bool
+    computed: Stats, found: NearDuplicates | None, path: str, *, as_json: bool
 ) -> None:
     from records.stats.text import format_stats
 
-    lines = format_stats(computed, target)
+    lines = format_stats(computed, path)
     if found is None:
         print_result(computed, lines, as_json=as_json)
         return
@@ -99,27 +108,28 @@ def _print_stats(
 
     from records.dedup.text import format_near
 
-    facts = {**msgspec.structs.asdict(computed), "near": found}
-    print_result(facts, [*lines, *format_near(found, computed.labels)], as_json=as_json)
+    result = {**msgspec.structs.asdict(computed), "near": found}
+    print_result(result, [*lines, *format_near(found, computed.labels)], as_json=as_json)
 
 
 def _find_near(dataset: Dataset, rows: pa.Table) -> NearDuplicates:
-    from records.dedup.groups import find_near_duplicates
-    from records.dedup.hash_cache import HashDataset
-    from records.runtime.logging import log_line
+    from records.dedup import find_near_duplicates
     from records.runtime.progress import progress_bar, progress_callback
 
-    with progress_bar("hashing", unit="images", total=len(rows)) as bar:
-        hashing = HashDataset(dataset, bar.update)
-        hashes = hashing.run()
-    if hashing.not_kept is not None:
-        log_line(f"the hashes are not kept: {hashing.not_kept}", level=logging.WARNING)
-    with progress_callback("searching", unit="parts", quiet=False) as show:
-        return find_near_duplicates(rows, hashes, show)
+    with (
+        progress_bar("hashing", unit="images", total=len(rows)) as bar,
+        progress_callback("searching", unit="parts", quiet=False) as show,
+    ):
+
+        def on_progress(done: int, total: int) -> None:
+            bar.close()  # all images are hashed when the search begins
+            show(done, total)
+
+        return find_near_duplicates(dataset, rows, on_images=bar.update, on_progress=on_progress)
 
 
 def _choose_keys(keys: str, rows: pa.Table, near: NearDuplicates | None) -> Sequence[str]:
-    from records.stats.duplicates import duplicate_keys, find_groups, leak_keys
+    from records.stats import duplicate_keys, find_groups, leak_keys
 
     if near is not None and keys == "near":
         return near.keys

@@ -1,1 +1,6 @@
-"""Near-duplicates: perceptual hashes, exact search, groups."""
+"""Near-duplicates: images that were resized, re-encoded or slightly cropped."""
+
+from records.dedup.find import find_near_duplicates
+from records.dedup.groups import NearDuplicates, NearImage, NearPair
+
+__all__ = ["NearDuplicates", "NearImage", "NearPair", "find_near_duplicates"]

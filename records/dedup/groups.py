@@ -1,17 +1,15 @@
-"""Images that are the same picture, though perhaps not the same file.
+"""Groups of near-duplicates, and the images to exclude.
 
-near       two images that are the same picture resized, encoded otherwise or slightly cropped
-near leak  such images in two splits: a model is tested on what it was trained on
-group      images that hang together by such pairs, a conflict where they have two labels
+near       two images of the same picture, resized, re-encoded or slightly cropped
+near leak  near images in two splits: the model is tested on images it was trained on
+group      images connected by such pairs; a conflict if they have more than one label
 
-Being near is not passed on: of three frames of a film the first and the last may be no pair. So it
-is by pairs that images are left out. What is held out comes first, and in a split the first by key:
-an image stays where none that it is a pair with has stayed.
+Nearness is not transitive: of three frames of a film, the first and the last may not be a pair.
+Images are therefore excluded by pairs. Images are visited by split (test, validation, train), and
+within a split by key: an image is kept if no image that it is near to has been kept.
 
-Pictures and who is near whom, by nodes: pictures of the same hashes are one node.
-
-A picture that is there ten thousand times, as "no photo available" may be, is one node and not
-fifty million pairs.
+The graph has one node per distinct set of hashes: a picture that occurs ten thousand times, such as
+"no photo available", is one node instead of fifty million pairs.
 """
 
 from __future__ import annotations
@@ -21,10 +19,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from records.dedup.hamming_search import BITS_APART, SMALL_BITS_APART, find_pairs
+from records.dedup.hamming_search import MAX_DISTANCE, MAX_DISTANCE_SMALL, find_pairs
 from records.dedup.hash_cache import STATES, Hashes
+from records.dedup.text import format_near
 from records.format.layout import SPLITS, SplitName
-from records.stats.duplicates import KEPT_FIRST
+from records.stats.duplicates import SPLIT_PRIORITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,14 +31,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    _Placed = tuple["NearImage", int]
-
+    _ImageNode = tuple["NearImage", int]
 
 _SMALL_PX = 64
 
 
 class NearImage(msgspec.Struct, frozen=True):
-    """An image: its key, class and split, and its number among the rows."""
+    """An image: its key, label, split, and its number among the index rows."""
 
     key: str
     label: int
@@ -48,44 +46,44 @@ class NearImage(msgspec.Struct, frozen=True):
 
 
 class NearPair(msgspec.Struct, frozen=True):
-    """Two images that are the same picture.
+    """Two images of the same picture.
 
     Attributes:
-        kept: the one to keep, of test before validation before train.
-        other: the one to leave out.
-        bits_apart: by how many of 144 bits their hashes differ.
+        kept: the image to keep; test comes before validation, validation before train.
+        other: the image to exclude.
+        hamming_distance: how many of 144 bits of their hashes differ; `bits_apart` in JSON.
         group: the number of their group, from 0.
     """
 
     kept: NearImage
     other: NearImage
-    bits_apart: int
+    hamming_distance: int = msgspec.field(name="bits_apart")
     group: int
 
     @property
     def is_leak(self) -> bool:
-        """Whether they lie in two splits."""
+        """Return whether the images are in two splits."""
         return self.kept.split != self.other.split
 
 
 class NearDuplicates(msgspec.Struct, frozen=True):
-    """Images that are the same picture as another, copies of a file among them.
+    """Images of the same picture, including identical files.
 
     Attributes:
         compared: images that were compared.
-        flat: images of all but one colour, which were not.
-        undecodable: images that do not decode, which were not either.
-        groups: sets of images that hang together.
-        leak_groups: those in more than one split.
-        conflict_groups: those with more than one label.
-        pairs: every image that is to be left out, or is in another split than a better one, beside
-            an image that it is near: leaks first, then those least apart.
-        keys: the images to leave out so that no two are near.
-        leak_keys: the images to leave out so that no two of different splits are.
+        featureless: images of almost one colour, not compared; `flat` in JSON.
+        undecodable: images that do not decode, not compared.
+        groups: groups of images connected by pairs.
+        leak_groups: groups in more than one split.
+        conflict_groups: groups with more than one label.
+        pairs: each image to exclude, with an image that it is near to: leaks first, then by
+            distance.
+        keys: the images to exclude so that no two are near.
+        leak_keys: the images to exclude so that no two in different splits are near.
     """
 
     compared: int
-    flat: int
+    featureless: int = msgspec.field(name="flat")
     undecodable: int
     groups: int
     leak_groups: int
@@ -94,18 +92,21 @@ class NearDuplicates(msgspec.Struct, frozen=True):
     keys: tuple[str, ...]
     leak_keys: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return "\n".join(format_near(self)).strip()
 
-def find_near_duplicates(
+
+def group_near_duplicates(
     rows: pa.Table,
     hashes: Hashes,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> NearDuplicates:
-    """The near-duplicates of a dataset.
+    """Return the near-duplicates of hashed images.
 
     Args:
-        rows: columns `key`, `label`, `width`, `height`, and `split` as a place in `SPLITS`.
-        hashes: of the rows.
-        on_progress: told how many parts of the search are done, and of how many.
+        rows: columns `key`, `label`, `width`, `height`, and `split`, the position in `SPLITS`.
+        hashes: the hashes of the rows.
+        on_progress: called with the number of finished parts of the search, and of all parts.
     """
     compared = np.flatnonzero(hashes.states == STATES.index("hashed"))
     graph = NeighbourGraph(hashes.words[compared], _max_distance(rows)[compared], on_progress)
@@ -114,35 +115,35 @@ def find_near_duplicates(
     members: dict[int, list[NearImage]] = {}
     for image, node in images:
         members.setdefault(groups[node], []).append(image)
-    left_out = list(_leave_out(graph, images, groups))
+    excluded = list(_exclude(graph, images, groups))
     leaks = list(_find_leaks(graph, images, groups))
     states = np.bincount(hashes.states, minlength=len(STATES)).tolist()
     return NearDuplicates(
         compared=states[STATES.index("hashed")],
-        flat=states[STATES.index("flat")],
+        featureless=states[STATES.index("flat")],
         undecodable=states[STATES.index("undecodable")],
         groups=len(members),
         leak_groups=sum(len({image.split for image in group}) > 1 for group in members.values()),
         conflict_groups=sum(
             len({image.label for image in group}) > 1 for group in members.values()
         ),
-        pairs=_list_pairs(leaks, left_out),
-        keys=_keys_of(left_out),
+        pairs=_list_pairs(leaks, excluded),
+        keys=_keys_of(excluded),
         leak_keys=_keys_of(leaks),
     )
 
 
 def _max_distance(rows: pa.Table) -> NDArray[np.uint8]:
-    """The most bits that each image may be apart from another, by its shorter side."""
+    """Return the maximal distance of each image from another, by its shorter side."""
     shorter_px = np.minimum(rows["width"].to_numpy(), rows["height"].to_numpy())
-    apart: NDArray[np.uint8] = np.where(shorter_px < _SMALL_PX, SMALL_BITS_APART, BITS_APART)
-    return apart.astype(np.uint8)
+    limits = np.where(shorter_px < _SMALL_PX, MAX_DISTANCE_SMALL, MAX_DISTANCE)
+    return limits.astype(np.uint8)
 
 
 def _take_images(
     rows: pa.Table, compared: NDArray[np.int64], graph: NeighbourGraph
-) -> list[_Placed]:
-    """The images that are near another, with their nodes, the first to keep first."""
+) -> list[_ImageNode]:
+    """Return the images that are near another, with their nodes, by priority."""
     paired = graph.paired()
     found = rows.select(["key", "label", "split"]).take(compared[paired])
     columns = (found[name].to_pylist() for name in ("key", "label", "split"))
@@ -150,16 +151,16 @@ def _take_images(
         NearImage(key, label, SPLITS[split], row)
         for key, label, split, row in zip(*columns, compared[paired].tolist(), strict=True)
     ]
-    placed = zip(images, graph.node_of[paired].tolist(), strict=True)
-    return sorted(placed, key=lambda item: (_rank(item[0]), item[0].key))
+    images_with_nodes = zip(images, graph.node_of[paired].tolist(), strict=True)
+    return sorted(images_with_nodes, key=lambda item: (_rank(item[0]), item[0].key))
 
 
 def _rank(image: NearImage) -> int:
-    return KEPT_FIRST.index(image.split)
+    return SPLIT_PRIORITY.index(image.split)
 
 
-def _number_groups(graph: NeighbourGraph, images: list[_Placed]) -> dict[int, int]:
-    """The number of each node's group, in the order of the images."""
+def _number_groups(graph: NeighbourGraph, images: list[_ImageNode]) -> dict[int, int]:
+    """Return the group of each node, numbered in the order of the images."""
     numbers: dict[int, int] = {}
     groups = 0
     for _, node in images:
@@ -169,41 +170,43 @@ def _number_groups(graph: NeighbourGraph, images: list[_Placed]) -> dict[int, in
     return numbers
 
 
-def _leave_out(
-    graph: NeighbourGraph, images: list[_Placed], groups: dict[int, int]
+def _exclude(
+    graph: NeighbourGraph, images: list[_ImageNode], groups: dict[int, int]
 ) -> Iterator[NearPair]:
-    """Each image that is near one that stays, beside it."""
-    stays: dict[int, tuple[NearImage, int]] = {}
+    """Yield each image that is near a kept image, as a pair."""
+    near_kept: dict[int, tuple[NearImage, int]] = {}
     for image, node in images:
-        if node in stays:
-            kept, bits_apart = stays[node]
-            yield NearPair(kept, image, bits_apart, groups[node])
+        if node in near_kept:
+            kept, distance = near_kept[node]
+            yield NearPair(kept, image, distance, groups[node])
         else:
-            for near, bits_apart in graph.neighbours(node):
-                stays.setdefault(near, (image, bits_apart))
+            for neighbour, distance in graph.neighbours(node):
+                near_kept.setdefault(neighbour, (image, distance))
 
 
 def _find_leaks(
-    graph: NeighbourGraph, images: list[_Placed], groups: dict[int, int]
+    graph: NeighbourGraph, images: list[_ImageNode], groups: dict[int, int]
 ) -> Iterator[NearPair]:
-    """Each image that is near one of a split that is kept before its own, beside it."""
+    """Yield each image that is near an image of a split with priority, as a pair."""
     first: dict[int, NearImage] = {}
     for image, node in images:
         first.setdefault(node, image)
     for image, node in images:
-        near = [(first[other], bits_apart) for other, bits_apart in graph.neighbours(node)]
-        best, bits_apart = min(near, key=lambda item: (_rank(item[0]), item[1], item[0].key))
+        near = [(first[other], distance) for other, distance in graph.neighbours(node)]
+        best, distance = min(near, key=lambda item: (_rank(item[0]), item[1], item[0].key))
         if _rank(best) < _rank(image):
-            yield NearPair(best, image, bits_apart, groups[node])
+            yield NearPair(best, image, distance, groups[node])
 
 
-def _list_pairs(leaks: list[NearPair], left_out: list[NearPair]) -> tuple[NearPair, ...]:
+def _list_pairs(leaks: list[NearPair], excluded: list[NearPair]) -> tuple[NearPair, ...]:
     leaking = {pair.other.row for pair in leaks}
-    others = [pair for pair in left_out if pair.other.row not in leaking]
+    others = [pair for pair in excluded if pair.other.row not in leaking]
     return tuple(
         pair
         for pairs in (leaks, others)
-        for pair in sorted(pairs, key=lambda pair: (pair.bits_apart, pair.group, pair.other.key))
+        for pair in sorted(
+            pairs, key=lambda pair: (pair.hamming_distance, pair.group, pair.other.key)
+        )
     )
 
 
@@ -212,48 +215,50 @@ def _keys_of(pairs: list[NearPair]) -> tuple[str, ...]:
 
 
 class Neighbour(NamedTuple):
-    """A node, and how many bits it is apart."""
+    """A node, and its Hamming distance."""
 
     node: int
-    bits_apart: int
+    hamming_distance: int
 
 
 class NeighbourGraph:
-    """Nodes of pictures, and edges between near ones.
+    """Graph of pictures: one node per distinct set of hashes, edges between near ones.
 
     Args:
-        hashes: of the pictures, of shape (pictures, windows, words).
-        most_apart: the most bits that each picture may be apart from another.
+        hashes: of the pictures, shape (pictures, windows, words).
+        max_distance: the maximal distance of each picture from another, in bits.
         on_progress: see `find_pairs`.
     """
 
     def __init__(
         self,
         hashes: NDArray[np.uint64],
-        most_apart: NDArray[np.uint8],
+        max_distance: NDArray[np.uint8],
         on_progress: Callable[[int, int], None],
     ) -> None:
-        flat = hashes.reshape(len(hashes), hashes.shape[1] * hashes.shape[2])
-        whole = np.ascontiguousarray(flat).view(np.dtype((np.void, 8 * flat.shape[1]))).ravel()
-        _, firsts, self.node_of = np.unique(whole, return_index=True, return_inverse=True)
+        words = hashes.reshape(len(hashes), hashes.shape[1] * hashes.shape[2])
+        as_bytes = np.ascontiguousarray(words).view(np.dtype((np.void, 8 * words.shape[1])))
+        _, firsts, self.node_of = np.unique(
+            as_bytes.ravel(), return_index=True, return_inverse=True
+        )
         self._pictures = np.bincount(self.node_of, minlength=len(firsts))
         limits = np.full(len(firsts), np.iinfo(np.uint8).max, np.uint8)
-        np.minimum.at(limits, self.node_of, most_apart)
+        np.minimum.at(limits, self.node_of, max_distance)
         pairs = find_pairs(hashes[firsts], limits, on_progress)
         one, other = np.r_[pairs.first, pairs.second], np.r_[pairs.second, pairs.first]
         order = np.lexsort((other, one))
         self._others = other[order]
-        self._bits_apart = np.r_[pairs.bits_apart, pairs.bits_apart][order]
+        self._distances = np.r_[pairs.distance, pairs.distance][order]
         self._ends = np.bincount(one, minlength=len(firsts)).cumsum()
 
     def neighbours(self, node: int) -> list[Neighbour]:
-        """The near nodes, itself first."""
+        """Return the near nodes, the node itself first."""
         edges = slice(self._ends[node - 1] if node else 0, self._ends[node])
-        others, apart = self._others[edges].tolist(), self._bits_apart[edges].tolist()
-        return [Neighbour(node, 0), *map(Neighbour, others, apart)]
+        others, distances = self._others[edges].tolist(), self._distances[edges].tolist()
+        return [Neighbour(node, 0), *map(Neighbour, others, distances)]
 
     def group_of(self, node: int) -> list[int]:
-        """The nodes that hang together with one, itself first."""
+        """Return the nodes connected with one, itself first."""
         found = {node: None}
         waiting = [node]
         while waiting:
@@ -263,6 +268,6 @@ class NeighbourGraph:
         return list(found)
 
     def paired(self) -> NDArray[np.int64]:
-        """The places of the pictures that are near another one."""
+        """Return the positions of the pictures that are near another one."""
         edges = np.diff(self._ends, prepend=0)
         return np.flatnonzero(((edges > 0) | (self._pictures > 1))[self.node_of])

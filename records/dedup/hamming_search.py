@@ -1,12 +1,12 @@
-"""Which pictures are near each other, by their hashes, without comparing each with each.
+"""Exact search for pairs of pictures whose hashes are near.
 
-Two pictures are near where the whole of one and a window of the other differ in at most 8 bits of
-the first word, which is 64 bits long, and in at most 28 of all 144. Of small images, which have no
-detail by which two digits or icons of one shape differ, it is at most 10.
+Two pictures are near if the full hash of one and a window of the other differ in at most 8 bits of
+the first word (64 bits), and in at most 28 of all 144 bits. For small images the limit is 10 bits:
+they lack the detail that distinguishes two digits or icons of one shape.
 
-The search is exact. The first word is divided into five chunks: where at most 9 bits differ, one of
-the chunks differs in at most one. So pictures are sorted by a chunk, and compared with those alone
-whose chunk is the same but for one bit. Of a million, each meets some twelve thousand.
+The first word is divided into five chunks: if at most 9 bits differ, at least one chunk differs in
+at most one bit. Pictures are sorted by each chunk, and compared only with those whose chunk differs
+in at most one bit: out of a million pictures, each is compared with about twelve thousand.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LOW_BITS_APART = 8
-BITS_APART = 28
-SMALL_BITS_APART = 10
+MAX_DISTANCE_FIRST_WORD = 8
+MAX_DISTANCE = 28
+MAX_DISTANCE_SMALL = 10
 
 _CHUNK_BITS = (13, 13, 13, 13, 12)
 _BLOCK = 1 << 17
@@ -33,32 +33,33 @@ _SLICES = 64
 
 
 class Pairs(NamedTuple):
-    """Pairs of pictures by their places, `first` < `second`, in order, each pair once.
+    """Pairs of pictures by their positions, `first` < `second`, sorted, each pair once.
 
     Attributes:
-        first: int64.
-        second: int64.
-        bits_apart: uint8.
+        first: int64, of shape (pairs,).
+        second: int64, of shape (pairs,).
+        distance: uint8, Hamming distance in bits.
     """
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
-    bits_apart: NDArray[np.uint8]
+    distance: NDArray[np.uint8]
 
 
 def find_pairs(
     hashes: NDArray[np.uint64],
-    most_apart: NDArray[np.uint8] | int = BITS_APART,
+    max_distance: NDArray[np.uint8] | int = MAX_DISTANCE,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Pairs:
-    """All pairs of near pictures.
+    """Return all pairs of near pictures.
 
     Args:
-        hashes: of shape (pictures, windows, words), the first window the whole picture.
-        most_apart: the most bits that each picture may be apart from another; of a pair the less.
-        on_progress: told how many parts of the search are done, and of how many.
+        hashes: of shape (pictures, windows, words); the first window is the full picture.
+        max_distance: the maximal distance of each picture from another, in bits; for a pair, the
+            smaller of both.
+        on_progress: called with the number of finished parts of the search, and of all parts.
     """
-    limits = np.broadcast_to(np.asarray(most_apart, np.uint8), len(hashes))
+    limits = np.broadcast_to(np.asarray(max_distance, np.uint8), len(hashes))
     found = []
     with ThreadPoolExecutor(available_cpus()) as threads:
         for number, chunk in enumerate(_chunks(hashes, limits)):
@@ -71,10 +72,10 @@ def find_pairs(
 
 
 def _unite(found: list[Pairs], pictures: int) -> Pairs:
-    """Each pair once, by its least distance: it may have been found by many chunks and windows."""
-    first, second, apart = (np.concatenate(column) for column in zip(*found, strict=True))
-    # By pair and then by distance, in one number.
-    ordered = np.unique((first * pictures + second) << 8 | apart)
+    """Return each pair once, with its smallest distance over all chunks and windows."""
+    first, second, distance = (np.concatenate(column) for column in zip(*found, strict=True))
+    # One number per pair and distance sorts by both.
+    ordered = np.unique((first * pictures + second) << 8 | distance)
     pair = ordered >> 8
     ordered = ordered[np.diff(pair, prepend=-1) != 0]
     first, second = np.divmod(ordered >> 8, max(1, pictures))
@@ -96,36 +97,36 @@ class _Chunk:
         self._windows = _Buckets(hashes[:, :, 0].ravel(), values.ravel(), bits)
 
     def find(self, values: NDArray[np.int64]) -> Pairs:
-        """The pairs whose one picture has one of these values."""
+        """Return the pairs in which one picture has one of these values."""
         found = [_NO_PAIRS, *(pairs for value in values.tolist() for pairs in self._compare(value))]
         return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def _compare(self, value: int) -> Iterator[Pairs]:
-        """The pictures of a value with the windows whose value differs in one bit at most."""
+        """Compare the pictures of a value with the windows whose value differs in at most 1 bit."""
         whole, whole_places = self._whole.of([value])
         near = [value, *(value ^ (1 << bit) for bit in range(self._bits))]
         windows, window_places = self._windows.of(near)
         step = max(1, _BLOCK // len(windows))
         for start in range(0, len(whole), step):
             part = whole[start : start + step, None]
-            hits = np.flatnonzero(np.bitwise_count(part ^ windows) <= LOW_BITS_APART)
+            hits = np.flatnonzero(np.bitwise_count(part ^ windows) <= MAX_DISTANCE_FIRST_WORD)
             row, column = np.divmod(hits, len(windows))
-            yield self._judge(whole_places[start + row], window_places[column])
+            yield self._keep_near(whole_places[start + row], window_places[column])
 
-    def _judge(self, whole: NDArray[np.int64], window: NDArray[np.int64]) -> Pairs:
-        """Those that are near by all their bits; a picture is no pair with its own windows."""
+    def _keep_near(self, whole: NDArray[np.int64], window: NDArray[np.int64]) -> Pairs:
+        """Return the candidates near by all bits, without pairs of a picture and itself."""
         other, number = np.divmod(window, self._hashes.shape[1])
         differ = whole != other
         whole, other, number = whole[differ], other[differ], number[differ]
         bits = np.bitwise_count(self._hashes[whole, 0] ^ self._hashes[other, number])
-        apart = bits.sum(axis=1, dtype=np.uint8)
-        near = apart <= np.minimum(self._limits[whole], self._limits[other])
+        distance = bits.sum(axis=1, dtype=np.uint8)
+        near = distance <= np.minimum(self._limits[whole], self._limits[other])
         whole, other = whole[near], other[near]
-        return Pairs(np.minimum(whole, other), np.maximum(whole, other), apart[near])
+        return Pairs(np.minimum(whole, other), np.maximum(whole, other), distance[near])
 
 
 class _Buckets:
-    """Words sorted by a value from 0 up to 2 ** bits, and their places."""
+    """Words sorted by a value from 0 to 2 ** bits - 1, and their positions."""
 
     def __init__(self, words: NDArray[np.uint64], values: NDArray[np.int64], bits: int) -> None:
         self._places = np.argsort(values, kind="stable")
@@ -133,7 +134,7 @@ class _Buckets:
         self._ends = np.bincount(values, minlength=1 << bits).cumsum()
 
     def of(self, values: list[int]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """The words of some values, and their places."""
+        """Return the words of some values, and their positions."""
         slices = [
             slice(self._ends[value - 1] if value else 0, self._ends[value]) for value in values
         ]

@@ -1,12 +1,10 @@
-"""The hashes of every picture of a dataset: those that were kept, and new ones where none were.
+"""Perceptual hashes of all images of a dataset, saved as one Parquet file per shard.
 
-A shard is read once from its beginning, its images decoded and hashed on threads, a few chunks
-ahead: what grows with the dataset is the hashes alone.
+The files are in the folder `hashes`. The footer of each holds the xxh3-128 of its shard and the
+name of the hash method; a file with another of them is ignored and replaced.
 
-A shard's picture hashes, computed and kept: a Parquet file a shard, in the folder `hashes`.
-
-Its footer has the xxh3-128 of the shard and the name of the method. Where either is another, the
-file is as good as absent: it is never stale, and computing it again replaces it whole.
+A shard without a file is read once from its start. Its images are decoded and hashed on threads, a
+few chunks ahead: only the hashes take memory in proportion to the dataset.
 """
 
 from __future__ import annotations
@@ -46,21 +44,21 @@ _NO_HASHES = np.zeros((WINDOWS, WORDS), np.uint64)
 
 
 @dataclass
-class HashDataset:
-    """Hashes a dataset's pictures.
+class DatasetHasher:
+    """Perceptual hashes of a dataset, computed or read from the cache.
 
     Attributes:
         dataset: an open dataset.
-        on_images: told of so many more images whose hashes are there.
-        not_kept: why the first new hashes could not be kept; then no more are tried.
+        on_images: called with the number of images whose hashes were added.
+        save_error: the error of the first save that failed; after it, no more are tried.
     """
 
     dataset: Dataset
     on_images: Callable[[int], object] = lambda _images: None
-    not_kept: ShardmillError | None = field(default=None, init=False)
+    save_error: ShardmillError | None = field(default=None, init=False)
 
     def run(self) -> Hashes:
-        """The hashes of all pictures, split after split in the order of `SPLITS`.
+        """Return the hashes of all images, split after split in the order of `SPLITS`.
 
         Raises:
             CorruptDataError: a shard is damaged or missing.
@@ -71,40 +69,40 @@ class HashDataset:
             for split in splits
             for number in range(len(split.info.shards))
         ]
-        return join_hashes([Hashes.none(), *shards])
+        return concatenate([Hashes.empty(), *shards])
 
     def _hash_shard(self, split: Split, number: int) -> Hashes:
         shard = split.info.shards[number]
-        kept = read_hashes(self.dataset.storage, shard)
-        if kept is not None:
+        saved = read_hashes(self.dataset.storage, shard)
+        if saved is not None:
             self.on_images(shard.records)
-            return kept
-        hashes = join_hashes([Hashes.none(), *self._hash_chunks(split.iter_shard(number))])
+            return saved
+        hashes = concatenate([Hashes.empty(), *self._hash_chunks(split.iter_shard(number))])
         if len(hashes.states) != shard.records:
             raise CorruptDataError(
-                "a shard has not as many records as the manifest says",
+                "the number of records in a shard does not match the manifest",
                 path=self.dataset.storage.display_name(shard.name),
                 expected=shard.records,
                 got=len(hashes.states),
-                hint="`shardmill verify` says what is wrong",
+                hint="run `shardmill verify` on the dataset",
             )
-        self._keep(shard, hashes)
+        self._save(shard, hashes)
         return hashes
 
     def _hash_chunks(self, records: Iterable[Record]) -> Iterator[Hashes]:
-        for hashes in _hash_ahead(records):
+        for hashes in _hash_in_parallel(records):
             self.on_images(len(hashes.states))
             yield hashes
 
-    def _keep(self, shard: ShardInfo, hashes: Hashes) -> None:
-        if self.not_kept is None:
+    def _save(self, shard: ShardInfo, hashes: Hashes) -> None:
+        if self.save_error is None:
             try:
                 save_hashes(self.dataset.storage, shard, hashes)
             except (OutputError, StorageError) as error:
-                self.not_kept = error
+                self.save_error = error
 
 
-def _hash_ahead(records: Iterable[Record]) -> Iterator[Hashes]:
+def _hash_in_parallel(records: Iterable[Record]) -> Iterator[Hashes]:
     return parallel_map(_hash_chunk, _chunks(records), threads=available_cpus())
 
 
@@ -128,7 +126,7 @@ def _hash_chunk(chunk: list[Record]) -> Hashes:
 
 
 def _hash_record(record: Record) -> tuple[State, NDArray[np.uint64]]:
-    # An image that was stored unchecked (`--check header`) may not decode; `verify` says so.
+    # An image stored with `--check header` may not decode; `verify --decode` reports it.
     try:
         pixels = decode_thumbnail(
             record.image,
@@ -158,31 +156,31 @@ _SCHEMA = pa.schema(
 
 
 class Hashes(NamedTuple):
-    """What is known of pictures, in the order of their records.
+    """States and hashes of images, in the order of their records.
 
     Attributes:
-        states: uint8, places in `STATES`.
-        words: uint64 of shape (pictures, WINDOWS, WORDS), zeros where the state is not `hashed`.
+        states: uint8, positions in `STATES`.
+        words: uint64 of shape (images, WINDOWS, WORDS), zeros if the state is not `hashed`.
     """
 
     states: NDArray[np.uint8]
     words: NDArray[np.uint64]
 
     @classmethod
-    def none(cls) -> Hashes:
-        """Of no pictures."""
+    def empty(cls) -> Hashes:
+        """Return the hashes of no images."""
         return cls(np.empty(0, np.uint8), np.empty((0, WINDOWS, WORDS), np.uint64))
 
 
 class _HashFileInfo(msgspec.Struct, frozen=True):
-    """The footer: which shard, and by what its pictures were hashed."""
+    """The footer: the hash of the shard, and the hash method."""
 
     shard_xxh3_128: str
     method: str
 
 
 def read_hashes(storage: Storage, shard: ShardInfo) -> Hashes | None:
-    """What was kept of this very shard; None where nothing was, or nothing that can be read."""
+    """Return the saved hashes of a shard; None if there is no readable file for it."""
     try:
         content = storage.read(phash_name(shard.name))
         facts = pq.read_schema(io.BytesIO(content)).metadata or {}
@@ -195,7 +193,7 @@ def read_hashes(storage: Storage, shard: ShardInfo) -> Hashes | None:
 
 
 def save_hashes(storage: Storage, shard: ShardInfo, hashes: Hashes) -> None:
-    """Write a shard's hashes, whole or not at all.
+    """Save the hashes of a shard, completely or not at all.
 
     Raises:
         OutputError: the dataset cannot be written.
@@ -208,8 +206,8 @@ def save_hashes(storage: Storage, shard: ShardInfo, hashes: Hashes) -> None:
             storage.remove_empty_staging()
 
 
-def join_hashes(parts: Sequence[Hashes]) -> Hashes:
-    """The hashes of shards one after another."""
+def concatenate(parts: Sequence[Hashes]) -> Hashes:
+    """Concatenate hashes."""
     return Hashes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -231,7 +229,7 @@ def _encode(shard: ShardInfo, hashes: Hashes) -> bytes:
 
 
 def _from_table(table: pa.Table) -> Hashes:
-    """Raises ValueError for a state that there is not."""
+    """Return the hashes in a table. Raises ValueError for an unknown state."""
     states = [STATES.index(state) for state in table["state"].to_pylist()]
     content = b"".join(table["hashes"].to_pylist())
     words = np.frombuffer(content, "<u8").astype(np.uint64)

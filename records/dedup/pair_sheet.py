@@ -1,4 +1,4 @@
-"""Pairs of near-duplicates as one picture: side by side, with split, class and key below each."""
+"""Picture of near-duplicate pairs, with split, class and key below each."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from records.dedup.groups import NearDuplicates, NearImage, NearPair
 
 _COLUMNS = 3
-_MOST_PAIRS = 48
-_BETWEEN_PAIRS_PX = 24
+_MAX_PAIRS = 48
+_PAIR_GAP_PX = 24
 _PAIR_PX = 2 * TILE_PX + GAP_PX
 _CAPTION_PX = 62
 _LINE_PX = 18
@@ -40,13 +40,13 @@ _LEAK_INK = (178, 52, 36)
 
 
 def draw_pair_sheet(dataset: Dataset, near: NearDuplicates) -> bytes:
-    """The first pairs, leaks before others, as a PNG.
+    """Return a PNG of the first pairs, leaks before others.
 
     Raises:
         CorruptDataError: an index or a record is damaged.
     """
-    pairs = near.pairs[:_MOST_PAIRS]
-    title = pluralize(len(near.pairs), "pair") + _left_out(near, len(pairs))
+    pairs = near.pairs[:_MAX_PAIRS]
+    title = pluralize(len(near.pairs), "pair") + _subtitle(near, len(pairs))
     keys = [image.key for pair in pairs for image in (pair.kept, pair.other)]
     font = find_font([title, *keys, *dataset.labels])
     columns = max(1, min(_COLUMNS, len(pairs)))
@@ -55,11 +55,11 @@ def draw_pair_sheet(dataset: Dataset, near: NearDuplicates) -> bytes:
         -(-len(pairs) // columns),
         title,
         font,
-        left_px=(columns - 1) * (_BETWEEN_PAIRS_PX - GAP_PX),
+        left_px=(columns - 1) * (_PAIR_GAP_PX - GAP_PX),
         tile_height_px=TILE_PX + _CAPTION_PX,
     )
     for place, pair in enumerate(pairs):
-        left = MARGIN_PX + place % columns * (_PAIR_PX + _BETWEEN_PAIRS_PX)
+        left = MARGIN_PX + place % columns * (_PAIR_PX + _PAIR_GAP_PX)
         top = tile_top(place // columns, TILE_PX + _CAPTION_PX)
         for image, at in ((pair.kept, left), (pair.other, left + TILE_PX + GAP_PX)):
             record = _read(dataset, image)
@@ -79,10 +79,10 @@ class _Line(NamedTuple):
 def _caption(image: NearImage, label: str, pair: NearPair) -> list[_Line]:
     lines = [
         _Line(f"{image.split} · {label}", _LEAK_INK if pair.is_leak else INK),
-        _Line(image.key, cut=fit_end),  # its beginning is often the class
+        _Line(image.key, cut=fit_end),  # the start is often the class
     ]
     if image is pair.kept:
-        lines.append(_Line(f"{pair.bits_apart} bits apart"))
+        lines.append(_Line(f"{pair.hamming_distance} bits differ"))
     return lines
 
 
@@ -94,12 +94,12 @@ def _write_lines(sheet: Image.Image, at: tuple[int, int], lines: list[_Line], fo
 
 
 def _read(dataset: Dataset, image: NearImage) -> Record:
-    """An image's record: rows are numbered through the splits."""
+    """Return the record of an image; rows are numbered across the splits."""
     before = SPLITS[: SPLITS.index(image.split)]
     return dataset[image.split][image.row - sum(len(dataset[s]) for s in before if s in dataset)]
 
 
-def _left_out(near: NearDuplicates, shown: int) -> str:
+def _subtitle(near: NearDuplicates, shown: int) -> str:
     leaks = sum(pair.is_leak for pair in near.pairs)
     rest = f", the first {shown} shown" if shown < len(near.pairs) else ""
     return f" of near images, {leaks:,} between splits{rest}"

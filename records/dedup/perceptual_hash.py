@@ -1,31 +1,32 @@
-"""The hashes of a picture by which it is found resized, encoded otherwise or slightly cropped.
+"""Perceptual hashes that survive resizing, re-encoding and slight cropping.
 
-Each is imagehash's `phash`: the signs of a picture's 12 × 12 lowest frequencies, 144 bits, which
-neither size, quality nor brightness changes much. Cropping does: 5 % off every side change as many
-bits as another picture. So the hash is taken of the whole picture and of ten windows of it, as if
-it had been cropped there: at all sides, at one, or at two that meet. The whole of a cropped picture
-then is near one of the windows of the picture that it was cut from.
+Each is the `phash` of ImageHash: the signs of the 12 × 12 lowest frequencies of a picture, 144
+bits. Size, quality and brightness change few of them. Cropping changes more: 5 % off every side
+changes as many bits as another picture. The hash is therefore taken of the full picture and of ten
+windows, cropped at all sides, at one side, or at two adjacent sides. The full hash of a cropped
+picture is then near one of the windows of the original.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import imagehash
 import numpy as np
 from PIL import Image
+
+from records.runtime.extras import require_extra
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METHOD = "phash-12x12, 11 windows, 1"
-"""Names what `hash_picture` computes: another method, or other numbers below, another name."""
+"""The name of the hash method; it changes with the method or a constant below."""
 
 SIDE_PX = 96
-"""The side of the square that is hashed."""
+"""Side of the square that is hashed, in px."""
 
-# What is cut off left, top, right and bottom. Between 0 and 10 % no crop is further than 2.5 % off.
-_SHARES = (
+# Fractions cropped off left, top, right and bottom. Any crop from 0 to 10 % is within 2.5 % of one.
+_CROPS = (
     (0.0, 0.0, 0.0, 0.0),
     (0.04, 0.04, 0.04, 0.04),
     (0.085, 0.085, 0.085, 0.085),
@@ -38,40 +39,43 @@ _SHARES = (
     (0.0, 0.075, 0.075, 0.0),
     (0.0, 0.0, 0.075, 0.075),
 )
-WINDOWS = len(_SHARES)
-"""The first is the whole picture."""
+WINDOWS = len(_CROPS)
+"""Number of windows; the first is the full picture."""
 
 WORDS = 3
-"""64-bit words of a hash. The first has the 8 × 8 lowest frequencies, the others the rest."""
+"""64-bit words per hash. The first has the 8 × 8 lowest frequencies, the others the rest."""
 
 _FREQUENCIES = 12
 _LOWEST = 8
-_FLAT_LEVELS = 4.0
+_MIN_DEVIATION = 4.0
 
 
 def hash_picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint64] | None:
-    """The hashes of a picture's windows.
+    """Return the hashes of a picture's windows.
 
     Args:
-        pixels: its greys, of shape (SIDE_PX, SIDE_PX).
+        pixels: grey values, uint8 of shape (SIDE_PX, SIDE_PX).
 
     Returns:
-        Of shape (WINDOWS, WORDS); None for a picture that is all but one grey, whose hash would be
-        that of its noise.
+        uint64 of shape (WINDOWS, WORDS); None for a picture of almost one grey, whose hash would be
+        the hash of its noise.
+
+    Raises UsageError if ImageHash is not installed.
     """
-    if pixels.std() < _FLAT_LEVELS:
+    if pixels.std() < _MIN_DEVIATION:
         return None
     picture = Image.fromarray(pixels)
-    return np.stack([_hash_window(picture, *shares) for shares in _SHARES])
+    return np.stack([_hash_window(picture, *crop) for crop in _CROPS])
 
 
 def _hash_window(
     picture: Image.Image, left: float, top: float, right: float, bottom: float
 ) -> NDArray[np.uint64]:
     box = (SIDE_PX * left, SIDE_PX * top, SIDE_PX * (1 - right), SIDE_PX * (1 - bottom))
-    # Half the size is what phash works on: it then only copies.
+    # phash resizes to this size: given it, phash only copies.
     size = (SIDE_PX // 2, SIDE_PX // 2)
     window = picture.resize(size, Image.Resampling.BILINEAR, box)
+    imagehash = require_extra("imagehash", "dedup")
     signs = imagehash.phash(window, _FREQUENCIES, size[0] // _FREQUENCIES).hash
     bits = np.zeros(WORDS * 64, bool)
     bits[:64] = signs[:_LOWEST, :_LOWEST].ravel()

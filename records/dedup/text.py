@@ -1,4 +1,4 @@
-"""What `stats --near` adds to what `stats` prints."""
+"""Text form of near-duplicates."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 _SHOWN_PAIRS = 20
 
 
-def format_near(near: NearDuplicates, labels: tuple[str, ...]) -> list[str]:
-    """How many images are the same picture as another, and the first pairs of them."""
+def format_near(near: NearDuplicates, labels: tuple[str, ...] | None = None) -> list[str]:
+    """Return the numbers of near-duplicates and the first pairs, as lines.
+
+    Without `labels`, classes are shown by number.
+    """
     facts = [
         ("near", _images(near)),
         ("near leaks", _leaks(near)),
@@ -30,14 +33,14 @@ def _images(near: NearDuplicates) -> str:
     if not near.keys:
         return f"none, of {pluralize(near.compared, 'image')} compared"
     images = pluralize(len(near.keys), "image")
-    return f"{images} in {pluralize(near.groups, 'group')} (--keys near lists what to leave out)"
+    return f"{images} in {pluralize(near.groups, 'group')} (--keys near lists the keys to exclude)"
 
 
 def _leaks(near: NearDuplicates) -> str:
     if not near.leak_keys:
         return "none"
     images = pluralize(len(near.leak_keys), "image")
-    return f"{images} like one of another split (--keys near-leaks lists what to leave out)"
+    return f"{images} near one of another split (--keys near-leaks lists the keys to exclude)"
 
 
 def _conflicts(near: NearDuplicates) -> str:
@@ -48,22 +51,23 @@ def _conflicts(near: NearDuplicates) -> str:
 
 def _not_compared(near: NearDuplicates) -> str:
     reasons = [
-        (near.flat, "of all but one colour"),
+        (near.featureless, "of almost one colour"),
         (near.undecodable, "that do not decode"),
     ]
     return ", ".join(f"{number:,} {why}" for number, why in reasons if number) or "none"
 
 
-def _pairs(pairs: tuple[NearPair, ...], labels: tuple[str, ...]) -> list[str]:
-    rows = [("bits", "keep", "", "", "leave out", "", "")]
+def _pairs(pairs: tuple[NearPair, ...], labels: tuple[str, ...] | None) -> list[str]:
+    rows = [("bits", "keep", "", "", "exclude", "", "")]
     for pair in pairs[:_SHOWN_PAIRS]:
         kept, other = _image(pair.kept, labels), _image(pair.other, labels)
-        rows.append((str(pair.bits_apart), *kept, *other))
+        rows.append((str(pair.hamming_distance), *kept, *other))
     lines = align(rows, right=">")
     if len(pairs) > _SHOWN_PAIRS:
-        lines.append(f"… {len(pairs) - _SHOWN_PAIRS:,} more; --json has them all")
+        lines.append(f"… {len(pairs) - _SHOWN_PAIRS:,} more; --json lists all")
     return lines
 
 
-def _image(image: NearImage, labels: tuple[str, ...]) -> tuple[str, str, str]:
-    return image.split, escape_for_display(labels[image.label]), escape_for_display(image.key)
+def _image(image: NearImage, labels: tuple[str, ...] | None) -> tuple[str, str, str]:
+    name = str(image.label) if labels is None else escape_for_display(labels[image.label])
+    return image.split, name, escape_for_display(image.key)

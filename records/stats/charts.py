@@ -1,4 +1,4 @@
-"""The figures of a dataset as one picture: records by class and split, image sizes."""
+"""Plots of a dataset: records by class and split, image sizes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import io
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from records.pictures.fonts import drawable, find_font
-from records.stats.counts import class_totals
+from records.runtime.extras import require_extra
 from records.text.formatting import format_bytes
 
 if TYPE_CHECKING:
@@ -22,20 +17,27 @@ if TYPE_CHECKING:
 
     from records.stats.counts import Stats
 
-_MOST_BARS = 50
-_SHOWN_OF_MANY = 20
+_MAX_BARS = 50
+_SHOWN_AT_EACH_END = 20
 _COLORS = {"train": "#3566b0", "validation": "#e0a030", "test": "#c2503f"}
 _INK, _PALE_INK, _LINE = "#1c2026", "#707882", "#d9dce0"
 _NAME_CHARACTERS = 28
 
 
 def draw_stats(stats: Stats, rows: pa.Table) -> bytes:
-    """A PNG of a dataset's figures.
+    """Return plots of a dataset's figures as PNG.
 
     Args:
-        stats: its figures.
-        rows: its index rows, of which `width`, `height` and `stored_bytes` are drawn.
+        stats: the figures.
+        rows: the index rows; columns `width`, `height` and `stored_bytes` are drawn.
+
+    Raises UsageError if matplotlib is not installed.
     """
+    require_extra("matplotlib", "plot")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     bars = _choose_bars(stats)
     height_inches = max(5.2, 0.235 * len(bars) + 1.5)
     layout = ConstrainedLayoutEngine(w_pad=0.16, h_pad=0.14)
@@ -55,25 +57,28 @@ def draw_stats(stats: Stats, rows: pa.Table) -> bytes:
 
 
 class _Bar(NamedTuple):
-    """A class by its label; None is the gap that stands for classes left out."""
+    """A class by its label; None is the gap that stands for the omitted classes."""
 
     label: int | None
     text: str
 
 
 def _choose_bars(stats: Stats) -> list[_Bar]:
-    """All classes by label; of very many the largest and the smallest, by size."""
+    """Return all classes by label; of very many, the largest and the smallest, by size."""
     bars = [_Bar(label, name) for label, name in enumerate(stats.labels)]
-    if len(bars) <= _MOST_BARS:
+    if len(bars) <= _MAX_BARS:
         return bars
-    totals = class_totals(stats)
+    totals = stats.class_totals
     bars.sort(key=lambda bar: -totals[bar.label or 0])
-    left_out = len(bars) - 2 * _SHOWN_OF_MANY
-    gap = _Bar(None, f"… {left_out:,} more …")
-    return [*bars[:_SHOWN_OF_MANY], gap, *bars[-_SHOWN_OF_MANY:]]
+    omitted = len(bars) - 2 * _SHOWN_AT_EACH_END
+    gap = _Bar(None, f"… {omitted:,} more …")
+    return [*bars[:_SHOWN_AT_EACH_END], gap, *bars[-_SHOWN_AT_EACH_END:]]
 
 
 def _draw_classes(axes: Axes, stats: Stats, bars: list[_Bar]) -> None:
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.ticker import MaxNLocator
+
     places = np.arange(len(bars))
     ends = np.zeros(len(bars))
     thickness = min(0.72, 0.12 + 0.06 * len(bars))
@@ -100,7 +105,7 @@ def _draw_classes(axes: Axes, stats: Stats, bars: list[_Bar]) -> None:
 
 
 def _draw_sizes(axes: Axes, rows: pa.Table) -> None:
-    """Width by height, a dot for each size there is, its area by how many images have it."""
+    """Draw one dot per width and height; its area is the share of images with that size."""
     sizes = rows.group_by(["width", "height"]).aggregate([([], "count_all")])
     widths, heights, counts = (sizes[name].to_numpy() for name in ("width", "height", "count_all"))
     areas = 14 + 500 * counts / max(1, counts.sum())
@@ -116,7 +121,9 @@ def _draw_sizes(axes: Axes, rows: pa.Table) -> None:
 
 
 def _draw_bytes(axes: Axes, rows: pa.Table) -> None:
-    """How large the stored images are, on a logarithmic axis."""
+    """Draw a histogram of the stored sizes, on a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
     sizes = rows["stored_bytes"].to_numpy()
     low, high = sizes.min(initial=1 << 40), sizes.max(initial=2)
     bins = np.geomspace(max(1, low) * 0.999, high * 1.001, 41)

@@ -1,7 +1,11 @@
-"""Counts, sizes and duplicates of a dataset, from its indexes alone: no shard is read."""
+"""Counts, sizes and duplicates of a dataset, from its index.
+
+No shard is read.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -9,15 +13,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from records.dataset import Dataset, open_dataset
 from records.errors import CorruptDataError
 from records.format.layout import SPLITS, SplitName
 from records.format.rejects import read_all_rejects
 from records.stats.duplicates import Duplicates, count_duplicates, find_groups
+from records.stats.text import format_stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from records.dataset import Dataset
     from records.format.manifest import SplitInfo
 
 _COLUMNS = [
@@ -33,7 +38,7 @@ _COLUMNS = [
 
 
 class MinMedianMax(msgspec.Struct, frozen=True):
-    """The least, the middle and the most of something."""
+    """Minimum, median and maximum."""
 
     min: int
     median: int
@@ -41,7 +46,15 @@ class MinMedianMax(msgspec.Struct, frozen=True):
 
 
 class SplitStats(msgspec.Struct, frozen=True):
-    """A split; `class_records` by label, `imbalance` as below."""
+    """Figures of one split.
+
+    Attributes:
+        records: how many.
+        bytes: of its shards.
+        shards: how many.
+        class_records: how many records, by label.
+        imbalance: as in `Stats`.
+    """
 
     records: int
     bytes: int
@@ -54,19 +67,19 @@ class Stats(msgspec.Struct, frozen=True):
     """Figures of a dataset.
 
     Attributes:
-        labels: class names; their places are the labels.
+        labels: class names, by label.
         splits: by name.
         records: of all splits.
         bytes: of all shards.
-        imbalance: records of the largest class over those of the smallest that has any; None
-            where there are no records.
-        width_px: of the stored images; None where there are none, as are the next two.
-        height_px: likewise.
-        image_bytes: likewise, as stored.
+        imbalance: records of the largest class divided by those of the smallest that has any;
+            None without records.
+        width_px: of the stored images; None without records, as are the next two.
+        height_px: of the stored images.
+        image_bytes: size of the stored images.
         formats: records by stored format, the most frequent first.
-        changes: records by what was changed on the way in, the most frequent first.
-        rejects: images found and not stored, by reason, the most frequent first.
-        duplicates: images that are the same file as another.
+        changes: records by the changes that the conversion made, the most frequent first.
+        rejects: images that were found and not stored, by reason, the most frequent first.
+        duplicates: images with the same file content as another.
     """
 
     labels: tuple[str, ...]
@@ -82,17 +95,30 @@ class Stats(msgspec.Struct, frozen=True):
     rejects: dict[str, int]
     duplicates: Duplicates
 
+    @property
+    def class_totals(self) -> list[int]:
+        """The number of records of all splits, by label."""
+        return _add_up(self.splits.values())
 
-def compute_stats(dataset: Dataset, rows: pa.Table) -> Stats:
-    """The figures of a dataset.
+    def __repr__(self) -> str:
+        return "\n".join(format_stats(self))
+
+
+def compute_stats(dataset: Dataset | str | os.PathLike[str], rows: pa.Table | None = None) -> Stats:
+    """Compute the figures of a dataset.
 
     Args:
-        dataset: an open dataset.
-        rows: its `read_indexed`.
+        dataset: a path or URL, or an open dataset.
+        rows: its `read_index_rows`, if they have been read already.
 
     Raises:
-        CorruptDataError: `rejects.jsonl` is damaged or missing.
+        InputNotFoundError: there is no finished dataset.
+        CorruptDataError: an index or `rejects.jsonl` is damaged or missing.
     """
+    if not isinstance(dataset, Dataset):
+        dataset = open_dataset(dataset)
+    if rows is None:
+        rows = read_index_rows(dataset)
     splits = {name: _split_stats(dataset[name].info) for name in SPLITS if name in dataset}
     return Stats(
         labels=dataset.labels,
@@ -100,9 +126,9 @@ def compute_stats(dataset: Dataset, rows: pa.Table) -> Stats:
         records=len(rows),
         bytes=sum(split.bytes for split in splits.values()),
         imbalance=_imbalance(_add_up(splits.values())),
-        width_px=_spread(rows["width"]),
-        height_px=_spread(rows["height"]),
-        image_bytes=_spread(rows["stored_bytes"]),
+        width_px=_min_median_max(rows["width"]),
+        height_px=_min_median_max(rows["height"]),
+        image_bytes=_min_median_max(rows["stored_bytes"]),
         formats=_frequencies(rows["format"]),
         changes=_frequencies(pc.list_flatten(rows["changes"])),
         rejects=_count_rejects(dataset),
@@ -110,8 +136,8 @@ def compute_stats(dataset: Dataset, rows: pa.Table) -> Stats:
     )
 
 
-def read_indexed(dataset: Dataset) -> pa.Table:
-    """The index rows of all shards, and a column `split` with each row's place in `SPLITS`.
+def read_index_rows(dataset: Dataset) -> pa.Table:
+    """Return the index rows of all shards, and a column `split`, the position in `SPLITS`.
 
     Raises:
         CorruptDataError: an index is damaged or missing.
@@ -127,15 +153,10 @@ def read_indexed(dataset: Dataset) -> pa.Table:
 
 def _read_columns(dataset: Dataset, name: SplitName, shard: int) -> pa.Table:
     table = dataset[name].load_index(shard).table.select(_COLUMNS)
-    # Each file has a dictionary of its own: they do not concatenate.
+    # The dictionaries of different files cannot be concatenated.
     table = table.set_column(3, "format", table["format"].cast(pa.string()))
     split = pa.repeat(pa.scalar(SPLITS.index(name), pa.int8()), len(table))
     return table.append_column("split", split)
-
-
-def class_totals(stats: Stats) -> list[int]:
-    """Records by label, of all splits."""
-    return _add_up(stats.splits.values())
 
 
 def _add_up(splits: Iterable[SplitStats]) -> list[int]:
@@ -157,7 +178,7 @@ def _imbalance(class_records: Sequence[int]) -> float | None:
     return round(max(present) / min(present), 2) if present else None
 
 
-def _spread(column: pa.ChunkedArray) -> MinMedianMax | None:
+def _min_median_max(column: pa.ChunkedArray) -> MinMedianMax | None:
     if not len(column):
         return None
     quantiles = pc.quantile(column, q=[0, 0.5, 1], interpolation="lower").to_pylist()
@@ -178,6 +199,6 @@ def _count_rejects(dataset: Dataset) -> dict[str, int]:
         rejects = read_all_rejects(dataset.storage, dataset.manifest)
     except FileNotFoundError as error:
         raise CorruptDataError(
-            "a list of rejects is missing", path=dataset.storage.url, got=str(error)
+            "the list of rejects is missing", path=dataset.storage.url, got=str(error)
         ) from error
     return _most_first(Counter(reject.reason for reject in rejects))

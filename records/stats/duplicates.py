@@ -1,7 +1,7 @@
-"""Images that are the same file: found by the hashes in the index.
+"""Exact duplicates: images with the same hash in the index.
 
 duplicates  the same bytes more than once
-leaks       the same bytes in more than one split: a model is tested on what it was trained on
+leaks       the same bytes in more than one split: the model is tested on images it was trained on
 conflicts   the same bytes with more than one label
 """
 
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-KEPT_FIRST: tuple[SplitName, ...] = ("test", "validation", "train")
+SPLIT_PRIORITY: tuple[SplitName, ...] = ("test", "validation", "train")
+"""The split that keeps an image comes first."""
 
 
 class Duplicates(msgspec.Struct, frozen=True):
-    """How many images are the same file as another.
+    """Numbers of identical images.
 
     Attributes:
-        groups: sets of equal files.
-        records: how many records those are, less one a group.
-        leak_groups: sets that lie in more than one split.
-        leak_records: how many records `leak_keys` names.
-        conflict_groups: sets with more than one label.
+        groups: sets of identical files.
+        records: records in these groups, not counting one per group.
+        leak_groups: groups in more than one split.
+        leak_records: how many keys `leak_keys` returns.
+        conflict_groups: groups with more than one label.
     """
 
     groups: int
@@ -42,7 +43,7 @@ class Duplicates(msgspec.Struct, frozen=True):
 
 
 class DuplicateRecord(NamedTuple):
-    """A record that is the same file as another one."""
+    """A record with the same source file as another one."""
 
     key: str
     label: int
@@ -50,10 +51,10 @@ class DuplicateRecord(NamedTuple):
 
 
 def find_groups(rows: pa.Table) -> list[list[DuplicateRecord]]:
-    """Records of the same source bytes, each group by key, two or more in each.
+    """Return groups of two or more records with the same source bytes, each sorted by key.
 
     Args:
-        rows: columns `key`, `label`, `source_xxh3_128`, and `split` as a place in `SPLITS`.
+        rows: columns `key`, `label`, `source_xxh3_128`, and `split`, the position in `SPLITS`.
     """
     codes = rows["source_xxh3_128"].combine_chunks().dictionary_encode().indices.to_numpy()
     repeated = np.bincount(codes)[codes] > 1 if len(codes) else np.zeros(0, bool)
@@ -70,35 +71,35 @@ _BY_HASH_AND_KEY = [("source_xxh3_128", "ascending"), ("key", "ascending")]
 
 
 def count_duplicates(groups: list[list[DuplicateRecord]]) -> Duplicates:
-    """The groups of `find_groups` in figures."""
+    """Return the numbers of the groups of `find_groups`."""
     return Duplicates(
         groups=len(groups),
         records=len(duplicate_keys(groups)),
         leak_groups=sum(_is_leak(group) for group in groups),
         leak_records=len(leak_keys(groups)),
-        conflict_groups=sum(len({twin.label for twin in group}) > 1 for group in groups),
+        conflict_groups=sum(len({record.label for record in group}) > 1 for group in groups),
     )
 
 
 def duplicate_keys(groups: list[list[DuplicateRecord]]) -> list[str]:
-    """The keys to leave out so that every file is there once: all but each group's first."""
-    return sorted(twin.key for group in groups for twin in group[1:])
+    """Return the keys to exclude to keep each file once: all but the first of each group."""
+    return sorted(record.key for group in groups for record in group[1:])
 
 
 def leak_keys(groups: list[list[DuplicateRecord]]) -> list[str]:
-    """The keys to leave out so that no file is in two splits.
+    """Return the keys to exclude so that no file is in two splits.
 
-    What is held out stays: of a file in several splits, test keeps it, else validation. So figures
-    measured before can be compared, and a test split chosen by number does not change.
+    Of a file in several splits, test keeps it, else validation: earlier test results stay
+    comparable, and a test split of a fixed size does not change.
     """
-    return sorted(key for group in groups if _is_leak(group) for key in _not_kept(group))
+    return sorted(key for group in groups if _is_leak(group) for key in _keys_to_exclude(group))
 
 
 def _is_leak(group: list[DuplicateRecord]) -> bool:
-    return len({twin.split for twin in group}) > 1
+    return len({record.split for record in group}) > 1
 
 
-def _not_kept(group: list[DuplicateRecord]) -> Iterator[str]:
-    present = {twin.split for twin in group}
-    kept = next(split for split in KEPT_FIRST if split in present)
-    return (twin.key for twin in group if twin.split != kept)
+def _keys_to_exclude(group: list[DuplicateRecord]) -> Iterator[str]:
+    present = {record.split for record in group}
+    kept = next(split for split in SPLIT_PRIORITY if split in present)
+    return (record.key for record in group if record.split != kept)

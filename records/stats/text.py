@@ -1,10 +1,9 @@
-"""What `stats` prints."""
+"""Text form of a dataset's figures."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from records.stats.counts import class_totals
 from records.text.escaping import escape_for_display
 from records.text.formatting import align, format_bytes, pluralize
 
@@ -14,14 +13,15 @@ if TYPE_CHECKING:
     from records.stats.counts import MinMedianMax, Stats
     from records.stats.duplicates import Duplicates
 
-_MOST_CLASSES = 40
-_SHOWN_OF_MANY = 15
+_MAX_CLASSES = 40
+_SHOWN_AT_EACH_END = 15
 
 
-def format_stats(stats: Stats, path: str) -> list[str]:
-    """A dataset's figures as aligned lines."""
-    head = (
-        f"{escape_for_display(path)}: {pluralize(stats.records, 'image')} in"
+def format_stats(stats: Stats, path: str | None = None) -> list[str]:
+    """Return the figures of a dataset as aligned lines; the first begins with its path."""
+    head = f"{escape_for_display(path)}: " if path is not None else ""
+    head += (
+        f"{pluralize(stats.records, 'image')} in"
         f" {len(stats.labels):,} classes, {format_bytes(stats.bytes)}"
     )
     facts = [
@@ -35,12 +35,12 @@ def format_stats(stats: Stats, path: str) -> list[str]:
 
 
 def _classes(stats: Stats) -> list[str]:
-    totals = class_totals(stats)
+    totals = stats.class_totals
     order: list[int] = list(range(len(totals)))
-    left_out = len(order) - 2 * _SHOWN_OF_MANY
-    if len(order) > _MOST_CLASSES:
+    omitted = len(order) - 2 * _SHOWN_AT_EACH_END
+    if len(order) > _MAX_CLASSES:
         order.sort(key=lambda label: (-totals[label], label))
-        order = [*order[:_SHOWN_OF_MANY], *order[-_SHOWN_OF_MANY:]]
+        order = [*order[:_SHOWN_AT_EACH_END], *order[-_SHOWN_AT_EACH_END:]]
     rows = [("label", "class", *stats.splits, "total")]
     for label in order:
         by_split = [split.class_records[label] for split in stats.splits.values()]
@@ -54,9 +54,9 @@ def _classes(stats: Stats) -> list[str]:
     sums = _counts(*(split.records for split in stats.splits.values()), stats.records)
     rows.append(("", "total", *sums))
     lines = align(rows, right="><" + ">" * len(sums))
-    if len(totals) > _MOST_CLASSES:
-        gap = f"       … {left_out:,} classes between these; --json has them all"
-        lines.insert(1 + _SHOWN_OF_MANY, gap)
+    if len(totals) > _MAX_CLASSES:
+        gap = f"       … {omitted:,} classes between these; --json lists all"
+        lines.insert(1 + _SHOWN_AT_EACH_END, gap)
     return lines
 
 
@@ -69,15 +69,15 @@ def _sizes(stats: Stats) -> list[str]:
         return []
     rows = [
         ("", "min", "median", "max"),
-        ("width", *_spread(stats.width_px, _pixels)),
-        ("height", *_spread(stats.height_px, _pixels)),
-        ("size", *_spread(stats.image_bytes, format_bytes)),
+        ("width", *_range(stats.width_px, _pixels)),
+        ("height", *_range(stats.height_px, _pixels)),
+        ("size", *_range(stats.image_bytes, format_bytes)),
     ]
     return align(rows, right="<>>>")
 
 
-def _spread(spread: MinMedianMax, show: Callable[[int], str]) -> tuple[str, str, str]:
-    return show(spread.min), show(spread.median), show(spread.max)
+def _range(found: MinMedianMax, show: Callable[[int], str]) -> tuple[str, str, str]:
+    return show(found.min), show(found.median), show(found.max)
 
 
 def _pixels(size_px: int) -> str:
@@ -89,11 +89,11 @@ def _imbalance(stats: Stats) -> str:
         return "no images"
     empty = [
         escape_for_display(label)
-        for label, total in zip(stats.labels, class_totals(stats), strict=True)
+        for label, total in zip(stats.labels, stats.class_totals, strict=True)
         if not total
     ]
     note = f"; no images of {', '.join(empty)}" if empty else ""
-    return f"{stats.imbalance:.2f}, the largest class over the smallest{note}"
+    return f"{stats.imbalance:.2f}, largest class over smallest class{note}"
 
 
 def _frequencies(counts: dict[str, int], nothing: str) -> str:
@@ -104,10 +104,10 @@ def _duplicates(found: Duplicates) -> list[tuple[str, str]]:
     duplicates = leaks = conflicts = "none"
     if found.groups:
         images = pluralize(found.records, "image")
-        duplicates = f"{images} that are copies of another (--keys duplicates lists them)"
+        duplicates = f"{images} identical to another (--keys duplicates lists them)"
     if found.leak_groups:
         files = pluralize(found.leak_groups, "file")
-        leaks = f"{files} in more than one split (--keys leaks lists what to leave out)"
+        leaks = f"{files} in more than one split (--keys leaks lists the keys to exclude)"
     if found.conflict_groups:
         conflicts = f"{pluralize(found.conflict_groups, 'file')} with more than one label"
     return [("duplicates", duplicates), ("leaks", leaks), ("conflicts", conflicts)]

@@ -16,7 +16,7 @@ from records.errors import (
     TooManyRejectsError,
     UsageError,
 )
-from records.stats.counts import compute_stats, read_indexed
+from records.stats.counts import compute_stats, read_index_rows
 from tests.datasets import encode_picture
 from tests.records.adopt.examples import (
     NAMES,
@@ -69,7 +69,7 @@ def test_adopt_slim_files_read_as_shardmill_dataset(slim: Path) -> None:
         assert (record.width, record.height, record.channels) == (12, 9, 3)
     assert list(dataset["train"]) == dataset["train"][:]
     assert dataset["train"][7].key == "flowers_train_00001-of-00002.tfrecord/000001"
-    figures = compute_stats(dataset, read_indexed(dataset))
+    figures = compute_stats(dataset)
     assert (figures.records, figures.formats) == (18, {"jpeg": 9, "png": 9})
 
 

@@ -77,8 +77,8 @@ def test_stats_near_text_output_summarizes_groups_and_leaks(target: Path) -> Non
     ended = run("stats", target, "--near")
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
-    assert "near          2 images in 2 groups (--keys near lists what to leave out)" in lines
-    assert any(line.startswith("near leaks    1 image like one of another split") for line in lines)
+    assert "near          2 images in 2 groups (--keys near lists the keys to exclude)" in lines
+    assert any(line.startswith("near leaks    1 image near one of another split") for line in lines)
     assert "not compared  2 of all but one colour" in lines
     assert lines[-2].split()[1:4] == ["test", "cat", "test/cat/a.png"]
 
@@ -121,5 +121,5 @@ def test_stats_near_unwritable_dataset_warns_and_reports_same_pairs(target: Path
     hashes.unlink()
     assert ended.returncode == 0
     assert ended.stderr.count("\n") == 1
-    assert "the hashes are not kept" in ended.stderr
+    assert "hashes not saved" in ended.stderr
     assert json.loads(ended.stdout)["near"] == expected

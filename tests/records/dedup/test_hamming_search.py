@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from records.dedup.hamming_search import BITS_APART, LOW_BITS_APART, find_pairs
+from records.dedup.hamming_search import MAX_DISTANCE, MAX_DISTANCE_FIRST_WORD, find_pairs
 from records.dedup.perceptual_hash import WINDOWS, WORDS
 
 if TYPE_CHECKING:
@@ -28,40 +28,40 @@ def make_hashes(pictures: int, *, seed: int = 0) -> NDArray[np.uint64]:
 
 
 def compare_each_with_each(
-    hashes: NDArray[np.uint64], most_apart: NDArray[np.uint8]
+    hashes: NDArray[np.uint64], max_distance: NDArray[np.uint8]
 ) -> dict[tuple[int, int], int]:
     apart = np.bitwise_count(hashes[:, None, :1] ^ hashes[None])
     bits = apart.sum(axis=-1).astype(int)
-    bits[(apart[..., 0] > LOW_BITS_APART)] = 255
+    bits[(apart[..., 0] > MAX_DISTANCE_FIRST_WORD)] = 255
     least = np.minimum(bits.min(axis=-1), bits.min(axis=-1).T)
-    limits = np.minimum(most_apart[:, None], most_apart[None])
+    limits = np.minimum(max_distance[:, None], max_distance[None])
     found = np.argwhere(np.triu(least <= limits, 1))
     return {(int(one), int(other)): int(least[one, other]) for one, other in found}
 
 
-def as_dict(hashes: NDArray[np.uint64], most_apart: NDArray[np.uint8]) -> dict[object, int]:
-    pairs = find_pairs(hashes, most_apart)
+def as_dict(hashes: NDArray[np.uint64], max_distance: NDArray[np.uint8]) -> dict[object, int]:
+    pairs = find_pairs(hashes, max_distance)
     keys = zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
-    return dict(zip(keys, pairs.bits_apart.tolist(), strict=True))
+    return dict(zip(keys, pairs.distance.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_hamming_search_equals_brute_force(seed: int) -> None:
     hashes = make_hashes(160, seed=seed)
-    limits = np.full(len(hashes), BITS_APART, np.uint8)
+    limits = np.full(len(hashes), MAX_DISTANCE, np.uint8)
     expected = compare_each_with_each(hashes, limits)
     distances = set(expected.values())
     assert min(distances) < 10
-    assert max(distances) > BITS_APART - 8
+    assert max(distances) > MAX_DISTANCE - 8
     assert as_dict(hashes, limits) == expected
 
 
 def test_hamming_search_per_image_limits_use_the_smaller() -> None:
     hashes = make_hashes(160)
-    limits = np.where(np.arange(160) % 2, 10, BITS_APART).astype(np.uint8)
+    limits = np.where(np.arange(160) % 2, 10, MAX_DISTANCE).astype(np.uint8)
     expected = compare_each_with_each(hashes, limits)
     assert as_dict(hashes, limits) == expected
-    assert len(expected) < len(compare_each_with_each(hashes, np.full(160, BITS_APART, np.uint8)))
+    assert len(expected) < len(compare_each_with_each(hashes, np.full(160, MAX_DISTANCE, np.uint8)))
 
 
 @pytest.mark.parametrize("pictures", [0, 1, 2])

@@ -11,7 +11,7 @@ import pytest
 from records import verify
 from records.dataset import open_dataset
 from records.dedup import hash_cache
-from records.dedup.hash_cache import STATES, HashDataset, Hashes, read_hashes, save_hashes
+from records.dedup.hash_cache import STATES, DatasetHasher, Hashes, read_hashes, save_hashes
 from records.dedup.perceptual_hash import WINDOWS, WORDS
 from records.format.layout import phash_name
 from records.storage import open_storage
@@ -29,8 +29,8 @@ def folder(build_dataset: Callable[..., Path]) -> Path:
     return build_dataset()
 
 
-def hash_all(folder: Path) -> tuple[Hashes, HashDataset]:
-    hashing = HashDataset(open_dataset(folder))
+def hash_all(folder: Path) -> tuple[Hashes, DatasetHasher]:
+    hashing = DatasetHasher(open_dataset(folder))
     return hashing.run(), hashing
 
 
@@ -132,7 +132,7 @@ def test_hash_cache_unwritable_folder_returns_hashes_and_reports_why(folder: Pat
     (folder / "hashes").write_text("a file is where the folder should be")
     hashes, hashing = hash_all(folder)
     assert same(hashes, expected)
-    assert "cannot be written" in str(hashing.not_kept)
+    assert "cannot be written" in str(hashing.save_error)
     assert not (folder / ".shardmill").exists()
 
 
@@ -145,7 +145,7 @@ def test_hash_cache_disk_full_leaves_no_partial_file(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         _, hashing = hash_all(folder)
-    assert "the disk is full" in str(hashing.not_kept)
+    assert "the disk is full" in str(hashing.save_error)
     assert kept_files(folder) == []
     assert not (folder / ".shardmill").exists()
 
@@ -192,8 +192,8 @@ def test_hash_cache_on_object_storage_equals_local_hashes(
             with storage.create(path.relative_to(folder).as_posix()) as stream:
                 stream.write(path.read_bytes())
     expected, _ = hash_all(folder)
-    hashing = HashDataset(open_dataset(url))
+    hashing = DatasetHasher(open_dataset(url))
     assert same(hashing.run(), expected)
-    assert hashing.not_kept is None
+    assert hashing.save_error is None
     assert sum(name.startswith("hashes/") for name in storage.list()) == SHARDS
     assert list(verify(url)) == []

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from records.dedup.groups import NearDuplicates, find_near_duplicates
+from records.dedup.groups import NearDuplicates, group_near_duplicates
 from records.dedup.hash_cache import STATES, Hashes
 from records.dedup.perceptual_hash import WINDOWS, WORDS
 from records.format.layout import SPLITS
@@ -44,11 +44,11 @@ def near_of(
             "height": [side_px] * len(rows),
         }
     )
-    return find_near_duplicates(table, hashes_of([picture for *_, picture in rows]))
+    return group_near_duplicates(table, hashes_of([picture for *_, picture in rows]))
 
 
 def keys_of(near: NearDuplicates) -> list[tuple[str, str, int]]:
-    return [(pair.kept.key, pair.other.key, pair.bits_apart) for pair in near.pairs]
+    return [(pair.kept.key, pair.other.key, pair.hamming_distance) for pair in near.pairs]
 
 
 def test_near_duplicates_leaks_come_first_and_test_split_is_kept() -> None:
@@ -99,7 +99,7 @@ def test_near_duplicates_5000_copies_form_one_group() -> None:
 
 def test_near_duplicates_featureless_images_are_not_compared() -> None:
     near = near_of([("train", "a", 0, None), ("test", "b", 0, None), ("test", "c", 0, (0, 0))])
-    assert (near.compared, near.flat, near.undecodable) == (1, 2, 0)
+    assert (near.compared, near.featureless, near.undecodable) == (1, 2, 0)
     assert near.pairs == near.keys == ()
 
 

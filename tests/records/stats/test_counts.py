@@ -12,7 +12,7 @@ from records.errors import CorruptDataError
 from records.format.index import Reject
 from records.images import ImageOptions
 from records.stats.charts import draw_stats
-from records.stats.counts import MinMedianMax, Stats, compute_stats, read_indexed
+from records.stats.counts import MinMedianMax, Stats, compute_stats, read_index_rows
 from records.stats.duplicates import (
     DuplicateRecord,
     Duplicates,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def stats_of(folder: Path) -> Stats:
     dataset = open_dataset(folder)
-    return compute_stats(dataset, read_indexed(dataset))
+    return compute_stats(dataset)
 
 
 def test_compute_stats_counts_classes_formats_rejects_and_sizes(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_compute_stats_damaged_rejects_file_raises_corrupt_data(
 
 
 def groups_of(folder: Path) -> list[list[DuplicateRecord]]:
-    return find_groups(read_indexed(open_dataset(folder)))
+    return find_groups(read_index_rows(open_dataset(folder)))
 
 
 SAME, OTHER = encode_picture(1), encode_picture(2)
@@ -131,7 +131,7 @@ def test_show_stats_prints_class_table_and_duplicates(tmp_path: Path) -> None:
     assert lines[0].startswith("data: 14 images in 3 classes, ")
     assert lines[2].split() == ["label", "class", "train", "test", "validation", "total"]
     assert lines[3].split() == ["0", "cat", "5", "2", "2", "9"]
-    assert "5 images that are copies" in lines[-3]
+    assert "5 images identical to another" in lines[-3]
     assert "1 file in more than one split" in lines[-2]
     assert "1 file with more than one label" in lines[-1]
 
@@ -154,7 +154,7 @@ def test_draw_stats_any_class_name_gives_deterministic_png(tmp_path: Path, class
     labels = tuple(f"{odd[number % 6]}{number}" for number in range(classes))
     sources = [dataclasses.replace(source, label=0) for source in make_sources(3)]
     DatasetBuilder(open_storage(tmp_path), labels=labels).build({"train": [sources]})
-    rows = read_indexed(open_dataset(tmp_path))
+    rows = read_index_rows(open_dataset(tmp_path))
     picture = draw_stats(stats_of(tmp_path), rows)
     assert picture.startswith(b"\x89PNG")
     assert draw_stats(stats_of(tmp_path), rows) == picture

@@ -1,0 +1,52 @@
+"""Search for the near-duplicates of a dataset."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from records.dataset import Dataset, open_dataset
+from records.dedup.groups import NearDuplicates, group_near_duplicates
+from records.dedup.hash_cache import DatasetHasher
+from records.runtime.logging import log_line
+from records.stats import read_index_rows
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
+
+def find_near_duplicates(
+    dataset: Dataset | str | os.PathLike[str],
+    rows: pa.Table | None = None,
+    *,
+    on_images: Callable[[int], object] = lambda _images: None,
+    on_progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> NearDuplicates:
+    """Find images that are the same picture, resized, re-encoded or slightly cropped.
+
+    The first call decodes every image and saves the hashes in the folder of the dataset; if that
+    folder cannot be written, a warning is logged.
+
+    Args:
+        dataset: a path or URL, or an open dataset.
+        rows: its index rows (`records.stats.read_index_rows`), if they have been read already.
+        on_images: called with the number of images whose hashes were added.
+        on_progress: called with the number of finished parts of the search, and of all parts.
+
+    Raises:
+        InputNotFoundError: there is no finished dataset.
+        CorruptDataError: a shard or an index is damaged or missing.
+        UsageError: ImageHash is not installed.
+    """
+    if not isinstance(dataset, Dataset):
+        dataset = open_dataset(dataset)
+    if rows is None:
+        rows = read_index_rows(dataset)
+    hasher = DatasetHasher(dataset, on_images)
+    hashes = hasher.run()
+    if hasher.save_error is not None:
+        log_line(f"hashes not saved: {hasher.save_error}", level=logging.WARNING)
+    return group_near_duplicates(rows, hashes, on_progress)
