@@ -35,7 +35,7 @@ ImageBatch = tuple["NDArray[np.uint8]", "NDArray[np.int64]"]
 """Images (batch, height, width, channels) and labels (batch,)."""
 
 
-def extractor_of(network: Network, model: str) -> keras.Model:
+def get_extractor(network: Network, model: str) -> keras.Model:
     """The extractor of a network. Raises UsageError where the model has none."""
     if network.extractor is None:
         raise UsageError(

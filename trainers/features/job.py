@@ -117,7 +117,7 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
         CorruptDataError: the dataset is damaged as far as names and sizes of its files tell.
     """
     spec = find_model(options.model)
-    if not spec.has_base:
+    if not spec.has_backbone:
         raise UsageError(
             "this model has no base that features could be taken from",
             got=options.model,
@@ -138,7 +138,7 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
 
 def featurize(
     plan: FeaturePlan,
-    services: ShardExecutor,
+    executor: ShardExecutor,
     runner: RunnerConfig,
     *,
     dry_run: bool,
@@ -175,7 +175,7 @@ def featurize(
             worker = FeatureWorker(
                 plan.location, plan.out, spec, plan.architecture, plan.options.batch_size
             )
-            services.map_shards(
+            executor.map_shards(
                 worker,
                 [shard.name for shard in missing],
                 plan.out,
@@ -193,16 +193,16 @@ def featurize(
 def _build_extractor(plan: FeaturePlan) -> keras.Model:
     import keras
 
-    from trainers.features.extract import extractor_of
+    from trainers.features.extract import get_extractor
     from trainers.models.build import build_network
-    from trainers.models.pretrained import load_base
+    from trainers.models.pretrained import load_backbone
 
     # Random weights too are the same in every run, so that it can be gone on with.
     keras.utils.set_random_seed(_SEED)
     network = build_network(plan.architecture)
     if plan.options.weights != "none":
-        load_base(network, plan.options.model, plan.options.weights)
-    return extractor_of(network, plan.options.model)
+        load_backbone(network, plan.options.model, plan.options.weights)
+    return get_extractor(network, plan.options.model)
 
 
 def _report(
@@ -277,7 +277,7 @@ class FeatureWorker:
             count(shard.records)
         else:
             source = ShardSource.from_dataset(dataset, self.architecture.shape)
-            with locate_bad_records(dataset, whole_shard(shard), say=lambda _: None):
+            with locate_bad_records(dataset, whole_shard(shard), on_message=lambda _: None):
                 extract_features(
                     extractor, source, (shard,), store, count=count, batch_images=self.batch_images
                 )
@@ -296,12 +296,12 @@ def _open_extractor(worker: FeatureWorker) -> keras.Model:
     """The extractor with its weights, once in a process."""
     start_backend()
 
-    from trainers.features.extract import digest_weights, extractor_of
+    from trainers.features.extract import digest_weights, get_extractor
     from trainers.models.build import build_network
 
     storage = open_storage(worker.store)
     with np.load(io.BytesIO(storage.read(_WEIGHTS)), allow_pickle=False) as arrays:
-        extractor = extractor_of(build_network(worker.architecture), worker.architecture.model)
+        extractor = get_extractor(build_network(worker.architecture), worker.architecture.model)
         extractor.set_weights([arrays[name] for name in arrays.files])
     digest = digest_weights(extractor)
     if digest != worker.spec.weights:

@@ -9,7 +9,7 @@ import msgspec
 from records.errors import InputNotFoundError
 from records.storage import COPY_STEP_BYTES, open_storage
 from records.storage.local import LocalStorage
-from trainers.features.extract import extract_features, extractor_of, make_spec, whole_shard
+from trainers.features.extract import extract_features, get_extractor, make_spec, whole_shard
 from trainers.features.manifest import check_fits, read_manifest
 from trainers.features.store import FeatureRangeError, FeatureStore, wait_for_lock
 from trainers.input.bad_records import locate_bad_records
@@ -40,7 +40,7 @@ def load_or_extract(
     architecture: Architecture,
     *,
     store: str | None,
-    say: Say,
+    on_message: Say,
     on_progress: OnProgress | None = None,
 ) -> ArraySource:
     """The features of all records of the selections' shards, found or made.
@@ -63,31 +63,31 @@ def load_or_extract(
         CorruptDataError: a record, or a file of the store, is damaged.
         OutputError: the features cannot be kept.
     """
-    extractor = extractor_of(network, architecture.model)
+    extractor = get_extractor(network, architecture.model)
     shards = tuple(dict.fromkeys(shard for part in selections for shard in part.shards))
     spec = make_spec(dataset, extractor, architecture, dtype="float16")
     if store is not None:
-        return _open_named(open_storage(store), spec, shards, say)
+        return _open_named(open_storage(store), spec, shards, on_message)
 
     def extract(target: FeatureStore, missing: tuple[ShardInfo, ...]) -> None:
         source = ShardSource.from_dataset(dataset, architecture.shape)
-        with locate_bad_records(dataset, *map(whole_shard, missing), say=say):
+        with locate_bad_records(dataset, *map(whole_shard, missing), on_message=on_message):
             count = _adding_up(missing, on_progress)
             extract_features(extractor, source, missing, target, count=count)
 
     exact = _cached_store(msgspec.structs.replace(spec, dtype="float32"), shards)
     if exact.is_finished():
-        return _complete(exact, extract, say)
+        return _complete(exact, extract, on_message)
     half = _cached_store(spec, shards)
     try:
-        return _complete(half, extract, say)
+        return _complete(half, extract, on_message)
     except FeatureRangeError:
-        say("a feature is too large for float16: keeping float32")
-        return _complete(exact, extract, say)
+        on_message("a feature is too large for float16: keeping float32")
+        return _complete(exact, extract, on_message)
 
 
 def _open_named(
-    storage: Storage, wanted: FeatureSpec, shards: tuple[ShardInfo, ...], say: Say
+    storage: Storage, wanted: FeatureSpec, shards: tuple[ShardInfo, ...], on_message: Say
 ) -> ArraySource:
     manifest = read_manifest(storage)
     if manifest is None:
@@ -102,11 +102,11 @@ def _open_named(
         return named.open()
 
     def copy(target: FeatureStore, missing: tuple[ShardInfo, ...]) -> None:
-        say(f"copying features from {storage.url}")
+        on_message(f"copying features from {storage.url}")
         for shard in missing:
             _copy_file(storage, target.storage, array_name(shard.name))
 
-    return _complete(_cached_store(manifest.spec, shards), copy, say)
+    return _complete(_cached_store(manifest.spec, shards), copy, on_message)
 
 
 def _copy_file(source: Storage, target: Storage, name: str) -> None:
@@ -122,21 +122,21 @@ def _cached_store(spec: FeatureSpec, shards: tuple[ShardInfo, ...]) -> FeatureSt
     return FeatureStore(LocalStorage(str(below / store.key)), spec, shards)
 
 
-def _complete(store: FeatureStore, fill: Fill, say: Say) -> ArraySource:
+def _complete(store: FeatureStore, fill: Fill, on_message: Say) -> ArraySource:
     """The records of a store that is finished first, where it is not."""
     if store.is_finished():
-        say(f"features are kept in {store.storage.url}")
+        on_message(f"features are kept in {store.storage.url}")
         return store.open()
-    with wait_for_lock(store.storage, say):
+    with wait_for_lock(store.storage, on_message):
         # Another process may have finished it between the look and the lock.
         if not store.is_finished():
-            _fill(store, fill, say)
+            _fill(store, fill, on_message)
     return store.open()
 
 
-def _fill(store: FeatureStore, fill: Fill, say: Say) -> None:
+def _fill(store: FeatureStore, fill: Fill, on_message: Say) -> None:
     missing = store.prepare()
-    say(f"keeping features in {store.storage.url}")
+    on_message(f"keeping features in {store.storage.url}")
     try:
         fill(store, missing)
     except FeatureRangeError:

@@ -194,11 +194,11 @@ class FeatureStore:
 
 
 @contextmanager
-def wait_for_lock(storage: Storage, say: Callable[[str], None]) -> Iterator[None]:
+def wait_for_lock(storage: Storage, on_message: Callable[[str], None]) -> Iterator[None]:
     """Hold a store for one process; another one that holds it is waited for."""
     with ExitStack() as stack:
         if not _try_to_hold(storage, stack):
-            say(f"another process is writing {storage.url}: waiting for it")
+            on_message(f"another process is writing {storage.url}: waiting for it")
             while not _try_to_hold(storage, stack):
                 time.sleep(_WAIT_SECONDS)
         yield

@@ -87,7 +87,7 @@ def predict_to_csv_shards(
     run: Run,
     files: Sequence[ImageFile],
     out: str,
-    services: ShardExecutor,
+    executor: ShardExecutor,
     runner: RunnerConfig,
     *,
     top_k: int,
@@ -101,7 +101,7 @@ def predict_to_csv_shards(
         run: with weights.
         files: in the order of the rows.
         out: the folder, local or a URL.
-        services: what runs the pipeline.
+        executor: what runs the pipeline.
         runner: where.
         top_k: how many classes to name.
         on_progress: told the files done, and of how many.
@@ -126,7 +126,7 @@ def predict_to_csv_shards(
             publish_run(run, storage)
             folders = _publish_chunks(chunks, storage)
             worker = PredictionWorker(absolute_location(out), key, folders, top_k)
-            facts = services.map_shards(
+            facts = executor.map_shards(
                 worker, list(chunks), out, runner, images=len(files), on_progress=on_progress
             )
             hold.ensure_held()
