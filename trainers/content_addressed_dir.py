@@ -1,4 +1,4 @@
-"""A folder with the files of one key, filled by one or several runs.
+"""A folder with the files of one key.
 
 Its manifest, JSON with a field `key`, is written last: it exists if the folder is complete. Until
 then the work folder holds the key, so that a later run can check whether it may continue.
@@ -88,7 +88,7 @@ class ContentAddressedDir:
         """Write the key to a checked and locked folder, or continue in it."""
         if self._begun() is None:
             self.storage.replace(_KEY, self.key.encode())
-        # Under the lock no other process stages files: these are of a killed run.
+        # Under the lock no other process stages files: a killed run has left these.
         self.storage.remove_folder(_STAGING)
 
     def finish(self, manifest: bytes) -> None:

@@ -75,7 +75,7 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         steps: batches to train on, instead of `epochs`.
         batch_size: images per step.
         image_size: (height, width) in pixels; None leaves it to the dataset and the model.
-        seed: decides the order of the images, the first weights, and what is random in between.
+        seed: decides the order of the images, the first weights, and the augmentation.
         cache: where decoded images are stored between epochs.
         validation_split: the split to validate on; None is `validation`, or a tenth of `train`.
         checkpoint_steps: steps between checkpoints; None is none by count.

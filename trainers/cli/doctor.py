@@ -66,7 +66,7 @@ def doctor(
 
     It times the stages of the input and the training step as `train` runs them. It writes nothing.
     """
-    # Speed does not depend on weights, and a head phase would be timed instead of the main phase.
+    # Speed does not depend on weights, and a head phase would be timed instead.
     requested = TrainOptions(**options, weights="none", head_epochs=0)
     plan = None if dataset is None else _plan(dataset, requested)
     output.start_backend(output.ignore)

@@ -95,7 +95,7 @@ def featurize(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Run a backbone over every image of DATASET once, and store its features in OUTPUT, for `train`.
+    """Run a backbone over every image of DATASET once, and store its features in OUTPUT.
 
     Both may be URLs (s3://, gs://, …). The same command resumes a killed run. Features of another
     dataset, model or weights are never overwritten.

@@ -82,7 +82,7 @@ def diagnose_training(
         machine: what it would run on.
         plan: the training; nothing is written to its run folder.
         seconds: about how long to time each stage.
-        say: told of each stage that was timed.
+        on_message: told of each stage that was timed.
 
     Raises:
         CorruptDataError: a record cannot be read.

@@ -51,7 +51,7 @@ def build_disk_cache(
         source: the shards.
         selections: whose shards to cache, whole, each once.
         below: the folder that holds caches.
-        say: told what takes time.
+        on_message: told what takes time.
 
     Raises:
         OutputError: the cache cannot be written.

@@ -1,4 +1,4 @@
-"""`cnn-512`: the blocks of `cnn` and a wide dense layer, with one logit for two classes.
+"""`cnn-512`: `cnn` with a wide dense layer.
 
 It is the network of the notebook on cats and dogs in the TensorFlow tutorials;
 `architecture.dropout` is the rate of the dropout after the first and the last pooling.

@@ -1,4 +1,4 @@
-"""A registered model as a network: its builder called, its input and output checked."""
+"""Networks of registered models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def build(architecture: Architecture) -> Network:
     try:
         model = custom.builder(image_shape=shape, classes=classes, **options)
         if not isinstance(model, keras.Model):
-            raise TypeError(f"{type(model).__name__} is not a keras.Model")
+            raise TypeError(f"{type(model).__name__} is not a keras.Model")  # noqa: TRY301
         logits = model(custom.preprocess(image) if custom.preprocess else image)
     except Exception as error:  # whatever the code of the user raises
         raise UsageError(

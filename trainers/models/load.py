@@ -1,4 +1,4 @@
-"""The model of a run with its weights, which are read as untrusted data."""
+"""The model of a run, with weights read as untrusted data."""
 
 from __future__ import annotations
 

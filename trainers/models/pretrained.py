@@ -1,7 +1,7 @@
 """Weights of a backbone: from ImageNet, a file or a run.
 
-`weights_file` reads a file as arrays only: it ignores any architecture, function or object. Kinds of
-files that hold code are refused.
+`weights_file` reads a file as arrays only: it ignores any architecture, function or object. Files
+that hold code are refused.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def load_backbone(network: Network, model: str, weights: str) -> None:
 
     Raises:
         InputNotFoundError: the file does not exist, or cannot be downloaded.
-        UsageError: the file is of an unsupported kind, or of another model.
+        UsageError: the file has an unsupported format, or weights of another model.
         CorruptDataError: the file cannot be read, or refers to other files.
     """
     if network.backbone is None:

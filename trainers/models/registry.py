@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
 import re
 import sys
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from records.errors import UsageError
@@ -178,8 +178,8 @@ def register_model(
         learning_rate: the default learning rate.
         preprocess: a function of Keras operations from uint8 images to the input of the model, of
             any type. The attribute `preprocess` of the builder if None.
-        loss: a loss of integer labels (batch,) and logits (batch, classes), as `keras.Model.compile`
-            takes it; sparse categorical cross-entropy if None.
+        loss: a loss of integer labels (batch,) and logits (batch, classes), for
+            `keras.Model.compile`; sparse categorical cross-entropy if None.
         metrics: functions without arguments that return a `keras.metrics.Metric` of labels and
             logits; their results become columns of `history.csv`.
         callbacks: functions without arguments that return a `keras.callbacks.Callback`. Keras
@@ -226,6 +226,11 @@ def find_model(name: str) -> ModelSpec:
             "unknown model", expected=" or ".join(near) or _KINDS, got=repr(name), hint=_HINT
         )
     return found
+
+
+def is_registered(name: str) -> bool:
+    """Return whether a model has this name, without loading entry points."""
+    return name in MODELS or name in _CUSTOM
 
 
 def is_reference(model: str) -> bool:
@@ -292,8 +297,8 @@ def _builder_of(spec: ModelSpec) -> Callable[..., Any] | None:
 def _import_builder(reference: str) -> Callable[..., Any]:
     module, _, attribute = reference.partition(":")
     start_backend()  # before Keras is imported by the module, so that it is quiet and on the GPU
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
     try:
         builder: Any = importlib.import_module(module)
         for part in attribute.split("."):

@@ -33,9 +33,10 @@ from records.storage import absolute_location, open_storage
 from records.storage.local import LocalStorage
 from records.strict_json import decode_msgpack, decode_versioned, encode_canonical
 from trainers.content_addressed_dir import ContentAddressedDir
+from trainers.models import find_model, is_registered, require_model
 from trainers.options import Positive
 from trainers.prediction.find_images import ImageFile
-from trainers.runs.run_dir import CONFIG, WEIGHTS
+from trainers.runs.run_dir import CONFIG, WEIGHTS, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -125,7 +126,9 @@ def predict_to_csv_shards(
             folder.begin()
             publish_run(run, storage)
             folders = _publish_chunks(chunks, storage)
-            worker = PredictionWorker(absolute_location(out), key, folders, top_k)
+            custom = find_model(run.config.architecture.model).custom
+            reference = custom.reference if custom else None
+            worker = PredictionWorker(absolute_location(out), key, folders, top_k, reference)
             facts = executor.map_shards(
                 worker, list(chunks), out, runner, images=len(files), on_progress=on_progress
             )
@@ -235,12 +238,14 @@ class PredictionWorker:
         key: what they follow from.
         folders: those the files are in.
         top_k: how many classes to name.
+        model: the builder of a registered model, for workers in other processes.
     """
 
     out: str
     key: str
     folders: tuple[Storage, ...]
     top_k: int
+    model: str | None = None
 
     def __call__(self, name: str, count: Callable[[int], None], /) -> dict[str, Any]:
         """Do the chunk of that name.
@@ -268,7 +273,7 @@ class PredictionWorker:
     def _write(
         self, stream: StagedFile, files: Sequence[ImageFile], count: Callable[[int], None]
     ) -> None:
-        predictor = _open_predictor(self.out, self.key)
+        predictor = _open_predictor(self.out, self.key, self.model)
 
         from trainers.prediction.output import csv_columns, csv_row, to_file_result
 
@@ -296,7 +301,7 @@ def _read_chunk(out: Storage, name: str) -> list[ListedFile]:
 
 
 @functools.cache
-def _open_predictor(out: str, _key: str) -> Predictor:
+def _open_predictor(out: str, _key: str, model: str | None) -> Predictor:
     """The run's model, loaded once in a process."""
     from trainers.prediction.predictor import Predictor
 
@@ -304,7 +309,10 @@ def _open_predictor(out: str, _key: str) -> Predictor:
     with tempfile.TemporaryDirectory(prefix="shardmill-") as folder:
         for name in (CONFIG, LABELS, WEIGHTS):
             Path(folder, name).write_bytes(storage.read(f"{_RUN}/{name}"))
-        return Predictor(folder)
+        run = open_run(folder)
+        if model is not None and not is_registered(run.config.architecture.model):
+            require_model(run, model)
+        return Predictor(run)
 
 
 def _encode_row(row: Iterable[object]) -> bytes:

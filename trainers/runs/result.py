@@ -1,4 +1,4 @@
-"""The result of a run, `result.json`: written last, when the run is finished."""
+"""The result of a run, `result.json`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         mode: scratch, transfer or finetune.
         epochs: the number of completed epochs.
         steps: the number of steps done.
-        weights_epoch: the epoch whose weights are saved; accuracy and loss are of this epoch.
+        weights_epoch: the epoch whose weights are saved; accuracy and loss belong to it.
         training_images: the number of images trained on.
         validation_images: the number of images validated on.
         parameters: of the network.

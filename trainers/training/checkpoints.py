@@ -61,7 +61,7 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def save_checkpoint(run: Run, model: keras.Model, state: TrainingState, *, keep: int) -> None:
-    """Write a checkpoint atomically; then remove all but the `keep` newest.
+    """Write a checkpoint atomically; then remove all except the `keep` newest.
 
     Raises:
         OutputError: the run cannot be written.

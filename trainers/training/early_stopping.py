@@ -1,4 +1,4 @@
-"""The patience rule: when training ends early, and which epoch's weights are kept."""
+"""The patience rule of early stopping."""
 
 from __future__ import annotations
 

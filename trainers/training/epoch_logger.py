@@ -1,4 +1,4 @@
-"""The results of each epoch in the run folder: weights, history, TensorBoard logs."""
+"""The results of each epoch: weights, history, TensorBoard logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of a run: Keras fit with checkpoints, validation and signals in between.
+"""The steps of a run, with checkpoints and validation.
 
 `TrainingLoop` holds the state that a resumed process needs, and writes it to checkpoints.
 """
@@ -220,7 +220,7 @@ class TrainingLoop:
         def begin_step(batch: int, **_logs: Any) -> None:
             self.begin_step(setup, self._first_step + batch)
 
-        def end_epoch(epoch: int, logs: Any) -> None:
+        def end_epoch(_epoch: int, logs: Any) -> None:
             self.end_epoch(setup, self.step + 1)
             # For the callbacks of a registered model, which Keras calls after this one.
             result = self.epoch_logger.epochs[-1].to_columns()

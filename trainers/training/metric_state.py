@@ -1,4 +1,4 @@
-"""The metrics of the epoch so far, and the sums that Keras keeps for them."""
+"""The metrics of the epoch so far, and their sums."""
 
 from __future__ import annotations
 

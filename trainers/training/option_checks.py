@@ -29,7 +29,7 @@ def check_options(options: TrainOptions, spec: ModelSpec) -> None:
         require_extra("tensorboard", "tensorboard")
     if options.label_smoothing and spec.custom and spec.custom.loss is not None:
         raise UsageError(
-            f"{options.model} has a loss of its own",
+            f"{options.model} has its own loss",
             got="--label-smoothing",
             hint="omit --label-smoothing",
         )

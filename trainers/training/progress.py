@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a bar on a terminal, lines in a log."""
+"""Progress of a run on stderr: a bar or lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals that wait for the end of a step and for a checkpoint."""
+"""Signals that wait for the end of a step."""
 
 from __future__ import annotations
 

@@ -263,10 +263,9 @@ from trainers.options import TrainOptions
 from trainers.backend import start_backend
 print(start_backend())
 from trainers.training.plan import plan_training
-from trainers.training.progress import NullProgress
 from trainers.training.train import train
 options = TrainOptions(epochs=3, batch_size=8, image_size=(24, 32), learning_rate=3e-3, seed=3)
-print(train(plan_training(sys.argv[1], sys.argv[2], options), on_message=print, progress=NullProgress()))
+print(train(plan_training(sys.argv[1], sys.argv[2], options), on_message=print))
 """
 
 
