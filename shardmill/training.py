@@ -129,10 +129,10 @@ def train(
     given = dict(locals())
     for name in ("dataset", "run", "resume", "on_message", "progress"):
         del given[name]
-    from trainers.backend import start_backend
     from trainers.runs.result import find_result
     from trainers.runs.resume import find_run, merge_options
     from trainers.training.plan import plan_training
+    from trainers.training.train import train as run_training
 
     log = on_message or _ignore
     changed = _changed_options(given)
@@ -146,12 +146,7 @@ def train(
     finished = find_result(plan)
     if finished is not None:
         return finished
-    log(f"running on {start_backend()}")
-
-    from trainers.training.progress import NullProgress
-    from trainers.training.train import train as run_training
-
-    return run_training(plan, say=log, progress=progress or NullProgress())
+    return run_training(plan, on_message=log, progress=progress)
 
 
 def featurize(

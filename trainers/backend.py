@@ -1,10 +1,9 @@
-"""Starting Keras's backend: quietly, on the GPU where there is one, and saying so where not."""
+"""The Keras backend: its start, and the devices it uses."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from records.errors import UsageError
 from records.runtime.cpu import available_cpus
+from records.runtime.extras import require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +28,14 @@ _BFLOAT16_CAPABILITY = (8, 0)
 
 @dataclass(frozen=True)
 class Backend:
-    """What computes.
+    """The started backend and its devices.
 
     Args:
-        backend: Keras's, as people write it.
+        backend: its name, TensorFlow or JAX.
         version: of the backend.
         gpus: the names of the GPUs in use.
         cpus: processors that this process may use.
-        problem: why a GPU that is there is not used, and what to do.
+        problem: why an existing GPU is not used, and what to do.
         has_bfloat16: whether the GPUs compute in bfloat16 at full speed.
     """
 
@@ -48,7 +48,7 @@ class Backend:
 
     @property
     def batch_divisor(self) -> int:
-        """What the number of images of every batch must be a multiple of."""
+        """Return the divisor that the number of images of every batch must have."""
         is_divided = self.backend == _BACKENDS["jax"] and len(self.gpus) > 1
         return len(self.gpus) if is_divided else 1
 
@@ -60,44 +60,45 @@ class Backend:
 
 @functools.cache
 def start_backend() -> Backend:
-    """Load TensorFlow and Keras, once in a process, and choose what computes.
+    """Load TensorFlow and Keras once per process, and select the devices.
 
     Raises:
-        UsageError: `KERAS_BACKEND` names one that is not there, or not one this works with.
+        UsageError: TensorFlow, or the backend that `KERAS_BACKEND` names, is not installed or not
+            supported.
     """
-    # What TensorFlow logs at its start is not about the user's work; who wants it can still say so.
+    # The user can still set another log level for the start of TensorFlow.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    _check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
-    with _native_logs_held_back():
-        tensorflow: Any = importlib.import_module("tensorflow")
-        keras: Any = importlib.import_module("keras")
+    with _capture_native_logs():
+        _check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
+        tensorflow: Any = require_extra("tensorflow", "train")
+        keras: Any = require_extra("keras", "train")
         backend = keras.backend.backend()
         _check_backend(backend)
         found = _use_jax(tensorflow) if backend == "jax" else _use_tensorflow(tensorflow)
     gpus = tuple(gpu.name for gpu in found)
     has_bfloat16 = bool(found) and all(gpu.capability >= _BFLOAT16_CAPABILITY for gpu in found)
     version = importlib.import_module(backend).__version__
-    problem = None if gpus else explain_unused_gpu(backend, is_gpu_there=_is_nvidia_gpu_there())
+    problem = None if gpus else explain_unused_gpu(backend, has_gpu=_has_nvidia_gpu())
     return Backend(_BACKENDS[backend], version, gpus, available_cpus(), problem, has_bfloat16)
 
 
-def check_batch_size(batch_size: int, hardware: Backend) -> None:
+def check_batch_size(batch_size: int, backend: Backend) -> None:
     """Refuse a batch that the GPUs cannot share. Raises UsageError."""
-    if batch_size % hardware.batch_divisor:
+    if batch_size % backend.batch_divisor:
         raise UsageError(
             "the GPUs cannot share a batch of this size on JAX",
-            expected=f"a --batch-size that {hardware.batch_divisor} divides",
+            expected=f"a --batch-size that {backend.batch_divisor} divides",
             got=batch_size,
         )
 
 
 @contextmanager
-def data_parallel(hardware: Backend) -> Iterator[None]:
-    """Spread every batch over the GPUs, where there are several, by Keras's own means."""
-    if len(hardware.gpus) < 2:
+def data_parallel(backend: Backend) -> Iterator[None]:
+    """Distribute every batch over all GPUs with Keras or TensorFlow."""
+    if len(backend.gpus) < 2:
         yield
-    elif hardware.backend == _BACKENDS["jax"]:
+    elif backend.backend == _BACKENDS["jax"]:
         distribution: Any = importlib.import_module("keras").distribution
         distribution.set_distribution(distribution.DataParallel())
         try:
@@ -110,36 +111,31 @@ def data_parallel(hardware: Backend) -> Iterator[None]:
             yield
 
 
-def explain_unused_gpu(backend: str, *, is_gpu_there: bool) -> str | None:
-    """Why none of the GPUs is used, and what to do about it; None where there is none."""
-    if not is_gpu_there:
+def explain_unused_gpu(backend: str, *, has_gpu: bool) -> str | None:
+    """Return why no GPU is used, and what to do; None if the machine has none."""
+    if not has_gpu:
         return None
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None and hidden.strip() in {"", "-1"}:
-        return f"a GPU is here, but CUDA_VISIBLE_DEVICES={hidden} hides it: unset that to use it"
+        return f"a GPU exists, but CUDA_VISIBLE_DEVICES={hidden} hides it: unset it to use the GPU"
     platforms = os.environ.get("JAX_PLATFORMS", "")
     if backend == "jax" and platforms and "cuda" not in platforms and "gpu" not in platforms:
-        return f"a GPU is here, but JAX_PLATFORMS={platforms} leaves it out: unset that to use it"
+        return f"a GPU exists, but JAX_PLATFORMS={platforms} excludes it: unset it to use the GPU"
     return (
-        f"a GPU is here, but {_BACKENDS[backend]} cannot use it, most likely because NVIDIA's "
-        f'libraries are missing: pip install "{_INSTALL[backend]}", or renew the driver if they '
-        "are there"
+        f"a GPU exists, but {_BACKENDS[backend]} cannot use it, probably because the NVIDIA "
+        f'libraries are missing: pip install "{_INSTALL[backend]}", or update the driver'
     )
 
 
 def _check_backend(backend: str) -> None:
     if backend not in _BACKENDS:
         raise UsageError(
-            "this Keras backend is not supported",
+            "unsupported Keras backend",
             expected=" or ".join(_BACKENDS),
             got=repr(backend),
             hint="set KERAS_BACKEND to one of them",
         )
-    if importlib.util.find_spec(backend) is None:
-        raise UsageError(
-            f"the Keras backend {backend} is not installed",
-            hint=f'pip install "shardmill[{backend}]"' if backend == "jax" else None,
-        )
+    require_extra(backend, "jax" if backend == "jax" else "train")
 
 
 class _Gpu(NamedTuple):
@@ -150,7 +146,7 @@ class _Gpu(NamedTuple):
 def _use_tensorflow(tensorflow: Any) -> list[_Gpu]:
     gpus = tensorflow.config.list_physical_devices("GPU")
     for gpu in gpus:
-        # Otherwise the first process takes all of the GPU's memory, whatever it needs.
+        # Otherwise the first process takes all memory of the GPU.
         tensorflow.config.experimental.set_memory_growth(gpu, enable=True)
     details = map(tensorflow.config.experimental.get_device_details, gpus)
     return [
@@ -160,7 +156,7 @@ def _use_tensorflow(tensorflow: Any) -> list[_Gpu]:
 
 
 def _use_jax(tensorflow: Any) -> list[_Gpu]:
-    # TensorFlow only reads images here: the GPU's memory is JAX's.
+    # TensorFlow only reads images here: the memory of the GPU is for JAX.
     tensorflow.config.set_visible_devices([], "GPU")
     devices = importlib.import_module("jax").devices()
     return [
@@ -174,15 +170,15 @@ def _parse_capability(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in str(text).split(".") if part.isdigit())
 
 
-def _is_nvidia_gpu_there() -> bool:
+def _has_nvidia_gpu() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*")) or shutil.which("nvidia-smi") is not None
 
 
 @contextmanager
-def _native_logs_held_back() -> Iterator[None]:
-    """Hold back what libraries write to file descriptor 2; show it if the block fails.
+def _capture_native_logs() -> Iterator[None]:
+    """Capture what libraries write to file descriptor 2; write it if the block fails.
 
-    Some of TensorFlow's lines come before its log level applies.
+    TensorFlow writes some lines before its log level applies.
     """
     sys.stderr.flush()
     kept = os.dup(_STDERR)

@@ -1,6 +1,7 @@
-"""The configuration of a run, `config.json`: everything that predicting needs to know but weights.
+"""The configuration of a run, `config.json`.
 
-Canonical JSON, strictly checked when read: a run folder may come from anybody.
+It holds all that a prediction needs besides weights. It is canonical JSON, strictly checked when
+read, because a run folder may come from a third party.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ FORMAT_VERSION = 2
 
 
 class ImageShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a model is fed: uint8 of shape (height_px, width_px, channels)."""
+    """The shape of the images of a model: uint8 (height_px, width_px, channels)."""
 
     height_px: Pixels
     width_px: Pixels
@@ -26,26 +27,26 @@ class ImageShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def array_shape(self) -> tuple[int, int, int]:
-        """As arrays have it: height, width, channels."""
+        """Return height, width and channels."""
         return self.height_px, self.width_px, self.channels
 
     @property
     def size_bytes(self) -> int:
-        """The bytes of one image."""
+        """Return the bytes of one image."""
         return self.height_px * self.width_px * self.channels
 
 
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a network is built from; with weights, all that predicting needs of it.
+    """The parameters from which a network is built.
 
     Args:
-        model: a name in `trainers.models.MODELS`.
-        shape: what it is fed.
-        classes: how many.
-        dropout: of a convolutional network; None is what it is defined with.
-        pooling: how the last feature map of a network with a base becomes its head's input.
-        head_units: of a dense layer between base and logits; 0 is none.
-        head_dropout: before the logits.
+        model: the name of a built-in or registered model.
+        shape: of its images.
+        classes: the number of classes.
+        dropout: of a CNN; None is the default of the model.
+        pooling: from the feature map of the backbone to the input of the head.
+        head_units: of a dense layer between backbone and logits; 0 is none.
+        head_dropout: dropout before the logits.
         l2: the weight of the squared kernels in the loss.
     """
 
@@ -64,12 +65,12 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         format_version: of this file.
-        options: what was asked for.
-        architecture: what the network is built from.
-        learning_rate: the one used.
-        images: how the dataset's images were made; files to predict are made the same way.
-        dataset: where the dataset was, for `evaluate`; nothing else looks there.
-        plan_digests: which images the dataset had, a digest a generation.
+        options: of the run.
+        architecture: of the network.
+        learning_rate: of the main phase.
+        images: how the images of the dataset were normalized, and how predicted files are.
+        dataset: the location of the dataset, for `evaluate` only.
+        plan_digests: of the dataset, one per generation.
     """
 
     format_version: int
@@ -82,20 +83,20 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def shape(self) -> ImageShape:
-        """What the model is fed."""
+        """Return the shape of the images of the model."""
         return self.architecture.shape
 
 
 def encode_config(config: RunConfig) -> bytes:
-    """The canonical bytes of a configuration."""
+    """Return the canonical bytes of a configuration."""
     return encode_canonical(config)
 
 
 def decode_config(content: bytes, *, path: str) -> RunConfig:
-    """A configuration from its bytes.
+    """Return a configuration from its bytes.
 
     Raises:
-        CorruptDataError: it is not one, or a later version wrote it; `path` is in the message.
+        CorruptDataError: the bytes are invalid, or of a later version; the message has `path`.
     """
     config = decode_versioned(
         content, RunConfig, version=FORMAT_VERSION, what="a run's configuration", path=path

@@ -1,7 +1,7 @@
-"""A folder filled over as many runs as it takes with what follows from one key, and nothing else.
+"""A folder with the files of one key.
 
-Its manifest, JSON with a field `key`, is written last: there ⇔ complete. Until then the key lies in
-the work folder, so that a later run can tell whether it goes on with what it finds.
+Its manifest, JSON with a field `key`, is written last: it exists if the folder is complete. Until
+then the work folder holds the key, so that a later run can check whether it may continue.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ class _Keyed(msgspec.Struct):
 
 @dataclass(frozen=True)
 class ContentAddressedDir:
-    """Whether a folder is free for a key.
+    """The state of a folder for a key.
 
     Args:
         storage: the folder.
-        key: the hash of all that decides its content.
-        manifest: the manifest's name.
-        names: of the files that lie beside it.
-        another: what it holds where it is of another key.
+        key: the hash of everything that determines its content.
+        manifest: the name of the manifest.
+        names: of the other files.
+        mismatch: the content of a folder with another key, for messages.
     """
 
     storage: Storage
     key: str
     manifest: str
     names: tuple[str, ...]
-    another: str
+    mismatch: str
 
     def is_finished(self) -> bool:
-        """Whether all of it is there. Raises OutputError where something else is."""
+        """Return whether the folder is complete. Raises OutputError if it has another key."""
         try:
             content = self.storage.read(self.manifest)
         except FileNotFoundError:
@@ -56,44 +56,48 @@ class ContentAddressedDir:
             found = decode_json(content, _Keyed).key
         except msgspec.DecodeError as error:
             raise OutputError(
-                f"the folder is taken: this {self.manifest} is of something else",
+                f"the folder contains another {self.manifest}",
                 path=self.storage.display_name(self.manifest),
                 got=str(error),
                 hint=_HINT,
             ) from error
         if found != self.key:
-            raise OutputError(f"the folder holds {self.another}", path=self.storage.url, hint=_HINT)
+            raise OutputError(
+                f"the folder contains {self.mismatch}", path=self.storage.url, hint=_HINT
+            )
         return True
 
     def check(self) -> None:
-        """Refuse a folder, not finished, that holds something else. Raises OutputError."""
+        """Refuse an unfinished folder with other content. Raises OutputError."""
         begun = self._begun()
         if begun is not None and begun != self.key:
             raise OutputError(
-                f"the folder holds, unfinished, {self.another}", path=self.storage.url, hint=_HINT
+                f"the folder contains, unfinished, {self.mismatch}",
+                path=self.storage.url,
+                hint=_HINT,
             )
-        taken = set(self.storage.list()) & set(self.names)
-        if begun is None and taken:
+        existing = set(self.storage.list()) & set(self.names)
+        if begun is None and existing:
             raise OutputError(
-                "a file of this name is there already, and nothing unfinished of ours",
-                path=self.storage.display_name(min(taken)),
+                "the file already exists, and is not of an unfinished run",
+                path=self.storage.display_name(min(existing)),
                 hint=_HINT,
             )
 
     def begin(self) -> None:
-        """Take a folder that was checked and is held, or go on in it."""
+        """Write the key to a checked and locked folder, or continue in it."""
         if self._begun() is None:
             self.storage.replace(_KEY, self.key.encode())
-        # Under the lock nobody else stages anything: what lies here is a dead run's.
+        # Under the lock no other process stages files: a killed run has left these.
         self.storage.remove_folder(_STAGING)
 
     def finish(self, manifest: bytes) -> None:
-        """Write the manifest, the last thing, and clear up."""
+        """Write the manifest last, and remove the work folder."""
         write_file(self.storage, self.manifest, manifest)
         self.storage.remove_folder(WORK_FOLDER)
 
     def discard(self) -> None:
-        """Remove what there is of something that will not be finished."""
+        """Remove the files of content that will not be finished."""
         for name in self.names:
             self.storage.remove(name)
         self.storage.remove_folder(WORK_FOLDER)

@@ -1,4 +1,4 @@
-"""What a training is asked to do, by the names of the command line's flags."""
+"""Options of a training run, named as on the command line."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ OPTIMIZERS = (
     "adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "adafactor",
     "lion", "ftrl",
 )  # fmt: skip
-"""Keras's, by their names in lower case."""
+"""Optimizers of Keras, by their names in lower case."""
 
 
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How training images are varied; everything off is the default.
+    """Random changes of training images; none by default.
 
     Args:
         flip: along which axes images are mirrored at random.
@@ -46,43 +46,43 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a training is asked to do, flat and by the names of the flags.
+    """Options of a training run, by the names of the flags.
 
     Args:
-        model: a name in `trainers.models.MODELS`.
-        mode: `scratch` trains all of it from random weights; `transfer` a new head on a base that
-            stays as it is; `finetune` the head first, then layers of the base as well.
-        weights: the base's: `imagenet`, `none`, or a file; None is what the mode usually has.
-        unfreeze: how many of the base's last layers `finetune` trains.
-        pooling: how the base's last feature map becomes the head's input.
-        head_units: of a dense layer between the base and the logits; 0 is none.
-        head_dropout: before the logits.
-        head_epochs: epochs for the head alone before `finetune` trains the base.
-        features: a feature store made by `featurize`, for `transfer`; None makes and keeps one.
-        dropout: of the convolutional networks; None is what each is defined with.
+        model: the name of a model, or `package.module:builder`.
+        mode: `scratch` trains all layers from random weights; `transfer` a new head on a frozen
+            backbone; `finetune` the head first, then also layers of the backbone.
+        weights: of the backbone: `imagenet`, `none`, or a file; None is the default of the mode.
+        unfreeze: the number of last layers of the backbone that `finetune` trains.
+        pooling: from the feature map of the backbone to the input of the head.
+        head_units: of a dense layer between backbone and logits; 0 is none.
+        head_dropout: dropout before the logits.
+        head_epochs: epochs for the head alone before `finetune` trains the backbone.
+        features: a feature store of `featurize`, for `transfer`; None creates one in the cache.
+        dropout: of CNNs; None is the default of the model.
         l2: the weight of the squared kernels of the trained layers in the loss.
-        augment: how training images are varied.
+        augment: random changes of training images.
         optimizer: by Keras's name, in lower case.
-        learning_rate: None is the model's and the mode's own.
+        learning_rate: None is the default of model and mode.
         schedule: of the learning rate, over all steps.
         warmup_steps: over which the learning rate rises from 0.
-        label_smoothing: the part of the probability that is spread over all classes.
+        label_smoothing: the share of probability that is spread over all classes.
         class_weights: `balanced` weighs a class by the inverse of its frequency.
         early_stopping: epochs without a lower validation loss after which training ends.
         precision: of the computation; `auto` is mixed_bfloat16 on GPUs made for it.
         jit: compile by XLA; None leaves it to Keras.
-        epochs: how often to go through the training images.
+        epochs: passes over the training images.
         steps: batches to train on, instead of `epochs`.
-        batch_size: images a step.
+        batch_size: images per step.
         image_size: (height, width) in pixels; None leaves it to the dataset and the model.
-        seed: decides the order of the images, the first weights, and what is random in between.
-        cache: where decoded images are kept between epochs.
+        seed: decides the order of the images, the first weights, and the augmentation.
+        cache: where decoded images are stored between epochs.
         validation_split: the split to validate on; None is `validation`, or a tenth of `train`.
         checkpoint_steps: steps between checkpoints; None is none by count.
         checkpoint_minutes: minutes between checkpoints.
         keep_checkpoints: how many of them.
-        skip_bad: damaged records to go on past.
-        tensorboard: whether to write TensorBoard's logs too.
+        skip_bad: the number of damaged records to skip before failing.
+        tensorboard: also write TensorBoard logs.
     """
 
     model: str = "cnn"

@@ -108,5 +108,5 @@ def run_path(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("trained") / "run"
     start_backend()
     plan = plan_training(shapes, folder, RUN_OPTIONS)
-    train(plan, say=lambda _: None, progress=NullProgress())
+    train(plan, on_message=lambda _: None, progress=NullProgress())
     return folder

@@ -18,7 +18,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_explain_unused_gpu_no_gpu_returns_none() -> None:
-    assert explain_unused_gpu("tensorflow", is_gpu_there=False) is None
+    assert explain_unused_gpu("tensorflow", has_gpu=False) is None
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_explain_unused_gpu_no_gpu_returns_none() -> None:
 def test_explain_unused_gpu_missing_library_names_package_to_install(
     backend: str, install: str
 ) -> None:
-    problem = explain_unused_gpu(backend, is_gpu_there=True)
+    problem = explain_unused_gpu(backend, has_gpu=True)
     assert problem is not None
     assert f'pip install "{install}"' in problem
 
@@ -37,7 +37,7 @@ def test_explain_unused_gpu_cuda_visible_devices_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, hidden: str
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    problem = explain_unused_gpu("tensorflow", is_gpu_there=True)
+    problem = explain_unused_gpu("tensorflow", has_gpu=True)
     assert problem is not None
     assert f"CUDA_VISIBLE_DEVICES={hidden} hides it" in problem
     assert "pip" not in problem
@@ -47,7 +47,7 @@ def test_explain_unused_gpu_jax_platforms_names_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    problem = explain_unused_gpu("jax", is_gpu_there=True)
+    problem = explain_unused_gpu("jax", has_gpu=True)
     assert problem is not None
     assert "JAX_PLATFORMS=cpu" in problem
 

@@ -1,4 +1,4 @@
-"""`predict --csv-parts`: a collection, by a Beam pipeline."""
+"""`predict --csv-parts`: many files, by a Beam pipeline."""
 
 from __future__ import annotations
 
@@ -16,32 +16,39 @@ if TYPE_CHECKING:
 
 
 def predict_parts(
-    services: ShardExecutor, run: str, given: tuple[str, ...], out: str, *, runner: str, top_k: int
+    executor: ShardExecutor,
+    run: str,
+    given: tuple[str, ...],
+    out: str,
+    *,
+    runner: str,
+    top_k: int,
+    model: str | None = None,
 ) -> None:
-    """Classify a collection, and say how that went.
+    """Classify many files, and report the result.
 
     Args:
-        services: what runs the pipeline.
-        run: the run's folder.
-        given: files and folders, and Beam's flags, which to click are files too.
-        out: where the parts go.
-        runner: where the pipeline runs.
-        top_k: how many classes to name.
+        executor: runs the pipeline.
+        run: the run folder.
+        given: files and folders, and Beam flags, which click also takes for files.
+        out: the folder of the CSV files.
+        runner: of the pipeline.
+        top_k: the number of classes per image.
+        model: of the run, as `package.module:builder`.
     """
     from trainers.prediction.batch_job import predict_to_csv_shards
     from trainers.prediction.find_images import find_images
-    from trainers.runs.run_dir import open_run
 
-    # A file whose name begins so can be given as ./--name.
+    # A file with such a name can be given as ./--name.
     flags = tuple(text for text in given if text.startswith("--"))
     chosen = RunnerConfig(runner, flags)
-    services.check_runner(chosen)
-    opened = open_run(run)
+    executor.check_runner(chosen)
+    opened = output.open_run(run, model)
     output.note_unfinished(opened)
     files = find_images(text for text in given if text not in flags)
     with progress_callback("predicting", unit="files", quiet=False) as on_progress:
         done = predict_to_csv_shards(
-            opened, files, out, services, chosen, top_k=top_k, on_progress=on_progress
+            opened, files, out, executor, chosen, top_k=top_k, on_progress=on_progress
         )
-    output.tell_unclassified(done.classified, done.files)
+    output.report_unclassified(done.classified, done.files)
     click.echo(f"{escape_for_display(out)}: {done.files:,} files in {len(done.parts)} parts")

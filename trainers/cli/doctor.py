@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from records.cli.option_groups import GroupedCommand
 from records.errors import UsageError
 from records.text.escaping import escape_for_display
 from trainers.cli import output
@@ -25,12 +26,12 @@ Examples:
   shardmill doctor data/ --model vgg16 --mode finetune --unfreeze 4
   shardmill doctor s3://bucket/data --json > doctor.json
 
-Exit codes: 0 done, 1 a GPU is there and not used, 66 no finished dataset.
+Exit codes: 0 done, 1 a GPU exists and is not used, 66 no finished dataset.
 """
 
 
-@click.command(epilog=_EXAMPLES)
-@click.argument("target", required=False)
+@click.command(cls=GroupedCommand, epilog=_EXAMPLES)
+@click.argument("dataset", required=False)
 @train_options(
     "--model",
     "--mode",
@@ -48,66 +49,65 @@ Exit codes: 0 done, 1 a GPU is there and not used, 66 no finished dataset.
     default=3.0,
     show_default=True,
     metavar="S",
-    help="How long to time each stage.",
+    help="Seconds to time each stage.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all results as JSON.")
 @click.pass_context
 def doctor(
     context: click.Context,
     /,
-    target: str | None,
+    dataset: str | None,
     *,
     seconds: float,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Show versions and devices, and which stage holds back a training on the dataset TARGET.
+    """Show versions and devices, and the slowest stage of training on DATASET.
 
-    The stages of the input, and the training step, are timed as `train` would run them. Nothing is
-    written.
+    It times the stages of the input and the training step as `train` runs them. It writes nothing.
     """
-    # Speed does not depend on weights, and a head that trained first would not be timed.
-    asked = TrainOptions(**options, weights="none", head_epochs=0)
-    plan = None if target is None else _plan(target, asked)
+    # Speed does not depend on weights, and a head phase would be timed instead.
+    requested = TrainOptions(**options, weights="none", head_epochs=0)
+    plan = None if dataset is None else _plan(dataset, requested)
     output.start_backend(output.ignore)
 
     from trainers.doctor.doctor import diagnose_machine, diagnose_training
 
     diagnosis = diagnose_machine()
     if not as_json:
-        _tell_machine(diagnosis)
+        _print_machine(diagnosis)
     if plan is not None:
-        diagnosis = diagnose_training(diagnosis, plan, seconds=seconds, say=output.say)
+        diagnosis = diagnose_training(diagnosis, plan, seconds=seconds, on_message=output.log)
         if not as_json:
-            _tell_training(diagnosis)
+            _print_training(diagnosis)
     if as_json:
         output.print_json(diagnosis)
     context.exit(1 if diagnosis.devices.problem else 0)
 
 
-def _plan(target: str, options: TrainOptions) -> TrainingPlan:
+def _plan(dataset: str, options: TrainOptions) -> TrainingPlan:
     from trainers.training.plan import plan_training
 
-    # A plan wants a free folder for its run; this one is not carried out.
-    with tempfile.TemporaryDirectory() as nowhere:
-        plan = plan_training(target, nowhere, options)
+    # A plan needs an empty folder for its run; this plan is not run.
+    with tempfile.TemporaryDirectory() as folder:
+        plan = plan_training(dataset, folder, options)
     if plan.reads_features(plan.phases[0]):
         raise UsageError(
-            "without --augment a head trains from features that are kept: nothing holds it back",
+            "without --augment a head trains from cached features, which have no input stages to time",
             got=f"--mode {options.mode}",
-            hint="add --augment, or ask for another mode",
+            hint="add --augment, or use another mode",
         )
     return plan
 
 
-def _tell_machine(diagnosis: Diagnosis) -> None:
+def _print_machine(diagnosis: Diagnosis) -> None:
     from trainers.doctor.system_info import describe_system
 
     for name, fact in describe_system(diagnosis.versions, diagnosis.devices):
         click.echo(f"{name:10}  {escape_for_display(fact)}")
 
 
-def _tell_training(diagnosis: Diagnosis) -> None:
+def _print_training(diagnosis: Diagnosis) -> None:
     from trainers.doctor.diagnose import draw_table
 
     measured = diagnosis.measured

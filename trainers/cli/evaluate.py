@@ -4,46 +4,58 @@ from __future__ import annotations
 
 import click
 
+from records.cli.option_groups import GroupedCommand
 from trainers.cli import output
+from trainers.cli.options import run_model_option
 
 _EXAMPLES = """\b
 Examples:
   shardmill evaluate run/
   shardmill evaluate run/ data/ --split validation --json
 """
-_MOST_MISTAKES = 100
-_USUAL_MISTAKES = 25
+_MAX_MISTAKES = 100
+_DEFAULT_MISTAKES = 25
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(cls=GroupedCommand, epilog=_EXAMPLES)
 @click.argument("run")
-@click.argument("target", required=False)
-@click.option("--split", metavar="NAME", help="Otherwise `test`, or what training validates on.")
+@click.argument("dataset", required=False)
+@run_model_option
+@click.option(
+    "--split",
+    metavar="NAME",
+    help="The split: by default test, or the one that training validates on.",
+)
 @click.option(
     "--mistakes",
-    type=click.IntRange(0, _MOST_MISTAKES),
-    default=_USUAL_MISTAKES,
+    type=click.IntRange(0, _MAX_MISTAKES),
+    default=_DEFAULT_MISTAKES,
     show_default=True,
     metavar="N",
-    help="How many of the worst mistakes to name and draw.",
+    help="Number of the worst mistakes to list and draw.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all metrics as JSON.")
 def evaluate(
-    run: str, target: str | None, split: str | None, *, mistakes: int, as_json: bool
+    run: str,
+    dataset: str | None,
+    split: str | None,
+    *,
+    mistakes: int,
+    model: str | None,
+    as_json: bool,
 ) -> None:
-    """Measure the model of RUN on a split of TARGET, by default the dataset it was trained on."""
+    """Measure the model of RUN on a split of DATASET, by default the dataset it was trained on."""
     from trainers.evaluation.evaluate import draw_pictures, evaluate_plan, plan_evaluation
-    from trainers.runs.run_dir import open_run
 
-    plan = plan_evaluation(open_run(run), target, split)
+    plan = plan_evaluation(output.open_run(run, model), dataset, split)
     output.note_unfinished(plan.run)
     output.start_backend(output.ignore)
 
-    output.say(f"evaluating on {plan.selection.records:,} images of {plan.selection.purpose}")
-    evaluation = evaluate_plan(plan, mistakes=mistakes, on_message=output.say)
+    output.log(f"evaluating on {plan.selection.records:,} images of {plan.selection.purpose}")
+    evaluation = evaluate_plan(plan, mistakes=mistakes, on_message=output.log)
     if as_json:
         output.print_json(evaluation)
     else:
         click.echo(str(evaluation))
     for drawn in draw_pictures(plan, evaluation):
-        output.say(drawn)
+        output.log(drawn)

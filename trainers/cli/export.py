@@ -8,6 +8,7 @@ import click
 
 from records.text.escaping import escape_for_display
 from trainers.cli import output
+from trainers.cli.options import run_model_option
 from trainers.export.formats import FORMATS
 
 _EXAMPLES = """\b
@@ -19,27 +20,27 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("run")
-@click.argument("out")
+@click.argument("out", metavar="OUTPUT")
+@run_model_option
 @click.option(
     "--format",
     "form",
     type=click.Choice(list(FORMATS)),
     default="keras",
     show_default=True,
-    help="Keras's own file, a SavedModel that takes image files, or ONNX.",
+    help="A Keras file, a SavedModel that takes image files, or ONNX.",
 )
-def export(run: str, out: str, form: str) -> None:
-    """Write the model of RUN to the new folder OUT, for use where shardmill is not."""
+def export(run: str, out: str, form: str, *, model: str | None) -> None:
+    """Write the model of RUN to the new folder OUTPUT, for use without shardmill."""
     from trainers.export.export import require_empty_folder
     from trainers.export.formats import require_converter
-    from trainers.runs.run_dir import open_run
 
-    opened = open_run(run)
+    # Weights do not depend on the backend, and only TensorFlow writes all formats.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    opened = output.open_run(run, model)
     require_empty_folder(out)
     require_converter(form)
     output.note_unfinished(opened)
-    # Whatever a run was trained on: its weights are the same, and TensorFlow writes all formats.
-    os.environ["KERAS_BACKEND"] = "tensorflow"
     output.start_backend(output.ignore)
 
     from trainers.export.export import export as export_run

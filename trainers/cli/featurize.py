@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 import msgspec
 
+from records.cli.option_groups import GroupedCommand
 from records.text.escaping import escape_for_display
 from trainers.cli import output
 from trainers.cli.options import ImageSize, ModelName
@@ -25,42 +26,42 @@ Examples:
       --runner DataflowRunner -- --project=…
 
 \b
-Exit status: 0 done or nothing to do, 2 usage, 66 no input, 73 folder taken or not writable,
+Exit status: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty or not writable,
 74 storage failed, 75 folder in use.
 """
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(cls=GroupedCommand, epilog=_EXAMPLES)
 @click.argument("dataset")
-@click.argument("out")
+@click.argument("out", metavar="OUTPUT")
 @click.option(
-    "--model", type=ModelName(), required=True, help="The base; docs/models.md lists them."
+    "--model", type=ModelName(), required=True, help="The backbone; docs/models.md lists them."
 )
 @click.option(
     "--weights",
     default="imagenet",
     show_default=True,
     metavar="NAME|PATH",
-    help="The base's: imagenet, none, or a file.",
+    help="Of the backbone: imagenet, none, or a file.",
 )
 @click.option(
     "--image-size",
     type=ImageSize(),
-    help="Height and width; otherwise the dataset's, or the model's.",
+    help="Height and width; by default the dataset's, or the model's.",
 )
 @click.option(
     "--pooling",
     type=click.Choice(get_args(Pooling)),
     default="avg",
     show_default=True,
-    help="From the base's feature map to features.",
+    help="From the feature map of the backbone to features.",
 )
 @click.option(
     "--dtype",
     type=click.Choice(get_args(FeatureType)),
     default="float16",
     show_default=True,
-    help="What features are kept as.",
+    help="Type of the stored features.",
 )
 @click.option(
     "--batch-size",
@@ -68,21 +69,21 @@ Exit status: 0 done or nothing to do, 2 usage, 66 no input, 73 folder taken or n
     default=32,
     show_default=True,
     metavar="N",
-    help="Images computed at a time.",
+    help="Images per batch.",
 )
 @click.option(
     "--runner",
     default="local",
     show_default=True,
-    help="local, flink, spark, prism, dataflow, or a runner of Beam's by name.",
+    help="local, flink, spark, prism, dataflow, or the name of a Beam runner.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--quiet", is_flag=True, help="Print only errors.")
 @click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
 @click.pass_obj
 def featurize(
-    services: ShardExecutor,
+    executor: ShardExecutor,
     /,
     dataset: str,
     out: str,
@@ -94,10 +95,10 @@ def featurize(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Run a base over every image of DATASET once, and keep its features in OUT, for `train`.
+    """Run a backbone over every image of DATASET once, and store its features in OUTPUT.
 
-    Both may be URLs (s3://, gs://, …). A run that was killed goes on when the same command is run
-    again; features of another dataset, model or weights are never overwritten.
+    Both may be URLs (s3://, gs://, …). The same command resumes a killed run. Features of another
+    dataset, model or weights are never overwritten.
     """
     from records.runtime.progress import progress_callback
     from records.runtime.shard_worker import RunnerConfig
@@ -105,11 +106,11 @@ def featurize(
     from trainers.features.job import featurize as featurize_dataset
 
     chosen = RunnerConfig(runner, beam_flags)
-    services.check_runner(chosen)
+    executor.check_runner(chosen)
     plan = plan_features(dataset, out, msgspec.convert(options, FeaturizeOptions))
-    output.start_backend(output.ignore if quiet else output.say)
+    output.start_backend(output.ignore if quiet else output.log)
     with progress_callback("extracting features", unit="images", quiet=quiet) as on_progress:
-        report = featurize_dataset(plan, services, chosen, dry_run=dry_run, on_progress=on_progress)
+        report = featurize_dataset(plan, executor, chosen, dry_run=dry_run, on_progress=on_progress)
     if as_json:
         output.print_json(report)
     elif not quiet:
@@ -119,7 +120,7 @@ def featurize(
 def _summarize(report: FeaturizeReport) -> str:
     heads = {
         "featurized": f"done, {report.seconds:.1f} s, {report.shards_kept} shards kept",
-        "nothing-to-do": "nothing to do, the features are there and complete",
+        "nothing-to-do": "nothing to do, the features exist and are complete",
         "planned": "would be written (dry run)",
     }
     return (

@@ -1,6 +1,6 @@
-"""What options can be typed as, beyond click's own kinds.
+"""Training options in groups, and the types of their values.
 
-The options of a training, in groups; each has the name of a field of `TrainOptions`.
+Each option has the name of a field of `TrainOptions`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
+from records.cli.option_groups import option_group
 from records.errors import UsageError
 from trainers.augment.spec import parse_augmentation
-from trainers.models import MODELS, find_model
+from trainers.models import MODELS, find_model, is_reference
 from trainers.options import (
     OPTIMIZERS,
     Augmentation,
@@ -42,17 +43,21 @@ class ImageSize(click.ParamType[tuple[int, int]]):
             return value
         sides = _SIZE.fullmatch(str(value))
         if sides is None:
-            self.fail(f"{value!r} is no size: write 180, or 180x240 for height x width", param, ctx)
+            self.fail(
+                f"{value!r} is not a size: write 180, or 180x240 for height x width", param, ctx
+            )
         return int(sides[1]), int(sides[2] or sides[1])
 
 
 class ModelName(click.ParamType[str]):
-    """A name in the table of models, too many to list them in a line."""
+    """The name of a model, or `package.module:builder`."""
 
     name = "NAME"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         """See `click.ParamType.convert`."""
+        if is_reference(str(value)):
+            return str(value)
         try:
             find_model(str(value))
         except UsageError as error:
@@ -66,7 +71,7 @@ class ModelName(click.ParamType[str]):
 
 
 class Unfreeze(click.ParamType[object]):
-    """How many layers, or `all`."""
+    """A number of layers, or `all`."""
 
     name = "N|all"
 
@@ -80,7 +85,7 @@ class Unfreeze(click.ParamType[object]):
 
 
 class Augment(click.ParamType[Augmentation]):
-    """The words of `--augment`."""
+    """The value of `--augment`."""
 
     name = "WORDS"
 
@@ -103,7 +108,7 @@ def _option(
     help: str = "",  # noqa: A002
     **more: Any,
 ) -> tuple[str, Callable[[F], F]]:
-    """A flag, and its option, whose default is its field's; shown where it says something."""
+    """Return a flag, and its option with the default of its field."""
     name = flag.strip("-").partition("/")[0].replace("-", "_")
     default = getattr(TrainOptions(), name)
     show = default is not None and not isinstance(default, Augmentation | bool)
@@ -123,83 +128,112 @@ _PART = click.FloatRange(0, 1, max_open=True)
 _NOT_NEGATIVE = click.IntRange(0)
 _POSITIVE = click.IntRange(1)
 
-_OPTIONS = (
-    _option("--model", ModelName(), "What to train; docs/models.md lists them."),
-    _option(
-        "--mode",
-        Mode,
-        "Train all of it from random weights, a new head alone, or layers of the base too.",
+_GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
+    "Model": (
+        _option(
+            "--model",
+            ModelName(),
+            "The model; docs/models.md lists them, and package.module:builder is your own.",
+        ),
+        _option(
+            "--mode",
+            Mode,
+            "Train from random weights, only a new head, or also layers of the backbone.",
+        ),
+        _option(
+            "--weights",
+            None,
+            "Of the backbone: imagenet, none, or a file.",
+            metavar="NAME|PATH",
+        ),
+        _option(
+            "--unfreeze",
+            Unfreeze(),
+            "Number of last layers of the backbone that finetune trains.",
+            metavar="N|all",
+        ),
+        _option("--pooling", Pooling, "From the feature map of the backbone to the head."),
+        _option("--head-units", _NOT_NEGATIVE, "Dense layer in the head; 0 is none.", metavar="N"),
+        _option("--head-dropout", _PART, "Dropout before the logits.", metavar="F"),
+        _option(
+            "--head-epochs", _NOT_NEGATIVE, "Epochs for the head before finetune.", metavar="N"
+        ),
+        _option("--features", None, "A feature store of featurize.", metavar="STORE"),
+        _option("--dropout", _PART, "Of a CNN; by default its own.", metavar="F"),
+        _option("--l2", click.FloatRange(0), "Weight decay as a loss term.", metavar="F"),
     ),
-    _option("--weights", None, "The base's: imagenet, none, or a file.", metavar="NAME|PATH"),
-    _option(
-        "--unfreeze",
-        Unfreeze(),
-        "How many last layers of the base finetune trains.",
-        metavar="N|all",
+    "Input": (
+        _option(
+            "--image-size",
+            ImageSize(),
+            "Height and width; by default the dataset's or the model's.",
+        ),
+        _option("--augment", Augment(), "Such as flip,rotate=20,zoom=0.2,crop."),
+        _option("--batch-size", _POSITIVE, "Images per step.", metavar="N"),
+        _option("--cache", Cache, "Keep decoded images in memory, or on disk for later runs."),
+        _option(
+            "--validation-split",
+            None,
+            "The split to validate on; by default validation, or a tenth of train.",
+            metavar="NAME",
+        ),
+        _option(
+            "--skip-bad", _NOT_NEGATIVE, "Damaged records to skip before failing.", metavar="N"
+        ),
     ),
-    _option("--pooling", Pooling, "From the base's feature map to its head."),
-    _option("--head-units", _NOT_NEGATIVE, "A dense layer in the head; 0 is none.", metavar="N"),
-    _option("--head-dropout", _PART, "Dropout before the logits.", metavar="F"),
-    _option("--head-epochs", _NOT_NEGATIVE, "For the head alone, before finetune.", metavar="N"),
-    _option("--features", None, "A feature store made by featurize.", metavar="STORE"),
-    _option(
-        "--image-size", ImageSize(), "Height and width; otherwise the dataset's, or the model's."
+    "Optimization": (
+        _option("--epochs", _POSITIVE, "Passes over the training images.", metavar="N"),
+        _option("--steps", _POSITIVE, "Number of batches, instead of --epochs.", metavar="N"),
+        _option("--optimizer", click.Choice(OPTIMIZERS), "With Keras defaults."),
+        _option("--learning-rate", float, "By default that of model and mode.", metavar="LR"),
+        _option("--schedule", Schedule, "Of the learning rate, over all steps."),
+        _option("--warmup-steps", _NOT_NEGATIVE, "Steps of a linear warm-up.", metavar="N"),
+        _option("--label-smoothing", _PART, "Probability spread over all classes.", metavar="F"),
+        _option("--class-weights", ClassWeights, "Balanced: rare classes weigh more."),
+        _option(
+            "--early-stopping",
+            _POSITIVE,
+            "Stop after N epochs without a lower validation loss.",
+            metavar="N",
+        ),
+        _option("--seed", click.IntRange(0, 2**32 - 1), "Of order and weights.", metavar="N"),
+        _option("--precision", Precision, "Auto is mixed_bfloat16 on GPUs that support it."),
+        _option("--jit/--no-jit", None, "Compile with XLA; by default Keras decides."),
     ),
-    _option("--augment", Augment(), "Such as flip,rotate=20,zoom=0.2,crop."),
-    _option("--dropout", _PART, "Of a convolutional network; otherwise its own.", metavar="F"),
-    _option("--l2", click.FloatRange(0), "Weight of the squared kernels in the loss.", metavar="F"),
-    _option("--label-smoothing", _PART, "Probability spread over all classes.", metavar="F"),
-    _option("--class-weights", ClassWeights, "Balanced: rare classes weigh more."),
-    _option("--optimizer", click.Choice(OPTIMIZERS), "With Keras's defaults."),
-    _option("--learning-rate", float, "Otherwise the model's and the mode's own.", metavar="LR"),
-    _option("--schedule", Schedule, "Of the learning rate, over all steps."),
-    _option("--warmup-steps", _NOT_NEGATIVE, "Steps in which it rises from 0.", metavar="N"),
-    _option(
-        "--early-stopping",
-        _POSITIVE,
-        "Stop after N epochs without a lower validation loss.",
-        metavar="N",
+    "Checkpoints and logs": (
+        _option("--checkpoint-steps", _POSITIVE, "Steps between checkpoints.", metavar="N"),
+        _option(
+            "--checkpoint-minutes",
+            click.FloatRange(0, min_open=True),
+            "Minutes between checkpoints.",
+            metavar="N",
+        ),
+        _option("--keep-checkpoints", _POSITIVE, "Number of checkpoints to keep.", metavar="N"),
+        _option("--tensorboard", None, "Also write TensorBoard logs.", is_flag=True),
     ),
-    _option("--precision", Precision, "Auto is mixed_bfloat16 on GPUs made for it."),
-    _option("--jit/--no-jit", None, "Compile by XLA; otherwise Keras decides."),
-    _option("--epochs", _POSITIVE, "", metavar="N"),
-    _option("--steps", _POSITIVE, "Batches to train on, instead of --epochs.", metavar="N"),
-    _option("--batch-size", _POSITIVE, "", metavar="N"),
-    _option("--seed", click.IntRange(0, 2**32 - 1), "", metavar="N"),
-    _option("--cache", Cache, "Where decoded images are kept; on disk, also for later runs."),
-    _option(
-        "--validation-split",
-        None,
-        "What to validate on; otherwise validation, or a tenth of train kept aside.",
-        metavar="NAME",
-    ),
-    _option("--checkpoint-steps", _POSITIVE, "Steps between checkpoints.", metavar="N"),
-    _option(
-        "--checkpoint-minutes",
-        click.FloatRange(0, min_open=True),
-        "Minutes between checkpoints.",
-        metavar="N",
-    ),
-    _option("--keep-checkpoints", _POSITIVE, "How many.", metavar="N"),
-    _option("--skip-bad", _NOT_NEGATIVE, "Damaged records to go on past.", metavar="N"),
-    _option("--tensorboard", None, "Write TensorBoard's logs too.", is_flag=True),
+}
+
+run_model_option = click.option(
+    "--model",
+    metavar="REFERENCE",
+    help="The model of RUN, if it is your own, as package.module:builder.",
 )
 
 
 def train_options(*flags: str) -> Callable[[F], F]:
-    """Gives a command some of them, or all, in the order of above."""
+    """Return a decorator that adds some training options, or all, in groups."""
 
     def add(command: F) -> F:
-        for flag, option in reversed(_OPTIONS):
-            if not flags or flag in flags:
-                command = option(command)
+        for title, options in reversed(_GROUPS.items()):
+            chosen = [option for flag, option in options if not flags or flag in flags]
+            command = option_group(title, *chosen)(command)
         return command
 
     return add
 
 
 def given_options(context: click.Context) -> dict[str, Any]:
-    """What was typed, by the names of fields, as it would stand in a run's configuration."""
+    """Return the options that the user gave, as they are in the configuration of a run."""
     default = click.core.ParameterSource.DEFAULT
     return {
         name: msgspec.to_builtins(context.params[name])

@@ -1,4 +1,4 @@
-"""What the commands share: lines on stderr, JSON on stdout, files, and Keras's start."""
+"""Shared output of the commands: stderr, JSON on stdout, named files."""
 
 from __future__ import annotations
 
@@ -13,47 +13,58 @@ from records.runtime.logging import log_line
 from records.storage.errors import HINT_FIX, translate_write_errors
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from trainers.runs.run_dir import Run
 
 
-def start_backend(say: Callable[[str], None]) -> None:
-    """Load Keras, and say what it runs on."""
+def start_backend(log: Callable[[str], None]) -> None:
+    """Load Keras, and report what it runs on."""
     from trainers import backend
 
-    hardware = backend.start_backend()
-    say(f"running on {hardware}")
-    if hardware.problem is not None:
-        say(hardware.problem)
+    started = backend.start_backend()
+    log(f"running on {started}")
+    if started.problem is not None:
+        log(started.problem)
+
+
+def open_run(location: str | os.PathLike[str], model: str | None = None) -> Run:
+    """Open a run to use, and its model if the user names it as `package.module:builder`."""
+    from trainers.models import require_model
+    from trainers.runs import run_dir
+
+    run = run_dir.open_run(location)
+    require_model(run, model)
+    return run
 
 
 def note_unfinished(run: Run) -> None:
-    """Say so where a run is used before its end."""
+    """Log a line if a run is not finished."""
     if not run.is_finished:
-        say("the training of this run has not ended: these are the weights of its last epoch")
+        log("this run is not finished: these are the weights of its last epoch")
 
 
-def tell_unclassified(classified: int, files: int) -> None:
-    """Say where some files were not classified. Raises InputNotFoundError where none was."""
+def report_unclassified(classified: int, files: int) -> None:
+    """Log how many files were not classified. Raises InputNotFoundError if all were not."""
     if not classified:
         raise InputNotFoundError("none of the files is an image", got=f"{files} files")
     if classified < files:
-        say(f"{files - classified:,} of {files:,} files were not classified")
+        log(f"{files - classified:,} of {files:,} files were not classified")
 
 
-def say(text: str) -> None:
-    """A line on stderr."""
+def log(text: str) -> None:
+    """Write a line to stderr."""
     log_line(text)
 
 
 def ignore(_text: str) -> None:
-    """For those who want quiet."""
+    """Discard a line, for quiet commands."""
 
 
 def print_json(value: msgspec.Struct) -> None:
-    """JSON on stdout, for people to read as well."""
+    """Print indented JSON to stdout."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 

@@ -14,6 +14,7 @@ from records.errors import UsageError
 from records.runtime.progress import progress_bar
 from trainers.cli import output
 from trainers.cli.batch_predict import predict_parts
+from trainers.cli.options import run_model_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from trainers.prediction.output import FileResult
     from trainers.prediction.predictor import FilePrediction
 
-    Tell = Callable[[FileResult], None]
+    Writer = Callable[[FileResult], None]
 
 _EXAMPLES = """\b
 Examples:
@@ -37,39 +38,41 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @click.argument("run")
 @click.argument("files", nargs=-1, required=True)
+@run_model_option
 @click.option(
     "--top-k",
     type=click.IntRange(1),
     default=1,
     show_default=True,
     metavar="N",
-    help="How many classes to name.",
+    help="Number of classes per image.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option(
     "--csv",
     "csv_path",
     type=click.Path(dir_okay=False),
-    help="Write a row a file here, as it goes.",
+    help="Write one row per file.",
 )
 @click.option("--grid", type=click.Path(dir_okay=False), help="Draw the images with their classes.")
 @click.option(
     "--csv-parts",
     metavar="OUT",
-    help="For a collection: by a Beam pipeline, CSV files into this folder or URL.",
+    help="For many files: write CSV files into this folder or URL by a Beam pipeline.",
 )
 @click.option(
     "--runner",
     metavar="R",
-    help="Of --csv-parts: as convert's; Beam's flags follow --.  [default: local]",
+    help="For --csv-parts, as of convert; Beam flags follow --.  [default: local]",
 )
 @click.pass_obj
 def predict(
-    services: ShardExecutor,
+    executor: ShardExecutor,
     /,
     run: str,
     files: tuple[str, ...],
     *,
+    model: str | None,
     top_k: int,
     as_json: bool,
     csv_path: str | None,
@@ -79,58 +82,61 @@ def predict(
 ) -> None:
     """Classify image FILES, or all images in folders, with the model of RUN; URLs too."""
     from trainers.prediction.find_images import find_images
-    from trainers.runs.run_dir import open_run
 
     if csv_parts is not None:
         if as_json or csv_path or grid:
             raise UsageError("--csv-parts excludes --json, --csv and --grid")
-        predict_parts(services, run, files, csv_parts, runner=runner or "local", top_k=top_k)
+        predict_parts(
+            executor, run, files, csv_parts, runner=runner or "local", top_k=top_k, model=model
+        )
         return
     if runner is not None:
-        raise UsageError("--runner is for --csv-parts")
-    opened = open_run(run)
+        raise UsageError("--runner requires --csv-parts")
+    opened = output.open_run(run, model)
     output.note_unfinished(opened)
     found = find_images(files)
     with ExitStack() as stack:
-        # Before anything is loaded: a file that cannot be written is said at once.
-        tells = [stack.enter_context(_write_csv(csv_path, min(top_k, len(opened.labels))))]
+        # First, so that a file that cannot be written is reported before Keras loads.
+        writers = [stack.enter_context(_write_csv(csv_path, min(top_k, len(opened.labels))))]
         output.start_backend(output.ignore)
 
         from trainers.plots.charts import GRID_IMAGES, plot_predictions
         from trainers.prediction.predictor import Predictor
 
-        answers = stack.enter_context(closing(Predictor(opened).predict_files(found, top_k=top_k)))
+        predictions = stack.enter_context(
+            closing(Predictor(opened).predict_files(found, top_k=top_k))
+        )
         bar: Bar = stack.enter_context(
             progress_bar("predicting", unit="files", total=len(found), quiet=sys.stdout.isatty())
         )
-        tells.append(stack.enter_context(_print_json()) if as_json else _print_line)
-        classified, shown = _tell_answers(answers, tells, bar, show=GRID_IMAGES)
-    output.tell_unclassified(classified, len(found))
+        writers.append(stack.enter_context(_print_json()) if as_json else _print_line)
+        classified, shown = _print_predictions(predictions, writers, bar, show=GRID_IMAGES)
+    output.report_unclassified(classified, len(found))
     if grid:
         output.write(grid, plot_predictions(shown))
 
 
-def _tell_answers(
-    answers: Iterable[FilePrediction],
-    tells: list[Tell],
+def _print_predictions(
+    predictions: Iterable[FilePrediction],
+    writers: list[Writer],
     bar: Bar,
     *,
     show: int,
 ) -> tuple[int, list[FilePrediction]]:
-    """How many files were classified, and the first of them; each is told as it comes."""
+    """Write each result; return the number of classified files, and the first of them."""
     from trainers.prediction.output import to_file_result
 
     classified = 0
     shown: list[FilePrediction] = []
-    for answer in answers:
-        result = to_file_result(answer)
-        for tell in tells:
-            tell(result)
+    for prediction in predictions:
+        result = to_file_result(prediction)
+        for write in writers:
+            write(result)
         bar.update()
-        if answer.rejection is None:
+        if prediction.rejection is None:
             classified += 1
             if len(shown) < show:
-                shown.append(answer)
+                shown.append(prediction)
     return classified, shown
 
 
@@ -138,12 +144,12 @@ def _print_line(result: FileResult) -> None:
     if result.reason is None:
         click.echo(str(result))
     else:
-        output.say(str(result))
+        output.log(str(result))
 
 
 @contextmanager
-def _print_json() -> Iterator[Tell]:
-    """A list with an object a file, printed one by one."""
+def _print_json() -> Iterator[Writer]:
+    """Print a list with one object per file, one by one."""
     from trainers.prediction.output import encode_json
 
     begin = "[\n"
@@ -158,8 +164,8 @@ def _print_json() -> Iterator[Tell]:
 
 
 @contextmanager
-def _write_csv(path: str | None, top_k: int) -> Iterator[Tell]:
-    """Write a row a file, each at once, so that whoever is killed has those before."""
+def _write_csv(path: str | None, top_k: int) -> Iterator[Writer]:
+    """Write one row per file immediately, so that a killed process leaves complete rows."""
     if path is None:
         yield lambda _: None
         return

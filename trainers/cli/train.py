@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from records.cli.option_groups import GroupedCommand
 from records.text.escaping import escape_for_display
 from trainers.cli import output
 from trainers.cli.options import given_options, train_options
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from trainers.runs.result import TrainingResult
     from trainers.training.plan import TrainingPlan
 
-# Below the options, where a reader of --help looks last; \b keeps click from joining the lines.
+# Below the options; \b keeps click from joining the lines.
 _EXAMPLES = """\b
 Examples:
   shardmill train data/ run/
@@ -27,29 +28,30 @@ Examples:
       --head-units 1024 --head-dropout 0.5 --optimizer rmsprop --learning-rate 1e-4
   shardmill train data/ run/ --augment flip,rotate=20,zoom=0.2 --augment-preview forms.png
   shardmill train data/ run/ --steps 50000 --checkpoint-minutes 5 --resume
+  shardmill train data/ run/ --model mypackage.models:build
   KERAS_BACKEND=jax shardmill train data/ run/ --image-size 128
 """
 
 
-@click.command(epilog=_EXAMPLES)
-@click.argument("target")
+@click.command(cls=GroupedCommand, epilog=_EXAMPLES)
+@click.argument("dataset")
 @click.argument("run")
 @train_options()
-@click.option("--resume", is_flag=True, help="Go on with RUN if it is there; else begin it.")
+@click.option("--resume", is_flag=True, help="Continue RUN if it exists; otherwise start it.")
 @click.option(
     "--augment-preview",
     type=click.Path(dir_okay=False),
     metavar="FILE.png",
-    help="Draw an image in five forms, and train nothing.",
+    help="Draw five variants of an image, and train nothing.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--quiet", is_flag=True, help="Print only the result.")
 @click.pass_context
 def train(
     context: click.Context,
     /,
-    target: str,
+    dataset: str,
     run: str,
     *,
     resume: bool,
@@ -59,31 +61,31 @@ def train(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Train a model on the dataset TARGET into the new folder RUN."""
+    """Train a model on DATASET into the new folder RUN."""
     from trainers.runs.result import find_result
     from trainers.runs.resume import find_run, merge_options
     from trainers.training.plan import plan_training
 
-    say = output.ignore if quiet else output.say
+    on_message = output.ignore if quiet else output.log
     found = find_run(run) if resume else None
-    asked = (
+    requested = (
         msgspec.convert(options, TrainOptions)
         if found is None
         else merge_options(found, given_options(context))
     )
-    plan = plan_training(target, run, asked, resume=resume)
+    plan = plan_training(dataset, run, requested, resume=resume)
     for note in plan.notes:
-        say(note)
+        on_message(note)
     if dry_run:
         return
     if augment_preview:
-        _preview(plan, augment_preview, say)
+        _preview(plan, augment_preview, on_message)
         return
     done = find_result(plan)
     if done is None:
-        done = _train(plan, say, quiet=quiet)
+        done = _train(plan, on_message, quiet=quiet)
     else:
-        say("nothing to do: this run has ended")
+        on_message("nothing to do: the run is finished")
     if as_json:
         output.print_json(done)
     else:
@@ -93,19 +95,17 @@ def train(
         )
 
 
-def _train(plan: TrainingPlan, say: Callable[[str], None], *, quiet: bool) -> TrainingResult:
-    output.start_backend(say)
-
+def _train(plan: TrainingPlan, on_message: Callable[[str], None], *, quiet: bool) -> TrainingResult:
     from trainers.training.progress import choose_progress
     from trainers.training.train import train as train_model
 
-    return train_model(plan, say=say, progress=choose_progress(quiet=quiet))
+    return train_model(plan, on_message=on_message, progress=choose_progress(quiet=quiet))
 
 
-def _preview(plan: TrainingPlan, path: str, say: Callable[[str], None]) -> None:
+def _preview(plan: TrainingPlan, path: str, on_message: Callable[[str], None]) -> None:
     output.start_backend(output.ignore)
 
     from trainers.plots.augment_preview import preview_augmentation
 
     output.write(path, preview_augmentation(plan.dataset, plan.training, plan.config))
-    say(f"one image in five forms: {escape_for_display(path)}; nothing was trained")
+    on_message(f"five variants of an image: {escape_for_display(path)}; nothing was trained")

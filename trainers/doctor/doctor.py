@@ -74,7 +74,7 @@ def diagnose_machine() -> Diagnosis:
 
 
 def diagnose_training(
-    machine: Diagnosis, plan: TrainingPlan, *, seconds: float, say: Callable[[str], None]
+    machine: Diagnosis, plan: TrainingPlan, *, seconds: float, on_message: Callable[[str], None]
 ) -> Diagnosis:
     """Profile the stages of a training run without running it.
 
@@ -82,14 +82,14 @@ def diagnose_training(
         machine: the result of `diagnose_machine`.
         plan: of the training run; nothing is written to its folder.
         seconds: approximate time to profile each stage.
-        say: called with a line for each stage.
+        on_message: called with a line for each stage.
 
     Raises:
         CorruptDataError: a record cannot be read.
         OutOfMemoryError: a step needs more memory than the device has.
     """
     precision = set_precision(plan.config.options.precision, start_backend())
-    stages = _time(plan, seconds, say)
+    stages = _time(plan, seconds, on_message)
     rates = {stage.name: stage.images_per_second for stage in stages}
     bottleneck = find_bottleneck(rates)
     advice = advise(bottleneck, _training_context(plan, precision))
@@ -102,9 +102,14 @@ def diagnose_training(
     )
 
 
-def _time(plan: TrainingPlan, seconds: float, say: Callable[[str], None]) -> tuple[StageRate, ...]:
+def _time(
+    plan: TrainingPlan, seconds: float, on_message: Callable[[str], None]
+) -> tuple[StageRate, ...]:
     timed = []
-    with locate_bad_records(plan.dataset, plan.training, say=say), data_parallel(start_backend()):
+    with (
+        locate_bad_records(plan.dataset, plan.training, on_message=on_message),
+        data_parallel(start_backend()),
+    ):
         keras.utils.set_random_seed(plan.config.options.seed)
         network = build_network(plan.config.architecture)
         stage = set_up_phase(
@@ -112,11 +117,11 @@ def _time(plan: TrainingPlan, seconds: float, say: Callable[[str], None]) -> tup
             network,
             plan.phases[0],
             damaged=frozenset(),
-            say=say,
+            on_message=on_message,
             on_progress=lambda _done, _images: None,  # no features are extracted
         )
         for rate in time_stages(plan, stage, seconds):
-            say(f"{rate.name}: {rate.images_per_second:,.0f} images/s")
+            on_message(f"{rate.name}: {rate.images_per_second:,.0f} images/s")
             timed.append(rate)
     return tuple(timed)
 

@@ -122,7 +122,7 @@ def evaluate_plan(
     labels = plan.run.labels
     model = load_model(plan.run)
     metrics, worst = MetricsAccumulator(len(labels)), WorstMistakes(mistakes)
-    with locate_bad_records(plan.dataset, plan.selection, say=on_message or _ignore):
+    with locate_bad_records(plan.dataset, plan.selection, on_message=on_message or _ignore):
         for logits, true_labels, keys in score_batches(plan, model):
             metrics.add(logits, true_labels)
             worst.add(softmax(logits), true_labels, keys)

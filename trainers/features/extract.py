@@ -1,4 +1,4 @@
-"""A base run over every image of some shards once, and what it gives written into a store."""
+"""Extraction of features: a backbone over every image of some shards."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from trainers.input.pipeline import RecordSource
     from trainers.models.build import Network
 
-_BATCH_IMAGES = 32  # with MobileNetV2 on a CPU, 16 and 64 take as long an image
+_BATCH_IMAGES = 32  # with MobileNetV2 on a CPU, 16 and 64 take the same time per image
 
 ImageBatch = tuple["NDArray[np.uint8]", "NDArray[np.int64]"]
 """Images (batch, height, width, channels) and labels (batch,)."""
 
 
-def extractor_of(network: Network, model: str) -> keras.Model:
-    """The extractor of a network. Raises UsageError where the model has none."""
+def get_extractor(network: Network, model: str) -> keras.Model:
+    """Return the extractor of a network. Raises UsageError if the model has none."""
     if network.extractor is None:
         raise UsageError(
-            "this model has no base that features could be taken from",
+            "this model has no backbone to extract features with",
             got=model,
-            hint="choose a model of keras.applications, such as mobilenet_v2",
+            hint="use a model of keras.applications, such as mobilenet_v2",
         )
     return network.extractor
 
@@ -49,7 +49,7 @@ def extractor_of(network: Network, model: str) -> keras.Model:
 def make_spec(
     dataset: Dataset, extractor: keras.Model, architecture: Architecture, dtype: FeatureType
 ) -> FeatureSpec:
-    """What the features of a dataset's records under an extractor follow from."""
+    """Return everything that determines the features of the records of a dataset."""
     return FeatureSpec(
         model=architecture.model,
         weights=digest_weights(extractor),
@@ -63,18 +63,18 @@ def make_spec(
 
 
 def digest_weights(model: keras.Model) -> str:
-    """The xxh3-128 over all weights in their order, by name, shape, type and bytes."""
+    """Return the xxh3-128 over name, type, shape and bytes of all weights, in order."""
     digest = xxhash.xxh3_128()
     for weight in model.weights:
         array = np.ascontiguousarray(weight.numpy())
-        # Not the path: Keras numbers layers by how many a process has made.
+        # Not the path: Keras numbers layers per process.
         digest.update(f"{weight.name} {array.dtype} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return str(digest.hexdigest())
 
 
 def whole_shard(shard: ShardInfo) -> Selection:
-    """All records of a shard, whichever split it is of."""
+    """Return a selection of all records of a shard of any split."""
     return Selection("train", "train", (shard,))
 
 
@@ -92,16 +92,16 @@ def extract_features(
     Args:
         extractor: uint8 (batch, *shape) to features (batch, features).
         source: the records.
-        shards: those that the store has not got yet.
-        store: held by this process.
-        count: called with the images of each batch; what it raises ends the extraction.
-        batch_images: computed at a time.
+        shards: those that the store does not contain yet.
+        store: locked by this process.
+        count: called with the number of images of each batch; may raise.
+        batch_images: images per batch.
 
     Raises:
         tf.errors.OpError: a record is damaged.
         ShardmillError: see `FeatureStore.write`.
     """
-    # An empty shard gives no batch that would tell of it.
+    # An empty shard yields no batch.
     for shard in shards:
         if not shard.records:
             store.write(shard, ())
@@ -114,7 +114,7 @@ def extract_features(
 def _read_shards(
     source: RecordSource, shards: Sequence[ShardInfo], batch_images: int
 ) -> tf.data.Dataset:
-    """Batches of one shard each, with its number: read and decoded ahead over a shard's end."""
+    """Return batches of one shard each, with its number; they are prefetched across shards."""
     names = tf.constant([shard.name for shard in shards], tf.string)
     numbered = tf.data.Dataset.from_tensor_slices(names).enumerate()
 
@@ -135,7 +135,7 @@ def _compute(
     count: Callable[[int], None],
 ) -> Iterator[FeatureBatch]:
     for images, labels in batches:
-        # What is compiled for the shape of a batch is compiled anew for a smaller one.
+        # A smaller batch would be compiled again.
         missing = batch_images - len(images) if extractor.jit_compile else 0
         whole = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
         features = np.asarray(extractor.predict_on_batch(whole), np.float32)

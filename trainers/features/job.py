@@ -1,12 +1,11 @@
-"""A dataset's features into a store, by a worker over every shard, on any Beam runner.
+"""The features of a dataset, extracted into a store on any runner.
 
-plan_features   what can be said before Keras is loaded
-featurize       the base and its weights, every shard that is missing, the manifest last
+plan_features   decisions that do not need Keras
+featurize       the backbone, every missing shard, and the manifest last
+FeatureWorker   the features of one shard, in any process
 
-A worker that extracts the features of one shard, in whatever process it finds itself.
-
-Its base's weights lie in the store's work folder, put there by who started it: so all workers have
-the same ones, wherever those came from.
+The process that starts the job writes the weights of the backbone to the work folder of the store,
+so that all workers use the same ones.
 """
 
 from __future__ import annotations
@@ -53,15 +52,15 @@ _SEED = 0
 
 
 class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an extraction is asked to do, by the names of the flags.
+    """Options of an extraction, by the names of the flags.
 
     Args:
-        model: the base, a name in `trainers.models.MODELS`.
-        weights: its weights: `imagenet`, `none`, or a file.
-        image_size: (height, width) in pixels; None leaves it to the dataset and the model.
-        pooling: how the base's last feature map becomes features.
-        dtype: what they are kept as.
-        batch_size: images computed at a time.
+        model: the backbone, a name in `trainers.models.MODELS`.
+        weights: of the backbone: `imagenet`, `none`, or a file.
+        image_size: (height, width) in pixels; None is the default of dataset and model.
+        pooling: from the feature map of the backbone to features.
+        dtype: of the stored features.
+        batch_size: images per batch.
     """
 
     model: str
@@ -73,9 +72,9 @@ class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FeaturizeReport(msgspec.Struct, frozen=True):
-    """What `featurize --json` prints.
+    """The result of `featurize`, and its JSON output.
 
-    `images` and `shards` are those of the whole store, `shards_kept` those that were there.
+    `images` and `shards` count the whole store, `shards_kept` the shards that existed before.
     """
 
     status: Literal["featurized", "nothing-to-do", "planned"]
@@ -93,7 +92,7 @@ class FeaturizeReport(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """An extraction, decided as far as it can be without Keras."""
+    """The decisions of an extraction that do not need Keras."""
 
     location: str
     out: str
@@ -104,24 +103,24 @@ class FeaturePlan:
 
     @property
     def images(self) -> int:
-        """How many records there are."""
+        """Return the number of records."""
         return sum(shard.records for shard in self.shards)
 
 
 def plan_features(location: str, out: str, options: FeaturizeOptions) -> FeaturePlan:
-    """Decide an extraction from the dataset at `location` into the store `out`.
+    """Plan an extraction from the dataset at `location` into the store `out`.
 
     Raises:
-        UsageError: the model has no base, or cannot be fed such images.
-        InputNotFoundError: there is no finished dataset.
-        CorruptDataError: the dataset is damaged as far as names and sizes of its files tell.
+        UsageError: the model has no backbone, or does not accept the image size.
+        InputNotFoundError: no finished dataset was found.
+        CorruptDataError: a shard is missing or has another size.
     """
     spec = find_model(options.model)
-    if not spec.has_base:
+    if not spec.has_backbone:
         raise UsageError(
-            "this model has no base that features could be taken from",
+            "this model has no backbone to extract features with",
             got=options.model,
-            hint="choose a model of keras.applications, such as mobilenet_v2",
+            hint="use a model of keras.applications, such as mobilenet_v2",
         )
     dataset = open_dataset(location)
     training = select_split(dataset, "train")
@@ -138,19 +137,19 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
 
 def featurize(
     plan: FeaturePlan,
-    services: ShardExecutor,
+    executor: ShardExecutor,
     runner: RunnerConfig,
     *,
     dry_run: bool,
     on_progress: OnProgress,
 ) -> FeaturizeReport:
-    """Extract what is missing of a store, and publish it. Keras is started already.
+    """Extract the missing features of a store, and finish it.
 
     Raises:
-        InputNotFoundError: there are no such weights.
-        UsageError: the weights do not fit, or the features do not.
-        OutputError: the store cannot be written, or another one is there.
-        LockedError: another process is writing there.
+        InputNotFoundError: the weights were not found.
+        UsageError: the weights do not fit the model, or a feature does not fit its type.
+        OutputError: the store cannot be written, or the folder has other content.
+        LockedError: another process writes to the store.
         CorruptDataError: a record is damaged.
         StorageError: storage failed after retries.
     """
@@ -166,7 +165,7 @@ def featurize(
     if dry_run:
         return _report(plan, store, "planned", kept=0)
     with store.storage.lock() as hold:
-        # Another process may have finished it between the look and the lock.
+        # Another process may have finished it before the lock.
         if store.is_finished():
             return _report(plan, store, "nothing-to-do", kept=len(plan.shards))
         missing = store.prepare()
@@ -175,7 +174,7 @@ def featurize(
             worker = FeatureWorker(
                 plan.location, plan.out, spec, plan.architecture, plan.options.batch_size
             )
-            services.map_shards(
+            executor.map_shards(
                 worker,
                 [shard.name for shard in missing],
                 plan.out,
@@ -193,16 +192,16 @@ def featurize(
 def _build_extractor(plan: FeaturePlan) -> keras.Model:
     import keras
 
-    from trainers.features.extract import extractor_of
+    from trainers.features.extract import get_extractor
     from trainers.models.build import build_network
-    from trainers.models.pretrained import load_base
+    from trainers.models.pretrained import load_backbone
 
-    # Random weights too are the same in every run, so that it can be gone on with.
+    # Random weights are the same in every process, so that a run can be resumed.
     keras.utils.set_random_seed(_SEED)
     network = build_network(plan.architecture)
     if plan.options.weights != "none":
-        load_base(network, plan.options.model, plan.options.weights)
-    return extractor_of(network, plan.options.model)
+        load_backbone(network, plan.options.model, plan.options.weights)
+    return get_extractor(network, plan.options.model)
 
 
 def _report(
@@ -228,20 +227,20 @@ def _report(
 
 
 _WEIGHTS = f"{WORK_FOLDER}/base.npz"
-# A runner may do several shards at a time in a process; one keeps all its cores busy.
-_ONE_AT_A_TIME = threading.Lock()
+# A runner may process several shards per process; one shard uses all cores.
+_EXTRACTION_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
 class FeatureWorker:
-    """Extracts the features of a shard, unless they are there.
+    """Extracts the features of a shard, unless the store has them.
 
     Args:
-        dataset: where the images are, as every worker can reach it.
-        store: where the features go, likewise.
-        spec: what they are.
-        architecture: of the network whose extractor gives them.
-        batch_images: computed at a time.
+        dataset: a location that every worker can reach.
+        store: a location that every worker can reach.
+        spec: of the features.
+        architecture: of the network with the extractor.
+        batch_images: images per batch.
     """
 
     dataset: str
@@ -251,15 +250,15 @@ class FeatureWorker:
     batch_images: int
 
     def __call__(self, name: str, count: Callable[[int], None], /) -> dict[str, Any]:
-        """Do the shard of that name.
+        """Process the shard of that name.
 
         Raises:
             CorruptDataError: a record is damaged.
-            UsageError: the features do not fit their type, or are no numbers.
+            UsageError: a feature is too large for its type, or is NaN.
             OutputError: the store cannot be written.
             StorageError: storage failed after retries.
         """
-        with _ONE_AT_A_TIME:
+        with _EXTRACTION_LOCK:
             return self._extract(name, count)
 
     def _extract(self, name: str, count: Callable[[int], None]) -> dict[str, Any]:
@@ -277,7 +276,7 @@ class FeatureWorker:
             count(shard.records)
         else:
             source = ShardSource.from_dataset(dataset, self.architecture.shape)
-            with locate_bad_records(dataset, whole_shard(shard), say=lambda _: None):
+            with locate_bad_records(dataset, whole_shard(shard), on_message=lambda _: None):
                 extract_features(
                     extractor, source, (shard,), store, count=count, batch_images=self.batch_images
                 )
@@ -285,7 +284,7 @@ class FeatureWorker:
 
 
 def stage_weights(extractor: keras.Model, store: Storage) -> None:
-    """Put an extractor's weights where workers look for them."""
+    """Write the weights of an extractor to the work folder, for the workers."""
     content = io.BytesIO()
     np.savez(content, *(weight.numpy() for weight in extractor.weights))
     store.replace(_WEIGHTS, content.getvalue())
@@ -293,20 +292,20 @@ def stage_weights(extractor: keras.Model, store: Storage) -> None:
 
 @functools.cache
 def _open_extractor(worker: FeatureWorker) -> keras.Model:
-    """The extractor with its weights, once in a process."""
+    """Return the extractor with its weights, loaded once per process."""
     start_backend()
 
-    from trainers.features.extract import digest_weights, extractor_of
+    from trainers.features.extract import digest_weights, get_extractor
     from trainers.models.build import build_network
 
     storage = open_storage(worker.store)
     with np.load(io.BytesIO(storage.read(_WEIGHTS)), allow_pickle=False) as arrays:
-        extractor = extractor_of(build_network(worker.architecture), worker.architecture.model)
+        extractor = get_extractor(build_network(worker.architecture), worker.architecture.model)
         extractor.set_weights([arrays[name] for name in arrays.files])
     digest = digest_weights(extractor)
     if digest != worker.spec.weights:
         raise CorruptDataError(
-            "the weights that workers are to use are not those of the store",
+            "the weights for the workers are not those of the store",
             path=storage.display_name(_WEIGHTS),
             expected=worker.spec.weights,
             got=digest,

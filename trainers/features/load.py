@@ -1,4 +1,4 @@
-"""Features as the input of a training: found in a store, copied from a remote one, or made."""
+"""Features as training input: loaded from a store, or extracted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from records.errors import InputNotFoundError
 from records.storage import COPY_STEP_BYTES, open_storage
 from records.storage.local import LocalStorage
-from trainers.features.extract import extract_features, extractor_of, make_spec, whole_shard
+from trainers.features.extract import extract_features, get_extractor, make_spec, whole_shard
 from trainers.features.manifest import check_fits, read_manifest
 from trainers.features.store import FeatureRangeError, FeatureStore, wait_for_lock
 from trainers.input.bad_records import locate_bad_records
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trainers.input.tensor_files import ArraySource
     from trainers.models.build import Network
 
-    Say = Callable[[str], None]
+    OnMessage = Callable[[str], None]
     OnProgress = Callable[[int, int], None]
     Fill = Callable[[FeatureStore, tuple[ShardInfo, ...]], None]
 
@@ -40,61 +40,61 @@ def load_or_extract(
     architecture: Architecture,
     *,
     store: str | None,
-    say: Say,
+    on_message: OnMessage,
     on_progress: OnProgress | None = None,
 ) -> ArraySource:
-    """The features of all records of the selections' shards, found or made.
+    """Return the features of all records in the shards of some selections.
 
-    Without a store named, they are kept below `$XDG_CACHE_HOME/shardmill/features`: as float16, or
-    as float32 where one is too large for that.
+    Without a named store they are cached in `$XDG_CACHE_HOME/shardmill/features`: as float16, or as
+    float32 if one is too large for float16.
 
     Args:
-        dataset: where the images are.
-        selections: whose shards; they are kept whole, whatever of them is chosen.
-        network: with an extractor, and the base's weights in it.
-        architecture: what it was built from.
-        store: a store made by `featurize`, local or a URL.
-        say: told what takes time.
-        on_progress: told the images done, and of how many.
+        dataset: with the images.
+        selections: their shards are stored completely.
+        network: with an extractor and its weights.
+        architecture: of the network.
+        store: a store of `featurize`, local or a URL.
+        on_message: called with each line that the user should read.
+        on_progress: called with the number of images done, and of all.
 
     Raises:
-        UsageError: the store named holds other features.
-        InputNotFoundError: there is no finished store where one is named.
+        UsageError: the named store has other features.
+        InputNotFoundError: the named store does not exist, or is not finished.
         CorruptDataError: a record, or a file of the store, is damaged.
-        OutputError: the features cannot be kept.
+        OutputError: the features cannot be written.
     """
-    extractor = extractor_of(network, architecture.model)
+    extractor = get_extractor(network, architecture.model)
     shards = tuple(dict.fromkeys(shard for part in selections for shard in part.shards))
     spec = make_spec(dataset, extractor, architecture, dtype="float16")
     if store is not None:
-        return _open_named(open_storage(store), spec, shards, say)
+        return _open_named(open_storage(store), spec, shards, on_message)
 
     def extract(target: FeatureStore, missing: tuple[ShardInfo, ...]) -> None:
         source = ShardSource.from_dataset(dataset, architecture.shape)
-        with locate_bad_records(dataset, *map(whole_shard, missing), say=say):
-            count = _adding_up(missing, on_progress)
+        with locate_bad_records(dataset, *map(whole_shard, missing), on_message=on_message):
+            count = _sum_progress(missing, on_progress)
             extract_features(extractor, source, missing, target, count=count)
 
     exact = _cached_store(msgspec.structs.replace(spec, dtype="float32"), shards)
     if exact.is_finished():
-        return _complete(exact, extract, say)
+        return _complete(exact, extract, on_message)
     half = _cached_store(spec, shards)
     try:
-        return _complete(half, extract, say)
+        return _complete(half, extract, on_message)
     except FeatureRangeError:
-        say("a feature is too large for float16: keeping float32")
-        return _complete(exact, extract, say)
+        on_message("a feature is too large for float16: storing float32")
+        return _complete(exact, extract, on_message)
 
 
 def _open_named(
-    storage: Storage, wanted: FeatureSpec, shards: tuple[ShardInfo, ...], say: Say
+    storage: Storage, wanted: FeatureSpec, shards: tuple[ShardInfo, ...], on_message: OnMessage
 ) -> ArraySource:
     manifest = read_manifest(storage)
     if manifest is None:
         raise InputNotFoundError(
-            "there is no finished feature store here",
+            "not a finished feature store",
             path=storage.url,
-            hint="make it, or go on with it, by `shardmill featurize`",
+            hint="create or resume it with `shardmill featurize`",
         )
     check_fits(manifest, wanted, shards, path=storage.url)
     named = FeatureStore(storage, manifest.spec, shards)
@@ -102,11 +102,11 @@ def _open_named(
         return named.open()
 
     def copy(target: FeatureStore, missing: tuple[ShardInfo, ...]) -> None:
-        say(f"copying features from {storage.url}")
+        on_message(f"copying features from {storage.url}")
         for shard in missing:
             _copy_file(storage, target.storage, array_name(shard.name))
 
-    return _complete(_cached_store(manifest.spec, shards), copy, say)
+    return _complete(_cached_store(manifest.spec, shards), copy, on_message)
 
 
 def _copy_file(source: Storage, target: Storage, name: str) -> None:
@@ -116,27 +116,27 @@ def _copy_file(source: Storage, target: Storage, name: str) -> None:
 
 
 def _cached_store(spec: FeatureSpec, shards: tuple[ShardInfo, ...]) -> FeatureStore:
-    """The store of these features among those kept on this machine."""
+    """Return the store of these features in the cache of this machine."""
     below = cache_dir("features")
     store = FeatureStore(LocalStorage(str(below)), spec, shards)
     return FeatureStore(LocalStorage(str(below / store.key)), spec, shards)
 
 
-def _complete(store: FeatureStore, fill: Fill, say: Say) -> ArraySource:
-    """The records of a store that is finished first, where it is not."""
+def _complete(store: FeatureStore, fill: Fill, on_message: OnMessage) -> ArraySource:
+    """Return the records of a store, and fill it first if it is not finished."""
     if store.is_finished():
-        say(f"features are kept in {store.storage.url}")
+        on_message(f"features are kept in {store.storage.url}")
         return store.open()
-    with wait_for_lock(store.storage, say):
-        # Another process may have finished it between the look and the lock.
+    with wait_for_lock(store.storage, on_message):
+        # Another process may have finished it before the lock.
         if not store.is_finished():
-            _fill(store, fill, say)
+            _fill(store, fill, on_message)
     return store.open()
 
 
-def _fill(store: FeatureStore, fill: Fill, say: Say) -> None:
+def _fill(store: FeatureStore, fill: Fill, on_message: OnMessage) -> None:
     missing = store.prepare()
-    say(f"keeping features in {store.storage.url}")
+    on_message(f"keeping features in {store.storage.url}")
     try:
         fill(store, missing)
     except FeatureRangeError:
@@ -145,10 +145,10 @@ def _fill(store: FeatureStore, fill: Fill, say: Say) -> None:
     store.finish()
 
 
-def _adding_up(
+def _sum_progress(
     shards: tuple[ShardInfo, ...], on_progress: OnProgress | None
 ) -> Callable[[int], None]:
-    """Takes the images of each batch, and tells how many of all shards' are done."""
+    """Return a function that adds up the images of batches and reports the sum."""
     total = sum(shard.records for shard in shards)
     done = 0
 

@@ -1,10 +1,10 @@
-"""`features.json`: what the features of a store follow from; written last: there ⇔ complete.
+"""The manifest of a feature store, `features.json`: written last.
 
-Canonical JSON, strictly checked when read. Its key is the hash of all that decides the features:
-the base's name and weights, how it is fed and pooled, how the dataset's images were made and are
-decoded, and the shards themselves. Keras's version is told, but is no part of it: whatever trained
-weights were published for, a later Keras must compute, or they would be worth nothing. Nor is the
-precision of the computation, which differs between processors.
+It is canonical JSON, strictly checked when read. Its key is the hash of everything that determines
+the features: name and weights of the backbone, image size, pooling, normalization and decoding of
+the images, and the shards. The key contains neither the version of Keras, because published weights
+must give the same features with later versions, nor the precision of the computation, which differs
+between processors.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ FeatureType = Literal["float16", "float32"]
 
 
 class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that a record's features follow from, but the record.
+    """Everything that determines the features of a record, except the record.
 
     Args:
-        model: the base, a name in `trainers.models.MODELS`.
+        model: the backbone, a name in `trainers.models.MODELS`.
         weights: a digest of its weights.
-        shape: what it is fed.
-        pooling: how its last feature map becomes features.
-        dtype: what features are kept as; they are computed, and given, as float32.
-        features: how many a record has.
-        images: how the dataset's images were made.
+        shape: of its images.
+        pooling: from its feature map to features.
+        dtype: of the stored features; they are computed and returned as float32.
+        features: the number per record.
+        images: how the images of the dataset were normalized.
         decoder: the version of the decoder.
     """
 
@@ -58,7 +58,7 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def format(self) -> ArrayFormat:
-        """What a record holds."""
+        """Return type and shape of a stored record."""
         return ArrayFormat(self.dtype, (self.features,))
 
 
@@ -67,9 +67,9 @@ class FeatureManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         format_version: of this file.
-        key: the hash of what follows, but `keras`.
+        key: the hash of `spec` and `shards`.
         keras: the version of Keras that computed the features.
-        spec: what they are.
+        spec: of the features.
         shards: of the dataset; each has a file.
     """
 
@@ -81,12 +81,12 @@ class FeatureManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def store_key(spec: FeatureSpec, shards: Sequence[ShardInfo]) -> str:
-    """The key of a store, 32 hexadecimal digits."""
+    """Return the key of a store, 32 hexadecimal digits."""
     return _hash((FORMAT_VERSION, spec, shards))
 
 
 def file_identity(spec: FeatureSpec, shard: ShardInfo) -> str:
-    """What the content of a shard's file follows from; the same in every store that has it."""
+    """Return the hash that identifies the features of a shard, in any store."""
     return _hash((FORMAT_VERSION, spec, shard))
 
 
@@ -95,15 +95,15 @@ def _hash(content: object) -> str:
 
 
 def encode_manifest(manifest: FeatureManifest) -> bytes:
-    """The canonical bytes of a manifest."""
+    """Return the canonical bytes of a manifest."""
     return encode_canonical(manifest)
 
 
 def read_manifest(storage: Storage, name: str = MANIFEST) -> FeatureManifest | None:
-    """The manifest of a store, None where there is none.
+    """Return the manifest of a store, or None if it has none.
 
     Raises:
-        CorruptDataError: it is not one, or contradicts itself, or a later version wrote it.
+        CorruptDataError: it is invalid, inconsistent, or of a later version.
     """
     try:
         content = storage.read(name)
@@ -113,7 +113,7 @@ def read_manifest(storage: Storage, name: str = MANIFEST) -> FeatureManifest | N
 
 
 def decode_manifest(content: bytes, *, path: str) -> FeatureManifest:
-    """A manifest from its bytes. Raises CorruptDataError, with `path` in it."""
+    """Return a manifest from its bytes. Raises CorruptDataError, with `path` in it."""
     manifest = decode_versioned(
         content,
         FeatureManifest,
@@ -128,7 +128,10 @@ def decode_manifest(content: bytes, *, path: str) -> FeatureManifest:
     key = store_key(manifest.spec, manifest.shards)
     if manifest.key != key:
         raise CorruptDataError(
-            "the manifest contradicts itself in the key", path=path, expected=key, got=manifest.key
+            "the key of the manifest does not match its content",
+            path=path,
+            expected=key,
+            got=manifest.key,
         )
     return manifest
 
@@ -136,10 +139,10 @@ def decode_manifest(content: bytes, *, path: str) -> FeatureManifest:
 def check_fits(
     found: FeatureManifest, wanted: FeatureSpec, shards: Sequence[ShardInfo], *, path: str
 ) -> None:
-    """Refuse a store that holds other features than those wanted, whatever they are kept as.
+    """Refuse a store with other features than the wanted ones, independent of their dtype.
 
     Raises:
-        UsageError: it says which parts differ.
+        UsageError: the message lists the differences.
     """
     differences = [
         *_missing_shards(found, shards),
@@ -153,11 +156,11 @@ def check_fits(
     ]
     if differences:
         raise UsageError(
-            f"the feature store is of another {' and another '.join(p for p, _, _ in differences)}",
+            f"the feature store has another {' and another '.join(p for p, _, _ in differences)}",
             path=path,
             expected=", ".join(each for _, each, _ in differences),
             got=", ".join(there for _, _, there in differences),
-            hint="leave out --features, or make a store for this by `shardmill featurize`",
+            hint="omit --features, or create a store with `shardmill featurize`",
         )
 
 
@@ -179,6 +182,6 @@ def _parts(spec: FeatureSpec) -> dict[str, str]:
         "set of weights": spec.weights,
         "image size": "x".join(map(str, spec.shape.array_shape)),
         "pooling": spec.pooling,
-        "way of making images": msgspec.json.encode(spec.images).decode(),
+        "image normalization": msgspec.json.encode(spec.images).decode(),
         "decoder": f"version {spec.decoder}",
     }

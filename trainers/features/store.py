@@ -1,11 +1,11 @@
-"""A feature store: a folder with a file of features a shard of a dataset, and `features.json`.
+"""A feature store: one file of features per shard, and a manifest.
 
     train-00000-of-00008.arrays …   see `trainers.input.tensor_files`
     features.json                   see `trainers.features.manifest`; written last
     .shardmill/                     of an unfinished store: its key, staged files
 
-Every file appears whole or not at all and tells by its hash what it is of, so what was killed goes
-on with the shards that are missing. One process at a time fills a store.
+Every file is written atomically and contains a hash of its source, so a killed run resumes with the
+missing shards. One process at a time fills a store.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from records.storage import Storage
     from trainers.input.tensor_files import ArraySource
 
-_ANOTHER = "a feature store of another dataset, model or weights"
+_MISMATCH = "a feature store of another dataset, model or weights"
 _WAIT_SECONDS = 1.0
 
 FeatureBatch = tuple["NDArray[np.float32]", "NDArray[np.int64]"]
@@ -54,7 +54,7 @@ class FeatureRangeError(UsageError):
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """The features of some shards, there or to be made."""
+    """The features of some shards, complete or not."""
 
     storage: Storage
     spec: FeatureSpec
@@ -62,30 +62,30 @@ class FeatureStore:
 
     @property
     def key(self) -> str:
-        """The hash of all that decides the content."""
+        """Return the hash of everything that determines the content."""
         return store_key(self.spec, self.shards)
 
     @property
     def size_bytes(self) -> int:
-        """The bytes of all files."""
+        """Return the bytes of all files."""
         return sum(map(self._file_bytes, self.shards))
 
     def is_finished(self) -> bool:
-        """Whether the store is there and complete. Raises OutputError where something else is."""
+        """Return whether the store is complete. Raises OutputError if it has other content."""
         return self._folder.is_finished()
 
     def prepare(self) -> tuple[ShardInfo, ...]:
-        """Take the folder, which is held; the shards whose features are not there yet.
+        """Claim the locked folder; return the shards whose features are missing.
 
         Raises:
-            OutputError: something else is there, or there is too little space.
+            OutputError: the folder has other content, or the disk has too little space.
             StorageError: storage failed.
         """
         self._folder.check()
         missing = tuple(shard for shard in self.shards if not self.has(shard))
         if isinstance(self.storage, LocalStorage):
             size_bytes = sum(map(self._file_bytes, missing))
-            hint = "free some, or choose another place; what is finished is kept"
+            hint = "free disk space, or choose another location; finished shards are kept"
             check_space(self.storage.path, size_bytes, what="features", hint=hint)
         self._folder.begin()
         for shard in missing:
@@ -96,9 +96,9 @@ class FeatureStore:
         """Write the features of a shard.
 
         Raises:
-            CorruptDataError: there are more or fewer of them than the shard has records.
+            CorruptDataError: their number is not that of the records of the shard.
             FeatureRangeError: one is too large for float16.
-            UsageError: one is no number.
+            UsageError: a feature is NaN or infinite.
             OutputError: the store cannot be written.
             StorageError: storage failed after retries.
         """
@@ -108,30 +108,30 @@ class FeatureStore:
             records = write_arrays(stream, self.spec.format, identity, stored)
             if records != shard.records:
                 raise CorruptDataError(
-                    "a shard has not as many records as the manifest says",
+                    "a shard does not have the number of records in the manifest",
                     shard=shard.name,
                     expected=shard.records,
                     got=records,
-                    hint="`shardmill verify` lists what else is wrong",
+                    hint="`shardmill verify` lists all findings",
                 )
 
     def has(self, shard: ShardInfo) -> bool:
-        """Whether the features of a shard are there, every byte as it was written."""
+        """Return whether the features of a shard exist and are intact."""
         identity = file_identity(self.spec, shard)
         name = array_name(shard.name)
         return is_intact(self.storage, name, self._file_bytes(shard), identity)
 
     def finish(self) -> None:
-        """Write the manifest, the last thing, and clear up.
+        """Write the manifest last, and remove the work folder.
 
         Raises:
-            StorageError: a file is not there, or storage failed.
+            StorageError: a file is missing, or storage failed.
         """
         for shard in self.shards:
             facts = self.storage.stat(array_name(shard.name))
             if facts is None or facts.size_bytes != self._file_bytes(shard):
                 raise StorageError(
-                    "features were written and are not there",
+                    "written features are missing",
                     path=self.storage.display_name(array_name(shard.name)),
                     hint="all workers must reach the store at this path",
                 )
@@ -140,21 +140,21 @@ class FeatureStore:
         self._folder.finish(encode_manifest(manifest))
 
     def discard(self) -> None:
-        """Remove what there is of a store that will not be finished."""
+        """Remove the files of a store that will not be finished."""
         self._folder.discard()
 
     def open(self) -> ArraySource:
-        """The records, of a store that is finished and local.
+        """Return the records of a finished local store.
 
         Raises:
-            CorruptDataError: a file is not whole.
+            CorruptDataError: a file is missing or damaged.
         """
         for shard in self.shards:
             if not self.has(shard):
                 raise CorruptDataError(
                     "a file of the feature store is missing or damaged",
                     path=self.storage.display_name(array_name(shard.name)),
-                    hint="remove the store's folder, and its features are made anew",
+                    hint="remove the folder of the store; its features are extracted again",
                 )
         if not isinstance(self.storage, LocalStorage):
             raise TypeError("features are read from local folders")
@@ -166,7 +166,7 @@ class FeatureStore:
     @property
     def _folder(self) -> ContentAddressedDir:
         names = tuple(array_name(shard.name) for shard in self.shards)
-        return ContentAddressedDir(self.storage, self.key, MANIFEST, names, _ANOTHER)
+        return ContentAddressedDir(self.storage, self.key, MANIFEST, names, _MISMATCH)
 
     def _file_bytes(self, shard: ShardInfo) -> int:
         return self.spec.format.file_bytes(shard.records)
@@ -176,9 +176,9 @@ class FeatureStore:
     ) -> NDArray[np.float16] | NDArray[np.float32]:
         if not np.isfinite(features).all():
             raise UsageError(
-                f"the features that {self.spec.model} gives are no numbers",
+                f"the features of {self.spec.model} are NaN or infinite",
                 shard=shard.name,
-                hint="its weights are damaged, or another model's",
+                hint="its weights are damaged, or of another model",
             )
         with np.errstate(over="ignore"):
             stored = features.astype(self.spec.dtype)
@@ -194,17 +194,17 @@ class FeatureStore:
 
 
 @contextmanager
-def wait_for_lock(storage: Storage, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a store for one process; another one that holds it is waited for."""
+def wait_for_lock(storage: Storage, on_message: Callable[[str], None]) -> Iterator[None]:
+    """Lock a store for the block; wait for another process that has locked it."""
     with ExitStack() as stack:
-        if not _try_to_hold(storage, stack):
-            say(f"another process is writing {storage.url}: waiting for it")
-            while not _try_to_hold(storage, stack):
+        if not _try_lock(storage, stack):
+            on_message(f"another process is writing {storage.url}: waiting for it")
+            while not _try_lock(storage, stack):
                 time.sleep(_WAIT_SECONDS)
         yield
 
 
-def _try_to_hold(storage: Storage, stack: ExitStack) -> bool:
+def _try_lock(storage: Storage, stack: ExitStack) -> bool:
     try:
         stack.enter_context(storage.lock())
     except LockedError:

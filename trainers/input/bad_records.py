@@ -50,7 +50,7 @@ class DamagedRecord:
 
 @contextmanager
 def locate_bad_records(
-    dataset: Dataset, *selections: Selection, say: Callable[[str], None]
+    dataset: Dataset, *selections: Selection, on_message: Callable[[str], None]
 ) -> Iterator[None]:
     """Replace TensorFlow's error about a damaged record with one that names the record.
 
@@ -65,7 +65,7 @@ def locate_bad_records(
             "not enough memory for a step", hint="try a smaller --batch-size"
         ) from error
     except TF_READ_ERRORS as error:
-        say("a record cannot be read; looking for it")
+        on_message("a record cannot be read; looking for it")
         for selection in selections:
             for damaged in find_bad_records(dataset, selection):
                 raise damaged.error from error

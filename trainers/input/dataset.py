@@ -207,4 +207,4 @@ def _image_shape(
 def _cache_on_disk(source: Any, selected: Selection) -> RecordSource:
     from trainers.input.disk_cache import build_disk_cache, cache_folder
 
-    return build_disk_cache(source, selected, below=cache_folder(), say=lambda _line: None)
+    return build_disk_cache(source, selected, below=cache_folder(), on_message=lambda _line: None)

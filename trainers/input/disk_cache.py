@@ -44,7 +44,7 @@ def cache_folder() -> Path:
 
 
 def build_disk_cache(
-    source: ShardSource, *selections: Selection, below: Path, say: Callable[[str], None]
+    source: ShardSource, *selections: Selection, below: Path, on_message: Callable[[str], None]
 ) -> ArraySource:
     """Return the cache of the shards of selections; decode them now unless it exists.
 
@@ -52,7 +52,7 @@ def build_disk_cache(
         source: the shards.
         selections: their shards are cached completely, each once.
         below: the folder of caches.
-        say: called with a line before anything that takes time.
+        on_message: called with a line before anything that takes time.
 
     Raises:
         OutputError: the cache cannot be written.
@@ -62,10 +62,10 @@ def build_disk_cache(
     folder = below / cache_key(source, tuple(shards))
     cache = ArraySource(folder, pixel_format(source.shape))
     if folder.is_dir():
-        say(f"decoded images are kept in {folder}")
+        on_message(f"decoded images are kept in {folder}")
         return cache
     size_bytes = sum(cache.format.file_bytes(shard.records) for shard in shards)
-    say(f"keeping decoded images ({size_bytes / 1e6:,.0f} MB) in {folder}")
+    on_message(f"keeping decoded images ({size_bytes / 1e6:,.0f} MB) in {folder}")
     with translate_write_errors(str(below), what="the cache of decoded images", hint=_HINT):
         below.mkdir(parents=True, exist_ok=True)
         remove_unfinished(below)

@@ -30,10 +30,10 @@ def resolve_image_size(
     """
     channels: Literal[1, 3] = spec.channels or dataset.manifest.settings.images.channels
     if image_size is not None:
-        if min(image_size) < spec.least_side_px:
+        if min(image_size) < spec.min_side_px:
             raise UsageError(
                 "the image size is too small for this model",
-                expected=f"at least {spec.least_side_px} px",
+                expected=f"at least {spec.min_side_px} px",
                 got=f"{image_size[0]}x{image_size[1]}",
             )
         return ImageShape(*image_size, channels)
@@ -43,8 +43,8 @@ def resolve_image_size(
         is_resized or (size[0] <= spec.size_px[0] and size[1] <= spec.size_px[1])
     ):
         size = spec.size_px
-    least_px = spec.least_side_px
-    return ImageShape(max(size[0], least_px), max(size[1], least_px), channels)
+    min_px = spec.min_side_px
+    return ImageShape(max(size[0], min_px), max(size[1], min_px), channels)
 
 
 def dataset_size(dataset: Dataset, selection: Selection) -> tuple[int, int] | None:

@@ -1,5 +1,23 @@
-"""The models that can be trained: `table` names them, `network` builds one."""
+"""Models: a registry of names, builders, pretrained weights."""
 
-from trainers.models.registry import MODELS, ModelSpec, find_model
+from trainers.models.registry import (
+    MODELS,
+    ModelSpec,
+    find_model,
+    is_reference,
+    is_registered,
+    register_model,
+    require_model,
+    resolve_model,
+)
 
-__all__ = ["MODELS", "ModelSpec", "find_model"]
+__all__ = [
+    "MODELS",
+    "ModelSpec",
+    "find_model",
+    "is_reference",
+    "is_registered",
+    "register_model",
+    "require_model",
+    "resolve_model",
+]

@@ -1,7 +1,4 @@
-"""A network built from its architecture, with fresh weights; Keras is loaded here.
-
-What networks here are made of, each block with the regularisation the architecture asks for.
-"""
+"""Networks built from an architecture, and the blocks of the built-in ones."""
 
 from __future__ import annotations
 
@@ -22,31 +19,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Network:
-    """A model, and the parts of one that has a base.
+    """A model, and its parts if it has a backbone.
 
     Args:
         model: uint8 (batch, *shape) to float32 logits (batch, classes), uncompiled. It scales
-            images itself, so that no caller can feed it otherwise than it was trained.
-        base: the classifier of `keras.applications` without its top; None where there is none.
-        extractor: uint8 (batch, *shape) to the base's pooled features (batch, features).
+            images itself, so that every caller feeds it as in training.
+        backbone: the classifier of `keras.applications` without its top; None for other models.
+        extractor: uint8 (batch, *shape) to the pooled features of the backbone (batch, features).
         head: features to logits.
     """
 
     model: keras.Model
-    base: keras.Model | None = None
+    backbone: keras.Model | None = None
     extractor: keras.Model | None = None
     head: keras.Model | None = None
 
 
 def build_network(architecture: Architecture) -> Network:
-    """The network of an architecture, with random weights."""
+    """Return the network of an architecture, with random weights."""
     module = importlib.import_module(find_model(architecture.model).module)
     network: Network = module.build(architecture)
     return network
 
 
 def open_image(architecture: Architecture) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """The input, uint8 (batch, *shape), and its values scaled to 0–1."""
+    """Return the input, uint8 (batch, *shape), and its values scaled to 0–1."""
     image = keras.Input(architecture.shape.array_shape, dtype="uint8", name="image")
     return image, layers.Rescaling(1 / 255)(image)
 
@@ -60,7 +57,7 @@ def conv(
     stride: int = 1,
     padding: str = "same",
 ) -> keras.KerasTensor:
-    """A convolution with square kernels, rectified."""
+    """Add a convolution with square kernels and ReLU."""
     return layers.Conv2D(
         filters,
         side,
@@ -74,22 +71,22 @@ def conv(
 def convolve_and_pool(
     x: keras.KerasTensor, filters: int, architecture: Architecture
 ) -> keras.KerasTensor:
-    """The block of `cnn`: a 3 × 3 convolution, and a pooling that halves both sides."""
+    """Add a 3 × 3 convolution, and a pooling that halves both sides."""
     return layers.MaxPooling2D()(conv(x, filters, 3, architecture))
 
 
 def dropout(x: keras.KerasTensor, rate: float | None) -> keras.KerasTensor:
-    """Leave out a part of the values while training; where that is nothing, there is no layer."""
+    """Add dropout; without a rate, add no layer."""
     return layers.Dropout(rate)(x) if rate else x
 
 
 def dense(x: keras.KerasTensor, units: int, architecture: Architecture) -> keras.KerasTensor:
-    """A dense layer, rectified."""
+    """Add a dense layer with ReLU."""
     return layers.Dense(units, activation="relu", kernel_regularizer=_penalty(architecture))(x)
 
 
 def logits(x: keras.KerasTensor, outputs: int, architecture: Architecture) -> keras.KerasTensor:
-    """The last layer: float32 (batch, outputs), whatever precision the others compute in."""
+    """Add the last layer: float32 (batch, outputs), independent of the precision policy."""
     return layers.Dense(
         outputs, dtype="float32", kernel_regularizer=_penalty(architecture), name="logits"
     )(x)

@@ -1,7 +1,7 @@
-"""`cnn-512`: the blocks of `cnn` and a wide dense layer, with one logit for two classes.
+"""`cnn-512`: `cnn` with a wide dense layer.
 
-The notebook on cats and dogs in TensorFlow's tutorials; `architecture.dropout` is what its second
-half adds, after the first and the last pooling.
+It is the network of the notebook on cats and dogs in the TensorFlow tutorials;
+`architecture.dropout` is the rate of the dropout after the first and the last pooling.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DENSE_UNITS = 512
 
 
 def build(architecture: Architecture) -> Network:
-    """uint8 (batch, *shape) to logits (batch, classes)."""
+    """Return the network uint8 (batch, *shape) to logits (batch, classes)."""
     image, x = open_image(architecture)
     x = dropout(convolve_and_pool(x, 16, architecture), architecture.dropout)
     x = convolve_and_pool(x, 32, architecture)
@@ -32,6 +32,6 @@ def build(architecture: Architecture) -> Network:
 def _score(x: keras.KerasTensor, architecture: Architecture) -> keras.KerasTensor:
     if architecture.classes != 2:
         return logits(x, architecture.classes, architecture)
-    # A single logit z, as the pair (0, z): softmax gives it sigmoid(z), and the categorical
-    # cross-entropy of the pair is exactly the binary one of z. So nothing else needs to know.
+    # A single logit z becomes the pair (0, z): its softmax is sigmoid(z), and its categorical
+    # cross-entropy is exactly the binary one of z. So all other code needs no special case.
     return ops.pad(logits(x, 1, architecture), ((0, 0), (1, 0)))

@@ -1,4 +1,4 @@
-"""Which weights of a network with a base are trained."""
+"""The trainable layers of a network with a backbone."""
 
 from __future__ import annotations
 
@@ -15,60 +15,60 @@ if TYPE_CHECKING:
     from trainers.models.build import Network
 
 
-def freeze_base(network: Network) -> None:
-    """Leave all of the base as it is: only the head is trained."""
-    _base(network).trainable = False
+def freeze_backbone(network: Network) -> None:
+    """Freeze the backbone, so that only the head trains."""
+    _require_backbone(network).trainable = False
 
 
-def unfreeze_base(network: Network, layers: int | Literal["all"]) -> None:
-    """Train the base's last layers as well, but never its batch normalizations.
+def unfreeze_backbone(network: Network, layers: int | Literal["all"]) -> None:
+    """Make the last layers of the backbone trainable, except for batch normalization.
 
-    Those keep the mean and variance they were trained with: a few small batches would replace them
-    by worse ones, and with them what all other layers learned.
+    Batch normalization keeps its mean and variance: a few small batches would replace them by worse
+    ones, and spoil the features of all other layers.
 
     Args:
-        network: with a base.
-        layers: how many of `base.layers`, counted from the last, pooling and activations included;
+        network: with a backbone.
+        layers: how many of `backbone.layers`, counted from the last, with pooling and activations;
             or `all`.
 
     Raises:
-        UsageError: the base has not that many, or none of them has anything to train.
+        UsageError: the backbone has fewer layers, or none of them has weights to train.
     """
-    base = _base(network)
-    count = len(base.layers) if layers == "all" else layers
-    if count > len(base.layers):
+    backbone = _require_backbone(network)
+    count = len(backbone.layers) if layers == "all" else layers
+    if count > len(backbone.layers):
         raise UsageError(
-            "the base has fewer layers than are to be trained",
-            expected=f"at most {len(base.layers)}",
+            "the backbone has fewer layers than requested",
+            expected=f"at most {len(backbone.layers)}",
             got=count,
         )
-    base.trainable = True
-    for place, layer in enumerate(reversed(base.layers)):
+    backbone.trainable = True
+    for place, layer in enumerate(reversed(backbone.layers)):
         layer.trainable = place < count and _may_be_trained(layer)
-    if not base.trainable_weights:
+    if not backbone.trainable_weights:
         raise UsageError(
-            f"the last {count} layers of the base have no weights to train",
-            hint=f"unfreeze at least {_least_count(base)}",
+            f"the last {count} layers of the backbone have no weights to train",
+            hint=f"unfreeze at least {_min_count(backbone)}",
         )
 
 
 def count_parameters(network: Network) -> tuple[int, int]:
-    """The numbers in all of a network's weights, and in those that are trained now."""
+    """Return the number of all parameters, and of those that train."""
     model = network.model
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     return model.count_params(), trained
 
 
-def _base(network: Network) -> keras.Model:
-    if network.base is None:
-        raise UsageError(f"the model {network.model.name} has no base to freeze")
-    return network.base
+def _require_backbone(network: Network) -> keras.Model:
+    if network.backbone is None:
+        raise UsageError(f"the model {network.model.name} has no backbone to freeze")
+    return network.backbone
 
 
 def _may_be_trained(layer: keras.Layer) -> bool:
     return not isinstance(layer, keras_layers.BatchNormalization)
 
 
-def _least_count(base: keras.Model) -> int:
-    places = enumerate(reversed(base.layers), start=1)
+def _min_count(backbone: keras.Model) -> int:
+    places = enumerate(reversed(backbone.layers), start=1)
     return next(place for place, layer in places if layer.weights and _may_be_trained(layer))

@@ -1,4 +1,4 @@
-"""A classifier of `keras.applications`: its own preprocessing, its base, and a head of ours."""
+"""Classifiers of `keras.applications`: preprocessing, backbone and a new head."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 def build(architecture: Architecture) -> Network:
-    """uint8 (batch, height, width, 3) to logits (batch, classes), all of it with random weights.
+    """Return the network uint8 (batch, height, width, 3) to logits (batch, classes).
 
-    The head is pooling, the dense layer and the dropout that the architecture asks for, and the
-    layer of the logits. The features between base and head are float32.
+    The weights are random. The head is pooling, the dense layer and the dropout of the
+    architecture, and the logits. The features between backbone and head are float32.
     """
     image = keras.Input(architecture.shape.array_shape, dtype="uint8", name="image")
-    base = build_base(architecture.model, architecture.shape.array_shape)
-    features = _pool(base(preprocess(image, architecture.model)), architecture.pooling)
+    backbone = build_backbone(architecture.model, architecture.shape.array_shape)
+    features = _pool(backbone(preprocess(image, architecture.model)), architecture.pooling)
     logits = _classify(features, architecture)
     return Network(
         keras.Model(image, logits, name=architecture.model),
-        base=base,
+        backbone=backbone,
         extractor=keras.Model(image, features, name="extractor"),
         head=keras.Model(features, logits, name="head"),
     )
 
 
-def build_base(model: str, shape: tuple[int, int, int], weights: str | None = None) -> keras.Model:
-    """Keras's classifier without its top: preprocessed images to its last feature map.
+def build_backbone(
+    model: str, shape: tuple[int, int, int], weights: str | None = None
+) -> keras.Model:
+    """Return the Keras classifier without its top: preprocessed images to its last feature map.
 
     Args:
-        model: a name in `MODELS` that has a base.
+        model: a name in `MODELS` with a backbone.
         shape: of an image: height, width, channels.
-        weights: None leaves them random; `imagenet` lets Keras find or download them.
+        weights: None is random ones; `imagenet` lets Keras find or download them.
     """
     _, classifier = _application(model)
-    base: keras.Model = getattr(keras.applications, classifier)(
+    backbone: keras.Model = getattr(keras.applications, classifier)(
         include_top=False, weights=weights, input_shape=shape
     )
-    return base
+    return backbone
 
 
 def preprocess(image: keras.KerasTensor, model: str) -> keras.KerasTensor:
-    """Pixels of 0–255 to what the base was made for, by Keras's own function for it."""
+    """Apply the preprocessing of Keras for a classifier to pixels of 0–255."""
     family, _ = _application(model)
     prepared = getattr(keras.applications, family).preprocess_input(ops.cast(image, "float32"))
     return _scale_for_efficientnet(prepared) if family == "efficientnet" else prepared
@@ -64,9 +66,9 @@ def _application(model: str) -> tuple[str, str]:
 
 
 def _scale_for_efficientnet(pixels: keras.KerasTensor) -> keras.KerasTensor:
-    # Inside EfficientNet, ImageNet's weights divide by the root of the deviation. Keras divides by
-    # it once more, but only in a network that it builds with those weights, never in one that gets
-    # weights later. This does the same to the pixels, so that the base comes out as with Keras:
+    # Inside EfficientNet, the ImageNet weights divide by the root of the deviation. Keras divides by
+    # it again, but only in a network that it builds with those weights, not if they are set later.
+    # This does the same to the pixels, so that the features equal those of Keras:
     # https://github.com/tensorflow/tensorflow/issues/49930
     scale = [deviation**-0.5 for deviation in _IMAGENET_DEVIATION]
     offset = [255 * mean * (1 - part) for mean, part in zip(_IMAGENET_MEAN, scale, strict=True)]
@@ -79,7 +81,7 @@ def _pool(feature_map: keras.KerasTensor, pooling: Pooling) -> keras.KerasTensor
         "max": layers.GlobalMaxPooling2D,
         "flatten": layers.Flatten,
     }
-    # In float32, so that features are the same to every head, whatever precision the base has.
+    # In float32, so that a head receives the same features with every precision of the backbone.
     return kinds[pooling](dtype="float32", name="features")(feature_map)
 
 

@@ -1,4 +1,4 @@
-"""The weights of a run, loaded as data from who knows where."""
+"""The model of a run, with weights read as untrusted data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import h5py
 
 from records.errors import CorruptDataError
 from trainers.models.build import build_network
+from trainers.models.registry import find_model, require_model
 from trainers.models.weights_file import WeightsMismatchError, match_model, set_weights
 from trainers.runs.run_dir import WEIGHTS, Run
 
@@ -20,22 +21,30 @@ if TYPE_CHECKING:
     import keras
 
 _BYTES_PER_VARIABLE = 4096
-"""For names, groups and what HDF5 leaves free between arrays."""
+"""For names, groups and unused space of HDF5 between arrays."""
 
 
 def load_model(run: Run) -> keras.Model:
-    """The model of a run, with its weights.
+    """Return the model of a run, with its weights.
 
     Raises:
-        CorruptDataError: the weights are not this model's, or no weights.
+        CorruptDataError: the weights are damaged, or of another model.
+        UsageError: the model is not registered.
     """
-    model = build_network(run.config.architecture).model
+    require_model(run)
+    architecture = run.config.architecture
+    model = build_network(architecture).model
+    if find_model(architecture.model).custom is not None:
+        # Layers of any kind may contain layers, which only Keras can find in its file.
+        with open_weights(run.path / WEIGHTS):
+            model.load_weights(run.path / WEIGHTS)
+        return model
     try:
         with open_weights(run.path / WEIGHTS) as file:
             set_weights(match_model(file, model))
     except WeightsMismatchError as error:
         raise CorruptDataError(
-            "these are not the weights of this run's model",
+            "the weights are not those of the model of this run",
             path=run.describe(WEIGHTS),
             expected=error.expected,
             got=error.got,
@@ -45,10 +54,10 @@ def load_model(run: Run) -> keras.Model:
 
 @contextmanager
 def open_weights(path: Path) -> Iterator[h5py.File]:
-    """A weights file that was checked, open for reading.
+    """Open a weights file for reading, after checking it.
 
     Raises:
-        CorruptDataError: it is no HDF5 file, is cut short, or leads out of itself.
+        CorruptDataError: it is not an HDF5 file, is truncated, or refers to other files.
     """
     try:
         check_weights(path)
@@ -56,36 +65,36 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
             yield file
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CorruptDataError(
-            "these are not the weights of a model",
+            "not a weights file of a model",
             path=str(path),
             got=str(error).partition("\n")[0],
         ) from error
 
 
 def file_bytes(variables: Iterable[keras.Variable]) -> int:
-    """The size that a weights file of some variables has, and a little more."""
+    """Return an upper bound of the size of a weights file of some variables."""
     variables = list(variables)
     values_bytes: int = sum(4 * math.prod(variable.shape) for variable in variables)
     return values_bytes + _BYTES_PER_VARIABLE * len(variables)
 
 
 def check_weights(path: Path) -> None:
-    """Refuse a weights file that leads out of itself.
+    """Refuse a weights file that refers to other files.
 
     Raises:
-        OSError: it is no HDF5 file.
-        ValueError: it has links, or data kept elsewhere.
+        OSError: it is not an HDF5 file.
+        ValueError: it has links, or external data.
     """
 
-    # h5py loses its place where a visitor raises, so these return what they find.
+    # h5py fails if a visitor raises, so these return what they find.
     def find_link(name: str, link: object) -> str | None:
         return None if isinstance(link, h5py.HardLink) else name
 
-    def find_data_elsewhere(name: str, item: object) -> str | None:
-        elsewhere = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-        return name if elsewhere else None
+    def find_external_data(name: str, item: object) -> str | None:
+        is_external = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+        return name if is_external else None
 
     with h5py.File(path, "r") as file:
-        found = file.visititems_links(find_link) or file.visititems(find_data_elsewhere)
+        found = file.visititems_links(find_link) or file.visititems(find_external_data)
     if found is not None:
-        raise ValueError(f"{found} leads to another place")
+        raise ValueError(f"{found} refers to other data")

@@ -1,12 +1,52 @@
-"""The models there are, as a table; nothing of Keras is loaded by reading it."""
+"""Models by name: the built-in table, and models that a user registers.
+
+Importing this module does not load Keras. Code of a user runs only if the user names it: by
+`register_model`, by `package.module:builder`, or by installing a package that has an entry point in
+the group `shardmill.models`. A file in a run folder holds only a model's name.
+"""
 
 from __future__ import annotations
 
 import difflib
+import importlib
+import re
+import sys
 from dataclasses import dataclass
-from typing import Literal
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from records.errors import UsageError
+from trainers.backend import start_backend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trainers.runs.run_dir import Run
+
+ENTRY_POINTS = "shardmill.models"
+_NAME = re.compile(r"[\w.-]+")
+_REFERENCE = re.compile(r"[\w.]+:[\w.]+")
+_HINT = (
+    "for a model of your own, pass --model package.module:builder, or call "
+    "shardmill.register_model first"
+)
+
+
+@dataclass(frozen=True)
+class CustomModel:
+    """The Keras objects of a registered model; see `register_model`."""
+
+    builder: Callable[..., Any]
+    preprocess: Callable[[Any], Any] | None = None
+    loss: Any = None
+    metrics: tuple[Callable[[], Any], ...] = ()
+    callbacks: tuple[Callable[[], Any], ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """Return the builder as `package.module:builder`."""
+        return f"{self.builder.__module__}:{self.builder.__qualname__}"
 
 
 @dataclass(frozen=True)
@@ -15,44 +55,45 @@ class ModelSpec:
 
     Args:
         module: the module whose `build(architecture)` returns its `Network`.
-        size_px: (height, width) it is fed where neither the user nor the dataset has a say.
-        least_side_px: the smallest height and width it works on.
-        learning_rate: Adam's, to train it from scratch, where none is given.
-        channels: what it must be fed; None is 1 or 3, as the dataset has them.
-        application: the classifier in `keras.applications`, as `module.Class`, of a model that is
-            one.
+        size_px: (height, width) of its input, unless the user or the dataset determines it.
+        min_side_px: the smallest height and width of its input.
+        learning_rate: the default learning rate of training from scratch, for Adam.
+        channels: of its input; None is 1 or 3, as the dataset has.
+        application: the classifier in `keras.applications`, as `module.Class`, if it is one.
+        custom: what `register_model` was given; None for a built-in model.
     """
 
     module: str
     size_px: tuple[int, int]
-    least_side_px: int
+    min_side_px: int
     learning_rate: float
     channels: Literal[1, 3] | None = None
     application: str | None = None
+    custom: CustomModel | None = None
 
     @property
-    def has_base(self) -> bool:
-        """Whether it is a base with weights of its own, and a head."""
+    def has_backbone(self) -> bool:
+        """Return whether it consists of a pretrained backbone and a head."""
         return self.application is not None
 
 
-def _cnn(module: str, side_px: int, least_side_px: int, learning_rate: float) -> ModelSpec:
-    return ModelSpec(f"trainers.models.{module}", (side_px, side_px), least_side_px, learning_rate)
+def _cnn(module: str, side_px: int, min_side_px: int, learning_rate: float) -> ModelSpec:
+    return ModelSpec(f"trainers.models.{module}", (side_px, side_px), min_side_px, learning_rate)
 
 
-def _keras(application: str, side_px: int, least_side_px: int, learning_rate: float) -> ModelSpec:
+def _keras(application: str, side_px: int, min_side_px: int, learning_rate: float) -> ModelSpec:
     return ModelSpec(
         "trainers.models.keras_applications",
         (side_px, side_px),
-        least_side_px,
+        min_side_px,
         learning_rate,
         channels=3,
         application=application,
     )
 
 
-# Sizes and least sizes of applications are those in Keras. At Adam's usual 1e-3 deep networks
-# without batch normalization do not start to learn, so VGG and ConvNeXt get a tenth.
+# Sizes and minimum sizes of applications are those of Keras. With Adam's default of 1e-3 deep
+# networks without batch normalization do not start to learn, so VGG and ConvNeXt have a tenth.
 # fmt: off
 MODELS: dict[str, ModelSpec] = {
     #                                                                    side  least  learning rate
@@ -104,15 +145,182 @@ MODELS: dict[str, ModelSpec] = {
 
 
 _KINDS = "cnn, cnn-512, cnn-bn or a classifier of keras.applications, such as inception_v3"
+_CUSTOM: dict[str, ModelSpec] = {}
+
+
+def register_model(
+    name: str,
+    builder: Callable[..., Any],
+    *,
+    image_size: tuple[int, int] = (224, 224),
+    min_side_px: int = 1,
+    channels: Literal[1, 3] | None = None,
+    learning_rate: float = 1e-3,
+    preprocess: Callable[[Any], Any] | None = None,
+    loss: Any = None,
+    metrics: Sequence[Callable[[], Any]] = (),
+    callbacks: Sequence[Callable[[], Any]] = (),
+) -> None:
+    """Make a Keras model available by name to `train` and all that uses its runs.
+
+    Registering a name again replaces its model, as running a notebook cell again does.
+
+    Args:
+        name: of letters, digits, `_`, `.` and `-`; a run stores nothing else of the model.
+        builder: `builder(image_shape=(height, width, channels), classes=n)` returns a
+            `keras.Model` from uint8 images (batch, height, width, channels) to logits
+            (batch, classes). If it also has parameters `dropout` and `l2`, it receives those
+            options of `train` that the user gives.
+        image_size: (height, width) in pixels of its input, unless the user or the dataset
+            determines it.
+        min_side_px: the smallest height and width of its input.
+        channels: of its input; None is 1 or 3, as the dataset has.
+        learning_rate: the default learning rate.
+        preprocess: a function of Keras operations from uint8 images to the input of the model, of
+            any type. The attribute `preprocess` of the builder if None.
+        loss: a loss of integer labels (batch,) and logits (batch, classes), for
+            `keras.Model.compile`; sparse categorical cross-entropy if None.
+        metrics: functions without arguments that return a `keras.metrics.Metric` of labels and
+            logits; their results become columns of `history.csv`.
+        callbacks: functions without arguments that return a `keras.callbacks.Callback`. Keras
+            starts them once per uninterrupted range of steps; checkpoints do not hold their state.
+
+    Raises:
+        UsageError: the name is invalid, or a built-in model has it.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            "invalid model name", expected="letters, digits, _, . and -", got=repr(name)
+        )
+    if name in MODELS:
+        raise UsageError("a built-in model has this name", got=repr(name))
+    custom = CustomModel(
+        builder,
+        preprocess or getattr(builder, "preprocess", None),
+        loss,
+        tuple(metrics),
+        tuple(callbacks),
+    )
+    _CUSTOM[name] = ModelSpec(
+        "trainers.models.custom",
+        image_size,
+        min_side_px,
+        learning_rate,
+        channels=channels,
+        custom=custom,
+    )
 
 
 def find_model(name: str) -> ModelSpec:
-    """The model of that name. Raises UsageError, naming those that are spelled like it."""
-    if name not in MODELS:
-        near = difflib.get_close_matches(name.lower(), MODELS)
+    """Return the model of that name.
+
+    Raises:
+        UsageError: no model has this name; the message contains similar names.
+    """
+    if name not in MODELS and name not in _CUSTOM:
+        _load_entry_point(name)
+    found = MODELS.get(name) or _CUSTOM.get(name)
+    if found is None:
+        near = difflib.get_close_matches(name.lower(), [*MODELS, *_CUSTOM])
         raise UsageError(
-            "there is no such model",
-            expected=" or ".join(near) or _KINDS,
-            got=repr(name),
+            "unknown model", expected=" or ".join(near) or _KINDS, got=repr(name), hint=_HINT
         )
-    return MODELS[name]
+    return found
+
+
+def is_registered(name: str) -> bool:
+    """Return whether a model has this name, without loading entry points."""
+    return name in MODELS or name in _CUSTOM
+
+
+def is_reference(model: str) -> bool:
+    """Return whether a model is named as `package.module:builder`."""
+    return _REFERENCE.fullmatch(model) is not None
+
+
+def resolve_model(model: str, name: str | None = None) -> str:
+    """Return the name of a model that may be given as `package.module:builder`.
+
+    A reference is imported. If its module calls `register_model` with the builder, the name is the
+    registered one, otherwise the reference itself.
+
+    Args:
+        model: a name or a reference.
+        name: of the model in an existing run, which the reference then provides.
+
+    Raises:
+        UsageError: the name is unknown, or the reference cannot be imported.
+    """
+    if not is_reference(model):
+        find_model(model)
+        return model
+    builder = _import_builder(model)
+    registered = [key for key, spec in _CUSTOM.items() if _builder_of(spec) is builder]
+    chosen = name or (registered[-1] if registered else model)
+    if chosen in MODELS:
+        raise UsageError(
+            f"this run has the built-in model {chosen}",
+            got=f"--model {model}",
+            hint="omit --model",
+        )
+    if chosen not in registered:
+        if not registered:
+            register_model("_", builder)
+        _CUSTOM[chosen] = _CUSTOM[registered[-1]] if registered else _CUSTOM.pop("_")
+    return chosen
+
+
+def require_model(run: Run, reference: str | None = None) -> None:
+    """Check that the model of a run is known, or provide it from `package.module:builder`.
+
+    Raises:
+        UsageError: the model is not registered, or the reference cannot be imported.
+    """
+    name = run.config.architecture.model
+    if reference is None:
+        try:
+            find_model(name)
+        except UsageError as error:
+            error.what, error.expected = "the model of this run is not registered", None
+            error.path = str(run.path)
+            raise
+    elif is_reference(reference):
+        resolve_model(reference, name)
+    else:
+        raise UsageError("invalid --model", expected="package.module:builder", got=repr(reference))
+
+
+def _builder_of(spec: ModelSpec) -> Callable[..., Any] | None:
+    return spec.custom.builder if spec.custom else None
+
+
+def _import_builder(reference: str) -> Callable[..., Any]:
+    module, _, attribute = reference.partition(":")
+    start_backend()  # before Keras is imported by the module, so that it is quiet and on the GPU
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        builder: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            builder = getattr(builder, part)
+    except Exception as error:  # whatever the module of the user raises
+        raise UsageError(
+            f"--model {reference} cannot be imported",
+            got=f"{type(error).__name__}: {error}",
+            hint=f"check that `python -c 'import {module}'` works",
+        ) from error
+    if not callable(builder):
+        raise UsageError(
+            f"--model {reference} is not a builder",
+            expected="a function that returns a keras.Model",
+            got=type(builder).__name__,
+        )
+    return builder  # type: ignore[no-any-return]
+
+
+def _load_entry_point(name: str) -> None:
+    for found in entry_points(group=ENTRY_POINTS, name=name):
+        start_backend()
+        builder = found.load()
+        if name not in _CUSTOM:  # its module may have registered it
+            register_model(name, builder)

@@ -1,4 +1,4 @@
-"""What leaves this program says probabilities, not logits."""
+"""Softmax for exported models, which return probabilities instead of logits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import keras
 
 
 def add_softmax(model: keras.Model) -> keras.Model:
-    """A model from logits (batch, classes) to their probabilities, float32."""
+    """Return the model with probabilities (batch, classes), float32, instead of logits."""
     softmax = keras.layers.Softmax(dtype="float32", name="probabilities")
     return keras.Model(model.input, softmax(model.output), name=model.name)

@@ -1,13 +1,13 @@
-"""Weights saved by Keras, read as arrays and nothing else, and set layer by layer.
+"""Weights files of Keras, read as arrays and set layer by layer.
 
 Keras writes HDF5 files of two layouts:
 
 layers/conv2d_1/vars/0                  `.weights.h5`: layers are numbered by class, in the order of
-layers/functional/layers/dense/vars/0   the model; a model in a model is one of its layers
-model_weights/block1_conv1/…            `.h5`, also without `model_weights`: `layer_names` lists
-                                        layers as the model has them, `weight_names` their arrays
+layers/functional/layers/dense/vars/0   the model; a nested model is one of its layers
+model_weights/block1_conv1/…            `.h5`, also without `model_weights`: `layer_names` lists the
+                                        layers in order, `weight_names` their arrays
 
-Names that Keras made up differ from one process to the next, so a layer is found by its place.
+Automatic names of Keras differ between processes, so a layer is found by its position.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _SHOWN_ARRAYS = 6
 
 @dataclass(frozen=True)
 class SavedLayer:
-    """A layer's arrays in a file, still to be read.
+    """The arrays of a layer in a file, not read yet.
 
     Args:
-        name: of the layer as the file has it, for messages.
-        arrays: in the order of the layer's weights.
+        name: of the layer in the file, for messages.
+        arrays: in the order of the weights of the layer.
     """
 
     name: str
@@ -48,17 +48,17 @@ Match = tuple[keras.Layer, SavedLayer | None]
 
 
 class WeightsMismatchError(Exception):
-    """A layer does not get its weights: what it expected, and what the file has, as text."""
+    """The arrays of a file do not fit a layer; `expected` and `got` describe both."""
 
     def __init__(self, layer: keras.Layer, saved: SavedLayer | None) -> None:
         weights = [(weight.shape, weight.dtype) for weight in layer.weights]
         self.expected = _describe(layer.name, weights)
-        self.got = "no such layer" if saved is None else str(saved)
+        self.got = "no layer" if saved is None else str(saved)
         super().__init__(f"expected {self.expected}, got {self.got}")
 
 
 def set_weights(matches: Iterable[Match]) -> None:
-    """Give layers all their weights. Raises WeightsMismatchError before any is set."""
+    """Set all weights of layers. Raises WeightsMismatchError before any is set."""
     pairs = list(matches)
     for layer, saved in pairs:
         if not _fits(layer, saved):
@@ -70,13 +70,13 @@ def set_weights(matches: Iterable[Match]) -> None:
 
 
 def finalize_layer(layer: keras.Layer) -> None:
-    """What a layer whose weights were set has left to do: Normalization computes with copies."""
+    """Update a layer whose weights were set: Normalization computes with copies of them."""
     if isinstance(layer, keras.layers.Normalization):
         layer.finalize_state()
 
 
 def match_model(file: h5py.Group | None, model: keras.Model) -> Iterator[Match]:
-    """Each layer of a model that has weights, and its arrays in a `.weights.h5` of that model."""
+    """Yield each layer with weights, and its arrays in a `.weights.h5` file of the model."""
     numbers: Counter[str] = Counter()
     for layer in model.layers:
         kind = _snake_case(type(layer).__name__)
@@ -88,36 +88,36 @@ def match_model(file: h5py.Group | None, model: keras.Model) -> Iterator[Match]:
             yield layer, _read_layer(_find_group(file, f"{place}/vars"), place)
 
 
-def match_base(file: h5py.File, base: keras.Model) -> list[Match]:
-    """Each layer of a base that has weights, and its arrays in a file with or without a top.
+def match_backbone(file: h5py.File, backbone: keras.Model) -> list[Match]:
+    """Return each layer with weights of a backbone, and its arrays in a file with or without top.
 
     Raises:
-        ValueError: the file has no layers where they are looked for.
+        ValueError: the file has no layers in either layout.
     """
     legacy = _find_group(file, "model_weights") or file
     if _read_names(legacy, "layer_names"):
-        return _match_in_order(list(_read_legacy(legacy)), base)
+        return _match_in_order(list(_read_legacy(legacy)), backbone)
     models = list(_find_models(file))
     if not models:
-        raise ValueError("nothing is where Keras writes the weights of layers")
+        raise ValueError("no layers in a layout of Keras")
     return max(
-        (list(match_model(model, base)) for model in models),
+        (list(match_model(model, backbone)) for model in models),
         key=lambda matches: sum(_fits(layer, saved) for layer, saved in matches),
     )
 
 
-def _match_in_order(saved: list[SavedLayer], base: keras.Model) -> list[Match]:
-    if any(len(layer.arrays) >= len(base.weights) for layer in saved):
-        raise ValueError("a model in a model, which only a .weights.h5 file tells apart")
-    layers = [layer for layer in base.layers if layer.weights]
-    # A top comes after the base; where the file is too short, the rest gets nothing.
+def _match_in_order(saved: list[SavedLayer], backbone: keras.Model) -> list[Match]:
+    if any(len(layer.arrays) >= len(backbone.weights) for layer in saved):
+        raise ValueError("a nested model; only a .weights.h5 file has its layers")
+    layers = [layer for layer in backbone.layers if layer.weights]
+    # A top comes after the backbone; if the file is too short, the last layers get nothing.
     return list(zip(layers, itertools.chain(saved, itertools.repeat(None)), strict=False))
 
 
 def _find_models(file: h5py.File) -> Iterator[h5py.Group]:
-    """The model in a `.weights.h5` file, and the models in it."""
+    """Return the group of the model in a `.weights.h5` file, and of nested models."""
     groups: list[h5py.Group] = [file]
-    file.visititems(lambda _, item: groups.append(item))  # goes on as long as it gets None
+    file.visititems(lambda _, item: groups.append(item))  # None continues the visit
     return (group for group in groups if _find_group(group, "layers") is not None)
 
 
@@ -141,7 +141,7 @@ def _read_legacy(group: h5py.Group) -> Iterator[SavedLayer]:
 
 
 def _read_names(group: h5py.Group, attribute: str) -> list[str]:
-    """A list of names, which Keras divides where it is too long for one attribute."""
+    """Return a list of names, which Keras splits if it is too long for one attribute."""
     parts = [group.attrs.get(attribute)]
     if parts[0] is None:
         numbered = (group.attrs.get(f"{attribute}{number}") for number in itertools.count())
@@ -163,7 +163,7 @@ def _fits(layer: keras.Layer, saved: SavedLayer | None) -> bool:
 
 
 def _fits_weight(weight: keras.Variable, array: h5py.Dataset) -> bool:
-    # Keras stores bfloat16 as integers, which would pass for huge weights.
+    # Keras stores bfloat16 as integers, which would be read as huge weights.
     kinds = "f" if keras.backend.is_float_dtype(weight.dtype) else "iu"
     return tuple(weight.shape) == array.shape and array.dtype.kind in kinds
 
@@ -175,6 +175,6 @@ def _describe(name: str, arrays: list[tuple[tuple[int, ...], object]]) -> str:
 
 
 def _snake_case(name: str) -> str:
-    """A class name as Keras writes it in files: `DepthwiseConv2D` is `depthwise_conv2d`."""
+    """Return a class name as Keras writes it in files: `DepthwiseConv2D` is `depthwise_conv2d`."""
     spaced = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", spaced).lower()

@@ -32,9 +32,10 @@ from records.storage import absolute_location, open_storage
 from records.storage.local import LocalStorage
 from records.strict_json import decode_msgpack, decode_versioned, encode_canonical
 from trainers.content_addressed_dir import ContentAddressedDir
+from trainers.models import find_model, is_registered, require_model
 from trainers.options import Positive
 from trainers.prediction.find_images import ImageFile
-from trainers.runs.run_dir import CONFIG, WEIGHTS
+from trainers.runs.run_dir import CONFIG, WEIGHTS, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -86,7 +87,7 @@ def predict_to_csv_shards(
     run: Run,
     files: Sequence[ImageFile],
     out: str,
-    services: ShardExecutor,
+    executor: ShardExecutor,
     runner: RunnerConfig,
     *,
     top_k: int,
@@ -100,7 +101,7 @@ def predict_to_csv_shards(
         run: with weights.
         files: in the order of the rows.
         out: the folder, local or a URL.
-        services: runs the pipeline.
+        executor: runs the pipeline.
         runner: the Beam runner.
         top_k: classes per row.
         on_progress: called with the numbers of files done and of all files.
@@ -124,8 +125,10 @@ def predict_to_csv_shards(
             folder.begin()
             publish_run(run, storage)
             folders = _publish_chunks(chunks, storage)
-            worker = PredictionWorker(absolute_location(out), key, folders, top_k)
-            facts = services.map_shards(
+            custom = find_model(run.config.architecture.model).custom
+            reference = custom.reference if custom else None
+            worker = PredictionWorker(absolute_location(out), key, folders, top_k, reference)
+            facts = executor.map_shards(
                 worker, list(chunks), out, runner, images=len(files), on_progress=on_progress
             )
             hold.ensure_held()
@@ -234,12 +237,14 @@ class PredictionWorker:
         key: hash of everything that the predictions depend on.
         folders: the folders of the files.
         top_k: classes per row.
+        model: the builder of a registered model, for workers in other processes.
     """
 
     out: str
     key: str
     folders: tuple[Storage, ...]
     top_k: int
+    model: str | None = None
 
     def __call__(self, name: str, count: Callable[[int], None], /) -> dict[str, Any]:
         """Classify the chunk of this name.
@@ -267,7 +272,7 @@ class PredictionWorker:
     def _write(
         self, stream: StagedFile, files: Sequence[ImageFile], count: Callable[[int], None]
     ) -> None:
-        predictor = _open_predictor(self.out, self.key)
+        predictor = _open_predictor(self.out, self.key, self.model)
 
         from trainers.prediction.output import csv_columns, csv_row, to_file_result
 
@@ -295,7 +300,7 @@ def _read_chunk(out: Storage, name: str) -> list[ListedFile]:
 
 
 @functools.cache
-def _open_predictor(out: str, _key: str) -> Predictor:
+def _open_predictor(out: str, _key: str, model: str | None) -> Predictor:
     """Return the predictor of the run, loaded once per process."""
     from trainers.prediction.predictor import Predictor
 
@@ -303,7 +308,10 @@ def _open_predictor(out: str, _key: str) -> Predictor:
     with tempfile.TemporaryDirectory(prefix="shardmill-") as folder:
         for name in (CONFIG, LABELS, WEIGHTS):
             Path(folder, name).write_bytes(storage.read(f"{_RUN}/{name}"))
-        return Predictor(folder)
+        run = open_run(folder)
+        if model is not None and not is_registered(run.config.architecture.model):
+            require_model(run, model)
+        return Predictor(run)
 
 
 def _encode_row(row: Iterable[object]) -> bytes:

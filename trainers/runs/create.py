@@ -1,4 +1,4 @@
-"""Where a run begins: in a folder that is free, and that is one process's as long as it trains."""
+"""New runs, and the lock of the process that trains."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ if TYPE_CHECKING:
 
 
 def require_empty(location: str | os.PathLike[str]) -> Path:
-    """The folder of a new run, if nothing is there yet.
+    """Return the folder of a new run.
 
     Raises:
-        OutputError: a run, or anything else, is there.
-        UsageError: it is a URL.
+        OutputError: the folder contains files, or is a file.
+        UsageError: the location is a URL.
     """
     text = os.fspath(location)
     if is_url(text):
         raise UsageError("a run folder must be local", got=text)
     path = Path(text)
     if path.exists() and not path.is_dir():
-        raise OutputError("a file is where the run's folder should be", path=text)
+        raise OutputError("the run folder is an existing file", path=text)
     if not path.is_dir() or not any(path.iterdir()):
         return path
     raise OutputError(
-        f"{_what_is_in(path)} here, and it is not overwritten",
+        f"the folder contains {_describe_content(path)}, which is not overwritten",
         path=text,
-        hint="choose another folder for this run, or remove that one",
+        hint="choose another folder, or remove this one; --resume continues a run",
     )
 
 
-def _what_is_in(path: Path) -> str:
+def _describe_content(path: Path) -> str:
     if (path / RESULT).is_file():
-        return "a finished run is"
+        return "a finished run"
     if (path / CONFIG).is_file():
-        return "an unfinished run is"
-    return "a dataset is" if (path / MANIFEST).is_file() else "something is"
+        return "an unfinished run"
+    return "a dataset" if (path / MANIFEST).is_file() else "files"
 
 
 @contextmanager
 def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterator[Run]:
-    """The run to train into, new or unfinished, and nobody else's meanwhile.
+    """Yield a new or unfinished run, locked by this process.
 
-    One that has nothing to go on from when the block ends is removed.
+    A run without weights and checkpoints at the end of the block is removed.
 
     Raises:
-        LockedError: another process is training into it.
-        OutputError: it cannot be written, or another process was faster to make it.
+        LockedError: another process trains into it.
+        OutputError: it cannot be written, or another process has created it.
     """
     run = (
         Run(path, config, labels) if (path / CONFIG).is_file() else create_run(path, config, labels)
@@ -67,7 +67,7 @@ def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterato
     try:
         if (path / CONFIG).read_bytes() != encode_config(config):
             run.write(CONFIG, encode_config(config))
-        (path / RESULT).unlink(missing_ok=True)  # a run that goes on has not ended
+        (path / RESULT).unlink(missing_ok=True)  # a resumed run is not finished
         try:
             yield run
         finally:
@@ -86,7 +86,7 @@ def _lock(path: Path) -> int:
 
 
 def create_run(path: Path, config: RunConfig, labels: LabelMap) -> Run:
-    """Begin a run in an empty folder. Raises OutputError where another one was faster."""
+    """Create a run in an empty folder. Raises OutputError if another process has created one."""
     run = Run(path, config, labels)
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def create_run(path: Path, config: RunConfig, labels: LabelMap) -> Run:
 
 
 def remove_if_empty(run: Run) -> None:
-    """Remove a run that has neither weights nor a checkpoint, and nothing that is not its own."""
+    """Remove the files of a run that has neither weights nor checkpoints."""
     if run.has_weights or any((run.path / CHECKPOINTS).glob("step-*")):
         return
     for name in (CONFIG, LABELS):

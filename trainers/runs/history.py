@@ -1,4 +1,4 @@
-"""`history.csv`: a row an epoch, written anew as each ends, so that a killed run keeps it."""
+"""The metrics of each epoch, and the file `history.csv`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ if TYPE_CHECKING:
 
 
 class EpochMetrics(NamedTuple):
-    """One epoch, numbered from 1; `seconds` includes validation."""
+    """The result of one epoch.
+
+    Args:
+        epoch: its number, from 1.
+        accuracy: on the training images, during training.
+        loss: on the training images, during training.
+        val_accuracy: on the validation images, after the epoch.
+        val_loss: on the validation images, after the epoch.
+        learning_rate: of its last step.
+        seconds: with validation.
+        extra: metrics of a registered model by name, those of validation as `val_NAME`.
+    """
 
     epoch: int
     accuracy: float
@@ -20,24 +31,29 @@ class EpochMetrics(NamedTuple):
     val_loss: float
     learning_rate: float
     seconds: float
+    extra: dict[str, float] = {}  # noqa: RUF012
 
     def __str__(self) -> str:
+        extra = "".join(f"{name} {value:.3f}  " for name, value in self.extra.items())
         return (
             f"accuracy {self.accuracy:.3f}  loss {self.loss:.3f}  "
             f"val_accuracy {self.val_accuracy:.3f}  val_loss {self.val_loss:.3f}  "
-            f"{self.seconds:.1f} s"
+            f"{extra}{self.seconds:.1f} s"
         )
 
-
-def best_epoch(epochs: Sequence[EpochMetrics]) -> EpochMetrics:
-    """The epoch of the lowest validation loss, the first of several."""
-    return min(epochs, key=lambda result: result.val_loss)
+    def to_columns(self) -> dict[str, float]:
+        """Return all metrics by the names of the columns of `history.csv`."""
+        columns: dict[str, float] = dict(zip(self._fields[:-1], self[:-1], strict=True))
+        seconds = columns.pop("seconds")
+        return {**columns, **self.extra, "seconds": seconds}
 
 
 def encode_history(epochs: Sequence[EpochMetrics]) -> bytes:
-    """The file's content."""
+    """Return the content of `history.csv`, one row per epoch."""
     content = io.StringIO(newline="")
     rows = csv.writer(content)
-    rows.writerow(EpochMetrics._fields)
-    rows.writerows([epoch, *(f"{value:.6g}" for value in values)] for epoch, *values in epochs)
+    rows.writerow(epochs[0].to_columns() if epochs else EpochMetrics._fields[:-1])
+    for result in epochs:
+        epoch, *values = result.to_columns().values()
+        rows.writerow([epoch, *(f"{value:.6g}" for value in values)])
     return content.getvalue().encode()

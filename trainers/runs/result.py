@@ -1,4 +1,4 @@
-"""`result.json`: what a training has reached. Written last: where it is, the training ended."""
+"""The result of a run, `result.json`."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `train --json` prints, and `result.json`.
+    """The result of a run: `result.json`, and the output of `train --json`.
 
     Args:
         run: its folder.
-        model: its name.
-        mode: what of it was trained.
-        epochs: that ended.
-        steps: done.
-        weights_epoch: the epoch whose weights are kept; the figures below are of that one.
-        training_images: learned from.
-        validation_images: measured on.
+        model: the name of the model.
+        mode: scratch, transfer or finetune.
+        epochs: the number of completed epochs.
+        steps: the number of steps done.
+        weights_epoch: the epoch whose weights are saved; accuracy and loss belong to it.
+        training_images: the number of images trained on.
+        validation_images: the number of images validated on.
         parameters: of the network.
-        trained_parameters: those that the last phase changed.
-        accuracy: on the training images, while they were learned from.
-        loss: there.
+        trained_parameters: those that the last phase trained.
+        accuracy: on the training images, during training.
+        loss: on the training images, during training.
         val_accuracy: on the validation images.
-        val_loss: there.
-        seconds: of the whole training, but for loading Keras.
-        damaged_records: those left out by `--skip-bad`.
+        val_loss: on the validation images.
+        seconds: of the run, without the time to load Keras.
+        damaged_records: the number of records that `skip_bad` skipped.
     """
 
     run: str
@@ -53,17 +53,24 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float
     damaged_records: int = 0
 
+    def __repr__(self) -> str:
+        return (
+            f"TrainingResult(run={self.run!r}, epochs={self.epochs}, accuracy={self.accuracy:.4f}, "
+            f"loss={self.loss:.4f}, val_accuracy={self.val_accuracy:.4f}, "
+            f"val_loss={self.val_loss:.4f})"
+        )
+
 
 def encode_result(result: TrainingResult) -> bytes:
-    """The content of `result.json`."""
+    """Return the content of `result.json`."""
     return msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
 
 
 def find_result(plan: TrainingPlan) -> TrainingResult | None:
-    """The result of a run that has nothing left to do; None where it has.
+    """Return the result of a finished run; None if it has steps left.
 
     Raises:
-        CorruptDataError: `result.json` is none.
+        CorruptDataError: `result.json` is invalid.
     """
     path = plan.run_path / RESULT
     if not path.is_file():
@@ -72,7 +79,7 @@ def find_result(plan: TrainingPlan) -> TrainingResult | None:
         result = decode_json(path.read_bytes(), TrainingResult)
     except msgspec.DecodeError as error:
         raise CorruptDataError(
-            "this is not a run's result", path=str(path), got=str(error), hint="remove it"
+            "not the result of a run", path=str(path), got=str(error), hint="remove it"
         ) from error
     ended_early = plan.config.options.early_stopping is not None
     return result if ended_early or result.steps >= plan.phases[-1].end_step else None

@@ -1,4 +1,4 @@
-"""Going on with a run: what it was asked for, and what of that may change on the way."""
+"""Resuming a run: its options, and which of them may change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainers.runs.run_dir import CONFIG, read_config
 if TYPE_CHECKING:
     from trainers.config import RunConfig
 
-# The rest decides what the weights become: another run.
+# All other options change the resulting weights.
 _MAY_CHANGE = {
     "epochs", "steps", "cache", "features", "checkpoint_steps", "checkpoint_minutes",
     "keep_checkpoints", "skip_bad", "tensorboard",
@@ -23,49 +23,49 @@ _MAY_CHANGE = {
 
 
 def find_run(run: str | os.PathLike[str]) -> RunConfig | None:
-    """The configuration of a run that is there, finished or not; None where nothing is.
+    """Return the configuration of an existing run, finished or not; None if there is no run.
 
     Raises:
-        CorruptDataError: it is no configuration.
+        CorruptDataError: `config.json` is invalid.
     """
     path = Path(os.fspath(run))
     return read_config(path) if (path / CONFIG).is_file() else None
 
 
 def merge_options(found: RunConfig, given: dict[str, Any]) -> TrainOptions:
-    """The options of a run, with those that were given anew."""
+    """Return the options of a run, replaced by those given now."""
     return msgspec.convert({**msgspec.to_builtins(found.options), **given}, TrainOptions)
 
 
-def require_compatible(found: RunConfig, asked: RunConfig, *, path: str) -> None:
-    """Refuse to go on with a run as another one.
+def require_compatible(found: RunConfig, requested: RunConfig, *, path: str) -> None:
+    """Refuse to resume a run with options that would change it.
 
     Args:
-        found: the run's configuration.
-        asked: what it would be now.
-        path: the run's folder, for messages.
+        found: the configuration of the run.
+        requested: the configuration to resume with.
+        path: the run folder, for messages.
 
     Raises:
-        UsageError: something differs that weights follow from.
+        UsageError: the dataset, or an option that may not change, differs.
     """
-    if found.plan_digests != asked.plan_digests:
+    if found.plan_digests != requested.plan_digests:
         raise UsageError(
-            "the dataset has changed since this run began",
+            "the dataset has changed since this run started",
             path=path,
-            hint="train it anew into another folder",
+            hint="train into another folder",
         )
-    before, now = msgspec.to_builtins(found.options), msgspec.to_builtins(asked.options)
+    before, now = msgspec.to_builtins(found.options), msgspec.to_builtins(requested.options)
     may_change = _MAY_CHANGE if found.options.schedule == "constant" else _MAY_CHANGE - _LENGTH
     for name in before:
         if before[name] != now[name] and name not in may_change:
             raise UsageError(
-                f"this run goes on as it began, but --{name.replace('_', '-')} differs",
+                f"a run resumes with its own options, but --{name.replace('_', '-')} differs",
                 path=path,
                 expected=before[name],
                 got=now[name],
-                hint="leave it out, or train anew into another folder",
+                hint="omit it, or train into another folder",
             )
 
 
 _LENGTH = {"epochs", "steps"}
-"""With a schedule these decide the learning rate of every step."""
+"""With a schedule these determine the learning rate of every step."""

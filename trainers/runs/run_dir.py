@@ -1,13 +1,13 @@
-"""A run's folder: all that a training made, and all that predicting needs.
+"""The run folder and its files.
 
-config.json         what was asked for, and what a prediction needs to know
+config.json         the options, and what a prediction needs besides weights
 labels.txt          the label map
-history.csv         a row an epoch, written as it ends
-model.weights.h5    the weights after the last epoch that ended
+history.csv         one row per epoch, written when it ends
+model.weights.h5    the weights of the last or the best epoch
 curves.png          accuracy and loss by epoch
-result.json         the result, written last: there ⇔ the training ended
-checkpoints/        the last few, for `train --resume`
-tensorboard/        what `train --tensorboard` logs
+result.json         the result, written last: it exists if the run is finished
+checkpoints/        the newest checkpoints, for `train --resume`
+tensorboard/        the logs of `train --tensorboard`
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TENSORBOARD = "tensorboard"
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, and what is to be known of it before Keras is loaded."""
+    """A run folder, its configuration and its label map."""
 
     path: Path
     config: RunConfig
@@ -50,29 +50,29 @@ class Run:
 
     @property
     def has_weights(self) -> bool:
-        """Whether an epoch has ended."""
+        """Return whether an epoch has ended."""
         return (self.path / WEIGHTS).is_file()
 
     @property
     def is_finished(self) -> bool:
-        """Whether the training has ended."""
+        """Return whether the run is finished."""
         return (self.path / RESULT).is_file()
 
     def describe(self, name: str) -> str:
-        """The path of a file in it, to show to people."""
+        """Return the path of one of its files, for messages."""
         return escape_for_display(str(self.path / name))
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file whole, over one that is there. Raises OutputError or StorageError."""
-        with self.replacing(name) as staged:
+        """Write or replace a file atomically. Raises OutputError or StorageError."""
+        with self.atomic_write(name) as staged:
             staged.write_bytes(content)
 
     @contextmanager
-    def replacing(self, name: str, *, size_bytes: int = 0) -> Iterator[Path]:
-        """A path to write a file at, which gets its name when the block ends well.
+    def atomic_write(self, name: str, *, size_bytes: int = 0) -> Iterator[Path]:
+        """Yield a temporary path; the file gets its name when the block succeeds.
 
         Raises:
-            OutputError: it cannot be written, or there is not as much space as it will take.
+            OutputError: the file cannot be written, or needs more space than is free.
             StorageError: storage failed.
         """
         path = self.path / name
@@ -84,17 +84,17 @@ class Run:
 
 
 def read_config(path: Path) -> RunConfig:
-    """The configuration in a run's folder. Raises CorruptDataError, or FileNotFoundError."""
+    """Return the configuration in a run folder. Raises CorruptDataError or FileNotFoundError."""
     return decode_config((path / CONFIG).read_bytes(), path=str(path / CONFIG))
 
 
 def open_run(location: str | os.PathLike[str]) -> Run:
-    """A run to evaluate or to predict with.
+    """Return a run with weights, to evaluate or to predict with.
 
     Raises:
-        InputNotFoundError: there is none, or no epoch of it has ended.
-        CorruptDataError: its configuration is not one.
-        UsageError: its label map is not one.
+        InputNotFoundError: the folder is not a run, or no epoch of it has ended.
+        CorruptDataError: its configuration is invalid.
+        UsageError: its label map is invalid.
     """
     path = Path(os.fspath(location))
     try:
@@ -102,14 +102,14 @@ def open_run(location: str | os.PathLike[str]) -> Run:
         labels = parse_labels((path / LABELS).read_bytes(), path=str(path / LABELS))
     except (FileNotFoundError, NotADirectoryError):
         raise InputNotFoundError(
-            "there is no run here",
+            "not a run folder",
             path=str(path),
             expected=f"a folder with {CONFIG} and {LABELS}",
-            hint="make one with `shardmill train TARGET RUN`",
+            hint="create one with `shardmill train DATASET RUN`",
         ) from None
     if len(labels) != config.architecture.classes:
         raise CorruptDataError(
-            "the label map is not this run's",
+            "the label map does not match the run",
             path=str(path / LABELS),
             expected=f"{config.architecture.classes} classes",
             got=len(labels),
@@ -117,23 +117,23 @@ def open_run(location: str | os.PathLike[str]) -> Run:
     run = Run(path, config, labels)
     if not run.has_weights:
         raise InputNotFoundError(
-            "this run has written no weights yet",
+            "this run has no weights yet",
             path=str(path),
-            hint="wait for it, or go on with it by `shardmill train --resume`",
+            hint="wait for its first epoch, or continue it with `shardmill train --resume`",
         )
     return run
 
 
 def _check_space(path: Path, size_bytes: int) -> None:
-    # HDF5 cannot be relied on where a disk is full: it may end the whole process.
+    # HDF5 may end the whole process if the disk is full.
     free_bytes = shutil.disk_usage(path.parent).free
     if size_bytes > free_bytes:
         raise OutputError(
-            "there is no space left for this file",
+            "not enough disk space for this file",
             path=str(path),
             expected=f"{size_bytes / 1e6:,.1f} MB",
             got=f"{free_bytes / 1e6:,.1f} MB",
-            hint="make space, and train again with --resume",
+            hint="free space, and continue with `shardmill train --resume`",
         )
 
 

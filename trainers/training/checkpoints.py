@@ -1,10 +1,10 @@
-"""Checkpoints: all that a training needs to go on as if nothing had happened.
+"""Checkpoints: the complete state of a run at one step.
 
     RUN/checkpoints/step-00001500.weights.h5
 
-Each is Keras's own weights file of the model as it trains, its optimizer in it. Beside that what is
-random in the model has its state in `random/`, and the training has its own, as JSON, in an
-attribute of the file. Of the input two numbers are enough: its order follows from seed and step.
+Each is a Keras weights file of the model that trains, with its optimizer. The group `random/` holds
+the state of random layers, an attribute of the file the state of the run as JSON. The input needs
+no state: its order follows from seed and step.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _PATTERN = "step-*.weights.h5"
 
 
 class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a training is.
+    """The position and the results of a run.
 
     Args:
         seed: of the order of records.
-        step: how many steps are done, of all phases.
-        metric_sums: what Keras's metrics have added up in the epoch that has begun.
-        epoch_seconds: how long that epoch has taken.
-        seconds: how long all of it has taken.
-        epochs: the results of those that have ended.
-        damaged: the records left out, as (shard, number).
-        figures_due: accuracy and loss of an epoch whose steps are done and whose validation is not.
+        step: the number of steps done, in all phases.
+        metric_sums: the sums of the Keras metrics in the current epoch.
+        epoch_seconds: the seconds of the current epoch.
+        seconds: the seconds of the run.
+        epochs: the results of the completed epochs.
+        damaged: the skipped records, as (shard, number).
+        pending_metrics: the metrics of an epoch whose steps are done, before its validation.
     """
 
     seed: int
@@ -57,18 +57,18 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float = 0.0
     epochs: tuple[EpochMetrics, ...] = ()
     damaged: tuple[tuple[str, int], ...] = ()
-    figures_due: dict[str, float] | None = None
+    pending_metrics: dict[str, float] | None = msgspec.field(default=None, name="figures_due")
 
 
 def save_checkpoint(run: Run, model: keras.Model, state: TrainingState, *, keep: int) -> None:
-    """Write a checkpoint, whole or not at all; then remove all but the `keep` newest.
+    """Write a checkpoint atomically; then remove all except the `keep` newest.
 
     Raises:
         OutputError: the run cannot be written.
     """
     name = f"{CHECKPOINTS}/step-{state.step:08}.weights.h5"
     size_bytes = file_bytes([*model.variables, *model.optimizer.variables])
-    with run.replacing(name, size_bytes=size_bytes) as path:
+    with run.atomic_write(name, size_bytes=size_bytes) as path:
         model.save_weights(path)
         with h5py.File(path, "a") as file:
             file.attrs[_STATE] = msgspec.json.encode(state).decode()
@@ -79,12 +79,17 @@ def save_checkpoint(run: Run, model: keras.Model, state: TrainingState, *, keep:
 
 
 def list_checkpoints(run: Run) -> list[Path]:
-    """The run's checkpoints, the newest last."""
+    """Return the checkpoints of a run, the newest last."""
     return sorted((run.path / CHECKPOINTS).glob(_PATTERN))
 
 
+def latest_checkpoint(run: Run) -> Path | None:
+    """Return the newest checkpoint of a run; None if it has none."""
+    return next(reversed(list_checkpoints(run)), None)
+
+
 def read_state(path: Path) -> TrainingState:
-    """The training's state of a checkpoint. Raises CorruptDataError."""
+    """Return the state in a checkpoint. Raises CorruptDataError."""
     with _reading(path), h5py.File(path, "r") as file:
         content = str(file.attrs[_STATE])
     try:
@@ -94,10 +99,10 @@ def read_state(path: Path) -> TrainingState:
 
 
 def restore_model(model: keras.Model, path: Path) -> None:
-    """Weights, optimizer and random state of a checkpoint into a compiled model.
+    """Load weights, optimizer and random state of a checkpoint into a compiled model.
 
     Raises:
-        CorruptDataError: the file is damaged, or is another model's.
+        CorruptDataError: the file is damaged, or of another model.
     """
     with _reading(path):
         check_weights(path)
@@ -108,7 +113,7 @@ def restore_model(model: keras.Model, path: Path) -> None:
 
 
 def _list_random_states(model: keras.Model) -> list[keras.Variable]:
-    """Of dropout and of augmentation: not weights to Keras, so that its files leave them out."""
+    """Return the seeds of dropout and augmentation, which Keras does not save as weights."""
     weights = {id(weight) for weight in model.weights}
     metrics = {id(variable) for variable in model.metrics_variables}
     return [
@@ -122,7 +127,7 @@ def _list_random_states(model: keras.Model) -> list[keras.Variable]:
 def _reading(path: Path) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
-            # Keras warns of what it skips, then raises for layers that are left without weights.
+            # Keras warns about weights that it skips, then raises for layers without weights.
             warnings.simplefilter("ignore", UserWarning)
             yield
     except (OSError, ValueError, KeyError) as error:
@@ -131,8 +136,8 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _damaged(path: Path, error: Exception) -> CorruptDataError:
     return CorruptDataError(
-        "this is not a checkpoint of this run",
+        "not a checkpoint of this run",
         path=str(path),
         got=str(error).partition("\n")[0],
-        hint="remove it to go on from the one before",
+        hint="remove it to resume from the previous one",
     )

@@ -1,7 +1,4 @@
-"""How weights are changed: loss, optimizer, schedule of the learning rate, precision.
-
-How much an image counts in training, by its class.
-"""
+"""Loss, optimizer, learning rate schedule, precision and class weights."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
+
+from trainers.models.registry import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,31 +22,38 @@ Loss = Callable[[Any, Any], Any]
 
 
 def set_precision(precision: Precision, hardware: Backend) -> str:
-    """Choose what new layers compute in; the name of Keras's dtype policy."""
+    """Set the Keras dtype policy of new layers, and return its name."""
     automatic = "mixed_bfloat16" if hardware.has_bfloat16 else "float32"
     policy = automatic if precision == "auto" else precision
     keras.config.set_dtype_policy(policy)
     return policy
 
 
-def compile_model(model: keras.Model, options: TrainOptions, phase: Phase) -> keras.metrics.Metric:
-    """Make a model ready to train in a phase; the accuracy that it will count."""
-    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+def compile_model(
+    model: keras.Model, options: TrainOptions, phase: Phase
+) -> tuple[keras.metrics.Metric, ...]:
+    """Compile a model for a phase; return its accuracy and the metrics of a registered model."""
+    custom = find_model(options.model).custom
+    metrics = (
+        keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+        *((make() for make in custom.metrics) if custom else ()),
+    )
+    loss = custom.loss if custom and custom.loss is not None else None
     model.compile(
         optimizer=build_optimizer(options, phase),
-        loss=choose_loss(options.label_smoothing),
-        metrics=[accuracy],
+        loss=choose_loss(options.label_smoothing) if loss is None else loss,
+        metrics=list(metrics),
         jit_compile="auto" if options.jit is None else options.jit,
     )
     model.optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
-    return accuracy
+    return metrics
 
 
 def choose_loss(label_smoothing: float) -> Loss:
-    """The mean cross-entropy of integer labels (batch,) and logits (batch, classes).
+    """Return the mean cross-entropy of integer labels (batch,) and logits (batch, classes).
 
     Args:
-        label_smoothing: the part of the probability that is spread over all classes (Szegedy et
+        label_smoothing: the share of probability that is spread over all classes (Szegedy et
             al., "Rethinking the Inception Architecture for Computer Vision", 2016).
     """
     if not label_smoothing:
@@ -64,7 +70,7 @@ def choose_loss(label_smoothing: float) -> Loss:
 
 
 def build_optimizer(options: TrainOptions, phase: Phase) -> keras.optimizers.Optimizer:
-    """The optimizer of a phase, by Keras's name and with Keras's defaults but the learning rate."""
+    """Return the Keras optimizer of a phase, with Keras defaults except for the learning rate."""
     return keras.optimizers.get(
         {"class_name": options.optimizer, "config": {"learning_rate": _schedule(options, phase)}}
     )
@@ -73,7 +79,7 @@ def build_optimizer(options: TrainOptions, phase: Phase) -> keras.optimizers.Opt
 def _schedule(
     options: TrainOptions, phase: Phase
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """The learning rate by step: up from 0 over the warm-up, then level or down a cosine to 0."""
+    """Return the learning rate: linear warm-up from 0, then constant or a cosine to 0."""
     if options.schedule == "constant" and not options.warmup_steps:
         return phase.learning_rate
     steps = phase.end_step - phase.first_step
@@ -88,14 +94,16 @@ def _schedule(
 
 
 def balance_classes(counts: Sequence[int]) -> dict[int, float]:
-    """Weights under which all classes count the same, and all images together what they did.
+    """Return the weights that give all classes the same total weight.
+
+    The sum over all images is unchanged.
 
     Args:
-        counts: the training images of each class.
+        counts: the number of training images of each class.
 
     Returns:
-        For each label images / (classes x images of the class), counting classes with images; 0
-        where there are none. For `keras.Model.fit`.
+        For `keras.Model.fit`, by label: images / (classes x images of the class), where only
+        classes with images count; 0 for a class without images.
     """
     images = sum(counts)
     classes = sum(count > 0 for count in counts)

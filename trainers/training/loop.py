@@ -1,21 +1,27 @@
-"""A training as it goes: which step it is at, what it has reached, what it leaves behind.
+"""The steps of a run, with checkpoints and validation.
 
-Keras runs the steps and calls in between; everything that a killed training needs to go on is kept
-here, and written to a checkpoint when one is due.
+`TrainingLoop` holds the state that a resumed process needs, and writes it to checkpoints.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from records.errors import UsageError
+from trainers.input.bad_records import TF_READ_ERRORS, find_bad_records
+from trainers.input.pipeline import ShardSource
+from trainers.input.selection import count_classes
 from trainers.input.shuffle import ShuffleSpec
+from trainers.models.registry import find_model
 from trainers.runs.history import EpochMetrics
 from trainers.training.checkpoints import TrainingState, save_checkpoint
+from trainers.training.compile import balance_classes
+from trainers.training.epoch_logger import EpochLogger
 from trainers.training.metric_state import (
     metric_totals,
     read_metrics,
@@ -23,118 +29,204 @@ from trainers.training.metric_state import (
     sync_jax_state,
     to_numpy,
 )
-from trainers.training.signals import StopRequest
+from trainers.training.phases import split_steps
+from trainers.training.signals import StopRequest, defer_signals
 from trainers.training.validation import Validation
 
 if TYPE_CHECKING:
-    from trainers.input.bad_records import DamagedRecord
+    from collections.abc import Callable
+
     from trainers.input.selection import Selection
+    from trainers.models.build import Network
     from trainers.runs.run_dir import Run
-    from trainers.training.epoch_logger import EpochLogger
     from trainers.training.phase_setup import PhaseSetup
     from trainers.training.phases import Phase, StepRange
     from trainers.training.plan import TrainingPlan
+    from trainers.training.progress import Progress
 
-_LOOK_SECONDS = 0.5
+_METRIC_SECONDS = 0.5
 
 
 class TrainingLoop:
-    """The state of a training between two steps.
+    """The state of a run between two steps.
 
     Args:
-        plan: what is done.
-        run: where it is kept.
-        recorder: of epochs.
-        state: where to begin.
-        batch_divisor: what the number of images of every batch must be a multiple of.
+        plan: of the run.
+        run: the folder for checkpoints.
+        network: whose weights are trained.
+        state: of the last checkpoint, or of a new run.
+        batch_divisor: divides the number of images of every batch.
+        on_message: called with each line that the user should read.
+        progress: receives steps and epochs.
     """
 
     def __init__(
         self,
         plan: TrainingPlan,
         run: Run,
-        recorder: EpochLogger,
+        network: Network,
         state: TrainingState,
         *,
         batch_divisor: int,
+        on_message: Callable[[str], None],
+        progress: Progress,
     ) -> None:
-        self.plan, self.run, self.recorder = plan, run, recorder
+        self.plan, self.run = plan, run
+        self.epoch_logger = EpochLogger(plan, run, network, state.epochs, progress=progress)
         self.step, self.metric_sums = state.step, state.metric_sums
         self.damaged = set(state.damaged)
-        self.stop = StopRequest()
+        self._on_message = on_message
+        self._stop = StopRequest()
+        self._stopped_by_callback = False
         now = time.monotonic()
-        self._began = now - state.seconds
+        self._started_at = now - state.seconds
         self._epoch_seconds = state.epoch_seconds
-        self._kept_at, self._kept_step = now, state.step
-        self._looked_at = -math.inf
-        self._figures_due = state.figures_due
+        self._checkpoint_at, self._checkpoint_step = now, state.step
+        self._metrics_read_at = -math.inf
+        self._pending_metrics = state.pending_metrics
         self._batch_divisor = batch_divisor
         self._validation = Validation(plan.config.options.batch_size, batch_divisor)
+        custom = find_model(plan.config.options.model).custom
+        self._custom_callbacks = [make() for make in custom.callbacks] if custom else []
+        self._class_weights: dict[int, float] | None = None
+        if plan.config.options.class_weights == "balanced":
+            counts = count_classes(plan.dataset, plan.training).tolist()
+            self._class_weights = balance_classes(counts)
 
     @property
     def seconds(self) -> float:
-        """How long the training has taken, with what earlier processes did of it."""
-        return time.monotonic() - self._began
+        """Return the seconds of the run, with those of earlier processes."""
+        return time.monotonic() - self._started_at
 
     @property
     def training(self) -> Selection:
-        """What is trained on, without what is damaged."""
+        """Return the training records without the damaged ones."""
         return self.plan.training.excluding(self.damaged)
 
     @property
     def validation(self) -> Selection:
-        """What is measured on, without what is damaged."""
+        """Return the validation records without the damaged ones."""
         return self.plan.validation.excluding(self.damaged)
 
-    def begin_phase(self) -> None:
-        """Count the time of its first epoch from now on; what it is fed is another."""
-        self._epoch_began = time.monotonic() - self._epoch_seconds
+    @property
+    def damaged_shards(self) -> frozenset[str]:
+        """Return the names of the shards with damaged records."""
+        return frozenset(shard for shard, _ in self.damaged)
+
+    @property
+    def validation_pending(self) -> bool:
+        """Return whether the steps of an epoch are done and its validation is not."""
+        return self._pending_metrics is not None
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Return the phases to do; a phase ends with the validation of its last epoch."""
+        return self.plan.phases_from(self.step - self.validation_pending)
+
+    def is_over(self, phase: Phase) -> bool:
+        """Return whether a phase has no steps left, or ends early."""
+        return (
+            self.step >= phase.end_step
+            or self._stopped_by_callback
+            or self.epoch_logger.should_stop(phase)
+        )
+
+    def run_phase(self, setup: PhaseSetup) -> PhaseSetup:
+        """Run the remaining steps of a phase; return its setup without damaged records.
+
+        Raises:
+            CorruptDataError: more records are damaged than `skip_bad` allows.
+            KeyboardInterrupt: a signal was received; a checkpoint is written.
+        """
+        self._epoch_started_at = time.monotonic() - self._epoch_seconds
         self._epoch_seconds = 0.0
+        self._stopped_by_callback = False
+        with defer_signals() as self._stop:
+            while self.validation_pending or not self.is_over(setup.phase):
+                try:
+                    self._run_epochs(setup)
+                except TF_READ_ERRORS as error:
+                    setup = self._exclude_bad_records(setup, error)
+        if setup.phase is not self.plan.phases[-1]:
+            self._stop.raise_if_requested()  # received in the last validation of the phase
+        return setup
 
-    def leave_out(self, found: list[DamagedRecord]) -> None:
-        """Go on without some records."""
+    def _run_epochs(self, setup: PhaseSetup) -> None:
+        if self.validation_pending:
+            self.end_epoch(setup, self.step)
+        for step_range in split_steps(self.step, setup.phase.end_step, self.plan.epoch_steps):
+            if not self.is_over(setup.phase):
+                self.run_steps(setup, step_range)
+
+    def _exclude_bad_records(self, setup: PhaseSetup, error: Exception) -> PhaseSetup:
+        """Return the setup without damaged records, unless they are more than allowed."""
+        limit = self.plan.config.options.skip_bad
+        if not limit:
+            raise error
+        self.metric_sums = self.sum_metrics(setup)
+        self._on_message("a record cannot be read; looking for all that are damaged")
+        found = [
+            damaged
+            for part in (self.training, self.validation)
+            for damaged in find_bad_records(self.plan.dataset, part)
+        ]
+        if not found:
+            raise error
+        if len(self.damaged) + len(found) > limit:
+            first = found[0].error
+            first.hint = f"more than --skip-bad {limit} records are damaged; this is the first"
+            raise first from error
+        for damaged in found:
+            self._on_message(f"skipped: {damaged.error}")
         self.damaged.update((record.shard, record.number) for record in found)
+        source = ShardSource.from_dataset(
+            self.plan.dataset, self.plan.config.shape, self.damaged_shards
+        )
+        return replace(setup, source=source)
 
-    def run_stretch(
-        self, stage: PhaseSetup, stretch: StepRange, class_weights: dict[int, float]
-    ) -> None:
-        """Let Keras run the steps of a stretch, with what is due before each and after an epoch."""
+    def run_steps(self, setup: PhaseSetup, step_range: StepRange) -> None:
+        """Let Keras run a range of steps, with checkpoints and validation."""
         options = self.plan.config.options
         order = ShuffleSpec(
             options.seed,
-            end_epoch=stretch.epoch + stretch.epochs,
-            first_epoch=stretch.epoch,
-            first_step=stretch.first_step - stretch.epoch * self.plan.epoch_steps,
+            end_epoch=step_range.epoch + step_range.epochs,
+            first_epoch=step_range.epoch,
+            first_step=step_range.first_step - step_range.epoch * self.plan.epoch_steps,
             epoch_records=self._epoch_records(),
         )
-        stage.model.fit(
-            stage.read_training(self.training, options.batch_size, order),
-            initial_epoch=stretch.epoch,
-            epochs=stretch.epoch + stretch.epochs,
-            steps_per_epoch=stretch.epoch_steps,
-            shuffle=False,  # the input is
-            class_weight=class_weights or None,
+        setup.model.fit(
+            setup.read_training(self.training, options.batch_size, order),
+            initial_epoch=step_range.epoch,
+            epochs=step_range.epoch + step_range.epochs,
+            steps_per_epoch=step_range.epoch_steps,
+            shuffle=False,  # the input is shuffled
+            class_weight=self._class_weights,
             verbose=0,
-            callbacks=[self._calls(stage, stretch)],
+            callbacks=[self._callback(setup, step_range), *self._custom_callbacks],
         )
+        self._stopped_by_callback = setup.model.stop_training and not self.is_over(setup.phase)
 
     def _epoch_records(self) -> int | None:
-        """How many records an epoch gives, where that is not how many there are."""
+        """Return the records that an epoch reads if they are not all of the selection."""
         records, divisor = self.plan.training.records, self._batch_divisor
         return records + -records % divisor if self.damaged or divisor > 1 else None
 
-    def _calls(self, stage: PhaseSetup, stretch: StepRange) -> keras.callbacks.Callback:
+    def _callback(self, setup: PhaseSetup, step_range: StepRange) -> keras.callbacks.Callback:
         def begin_epoch(epoch: int, _logs: Any) -> None:
-            self._first_step = stretch.first_step_of(epoch)
-            restore_totals(stage, self.metric_sums)
+            self._first_step = step_range.first_step_of(epoch)
+            restore_totals(setup, self.metric_sums)
             self.metric_sums = ()
 
         def begin_step(batch: int, **_logs: Any) -> None:
-            self.begin_step(stage, self._first_step + batch)
+            self.begin_step(setup, self._first_step + batch)
 
-        def end_epoch(epoch: int, _logs: Any) -> None:
-            self.end_epoch(stage, stretch.first_step_of(epoch) + stretch.epoch_steps)
-            stage.model.stop_training = self.is_over(stage.phase)
+        def end_epoch(_epoch: int, logs: Any) -> None:
+            self.end_epoch(setup, self.step + 1)
+            # For the callbacks of a registered model, which Keras calls after this one.
+            result = self.epoch_logger.epochs[-1].to_columns()
+            logs.update({name: result[name] for name in result if name.startswith("val_")})
+            if self.is_over(setup.phase):
+                setup.model.stop_training = True
 
         return keras.callbacks.LambdaCallback(
             on_epoch_begin=begin_epoch,
@@ -142,110 +234,97 @@ class TrainingLoop:
             on_epoch_end=end_epoch,
         )
 
-    def begin_step(self, stage: PhaseSetup, step: int) -> None:
-        """Before a step: what is due by number or by time."""
+    def begin_step(self, setup: PhaseSetup, step: int) -> None:
+        """Write a checkpoint and report metrics before a step, if they are due."""
         self.step = step
-        self._stop_if_asked(stage)
+        self._stop_if_requested(setup)
         if self._is_checkpoint_due():
-            self.save_checkpoint_now(stage)
-        into_epoch = step % self.plan.epoch_steps
-        if into_epoch and time.monotonic() - self._looked_at >= _LOOK_SECONDS:
-            self.recorder.log_step(step, into_epoch, self._look(stage))
+            self.write_checkpoint(setup)
+        epoch_step = step % self.plan.epoch_steps
+        if epoch_step and time.monotonic() - self._metrics_read_at >= _METRIC_SECONDS:
+            self.epoch_logger.log_step(step, epoch_step, self._read_metrics(setup))
 
-    def end_epoch(self, stage: PhaseSetup, step: int) -> None:
-        """Measure on the validation images, and keep what the epoch has reached."""
+    def end_epoch(self, setup: PhaseSetup, step: int) -> None:
+        """Validate, and log the result of the epoch."""
         self.step = step
-        # Measuring starts Keras's sums anew; where it is stopped or fails, it is done again.
-        self._figures_due = self._figures_due or self._look(stage)
-        result = self._measure(stage, self._figures_due)
-        self._figures_due = None
-        stage.model.reset_metrics()
-        self._epoch_began = time.monotonic()
-        self.recorder.record(result, stage.phase, step)
+        # Validation resets the metrics of the model; if it is interrupted, it is repeated.
+        self._pending_metrics = self._pending_metrics or self._read_metrics(setup)
+        result = self._validate(setup, self._pending_metrics)
+        self._pending_metrics = None
+        setup.model.reset_metrics()
+        self._epoch_started_at = time.monotonic()
+        self.epoch_logger.log_epoch(result, setup.phase, step)
 
-    def _stop_if_asked(self, stage: PhaseSetup) -> None:
-        if self.stop.is_made:
-            self.save_checkpoint_now(stage)
-            self.stop.obey()
+    def _validate(self, setup: PhaseSetup, metrics: dict[str, float]) -> EpochMetrics:
+        validation = self._validation.measure(
+            setup, self.validation, lambda: self._stop_if_requested(setup)
+        )
+        self._check_loss(setup, validation["loss"])
+        extra = [name for name in metrics if name not in {"loss", "accuracy"}]
+        return EpochMetrics(
+            epoch=len(self.epoch_logger.epochs) + 1,
+            accuracy=metrics["accuracy"],
+            loss=metrics["loss"],
+            val_accuracy=validation["accuracy"],
+            val_loss=validation["loss"],
+            learning_rate=self._learning_rate(setup),
+            seconds=time.monotonic() - self._epoch_started_at,
+            extra={name: metrics[name] for name in extra}
+            | {f"val_{name}": float(validation[name]) for name in extra},
+        )
 
-    @property
-    def validation_pending(self) -> bool:
-        """Whether an epoch's steps are done and its validation is not."""
-        return self._figures_due is not None
+    def _stop_if_requested(self, setup: PhaseSetup) -> None:
+        if self._stop.is_requested:
+            self.write_checkpoint(setup)
+            self._stop.raise_if_requested()
 
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        """The phases not done yet; a phase ends with the validation of its last epoch."""
-        return self.plan.phases_from(self.step - self.validation_pending)
-
-    def is_over(self, phase: Phase) -> bool:
-        """Whether a phase has no steps left, or its epochs no longer get better."""
-        return self.step >= phase.end_step or self.recorder.should_stop(phase)
-
-    def save_checkpoint_now(self, stage: PhaseSetup) -> None:
-        """Write a checkpoint of this moment. Raises UsageError where the loss is no number."""
+    def write_checkpoint(self, setup: PhaseSetup) -> None:
+        """Write a checkpoint of the current state. Raises UsageError if the loss is NaN."""
         if self.validation_pending:
-            sync_jax_state(stage.model)
+            sync_jax_state(setup.model)
         else:
-            self._look(stage)
+            self._read_metrics(setup)
         state = TrainingState(
             seed=self.plan.config.options.seed,
             step=self.step,
-            metric_sums=self.sum_metrics(stage),
-            epoch_seconds=time.monotonic() - self._epoch_began,
+            metric_sums=self.sum_metrics(setup),
+            epoch_seconds=time.monotonic() - self._epoch_started_at,
             seconds=self.seconds,
-            epochs=tuple(self.recorder.epochs),
-            figures_due=self._figures_due,
+            epochs=tuple(self.epoch_logger.epochs),
+            pending_metrics=self._pending_metrics,
             damaged=tuple(sorted(self.damaged)),
         )
         keep = self.plan.config.options.keep_checkpoints
-        save_checkpoint(self.run, stage.model, state, keep=keep)
-        self._kept_at, self._kept_step = time.monotonic(), self.step
+        save_checkpoint(self.run, setup.model, state, keep=keep)
+        self._checkpoint_at, self._checkpoint_step = time.monotonic(), self.step
 
-    def sum_metrics(self, stage: PhaseSetup) -> tuple[float, ...]:
-        """What Keras has added up since the epoch began."""
-        return (
-            () if self.validation_pending else metric_totals(stage)
-        )  # then they are the validation's
+    def sum_metrics(self, setup: PhaseSetup) -> tuple[float, ...]:
+        """Return the sums of the metrics since the epoch began; none during validation."""
+        return () if self.validation_pending else metric_totals(setup)
 
     def _is_checkpoint_due(self) -> bool:
         options = self.plan.config.options
-        if self.step == self._kept_step:
+        if self.step == self._checkpoint_step:
             return False
         if options.checkpoint_steps and self.step % options.checkpoint_steps == 0:
             return True
-        return time.monotonic() - self._kept_at >= 60 * options.checkpoint_minutes
+        return time.monotonic() - self._checkpoint_at >= 60 * options.checkpoint_minutes
 
-    def _look(self, stage: PhaseSetup) -> dict[str, float]:
-        """Accuracy and loss of the epoch so far; it ends here where that is no number."""
-        self._looked_at = time.monotonic()
-        figures = read_metrics(stage)
-        self._check_loss(stage, figures["loss"])
-        return figures
+    def _read_metrics(self, setup: PhaseSetup) -> dict[str, float]:
+        """Return the metrics of the epoch so far. Raises UsageError if the loss is NaN."""
+        self._metrics_read_at = time.monotonic()
+        metrics = read_metrics(setup)
+        self._check_loss(setup, metrics["loss"])
+        return metrics
 
-    def _check_loss(self, stage: PhaseSetup, loss: float) -> None:
+    def _check_loss(self, setup: PhaseSetup, loss: float) -> None:
         if not math.isfinite(loss):
-            rate = self._learning_rate(stage)
+            rate = self._learning_rate(setup)
             raise UsageError(
-                f"the loss is no number any more in epoch {len(self.recorder.epochs) + 1}",
-                got=loss,
+                f"training diverged: the loss became {loss} in epoch "
+                f"{len(self.epoch_logger.epochs) + 1}",
                 hint=f"try a --learning-rate below {rate:g}",
             )
 
-    def _measure(self, stage: PhaseSetup, figures: dict[str, float]) -> EpochMetrics:
-        validation = self._validation.measure(
-            stage, self.validation, lambda: self._stop_if_asked(stage)
-        )
-        self._check_loss(stage, validation["loss"])
-        return EpochMetrics(
-            epoch=len(self.recorder.epochs) + 1,
-            accuracy=figures["accuracy"],
-            loss=figures["loss"],
-            val_accuracy=validation["accuracy"],
-            val_loss=validation["loss"],
-            learning_rate=self._learning_rate(stage),
-            seconds=time.monotonic() - self._epoch_began,
-        )
-
-    def _learning_rate(self, stage: PhaseSetup) -> float:
-        return float(to_numpy(stage.model.optimizer.learning_rate))
+    def _learning_rate(self, setup: PhaseSetup) -> float:
+        return float(to_numpy(setup.model.optimizer.learning_rate))

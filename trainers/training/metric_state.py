@@ -1,4 +1,4 @@
-"""Accuracy and loss of the epoch so far, as Keras adds them up in a model's metrics."""
+"""The metrics of the epoch so far, and their sums."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ if TYPE_CHECKING:
     from trainers.training.phase_setup import PhaseSetup
 
 
-def read_metrics(stage: PhaseSetup) -> dict[str, float]:
-    """Accuracy and loss since the epoch began, or since its validation did."""
-    sync_jax_state(stage.model)
-    return {metric.name: float(to_numpy(metric.result())) for metric in stage.metrics}
+def read_metrics(setup: PhaseSetup) -> dict[str, float]:
+    """Return all metrics by name, since the start of the epoch or of its validation."""
+    sync_jax_state(setup.model)
+    return {metric.name: float(to_numpy(metric.result())) for metric in setup.metrics}
 
 
-def metric_totals(stage: PhaseSetup) -> tuple[float, ...]:
-    """What the metrics have added up, to go on with in another process."""
-    return tuple(float(to_numpy(variable)) for variable in _variables(stage))
+def metric_totals(setup: PhaseSetup) -> tuple[float, ...]:
+    """Return the sums of the metrics, for a checkpoint."""
+    return tuple(float(to_numpy(variable)) for variable in _variables(setup))
 
 
-def restore_totals(stage: PhaseSetup, sums: tuple[float, ...]) -> None:
-    """Go on adding up; without any sums there is nothing to do."""
-    for variable, value in zip(_variables(stage), sums, strict=False):
+def restore_totals(setup: PhaseSetup, sums: tuple[float, ...]) -> None:
+    """Set the sums of the metrics; no sums leave them unchanged."""
+    for variable, value in zip(_variables(setup), sums, strict=False):
         variable.assign(value)
 
 
 def sync_jax_state(model: keras.Model) -> None:
-    """Put into the model's variables what JAX keeps outside of them between steps."""
+    """Copy the state that JAX keeps outside of the variables of a model into them."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
 
 
 def to_numpy(tensor: Any) -> Any:
-    """The value of a backend's tensor or variable."""
+    """Return a tensor or variable of the backend as a NumPy array."""
     return ops.convert_to_numpy(tensor)
 
 
-def _variables(stage: PhaseSetup) -> list[Any]:
-    return [variable for metric in stage.metrics for variable in metric.variables]
+def _variables(setup: PhaseSetup) -> list[Any]:
+    return [variable for metric in setup.metrics for variable in metric.variables]

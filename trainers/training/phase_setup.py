@@ -1,4 +1,4 @@
-"""What trains in a phase: a model around the network, and what it is fed."""
+"""The compiled model and the input of a phase."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trainers.input.pipeline import (
     shuffled_batches,
 )
 from trainers.input.shuffle import ShuffleSpec, no_autograph
-from trainers.models.freezing import freeze_base, unfreeze_base
+from trainers.models.freezing import freeze_backbone, unfreeze_backbone
 from trainers.training.compile import compile_model
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from trainers.training.phases import Phase
     from trainers.training.plan import TrainingPlan
 
-_HELD_BYTES = 1 << 30
+_IN_MEMORY_BYTES = 1 << 30
 
 
 class BatchReader(NamedTuple):
-    """How a source becomes batches: in another order every epoch, and in the same always."""
+    """Two functions from a source to batches: shuffled per epoch, and in stored order."""
 
     shuffled: Callable[..., tf.data.Dataset]
     in_order: Callable[..., tf.data.Dataset]
@@ -50,39 +50,40 @@ class PhaseSetup:
     """A phase ready to run.
 
     Args:
-        phase: which.
-        model: what Keras fits, compiled; its layers are the network's.
-        accuracy: counted by the model, over an epoch.
-        source: what it is fed, one way or the other.
-        reading: how.
-        crop: the least part of an image that random crops keep.
+        phase: the steps, and the layers that train.
+        model: the compiled model, made of the layers of the network.
+        compiled_metrics: of the model besides its loss: accuracy first, then those of a registered
+            model.
+        source: the records.
+        reading: how records become batches.
+        crop: the smallest part of an image that random crops keep.
     """
 
     phase: Phase
     model: keras.Model
-    accuracy: keras.metrics.Metric
+    compiled_metrics: tuple[keras.metrics.Metric, ...]
     source: RecordSource
     reading: BatchReader = STREAMING
     crop: float = 1.0
 
     @property
-    def metrics(self) -> tuple[keras.metrics.Metric, keras.metrics.Metric]:
-        """The model's loss and accuracy."""
-        return self.model.metrics[0], self.accuracy
+    def metrics(self) -> tuple[keras.metrics.Metric, ...]:
+        """Return loss, accuracy and other metrics of the model."""
+        return self.model.metrics[0], *self.compiled_metrics
 
     def read_training(
         self, selection: Selection, batch_size: int, order: ShuffleSpec
     ) -> tf.data.Dataset:
-        """The steps from where `order` begins."""
+        """Return the training batches, from the step at which `order` begins."""
         order = order._replace(crop=self.crop)
         return self.reading.shuffled(self.source, selection, batch_size, order)
 
     def read_validation(
         self, selection: Selection, batch_size: int, divisor: int = 1
     ) -> tf.data.Dataset:
-        """What is measured after each epoch, always in the same order.
+        """Return the validation batches, always in the same order.
 
-        Where every batch must be a multiple of `divisor`, the last images may be left out.
+        With a `divisor` that every batch size must be a multiple of, the last images may be absent.
         """
         batches = self.reading.in_order(self.source, selection, batch_size)
         return batches if divisor == 1 else _cut_batches(batches, divisor)
@@ -104,62 +105,62 @@ def set_up_phase(
     phase: Phase,
     *,
     damaged: frozenset[str],
-    say: Callable[[str], None],
+    on_message: Callable[[str], None],
     on_progress: Callable[[int, int], None],
 ) -> PhaseSetup:
-    """Make a phase ready: freeze what stays as it is, build what trains, open what it is fed.
+    """Freeze layers, build and compile the model, and open the input of a phase.
 
     Args:
-        plan: the training.
-        network: with its weights so far.
-        phase: what trains.
+        plan: of the run.
+        network: with its current weights.
+        phase: the phase to set up.
         damaged: shards with records that cannot be read.
-        say: told what takes time.
-        on_progress: told the images whose features are extracted, and of how many.
+        on_message: called with each line that the user should read.
+        on_progress: called with the number of images whose features are extracted, and of all.
     """
     options = plan.config.options
     shards = ShardSource.from_dataset(plan.dataset, plan.config.shape, damaged)
     parts = plan.training, plan.validation
-    if phase.trained == "head":
-        freeze_base(network)
-    if phase.trained == "unfrozen":
-        unfreeze_base(network, options.unfreeze)
+    if phase.trainable == "head":
+        freeze_backbone(network)
+    if phase.trainable == "unfrozen":
+        unfreeze_backbone(network, options.unfreeze)
     if plan.reads_features(phase):
-        assert network.head is not None  # the plan has seen to it
+        assert network.head is not None  # the plan has checked that
         source = load_or_extract(
             plan.dataset,
             parts,
             network,
             plan.config.architecture,
             store=options.features,
-            say=say,
+            on_message=on_message,
             on_progress=on_progress,
         )
         model = keras.Model(network.head.inputs, network.head.outputs[0])
         size_bytes = sum(part.records * source.format.record_bytes for part in parts)
-        reading = IN_MEMORY if size_bytes <= _HELD_BYTES else STREAMING
+        reading = IN_MEMORY if size_bytes <= _IN_MEMORY_BYTES else STREAMING
         return PhaseSetup(phase, model, compile_model(model, options, phase), source, reading)
     model = _build_model(plan, network, phase)
-    accuracy = compile_model(model, options, phase)
+    metrics = compile_model(model, options, phase)
     if options.cache == "disk":
-        source = build_disk_cache(shards, *parts, below=cache_folder(), say=say)
-        return PhaseSetup(phase, model, accuracy, source)
+        source = build_disk_cache(shards, *parts, below=cache_folder(), on_message=on_message)
+        return PhaseSetup(phase, model, metrics, source)
     if options.cache == "memory":
         size_mb = sum(part.records for part in parts) * plan.config.shape.size_bytes / 1e6
-        say(f"keeping decoded images in memory ({size_mb:,.0f} MB)")
-        return PhaseSetup(phase, model, accuracy, shards, CACHED)
-    return PhaseSetup(phase, model, accuracy, shards, crop=options.augment.crop)
+        on_message(f"keeping decoded images in memory ({size_mb:,.0f} MB)")
+        return PhaseSetup(phase, model, metrics, shards, CACHED)
+    return PhaseSetup(phase, model, metrics, shards, crop=options.augment.crop)
 
 
 def _build_model(plan: TrainingPlan, network: Network, phase: Phase) -> keras.Model:
-    """A model of its own, so that the optimizer's state is not among the network's weights."""
+    """Return a separate model, so that the network has no optimizer state among its weights."""
     options, shape = plan.config.options, plan.config.shape
     image = keras.Input(shape.array_shape, dtype="uint8", name="image")
     augmenter = build_augmenter(options.augment, shape, options.seed)
     varied = image if augmenter is None else augmenter(image)
-    if phase.trained == "head":
+    if phase.trainable == "head":
         assert network.head is not None
         assert network.extractor is not None
-        # Dropout inside a base that does not learn would only blur what its head sees.
+        # Dropout inside a frozen backbone would only add noise to its features.
         return keras.Model(image, network.head(network.extractor(varied, training=False)))
     return keras.Model(image, network.model(varied))

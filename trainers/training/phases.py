@@ -1,7 +1,6 @@
-"""What a training consists of: phases of steps, and the stretches of them between epochs' ends.
+"""Phases of a run, and ranges of steps within them.
 
-Steps are counted from 0 over all phases, so that one number says where a run is. All arithmetic on
-them is here, and pure.
+Steps are counted from 0 over all phases, so that one number is the position of a run.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from trainers.options import TrainOptions
 
-Trained = Literal["all", "head", "unfrozen"]
+Trainable = Literal["all", "head", "unfrozen"]
 
 
 @dataclass(frozen=True)
@@ -22,14 +21,14 @@ class Phase:
     """Steps in which the same weights train at the same learning rate.
 
     Args:
-        trained: all of a network, its head on a base that stays as it is, or the head and what
+        trainable: all layers, the head on a frozen backbone, or the head and the layers that
             `--unfreeze` names.
-        first_step: the first of its steps, at an epoch's beginning.
-        end_step: the first step that is no longer its own.
-        learning_rate: the highest one, where there is a schedule.
+        first_step: its first step, at the start of an epoch.
+        end_step: the first step after it.
+        learning_rate: the highest one of a schedule.
     """
 
-    trained: Trained
+    trainable: Trainable
     first_step: int
     end_step: int
     learning_rate: float
@@ -37,13 +36,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class StepRange:
-    """Steps that Keras can run in one go: whole epochs, or a part of one.
+    """Steps of one call of Keras fit: complete epochs, or a part of one.
 
     Args:
-        first_step: the first of them.
-        epoch: the epoch it lies in, from 0.
-        epochs: how many epochs, or parts, it has.
-        epoch_steps: how many steps each has.
+        first_step: its first step.
+        epoch: the epoch of its first step, from 0.
+        epochs: the number of epochs, or 1 for a part.
+        epoch_steps: the steps of each.
     """
 
     first_step: int
@@ -52,14 +51,14 @@ class StepRange:
     epoch_steps: int
 
     def first_step_of(self, epoch: int) -> int:
-        """The first step of one of its epochs."""
+        """Return the first step of one of its epochs."""
         return self.first_step + (epoch - self.epoch) * self.epoch_steps
 
 
 def plan_phases(
     options: TrainOptions, epoch_steps: int, *, learning_rate: float, head_learning_rate: float
 ) -> tuple[Phase, ...]:
-    """The phases of a training whose epochs have `epoch_steps` steps."""
+    """Return the phases of a run whose epochs have `epoch_steps` steps."""
     steps = options.steps or options.epochs * epoch_steps
     if options.mode == "scratch":
         return (Phase("all", 0, steps, learning_rate),)
@@ -71,7 +70,7 @@ def plan_phases(
 
 
 def split_steps(first_step: int, end_step: int, epoch_steps: int) -> Iterator[StepRange]:
-    """The stretches of some steps: the rest of an epoch, whole epochs, the beginning of one."""
+    """Yield ranges of steps: the rest of an epoch, complete epochs, the start of an epoch."""
     step = first_step
     while step < end_step:
         epoch, into_epoch = divmod(step, epoch_steps)

@@ -1,4 +1,4 @@
-"""A training decided before Keras is loaded, so that what cannot work is said at once."""
+"""The plan of a run: every decision that does not need Keras."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from records.dataset import open_dataset
 from records.errors import UsageError
 from records.storage import is_url, redact_url
@@ -14,7 +16,7 @@ from records.text.escaping import escape_for_display
 from trainers.config import FORMAT_VERSION, Architecture, RunConfig
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import check_shards, count_steps, select_for_training
-from trainers.models import ModelSpec, find_model
+from trainers.models import ModelSpec, find_model, is_reference, resolve_model
 from trainers.runs.create import require_empty
 from trainers.runs.resume import find_run, require_compatible
 from trainers.training.option_checks import (
@@ -37,17 +39,17 @@ _SHOWN_CLASSES = 5
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Everything that a training does, decided.
+    """All decisions of a run.
 
     Args:
-        dataset: where the images are.
-        training: the records to learn from.
-        validation: the records to measure on after each epoch.
-        run_path: the run's folder: free, or of an unfinished run that goes on.
-        config: the run's configuration.
-        weights: the base's: `imagenet` or a path; None is random ones.
-        phases: what trains when.
-        notes: what the user should know before it starts, a line each.
+        dataset: with the images.
+        training: the records to train on.
+        validation: the records to validate on after each epoch.
+        run_path: the run folder: empty, or of an unfinished run to resume.
+        config: the configuration of the run.
+        weights: the initial weights of the backbone: `imagenet` or a path; None is random ones.
+        phases: of the run, in order.
+        notes: lines to show before the run starts.
     """
 
     dataset: Dataset
@@ -61,51 +63,53 @@ class TrainingPlan:
 
     @property
     def epoch_steps(self) -> int:
-        """The steps of an epoch, the last one with fewer images."""
+        """Return the steps of an epoch; the last one may have fewer images."""
         return count_steps(self.training.records, self.config.options.batch_size)
 
     @property
     def epochs(self) -> int:
-        """How many epochs there are, where none ends early; the last one may be a part."""
+        """Return the number of epochs without early stopping; the last one may be a part."""
         return count_steps(self.phases[-1].end_step, self.epoch_steps)
 
     def phases_from(self, step: int) -> tuple[Phase, ...]:
-        """The phases that a training at this step has before it, the last one always."""
+        """Return the phases that a run at this step has left; always at least the last one."""
         return tuple(
             phase for phase in self.phases if step < phase.end_step or phase is self.phases[-1]
         )
 
     def reads_features(self, phase: Phase) -> bool:
-        """Whether a phase is fed the base's features instead of images."""
-        return phase.trained == "head" and reads_features(self.config.options)
+        """Return whether a phase trains from features instead of images."""
+        return phase.trainable == "head" and reads_features(self.config.options)
 
 
 def plan_training(
-    target: str | os.PathLike[str],
+    location: str | os.PathLike[str],
     run: str | os.PathLike[str],
     options: TrainOptions,
     *,
     resume: bool = False,
 ) -> TrainingPlan:
-    """Decide a training on the dataset `target` into the folder `run`.
+    """Plan a training run on the dataset at `location` into the folder `run`.
 
     Args:
-        target: a path or URL.
-        run: a local folder, new unless `resume`.
-        options: what to do.
-        resume: whether to go on with a run that is there; where none is, one begins.
+        location: a path or URL.
+        run: a local folder; it must be empty or absent unless `resume`.
+        options: of the run; the model may be given as `package.module:builder`.
+        resume: continue an existing run; start a new one if none exists.
 
     Raises:
-        UsageError: an option does not fit the dataset, the model, or the run that is there.
-        InputNotFoundError: there is no finished dataset.
-        CorruptDataError: the dataset is damaged as far as names and sizes of its files tell.
-        OutputError: something is in `run` already.
+        UsageError: an option does not fit the dataset, the model or the existing run.
+        InputNotFoundError: no finished dataset was found.
+        CorruptDataError: a shard is missing or has another size.
+        OutputError: the folder `run` contains files.
     """
+    found = find_run(run) if resume else None
+    name = found.options.model if found and is_reference(options.model) else None
+    options = msgspec.structs.replace(options, model=resolve_model(options.model, name))
     spec = find_model(options.model)
     check_options(options, spec)
-    found = find_run(run) if resume else None
     run_path = require_empty(run) if found is None else Path(os.fspath(run))
-    dataset = open_dataset(target)
+    dataset = open_dataset(location)
     training, validation = select_for_training(dataset, options.validation_split)
     check_shards(dataset, training, validation, sizes=not options.skip_bad)
     rate, head_rate = choose_learning_rates(options, spec)
@@ -115,7 +119,7 @@ def plan_training(
         architecture=_choose_architecture(options, spec, dataset, training),
         learning_rate=rate,
         images=dataset.manifest.settings.images,
-        dataset=_absolute(os.fspath(target)),
+        dataset=_absolute(os.fspath(location)),
         plan_digests=tuple(part.plan_digest for part in dataset.manifest.generations),
     )
     if found is not None:
@@ -135,7 +139,7 @@ def plan_training(
             learning_rate=rate,
             head_learning_rate=head_rate,
         ),
-        (_tell_model(config), *_notes(dataset, training, validation)),
+        (_describe_model(config), *_notes(dataset, training, validation)),
     )
 
 
@@ -158,24 +162,24 @@ def _check_memory(size_bytes: int) -> None:
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if size_bytes > memory_bytes:
         raise UsageError(
-            "the decoded images do not fit into memory",
+            "the decoded images do not fit in memory",
             expected=f"at most {memory_bytes / 1e9:,.1f} GB",
             got=f"{size_bytes / 1e9:,.1f} GB",
             hint="use --cache disk",
         )
 
 
-def _absolute(target: str) -> str:
-    return redact_url(target) if is_url(target) else os.path.abspath(target)  # noqa: PTH100
+def _absolute(location: str) -> str:
+    return redact_url(location) if is_url(location) else os.path.abspath(location)  # noqa: PTH100
 
 
-def _tell_model(config: RunConfig) -> str:
+def _describe_model(config: RunConfig) -> str:
     options, shape = config.options, config.shape
     count, unit = (options.steps, "step") if options.steps else (options.epochs, "epoch")
     length = f"{count:,} {unit}{'s' * (count > 1)}"
     return (
         f"{options.model}, {options.mode}, {shape.width_px}x{shape.height_px}: "
-        f"{length}, {options.batch_size} images a step"
+        f"{length}, {options.batch_size} images per step"
     )
 
 
@@ -187,7 +191,7 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
             "hash of their keys: the dataset has no validation split"
         )
         if dataset.manifest.settings.group_by is not None:
-            yield "that tenth divides groups: convert with --validation to keep them together"
+            yield "that tenth splits groups: convert with --validation to keep them together"
     else:
         yield f"validating on {validation.records:,} images of {validation.split}"
     counts = dataset[training.split].info.class_records
@@ -195,4 +199,4 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
     if empty:
         shown = ", ".join(map(escape_for_display, empty[:_SHOWN_CLASSES]))
         more = f" and {len(empty) - _SHOWN_CLASSES} more" * (len(empty) > _SHOWN_CLASSES)
-        yield f"no training image is of class {shown}{more}"
+        yield f"no training images of class {shown}{more}"

@@ -1,4 +1,4 @@
-"""How a training is told on stderr: a bar on a terminal, a line an epoch in a log, or nothing."""
+"""Progress of a run on stderr: a bar or lines."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _SECONDS_BETWEEN_LINES = 60
 
 
 class Progress(Protocol):
-    """What a training tells as it goes."""
+    """Receives the progress of a run."""
 
     def start(self, epochs: int, steps: int) -> None:
-        """It begins: so many epochs of so many steps."""
+        """Start a run of `epochs` epochs of `steps` steps."""
 
     def extract(self, done: int, total: int) -> None:
-        """So many images have gone through a base, of so many."""
+        """Report that a backbone has processed `done` of `total` images."""
 
     def end_step(self, step: int, logs: dict[str, float]) -> None:
-        """So many steps of the epoch have ended; `logs` are its accuracy and loss so far."""
+        """Report the end of step `step` of an epoch, with the metrics of the epoch so far."""
 
     def end_epoch(self, result: EpochMetrics) -> None:
-        """An epoch has ended."""
+        """Report the result of an epoch."""
 
 
 class NullProgress:
-    """Tells nothing."""
+    """Reports nothing."""
 
     def start(self, epochs: int, steps: int) -> None:
         """See `Progress.start`."""
@@ -50,7 +50,7 @@ class NullProgress:
 
 
 class EpochLogProgress(NullProgress):
-    """A line an epoch, and one a minute within a long one."""
+    """Logs one line per epoch, and one per minute within a long epoch."""
 
     _images: Bar | None = None
 
@@ -67,27 +67,27 @@ class EpochLogProgress(NullProgress):
         """See `Progress.start`."""
         self._epochs, self._steps = epochs, steps
         self._epoch = 1
-        self._told = time.monotonic()
+        self._logged_at = time.monotonic()
 
     def end_step(self, step: int, logs: dict[str, float]) -> None:
         """See `Progress.end_step`."""
-        if time.monotonic() - self._told >= _SECONDS_BETWEEN_LINES:
-            figures = f"accuracy {logs['accuracy']:.3f}  loss {logs['loss']:.3f}"
-            self._tell(f"step {step:,}/{self._steps:,}  {figures}")
+        if time.monotonic() - self._logged_at >= _SECONDS_BETWEEN_LINES:
+            metrics = f"accuracy {logs['accuracy']:.3f}  loss {logs['loss']:.3f}"
+            self._log(f"step {step:,}/{self._steps:,}  {metrics}")
 
     def end_epoch(self, result: EpochMetrics) -> None:
         """See `Progress.end_epoch`."""
-        self._tell(str(result))
+        self._log(str(result))
         self._epoch = result.epoch + 1
 
-    def _tell(self, text: str) -> None:
-        self._told = time.monotonic()
+    def _log(self, text: str) -> None:
+        self._logged_at = time.monotonic()
         width = len(str(self._epochs))
         log_line(f"epoch {self._epoch:{width}}/{self._epochs}  {text}", epoch=self._epoch)
 
 
 class EpochBar(EpochLogProgress):
-    """A bar of steps, and its line once the epoch has ended."""
+    """Shows a bar of steps, and logs one line per epoch."""
 
     def start(self, epochs: int, steps: int) -> None:
         """See `Progress.start`."""
@@ -112,7 +112,7 @@ class EpochBar(EpochLogProgress):
 
 
 def choose_progress(*, quiet: bool) -> Progress:
-    """What fits where stderr goes."""
+    """Return the progress that suits stderr: a bar on a terminal, otherwise lines."""
     if quiet:
         return NullProgress()
     return EpochBar() if is_terminal() else EpochLogProgress()

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in the middle of a training: the step ends first, and a checkpoint is kept."""
+"""Signals that wait for the end of a step."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether the process was asked to stop; asked twice, it stops at once."""
+    """A received SIGINT or SIGTERM; a second one acts immediately."""
 
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
 
     @property
-    def is_made(self) -> bool:
-        """Whether a signal has come."""
+    def is_requested(self) -> bool:
+        """Return whether a signal was received."""
         return self._stop is not None
 
-    def obey(self) -> None:
-        """Do what the signal would have done. Raises KeyboardInterrupt or SystemExit."""
+    def raise_if_requested(self) -> None:
+        """Call the original handler. Raises KeyboardInterrupt or SystemExit."""
         if self._stop is not None:
             self._stop()
 
     def defer(self, handler: Any, number: int, frame: FrameType | None) -> None:
-        """Keep a signal for later; the second one acts."""
+        """Keep the first signal; act on the second."""
         if self._stop is not None:
             self._stop()
         self._stop = lambda: handler(number, frame)
@@ -40,9 +40,9 @@ class StopRequest:
 
 @contextmanager
 def defer_signals() -> Iterator[StopRequest]:
-    """Keep signals for a moment at which a checkpoint can be written.
+    """Yield the request that signals set within the block.
 
-    Elsewhere than in the main thread, where Python lets nobody handle signals, it does nothing.
+    It does nothing outside the main thread, because Python handles signals only there.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -19,7 +19,7 @@ from records.runtime.shard_worker import RunnerConfig
 from shardmill.cli import shardmill
 from tests.trainers.conftest import write_shapes
 from tests.trainers.shard_executor import Here
-from tests.trainers.toy_base import make_network
+from tests.trainers.toy_backbone import make_network
 from trainers.features.job import FeaturizeOptions, featurize, plan_features
 from trainers.features.load import load_or_extract
 from trainers.features.store import FeatureStore
@@ -54,7 +54,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _toy_base() -> Iterator[None]:
+def _toy_backbone() -> Iterator[None]:
     """A base that is built at once, in place of the one asked for."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainers.models.build.build_network", make_network_of)
@@ -95,7 +95,9 @@ def test_featurize_gives_same_bytes_as_training_cache(
     network = make_network_of(plan.architecture)
     parts = select_for_training(dataset, None)
     sources = [
-        load_or_extract(dataset, parts, network, plan.architecture, store=name, say=lambda _: None)
+        load_or_extract(
+            dataset, parts, network, plan.architecture, store=name, on_message=lambda _: None
+        )
         for name in (None, str(store))
     ]
     assert sources[1].folder == store

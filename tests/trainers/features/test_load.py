@@ -13,7 +13,7 @@ from records.errors import CorruptDataError, InputNotFoundError, UsageError
 from records.storage import open_storage
 from tests.trainers.conftest import write_shapes
 from tests.trainers.input.test_pipeline import read
-from tests.trainers.toy_base import ARCHITECTURE, FEATURES, features_of, make_network
+from tests.trainers.toy_backbone import ARCHITECTURE, FEATURES, features_of, make_network
 from trainers.features.extract import digest_weights, extract_features, make_spec
 from trainers.features.load import load_or_extract
 from trainers.features.store import FeatureStore
@@ -61,7 +61,7 @@ class Opener:
             network or make_network(),
             ARCHITECTURE,
             store=store,
-            say=self.said.append,
+            on_message=self.said.append,
             on_progress=lambda done, total: self.progress.append((done, total)),
         )
 

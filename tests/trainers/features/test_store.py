@@ -165,11 +165,11 @@ def test_wait_for_lock_held_store_waits_until_released(
     storage, said, told = open_storage(tmp_path), [], threading.Event()
 
     def wait() -> None:
-        def say(text: str) -> None:
+        def on_message(text: str) -> None:
             said.append(text)
             told.set()
 
-        with wait_for_lock(storage, say):
+        with wait_for_lock(storage, on_message):
             said.append("held")
 
     with wait_for_lock(storage, said.append):

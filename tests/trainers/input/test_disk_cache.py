@@ -38,7 +38,7 @@ def open_source(folder: Path, shape: ImageShape = SHAPE) -> tuple[ShardSource, l
 
 def fill(source: ShardSource, parts: list[Selection], below: Path) -> tuple[ArraySource, list[str]]:
     said: list[str] = []
-    return build_disk_cache(source, *parts, below=below, say=said.append), said
+    return build_disk_cache(source, *parts, below=below, on_message=said.append), said
 
 
 def test_disk_cache_gives_same_batches_as_shards(shapes: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def kept(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ArrayS
     selection = select_split(dataset, "train")
     shards = ShardSource.from_dataset(dataset, ImageShape(6, 8))
     below = tmp_path_factory.mktemp("kept")
-    return build_disk_cache(shards, selection, below=below, say=lambda _: None), selection
+    return build_disk_cache(shards, selection, below=below, on_message=lambda _: None), selection
 
 
 def read(batches: tf.data.Dataset) -> list[tuple[int, bytes]]:

@@ -14,7 +14,7 @@ from trainers.models.build import build_network
 if TYPE_CHECKING:
     import keras
 
-CNNS = [name for name, spec in MODELS.items() if not spec.has_base]
+CNNS = [name for name, spec in MODELS.items() if not spec.has_backbone]
 
 
 def build(
@@ -92,13 +92,13 @@ def test_cnn_bn_has_the_documented_layers() -> None:
 @pytest.mark.parametrize("name", CNNS)
 def test_cnn_image_below_minimum_size_raises_value_error(name: str) -> None:
     with pytest.raises(ValueError, match="output size would be zero"):
-        build(name, MODELS[name].least_side_px - 1)
+        build(name, MODELS[name].min_side_px - 1)
 
 
 @pytest.mark.parametrize("name", CNNS)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_cnn_image_of_minimum_size_is_accepted(name: str, channels: int) -> None:
-    side_px = MODELS[name].least_side_px
+    side_px = MODELS[name].min_side_px
     shape = ImageShape(side_px, side_px + 3, channels)  # type: ignore[arg-type]
     model = build_network(Architecture(name, shape, 2)).model
     images = np.zeros((4, *shape.array_shape), np.uint8)

@@ -22,14 +22,14 @@ def network() -> Network:
 
 
 def trainable(network: Network) -> list[str]:
-    assert network.base is not None
-    return [layer.name for layer in network.base.layers if layer.trainable_weights]
+    assert network.backbone is not None
+    return [layer.name for layer in network.backbone.layers if layer.trainable_weights]
 
 
 def test_freeze_base_leaves_only_head_trainable(network: Network) -> None:
-    from trainers.models.freezing import freeze_base
+    from trainers.models.freezing import freeze_backbone
 
-    freeze_base(network)
+    freeze_backbone(network)
     assert network.head is not None
     assert [id(weight) for weight in network.model.trainable_weights] == [
         id(weight) for weight in network.head.weights
@@ -37,33 +37,33 @@ def test_freeze_base_leaves_only_head_trainable(network: Network) -> None:
 
 
 def test_unfreeze_base_last_layers_keeps_batch_normalization_frozen(network: Network) -> None:
-    from trainers.models.freezing import freeze_base, unfreeze_base
+    from trainers.models.freezing import freeze_backbone, unfreeze_backbone
 
-    freeze_base(network)
+    freeze_backbone(network)
     # block_16_project, its normalization, Conv_1, Conv_1_bn, out_relu.
-    unfreeze_base(network, 5)
+    unfreeze_backbone(network, 5)
     assert trainable(network) == ["block_16_project", "Conv_1"]
-    unfreeze_base(network, 3)
+    unfreeze_backbone(network, 3)
     assert trainable(network) == ["Conv_1"]
 
 
 def test_unfreeze_base_all_layers_keeps_batch_normalization_frozen(network: Network) -> None:
-    from trainers.models.freezing import unfreeze_base
+    from trainers.models.freezing import unfreeze_backbone
 
-    unfreeze_base(network, "all")
-    assert network.base is not None
+    unfreeze_backbone(network, "all")
+    assert network.backbone is not None
     frozen = {
         type(layer).__name__
-        for layer in network.base.layers
+        for layer in network.backbone.layers
         if layer.weights and not layer.trainable_weights
     }
     assert frozen == {"BatchNormalization"}
 
 
 def test_unfreeze_base_batch_normalization_stays_in_inference_mode(network: Network) -> None:
-    from trainers.models.freezing import unfreeze_base
+    from trainers.models.freezing import unfreeze_backbone
 
-    unfreeze_base(network, "all")
+    unfreeze_backbone(network, "all")
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     before = [np.asarray(weight) for weight in network.model.non_trainable_weights]
     np.testing.assert_allclose(
@@ -77,37 +77,37 @@ def test_unfreeze_base_batch_normalization_stays_in_inference_mode(network: Netw
 
 
 def test_unfreeze_base_layers_without_weights_are_refused(network: Network) -> None:
-    from trainers.models.freezing import unfreeze_base
+    from trainers.models.freezing import unfreeze_backbone
 
     with pytest.raises(UsageError, match=r"last 2 layers .* no weights .*; unfreeze at least 3"):
-        unfreeze_base(network, 2)
+        unfreeze_backbone(network, 2)
 
 
 def test_unfreeze_base_more_layers_than_base_is_refused(network: Network) -> None:
-    from trainers.models.freezing import unfreeze_base
+    from trainers.models.freezing import unfreeze_backbone
 
     with pytest.raises(UsageError, match="expected at most 154, got 155"):
-        unfreeze_base(network, 155)
+        unfreeze_backbone(network, 155)
 
 
 def test_freeze_base_network_without_base_is_refused() -> None:
-    from trainers.models.freezing import freeze_base
+    from trainers.models.freezing import freeze_backbone
 
     with pytest.raises(UsageError, match="cnn has no base"):
-        freeze_base(build("cnn", 16))
+        freeze_backbone(build("cnn", 16))
 
 
 @pytest.mark.parametrize(("pooling", "features"), [("avg", 512), ("flatten", 7 * 7 * 512)])
 def test_count_parameters_vgg16_recipe_equals_known_counts(pooling: str, features: int) -> None:
-    from trainers.models.freezing import count_parameters, freeze_base, unfreeze_base
+    from trainers.models.freezing import count_parameters, freeze_backbone, unfreeze_backbone
 
     network = build("vgg16", 224, head_units=1024, head_dropout=0.5, pooling=pooling)
-    base = 14_714_688
+    backbone = 14_714_688
     head = (features + 1) * 1024 + (1024 + 1) * 5
     block_5 = 3 * (3 * 3 * 512 * 512 + 512)
-    assert count_parameters(network) == (base + head, base + head)
-    freeze_base(network)
-    assert count_parameters(network) == (base + head, head)
-    unfreeze_base(network, 4)
+    assert count_parameters(network) == (backbone + head, backbone + head)
+    freeze_backbone(network)
+    assert count_parameters(network) == (backbone + head, head)
+    unfreeze_backbone(network, 4)
     assert trainable(network) == ["block5_conv1", "block5_conv2", "block5_conv3"]
-    assert count_parameters(network) == (base + head, block_5 + head)
+    assert count_parameters(network) == (backbone + head, block_5 + head)

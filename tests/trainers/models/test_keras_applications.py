@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SMALL = "mobilenet_v3_small"
-APPLICATIONS = [name for name, spec in MODELS.items() if spec.has_base]
+APPLICATIONS = [name for name, spec in MODELS.items() if spec.has_backbone]
 # One of each module in keras.applications; what EfficientNet does differently has its own test.
 FAMILIES = {str(MODELS[name].application).partition(".")[0]: name for name in APPLICATIONS}
 PLAIN_FAMILIES = {family: name for family, name in FAMILIES.items() if family != "efficientnet"}
@@ -76,7 +76,7 @@ def test_preprocess_efficientnet_gives_imagenet_normalization() -> None:
 def test_preprocess_efficientnet_gives_stem_same_input_as_imagenet_weights() -> None:
     import keras
 
-    ours = build("efficientnet_b0").base
+    ours = build("efficientnet_b0").backbone
     assert ours is not None
     with (
         mock.patch("keras.src.applications.efficientnet.file_utils.get_file"),
@@ -112,9 +112,9 @@ def test_network_model_equals_head_applied_to_extractor(network: Network) -> Non
 
 
 def test_network_base_and_head_hold_all_model_weights(network: Network) -> None:
-    assert network.base is not None
+    assert network.backbone is not None
     assert network.head is not None
-    parts = {id(weight) for part in (network.base, network.head) for weight in part.weights}
+    parts = {id(weight) for part in (network.backbone, network.head) for weight in part.weights}
     assert parts == {id(weight) for weight in network.model.weights}
     assert [type(layer).__name__ for layer in network.head.layers[1:]] == [
         "Dense", "Dropout", "Dense",
@@ -149,13 +149,13 @@ def test_network_mixed_precision_outputs_float32(policy: str) -> None:
     try:
         network = build(head_units=7)
         assert network.extractor is not None
-        assert network.base is not None
+        assert network.backbone is not None
         outputs = [part(IMAGES) for part in (network.model, network.extractor)]
     finally:
         keras.config.set_dtype_policy("float32")
     kinds = [keras.backend.standardize_dtype(output.dtype) for output in outputs]
     assert kinds == ["float32", "float32"]
-    assert network.base.layers[-1].compute_dtype == policy.removeprefix("mixed_")
+    assert network.backbone.layers[-1].compute_dtype == policy.removeprefix("mixed_")
     assert all(np.isfinite(np.asarray(output)).all() for output in outputs)
 
 
@@ -172,6 +172,6 @@ def test_network_rebuilt_from_config_gives_same_logits(network: Network) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_network_every_application_builds_at_minimum_size(name: str) -> None:
-    side_px = MODELS[name].least_side_px
+    side_px = MODELS[name].min_side_px
     network = build_network(Architecture(name, ImageShape(side_px, side_px + 5), 2))
     assert network.model.output.shape == (None, 2)

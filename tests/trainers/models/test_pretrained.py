@@ -32,7 +32,7 @@ SMALL = "mobilenet_v3_small"
 FAMILIES = {
     str(spec.application).partition(".")[0]: name
     for name, spec in reversed(MODELS.items())
-    if spec.has_base
+    if spec.has_backbone
 }
 
 
@@ -41,19 +41,19 @@ def build(name: str, side_px: int = 32, **other: Any) -> Network:
 
 
 def load(network: Network, weights: object, model: str = SMALL) -> None:
-    from trainers.models.pretrained import load_base
+    from trainers.models.pretrained import load_backbone
 
-    load_base(network, model, str(weights))
+    load_backbone(network, model, str(weights))
 
 
-def get_base(network: Network) -> keras.Model:
-    assert network.base is not None
-    return network.base
+def get_backbone(network: Network) -> keras.Model:
+    assert network.backbone is not None
+    return network.backbone
 
 
 def assert_loaded(network: Network, expected: keras.Model) -> None:
     """All weights of the base are the first ones of `expected`, which may have a top."""
-    ours = get_base(network).get_weights()
+    ours = get_backbone(network).get_weights()
     for mine, theirs in zip(ours, expected.get_weights(), strict=False):
         np.testing.assert_array_equal(mine, theirs)
     assert len(ours) <= len(expected.weights)
@@ -63,7 +63,7 @@ def build_with_top(name: str) -> keras.Model:
     import keras
 
     classifier = str(MODELS[name].application).partition(".")[2]
-    side_px = MODELS[name].least_side_px
+    side_px = MODELS[name].min_side_px
     model: keras.Model = getattr(keras.applications, classifier)(
         weights=None, input_shape=(side_px, side_px, 3), classes=10
     )
@@ -100,8 +100,8 @@ def target() -> Network:
 @pytest.fixture
 def network(target: Network) -> Network:
     """A network whose base has no weight that any file has."""
-    base = get_base(target)
-    base.set_weights([np.full(weight.shape, -1) for weight in base.get_weights()])
+    backbone = get_backbone(target)
+    backbone.set_weights([np.full(weight.shape, -1) for weight in backbone.get_weights()])
     return target
 
 
@@ -133,7 +133,7 @@ def write_legacy(path: Path, model: keras.Model, *, in_parts: bool = False) -> P
     return path
 
 
-def test_load_base_keras_weights_with_top_sets_base(
+def test_load_backbone_keras_weights_with_top_sets_backbone(
     network: Network, with_top: keras.Model, tmp_path: Path
 ) -> None:
     with_top.save_weights(tmp_path / "top.weights.h5")
@@ -141,16 +141,16 @@ def test_load_base_keras_weights_with_top_sets_base(
     assert_loaded(network, with_top)
 
 
-def test_load_base_keras_weights_without_top_sets_base(
+def test_load_backbone_keras_weights_without_top_sets_backbone(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
-    get_base(trained).save_weights(tmp_path / "base.weights.h5")
+    get_backbone(trained).save_weights(tmp_path / "base.weights.h5")
     load(network, tmp_path / "base.weights.h5")
-    assert_loaded(network, get_base(trained))
+    assert_loaded(network, get_backbone(trained))
 
 
 @pytest.mark.filterwarnings("ignore:.*HDF5 file.*")
-def test_load_base_legacy_hdf5_model_sets_base(
+def test_load_backbone_legacy_hdf5_model_sets_backbone(
     network: Network, with_top: keras.Model, tmp_path: Path
 ) -> None:
     with_top.save(tmp_path / "whole.h5")
@@ -158,32 +158,32 @@ def test_load_base_legacy_hdf5_model_sets_base(
     assert_loaded(network, with_top)
 
 
-def test_load_base_legacy_hdf5_weights_with_top_set_base(
+def test_load_backbone_legacy_hdf5_weights_with_top_set_backbone(
     network: Network, with_top: keras.Model, tmp_path: Path
 ) -> None:
     load(network, write_legacy(tmp_path / "weights.h5", with_top, in_parts=True))
     assert_loaded(network, with_top)
 
 
-def test_load_base_legacy_hdf5_weights_without_top_set_base(
+def test_load_backbone_legacy_hdf5_weights_without_top_set_backbone(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
-    load(network, write_legacy(tmp_path / "base.hdf5", get_base(trained)))
-    assert_loaded(network, get_base(trained))
+    load(network, write_legacy(tmp_path / "base.hdf5", get_backbone(trained)))
+    assert_loaded(network, get_backbone(trained))
 
 
 @pytest.mark.parametrize("part", ["", WEIGHTS])
-def test_load_base_run_or_its_weights_file_sets_only_base(
+def test_load_backbone_run_or_its_weights_file_sets_only_backbone(
     network: Network, trained: Network, tmp_path: Path, part: str
 ) -> None:
     head = [np.asarray(weight) for weight in network.model.get_weights()[-2:]]
     load(network, write_run(tmp_path, trained) / part)
-    assert_loaded(network, get_base(trained))
+    assert_loaded(network, get_backbone(trained))
     for before, after in zip(head, network.model.get_weights()[-2:], strict=True):
         np.testing.assert_array_equal(before, after)
 
 
-def test_load_base_third_party_model_containing_base_sets_base(
+def test_load_backbone_third_party_model_containing_backbone_sets_backbone(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     import keras
@@ -193,14 +193,14 @@ def test_load_base_third_party_model_containing_base_sets_base(
         [
             keras.Input((32, 32, 3)),
             keras.Sequential([layers.RandomFlip(), layers.Conv2D(3, 3, padding="same")]),
-            get_base(trained),
+            get_backbone(trained),
             layers.GlobalAveragePooling2D(),
             layers.Dense(2),
         ]
     )
     model.save_weights(tmp_path / "own.weights.h5")
     load(network, tmp_path / "own.weights.h5")
-    assert_loaded(network, get_base(trained))
+    assert_loaded(network, get_backbone(trained))
 
 
 def test_set_weights_normalization_statistics_take_effect(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_set_weights_normalization_statistics_take_effect(tmp_path: Path) -> Non
 # What is refused.
 
 
-def test_load_base_weights_of_other_model_are_refused_with_layer_and_shapes(
+def test_load_backbone_weights_of_other_model_are_refused_with_layer_and_shapes(
     network: Network, tmp_path: Path
 ) -> None:
     build("cnn").model.save_weights(tmp_path / "other.weights.h5")
@@ -237,10 +237,10 @@ def test_load_base_weights_of_other_model_are_refused_with_layer_and_shapes(
     assert "\n" not in text
 
 
-def test_load_base_legacy_file_missing_layer_is_refused_by_name(
+def test_load_backbone_legacy_file_missing_layer_is_refused_by_name(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
-    path = write_legacy(tmp_path / "short.h5", get_base(trained))
+    path = write_legacy(tmp_path / "short.h5", get_backbone(trained))
     with h5py.File(path, "a") as file:
         file.attrs["layer_names"] = [
             name for name in file.attrs["layer_names"] if not name.startswith("conv_1_bn")
@@ -250,7 +250,7 @@ def test_load_base_legacy_file_missing_layer_is_refused_by_name(
 
 
 @pytest.mark.parametrize("names", [7, [1.5, 2.5], np.zeros((2, 2)), h5py.Empty("f4"), [b"\xff"]])
-def test_load_base_invalid_layer_names_are_refused(
+def test_load_backbone_invalid_layer_names_are_refused(
     network: Network, tmp_path: Path, names: object
 ) -> None:
     with h5py.File(tmp_path / "odd.h5", "w") as file:
@@ -259,26 +259,26 @@ def test_load_base_invalid_layer_names_are_refused(
         load(network, tmp_path / "odd.h5")
 
 
-def test_load_base_one_mismatched_layer_sets_nothing(
+def test_load_backbone_one_mismatched_layer_sets_nothing(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     path = tmp_path / "one.weights.h5"
-    get_base(trained).save_weights(path)
+    get_backbone(trained).save_weights(path)
     with h5py.File(path, "a") as file:
         place = max(name for name in file["layers"] if name.startswith("conv2d"))
         del file[f"layers/{place}/vars/0"]
-    before = get_base(network).get_weights()
+    before = get_backbone(network).get_weights()
     with pytest.raises(UsageError, match=r"expected layer \S+ of float32 .*, got layer \S+ of"):
         load(network, path)
-    for first, second in zip(before, get_base(network).get_weights(), strict=True):
+    for first, second in zip(before, get_backbone(network).get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
 
 
-def test_load_base_different_dtype_is_refused(
+def test_load_backbone_different_dtype_is_refused(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     path = tmp_path / "integers.weights.h5"
-    get_base(trained).save_weights(path)
+    get_backbone(trained).save_weights(path)
     with h5py.File(path, "a") as file:
         weight = file["layers/conv2d/vars/0"]
         shape = weight.shape
@@ -328,7 +328,7 @@ def write_no_layers(path: Path) -> None:
         (write_no_layers, "nothing is where Keras writes"),
     ],
 )
-def test_load_base_unusable_hdf5_file_is_refused_with_reason(
+def test_load_backbone_unusable_hdf5_file_is_refused_with_reason(
     network: Network, tmp_path: Path, write: Callable[[Path], None], reason: str
 ) -> None:
     write(tmp_path / "odd.h5")
@@ -338,7 +338,7 @@ def test_load_base_unusable_hdf5_file_is_refused_with_reason(
         load(network, tmp_path / "odd.h5")
 
 
-def test_load_base_keras_archive_or_saved_model_is_refused_with_hint(
+def test_load_backbone_keras_archive_or_saved_model_is_refused_with_hint(
     network: Network, tmp_path: Path
 ) -> None:
     (tmp_path / "model.keras").write_bytes(b"PK\x03\x04")
@@ -358,7 +358,7 @@ def test_load_base_keras_archive_or_saved_model_is_refused_with_hint(
         ("https://example.com/w.h5", UsageError),
     ],
 )
-def test_load_base_missing_or_invalid_file_is_refused(
+def test_load_backbone_missing_or_invalid_file_is_refused(
     network: Network,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -372,7 +372,7 @@ def test_load_base_missing_or_invalid_file_is_refused(
         load(network, weights)
 
 
-def test_load_base_run_of_other_model_is_refused(
+def test_load_backbone_run_of_other_model_is_refused(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     path = write_run(tmp_path, trained, model="vgg16")
@@ -380,7 +380,7 @@ def test_load_base_run_of_other_model_is_refused(
         load(network, path)
 
 
-def test_load_base_network_without_base_is_refused() -> None:
+def test_load_backbone_network_without_backbone_is_refused() -> None:
     with pytest.raises(UsageError, match="cnn has no base"):
         load(build("cnn"), "imagenet", "cnn")
 
@@ -388,18 +388,18 @@ def test_load_base_network_without_base_is_refused() -> None:
 # ImageNet's, through Keras.
 
 
-def test_load_base_imagenet_uses_keras_download_silently(
+def test_load_backbone_imagenet_uses_keras_download_silently(
     network: Network, trained: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write_legacy(tmp_path / "no_top.h5", get_base(trained))
+    path = write_legacy(tmp_path / "no_top.h5", get_backbone(trained))
     with mock.patch("keras.src.applications.mobilenet_v3.file_utils.get_file") as get_file:
         get_file.return_value = str(path)
         load(network, "imagenet")
-    assert_loaded(network, get_base(trained))
+    assert_loaded(network, get_backbone(trained))
     assert capsys.readouterr().out == ""
 
 
-def test_load_base_failed_download_names_file_url_and_hint(
+def test_load_backbone_failed_download_names_file_url_and_hint(
     network: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failure = urllib.error.URLError("no route to host")
@@ -421,7 +421,7 @@ def test_load_base_failed_download_names_file_url_and_hint(
 
 
 @pytest.mark.slow
-def test_load_base_real_weights_give_same_features_as_keras(shared_data: Path) -> None:
+def test_load_backbone_real_weights_give_same_features_as_keras(shared_data: Path) -> None:
     import keras
 
     path = shared_data / "mobilenet_v2.weights.h5"
@@ -440,32 +440,32 @@ def test_load_base_real_weights_give_same_features_as_keras(shared_data: Path) -
     assert np.asarray(expected).max() > 0.5
 
 
-def test_load_base_real_weights_set_first_and_last_layer(shared_data: Path) -> None:
+def test_load_backbone_real_weights_set_first_and_last_layer(shared_data: Path) -> None:
     network = build("mobilenet_v2")
     load(network, shared_data / "mobilenet_v2.weights.h5", "mobilenet_v2")
     with h5py.File(shared_data / "mobilenet_v2.weights.h5") as file:
         first, last = (file[f"layers/conv2d{number}/vars/0"][()] for number in ("", "_34"))
-    layers = get_base(network)
+    layers = get_backbone(network)
     np.testing.assert_array_equal(layers.get_layer("Conv1").get_weights()[0], first)
     np.testing.assert_array_equal(layers.get_layer("Conv_1").get_weights()[0], last)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES.values())
-def test_load_base_each_family_with_top_sets_base(name: str, tmp_path: Path) -> None:
+def test_load_backbone_each_family_with_top_sets_backbone(name: str, tmp_path: Path) -> None:
     with_top = build_with_top(name)
     randomize([with_top])
     with_top.save_weights(tmp_path / "top.weights.h5")
     for path in (tmp_path / "top.weights.h5", write_legacy(tmp_path / "top.h5", with_top)):
-        network = build(name, MODELS[name].least_side_px)
+        network = build(name, MODELS[name].min_side_px)
         load(network, path, name)
         assert_loaded(network, with_top)
 
 
 @pytest.mark.slow
-def test_load_base_inception_v3_run_sets_base(tmp_path: Path) -> None:
+def test_load_backbone_inception_v3_run_sets_backbone(tmp_path: Path) -> None:
     trained, network = (build("inception_v3", 75) for _ in range(2))
     randomize([trained.model])
     trained.model.save_weights(tmp_path / WEIGHTS)
     load(network, tmp_path / WEIGHTS, "inception_v3")
-    assert_loaded(network, get_base(trained))
+    assert_loaded(network, get_backbone(trained))

@@ -49,7 +49,7 @@ def test_registry_contains_every_keras_application() -> None:
 def test_registry_names_are_keras_classes_in_snake_case(name: str) -> None:
     classifier = str(MODELS[name].application).partition(".")[2]
     assert name.replace("_", "") == classifier.lower()
-    assert MODELS[name].has_base
+    assert MODELS[name].has_backbone
     assert MODELS[name].channels == 3
 
 
@@ -65,7 +65,7 @@ def test_registry_sizes_equal_those_of_keras(name: str) -> None:
         classifier(weights=None)
     sizes = asked.call_args.kwargs
     assert MODELS[name].size_px == (sizes["default_size"], sizes["default_size"])
-    assert MODELS[name].least_side_px == sizes["min_size"]
+    assert MODELS[name].min_side_px == sizes["min_size"]
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_v3_large"])
@@ -73,9 +73,9 @@ def test_registry_mobilenet_v3_sizes_equal_those_of_keras(name: str) -> None:
     # It does not ask `obtain_input_shape`: it refuses what is too small, and warns where its
     # ImageNet weights are of another size.
     _, classifier = get_classifier(name)
-    size_px, least_px = MODELS[name].size_px, MODELS[name].least_side_px
-    with pytest.raises(ValueError, match=f"at least {least_px}x{least_px}"):
-        classifier(weights=None, input_shape=(least_px - 1, least_px, 3))
+    size_px, min_px = MODELS[name].size_px, MODELS[name].min_side_px
+    with pytest.raises(ValueError, match=f"at least {min_px}x{min_px}"):
+        classifier(weights=None, input_shape=(min_px - 1, min_px, 3))
     layers = f"{inspect.getmodule(classifier).__name__}.layers"
     with (
         mock.patch(layers, **{"Input.side_effect": AskedError}),
@@ -85,8 +85,8 @@ def test_registry_mobilenet_v3_sizes_equal_those_of_keras(name: str) -> None:
         classifier(weights="imagenet", input_shape=(size_px[0] - 1, size_px[1], 3))
 
 
-def test_registry_cnns_have_no_base() -> None:
-    assert [name for name, spec in MODELS.items() if not spec.has_base] == [
+def test_registry_cnns_have_no_backbone() -> None:
+    assert [name for name, spec in MODELS.items() if not spec.has_backbone] == [
         "cnn", "cnn-512", "cnn-bn",
     ]  # fmt: skip
 
@@ -102,7 +102,7 @@ def test_registry_cnns_have_no_base() -> None:
     ],
 )
 def test_find_model_unknown_name_is_refused_with_suggestions(name: str, near: str) -> None:
-    with pytest.raises(UsageError, match=f"no such model, expected .*{near}.*, got '{name}'"):
+    with pytest.raises(UsageError, match=f"unknown model, expected .*{near}.*, got '{name}'"):
         find_model(name)
 
 
@@ -121,10 +121,10 @@ def test_registry_documentation_lists_every_model() -> None:
         r"^\| `(\S+)` \| (.+) \| (\d+) \| (\d+) \| (\S+) \|$", page, flags=re.MULTILINE
     )
     assert [(name, int(side), int(least), float(rate)) for name, _, side, least, rate in rows] == [
-        (name, spec.size_px[0], spec.least_side_px, spec.learning_rate)
+        (name, spec.size_px[0], spec.min_side_px, spec.learning_rate)
         for name, spec in MODELS.items()
     ]
-    classifiers = {name: what.strip("`") for name, what, *_ in rows if MODELS[name].has_base}
+    classifiers = {name: what.strip("`") for name, what, *_ in rows if MODELS[name].has_backbone}
     assert classifiers == {
         name: str(spec.application).partition(".")[2] for name, spec in APPLICATIONS.items()
     }

@@ -99,7 +99,7 @@ def test_atomic_write_interrupted_keeps_old_file(tmp_path: Path) -> None:
     run.write("curves.png", b"old")
 
     def write_half() -> None:
-        with run.replacing("curves.png") as staged:
+        with run.atomic_write("curves.png") as staged:
             staged.write_bytes(b"half")
             raise KeyboardInterrupt
 
@@ -120,7 +120,7 @@ def test_atomic_write_os_error_gives_reason_and_exit_code(
     tmp_path: Path, number: int, reason: str, code: int
 ) -> None:
     run = Run(tmp_path, CONFIG, LABELS)
-    with pytest.raises(ShardmillError, match=reason) as caught, run.replacing("curves.png"):
+    with pytest.raises(ShardmillError, match=reason) as caught, run.atomic_write("curves.png"):
         raise OSError(number, os.strerror(number))
     assert caught.value.exit_code == code
 
@@ -130,7 +130,7 @@ def test_atomic_write_insufficient_space_is_refused_before_writing(tmp_path: Pat
     run.write(WEIGHTS, b"weights")
     with (
         pytest.raises(OutputError, match="no space left for this file, expected 1,000,000,000"),
-        run.replacing("model.weights.h5", size_bytes=10**15),
+        run.atomic_write("model.weights.h5", size_bytes=10**15),
     ):
         pytest.fail("nothing may be written")
     assert [path.name for path in run.path.glob("*weights*")] == [WEIGHTS]

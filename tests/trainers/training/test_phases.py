@@ -55,10 +55,10 @@ def test_split_steps_ranges_are_partial_or_whole_epochs(
 @given(st.integers(0, 200), st.integers(0, 200), st.integers(1, 30))
 def test_split_steps_ranges_cover_every_step_once(first: int, end: int, epoch_steps: int) -> None:
     covered: list[int] = []
-    for stretch in split_steps(first, end, epoch_steps):
-        for epoch in range(stretch.epoch, stretch.epoch + stretch.epochs):
-            begin = stretch.first_step_of(epoch)
-            steps = list(range(begin, begin + stretch.epoch_steps))
+    for step_range in split_steps(first, end, epoch_steps):
+        for epoch in range(step_range.epoch, step_range.epoch + step_range.epochs):
+            begin = step_range.first_step_of(epoch)
+            steps = list(range(begin, begin + step_range.epoch_steps))
             assert {step // epoch_steps for step in steps} == {epoch}
             covered += steps
     assert covered == list(range(first, end))

@@ -55,7 +55,7 @@ class StopAt(NullProgress):
 def run_plan(plan: TrainingPlan, progress: NullProgress | None = None) -> TrainingResult:
     from trainers.training.train import train
 
-    return train(plan, say=lambda _: None, progress=progress or NullProgress())
+    return train(plan, on_message=lambda _: None, progress=progress or NullProgress())
 
 
 def read_weights(run: Path) -> dict[str, np.ndarray]:
@@ -98,8 +98,8 @@ def test_resume_stopped_at_any_step_gives_same_weights_and_history(
 
     begin_step = TrainingLoop.begin_step
 
-    def stop(session: TrainingLoop, stage: object, at: int) -> None:
-        begin_step(session, stage, at)  # type: ignore[arg-type]
+    def stop(loop: TrainingLoop, setup: object, at: int) -> None:
+        begin_step(loop, setup, at)  # type: ignore[arg-type]
         if at == step:
             raise KeyboardInterrupt
 
@@ -124,7 +124,7 @@ def run_until_a_validation_step(
     measure, left = Validation.measure, steps
 
     def measure_and_signal(
-        self: Validation, stage: PhaseSetup, selection: Selection, begin_step: Callable[[], None]
+        self: Validation, setup: PhaseSetup, selection: Selection, begin_step: Callable[[], None]
     ) -> dict[str, float]:
         def begin() -> None:
             nonlocal left
@@ -133,7 +133,7 @@ def run_until_a_validation_step(
                 signal.raise_signal(signal.SIGINT)
             begin_step()
 
-        return measure(self, stage, selection, begin)
+        return measure(self, setup, selection, begin)
 
     with monkeypatch.context() as patch:
         patch.setattr(Validation, "measure", measure_and_signal)
@@ -157,7 +157,7 @@ def test_resume_stopped_in_validation_gives_same_weights_and_history(
     checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
     state = read_state(checkpoint)
     assert (state.step, len(state.epochs)) == (step, (validation_step - 1) // 2)
-    assert state.figures_due is not None
+    assert state.pending_metrics is not None
     run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
     assert_same_run(undisturbed, tmp_path / "run")
 
@@ -182,9 +182,9 @@ def test_train_validation_loss_nan_raises_error(
 ) -> None:
     from trainers.training.validation import Validation
 
-    figures = {"accuracy": 0.3, "loss": float("nan")}
-    monkeypatch.setattr(Validation, "measure", lambda *_: figures)
-    with pytest.raises(UsageError, match="the loss is no number any more in epoch 1, got nan"):
+    metrics = {"accuracy": 0.3, "loss": float("nan")}
+    monkeypatch.setattr(Validation, "measure", lambda *_: metrics)
+    with pytest.raises(UsageError, match="the loss became nan in epoch 1"):
         run_plan(plan_training(shapes, tmp_path / "run", OPTIONS))
 
 
@@ -245,7 +245,7 @@ def test_resume_damaged_checkpoint_is_refused_by_name(shapes: Path, tmp_path: Pa
         run_plan(plan, StopAt(1))
     newest = max((tmp_path / "run" / "checkpoints").iterdir())
     newest.write_bytes(newest.read_bytes()[:1000])
-    with pytest.raises(CorruptDataError, match=f"{newest.name}.*remove it to go on"):
+    with pytest.raises(CorruptDataError, match=f"{newest.name}.*remove it to resume"):
         run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
 
 
@@ -290,5 +290,5 @@ def test_resume_killed_process_gives_same_weights_and_history(
     resumed = start(shapes, tmp_path / "run")
     _, told = resumed.communicate(timeout=240)
     assert resumed.returncode == 0
-    assert "going on at step" in told
+    assert "resuming at step" in told
     assert_same_run(tmp_path / "whole", tmp_path / "run")

@@ -19,7 +19,7 @@ from trainers.training.progress import NullProgress
 
 options = TrainOptions(epochs=2, batch_size=8, image_size=(24, 24), checkpoint_steps=5, seed=3)
 plan = plan_training(sys.argv[1], sys.argv[2], options)
-result = trainers.training.train.train(plan, say=print, progress=NullProgress())
+result = trainers.training.train.train(plan, on_message=print, progress=NullProgress())
 assert result.steps == 34
 assert result.accuracy > 0.6
 """

@@ -14,11 +14,11 @@ pytestmark = pytest.mark.usefixtures("hears_ctrl_c")
 
 def test_defer_signals_first_signal_is_raised_at_next_check() -> None:
     with defer_signals() as stop:
-        stop.obey()
+        stop.raise_if_requested()
         os.kill(os.getpid(), signal.SIGINT)
-        assert stop.is_made
+        assert stop.is_requested
     with pytest.raises(KeyboardInterrupt):
-        stop.obey()
+        stop.raise_if_requested()
 
 
 def test_defer_signals_second_signal_raises_immediately() -> None:
@@ -26,4 +26,4 @@ def test_defer_signals_second_signal_raises_immediately() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-        assert stop.is_made
+        assert stop.is_requested

@@ -44,7 +44,7 @@ def read_history(path: Path) -> list[EpochMetrics]:
 def run_plan(plan: TrainingPlan, progress: NullProgress | None = None) -> TrainingResult:
     from trainers.training.train import train
 
-    return train(plan, say=lambda _: None, progress=progress or NullProgress())
+    return train(plan, on_message=lambda _: None, progress=progress or NullProgress())
 
 
 def weights_of(folder: Path) -> list[np.ndarray]:
@@ -76,7 +76,7 @@ def test_history_has_one_row_per_epoch(run_path: Path) -> None:
     with (run_path / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
-    assert set(rows[0]) == set(EpochMetrics._fields)
+    assert set(rows[0]) == set(EpochMetrics._fields) - {"extra"}
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     last, result = read_history(run_path / "history.csv")[-1], (run_path / "result.json")
     assert last.val_accuracy == pytest.approx(json.loads(result.read_bytes())["val_accuracy"], 1e-4)
@@ -105,7 +105,7 @@ def test_train_memory_cache_reduces_loss(shapes: Path, tmp_path: Path) -> None:
 
 
 def test_train_existing_run_is_refused(shapes: Path, run_path: Path) -> None:
-    with pytest.raises(OutputError, match="a finished run is here"):
+    with pytest.raises(OutputError, match="contains a finished run"):
         plan_training(shapes, run_path, RUN_OPTIONS)
 
 
@@ -263,10 +263,9 @@ from trainers.options import TrainOptions
 from trainers.backend import start_backend
 print(start_backend())
 from trainers.training.plan import plan_training
-from trainers.training.progress import NullProgress
 from trainers.training.train import train
 options = TrainOptions(epochs=3, batch_size=8, image_size=(24, 32), learning_rate=3e-3, seed=3)
-print(train(plan_training(sys.argv[1], sys.argv[2], options), say=print, progress=NullProgress()))
+print(train(plan_training(sys.argv[1], sys.argv[2], options), on_message=print))
 """
 
 

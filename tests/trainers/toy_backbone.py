@@ -26,7 +26,7 @@ def make_network(scale: float = 1.0, shape: ImageShape = SHAPE) -> Network:
     dense = layers.Dense(FEATURES, use_bias=False)
     extractor = keras.Model(image, dense(pooled))
     dense.set_weights([scale * make_kernel()])
-    return Network(model=extractor, base=extractor, extractor=extractor)
+    return Network(model=extractor, backbone=extractor, extractor=extractor)
 
 
 def make_kernel() -> NDArray[np.float32]:
