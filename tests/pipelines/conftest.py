@@ -1,4 +1,4 @@
-"""What the tests of conversions ask for."""
+"""Fixtures for the tests of conversions."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ Find = Callable[..., Sources]
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Two classes, 12 and 9 pictures."""
+    """Return a source with two classes of 12 and 9 pictures."""
     return make_folders(tmp_path / "source", cat=12, dog=9)
 
 
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
-    """Where a dataset may go; nothing is there."""
+    """Return the path of an output, which does not exist."""
     return tmp_path / "data"
 
 
 @pytest.fixture
 def convert(source: Path, output: Path) -> Convert:
-    """Convert `source` into `output`, or what the arguments say."""
+    """Convert `source` into `output`, or with the options given."""
 
     def convert_now(**options: Any) -> Report:
         given = {"source": str(source), "output": str(output), "workers": 2, **options}
@@ -50,7 +50,7 @@ def convert(source: Path, output: Path) -> Convert:
 
 @pytest.fixture
 def memory() -> Any:
-    """Fsspec's file system in memory, empty before and after."""
+    """Yield the in-memory file system of fsspec, empty before and after."""
     filesystem = fsspec.filesystem("memory")
     filesystem.store.clear()
     filesystem.pseudo_dirs[:] = [""]
@@ -61,7 +61,7 @@ def memory() -> Any:
 
 @pytest.fixture(autouse=True)
 def _without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody pulls the plug here, and waiting for the disk is half the time of these tests."""
+    """Replace fsync, which takes half the time of these tests: no test cuts the power."""
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 
 
@@ -94,7 +94,7 @@ def find(root: Path, tmp_path: Path) -> Find:
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What this program tells of a run, whatever was run before in this process."""
+    """Capture the log of shardmill, independent of earlier runs in this process."""
     own = logging.getLogger("shardmill")
     own.addHandler(caplog.handler)
     with caplog.at_level(logging.INFO, own.name):

@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def make_picture(seed: int = 0, *, kind: str = "PNG", size: tuple[int, int] = (6, 5)) -> bytes:
-    """A picture of noise, the same for the same seed; `size` is width × height in pixels."""
+    """Return a picture of noise, the same for the same seed; `size` is width × height in pixels."""
     width, height = size
     samples = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     content = io.BytesIO()
@@ -24,7 +24,7 @@ CORRUPT = PICTURE[:45] + bytes([PICTURE[45] ^ 0xFF]) + PICTURE[46:]
 
 
 def make_file(root: Path, key: bytes | str, content: bytes = PICTURE) -> Path:
-    """A file below `root`; `key` may hold any bytes that a file system takes."""
+    """Write a file below `root`; `key` may hold any bytes that a file system takes."""
     path = root / os.fsdecode(key)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -32,7 +32,7 @@ def make_file(root: Path, key: bytes | str, content: bytes = PICTURE) -> Path:
 
 
 def make_folders(root: Path, **classes: int) -> Path:
-    """Class folders under `root`, with this many different pictures each; returns `root`."""
+    """Make class folders with this many different pictures below `root`; return `root`."""
     root.mkdir(parents=True, exist_ok=True)
     for place, (name, images) in enumerate(classes.items()):
         (root / name).mkdir()
@@ -42,7 +42,7 @@ def make_folders(root: Path, **classes: int) -> Path:
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder by its relative name, but the report, which tells of the run."""
+    """Return the content of all files below a folder by name, except the report."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))

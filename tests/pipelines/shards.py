@@ -1,4 +1,4 @@
-"""The four shards that the tests of resuming write, and files changed beside their size."""
+"""Shards for the tests of resuming, and modification of their source files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def touch(path: Path) -> None:
 
 
 def picture_in(output: Path, source: Path, shard: int = 0) -> Path:
-    """The file of the first image of a shard."""
+    """Return the file of the first image of a shard."""
     records = open_storage(output)
     from records.format.index import read_index
 
@@ -37,7 +37,7 @@ def picture_in(output: Path, source: Path, shard: int = 0) -> Path:
 
 
 def rewrite(path: Path) -> None:
-    """Other bytes of the same length, in the same format."""
+    """Replace the content by another picture of the same length and format."""
     before = path.read_bytes()
     for seed in range(100_000, 101_000):
         content = make_picture(seed)

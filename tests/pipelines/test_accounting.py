@@ -1,4 +1,4 @@
-"""Everything found is stored, rejected, skipped or excluded; and how much may be rejected."""
+"""Tests of the counts of a report, and of the reject limit."""
 
 from __future__ import annotations
 

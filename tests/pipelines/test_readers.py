@@ -1,4 +1,4 @@
-"""What a conversion wrote, read by TensorFlow, by TFDS, and by this project's own verification."""
+"""Datasets read by TensorFlow, by TFDS, and by `verify`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 
 @pytest.fixture
 def dataset(convert: Convert, source: Path, output: Path) -> Path:
-    """Images of several formats, in two splits, and one reject."""
+    """Return a dataset of several image formats in two splits, with one reject."""
     for number, kind in enumerate(KINDS):
         make_file(source, f"cat/odd{number}.{kind.lower()}", make_picture(500 + number, kind=kind))
     make_file(source, b"dog/\xff%.png", make_picture(600))

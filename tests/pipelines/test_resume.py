@@ -32,7 +32,7 @@ def expected(convert: Convert, tmp_path: Path) -> dict[str, bytes]:
 def unfinished(
     convert: Convert, output: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """An output whose run stopped before its third shard."""
+    """Return an output whose run stopped before its third shard."""
     stop_at(monkeypatch, SHARDS[2])
     with pytest.raises(StoppedError):
         convert(**OPTIONS)

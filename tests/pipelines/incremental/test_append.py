@@ -1,4 +1,4 @@
-"""Nights: what is new comes into a dataset that is there, and nothing that is there moves."""
+"""Tests of append: new images are added, existing files stay unchanged."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_pictur
 
 
 @pytest.fixture
-def night(convert: Convert) -> Convert:
-    """A night's run: always the same command."""
+def append(convert: Convert) -> Convert:
+    """Append to the dataset; always with the same options."""
 
     def run(**options: Any) -> Report:
         return convert(**{"test": 0.3, "append": True, **options})
@@ -44,12 +44,12 @@ def add(source: Path, *keys: str) -> None:
 
 class TestWhatIsNew:
     def test_append_new_files_are_written_as_a_new_generation(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        first = night()
+        first = append()
         before = content_of(output)
         add(source, "cat/new.png", "dog/new.png", "dog/newer.png")
-        report = night()
+        report = append()
         assert (first.generation, report.generation, report.counts.stored) == (1, 2, 3)
         after = content_of(output)
         changed = {name for name in before if after[name] != before[name]}
@@ -63,56 +63,56 @@ class TestWhatIsNew:
         assert list(verify(output, decode=True)) == []
 
     def test_append_no_new_files_writes_nothing(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night()
+        append()
         add(source, "cat/new.png")
-        night()
+        append()
         before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
-        report = night()
+        report = append()
         assert report.status == "nothing-to-do"
         assert report.counts.found == 22
         assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
 
     def test_append_dry_run_reports_plan_and_writes_nothing(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night()
+        append()
         add(source, "cat/new.png")
         before = content_of(output)
-        report = night(dry_run=True)
+        report = append(dry_run=True)
         assert (report.status, report.generation, report.counts.stored) == ("planned", 2, 1)
         assert content_of(output) == before
 
     def test_append_dataset_opened_before_keeps_reading_old_records(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night()
+        append()
         old = open_dataset(output)
         add(source, *(f"cat/new-{number}.png" for number in range(20)))
-        night()
+        append()
         assert sum(len(list(records)) for records in old.values()) == 21
         assert sum(len(list(records)) for records in open_dataset(output).values()) == 41
 
     def test_append_output_url_adds_a_generation(
-        self, night: Convert, source: Path, memory: Any
+        self, append: Convert, source: Path, memory: Any
     ) -> None:
-        night(output="memory://data")
+        append(output="memory://data")
         add(source, "cat/new.png")
-        assert night(output="memory://data").generation == 2
+        assert append(output="memory://data").generation == 2
         assert list(verify("memory://data")) == []
 
 
 class TestSplits:
     @pytest.mark.parametrize("options", [{"test": 0.3}, {"test": 5}, {"test": 0.3, "seed": 4}])
     def test_append_splits_follow_thresholds_of_first_generation(
-        self, night: Convert, source: Path, output: Path, options: dict[str, Any]
+        self, append: Convert, source: Path, output: Path, options: dict[str, Any]
     ) -> None:
-        night(**options)
+        append(**options)
         first = keys_of(output)
         (cut,) = read_manifest(open_storage(output)).thresholds
         add(source, *(f"cat/new-{number}.png" for number in range(60)))
-        night(**options)
+        append(**options)
         found = keys_of(output)
         assert all(first[split] <= found[split] for split in first)
         thresholds = from_threshold(cut)
@@ -121,11 +121,11 @@ class TestSplits:
             assert {SPLITS[number] for number in split_numbers(hashes, thresholds)} == {split}
 
     def test_append_stratified_new_class_is_split_by_fraction(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night(stratify=True)
+        append(stratify=True)
         add(source, *(f"emu/{number}.png" for number in range(100)))
-        night(stratify=True, allow_new_classes=True)
+        append(stratify=True, allow_new_classes=True)
         test = read_manifest(open_storage(output)).splits["test"]
         assert 15 <= test.class_records[2] <= 45
         assert len(read_manifest(open_storage(output)).thresholds) == 3
@@ -133,86 +133,86 @@ class TestSplits:
 
 class TestClasses:
     def test_append_new_class_is_refused_by_default(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night()
+        append()
         before = content_of(output)
         add(source, "bee/0.png")
         with pytest.raises(UsageError, match="got bee"):
-            night()
+            append()
         assert content_of(output) == before
 
     def test_append_allow_new_classes_adds_labels_after_existing_ones(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night()
+        append()
         add(source, "bee/0.png", "cat/new.png")
-        night(allow_new_classes=True)
+        append(allow_new_classes=True)
         assert open_dataset(output).labels == ("cat", "dog", "bee")
         assert (output / layout.LABELS).read_text() == "0:cat\n1:dog\n2:bee\n"
         assert list(verify(output, decode=True)) == []
         add(source, "ant/0.png")
-        night(allow_new_classes=True)
+        append(allow_new_classes=True)
         assert open_dataset(output).labels == ("cat", "dog", "bee", "ant")
         assert list(verify(output)) == []
 
-    def test_append_classes_option_excludes_new_class(self, night: Convert, source: Path) -> None:
-        night(classes=("cat", "dog"))
+    def test_append_classes_option_excludes_new_class(self, append: Convert, source: Path) -> None:
+        append(classes=("cat", "dog"))
         add(source, "bee/0.png", "cat/new.png")
-        report = night(classes=("cat", "dog"))
+        report = append(classes=("cat", "dog"))
         assert (report.counts.stored, report.counts.excluded) == (1, 1)
 
     def test_append_deleted_class_keeps_its_label(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night()
+        append()
         for path in (source / "cat").iterdir():
             path.unlink()
         (source / "cat").rmdir()
         add(source, "dog/new.png")
-        report = night()
+        report = append()
         assert len(report.deleted) == 12
         assert open_dataset(output).labels == ("cat", "dog")
 
 
 class TestFilesThatAreNotAsTheyWere:
     def test_append_modified_files_are_reported_every_run_and_not_rewritten(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night()
+        append()
         before = content_of(output)
         make_file(source, "cat/000.png", make_picture(77, size=(9, 9)))
         same_size = source / "cat" / "001.png"
         same_size.write_bytes(same_size.read_bytes()[::-1])
         os.utime(same_size, (1, 1))
         for _ in range(2):
-            report = night()
+            report = append()
             assert report.status == "nothing-to-do"
             assert report.modified == ("cat/000.png", "cat/001.png")
             assert "2 files changed since stored" in report.notes[0]
         add(source, "dog/new.png")
-        assert night().modified == ("cat/000.png", "cat/001.png")
-        assert night().modified == ("cat/000.png", "cat/001.png")
+        assert append().modified == ("cat/000.png", "cat/001.png")
+        assert append().modified == ("cat/000.png", "cat/001.png")
         stays = {name for name in before if name != layout.MANIFEST}
         assert {name: content_of(output)[name] for name in stays} == {
             name: before[name] for name in stays
         }
 
     def test_append_deleted_files_are_reported_every_run_and_kept(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night()
+        append()
         (source / "dog" / "003.png").unlink()
         for _ in range(2):
-            assert night().deleted == ("dog/003.png",)
+            assert append().deleted == ("dog/003.png",)
         assert sum(map(len, keys_of(output).values())) == 21
 
     def test_append_touched_files_are_rehashed_only_once(
-        self, night: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
+        self, append: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        night()
+        append()
         add(source, "cat/new.png")
-        night()
+        append()
         for number in range(3):
             os.utime(source / "cat" / f"00{number}.png", (5, 5))
         read: list[bytes] = []
@@ -225,58 +225,58 @@ class TestFilesThatAreNotAsTheyWere:
 
         real = module.read_file
         monkeypatch.setattr(module, "read_file", count)
-        assert night().modified == ()
+        assert append().modified == ()
         assert sorted(read) == [b"cat/000.png", b"cat/001.png", b"cat/002.png"]
-        assert night().modified == ()
+        assert append().modified == ()
         assert len(read) == 3
 
     @pytest.mark.parametrize("content", [b"", b"no Parquet file"])
     def test_append_damaged_fingerprints_still_detects_modified_files(
-        self, night: Convert, source: Path, output: Path, content: bytes
+        self, append: Convert, source: Path, output: Path, content: bytes
     ) -> None:
-        night()
+        append()
         add(source, "cat/new.png")
-        night()
+        append()
         (output / layout.MTIMES).write_bytes(content)
-        assert night().modified == ()
+        assert append().modified == ()
         changed = source / "cat" / "000.png"
         changed.write_bytes(changed.read_bytes()[::-1])
-        assert night().modified == ("cat/000.png",)
+        assert append().modified == ("cat/000.png",)
 
 
 class TestRejects:
     def test_append_rejected_file_is_retried_only_after_modification(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
         make_file(source, "cat/bad.png", CORRUPT)
         make_file(source, "loose.png", make_picture(3))
-        assert night().counts.rejected == 2
-        assert night().status == "nothing-to-do"
+        assert append().counts.rejected == 2
+        assert append().status == "nothing-to-do"
         make_file(source, "cat/bad.png", make_picture(5, size=(8, 8)))
-        report = night()
+        report = append()
         assert (report.counts.stored, report.counts.rejected) == (1, 0)
-        assert night().status == "nothing-to-do"
+        assert append().status == "nothing-to-do"
         assert list(verify(output)) == []
 
     def test_append_only_rejects_succeeds_with_no_stored_images(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night()
+        append()
         make_file(source, "cat/bad.png", CORRUPT)
         make_file(source, "loose.png", make_picture(3))
-        report = night()
+        report = append()
         assert (report.status, report.counts.stored, report.counts.rejected) == ("converted", 0, 2)
-        assert night().status == "nothing-to-do"
+        assert append().status == "nothing-to-do"
         assert list(verify(output)) == []
 
 
 class TestOptions:
     def test_append_omitted_options_are_taken_from_dataset(
-        self, night: Convert, source: Path, output: Path
+        self, append: Convert, source: Path, output: Path
     ) -> None:
-        night(seed=3, shards=2)
+        append(seed=3, shards=2)
         add(source, "cat/new.png", "dog/new.png", "dog/newer.png")
-        report = night(test=None)
+        report = append(test=None)
         assert report.counts.stored == 3
         assert max(split.shards for split in report.splits.values()) == 1
         settings = read_manifest(open_storage(output)).settings
@@ -284,11 +284,11 @@ class TestOptions:
 
     @pytest.mark.parametrize("other", [{"seed": 9}, {"test": 0.4}, {"shard_mb": 1}])
     def test_append_conflicting_options_are_refused(
-        self, night: Convert, other: dict[str, Any]
+        self, append: Convert, other: dict[str, Any]
     ) -> None:
-        night(seed=3)
+        append(seed=3)
         with pytest.raises(UsageError, match="was written with another --"):
-            night(**other)
+            append(**other)
 
     def test_convert_allow_new_classes_without_append_is_refused(self, convert: Convert) -> None:
         with pytest.raises(UsageError, match="--append"):
@@ -298,9 +298,9 @@ class TestOptions:
 class TestKilledRuns:
     @pytest.fixture
     def killed(
-        self, night: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+        self, append: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Path:
-        """A second night that died just before its manifest."""
+        """Return an output whose second run was killed before its manifest."""
 
         class KilledError(Exception):
             pass
@@ -308,35 +308,35 @@ class TestKilledRuns:
         def die(*_: Any, **__: Any) -> None:
             raise KilledError
 
-        night()
+        append()
         add(source, "cat/new.png", "dog/new.png")
         with monkeypatch.context() as patch:
             patch.setattr("pipelines.convert.publish", die)
             with pytest.raises(KilledError):
-                night()
+                append()
         assert (output / "generations" / "0002").is_dir()
         return output
 
-    def test_append_killed_run_is_resumed(self, killed: Path, night: Convert) -> None:
-        report = night()
+    def test_append_killed_run_is_resumed(self, killed: Path, append: Convert) -> None:
+        report = append()
         assert (report.generation, report.counts.stored) == (2, 2)
         assert report.shards_kept > 0
         assert list(verify(killed)) == []
 
     def test_append_killed_run_with_newer_files_starts_over(
-        self, killed: Path, night: Convert, source: Path
+        self, killed: Path, append: Convert, source: Path
     ) -> None:
         add(source, "dog/newer.png")
-        report = night()
+        report = append()
         assert (report.generation, report.counts.stored, report.shards_kept) == (2, 3, 0)
         assert list(verify(killed)) == []
 
     def test_append_killed_run_with_no_new_files_left_is_cleaned_up(
-        self, killed: Path, night: Convert, source: Path
+        self, killed: Path, append: Convert, source: Path
     ) -> None:
         (source / "cat" / "new.png").unlink()
         (source / "dog" / "new.png").unlink()
-        assert night().status == "nothing-to-do"
+        assert append().status == "nothing-to-do"
         assert list(verify(killed)) == []
         assert not (killed / layout.WORK_FOLDER).exists()
 
@@ -349,21 +349,21 @@ class TestKilledRuns:
             clean(str(killed))
 
     def test_append_killed_first_run_with_newer_files_starts_over(
-        self, night: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+        self, append: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patch:
             patch.setattr("pipelines.convert.publish", lambda *_, **__: 1 / 0)
             with pytest.raises(ZeroDivisionError):
-                night()
+                append()
         add(source, "cat/new.png")
-        assert night().counts.stored == 22
+        assert append().counts.stored == 22
         assert list(verify(output)) == []
 
 
 def test_append_overtaken_by_concurrent_run_asks_to_run_again(
-    night: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
+    append: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    night()
+    append()
     add(source, "cat/new.png")
     from pipelines import convert as module
 
@@ -372,29 +372,29 @@ def test_append_overtaken_by_concurrent_run_asks_to_run_again(
     def overtaken(*given: Any) -> Any:
         found = real(*given)
         monkeypatch.setattr(module, "select_new", real)
-        night()
+        append()
         return found
 
     monkeypatch.setattr(module, "select_new", overtaken)
     with pytest.raises(LockedError, match="run it again"):
-        night()
+        append()
 
 
-def test_append_damaged_dataset_is_refused(night: Convert, source: Path, output: Path) -> None:
-    night()
+def test_append_damaged_dataset_is_refused(append: Convert, source: Path, output: Path) -> None:
+    append()
     add(source, "cat/new.png")
     next((output / "index").iterdir()).unlink()
     with pytest.raises(CorruptDataError, match="missing"):
-        night()
+        append()
 
 
 def test_tfds_appended_dataset_reads_all_generations(
-    night: Convert, source: Path, output: Path
+    append: Convert, source: Path, output: Path
 ) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
-    night()
+    append()
     add(source, "cat/new.png", *(f"dog/new-{number}.png" for number in range(12)))
-    night()
+    append()
     folders = [output, output / "generations" / "0002"]
     builder = tfds.builder_from_directories([str(folder) for folder in folders])
     found = {

@@ -57,7 +57,7 @@ def test_image_folder_explicit_layout_overrides_detection(root: Path, find: Find
 
 def test_image_folder_extension_or_content_selects_images(root: Path, find: Find) -> None:
     for name in ("a.png", "b.JPG", "c.jpeg", "d.webp", "e.heic", "f.eps"):
-        make_file(root, f"cat/{name}", b"not one")  # the extension is enough to be looked at
+        make_file(root, f"cat/{name}", b"not one")  # the extension suffices
     for name in ("g", "h.txt", "i.jpg.bak"):
         make_file(root, f"cat/{name}", PICTURE)  # so is the content
     for name in ("j", "k.txt", "l.csv", "Thumbs.db", ".m.png"):

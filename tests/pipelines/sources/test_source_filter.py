@@ -1,4 +1,4 @@
-"""Which of the files found are taken: classes, label maps, exclusions, groups."""
+"""Tests of source filters: classes, label maps, exclusions, groups."""
 
 from __future__ import annotations
 
