@@ -134,7 +134,7 @@ def _run() -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         code = _report("interrupted", _EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # The reader of stdout (head, less) has exited; a flush of buffered output must not fail again.
+        # The reader of stdout (head, less) has exited; a later flush must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
@@ -167,7 +167,7 @@ def _report_bug(error: Exception) -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit without a last garbage collection: it takes 0.3 s if Beam or TensorFlow is loaded."""
+    """Exit without a last garbage collection, which takes 0.3 s with TensorFlow."""
     gc.freeze()
     sys.exit(code)
 
