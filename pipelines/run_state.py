@@ -139,8 +139,8 @@ def _public_kind(error: ShardmillError) -> str:
 def raise_failures(output: Storage, missing: Sequence[str], shards: Iterable[str]) -> None:
     """Raise the error that made shards missing, if there is a recorded one.
 
-    It is the error of a missing shard, otherwise of any shard: a shard can exist although its worker
-    failed (its folder could not be synced), and that error cancelled the others.
+    It is the error of a missing shard, otherwise of any shard: a shard can exist although its
+    worker failed (its folder could not be synced), and that error cancelled the others.
     """
     if missing:
         for name in (*missing, *shards):

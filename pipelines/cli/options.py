@@ -27,7 +27,7 @@ def job_options(
     """
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        add_options = option_group(
+        add_options: Callable[..., Callable[..., Any]] = option_group(
             "Run and report",
             *options,
             click.option(
@@ -39,7 +39,6 @@ def job_options(
             click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
             QUIET,
         )
-        command = add_options(_BEAM_FLAGS(command))
-        return command
+        return add_options(_BEAM_FLAGS(command))
 
     return add

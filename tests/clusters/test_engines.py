@@ -1,4 +1,4 @@
-"""The same dataset from every engine, byte for byte, and the same features and predictions."""
+"""Every engine writes the same dataset, features and predictions."""
 
 from __future__ import annotations
 

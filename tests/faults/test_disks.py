@@ -1,4 +1,4 @@
-"""Disks that are really full, and really read-only: small file systems in memory."""
+"""Full and read-only disks: small file systems in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of real conversions, each started again until it is done.
+"""SIGKILL at random moments of conversions, which are then resumed.
 
 SHARDMILL_TEST_KILLS=N kills N times; 3 times in the quick test, 100 times in the long one. What the
 killed process has started is left running.

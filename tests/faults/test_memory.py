@@ -1,4 +1,4 @@
-"""Peak memory of a real conversion: 250 MB and 12 bytes a pixel of the largest image, no more."""
+"""Peak memory of a conversion: 250 MB and 12 bytes per pixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources that change, vanish or fail while they are converted, and decoders that kill."""
+"""Sources that change or fail during a conversion, and crashing decoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands as a shell sees them: what is printed where, and the exit code."""
+"""The commands in a shell: output, errors, exit codes."""
 
 from __future__ import annotations
 

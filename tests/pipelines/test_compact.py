@@ -1,4 +1,4 @@
-"""All generations as one: what one conversion of all these images would have been."""
+"""Compaction gives the dataset of one conversion of all images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A conversion in a process of its own, killed and interrupted while it writes."""
+"""A conversion in a separate process, killed or interrupted while it writes."""
 
 from __future__ import annotations
 

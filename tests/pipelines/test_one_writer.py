@@ -1,4 +1,4 @@
-"""One run at a time, and no manifest where a shard is missing."""
+"""One run at a time, and no manifest if a shard is missing."""
 
 from __future__ import annotations
 

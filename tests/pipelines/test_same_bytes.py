@@ -1,4 +1,4 @@
-"""The same input gives the same bytes, whatever writes them, wherever they lie."""
+"""The same input gives the same bytes, on any runner and storage."""
 
 from __future__ import annotations
 

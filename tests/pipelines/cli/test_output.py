@@ -1,4 +1,4 @@
-"""What people see of a run beside its result: notes of ours, and nothing of Beam's."""
+"""Warnings and thread errors that the command line shows or hides."""
 
 from __future__ import annotations
 

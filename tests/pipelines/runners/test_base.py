@@ -1,4 +1,4 @@
-"""How one shard ends: done, stopped, failed of what no retry mends, or of what may pass."""
+"""One shard: done, cancelled, failed permanently or temporarily."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines by short names: what is asked for before a run, in one line each; nothing is started."""
+"""Checks of engine flags before a run; no engine is started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run and its workers elsewhere: seen or not, of which versions, how far, and when it is over."""
+"""Heartbeats of workers: visibility, versions, progress, the end of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What engines said when jobs failed, as they said it, and the line made of it."""
+"""Stack traces of engines, and the line made of each."""
 
 from __future__ import annotations
 

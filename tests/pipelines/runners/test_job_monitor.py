@@ -1,4 +1,4 @@
-"""A run on an engine that says nothing, or does not end: it is called off, and never waited for."""
+"""Beam jobs that report nothing or do not end are cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any worker over every shard: here, in other processes, with failures as they were raised."""
+"""Any worker over all shards, in this process and in others."""
 
 from __future__ import annotations
 

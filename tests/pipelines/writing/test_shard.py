@@ -1,4 +1,4 @@
-"""What goes wrong as shards are written; disks that are full or read-only are in tests/faults."""
+"""Errors while a shard is written; full disks are in tests/faults."""
 
 from __future__ import annotations
 
