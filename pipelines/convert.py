@@ -36,13 +36,9 @@ from pipelines.work_folder import has_work
 from pipelines.write import Job, write_shard
 from pipelines.write_all import write_all
 from records.errors import NoInputError
-from records.freed_memory import large_blocks_returned
 from records.manifest import Manifest
 from records.storage import Hold, Storage, absolute_location, open_storage
 from records.text import printable
-
-# A batch of a plan's rows takes some tens of kB a column.
-LARGE_BYTES = 32 << 10
 
 
 def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Report:
@@ -60,8 +56,7 @@ def run(options: ConvertOptions, on_progress: OnProgress | None = None) -> Repor
     options.validate()
     check_locations(options.source, options.target)
     _runner(options).check(options.source, options.target)
-    with large_blocks_returned(LARGE_BYTES):
-        conversion = _prepare(options, started_at)
+    conversion = _prepare(options, started_at)
     report = _look(conversion)
     if report is not None and (options.dry_run or not has_work(conversion.target)):
         return report

@@ -6,11 +6,9 @@ import time
 import pyarrow as pa
 from class_folders import report
 
-from pipelines.convert import LARGE_BYTES
 from pipelines.plan import make_plan
 from pipelines.sources import SourceImage, Sources
 from pipelines.work_folder import write_run
-from records.freed_memory import large_blocks_returned
 from records.manifest import Settings
 from records.storage import open_storage
 
@@ -23,8 +21,7 @@ def main(images: str, out: str) -> None:
     """Make the sources up, plan, write; all of it is told of."""
     started = time.perf_counter()
     pa.set_memory_pool(pa.system_memory_pool())  # as the command line has it
-    with large_blocks_returned(LARGE_BYTES):
-        plan = make_plan(make_up(int(images)), Settings(test=0.1))
+    plan = make_plan(make_up(int(images)), Settings(test=0.1))
     write_run(open_storage(out), plan, {})
     report(plan.images, started)
 

@@ -11,18 +11,17 @@ from __future__ import annotations
 import threading
 import traceback
 from collections import deque
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from records.freed_memory import large_blocks_returned
+from records.freed_memory import return_large_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BYTES_PER_PX = 12
 _BASE_BYTES = 64 << 20
-_LARGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,9 +54,8 @@ class DecodeBudget:
         draw = _Draw(cost_bytes, BYTES_PER_PX * pixels)
         self._take(draw)
         try:
-            is_large = cost_bytes >= _LARGE_BYTES
-            with large_blocks_returned(_LARGE_BYTES) if is_large else nullcontext():
-                yield
+            return_large_blocks()
+            yield
         except BaseException as error:
             # The frames it went through hold the image: let go of it before its memory counts free.
             traceback.clear_frames(error.__traceback__)
