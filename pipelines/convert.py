@@ -34,13 +34,9 @@ from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, write_shard
 from records.errors import InputNotFoundError
 from records.format.manifest import Manifest
-from records.runtime.malloc import return_freed_memory
 from records.runtime.shard_worker import OnProgress
 from records.storage import FolderLock, absolute_location, open_storage
 from records.text.escaping import escape_for_display
-
-# A batch of a plan's rows takes some tens of kB per column.
-LARGE_BYTES = 32 << 10
 
 
 def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> Report:
@@ -77,21 +73,20 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     check_locations(options.source, options.output)
     check_runner(options.runner_config, options.source, options.output)
     output = open_storage(options.output)
-    with return_freed_memory(LARGE_BYTES):
-        base = open_existing(output) if options.append else None
-        sources = list_sources(options, None if base is None else base.labels)
-        _require_images(sources, options)
-        if base is None:
-            plan = make_plan(sources, options.settings())
-            return Run(options, sources, plan, output, started_at=started_at)
-        diff = select_new(sources, output, base, options)
-        plan = make_plan(
-            sources,
-            resolve_settings(options, base),
-            existing=base.thresholds,
-            generation=base.generations[-1].number + 1,
-        )
-        return Run(options, sources, plan, output, base, diff, started_at)
+    base = open_existing(output) if options.append else None
+    sources = list_sources(options, None if base is None else base.labels)
+    _require_images(sources, options)
+    if base is None:
+        plan = make_plan(sources, options.settings())
+        return Run(options, sources, plan, output, started_at=started_at)
+    diff = select_new(sources, output, base, options)
+    plan = make_plan(
+        sources,
+        resolve_settings(options, base),
+        existing=base.thresholds,
+        generation=base.generations[-1].number + 1,
+    )
+    return Run(options, sources, plan, output, base, diff, started_at)
 
 
 def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> Report:

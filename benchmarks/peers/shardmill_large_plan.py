@@ -6,12 +6,10 @@ import time
 import pyarrow as pa
 from class_folders import report
 
-from pipelines.convert import LARGE_BYTES
 from pipelines.planning.plan import make_plan
 from pipelines.run_state import write_run
 from pipelines.sources.base import SourceImage, Sources
 from records.format.manifest import Settings
-from records.runtime.malloc import return_freed_memory
 from records.storage import open_storage
 
 _CLASSES = 1000
@@ -23,8 +21,7 @@ def main(images: str, out: str) -> None:
     """Make the sources up, plan, write; all of it is told of."""
     started = time.perf_counter()
     pa.set_memory_pool(pa.system_memory_pool())  # as the command line has it
-    with return_freed_memory(LARGE_BYTES):
-        plan = make_plan(make_up(int(images)), Settings(test=0.1))
+    plan = make_plan(make_up(int(images)), Settings(test=0.1))
     write_run(open_storage(out), plan, {})
     report(plan.images, started)
 

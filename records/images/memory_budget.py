@@ -11,18 +11,17 @@ from __future__ import annotations
 import threading
 import traceback
 from collections import deque
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from records.runtime.malloc import return_freed_memory
+from records.runtime.malloc import return_large_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BYTES_PER_PX = 12
 _BASE_BYTES = 64 << 20
-_LARGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,9 +54,8 @@ class MemoryBudget:
         reservation = _Reservation(cost_bytes, BYTES_PER_PX * pixels)
         self._wait_for(reservation)
         try:
-            is_large = cost_bytes >= _LARGE_BYTES
-            with return_freed_memory(_LARGE_BYTES) if is_large else nullcontext():
-                yield
+            return_large_blocks()
+            yield
         except BaseException as error:
             # Stack frames of the traceback keep the image alive: clear them before its release.
             traceback.clear_frames(error.__traceback__)
