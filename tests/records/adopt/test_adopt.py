@@ -16,7 +16,7 @@ from records.errors import (
     TooManyRejectsError,
     UsageError,
 )
-from records.stats.counts import compute_stats, read_index_rows
+from records.stats.counts import compute_stats
 from tests.datasets import encode_picture
 from tests.records.adopt.examples import (
     NAMES,
