@@ -45,7 +45,7 @@ def test_train_command_json_prints_only_the_result(tmp_path: Path) -> None:
     assert (printed["training_images"], printed["validation_images"]) == (24, 6)
     lines = result.stderr.splitlines()
     assert lines[:3] == [
-        "cnn, scratch, 12x16: 1 epoch, 8 images a step",
+        "cnn, scratch, 12x16: 1 epoch, 8 images per step",
         "training on 24 images of train",
         "validating on 6 images of validation",
     ]
@@ -196,4 +196,4 @@ def test_evaluate_command_unfinished_run_succeeds_with_warning(run: Path) -> Non
     (run / "result.json").unlink()
     result = call(evaluate, run)
     assert result.exit_code == 0
-    assert "the training of this run has not ended" in result.stderr
+    assert "this run is not finished" in result.stderr

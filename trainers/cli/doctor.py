@@ -93,7 +93,7 @@ def _plan(dataset: str, options: TrainOptions) -> TrainingPlan:
         plan = plan_training(dataset, folder, options)
     if plan.reads_features(plan.phases[0]):
         raise UsageError(
-            "without --augment a head trains from cached features, which have no input stages to time",
+            "without --augment a head trains from cached features: no stages to time",
             got=f"--mode {options.mode}",
             hint="add --augment, or use another mode",
         )

@@ -66,9 +66,9 @@ def _application(model: str) -> tuple[str, str]:
 
 
 def _scale_for_efficientnet(pixels: keras.KerasTensor) -> keras.KerasTensor:
-    # Inside EfficientNet, the ImageNet weights divide by the root of the deviation. Keras divides by
-    # it again, but only in a network that it builds with those weights, not if they are set later.
-    # This does the same to the pixels, so that the features equal those of Keras:
+    # Inside EfficientNet, the ImageNet weights divide by the root of the deviation. Keras divides
+    # by it again, but only in a network that it builds with those weights, not in one whose weights
+    # are set later. This does the same to the pixels, so that the features equal those of Keras:
     # https://github.com/tensorflow/tensorflow/issues/49930
     scale = [deviation**-0.5 for deviation in _IMAGENET_DEVIATION]
     offset = [255 * mean * (1 - part) for mean, part in zip(_IMAGENET_MEAN, scale, strict=True)]

@@ -120,7 +120,7 @@ def test_doctor_transfer_or_finetune_trains_layers_of_that_mode(
 def test_doctor_transfer_with_cached_features_is_refused(shapes: Path) -> None:
     result = call(shapes, "--model", "vgg16", "--mode", "transfer")
     assert isinstance(result.exception, UsageError)
-    assert "nothing holds it back" in str(result.exception)
+    assert "no stages to time" in str(result.exception)
 
 
 def test_doctor_dataset_prints_table_and_conclusion(

@@ -99,7 +99,7 @@ def test_export_command_invalid_arguments_are_refused_before_loading_keras(
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     cases: list[tuple[list[object], type[Exception], str]] = [
-        ([tmp_path, tmp_path / "out"], InputNotFoundError, "there is no run here"),
+        ([tmp_path, tmp_path / "out"], InputNotFoundError, "not a run folder"),
         ([run_path, tmp_path / "taken"], OutputError, "the output exists, and it is not"),
         ([run_path, tmp_path / "taken" / "file"], OutputError, "the output exists"),
         ([run_path, "memory://out"], UsageError, "a local folder"),

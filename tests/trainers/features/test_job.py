@@ -143,7 +143,7 @@ def test_featurize_output_of_other_options_is_refused(shapes: Path, store: Path)
 
 
 def test_featurize_model_without_base_is_refused(shapes: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no base that features could be taken from"):
+    with pytest.raises(UsageError, match="no backbone to extract features"):
         plan_features(str(shapes), str(tmp_path), FeaturizeOptions("cnn"))
 
 

@@ -207,18 +207,18 @@ def test_load_or_extract_remote_store_is_copied_once(
 
 def test_load_or_extract_store_of_other_weights_is_refused(opener: Opener, tmp_path: Path) -> None:
     make_named(opener.dataset, str(tmp_path / "store"), make_network(2.0))
-    with pytest.raises(UsageError, match="the feature store is of another set of weights"):
+    with pytest.raises(UsageError, match="the feature store has another set of weights"):
         opener.open(store=str(tmp_path / "store"))
 
 
 def test_load_or_extract_unfinished_store_is_refused(opener: Opener, tmp_path: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="no finished feature store here"):
+    with pytest.raises(InputNotFoundError, match="not a finished feature store"):
         opener.open(store=str(tmp_path / "store"))
 
 
 def test_load_or_extract_model_without_base_is_refused(opener: Opener) -> None:
     network = make_network()
-    with pytest.raises(UsageError, match="no base that features could be taken from"):
+    with pytest.raises(UsageError, match="no backbone to extract features"):
         opener.open(Network(network.model))
 
 

@@ -75,7 +75,7 @@ def test_store_key_changes_with_every_field_and_shard() -> None:
     [
         (lambda text: text[:-3], "this is not a feature store's manifest"),
         (lambda text: text.replace('"avg"', '"sum"'), "Invalid enum value"),
-        (lambda text: text.replace('"avg"', '"max"'), "contradicts itself in the key"),
+        (lambda text: text.replace('"avg"', '"max"'), "the key of the manifest does not match"),
         (lambda text: text.replace("{", '{"more": 1,', 1), "unknown field"),
         (lambda text: text.replace('version": 1', 'version": 2'), "of a later version"),
         (lambda text: text.replace("train-00001", "../x"), "this is not a feature"),

@@ -86,11 +86,11 @@ def test_feature_store_folder_of_other_store_is_refused_and_unchanged(
 
 def test_feature_store_third_party_files_are_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / min(FILES)).write_text("mine")
-    with pytest.raises(OutputError, match="a file of this name is there already"):
+    with pytest.raises(OutputError, match="the file already exists"):
         make_store(tmp_path).prepare()
     assert names_in(tmp_path) == {min(FILES)}
     (tmp_path / "features.json").write_text("{}")
-    with pytest.raises(OutputError, match=r"the folder is taken: this features\.json is of"):
+    with pytest.raises(OutputError, match=r"the folder contains another features\.json"):
         make_store(tmp_path).is_finished()
 
 
@@ -109,7 +109,7 @@ def test_feature_store_nan_or_inf_features_are_refused(
     tmp_path: Path, dtype: str, value: float
 ) -> None:
     store = make_store(tmp_path, dtype=dtype)
-    with pytest.raises(UsageError, match="that mobilenet_v2 gives are no numbers"):
+    with pytest.raises(UsageError, match="of mobilenet_v2 are NaN or infinite"):
         store.write(SHARDS[0], [make_batch(value)])
     assert names_in(tmp_path) == {WORK_FOLDER}
 
@@ -126,7 +126,7 @@ def test_feature_store_finish_with_missing_file_writes_no_manifest(tmp_path: Pat
     store = make_store(tmp_path)
     store.prepare()
     store.write(SHARDS[0], [make_batch()])
-    with pytest.raises(StorageError, match=r"train-00001-of-00002\.arrays: features were written"):
+    with pytest.raises(StorageError, match=r"train-00001-of-00002\.arrays: written features are missing"):
         store.finish()
     assert not store.is_finished()
 

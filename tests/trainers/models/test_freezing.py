@@ -93,7 +93,7 @@ def test_unfreeze_base_more_layers_than_base_is_refused(network: Network) -> Non
 def test_freeze_base_network_without_base_is_refused() -> None:
     from trainers.models.freezing import freeze_backbone
 
-    with pytest.raises(UsageError, match="cnn has no base"):
+    with pytest.raises(UsageError, match="cnn has no backbone"):
         freeze_backbone(build("cnn", 16))
 
 

@@ -65,7 +65,7 @@ def test_load_model_weights_of_other_model_are_refused_with_layer_and_shapes(
     run = make_run(tmp_path, Architecture("cnn", ImageShape(32, 32), 3))
     build_network(other).model.save_weights(run.path / WEIGHTS)
     pattern = (
-        r"run/model\.weights\.h5: these are not the weights of this run's model, "
+        r"run/model\.weights\.h5: the weights are not those of the model of this run, "
         rf"expected layer \S+ of float32 {expected}.*, got layer \S+ of float32 {got}"
     )
     with pytest.raises(CorruptDataError, match=pattern):
@@ -80,7 +80,7 @@ def test_load_model_missing_layer_is_refused_by_name(tmp_path: Path) -> None:
     build_network(architecture).model.save_weights(run.path / WEIGHTS)
     with h5py.File(run.path / WEIGHTS, "a") as file:
         del file["layers/dense_1"]
-    with pytest.raises(CorruptDataError, match=r"expected layer logits of .*, got no such layer"):
+    with pytest.raises(CorruptDataError, match=r"expected layer logits of .*, got no layer"):
         load_model(run)
 
 
@@ -90,7 +90,7 @@ def test_load_model_file_not_hdf5_is_refused(tmp_path: Path) -> None:
     run = make_run(tmp_path, Architecture("cnn", ImageShape(32, 32), 3))
     (run.path / WEIGHTS).write_bytes(b"not HDF5")
     with pytest.raises(
-        CorruptDataError, match=r"model\.weights\.h5: these are not the weights of a model"
+        CorruptDataError, match=r"model\.weights\.h5: not a weights file of a model"
     ):
         load_model(run)
 
@@ -103,7 +103,7 @@ def test_check_weights_hdf5_link_is_refused(tmp_path: Path, link: object) -> Non
 
     with h5py.File(tmp_path / "linked.h5", "w") as file:
         file["layers/conv2d/vars/0"] = link
-    with pytest.raises(ValueError, match="layers/conv2d/vars/0 leads to another place"):
+    with pytest.raises(ValueError, match="layers/conv2d/vars/0 refers to other data"):
         check_weights(tmp_path / "linked.h5")
 
 
@@ -115,9 +115,9 @@ def test_check_weights_external_or_virtual_dataset_is_refused(tmp_path: Path) ->
     with h5py.File(tmp_path / "virtual.h5", "w") as file:
         file.create_virtual_dataset("a/0", layout)
         file.create_dataset("b/0", (4,), "f4", external=[("other.bin", 0, 16)])
-    with pytest.raises(ValueError, match="a/0 leads to another place"):
+    with pytest.raises(ValueError, match="a/0 refers to other data"):
         check_weights(tmp_path / "virtual.h5")
     with h5py.File(tmp_path / "virtual.h5", "a") as file:
         del file["a"]
-    with pytest.raises(ValueError, match="b/0 leads to another place"):
+    with pytest.raises(ValueError, match="b/0 refers to other data"):
         check_weights(tmp_path / "virtual.h5")

@@ -231,7 +231,7 @@ def test_load_backbone_weights_of_other_model_are_refused_with_layer_and_shapes(
     with pytest.raises(UsageError) as refused:
         load(network, tmp_path / "other.weights.h5")
     text = str(refused.value)
-    assert text.startswith(f"{tmp_path}/other.weights.h5: these are not the weights of {SMALL}, ")
+    assert text.startswith(f"{tmp_path}/other.weights.h5: not the weights of {SMALL}, ")
     assert "expected layer conv of float32 (3, 3, 3, 16), got layer conv2d" in text
     assert text.endswith(" of float32 (3, 3, 3, 16), float32 (16,)")
     assert "\n" not in text
@@ -245,7 +245,7 @@ def test_load_backbone_legacy_file_missing_layer_is_refused_by_name(
         file.attrs["layer_names"] = [
             name for name in file.attrs["layer_names"] if not name.startswith("conv_1_bn")
         ]
-    with pytest.raises(UsageError, match=r"expected layer conv_1_bn of .*, got no such layer"):
+    with pytest.raises(UsageError, match=r"expected layer conv_1_bn of .*, got no layer"):
         load(network, path)
 
 
@@ -255,7 +255,7 @@ def test_load_backbone_invalid_layer_names_are_refused(
 ) -> None:
     with h5py.File(tmp_path / "odd.h5", "w") as file:
         file.attrs["layer_names"] = names
-    with pytest.raises(ShardmillError, match=r"got no such layer|not the weights of a model"):
+    with pytest.raises(ShardmillError, match=r"got no layer|not a weights file of a model"):
         load(network, tmp_path / "odd.h5")
 
 
@@ -321,11 +321,11 @@ def write_no_layers(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "reason"),
     [
-        (write_external_data, "leads to another place"),
-        (write_link, "leads to another place"),
+        (write_external_data, "refers to other data"),
+        (write_link, "refers to other data"),
         (write_cut, "truncated file"),
-        (write_model_in_model, "a model in a model"),
-        (write_no_layers, "nothing is where Keras writes"),
+        (write_model_in_model, "a nested model"),
+        (write_no_layers, "no layers in a layout"),
     ],
 )
 def test_load_backbone_unusable_hdf5_file_is_refused_with_reason(
@@ -333,7 +333,7 @@ def test_load_backbone_unusable_hdf5_file_is_refused_with_reason(
 ) -> None:
     write(tmp_path / "odd.h5")
     with pytest.raises(
-        CorruptDataError, match=f"odd.h5: these are not the weights of a model, got .*{reason}"
+        CorruptDataError, match=f"odd.h5: not a weights file of a model, got .*{reason}"
     ):
         load(network, tmp_path / "odd.h5")
 
@@ -376,12 +376,12 @@ def test_load_backbone_run_of_other_model_is_refused(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     path = write_run(tmp_path, trained, model="vgg16")
-    with pytest.raises(UsageError, match=f"of another model, expected {SMALL}, got vgg16"):
+    with pytest.raises(UsageError, match=f"has another model, expected {SMALL}, got vgg16"):
         load(network, path)
 
 
 def test_load_backbone_network_without_backbone_is_refused() -> None:
-    with pytest.raises(UsageError, match="cnn has no base"):
+    with pytest.raises(UsageError, match="cnn has no backbone"):
         load(build("cnn"), "imagenet", "cnn")
 
 
@@ -413,7 +413,7 @@ def test_load_backbone_failed_download_names_file_url_and_hint(
     text = str(refused.value)
     assert text.startswith("https://")
     assert f"/{name}: the ImageNet weights of {SMALL} cannot be downloaded, got " in text
-    assert text.endswith(f"no route to host; get {name} elsewhere and use --weights PATH")
+    assert text.endswith(f"no route to host; download {name} elsewhere and pass --weights PATH")
     assert capsys.readouterr().out == ""
 
 

@@ -30,23 +30,23 @@ def test_require_empty_new_or_empty_folder_is_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "what"),
     [
-        (RESULT, "a finished run is"),
-        (CONFIG_NAME, "an unfinished run is"),
-        ("dataset.json", "a dataset is"),
-        ("thesis.doc", "something is"),
+        (RESULT, "a finished run"),
+        (CONFIG_NAME, "an unfinished run"),
+        ("dataset.json", "a dataset"),
+        ("thesis.doc", "files"),
     ],
 )
 def test_require_empty_existing_file_is_refused_with_its_kind(
     tmp_path: Path, file: str, what: str
 ) -> None:
     (tmp_path / file).touch()
-    with pytest.raises(OutputError, match=f"{what} here, and it is not overwritten"):
+    with pytest.raises(OutputError, match=f"contains {what}, which is not overwritten"):
         require_empty(tmp_path)
 
 
 def test_require_empty_file_or_url_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="a file is where"):
+    with pytest.raises(OutputError, match="the run folder is an existing file"):
         require_empty(tmp_path / "file")
     with pytest.raises(UsageError, match="must be local"):
         require_empty("s3://bucket/run")
@@ -68,12 +68,12 @@ def test_open_run_created_run_is_read_unchanged(tmp_path: Path) -> None:
 
 
 def test_open_run_without_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="no run here"):
+    with pytest.raises(InputNotFoundError, match="not a run folder"):
         open_run(tmp_path)
-    with pytest.raises(InputNotFoundError, match="no run here"):
+    with pytest.raises(InputNotFoundError, match="not a run folder"):
         open_run(tmp_path / "missing")
     create_run(tmp_path, CONFIG, LABELS)
-    with pytest.raises(InputNotFoundError, match="has written no weights yet"):
+    with pytest.raises(InputNotFoundError, match="has no weights yet"):
         open_run(tmp_path)
 
 
@@ -129,7 +129,7 @@ def test_atomic_write_insufficient_space_is_refused_before_writing(tmp_path: Pat
     run = create_run(tmp_path / "run", CONFIG, LABELS)
     run.write(WEIGHTS, b"weights")
     with (
-        pytest.raises(OutputError, match="no space left for this file, expected 1,000,000,000"),
+        pytest.raises(OutputError, match="not enough disk space for this file, expected 1,000,000,000"),
         run.atomic_write("model.weights.h5", size_bytes=10**15),
     ):
         pytest.fail("nothing may be written")
