@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from records.errors import UsageError
-from records.runtime.extras import check_extra
 from records.storage.errors import HINT_FIX, translate_write_errors
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -25,16 +24,11 @@ def print_result(result: Any, lines: list[str], *, as_json: bool) -> None:
 
 
 def check_png_path(path: str | None) -> None:
-    """Check, before any work, that a picture can be drawn for a path; None is no picture.
-
-    Raises UsageError if the name does not end in .png, or if matplotlib, which has the fonts and
-    the plots, is not installed.
-    """
+    """Raise UsageError, before any work, if a path does not end in .png; None is no picture."""
     if path is None:
         return
     if not path.lower().endswith(".png"):
         raise UsageError("pictures are written as PNG", expected="a name with .png", got=path)
-    check_extra("matplotlib", "plot")
 
 
 def write_picture(path: str, content: bytes) -> None:

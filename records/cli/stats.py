@@ -70,9 +70,12 @@ def stats(
     The numbers come from the index of DATASET; no shard is read without --near.
     """
     from records.dataset import open_dataset
+    from records.runtime.extras import check_extra
     from records.stats import compute_stats, read_index_rows
 
     check_png_path(plot)
+    if plot is not None:
+        check_extra("matplotlib", "plot")
     check_png_path(grid)
     near = near or keys in {"near", "near-leaks"}
     if grid is not None and not near:

@@ -20,7 +20,7 @@ from records.pictures.canvas import (
     paste_tile,
     tile_top,
 )
-from records.pictures.fonts import drawable, find_font
+from records.pictures.fonts import drawable, find_font, open_font
 from records.pictures.thumbnails import TILE_PX, make_thumbnail
 from records.text.formatting import pluralize
 
@@ -87,7 +87,7 @@ def _caption(image: NearImage, label: str, pair: NearPair) -> list[_Line]:
 
 
 def _write_lines(sheet: Image.Image, at: tuple[int, int], lines: list[_Line], font: str) -> None:
-    draw, small = ImageDraw.Draw(sheet), ImageFont.truetype(font, 13)
+    draw, small = ImageDraw.Draw(sheet), open_font(font, 13)
     for number, line in enumerate(lines):
         text = line.cut(drawable(line.text, font), small, TILE_PX)
         draw.text((at[0], at[1] + 4 + number * _LINE_PX), text, line.ink, small, anchor="la")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFont
 
-from records.pictures.fonts import drawable
+from records.pictures.fonts import drawable, open_font
 from records.pictures.thumbnails import TILE_PX
 
 GAP_PX = 10
@@ -30,7 +30,7 @@ def new_sheet(
     width = 2 * MARGIN_PX + left_px + columns * (TILE_PX + GAP_PX) - GAP_PX
     height = tile_top(rows, tile_height_px) - GAP_PX + MARGIN_PX
     sheet = Image.new("RGB", (width, height), _PAPER)
-    title_font = ImageFont.truetype(font, 20)
+    title_font = open_font(font, 20)
     text = fit_text(drawable(title, font), title_font, width - 2 * MARGIN_PX)
     ImageDraw.Draw(sheet).text((MARGIN_PX, MARGIN_PX), text, INK, title_font, anchor="lt")
     return sheet

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from records.errors import InputNotFoundError
 from records.pictures.canvas import (
@@ -21,7 +21,7 @@ from records.pictures.canvas import (
     paste_tile,
     tile_top,
 )
-from records.pictures.fonts import drawable, find_font
+from records.pictures.fonts import drawable, find_font, open_font
 from records.pictures.thumbnails import (
     TILE_PX,
     ClassSample,
@@ -88,7 +88,7 @@ def _draw(samples: list[ClassSample], title: str) -> bytes:
 
 def _draw_rows(samples: list[ClassSample], title: str, font: str) -> Image.Image:
     columns = max(len(sample.images) for sample in samples)
-    name_font, count_font = (ImageFont.truetype(font, size) for size in (17, 13))
+    name_font, count_font = (open_font(font, size) for size in (17, 13))
     names = [fit_text(drawable(s.name, font), name_font, _MOST_NAME_PX) for s in samples]
     names_px = round(max(map(name_font.getlength, names))) + 2 * GAP_PX
     sheet = new_sheet(columns, len(samples), title, font, left_px=names_px)
@@ -111,7 +111,7 @@ def _draw_tiles(tiles: list[tuple[str, Image.Image]], title: str, font: str) -> 
     rows = -(-len(tiles) // columns)
     sheet = new_sheet(columns, rows, title, font, tile_height_px=TILE_PX + caption_px)
     draw = ImageDraw.Draw(sheet)
-    caption_font = ImageFont.truetype(font, 13)
+    caption_font = open_font(font, 13)
     for place, (name, image) in enumerate(tiles):
         left = MARGIN_PX + place % columns * (TILE_PX + GAP_PX)
         top = tile_top(place // columns, TILE_PX + caption_px)

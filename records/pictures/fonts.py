@@ -1,8 +1,9 @@
-r"""A font that can draw the class names at hand, whatever their script.
+r"""Fonts for class names of any script.
 
-matplotlib brings DejaVu Sans, which has Latin, Greek, Cyrillic, Arabic and much more, but no
-Chinese, Japanese or Korean; for those the machine's own fonts are searched. What no font has is
-drawn as an escape such as `\u4e2d`, never as an empty box.
+matplotlib contains DejaVu Sans, with Latin, Greek, Cyrillic, Arabic and more, but no Chinese,
+Japanese or Korean: for those the fonts of the machine are searched. Without matplotlib, Pillow's
+font takes its place. Characters that no font has are drawn as an escape such as `\u4e2d`, never as
+an empty box.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from PIL import ImageFont
 
-from records.runtime.extras import check_extra
 from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
@@ -48,10 +48,12 @@ _WIDE_FONTS = (
     "notosans",
 )
 _NO_CHARACTER = "\U0010ffff"
+_PILLOW_FONT = ""
+"""In place of a path: the font that Pillow contains, Latin only."""
 
 
 def find_font(names: Iterable[str]) -> str:
-    """The path of the font file that lacks the fewest of the names' characters."""
+    """Return the path of the font that lacks the fewest characters of names, for `open_font`."""
     characters = {char for name in names for char in escape_for_display(name) if not char.isspace()}
     return _find_font("".join(sorted(characters)))
 
@@ -66,14 +68,14 @@ def _find_font(characters: str) -> str:
 
 
 def drawable(name: str, font: str) -> str:
-    """`name` with what the font lacks, and what commands a terminal, as escapes."""
+    """Return a name with missing and control characters as escapes."""
     text = escape_for_display(name)
     missing = _missing(font, text) if not text.isascii() else frozenset()
     return "".join(ascii(char)[1:-1] if char in missing else char for char in text)
 
 
 def _missing(font: str, characters: str) -> frozenset[str]:
-    loaded = _load(font)
+    loaded = open_font(font, 16)
     nothing = _shape(loaded, _NO_CHARACTER)
     return frozenset(
         char for char in set(characters) if not char.isspace() and _shape(loaded, char) == nothing
@@ -81,8 +83,13 @@ def _missing(font: str, characters: str) -> frozenset[str]:
 
 
 @lru_cache
-def _load(font: str) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(font, 16)
+def open_font(font: str, size_px: int) -> ImageFont.FreeTypeFont:
+    """Return a font of `find_font` at a size."""
+    if font != _PILLOW_FONT:
+        return ImageFont.truetype(font, size_px)
+    default = ImageFont.load_default(size_px)
+    assert isinstance(default, ImageFont.FreeTypeFont)
+    return default
 
 
 def _shape(font: ImageFont.FreeTypeFont, char: str) -> tuple[tuple[int, int], bytes]:
@@ -91,11 +98,10 @@ def _shape(font: ImageFont.FreeTypeFont, char: str) -> tuple[tuple[int, int], by
 
 
 def _dejavu() -> str:
-    check_extra("matplotlib", "plot")
     # Only the path is needed; importing matplotlib takes a second.
     found = importlib.util.find_spec("matplotlib")
-    assert found is not None
-    assert found.origin is not None
+    if found is None or found.origin is None:
+        return _PILLOW_FONT
     return str(Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
