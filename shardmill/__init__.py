@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from importlib.metadata import version
 
+    from records.adopt import adopt
     from records.dataset import Dataset, Record, Split, open_dataset
     from records.errors import ShardmillError
     from records.inspection import inspect
     from records.salvage import salvage
     from records.stats import stats
     from records.verification import verify
-    from shardmill.datasets import adopt, append, compact, convert, extract
+    from shardmill.datasets import append, compact, convert, extract
     from shardmill.training import featurize, train
     from trainers.evaluation import evaluate
     from trainers.export import export
@@ -41,7 +42,7 @@ _MODULES = {
     "Record": "records.dataset",
     "ShardmillError": "records.errors",
     "Split": "records.dataset",
-    "adopt": "shardmill.datasets",
+    "adopt": "records.adopt",
     "append": "shardmill.datasets",
     "as_tf_dataset": "trainers.input",
     "compact": "shardmill.datasets",

@@ -134,7 +134,7 @@ def _run() -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         code = _report("interrupted", _EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # The reader of stdout (head, less) has exited; a flush of buffered output must not fail again.
+        # The reader of stdout (head, less) has exited; flushing buffered output must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:

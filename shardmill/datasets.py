@@ -6,11 +6,10 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
     from pipelines.report import Report
-    from records.adopt import AdoptReport
 
 
 def convert(
@@ -209,57 +208,6 @@ def extract(dataset: str | PathLike[str], output: str | PathLike[str]) -> int:
     from pipelines.extract import extract as run
 
     return run(os.fspath(dataset), os.fspath(output))
-
-
-def adopt(
-    files: str | PathLike[str] | Sequence[str | PathLike[str]],
-    output: str | PathLike[str],
-    *,
-    labels: str | PathLike[str] | None = None,
-    splits: Mapping[str, str] | None = None,
-    features: Mapping[str, str] | None = None,
-    first_label: Literal[0, 1] | None = None,
-    max_rejects: int | None = None,
-    dry_run: bool = False,
-) -> AdoptReport:
-    """Make a dataset of TFRecord files that another program wrote, without copying them.
-
-        sm.adopt(["old/train-0.tfrecord", "old/test-0.tfrecord"], "old")
-
-    Args:
-        files: TFRecord files below `output`; they are only read.
-        output: the folder that becomes a dataset: index, label map and manifest are added.
-        labels: a file with the label map; found in the folder or in the records if None.
-        splits: the split of the files that match a pattern: {"old/val*": "validation"}.
-        features: the names of features by role: image, label, text, key.
-        first_label: the number of the first class in the records.
-        max_rejects: records that may be left out; 1 %, at least 10, if None.
-        dry_run: report what would be done, and write nothing.
-
-    Raises:
-        UsageError: the files cannot be one dataset.
-        InputNotFoundError: a file does not exist, or no file has records.
-        CorruptDataError: a file is corrupt.
-        OutputError: the folder already contains a dataset, or cannot be written.
-    """
-    from records.adopt import AdoptOptions
-    from records.adopt import adopt as run
-    from records.adopt.infer_splits import parse_rule
-
-    paths = [files] if isinstance(files, str | os.PathLike) else files
-    rules = [f"{split}={pattern}" for pattern, split in (splits or {}).items()]
-    return run(
-        AdoptOptions(
-            files=tuple(os.fspath(path) for path in paths),
-            target=os.fspath(output),
-            labels=_path(labels),
-            splits=tuple(map(parse_rule, rules)),
-            features=dict(features or {}),
-            first_label=first_label,
-            max_rejects=max_rejects,
-            dry_run=dry_run,
-        )
-    )
 
 
 def _path(location: str | PathLike[str] | None) -> str | None:

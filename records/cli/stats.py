@@ -70,7 +70,8 @@ def stats(
     The numbers come from the index of DATASET; no shard is read without --near.
     """
     from records.dataset import open_dataset
-    from records.stats import compute_stats, read_index_rows
+    from records.stats import read_index_rows
+    from records.stats import stats as compute_stats
 
     check_png_path(plot)
     check_png_path(grid)
