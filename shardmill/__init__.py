@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from records.errors import ShardmillError
     from records.inspection import inspect
     from records.salvage import salvage
-    from records.stats import compute_stats as stats
+    from records.stats import stats
     from records.verification import verify
     from shardmill.datasets import append, compact, convert, extract
     from shardmill.training import featurize, train
@@ -36,28 +36,28 @@ if TYPE_CHECKING:
 
     __version__ = version("shardmill")
 
-_ORIGINS = {
-    "Dataset": "records.dataset.Dataset",
-    "Predictor": "trainers.prediction.Predictor",
-    "Record": "records.dataset.Record",
-    "ShardmillError": "records.errors.ShardmillError",
-    "Split": "records.dataset.Split",
-    "adopt": "records.adopt.adopt",
-    "append": "shardmill.datasets.append",
-    "as_tf_dataset": "trainers.input.as_tf_dataset",
-    "compact": "shardmill.datasets.compact",
-    "convert": "shardmill.datasets.convert",
-    "evaluate": "trainers.evaluation.evaluate",
-    "export": "trainers.export.export",
-    "extract": "shardmill.datasets.extract",
-    "featurize": "shardmill.training.featurize",
-    "inspect": "records.inspection.inspect",
-    "open_dataset": "records.dataset.open_dataset",
-    "register_model": "trainers.models.register_model",
-    "salvage": "records.salvage.salvage",
-    "stats": "records.stats.compute_stats",
-    "train": "shardmill.training.train",
-    "verify": "records.verification.verify",
+_MODULES = {
+    "Dataset": "records.dataset",
+    "Predictor": "trainers.prediction",
+    "Record": "records.dataset",
+    "ShardmillError": "records.errors",
+    "Split": "records.dataset",
+    "adopt": "records.adopt",
+    "append": "shardmill.datasets",
+    "as_tf_dataset": "trainers.input",
+    "compact": "shardmill.datasets",
+    "convert": "shardmill.datasets",
+    "evaluate": "trainers.evaluation",
+    "export": "trainers.export",
+    "extract": "shardmill.datasets",
+    "featurize": "shardmill.training",
+    "inspect": "records.inspection",
+    "open_dataset": "records.dataset",
+    "register_model": "trainers.models",
+    "salvage": "records.salvage",
+    "stats": "records.stats",
+    "train": "shardmill.training",
+    "verify": "records.verification",
 }
 
 __all__ = [
@@ -91,11 +91,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("shardmill")
-    if name not in _ORIGINS:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module, _, attribute = _ORIGINS[name].rpartition(".")
-        value = getattr(importlib.import_module(module), attribute)
+        value = getattr(importlib.import_module(_MODULES[name]), name)
     except ModuleNotFoundError as error:
         from records.runtime.extras import explain_missing
 

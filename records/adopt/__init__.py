@@ -1,1 +1,6 @@
-"""A dataset of TFRecord files that others wrote: what a dataset has beside its shards, for them."""
+"""Adoption: third-party TFRecord files become a dataset without being copied."""
+
+from records.adopt.adoption import adopt
+from records.adopt.report import AdoptReport
+
+__all__ = ["AdoptReport", "adopt"]

@@ -1,7 +1,7 @@
-"""The label map of others' records: from a file, from the names in the records, or from numbers.
+"""Label map of adopted records, from a file, class names or numbers.
 
-Labels of ours count from 0. Others' may count from 1, as in object detection, where 0 is the
-background: then every reader takes 1 off.
+The labels of a dataset count from 0. Those of adopted records may count from 1, as in object
+detection, where 0 is the background: every reader then subtracts 1.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from records.format.label_map import LabelMap
 
 FirstLabel = Literal[0, 1]
-_MOST_CLASSES = 1_000_000
+_MAX_CLASSES = 1_000_000
 
 
 class ClassReference(NamedTuple):
-    """How a record tells its class: by number, by name ("" for none), or by both."""
+    """The class in a record: a number, a name ("" for none), or both."""
 
     label: int | None
     text: str
 
 
 class GivenLabels(NamedTuple):
-    """A label map from a file; `counts_from_1`: its own numbers do, as those of a `.pbtxt`."""
+    """A label map from a file; `counts_from_1` if the numbers in the file do, as in a `.pbtxt`."""
 
     labels: LabelMap
     path: str
@@ -51,25 +51,25 @@ def decide_classes(
     *,
     path: str,
 ) -> Classes:
-    """The classes of a dataset from all the ways in which its records tell them.
+    """Return the classes of a dataset.
 
     Args:
-        found: each pair once, of records that tell a class.
+        found: the distinct classes in the records.
         given: the label map of a file, if there is one.
-        first_label: what the user says, else it follows from the numbers.
+        first_label: the number of the first class; None derives it from the numbers.
         path: the dataset, for messages.
 
     Raises:
         UsageError: numbers and names contradict each other or the file, or names are missing.
     """
-    numbers = sorted({named.label for named in found if named.label is not None})
+    numbers = sorted({it.label for it in found if it.label is not None})
     if not numbers:
-        labels = given.labels if given is not None else _sort({named.text for named in found})
+        labels = given.labels if given is not None else _sort({it.text for it in found})
         classes = Classes(labels, 0)
     elif given is not None:
-        classes = Classes(given.labels, _fit(found, numbers, given, first_label))
+        classes = Classes(given.labels, _match_first_label(found, numbers, given, first_label))
     else:
-        classes = _name(found, numbers, first_label, path)
+        classes = _name_classes(found, numbers, first_label, path)
     check_labels(classes.labels, path=path)
     return classes
 
@@ -78,39 +78,41 @@ def _sort(names: set[str]) -> LabelMap:
     return tuple(sorted(names - {""}, key=str.encode))
 
 
-def _fit(
+def _match_first_label(
     found: Collection[ClassReference],
     numbers: list[int],
     given: GivenLabels,
     first_label: FirstLabel | None,
 ) -> FirstLabel:
-    """Where numbers begin so that all have a name in the file, that of the record if it has one."""
+    """Return the first number with which all numbers and names match the file."""
     likely: tuple[FirstLabel, ...] = (1, 0) if given.counts_from_1 else (0, 1)
     for first in likely if first_label is None else (first_label,):
         last = first + len(given.labels) - 1
         inside = first <= numbers[0] and numbers[-1] <= last
-        if inside and all(_agrees(named, given.labels, first) for named in found):
+        if inside and all(_matches(it, given.labels, first) for it in found):
             return first
     raise UsageError(
-        "the label map does not fit the records",
+        "the label map does not match the records",
         path=given.path,
-        expected=f"labels {numbers[0]} to {numbers[-1]}, and the names that the records have",
+        expected=f"labels {numbers[0]} to {numbers[-1]}, and the class names in the records",
         got=f"{len(given.labels)} classes",
-        hint="give the right one with --labels",
+        hint="give the right file with --labels FILE",
     )
 
 
-def _agrees(named: ClassReference, labels: LabelMap, first: int) -> bool:
-    return named.label is None or not named.text or labels[named.label - first] == named.text
+def _matches(reference: ClassReference, labels: LabelMap, first: int) -> bool:
+    if reference.label is None or not reference.text:
+        return True
+    return labels[reference.label - first] == reference.text
 
 
-def _name(
+def _name_classes(
     found: Collection[ClassReference], numbers: list[int], first_label: FirstLabel | None, path: str
 ) -> Classes:
-    """Names from the records, or numbers as names where records have none."""
+    """Return the names in the records, or the numbers as names if there are none."""
     lowest: FirstLabel = 0 if numbers[0] == 0 else 1
     first = lowest if first_label is None else first_label
-    if numbers[0] < first or numbers[-1] - first >= _MOST_CLASSES:
+    if numbers[0] < first or numbers[-1] - first >= _MAX_CLASSES:
         raise UsageError(
             "labels are out of range",
             path=path,
@@ -120,12 +122,12 @@ def _name(
     names = _names_by_number(found, path)
     wanted = range(first, numbers[-1] + 1)
     if not names:
-        note = f"the records have no class names, so {first} to {numbers[-1]} are taken for them"
-        return Classes(tuple(map(str, wanted)), first, (f"{note}; --labels gives better ones",))
+        note = f"the records have no class names: the classes are named {first} to {numbers[-1]}"
+        return Classes(tuple(map(str, wanted)), first, (f"{note}; --labels FILE names them",))
     missing = [number for number in wanted if number not in names]
     if missing:
         raise UsageError(
-            f"no record tells the name of class {missing[0]}",
+            f"no record has the name of class {missing[0]}",
             path=path,
             hint="give all names with --labels FILE",
         )
@@ -134,9 +136,9 @@ def _name(
 
 def _names_by_number(found: Collection[ClassReference], path: str) -> Mapping[int, str]:
     names: defaultdict[int, set[str]] = defaultdict(set)
-    for named in found:
-        if named.label is not None and named.text:
-            names[named.label].add(named.text)
+    for it in found:
+        if it.label is not None and it.text:
+            names[it.label].add(it.text)
     for number, texts in sorted(names.items()):
         if len(texts) > 1:
             raise UsageError(

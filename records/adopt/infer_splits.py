@@ -1,15 +1,16 @@
-"""Which split a file of others is of: what the user says, else what its name says."""
+"""Split of a file, by the user's rules or by its name."""
 
 from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from records.errors import UsageError
+from records.format.layout import SPLITS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping
 
     from records.format.layout import SplitName
 
@@ -25,37 +26,39 @@ _WORDS: dict[str, SplitName] = {
 }
 
 
-class SplitRule(NamedTuple):
-    """Files whose name, or its last part, fits `pattern` (as in a shell) are of `split`."""
-
-    split: SplitName
-    pattern: str
-
-
-def parse_rule(text: str) -> SplitRule:
-    """A rule from `SPLIT=PATTERN`. Raises UsageError."""
-    split, separator, pattern = text.partition("=")
-    if not separator or not pattern or split not in {"train", "test", "validation"}:
-        raise UsageError(
-            "--split does not say which files are of which split",
-            expected="train=PATTERN, test=PATTERN or validation=PATTERN",
-            got=text,
-        )
-    return SplitRule(_WORDS[split], pattern)
+def parse_split_rules(texts: Iterable[str]) -> dict[str, SplitName]:
+    """Parse `SPLIT=PATTERN` texts into splits by pattern, the first of each. Raises UsageError."""
+    rules: dict[str, SplitName] = {}
+    for text in texts:
+        split, separator, pattern = text.partition("=")
+        if not separator or not pattern or split not in SPLITS:
+            raise UsageError(
+                "--split is not SPLIT=PATTERN",
+                expected="train=PATTERN, test=PATTERN or validation=PATTERN",
+                got=text,
+            )
+        rules.setdefault(pattern, _WORDS[split])
+    return rules
 
 
-def choose_split(name: str, rules: Sequence[SplitRule]) -> SplitName:
-    """The split of a file, by the first rule that fits it, else by a word in its path.
+def choose_split(name: str, rules: Mapping[str, SplitName]) -> SplitName:
+    """Return the split of a file, by the first rule that matches, else by a word in its path.
 
-    Words are looked for in the file's own name first, then in its folders, the innermost first.
+    Args:
+        name: the path of the file below the dataset.
+        rules: splits by pattern, as in a shell.
+
+    The name of the file is searched first, then its folders from the innermost to the outermost.
 
     Raises:
-        UsageError: nothing tells, or the name has words of two splits.
+        UsageError: there is no such word, or a name has words of two splits.
     """
     parts = name.split("/")
-    for rule in rules:
-        if fnmatchcase(name, rule.pattern) or fnmatchcase(parts[-1], rule.pattern):
-            return rule.split
+    for pattern, split in rules.items():
+        if fnmatchcase(name, pattern) or fnmatchcase(parts[-1], pattern):
+            if split not in SPLITS:
+                raise UsageError("split not found", expected="train, test or validation", got=split)
+            return split
     for part in reversed(parts):
         words = re.split(r"[^a-z]+", part.lower())
         splits = {_WORDS[word] for word in words if word in _WORDS}
@@ -64,8 +67,8 @@ def choose_split(name: str, rules: Sequence[SplitRule]) -> SplitName:
         if splits:
             break
     raise UsageError(
-        "the name of a file does not tell its split",
+        "the split of a file cannot be derived from its name",
         path=name,
         expected="a word such as train, validation or test in it",
-        hint="say it with --split train=PATTERN",
+        hint="add --split train=PATTERN, --split validation=PATTERN or --split test=PATTERN",
     )

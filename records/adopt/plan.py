@@ -1,4 +1,4 @@
-"""An adoption, decided before a byte is written: the manifest, each index, and what is left out."""
+"""Plan of an adoption: manifest, indexes and excluded records."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 class AdoptedShard(NamedTuple):
-    """A file as a shard: its facts and its rows, which together are its index."""
+    """A file as a shard: the metadata and the rows of its index."""
 
-    facts: ShardSummary
+    summary: ShardSummary
     rows: tuple[IndexRow, ...]
 
 
 class AdoptionPlan(NamedTuple):
-    """All that is to be written beside the files."""
+    """Everything that is written next to the files."""
 
     manifest: Manifest
     shards: tuple[AdoptedShard, ...]
@@ -52,21 +52,21 @@ def plan_adoption(
     names: FeatureNames,
     classes: Classes,
 ) -> AdoptionPlan:
-    """What a dataset of these files is.
+    """Return the plan for a dataset of these files.
 
     Args:
-        files: in the order in which they are to be read.
-        splits: of each file, by its name.
-        names: of the features.
-        classes: the label map, and where labels begin.
+        files: in the order of the dataset.
+        splits: the split of each file, by its name.
+        names: the names of the features.
+        classes: the label map, and the number of the first class.
     """
     if not _have_keys(files):
         names = msgspec.structs.replace(names, key=None)
     adopted = ExternalFormat(names, classes.first_label, ())
     digest = _digest(files, splits, adopted, classes)
     shards = [_plan_shard(file, splits[file.name], adopted, classes, digest) for file in files]
-    rejects = tuple(reject for shard in shards for reject in shard.facts.rejects)
-    stored = sum(shard.facts.records for shard in shards)
+    rejects = tuple(reject for shard in shards for reject in shard.summary.rejects)
+    stored = sum(shard.summary.records for shard in shards)
     counts = Counts(
         found=stored + len(rejects), stored=stored, rejected=len(rejects), skipped=0, excluded=0
     )
@@ -77,7 +77,7 @@ def plan_adoption(
         splits={
             split: _plan_split(members, len(classes.labels))
             for split in SPLITS
-            if (members := [shard for shard in shards if shard.facts.split == split])
+            if (members := [shard for shard in shards if shard.summary.split == split])
         },
         thresholds=(),
         generations=(Generation(1, digest, {}, counts),),
@@ -87,7 +87,7 @@ def plan_adoption(
 
 
 def _have_keys(files: Sequence[ScannedFile]) -> bool:
-    """Whether each record has a key of its own, no two the same."""
+    """Return whether each record has a key, and no two have the same."""
     keys = [record.key for file in files for record in file.records]
     return None not in keys and len(set(keys)) == len(keys)
 
@@ -106,7 +106,7 @@ def _plan_shard(
             rejects.append(planned)
         else:
             rows.append(planned)
-    facts = ShardSummary(
+    summary = ShardSummary(
         name=file.name,
         split=split,
         plan_digest=digest,
@@ -116,18 +116,20 @@ def _plan_shard(
         class_records=dict(sorted(Counter(row.label for row in rows).items())),
         rejects=tuple(rejects),
     )
-    return AdoptedShard(facts, tuple(rows))
+    return AdoptedShard(summary, tuple(rows))
 
 
 def _plan_record(
     record: ScannedRecord, key: str, adopted: ExternalFormat, classes: Classes
 ) -> IndexRow | Reject:
-    label = _label(record.named, adopted, classes)
+    label = _label(record.reference, adopted, classes)
     name = classes.labels[label] if label is not None else None
     if isinstance(record.image, Rejection):
         return Reject(key, name, record.image.reason, record.image.detail, record.length)
     if label is None:
-        return Reject(key, None, "no-class", _explain(record.named, adopted), record.length)
+        return Reject(
+            key, None, "no-class", _missing_class(record.reference, adopted), record.length
+        )
     image = record.image
     return IndexRow(
         key=key,
@@ -145,31 +147,36 @@ def _plan_record(
     )
 
 
-def _label(named: ClassReference, adopted: ExternalFormat, classes: Classes) -> int | None:
+def _label(reference: ClassReference, adopted: ExternalFormat, classes: Classes) -> int | None:
     if adopted.features.label is None:
-        return classes.labels.index(named.text) if named.text in classes.labels else None
-    if named.label is None or named.label < adopted.first_label:
+        return classes.labels.index(reference.text) if reference.text in classes.labels else None
+    if reference.label is None or reference.label < adopted.first_label:
         return None
-    return named.label - adopted.first_label
+    return reference.label - adopted.first_label
 
 
-def _explain(named: ClassReference, adopted: ExternalFormat) -> str:
+def _missing_class(reference: ClassReference, adopted: ExternalFormat) -> str:
     if adopted.features.label is None:
-        return f"no class is named {named.text!r}" if named.text else "it names no class"
-    return "it has no label" if named.label is None else f"its label is {named.label}"
+        return (
+            f"the class {reference.text!r} is not in the label map"
+            if reference.text
+            else "it has no class"
+        )
+    return "it has no label" if reference.label is None else f"its label is {reference.label}"
 
 
 def _plan_split(shards: Sequence[AdoptedShard], classes: int) -> SplitInfo:
-    facts = [shard.facts for shard in shards]
+    summaries = [shard.summary for shard in shards]
     return SplitInfo(
-        records=sum(shard.records for shard in facts),
-        bytes=sum(shard.bytes for shard in facts),
+        records=sum(shard.records for shard in summaries),
+        bytes=sum(shard.bytes for shard in summaries),
         class_records=tuple(
-            sum(shard.class_records.get(label, 0) for shard in facts) for label in range(classes)
+            sum(shard.class_records.get(label, 0) for shard in summaries)
+            for label in range(classes)
         ),
         shards=tuple(
             ShardInfo(shard.name, shard.records, shard.bytes, shard.xxh3_128, len(shard.rejects))
-            for shard in facts
+            for shard in summaries
         ),
     )
 
@@ -180,7 +187,7 @@ def _digest(
     adopted: ExternalFormat,
     classes: Classes,
 ) -> str:
-    """What the dataset follows from."""
+    """Return the hash of everything that determines the dataset."""
     content = [(file.name, splits[file.name], file.xxh3_128) for file in files]
     encoded = msgspec.json.encode((ADOPTED_VERSION, adopted, classes.labels, content))
     return xxhash.xxh3_128_hexdigest(encoded)

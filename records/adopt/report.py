@@ -1,4 +1,4 @@
-"""What `adopt` says."""
+"""Report of an adoption."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from records.text.formatting import align, format_bytes, pluralize
 if TYPE_CHECKING:
     from records.adopt.plan import AdoptionPlan
 
-_SHOWN = 10
+_MAX_SHOWN = 10
 _DONE = {
     "adopted": "adopted",
-    "planned": "a dry run, nothing written",
-    "nothing-to-do": "nothing to do, it was adopted before",
+    "planned": "dry run, nothing written",
+    "nothing-to-do": "nothing to do, already adopted",
 }
 Status = Literal["adopted", "planned", "nothing-to-do"]
 
 
 class AdoptedSplit(msgspec.Struct, frozen=True):
-    """A split: its records, files and bytes."""
+    """Numbers of records, files and bytes of a split."""
 
     records: int
     files: int
@@ -35,10 +35,22 @@ class AdoptedSplit(msgspec.Struct, frozen=True):
 
 
 class AdoptReport(msgspec.Struct, frozen=True):
-    """What `adopt --json` prints; `rejects` are the records that are left out."""
+    """The output of `adopt --json`.
+
+    Attributes:
+        status: `adopted`, `planned` (a dry run), or `nothing-to-do` (already adopted).
+        output: the dataset; `target` in JSON.
+        counts: of records.
+        splits: by name.
+        labels: class names, by label.
+        adopted: how the records are read.
+        rejects_by_reason: numbers of excluded records.
+        rejects: the excluded records.
+        notes: assumptions that the user should know.
+    """
 
     status: Status
-    target: str
+    output: str = msgspec.field(name="target")
     counts: Counts
     splits: dict[SplitName, AdoptedSplit]
     labels: LabelMap
@@ -47,15 +59,31 @@ class AdoptReport(msgspec.Struct, frozen=True):
     rejects: tuple[Reject, ...]
     notes: tuple[str, ...]
 
+    def lines(self) -> list[str]:
+        """Return the output of `adopt`, one string per line."""
+        rows = [*_split_rows(self), *_feature_rows(self)]
+        lines = [f"{escape_for_display(self.output)}: {_DONE[self.status]}"]
+        lines += [f"  {line}" for line in align(rows)]
+        for reject in self.rejects[:_MAX_SHOWN]:
+            text = f"excluded  {reject.key}: {reject.reason}, {reject.detail}"
+            lines.append(escape_for_display(text))
+        if len(self.rejects) > _MAX_SHOWN:
+            more = len(self.rejects) - _MAX_SHOWN
+            lines.append(f"excluded  {more:,} more; rejects.jsonl lists all")
+        return [*lines, *(f"note: {escape_for_display(note)}" for note in self.notes)]
 
-def report_on(
-    plan: AdoptionPlan, target: str, status: Status, notes: tuple[str, ...]
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def make_report(
+    plan: AdoptionPlan, output: str, status: Status, notes: tuple[str, ...]
 ) -> AdoptReport:
-    """The report of an adoption that was planned."""
+    """Return the report of a planned adoption."""
     manifest = plan.manifest
     return AdoptReport(
         status=status,
-        target=target,
+        output=output,
         counts=manifest.generations[0].counts,
         splits={
             name: AdoptedSplit(facts.records, len(facts.shards), facts.bytes)
@@ -69,44 +97,32 @@ def report_on(
     )
 
 
-def show_report(report: AdoptReport) -> list[str]:
-    """The report in a few lines."""
+def _split_rows(report: AdoptReport) -> list[tuple[str, str]]:
+    rows = []
+    for name, split in report.splits.items():
+        records, files = pluralize(split.records, "record"), pluralize(split.files, "file")
+        rows.append((str(name), f"{records} in {files}, {format_bytes(split.bytes)}"))
+    return rows
+
+
+def _feature_rows(report: AdoptReport) -> list[tuple[str, str]]:
     features = report.adopted.features
-    rows: list[tuple[str, str]] = [
-        (
-            name,
-            f"{pluralize(s.records, 'record')} in {pluralize(s.files, 'file')}, {format_bytes(s.bytes)}",
-        )
-        for name, s in report.splits.items()
-    ]
-    rows += [
+    key = "made from file and number" if features.key is None else escape_for_display(features.key)
+    rows = [
         ("image", escape_for_display(features.image)),
-        ("class", _show_class(report)),
-        (
-            "key",
-            "made from file and number"
-            if features.key is None
-            else escape_for_display(features.key),
-        ),
+        ("class", _format_class(report)),
+        ("key", key),
     ]
     if report.adopted.preexisting:
-        rows.append(("kept", f"{', '.join(report.adopted.preexisting)}, which were there"))
-    lines = [f"{escape_for_display(report.target)}: {_DONE[report.status]}"]
-    lines += [f"  {line}" for line in align(rows)]
-    for reject in report.rejects[:_SHOWN]:
-        lines.append(
-            escape_for_display(f"left out  {reject.key}: {reject.reason}, {reject.detail}")
-        )
-    if len(report.rejects) > _SHOWN:
-        lines.append(f"left out  {len(report.rejects) - _SHOWN:,} more, all are in rejects.jsonl")
-    return [*lines, *(f"note: {escape_for_display(note)}" for note in report.notes)]
+        rows.append(("kept", f"{', '.join(report.adopted.preexisting)}, which existed already"))
+    return rows
 
 
-def _show_class(report: AdoptReport) -> str:
+def _format_class(report: AdoptReport) -> str:
     features = report.adopted.features
     names = [name for name in (features.label, features.text) if name is not None]
-    shown = ", ".join(map(escape_for_display, report.labels[:_SHOWN]))
-    more = ", …" if len(report.labels) > _SHOWN else ""
+    shown = ", ".join(map(escape_for_display, report.labels[:_MAX_SHOWN]))
+    more = ", …" if len(report.labels) > _MAX_SHOWN else ""
     first = " from 1" if report.adopted.first_label else ""
-    where = f"{' and '.join(map(escape_for_display, names))}{first}"
-    return f"{where}; {pluralize(len(report.labels), 'label')}: {shown}{more}"
+    source = f"{' and '.join(map(escape_for_display, names))}{first}"
+    return f"{source}; {pluralize(len(report.labels), 'label')}: {shown}{more}"

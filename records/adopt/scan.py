@@ -1,7 +1,4 @@
-"""What others' files hold: every record, its class, and whether its image is as ours are.
-
-Files that are to be adopted, by their names below the folder that becomes a dataset.
-"""
+"""Scan of files to adopt: names, and every record with class and image."""
 
 from __future__ import annotations
 
@@ -31,12 +28,12 @@ if TYPE_CHECKING:
 
 
 OPTIONS = ImageOptions()
-"""What is asked of an image: all but that it be changed."""
-_HINT = "`shardmill salvage FILE OUT` copies the whole records of it, uncompressed"
+"""The image options of a conversion with defaults, but an image that needs a change is rejected."""
+_HINT = "run `shardmill salvage FILE OUTPUT` to copy its intact records into an uncompressed file"
 
 
 class ScannedImage(NamedTuple):
-    """An image in a record: as in an index row."""
+    """An image in a record, with the fields of an index row."""
 
     stored_bytes: int
     format: str
@@ -50,22 +47,22 @@ class ScannedRecord(NamedTuple):
     """A record of a file.
 
     Attributes:
-        offset: of its frame, bytes.
-        length: of its frame, bytes.
-        named: how it tells its class.
-        key: its own, raw; None where it has none.
-        image: what it shows, or why that cannot be of a dataset.
+        offset: of its frame, in bytes.
+        length: of its frame, in bytes.
+        reference: its class, by label or name.
+        key: its key, as bytes; None if it has none.
+        image: its image, or why that is rejected.
     """
 
     offset: int
     length: int
-    named: ClassReference
+    reference: ClassReference
     key: bytes | None
     image: ScannedImage | Rejection
 
 
 class ScannedFile(NamedTuple):
-    """A file with all that is in it."""
+    """A file and all its records."""
 
     name: str
     size_bytes: int
@@ -73,22 +70,22 @@ class ScannedFile(NamedTuple):
     records: tuple[ScannedRecord, ...]
 
 
-def describe(storage: Storage, name: str) -> FileSummary:
-    """A file by its first records.
+def summarize_adoptable(storage: Storage, name: str) -> FileSummary:
+    """Summarize the first records of a file that can be adopted.
 
     Raises:
-        InputNotFoundError: there is no such file.
-        UsageError: it is compressed, or its records are no Examples.
+        InputNotFoundError: the file does not exist.
+        UsageError: it is compressed, or its records are not Examples.
         CorruptDataError: it is damaged.
     """
     path = storage.display_name(name)
     if storage.stat(name) is None:
-        raise InputNotFoundError("there is no such file", path=path)
+        raise InputNotFoundError("file not found", path=path)
     found = summarize_file(storage, name)
     if found.compression is not None:
         raise UsageError(
-            f"a {found.compression.upper()} file cannot be adopted: no record of it can be read "
-            "by its place",
+            f"a {found.compression.upper()} file cannot be adopted: its records cannot be read by "
+            "offset",
             path=path,
             hint=_HINT,
         )
@@ -97,7 +94,7 @@ def describe(storage: Storage, name: str) -> FileSummary:
     others = sorted(set(found.payloads) - {"Example"})
     if others:
         raise UsageError(
-            "a record is no tf.train.Example", path=path, expected="Example", got=others[0]
+            "a record is not a tf.train.Example", path=path, expected="Example", got=others[0]
         )
     return found
 
@@ -108,10 +105,10 @@ def read_file(
     names: FeatureNames,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> ScannedFile:
-    """Every record of a file, its image decoded.
+    """Read every record of a file, and decode its image.
 
     Raises:
-        CorruptDataError: a record is damaged, or no Example.
+        CorruptDataError: a record is damaged, or not an Example.
     """
     found = []
     try:
@@ -133,7 +130,7 @@ def _read(frame: Frame, names: FeatureNames) -> ScannedRecord:
         frame_size_bytes(len(frame.payload)),
         _read_class(features, names),
         single_value(features, names.key, bytes) or None if names.key is not None else None,
-        Rejection("unreadable", f"no feature {names.image} with one value of bytes")
+        Rejection("unreadable", f"no feature {names.image} with exactly one bytes value")
         if encoded is None
         else _check_image(encoded),
     )
@@ -150,9 +147,9 @@ def _check_image(encoded: bytes) -> ScannedImage | Rejection:
     if not isinstance(stored, NormalizedImage):
         return stored
     if stored.changes:
-        # As it is, TensorFlow would show something else than Pillow, or nothing.
+        # Unchanged, it decodes differently in TensorFlow and Pillow, or in only one of them.
         changes = ", ".join(stored.changes)
-        return Rejection("unsupported", f"a conversion would have to change it: {changes}")
+        return Rejection("unsupported", f"the image would have to be changed: {changes}")
     return ScannedImage(
         len(encoded),
         stored.format,
@@ -166,58 +163,58 @@ def _check_image(encoded: bytes) -> ScannedImage | Rejection:
 _NAME = re.compile(ADOPTED_PATTERN)
 
 
-def locate_files(files: Sequence[str], target: str) -> tuple[str, ...]:
-    """The names of files relative to `target`, in the order of their numbers.
+def locate_files(files: Sequence[str], folder: str) -> tuple[str, ...]:
+    """Return the names of files relative to a folder, in the order of their numbers.
 
     Raises:
-        UsageError: one lies elsewhere, comes twice, or has a name that a manifest cannot hold.
+        UsageError: a file is outside the folder, is given twice, or has an unsupported name.
     """
-    names = sorted({_locate(file, target) for file in files}, key=_in_order)
+    names = sorted({_locate(file, folder) for file in files}, key=_natural_order)
     if len(names) < len(files):
-        raise UsageError("a file is named twice", path=target)
-    taken: dict[str, str] = {}
+        raise UsageError("a file is given twice", path=folder)
+    indexed: dict[str, str] = {}
     for name in names:
-        other = taken.setdefault(index_name(name), name)
+        other = indexed.setdefault(index_name(name), name)
         if other != name:
             raise UsageError(
                 "the indexes of two files would have the same name",
-                path=target,
+                path=folder,
                 got=f"{other} and {name}",
                 hint="rename one of them",
             )
     return tuple(names)
 
 
-def _locate(file: str, target: str) -> str:
-    name = _below(file, target)
+def _locate(file: str, folder: str) -> str:
+    name = _relative_name(file, folder)
     if name is None:
         raise UsageError(
-            "a file does not lie in the folder that is to be a dataset",
+            "a file is not in the output folder",
             path=file,
-            expected=f"a file below {target}",
-            hint="files stay where they are: TARGET is their folder, or move or link them into it",
+            expected=f"a file below {folder}",
+            hint="files are not copied: give their folder as OUTPUT, or move or link them into it",
         )
     if _NAME.fullmatch(name) is None:
         raise UsageError(
-            "a manifest cannot hold the name of this file",
+            "a manifest cannot contain the name of this file",
             path=name,
-            expected="letters, digits and _ . @ = + , ( ) - in it, and no dot in front",
+            expected="only letters, digits and _ . @ = + , ( ) -, and no leading dot",
             hint="rename it",
         )
     return name
 
 
-def _below(file: str, target: str) -> str | None:
-    if is_url(target) or is_url(file):
-        prefix = target.rstrip("/") + "/"
+def _relative_name(file: str, folder: str) -> str | None:
+    if is_url(folder) or is_url(file):
+        prefix = folder.rstrip("/") + "/"
         return file.removeprefix(prefix) if file.startswith(prefix) else None
-    # A link lies where it lies, wherever it leads.
+    # A link counts as a file of its own folder, wherever it leads.
     path = Path(file).parent.resolve() / Path(file).name
-    folder = Path(target).resolve()
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
+    root = Path(folder).resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
 
 
-def _in_order(name: str) -> list[tuple[int, str]]:
-    """Sorts numbers in names by their value."""
+def _natural_order(name: str) -> list[tuple[int, str]]:
+    """Return a sort key that compares numbers in names by value."""
     parts = re.split(r"(\d+)", name)
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -71,7 +71,8 @@ def stats(
     """
     from records.dataset import open_dataset
     from records.runtime.extras import check_extra
-    from records.stats import compute_stats, read_index_rows
+    from records.stats import read_index_rows
+    from records.stats import stats as compute_stats
 
     check_png_path(plot)
     if plot is not None:

@@ -1,14 +1,14 @@
 """Class counts, image sizes, formats and exact duplicates of a dataset, from its index."""
 
-from records.stats.counts import Stats, compute_stats, read_index_rows
+from records.stats.counts import Stats, read_index_rows, stats
 from records.stats.duplicates import SPLIT_PRIORITY, duplicate_keys, find_groups, leak_keys
 
 __all__ = [
     "SPLIT_PRIORITY",
     "Stats",
-    "compute_stats",
     "duplicate_keys",
     "find_groups",
     "leak_keys",
     "read_index_rows",
+    "stats",
 ]

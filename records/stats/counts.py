@@ -104,7 +104,7 @@ class Stats(msgspec.Struct, frozen=True):
         return "\n".join(format_stats(self))
 
 
-def compute_stats(dataset: Dataset | str | os.PathLike[str], rows: pa.Table | None = None) -> Stats:
+def stats(dataset: Dataset | str | os.PathLike[str], rows: pa.Table | None = None) -> Stats:
     """Compute the figures of a dataset.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import records
-from records.adopt.adoption import AdoptOptions, adopt
+from records.adopt import adopt
 from records.errors import (
     CorruptDataError,
     InputNotFoundError,
@@ -16,7 +16,7 @@ from records.errors import (
     TooManyRejectsError,
     UsageError,
 )
-from records.stats.counts import compute_stats
+from records.stats.counts import stats
 from tests.datasets import encode_picture
 from tests.records.adopt.examples import (
     NAMES,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 def adopt_all(folder: Path, **options: Any) -> AdoptReport:
     files = [str(path) for path in folder.iterdir() if "record" in path.name]
-    return adopt(AdoptOptions(tuple(files), str(folder), **options))
+    return adopt(files, folder, **options)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_adopt_slim_files_read_as_shardmill_dataset(slim: Path) -> None:
         assert (record.width, record.height, record.channels) == (12, 9, 3)
     assert list(dataset["train"]) == dataset["train"][:]
     assert dataset["train"][7].key == "flowers_train_00001-of-00002.tfrecord/000001"
-    figures = compute_stats(dataset)
+    figures = stats(dataset)
     assert (figures.records, figures.formats) == (18, {"jpeg": 9, "png": 9})
 
 
@@ -78,8 +78,8 @@ def test_adopt_second_run_reports_nothing_to_do(slim: Path) -> None:
     content = {path: path.read_bytes() for path in slim.rglob("*") if path.is_file()}
     assert (first.status, adopt_all(slim).status) == ("adopted", "nothing-to-do")
     assert content == {path: path.read_bytes() for path in slim.rglob("*") if path.is_file()}
-    with pytest.raises(OutputError, match="another one"):
-        adopt(AdoptOptions((str(min(slim.glob("*.tfrecord"))),), str(slim)))
+    with pytest.raises(OutputError, match="another dataset"):
+        adopt([min(slim.glob("*.tfrecord"))], slim)
 
 
 def test_adopt_dry_run_writes_nothing(slim: Path) -> None:
@@ -185,18 +185,18 @@ class TestRefusals:
     ) -> None:
         (tmp_path / "data").mkdir()
         file = str(next(slim.iterdir()))
-        with pytest.raises(UsageError, match="does not lie in the folder"):
-            adopt(AdoptOptions((file,), str(tmp_path / "data")))
+        with pytest.raises(UsageError, match="not in the output folder"):
+            adopt([file], tmp_path / "data")
 
     def test_adopt_missing_file_raises_input_not_found(self, tmp_path: Path) -> None:
-        with pytest.raises(InputNotFoundError, match="no such file"):
-            adopt(AdoptOptions((str(tmp_path / "train.record"),), str(tmp_path)))
+        with pytest.raises(InputNotFoundError, match="file not found"):
+            adopt([tmp_path / "train.record"], tmp_path)
 
     def test_adopt_label_map_with_too_few_classes_raises_usage_error(
         self, slim: Path, tmp_path: Path
     ) -> None:
         (tmp_path / "labels").write_text("one\ntwo\n")
-        with pytest.raises(UsageError, match="does not fit"):
+        with pytest.raises(UsageError, match="does not match"):
             adopt_all(slim, labels=str(tmp_path / "labels"))
 
     def test_adopt_folder_with_converted_dataset_raises_output_error(self, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ class TestRefusals:
         from tests.datasets import DatasetBuilder, make_sources
 
         DatasetBuilder(open_storage(tmp_path)).build({"train": [make_sources(3)]})
-        with pytest.raises(OutputError, match="another one"):
+        with pytest.raises(OutputError, match="another dataset"):
             adopt_all(tmp_path)
 
 
@@ -221,8 +221,7 @@ def test_adopt_dataset_yields_same_training_batches_as_records(tmp_path: Path) -
     """Files of TFDS, made-up keys and a record left out: what a model is fed, and told apart by."""
     from records.images import decode_record_image
     from trainers.config import ImageShape
-    from trainers.evaluation.evaluate import ShardSourceWithKeys
-    from trainers.input.pipeline import ordered_batches
+    from trainers.input.pipeline import ShardSourceWithKeys, ordered_batches
     from trainers.input.selection import select_split
 
     examples = [tfds_example(number) for number in range(7)]
@@ -231,7 +230,7 @@ def test_adopt_dataset_yields_same_training_batches_as_records(tmp_path: Path) -
     (tmp_path / "label.labels.txt").write_text("daisy\nrose\ntulip\n")
     adopt_all(tmp_path)
     dataset = records.open_dataset(tmp_path)
-    source = ShardSourceWithKeys.of(dataset, ImageShape(9, 12, 3))
+    source = ShardSourceWithKeys.from_dataset(dataset, ImageShape(9, 12, 3))
     batches = ordered_batches(source, select_split(dataset, "train"), 4).as_numpy_iterator()
     read = [
         (pixels.tobytes(), int(label), key.decode())

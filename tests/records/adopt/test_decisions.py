@@ -8,7 +8,7 @@ import pytest
 
 from records.adopt.infer_classes import ClassReference, GivenLabels, decide_classes
 from records.adopt.infer_schema import parse_features
-from records.adopt.infer_splits import choose_split, parse_rule
+from records.adopt.infer_splits import choose_split, parse_split_rules
 from records.adopt.scan import locate_files
 from records.errors import UsageError
 
@@ -34,20 +34,20 @@ PBTXT = LABELS._replace(path="map.pbtxt", counts_from_1=True)
     ],
 )
 def test_choose_split_path_with_split_word_returns_split(name: str, split: str) -> None:
-    assert choose_split(name, ()) == split
+    assert choose_split(name, {}) == split
 
 
 @pytest.mark.parametrize("name", ["part-7", "training_and_test.record", "latest.record", "trainer"])
 def test_choose_split_path_without_split_word_requires_split_rule(name: str) -> None:
     with pytest.raises(UsageError, match="--split"):
-        choose_split(name, ())
-    assert choose_split(name, [parse_rule("test=" + name[:3] + "*")]) == "test"
+        choose_split(name, {})
+    assert choose_split(name, {name[:3] + "*": "test"}) == "test"
 
 
 @pytest.mark.parametrize("text", ["train", "dev=x", "train=", "=x"])
 def test_split_and_feature_rules_malformed_raise_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="--split"):
-        parse_rule(text)
+        parse_split_rules([text])
     with pytest.raises(UsageError, match="--feature"):
         parse_features([text])
 
@@ -77,33 +77,32 @@ def test_decide_classes_first_label_follows_records_label_map_and_option(
 
 
 @pytest.mark.parametrize(
-    ("found", "given", "told"),
+    ("found", "given", "message"),
     [
-        (numbers(0, 3), LABELS, "does not fit"),
-        ({ClassReference(0, "b")}, LABELS, "does not fit"),
+        (numbers(0, 3), LABELS, "does not match"),
+        ({ClassReference(0, "b")}, LABELS, "does not match"),
         ({ClassReference(0, "a"), ClassReference(0, "b")}, None, "more than one name"),
         (
             {ClassReference(0, "a"), ClassReference(2, "b")},
             None,
-            "no record tells the name of class 1",
+            "no record has the name of class 1",
         ),
         ({ClassReference(0, "a"), ClassReference(1, "a")}, None, "duplicate class name"),
         (numbers(0, 1 << 40), None, "out of range"),
     ],
 )
 def test_decide_classes_contradictory_labels_raise_usage_error(
-    found: set[ClassReference], given: GivenLabels | None, told: str
+    found: set[ClassReference], given: GivenLabels | None, message: str
 ) -> None:
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         decide_classes(found, given, None, path="data")
 
 
 def test_decide_classes_without_label_map_takes_names_from_records() -> None:
     found = {ClassReference(2, "b"), ClassReference(1, "a"), ClassReference(1, "")}
     assert decide_classes(found, None, None, path="").labels == ("a", "b")
-    assert decide_classes({ClassReference(None, "ö"), ClassReference(None, "z")}, None, None, path="").labels == (
-        "z", "ö",
-    )  # fmt: skip
+    unnumbered = {ClassReference(None, "ö"), ClassReference(None, "z")}
+    assert decide_classes(unnumbered, None, None, path="").labels == ("z", "ö")
     assert decide_classes(numbers(0, 3), None, None, path="").labels == ("0", "1", "2", "3")
 
 
@@ -120,7 +119,7 @@ def test_locate_files_unsafe_name_raises_usage_error(tmp_path: Path, name: str) 
 
 def test_locate_files_outside_folder_or_ambiguous_raise_usage_error(tmp_path: Path) -> None:
     for file in ("../a", "/etc/passwd", "memory://b/a"):
-        with pytest.raises(UsageError, match="does not lie in"):
+        with pytest.raises(UsageError, match="not in the output folder"):
             locate_files([file], str(tmp_path))
     assert locate_files(["memory://b/a"], "memory://b") == ("a",)
     names = ("train-00000-of-00001.tfrecord", "train-00000-of-00001")

@@ -12,7 +12,7 @@ from records.errors import CorruptDataError
 from records.format.index import Reject
 from records.images import ImageOptions
 from records.stats.charts import draw_stats
-from records.stats.counts import MinMedianMax, Stats, compute_stats, read_index_rows
+from records.stats.counts import MinMedianMax, Stats, read_index_rows, stats
 from records.stats.duplicates import (
     DuplicateRecord,
     Duplicates,
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 def stats_of(folder: Path) -> Stats:
     dataset = open_dataset(folder)
-    return compute_stats(dataset)
+    return stats(dataset)
 
 
-def test_compute_stats_counts_classes_formats_rejects_and_sizes(tmp_path: Path) -> None:
+def test_stats_counts_classes_formats_rejects_and_sizes(tmp_path: Path) -> None:
     rejects = (
         Reject("a", None, "empty", "", 0),
         Reject("b", None, "corrupt", "", 1),
@@ -60,13 +60,13 @@ def test_compute_stats_counts_classes_formats_rejects_and_sizes(tmp_path: Path) 
     assert stats.bytes == folder_bytes
 
 
-def test_compute_stats_counts_changed_images(build_dataset: Callable[..., Path]) -> None:
+def test_stats_counts_changed_images(build_dataset: Callable[..., Path]) -> None:
     stats = stats_of(build_dataset(images=ImageOptions(store="png")))
     assert stats.formats == {"png": 17}
     assert sum(stats.changes.values()) == 8  # of 17 every second one is a JPEG
 
 
-def test_compute_stats_damaged_rejects_file_raises_corrupt_data(
+def test_stats_damaged_rejects_file_raises_corrupt_data(
     build_dataset: Callable[..., Path],
 ) -> None:
     folder = build_dataset()
