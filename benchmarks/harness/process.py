@@ -40,7 +40,7 @@ class Measure(NamedTuple):
     output: str
 
     def reported(self) -> dict[str, float]:
-        """Figures that the process printed as its last line, if that is a JSON object."""
+        """Return the figures of the process's last output line, if that is a JSON object."""
         last = self.output.strip().rpartition("\n")[2]
         figures: dict[str, float] = json.loads(last) if last.startswith("{") else {}
         return figures

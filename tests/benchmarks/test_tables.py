@@ -38,7 +38,7 @@ def samples(  # every figure of the second round is half as large again: it was 
 
 @pytest.fixture
 def results() -> dict[str, Result]:
-    """Of each benchmark, figures that come out even."""
+    """Return round figures for each benchmark."""
     of_conversion = [
         *samples(conversion.HEADER, 1000, 3.0),
         *samples(conversion.HEADER, 5000, 5.0),

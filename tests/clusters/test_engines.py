@@ -1,4 +1,4 @@
-"""The same dataset from every engine, byte for byte, and the same features and predictions."""
+"""Equality of datasets, features and predictions from every engine."""
 
 from __future__ import annotations
 
