@@ -12,7 +12,7 @@ DEPLOY = ROOT / "deploy"
 
 @pytest.fixture(scope="session")
 def environment() -> Path:
-    """Return the environment that `make deploy-test` makes, with Airflow and Kubernetes' schemas."""
+    """Return `make deploy-test`'s environment, with Airflow and Kubernetes' schemas."""
     folder = ROOT / ".deploy-test"
     if not (folder / "bin" / "airflow").exists():
         pytest.skip("needs .deploy-test; `make deploy-test` makes it")

@@ -52,7 +52,7 @@ class Folder:
         make_file(self.path, key, make_picture(self.made, size=(4 + self.made % 9, 5)))
 
     def take(self) -> None:
-        """Record a finished run: images that were not stored before are stored with current bytes."""
+        """Record a finished run: files not stored before are stored with their current bytes."""
         good = {key: data for key, data in self._listed().items() if "bad" not in key}
         self.stored = good | self.stored
 

@@ -78,7 +78,7 @@ class TestWhileItIsConverted:
     def test_convert_source_file_of_changed_size_is_rejected_as_unreadable(
         self, convert: Convert, source: Path, output: Path, between_plan_and_writing: Happen
     ) -> None:
-        """A file of another length than planned is rejected; of the same length, it is stored."""
+        """A file of another length than planned is rejected, and only that one."""
         longer, same = KEYS
         between_plan_and_writing(lambda: make_file(source, longer, make_picture(9, size=(9, 9))))
         convert(**OPTIONS)
