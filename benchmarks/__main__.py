@@ -43,7 +43,7 @@ def main() -> None:
 @click.argument("names", nargs=-1, type=click.Choice(environments.list_environments()))
 @_CACHE
 def make_environments(names: tuple[str, ...], cache: Path) -> None:
-    """Make the peers' environments, all or those named, where they are not there yet."""
+    """Make the peers' environments, all or those named, unless they exist."""
     for name in names or environments.list_environments():
         click.echo(environments.make_environment(name, cache.resolve()))
 
@@ -57,7 +57,7 @@ def make_environments(names: tuple[str, ...], cache: Path) -> None:
 )
 @_CACHE
 @click.option("--results", type=_FOLDER, help="Where figures go.  [CACHE/results-SCALE]")
-@click.option("--dry-run", is_flag=True, help="Say what would be measured.")
+@click.option("--dry-run", is_flag=True, help="List the measurements without running them.")
 def run_benchmarks(
     names: tuple[str, ...],
     *,

@@ -32,10 +32,10 @@ def run(name: str, setting: Setting, command: str, only: Collection[str] = ()) -
     """Run a benchmark.
 
     Args:
-        name: which one.
+        name: the benchmark's name.
         setting: its scale and its folders.
-        command: what was typed, to be kept with the result.
-        only: parts of the names of those to be measured; all without any.
+        command: the command line, stored with the result.
+        only: parts of the names of contestants to measure; all if empty.
     """
     shutil.rmtree(setting.derived, ignore_errors=True)
     entry = BENCHMARKS[name](setting)
@@ -57,5 +57,5 @@ def run(name: str, setting: Setting, command: str, only: Collection[str] = ()) -
 
 
 def is_wanted(name: str, only: Collection[str]) -> bool:
-    """Whether a contestant's name has one of these parts, in any case; all do without any."""
+    """Return whether a name contains one of these parts, ignoring case; True without any."""
     return not only or any(part.lower() in name.lower() for part in only)

@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _log_to_stderr() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real photos and weights that is not part of the repository."""
+    """Return the folder of real photos and weights that is not part of the repository."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"needs the test data: no folder {SHARED_DATA}; set SHARDMILL_TEST_DATA to it")
     return SHARED_DATA

@@ -1,4 +1,4 @@
-"""What importing may cost: no package loads the frameworks of another, and none starts anything."""
+"""Cost of imports: no foreign framework, no thread, output or parsed flag."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOREIGN = {
 }
 COMMANDS = shardmill.cli.shardmill.list_commands(click.Context(shardmill.cli.shardmill))
 
-# Runs in a fresh interpreter. A blocker on the meta path makes an import of what is foreign fail,
+# Runs in a fresh interpreter. A blocker on the meta path makes imports of foreign modules fail,
 # and afterwards nothing may be left running or printed, and no flag parsed.
 PRELUDE = """
 import sys, threading

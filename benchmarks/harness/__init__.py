@@ -1,1 +1,1 @@
-"""How a process is measured: environments, rounds, samples."""
+"""Measurement of processes: environments, rounds, samples."""

@@ -1,9 +1,9 @@
-"""An environment for each peer, made once from its pinned requirements and used again afterwards.
+"""Virtual environments of the peers, made once from pinned requirements.
 
-`peers/NAME.txt` holds every package that an environment has, so nothing is resolved. Those of
-PyTorch leave out what it can do without on processors alone: Triton, cuSOLVER and a few more. The
-rest of CUDA's libraries its Linux wheel does not load without. uv links files from its cache, so
-what several environments share takes its place on the disk once.
+`peers/NAME.txt` pins every package of an environment, so nothing is resolved. PyTorch's list omits
+what it does not need on CPUs: Triton, cuSOLVER and a few more. Its Linux wheel does not load
+without the other CUDA libraries. uv links files from its cache, so a file that several environments
+share uses disk space once.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ _MADE_OF = "made-of"
 
 
 def list_environments() -> list[str]:
-    """The names of all environments."""
+    """Return the names of all environments."""
     return sorted(path.stem for path in PEERS.glob("*.txt"))
 
 
 def requirements(name: str) -> dict[str, str]:
-    """The packages of an environment with their versions."""
+    """Return the packages of an environment with their versions."""
     lines = (PEERS / f"{name}.txt").read_text().splitlines()
     pins = [line.partition(" ;")[0].split("==") for line in lines if "==" in line]
     return {package: version.strip() for package, version in pins}
 
 
 def program(name: str) -> str:
-    """The path of a program in `peers/`."""
+    """Return the path of a program in `peers/`."""
     return str(PEERS / f"{name}.py")
 
 
 def make_environment(name: str, cache: Path) -> Path:
-    """The interpreter of an environment below `cache`, made anew where its requirements changed.
+    """Return the interpreter of an environment below `cache`; make it if its requirements changed.
 
     Raises:
         ClickException: the packages cannot be installed.
@@ -52,7 +52,7 @@ def make_environment(name: str, cache: Path) -> Path:
     click.echo(f"making the environment {name} in {folder}", err=True)
     shutil.rmtree(folder, ignore_errors=True)
     _uv("venv", "--python", sys.executable, str(folder))
-    # Compiled at once: otherwise the first process measured would pay for it.
+    # Compile now: otherwise the first process measured would pay for it.
     install = ("pip", "install", "--no-deps", "--compile-bytecode", "--python", str(python))
     _uv(*install, "-r", str(PEERS / f"{name}.txt"))
     marker.write_text(wanted)

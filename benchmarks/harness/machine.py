@@ -1,4 +1,4 @@
-"""What a run was measured on: processors, memory, disk and system, but nobody's name."""
+"""Machine of a run: processors, memory, disk and system, without names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OWN_PACKAGES = ("shardmill", "apache-beam", "pillow", "protobuf", "tensorflow",
 
 
 def describe_machine(disk: Path) -> dict[str, str]:
-    """The machine, and the file system that `disk` lies on."""
+    """Return the properties of the machine and the type of the file system that holds `disk`."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": _find("/proc/cpuinfo", "model name", ":") or platform.machine(),
@@ -26,7 +26,7 @@ def describe_machine(disk: Path) -> dict[str, str]:
 
 
 def own_versions() -> str:
-    """This project's version, and those of the packages that its speed is owed to."""
+    """Return the versions of this project and of the packages that determine its speed."""
     return ", ".join(f"{name} {version(name)}" for name in _OWN_PACKAGES)
 
 
@@ -40,7 +40,7 @@ def _find(path: str, field: str, separator: str) -> str | None:
 
 
 def _file_system(path: Path) -> str:
-    """The kind of file system of the longest mount point that the path lies below."""
+    """Return the type of the file system at the longest mount point above the path."""
     mounts = Path("/proc/mounts")
     if not mounts.is_file():
         return "unknown"

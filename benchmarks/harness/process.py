@@ -1,8 +1,8 @@
-"""A whole process measured: its wall time from start to end, and the peak memory of its tree.
+"""Wall time and peak memory of a whole process and its children.
 
-Memory on Linux: of one process alone the peak that the kernel keeps (VmHWM); of several the sum of
-their proportional shares (PSS), so that pages they share count once, looked at every 50 ms. Where
-there is no /proc, the largest process that the kernel tells of.
+Memory on Linux: for a single process, the peak that the kernel records (VmHWM); for several, the
+sum of their proportional shares (PSS), which counts shared pages once, sampled every 50 ms. Without
+/proc, the largest process that the kernel reports.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PROC = Path("/proc")
 
 
 class ProcessError(RuntimeError):
-    """A measured process that did not end well; the text has the end of what it said."""
+    """A measured process that failed; the text has the end of its output."""
 
 
 class Measure(NamedTuple):
@@ -40,7 +40,7 @@ class Measure(NamedTuple):
     output: str
 
     def reported(self) -> dict[str, float]:
-        """The figures that the process printed as its last line, if that is a JSON object."""
+        """Return the figures of the process's last output line, if that is a JSON object."""
         last = self.output.strip().rpartition("\n")[2]
         figures: dict[str, float] = json.loads(last) if last.startswith("{") else {}
         return figures
@@ -71,7 +71,7 @@ def measure(command: Sequence[str], environ: Mapping[str, str] | None = None) ->
 
 
 def _known_peak_bytes(usage: resource.struct_rusage) -> int:
-    """What the kernel says of the largest process, unless that may be this one before its exec."""
+    """Return the peak that the kernel reports, 0 if it may be this process's before its exec."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage.ru_maxrss * _MAXRSS_BYTES if usage.ru_maxrss > own else 0
 
@@ -83,7 +83,7 @@ def _tail(descriptor: int) -> str:
 
 
 class _PeakWatch:
-    """Looks at a tree of processes now and then, on a thread, and keeps the most memory it saw."""
+    """Sampler of a process tree's memory, on a thread; it keeps the largest value."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -105,7 +105,7 @@ class _PeakWatch:
 
 
 def tree_bytes(pid: int) -> int:
-    """The memory of a process (its peak so far, if it has no children) and its descendants."""
+    """Return the memory of a process (its peak so far, if it has no children) and descendants."""
     pids = _list_tree(pid)
     if len(pids) == 1:
         return _read_field(_PROC / str(pid) / "status", "VmHWM:")
@@ -124,7 +124,7 @@ def _list_tree(pid: int) -> list[int]:
 
 
 def _read_field(path: Path, field: str) -> int:
-    """A figure in kB of a file below /proc, as bytes; 0 of a process that has ended."""
+    """Return a field in kB of a file below /proc, in bytes; 0 if the process has ended."""
     try:
         lines = path.read_text().splitlines()
     except OSError:

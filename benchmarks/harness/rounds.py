@@ -1,4 +1,7 @@
-"""Contestants measured in turn, round after round, so that what drifts drifts for all of them."""
+"""Rounds in which all contestants are measured in turn.
+
+What drifts over time affects all contestants alike.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """Images to work on: a folder of class folders, or what else a command reads."""
+    """Images to work on: a folder of class folders, or another input of a command."""
 
     name: str
     source: Path
@@ -32,9 +35,9 @@ class Contestant:
     """A program that does the work.
 
     Args:
-        name: as it stands in tables.
-        command: what to run on a case, with a folder for its output, which is not there yet.
-        version: of what it measures.
+        name: as shown in tables.
+        command: the command for a case and an output folder, which does not exist yet.
+        version: of the measured program.
     """
 
     name: str
@@ -43,14 +46,14 @@ class Contestant:
 
 
 def order(contestants: Sequence[Contestant], number: int) -> list[Contestant]:
-    """Who comes when in a round: there and back, so that nobody is always first."""
+    """Return the order of a round: forwards, then backwards, so that none is always first."""
     return list(contestants) if number % 2 == 0 else list(reversed(contestants))
 
 
 def find_able(
     contestants: Sequence[Contestant], trial: Case, out: Path
 ) -> tuple[list[Contestant], dict[str, str]]:
-    """Those that do a small case, and why the others do not. It also fills the page cache."""
+    """Return those that convert a small case, and why the rest fail; fill the page cache too."""
     able: list[Contestant] = []
     failed: dict[str, str] = {}
     for contestant in contestants:
@@ -69,7 +72,7 @@ def run_rounds(
     """Measure every contestant on every case in every round.
 
     Raises:
-        ProcessError: a contestant did not end well.
+        ProcessError: a contestant failed.
     """
     samples: list[Sample] = []
     for case in cases:
@@ -85,7 +88,7 @@ def run_rounds(
 def run_once(contestant: Contestant, case: Case, out: Path, *, number: int) -> Sample:
     """Measure a contestant once; what it wrote is removed again."""
     shutil.rmtree(out, ignore_errors=True)
-    os.sync()  # what others wrote before is not written at this one's cost
+    os.sync()  # earlier contestants' writes must not count for this one
     try:
         done = measure(contestant.command(case, out), environ())
     finally:
@@ -107,7 +110,7 @@ def run_once(contestant: Contestant, case: Case, out: Path, *, number: int) -> S
 
 
 def environ() -> Mapping[str, str]:
-    """This process's environment, for all contestants alike: no GPU, no bytecode left out."""
+    """Return this process's environment, the same for all contestants: no GPU, with bytecode."""
     quiet = {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | quiet

@@ -1,4 +1,4 @@
-"""What was measured, raw, as it is kept in `results/*.json`: every run of every contestant."""
+"""Raw measurements in `results/*.json`: every run of every contestant."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Sample(msgspec.Struct, frozen=True):
         case: what it worked on, such as `photos`.
         images: how many.
         bytes: of all their files.
-        contestant: who.
-        round: the number of the round, from 0; what is compared is of one round.
+        contestant: its name.
+        round: number of the round, from 0; only samples of the same round are compared.
         seconds: wall time of the whole process.
         cpu_seconds: processor time of it and its children, user's and system's.
-        work_seconds: what the program itself says its work took, start-up left out.
+        work_seconds: duration of the work as the program reports it, without start-up.
         peak_bytes: memory of the process and its children at its peak.
     """
 
@@ -37,14 +37,14 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A benchmark's samples, and where they were taken.
+    """A benchmark's samples and their circumstances.
 
     Args:
         benchmark: its name.
-        command: what was typed.
+        command: the command line.
         machine: processors, memory, system, by name.
         versions: of each contestant.
-        data: what the images were.
+        data: description of the images.
         failed: contestants that could not run here, and why.
         samples: every run.
     """
@@ -58,16 +58,16 @@ class Result(msgspec.Struct, frozen=True):
     samples: list[Sample]
 
     def of(self, case: str, images: int | None = None) -> list[Sample]:
-        """The samples of a case, those of its largest size where none is named."""
+        """Return the samples of a case, those of its largest size if `images` is None."""
         size = max(self.sizes(case), default=0) if images is None else images
         return [each for each in self.samples if each.case == case and each.images == size]
 
     def cases(self) -> list[str]:
-        """All cases, in order."""
+        """Return all cases, in order."""
         return list(dict.fromkeys(sample.case for sample in self.samples))
 
     def sizes(self, case: str) -> list[int]:
-        """How many images the case was measured with, ascending."""
+        """Return the numbers of images that the case was measured with, ascending."""
         return sorted({sample.images for sample in self.samples if sample.case == case})
 
 
@@ -80,5 +80,5 @@ def write_result(result: Result, folder: Path) -> Path:
 
 
 def read_result(path: Path) -> Result:
-    """A result as it was kept."""
+    """Read a stored result."""
     return msgspec.json.decode(path.read_bytes(), type=Result)

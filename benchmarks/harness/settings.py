@@ -1,4 +1,4 @@
-"""How large a run is, where its data lies, and what a benchmark enters into it."""
+"""Settings of a run: its scale, its folders, the contestants entered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Scale:
         drawn_images: photos of which single ones are read.
         draws: how many of those reads.
         paths: how many are listed and planned.
-        made_up_images: how many are planned that are not there.
+        made_up_images: number of planned images that have no files.
         linear_sizes: of conversions by which their cost is seen to be linear, ascending.
     """
 
@@ -84,12 +84,12 @@ class Setting:
 
     @property
     def out(self) -> Path:
-        """Where contestants write: on the disk that the data lies on."""
+        """Folder that contestants write to, on the same disk as the data."""
         return self.cache / "out"
 
     @property
     def derived(self) -> Path:
-        """What is made of the data once for several rounds, anew in each run."""
+        """Folder of datasets that are made once per run for several rounds."""
         return self.cache / "derived"
 
 

@@ -1,4 +1,4 @@
-"""What happens to pictures on their way through the world: new sizes, new encodings, cut edges."""
+"""Alterations of pictures: new sizes, new encodings, cropped edges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def encode(image: Image.Image, kind: str = "JPEG", quality: int = 85) -> bytes:
-    """The file of an image; `quality` where the format has one."""
+    """Encode an image as a file; `quality` if the format has one."""
     content = io.BytesIO()
     options = {} if kind == "PNG" else {"quality": quality}
     image.save(content, kind, **options)
@@ -20,13 +20,13 @@ def encode(image: Image.Image, kind: str = "JPEG", quality: int = 85) -> bytes:
 
 
 def resize(image: Image.Image, percent: int) -> bytes:
-    """Both sides at `percent` of what they were."""
+    """Scale both sides to `percent` of their length."""
     width, height = (max(1, side * percent // 100) for side in image.size)
     return encode(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def crop(image: Image.Image, percent: int, sides: str) -> bytes:
-    """`percent` of width or height cut off each of the sides (l, t, r, b)."""
+    """Crop `percent` of width or height from each of the sides (l, t, r, b)."""
     left, top, right, bottom = (percent / 100 * (side in sides) for side in "ltrb")
     width, height = image.size
     box = (width * left, height * top, width * (1 - right), height * (1 - bottom))

@@ -1,4 +1,4 @@
-"""Datasets that readers need, written once a run: by `convert`, or by a peer's own writer."""
+"""Datasets for readers, written once per run by `convert` or a peer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def converted(setting: Setting, case: Case, *options: str) -> Path:
-    """The case's images converted with these options."""
+    """Convert the case's images with these options, once per run."""
     target = setting.derived / "-".join([case.source.name, "convert", *options])
     command = [sys.executable, "-m", "shardmill", "convert", str(case.source), str(target)]
     return _make(target, [*command, "--quiet", *options])
 
 
 def written(setting: Setting, case: Case, peer: Peer) -> Path:
-    """The case's images as a peer writes them."""
+    """Write the case's images with a peer's writer, once per run."""
     target = setting.derived / f"{case.source.name}-{peer.program}"
     python = str(make_environment(peer.environment, setting.cache))
     return _make(target, [python, program(peer.program), str(case.source), str(target)])

@@ -1,7 +1,8 @@
-"""Pictures to measure with, in class folders below a cache: real ones where there are any.
+"""Pictures to measure with, in class folders below a cache.
 
-No two files are the same: where pictures have to come again, each copy says its number in a
-comment (JPEG's COM segment, PNG's tEXt chunk), so that nothing is won by their hashes.
+Real pictures are used if any exist. No two files are the same: if pictures have to be repeated,
+each copy has its number in a comment (JPEG's COM segment, PNG's tEXt chunk), so that equal hashes
+save no work.
 """
 
 from __future__ import annotations
@@ -40,27 +41,27 @@ class Picture(NamedTuple):
 
 
 def describe(data: Path) -> dict[str, str]:
-    """What the pictures are, by case."""
+    """Return a description of the pictures of each case."""
     flowers, digits = (data / "flowers").is_dir(), (data / "mnist.npz").is_file()
     return {
-        PHOTOS: "photos of flowers, cats and dogs" if flowers else "made up: smooth colours",
-        SMALL: "MNIST's digits, 28×28 grey PNGs" if digits else "made up: 28×28 grey PNGs",
+        PHOTOS: "photos of flowers, cats and dogs" if flowers else "synthetic: smooth colours",
+        SMALL: "MNIST's digits, 28×28 grey PNGs" if digits else "synthetic: 28×28 grey PNGs",
     }
 
 
 def photos(data: Path, cache: Path, images: int) -> Case:
-    """That many photos, of those below `data` where there are some."""
+    """Return a case of that many photos, taken from `data` if it has any."""
     return _case(PHOTOS, cache, images, _real_photos(data) or _made_photos())
 
 
 def small_images(data: Path, cache: Path, images: int) -> Case:
-    """That many grey PNGs of 28×28 pixels, MNIST's digits where `data` has them."""
+    """Return a case of that many grey PNGs of 28×28 pixels, MNIST's digits if `data` has them."""
     path = data / "mnist.npz"
     return _case(SMALL, cache, images, _digits(path) if path.is_file() else _made_digits())
 
 
 def _case(name: str, cache: Path, images: int, pictures: Iterator[Picture]) -> Case:
-    """A folder of pictures, made if it is not there whole."""
+    """Return a folder of pictures; write it unless it exists and is complete."""
     folder = cache / "data" / f"{name}-{images}"
     if not folder.is_dir():
         click.echo(f"making {images:,} images in {folder}", err=True)
@@ -87,7 +88,7 @@ def _write(folder: Path, pictures: Iterator[Picture], images: int) -> None:
 
 
 def stamp(content: bytes, number: int) -> bytes:
-    """The same picture in other bytes: a JPEG or PNG with its number in a comment."""
+    """Return the same picture in other bytes: a JPEG or PNG with its number in a comment."""
     text = b"copy %08d" % number
     if content.startswith(b"\xff\xd8"):
         return content[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2) + text + content[2:]
@@ -97,7 +98,7 @@ def stamp(content: bytes, number: int) -> bytes:
 
 
 def _real_photos(data: Path) -> Iterator[Picture] | None:
-    """Every photo of the flowers, and of the cats and dogs, one of each class in turn."""
+    """Yield every photo of the flowers, and of the cats and dogs, one of each class in turn."""
     folders = [*(data / "flowers").glob("*/"), *(data / "cats_and_dogs").glob("*/*/")]
     if not folders:
         return None

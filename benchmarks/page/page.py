@@ -25,13 +25,13 @@ _NOT_MEASURED = "Not measured yet."
 
 
 def read_results(folder: Path) -> dict[str, Result]:
-    """All results kept in a folder, by the names of their benchmarks."""
+    """Return all results stored in a folder, by the names of their benchmarks."""
     results = map(read_result, sorted(folder.glob("*.json")))
     return {result.benchmark: result for result in results}
 
 
 def make_tables(results: Mapping[str, Result]) -> dict[str, str]:
-    """Every table there are results for, by name."""
+    """Return every table that results exist for, by name."""
     tables = {name: make(results[name]) for name, make in TABLES.items() if name in results}
     if results:
         tables["targets"] = targets_table(results)
@@ -40,7 +40,7 @@ def make_tables(results: Mapping[str, Result]) -> dict[str, str]:
 
 
 def fill(page: str, tables: Mapping[str, str]) -> str:
-    """The page with these tables between their markers."""
+    """Return the page with these tables between their markers."""
 
     def put(found: re.Match[str]) -> str:
         table = tables.get(found["name"], _NOT_MEASURED)

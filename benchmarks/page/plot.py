@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def plot_linear(result: Result, path: Path) -> None:
-    """Seconds and peak memory over images, both axes of images logarithmic, as a PNG."""
+    """Plot seconds and peak memory over images, both image axes logarithmic, as a PNG."""
     import matplotlib as mpl
 
     mpl.use("Agg")

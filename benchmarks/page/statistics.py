@@ -1,4 +1,4 @@
-"""Figures from samples: medians over rounds, ratios within them, and the cost of one more image."""
+"""Statistics of samples: medians, ratios, cost of one more image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def seconds(sample: Sample) -> float:
 
 
 def work_seconds(sample: Sample) -> float:
-    """What the program says its work took; the whole process where it says nothing."""
+    """Return the duration of the work if the program reports it, else of the whole process."""
     return sample.seconds if sample.work_seconds is None else sample.work_seconds
 
 
@@ -27,19 +27,19 @@ def cpu_seconds(sample: Sample) -> float:
 
 
 def peak_bytes(sample: Sample) -> float:
-    """Memory of the process and its children at its peak."""
+    """Return the memory of the process and its children at its peak."""
     return sample.peak_bytes
 
 
 def names_of(samples: Iterable[Sample]) -> list[str]:
-    """The contestants of samples, in their order."""
+    """Return the contestants of samples, in their order."""
     return list(dict.fromkeys(sample.contestant for sample in samples))
 
 
 def median(
     samples: Sequence[Sample], contestant: str, figure: Callable[[Sample], float] = seconds
 ) -> float:
-    """A contestant's median over the rounds."""
+    """Return a contestant's median over the rounds."""
     return statistics.median(figure(each) for each in samples if each.contestant == contestant)
 
 
@@ -49,18 +49,18 @@ def ratio(
     to: str,
     figure: Callable[[Sample], float] = seconds,
 ) -> float:
-    """How many times another's figure a contestant's is: the median of the ratios of each round."""
+    """Return a contestant's figure divided by another's: the median of the rounds' ratios."""
     theirs = {each.round: figure(each) for each in samples if each.contestant == to}
     own = {each.round: figure(each) for each in samples if each.contestant == contestant}
     return statistics.median(own[number] / theirs[number] for number in own)
 
 
 def slope_seconds(result: Result, case: str, contestant: str) -> float | None:
-    """What one more image costs: between the smallest and the largest size, by round, the median.
+    """Return the cost of one more image between the smallest and the largest size, median by round.
 
-    Of what a program says its work took, where it says: start-up is the same at both sizes, but
-    where it is seconds long its own differences would be larger than those of a thousand images.
-    None where the contestant was measured at one size only, or not at all.
+    For programs that report the duration of their work, that is the basis: start-up is the same at
+    both sizes, but if it takes seconds, its variation would exceed the cost of a thousand images.
+    Return None if the contestant was measured at one size only, or not at all.
     """
     smallest, largest = min(result.sizes(case)), max(result.sizes(case))
     rounds = [
@@ -75,7 +75,7 @@ def slope_seconds(result: Result, case: str, contestant: str) -> float | None:
 
 
 def start_up_seconds(result: Result, case: str, contestant: str) -> float | None:
-    """What is left of the smallest size's time when its images' slope is taken away."""
+    """Return the smallest size's time without the cost of its images at their slope."""
     slope = slope_seconds(result, case, contestant)
     if slope is None:
         return None

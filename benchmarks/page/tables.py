@@ -17,7 +17,7 @@ _CASES = {"photos": "photos", "small": "28×28 PNGs", "paths": "paths"}
 
 
 def conversion_table(result: Result) -> str:
-    """A table a case: whole processes at the largest size, and slope and start-up beside them."""
+    """Return one table per case: processes at the largest size, their slope and start-up."""
     return "\n\n".join(_conversion_case(result, case) for case in result.cases())
 
 
@@ -58,7 +58,7 @@ def _conversion_case(result: Result, case: str) -> str:
 
 
 def reading_table(result: Result) -> str:
-    """Images a second of an epoch, and how many times Keras's and torchvision's they are."""
+    """Return images per second of an epoch, and the ratio to Keras and torchvision."""
     rows = []
     for name in _present(result, "photos"):
         samples = result.of("photos")
@@ -74,7 +74,7 @@ def reading_table(result: Result) -> str:
 
 
 def access_table(result: Result) -> str:
-    """Records a second read by their numbers, by case."""
+    """Return records per second read by number, by case."""
     rows = []
     for name in statistics.names_of(result.samples):
         row = [name]
@@ -86,13 +86,13 @@ def access_table(result: Result) -> str:
     heads = [
         head
         for case in result.cases()
-        for head in (f"{_CASES[case]}: records/s", "ours, times as fast")
+        for head in (f"{_CASES[case]}: records/s", "shardmill, times as fast")
     ]
     return markdown(["", *heads], rows)
 
 
 def planning_table(result: Result) -> str:
-    """Seconds and memory to list and plan, and how much of it the plan alone takes."""
+    """Return seconds and memory to list and plan, and the share of the plan alone."""
     (case,) = result.cases()
     rows = []
     for name in statistics.names_of(result.samples):
@@ -113,7 +113,7 @@ def planning_table(result: Result) -> str:
 
 
 def linear_table(result: Result) -> str:
-    """Seconds, microseconds an image and memory of `convert`, by the number of images."""
+    """Return seconds, microseconds per image and memory of `convert`, by number of images."""
     (case,) = result.cases()
     names = statistics.names_of(result.samples)
     rows = []
@@ -130,7 +130,7 @@ def linear_table(result: Result) -> str:
 
 
 def engines_table(result: Result) -> str:
-    """Images a second by engine and workers, and what a job costs beside the local runner."""
+    """Return images per second by engine and workers, and a job's cost over the local runner."""
     (case,) = result.cases()
     samples = result.of(case)
     here = {place.workers: place.name for place in engines.LOCAL}
@@ -157,7 +157,7 @@ def engines_table(result: Result) -> str:
 
 
 def environment_table(results: Sequence[Result]) -> str:
-    """The machine, the data and all versions of the results."""
+    """Return the machine, the data and all versions of the results."""
     facts: dict[str, str] = {}
     for result in results:
         facts |= {**result.machine, **result.data, **result.versions}
@@ -166,13 +166,13 @@ def environment_table(results: Sequence[Result]) -> str:
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; the first column is text, the others are figures."""
+    """Return a table; the first column is text, the others are figures."""
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _present(result: Result, case: str) -> list[str]:
-    """The contestants of a case, fastest first."""
+    """Return the contestants of a case, fastest first."""
     samples = result.of(case)
     return sorted(
         statistics.names_of(samples),

@@ -1,4 +1,4 @@
-"""What is aimed at, held against what was measured."""
+"""Comparison of targets with measurements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Target(NamedTuple):
-    """An aim: in words, what is measured, and its bound, which is the least or the most."""
+    """A target: its words, the measured value, and its bound, a minimum or a maximum."""
 
     text: str
     measured: float
@@ -31,7 +31,7 @@ class Target(NamedTuple):
 
 
 def check_targets(results: Mapping[str, Result]) -> list[Target]:
-    """Every target of the benchmarks there are results of."""
+    """Return every target of the benchmarks that results exist for."""
     return [
         target
         for name, check in _CHECKS.items()
@@ -41,7 +41,7 @@ def check_targets(results: Mapping[str, Result]) -> list[Target]:
 
 
 def targets_table(results: Mapping[str, Result]) -> str:
-    """A line a target."""
+    """Return a table with one line per target."""
     rows = [
         [
             target.text,
@@ -64,7 +64,7 @@ def _check_conversion(result: Result) -> Iterator[Target]:
         for peer in peers:
             factor = _LEAST_RATIOS.get((peer, case), 1.0)
             measured = statistics.ratio(samples, peer, HEADER)
-            text = f"{case}: {peer}, time of the whole process ÷ ours"
+            text = f"{case}: {peer}, time of the whole process ÷ shardmill's"
             yield Target(text, measured, factor, is_least=True)
         peaks = {name: statistics.median(samples, name, statistics.peak_bytes) for name in names}
         yield Target(f"{case}: peak memory, MB", peaks[HEADER] / 1e6, 250, is_least=False)

@@ -1,4 +1,4 @@
-"""Beam as its documentation shows it: an element an image, `WriteToTFRecord`.
+"""Beam as its documentation shows it: one element per image, `WriteToTFRecord`.
 
 `beam_tfrecord.py SOURCE OUT`
 """

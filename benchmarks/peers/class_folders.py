@@ -18,7 +18,7 @@ class ImageFile(NamedTuple):
 
 
 def list_images(source: Path) -> list[ImageFile]:
-    """All files of all class folders, sorted."""
+    """Return all files of all class folders, sorted."""
     classes = sorted(path.name for path in source.iterdir() if path.is_dir())
     return [
         ImageFile(path, f"{text}/{path.name}", label, text)
@@ -28,5 +28,5 @@ def list_images(source: Path) -> list[ImageFile]:
 
 
 def report(images: int, started: float) -> None:
-    """Print what was done since `started` (of `time.perf_counter`) for the harness to read."""
+    """Print the work done since `started` (of `time.perf_counter`) for the harness to read."""
     print(json.dumps({"images": images, "seconds": time.perf_counter() - started}))

@@ -1,4 +1,7 @@
-"""The records that every reader of single records draws, in an order that no cache foresees."""
+"""Random record numbers that all readers of single records use.
+
+No cache can predict their order.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def read_at_random(records: int, draws: int, read: Callable[[int], tuple[bytes, int]]) -> None:
-    """Read `draws` records by number, after a few to warm up; tell how long they took.
+    """Read `draws` records by number, after a few to warm up; report how long they took.
 
     Raises:
-        ValueError: what was read is not an image with its label.
+        ValueError: a record is not an image with its label.
     """
     numbers = random.Random(0).choices(range(records), k=draws)
     for number in numbers[:100]:
         image, label = read(number)
         if not image.startswith((b"\xff\xd8", b"\x89PNG")) or not isinstance(label, int):
-            raise ValueError(f"record {number} is no image with its label")
+            raise ValueError(f"record {number}: expected an image with its label")
     started = time.perf_counter()
     for number in numbers:
         read(number)

@@ -18,7 +18,7 @@ _WORKERS = 2
 
 
 def read(image: ImageFile) -> dict[str, Any]:
-    """One example, as it is stored."""
+    """Return one example, as it is stored."""
     return {"image": image.path.read_bytes(), "label": image.label, "key": image.key}
 
 

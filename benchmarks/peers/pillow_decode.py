@@ -1,6 +1,6 @@
-"""What Pillow alone takes to read and decode, on as many threads. `pillow_decode.py SOURCE OUT N`.
+"""Reading and decoding by Pillow alone: `pillow_decode.py SOURCE OUT N`.
 
-Writes nothing into OUT.
+Uses N threads and writes nothing into OUT.
 """
 
 import sys

@@ -25,7 +25,7 @@ def main(source: Path, out: Path) -> None:
 
 
 def encode(image: ImageFile) -> bytes:
-    """A serialized Example."""
+    """Return a serialized Example."""
     feature = {
         "image/encoded": _bytes(image.path.read_bytes()),
         "image/format": _bytes(image.path.suffix[1:].encode()),

@@ -1,4 +1,7 @@
-"""Images made up and planned, their plan written: `shardmill_large_plan.py IMAGES OUT`."""
+"""Planning of generated sources: `shardmill_large_plan.py IMAGES OUT`.
+
+The images have no files; their plan is written.
+"""
 
 import sys
 import time
@@ -18,7 +21,7 @@ _FIRST_FINGERPRINT = 1_700_000_000_000_000_000
 
 
 def main(images: str, out: str) -> None:
-    """Make the sources up, plan, write; all of it is told of."""
+    """Generate the sources, plan, write; report the time of all of it."""
     started = time.perf_counter()
     pa.set_memory_pool(pa.system_memory_pool())  # as the command line has it
     plan = make_plan(make_up(int(images)), Settings(test=0.1))
@@ -27,7 +30,7 @@ def main(images: str, out: str) -> None:
 
 
 def make_up(images: int) -> Sources:
-    """Sources of which there are no files."""
+    """Return generated sources that have no files."""
     sources = Sources(tuple(f"class-{number:04d}" for number in range(_CLASSES)), "classes")
     for number in range(images):
         label = number * 7919 % _CLASSES

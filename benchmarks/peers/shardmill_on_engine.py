@@ -1,6 +1,6 @@
 """`convert` on an engine: `shardmill_on_engine.py ENGINE WORKERS SOURCE OUT`.
 
-The engine is started, and does a job of a few images; what is timed is the command after that.
+The engine is started and runs a job of a few images; the command after that is timed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SHARDS = 8
 
 @contextmanager
 def start(engine: str, workers: int, folder: Path) -> Iterator[Sequence[str]]:
-    """The flags that `convert` takes for an engine, which runs while the block does."""
+    """Yield the flags that `convert` needs for an engine, which runs as long as the block."""
     if engine == "local":
         yield ()
     elif engine == "processes":
@@ -52,7 +52,7 @@ def start(engine: str, workers: int, folder: Path) -> Iterator[Sequence[str]]:
 
 
 def convert(source: Path, target: Path, flags: Sequence[str]) -> float:
-    """Convert, one thread a worker; the seconds of the whole command."""
+    """Convert, one thread per worker; return the seconds of the whole command."""
     options = ("--quiet", "--workers=1", f"--shards={_SHARDS}")
     command = [sys.executable, "-m", "shardmill", "convert", source, target, *options, *flags]
     started = time.perf_counter()
@@ -62,7 +62,7 @@ def convert(source: Path, target: Path, flags: Sequence[str]) -> float:
 
 def main() -> None:
     """Start, warm up, and measure."""
-    # What was started is stopped where this is terminated, too.
+    # On SIGTERM, too, the started engine must be stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine, workers, source, out = (
         sys.argv[1],

@@ -11,7 +11,7 @@ from pipelines.sources import list_sources
 
 
 def main(source: str, output: str) -> None:
-    """List, then plan; only planning is told of, the listing is in the whole process's time."""
+    """List, then plan; report planning only, the listing is in the whole process's time."""
     options = ConvertOptions(source=source, output=output)
     sources = list_sources(options)
     started = time.perf_counter()

@@ -24,7 +24,7 @@ def main(folder: Path, draws: int) -> None:
 
 
 def describe(path: Path) -> dict[str, object]:
-    """A shard and how many examples it has, as wids's own index tells."""
+    """Return a shard and its number of examples, as in wids's own index."""
     with tarfile.open(path) as tar:
         keys = {name.rpartition(".")[0] for name in tar.getnames()}
     return {"url": str(path), "nsamples": len(keys)}

@@ -1,1 +1,1 @@
-"""The benchmarks: what is measured against which peers."""
+"""The benchmarks, each with its contestants."""

@@ -1,4 +1,4 @@
-"""Single records read by number, in an order that no cache foresees: bytes and label, undecoded."""
+"""Access to single records by number, in random order, without decoding."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READERS = {
 
 
 def enter(setting: Setting) -> Entry:
-    """Ours and theirs, each on what its own writer wrote of the same images."""
+    """Enter shardmill and its peers, each on the dataset that its own writer made."""
     peers = [_peer(setting, reader, writer) for reader, writer in READERS.items()]
     cases = [
         small_images(setting.data, setting.cache, setting.scale.drawn_images),
@@ -37,7 +37,7 @@ def enter(setting: Setting) -> Entry:
 
 
 def draw(case: Case, setting: Setting) -> Case:
-    """The case counted by what is drawn from it."""
+    """Return the case with the number and bytes of the records drawn from it."""
     draws = setting.scale.draws
     return replace(case, images=draws, bytes=case.bytes * draws // case.images)
 

@@ -24,7 +24,7 @@ TFDS_BEAM = "TFDS, Beam"
 
 
 class Peer(NamedTuple):
-    """A peer's program, the environment it runs in, and the packages that tell its version."""
+    """A peer's program, its environment, and the packages that determine its version."""
 
     name: str
     program: str
@@ -32,7 +32,7 @@ class Peer(NamedTuple):
     packages: tuple[str, ...]
 
     def version(self) -> str:
-        """The packages that matter, with their versions."""
+        """Return the packages that matter, with their versions."""
         pins = requirements(self.environment)
         return ", ".join(f"{package} {pins[package]}" for package in self.packages)
 
@@ -50,7 +50,7 @@ PILLOW_DECODER = Peer(PILLOW, "pillow_decode", "pillow", ("pillow",))
 
 
 def enter(setting: Setting) -> Entry:
-    """Photos and small images, of two sizes each, for ours and every peer."""
+    """Enter shardmill and every peer on photos and small images, of two sizes each."""
     peers = [of_peer(peer, setting.cache) for peer in PEER_WRITERS]
     pillow = of_peer(PILLOW_DECODER, setting.cache, str(available_cpus()))
     cases = [
@@ -62,7 +62,7 @@ def enter(setting: Setting) -> Entry:
 
 
 def of_peer(peer: Peer, cache: Path, *more: str) -> Contestant:
-    """A peer's program in its own environment, which is made if it is not there."""
+    """Return a peer's program in its own environment, which is made unless it exists."""
     python = str(make_environment(peer.environment, cache))
 
     def command(case: Case, out: Path) -> list[str]:
@@ -72,7 +72,7 @@ def of_peer(peer: Peer, cache: Path, *more: str) -> Contestant:
 
 
 def convert(name: str, check: str) -> Contestant:
-    """`convert` with its own start-up, as a user calls it."""
+    """Return `convert` with its own start-up, as a user calls it."""
     options = ("--quiet", "--check", check)
 
     def command(case: Case, out: Path) -> list[str]:

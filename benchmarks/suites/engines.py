@@ -1,6 +1,7 @@
-"""The same conversion on every engine, by workers: what an engine costs over the local runner.
+"""The same conversion on every engine, by number of workers.
 
-Needs the engines that `make cluster-test` fetches; those that are not there cannot run.
+It shows the cost of an engine over the local runner. Needs the engines that `make cluster-test`
+fetches; those that are missing cannot run.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ PLACES = (
 
 
 def enter(setting: Setting) -> Entry:
-    """Photos of two sizes, on each engine as it runs already and has done a job before."""
+    """Enter each engine, already running and warmed up by a job, on photos of two sizes."""
     cases = [photos(setting.data, setting.cache, size) for size in setting.scale.photo_sizes]
     return Entry([_contestant(place) for place in PLACES], cases)
 

@@ -1,4 +1,4 @@
-"""A conversion of ten million images decided and its shards' plans written; there are no images."""
+"""Plan of a conversion of ten million images that have no files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MADE_UP = "made-up"
 
 
 def enter(setting: Setting) -> Entry:
-    """The plan alone: what listing costs depends on the store."""
+    """Enter the plan alone: the cost of listing depends on the storage."""
 
     def plan(case: Case, out: Path) -> list[str]:
         return [sys.executable, program("shardmill_large_plan"), str(case.images), str(out)]

@@ -1,4 +1,4 @@
-"""How many altered pictures `stats --near` finds again, how many others with them, and how fast.
+"""Recall, false pairs and speed of `stats --near` on altered pictures.
 
 SHARDMILL_TEST_DATA=… python -m benchmarks.near_duplicates --photos 300
 """
@@ -38,13 +38,13 @@ class Found(NamedTuple):
 
 
 def list_photos(data: Path, count: int) -> list[Path]:
-    """`count` photos, evenly over all there are; all of them where there are no more."""
+    """Return `count` photos, evenly spaced over all of them; all if there are no more."""
     files = sorted(path for name in _FOLDERS for path in (data / name).rglob("*.jpg"))
     return files if count >= len(files) else files[:: len(files) // count][:count]
 
 
 def hash_file(content: bytes) -> NDArray[np.uint64]:
-    """The hashes of an image file as a dataset stores it."""
+    """Return the hashes of an image file as a dataset stores it."""
     stored = normalize_image(content, ImageOptions(check="header"))
     assert isinstance(stored, NormalizedImage), stored
     size = (stored.width, stored.height, stored.channels)
@@ -55,7 +55,7 @@ def hash_file(content: bytes) -> NDArray[np.uint64]:
 def hash_altered(
     photos: Iterable[Path], alter: Callable[[Image.Image], bytes]
 ) -> NDArray[np.uint64]:
-    """The hashes of photos that were altered."""
+    """Return the hashes of altered photos."""
 
     def altered(path: Path) -> NDArray[np.uint64]:
         with Image.open(path) as image:
@@ -66,13 +66,13 @@ def hash_altered(
 
 
 def hash_photos(photos: Iterable[Path]) -> NDArray[np.uint64]:
-    """The hashes of photos as they are."""
+    """Return the hashes of unaltered photos."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         return np.stack(list(threads.map(lambda path: hash_file(path.read_bytes()), photos)))
 
 
 def drop_near(photos: Sequence[Path]) -> tuple[list[Path], NDArray[np.uint64]]:
-    """The photos that are near no other one, so that every pair found later is right or wrong."""
+    """Return photos that are not near any other, so that every pair found later can be judged."""
     hashes = hash_photos(photos)
     pairs = find_pairs(hashes)
     alone = np.setdiff1d(np.arange(len(photos)), np.r_[pairs.first, pairs.second])
@@ -80,7 +80,7 @@ def drop_near(photos: Sequence[Path]) -> tuple[list[Path], NDArray[np.uint64]]:
 
 
 def compare(originals: NDArray[np.uint64], altered: NDArray[np.uint64]) -> Found:
-    """Search originals and altered pictures together; the place of both tells what belongs."""
+    """Search originals and altered pictures together; pairs at equal positions are right."""
     count = len(originals)
     pairs = find_pairs(np.concatenate([originals, altered]))
     right = int((pairs.first + count == pairs.second).sum())
@@ -88,7 +88,7 @@ def compare(originals: NDArray[np.uint64], altered: NDArray[np.uint64]) -> Found
 
 
 def quarters(photos: Iterable[Path]) -> NDArray[np.uint64]:
-    """The hashes of four pictures of each photo that have nothing in common: its quarters."""
+    """Return the hashes of each photo's quarters, four pictures that have nothing in common."""
     parts = []
     for left, top in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
 
@@ -102,7 +102,7 @@ def quarters(photos: Iterable[Path]) -> NDArray[np.uint64]:
 
 
 def time_search(pictures: int) -> float:
-    """Seconds to search so many hashes of chance."""
+    """Return the seconds to search that many random hashes."""
     random = np.random.default_rng(0)
     hashes = random.integers(0, 2**64, (pictures, WINDOWS, WORDS), np.uint64)
     started = time.perf_counter()

@@ -27,7 +27,7 @@ _TINY_PNG = bytes.fromhex("89504e470d0a1a0a")
 
 
 def enter(setting: Setting) -> Entry:
-    """The command, and the same from Python, which tells of the plan alone."""
+    """Enter the command, and the same from Python, which reports the plan alone."""
 
     def dry_run(case: Case, out: Path) -> list[str]:
         source, target = str(case.source), str(out)
@@ -50,7 +50,7 @@ def enter(setting: Setting) -> Entry:
 
 
 def paths(cache: Path, count: int) -> Case:
-    """A folder of names: hard links to few files, which take no inode each."""
+    """Make a folder of names: hard links to few files, which do not take one inode each."""
     folder = cache / "data" / f"{PATHS}-{count}"
     if not folder.is_dir():
         click.echo(f"making {count:,} names in {folder}", err=True)

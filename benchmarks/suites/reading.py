@@ -1,4 +1,7 @@
-"""Photos read for training, decoded, in batches of 32 at 224×224: an epoch, the second."""
+"""One epoch of photos read for training: decoded, resized, batched.
+
+Batches of 32 at 224×224; the second epoch is measured.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ PEERS = (
 
 
 def enter(setting: Setting) -> Entry:
-    """Shards of three kinds, and what reads the class folders themselves."""
+    """Enter shards of three kinds, and readers of the class folders themselves."""
     ours = [_ours(setting, name, options) for name, options in _OPTIONS.items()]
     peers = [_peer(setting, peer) for peer in PEERS]
     case = photos(setting.data, setting.cache, setting.scale.read_images)

@@ -1,8 +1,8 @@
-"""A training from shards beside the plain Keras loop that people write: the time of both.
+"""Training time from shards, compared with a plain Keras loop.
 
-The loop has everything in memory as arrays before its time begins; the training's time begins with
-the shards and includes its validation, weights, history and checkpoint. Both are of `cnn-bn`, with
-Adam at 2e-3 down a cosine, in batches of 64, in processes of their own, alternating.
+The loop has everything in memory as arrays before its time begins; the time of the training run
+begins with the shards and includes its validation, weights, history and checkpoint. Both train
+`cnn-bn`, with Adam at 2e-3 down a cosine, in batches of 64, in separate processes, alternating.
 """
 
 from __future__ import annotations

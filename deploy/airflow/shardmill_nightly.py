@@ -1,6 +1,6 @@
-"""Every night: what is new in a source becomes one generation more of a dataset.
+"""DAG of an incremental run: new images become one generation.
 
-For Airflow 3. `shardmill` must be on the workers' PATH, in an environment of its own.
+For Airflow 3. `shardmill` must be on the workers' PATH, in a separate environment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow.sdk import DAG
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Names come as variables: what is in them is never read as a command.
+# Names come as variables: their values are never read as a command.
 COMMAND = 'exec shardmill convert "$SOURCE" "$TARGET" --test=0.2 --append --log-format=json'
 SOMEBODY_MUST_DECIDE = {2, 65, 66, 70, 73}
 ANOTHER_RUN_IS_WRITING = 75
@@ -25,7 +25,7 @@ class ShardmillOperator(BashOperator):
     """A command of shardmill; it is not tried again where only a person can help."""
 
     def execute(self, context: Context) -> Any:
-        """Run the command. Raises AirflowFailException where a retry would end the same way."""
+        """Run the command. Raise AirflowFailException if a retry would end the same way."""
         try:
             return super().execute(context)
         except AirflowSkipException:
@@ -38,7 +38,7 @@ class ShardmillOperator(BashOperator):
 
 
 def alert(context: Context) -> None:
-    """What happens when all tries have failed: put a pager, mail or chat here."""
+    """Alert someone after all tries have failed: put a pager, mail or chat here."""
     print(f"ALERT {context['dag_run'].run_id} of {context['ti'].dag_id} has failed")  # noqa: T201
 
 

@@ -1,4 +1,4 @@
-"""The peers' programs and environments, which `make test` does not run: that all is there."""
+"""Completeness of the peers' programs and environments, which tests do not run."""
 
 import ast
 from pathlib import Path

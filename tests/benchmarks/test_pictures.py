@@ -1,4 +1,4 @@
-"""Pictures to measure with: as many as asked for, no two the same file, all of them images."""
+"""Pictures to measure with: the requested number of distinct valid images."""
 
 import io
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_stamp_copies_have_distinct_bytes_and_same_pixels(kind: str) -> None:
 
 
 def test_small_images_without_shared_data_are_generated(tmp_path: Path) -> None:
-    case = small_images(tmp_path / "nothing", tmp_path, 210)  # more than are made up
+    case = small_images(tmp_path / "nothing", tmp_path, 210)  # more than are generated
     files = [path for path in case.source.rglob("*") if path.is_file()]
     assert len({path.read_bytes() for path in files}) == len(files) == case.images == 210
     assert sum(path.stat().st_size for path in files) == case.bytes

@@ -1,4 +1,4 @@
-"""The plot is drawn of results, and the same results give the same file."""
+"""The plot of results, which is the same file for equal results."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A measured process: its time, its memory with that of its children, and how it may end."""
+"""Time, memory and ways to end of a measured process."""
 
 import sys
 
@@ -16,7 +16,7 @@ _HOLD_IN_TWO = (
 
 @pytest.fixture(scope="module")
 def bare_bytes() -> int:
-    """What an interpreter takes that does nothing."""
+    """Return the memory of an idle interpreter."""
     return measure([sys.executable, "-c", "import time; time.sleep(0.2)"]).peak_bytes
 
 

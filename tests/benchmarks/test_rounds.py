@@ -1,4 +1,4 @@
-"""Rounds: who comes when, what is kept of each run, and that nothing is left behind."""
+"""Rounds: their order, their samples, and the removal of output."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ print(sys.argv[2])
 
 @pytest.fixture(autouse=True)
 def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What others have yet to write is none of these tests' business."""
+    """Skip the sync: writes of other processes do not matter here."""
     monkeypatch.setattr(os, "sync", lambda: None)
 
 
@@ -45,14 +45,14 @@ def test_run_rounds_reverses_contestant_order_every_round(case: Case, tmp_path: 
 
 
 def test_run_rounds_removes_output_between_runs(case: Case, tmp_path: Path) -> None:
-    # The program fails where the folder is there already.
+    # The program fails if the folder exists already.
     run_rounds([_contestant("a"), _contestant("b")], [case], 2, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_run_rounds_sample_has_reported_and_measured_values(case: Case, tmp_path: Path) -> None:
     says = '{"images": 1, "seconds": 0.25}'
-    # Long enough for its memory to be looked at.
+    # Long enough for a sample of its memory.
     contestant = _contestant("a", says=says, seconds=0.5)
     (sample,) = run_rounds([contestant], [case], 1, tmp_path / "out")
     assert (sample.case, sample.images, sample.bytes) == ("photos", 1, 5)

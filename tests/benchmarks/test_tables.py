@@ -38,7 +38,7 @@ def samples(  # every figure of the second round is half as large again: it was 
 
 @pytest.fixture
 def results() -> dict[str, Result]:
-    """Of each benchmark, figures that come out even."""
+    """Return round figures for each benchmark."""
     of_conversion = [
         *samples(conversion.HEADER, 1000, 3.0),
         *samples(conversion.HEADER, 5000, 5.0),
@@ -96,7 +96,7 @@ def test_make_tables_rows_match_results(results: dict[str, Result]) -> None:
 
 def test_check_targets_reports_met_and_unmet_targets(results: dict[str, Result]) -> None:
     met = {target.text: target.is_met for target in check_targets(results)}
-    assert met["photos: plain loop, TFRecordWriter, time of the whole process ÷ ours"]
+    assert met["photos: plain loop, TFRecordWriter, time of the whole process ÷ shardmill's"]
     assert not met["photos: time an image, header check ÷ plain loop"]
     assert met[f"{reading.RAW}, speed ÷ {reading.KERAS}"]
     assert not met[f"photos: single records, speed ÷ {access.WIDS}"]

@@ -1,4 +1,4 @@
-"""Engines that were fetched, clusters of them, and what is converted there."""
+"""Fixtures: engines, clusters of them, and photos to convert there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _engines() -> None:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real photos where there are some, else made ones."""
+    """Return a folder of real photos if any exist, else of generated ones."""
     if (SHARED_DATA / "flowers").is_dir():
         return SHARED_DATA / "flowers"
     return make_folders(tmp_path_factory.mktemp("source") / "photos", cat=300, dog=300)
@@ -45,7 +45,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What the local runner makes of them."""
+    """Return the output of the local runner."""
     output = tmp_path_factory.mktemp("expected") / "data"
     assert convert(photos, output, *OPTIONS).status == 0
     return content_of(output)
@@ -58,19 +58,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What workers are installed in."""
+    """Return the environment of the workers."""
     return make_environment(tmp_path_factory.mktemp("worker") / "venv", wheel)
 
 
 @pytest.fixture(scope="session")
 def flink(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
-    """The one cluster of all tests, which may have killed a part of it."""
+    """Yield the one cluster of all tests, which may have killed a part of it."""
     with flink_cluster(tmp_path_factory.mktemp("flink"), environment) as running:
         yield running
 
 
 @pytest.fixture
 def cluster(flink: FlinkCluster) -> FlinkCluster:
-    """A job manager, two task managers and two worker pools, all of them running."""
+    """Return a job manager, two task managers and two worker pools, all of them running."""
     flink.mend()
     return flink

@@ -1,4 +1,4 @@
-"""Worker pools that tests start beside a cluster's own, with other settings."""
+"""Worker pools with other settings than those of the cluster."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def open_pools(
     path: str | None = None,
     prefix: tuple[str, ...] = (),
 ) -> Iterator[tuple[list[Process], tuple[str, ...]]]:
-    """One on every machine, in this process's environment as it is now; and Beam's flags for them.
+    """Start a pool on every machine, in this process's current environment; yield Beam's flags.
 
     Args:
-        cluster: on whose machines.
+        cluster: the cluster whose machines run them.
         environment: the `bin` folder of the workers' environment.
         folder: for their logs.
-        path: where they look for `python`.
+        path: their PATH, on which they look up `python`.
         prefix: what their command begins with.
     """
     port = free_port()

@@ -1,4 +1,4 @@
-"""Every engine writes the same dataset, features and predictions."""
+"""Equality of datasets, features and predictions from every engine."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""A part of a Flink cluster dies in a run, or the driver: a line, and nothing half done.
+"""Loss of a Flink cluster's part, or of the driver.
 
-The same command goes on with the rest, on the mended cluster or on this machine.
+The error is one line and no half-written output remains. The same command resumes with the rest, on
+the repaired cluster or on this machine.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from tests.faults.processes import (
 )
 from tests.pipelines.pictures import content_of
 
-# Long enough that something is left to do when the first shard is there.
+# Long enough that work remains when the first shard exists.
 OPTIONS = ("--shards=12", "--resize=224", "--store=png", "--workers=1")
 
 
 @pytest.fixture(scope="module")
 def few(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of the photos."""
+    """Return a folder of two classes of the photos."""
     source = tmp_path_factory.mktemp("few") / "source"
     for folder in sorted(photos.iterdir())[:2]:
         shutil.copytree(folder, source / folder.name)
@@ -100,7 +101,7 @@ def test_convert_flink_driver_killed_or_stopped_then_rerun_completes(
     wait_for_a_shard(output, process)
     kill(process)
     before = runs_of(output)
-    # The job it leaves behind finds itself not wanted any more, and frees the cluster's slots.
+    # The job it leaves behind notices that it is no longer wanted, and frees the cluster's slots.
     process = start(few, output, *command)
     wait_for_another_run(output, process, before)
     process.terminate()

@@ -1,4 +1,7 @@
-"""What goes wrong on a cluster is one line, and no run hangs: real engines, real workers."""
+"""Mistakes on a cluster: one line of error, no hanging run.
+
+The engines and the workers are real.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +113,7 @@ def test_convert_flink_pool_without_beam_times_out_with_runner_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The worker ends at once, and Flink waits for it for ever."""
+    """The worker ends immediately, and Flink waits for it without limit."""
     other = make_environment(tmp_path / "venv")
     for file in (tmp_path / "venv").rglob("needed.pth"):
         file.unlink()

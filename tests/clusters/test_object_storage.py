@@ -1,4 +1,7 @@
-"""From bucket to bucket on engines: workers find the server by the environment of their pools."""
+"""Conversion from bucket to bucket on engines.
+
+Workers find the server by the environment of their pools.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ SOURCE = f"s3://{BUCKET}/photos"
 def running(
     flink: FlinkCluster, photos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[S3Server]:
-    """A running server that all machines reach, with the photos in a bucket."""
+    """Yield a running server that all machines reach, with the photos in a bucket."""
     binary = find_server()
     if binary is None:
         pytest.skip("needs the S3 server of the tests: `make s3-server` builds it")
@@ -39,7 +42,7 @@ def running(
 
 @pytest.fixture
 def server(running: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """The server; whatever is started from here finds it."""
+    """Return the server; processes started from here find it."""
     for variable, value in running.environment.items():
         monkeypatch.setenv(variable, value)
     return running
@@ -62,7 +65,7 @@ def convert(server: S3Server, name: str, *flags: str) -> runs.Finished:
 
 
 def content_at(server: S3Server, name: str) -> dict[str, bytes]:
-    """As `content_of`."""
+    """Return the files of an object-store dataset, as `content_of` does."""
     client = server.client()
     found = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{name}/")["Contents"]
     keys = [entry["Key"] for entry in found if not entry["Key"].endswith(REPORT)]
@@ -84,7 +87,7 @@ def test_convert_flink_s3_gives_local_bytes_and_logs_no_credentials(
     assert content_at(server, "flink") == expected
     for process in pools:
         assert "Starting worker" in process.log.read_text()
-    # Credentials are the pools' own; the engine is not told of them.
+    # Credentials belong to the pools; the engine does not receive them.
     for log in [*tmp_path.glob("*.log"), *cluster.pools[0].log.parent.glob("*.log")]:
         assert ACCESS_KEY not in log.read_text()
         assert SECRET_KEY not in log.read_text()

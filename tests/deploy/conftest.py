@@ -1,4 +1,4 @@
-"""What the tests of deploy/ ask for."""
+"""Fixtures for the tests of deploy/."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEPLOY = ROOT / "deploy"
 
 @pytest.fixture(scope="session")
 def environment() -> Path:
-    """The environment that `make deploy-test` makes, with Airflow and Kubernetes' schemas."""
+    """Return `make deploy-test`'s environment, with Airflow and Kubernetes' schemas."""
     folder = ROOT / ".deploy-test"
     if not (folder / "bin" / "airflow").exists():
         pytest.skip("needs .deploy-test; `make deploy-test` makes it")

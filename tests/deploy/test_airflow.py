@@ -1,4 +1,4 @@
-"""The DAG, by a real Airflow: a first night, a second one, and one that somebody must look at."""
+"""The DAG in a real Airflow: two good runs and a failure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Airflow = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def airflow(environment: Path, tmp_path: Path) -> Airflow:
-    """Run an Airflow command, with a database of its own and `shardmill` on its PATH."""
+    """Run an Airflow command, with a separate database and `shardmill` on its PATH."""
     command = tmp_path / "bin" / "shardmill"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m shardmill "$@"\n')

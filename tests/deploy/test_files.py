@@ -1,4 +1,4 @@
-"""The files of deploy/: shardmill takes their commands, and they know all of its exit codes."""
+"""Commands and exit codes in the files of deploy/."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_service() -> dict[str, str]:
 
 
 def read_constants() -> dict[str, Any]:
-    """The DAG's constants, read without Airflow."""
+    """Return the DAG's constants, read without Airflow."""
     assigned = (node for node in ast.parse(DAG.read_text()).body if isinstance(node, ast.Assign))
     return {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in assigned}
 
@@ -77,7 +77,7 @@ def test_deploy_command_is_accepted_as_append_with_json_log(
 
 
 def codes(kind: type[ShardmillError] = ShardmillError) -> set[int]:
-    """Every status that an error ends with."""
+    """Return every exit status of an error."""
     own = [each for each in kind.__subclasses__() if not each.__module__.startswith("tests.")]
     return {kind.exit_code}.union(*map(codes, own))
 

@@ -1,4 +1,4 @@
-"""Kubernetes' own schemas, and that of Flink's operator, against the files that are for them."""
+"""Validation of the files in deploy/ by Kubernetes' and Flink's schemas."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The pictures that documentation pages work on: flowers drawn from a seed, as JPEG and PNG.
+"""Pictures for the documentation's commands: flowers drawn from a seed.
 
 `photos/daisy`, `photos/rose` and `photos/sunflower` hold 40 each, `new/` three that are in no
-class folder. They differ in size, light and position as photos do, and tell apart by colour.
+class folder, as JPEG and PNG. They differ in size, light and position as photos do; the color
+distinguishes the classes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def write_photos(folder: Path) -> None:
 
 
 def draw_flower(random: np.random.Generator, color: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """One flower before a lawn: uint8, height × width × 3, sides of 96 to 160 px."""
+    """Draw one flower on a lawn: uint8, height × width × 3, sides of 96 to 160 px."""
     height_px, width_px = random.integers(96, 161, 2)
     y, x = np.mgrid[:height_px, :width_px]
     center_y, center_x = random.uniform(0.35, 0.65, 2) * (height_px, width_px)

@@ -56,14 +56,14 @@ class Step:
     exit_status: int = 0
 
     def argv(self) -> list[str]:
-        """The process to start."""
+        """Return the command of the process to start."""
         if self.language == "python":
             return [sys.executable, "-c", self.text]
         return ["bash", "-euo", "pipefail", "-c", self.text]
 
 
 def parse_page(markdown: str) -> list[Step]:
-    """The steps of one page, in order.
+    """Return the steps of one page, in order.
 
     Raises:
         PageError: a comment follows no block, or a shell block is neither run nor excused.
@@ -113,7 +113,7 @@ def _steps_of_block(language: str, body: str, first_line: int) -> Iterator[Step]
 
 
 def run_page(page: Path) -> str | None:
-    """Run a page's steps in a folder of their own; the first that goes wrong, or None."""
+    """Run a page's steps in a separate folder; return the first failure, or None."""
     try:
         steps = parse_page(page.read_text(encoding="utf-8"))
     except (PageError, OSError) as error:
@@ -155,7 +155,7 @@ def _run_step(step: Step, folder: Path) -> str | None:
 
 
 def find_pages(arguments: list[str]) -> list[Path]:
-    """The Markdown files named, and those in the folders named."""
+    """Return the Markdown files named, and those in the folders named."""
     pages: list[Path] = []
     for path in map(Path, arguments):
         pages += sorted(path.rglob("*.md")) if path.is_dir() else [path]

@@ -1,4 +1,4 @@
-"""docs/architecture.md explains every dependency of pyproject.toml, and none that is gone."""
+"""docs/architecture.md explains exactly the dependencies of pyproject.toml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipes take too long to run here; their commands are at least ones that there are."""
+"""Existence of the commands in the recipes, which take long to run."""
 
 from __future__ import annotations
 

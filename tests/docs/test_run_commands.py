@@ -1,4 +1,4 @@
-"""What documentation pages say is found, run in order, and its faults are told."""
+"""Parsing and running of documentation pages, with reports of their failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults in the calls by which a conversion reads or changes files: one by one, by number."""
+"""Faults in calls that read or change files, selected by number."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Faults:
     def at(
         self, number: int | None, fail: Callable[[], object], *, once: bool = False
     ) -> Iterator[None]:
-        """Call `fail`, which raises or ends the process, at this call; at none where it is None."""
+        """Call `fail`, which raises or ends the process, at this call; at no call if it is None."""
         self.calls, self._at, self._fail, self._once = 0, number, fail, once
         self._counting = True
         try:

@@ -1,4 +1,4 @@
-"""What the tests of faults ask for: the fixtures of conversions, and a small one to break."""
+"""Fixtures for the tests of faults: conversions, a small one to break."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STORED = 21
 
 
 class InProcessStore(SubprocessNormalizer):
-    """Stores in this process what is left of a shard whose attempt died: a helper adds time."""
+    """Stores the rest of a shard whose attempt died in this process: a subprocess adds time."""
 
     _new_pool = staticmethod(lambda: ThreadPoolExecutor(1))  # type: ignore[assignment]
 
@@ -39,7 +39,7 @@ def without_helper_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def expected(convert: Convert, source: Path, tmp_path: Path) -> dict[str, bytes]:
-    """What an undisturbed conversion of `source`, of which one image is corrupt, comes to."""
+    """Return the output of an undisturbed conversion of `source`, which has one corrupt image."""
     make_file(source, "dog/bad.png", CORRUPT)
     convert(**OPTIONS, output=str(tmp_path / "expected"))
     return content_of(tmp_path / "expected")

@@ -1,4 +1,4 @@
-"""The command line, with a decoder that ends its process at one picture; run as a script."""
+"""Command line whose decoder ends its process at one picture; a script."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PICTURE = make_picture(666)
 
 
 def store_or_die(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
-    """As `normalize_image`, but for the one picture."""
+    """Normalize an image, or end the process if it is the deadly picture."""
     if data == PICTURE:
         os.abort()
     return normalize_image(data, options)

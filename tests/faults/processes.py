@@ -1,4 +1,4 @@
-"""Real conversions, `shardmill convert` in processes of their own, and what they leave behind."""
+"""Real conversions, `shardmill convert` in separate processes, and their remains."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def convert(source: Path, output: Path, *flags: str) -> Ended:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """SIGKILL, for this process alone: what it started goes on."""
+    """Send SIGKILL to this process alone: its child processes continue."""
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert process.stderr is not None
@@ -49,7 +49,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def require_whole_or_absent(output: Path) -> bool:
-    """Whether a manifest is there, which is there only where nothing is missing."""
+    """Return whether a manifest exists; if it does, require that nothing is missing."""
     there = (output / layout.MANIFEST).exists()
     if there:
         assert list(verify(output)) == []
@@ -57,7 +57,7 @@ def require_whole_or_absent(output: Path) -> bool:
 
 
 def finished_shards(output: Path) -> dict[str, tuple[int, int]]:
-    """The shards that are done, their indexes too, by what changes where one is written again."""
+    """Return the finished shards and indexes with the values that a rewrite changes."""
     done = [path for path in output.glob("*.tfrecord") if (output / index_name(path.name)).exists()]
     files = [*done, *(output / index_name(path.name) for path in done)]
     return {
@@ -68,7 +68,7 @@ def finished_shards(output: Path) -> dict[str, tuple[int, int]]:
 
 
 def processes_on(output: Path) -> list[int]:
-    """The living processes of conversions into an output, told by what they inherit."""
+    """Return the live processes of conversions into an output, found by inherited variables."""
     wanted = f"{_OUTPUT}={output}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -79,7 +79,7 @@ def processes_on(output: Path) -> list[int]:
 
 
 def wait_for_none(output: Path, *, seconds: float = 60) -> list[int]:
-    """Wait until no process is left of an output; those that are when the time is over."""
+    """Wait until an output has no process; return those that remain after the timeout."""
     end = time.monotonic() + seconds
     while (left := processes_on(output)) and time.monotonic() < end:
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""A conversion that dies, or whose disk fails, at any of the calls that read or change anything."""
+"""Conversions that die or fail at any call that accesses files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def count_calls(faults: Faults, convert: Convert, output: Path) -> int:
 
 
 def exit_code(convert: Convert, output: Path) -> int:
-    """What the shell would see of a conversion, which ends well or in an error of ours."""
+    """Return the exit status of a conversion, which succeeds or raises a ShardmillError."""
     try:
         convert(**OPTIONS, output=str(output))
     except ShardmillError as error:
@@ -144,7 +144,7 @@ def test_convert_each_single_write_error_leaves_resumable_output(
 def require_no_harm_of_one(
     faults: Faults, convert: Convert, folder: Path, code: int, step: int
 ) -> None:
-    """What is done about one failure works, and nothing is taken for done that is not."""
+    """Require that a run survives or reports one failure, and leaves an output that resumes."""
     calls = count_calls(faults, convert, folder / "all")
     failed = 0
     for number in range(1, calls + 1, step):

@@ -1,7 +1,7 @@
-"""A process that ends without a word, at any call that changes anything, half of a write done.
+"""Abrupt end of the process at any changing call, mid-write too.
 
-In a process of its own, for it forks: each child converts and ends at its n-th call; the next one
-finishes the work, and the parent looks at what lies there.
+It runs in a separate process because it forks: each child converts and ends at its n-th call; the
+next one finishes the work, and the parent checks the remaining files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Full and read-only disks: small file systems in memory."""
+"""Disks that are full or read-only: small file systems in memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPTIONS = {"shards": 4, "test": 8}
 FLAGS = ("--shards=4", "--test-count=8")
 ENOUGH = "rw,size=64m,nr_inodes=10000"
 KB = 1 << 10
-# All of it takes about 1,300 kB: what is full falls into the plan, shards, indexes, and the end.
+# The output takes about 1,300 kB: disks fill up in the plan, shards, indexes, and the end.
 SIZES_KB = (4, 12, 40, 60, 400, 800, 1000, 1240, 1256, 1260, 1264)
 
 
@@ -38,7 +38,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Disk(NamedTuple):
-    """A file system of its own; an output in it."""
+    """A separate file system; an output in it."""
 
     folder: Path
     output: Path
@@ -50,7 +50,7 @@ class Disk(NamedTuple):
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A file system of no size to speak of."""
+    """Yield a small file system."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)]

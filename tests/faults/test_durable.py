@@ -1,4 +1,4 @@
-"""Where the manifest gets its name, every name it relies on outlasts a loss of power."""
+"""Order of syncs: files are durable before the manifest names them."""
 
 from __future__ import annotations
 

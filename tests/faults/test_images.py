@@ -1,7 +1,7 @@
-"""Odd images and damaged photos: stored as Pillow shows them, or rejected for a true reason.
+"""Odd images and damaged photos: stored as Pillow shows them, or rejected.
 
-What is stored is decoded by TensorFlow and compared with what Pillow alone, without any code of
-ours, makes of the file: upright, opaque, 8 bits, grey or RGB.
+Stored images are decoded by TensorFlow and compared with the result of Pillow alone, without
+shardmill's code: upright, opaque, 8 bits, grey or RGB. Rejections must have a true reason.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Pixels = NDArray[np.uint8]
 
 
 def shown_by_pillow(data: bytes) -> Image.Image | None:
-    """What Pillow alone shows of a file, None where it cannot."""
+    """Return the image that Pillow alone decodes from a file, None if it cannot."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
@@ -42,7 +42,7 @@ def shown_by_pillow(data: bytes) -> Image.Image | None:
 
 
 def to_rgb(image: Image.Image) -> Pixels | None:
-    """Its pixels over white, None where 8 bits of it mean nothing without being told more."""
+    """Return its pixels over white, None if its mode does not define 8-bit values."""
     if image.mode.startswith(("I", "F")):
         return None
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
@@ -54,7 +54,7 @@ def to_rgb(image: Image.Image) -> Pixels | None:
 
 @pytest.fixture(scope="module")
 def decode() -> Callable[[NormalizedImage], Pixels]:
-    """What training sees of a stored image, as RGB."""
+    """Return a decoder of stored images as training decodes them, to RGB."""
     import tensorflow as tf
 
     def decode_now(stored: NormalizedImage) -> Pixels:
@@ -85,7 +85,7 @@ def require_same_picture(data: bytes, stored: NormalizedImage, pixels: Pixels, n
 
 
 def require_true_reason(data: bytes, rejection: Rejection, name: str) -> None:
-    """Cross-check a reason with what others make of the file."""
+    """Cross-check a reason with independent decoders of the file."""
     assert rejection.detail.isprintable(), name
     reason = rejection.reason
     if reason == "empty":
@@ -100,7 +100,7 @@ def require_true_reason(data: bytes, rejection: Rejection, name: str) -> None:
 
 
 def is_intact(data: bytes) -> bool:
-    """Whether Pillow, told to be strict, decodes it all, and it ends as its format says."""
+    """Return whether strict Pillow decodes all of it, and it ends as its format requires."""
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -133,7 +133,7 @@ def check(data: bytes, decode: Callable[[NormalizedImage], Pixels], name: str) -
 
 
 def photos(shared_data: Path) -> Sequence[Path]:
-    """Five photos, and five as PNG files."""
+    """Return ten photos, evenly spaced over all flowers."""
     found = sorted((shared_data / "flowers").rglob("*.jpg"))
     return [found[place * len(found) // 10] for place in range(10)]
 
@@ -144,7 +144,7 @@ def mutate(photo: Path, chance: random.Random, *, as_png: bool) -> bytes:
         content = io.BytesIO()
         Image.open(photo).resize((160, 120)).save(content, "PNG")
         data = content.getvalue()
-    # Half of the damage falls into headers, where there is more to go wrong.
+    # Half of the damage is in headers, because more can go wrong there.
     edits = random_edits(chance, most=3)
     if chance.random() < 0.5:
         edits = [edit._replace(at=edit.at * 700 / len(data)) for edit in edits]

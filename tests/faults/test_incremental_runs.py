@@ -1,6 +1,6 @@
-"""Thirty nights of `convert --append` on a folder that people work in, one run in three killed.
+"""Thirty runs of `convert --append` on a changing folder, a third killed.
 
-SHARDMILL_TEST_NIGHTS=N takes N nights; 4 in the quick test, 30 in the long one.
+SHARDMILL_TEST_NIGHTS=N sets the number of runs; 4 in the quick test, 30 in the long one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Folder:
     made: int = 0
 
     def work(self, night: int) -> None:
-        """A day: files come, change and go; now and then a class is new, a file is bad."""
+        """Simulate a day: add, change and remove files, occasionally a class or a bad file."""
         classes = CLASSES[: 2 + night // 8]
         for _ in range(self.chance.randint(0, 12)):
             self._write(f"{self.chance.choice(classes)}/{self.made:05d}.png")
@@ -52,7 +52,7 @@ class Folder:
         make_file(self.path, key, make_picture(self.made, size=(4 + self.made % 9, 5)))
 
     def take(self) -> None:
-        """A run came to its end: what was not stored before is now, as it is now."""
+        """Record a finished run: files not stored before are stored with their current bytes."""
         good = {key: data for key, data in self._listed().items() if "bad" not in key}
         self.stored = good | self.stored
 
@@ -64,7 +64,7 @@ class Folder:
 
 
 def run_night(source: Path, output: Path, chance: random.Random, *, kills: bool) -> bool:
-    """Run, or be killed at some moment; whether it came to its end."""
+    """Run, or be killed at some moment; return whether the run finished."""
     process = processes.start(source, output, *FLAGS)
     if kills:
         time.sleep(chance.uniform(0.1, 1.2))
@@ -102,7 +102,7 @@ def test_convert_append_incremental_runs_with_kills_keep_dataset_consistent(
 
 
 def require_right(output: Path, stored: dict[str, bytes]) -> None:
-    """The dataset is whole, holds exactly these, and divides them as on the first night."""
+    """Require a complete dataset with exactly these images, split as in the first run."""
     assert list(verify(output)) == []
     (cut,) = read_manifest(open_storage(output)).thresholds
     thresholds = from_threshold(cut)

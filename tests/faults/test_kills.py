@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of conversions, which are then resumed.
+"""SIGKILL at random moments of real conversions, restarted until done.
 
 SHARDMILL_TEST_KILLS=N kills N times; 3 times in the quick test, 100 times in the long one. What the
 killed process has started is left running.
@@ -28,7 +28,7 @@ LOOK_SECONDS = 0.005
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """600 files, of which one is corrupt."""
+    """Return a folder of 600 files, of which one is corrupt."""
     folder = make_folders(tmp_path_factory.mktemp("photos"), cat=300, dog=299)
     make_file(folder, "dog/bad.png", CORRUPT)
     return folder
@@ -46,7 +46,7 @@ def files_of(output: Path) -> set[str]:
 
 
 def wait_for_a_moment(process: subprocess.Popen[str], output: Path, chance: random.Random) -> bool:
-    """Wait for some time after the start, or until some new file is there; whether it still runs.
+    """Wait for some time after the start, or until some new file exists; return if it still runs.
 
     The first moments fall into starting, listing and planning, the others into planning, writing
     and committing.

@@ -1,4 +1,7 @@
-"""Peak memory of a conversion: 250 MB and 12 bytes per pixel."""
+"""Peak memory of a real conversion.
+
+At most 250 MB and 12 bytes per pixel of the largest image.
+"""
 
 from __future__ import annotations
 

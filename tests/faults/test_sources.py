@@ -1,4 +1,4 @@
-"""Sources that change or fail during a conversion, and crashing decoders."""
+"""Sources that change, vanish or fail during conversion, and deadly decoders."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestWhileItIsConverted:
     def test_convert_source_unmounted_raises_storage_error_and_rerun_completes(
         self, convert: Convert, source: Path, output: Path, between_plan_and_writing: Happen
     ) -> None:
-        """As a network drive does: nothing is published, and when it is back the run goes on."""
+        """As with a network drive: nothing is published, and once it is back, a rerun resumes."""
         away = source.with_name("away")
         between_plan_and_writing(lambda: source.rename(away))
         with pytest.raises(StorageError, match="does not see the source"):
@@ -78,7 +78,7 @@ class TestWhileItIsConverted:
     def test_convert_source_file_of_changed_size_is_rejected_as_unreadable(
         self, convert: Convert, source: Path, output: Path, between_plan_and_writing: Happen
     ) -> None:
-        """Another length is not what was planned; the same length is what is there now."""
+        """A file of another length than planned is rejected, and only that one."""
         longer, same = KEYS
         between_plan_and_writing(lambda: make_file(source, longer, make_picture(9, size=(9, 9))))
         convert(**OPTIONS)

@@ -1,1 +1,1 @@
-"""A dataset of class folders; TFDS wants its builders in a package of their own."""
+"""A dataset of class folders, in a separate package for TFDS."""

@@ -1,4 +1,4 @@
-"""Builders that store the files of class folders as they are: by a generator, and by Beam."""
+"""Builders that store unchanged image files: a generator's and Beam's."""
 
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,6 @@ class BeamImagesBuilder(ImagesBuilder, skip_registration=True):
 
 
 def as_example(image: ImageFile) -> tuple[str, dict[str, Any]]:
-    """Key and features; an image given by its path is stored as it is."""
+    """Return key and features; an image given by its path is stored unchanged."""
     features = {"image": str(image.path), "label": image.label, "image/filename": image.key}
     return image.key, features

@@ -1,4 +1,4 @@
-"""A small cluster on one machine, to try conversions on and to test them: Flink, Spark, Prism.
+"""A small cluster on one machine: Flink, Spark, Prism.
 
 python -m tests.clusters.testbed fetch    the engines, once, by Maven and Go
 python -m tests.clusters.testbed flink    a Flink cluster; prints the flags that `convert` needs

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """A small cluster on this machine, to try conversions on."""
+    """Run a small cluster on this machine, to try conversions on."""
 
 
 @main.command()
 def fetch() -> None:
-    """Fetch Flink and Spark by Maven and build Prism by Go, where they are not there yet."""
+    """Fetch Flink and Spark by Maven and build Prism by Go, unless they exist."""
     with ThreadPoolExecutor(1) as beside:
         # Go compiles while Maven downloads.
         click.echo(f"prism: {engines.prism()}")
@@ -45,7 +45,7 @@ def fetch() -> None:
 @main.command()
 @click.option("--machines", type=click.IntRange(0), default=2, show_default=True)
 def flink(machines: int) -> None:
-    """Run Flink: task managers and worker pools, a pair a machine; 0: all in one process."""
+    """Run Flink: task managers and worker pools, one pair per machine; 0: all in one process."""
     with _folder() as folder:
         if machines == 0:
             with flink_here(folder) as flags:
@@ -66,7 +66,7 @@ def spark(threads: int) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder for what a cluster writes; Ctrl-C and SIGTERM end the block as errors do."""
+    """Yield a folder for the cluster's files; Ctrl-C and SIGTERM end the block as errors do."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="shardmill-cluster-") as folder:
@@ -78,7 +78,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _hold(runner: str, flags: Sequence[str], folder: Path) -> NoReturn:
-    """Say how to use it, and wait for Ctrl-C."""
+    """Print how to use it, and wait for Ctrl-C."""
     click.echo(f"logs: {folder}")
     click.echo(f"shardmill convert SOURCE OUTPUT --runner {runner} -- {' '.join(flags)}")
     click.echo("Ctrl-C stops it")

@@ -1,7 +1,7 @@
-"""The engines that clusters run: jars by their Maven coordinates, and Prism built by Go.
+"""Engines of the clusters: jars from Maven, and Prism built by Go.
 
-They lie in `.engines/` beside the repository's folders, or in `SHARDMILL_ENGINES`, and are fetched
-only where they are not there yet. Where from is up to the user's own settings of Maven and Go.
+They are stored in `.engines/` in the repository, or in `SHARDMILL_ENGINES`, and are fetched only if
+they are missing. The user's own settings of Maven and Go decide on the servers.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism"
 
 
 class ClusterError(RuntimeError):
-    """An engine that cannot be had or does not start; the text says which, and why."""
+    """An engine that is unavailable or does not start; the text names it and the reason."""
 
 
 def jars(name: str) -> Path:
-    """The folder of an engine's jars, there or not."""
+    """Return the folder of an engine's jars, whether it exists or not."""
     return FOLDER / _NOT_STAGED / name
 
 

@@ -1,4 +1,4 @@
-"""Flink: in one process with its job server, or a job manager, task managers and worker pools."""
+"""Flink: in one process, or a cluster with worker pools."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-# What is said by those that are ready.
+# Log messages of processes that are ready.
 _POOL_STARTED = "Started worker pool"
 _TASK_MANAGER_STARTED = "Successful registration at resource manager"
 # Small, for many processes on one machine; a real task manager has some gigabytes.
@@ -50,7 +50,7 @@ class FlinkCluster:
     pools: Sequence[Process]
 
     def flags(self, pool_port: int = POOL_PORT) -> tuple[str, ...]:
-        """Beam's flags for it, with the worker pools at this port of each machine."""
+        """Return Beam's flags for it, with the worker pools at this port of each machine."""
         return (
             f"--job_endpoint={self.job_endpoint}",
             "--environment_type=EXTERNAL",
@@ -78,13 +78,13 @@ def flink_here(folder: Path) -> Iterator[tuple[str, ...]]:
 
 @contextmanager
 def flink_cluster(folder: Path, environment: Path, count: int = 2) -> Iterator[FlinkCluster]:
-    """A cluster while the block runs.
+    """Yield a cluster that runs as long as the block.
 
     Args:
         folder: for logs and configurations.
         environment: the `bin` folder of the workers' environment.
-        count: of machines with a task manager and a worker pool each. Where none can be made there
-            is but this one, with as many task managers, and one pool.
+        count: of machines with a task manager and a worker pool each. If none can be created, there
+            is only this machine, with as many task managers, and one pool.
     """
     with ExitStack() as stack:
         master, *others = stack.enter_context(open_machines(1 + count))
@@ -121,7 +121,7 @@ def _settings(master: Machine) -> dict[str, str]:
         "rest.address": master.address,
         "rest.bind-address": master.bind_address,
         "rest.port": str(free_port()),
-        # Classes are not loaded, nor compiled, anew for each job.
+        # Classes are not loaded and compiled again for each job.
         "classloader.resolve-order": "parent-first",
         # A machine that has lost its power is noticed within this.
         "heartbeat.interval": "2000",

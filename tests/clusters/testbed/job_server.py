@@ -1,4 +1,4 @@
-"""Beam's job servers, which take jobs for an engine, and the JVMs that engines are."""
+"""Beam's job servers, which accept jobs for an engine, and JVMs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _OPENED = (
     *("sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar"),
 )
 
-# Most of what a JVM does in its first minutes is to compile itself; these are to be up soon.
+# In its first minutes a JVM mainly compiles itself; these are to start fast.
 _SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 def java(engine: str, main: str, memory: str = "512m") -> tuple[str, ...]:
-    """The command of a class of an engine's jars. Raises ClusterError."""
+    """Return the command that runs a class of an engine's jars. Raise ClusterError."""
     if not jars(engine).is_dir():
         raise ClusterError(f"{engine} is not there: `python -m tests.clusters.testbed fetch` first")
     opened = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED]
@@ -49,13 +49,13 @@ def java(engine: str, main: str, memory: str = "512m") -> tuple[str, ...]:
 def open_job_server(
     machine: Machine, engine: str, main: str, master: str, folder: Path
 ) -> Iterator[str]:
-    """Start a job server; where it takes jobs, while the block runs.
+    """Start a job server; yield its address while the block runs.
 
     Args:
-        machine: where it runs.
+        machine: the machine to run it on.
         engine: the name of its jars.
         main: its class.
-        master: the flag that tells it of the engine.
+        master: the flag with the engine's address.
         folder: for its log and the jobs' files.
     """
     port = free_port()

@@ -1,6 +1,6 @@
-"""Machines to be: network namespaces where root may make them, else this machine alone.
+"""Simulated machines: network namespaces, or this machine alone without root.
 
-In a namespace of its own each has its own 127.0.0.1, where a task manager finds the worker pool of
+In a separate namespace each has its own 127.0.0.1, where a task manager finds the worker pool of
 its machine and no other. They share this machine's file system, as a cluster shares its storage.
 """
 
@@ -34,12 +34,12 @@ class Machine:
     outside: str = "127.0.0.1"
 
     def command(self, *words: str) -> list[str]:
-        """A command as it is run on this machine."""
+        """Return a command as it is run on this machine."""
         return [*self.prefix, *words]
 
 
 def can_make_machines() -> bool:
-    """Whether network namespaces can be made here: it takes Linux, root and `ip`."""
+    """Return whether network namespaces can be made here: it takes Linux, root and `ip`."""
     if shutil.which("ip") is None or os.geteuid() != 0:
         return False
     name = f"shardmill-{os.getpid()}-try"
@@ -49,7 +49,7 @@ def can_make_machines() -> bool:
 
 @contextmanager
 def open_machines(count: int) -> Iterator[Sequence[Machine]]:
-    """Machines on a network of their own while the block runs; where none can be made, this one."""
+    """Yield machines on a separate network while the block runs; if none can be made, this one."""
     if not can_make_machines():
         yield [Machine()]
         return
@@ -64,7 +64,7 @@ def open_machines(count: int) -> Iterator[Sequence[Machine]]:
 
 
 def _add(bridge: str, own: int, number: int, stack: ExitStack) -> Machine:
-    """A namespace that a pair of virtual network cards joins to the bridge."""
+    """Add a namespace that a pair of virtual network cards joins to the bridge."""
     name, here, there = f"shardmill-{own}-{number}", f"mill{own}h{number}", f"mill{own}t{number}"
     address = _address(own, number)
     _ip("netns", "add", name)
@@ -74,7 +74,7 @@ def _add(bridge: str, own: int, number: int, stack: ExitStack) -> Machine:
     _ip("-n", name, "address", "add", f"{address}/24", "dev", there)
     _ip("-n", name, "link", "set", there, "up")
     _ip("-n", name, "link", "set", "lo", "up")
-    # Whatever is listened at, nobody but these machines gets there.
+    # Whatever address a process listens at, only these machines reach it.
     return Machine(
         address, ("ip", "netns", "exec", name), bind_address="0.0.0.0", outside=_address(own, 1)
     )

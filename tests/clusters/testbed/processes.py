@@ -1,4 +1,7 @@
-"""Processes of a cluster: each in a session of its own, its output in a file, stopped by its id."""
+"""Processes of a cluster, each in a separate session, with a log.
+
+Each is stopped by its id.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ class Process:
         return self
 
     def start(self) -> None:
-        """Start it, or start it again when it has ended; its log begins anew."""
+        """Start it, or start it again when it has ended; its log is emptied."""
         # Ctrl-C on a terminal goes to the foreground's processes; these are stopped in their order.
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -59,21 +62,21 @@ class Process:
         self.kill()
 
     def has_ended(self) -> bool:
-        """Whether it runs no more."""
+        """Return whether it has ended."""
         return self._process.poll() is not None
 
     def kill(self) -> None:
-        """End it with all its children, at once, as a machine that loses power does."""
+        """End it with all its children immediately, as a machine that loses power does."""
         self._signal(signal.SIGKILL)
         self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        # Also where it has ended: its children may not have.
+        # Also if it has ended: its children may not have.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
     def wait_for(self, said: str) -> None:
-        """Wait until it has said something. Raises ClusterError where it ends, or never does."""
+        """Wait until its log contains a text. Raise ClusterError if it ends or takes too long."""
         give_up_at = time.monotonic() + _START_SECONDS
         while said not in self.log.read_text(errors="replace"):
             if self._process.poll() is not None or time.monotonic() > give_up_at:
@@ -85,7 +88,7 @@ class Process:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A port that nothing listens at just now."""
+    """Return a port that no process listens at."""
     with socket.socket() as listener:
         listener.bind((address, 0))
         port: int = listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Where workers run: environments with the wheel installed, and Beam's worker pools in them."""
+"""Environments with the wheel installed, and Beam's worker pools in them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 
 
 def build_wheel(folder: Path) -> Path:
-    """The wheel of this repository, as `make wheel` builds it."""
+    """Build the wheel of this repository, as `make wheel` does."""
     build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(_ROOT))
     subprocess.run([sys.executable, *_PIP, *build], check=True)
     return next(folder.glob("shardmill-*.whl"))
 
 
 def make_environment(folder: Path, *wheels: Path) -> Path:
-    """An environment for workers; its `bin` folder.
+    """Make an environment for workers; return its `bin` folder.
 
-    What shardmill needs is taken from this environment, not installed again, shardmill itself only
-    from the wheel: without one this is a worker that lacks the package.
+    Shardmill's dependencies are taken from this environment, not installed again; shardmill itself
+    is installed from the wheel only: without one, this is a worker that lacks the package.
     """
     venv.create(folder, with_pip=False)
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-    # Files .pth are looked for in an environment's own folder alone: ours, with an editable
-    # installation's path in it, is not.
+    # Python reads .pth files only in the environment's own folder: this process's, with the path of
+    # an editable installation in it, is not read.
     (packages / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     for wheel in wheels:
         install = ("install", "--no-deps", "--no-index", "--target", str(packages), str(wheel))
@@ -53,15 +53,15 @@ def pool(
     path: str | None = None,
     prefix: tuple[str, ...] = (),
 ) -> Process:
-    """A worker pool, which starts a worker by the command `python` whenever an engine asks.
+    """Start a worker pool, which starts a worker by the command `python` when an engine asks.
 
     Args:
-        machine: where it runs.
+        machine: the machine to run it on.
         environment: the `bin` folder of the workers' environment.
         log: the file that pool and workers write to.
-        port: where it listens.
-        path: where it looks for `python`; the environment first, if nothing else is said.
-        prefix: what its command begins with on its machine.
+        port: the port it listens at.
+        path: its PATH, on which it looks up `python`; by default the environment comes first.
+        prefix: the first words of its command on its machine.
     """
     pool_of = "apache_beam.runners.worker.worker_pool_main"
     path = path or f"{environment}{os.pathsep}{os.environ['PATH']}"
