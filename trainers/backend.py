@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -147,7 +147,8 @@ def _use_tensorflow(tensorflow: Any) -> list[_Gpu]:
     gpus = tensorflow.config.list_physical_devices("GPU")
     for gpu in gpus:
         # Otherwise the first process takes all memory of the GPU.
-        tensorflow.config.experimental.set_memory_growth(gpu, enable=True)
+        with suppress(RuntimeError):  # the program has used the GPU already
+            tensorflow.config.experimental.set_memory_growth(gpu, enable=True)
     details = map(tensorflow.config.experimental.get_device_details, gpus)
     return [
         _Gpu(detail.get("device_name", "GPU"), detail.get("compute_capability", (0, 0)))
@@ -157,7 +158,8 @@ def _use_tensorflow(tensorflow: Any) -> list[_Gpu]:
 
 def _use_jax(tensorflow: Any) -> list[_Gpu]:
     # TensorFlow only reads images here: the memory of the GPU is for JAX.
-    tensorflow.config.set_visible_devices([], "GPU")
+    with suppress(RuntimeError):  # the program has used TensorFlow already
+        tensorflow.config.set_visible_devices([], "GPU")
     devices = importlib.import_module("jax").devices()
     return [
         _Gpu(device.device_kind, _parse_capability(getattr(device, "compute_capability", "")))

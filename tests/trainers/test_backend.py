@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +72,22 @@ def test_start_backend_twice_starts_once_silently(capfd: pytest.CaptureFixture[s
     assert start_backend() is hardware
     os.write(2, b"stderr is back\n")
     assert capfd.readouterr().err == "stderr is back\n"
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_start_backend_after_tensorflow_was_used_starts(backend: str) -> None:
+    pytest.importorskip(backend)
+    program = (
+        "import tensorflow as tf; tf.constant(1) + 1; "
+        "from trainers.backend import start_backend; print(start_backend().backend)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip().lower() == backend
