@@ -25,7 +25,7 @@ _FIRST_FINGERPRINT = 1_700_000_000_000_000_000
 def main(images: str, out: str) -> None:
     """Generate the sources, plan, write; report the time of all of it."""
     started = time.perf_counter()
-    pa.set_memory_pool(pa.system_memory_pool())  # as the command line has it
+    pa.set_memory_pool(pa.system_memory_pool())  # as the command line does
     with return_freed_memory(LARGE_BYTES):
         plan = make_plan(make_up(int(images)), Settings(test=0.1))
     write_run(open_storage(out), plan, {})
