@@ -1,1 +1,1 @@
-"""Measurements, as ratios within one run; no test times anything."""
+"""Measurements, as ratios within one run; no test measures time."""

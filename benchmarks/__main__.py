@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: `python -m benchmarks --help`."""
+"""Command line of the benchmarks: `python -m benchmarks --help`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CACHE = click.option(
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Measure shardmill against its peers: figures as JSON, tables and a plot made of them."""
+    """Measure shardmill against its peers; write figures as JSON, tables and a plot."""
 
 
 @main.command("environments")

@@ -1,4 +1,4 @@
-"""All benchmarks by name, and how one is run."""
+"""All benchmarks by name, and the function that runs one."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from records.runtime.logging import set_log_format
 
-# No test depends on how busy the machine is.
+# No test depends on the load of the machine.
 settings.register_profile("shardmill", deadline=None)
 settings.load_profile("shardmill")
 

@@ -32,7 +32,7 @@ class ProcessError(RuntimeError):
 
 
 class Measure(NamedTuple):
-    """Wall and processor seconds, peak bytes of a process and its children, and what it printed."""
+    """Wall and processor seconds, peak bytes of a process and its children, and its output."""
 
     seconds: float
     cpu_seconds: float
@@ -47,10 +47,10 @@ class Measure(NamedTuple):
 
 
 def measure(command: Sequence[str], environ: Mapping[str, str] | None = None) -> Measure:
-    """Run a command to its end.
+    """Run a command until it ends.
 
     Raises:
-        ProcessError: it ended with another status than 0.
+        ProcessError: its exit status is not 0.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
@@ -118,7 +118,7 @@ def _list_tree(pid: int) -> list[int]:
         children = [
             int(child) for task in tasks for child in (task / "children").read_text().split()
         ]
-    except OSError:  # it has ended in between
+    except OSError:  # it has ended meanwhile
         return [pid]
     return [pid, *(each for child in children for each in _list_tree(child))]
 

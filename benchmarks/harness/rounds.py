@@ -32,7 +32,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A program that does the work.
+    """A program that is measured.
 
     Args:
         name: as shown in tables.
@@ -86,7 +86,7 @@ def run_rounds(
 
 
 def run_once(contestant: Contestant, case: Case, out: Path, *, number: int) -> Sample:
-    """Measure a contestant once; what it wrote is removed again."""
+    """Measure a contestant once; remove its output afterwards."""
     shutil.rmtree(out, ignore_errors=True)
     os.sync()  # earlier contestants' writes must not count for this one
     try:

@@ -14,9 +14,9 @@ class Sample(msgspec.Struct, frozen=True):
     """One run of one contestant.
 
     Args:
-        case: what it worked on, such as `photos`.
-        images: how many.
-        bytes: of all their files.
+        case: the input, such as `photos`.
+        images: number of images.
+        bytes: size of all their files.
         contestant: its name.
         round: number of the round, from 0; only samples of the same round are compared.
         seconds: wall time of the whole process.
@@ -72,7 +72,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 def write_result(result: Result, folder: Path) -> Path:
-    """Keep a result as `BENCHMARK.json`."""
+    """Write a result as `BENCHMARK.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{result.benchmark}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")

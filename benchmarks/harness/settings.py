@@ -17,15 +17,15 @@ class Scale:
     """Numbers of images of a run, and of rounds.
 
     Args:
-        rounds: how often everything is measured.
+        rounds: number of rounds.
         small_sizes: of conversions of 28×28 PNGs, ascending.
         photo_sizes: of conversions of photos, ascending.
         read_images: photos that are read.
-        drawn_images: photos of which single ones are read.
-        draws: how many of those reads.
-        paths: how many are listed and planned.
+        drawn_images: photos from which single ones are read.
+        draws: number of those reads.
+        paths: number of paths that are listed and planned.
         made_up_images: number of planned images that have no files.
-        linear_sizes: of conversions by which their cost is seen to be linear, ascending.
+        linear_sizes: of conversions that show a linear cost, ascending.
     """
 
     rounds: int
@@ -76,7 +76,7 @@ TRY = Scale(
 
 @dataclass(frozen=True)
 class Setting:
-    """A run: its scale, the folder of real pictures, and the cache for all that is made."""
+    """A run: its scale, the folder of real pictures, and the cache for generated files."""
 
     scale: Scale
     data: Path
@@ -95,7 +95,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Entry:
-    """Who is measured, and on what."""
+    """Contestants and the cases they are measured on."""
 
     contestants: Sequence[Contestant]
     cases: Sequence[Case]

@@ -33,7 +33,7 @@ _PNG_END_BYTES = 12
 
 
 class Picture(NamedTuple):
-    """An image file to be written: its class, its content, and what its name ends in."""
+    """An image file to be written: its class, its content, and the suffix of its name."""
 
     class_name: str
     content: bytes
@@ -115,7 +115,7 @@ def _digits(path: Path) -> Iterator[Picture]:
 
 
 def _made_photos() -> Iterator[Picture]:
-    """Smooth colours, a few of them, as large as photos are."""
+    """Yield a few pictures of smooth colours, as large as photos."""
     random = np.random.default_rng(0)
     for number in range(_MADE_PHOTOS):
         coarse = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)

@@ -1,1 +1,1 @@
-"""From samples to the tables and charts of docs/performance.md."""
+"""Tables and charts of docs/performance.md, made from samples."""

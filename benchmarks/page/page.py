@@ -1,4 +1,4 @@
-"""The tables of `docs/performance.md`, put between their markers, and its plot.
+"""Tables of `docs/performance.md`, put between their markers, and its plot.
 
 <!-- table: NAME -->
 …

@@ -1,4 +1,4 @@
-"""The plot of what conversion costs by the number of images."""
+"""Plot of the cost of a conversion by number of images."""
 
 from __future__ import annotations
 

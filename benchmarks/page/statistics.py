@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def seconds(sample: Sample) -> float:
-    """Wall time of the whole process."""
+    """Return the wall time of the whole process."""
     return sample.seconds
 
 
@@ -22,7 +22,7 @@ def work_seconds(sample: Sample) -> float:
 
 
 def cpu_seconds(sample: Sample) -> float:
-    """Processor time of the whole process and its children."""
+    """Return the processor time of the whole process and its children."""
     return sample.cpu_seconds
 
 

@@ -26,7 +26,7 @@ class Target(NamedTuple):
 
     @property
     def is_met(self) -> bool:
-        """Whether it holds."""
+        """Whether the measured value is within the bound."""
         return self.measured >= self.bound if self.is_least else self.measured <= self.bound
 
 

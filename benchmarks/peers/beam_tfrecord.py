@@ -20,7 +20,7 @@ def main(source: Path, out: Path) -> None:
     """Write every file of every class folder into 16 shards."""
     started = time.perf_counter()
     images = list_images(source)
-    # Named, since Beam's own default runner would look for a binary to download.
+    # Named, because Beam's own default runner would look for a binary to download.
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         (
             pipeline

@@ -14,7 +14,7 @@ _BATCH_SIZE = 32
 
 
 def main(source: str) -> None:
-    """Read an epoch to warm up, and another one that counts."""
+    """Read an epoch to warm up, and another one that is measured."""
     batches = keras.utils.image_dataset_from_directory(
         source, image_size=(_SIDE_PX, _SIDE_PX), batch_size=_BATCH_SIZE, seed=0, verbose=0
     )

@@ -1,4 +1,4 @@
-"""A conversion decided, nothing written: the plan's own time. `shardmill_plan.py SOURCE OUT`."""
+"""Time of planning alone, without writing: `shardmill_plan.py SOURCE OUT`."""
 
 import sys
 import time

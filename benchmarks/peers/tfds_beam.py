@@ -11,7 +11,7 @@ from tfds_images.builder import BeamImagesBuilder
 
 
 def main(source: Path, out: Path) -> None:
-    """Write every file of every class folder into as many shards as TFDS thinks good."""
+    """Write every file of every class folder into as many shards as TFDS chooses."""
     started = time.perf_counter()
     builder = BeamImagesBuilder(source, data_dir=out)
     config = tfds.download.DownloadConfig(beam_runner=FnApiRunner())

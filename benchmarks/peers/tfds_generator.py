@@ -9,7 +9,7 @@ from tfds_images.builder import ImagesBuilder
 
 
 def main(source: Path, out: Path) -> None:
-    """Write every file of every class folder into as many shards as TFDS thinks good."""
+    """Write every file of every class folder into as many shards as TFDS chooses."""
     started = time.perf_counter()
     builder = ImagesBuilder(source, data_dir=out)
     builder.download_and_prepare()

@@ -17,7 +17,7 @@ _WORKERS = 2
 
 
 def main(source: str) -> None:
-    """Read an epoch to warm up, and another one that counts."""
+    """Read an epoch to warm up, and another one that is measured."""
     steps = [transforms.Resize((_SIDE_PX, _SIDE_PX)), transforms.PILToTensor()]
     images = ImageFolder(source, transforms.Compose(steps))
     batches = DataLoader(

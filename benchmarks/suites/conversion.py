@@ -1,4 +1,4 @@
-"""Class folders to a dataset: `convert` against every peer, as whole processes."""
+"""Conversion of class folders: `convert` and every peer, as whole processes."""
 
 from __future__ import annotations
 

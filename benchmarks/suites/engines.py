@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Where a conversion runs, with how many workers; each has one thread for images."""
+    """An engine and its number of workers; each has one thread for images."""
 
     name: str
     engine: str

@@ -30,7 +30,7 @@ _FOLDERS = ("flowers", "cats_and_dogs")
 
 
 class Found(NamedTuple):
-    """Of so many altered pictures so many were found, and so many pairs of others."""
+    """Numbers of altered pictures, of those found, and of wrong pairs."""
 
     pictures: int
     found: int

@@ -1,4 +1,4 @@
-"""A million paths listed and planned, nothing written."""
+"""Listing and planning of a million paths, without writing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DRY_RUN = "convert --dry-run"
 PLAN = "list, then plan"
 PATHS = "paths"
 _CLASSES = 100
-# File systems let a file have some tens of thousands of names.
+# File systems limit the hard links to a file to some tens of thousands.
 _NAMES_A_FILE = 10_000
 _TINY_PNG = bytes.fromhex("89504e470d0a1a0a")
 

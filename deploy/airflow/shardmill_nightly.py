@@ -22,7 +22,7 @@ ANOTHER_RUN_IS_WRITING = 75
 
 
 class ShardmillOperator(BashOperator):
-    """A command of shardmill; it is not tried again where only a person can help."""
+    """A command of shardmill; it is not retried if only a person can help."""
 
     def execute(self, context: Context) -> Any:
         """Run the command. Raise AirflowFailException if a retry would end the same way."""

@@ -1,4 +1,4 @@
-"""Tables, targets and the page, made of results as they are kept."""
+"""Tables, targets and the page, made from results."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def result(benchmark: str, samples: list[Sample]) -> Result:
     return Result(benchmark, "python -m benchmarks", {"cores": "2"}, {}, {}, {}, samples)
 
 
-def samples(  # every figure of the second round is half as large again: it was disturbed
+def samples(  # every figure of the second round is half as large again: a disturbed round
     contestant: str, images: int, seconds: float, *, work: float | None = None, case: str = "photos"
 ) -> list[Sample]:
     return [

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _engines() -> None:
-    # Clusters are stopped where tests are terminated, too.
+    # Clusters must stop if the tests are terminated, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not all(engines.jars(name).is_dir() for name in engines.JARS):
         pytest.skip("needs Flink and Spark: `make cluster-test` fetches them")

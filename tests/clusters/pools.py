@@ -27,7 +27,7 @@ def open_pools(
         environment: the `bin` folder of the workers' environment.
         folder: for their logs.
         path: their PATH, on which they look up `python`.
-        prefix: what their command begins with.
+        prefix: the first words of their command.
     """
     port = free_port()
     pools = [

@@ -56,7 +56,7 @@ def runs_of(output: Path) -> set[Path]:
 
 
 def wait_for_another_run(output: Path, process: subprocess.Popen[str], before: set[Path]) -> None:
-    """Wait until a worker was heard of that works for none of those."""
+    """Wait until a worker of another run reports."""
     while runs_of(output) <= before or not list(output.glob(f"{layout.WORK_FOLDER}/workers/*/*")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
@@ -109,7 +109,7 @@ def test_convert_flink_driver_killed_or_stopped_then_rerun_completes(
     assert process.returncode == 128 + signal.SIGTERM
     assert errors in {"", "shardmill: interrupted\n"}
     assert not require_whole_or_absent(output)
-    # Its finished shards are as good as any to a run on one machine.
+    # A run on one machine accepts its finished shards.
     kept = finished_shards(output)
     assert convert(few, output, *OPTIONS) == (0, "")
     assert content_of(output) == undisturbed

@@ -30,7 +30,7 @@ Attempt = Callable[..., ShardmillError]
 
 @pytest.fixture
 def attempt(cluster: FlinkCluster, tmp_path: Path) -> Attempt:
-    """Convert a few pictures with pools of other settings; the error that this ends with."""
+    """Convert a few pictures with pools of other settings; return the error."""
 
     def attempt_now(environment: Path, **settings: object) -> ShardmillError:
         make_folders(tmp_path / "source", cat=6, dog=6)

@@ -39,7 +39,7 @@ def test_cron_job_manifest_matches_kubernetes_schema(
 
 
 def refuse_unknown(schema: Any) -> None:
-    """Make a schema refuse what it does not name, as the server does for strict clients."""
+    """Make a schema reject unknown fields, as the server does for strict clients."""
     if isinstance(schema, list):
         for part in schema:
             refuse_unknown(part)

@@ -1,4 +1,4 @@
-"""Runs every command in the documentation: `python tests/docs/run_commands.py README.md docs`.
+"""Runner of the documentation's commands: `python tests/docs/run_commands.py README.md docs`.
 
 Each page gets a fresh folder with a few photos (photos.py) and runs there from top to bottom:
 
@@ -43,12 +43,12 @@ _SHOWN_OUTPUT_BYTES = 3_000
 
 
 class PageError(ValueError):
-    """A page that does not keep to the conventions above."""
+    """A page that violates the conventions above."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing a page runs: a shell command or a Python program, and the status it ends with."""
+    """A step of a page: a shell command or a Python program, and its expected exit status."""
 
     line: int
     text: str
@@ -163,7 +163,7 @@ def find_pages(arguments: list[str]) -> list[Path]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the pages, as many at a time as there are processors; 1 if any went wrong."""
+    """Run the pages in parallel, one per processor; return 1 if any failed."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         faults = [fault for fault in threads.map(run_page, find_pages(arguments)) if fault]
     for fault in faults:

@@ -1,4 +1,4 @@
-"""The example in docs/feature-store.md is read by the reader it describes."""
+"""The example in docs/feature-store.md, read by the described reader."""
 
 import re
 from pathlib import Path

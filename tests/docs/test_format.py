@@ -1,4 +1,4 @@
-"""The examples in docs/format.md are read by the readers they describe."""
+"""The examples in docs/format.md, read by the described readers."""
 
 import re
 from pathlib import Path

@@ -26,16 +26,16 @@ _CALLS: tuple[tuple[Any, str, CallKind], ...] = (
 
 
 class KilledError(Exception):
-    """The process is dead: from here on nothing reaches the disk, cleaning up neither."""
+    """The process is dead: nothing reaches the disk after it, not even cleanup."""
 
 
 class Faults:
-    """Counts calls of some kinds, and has one fail, or that one and all after it.
+    """Counter of calls of some kinds; it makes one fail, or that one and all after it.
 
     A write that fails has written the first half of its bytes.
 
     Args:
-        patch: what replaces the calls.
+        patch: replaces the calls.
         kinds: which to count; opening a file and writing to it are `change`, unless it is read.
     """
 
@@ -64,7 +64,7 @@ class Faults:
             self._counting = False
 
     def count(self, kind: CallKind) -> None:
-        """Take note of a call that is about to be made; it may be the one to fail."""
+        """Count a call that is about to be made; make it fail if it is the selected one."""
         if not self._counting or kind not in self._kinds:
             return
         self.calls += 1

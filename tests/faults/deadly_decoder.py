@@ -20,7 +20,7 @@ def store_or_die(data: bytes, options: ImageOptions) -> NormalizedImage | Reject
 
 
 class DeadlyStore(crash_isolation.SubprocessNormalizer):
-    """Has the helper processes use that decoder."""
+    """Isolated normalizer whose helper processes use that decoder."""
 
     def __init__(self) -> None:
         super().__init__(store_or_die)

@@ -20,7 +20,7 @@ IN_CHILDREN = ("--", "--direct_running_mode=multi_processing", "--direct_num_wor
 
 
 class Ended(NamedTuple):
-    """How a command ended."""
+    """Exit status and output of a command."""
 
     status: int
     errors: str
@@ -34,7 +34,7 @@ def start(source: Path, output: Path, *flags: str) -> subprocess.Popen[str]:
 
 
 def convert(source: Path, output: Path, *flags: str) -> Ended:
-    """Convert, and wait for the end."""
+    """Convert, and wait for the end; return its result."""
     process = start(source, output, *flags)
     _, errors = process.communicate(timeout=250)
     return Ended(process.returncode, errors)

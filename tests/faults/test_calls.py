@@ -89,7 +89,7 @@ def test_convert_killed_twice_then_rerun_gives_same_dataset(
         output = tmp_path / f"{number}"
         with faults.at(number, die), pytest.raises(KilledError):
             convert(**OPTIONS, output=str(output))
-        # Of a run that had come far the rest may be fewer calls than these.
+        # A run that had nearly finished may make fewer calls than these.
         with faults.at(number // 2, die), suppress(KilledError):
             convert(**OPTIONS, output=str(output))
         require_whole_or_absent(output)
@@ -167,7 +167,7 @@ def test_convert_read_error_is_retried_rejected_or_raised(
     monkeypatch: pytest.MonkeyPatch,
     once: bool,
 ) -> None:
-    """Of the source it is tried again, and else a reject, for now; of the output it is an error."""
+    """A failed read of the source is retried, else rejected; of the output it is an error."""
     monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
     faults = Faults(monkeypatch, "read")
     calls = count_calls(faults, convert, tmp_path / "all")
@@ -185,7 +185,7 @@ def test_convert_read_error_is_retried_rejected_or_raised(
 def test_convert_fsync_error_after_index_is_linked_raises_output_error(
     convert: Convert, tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder may fail to be synced that has the new index already: the other shards then wait."""
+    """The sync of a folder may fail after the new index is linked: the other shards then wait."""
     sync = atomic.fsync
 
     def fail_for_an_index(folder: Path) -> None:

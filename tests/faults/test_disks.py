@@ -44,7 +44,7 @@ class Disk(NamedTuple):
     output: Path
 
     def remount(self, options: str) -> None:
-        """Change its size, or whether it can be written."""
+        """Change its size, or make it read-only or writable."""
         subprocess.run(["mount", "-o", f"remount,{options}", str(self.folder)], check=True)
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("without_helper_processes")
 
 
 class Names:
-    """The folders in which names were given since they were fsynced last, kills and all."""
+    """Folders with names added since their last fsync; it can also kill the process."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.not_lasting: set[Path] = set()

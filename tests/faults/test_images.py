@@ -25,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 MUTATIONS, QUICK_MUTATIONS = 1000, 150
 MOST_PX = 100_000_000
 LOSSLESS = {"PNG", "GIF", "BMP", "TIFF", "MPO"}
-# Lossless sources must come out the same; where a JPEG was made again, most pixels nearly so.
+# Lossless sources must be identical; in a re-encoded JPEG, most pixels must be close.
 LEVELS, MEAN_LEVELS = 2, 6
 Pixels = NDArray[np.uint8]
 
@@ -36,7 +36,7 @@ def shown_by_pillow(data: bytes) -> Image.Image | None:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
-    except Exception:  # it raises nearly every type there is for wrong bytes
+    except Exception:  # it raises nearly every exception type for wrong bytes
         return None
     return upright
 
@@ -69,7 +69,7 @@ def decode() -> Callable[[NormalizedImage], Pixels]:
 
 
 def require_same_picture(data: bytes, stored: NormalizedImage, pixels: Pixels, name: str) -> bool:
-    """Compare with Pillow, where it shows something; whether it did."""
+    """Compare with Pillow, if it decodes the file; return whether it did."""
     image = shown_by_pillow(data)
     shown = None if image is None else to_rgb(image)
     if shown is None:
@@ -91,7 +91,7 @@ def require_true_reason(data: bytes, rejection: Rejection, name: str) -> None:
     if reason == "empty":
         assert not data, name
     elif reason == "truncated":
-        # Whatever reads it to its end complains, or it has no end.
+        # Every reader that decodes all of it complains, or its end is missing.
         assert not is_intact(data), (name, rejection)
     elif reason == "corrupt":
         assert not (is_intact(data) and decodes_in_tensorflow(data)), (name, rejection)
@@ -106,7 +106,7 @@ def is_intact(data: bytes) -> bool:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             kind = image.format
-    except Exception:  # Pillow raises nearly every type there is for wrong bytes
+    except Exception:  # Pillow raises nearly every exception type for wrong bytes
         return False
     ends = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
     return ends.get(kind or "", b"") in data
@@ -123,7 +123,7 @@ def decodes_in_tensorflow(data: bytes) -> bool:
 
 
 def check(data: bytes, decode: Callable[[NormalizedImage], Pixels], name: str) -> str:
-    """Store a file or have it rejected, and check either; what became of it."""
+    """Normalize a file and check the stored image or the rejection; return the outcome."""
     stored = normalize_image(data, ImageOptions(max_pixels=MOST_PX))
     if isinstance(stored, Rejection):
         require_true_reason(data, stored, name)

@@ -27,7 +27,7 @@ CLASSES = ("cat", "dog", "emu", "fox")
 
 @dataclass
 class Folder:
-    """A source, and what a dataset of it must hold."""
+    """A source folder, and the required content of its dataset."""
 
     path: Path
     chance: random.Random

@@ -69,7 +69,7 @@ def kill_and_restart(
     chance: random.Random,
     most_kills: int,
 ) -> int:
-    """Convert, killed up to so many times; how many times it was. The last run is left alone."""
+    """Convert, killed up to so many times; return the number of kills. The last run may finish."""
     finished: dict[str, tuple[int, int]] = {}
     for kills in range(most_kills + 1):
         process = processes.start(photos, output, *flags)
@@ -97,7 +97,7 @@ def kill_times(photos: Path, folder: Path, expected: dict[str, bytes], wanted: i
         flags = FLAGS + processes.IN_CHILDREN * (chains % 2)
         kills += kill_and_restart(photos, output, flags, chance, min(5, wanted - kills))
         chains += 1
-        # Children of the killed may still be at work: neither now nor later do they change a thing.
+        # Children of killed processes may still run: they must change nothing, now or later.
         assert content_of(output) == expected, chains
         assert processes.wait_for_none(output) == []
         assert content_of(output) == expected, chains

@@ -19,7 +19,7 @@ from tests.faults import processes
 
 BASE_BYTES, BYTES_PER_PX = 250_000_000, 12
 SIZE_PX = (10_000, 9_000)
-# What Pillow decodes an image of each to, and what becomes of it, differ the most among these.
+# These differ the most in decoded size and in the way they are stored.
 KINDS = (
     ("RGB", "png", {}),
     ("RGBA", "png", {}),

@@ -30,7 +30,7 @@ KEYS = ("cat/001.png", "dog/004.png")
 
 @pytest.fixture
 def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch) -> Happen:
-    """Have something happen once, when the first shard is about to be written."""
+    """Run a function once, when the first shard is about to be written."""
 
     def happen(what: Callable[[], object]) -> None:
         real, happened = shard.convert_images, []
@@ -110,7 +110,7 @@ def _failing_for(key: bytes) -> Callable[[bytes, int | None], bytes]:
 
 @pytest.mark.slow
 def test_convert_crashing_decoder_rejects_image_on_second_run(source: Path, output: Path) -> None:
-    """The first run dies of it; the next one knows, and rejects the image."""
+    """The first run dies of the image; the next one rejects it."""
     make_file(source, "cat/deadly.png", deadly_decoder.PICTURE)
     command = [sys.executable, deadly_decoder.__file__, "convert", source, output, "--quiet"]
 

@@ -8,7 +8,7 @@ from class_folders import ImageFile, list_images
 
 
 class ImagesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """By a generator."""
+    """A builder that uses a generator."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -33,7 +33,7 @@ class ImagesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 class BeamImagesBuilder(ImagesBuilder, skip_registration=True):
-    """By Beam."""
+    """A builder that uses Beam."""
 
     def _generate_examples(self) -> Any:
         import apache_beam as beam

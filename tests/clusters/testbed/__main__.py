@@ -1,4 +1,4 @@
-"""The command line: fetch the engines, or run a cluster until Ctrl-C."""
+"""Command line: fetch the engines, or run a cluster until Ctrl-C."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 FOLDER = Path(os.environ.get("SHARDMILL_ENGINES", _HERE.parents[2] / ".engines"))
 JARS = ("flink", "spark")
-# Beam's job servers send all jars of their class path along with each job, but for those whose path
+# Beam's job servers send all jars of their class path along with each job, except those whose path
 # contains this. Task managers here have the same jars: a short job takes a third of the time.
 _NOT_STAGED = Path("gradle", "wrapper")
 _PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism"
@@ -31,12 +31,12 @@ def jars(name: str) -> Path:
 
 
 def prism() -> Path:
-    """Prism of the version of Beam that is installed, there or not."""
+    """Return the path of Prism in the installed version of Beam, whether it exists or not."""
     return FOLDER / f"prism-{version('apache-beam')}" / "prism"
 
 
 def fetch_jars(name: str) -> None:
-    """Have Maven copy an engine's jars, with all that they depend on. Raises ClusterError."""
+    """Copy an engine's jars and their dependencies with Maven. Raise ClusterError."""
     if jars(name).is_dir():
         return
     unfinished = jars(f"{name}.unfinished")
@@ -46,7 +46,7 @@ def fetch_jars(name: str) -> None:
 
 
 def fetch_prism() -> None:
-    """Have Go build Prism. Raises ClusterError."""
+    """Build Prism with Go. Raise ClusterError."""
     if not prism().is_file():
         goal = f"{_PRISM}@v{version('apache-beam')}"
         _run("go", "install", goal, environ={"GOBIN": str(prism().parent)})

@@ -41,7 +41,7 @@ _TASK_MANAGER_SETTINGS = {
 
 @dataclass(frozen=True)
 class FlinkCluster:
-    """A running cluster: where it takes jobs, and what can be killed."""
+    """A running cluster: the address for jobs, and the processes that tests may kill."""
 
     job_endpoint: str
     dashboard: str
@@ -59,7 +59,7 @@ class FlinkCluster:
         )
 
     def mend(self) -> None:
-        """Start again the worker pools and task managers that have ended. Raises ClusterError."""
+        """Restart the worker pools and task managers that have ended. Raise ClusterError."""
         parts = [(pool, _POOL_STARTED) for pool in self.pools]
         parts += [(manager, _TASK_MANAGER_STARTED) for manager in self.task_managers]
         ended = [(process, ready) for process, ready in parts if process.has_ended()]
@@ -71,7 +71,7 @@ class FlinkCluster:
 
 @contextmanager
 def flink_here(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Flink within its job server's process; Beam's flags for it, while the block runs."""
+    """Run Flink within its job server's process; yield Beam's flags for it."""
     with open_job_server(Machine(), *_job_server("[local]"), folder) as address:
         yield (f"--job_endpoint={address}", "--environment_type=LOOPBACK")
 
@@ -123,7 +123,7 @@ def _settings(master: Machine) -> dict[str, str]:
         "rest.port": str(free_port()),
         # Classes are not loaded and compiled again for each job.
         "classloader.resolve-order": "parent-first",
-        # A machine that has lost its power is noticed within this.
+        # A machine that loses its power is noticed within this time.
         "heartbeat.interval": "2000",
         "heartbeat.timeout": "10000",
     }

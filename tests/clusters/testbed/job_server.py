@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.clusters.testbed.machines import Machine
 
-# What Flink and Spark open of Java 17 by their own start scripts.
+# Modules of Java 17 that Flink's and Spark's own start scripts open.
 _OPENED = (
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio"),
     *("java.text", "java.time", "java.util", "java.util.concurrent"),
@@ -63,7 +63,7 @@ def open_job_server(
         master,
         f"--job-host={machine.address}",
         f"--job-port={port}",
-        # 0 would listen at localhost alone.
+        # With 0 it would listen at localhost only.
         f"--artifact-port={free_port()}",
         "--expansion-port=0",
         f"--artifacts-dir={folder / 'artifacts'}",

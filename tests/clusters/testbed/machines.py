@@ -22,10 +22,10 @@ class Machine:
     """A machine of a cluster.
 
     Args:
-        address: its own.
-        prefix: what a command that runs there begins with.
-        bind_address: what its processes may listen at.
-        outside: the address at which it finds what runs on this machine here.
+        address: its address in the cluster.
+        prefix: the first words of a command that runs there.
+        bind_address: the address that its processes listen at.
+        outside: the address at which it reaches processes of this machine.
     """
 
     address: str = "127.0.0.1"

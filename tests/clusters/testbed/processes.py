@@ -26,11 +26,11 @@ _SHOWN_BYTES = 2_000
 
 
 class Process:
-    """A process and all that it starts, for as long as the `with` block runs.
+    """A process and its children, which run as long as the `with` block.
 
     Args:
-        command: what to run.
-        log: the file its output goes to.
+        command: the command to run.
+        log: the file for its output.
     """
 
     def __init__(self, command: Sequence[str], log: Path) -> None:

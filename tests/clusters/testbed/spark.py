@@ -17,7 +17,7 @@ _JOB_SERVER = "org.apache.beam.runners.spark.SparkJobServerDriver"
 
 @contextmanager
 def spark_here(folder: Path, threads: int = 2) -> Iterator[tuple[str, ...]]:
-    """Spark on this machine; Beam's flags for it, while the block runs."""
+    """Run Spark on this machine; yield Beam's flags for it."""
     master = f"--spark-master-url=local[{threads}]"
     with open_job_server(Machine(), "spark", _JOB_SERVER, master, folder) as address:
         yield (f"--job_endpoint={address}", "--environment_type=LOOPBACK")
