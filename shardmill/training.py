@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from trainers.features.job import FeaturizeReport
-    from trainers.features.manifest import FeatureType
     from trainers.options import (
         Cache,
         ClassWeights,
+        FeatureType,
         Mode,
         Pooling,
         Precision,

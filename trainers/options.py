@@ -13,6 +13,8 @@ NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 Part = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Mode = Literal["scratch", "transfer", "finetune"]
 Pooling = Literal["avg", "max", "flatten"]
+FeatureType = Literal["float16", "float32"]
+"""The data type of stored features."""
 Schedule = Literal["constant", "cosine"]
 ClassWeights = Literal["none", "balanced"]
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]

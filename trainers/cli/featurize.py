@@ -11,8 +11,7 @@ from records.cli.option_groups import GroupedCommand
 from records.text.escaping import escape_for_display
 from trainers.cli import output
 from trainers.cli.options import ImageSize, ModelName
-from trainers.features.manifest import FeatureType
-from trainers.options import Pooling
+from trainers.options import FeatureType, Pooling
 
 if TYPE_CHECKING:
     from trainers.features.job import FeaturizeReport

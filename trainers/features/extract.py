@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from records.dataset import Dataset
     from records.format.manifest import ShardInfo
     from trainers.config import Architecture
-    from trainers.features.manifest import FeatureType
     from trainers.features.store import FeatureBatch, FeatureStore
     from trainers.input.pipeline import RecordSource
     from trainers.models.build import Network
+    from trainers.options import FeatureType
 
 _BATCH_IMAGES = 32  # with MobileNetV2 on a CPU, 16 and 64 take the same time per image
 

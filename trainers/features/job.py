@@ -26,12 +26,11 @@ from records.format.layout import WORK_FOLDER
 from records.storage import absolute_location, open_storage
 from trainers.backend import start_backend
 from trainers.config import Architecture
-from trainers.features.manifest import FeatureType
 from trainers.features.store import FeatureStore
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import check_shards, select_split
 from trainers.models import find_model
-from trainers.options import Pixels, Pooling, Positive
+from trainers.options import FeatureType, Pixels, Pooling, Positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ between processors.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import xxhash
@@ -20,7 +20,7 @@ from records.images import ImageOptions
 from records.strict_json import decode_versioned, encode_canonical
 from trainers.config import ImageShape
 from trainers.input.tensor_files import ArrayFormat
-from trainers.options import Pooling, Positive
+from trainers.options import FeatureType, Pooling, Positive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 MANIFEST = "features.json"
-
-FeatureType = Literal["float16", "float32"]
 
 
 class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
