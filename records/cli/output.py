@@ -25,7 +25,7 @@ def print_result(result: Any, lines: list[str], *, as_json: bool) -> None:
 
 
 def check_png_path(path: str | None) -> None:
-    """Check, before any work, that a picture can be drawn for a path; None is no picture.
+    """Check, before any work, that a picture can be drawn; None means none is requested.
 
     Raises UsageError if the name does not end in .png, or if matplotlib, which has the fonts and
     the plots, is not installed.
@@ -38,6 +38,6 @@ def check_png_path(path: str | None) -> None:
 
 
 def write_picture(path: str, content: bytes) -> None:
-    """Write a picture where it was asked for. Raises OutputError or StorageError."""
+    """Write a picture. Raises OutputError or StorageError."""
     with translate_write_errors(path, hint=HINT_FIX):
         Path(path).write_bytes(content)

@@ -47,7 +47,7 @@ FindingKind = Literal[
 
 MEANINGS: Mapping[FindingKind, str] = {
     "truncated": "the file ends inside a record",
-    "length-checksum": "the checksum of a record's length is wrong; later bytes are lost up to a record",
+    "length-checksum": "the checksum of a record's length is wrong; bytes up to the next are lost",
     "payload-checksum": "the checksum of a record is wrong; that record is lost",
     "too-long": "the length of a record is over 1 GiB",
     "compression": "a GZIP or ZLIB file is damaged, ends early, or grows a thousandfold",

@@ -1,7 +1,7 @@
-r"""A font that can draw the class names at hand, whatever their script.
+r"""Fonts for class names in any script.
 
-matplotlib brings DejaVu Sans, which has Latin, Greek, Cyrillic, Arabic and much more, but no
-Chinese, Japanese or Korean; for those the machine's own fonts are searched. What no font has is
+matplotlib includes DejaVu Sans, which has Latin, Greek, Cyrillic, Arabic and more, but no Chinese,
+Japanese or Korean; for those, the installed fonts are searched. A character that no font has is
 drawn as an escape such as `\u4e2d`, never as an empty box.
 """
 
@@ -31,7 +31,7 @@ _FOLDERS = (
     "~/Library/Fonts",
     "/mnt/c/Windows/Fonts",
 )
-# Parts of the names of fonts with many scripts, the better ones first.
+# Parts of the names of fonts with many scripts, in order of preference.
 _WIDE_FONTS = (
     "notosanscjk-regular",
     "notosanscjk",
@@ -51,7 +51,10 @@ _NO_CHARACTER = "\U0010ffff"
 
 
 def find_font(names: Iterable[str]) -> str:
-    """The path of the font file that lacks the fewest of the names' characters."""
+    """Return the path of the font file that lacks the fewest characters of the names.
+
+    Raises UsageError if matplotlib is not installed.
+    """
     characters = {char for name in names for char in escape_for_display(name) if not char.isspace()}
     return _find_font("".join(sorted(characters)))
 
@@ -66,7 +69,7 @@ def _find_font(characters: str) -> str:
 
 
 def drawable(name: str, font: str) -> str:
-    """`name` with what the font lacks, and what commands a terminal, as escapes."""
+    """Return a name with control characters, and those missing in the font, as escapes."""
     text = escape_for_display(name)
     missing = _missing(font, text) if not text.isascii() else frozenset()
     return "".join(ascii(char)[1:-1] if char in missing else char for char in text)
