@@ -51,7 +51,7 @@ def choose_split(name: str, rules: Mapping[str, SplitName]) -> SplitName:
     The name of the file is searched first, then its folders from the innermost to the outermost.
 
     Raises:
-        UsageError: there is no such word, or a name has words of two splits.
+        UsageError: no word matches, or a name has words of two splits.
     """
     parts = name.split("/")
     for pattern, split in rules.items():

@@ -1,4 +1,4 @@
-"""Scan of files to adopt: names, and every record with class and image."""
+"""Scan of the files to adopt, and of every record."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _relative_name(file: str, folder: str) -> str | None:
     if is_url(folder) or is_url(file):
         prefix = folder.rstrip("/") + "/"
         return file.removeprefix(prefix) if file.startswith(prefix) else None
-    # A link counts as a file of its own folder, wherever it leads.
+    # A link counts as a file of the folder it is in, wherever it leads.
     path = Path(file).parent.resolve() / Path(file).name
     root = Path(folder).resolve()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else None

@@ -1,1 +1,1 @@
-"""The commands that read a dataset or a TFRecord file, a file each."""
+"""Commands that read a dataset or a TFRecord file."""

@@ -20,7 +20,7 @@ Exit codes: 0 nothing lost, 1 records lost, 66 file not found, 73 OUTPUT cannot 
 @click.command(cls=GroupedCommand, epilog=_EPILOG)
 @click.argument("file")
 @click.argument("output")
-@click.option("--dry-run", is_flag=True, help="Report what is lost, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Report lost records, and write nothing.")
 @json_option
 def salvage(file: str, output: str, dry_run: bool, as_json: bool) -> None:
     """Copy every intact record of a damaged TFRecord file into a new one.

@@ -45,8 +45,8 @@ Exit codes: 0 done, 66 no finished dataset.
     click.option(
         "--keys",
         type=click.Choice(["duplicates", "leaks", "near", "near-leaks"]),
-        help="Print only the keys to exclude (convert --exclude), one per line. duplicates: all "
-        "but the first of each group of identical files. leaks: identical files in two splits; "
+        help="Print only the keys to exclude (convert --exclude), one per line. duplicates: "
+        "identical files, except the first of each group. leaks: identical files in two splits; "
         "test keeps the file, else validation. near, near-leaks: the same for near-duplicates.",
     ),
 )

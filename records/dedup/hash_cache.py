@@ -1,4 +1,4 @@
-"""Perceptual hashes of all images of a dataset, saved as one Parquet file per shard.
+"""Cache of perceptual hashes, one Parquet file per shard.
 
 The files are in the folder `hashes`. The footer of each holds the xxh3-128 of its shard and the
 name of the hash method; a file with another of them is ignored and replaced.

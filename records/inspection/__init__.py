@@ -1,4 +1,4 @@
-"""Summary of a dataset or of any TFRecord file, from its first records."""
+"""Summary of a dataset or of any TFRecord file."""
 
 from records.inspection.feature_stats import FeatureStats
 from records.inspection.file_summary import FileSummary, summarize_file

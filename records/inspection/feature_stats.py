@@ -1,4 +1,4 @@
-"""What the values of one feature look like over many records."""
+"""Statistics of the values of one feature over many records."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _SHOWN_CHARACTERS = 24
 
 
 class Range(msgspec.Struct, frozen=True):
-    """The least and the most of something."""
+    """Minimum and maximum."""
 
     min: float
     max: float
 
 
 class FeatureStats(msgspec.Struct, frozen=True):
-    """One feature.
+    """Statistics of one feature.
 
     Attributes:
-        name: its name; of a SequenceExample's feature list, with `[]` behind it.
-        kind: `bytes`, `int64`, `float`, `mixed` or, where it never has a value, `empty`.
-        records: how many of the records looked at have it.
-        values: how many values a record has; of a feature list, how many steps.
-        size_bytes: of bytes, how long a value is.
-        range: of numbers, the least and the most.
-        images: of bytes that are images, how many values by format.
-        width_px: of images.
-        height_px: of images.
-        examples: the first values that differ, as text.
+        name: its name; a feature list of a SequenceExample ends in `[]`.
+        kind: `bytes`, `int64`, `float`, `mixed`, or `empty` if it never has a value.
+        records: how many of the records that were read have it.
+        values: number of values per record; of a feature list, number of steps.
+        size_bytes: size of a bytes value; None without such values.
+        range: of numbers; None without numbers.
+        images: number of values that are images, by format.
+        width_px: of the images; None without images.
+        height_px: of the images; None without images.
+        examples: the first distinct values, as text.
     """
 
     name: str
@@ -54,7 +54,7 @@ class FeatureStats(msgspec.Struct, frozen=True):
 
 @dataclass
 class FeatureAccumulator:
-    """Gathers the facts of one feature, record by record."""
+    """Accumulator of the statistics of one feature."""
 
     name: str
     records: int = 0
@@ -64,7 +64,7 @@ class FeatureAccumulator:
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def add(self, values: FeatureValue, *, count: int | None = None) -> None:
-        """Add one record's values; `count` is the number of steps where they are of many."""
+        """Add the values of one record; `count` is the number of steps of a feature list."""
         self.records += 1
         self._widen("values", len(values) if count is None else count)
         for value in values:
@@ -95,8 +95,8 @@ class FeatureAccumulator:
         low, high = self.ranges.get(what, (value, value))
         self.ranges[what] = (min(low, value), max(high, value))
 
-    def facts(self) -> FeatureStats:
-        """What was gathered."""
+    def stats(self) -> FeatureStats:
+        """Return the statistics of the records added so far."""
         kind = next(iter(self.kinds), "empty") if len(self.kinds) < 2 else "mixed"
         ranges = {what: Range(*ends) for what, ends in self.ranges.items()}
         return FeatureStats(
@@ -114,7 +114,7 @@ class FeatureAccumulator:
 
 
 def format_value(value: bytes) -> str:
-    """A bytes value as text: in quotes where it is UTF-8, else in hex; long ones cut."""
+    """Return a bytes value as text: quoted if it is UTF-8, else in hex; long ones are cut."""
     try:
         text = value.decode()
     except UnicodeDecodeError:

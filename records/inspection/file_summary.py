@@ -1,4 +1,4 @@
-"""What a TFRecord file holds, ours or anybody's, by its first records."""
+"""Summary of a TFRecord file from any program, by its first records."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class FileSummary(msgspec.Struct, frozen=True):
     """A TFRecord file.
 
     Attributes:
-        name: the file's.
-        size_bytes: as it lies there.
+        name: the name of the file.
+        size_bytes: its size in storage.
         compression: `gzip`, `zlib` or None.
-        records: how many records were looked at.
-        complete: whether those are all.
+        records: how many records were read.
+        complete: whether these are all records.
         payloads: how many of them are an Example, a SequenceExample or other bytes.
-        features: by name.
-        damage: why no more records were looked at, where that is damage.
+        features: sorted by name.
+        damage: the error that ended the reading, if there was one.
     """
 
     name: str
@@ -48,20 +48,20 @@ class FileSummary(msgspec.Struct, frozen=True):
 
 
 def summarize_file(storage: Storage, name: str, *, limit: int = DEFAULT_LIMIT) -> FileSummary:
-    """Look at the first `limit` records of a file, CRCs checked.
+    """Read the first `limit` records of a file, with their checksums.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
     """
     facts = storage.stat(name)
-    tallies: dict[str, FeatureAccumulator] = {}
+    features: dict[str, FeatureAccumulator] = {}
     payloads: Counter[PayloadKind] = Counter()
     damage, complete = None, False
     with storage.open(name) as stream:
         head = stream.read(HEADER_BYTES)
         stream.seek(0)
         try:
-            complete = _tally(stream, limit, payloads, tallies)
+            complete = _accumulate(stream, limit, payloads, features)
         except CorruptDataError as error:
             damage = str(error)
     return FileSummary(
@@ -71,32 +71,32 @@ def summarize_file(storage: Storage, name: str, *, limit: int = DEFAULT_LIMIT) -
         records=payloads.total(),
         complete=complete,
         payloads=dict(payloads),
-        features=tuple(tallies[feature].facts() for feature in sorted(tallies)),
+        features=tuple(features[feature].stats() for feature in sorted(features)),
         damage=damage,
     )
 
 
-def _tally(
+def _accumulate(
     stream: BinaryIO,
     limit: int,
     payloads: Counter[PayloadKind],
-    tallies: dict[str, FeatureAccumulator],
+    features: dict[str, FeatureAccumulator],
 ) -> bool:
-    """Add up the first `limit` records; whether those are all."""
+    """Add the first `limit` records; return whether these are all."""
     frames = read_frames(open_tfrecord(stream))
     for frame in islice(frames, limit):
         payload = parse_payload(frame.payload)
         payloads[payload.kind] += 1
-        _add(payload, tallies)
+        _add(payload, features)
     return next(frames, None) is None
 
 
-def _add(payload: Payload, tallies: dict[str, FeatureAccumulator]) -> None:
+def _add(payload: Payload, features: dict[str, FeatureAccumulator]) -> None:
     for name, values in payload.features.items():
-        tallies.setdefault(name, FeatureAccumulator(name)).add(values)
+        features.setdefault(name, FeatureAccumulator(name)).add(values)
     for name, steps in payload.lists.items():
-        tally = tallies.setdefault(f"{name}[]", FeatureAccumulator(f"{name}[]"))
-        tally.add(_flatten(steps), count=len(steps))
+        accumulator = features.setdefault(f"{name}[]", FeatureAccumulator(f"{name}[]"))
+        accumulator.add(_flatten(steps), count=len(steps))
 
 
 def _flatten(steps: Iterable[FeatureValue]) -> FeatureValue:

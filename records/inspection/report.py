@@ -1,4 +1,4 @@
-"""Inspection of a dataset, by manifest and first shard, or of a file."""
+"""Inspection of a dataset or of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `inspect` prints."""
+"""Text form of summaries and manifests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN_LABELS = 12
 
 
 def format_file(summary: FileSummary) -> list[str]:
-    """A file's features as lines of a table."""
+    """Return the summary of a file as lines, its features as a table."""
     kinds = [
         f"{number:,} {kind}{'' if kind == 'bytes' or number == 1 else 's'}"
         for kind, number in summary.payloads.items()
@@ -80,7 +80,7 @@ def _range(found: Range, show: Callable[[float], str] = lambda value: f"{value:,
 
 
 def format_manifest(manifest: Manifest, path: str) -> list[str]:
-    """A dataset's manifest in a few lines."""
+    """Return a manifest in a few lines."""
     rows = [("labels", f"{len(manifest.labels):,}: {_labels(manifest.labels)}")]
     for name in SPLITS:
         if name in manifest.splits:
@@ -89,12 +89,12 @@ def format_manifest(manifest: Manifest, path: str) -> list[str]:
             size = format_bytes(facts.bytes)
             rows.append((name, f"{pluralize(facts.records, 'record')} in {shards}, {size}"))
     images = manifest.settings.images
-    size = f"{images.resize[0]}×{images.resize[1]} px" if images.resize else "of their own size"
+    size = f"{images.resize[0]}×{images.resize[1]} px" if images.resize else "original size"
     channels = "grey" if images.channels == 1 else "RGB or grey"
     stored = "as jpeg or png" if images.store == "source" else f"as {images.store}"
     rows.append(("images", f"{stored}, {size}, {channels}, check {images.check}"))
     if manifest.adopted is not None:
-        rows.append(("adopted", _show_adoption(manifest.adopted)))
+        rows.append(("adopted", _format_adoption(manifest.adopted)))
     found = "files" if manifest.adopted is None else "records"
     for generation in manifest.generations:
         counts = generation.counts
@@ -108,7 +108,7 @@ def format_manifest(manifest: Manifest, path: str) -> list[str]:
     return [title, *(f"  {line}" for line in align(rows))]
 
 
-def _show_adoption(adopted: ExternalFormat) -> str:
+def _format_adoption(adopted: ExternalFormat) -> str:
     names = adopted.features
     parts = [f"image {escape_for_display(names.image)}"]
     if names.label is not None:

@@ -1,1 +1,1 @@
-"""Reading of every intact record of a damaged file, and the kinds of damage."""
+"""Reader of damaged files, and the kinds of damage."""

@@ -1,4 +1,4 @@
-"""Lookup of index rows by offset and key, also after damage moved the records."""
+"""Lookup of index rows by offset and key, also after damage."""
 
 from __future__ import annotations
 

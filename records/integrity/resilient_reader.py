@@ -1,15 +1,12 @@
-"""The whole records of a file, and what each damage between them is.
+"""Reader of every intact record of a damaged TFRecord file.
 
-`verify` and `salvage` read by the same function, so that they agree; a training that goes on past
-damage reads by the rows of the index.
+`verify` and `salvage` use the same function, so they agree; a training run that skips damaged
+records reads by the rows of the index.
 
-Every record that a damaged TFRecord file still holds: the one way to read on past damage.
-
-A record's length says where the next one begins, and damage takes that away, or makes it doubtful.
-Then the shard's index is asked where its records begin; without one, or where that is not true any
-more, the file is surveyed for the next whole record, a window at a time. Windows bound the memory;
-what a window has shown not to be a record is not read as one again, so that a file takes time in
-proportion to its size whatever is in it.
+The length of a record gives the offset of the next one; damage makes it unreliable. The next
+intact record is then found by the shard's index, or, without a matching index, by a search of the
+file, one window at a time. Windows bound the memory. An offset that the search has ruled out is not
+read as a record again, so the time is proportional to the size of the file, whatever it contains.
 """
 
 from __future__ import annotations
@@ -45,33 +42,33 @@ if TYPE_CHECKING:
 def read_skipping_damage(
     readable: PartialStream, file: str, rows: IndexLookup | None = None
 ) -> Iterator[Frame | Finding]:
-    """Every whole record in order, and a finding for each damaged stretch.
+    """Yield every intact record in order, and a finding for each damaged region.
 
     Args:
-        readable: the file's records as far as they can be had.
-        file: its name, for findings.
-        rows: its index, which names the first record that a damage destroyed.
+        readable: the records of the file, up to an error of decompression.
+        file: the name of the file, for findings.
+        rows: its index, if there is one; it has the key of the first record that was destroyed.
     """
     index = rows.index if rows is not None else None
-    held: FrameError | None = None
+    pending: FrameError | None = None
     end = 0
     for item in scan_frames(readable.stream, index):
-        if held is not None:
-            yield _name_record(finding_from_error(held, "truncated", file), rows)
-        held = item if isinstance(item, FrameError) else None
+        if pending is not None:
+            yield _name_record(finding_from_error(pending, "truncated", file), rows)
+        pending = item if isinstance(item, FrameError) else None
         if isinstance(item, Frame):
             end = item.offset + frame_size_bytes(len(item.payload))
             yield item
     if readable.damage is not None:
-        # Bytes that end early end inside a record: that is this damage, not another one.
-        offset = end if held is None else held.offset
+        # The last record is incomplete because of this error: both are one finding.
+        offset = end if pending is None else pending.offset
         yield finding_from_error(readable.damage, "compression", file, offset=offset)
-    elif held is not None:
-        yield _name_record(finding_from_error(held, "truncated", file), rows)
+    elif pending is not None:
+        yield _name_record(finding_from_error(pending, "truncated", file), rows)
 
 
 def _name_record(finding: Finding, rows: IndexLookup | None) -> Finding:
-    """The index knows which image it was that cannot be read any more."""
+    """Add the number and the key of the destroyed record, if the index has them."""
     found = (
         rows.find_offset(finding.offset)
         if rows is not None and finding.offset is not None
@@ -84,10 +81,10 @@ def _name_record(finding: Finding, rows: IndexLookup | None) -> Finding:
 
 
 def read_indexed(storage: Storage, shard: str, index: Index) -> Iterator[bytes | CorruptDataError]:
-    """The payload of every record that a shard's index names, in its order, or what is wrong.
+    """Yield the payload of every record in a shard's index, in order, or the error of a lost one.
 
     Raises:
-        FileNotFoundError: there is no such shard.
+        FileNotFoundError: the shard does not exist.
     """
     rows = IndexLookup(index)
     next_row = 0
@@ -100,79 +97,79 @@ def read_indexed(storage: Storage, shard: str, index: Index) -> Iterator[bytes |
             number = rows.find_frame(item)
             if number is None or number < next_row:
                 continue
-            yield from _explain_gap(index, next_row, number, error)
+            yield from _lost_records(index, next_row, number, error)
             yield item.payload
             next_row, error = number + 1, None
-    yield from _explain_gap(index, next_row, len(index), error)
+    yield from _lost_records(index, next_row, len(index), error)
 
 
-def _explain_gap(
+def _lost_records(
     index: Index, start: int, stop: int, error: CorruptDataError | None
 ) -> Iterator[CorruptDataError]:
-    """An error for each record that was lost; the first says what the damage is."""
+    """Yield an error for each lost record; the first describes the damage."""
     for number in range(start, stop):
         if error is not None and number == start:
             yield error
         else:
             offset = index.location(number).offset
-            yield CorruptDataError("the record is not there any more", record=number, offset=offset)
+            yield CorruptDataError("the record is lost", record=number, offset=offset)
 
 
 _WINDOW_BYTES = 4 << 20
 
 
 def scan_frames(stream: BinaryIO, index: Index | None = None) -> Iterator[Frame | FrameError]:
-    """The records of a stream in order, and a FrameError for each damaged stretch between them.
+    """Yield the records of a stream in order, and a FrameError for each damaged region.
 
-    One stretch is one error, however many records it destroyed; `record` numbers what is yielded.
-    A record is whole where both its checksums are right: one whose length is damaged is lost, also
-    where an index tells what that was.
+    A region is one error, however many records it destroyed; `record` counts the yielded items. A
+    record is intact if both its checksums are right: one with a damaged length is lost, even if an
+    index has the length.
 
     Args:
-        stream: seekable; where nothing is damaged it is read from its beginning to its end.
-        index: the shard's, to tell records from what only looks like them in a damaged one.
+        stream: seekable; without damage it is read from start to end.
+        index: the index of the shard, which distinguishes its records from bytes that look alike.
     """
-    scan = _Reader(stream, index)
+    reader = _Reader(stream, index)
     offset = record = 0
-    while (item := scan.read(offset, record)) is not None:
+    while (item := reader.read(offset, record)) is not None:
         yield item
         record += 1
-        offset = scan.behind(item)
+        offset = reader.next_offset(item)
 
 
 class _Reader:
-    """A stream, and what is known of the places in it."""
+    """A stream, with its position, index and last searched region."""
 
     def __init__(self, stream: BinaryIO, index: Index | None) -> None:
         self._stream = stream
         self._position = 0
         self._index = index if index is not None and index.is_sorted else None
-        self._surveyed: ScannedRegion = EMPTY
+        self._region: ScannedRegion = EMPTY
 
     def read(self, offset: int, record: int) -> Frame | FrameError | None:
-        """The record at a place, or what is wrong with it; None behind the end."""
-        header = self._take(offset, HEADER_BYTES)
+        """Return the record at an offset, or its error; None at the end of the stream."""
+        header = self._read_at(offset, HEADER_BYTES)
         if not header:
             return None
         try:
             length = payload_length(header, record=record, offset=offset)
-            self._check_survey(offset, length, record)
+            self._check_region(offset, length, record)
             end = offset + HEADER_BYTES + length
-            payload, footer = self._take(end - length, length), self._take(end, FOOTER_BYTES)
+            payload, footer = self._read_at(end - length, length), self._read_at(end, FOOTER_BYTES)
             checked = check_payload(payload, footer, length, record=record, offset=offset)
             return Frame(offset, checked)
         except FrameError as error:
             return error
 
-    def behind(self, item: Frame | FrameError) -> int:
-        """Where the next record begins, or the end of the file."""
+    def next_offset(self, item: Frame | FrameError) -> int:
+        """Return the offset of the next record, or of the end of the file."""
         if isinstance(item, Frame):
             return item.offset + frame_size_bytes(len(item.payload))
         assert item.offset is not None
         if item.kind == "payload-checksum":
-            header = self._take(item.offset, HEADER_BYTES)
+            header = self._read_at(item.offset, HEADER_BYTES)
             following = item.offset + frame_size_bytes(payload_length(header))
-            next_header = self._take(following, HEADER_BYTES)
+            next_header = self._read_at(following, HEADER_BYTES)
             if not next_header or is_frame_header(next_header):
                 return following
         return self._find_next(item.offset + 1)
@@ -182,37 +179,37 @@ class _Reader:
         if known is not None:
             return known
         while True:
-            if not self._surveyed.begin <= place < self._surveyed.end:
-                self._survey(place)
-            found = self._surveyed.first_record(place)
+            if not self._region.begin <= place < self._region.end:
+                self._search(place)
+            found = self._region.first_record(place)
             if found is not None:
                 return found
-            place = self._surveyed.end
-            if not self._take(place, 1):
+            place = self._region.end
+            if not self._read_at(place, 1):
                 return place
 
     def _find_by_index(self, place: int) -> int | None:
-        """The first record from `place` on that begins where the index says."""
+        """Return the first record from `place` on that begins at an offset in the index."""
         if self._index is None:
             return None
         for position in self._index.locations_from(place):
-            header = self._take(position.offset, HEADER_BYTES)
+            header = self._read_at(position.offset, HEADER_BYTES)
             if is_frame_header(header):
                 return position.offset
             if len(header) < HEADER_BYTES:
                 break
-        self._index = None  # none is there any more, so that asking again for each would be waste
+        self._index = None  # no later record is at its offset: do not search again
         return None
 
-    def _survey(self, place: int) -> None:
-        self._surveyed = find_records(self._stream, place, _WINDOW_BYTES)
+    def _search(self, place: int) -> None:
+        self._region = find_records(self._stream, place, _WINDOW_BYTES)
         self._position = self._stream.tell()
 
-    def _check_survey(self, offset: int, length: int, record: int) -> None:
-        """Refuse what a survey has shown to be no whole record, before it is read."""
-        if not self._surveyed.refutes(offset):
+    def _check_region(self, offset: int, length: int, record: int) -> None:
+        """Raise the error of a record that the search has ruled out, before it is read."""
+        if not self._region.rules_out(offset):
             return
-        end = self._surveyed.file_end
+        end = self._region.file_end
         if end is not None and offset + frame_size_bytes(length) > end:
             raise FrameError(
                 "truncated", "the file ends inside a record", record=record, offset=offset
@@ -221,8 +218,8 @@ class _Reader:
             "payload-checksum", "the checksum of a record is wrong", record=record, offset=offset
         )
 
-    def _take(self, offset: int, size: int) -> bytes:
-        # Streams that only read on need no seek for it, and a hash of all bytes stays one.
+    def _read_at(self, offset: int, size: int) -> bytes:
+        # Without a seek, the hash of the bytes read stays the hash of the file.
         if offset != self._position:
             self._stream.seek(offset)
         data = read_at_most(self._stream, size)

@@ -1,19 +1,19 @@
-"""Where whole records lie in a stretch of a file of which nothing is known.
+"""Search for intact records in a file, without an index.
 
-A record lies where 12 bytes are a length and the CRC that belongs to it, and as many bytes behind
-them have the CRC that follows them. Every place is tried, all at once: a length is at most 1 GiB,
-so its upper four bytes are zero, and the CRC of eight bytes of which four are zero follows from a
-table. A stretch takes as long as reading it and the longest record that begins in it.
+A record begins at an offset if 12 bytes are a length and its CRC, and the payload of that length is
+followed by its CRC. All offsets of the region are tested together: a length is at most 1 GiB, so
+its upper four bytes are zero, and the CRC of a length is looked up in a table. A region takes as
+long as reading it and the longest record that begins in it.
 
-Headers may be anywhere, also inside one another's payloads: a picture of 500 kB can hold 40,000
-that all end behind it, and checking one after another would read 10 GB. With a limit on what is
-read, such a picture could hide the whole records behind it. So every byte is read once, and the CRC
-of a range follows from those of the bytes before its beginning and before its end:
+Headers may be anywhere, also inside the payloads of others: an image of 500 kB can contain 40,000
+that all end after it. To check them one after another would read 10 GB; a limit on the bytes read
+would let such an image hide the intact records after it. Every byte is therefore read once, and the
+CRC of a range is computed from those of the bytes before its start and before its end:
 
-    crc(range) = crc(before its end) ^ shift(crc(before its beginning), its length)
+    crc(range) = crc(before its end) ^ shift(crc(before its start), its length)
 
-where `shift(c, n)` is what n zero bytes make of `c`: its product with x to the power 8n among
-polynomials over bits, modulo that of the CRC (zlib's `crc32_combine` works so).
+`shift(c, n)` appends n zero bytes to the bytes with the CRC `c`: it multiplies the polynomial `c`
+by x to the power 8n, modulo the polynomial of the CRC (as `crc32_combine` of zlib does).
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LENGTH_BYTES = 4
-_CRC_AT = 8
+_CRC_OFFSET = 8
 _BLOCK_BYTES = 1 << 20
-# Bits are reversed, as in the CRC itself: the highest is the coefficient of x to the power 0.
+# Bits are reversed, as in the CRC: the highest bit is the coefficient of x to the power 0.
 _POLYNOMIAL = np.uint32(0x82F63B78)
 _X_TO_THE_8 = 1 << 23
 
 
 class ScannedRegion(NamedTuple):
-    """What a survey of the bytes from `begin` up to `end` found.
+    """A region of a file, and the intact records that begin in it.
 
     Attributes:
-        begin: where it begins.
-        end: behind the last place at which a record was looked for.
-        records: offsets of the frames of whole records that begin there, ascending.
-        file_end: where the file ends, if that was seen.
+        begin: the first offset that was tested.
+        end: the offset after the last one that was tested.
+        records: offsets of the frames of intact records, ascending.
+        file_end: the size of the file, if its end was read; else None.
     """
 
     begin: int
@@ -58,68 +58,70 @@ class ScannedRegion(NamedTuple):
     records: NDArray[np.int64]
     file_end: int | None
 
-    def first_record(self, place: int) -> int | None:
-        """The offset of the first whole record from `place` on."""
-        number = int(self.records.searchsorted(place))
+    def first_record(self, offset: int) -> int | None:
+        """Return the offset of the first intact record at or after an offset."""
+        number = int(self.records.searchsorted(offset))
         return int(self.records[number]) if number < len(self.records) else None
 
-    def refutes(self, place: int) -> bool:
-        """Whether no whole record begins at `place`, which was surveyed."""
-        return self.begin <= place < self.end and self.first_record(place) != place
+    def rules_out(self, offset: int) -> bool:
+        """Return whether an offset was tested and no intact record begins there."""
+        return self.begin <= offset < self.end and self.first_record(offset) != offset
 
 
 EMPTY = ScannedRegion(0, 0, np.empty(0, np.int64), None)
 
 
 def find_records(stream: BinaryIO, begin: int, size_bytes: int) -> ScannedRegion:
-    """Look for records that begin in the `size_bytes` bytes from `begin`, wherever they end."""
+    """Find the intact records that begin in the `size_bytes` bytes from `begin`."""
     stream.seek(begin)
     content = read_at_most(stream, size_bytes + HEADER_BYTES - 1)
-    places, lengths = find_headers(content)
-    inside = places < size_bytes
-    starts = places[inside] + begin + HEADER_BYTES
-    whole, file_end = _find_whole(stream, begin, starts, lengths[inside])
+    offsets, lengths = find_headers(content)
+    inside = offsets < size_bytes
+    starts = offsets[inside] + begin + HEADER_BYTES
+    records, file_end = _find_intact(stream, begin, starts, lengths[inside])
     if len(content) < size_bytes + HEADER_BYTES - 1:
         file_end = begin + len(content)
-    return ScannedRegion(begin, begin + min(size_bytes, len(content)), whole, file_end)
+    return ScannedRegion(begin, begin + min(size_bytes, len(content)), records, file_end)
 
 
 def find_headers(content: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where in `content` the headers of records may lie, and the lengths they tell, in bytes."""
+    """Return the offsets in `content` that hold a valid header, and the payload lengths, int64."""
     if len(content) < HEADER_BYTES:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     samples = np.frombuffer(content, np.uint8)
-    places = _find_candidates(samples)
+    offsets = _find_candidates(samples)
     table = _length_table()
-    crcs = np.full(len(places), table.of_zero, np.uint32)
+    crcs = np.full(len(offsets), table.of_zero, np.uint32)
     for number in range(_LENGTH_BYTES):
-        crcs ^= table.of_byte[number][samples[places + number]]
-    lengths = _read_words(samples, places).astype(np.int64)
-    right = (mask(crcs) == _read_words(samples, places + _CRC_AT)) & (lengths <= MAX_RECORD_BYTES)
-    return places[right], lengths[right]
+        crcs ^= table.of_byte[number][samples[offsets + number]]
+    lengths = _read_words(samples, offsets).astype(np.int64)
+    right = (mask(crcs) == _read_words(samples, offsets + _CRC_OFFSET)) & (
+        lengths <= MAX_RECORD_BYTES
+    )
+    return offsets[right], lengths[right]
 
 
 def _find_candidates(samples: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Where the upper bytes of a length are zero, but not all of its header: that is none."""
+    """Return the offsets with zeros in the upper bytes of a length, but not in the full header."""
     zero = samples == 0
     pairs = zero[:-1] & zero[1:]
     fours = pairs[:-2] & pairs[2:]
     lower, upper, crc = (
-        fours[at : len(fours) - _CRC_AT + at] for at in (0, _LENGTH_BYTES, _CRC_AT)
+        fours[at : len(fours) - _CRC_OFFSET + at] for at in (0, _LENGTH_BYTES, _CRC_OFFSET)
     )
     return np.flatnonzero(upper & ~(lower & crc))
 
 
-def _read_words(samples: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """The little-endian uint32 at each of some places."""
-    words = np.zeros(len(places), np.uint32)
+def _read_words(samples: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return the little-endian uint32 at each offset."""
+    words = np.zeros(len(offsets), np.uint32)
     for number in range(4):
-        words |= samples[places + number].astype(np.uint32) << np.uint32(8 * number)
+        words |= samples[offsets + number].astype(np.uint32) << np.uint32(8 * number)
     return words
 
 
 class _LengthTable(NamedTuple):
-    """The CRC of 8 zero bytes, and what each value of each of the first four changes of it."""
+    """The CRC of 8 zero bytes, and the XOR that each value of each of the first 4 bytes causes."""
 
     of_zero: np.uint32
     of_byte: NDArray[np.uint32]
@@ -136,38 +138,40 @@ def _length_table() -> _LengthTable:
     return _LengthTable(np.uint32(of_zero), np.array(of_byte, np.uint32))
 
 
-def _find_whole(
+def _find_intact(
     stream: BinaryIO, begin: int, starts: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], int | None]:
-    """The frames of those payloads, by where they start, that have the CRC that follows them."""
+    """Return the frame offsets of the payloads that are followed by their CRC."""
     ends = starts + lengths
-    behind = ends + FOOTER_BYTES
-    places = np.unique(np.concatenate([starts, ends, behind]))
-    crcs, file_end = _sum_prefixes(stream, begin, places)
-    there = behind <= (places[len(crcs) - 1] if len(crcs) else -1)
-    starts, ends, behind, lengths = starts[there], ends[there], behind[there], lengths[there]
-    at_start, at_end, at_behind = (crcs[places.searchsorted(at)] for at in (starts, ends, behind))
+    frame_ends = ends + FOOTER_BYTES
+    offsets = np.unique(np.concatenate([starts, ends, frame_ends]))
+    crcs, file_end = _prefix_crcs(stream, begin, offsets)
+    complete = frame_ends <= (offsets[len(crcs) - 1] if len(crcs) else -1)
+    starts, ends, lengths = starts[complete], ends[complete], lengths[complete]
+    at_start, at_end, at_frame_end = (
+        crcs[offsets.searchsorted(at)] for at in (starts, ends, frame_ends[complete])
+    )
     footers = mask(at_end ^ shift(at_start, lengths)).astype("<u4")
     expected = [
         google_crc32c.extend(crc, footer.tobytes())
         for crc, footer in zip(at_end.tolist(), footers, strict=True)
     ]
-    return starts[at_behind == np.array(expected, np.uint32)] - HEADER_BYTES, file_end
+    return starts[at_frame_end == np.array(expected, np.uint32)] - HEADER_BYTES, file_end
 
 
-def _sum_prefixes(
-    stream: BinaryIO, begin: int, places: NDArray[np.int64]
+def _prefix_crcs(
+    stream: BinaryIO, begin: int, offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint32], int | None]:
-    """The CRCs of the bytes from `begin` up to each of `places`, which ascend.
+    """Return the CRCs of the bytes from `begin` up to each of the ascending `offsets`.
 
-    Those behind the end of the stream are left out, and the end is told.
+    Offsets after the end of the stream have none; the second value is then that end, else None.
     """
     stream.seek(begin)
     at, crc = begin, 0
     crcs: list[int] = []
-    for place in places.tolist():
-        while at < place:
-            block = stream.read(min(_BLOCK_BYTES, place - at))
+    for offset in offsets.tolist():
+        while at < offset:
+            block = stream.read(min(_BLOCK_BYTES, offset - at))
             if not block:
                 return np.array(crcs, np.uint32), at
             crc = google_crc32c.extend(crc, block)
@@ -177,12 +181,12 @@ def _sum_prefixes(
 
 
 def mask(crcs: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """CRCs as records hold them, see `records.format.tfrecord`."""
+    """Return the masked CRCs, as in `records.format.tfrecord`."""
     return ((crcs >> np.uint32(15)) | (crcs << np.uint32(17))) + np.uint32(MASK_DELTA)
 
 
 def shift(crcs: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """What `lengths` zero bytes make of the registers of CRCs, (ranges,)."""
+    """Return the CRC registers after `lengths` zero bytes; both of shape (ranges,)."""
     shifted = crcs.copy()
     for bit, power in enumerate(_powers()):
         chosen = (lengths >> bit) & 1 == 1
@@ -193,7 +197,7 @@ def shift(crcs: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArray[np.ui
 
 @cache
 def _powers() -> list[int]:
-    """Powers of x, with the exponents 8, 16, 32 and so on: one for each bit of a length."""
+    """Return powers of x with the exponents 8, 16, 32 and so on, one per bit of a length."""
     powers = [_X_TO_THE_8]
     while len(powers) < MAX_RECORD_BYTES.bit_length():
         powers.append(int(_multiply(powers[-1], np.array([powers[-1]], np.uint32))[0]))
@@ -201,7 +205,7 @@ def _powers() -> list[int]:
 
 
 def _multiply(one: int, others: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The products of a polynomial and each of others, modulo that of CRC32C."""
+    """Return the products of a polynomial and each of others, modulo that of CRC32C."""
     products = np.zeros_like(others)
     for bit in range(31, -1, -1):
         if one >> bit & 1:

@@ -1,1 +1,1 @@
-"""Drawing for all reports: fonts, canvas, thumbnails, contact sheet."""
+"""Drawing of reports: fonts, canvas, thumbnails, contact sheet."""

@@ -1,4 +1,4 @@
-"""The paper that tiles of images are laid out on: its title, margins, and where a tile lies."""
+"""Canvas of image tiles, with title and margins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,16 @@ def new_sheet(
     left_px: int = 0,
     tile_height_px: int = TILE_PX,
 ) -> Image.Image:
-    """An empty sheet with its title."""
+    """Return an empty sheet with a title.
+
+    Args:
+        columns: how many tiles per row.
+        rows: how many rows.
+        title: cut at the width of the sheet.
+        font: the path of a font file.
+        left_px: width left of the tiles.
+        tile_height_px: height of a tile with its caption.
+    """
     width = 2 * MARGIN_PX + left_px + columns * (TILE_PX + GAP_PX) - GAP_PX
     height = tile_top(rows, tile_height_px) - GAP_PX + MARGIN_PX
     sheet = Image.new("RGB", (width, height), _PAPER)
@@ -37,24 +46,24 @@ def new_sheet(
 
 
 def tile_top(row: int, tile_height_px: int) -> int:
-    """Where a row of tiles begins, in px."""
+    """Return the top of a row of tiles, in px."""
     return MARGIN_PX + _TITLE_PX - MARGIN_PX // 2 + row * (tile_height_px + GAP_PX)
 
 
 def paste_tile(sheet: Image.Image, image: Image.Image, left: int, top: int) -> None:
-    """Put an image in the middle of its tile."""
+    """Paste an image into the middle of its tile."""
     ImageDraw.Draw(sheet).rectangle((left, top, left + TILE_PX - 1, top + TILE_PX - 1), _MATTE)
     place = (left + (TILE_PX - image.width) // 2, top + (TILE_PX - image.height) // 2)
     sheet.paste(image, place)
 
 
 def fit_end(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> str:
-    """`text`, its beginning cut off where it is wider than there is room."""
+    """Return a text that fits a width; its start is cut off if it is too wide."""
     return fit_text(text[::-1], font, width_px)[::-1]
 
 
 def fit_text(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> str:
-    """`text`, its end cut off where it is wider than there is room."""
+    """Return a text that fits a width; its end is cut off if it is too wide."""
     if font.getlength(text) <= width_px:
         return text
     while text and font.getlength(text + "…") > width_px:

@@ -1,6 +1,6 @@
-"""A contact sheet: images of each class with their names, as one picture.
+"""Contact sheet with images of each class.
 
-Few classes get a row each, their name before it; many get a tile each, their name below it.
+Few classes get one row each, after the name; many get one tile each, above the name.
 """
 
 from __future__ import annotations
@@ -37,34 +37,34 @@ if TYPE_CHECKING:
     from records.storage import Storage
 
 _CAPTION_PX = 26
-_MOST_NAME_PX = 190
+_MAX_NAME_PX = 190
 _COLUMNS = 8
-_MOST_ROWS = 12
-_MOST_TILES = 96
+_MAX_ROWS = 12
+_MAX_TILES = 96
 
 
 def draw_dataset(dataset: Dataset) -> bytes:
-    """The contact sheet of a dataset, a PNG.
+    """Return the contact sheet of a dataset as PNG.
 
     Raises:
         CorruptDataError: an index or a record is damaged.
     """
     split = main_split(dataset)
     classes = sum(map(bool, split.info.class_records))
-    images = _COLUMNS if classes <= _MOST_ROWS else 1
-    samples = sample_dataset(dataset, images=images, classes=_MOST_TILES)
+    images = _COLUMNS if classes <= _MAX_ROWS else 1
+    samples = sample_dataset(dataset, images=images, classes=_MAX_TILES)
     title = f"{split.name}: {len(split):,} images, {len(dataset.labels):,} classes"
-    return _draw(samples, title + _left_out(classes, len(samples)))
+    return _draw(samples, title + _subtitle(classes, len(samples)))
 
 
 def draw_file(storage: Storage, name: str) -> bytes:
-    """The contact sheet of one TFRecord file, anybody's too, a PNG.
+    """Return the contact sheet of any TFRecord file as PNG.
 
     Raises:
-        InputNotFoundError: it holds no images.
+        InputNotFoundError: its first records hold no image.
         CorruptDataError: a record is damaged.
     """
-    samples = sample_file(storage, name, images=_COLUMNS, classes=_MOST_TILES)
+    samples = sample_file(storage, name, images=_COLUMNS, classes=_MAX_TILES)
     if not samples:
         raise InputNotFoundError("no record holds an image", path=storage.display_name(name))
     return _draw(samples, name)
@@ -76,7 +76,7 @@ def _draw(samples: list[ClassSample], title: str) -> bytes:
     if len(samples) == 1:
         tiles = [("", image) for image in samples[0].images]
         sheet = _draw_tiles(tiles, " ".join([title, names[0]]).strip(), font)
-    elif len(samples) <= _MOST_ROWS:
+    elif len(samples) <= _MAX_ROWS:
         sheet = _draw_rows(samples, title, font)
     else:
         tiles = [(sample.name, sample.images[0]) for sample in samples]
@@ -89,7 +89,7 @@ def _draw(samples: list[ClassSample], title: str) -> bytes:
 def _draw_rows(samples: list[ClassSample], title: str, font: str) -> Image.Image:
     columns = max(len(sample.images) for sample in samples)
     name_font, count_font = (open_font(font, size) for size in (17, 13))
-    names = [fit_text(drawable(s.name, font), name_font, _MOST_NAME_PX) for s in samples]
+    names = [fit_text(drawable(s.name, font), name_font, _MAX_NAME_PX) for s in samples]
     names_px = round(max(map(name_font.getlength, names))) + 2 * GAP_PX
     sheet = new_sheet(columns, len(samples), title, font, left_px=names_px)
     draw = ImageDraw.Draw(sheet)
@@ -121,5 +121,5 @@ def _draw_tiles(tiles: list[tuple[str, Image.Image]], title: str, font: str) -> 
     return sheet
 
 
-def _left_out(classes: int, shown: int) -> str:
+def _subtitle(classes: int, shown: int) -> str:
     return f", {shown} of them shown" if shown < classes else ""

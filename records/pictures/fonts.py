@@ -31,7 +31,7 @@ _FOLDERS = (
     "~/Library/Fonts",
     "/mnt/c/Windows/Fonts",
 )
-# Parts of the names of fonts with many scripts, the better ones first.
+# Parts of the names of fonts with many scripts, in order of preference.
 _WIDE_FONTS = (
     "notosanscjk-regular",
     "notosanscjk",

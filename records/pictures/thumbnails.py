@@ -1,4 +1,4 @@
-"""A fair sample of images over the classes, as thumbnails: the same for the same files."""
+"""Deterministic sample of images of each class, as thumbnails."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 TILE_PX = 144
 SCANNED_RECORDS = 2000
 _ROWS_OF_ONE_CLASS = 6
-_FOREIGN_IMAGES = (schema.ENCODED, "image", "image_raw", "jpg", "png")
-_FOREIGN_LABELS = (schema.TEXT, "label_text", "class_name", schema.LABEL, "label", "class")
+_IMAGE_FEATURES = (schema.ENCODED, "image", "image_raw", "jpg", "png")
+_CLASS_FEATURES = (schema.TEXT, "label_text", "class_name", schema.LABEL, "label", "class")
 
 
 class ClassSample(NamedTuple):
-    """Thumbnails of a class; `name` is "" and `records` None where that is not known."""
+    """Thumbnails of a class; an unknown `name` is "", an unknown number of `records` None."""
 
     name: str
     records: int | None
@@ -44,12 +44,12 @@ class ClassSample(NamedTuple):
 
 
 def sample_dataset(dataset: Dataset, *, images: int, classes: int) -> list[ClassSample]:
-    """The first images of each class of the train split: its order is by hash, so they are fair.
+    """Return the first images of each class of the train split, whose order is random (by hash).
 
     Args:
-        dataset: an open dataset; where it has no train split, its first split is taken.
-        images: the most of a class.
-        classes: the most classes; of more, some evenly spread over the label map.
+        dataset: an open dataset; if it has no train split, its first split is used.
+        images: the maximum per class.
+        classes: the maximum; of more, a sample spread evenly over the label map.
 
     Raises:
         CorruptDataError: an index or a record is damaged.
@@ -69,12 +69,12 @@ def sample_dataset(dataset: Dataset, *, images: int, classes: int) -> list[Class
 
 
 def make_thumbnail(record: Record) -> Image.Image:
-    """A record's image so that it fits a tile. Raises CorruptDataError where it does not decode."""
+    """Return the image of a record, scaled to a tile. Raises CorruptDataError if it is damaged."""
     return fit_square(record.decode(), TILE_PX)
 
 
 def main_split(dataset: Dataset) -> Split:
-    """The train split, or the first there is."""
+    """Return the train split, or the first split of a dataset without one."""
     return dataset["train"] if "train" in dataset else next(iter(dataset.values()))
 
 
@@ -83,11 +83,11 @@ def _spread(present: list[int], count: int) -> list[int]:
 
 
 def sample_file(storage: Storage, name: str, *, images: int, classes: int) -> list[ClassSample]:
-    """The first images of each class among a TFRecord file's first 2,000 records, anybody's too.
+    """Return the first images of each class among the first 2,000 records of any TFRecord file.
 
     Raises:
-        CorruptDataError: a record among those is damaged.
-        FileNotFoundError: there is no such file.
+        CorruptDataError: one of these records is damaged.
+        FileNotFoundError: the file does not exist.
     """
     found: dict[str, list[Image.Image]] = {}
     for frame in islice(read_shard(storage, name), SCANNED_RECORDS):
@@ -97,7 +97,7 @@ def sample_file(storage: Storage, name: str, *, images: int, classes: int) -> li
         members = found.setdefault(label, [])
         if len(members) < (images if len(found) > 1 else images * _ROWS_OF_ONE_CLASS):
             members += (
-                fit_square(pixels, TILE_PX) for pixels in islice(_decode_anybodys(frame.payload), 1)
+                fit_square(pixels, TILE_PX) for pixels in islice(_decode_any(frame.payload), 1)
             )
     return [
         ClassSample(label, None, members) for label, members in sorted(found.items()) if members
@@ -105,7 +105,7 @@ def sample_file(storage: Storage, name: str, *, images: int, classes: int) -> li
 
 
 def _label_of(features: dict[str, FeatureValue]) -> str:
-    for name in _FOREIGN_LABELS:
+    for name in _CLASS_FEATURES:
         values = features.get(name, [])
         if len(values) == 1:
             value = values[0]
@@ -113,8 +113,8 @@ def _label_of(features: dict[str, FeatureValue]) -> str:
     return ""
 
 
-def _decode_anybodys(payload: bytes) -> Iterator[NDArray[np.uint8]]:
-    """The images in a record that decode; ours by its own features, for it may be raw."""
+def _decode_any(payload: bytes) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images in a record that decode; shardmill's own records may hold raw pixels."""
     with suppress(CorruptDataError):
         yield decode_record(payload).decode()
     features = parse_payload(payload).features
@@ -126,5 +126,5 @@ def _decode_anybodys(payload: bytes) -> Iterator[NDArray[np.uint8]]:
 
 
 def _image_rank(name: str) -> tuple[int, str]:
-    known = name in _FOREIGN_IMAGES
-    return (_FOREIGN_IMAGES.index(name) if known else len(_FOREIGN_IMAGES), name)
+    known = name in _IMAGE_FEATURES
+    return (_IMAGE_FEATURES.index(name) if known else len(_IMAGE_FEATURES), name)

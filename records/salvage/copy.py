@@ -142,7 +142,7 @@ class _IntactRecords:
         self.size_bytes += size_bytes
 
     def finish(self, size_bytes: int) -> None:
-        """Add what is lost at the end of a file of this size."""
+        """Add the range lost at the end of a file of this size."""
         self._add_lost(size_bytes, 0 if self.rows is None else len(self.rows.index))
 
     def _add_lost(self, offset: int, row: int) -> None:

@@ -41,7 +41,7 @@ class SalvageReport(msgspec.Struct, frozen=True, rename={"file": "shard", "outpu
         file: the damaged file.
         output: the new file; None after a dry run.
         index: the index that was used, relative to the folder of the file; None if there is none.
-        records: how many intact records there are; all of them are in `output`.
+        records: number of intact records; all of them are in `output`.
         bytes: the size of these records in `output`.
         lost_records: how many records of the index are lost; None without an index.
         lost: the lost ranges, by offset.

@@ -1,4 +1,4 @@
-"""Class counts, image sizes, formats and exact duplicates of a dataset, from its index."""
+"""Class counts, image sizes, formats and exact duplicates of a dataset."""
 
 from records.stats.counts import Stats, read_index_rows, stats
 from records.stats.duplicates import SPLIT_PRIORITY, duplicate_keys, find_groups, leak_keys

@@ -82,7 +82,7 @@ def count_duplicates(groups: list[list[DuplicateRecord]]) -> Duplicates:
 
 
 def duplicate_keys(groups: list[list[DuplicateRecord]]) -> list[str]:
-    """Return the keys to exclude to keep each file once: all but the first of each group."""
+    """Return the keys to exclude to keep each file once, all except the first of each group."""
     return sorted(record.key for group in groups for record in group[1:])
 
 

@@ -1,4 +1,4 @@
-"""Checks of a dataset or a TFRecord file against everything that was written about it."""
+"""Verification of a dataset or a TFRecord file."""
 
 from records.verification.dataset import check_files, verify
 from records.verification.report import VerifyReport, VerifyTotals

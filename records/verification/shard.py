@@ -1,6 +1,7 @@
-"""Check of one shard: each record against label map and index, then the totals.
+"""Check of one shard and its index.
 
-The bytes of a shard are read once.
+Each record is compared with the label map and its index row, then the totals with the manifest. The
+bytes are read once.
 """
 
 from __future__ import annotations

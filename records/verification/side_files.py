@@ -1,4 +1,4 @@
-"""Checks of the files next to the shards: label map, rejects, TFDS metadata, unexpected files."""
+"""Checks of the label map, rejects, TFDS metadata and unexpected files."""
 
 from __future__ import annotations
 

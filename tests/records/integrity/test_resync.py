@@ -67,8 +67,8 @@ def test_find_records_returns_only_intact_records() -> None:
     found = find_records(io.BytesIO(content), 0, 1000)
     assert found.records.tolist() == [1 + len(broken), len(content) - len(whole)]
     assert found.file_end == len(content)
-    assert found.refutes(1)
-    assert not found.refutes(1 + len(broken))
+    assert found.rules_out(1)
+    assert not found.rules_out(1 + len(broken))
     assert found.first_record(2) == 1 + len(broken)
 
 
