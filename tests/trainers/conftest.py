@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import signal
 from typing import TYPE_CHECKING
@@ -83,6 +84,22 @@ def hears_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture
+def refuse_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail the test if anything starts the Keras backend."""
+    # trainers.backend last: a module that is imported while it is patched would keep the patch.
+    importers = (
+        "evaluation.evaluate", "export.export", "models.registry", "prediction.predictor",
+        "training.train", "backend",
+    )  # fmt: skip
+    for module in importers:
+        monkeypatch.setattr(
+            importlib.import_module(f"trainers.{module}"),
+            "start_backend",
+            lambda: pytest.fail("the backend was started"),
+        )
+
+
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of 150 shapes to train on in three shards, and 60 to test on in two."""
@@ -100,13 +117,10 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run_path(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run trained on the shapes. Not to be written to."""
-    from trainers.backend import start_backend
     from trainers.training.plan import plan_training
-    from trainers.training.progress import NullProgress
     from trainers.training.train import train
 
     folder: Path = tmp_path_factory.mktemp("trained") / "run"
-    start_backend()
     plan = plan_training(shapes, folder, RUN_OPTIONS)
-    train(plan, on_message=lambda _: None, progress=NullProgress())
+    train(plan)
     return folder

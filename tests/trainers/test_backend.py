@@ -1,4 +1,4 @@
-"""What computes is said, and a GPU that is there and not used comes with a reason."""
+"""Tests of the report of devices and unused GPUs."""
 
 from __future__ import annotations
 

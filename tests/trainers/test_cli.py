@@ -1,4 +1,4 @@
-"""The commands, as typed: what is printed where, and how each ends."""
+"""Tests of the commands: output, exit codes, errors."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def test_train_command_invalid_image_size_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("refuse_backend")
 def test_commands_invalid_paths_or_splits_are_refused_before_loading_keras(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shapes: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("trainers.backend.start_backend", lambda: pytest.fail("loaded"))
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     cases: list[tuple[type[Exception], list[object]]] = [
@@ -88,10 +88,10 @@ def test_commands_invalid_paths_or_splits_are_refused_before_loading_keras(
     assert isinstance(call(predict, tmp_path, "a.jpg").exception, InputNotFoundError)
 
 
+@pytest.mark.usefixtures("refuse_backend")
 def test_evaluate_predict_commands_invalid_arguments_are_refused_before_loading(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("trainers.backend.start_backend", lambda: pytest.fail("loaded"))
     (tmp_path / "a.jpg").write_bytes(make_source(1).data)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""A run's configuration comes back as it was written, and nothing else is taken for one."""
+"""Tests of the configuration of a run."""
 
 from __future__ import annotations
 

@@ -91,10 +91,10 @@ def test_export_command_prints_how_to_load_the_model(run_path: Path, tmp_path: P
     assert [path.name for path in out.parent.iterdir()] == ["er"]
 
 
+@pytest.mark.usefixtures("refuse_backend")
 def test_export_command_invalid_arguments_are_refused_before_loading_keras(
     run_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainers.backend.start_backend", lambda: pytest.fail("loaded"))
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()

@@ -1,4 +1,4 @@
-"""`featurize`: a store by a worker over every shard, kept, gone on with, or refused."""
+"""Tests of `featurize`: workers, resuming and refusals."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _toy_backbone() -> Iterator[None]:
-    """A base that is built at once, in place of the one asked for."""
+    """Replace the requested backbone by a small one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainers.models.build.build_network", make_network_of)
         yield
@@ -67,7 +67,7 @@ def make_network_of(architecture: Architecture) -> Network:
 
 @pytest.fixture(scope="module")
 def store(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished store, made through Beam. Not to be written to."""
+    """Return a finished store, made through Beam; tests must not write to it."""
     folder: Path = tmp_path_factory.mktemp("featurized") / "store"
     result = call(shapes, folder, *FLAGS, "--json")
     assert result.exit_code == 0, result

@@ -1,4 +1,4 @@
-"""Features for a training: computed once, found again, resumed, copied from afar, or refused."""
+"""Tests of features as training input: cached, resumed, copied, refused."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where features are kept."""
+    """Return the folder of cached features."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "shardmill" / "features"
 
 
 @pytest.fixture
 def memory() -> Iterator[Any]:
-    """Fsspec's file system in memory, empty before and after."""
+    """Yield the fsspec file system in memory, empty before and after."""
     filesystem = fsspec.filesystem("memory")
     filesystem.store.clear()
     yield filesystem
@@ -45,7 +45,7 @@ def memory() -> Iterator[Any]:
 
 
 class Opener:
-    """Opens features of a dataset, and keeps what it was told."""
+    """Opens features of a dataset, and keeps the messages."""
 
     def __init__(self, folder: Path) -> None:
         self.dataset = open_dataset(folder)
@@ -76,7 +76,7 @@ def opener(shapes: Path) -> Opener:
 
 
 def make_named(dataset: Dataset, location: str, network: Network | None = None) -> FeatureStore:
-    """A store of all shards of a dataset, as `featurize` makes it."""
+    """Return a store of all shards of a dataset, as `featurize` makes it."""
     extractor = (network or make_network()).extractor
     assert extractor is not None
     spec = make_spec(dataset, extractor, ARCHITECTURE, "float32")

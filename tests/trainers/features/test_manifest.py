@@ -1,4 +1,4 @@
-"""The manifest of a feature store: its key, what it refuses, and what it says differs."""
+"""Tests of the manifest of a feature store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model of a user, with loss, metrics and callbacks, for the tests of registered models."""
+"""A registered model with loss, metrics and callbacks, for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is trained of a network with a base is what was asked for."""
+"""Tests of the trainable layers of a network with a backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applications of Keras get the pixels they were made for, and a head."""
+"""Tests of preprocessing and head of Keras applications."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's weights are all of its model's, or a line names the layer that does not fit."""
+"""Tests of loading the weights of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A base gets all of its weights from any file Keras writes, or a line that says why not."""
+"""Tests of loading weights of a backbone from Keras files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def get_backbone(network: Network) -> keras.Model:
 
 
 def assert_loaded(network: Network, expected: keras.Model) -> None:
-    """All weights of the base are the first ones of `expected`, which may have a top."""
+    """Check that all weights of the backbone are the first ones of `expected`."""
     ours = get_backbone(network).get_weights()
     for mine, theirs in zip(ours, expected.get_weights(), strict=False):
         np.testing.assert_array_equal(mine, theirs)
@@ -71,7 +71,7 @@ def build_with_top(name: str) -> keras.Model:
 
 
 def randomize(models: Iterable[keras.Model]) -> None:
-    """New weights have many zeros and ones; these have none that is another one's."""
+    """Set distinct random weights, because new ones have many zeros and ones."""
     random = np.random.default_rng(0)
     for model in models:
         model.set_weights([random.uniform(0.1, 1, weight.shape) for weight in model.get_weights()])
@@ -99,7 +99,7 @@ def target() -> Network:
 
 @pytest.fixture
 def network(target: Network) -> Network:
-    """A network whose base has no weight that any file has."""
+    """Return a network whose backbone has no weight of any file."""
     backbone = get_backbone(target)
     backbone.set_weights([np.full(weight.shape, -1) for weight in backbone.get_weights()])
     return target
@@ -121,7 +121,7 @@ def write_run(folder: Path, network: Network, model: str = SMALL) -> Path:
 
 
 def write_legacy(path: Path, model: keras.Model, *, in_parts: bool = False) -> Path:
-    """A file of weights alone, as Keras 2 wrote it; its list of layers whole or in parts."""
+    """Write a weights file of Keras 2, with its list of layers in one or several parts."""
     from keras.src.legacy.saving import legacy_h5_format
 
     with h5py.File(path, "w") as file:
@@ -221,7 +221,7 @@ def test_set_weights_normalization_statistics_take_effect(tmp_path: Path) -> Non
     np.testing.assert_array_equal(np.asarray(loaded(x)), np.asarray(saved(x)))
 
 
-# What is refused.
+# Refusals.
 
 
 def test_load_backbone_weights_of_other_model_are_refused_with_layer_and_shapes(

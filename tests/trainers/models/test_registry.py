@@ -1,4 +1,4 @@
-"""The table of models is light, and says what Keras says."""
+"""Tests of the registry of models against Keras."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from trainers.models import MODELS, find_model
 APPLICATIONS = {name: spec for name, spec in MODELS.items() if spec.application is not None}
 
 
-class AskedError(Exception):
-    """Raised in place of building a network, once Keras has said which sizes it takes."""
+class RequestedSizesError(Exception):
+    """Raised in place of building a network, once Keras has requested its sizes."""
 
 
 def get_classifier(name: str) -> tuple[Any, Any]:
-    """The module in `keras.applications`, and the classifier in it."""
+    """Return the module in `keras.applications`, and the classifier in it."""
     family, _, classifier = str(MODELS[name].application).partition(".")
     module = importlib.import_module(f"keras.applications.{family}")
     return module, getattr(module, classifier, None) or getattr(
@@ -59,8 +59,10 @@ def test_registry_sizes_equal_those_of_keras(name: str) -> None:
 
     _, classifier = get_classifier(name)
     with (
-        mock.patch.object(imagenet_utils, "obtain_input_shape", side_effect=AskedError) as asked,
-        pytest.raises(AskedError),
+        mock.patch.object(
+            imagenet_utils, "obtain_input_shape", side_effect=RequestedSizesError
+        ) as asked,
+        pytest.raises(RequestedSizesError),
     ):
         classifier(weights=None)
     sizes = asked.call_args.kwargs
@@ -70,17 +72,17 @@ def test_registry_sizes_equal_those_of_keras(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "mobilenet_v3_large"])
 def test_registry_mobilenet_v3_sizes_equal_those_of_keras(name: str) -> None:
-    # It does not ask `obtain_input_shape`: it refuses what is too small, and warns where its
-    # ImageNet weights are of another size.
+    # It does not ask `obtain_input_shape`: it refuses small images, and warns if its
+    # ImageNet weights have another size.
     _, classifier = get_classifier(name)
     size_px, min_px = MODELS[name].size_px, MODELS[name].min_side_px
     with pytest.raises(ValueError, match=f"at least {min_px}x{min_px}"):
         classifier(weights=None, input_shape=(min_px - 1, min_px, 3))
     layers = f"{inspect.getmodule(classifier).__name__}.layers"
     with (
-        mock.patch(layers, **{"Input.side_effect": AskedError}),
+        mock.patch(layers, **{"Input.side_effect": RequestedSizesError}),
         pytest.warns(UserWarning, match=re.escape(f"input shape {size_px}")),
-        pytest.raises(AskedError),
+        pytest.raises(RequestedSizesError),
     ):
         classifier(weights="imagenet", input_shape=(size_px[0] - 1, size_px[1], 3))
 

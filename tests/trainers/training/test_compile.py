@@ -1,4 +1,4 @@
-"""Optimizers are Keras's by name, schedules go where they say, losses are what they are called."""
+"""Tests of optimizers, schedules and losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A base that stays as it is, layers of it that train, and the images a training goes on past."""
+"""Tests of transfer, finetune, early stopping, class weights and skipping."""
 
 from __future__ import annotations
 

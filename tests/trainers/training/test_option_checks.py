@@ -1,4 +1,4 @@
-"""What a training cannot mean is refused, and says what to do."""
+"""Tests of conflicting options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training tells: enough in a log, nothing where quiet was asked for."""
+"""Tests of progress lines."""
 
 from __future__ import annotations
 

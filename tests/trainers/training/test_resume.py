@@ -1,4 +1,4 @@
-"""A training that is stopped anywhere and resumed ends as if nothing had happened."""
+"""Tests that a stopped and resumed run has the same result."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 def read_indexed(run: Path) -> list[str]:
-    """The history, but for how long each epoch took."""
+    """Return the history without the seconds of each epoch."""
     return [row.rpartition(",")[0] for row in (run / "history.csv").read_text().splitlines()]
 
 
@@ -262,7 +262,7 @@ def test_train_locked_run_is_refused(shapes: Path, tmp_path: Path) -> None:
 
 
 def start(data: Path, run: Path) -> subprocess.Popen[str]:
-    # Small pauses would do nothing here: a run this small ends before anybody can kill it.
+    # Small pauses would do nothing here: a run this small ends before it can be killed.
     arguments = [
         "--model", "cnn", "--batch-size", "2", "--image-size", "48", "--epochs", "6",
         "--checkpoint-steps", "5", "--dropout", "0.2", "--augment", "flip", "--resume",

@@ -1,4 +1,4 @@
-"""Several devices share every batch, by Keras's own means; processors stand in for GPUs."""
+"""Tests of training on several devices, with processors instead of GPUs."""
 
 from __future__ import annotations
 

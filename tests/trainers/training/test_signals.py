@@ -1,4 +1,4 @@
-"""A signal waits for a moment that suits; it is never lost, and a second one does not wait."""
+"""Tests of deferred signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training from its plan to its run folder, on TensorFlow here and on JAX in another process."""
+"""Tests of complete runs on TensorFlow and JAX."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SHORT = msgspec.structs.replace(RUN_OPTIONS, epochs=1)
 def read_history(path: Path) -> list[EpochMetrics]:
     with path.open(newline="") as file:
         rows = list(csv.reader(file))[1:]
-    return [EpochMetrics._make([int(row[0]), *map(float, row[1:])]) for row in rows]
+    return [EpochMetrics(int(row[0]), *map(float, row[1:])) for row in rows]
 
 
 def run_plan(plan: TrainingPlan, progress: NullProgress | None = None) -> TrainingResult:
@@ -173,7 +173,7 @@ def test_train_damaged_record_is_reported_by_number_and_key(tmp_path: Path, dama
 
 
 def rewrite(shard: Path, content: bytes, image: bytes, broken: bytes) -> None:
-    """Another image of the same length into a shard, under good checksums."""
+    """Replace an image in a shard by one of the same length, with valid checksums."""
     payloads = [frame.payload for frame in read_frames(io.BytesIO(content))]
     shard.write_bytes(b"".join(frame_bytes(payload.replace(image, broken)) for payload in payloads))
 
@@ -253,7 +253,7 @@ def test_plan_training_notes_holdout_and_missing_classes(shapes: Path, tmp_path:
     write_shapes(tmp_path / "data", {"train": [[0, 3, 6]], "validation": [[1, 4]]})
     notes = "\n".join(plan_training(tmp_path / "data", tmp_path / "run", SHORT).notes)
     assert "validating on 2 images of validation" in notes
-    assert "no training image is of class square, $x_{ b$" in notes
+    assert "no training images of class square, $x_{ b$" in notes
 
 
 JAX_TRAINING = """
