@@ -52,11 +52,13 @@ torch-test: $(INSTALLED) ## install PyTorch into .torch/ (4 GB on Linux), and te
 		-r tests/trainers/torch-requirements.txt
 	@$(BIN)/python -m pytest tests/trainers/input/test_distributed_training.py -k torch
 
-check: $(INSTALLED) ## lint, formatting, types, layering, and every command in the documentation
+check: $(INSTALLED) ## lint, formatting, types, layering, prose, and every command in the documentation
 	$(BIN)/ruff check --quiet --output-format concise .
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tests/docs/prose.py README.md docs/architecture.md docs/python.md docs/reference \
+		shardmill records pipelines trainers benchmarks deploy
 	$(BIN)/python docs/cli_page.py --check
 	$(BIN)/python docs/capacity_planning.py --check
 	$(BIN)/python tests/docs/run_commands.py README.md docs

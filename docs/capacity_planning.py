@@ -1,4 +1,6 @@
-"""How long a conversion takes: `python docs/capacity_planning.py --images 1e9 --kb 110 --workers 200`.
+"""Estimate of the time and memory of a conversion.
+
+Example: `python docs/capacity_planning.py --images 1e9 --kb 110 --workers 200`.
 
 A model of four terms, each a constant that `make bench` measured times a number of the conversion:
 listing and planning on the driver, processor time and traffic of the workers, reading the indexes.
@@ -137,7 +139,7 @@ def main(*, images: float | None, write: bool, check: bool, header: bool, **give
         _PAGE.write_text(filled)
     if check and filled != page:
         sys.exit(
-            "docs/capacity-planning.md has another table: run python docs/capacity_planning.py --write"
+            "docs/capacity-planning.md is outdated: run python docs/capacity_planning.py --write"
         )
 
 

@@ -1,1 +1,1 @@
-"""Making a dataset: a folder of images planned, and written shard by shard by Beam."""
+"""Conversion of labelled images to datasets."""

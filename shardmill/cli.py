@@ -98,7 +98,7 @@ class _LazyGroup(click.Group):
 @click.version_option(package_name="shardmill")
 @click.pass_context
 def shardmill(context: click.Context, *, _verbose: bool) -> None:
-    """A folder of labelled images becomes verified TFRecord shards, and models train from them."""
+    """Convert labelled images to verified TFRecord shards, and train models from them."""
     context.obj = PipelineExecutor()
 
 
