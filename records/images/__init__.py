@@ -2,6 +2,7 @@
 
 from records.format.image_options import ImageOptions
 from records.images.encode import encoder_versions
+from records.images.formats import IMAGE_EXTENSIONS, sniff
 from records.images.normalize import (
     NormalizedImage,
     decode_pixels,
@@ -9,7 +10,6 @@ from records.images.normalize import (
     normalize_image,
 )
 from records.images.rejection import Reason, Rejection
-from records.images.sniff import IMAGE_EXTENSIONS, sniff
 
 __all__ = [
     "IMAGE_EXTENSIONS",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from records.images import jpeg, pixels, png
+from records.images.formats import open_image
 from records.images.memory_budget import BYTES_PER_PX, PROCESS_BUDGET
 from records.images.rejection import ImageRejectedError
-from records.images.sniff import open_image
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

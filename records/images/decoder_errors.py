@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from records.errors import CorruptDataError
+from records.images.formats import sniff
 from records.images.rejection import ImageRejectedError, Rejection
-from records.images.sniff import sniff
 from records.images.truncation import is_truncated
 
 _UNSUPPORTED = re.compile(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.images import jpeg, png
+from records.images.formats import is_partial_magic, open_image, sniff
 from records.images.pixels import read_orientation
 from records.images.rejection import ImageRejectedError
-from records.images.sniff import is_partial_magic, open_image, sniff
 from records.images.truncation import is_truncated
 
 if TYPE_CHECKING:

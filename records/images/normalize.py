@@ -25,9 +25,9 @@ from records.images.decode import (
 )
 from records.images.decoder_errors import corrupt_image_error, rejection_from_error
 from records.images.encode import StoredFormat, encode_image
+from records.images.formats import sniff
 from records.images.header import ImageHeader, read_header
 from records.images.rejection import ImageRejectedError, Rejection
-from records.images.sniff import sniff
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,9 +15,9 @@ from records.errors import CorruptDataError
 from records.format.image_options import MAX_PIXELS_LIMIT, ImageOptions
 from records.images.decode import reserve_memory
 from records.images.decoder_errors import corrupt_image_error
+from records.images.formats import open_image, sniff
 from records.images.header import read_header
 from records.images.normalize import decode_record_image
-from records.images.sniff import open_image, sniff
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,11 +8,11 @@ import keras
 import msgspec
 
 from trainers.backend import data_parallel, start_backend
+from trainers.content_addressed_dir import cache_dir
 from trainers.doctor.diagnose import StageRate, TrainingContext, advise, find_bottleneck, summarize
 from trainers.doctor.profile import time_stages
 from trainers.doctor.system_info import SystemInfo, inspect_system, list_versions
 from trainers.input.bad_records import locate_bad_records
-from trainers.input.tensor_files import cache_dir
 from trainers.models.build import build_network
 from trainers.training.compile import set_precision
 from trainers.training.phase_setup import set_up_phase

@@ -9,12 +9,13 @@ import msgspec
 from records.errors import InputNotFoundError
 from records.storage import COPY_STEP_BYTES, open_storage
 from records.storage.local import LocalStorage
+from trainers.content_addressed_dir import cache_dir
 from trainers.features.extract import extract_features, get_extractor, make_spec, whole_shard
 from trainers.features.manifest import check_fits, read_manifest
 from trainers.features.store import FeatureRangeError, FeatureStore, wait_for_lock
 from trainers.input.bad_records import locate_bad_records
 from trainers.input.pipeline import ShardSource
-from trainers.input.tensor_files import array_name, cache_dir
+from trainers.input.tensor_files import array_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

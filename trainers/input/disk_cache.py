@@ -17,6 +17,7 @@ import xxhash
 
 from records.storage.atomic import atomic_folder, remove_unfinished
 from records.storage.errors import translate_write_errors
+from trainers.content_addressed_dir import cache_dir
 from trainers.input import decode, tensor_files
 from trainers.input.pipeline import ShardSource, ordered_batches
 from trainers.input.selection import Selection
@@ -40,7 +41,7 @@ _HINT = "choose another folder with XDG_CACHE_HOME, or omit --cache disk"
 
 def cache_folder() -> Path:
     """Return the folder of caches: `shardmill/decoded` in `$XDG_CACHE_HOME` or `~/.cache`."""
-    return tensor_files.cache_dir("decoded")
+    return cache_dir("decoded")
 
 
 def build_disk_cache(

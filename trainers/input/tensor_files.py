@@ -10,7 +10,6 @@ like one that has lost a part.
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,12 +108,6 @@ def is_intact(storage: Storage, name: str, size_bytes: int, identity: str) -> bo
             digest.update(block)
             left_bytes -= len(block)
         return stream.read() == digest.digest()
-
-
-def cache_dir(kind: str) -> Path:
-    """Return a folder for one kind of cache, in `$XDG_CACHE_HOME/shardmill` or `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "shardmill" / kind
 
 
 def check_space(folder: Path, size_bytes: int, *, what: str, hint: str) -> None:

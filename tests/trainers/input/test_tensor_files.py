@@ -10,11 +10,11 @@ import xxhash
 
 from records.errors import OutputError
 from records.storage import open_storage
+from trainers.content_addressed_dir import cache_dir
 from trainers.input.tensor_files import (
     ArrayFormat,
     ArraySource,
     array_name,
-    cache_dir,
     check_space,
     is_intact,
     write_arrays,

@@ -19,7 +19,7 @@ KNOWN = {
 
 
 @pytest.mark.parametrize(("kind", "name"), KNOWN.items())
-def test_sniff_file_written_by_pillow_returns_its_format(kind: str, name: str) -> None:
+def test_formats_file_written_by_pillow_returns_its_format(kind: str, name: str) -> None:
     target = BytesIO()
     Image.new("1" if kind == "XBM" else "RGB", (32, 32), 1).save(target, kind)
     assert sniff(target.getvalue()[:32]) == name
@@ -46,7 +46,7 @@ def test_sniff_file_written_by_pillow_returns_its_format(kind: str, name: str) -
         (b"", None),
     ],
 )
-def test_sniff_magic_bytes_return_format_or_none(head: bytes, name: str | None) -> None:
+def test_formats_magic_bytes_return_format_or_none(head: bytes, name: str | None) -> None:
     assert sniff(head) == name
 
 
