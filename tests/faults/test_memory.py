@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -17,7 +18,7 @@ from tests.faults import processes
 BASE_BYTES, BYTES_PER_PX = 250_000_000, 12
 SIZE_PX = (10_000, 9_000)
 # What Pillow decodes an image of each to, and what becomes of it, differ the most among these.
-KINDS = (
+KINDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("RGB", "png", {}),
     ("RGBA", "png", {}),
     ("L", "png", {}),
