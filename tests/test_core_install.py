@@ -37,10 +37,11 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pinned = [line.split(" \\")[0] for line in LOCK.read_text().splitlines() if "==" in line]
     versions.write_text("\n".join(pinned))
     interpreter = folder / "env" / "bin" / "python"
-    for command in (
+    commands: tuple[list[str | Path], ...] = (
         [uv, "venv", "--quiet", "--python", sys.executable, folder / "env"],
         [uv, "pip", "install", "--quiet", "--python", interpreter, "-c", versions, ROOT],
-    ):
+    )
+    for command in commands:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stderr
     return interpreter

@@ -24,7 +24,7 @@ _CRD = "META-INF/fabric8/flinkdeployments.flink.apache.org-v1.yml"
 
 
 def validate(environment: Path, file: Path) -> subprocess.CompletedProcess[str]:
-    command = [environment / "bin" / "kubernetes-validate", "--strict", file]
+    command: list[str | Path] = [environment / "bin" / "kubernetes-validate", "--strict", file]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -51,7 +51,7 @@ def refuse_unknown(schema: Any) -> None:
 
 
 def find_faults(environment: Path, schema: Any, instance: Any) -> str:
-    command = [environment / "bin" / "python", "-c", _CHECK]
+    command: list[str | Path] = [environment / "bin" / "python", "-c", _CHECK]
     text = json.dumps([schema, instance])
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 

@@ -30,5 +30,6 @@ if __name__ == "__main__":
     import shardmill.cli
 
     shard.normalize_image = store_or_die  # type: ignore[attr-defined]
-    shard.SubprocessNormalizer = DeadlyStore  # type: ignore[misc]
+    # The module itself is patched: the name is not exported, its class a different one.
+    shard.SubprocessNormalizer = DeadlyStore  # type: ignore[attr-defined, assignment]  # as above
     shardmill.cli.main()

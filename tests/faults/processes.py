@@ -28,7 +28,16 @@ class Ended(NamedTuple):
 
 def start(source: Path, output: Path, *flags: str) -> subprocess.Popen[str]:
     """Start a conversion."""
-    command = [sys.executable, "-m", "shardmill", "convert", source, output, "--quiet", *flags]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "shardmill",
+        "convert",
+        source,
+        output,
+        "--quiet",
+        *flags,
+    ]
     environment = {**os.environ, _OUTPUT: str(output)}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -20,7 +21,7 @@ from tests.faults import processes
 BASE_BYTES, BYTES_PER_PX = 250_000_000, 12
 SIZE_PX = (10_000, 9_000)
 # These differ the most in decoded size and in the way they are stored.
-KINDS = (
+KINDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("RGB", "png", {}),
     ("RGBA", "png", {}),
     ("L", "png", {}),

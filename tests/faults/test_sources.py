@@ -33,7 +33,8 @@ def between_plan_and_writing(monkeypatch: pytest.MonkeyPatch) -> Happen:
     """Run a function once, when the first shard is about to be written."""
 
     def happen(what: Callable[[], object]) -> None:
-        real, happened = shard.convert_images, []
+        real = shard.convert_images
+        happened: list[bool] = []
 
         def late(*given: object) -> None:
             if not happened:
@@ -55,7 +56,12 @@ class TestWhileItIsConverted:
         self, convert: Convert, source: Path, output: Path, between_plan_and_writing: Happen
     ) -> None:
         kept = {key: (source / key).read_bytes() for key in KEYS}
-        between_plan_and_writing(lambda: [(source / key).unlink() for key in KEYS])
+
+        def delete() -> None:
+            for key in KEYS:
+                (source / key).unlink()
+
+        between_plan_and_writing(delete)
         report = convert(**OPTIONS)
         assert report.rejects_by_reason == {"corrupt": 1, "unreadable": len(KEYS)}
         assert {key: rejects_of(output)[key] for key in KEYS} == dict.fromkeys(KEYS, "unreadable")
@@ -112,7 +118,14 @@ def _failing_for(key: bytes) -> Callable[[bytes, int | None], bytes]:
 def test_convert_crashing_decoder_rejects_image_on_second_run(source: Path, output: Path) -> None:
     """The first run dies of the image; the next one rejects it."""
     make_file(source, "cat/deadly.png", deadly_decoder.PICTURE)
-    command = [sys.executable, deadly_decoder.__file__, "convert", source, output, "--quiet"]
+    command: list[str | Path] = [
+        sys.executable,
+        deadly_decoder.__file__,
+        "convert",
+        source,
+        output,
+        "--quiet",
+    ]
 
     def run() -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -14,6 +14,7 @@ from records.dataset import open_dataset
 from records.errors import TooManyRejectsError
 from records.format import layout
 from records.format.image_options import ImageOptions
+from records.format.layout import SplitName
 from tests.pipelines.conftest import Convert, manifest_of, rejects_of
 from tests.pipelines.pictures import (
     CORRUPT,
@@ -156,6 +157,6 @@ def test_split_count_reduced_by_rejects_is_noted_in_report(
     bad = make_folders(tmp_path / "bad", cat=10)
     (bad / "cat" / "003.png").write_bytes(CORRUPT)
     report = convert(source=str(bad), test=9, max_rejects=1)
-    split = "test" if report.splits["test"].images == 8 else "train"
+    split: SplitName = "test" if report.splits["test"].images == 8 else "train"
     assert report.splits[split].images == {"test": 8, "train": 0}[split]
     assert bool([note for note in report.notes if "not 9" in note]) == (split == "test")

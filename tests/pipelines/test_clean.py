@@ -66,7 +66,8 @@ def test_clean_run_killed_after_manifest_removes_only_run_state(
         real(*given, **named)
         raise KilledError
 
-    real = module.publish
+    from pipelines.writing.publish import publish as real
+
     monkeypatch.setattr(module, "publish", killed)
     with pytest.raises(KilledError):
         convert()

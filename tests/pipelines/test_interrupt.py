@@ -55,7 +55,15 @@ def start(pictures: Path, output: Path) -> Iterator[Start]:
     started = []
 
     def start_and_wait(name: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", SHARDMILL, "convert", pictures, output, *FLAGS]
+        command: list[str | Path] = [
+            sys.executable,
+            "-c",
+            SHARDMILL,
+            "convert",
+            pictures,
+            output,
+            *FLAGS,
+        ]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -133,7 +141,16 @@ def test_convert_second_concurrent_run_is_refused_as_locked(
 @pytest.mark.slow
 def test_convert_sigterm_stops_worker_processes(pictures: Path, output: Path, start: Start) -> None:
     flags = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=1")
-    command = [sys.executable, "-m", "shardmill", "convert", pictures, output, *FLAGS, *flags]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "shardmill",
+        "convert",
+        pictures,
+        output,
+        *FLAGS,
+        *flags,
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (output / index(0)).exists() and process.poll() is None:
         time.sleep(0.01)

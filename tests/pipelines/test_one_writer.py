@@ -52,8 +52,9 @@ class TestOneWriter:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         from pipelines import convert as module
+        from pipelines.resume import find_finished as real
 
-        real, looks = module.find_finished, []
+        looks: list[int] = []
 
         def late(*given: Any) -> Any:
             looks.append(1)
@@ -82,8 +83,7 @@ def test_convert_shard_lost_before_publish_writes_no_manifest(
     convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipelines import convert as module
-
-    real = module.collect_results
+    from pipelines.writing.results import collect_results as real
 
     def losing(*given: Any) -> Any:
         (output / SHARDS[0]).unlink()

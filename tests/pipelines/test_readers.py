@@ -48,7 +48,7 @@ def test_tensorflow_converted_dataset_gives_same_labels_and_pixels(dataset: Path
         "image/filename": tf.io.FixedLenFeature([], tf.string),
     }
     for split in ("train", "test"):
-        stored = {r.image: r for r in open_dataset(dataset)[split]}  # type: ignore[index]
+        stored = {r.image: r for r in open_dataset(dataset)[split]}
         shards = sorted(map(str, dataset.glob(f"{split}-*.tfrecord")))
         found = [tf.io.parse_single_example(r, features) for r in tf.data.TFRecordDataset(shards)]
         assert len(found) == len(stored)

@@ -17,7 +17,7 @@ from tests.datasets import DatasetBuilder, Source
 from trainers.options import TrainOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from records.format.layout import SplitName
@@ -63,7 +63,7 @@ def make_source(number: int) -> Source:
 
 def write_shapes(
     location: Path | str,
-    splits: dict[SplitName, Sequence[Sequence[int]]],
+    splits: Mapping[SplitName, Sequence[Sequence[int]]],
     images: ImageOptions | None = None,
 ) -> None:
     """Write a dataset of shapes: for every split the numbers of the shapes in each shard."""

@@ -28,7 +28,7 @@ def test_silence_beam_logs_failing_thread_prints_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     silence_beam_logs()
-    thread = threading.Thread(target=lambda: {}["no"])
+    thread = threading.Thread(target=lambda: {"yes": 1}["no"])
     thread.start()
     thread.join()
     assert capsys.readouterr() == ("", "")

@@ -222,8 +222,8 @@ class TestFilesThatAreNotAsTheyWere:
             return bytes(real(*given))
 
         from pipelines.incremental import append as module
+        from pipelines.sources.reader import read_file as real
 
-        real = module.read_file
         monkeypatch.setattr(module, "read_file", count)
         assert append().modified == ()
         assert sorted(read) == [b"cat/000.png", b"cat/001.png", b"cat/002.png"]
@@ -366,8 +366,7 @@ def test_append_overtaken_by_concurrent_run_asks_to_run_again(
     append()
     add(source, "cat/new.png")
     from pipelines import convert as module
-
-    real = module.select_new
+    from pipelines.incremental.append import select_new as real
 
     def overtaken(*given: Any) -> Any:
         found = real(*given)

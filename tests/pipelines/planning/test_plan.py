@@ -96,7 +96,7 @@ def test_plan_images_in_shards_are_ordered_by_hash() -> None:
 def test_plan_shuffled_listing_gives_same_digest(chance: random.Random) -> None:
     found = images(100)
     shuffled = chance.sample(found, len(found))
-    settings = {"test": 0.2, "validation": 20, "shards": 3}
+    settings: dict[str, Any] = {"test": 0.2, "validation": 20, "shards": 3}
     one, other = plan_of(found, **settings), plan_of(shuffled, **settings)
     assert (one.digest, one.fingerprint, one.thresholds) == (
         other.digest,
@@ -113,7 +113,7 @@ class TestDigest:
         [{"seed": 1}, {"test": 0.3}, {"test": 6}, {"shards": 2}, {"shard_mb": 1}],
     )
     def test_plan_different_settings_give_different_digest(self, settings: dict[str, Any]) -> None:
-        base = {"test": 0.2}
+        base: dict[str, Any] = {"test": 0.2}
         assert plan_of(images(30), **base | settings).digest != plan_of(images(30), **base).digest
 
     @pytest.mark.parametrize(

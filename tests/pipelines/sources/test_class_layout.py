@@ -109,7 +109,9 @@ def test_assign_labels_from_list_normalizes_names_and_refuses_ambiguous_ones() -
             assign_labels_from_list(names, source="s")
 
 
-def choose(*present: str, classes=None, given=None) -> tuple[str, ...]:
+def choose(
+    *present: str, classes: tuple[str, ...] | None = None, given: tuple[str, ...] | None = None
+) -> tuple[str, ...]:
     return choose_labels(present, classes=classes, given=given, source="s")
 
 

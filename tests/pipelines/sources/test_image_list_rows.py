@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,9 @@ from pipelines.sources.image_list import ListRow, read_rows
 from records.errors import InputNotFoundError, UsageError
 
 
-def read(tmp_path: Path, content: bytes, *, name: str = "list.csv", allow_url: bool = False):
+def read(
+    tmp_path: Path, content: bytes, *, name: str = "list.csv", allow_url: bool = False
+) -> list[ListRow]:
     path = tmp_path / name
     path.write_bytes(content)
     source = str(tmp_path / "photos")
@@ -164,6 +167,6 @@ def test_read_rows_file_not_found_is_refused(tmp_path: Path) -> None:
         list(read_rows(str(tmp_path / "none.csv"), str(tmp_path), allow_url=False))
 
 
-def test_read_rows_list_at_url_is_parsed(memory) -> None:
+def test_read_rows_list_at_url_is_parsed(memory: Any) -> None:
     memory.pipe_file("/lists/l.csv", b"path,label\na.png,cat\n")
     assert list(read_rows("memory://lists/l.csv", "/x", allow_url=False)) == [image(b"a.png")]

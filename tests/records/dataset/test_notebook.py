@@ -34,7 +34,8 @@ def dataset(build_dataset: Callable[..., Path]) -> Dataset:
 def test_record_decode_equals_decoded_record_image(dataset: Dataset) -> None:
     for record in dataset["train"]:
         pixels = record.decode()
-        assert (pixels.shape, pixels.dtype) == ((record.height, record.width, 3), np.uint8)
+        assert pixels.shape == (record.height, record.width, 3)
+        assert pixels.dtype == np.uint8
         np.testing.assert_array_equal(
             pixels,
             decode_record_image(

@@ -24,7 +24,8 @@ def make_hashes(pictures: int, *, seed: int = 0) -> NDArray[np.uint64]:
     chances = random.uniform(0, [[[0.08], [0.24], [0.24]]], (pictures, WINDOWS, WORDS, 1))
     turned = np.packbits(random.random((*shape, 64)) < chances, axis=-1).view(np.uint64)
     hashes ^= turned[..., 0]
-    return hashes & np.array([2**64 - 1, 2**64 - 1, 2**16 - 1], np.uint64)
+    hashes &= np.array([2**64 - 1, 2**64 - 1, 2**16 - 1], np.uint64)
+    return hashes
 
 
 def compare_each_with_each(

@@ -12,7 +12,8 @@ from records import verify
 from records.dataset import open_dataset
 from records.dedup import hash_cache
 from records.dedup.hash_cache import STATES, DatasetHasher, Hashes, read_hashes, save_hashes
-from records.dedup.perceptual_hash import WINDOWS, WORDS
+from records.dedup.perceptual_hash import WINDOWS, WORDS, hash_picture
+from records.errors import CorruptDataError
 from records.format.layout import phash_name
 from records.storage import open_storage
 from tests.datasets import DatasetBuilder, Source, encode_picture
@@ -35,13 +36,12 @@ def hash_all(folder: Path) -> tuple[Hashes, DatasetHasher]:
 
 
 def same(one: Hashes, other: Hashes) -> bool:
-    return all(map(np.array_equal, one, other))
+    return np.array_equal(one.states, other.states) and np.array_equal(one.words, other.words)
 
 
 @pytest.fixture
 def count_hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counted: list[int] = []
-    hash_picture = hash_cache.hash_picture
 
     def count(pixels: np.ndarray) -> np.ndarray | None:
         counted.append(1)
@@ -175,7 +175,7 @@ def test_hash_cache_undecodable_image_has_state_undecodable(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def damaged(*_arguments: object, **_options: object) -> None:
-        raise hash_cache.CorruptDataError("image is truncated")
+        raise CorruptDataError("image is truncated")
 
     monkeypatch.setattr(hash_cache, "decode_thumbnail", damaged)
     hashes, _ = hash_all(folder)

@@ -39,7 +39,7 @@ def near_of(
         {
             "key": [key for _, key, _, _ in rows],
             "label": [label for _, _, label, _ in rows],
-            "split": [SPLITS.index(split) for split, _, _, _ in rows],  # type: ignore[arg-type]
+            "split": [SPLITS.index(split) for split, _, _, _ in rows],
             "width": [side_px] * len(rows),
             "height": [side_px] * len(rows),
         }
@@ -100,7 +100,7 @@ def test_near_duplicates_5000_copies_form_one_group() -> None:
 def test_near_duplicates_featureless_images_are_not_compared() -> None:
     near = near_of([("train", "a", 0, None), ("test", "b", 0, None), ("test", "c", 0, (0, 0))])
     assert (near.compared, near.featureless, near.undecodable) == (1, 2, 0)
-    assert near.pairs == near.keys == ()
+    assert (near.pairs, near.keys) == ((), ())
 
 
 @pytest.mark.parametrize(("side_px", "pairs"), [(64, 1), (63, 0)])

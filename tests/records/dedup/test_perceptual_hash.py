@@ -87,7 +87,7 @@ def test_perceptual_hash_featureless_image_is_none() -> None:
     assert hash_picture(square(2)) is None  # what a JPEG leaves on one colour
     hashes = hash_picture(square(20))
     assert hashes is not None
-    assert (hashes.shape, hashes.dtype) == ((WINDOWS, WORDS), np.uint64)
+    assert (hashes.shape, hashes.dtype) == ((WINDOWS, WORDS), np.dtype(np.uint64))
 
 
 def test_perceptual_hash_golden_image_value_is_stable() -> None:

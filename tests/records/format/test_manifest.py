@@ -40,9 +40,10 @@ def set_at(place: str, value: object) -> Callable[[dict[str, Any]], None]:
 
     def change(content: dict[str, Any]) -> None:
         *path, last = [int(part) if part.isdigit() else part for part in place.split("/")]
+        inner: Any = content
         for part in path:
-            content = content[part]
-        content[last] = value
+            inner = inner[part]
+        inner[last] = value
 
     return change
 

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -371,7 +372,7 @@ def test_decode_pixels_rejected_image_raises_corrupt_data_with_reason(
 
 def test_encoder_versions_include_pillow_jpeg_and_zlib_libraries() -> None:
     versions = encoder_versions()
-    assert versions["pillow"] == Image.__version__
+    assert versions["pillow"] == PIL.__version__
     assert all(versions.values())
     assert {"libjpeg-turbo", "libjpeg"} & set(versions)
     assert {"zlib-ng", "zlib"} & set(versions)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from records.format.example import FeatureValue
+
 
 def describe(tmp_path: Path, payloads: list[bytes], **options: int) -> FileSummary:
     content = b"".join(map(frame_bytes, payloads))
@@ -27,7 +29,7 @@ def describe(tmp_path: Path, payloads: list[bytes], **options: int) -> FileSumma
 
 
 def test_file_summary_reports_kind_range_and_examples_per_feature(tmp_path: Path) -> None:
-    examples = [
+    examples: list[dict[str, FeatureValue]] = [
         {"jpg": [encode_picture(1, size=(8, 6), kind="JPEG")], "score": [0.5, 1.5], "name": [b"a"]},
         {"jpg": [encode_picture(2, size=(10, 5))], "score": [], "id": [7], "bits": [b"\xff\0"]},
     ]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from records.format.example import FeatureValue
+
 
 def size_of(picture: bytes) -> tuple[int, int]:
     with Image.open(io.BytesIO(picture)) as image:
@@ -97,7 +99,7 @@ def test_sample_file_small_image_is_enlarged_by_whole_factor(tmp_path: Path) -> 
 
 
 def test_sample_file_third_party_file_groups_images_by_label(tmp_path: Path) -> None:
-    examples = [
+    examples: list[dict[str, FeatureValue]] = [
         {"image_raw": [encode_picture(number, kind="JPEG")], "label": [number % 2]}
         for number in range(6)
     ]

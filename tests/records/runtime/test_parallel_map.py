@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from records.runtime.parallel_map import parallel_flat_map, parallel_map, parallel_map_if_blocking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 
 def test_parallel_map_returns_results_in_order() -> None:
@@ -79,7 +79,7 @@ def test_parallel_map_prefetch_limits_items_taken() -> None:
     for expected in range(10):
         assert next(results) == expected
         assert len(taken) == expected + 5
-    results.close()
+    cast("Generator[int, None, None]", results).close()
     assert len(taken) == 14
 
 
@@ -148,7 +148,7 @@ class TestFlatMap:
             assert next(results) == taken
             assert made[0] <= taken + 4
         assert made[1] <= 4
-        results.close()
+        cast("Generator[int, None, None]", results).close()
 
     def test_parallel_flat_map_error_is_raised_in_order_and_stops_threads(self) -> None:
         def work(item: int) -> Iterator[int]:

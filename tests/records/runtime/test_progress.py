@@ -1,10 +1,10 @@
 """Progress: lines in a log, nothing when quiet or short."""
 
 import json
+import time
 
 import pytest
 
-from records.runtime import progress
 from records.runtime.logging import set_log_format
 from records.runtime.progress import progress_bar, progress_callback
 
@@ -13,7 +13,7 @@ from records.runtime.progress import progress_bar, progress_callback
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Advance the clock by half a minute with each reading."""
     times = iter(range(0, 10_000, 30))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(time, "monotonic", lambda: next(times))
 
 
 def test_progress_short_work_prints_nothing_in_log(capfd: pytest.CaptureFixture[str]) -> None:

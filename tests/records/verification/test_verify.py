@@ -76,7 +76,7 @@ def rewrite_shard(
 
     storage = open_storage(folder)
     examples = [dict(decode_example(frame.payload)) for frame in read_shard(storage, FIRST)]
-    change(examples)  # type: ignore[arg-type]
+    change(examples)
     content = b"".join(frame_bytes(encode_example(example)) for example in examples)
     (folder / FIRST).write_bytes(content)
     if reseal:
@@ -321,7 +321,7 @@ def test_verify_any_bit_flip_in_shard_is_one_finding(tmp_path: Path) -> None:
 def test_verify_decode_every_stored_format_has_no_findings(tmp_path: Path) -> None:
     for store in ("jpeg", "png", "raw"):
         folder = tmp_path / store
-        images = ImageOptions(store=store, resize=(6, 5))  # type: ignore[arg-type]
+        images = ImageOptions(store=store, resize=(6, 5))
         DatasetBuilder(open_storage(folder), images=images).build({"train": [make_sources(4)]})
         assert findings(folder, decode=True) == []
 

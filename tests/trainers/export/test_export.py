@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -68,7 +68,8 @@ def test_export_loaded_without_shardmill_gives_scores_of_predict(
     results = Predictor(run).predict([file.read_bytes() for file in files], top_k=3)
     expected = [result for result in results if result.rejection is None]
     assert len(expected) == len(files)
-    np.save(tmp_path / "pixels.npy", [prediction.pixels for prediction in expected])
+    pixels: Any = [prediction.pixels for prediction in expected]
+    np.save(tmp_path / "pixels.npy", pixels)
     command = [sys.executable, "-c", _USE_ELSEWHERE, str(tmp_path), *map(str, files)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

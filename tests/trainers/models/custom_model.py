@@ -10,7 +10,7 @@ from keras import layers, ops
 val_losses: list[float] = []
 
 
-class Record(keras.callbacks.Callback):
+class Record(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped here
     """Appends the validation loss of each epoch."""
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -78,9 +78,10 @@ def test_registry_mobilenet_v3_sizes_equal_those_of_keras(name: str) -> None:
     size_px, min_px = MODELS[name].size_px, MODELS[name].min_side_px
     with pytest.raises(ValueError, match=f"at least {min_px}x{min_px}"):
         classifier(weights=None, input_shape=(min_px - 1, min_px, 3))
-    layers = f"{inspect.getmodule(classifier).__name__}.layers"
+    layers = f"{classifier.__module__}.layers"
+    failing: dict[str, Any] = {"Input.side_effect": RequestedSizesError}
     with (
-        mock.patch(layers, **{"Input.side_effect": RequestedSizesError}),
+        mock.patch(layers, **failing),
         pytest.warns(UserWarning, match=re.escape(f"input shape {size_px}")),
         pytest.raises(RequestedSizesError),
     ):

@@ -62,7 +62,14 @@ def make_evaluation(labels: tuple[str, ...], mistakes: int = 0) -> Evaluation:
     tally = MetricsAccumulator(len(labels))
     tally.add(random.normal(0, 3, (500, len(labels))), random.integers(0, len(labels), 500))
     named = tuple(
-        Mistake(f"a {number}/$x_$.png", "test-00000-of-00001.tfrecord", number, *labels[:2], 0.9)
+        Mistake(
+            f"a {number}/$x_$.png",
+            "test-00000-of-00001.tfrecord",
+            number,
+            labels[0],
+            labels[1],
+            0.9,
+        )
         for number in range(mistakes)
     )
     return tally.summarize("test", labels, named)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from trainers.prediction import FilePrediction, Prediction
 
 
@@ -74,7 +76,7 @@ def test_predict_file_equals_scores_of_evaluate(
     write_shapes(tmp_path / "data", {"test": [range(150, 163), range(163, 170)]}, images)
     config = msgspec.structs.replace(predictor.run.config, images=images)
     run = Run(predictor.run.path, config, predictor.run.labels)
-    expected = {}
+    expected: dict[bytes, NDArray[np.floating[Any]]] = {}
     for logits, _, keys in score_batches(plan_evaluation(run, tmp_path / "data"), load_model(run)):
         expected.update(zip(keys, softmax(logits), strict=True))
     sources = [make_source(number) for number in range(150, 170)]
@@ -115,8 +117,8 @@ def test_predict_format_orientation_and_alpha_do_not_change_scores(
         assert result.pixels is not None
         np.testing.assert_array_equal(result.pixels, first.pixels)
         assert [best.name for best in result.top] == [best.name for best in first.top]
-        scores = [[best.score for best in each.top] for each in (result, first)]
-        np.testing.assert_allclose(*scores, rtol=1e-4)
+        scores, firsts = ([best.score for best in each.top] for each in (result, first))
+        np.testing.assert_allclose(scores, firsts, rtol=1e-4)
 
 
 def test_predict_ten_invalid_files_of_hundred_are_rejected_in_order(
@@ -220,14 +222,14 @@ def test_predict_files_takes_iterables_of_paths_as_they_are(
     for run in (run_path, str(run_path), open_run(run_path)):
         predictor = Predictor(run)
     missing = tmp_path / "missing.jpg"
-    given = [*files[:2], str(files[2]), missing, tmp_path]
+    given: list[str | Path] = [*files[:2], str(files[2]), missing, tmp_path]
     answers = list(predictor.predict_files(path for path in given))
     assert [answer.path for answer in answers] == given
     first = answers[0]
     assert first.class_name == LABELS[first.label or 0] == first.top[0].name
     assert first.score == first.top[0].score
     assert repr(first) == f"<FilePrediction {files[0]}: {first.class_name} {first.score:.1%}>"
-    assert answers[3].class_name is answers[3].score is None
+    assert (answers[3].class_name, answers[3].score) == (None, None)
     assert repr(answers[3]).endswith("rejected, unreadable: No such file or directory>")
     assert answers[4].rejection is not None
     assert list(predictor.predict_files([])) == []
@@ -279,7 +281,8 @@ def test_predict_files_invalid_input_is_refused_and_later_calls_work(
             predictor.predict_files(paths)
     with pytest.raises(UsageError, match="invalid top_k"):
         predictor.predict_files(files, top_k=0)
-    later = predictor.predict_files(iter([files[0], 7]))  # type: ignore[list-item]
+    late: Any = iter([files[0], 7])
+    later = predictor.predict_files(late)
     with pytest.raises(TypeError):
         list(later)
     assert len(list(predictor.predict_files(files))) == len(files)

@@ -106,7 +106,7 @@ def test_callback_stop_training_ends_the_run(shapes: Path, tmp_path: Path) -> No
     from tests.trainers.models import custom_model
     from trainers.training.train import train
 
-    class StopAtStep5(keras.callbacks.Callback):
+    class StopAtStep5(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped here
         def on_train_batch_end(self, batch: int, logs: object = None) -> None:
             self.model.stop_training = batch == 5
 

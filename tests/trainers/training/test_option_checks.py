@@ -68,7 +68,7 @@ def test_choose_learning_rates_option_sets_main_phase() -> None:
     spec = find_model("mobilenet_v2")
     assert choose_learning_rates(TrainOptions(learning_rate=0.5), spec)[0] == 0.5
     own = [
-        choose_learning_rates(TrainOptions(mode=mode), spec)[0]  # type: ignore[arg-type]
+        choose_learning_rates(TrainOptions(mode=mode), spec)[0]
         for mode in ("scratch", "transfer", "finetune")
     ]
     assert own == [spec.learning_rate, 1e-3, 1e-5]

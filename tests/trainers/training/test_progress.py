@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from trainers.runs.history import EpochMetrics
-from trainers.training import progress
 from trainers.training.progress import EpochBar, EpochLogProgress, Progress, choose_progress
 
 LOGS = {"accuracy": 0.5, "loss": 1.25}
@@ -38,7 +39,7 @@ def test_progress_log_long_epoch_prints_steps(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(0, 1000, 40))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     tell(EpochLogProgress(), 1)
     assert "epoch 1/1  step 2/2  accuracy 0.500  loss 1.250" in capfd.readouterr().err
 

@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -30,7 +30,7 @@ from trainers.training.plan import TrainingPlan, plan_training
 from trainers.training.progress import NullProgress
 
 if TYPE_CHECKING:
-    from trainers.training.train import TrainingResult
+    from trainers.runs.result import TrainingResult
 
 SHORT = msgspec.structs.replace(RUN_OPTIONS, epochs=1)
 
@@ -87,7 +87,11 @@ def test_train_same_seed_with_disk_cache_gives_same_weights(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    changes = {"first": {}, "second": {"cache": "disk"}, "other": {"seed": 9}}
+    changes: dict[str, dict[str, Any]] = {
+        "first": {},
+        "second": {"cache": "disk"},
+        "other": {"seed": 9},
+    }
     for name, change in changes.items():
         options = msgspec.structs.replace(SHORT, **change)
         run_plan(plan_training(shapes, tmp_path / name, options))
