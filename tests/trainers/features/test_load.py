@@ -144,7 +144,7 @@ def test_load_or_extract_values_beyond_float16_are_stored_as_float32(
 ) -> None:
     source = opener.open(make_network(1e6))
     assert source.format.dtype == "float32"
-    assert "keeping float32" in opener.said[1]
+    assert "storing float32" in opener.said[1]
     ((features, _), *_) = ordered_batches(source, opener.parts[0], 16).as_numpy_iterator()
     ((images, _), *_) = opener.expected(opener.parts[0])
     np.testing.assert_allclose(features, 1e6 * features_of(images), rtol=1e-5)

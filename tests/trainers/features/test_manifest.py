@@ -106,7 +106,7 @@ def test_check_fits_different_dtype_is_accepted() -> None:
         ("weights", "another set of weights, expected 00"),
         ("shape", "another image size, expected 224x224x3, got 224x192x3"),
         ("pooling", "another pooling, expected avg, got max"),
-        ("images", "another way of making images"),
+        ("images", "another image normalization"),
         ("decoder", "another decoder, expected version 1, got version 2"),
     ],
 )
@@ -114,7 +114,7 @@ def test_check_fits_different_field_is_refused_by_name(part: str, said: str) -> 
     found = make_manifest(replace(SPEC, **{part: CHANGES[part]}))
     with pytest.raises(UsageError) as caught:
         check_fits(found, SPEC, SHARDS, path="/x")
-    assert str(caught.value).startswith("/x: the feature store is of ")
+    assert str(caught.value).startswith("/x: the feature store has another ")
     assert said in str(caught.value)
 
 

@@ -38,7 +38,7 @@ SHORT = msgspec.structs.replace(RUN_OPTIONS, epochs=1)
 def read_history(path: Path) -> list[EpochMetrics]:
     with path.open(newline="") as file:
         rows = list(csv.reader(file))[1:]
-    return [EpochMetrics(int(row[0]), *map(float, row[1:])) for row in rows]
+    return [EpochMetrics._make((int(row[0]), *map(float, row[1:]), {})) for row in rows]
 
 
 def run_plan(plan: TrainingPlan, progress: NullProgress | None = None) -> TrainingResult:
