@@ -117,7 +117,7 @@ def table() -> Iterator[str]:
 @click.option("--kb", type=float, default=110, show_default=True, help="Average kB of an image.")
 @click.option("--workers", default=1, show_default=True, help="Processes that write shards.")
 @click.option("--cores", default=2, show_default=True, help="Cores of each worker.")
-@click.option("--gbit", type=float, default=10, show_default=True, help="Storage bandwidth, Gbit/s.")
+@click.option("--gbit", type=float, default=10, show_default=True, help="Gbit/s of the storage.")
 @click.option("--header", is_flag=True, help="Estimate --check header.")
 @click.option("--write", is_flag=True, help="Write the page's table.")
 @click.option("--check", is_flag=True, help="Fail if the page has another table.")

@@ -65,7 +65,7 @@ def main() -> None:
     """Run the commands from digits to predictions."""
     for made_last_time in (DIGITS, DATA, RUN):
         shutil.rmtree(made_last_time, ignore_errors=True)
-    print(f"{write_digits(DIGITS)} handwritten digits as PNG files, one folder per class: {DIGITS}/")
+    print(f"{write_digits(DIGITS)} handwritten digits as PNG files, a folder per class: {DIGITS}/")
     run_shardmill("convert", DIGITS, DATA, "--test", "0.2", "--validation", "0.1")
     run_shardmill("verify", DATA, "--decode")
     run_shardmill("stats", DATA, "--plot", DEMO / "stats.png")
