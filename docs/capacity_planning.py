@@ -4,7 +4,7 @@ Example: `python docs/capacity_planning.py --images 1e9 --kb 110 --workers 200`.
 
 A model of four terms, each a constant that `make bench` measured times a number of the conversion:
 listing and planning on the driver, processor time and traffic of the workers, reading the indexes.
-`--write` puts its table into docs/capacity-planning.md, `--check` fails where the page has another.
+`--write` puts its table into docs/capacity-planning.md, `--check` fails if the page differs.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import click
 _PAGE = Path(__file__).with_name("capacity-planning.md")
 _BEGIN, _END = "<!-- made by docs/capacity_planning.py -->\n", "<!-- end -->"
 
-# docs/performance.md: slopes of processor time at 0.3 and 45 kB an image, on one core of an EPYC.
+# docs/performance.md: slopes of processor time at 0.3 and 45 kB per image, on one core of an EPYC.
 HEADER_S_IMAGE, HEADER_S_KB = 100e-6, 2.2e-6
 DECODE_S_IMAGE, DECODE_S_KB = 215e-6, 21e-6
-# Planning: a million paths listed and planned in 16 s; ten million planned, made up, in 1.8 GB.
+# Planning: a million paths listed and planned in 16 s; ten million synthetic ones in 1.8 GB.
 PLAN_S_IMAGE, PLAN_BYTES_IMAGE, PROGRAM_BYTES = 16e-6, 135, 100e6
 # An index of 2,500 rows read and checked.
 COMMIT_S_SHARD = 3e-3
@@ -31,15 +31,15 @@ COMMIT_S_SHARD = 3e-3
 
 @dataclass(frozen=True)
 class Conversion:
-    """What is to be converted, and by what.
+    """A conversion and its machines.
 
     Attributes:
-        images: how many.
-        kb: of one image file, on average.
-        workers: processes that write shards.
-        cores: of each of them.
-        gbit: that storage gives all of them together, per second; each image is read and written.
-        shard_mb: source bytes of a shard.
+        images: number of images.
+        kb: average size of an image file, in kB.
+        workers: number of processes that write shards.
+        cores: number of cores of each worker.
+        gbit: total bandwidth of the storage, in Gbit/s; each image is read and written.
+        shard_mb: source bytes of a shard, in MB.
         decodes: whether every image is decoded.
     """
 
@@ -53,12 +53,12 @@ class Conversion:
 
     @property
     def shards(self) -> int:
-        """How many shards there will be."""
+        """Number of shards."""
         return math.ceil(self.images * self.kb * 1e3 / (self.shard_mb * 1e6))
 
     @property
     def plan_s(self) -> float:
-        """Listing and planning, on the driver."""
+        """Time of listing and planning, on the driver."""
         return self.images * PLAN_S_IMAGE
 
     @property
@@ -68,8 +68,8 @@ class Conversion:
 
     @property
     def work_s(self) -> float:
-        """Writing the shards: by processors, or by storage where that is slower."""
-        # All but the decoding is done by one core of a worker.
+        """Time of writing the shards: the slower of processors and storage."""
+        # One core of a worker does all work except decoding.
         one_core_s = self.images * (HEADER_S_IMAGE + self.kb * HEADER_S_KB) / self.workers
         decoding_s = self.images * (DECODE_S_IMAGE + self.kb * DECODE_S_KB) / self.workers
         all_cores_s = decoding_s / self.cores if self.decodes else 0
@@ -79,18 +79,18 @@ class Conversion:
 
     @property
     def _last_wave(self) -> float:
-        """What it costs that shards are whole: at the end some workers have none left."""
+        """Factor for indivisible shards: at the end some workers are idle."""
         each = self.shards / self.workers
         return math.ceil(each) / each
 
     @property
     def hours(self) -> float:
-        """All of it."""
+        """Total time, in hours."""
         return (self.plan_s + self.work_s + self.shards * COMMIT_S_SHARD) / 3600
 
 
 def table() -> Iterator[str]:
-    """Some conversions, as Markdown."""
+    """Yield the lines of a Markdown table of example conversions."""
     yield "| images | kB | workers × cores | Gbit/s | shards | driver | hours, header | decode |"
     yield "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for images, kb, workers, cores, gbit in (
@@ -113,16 +113,16 @@ def table() -> Iterator[str]:
 
 
 @click.command()
-@click.option("--images", type=float, help="How many.")
-@click.option("--kb", type=float, default=110, show_default=True, help="Of one, on average.")
+@click.option("--images", type=float, help="Number of images.")
+@click.option("--kb", type=float, default=110, show_default=True, help="Average kB of an image.")
 @click.option("--workers", default=1, show_default=True, help="Processes that write shards.")
-@click.option("--cores", default=2, show_default=True, help="Of each worker.")
-@click.option("--gbit", type=float, default=10, show_default=True, help="Storage, a second.")
-@click.option("--header", is_flag=True, help="With --check header.")
+@click.option("--cores", default=2, show_default=True, help="Cores of each worker.")
+@click.option("--gbit", type=float, default=10, show_default=True, help="Gbit/s of the storage.")
+@click.option("--header", is_flag=True, help="Estimate --check header.")
 @click.option("--write", is_flag=True, help="Write the page's table.")
-@click.option("--check", is_flag=True, help="Fail where the page has another table.")
+@click.option("--check", is_flag=True, help="Fail if the page has another table.")
 def main(*, images: float | None, write: bool, check: bool, header: bool, **given: float) -> None:
-    """Tell how long a conversion takes, or keep the page's table."""
+    """Print how long a conversion takes, or write or check the page's table."""
     if images is not None:
         one = Conversion(images, decodes=not header, **given)  # type: ignore[arg-type]
         click.echo(

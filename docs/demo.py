@@ -1,7 +1,7 @@
 """The demo: handwritten digits from PNG files to a tested model.
 
 The pictures are scikit-learn's (`load_digits`: 1,797 of 8 × 8 px, from the UCI repository), so
-nothing is downloaded. Everything is written to `demo/`, anew each time. Expected on two cores:
+nothing is downloaded. Each run replaces the files in `demo/`. Expected on two cores:
 a test accuracy of 0.97 or more.
 """
 
@@ -23,18 +23,18 @@ DEMO = Path("demo")
 DIGITS, DATA, RUN = DEMO / "digits", DEMO / "data", DEMO / "run"
 SIDE_PX = 32
 PREDICTED_IMAGES = 3
-WHAT_LIES_WHERE = f"""
+OUTPUT_FILES = f"""
 Look at
   {DEMO / "grid.png"}                  a sample of each class, from the shards
   {DEMO / "stats.png"}                 classes and sizes
   {RUN / "curves.png"}            accuracy and loss
-  {RUN / "confusion-test.png"}    which digits are taken for which
+  {RUN / "confusion-test.png"}    which digits are predicted as which
   {DEMO / "predictions.png"}           three files, predicted
 The dataset is in {DATA}/, the model in {RUN / "model.weights.h5"}."""
 
 
 def write_digits(folder: Path) -> int:
-    """Write `folder/DIGIT/NUMBER.png`, enlarged to 32 × 32 px; how many."""
+    """Write `folder/DIGIT/NUMBER.png`, enlarged to 32 × 32 px, and return their number."""
     digits = load_digits()
     # Their brightness goes from 0 to 16.
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
@@ -46,7 +46,7 @@ def write_digits(folder: Path) -> int:
 
 
 def run_shardmill(*arguments: str | Path) -> None:
-    """Show a command and run it; the demo ends where one fails."""
+    """Print a command and run it; exit with its status if it fails."""
     words = [str(argument) for argument in arguments]
     print(f"\n$ {shlex.join(['shardmill', *words])}", flush=True)
     program = Path(sys.executable).with_name("shardmill")
@@ -56,16 +56,16 @@ def run_shardmill(*arguments: str | Path) -> None:
 
 
 def pick_unseen_files() -> list[Path]:
-    """A few files that went into the test split, which training never looked at."""
+    """Return a few files of the test split, which training never reads."""
     test = records.open_dataset(DATA)["test"]
     return [DIGITS / test[number].key for number in range(PREDICTED_IMAGES)]
 
 
 def main() -> None:
-    """From digits to predictions, by the commands a reader would type."""
+    """Run the commands from digits to predictions."""
     for made_last_time in (DIGITS, DATA, RUN):
         shutil.rmtree(made_last_time, ignore_errors=True)
-    print(f"{write_digits(DIGITS)} handwritten digits as PNG files, a folder a class: {DIGITS}/")
+    print(f"{write_digits(DIGITS)} handwritten digits as PNG files, a folder per class: {DIGITS}/")
     run_shardmill("convert", DIGITS, DATA, "--test", "0.2", "--validation", "0.1")
     run_shardmill("verify", DATA, "--decode")
     run_shardmill("stats", DATA, "--plot", DEMO / "stats.png")
@@ -73,7 +73,7 @@ def main() -> None:
     run_shardmill("train", DATA, RUN, "--model", "cnn", "--epochs", "20")
     run_shardmill("evaluate", RUN)
     run_shardmill("predict", RUN, *pick_unseen_files(), "--grid", DEMO / "predictions.png")
-    print(WHAT_LIES_WHERE, flush=True)
+    print(OUTPUT_FILES, flush=True)
 
 
 if __name__ == "__main__":

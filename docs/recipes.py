@@ -1,9 +1,11 @@
-"""Runs recipes.md, and renews its pictures: `python docs/recipes.py DATA OUT [HEADING …]`.
+"""Runner of recipes.md that renews its pictures.
 
-DATA is a folder with what the page begins with. OUT is made, and everything is made in it: what
-lies in DATA is linked there. Each console block of the headings named (all, without any) runs as a
-reader would type it; its time is told. In the end the pictures of the page are copied from OUT to
-docs/pictures/recipes/.
+Example: `python docs/recipes.py DATA OUT [HEADING …]`.
+
+DATA is a folder with the files that the page requires. OUT is created and receives all output, and
+links to the files in DATA. Each console block of the named headings (default: all) runs as a
+reader would type it, and its time is printed. Finally the pictures of the page are copied from OUT
+to docs/pictures/recipes/.
 """
 
 from __future__ import annotations
@@ -37,19 +39,19 @@ def main(data: str, out: str, *headings: str) -> None:
 
 
 def sections(page: str) -> list[tuple[str, str]]:
-    """The page's headings of the second level, each with what is under it."""
+    """Return the page's second-level headings, each with its text."""
     _, *parts = re.split(r"^## ", page, flags=re.MULTILINE)
     return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
 
 
 def commands(text: str) -> list[str]:
-    """What readers would type, a command each, its continued lines joined."""
+    """Return the commands of the console blocks, with continued lines joined."""
     lines = "\n".join(_BLOCK.findall(text)).replace("\\\n", "").splitlines()
     return [line[2:] for line in lines if line.startswith("$ ")]
 
 
 def run(command: str, folder: Path) -> None:
-    """Run a command in a folder; tell it, and how long it took."""
+    """Run a command in a folder; print it and its time."""
     print(f"$ {command}", flush=True)
     started = time.monotonic()
     subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=folder, check=True)
