@@ -57,7 +57,7 @@ check: $(INSTALLED) ## lint, formatting, types, layering, prose, and every comma
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python tests/docs/prose.py README.md CHANGELOG.md CONTRIBUTING.md docs/architecture.md docs/python.md docs/reference \
+	$(BIN)/python tests/docs/prose.py README.md CHANGELOG.md CONTRIBUTING.md docs \
 		shardmill records pipelines trainers benchmarks deploy
 	$(BIN)/python docs/cli_page.py --check
 	$(BIN)/python docs/capacity_planning.py --check

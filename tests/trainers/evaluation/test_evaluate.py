@@ -220,5 +220,8 @@ def test_evaluate_invalid_weights_file_is_refused(run: Run, damage: object) -> N
     assert callable(damage)
     path = run.path / "model.weights.h5"
     damage(path)
-    with pytest.raises(CorruptDataError, match=r"model\.weights\.h5: (the weights are not those|not a weights file)"):
+    with pytest.raises(
+        CorruptDataError,
+        match=r"model\.weights\.h5: (the weights are not those|not a weights file)",
+    ):
         measure(run)
