@@ -64,7 +64,7 @@ def explain_missing(error: ModuleNotFoundError) -> UsageError | None:
     package = (error.name or "").partition(".")[0]
     if package not in _EXTRAS:
         return None
-    return UsageError(f"{package} is not installed", hint=install_command(_EXTRAS[package]))
+    return _not_installed(package, _EXTRAS[package])
 
 
 def install_command(extra: str, project: Path = _PROJECT) -> str:
