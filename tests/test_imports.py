@@ -1,4 +1,4 @@
-"""Cost of imports: no foreign framework, no thread, output or parsed flag."""
+"""Cost of imports: no foreign framework, thread, output, parsed flag, filter or handler."""
 
 from __future__ import annotations
 
@@ -34,11 +34,27 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 """
 IMPORTS = """
-import importlib, logging
+import importlib, logging, os, warnings
+
+def forbid(owner, name):
+    original = getattr(owner, name)
+    def called(*args, **options):
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        assert caller not in MODULES, f"{caller} calls {name} when it is imported"
+        return original(*args, **options)
+    setattr(owner, name, called)
+
+forbid(warnings, "filterwarnings")
+forbid(warnings, "simplefilter")
+forbid(logging, "captureWarnings")
+forbid(logging.Logger, "addHandler")
+forbid(logging.Logger, "setLevel")
+environment = dict(os.environ)
 sys.argv = ["elsewhere", "--no-such-flag"]
 for name in MODULES:
     importlib.import_module(name)
 assert sys.argv == ["elsewhere", "--no-such-flag"]
+assert not {name for name, value in environment.items() if os.environ.get(name) != value}
 assert threading.active_count() == 1, threading.enumerate()
 assert not logging.getLogger("shardmill").handlers
 """

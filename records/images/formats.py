@@ -6,7 +6,9 @@ opens EPS, PDF and WMF, for which it runs other programs.
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -128,6 +130,9 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "avif": _FirstFrameAvif,
 }
 
+_WARNINGS_OF_PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+_DISCARD_LOG = logging.NullHandler()
+
 
 def sniff(head: bytes) -> str | None:
     """Return the image format that begins with these bytes, supported or not.
@@ -161,6 +166,7 @@ def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
         ImageRejectedError: `unsupported` if the format is not supported or not installed.
         Exception: of many types, from Pillow, if the bytes are corrupt.
     """
+    _silence_pillow()
     if kind == "heif":
         return _open_heif(data)
     plugin = _PLUGINS.get(kind)
@@ -173,6 +179,20 @@ def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
     ):
         raise ImageRejectedError("unsupported", f"this Pillow was built without {kind}")
     return plugin(BytesIO(data))
+
+
+def _silence_pillow() -> None:
+    """Ignore the warnings and log lines of Pillow, which report unusual metadata.
+
+    Rejections report all errors, and where warnings are errors a warning would reject a valid
+    image. A filter around each call would not be thread-safe; a filter added on import would have
+    no effect after one that is added later.
+    """
+    if warnings.filters[:1] != [_WARNINGS_OF_PILLOW]:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+    logger = logging.getLogger("PIL")
+    if _DISCARD_LOG not in logger.handlers:
+        logger.addHandler(_DISCARD_LOG)
 
 
 def _open_heif(data: bytes) -> ImageFile.ImageFile:

@@ -7,8 +7,6 @@ stored byte for byte.
 
 from __future__ import annotations
 
-import logging
-import warnings
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -32,11 +30,6 @@ from records.images.rejection import ImageRejectedError, Rejection
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
-
-# Pillow reports unusual metadata by warnings and log lines, and rejections report all errors. A
-# filter around each call would not be thread-safe.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class NormalizedImage(msgspec.Struct, frozen=True):

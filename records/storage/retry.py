@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 _T = TypeVar("_T")
@@ -24,10 +24,9 @@ class RetryPolicy(NamedTuple):
     first_wait_seconds: float
     factor: float = 2.0
 
-    def waits_seconds(self) -> Iterator[float]:
-        """Yield the longest wait after each attempt but the last, in seconds."""
-        for attempt in range(self.attempts - 1):
-            yield self.first_wait_seconds * self.factor**attempt
+    def wait_seconds(self, attempt: int) -> float:
+        """Return the longest wait after an attempt, in seconds; the first attempt is 0."""
+        return self.first_wait_seconds * self.factor**attempt
 
 
 def retry(
@@ -46,11 +45,12 @@ def retry(
     Raises:
         Exception: the first error that is not transient, or the error of the last attempt.
     """
-    for wait_seconds in policy.waits_seconds():
+    for attempt in range(policy.attempts - 1):
         try:
             return action()
         except Exception as error:
             if not is_transient(error):
                 raise
+        wait_seconds = policy.wait_seconds(attempt)
         time.sleep(_RANDOM.uniform(wait_seconds / 2, wait_seconds))
     return action()

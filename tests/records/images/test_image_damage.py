@@ -220,9 +220,14 @@ def test_normalize_image_odd_files_print_no_output_or_warnings(
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_images_import_keeps_warning_filters_and_pil_log_level() -> None:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warnings.warn("not from Pillow", stacklevel=1)
-    assert len(caught) == 1
+def test_normalize_image_warnings_are_errors_the_image_is_stored(picture: Any, encode: Any) -> None:
+    data = encode(picture, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xffgarbage")
+    expected = normalize_image(data, ImageOptions())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert normalize_image(data, ImageOptions()) == expected
+        with pytest.raises(UserWarning, match="not from Pillow"):
+            warnings.warn("not from Pillow", stacklevel=1)
+    assert not isinstance(expected, Rejection)
     assert logging.getLogger("PIL").level == logging.NOTSET
+

@@ -47,8 +47,8 @@ def test_retry_permanent_error_is_raised_at_once() -> None:
 
 
 def test_retry_policy_waits_grow_by_factor() -> None:
-    assert list(RetryPolicy(4, 0.25, factor=4).waits_seconds()) == [0.25, 1.0, 4.0]
-    assert list(RetryPolicy(1, 0.25).waits_seconds()) == []
+    policy = RetryPolicy(4, 0.25, factor=4)
+    assert [policy.wait_seconds(attempt) for attempt in range(3)] == [0.25, 1.0, 4.0]
 
 
 def test_retry_waits_between_half_and_whole_wait(monkeypatch: pytest.MonkeyPatch) -> None:
