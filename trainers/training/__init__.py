@@ -1,1 +1,1 @@
-"""A training run, from its plan to its result."""
+"""Training of a model, from the plan of a run to its result."""
