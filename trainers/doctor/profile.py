@@ -4,7 +4,7 @@ A stage warms up before it is timed: tracing and compilation finish, and prefetc
 used up. Afterwards, all images that the stage processes in the given time count.
 
 Each stage of the input is a separate endless dataset. It calls the same functions as training, with
-the same number of threads, on data in memory. So it never waits for a different stage.
+the same number of threads, on data in memory. So a stage never waits for a different stage.
 """
 
 from __future__ import annotations

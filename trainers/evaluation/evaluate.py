@@ -48,7 +48,7 @@ _PICTURES = {
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """A run, and the records to evaluate it on.
+    """A run, and the records to evaluate the run on.
 
     Args:
         run: a run with weights.

@@ -50,5 +50,5 @@ def check_onnx(path: Path, model: str) -> None:
         raise UsageError(
             f"the converter to ONNX cannot convert {model}",
             got=problem,
-            hint="export it as saved_model or keras",
+            hint="use --format saved_model or --format keras",
         )

@@ -50,12 +50,12 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 MANIFEST = "predictions.json"
-_ANOTHER = "predictions of another run, or for other files"
+_ANOTHER = "predictions of a different run, or for different files"
 _CHUNK_FILES = 1000
 
 
 class CsvShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A CSV file: its name, the number of files in it, and of those that were classified."""
+    """A CSV file: its name, the number of files, and the number of classified files."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^predictions-\d{5,}-of-\d{5,}\.csv$")]
     files: Count

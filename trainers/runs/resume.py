@@ -15,7 +15,7 @@ from trainers.runs.run_dir import CONFIG, read_config
 if TYPE_CHECKING:
     from trainers.config import RunConfig
 
-# All other options change the resulting weights.
+# All options that are not listed change the resulting weights.
 _MAY_CHANGE = {
     "epochs", "steps", "cache", "features", "checkpoint_steps", "checkpoint_minutes",
     "keep_checkpoints", "skip_bad", "tensorboard",

@@ -1,1 +1,1 @@
-"""Training of a model, from the plan of a run to its result."""
+"""Training of a model, from a plan to a result."""

@@ -84,7 +84,7 @@ def list_checkpoints(run: Run) -> list[Path]:
 
 
 def latest_checkpoint(run: Run) -> Path | None:
-    """Return the newest checkpoint of a run; None if it has none."""
+    """Return the newest checkpoint of a run; None if the run has no checkpoints."""
     return next(reversed(list_checkpoints(run)), None)
 
 
