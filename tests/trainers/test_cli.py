@@ -100,7 +100,7 @@ def test_evaluate_predict_commands_invalid_arguments_are_refused_before_loading(
         (evaluate, [run, "--split", "nothing"], UsageError, "the dataset has no split nothing"),
         (evaluate, [run, tmp_path / "nowhere"], InputNotFoundError, "nowhere"),
         (evaluate, [tmp_path / "damaged"], CorruptDataError, "config.json"),
-        (predict, [run, tmp_path / "missing"], InputNotFoundError, "found no file"),
+        (predict, [run, tmp_path / "missing"], InputNotFoundError, "found neither a file"),
         (
             predict,
             [run, tmp_path / "a.jpg", "--csv", tmp_path / "no" / "a.csv"],
@@ -152,7 +152,7 @@ def test_predict_command_prints_one_line_per_file_and_writes_outputs(
     assert [line.split("  ")[0] for line in result.stdout.splitlines()] == [
         str(new / f"{number}.jpg") for number in range(300, 303)
     ]
-    assert result.stderr.startswith(f"{new / 'bad.jpg'}: not an image to classify, empty")
+    assert result.stderr.startswith(f"{new / 'bad.jpg'}: cannot be classified, empty")
     assert result.stderr.endswith("\n1 of 4 files were not classified\n")
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))

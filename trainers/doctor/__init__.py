@@ -1,1 +1,1 @@
-"""The machine and the bottleneck of a training run."""
+"""Diagnosis of a machine and of the bottleneck of a training run."""

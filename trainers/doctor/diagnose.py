@@ -1,4 +1,4 @@
-"""Bottleneck of a training run, and advice."""
+"""Bottleneck of a training run, and advice to remove it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trainers.config import ImageShape
 
 INPUT_STAGES = ("read", "parse", "decode", "batch")
-"""The parts of `input`."""
+"""The stages that `input` consists of."""
 
 _WORDS = {
     "read": "reading",
@@ -24,18 +24,18 @@ _WORDS = {
     "step": "the training step",
 }
 _BAR_CHARACTERS = 40
-# If step and input share the processor, an input three times as fast still takes a quarter of it.
+# If step and input share the processor, an input three times as fast still uses a quarter of it.
 _AMPLE = 3
-# As many shards are read in parallel.
+# The number of shards that are read in parallel.
 _ENOUGH_SHARDS = 16
 
 
 class StageRate(msgspec.Struct, frozen=True):
-    """The rate of a stage that never waits for another.
+    """The rate of a stage that never waits for a different stage.
 
     Args:
-        name: of the stage.
-        images_per_second: images processed per second.
+        name: the name of the stage.
+        images_per_second: the number of images processed per second.
     """
 
     name: str
@@ -48,13 +48,13 @@ class TrainingContext:
 
     Args:
         is_local: whether the shards are local files.
-        shards: number of training shards.
-        is_raw: whether they hold pixels.
-        stored_size: (width, height) of every stored image in pixels; None if they differ.
-        shape: of the images that the model is fed.
-        is_cropped: whether training takes random crops.
-        has_gpu: whether a GPU computes.
-        precision: Keras's dtype policy.
+        shards: the number of training shards.
+        is_raw: whether the shards contain raw pixels (`--store raw`).
+        stored_size: (width, height) of all stored images in pixels; None if the sizes differ.
+        shape: the shape of the input images of the model.
+        is_cropped: whether training uses random crops.
+        has_gpu: whether training runs on a GPU.
+        precision: the Keras dtype policy.
     """
 
     is_local: bool
@@ -70,11 +70,13 @@ class TrainingContext:
 def find_bottleneck(rates: Mapping[str, float]) -> str:
     """Return the stage that limits the training rate.
 
-    It is the slower of input and step: within the input its slowest stage, and augmentation if the
-    step spends most of its time on it.
+    The slower of `input` and `step` limits the rate. If `input` is slower, the result is its
+    slowest stage. If `step` is slower, the result is `augment` if augmentation takes more than
+    half of the time of the step, otherwise `step`.
 
     Args:
-        rates: images per second of `INPUT_STAGES`, `input`, `step`, and `augment` if there is any.
+        rates: images per second of `INPUT_STAGES`, `input`, `step`, and, if the run has
+            augmentation, `augment`.
     """
     if rates["input"] < rates["step"]:
         return min(INPUT_STAGES, key=lambda name: rates[name])
@@ -84,7 +86,7 @@ def find_bottleneck(rates: Mapping[str, float]) -> str:
 
 
 def advise(bottleneck: str, context: TrainingContext) -> str:
-    """Return what makes a stage faster."""
+    """Return advice to make a stage faster."""
     advices: dict[str, Callable[[TrainingContext], str]] = {
         "read": _advise_reading,
         "parse": _advise_parsing,
@@ -97,22 +99,22 @@ def advise(bottleneck: str, context: TrainingContext) -> str:
 
 
 def summarize(rates: Mapping[str, float], bottleneck: str, advice: str) -> str:
-    """Return one sentence: the bottleneck, its rate, and what to do."""
+    """Return one sentence with the bottleneck, the rates and the advice."""
     input_rate, step_rate = f"{rates['input']:,.0f}", f"{rates['step']:,.0f}"
     if bottleneck in INPUT_STAGES:
-        found = f"the input gives {input_rate} images/s, and the step could take {step_rate}"
+        found = f"the input delivers {input_rate} images/s, and the step could process {step_rate}"
     else:
-        found = f"the step takes {step_rate} images/s, and the input could give {input_rate}"
+        found = f"the step processes {step_rate} images/s, and the input could deliver {input_rate}"
     if rates["input"] > _AMPLE * rates["step"]:
         advice += "; the input is not the problem"
-    together = f"{rates['training']:,.0f} together"
-    return f"{_WORDS[bottleneck]} holds training back: {found}, {together}; {advice}"
+    together = f"together they reach {rates['training']:,.0f}"
+    return f"{_WORDS[bottleneck]} limits the training rate: {found}; {together}; {advice}"
 
 
 def draw_table(rates: Sequence[StageRate]) -> Iterator[str]:
-    """Yield one line per stage; its bar is the time per image, so the longest is the slowest."""
+    """Yield one line per stage, with a bar proportional to the time per image."""
     slowest = min(rate.images_per_second for rate in rates)
-    yield f"{'stage':8}  {'images/s':>10}  {'ms an image':>11}"
+    yield f"{'stage':8}  {'images/s':>10}  {'ms/image':>11}"
     for rate in rates:
         bar = "#" * round(_BAR_CHARACTERS * slowest / rate.images_per_second)
         yield (
@@ -129,14 +131,14 @@ def _advise_reading(context: TrainingContext) -> str:
     if context.is_raw:
         ways.append("store fewer bytes (convert without --store raw)")
     if context.shards < _ENOUGH_SHARDS:
-        ways.append(f"more shards to read side by side (convert --shards {_ENOUGH_SHARDS})")
+        ways.append(f"read more shards in parallel (convert --shards {_ENOUGH_SHARDS})")
     return ", or ".join(ways)
 
 
 def _advise_parsing(context: TrainingContext) -> str:
     if context.is_cropped:
-        return "a larger --batch-size parses more records at a time"
-    return "use --cache disk, which has no Examples left to parse"
+        return "use a larger --batch-size, which parses more records at a time"
+    return "use --cache disk, which stores decoded images without Examples to parse"
 
 
 def _advise_decoding(context: TrainingContext) -> str:
@@ -144,29 +146,29 @@ def _advise_decoding(context: TrainingContext) -> str:
     size = f"{width_px}" if width_px == height_px else f"{width_px}x{height_px}"
     if context.is_cropped:
         if context.is_raw:
-            return "more processor cores: only crops are left to be cut out and resized"
-        return f"store pixels (convert --store raw --resize, to somewhat more than {size})"
+            return "use more processor cores: the crops only have to be cut out and resized"
+        return f"store pixels at a size slightly above {size} (convert --store raw --resize)"
     if context.stored_size != (width_px, height_px):
         raw = " --store raw" if context.is_raw else ""
         return f"store smaller images (convert --resize {size}{raw}), or use --cache disk"
     if context.is_raw:
-        return "more processor cores: nothing is left to decode"
+        return "use more processor cores: the images need no decoding"
     return f"store pixels (convert --resize {size} --store raw), or use --cache disk"
 
 
 def _advise_batching(_context: TrainingContext) -> str:
-    return "a faster processor: this is tf.data's own work, record by record"
+    return "use a faster processor: tf.data shuffles and batches one record at a time"
 
 
 def _advise_augmenting(context: TrainingContext) -> str:
-    fewer = "fewer words of --augment"
+    fewer = "use fewer augmentations in --augment"
     return fewer if context.has_gpu else f"{fewer}, or a GPU"
 
 
 def _advise_stepping(context: TrainingContext) -> str:
     if not context.has_gpu:
-        return "a GPU, a smaller --image-size or a smaller model"
-    ways = "a larger --batch-size"
+        return "use a GPU, a smaller --image-size or a smaller model"
+    ways = "use a larger --batch-size"
     if context.precision == "float32":
         ways += ", --precision mixed_float16"
     return f"{ways} or a smaller model"

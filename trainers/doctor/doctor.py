@@ -1,4 +1,4 @@
-"""Diagnosis of a machine, and of the bottleneck of a training run."""
+"""Functions that make the output of `doctor`."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class ProfiledTraining(msgspec.Struct, frozen=True):
     """The training run that was profiled.
 
     Args:
-        dataset: its path or URL.
-        model: its name.
+        dataset: the path or URL of the dataset.
+        model: the name of the model.
         mode: `scratch`, `transfer` or `finetune`.
-        height_px: of the images that the model is fed.
-        width_px: of these images.
-        channels: of these images.
-        batch_size: images per step.
-        precision: Keras's dtype policy.
+        height_px: the height of the input images of the model, in pixels.
+        width_px: the width of the input images, in pixels.
+        channels: the number of channels of the input images.
+        batch_size: the number of images per step.
+        precision: the Keras dtype policy.
     """
 
     dataset: str
@@ -48,15 +48,15 @@ class ProfiledTraining(msgspec.Struct, frozen=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """The output of `doctor --json`: the machine, and a training run if a dataset was named.
+    """The output of `doctor --json`: the machine and, if a dataset is named, a training run.
 
     Args:
-        versions: by name.
+        versions: the versions of Python and the installed packages, by name.
         devices: processors, GPUs, memory and disk space.
-        measured: the training run that was profiled.
-        stages: the rate of each of its stages.
+        measured: the training run that was profiled; None without a dataset.
+        stages: the rate of each stage of the training run.
         bottleneck: the stage that limits the training rate.
-        conclusion: one sentence with the bottleneck and advice.
+        conclusion: one sentence with the bottleneck, the rates and the advice.
     """
 
     versions: dict[str, str]
@@ -80,8 +80,8 @@ def diagnose_training(
 
     Args:
         machine: the result of `diagnose_machine`.
-        plan: of the training run; nothing is written to its folder.
-        seconds: approximate time to profile each stage.
+        plan: the plan of the training run; nothing is written to the run folder.
+        seconds: the approximate time to profile each stage, in seconds.
         on_message: called with a line for each stage.
 
     Raises:

@@ -1,10 +1,10 @@
 """Rates of the stages of a training run, in images per second.
 
-A stage warms up before it is timed, until tracing and compilation are done and prefetched batches
-are used up; then everything that it does in the given time counts.
+A stage warms up before it is timed: tracing and compilation finish, and prefetched batches are
+used up. Afterwards, all images that the stage processes in the given time count.
 
-Each stage of the input is a separate endless dataset. It calls the functions of training with as
-many threads, on data in memory, so that it never waits for another stage.
+Each stage of the input is a separate endless dataset. It calls the same functions as training, with
+the same number of threads, on data in memory. So a stage never waits for a different stage.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ _LOOK_SECONDS = 0.25
 
 
 def time_stages(plan: TrainingPlan, stage: PhaseSetup, seconds: float) -> Iterator[StageRate]:
-    """Time one stage after another; this changes the weights of the model.
+    """Time the stages one after the other; this changes the weights of the model.
 
     Args:
-        plan: of the training run.
-        stage: its model and input, fed from shards.
-        seconds: approximate time for each stage.
+        plan: the plan of the training run.
+        stage: the model and the input of a phase, which reads shards.
+        seconds: the approximate time for each stage, in seconds.
 
     Yields:
-        `read`, `parse`, `decode`, `batch`, `input`, `augment` if there is any, `step`,
-        `training`.
+        The rates of `read`, `parse`, `decode`, `batch`, `input`, `augment` (only if the run has
+        augmentation), `step` and `training`, in this order.
     """
     inputs = profile_inputs(plan, stage.source)
     images, labels = inputs.batch
@@ -74,7 +74,7 @@ def time_stages(plan: TrainingPlan, stage: PhaseSetup, seconds: float) -> Iterat
 
 
 def time_calls(work: Callable[[], int], seconds: float) -> float:
-    """Return images per second of a function that returns the number of images it processed."""
+    """Return the rate of a function that returns the number of images it processed."""
     begun = time.perf_counter()
     work()
     begun = time.perf_counter()
@@ -89,7 +89,7 @@ def time_calls(work: Callable[[], int], seconds: float) -> float:
 
 
 def amortize_warmup(rate: float, filling_s: float, records: int) -> float:
-    """Return the rate of whole epochs, from the rate within one and the time to fill its buffer."""
+    """Return the rate of an epoch that begins with `filling_s` seconds to fill the buffer."""
     return records / (filling_s + records / rate)
 
 
@@ -104,19 +104,19 @@ def _time_input(batches: tf.data.Dataset, records: int, seconds: float) -> float
     next(iterator)
     filling_s = time.perf_counter() - begun
     rate = time_calls(partial(_take, iterator), seconds)
-    # Within more than one epoch, the buffers were filled often enough.
+    # The timing covers more than one epoch, so it includes the filling of the buffer.
     return rate if rate * seconds > records else amortize_warmup(rate, filling_s, records)
 
 
 def _time_augmenter(augmenter: keras.Model, images: NDArray[np.uint8], seconds: float) -> float:
     image = keras.Input(images.shape[1:], dtype="uint8")
-    # One number per image: otherwise copying images from the device would be timed too.
+    # One number per image, because copying images from the device must not be timed.
     model = keras.Model(image, ops.max(augmenter(image, training=True), axis=(1, 2, 3)))
     return time_calls(lambda: len(model.predict_on_batch(images)), seconds)
 
 
 def _time_steps(stage: PhaseSetup, batches: tf.data.Dataset, seconds: float) -> float:
-    """Return steps per second as Keras runs them in training."""
+    """Return the steps per second of Keras fit."""
     clock = _StepClock(stage, seconds)
     calls = keras.callbacks.LambdaCallback(on_train_batch_begin=clock.begin_step)
     stage.model.fit(batches, shuffle=False, verbose=0, callbacks=[calls])
@@ -124,10 +124,10 @@ def _time_steps(stage: PhaseSetup, batches: tf.data.Dataset, seconds: float) -> 
 
 
 class _StepClock:
-    """Times the steps of Keras, and stops them.
+    """Times the steps of Keras fit, and stops it.
 
-    Devices run asynchronously. The clock waits for them after as many steps as take a quarter of a
-    second: after each step they would be idle meanwhile.
+    Devices run asynchronously. The clock waits for the devices only every quarter of a second,
+    because waiting after each step would leave them idle.
     """
 
     def __init__(self, stage: PhaseSetup, seconds: float) -> None:
@@ -138,7 +138,7 @@ class _StepClock:
         self._every = 1
 
     def begin_step(self, step: int, **_logs: Any) -> None:
-        """Read the clock before a step: after a step, Keras waits for the device."""
+        """Read the clock before a step; a callback after a step makes Keras wait for the device."""
         if self._first is not None and (step - self._first) % self._every:
             return
         if step > 0:
@@ -161,7 +161,7 @@ class _StepClock:
     def _wait(self) -> None:
         if keras.backend.backend() == "jax":
             self._stage.model.jax_state_sync()
-        # One variable of the loss: computing the metrics would take as long as a small step.
+        # One variable of the loss is enough; computing all metrics takes as long as a small step.
         ops.convert_to_numpy(self._stage.metrics[0].variables[0])
 
 
@@ -178,7 +178,7 @@ class _Undecoded:
     mean_bytes: int
 
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the same strings (batch,), and their lengths."""
+        """Return the records, strings (batch,), unchanged, and their lengths as labels."""
         return records, tf.strings.length(records)
 
     def record_bytes(self, _selection: Selection) -> int:
@@ -192,7 +192,7 @@ class StageInputs:
 
     Args:
         stages: endless datasets of batches, by the names `read`, `parse`, `decode` and `batch`.
-        batch: decoded images and their labels, as the model is fed.
+        batch: one batch of decoded images and their labels.
     """
 
     stages: dict[str, tf.data.Dataset]
@@ -200,7 +200,7 @@ class StageInputs:
 
 
 def endless_order(plan: TrainingPlan) -> ShuffleSpec:
-    """Return training's order, endless and in full batches, so that all steps have one shape."""
+    """Return an endless training order in full batches, so that all steps have one shape."""
     options = plan.config.options
     whole_batches = max(plan.training.records // options.batch_size, 1)
     return ShuffleSpec(
@@ -211,7 +211,7 @@ def endless_order(plan: TrainingPlan) -> ShuffleSpec:
 
 
 def profile_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
-    """Return the input stages of a training run, read from `source`."""
+    """Return the input stages of a training run that reads `source`."""
     batch_size, mean_bytes = plan.config.options.batch_size, source.record_bytes(plan.training)
     shards = _Undecoded(source.read, mean_bytes)
     records = _read_sample(plan, shards)
@@ -237,7 +237,7 @@ def profile_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
 
 
 def _read_sample(plan: TrainingPlan, shards: _Undecoded) -> tf.Tensor:
-    """Return full batches of training records, strings (records,), repeated if there are few."""
+    """Return training records, strings (records,), repeated to fill at least one batch."""
     batch_size = plan.config.options.batch_size
     count = min(_SAMPLE_BYTES // max(shards.mean_bytes, 1), _SAMPLE_RECORDS, plan.training.records)
     size = max(count // batch_size, 1) * batch_size
@@ -249,7 +249,7 @@ def _read_sample(plan: TrainingPlan, shards: _Undecoded) -> tf.Tensor:
 def _work_on(
     elements: tf.Tensor, batch_size: int, work: Callable[[tf.Tensor], object]
 ) -> tf.data.Dataset:
-    # Cached as batches: a slice would copy the strings again each time.
+    # Batches are cached, because each slice would copy the strings again.
     batches = tf.data.Dataset.from_tensor_slices(elements).batch(batch_size).cache().repeat()
     return parallel_map(batches, work)
 

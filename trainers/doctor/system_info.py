@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trainers.backend import Backend
 
-# Their versions come from metadata: importing Beam takes seconds.
+# The versions come from package metadata, because importing Beam takes seconds.
 _PACKAGES = {
     "shardmill": "shardmill",
     "TensorFlow": "tensorflow",
@@ -32,11 +32,11 @@ _MIB = 1 << 20
 
 
 class Gpu(msgspec.Struct, frozen=True):
-    """A GPU that the NVIDIA driver lists, used or not.
+    """A GPU that the NVIDIA driver lists, whether or not Keras uses it.
 
     Args:
-        name: as the driver lists it.
-        memory_bytes: its total memory.
+        name: the name of the GPU in the list of the driver.
+        memory_bytes: the total memory of the GPU; 0 if the driver does not report it.
         driver: the version of the driver.
     """
 
@@ -49,14 +49,14 @@ class SystemInfo(msgspec.Struct, frozen=True):
     """The devices in use and the resources of the machine.
 
     Args:
-        backend: of Keras.
-        used: names of the GPUs that Keras computes on; empty if it computes on the CPU.
+        backend: the Keras backend.
+        used: the names of the GPUs that Keras uses; empty if Keras uses the CPU.
         gpus: all GPUs of the machine.
-        problem: why an existing GPU is not used, and what to do.
-        cpus: processors that this process may use.
-        memory_bytes: of the machine.
-        cache_folder: the folder of `--cache disk` and of features.
-        cache_free_bytes: free space on its disk.
+        problem: the reason why no existing GPU is used, and what to do; otherwise None.
+        cpus: the number of CPU cores that this process may use.
+        memory_bytes: the memory of the machine.
+        cache_folder: the folder of `--cache disk` and of cached features.
+        cache_free_bytes: the free space on the disk of the cache folder.
     """
 
     backend: str
@@ -81,11 +81,11 @@ def list_versions() -> dict[str, str]:
 
 
 def inspect_system(hardware: Backend, cache_folder: Path) -> SystemInfo:
-    """Return the resources that a training run would have.
+    """Return the resources that are available to a training run.
 
     Args:
         hardware: the started backend.
-        cache_folder: the folder for caches; it need not exist.
+        cache_folder: the folder of caches, which may be absent.
     """
     return SystemInfo(
         backend=hardware.backend,
@@ -100,7 +100,7 @@ def inspect_system(hardware: Backend, cache_folder: Path) -> SystemInfo:
 
 
 def describe_system(versions: dict[str, str], devices: SystemInfo) -> Iterator[tuple[str, str]]:
-    """Yield the name and the text of each fact."""
+    """Yield the name and the value of each fact, as text."""
     for name, number in versions.items():
         yield name, f"{number}, on {devices.backend}" if name == "Keras" else number
     for gpu in devices.gpus:
@@ -119,7 +119,7 @@ def parse_gpus(table: str) -> tuple[Gpu, ...]:
     rows = (line.rsplit(",", 2) for line in table.splitlines())
     cells = ([cell.strip() for cell in row] for row in rows if len(row) == 3)
     return tuple(
-        # A GPU that shares its memory with the processor reports no size.
+        # nvidia-smi reports no size for a GPU that shares its memory with the CPU.
         Gpu(name, int(mib) * _MIB if mib.isdecimal() else 0, driver)
         for name, mib, driver in cells
     )

@@ -1,10 +1,10 @@
 """Calibration: how close scores are to probabilities.
 
-Scores are calibrated if 80 % of the predictions with score 0.8 are correct. The method is that of
-Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (ICML 2017): predictions
-are put into bins of equal width by their confidence, the score of the predicted class; the expected
-calibration error is the mean over images of how far a bin's accuracy deviates from its mean
-confidence.
+Scores are calibrated if, for example, 80 % of the predictions with score 0.8 are correct. The
+method is from Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (ICML
+2017). The confidence of a prediction is the score of the predicted class. Predictions are put into
+bins of equal width by confidence. The expected calibration error is the mean over all images of the
+difference between accuracy and mean confidence in the bin of the image.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINS = 15
-"""As in the paper."""
+"""The number of bins, as in the paper."""
 
 
 class CalibrationBin(msgspec.Struct, frozen=True):
     """The predictions with a confidence above `low`, up to `high`.
 
     Args:
-        low: the bin's lower edge.
-        high: its upper edge.
-        images: number of predictions.
-        confidence: their mean confidence; None if there are none.
-        accuracy: the fraction that is correct; None if there are none.
+        low: the lower edge of the bin.
+        high: the upper edge of the bin.
+        images: the number of predictions.
+        confidence: the mean confidence of the predictions; None if the bin is empty.
+        accuracy: the fraction of correct predictions; None if the bin is empty.
     """
 
     low: float
@@ -44,7 +44,7 @@ class Calibration(msgspec.Struct, frozen=True):
 
     Args:
         expected_error: the expected calibration error, 0 to 1; 0 is perfect.
-        bins: from the lowest confidence to the highest.
+        bins: the bins, from the lowest confidence to the highest.
     """
 
     expected_error: float
@@ -52,19 +52,19 @@ class Calibration(msgspec.Struct, frozen=True):
 
 
 def empty_bins() -> NDArray[np.float64]:
-    """Return zeros, float64 (3, bins): images, sum of confidences, correct predictions."""
+    """Return zeros, float64 (3, bins): images, sums of confidences, correct predictions."""
     return np.zeros((3, BINS))
 
 
 def count_bins(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the bins of a batch, to add to those of other batches.
+    """Return the bins of a batch; the bins of all batches can be added.
 
     Args:
         scores: probabilities (images, classes).
         labels: the true classes (images,).
 
     Returns:
-        float64 (3, bins), as `empty_bins`.
+        float64 (3, bins), with the rows of `empty_bins`.
     """
     confidence = scores.max(axis=1)
     right = scores.argmax(axis=1) == labels
@@ -78,7 +78,7 @@ def count_bins(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArra
 
 
 def summarize_bins(bins: NDArray[np.float64]) -> Calibration:
-    """Return the calibration of at least one image, from bins (3, bins)."""
+    """Return the calibration from bins, float64 (3, bins), with at least one image."""
     images, confidence_sums, right = bins
     error = float(np.abs(right - confidence_sums).sum() / images.sum())
     return Calibration(error, tuple(map(_summarize_bin, range(BINS), *bins.tolist())))

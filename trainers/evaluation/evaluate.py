@@ -3,7 +3,7 @@
     result = evaluate("run")
     print(result.accuracy, result.per_class)
 
-Invalid arguments are refused before Keras loads.
+Invalid arguments raise an error before Keras loads.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _PICTURES = {
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """A run, and the records to evaluate it on.
+    """A run, and the records to evaluate the run on.
 
     Args:
-        run: with weights.
-        dataset: with the classes of the run.
+        run: a run with weights.
+        dataset: a dataset with the classes of the run.
         selection: the records to evaluate on.
     """
 
@@ -72,19 +72,20 @@ def evaluate(
     """Evaluate a run on a split of a dataset, in one pass.
 
     Args:
-        run: the path of a run, or what `open_run` returned.
-        dataset: a path or URL, or what `open_dataset` returned. None is the dataset that the run
-            was trained on, at the path it had then.
-        split: None is `test`; if the dataset has no test split, what training validates on.
-        mistakes: how many of the worst mistakes to name in the result.
+        run: the path of a run, or a `Run`.
+        dataset: a path, a URL or a `Dataset`. None is the dataset at the path or URL that the run
+            was trained on.
+        split: the name of a split. None is `test`; if the dataset has no test split, None is the
+            records that training validates on.
+        mistakes: the number of worst mistakes in the result.
         on_message: called with each line that the command line would print.
 
     Returns:
         Accuracy, loss, metrics per class, confusion matrix and calibration.
 
     Raises:
-        InputNotFoundError: no run, or no dataset, at this path.
-        UsageError: the dataset has other classes, or the split is missing.
+        InputNotFoundError: the run or the dataset does not exist.
+        UsageError: the classes of dataset and run differ, or the split is missing.
         CorruptDataError: the dataset or the weights are damaged.
         OutOfMemoryError: a batch does not fit into memory.
     """
@@ -96,12 +97,12 @@ def evaluate(
 def plan_evaluation(
     run: Run, dataset: str | os.PathLike[str] | Dataset | None = None, split: str | None = None
 ) -> EvaluationPlan:
-    """Decide on which records to evaluate; see `evaluate`.
+    """Select the records to evaluate on; see `evaluate`.
 
     Raises:
         InputNotFoundError: the dataset does not exist.
-        UsageError: the dataset has other classes, or the split is missing.
-        CorruptDataError: a file of the dataset is missing or has another size.
+        UsageError: the classes of dataset and run differ, or the split is missing.
+        CorruptDataError: a file of the dataset is missing or has a different size.
     """
     opened = dataset if isinstance(dataset, Dataset) else _open_dataset(run, dataset)
     _check_classes(run, opened)
@@ -113,7 +114,7 @@ def plan_evaluation(
 def evaluate_plan(
     plan: EvaluationPlan, *, mistakes: int = 0, on_message: Callable[[str], None] | None = None
 ) -> Evaluation:
-    """Evaluate as planned, in memory that does not grow with the split; see `evaluate`."""
+    """Run a planned evaluation, in memory independent of the size of the split; see `evaluate`."""
     start_backend()
 
     from trainers.input.bad_records import locate_bad_records
@@ -152,10 +153,10 @@ def draw_pictures(plan: EvaluationPlan, evaluation: Evaluation) -> Iterator[str]
     """Draw `confusion-SPLIT.png`, `calibration-SPLIT.png` and `mistakes-SPLIT.png`.
 
     Yields:
-        The kind of each picture, and its path in the run folder.
+        The kind and the path of each picture, as one line.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the run folder cannot be written.
         CorruptDataError: the record of a mistake is damaged.
         UsageError: matplotlib is not installed.
     """
@@ -173,7 +174,7 @@ def _draw(plan: EvaluationPlan, evaluation: Evaluation, kind: str, picture: byte
 
 
 def decode_mistakes(plan: EvaluationPlan, evaluation: Evaluation) -> NDArray[np.uint8]:
-    """Return the images of the mistakes as the model sees them, uint8 (mistakes, *shape)."""
+    """Return the decoded images of the mistakes, uint8 (mistakes, *shape)."""
     import tensorflow as tf
 
     from trainers.input.decode import decode_images
@@ -198,7 +199,7 @@ def _check_classes(run: Run, dataset: Dataset) -> None:
     expected, found = run.labels, dataset.labels
     if len(found) != len(expected):
         raise UsageError(
-            "the dataset has not as many classes as the run",
+            "the dataset and the run have different numbers of classes",
             path=dataset.storage.url,
             expected=_list_some(expected),
             got=_list_some(found),
@@ -206,7 +207,7 @@ def _check_classes(run: Run, dataset: Dataset) -> None:
     for label, (name, other) in enumerate(zip(expected, found, strict=True)):
         if name != other:
             raise UsageError(
-                f"the dataset's label map is not the run's: label {label} is another class",
+                f"the label maps of the dataset and the run differ at label {label}",
                 path=dataset.storage.url,
                 expected=escape_for_display(name),
                 got=escape_for_display(other),

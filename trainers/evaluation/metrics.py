@@ -1,4 +1,4 @@
-"""Metrics of a classification, from logits and labels."""
+"""Classification metrics from logits and labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN_CLASSES = 16
 
 
 class ClassMetrics(msgspec.Struct, frozen=True):
-    """The metrics of one class; None if one is a division by 0."""
+    """The metrics of one class; a metric is None if its denominator is 0."""
 
     name: str
     images: int
@@ -34,15 +34,15 @@ class Evaluation(msgspec.Struct, frozen=True):
     """The result of an evaluation, and the output of `evaluate --json`.
 
     Args:
-        split: the records evaluated on: `test`, `validation` or `train`.
-        images: their number.
-        accuracy: the fraction of images whose class has the highest score.
-        top_5_accuracy: the fraction whose class is among the five highest; None up to five
-            classes.
-        loss: mean cross-entropy, in nats.
-        per_class: in the order of the label map.
-        confusion: counts, rows the true class, columns the predicted one.
-        calibration: whether scores can be taken for probabilities.
+        split: the purpose of the records: `test`, `validation` or `train`.
+        images: the number of images.
+        accuracy: the fraction of images whose true class has the highest score.
+        top_5_accuracy: the fraction of images whose true class has one of the five highest scores;
+            None if there are at most five classes.
+        loss: the mean cross-entropy, in nats.
+        per_class: the metrics of each class, in the order of the label map.
+        confusion: image counts; a row is a true class, a column is a predicted class.
+        calibration: the deviation of scores from probabilities.
         mistakes: the wrong predictions with the highest scores, the highest first.
     """
 
@@ -81,16 +81,16 @@ class Evaluation(msgspec.Struct, frozen=True):
         yield (
             f"{self.split}: accuracy {self.accuracy:.1%}, "
             f"{'' if top_5 is None else f'top-5 accuracy {top_5:.1%}, '}"
-            f"loss {self.loss:.3f} of {self.images:,} images"
+            f"loss {self.loss:.3f} on {self.images:,} images"
         )
         yield f"expected calibration error {self.calibration.expected_error:.1%}"
 
 
 class MetricsAccumulator:
-    """Sums over batches; their size depends on the classes, not on the images.
+    """Sums over batches; their size depends on the number of classes, not of images.
 
     Args:
-        classes: how many.
+        classes: the number of classes.
     """
 
     def __init__(self, classes: int) -> None:
@@ -100,7 +100,7 @@ class MetricsAccumulator:
         self.top_hits = 0
 
     def add(self, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> None:
-        """Count a batch: logits (images, classes), labels (images,)."""
+        """Add a batch: logits (images, classes), labels (images,)."""
         self.confusion += count_confusion(logits, labels, len(self.confusion))
         self.bins += count_bins(softmax(logits), labels)
         self.loss_sum += sum_loss(logits, labels)
@@ -125,36 +125,36 @@ class MetricsAccumulator:
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the log of probabilities, (images, classes) as `logits`."""
+    """Return the logarithms of probabilities, (images, classes)."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_of_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return np.asarray(shifted - log_of_sum)
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return probabilities, (images, classes) as `logits`; each row sums to 1."""
+    """Return probabilities (images, classes); each row sums to 1."""
     return np.asarray(np.exp(log_softmax(logits)))
 
 
 def count_confusion(
     logits: NDArray[np.floating], labels: NDArray[np.int64], classes: int
 ) -> NDArray[np.int64]:
-    """Return counts (classes, classes): rows true classes, columns those of the highest logit."""
+    """Return counts (classes, classes): a row is a true class, a column is a predicted class."""
     cells = labels * classes + logits.argmax(axis=1)
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
 def count_top(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> int:
-    """Return the number of images whose class has one of the five highest logits."""
+    """Return the number of images whose true class has one of the five highest logits."""
     own = np.take_along_axis(logits, labels[:, None], axis=1)
     higher = logits > own
-    # Of equal logits the first class is ahead, as in argmax.
+    # If logits are equal, the lower label is ahead, as in argmax.
     ahead = (logits == own) & (np.arange(logits.shape[1]) < labels[:, None])
     return int(((higher | ahead).sum(axis=1) < _TOP).sum())
 
 
 def sum_loss(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return the sum of the cross-entropy of the images, in nats."""
+    """Return the cross-entropy summed over the images, in nats."""
     return -float(log_softmax(logits)[np.arange(len(labels)), labels].sum())
 
 

@@ -1,7 +1,7 @@
 """Wrong predictions with the highest scores, and their records.
 
-During an evaluation a heap keeps the keys and scores of the worst mistakes; afterwards the few
-records are looked up by their keys in the indexes, and read by their offsets.
+During an evaluation, a heap keeps the keys and scores of the worst mistakes. Afterwards, the
+indexes give the locations of these keys, and only these records are read.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Mistake(msgspec.Struct, frozen=True):
     """A wrong prediction.
 
     Args:
-        key: of the record, as text: the file's path below the dataset's source.
-        shard: the file it is in.
-        record: its number in the shard, from 0.
+        key: the key of the record as text: the path of the image relative to the source.
+        shard: the name of the shard.
+        record: the number of the record in the shard, from 0.
         class_name: the true class.
         predicted: the predicted class.
-        score: of the predicted class, 0 to 1.
+        score: the score of the predicted class, 0 to 1.
     """
 
     key: str
@@ -50,7 +50,7 @@ class Mistake(msgspec.Struct, frozen=True):
 
 
 class ScoredMistake(NamedTuple):
-    """A wrong prediction during the evaluation; ordered by score, then by place."""
+    """A wrong prediction during an evaluation; ordered by score, then by place."""
 
     score: float
     place: int
@@ -60,7 +60,7 @@ class ScoredMistake(NamedTuple):
 
 
 class WorstMistakes:
-    """The worst `most` of all mistakes seen; of equal ones the first."""
+    """The worst `most` of all added mistakes; of equal scores, the first is kept."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -90,7 +90,7 @@ class WorstMistakes:
 
 
 class RecordLocation(NamedTuple):
-    """The shard of a record, and its number in the shard, from 0."""
+    """The shard of a record, and the number of the record in the shard, from 0."""
 
     shard: str
     record: int
@@ -99,10 +99,10 @@ class RecordLocation(NamedTuple):
 def locate_records(
     dataset: Dataset, selection: Selection, keys: Iterable[bytes]
 ) -> dict[bytes, RecordLocation]:
-    """Return the locations of the records with these keys, from the indexes.
+    """Return the locations of the records with these keys, found in the indexes.
 
     Raises:
-        CorruptDataError: an index is damaged, or no index has a key.
+        CorruptDataError: an index is damaged, or a key is in no index.
     """
     wanted = {key_to_text(key): key for key in keys}
     places: dict[bytes, RecordLocation] = {}
@@ -115,7 +115,7 @@ def locate_records(
     for text, key in wanted.items():
         if key not in places:
             raise CorruptDataError(
-                f"no index has the record {escape_for_display(text)}",
+                f"no index contains the record {escape_for_display(text)}",
                 path=dataset.storage.url,
                 hint="`shardmill verify` lists all damage",
             )
@@ -123,7 +123,7 @@ def locate_records(
 
 
 def _read_keys(dataset: Dataset, shard: str) -> list[str]:
-    # Not with `Split`, which keeps every index in memory.
+    # `Split` is not used here, because it keeps every index in memory.
     with missing_as_corrupt(dataset.storage, index_name(shard)):
         keys: list[str] = read_index(dataset.storage, index_name(shard)).table["key"].to_pylist()
     return keys
@@ -132,7 +132,7 @@ def _read_keys(dataset: Dataset, shard: str) -> list[str]:
 def describe_mistakes(
     ranked: Iterable[ScoredMistake], places: dict[bytes, RecordLocation], labels: Sequence[str]
 ) -> tuple[Mistake, ...]:
-    """Return mistakes with class names and locations."""
+    """Return the mistakes with class names and locations."""
     return tuple(
         Mistake(
             key=key_to_text(wrong.key),
@@ -149,7 +149,7 @@ def describe_mistakes(
 def read_mistakes(
     dataset: Dataset, selection: Selection, mistakes: Iterable[Mistake]
 ) -> list[Record]:
-    """Return the records of mistakes, read by their offsets. Raises CorruptDataError."""
+    """Return the records of mistakes. Raises CorruptDataError."""
     split = dataset[selection.split]
     records = [shard.records for shard in split.info.shards]
     firsts = accumulate(records, initial=0)

@@ -1,4 +1,4 @@
-"""Export of a model and its label map to a new folder.
+"""Export of a model and a label map to a new folder.
 
 The folder appears completely or not at all.
 """
@@ -33,16 +33,17 @@ def export(
     """Write the model of a run, for use without shardmill.
 
     Args:
-        run: the path of a run, or what `open_run` returned.
+        run: the path of a run, or a `Run`.
         output: the folder to create.
-        format: `saved_model` (takes image files), `keras` or `onnx`.
+        format: the name of an export format: `saved_model`, `keras` or `onnx`. The input of a
+            SavedModel is image files; the input of the others is pixels.
 
     Returns:
-        The folder.
+        The path of the folder.
 
     Raises:
-        InputNotFoundError: no run at this path.
-        OutputError: the folder has files, or it cannot be written.
+        InputNotFoundError: the run does not exist.
+        OutputError: the folder contains files, or cannot be written.
         UsageError: the format is unknown, its converter is not installed, or Keras uses a backend
             other than TensorFlow.
         CorruptDataError: the configuration or the weights are damaged.
@@ -58,9 +59,9 @@ def export(
 
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
-            "only TensorFlow exports models",
+            "only the TensorFlow backend of Keras exports models",
             got=f"Keras on {keras.backend.backend()}",
-            hint="set KERAS_BACKEND=tensorflow; weights trained on another backend are the same",
+            hint="set KERAS_BACKEND=tensorflow; the weights work with every backend",
         )
     model = load_model(opened)
     with new_folder(path) as folder:
@@ -70,32 +71,32 @@ def export(
 
 
 def require_empty_folder(location: str | os.PathLike[str]) -> Path:
-    """Return the path of a folder to create, which does not exist or is empty.
+    """Return the path of an output folder, which is absent or empty.
 
     Raises:
-        OutputError: it is a file, or has files.
-        UsageError: it is a URL.
+        OutputError: the location is a file, or a folder with files.
+        UsageError: the location is a URL.
     """
     text = os.fspath(location)
     if is_url(text):
-        raise UsageError("a model is exported to a local folder", got=text)
+        raise UsageError("the output folder must be local", got=text)
     path = Path(text)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError(
-            "the output exists, and it is not overwritten",
+            "the output exists and is not overwritten",
             path=text,
-            hint="choose another folder, or remove that one",
+            hint="choose a different folder, or remove this folder",
         )
     return path
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder to write to; it becomes `path` when the block succeeds.
+    """Yield a temporary folder, which is renamed to `path` when the block succeeds.
 
     Raises:
-        OutputError: it cannot be written, or the folder at `path` has files meanwhile.
-        StorageError: writing failed.
+        OutputError: the folder cannot be written, or `path` contains files in the meantime.
+        StorageError: storage failed.
     """
     with (
         translate_write_errors(str(path), what="the model", hint=HINT_FIX),

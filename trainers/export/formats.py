@@ -1,4 +1,4 @@
-"""Table of export formats; reading it loads nothing heavy."""
+"""Table of export formats; importing this module loads no framework."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from records.runtime.extras import install_command
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A format that a model can be written in.
+    """A file format of exported models.
 
     Args:
-        module: the module whose `write(model, run, folder)` writes it.
-        use: a line of Python that opens it; `{out}` is the folder.
-        extra: the module that the conversion needs, and the extra that installs it.
+        module: the module with the function `write(model, run, folder)`.
+        use: a line of Python that opens the model; `{out}` is the folder.
+        extra: the module that the conversion needs, and the extra that installs this module.
     """
 
     module: str
@@ -43,7 +43,7 @@ FORMATS: dict[str, ExportFormat] = {
 
 
 def require_converter(name: str) -> None:
-    """Check that a format exists and its converter is installed. Raises UsageError."""
+    """Check that a format exists and that its converter is installed. Raises UsageError."""
     if name not in FORMATS:
         alike = get_close_matches(str(name).lower(), FORMATS, 1)
         raise UsageError(
@@ -53,6 +53,6 @@ def require_converter(name: str) -> None:
             hint=f"did you mean {alike[0]}?" if alike else None,
         )
     extra = FORMATS[name].extra
-    # It is not imported: tf2onnx would load TensorFlow before the backend is started.
+    # The converter is not imported: tf2onnx loads TensorFlow before the backend is started.
     if extra is not None and importlib.util.find_spec(extra[0]) is None:
         raise UsageError(f"{extra[0]} is not installed", hint=install_command(extra[1]))

@@ -1,4 +1,4 @@
-"""Export to `model.keras`, which only needs Keras."""
+"""Export to `model.keras`, a file that needs only Keras."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 
 
 def write(model: keras.Model, _run: Run, folder: Path) -> None:
-    """Write the model from pixels, uint8 (batch, *shape), to probabilities (batch, classes)."""
+    """Write a model from pixels, uint8 (batch, *shape), to probabilities (batch, classes)."""
     add_softmax(model).save(folder / "model.keras")

@@ -1,4 +1,4 @@
-"""`model.onnx`: for ONNX Runtime and other readers of ONNX."""
+"""Export to `model.onnx`, a file for ONNX Runtime and other ONNX readers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def write(model: keras.Model, run: Run, folder: Path) -> None:
-    """Write the model from pixels, uint8 (batch, *shape), to probabilities (batch, classes).
+    """Write a model from pixels, uint8 (batch, *shape), to probabilities (batch, classes).
 
     Raises:
         UsageError: the converter cannot convert this model.
     """
     path = folder / "model.onnx"
     scored = add_softmax(model)
-    # Keras determines the names and types of inputs from a call.
+    # Keras determines the names and types of the inputs from a call.
     scored(np.zeros((1, *run.config.shape.array_shape), np.uint8))
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -38,17 +38,17 @@ def write(model: keras.Model, run: Run, folder: Path) -> None:
 
 
 def check_onnx(path: Path, model: str) -> None:
-    """Check that a model is converted completely; the converter does not. Raises UsageError."""
+    """Check that a model is converted completely. Raises UsageError."""
     converted = onnx.load(path)
     inputs = [each.name for each in converted.graph.input]
     try:
         onnx.checker.check_model(converted)
-        problem = None if inputs == ["image"] else f"inputs of the network's own: {len(inputs) - 1}"
+        problem = None if inputs == ["image"] else f"unexpected inputs: {len(inputs) - 1}"
     except onnx.checker.ValidationError as error:
         problem = str(error).strip().partition("\n")[0]
     if problem is not None:
         raise UsageError(
             f"the converter to ONNX cannot convert {model}",
             got=problem,
-            hint="export it as saved_model or keras",
+            hint="use --format saved_model or --format keras",
         )

@@ -1,4 +1,4 @@
-"""A SavedModel from image files to classes, for TensorFlow Serving."""
+"""Export to a SavedModel, from image files to classes, for TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 def write(model: keras.Model, run: Run, folder: Path) -> None:
-    """Write the signatures `serving_default`, of image files, and `pixels`, of the model's input.
+    """Write a SavedModel with two signatures.
 
-    Both return `classes`, strings (batch, classes), and `scores`, float32 of the same shape: all
-    classes, the best first.
+    The input of `serving_default` is image files; the input of `pixels` is the input of the model.
+    Both return all classes, the best first: `classes`, strings (batch, classes), and `scores`,
+    float32 (batch, classes).
     """
     config = run.config
     names = tf.constant([name.encode() for name in run.labels])

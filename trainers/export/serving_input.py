@@ -1,12 +1,13 @@
 """Image normalization of `convert` as TensorFlow operations.
 
-Grey and RGB, JPEG and PNG, upright and opaque files give the same pixels, bit for bit. TensorFlow
-does not support the rest: EXIF orientation, transparency, CMYK and other formats.
+For JPEG and PNG files that are grey or RGB, upright and opaque, the pixels are equal to those of
+`convert`, bit for bit. TensorFlow does not support EXIF orientation, transparency, CMYK and other
+formats.
 
-`resample` is Pillow's antialiased bilinear resize, bit for bit. TensorFlow's own antialiasing
-filter rounds once, at the end, and differs by one level in places; after JPEG compression, by up
-to twenty. `resample` rounds as Pillow does (`Resample.c`): weights to 22 bits, and each of the two
-passes, along rows and columns, to 8.
+`resample` gives the result of the antialiased bilinear resize of Pillow, bit for bit. The
+antialiasing filter of TensorFlow rounds once, at the end, so some pixels differ by one level, and
+after JPEG compression by up to twenty. `resample` rounds as Pillow does (`Resample.c`): weights to
+22 bits, and the result of each of the two passes, along rows and columns, to 8 bits.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ if TYPE_CHECKING:
 
 
 _DCT = "INTEGER_ACCURATE"
-# ITU-R 601 in 16 bits, as Pillow makes grey of RGB.
+# ITU-R 601 in 16 bits, as in the conversion of RGB to grey in Pillow.
 _GREY_WEIGHTS = (19595, 38470, 7471)
 
 
 def prepare_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
-    """Return the pixels that the model is fed, from a batch of image files.
+    """Return the input of the model for a batch of image files.
 
     Args:
         encoded: strings (batch,), each a whole JPEG or PNG file.
-        options: those of the dataset.
-        shape: of the images that the model is fed.
+        options: the image options of the dataset.
+        shape: the shape of the input images of the model.
 
     Returns:
         uint8 (batch, height, width, channels).
     """
-    # Raw samples are what a PNG file decodes to.
+    # A PNG file decodes to the raw samples.
     stored_as = "png" if options.store == "raw" else options.store
     options = msgspec.structs.replace(options, store=stored_as)
     if options.resize is not None or options.channels == 1 or stored_as == "jpeg":
@@ -78,7 +79,7 @@ def _is_kept(jpeg: tf.Tensor, options: ImageOptions) -> tf.Tensor:
 
 
 def _change(image: tf.Tensor, options: ImageOptions) -> tf.Tensor:
-    """Return the pixels that are stored, uint8 (height, width, channels)."""
+    """Return the pixels of the stored image, uint8 (height, width, channels)."""
     pixels = tf.io.decode_jpeg(image, channels=3, dct_method=_DCT)
     if options.channels == 1:
         pixels = _to_grey(pixels)
@@ -111,7 +112,7 @@ def _middle(pixels: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def _pad(pixels: tf.Tensor, size: tf.Tensor, options: ImageOptions) -> tf.Tensor:
-    """Return the whole image as large as it fits `size`, in the middle of the background."""
+    """Return the whole image, scaled to fit into `size` and centered on the background."""
     source = tf.cast(tf.shape(pixels)[:2], tf.float64)
     inner = tf.cast(tf.round(_largest(source, tf.cast(size, tf.float64))), tf.int32)
     inner = tf.clip_by_value(inner, 1, size)
@@ -122,13 +123,13 @@ def _pad(pixels: tf.Tensor, size: tf.Tensor, options: ImageOptions) -> tf.Tensor
     background = tf.cast(background, tf.int32)
     before = (size - inner) // 2
     margins = tf.stack([before, size - inner - before], axis=1)
-    # The margins are 0 after the background is subtracted.
+    # The margins are 0 until the background is added.
     padded = tf.pad(image - background, tf.concat([margins, [[0, 0]]], axis=0)) + background
     return tf.cast(padded, tf.uint8)
 
 
 def _largest(shape: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
-    """Return the largest height and width of this aspect ratio within others."""
+    """Return the largest height and width within `within` that have the aspect ratio of `shape`."""
     return shape * tf.reduce_min(within / shape)
 
 
@@ -136,12 +137,12 @@ _WEIGHT_BITS = 22
 
 
 def resample(pixels: tf.Tensor, size: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """Return a part of an image at another size.
+    """Return a part of an image, resized.
 
     Args:
         pixels: uint8 (height, width, channels).
-        size: int32 (2,), height and width.
-        box: float32 (4,), the part: top, left, bottom, right, between pixels.
+        size: int32 (2,), the height and width of the result.
+        box: float32 (4,), the edges of the part: top, left, bottom, right.
 
     Returns:
         uint8 (*size, channels).
@@ -155,7 +156,7 @@ def resample(pixels: tf.Tensor, size: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
     def columns(image: tf.Tensor) -> tf.Tensor:
         return _resample_axis(image, 1, size[1], left, right)
 
-    # As in `records.images`: never a huge image in between.
+    # As in `records.images`, the order of the passes avoids a huge intermediate image.
     between_px = size[1] * source[0]
     largest_px = tf.maximum(source[0] * source[1], size[0] * size[1])
     return tf.cond(
@@ -166,7 +167,7 @@ def resample(pixels: tf.Tensor, size: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
 def _resample_axis(
     pixels: tf.Tensor, axis: int, size: tf.Tensor, begin: tf.Tensor, end: tf.Tensor
 ) -> tf.Tensor:
-    """Return one pass: the part from `begin` to `end` along `axis`, resized to `size`."""
+    """Return the part from `begin` to `end` along `axis`, resized to `size`."""
     last = tf.shape(pixels)[axis] - 1
     firsts, weights = _weigh(last + 1, size, begin, end)
     weights_shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
@@ -175,7 +176,7 @@ def _resample_axis(
         part = tf.gather(pixels, tf.minimum(firsts + tap, last), axis=axis)
         return total + tf.cast(part, tf.int32) * tf.reshape(weights[:, tap], weights_shape)
 
-    # Tap by tap: all taps together would take many times the memory of the image.
+    # The taps are added one by one, because all taps together need many times the memory.
     half = tf.fill(_with_side(tf.shape(pixels), axis, size), 1 << (_WEIGHT_BITS - 1))
     total = tf.foldl(add_tap, tf.range(tf.shape(weights)[1]), initializer=half)
     rounded = tf.bitwise.right_shift(total, _WEIGHT_BITS)
@@ -189,10 +190,10 @@ def _with_side(shape: tf.Tensor, axis: int, size: tf.Tensor) -> tf.Tensor:
 def _weigh(
     source: tf.Tensor, size: tf.Tensor, begin: tf.Tensor, end: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the first source sample and the weights for each sample of the result.
+    """Return the first source sample and the weights of each sample of the result.
 
     Returns:
-        int32 (size,), and int32 (size, taps), which sum up to 1 << 22.
+        int32 (size,), the first samples; int32 (size, taps), the weights, with sums of 1 << 22.
     """
     scale = tf.cast(end - begin, tf.float64) / tf.cast(size, tf.float64)
     support = tf.maximum(scale, 1)

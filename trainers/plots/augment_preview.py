@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainers.input.selection import Selection
 
 VARIANTS = 5
-"""The number of variants."""
+"""The number of augmented variants in a picture."""
 
 _IMAGE_INCHES = 1.9
 _NAME_CHARACTERS = 40
@@ -35,7 +35,7 @@ def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfi
     """Return a PNG file with the first training image and five augmented variants.
 
     Raises:
-        CorruptDataError: the image's record cannot be read.
+        CorruptDataError: the record of the image cannot be read.
         UsageError: the run has no augmentation.
     """
     augmentation = config.options.augment
@@ -50,9 +50,10 @@ def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfi
 
 
 def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:
-    """Return an image as the model sees it in use, then as it may be in training.
+    """Return an image as prediction decodes it, followed by its augmented variants.
 
-    The result is uint8 (1 + VARIANTS, height, width, channels).
+    Returns:
+        uint8 (1 + VARIANTS, height, width, channels).
     """
     options, shape = config.options, config.shape
     original = decode_images(tf.constant([record.image]), config.images, shape).numpy()
@@ -78,7 +79,7 @@ def draw_variants(variants: NDArray[np.uint8], title: str) -> Figure:
     """Draw an image and its variants in a row.
 
     Args:
-        variants: uint8 (1 + variants, height, width, channels), the image first.
+        variants: uint8 (1 + variants, height, width, channels), with the image first.
         title: text above the row.
     """
     count, height, width, _ = variants.shape

@@ -1,4 +1,4 @@
-"""Charts of a run as PNG files: curves, confusion, calibration, images."""
+"""PNG charts of a run: curves, confusion matrix, calibration, images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GRID_IMAGES = 100
 
 @render_png
 def plot_curves(epochs: Sequence[EpochMetrics]) -> Figure:
-    """Draw accuracy and loss by epoch, of training and validation."""
+    """Draw the accuracy and loss of training and validation by epoch."""
     figure = new_figure(9, 3.6)
     numbers = [result.epoch for result in epochs]
     marker = "o" if len(epochs) <= 30 else ""
@@ -53,7 +53,7 @@ def plot_curves(epochs: Sequence[EpochMetrics]) -> Figure:
 
 @render_png
 def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
-    """Draw the confusion matrix; colors show the fraction of the true class."""
+    """Draw the confusion matrix; a color shows the fraction of the true class."""
     from matplotlib.colors import PowerNorm
 
     counts = np.array(evaluation.confusion)
@@ -63,7 +63,7 @@ def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
     figure = new_figure(side + 2.6, side + 2)
     axes = figure.subplots()
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # The square root, because rare confusions must be visible next to the diagonal.
+    # The color scale is a square root: rare confusions must be visible next to the diagonal.
     image = axes.imshow(parts, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -79,7 +79,7 @@ def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
 
 
 def _name_classes(axes: Any, labels: Sequence[str]) -> None:
-    # With hundreds of classes every second or third name is enough for orientation.
+    # With hundreds of classes, every second or third name is enough for orientation.
     step = -(-len(labels) // _MOST_NAMED_CLASSES)
     places = range(0, len(labels), step)
     font = find_font(labels)
@@ -131,11 +131,11 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
 
 @render_png
 def plot_mistakes(evaluation: Evaluation, images: Iterable[NDArray[np.uint8]]) -> Figure:
-    """Draw the worst mistakes as the model saw them, each with its classes and its record."""
+    """Draw the images of the worst mistakes, each with its classes and its record."""
     tiles = [
         Tile(
             pixels,
-            # The score comes first, because long lines lose their end.
+            # The score comes first, because long lines are cut at the end.
             (f"{mistake.score:.0%} {mistake.predicted}", f"is {mistake.class_name}"),
             (f"{mistake.shard.removesuffix('.tfrecord')} #{mistake.record}", mistake.key),
         )
@@ -146,7 +146,7 @@ def plot_mistakes(evaluation: Evaluation, images: Iterable[NDArray[np.uint8]]) -
 
 @render_png
 def plot_predictions(predictions: Sequence[FilePrediction]) -> Figure:
-    """Draw the first 100 images as the model saw them, each under its best class and score."""
+    """Draw the first `GRID_IMAGES` images, each below its best class and score."""
     tiles = []
     for prediction in predictions[:GRID_IMAGES]:
         name = os.fspath(prediction.path).rpartition("/")[2]

@@ -20,7 +20,7 @@ _LINE_INCHES = 0.125
 _GAP_INCHES = 0.1
 _TITLE_POINTS = 8
 _CAPTION_POINTS = 6
-# As many characters fit at these sizes.
+# The numbers of characters that fit at these font sizes.
 _TITLE_CHARACTERS = 24
 _CAPTION_CHARACTERS = 31
 _FEWEST_COLUMNS = 4
@@ -31,8 +31,8 @@ class Tile(NamedTuple):
 
     Args:
         pixels: uint8 (height, width, channels).
-        title: lines above it.
-        caption: smaller lines below it.
+        title: lines above the image.
+        caption: smaller lines below the image.
     """
 
     pixels: NDArray[np.uint8]
@@ -41,13 +41,17 @@ class Tile(NamedTuple):
 
 
 def draw_tiles(tiles: Sequence[Tile]) -> Figure:
-    """Draw at least one image, row by row; all have as many lines of text as the first."""
+    """Draw tiles row by row.
+
+    Args:
+        tiles: at least one tile; all tiles have the same number of lines of text.
+    """
     columns = min(len(tiles), max(_FEWEST_COLUMNS, round(len(tiles) ** 0.5)))
     rows = -(-len(tiles) // columns)
     title_inches = _LINE_INCHES * len(tiles[0].title) + _GAP_INCHES
     row_inches = title_inches + _IMAGE_INCHES + _LINE_INCHES * len(tiles[0].caption) + _GAP_INCHES
     figure = new_figure(_COLUMN_INCHES * columns, row_inches * rows)
-    # One pair of axes, in inches: one pair per image would take seconds for a hundred.
+    # One pair of axes, in inches: a pair per image would take seconds for a hundred images.
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     font = find_font([line for tile in tiles for line in tile.title + tile.caption])
@@ -61,7 +65,7 @@ def draw_tiles(tiles: Sequence[Tile]) -> Figure:
 
 
 def _draw_tile(axes: Any, tile: Tile, font: str, center: float, top: float) -> None:
-    """Draw a tile, its image in the middle of a square: `center` and `top` in inches."""
+    """Draw a tile with its image centered in a square; `center` and `top` are in inches."""
     height, width, channels = tile.pixels.shape
     width_inches, height_inches = (
         _IMAGE_INCHES * side / max(width, height) for side in (width, height)
@@ -86,10 +90,10 @@ def _draw_tile(axes: Any, tile: Tile, font: str, center: float, top: float) -> N
 
 
 def shorten(text: str, characters: int) -> str:
-    """Return text, shortened at its end if it is longer."""
+    """Return text, shortened at its end if it exceeds `characters`."""
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 def _keep_end(text: str, characters: int) -> str:
-    """Return text, shortened at its beginning: the end distinguishes files."""
+    """Return text, shortened at its beginning, because the end distinguishes files."""
     return text if len(text) <= characters else "…" + text[1 - characters :]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 
 _STYLE = {
-    # A class may be named `$x_{ b$`.
+    # A class name such as `$x_{ b$` must not be parsed as math.
     "text.parse_math": False,
     "text.usetex": False,
     "font.size": 10,
@@ -27,9 +27,10 @@ _STYLE = {
 
 
 def render_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
-    """Return a function that draws in one style, whatever matplotlibrc contains, as PNG bytes.
+    """Return a function that renders the figure of `draw` as the bytes of a PNG file.
 
-    The function raises UsageError if matplotlib is not installed.
+    All figures have one style, independent of matplotlibrc. The function raises UsageError if
+    matplotlib is not installed.
     """
 
     @wraps(draw)
@@ -44,7 +45,7 @@ def render_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
             figure = draw(*args, **kwargs)
             content = io.BytesIO()
             FigureCanvasAgg(figure)
-            # Without matplotlib's version the same picture is the same bytes.
+            # Without the version of matplotlib, equal pictures have equal bytes.
             figure.savefig(
                 content,
                 format="png",
@@ -65,7 +66,7 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
 
 
 def new_font(path: str, points: float) -> FontProperties:
-    """Return the font in a file, at a size."""
+    """Return the font in a file, at the given size."""
     from matplotlib.font_manager import FontProperties
 
     return FontProperties(fname=path, size=points)

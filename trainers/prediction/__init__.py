@@ -1,4 +1,4 @@
-"""Predictions of a trained model for files, bytes and arrays."""
+"""Predictions of a trained model for image files, bytes and arrays."""
 
 from trainers.prediction.predictor import FilePrediction, Prediction, Predictor
 

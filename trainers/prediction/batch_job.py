@@ -1,12 +1,12 @@
-"""Predictions of many files by a Beam pipeline, as CSV shards.
+"""Predictions for many files in a Beam pipeline, as CSV shards.
 
-predictions-00000-of-00012.csv …   1000 rows each, as `predict --csv` writes them
-predictions.json                   written last: it exists only if all shards are complete
-.shardmill/                        state of an unfinished job: key, run, lists of files
+predictions-00000-of-00012.csv …   1000 rows each, in the format of `predict --csv`
+predictions.json                   written last; it exists only if all shards are complete
+.shardmill/                        the state of an unfinished job: key, run, lists of files
 
-Each worker classifies the files of one chunk, in any process. The job puts the run and the list of
-files of each chunk into the work folder of the output, so that workers only need these and the
-files.
+Each worker classifies the files of one chunk, in any process. The job writes the run and the list
+of files of each chunk to the work folder of the output. So a worker reads only this folder and the
+files to classify.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 MANIFEST = "predictions.json"
-_ANOTHER = "predictions of another run, or for other files"
+_ANOTHER = "predictions of a different run, or for different files"
 _CHUNK_FILES = 1000
 
 
 class CsvShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A CSV file: the number of its rows, and of the files that were classified."""
+    """A CSV file: its name, the number of files, and the number of classified files."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^predictions-\d{5,}-of-\d{5,}\.csv$")]
     files: Count
@@ -63,16 +63,16 @@ class CsvShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Predictions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All of `predictions.json`.
+    """The content of `predictions.json`.
 
     Args:
-        format_version: of this file.
-        key: hash of the run's configuration, labels and weights, of the names of the files, and of
+        format_version: the format version of this file.
+        key: the hash of the configuration, labels and weights of the run, the file names, and
             `top_k`.
-        top_k: classes per row.
-        files: number of files.
-        classified: number of files that are images.
-        parts: in the order of the files.
+        top_k: the number of classes per row.
+        files: the number of files.
+        classified: the number of files that were classified.
+        parts: the CSV shards, in the order of the files.
     """
 
     format_version: int
@@ -93,24 +93,24 @@ def predict_to_csv_shards(
     top_k: int,
     on_progress: OnProgress,
 ) -> Predictions:
-    """Classify files into a folder of CSV files; resume an unfinished job, skip a finished one.
+    """Write predictions for files as CSV shards; resume an unfinished job, skip a finished job.
 
-    A file that is not an image has a row with the reason.
+    The row of a file that cannot be classified contains the reason.
 
     Args:
-        run: with weights.
-        files: in the order of the rows.
-        out: the folder, local or a URL.
-        executor: runs the pipeline.
+        run: a run with weights.
+        files: the files to classify, in the order of the rows.
+        out: the output folder, as a local path or a URL.
+        executor: the executor of the pipeline.
         runner: the Beam runner.
-        top_k: classes per row.
-        on_progress: called with the numbers of files done and of all files.
+        top_k: the number of classes per row.
+        on_progress: called with the number of classified files and the number of all files.
 
     Raises:
         UsageError: the runner is unknown.
-        OutputError: the folder cannot be written, or contains other files.
+        OutputError: the folder cannot be written, or contains different predictions or files.
         LockedError: another process is writing to the folder.
-        CorruptDataError: the run's weights are damaged.
+        CorruptDataError: the weights of the run are damaged.
         StorageError: storage failed after retries.
     """
     storage, key = open_storage(out), collection_key(run, files, top_k)
@@ -137,7 +137,7 @@ def predict_to_csv_shards(
 
 
 def collection_key(run: Run, files: Sequence[ImageFile], top_k: int) -> str:
-    """Return the hash of everything that predictions depend on, except the bytes of the files."""
+    """Return the hash of all inputs of the predictions, except the bytes of the files."""
     digest = xxhash.xxh3_128(f"{FORMAT_VERSION} {top_k}\n".encode())
     for name in (CONFIG, LABELS, WEIGHTS):
         digest.update(xxhash.xxh3_128_digest((run.path / name).read_bytes()))
@@ -150,8 +150,8 @@ def read_predictions(storage: Storage) -> Predictions:
     """Return the manifest of finished predictions.
 
     Raises:
-        FileNotFoundError: it does not exist.
-        CorruptDataError: it is invalid, or a later version wrote it.
+        FileNotFoundError: the manifest does not exist.
+        CorruptDataError: the manifest is invalid, or a later version wrote it.
     """
     return decode_versioned(
         storage.read(MANIFEST),
@@ -163,7 +163,7 @@ def read_predictions(storage: Storage) -> Predictions:
 
 
 def _split(files: Sequence[ImageFile]) -> dict[str, Sequence[ImageFile]]:
-    """Return the files of each CSV shard by its name."""
+    """Return the files of each CSV shard by the name of the shard."""
     starts = range(0, len(files), _CHUNK_FILES)
     return {
         f"predictions-{number:05}-of-{len(starts):05}.csv": files[start : start + _CHUNK_FILES]
@@ -177,7 +177,7 @@ def _publish_chunks(chunks: Mapping[str, Sequence[ImageFile]], out: Storage) -> 
     folders: list[Storage] = []
 
     def number_of(storage: Storage) -> int:
-        # Each file named on the command line has its own folder object, often of one folder.
+        # Each file on the command line has its own storage object, often for the same folder.
         content = pickle.dumps(storage)
         if content not in numbers:
             numbers[content] = len(folders)
@@ -213,12 +213,12 @@ def _sum_up(key: str, top_k: int, facts: Mapping[str, Mapping[str, Any]]) -> Pre
 
 _RUN = f"{WORK_FOLDER}/run"
 _CHUNKS = f"{WORK_FOLDER}/chunks"
-# A runner may process several chunks at a time in a process; one keeps all its cores busy.
+# A runner may process several chunks at a time in a process; one chunk uses all cores.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 class ListedFile(msgspec.Struct, frozen=True, array_like=True):
-    """A file of a chunk: its name, the number of its folder, and its path in the folder.
+    """A file of a chunk: the name, the number of the folder, and the path in the folder.
 
     Names are bytes, because they may not be UTF-8.
     """
@@ -230,14 +230,14 @@ class ListedFile(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True)
 class PredictionWorker:
-    """Classifies the files of a chunk into a CSV file, unless it exists.
+    """Writes the predictions for a chunk to a CSV file, unless the file exists.
 
     Args:
-        out: the output folder, as every worker can reach it.
-        key: hash of everything that the predictions depend on.
+        out: the output folder, as an absolute path or a URL.
+        key: the hash of all inputs of the predictions.
         folders: the folders of the files.
-        top_k: classes per row.
-        model: the builder of a registered model, for workers in other processes.
+        top_k: the number of classes per row.
+        model: the `package.module:builder` of a registered model, which a worker process imports.
     """
 
     out: str
@@ -247,7 +247,7 @@ class PredictionWorker:
     model: str | None = None
 
     def __call__(self, name: str, count: Callable[[int], None], /) -> dict[str, Any]:
-        """Classify the chunk of this name.
+        """Classify the files of the chunk `name`.
 
         Raises:
             CorruptDataError: the run is damaged.
@@ -285,13 +285,13 @@ class PredictionWorker:
 
 
 def publish_run(run: Run, out: Storage) -> None:
-    """Copy the files of a run that prediction needs into the work folder."""
+    """Copy the files of a run that a prediction needs to the work folder."""
     for name in (CONFIG, LABELS, WEIGHTS):
         out.replace(f"{_RUN}/{name}", (run.path / name).read_bytes())
 
 
 def stage_chunk(out: Storage, name: str, files: Sequence[ListedFile]) -> None:
-    """Write the list of files of a chunk into the work folder."""
+    """Write the list of files of a chunk to the work folder."""
     out.replace(f"{_CHUNKS}/{name}", msgspec.msgpack.encode(files))
 
 
@@ -301,7 +301,7 @@ def _read_chunk(out: Storage, name: str) -> list[ListedFile]:
 
 @functools.cache
 def _open_predictor(out: str, _key: str, model: str | None) -> Predictor:
-    """Return the predictor of the run, loaded once per process."""
+    """Return the predictor of the run; it is loaded once per process."""
     from trainers.prediction.predictor import Predictor
 
     storage = open_storage(out)
@@ -321,7 +321,7 @@ def _encode_row(row: Iterable[object]) -> bytes:
 
 
 def _count_rows(out: Storage, name: str) -> dict[str, int]:
-    """Return the number of files of a finished chunk, and of those that were classified."""
+    """Return the numbers of all files and of classified files of a finished chunk."""
     text = io.StringIO(out.read(name).decode(), newline="")
     reasons = [row[-1] for row in csv.reader(text)][1:]
     return {"files": len(reasons), "classified": reasons.count("")}

@@ -22,9 +22,9 @@ class ImageFile(NamedTuple):
     """A file that may be an image.
 
     Args:
-        name: its path or URL as it was given, without credentials.
-        storage: the folder it is in.
-        path: its path in that folder.
+        name: the path or URL of the file as given, without credentials.
+        storage: the folder that contains the file.
+        path: the path of the file in that folder.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ImageFile(NamedTuple):
     path: str
 
     def read(self) -> bytes:
-        """Return the whole file. Raises OSError or ShardmillError."""
+        """Return the content of the file. Raises OSError or ShardmillError."""
         if isinstance(self.storage, LocalStorage):
             mode = (self.storage.path / self.path).stat().st_mode
             if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
@@ -41,7 +41,7 @@ class ImageFile(NamedTuple):
 
 
 def image_file(location: str | os.PathLike[str]) -> ImageFile:
-    """Return the file at a path or URL, without a look at it. Raises UsageError."""
+    """Return the file at a path or URL, without reading it. Raises UsageError."""
     text = os.fspath(location)
     folder, name = split_location(text)
     if not name or is_url(folder) != is_url(text):
@@ -50,12 +50,12 @@ def image_file(location: str | os.PathLike[str]) -> ImageFile:
 
 
 def find_images(locations: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
-    """Return the named files, and the files in named folders that look like images, sorted.
+    """Return the given files, and the files in given folders that look like images.
 
-    Hidden files and folders are skipped.
+    The files of a folder are sorted; hidden files and folders are skipped.
 
     Args:
-        locations: paths and URLs.
+        locations: the paths or URLs of files and folders.
 
     Raises:
         InputNotFoundError: a location does not exist, or a folder has no images.
@@ -66,7 +66,7 @@ def find_images(locations: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
 
 def _find_at(location: str) -> list[ImageFile]:
     folder, name = split_location(location)
-    # A URL without a folder, such as `s3://bucket`, names no file.
+    # A URL without a folder, such as `s3://bucket`, is not the name of a file.
     if name and is_url(folder) == is_url(location):
         storage = open_storage(folder)
         if storage.stat(name) is not None:
@@ -74,7 +74,9 @@ def _find_at(location: str) -> list[ImageFile]:
     storage = open_storage(location)
     names = storage.list()
     if not names:
-        raise InputNotFoundError("found no file, and no folder with files", path=_display(location))
+        raise InputNotFoundError(
+            "found neither a file nor a folder with files", path=_display(location)
+        )
     found = [_file_in(location, storage, name) for name in names if _may_be_image(storage, name)]
     if not found:
         raise InputNotFoundError("no images in this folder", path=_display(location))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One file: its best classes, or why it has none."""
+    """The best classes of a file, or the reason why it cannot be classified."""
 
     file: str
     classes: tuple[ClassScore, ...] = ()
@@ -25,14 +25,14 @@ class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
     def __str__(self) -> str:
         if self.reason is not None:
             return escape_for_display(
-                f"{self.file}: not an image to classify, {self.reason}: {self.detail}"
+                f"{self.file}: cannot be classified, {self.reason}: {self.detail}"
             )
         scores = "  ".join(f"{best.name} {best.score:.1%}" for best in self.classes)
         return escape_for_display(f"{self.file}  {scores}")
 
 
 def to_file_result(prediction: FilePrediction) -> FileResult:
-    """Return a prediction as it is printed: a file name that is not UTF-8 is escaped."""
+    """Return a prediction for output, with a file name that is not UTF-8 escaped."""
     path = os.fspath(prediction.path)
     file = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if prediction.rejection is not None:
@@ -42,19 +42,19 @@ def to_file_result(prediction: FilePrediction) -> FileResult:
 
 
 def encode_json(result: FileResult) -> bytes:
-    """Return a JSON object on one line."""
+    """Return a result as a JSON object on one line."""
     return msgspec.json.encode(result)
 
 
 def csv_columns(top_k: int) -> tuple[str, ...]:
-    """Return the column names of `csv_row`; those of the best class have no number."""
+    """Return the column names of `csv_row`; the columns of the best class have no number."""
     ranks = ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
     scores = (f"{name}{rank}" for rank in ranks for name in ("class", "label", "score"))
     return ("file", *scores, "reason")
 
 
 def csv_row(result: FileResult, top_k: int) -> tuple[str | int, ...]:
-    """Return a file's row: its `top_k` best classes, or the reason why it has none."""
+    """Return the row of a file: the `top_k` best classes, or the reason of a rejection."""
     values: list[str | int] = []
     for best in result.classes:
         values += best.name, best.label, f"{best.score:.6f}"

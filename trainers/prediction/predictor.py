@@ -1,6 +1,6 @@
 """Classification of image files, image bytes and pixel arrays.
 
-Each image is normalized as `convert` did with the dataset's images, and decoded as in training.
+An image is normalized by the settings of the dataset, and decoded by the code of training.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _THREADS = 4
-# One future per image is slower than none if images are small.
+# If images are small, one future per image is slower than a single thread.
 _CHUNK_IMAGES = 8
 _PREFETCH_BATCHES = 2
 
@@ -51,12 +51,13 @@ class ClassScore(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Prediction:
-    """The best classes of an image, or the reason why it has none.
+    """The best classes of an image, or the reason why it cannot be classified.
 
     Attributes:
         top: the best classes, the highest score first; empty if the image is rejected.
-        rejection: why the image cannot be classified; None if it was.
-        pixels: what the model was fed, uint8 (height, width, channels); None if rejected.
+        rejection: the reason why the image cannot be classified; None if it is classified.
+        pixels: the input of the model, uint8 (height, width, channels); None if the image is
+            rejected.
     """
 
     top: tuple[ClassScore, ...] = ()
@@ -70,7 +71,7 @@ class Prediction:
 
     @property
     def label(self) -> int | None:
-        """The number of the best class, from 0."""
+        """The label of the best class."""
         return self.top[0].label if self.top else None
 
     @property
@@ -89,10 +90,10 @@ class Prediction:
 
 @dataclass(frozen=True, repr=False)
 class FilePrediction(Prediction):
-    """The prediction of a file.
+    """The prediction for a file.
 
     Attributes:
-        path: the path as it was given; a URL has no credentials in it.
+        path: the path or URL as given; credentials in a URL are removed.
     """
 
     path: FilePath = ""
@@ -102,15 +103,15 @@ class FilePrediction(Prediction):
 
 
 class Predictor:
-    """The model of a run, loaded once, and the preprocessing of its images.
+    """The model of a run, loaded once, and the preprocessing of images.
 
-    Its methods can be called from several threads.
+    The methods can be called from several threads.
 
     Args:
-        run: the path of a run, or what `open_run` returned.
+        run: the path of a run, or a `Run`.
 
     Raises:
-        InputNotFoundError: no run at this path, or one without weights.
+        InputNotFoundError: the run does not exist, or has no weights yet.
         CorruptDataError: the configuration or the weights are damaged.
     """
 
@@ -125,9 +126,9 @@ class Predictor:
 
         config = self.run.config
         self._model = load_model(self.run)
-        # Keras builds its predict function at the first call, and not for several threads.
+        # Keras builds the predict function in the first call, which is not thread-safe.
         self._model_lock = Lock()
-        # Images that do not decode must be rejected here, also if the dataset does not check it.
+        # Images that do not decode must be rejected, even if the dataset was converted unchecked.
         self._options = msgspec.structs.replace(config.images, check="decode")
         self._decode = tf.function(
             lambda encoded: decode_images(encoded, self._options, config.shape),
@@ -141,22 +142,23 @@ class Predictor:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names of all classes; a name's index is its label."""
+        """The names of all classes, in the order of their labels."""
         return tuple(self.run.labels)
 
     def predict(
         self, images: bytes | _Pixels | Iterable[bytes | _Pixels], *, top_k: int = 1
     ) -> list[Prediction]:
-        """Return the predictions of images in memory, in their order.
+        """Return the predictions for images in memory, in the order of the images.
 
         Args:
-            images: whole image files as bytes, or pixels uint8 (height, width) or (height, width,
-                channels) with 1, 3 (RGB) or 4 (RGBA) channels. A single image gives a list of one.
-            top_k: how many classes to name.
+            images: image files as bytes, or pixels, uint8 (height, width) or (height, width,
+                channels) with 1, 3 (RGB) or 4 (RGBA) channels. For a single image, the result is a
+                list with one prediction.
+            top_k: the number of classes per image.
 
         Raises:
-            TypeError: an image has another type.
-            UsageError: an array has another dtype or shape, or top_k is below 1.
+            TypeError: an image has an invalid type.
+            UsageError: an array has an invalid dtype or shape, or `top_k` is below 1.
         """
         _check_top_k(top_k)
         is_single = isinstance(images, bytes | bytearray | memoryview) or (
@@ -171,18 +173,19 @@ class Predictor:
     def predict_files(
         self, paths: Iterable[FilePath | ImageFile], *, top_k: int = 1
     ) -> Generator[FilePrediction, None, None]:
-        """Yield the prediction of each file, in their order, while the next files are read.
+        """Yield the predictions for files in order, and read the next files meanwhile.
 
-        A file that cannot be read, or is not an image, gives a prediction with a `rejection`.
+        The prediction for a file that cannot be read or is not an image has a `rejection`.
 
         Args:
-            paths: paths or URLs of files, or what `find_images` returned; any iterable, which is
-                read as predictions are taken.
-            top_k: how many classes to name.
+            paths: the paths or URLs of files, or the result of `find_images`. An iterator is read
+                only as far as predictions are requested, apart from prefetched files.
+            top_k: the number of classes per file.
 
         Raises:
-            TypeError: an element is not a path; raised before any work if `paths` is a sequence.
-            UsageError: `paths` is a single path, a URL cannot be opened, or top_k is below 1.
+            TypeError: an element is not a path; raised before any file is read if `paths` is a
+                sequence.
+            UsageError: `paths` is a single path, a URL cannot be opened, or `top_k` is below 1.
         """
         _check_top_k(top_k)
         if isinstance(paths, str | bytes | os.PathLike):
@@ -203,7 +206,7 @@ class Predictor:
         self, files: Iterable[tuple[FilePath, ImageFile]]
     ) -> Iterator[tuple[FilePrediction, _Pixels | Rejection]]:
         batch_size = self.run.config.options.batch_size
-        # Pixels, so that only a few whole files are in memory.
+        # The threads return pixels, so that only a few complete files are in memory.
         chunks = parallel_map(
             lambda chunk: [(FilePrediction(path=path), self._read(file)) for path, file in chunk],
             _split(files, _CHUNK_IMAGES),
@@ -222,14 +225,14 @@ class Predictor:
             return Rejection("unreadable", str(error.got or error.what))
 
     def _prepare(self, data: bytes) -> _Pixels | Rejection:
-        """Return the pixels that the model is fed, decoded as from a record."""
+        """Return the input of the model for an image file, or the reason of a rejection."""
         import tensorflow as tf
 
         stored = normalize_image(data, self._options)
         if isinstance(stored, Rejection):
             return stored
         try:
-            # As in training, which never resizes on a GPU.
+            # On the CPU, as in training, which never resizes on a GPU.
             with tf.device("CPU"):
                 pixels: _Pixels = self._decode(tf.constant([stored.encoded]))[0].numpy()
         except tf.errors.InvalidArgumentError as error:
@@ -264,7 +267,7 @@ class Predictor:
 
 def _check_top_k(top_k: int) -> None:
     if not isinstance(top_k, int) or top_k < 1:
-        raise UsageError("invalid top_k", expected="an integer from 1", got=repr(top_k))
+        raise UsageError("invalid top_k", expected="an integer of at least 1", got=repr(top_k))
 
 
 def _named_file(path: FilePath | ImageFile) -> tuple[FilePath, ImageFile]:
@@ -303,16 +306,16 @@ def _split(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 def _fill_batches(
     prepared: Iterable[tuple[Any, _Pixels | Rejection]], size: int
 ) -> Iterator[list[tuple[Any, _Pixels | Rejection]]]:
-    """Yield batches of `size` images, with the rejections between them.
+    """Yield batches of `size` images, with the rejections between these images.
 
-    A batch of another size would compile the step again.
+    A batch of a different size would compile the step again.
     """
     batch: list[tuple[Any, _Pixels | Rejection]] = []
     images = 0
     for item in prepared:
         batch.append(item)
         images += not isinstance(item[1], Rejection)
-        # Results must come also if all files are rejected.
+        # Results must also arrive if all files are rejected.
         if size in {images, len(batch) - images}:
             yield batch
             batch, images = [], 0

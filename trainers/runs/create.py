@@ -38,7 +38,7 @@ def require_empty(location: str | os.PathLike[str]) -> Path:
     raise OutputError(
         f"the folder contains {_describe_content(path)}, which is not overwritten",
         path=text,
-        hint="choose another folder, or remove this one; --resume continues a run",
+        hint="choose a different folder, remove this folder, or continue a run with --resume",
     )
 
 
@@ -57,8 +57,8 @@ def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterato
     A run without weights and checkpoints at the end of the block is removed.
 
     Raises:
-        LockedError: another process trains into it.
-        OutputError: it cannot be written, or another process has created it.
+        LockedError: another process is training this run.
+        OutputError: the run cannot be written, or another process has created a run.
     """
     run = (
         Run(path, config, labels) if (path / CONFIG).is_file() else create_run(path, config, labels)
@@ -81,12 +81,12 @@ def _lock(path: Path) -> int:
         return open_locked(path, os.O_RDONLY)
     except BlockingIOError:
         raise LockedError(
-            "another process is training into this run", path=str(path), hint="try again later"
+            "another process is training this run", path=str(path), hint="try again later"
         ) from None
 
 
 def create_run(path: Path, config: RunConfig, labels: LabelMap) -> Run:
-    """Create a run in an empty folder. Raises OutputError if another process has created one."""
+    """Create a run in an empty folder. Raises OutputError if another process has created a run."""
     run = Run(path, config, labels)
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The metrics of each epoch, and the file `history.csv`."""
+"""Metrics of each epoch, and the file `history.csv`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class EpochMetrics(NamedTuple):
     """The result of one epoch.
 
     Args:
-        epoch: its number, from 1.
-        accuracy: on the training images, during training.
-        loss: on the training images, during training.
-        val_accuracy: on the validation images, after the epoch.
-        val_loss: on the validation images, after the epoch.
-        learning_rate: of its last step.
-        seconds: with validation.
-        extra: metrics of a registered model by name, those of validation as `val_NAME`.
+        epoch: the number of the epoch, from 1.
+        accuracy: the accuracy on the training images, during training.
+        loss: the loss on the training images, during training.
+        val_accuracy: the accuracy on the validation images, after the epoch.
+        val_loss: the loss on the validation images, after the epoch.
+        learning_rate: the learning rate of the last step.
+        seconds: the duration of the epoch in seconds, including validation.
+        extra: the metrics of a registered model by name; validation metrics are named `val_NAME`.
     """
 
     epoch: int
@@ -42,7 +42,7 @@ class EpochMetrics(NamedTuple):
         )
 
     def to_columns(self) -> dict[str, float]:
-        """Return all metrics by the names of the columns of `history.csv`."""
+        """Return all metrics by the column names of `history.csv`."""
         columns: dict[str, float] = dict(zip(self._fields[:-1], self[:-1], strict=True))
         seconds = columns.pop("seconds")
         return {**columns, **self.extra, "seconds": seconds}

@@ -1,4 +1,4 @@
-"""The result of a run, `result.json`."""
+"""Result of a run, `result.json`."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The result of a run: `result.json`, and the output of `train --json`.
 
     Args:
-        run: its folder.
+        run: the run folder.
         model: the name of the model.
-        mode: scratch, transfer or finetune.
+        mode: `scratch`, `transfer` or `finetune`.
         epochs: the number of completed epochs.
-        steps: the number of steps done.
-        weights_epoch: the epoch whose weights are saved; accuracy and loss belong to it.
-        training_images: the number of images trained on.
-        validation_images: the number of images validated on.
-        parameters: of the network.
-        trained_parameters: those that the last phase trained.
-        accuracy: on the training images, during training.
-        loss: on the training images, during training.
-        val_accuracy: on the validation images.
-        val_loss: on the validation images.
-        seconds: of the run, without the time to load Keras.
-        damaged_records: the number of records that `skip_bad` skipped.
+        steps: the number of finished steps.
+        weights_epoch: the epoch whose weights are saved; all accuracies and losses belong to it.
+        training_images: the number of training images.
+        validation_images: the number of validation images.
+        parameters: the number of parameters of the network.
+        trained_parameters: the number of parameters that the last phase trains.
+        accuracy: the accuracy on the training images, during training.
+        loss: the loss on the training images, during training.
+        val_accuracy: the accuracy on the validation images.
+        val_loss: the loss on the validation images.
+        seconds: the duration of the run in seconds, without the time to load Keras.
+        damaged_records: the number of damaged records that were skipped.
     """
 
     run: str
@@ -67,7 +67,7 @@ def encode_result(result: TrainingResult) -> bytes:
 
 
 def find_result(plan: TrainingPlan) -> TrainingResult | None:
-    """Return the result of a finished run; None if it has steps left.
+    """Return the result of a finished run; None if the run is absent or has remaining steps.
 
     Raises:
         CorruptDataError: `result.json` is invalid.
@@ -79,7 +79,7 @@ def find_result(plan: TrainingPlan) -> TrainingResult | None:
         result = decode_json(path.read_bytes(), TrainingResult)
     except msgspec.DecodeError as error:
         raise CorruptDataError(
-            "not the result of a run", path=str(path), got=str(error), hint="remove it"
+            "not the result of a run", path=str(path), got=str(error), hint="remove this file"
         ) from error
     ended_early = plan.config.options.early_stopping is not None
     return result if ended_early or result.steps >= plan.phases[-1].end_step else None

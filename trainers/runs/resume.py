@@ -1,4 +1,4 @@
-"""Resuming a run: its options, and which of them may change."""
+"""Options of a resumed run, and the options that may change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainers.runs.run_dir import CONFIG, read_config
 if TYPE_CHECKING:
     from trainers.config import RunConfig
 
-# All other options change the resulting weights.
+# All options that are not listed change the resulting weights.
 _MAY_CHANGE = {
     "epochs", "steps", "cache", "features", "checkpoint_steps", "checkpoint_minutes",
     "keep_checkpoints", "skip_bad", "tensorboard",
@@ -23,7 +23,7 @@ _MAY_CHANGE = {
 
 
 def find_run(run: str | os.PathLike[str]) -> RunConfig | None:
-    """Return the configuration of an existing run, finished or not; None if there is no run.
+    """Return the configuration of a run, finished or not; None if the run does not exist.
 
     Raises:
         CorruptDataError: `config.json` is invalid.
@@ -33,12 +33,12 @@ def find_run(run: str | os.PathLike[str]) -> RunConfig | None:
 
 
 def merge_options(found: RunConfig, given: dict[str, Any]) -> TrainOptions:
-    """Return the options of a run, replaced by those given now."""
+    """Return the options of a run, with the given options replaced."""
     return msgspec.convert({**msgspec.to_builtins(found.options), **given}, TrainOptions)
 
 
 def require_compatible(found: RunConfig, requested: RunConfig, *, path: str) -> None:
-    """Refuse to resume a run with options that would change it.
+    """Check that a run can resume with a configuration.
 
     Args:
         found: the configuration of the run.
@@ -46,13 +46,13 @@ def require_compatible(found: RunConfig, requested: RunConfig, *, path: str) -> 
         path: the run folder, for messages.
 
     Raises:
-        UsageError: the dataset, or an option that may not change, differs.
+        UsageError: the dataset differs, or an option that must not change differs.
     """
     if found.plan_digests != requested.plan_digests:
         raise UsageError(
             "the dataset has changed since this run started",
             path=path,
-            hint="train into another folder",
+            hint="use a different run folder",
         )
     before, now = msgspec.to_builtins(found.options), msgspec.to_builtins(requested.options)
     may_change = _MAY_CHANGE if found.options.schedule == "constant" else _MAY_CHANGE - _LENGTH
@@ -63,9 +63,9 @@ def require_compatible(found: RunConfig, requested: RunConfig, *, path: str) -> 
                 path=path,
                 expected=before[name],
                 got=now[name],
-                hint="omit it, or train into another folder",
+                hint="omit the option, or use a different run folder",
             )
 
 
 _LENGTH = {"epochs", "steps"}
-"""With a schedule these determine the learning rate of every step."""
+"""Options that, with a schedule, determine the learning rate of every step."""

@@ -1,11 +1,11 @@
-"""The run folder and its files.
+"""Run folder and its files.
 
-config.json         the options, and what a prediction needs besides weights
+config.json         the options, and the other settings that a prediction needs
 labels.txt          the label map
-history.csv         one row per epoch, written when it ends
+history.csv         one row per epoch, written at the end of the epoch
 model.weights.h5    the weights of the last or the best epoch
 curves.png          accuracy and loss by epoch
-result.json         the result, written last: it exists if the run is finished
+result.json         the result, written last; it exists only if the run is finished
 checkpoints/        the newest checkpoints, for `train --resume`
 tensorboard/        the logs of `train --tensorboard`
 """
@@ -50,7 +50,7 @@ class Run:
 
     @property
     def has_weights(self) -> bool:
-        """Return whether an epoch has ended."""
+        """Return whether the run has weights, which are written at the end of an epoch."""
         return (self.path / WEIGHTS).is_file()
 
     @property
@@ -59,11 +59,11 @@ class Run:
         return (self.path / RESULT).is_file()
 
     def describe(self, name: str) -> str:
-        """Return the path of one of its files, for messages."""
+        """Return the path of a file in the run folder, for messages."""
         return escape_for_display(str(self.path / name))
 
     def write(self, name: str, content: bytes) -> None:
-        """Write or replace a file atomically. Raises OutputError or StorageError."""
+        """Write or replace a file of the run atomically. Raises OutputError or StorageError."""
         with self.atomic_write(name) as staged:
             staged.write_bytes(content)
 
@@ -72,7 +72,7 @@ class Run:
         """Yield a temporary path; the file gets its name when the block succeeds.
 
         Raises:
-            OutputError: the file cannot be written, or needs more space than is free.
+            OutputError: the file cannot be written, or is larger than the free disk space.
             StorageError: storage failed.
         """
         path = self.path / name
@@ -92,9 +92,9 @@ def open_run(location: str | os.PathLike[str]) -> Run:
     """Return a run with weights, to evaluate or to predict with.
 
     Raises:
-        InputNotFoundError: the folder is not a run, or no epoch of it has ended.
-        CorruptDataError: its configuration is invalid.
-        UsageError: its label map is invalid.
+        InputNotFoundError: the folder is not a run, or the run has no weights yet.
+        CorruptDataError: the configuration is invalid, or the label map does not match it.
+        UsageError: the label map is invalid.
     """
     path = Path(os.fspath(location))
     try:
@@ -119,13 +119,13 @@ def open_run(location: str | os.PathLike[str]) -> Run:
         raise InputNotFoundError(
             "this run has no weights yet",
             path=str(path),
-            hint="wait for its first epoch, or continue it with `shardmill train --resume`",
+            hint="wait for the first epoch, or continue the run with `shardmill train --resume`",
         )
     return run
 
 
 def _check_space(path: Path, size_bytes: int) -> None:
-    # HDF5 may end the whole process if the disk is full.
+    # HDF5 may abort the process if the disk is full.
     free_bytes = shutil.disk_usage(path.parent).free
     if size_bytes > free_bytes:
         raise OutputError(
@@ -138,6 +138,6 @@ def _check_space(path: Path, size_bytes: int) -> None:
 
 
 def writing(path: Path) -> AbstractContextManager[None]:
-    """Translate OSError of writing to a run. Raises OutputError or StorageError."""
+    """Translate an OSError while writing to a run. Raises OutputError or StorageError."""
     hint = "fix this and continue with `shardmill train --resume`"
     return translate_write_errors(str(path), what="the run", hint=hint)

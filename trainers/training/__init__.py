@@ -1,1 +1,1 @@
-"""A training run, from its plan to its result."""
+"""Training of a model, from a plan to a result."""

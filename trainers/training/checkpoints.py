@@ -2,9 +2,9 @@
 
     RUN/checkpoints/step-00001500.weights.h5
 
-Each is a Keras weights file of the model that trains, with its optimizer. The group `random/` holds
-the state of random layers, an attribute of the file the state of the run as JSON. The input needs
-no state: its order follows from seed and step.
+A checkpoint is a Keras weights file of the model and its optimizer. The group `random/` contains
+the state of random layers. A file attribute contains the state of the run as JSON. The input has no
+state: its order follows from seed and step.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The position and the results of a run.
 
     Args:
-        seed: of the order of records.
-        step: the number of steps done, in all phases.
+        seed: the seed of the record order.
+        step: the number of finished steps, in all phases.
         metric_sums: the sums of the Keras metrics in the current epoch.
         epoch_seconds: the seconds of the current epoch.
         seconds: the seconds of the run.
         epochs: the results of the completed epochs.
         damaged: the skipped records, as (shard, number).
-        pending_metrics: the metrics of an epoch whose steps are done, before its validation.
+        pending_metrics: the metrics of an epoch with all steps finished and no validation yet.
     """
 
     seed: int
@@ -84,12 +84,12 @@ def list_checkpoints(run: Run) -> list[Path]:
 
 
 def latest_checkpoint(run: Run) -> Path | None:
-    """Return the newest checkpoint of a run; None if it has none."""
+    """Return the newest checkpoint of a run; None if the run has no checkpoints."""
     return next(reversed(list_checkpoints(run)), None)
 
 
 def read_state(path: Path) -> TrainingState:
-    """Return the state in a checkpoint. Raises CorruptDataError."""
+    """Return the state of a run from a checkpoint. Raises CorruptDataError."""
     with _reading(path), h5py.File(path, "r") as file:
         content = str(file.attrs[_STATE])
     try:
@@ -99,10 +99,10 @@ def read_state(path: Path) -> TrainingState:
 
 
 def restore_model(model: keras.Model, path: Path) -> None:
-    """Load weights, optimizer and random state of a checkpoint into a compiled model.
+    """Load the weights, optimizer and random state of a checkpoint into a compiled model.
 
     Raises:
-        CorruptDataError: the file is damaged, or of another model.
+        CorruptDataError: the file is damaged, or belongs to a different model.
     """
     with _reading(path):
         check_weights(path)
@@ -113,7 +113,7 @@ def restore_model(model: keras.Model, path: Path) -> None:
 
 
 def _list_random_states(model: keras.Model) -> list[keras.Variable]:
-    """Return the seeds of dropout and augmentation, which Keras does not save as weights."""
+    """Return the seeds of dropout and augmentation; Keras does not save them as weights."""
     weights = {id(weight) for weight in model.weights}
     metrics = {id(variable) for variable in model.metrics_variables}
     return [
@@ -139,5 +139,5 @@ def _damaged(path: Path, error: Exception) -> CorruptDataError:
         "not a checkpoint of this run",
         path=str(path),
         got=str(error).partition("\n")[0],
-        hint="remove it to resume from the previous one",
+        hint="remove this file to resume from the previous checkpoint",
     )

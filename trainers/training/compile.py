@@ -32,7 +32,7 @@ def set_precision(precision: Precision, hardware: Backend) -> str:
 def compile_model(
     model: keras.Model, options: TrainOptions, phase: Phase
 ) -> tuple[keras.metrics.Metric, ...]:
-    """Compile a model for a phase; return its accuracy and the metrics of a registered model."""
+    """Compile a model; return its accuracy metric and the metrics of a registered model."""
     custom = find_model(options.model).custom
     metrics = (
         keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
@@ -45,7 +45,7 @@ def compile_model(
         metrics=list(metrics),
         jit_compile="auto" if options.jit is None else options.jit,
     )
-    model.optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
+    model.optimizer.build(model.trainable_variables)  # otherwise TensorFlow traces the step twice
     return metrics
 
 
@@ -53,7 +53,7 @@ def choose_loss(label_smoothing: float) -> Loss:
     """Return the mean cross-entropy of integer labels (batch,) and logits (batch, classes).
 
     Args:
-        label_smoothing: the share of probability that is spread over all classes (Szegedy et
+        label_smoothing: the fraction of probability that is spread over all classes (Szegedy et
             al., "Rethinking the Inception Architecture for Computer Vision", 2016).
     """
     if not label_smoothing:
@@ -70,7 +70,7 @@ def choose_loss(label_smoothing: float) -> Loss:
 
 
 def build_optimizer(options: TrainOptions, phase: Phase) -> keras.optimizers.Optimizer:
-    """Return the Keras optimizer of a phase, with Keras defaults except for the learning rate."""
+    """Return the Keras optimizer of a phase, with Keras defaults except the learning rate."""
     return keras.optimizers.get(
         {"class_name": options.optimizer, "config": {"learning_rate": _schedule(options, phase)}}
     )
@@ -79,7 +79,7 @@ def build_optimizer(options: TrainOptions, phase: Phase) -> keras.optimizers.Opt
 def _schedule(
     options: TrainOptions, phase: Phase
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate: linear warm-up from 0, then constant or a cosine to 0."""
+    """Return the learning rate: a linear warm-up from 0, then a constant or a cosine to 0."""
     if options.schedule == "constant" and not options.warmup_steps:
         return phase.learning_rate
     steps = phase.end_step - phase.first_step
@@ -94,16 +94,16 @@ def _schedule(
 
 
 def balance_classes(counts: Sequence[int]) -> dict[int, float]:
-    """Return the weights that give all classes the same total weight.
+    """Return class weights that give all classes the same total weight.
 
-    The sum over all images is unchanged.
+    The sum of the weights over all images is the number of images.
 
     Args:
         counts: the number of training images of each class.
 
     Returns:
-        For `keras.Model.fit`, by label: images / (classes x images of the class), where only
-        classes with images count; 0 for a class without images.
+        The weight of each label, for `keras.Model.fit`: images / (classes x images of the class),
+        where only classes with images count; 0 for a class without images.
     """
     images = sum(counts)
     classes = sum(count > 0 for count in counts)

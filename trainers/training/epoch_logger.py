@@ -1,4 +1,4 @@
-"""The results of each epoch: weights, history, TensorBoard logs."""
+"""Results of each epoch: weights, history, TensorBoard logs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class EpochLogger:
     """Saves and reports the result of each epoch.
 
     Args:
-        plan: of the run.
-        run: the folder to write to.
-        network: whose weights are saved.
-        epochs: the results of earlier processes.
-        progress: receives steps and epochs.
+        plan: the plan of the run.
+        run: the run folder, for weights, history and logs.
+        network: the network whose weights are saved.
+        epochs: the results of epochs in earlier processes.
+        progress: the receiver of steps and epochs.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class EpochLogger:
         self._progress = progress
         self._tensorboard = TensorBoardWriter(run.path) if options.tensorboard else None
         self._early_stopping = EarlyStopping(options.early_stopping)
-        # The first epoch is saved, so that a long run can predict early. A head that trains from
-        # features is faster than the interval.
+        # The weights of the first epoch are saved, so that a long run can predict early. The epochs
+        # of a head that trains from features are shorter than the interval.
         is_fast = plan.reads_features(plan.phases[-1])
         self._saved_at = time.monotonic() if is_fast else -math.inf
 
     def log_step(self, step: int, epoch_step: int, metrics: dict[str, float]) -> None:
-        """Report the metrics of the epoch so far, `epoch_step` steps after its start."""
+        """Report the metrics of an epoch after `epoch_step` of its steps."""
         self._progress.end_step(epoch_step, metrics)
         if self._tensorboard is not None:
             self._tensorboard.write_step(step, metrics)
@@ -80,18 +80,18 @@ class EpochLogger:
         self._progress.end_epoch(result)
 
     def saved_epoch(self) -> EpochMetrics:
-        """Return the epoch whose weights the run has at its end."""
+        """Return the epoch whose weights are kept at the end of the run."""
         return self._early_stopping.saved_epoch(self._epochs_of(self._plan.phases[-1]))
 
     def should_stop(self, phase: Phase) -> bool:
-        """Return whether early stopping ends a phase; only the last one can end early."""
+        """Return whether early stopping ends a phase; only the last phase can end early."""
         is_last = phase is self._plan.phases[-1]
         return is_last and self._early_stopping.should_stop(self._epochs_of(phase))
 
     def _should_save(self, phase: Phase, step: int) -> bool:
         if self._early_stopping.patience is not None:
             return self._early_stopping.saved_epoch(self._epochs_of(phase)) is self.epochs[-1]
-        # Runs with epochs of a second would otherwise spend their time writing weights.
+        # Otherwise, runs with epochs of one second spend most of the time on writing weights.
         return step == phase.end_step or time.monotonic() >= self._saved_at + _SAVE_SECONDS
 
     def _epochs_of(self, phase: Phase) -> list[EpochMetrics]:
@@ -99,7 +99,7 @@ class EpochLogger:
 
 
 class TensorBoardWriter:
-    """Writes metrics to `RUN/tensorboard`; a resumed run adds a file.
+    """Writes metrics to `RUN/tensorboard`; each process of a resumed run adds a file.
 
     Args:
         run: the folder of the run.
@@ -109,7 +109,7 @@ class TensorBoardWriter:
         self._writer = tf.summary.create_file_writer(str(run / TENSORBOARD))
 
     def write_step(self, step: int, metrics: dict[str, float]) -> None:
-        """Write the metrics of the epoch so far."""
+        """Write the metrics since the epoch began."""
         self._write(step, {f"epoch so far/{name}": value for name, value in metrics.items()})
 
     def write_epoch(self, step: int, result: EpochMetrics) -> None:

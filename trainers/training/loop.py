@@ -1,6 +1,7 @@
 """The steps of a run, with checkpoints and validation.
 
-`TrainingLoop` holds the state that a resumed process needs, and writes it to checkpoints.
+`TrainingLoop` keeps the state of the run, and writes the state to checkpoints, from which a later
+process resumes.
 """
 
 from __future__ import annotations
@@ -51,13 +52,13 @@ class TrainingLoop:
     """The state of a run between two steps.
 
     Args:
-        plan: of the run.
-        run: the folder for checkpoints.
-        network: whose weights are trained.
-        state: of the last checkpoint, or of a new run.
-        batch_divisor: divides the number of images of every batch.
+        plan: the plan of the run.
+        run: the run folder, for checkpoints and results.
+        network: the network to train.
+        state: the state in the last checkpoint, or the state of a new run.
+        batch_divisor: a divisor of the number of images of every batch.
         on_message: called with each line that the user should read.
-        progress: receives steps and epochs.
+        progress: the receiver of steps and epochs.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class TrainingLoop:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds of the run, with those of earlier processes."""
+        """Return the seconds of the run, including earlier processes."""
         return time.monotonic() - self._started_at
 
     @property
@@ -115,16 +116,16 @@ class TrainingLoop:
 
     @property
     def validation_pending(self) -> bool:
-        """Return whether the steps of an epoch are done and its validation is not."""
+        """Return whether the steps of an epoch are finished, but not its validation."""
         return self._pending_metrics is not None
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Return the phases to do; a phase ends with the validation of its last epoch."""
+        """Return the remaining phases; a phase ends with the validation of its last epoch."""
         return self.plan.phases_from(self.step - self.validation_pending)
 
     def is_over(self, phase: Phase) -> bool:
-        """Return whether a phase has no steps left, or ends early."""
+        """Return whether a phase has no remaining steps, or ends early."""
         return (
             self.step >= phase.end_step
             or self._stopped_by_callback
@@ -136,7 +137,7 @@ class TrainingLoop:
 
         Raises:
             CorruptDataError: more records are damaged than `skip_bad` allows.
-            KeyboardInterrupt: a signal was received; a checkpoint is written.
+            KeyboardInterrupt: a signal was received; a checkpoint is written first.
         """
         self._epoch_started_at = time.monotonic() - self._epoch_seconds
         self._epoch_seconds = 0.0
@@ -159,12 +160,12 @@ class TrainingLoop:
                 self.run_steps(setup, step_range)
 
     def _exclude_bad_records(self, setup: PhaseSetup, error: Exception) -> PhaseSetup:
-        """Return the setup without damaged records, unless they are more than allowed."""
+        """Return the setup without damaged records; raise if there are more than allowed."""
         limit = self.plan.config.options.skip_bad
         if not limit:
             raise error
         self.metric_sums = self.sum_metrics(setup)
-        self._on_message("a record cannot be read; looking for all that are damaged")
+        self._on_message("a record cannot be read; searching for all damaged records")
         found = [
             damaged
             for part in (self.training, self.validation)
@@ -174,7 +175,7 @@ class TrainingLoop:
             raise error
         if len(self.damaged) + len(found) > limit:
             first = found[0].error
-            first.hint = f"more than --skip-bad {limit} records are damaged; this is the first"
+            first.hint = f"--skip-bad {limit} allows fewer damaged records; this is the first"
             raise first from error
         for damaged in found:
             self._on_message(f"skipped: {damaged.error}")
@@ -185,7 +186,7 @@ class TrainingLoop:
         return replace(setup, source=source)
 
     def run_steps(self, setup: PhaseSetup, step_range: StepRange) -> None:
-        """Let Keras run a range of steps, with checkpoints and validation."""
+        """Run a range of steps by Keras fit, with checkpoints and validation."""
         options = self.plan.config.options
         order = ShuffleSpec(
             options.seed,
@@ -207,7 +208,7 @@ class TrainingLoop:
         self._stopped_by_callback = setup.model.stop_training and not self.is_over(setup.phase)
 
     def _epoch_records(self) -> int | None:
-        """Return the records that an epoch reads if they are not all of the selection."""
+        """Return the number of records per epoch; None if an epoch reads all selected records."""
         records, divisor = self.plan.training.records, self._batch_divisor
         return records + -records % divisor if self.damaged or divisor > 1 else None
 
@@ -222,7 +223,7 @@ class TrainingLoop:
 
         def end_epoch(_epoch: int, logs: Any) -> None:
             self.end_epoch(setup, self.step + 1)
-            # For the callbacks of a registered model, which Keras calls after this one.
+            # For the callbacks of a registered model, which Keras calls after this callback.
             result = self.epoch_logger.epochs[-1].to_columns()
             logs.update({name: result[name] for name in result if name.startswith("val_")})
             if self.is_over(setup.phase):
@@ -230,12 +231,12 @@ class TrainingLoop:
 
         return keras.callbacks.LambdaCallback(
             on_epoch_begin=begin_epoch,
-            on_train_batch_begin=begin_step,  # after a step Keras would wait for the device
+            on_train_batch_begin=begin_step,  # after a step, Keras waits for the device
             on_epoch_end=end_epoch,
         )
 
     def begin_step(self, setup: PhaseSetup, step: int) -> None:
-        """Write a checkpoint and report metrics before a step, if they are due."""
+        """Write a checkpoint and report metrics before a step, if either is due."""
         self.step = step
         self._stop_if_requested(setup)
         if self._is_checkpoint_due():
@@ -247,7 +248,7 @@ class TrainingLoop:
     def end_epoch(self, setup: PhaseSetup, step: int) -> None:
         """Validate, and log the result of the epoch."""
         self.step = step
-        # Validation resets the metrics of the model; if it is interrupted, it is repeated.
+        # Validation resets the metrics of the model. An interrupted validation is repeated.
         self._pending_metrics = self._pending_metrics or self._read_metrics(setup)
         result = self._validate(setup, self._pending_metrics)
         self._pending_metrics = None
@@ -311,7 +312,7 @@ class TrainingLoop:
         return time.monotonic() - self._checkpoint_at >= 60 * options.checkpoint_minutes
 
     def _read_metrics(self, setup: PhaseSetup) -> dict[str, float]:
-        """Return the metrics of the epoch so far. Raises UsageError if the loss is NaN."""
+        """Return the metrics since the epoch began. Raises UsageError if the loss is NaN."""
         self._metrics_read_at = time.monotonic()
         metrics = read_metrics(setup)
         self._check_loss(setup, metrics["loss"])

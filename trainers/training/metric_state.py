@@ -1,4 +1,4 @@
-"""The metrics of the epoch so far, and their sums."""
+"""Metrics since the epoch began, and their sums."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_metrics(setup: PhaseSetup) -> dict[str, float]:
-    """Return all metrics by name, since the start of the epoch or of its validation."""
+    """Return all metrics by name, since the epoch or its validation began."""
     sync_jax_state(setup.model)
     return {metric.name: float(to_numpy(metric.result())) for metric in setup.metrics}
 
@@ -23,13 +23,13 @@ def metric_totals(setup: PhaseSetup) -> tuple[float, ...]:
 
 
 def restore_totals(setup: PhaseSetup, sums: tuple[float, ...]) -> None:
-    """Set the sums of the metrics; no sums leave them unchanged."""
+    """Set the sums of the metrics; empty `sums` leave the metrics unchanged."""
     for variable, value in zip(_variables(setup), sums, strict=False):
         variable.assign(value)
 
 
 def sync_jax_state(model: keras.Model) -> None:
-    """Copy the state that JAX keeps outside of the variables of a model into them."""
+    """Copy the state that JAX keeps outside the variables of a model into these variables."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
 

@@ -1,4 +1,4 @@
-"""Checks for conflicting training options, and defaults that depend on others."""
+"""Checks for conflicting training options, and defaults that depend on options."""
 
 from __future__ import annotations
 
@@ -17,11 +17,7 @@ _FINETUNE_LEARNING_RATE = 1e-5
 
 
 def check_options(options: TrainOptions, spec: ModelSpec) -> None:
-    """Refuse conflicting options.
-
-    Raises:
-        UsageError: with both options and a hint.
-    """
+    """Check that the options do not conflict. Raises UsageError."""
     rate = options.learning_rate
     if rate is not None and not 0 < rate < math.inf:
         raise UsageError("the learning rate must be larger than 0", got=rate)
@@ -38,14 +34,14 @@ def check_options(options: TrainOptions, spec: ModelSpec) -> None:
 
 
 def choose_weights(options: TrainOptions) -> str | None:
-    """Return the initial weights of the backbone: `imagenet`, a path, or None for random ones."""
+    """Return the initial weights of the backbone: `imagenet` or a path; None is random weights."""
     if options.mode == "scratch" or options.weights == "none":
         return None
     return options.weights or "imagenet"
 
 
 def choose_learning_rates(options: TrainOptions, spec: ModelSpec) -> tuple[float, float]:
-    """Return the learning rate of the main phase, and of a head phase before it."""
+    """Return the learning rates of the main phase and of a head phase before it."""
     defaults = {
         "scratch": spec.learning_rate,
         "transfer": _HEAD_LEARNING_RATE,
@@ -55,7 +51,7 @@ def choose_learning_rates(options: TrainOptions, spec: ModelSpec) -> tuple[float
 
 
 def reads_features(options: TrainOptions) -> bool:
-    """Return whether a head phase can train from features: without random augmentation."""
+    """Return whether a head phase trains from features, which requires no augmentation."""
     return options.mode != "scratch" and options.augment == type(options.augment)()
 
 
@@ -70,13 +66,13 @@ def _check_backbone(options: TrainOptions, spec: ModelSpec) -> None:
         raise UsageError(
             f"{options.model} has no pretrained weights",
             got=f"--mode {options.mode}",
-            hint="choose another model, such as mobilenet_v2, or --mode scratch",
+            hint="use a different model, such as mobilenet_v2, or --mode scratch",
         )
     if not spec.has_backbone and (options.head_units or options.head_dropout):
         raise UsageError(
             f"{options.model} has no configurable head",
             got="--head-units or --head-dropout",
-            hint="these are for models such as vgg16",
+            hint="use these options with models such as vgg16",
         )
     if spec.has_backbone and options.dropout is not None:
         raise UsageError(
@@ -105,11 +101,11 @@ def _check_input(options: TrainOptions) -> None:
         raise UsageError(
             "a random crop is part of decoding, so decoded images cannot be cached",
             got=f"--cache {options.cache} with --augment crop",
-            hint="omit one of them",
+            hint="omit --cache or --augment crop",
         )
     if options.skip_bad and (options.cache == "disk" or from_features):
         raise UsageError(
             "caches for later runs need complete shards",
             got=f"--skip-bad {options.skip_bad}",
-            hint="use it with --cache none or memory, or convert the images again",
+            hint="use --skip-bad with --cache none or memory, or convert the images again",
         )

@@ -34,7 +34,12 @@ _IN_MEMORY_BYTES = 1 << 30
 
 
 class BatchReader(NamedTuple):
-    """Two functions from a source to batches: shuffled per epoch, and in stored order."""
+    """Two functions that read batches from a source.
+
+    Args:
+        shuffled: returns batches in a different order for each epoch.
+        in_order: returns batches in the stored order.
+    """
 
     shuffled: Callable[..., tf.data.Dataset]
     in_order: Callable[..., tf.data.Dataset]
@@ -50,13 +55,13 @@ class PhaseSetup:
     """A phase ready to run.
 
     Args:
-        phase: the steps, and the layers that train.
+        phase: the phase.
         model: the compiled model, made of the layers of the network.
-        compiled_metrics: of the model besides its loss: accuracy first, then those of a registered
-            model.
-        source: the records.
-        reading: how records become batches.
-        crop: the smallest part of an image that random crops keep.
+        compiled_metrics: the metrics of the model besides the loss: accuracy, then the metrics of a
+            registered model.
+        source: the source of the records.
+        reading: the functions that read batches from the source.
+        crop: the smallest fraction of the area of an image that random crops keep.
     """
 
     phase: Phase
@@ -68,13 +73,13 @@ class PhaseSetup:
 
     @property
     def metrics(self) -> tuple[keras.metrics.Metric, ...]:
-        """Return loss, accuracy and other metrics of the model."""
+        """Return all metrics of the model: loss, accuracy and the metrics of a registered model."""
         return self.model.metrics[0], *self.compiled_metrics
 
     def read_training(
         self, selection: Selection, batch_size: int, order: ShuffleSpec
     ) -> tf.data.Dataset:
-        """Return the training batches, from the step at which `order` begins."""
+        """Return the training batches from the first step of `order`."""
         order = order._replace(crop=self.crop)
         return self.reading.shuffled(self.source, selection, batch_size, order)
 
@@ -83,7 +88,11 @@ class PhaseSetup:
     ) -> tf.data.Dataset:
         """Return the validation batches, always in the same order.
 
-        With a `divisor` that every batch size must be a multiple of, the last images may be absent.
+        Args:
+            selection: the records to validate on.
+            batch_size: the number of images per batch.
+            divisor: a divisor of the size of every batch; images of the last batch are dropped
+                until its size is a multiple.
         """
         batches = self.reading.in_order(self.source, selection, batch_size)
         return batches if divisor == 1 else _cut_batches(batches, divisor)
@@ -111,12 +120,13 @@ def set_up_phase(
     """Freeze layers, build and compile the model, and open the input of a phase.
 
     Args:
-        plan: of the run.
-        network: with its current weights.
+        plan: the plan of the run.
+        network: the network with its current weights.
         phase: the phase to set up.
-        damaged: shards with records that cannot be read.
+        damaged: the names of shards with damaged records.
         on_message: called with each line that the user should read.
-        on_progress: called with the number of images whose features are extracted, and of all.
+        on_progress: called with the number of images whose features are extracted, and the number
+            of all images.
     """
     options = plan.config.options
     shards = ShardSource.from_dataset(plan.dataset, plan.config.shape, damaged)
@@ -153,7 +163,7 @@ def set_up_phase(
 
 
 def _build_model(plan: TrainingPlan, network: Network, phase: Phase) -> keras.Model:
-    """Return a separate model, so that the network has no optimizer state among its weights."""
+    """Return a separate model, so that the network contains no optimizer state."""
     options, shape = plan.config.options, plan.config.shape
     image = keras.Input(shape.array_shape, dtype="uint8", name="image")
     augmenter = build_augmenter(options.augment, shape, options.seed)

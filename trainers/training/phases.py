@@ -1,6 +1,6 @@
 """Phases of a run, and ranges of steps within them.
 
-Steps are counted from 0 over all phases, so that one number is the position of a run.
+Steps are counted from 0 over all phases, so the position of a run is one number.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Phase:
     """Steps in which the same weights train at the same learning rate.
 
     Args:
-        trainable: all layers, the head on a frozen backbone, or the head and the layers that
-            `--unfreeze` names.
-        first_step: its first step, at the start of an epoch.
-        end_step: the first step after it.
-        learning_rate: the highest one of a schedule.
+        trainable: the layers that train: `all`, `head` on a frozen backbone, or `unfrozen`: the
+            head and the layers of the backbone that `--unfreeze` selects.
+        first_step: the first step of the phase, at the start of an epoch.
+        end_step: the first step after the phase.
+        learning_rate: the learning rate; with a schedule, the highest learning rate.
     """
 
     trainable: Trainable
@@ -36,13 +36,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class StepRange:
-    """Steps of one call of Keras fit: complete epochs, or a part of one.
+    """Steps of one call of Keras fit: complete epochs, or a part of one epoch.
 
     Args:
-        first_step: its first step.
-        epoch: the epoch of its first step, from 0.
-        epochs: the number of epochs, or 1 for a part.
-        epoch_steps: the steps of each.
+        first_step: the first step of the range.
+        epoch: the epoch of the first step, from 0.
+        epochs: the number of epochs; 1 for a part of an epoch.
+        epoch_steps: the number of steps per epoch, or of the part.
     """
 
     first_step: int
@@ -51,14 +51,14 @@ class StepRange:
     epoch_steps: int
 
     def first_step_of(self, epoch: int) -> int:
-        """Return the first step of one of its epochs."""
+        """Return the first step of an epoch of the range."""
         return self.first_step + (epoch - self.epoch) * self.epoch_steps
 
 
 def plan_phases(
     options: TrainOptions, epoch_steps: int, *, learning_rate: float, head_learning_rate: float
 ) -> tuple[Phase, ...]:
-    """Return the phases of a run whose epochs have `epoch_steps` steps."""
+    """Return the phases of a run with `epoch_steps` steps per epoch."""
     steps = options.steps or options.epochs * epoch_steps
     if options.mode == "scratch":
         return (Phase("all", 0, steps, learning_rate),)

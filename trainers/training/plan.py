@@ -1,4 +1,4 @@
-"""The plan of a run: every decision that does not need Keras."""
+"""Plan of a run: every decision that does not need Keras."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class TrainingPlan:
     """All decisions of a run.
 
     Args:
-        dataset: with the images.
+        dataset: the dataset with the images.
         training: the records to train on.
         validation: the records to validate on after each epoch.
-        run_path: the run folder: empty, or of an unfinished run to resume.
+        run_path: the run folder: absent, empty, or the folder of a run to resume.
         config: the configuration of the run.
-        weights: the initial weights of the backbone: `imagenet` or a path; None is random ones.
-        phases: of the run, in order.
-        notes: lines to show before the run starts.
+        weights: the initial weights of the backbone: `imagenet` or a path; None is random weights.
+        phases: the phases of the run, in order.
+        notes: the lines to show before the run starts.
     """
 
     dataset: Dataset
@@ -63,16 +63,16 @@ class TrainingPlan:
 
     @property
     def epoch_steps(self) -> int:
-        """Return the steps of an epoch; the last one may have fewer images."""
+        """Return the number of steps per epoch; the last step may have fewer images."""
         return count_steps(self.training.records, self.config.options.batch_size)
 
     @property
     def epochs(self) -> int:
-        """Return the number of epochs without early stopping; the last one may be a part."""
+        """Return the number of epochs without early stopping; the last epoch may be incomplete."""
         return count_steps(self.phases[-1].end_step, self.epoch_steps)
 
     def phases_from(self, step: int) -> tuple[Phase, ...]:
-        """Return the phases that a run at this step has left; always at least the last one."""
+        """Return the phases that remain at this step; always at least the last phase."""
         return tuple(
             phase for phase in self.phases if step < phase.end_step or phase is self.phases[-1]
         )
@@ -89,18 +89,18 @@ def plan_training(
     *,
     resume: bool = False,
 ) -> TrainingPlan:
-    """Plan a training run on the dataset at `location` into the folder `run`.
+    """Plan a training run on the dataset at `location`.
 
     Args:
-        location: a path or URL.
-        run: a local folder; it must be empty or absent unless `resume`.
-        options: of the run; the model may be given as `package.module:builder`.
-        resume: continue an existing run; start a new one if none exists.
+        location: the path or URL of the dataset.
+        run: the run folder: a local folder, absent or empty unless `resume` is set.
+        options: the options of the run; the model may be given as `package.module:builder`.
+        resume: whether to continue an existing run; if no run exists, a new one starts.
 
     Raises:
-        UsageError: an option does not fit the dataset, the model or the existing run.
-        InputNotFoundError: no finished dataset was found.
-        CorruptDataError: a shard is missing or has another size.
+        UsageError: an option conflicts with the dataset, the model or the existing run.
+        InputNotFoundError: `location` is not a finished dataset.
+        CorruptDataError: a shard is missing or has a different size.
         OutputError: the folder `run` contains files.
     """
     found = find_run(run) if resume else None
@@ -187,11 +187,11 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
     yield f"training on {training.records:,} images of {training.split}"
     if validation.split == "train":
         yield (
-            f"validating on {validation.records:,} other images of train, a tenth chosen by the "
+            f"validating on {validation.records:,} images held out of train, a tenth chosen by the "
             "hash of their keys: the dataset has no validation split"
         )
         if dataset.manifest.settings.group_by is not None:
-            yield "that tenth splits groups: convert with --validation to keep them together"
+            yield "the hold-out splits groups: convert with --validation to keep groups together"
     else:
         yield f"validating on {validation.records:,} images of {validation.split}"
     counts = dataset[training.split].info.class_records

@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a bar or lines."""
+"""Progress of a run on stderr, as a bar or as lines."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Progress(Protocol):
         """Start a run of `epochs` epochs of `steps` steps."""
 
     def extract(self, done: int, total: int) -> None:
-        """Report that a backbone has processed `done` of `total` images."""
+        """Report that features of `done` of `total` images are extracted."""
 
     def end_step(self, step: int, logs: dict[str, float]) -> None:
-        """Report the end of step `step` of an epoch, with the metrics of the epoch so far."""
+        """Report the end of step `step` of an epoch, and the metrics since the epoch began."""
 
     def end_epoch(self, result: EpochMetrics) -> None:
         """Report the result of an epoch."""
@@ -50,7 +50,7 @@ class NullProgress:
 
 
 class EpochLogProgress(NullProgress):
-    """Logs one line per epoch, and one per minute within a long epoch."""
+    """Logs one line per epoch, and one line per minute within a long epoch."""
 
     _images: Bar | None = None
 
@@ -112,7 +112,7 @@ class EpochBar(EpochLogProgress):
 
 
 def choose_progress(*, quiet: bool) -> Progress:
-    """Return the progress that suits stderr: a bar on a terminal, otherwise lines."""
+    """Return the progress for stderr: none if `quiet`, a bar on a terminal, otherwise lines."""
     if quiet:
         return NullProgress()
     return EpochBar() if is_terminal() else EpochLogProgress()

@@ -1,4 +1,4 @@
-"""Signals that wait for the end of a step."""
+"""Signals deferred to the end of a step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StopRequest:
         return self._stop is not None
 
     def raise_if_requested(self) -> None:
-        """Call the original handler. Raises KeyboardInterrupt or SystemExit."""
+        """Call the original handler of the signal. Raises KeyboardInterrupt or SystemExit."""
         if self._stop is not None:
             self._stop()
 
@@ -40,9 +40,10 @@ class StopRequest:
 
 @contextmanager
 def defer_signals() -> Iterator[StopRequest]:
-    """Yield the request that signals set within the block.
+    """Yield a request, to which signals within the block are deferred.
 
-    It does nothing outside the main thread, because Python handles signals only there.
+    Outside the main thread, signals are not deferred: Python handles signals only in the main
+    thread.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -25,15 +25,15 @@ def train(
     on_message: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Run a planned training, or the rest of it if its run folder has a checkpoint.
+    """Run a training plan, from the newest checkpoint if the run folder has one.
 
         result = train(plan_training("data", "run", TrainOptions(epochs=3)))
         print(result.val_accuracy)
 
     Args:
-        plan: from `trainers.training.plan.plan_training`.
+        plan: the result of `trainers.training.plan.plan_training`.
         on_message: called with each line that the user should read.
-        progress: receives steps and epochs.
+        progress: the receiver of steps and epochs.
 
     Returns:
         The content of `result.json`.
@@ -41,7 +41,7 @@ def train(
     Raises:
         CorruptDataError: a record cannot be read.
         OutputError: the run cannot be written.
-        LockedError: another process trains into the run folder.
+        LockedError: another process is training this run.
         UsageError: the loss became NaN, or weights do not fit the model.
     """
     on_message = on_message or _ignore
@@ -51,7 +51,7 @@ def train(
     if backend.problem is not None:
         on_message(backend.problem)
 
-    # These import Keras, which has to find its backend started.
+    # These modules import Keras, so the backend must be started before.
     import keras
 
     from trainers.input.bad_records import locate_bad_records

@@ -77,15 +77,15 @@ def test_find_bottleneck_slow_augmentation_with_slower_input_gives_decode() -> N
         ),
         (
             {"stored_size": (224, 224), "is_raw": True},
-            "more processor cores: nothing is left to decode",
+            "use more processor cores: the images need no decoding",
         ),
         (
             {"is_cropped": True},
-            "store pixels (convert --store raw --resize, to somewhat more than 224)",
+            "store pixels at a size slightly above 224 (convert --store raw --resize)",
         ),
         (
             {"is_cropped": True, "is_raw": True, "stored_size": (256, 256)},
-            "more processor cores: only crops are left to be cut out and resized",
+            "use more processor cores: the crops only have to be cut out and resized",
         ),
     ],
 )
@@ -105,7 +105,7 @@ def test_advise_slow_decode_depends_on_stored_images(
         ("parse", {}, "use --cache disk"),
         ("parse", {"is_cropped": True}, "a larger --batch-size"),
         ("batch", {}, "a faster processor"),
-        ("augment", {}, "fewer words of --augment"),
+        ("augment", {}, "use fewer augmentations in --augment"),
         ("augment", {"has_gpu": False}, "or a GPU"),
         ("step", {}, "a larger --batch-size or a smaller model"),
         ("step", {"precision": "float32"}, "--precision mixed_float16"),
@@ -127,13 +127,13 @@ def test_advise_random_crops_never_suggests_cache(bottleneck: str) -> None:
 
 def test_summarize_bottleneck_states_both_rates() -> None:
     assert summarize(RATES, "decode", "do this") == (
-        "decoding holds training back: the input gives 1,850 images/s, and the step could take "
-        "5,300, 1,800 together; do this"
+        "decoding limits the training rate: the input delivers 1,850 images/s, and the step could "
+        "process 5,300; together they reach 1,800; do this"
     )
     slow_step = {**RATES, "step": 63.4, "training": 61.0}
     assert summarize(slow_step, "step", "do that") == (
-        "the training step holds training back: the step takes 63 images/s, and the input could "
-        "give 1,850, 61 together; do that; the input is not the problem"
+        "the training step limits the training rate: the step processes 63 images/s, and the "
+        "input could deliver 1,850; together they reach 61; do that; the input is not the problem"
     )
     near = {**RATES, "step": 900.0}
     assert "not the problem" not in summarize(near, "step", "do that")
@@ -142,7 +142,7 @@ def test_summarize_bottleneck_states_both_rates() -> None:
 def test_draw_table_slowest_stage_has_longest_bar() -> None:
     rates = [StageRate("read", 50_000), StageRate("decode", 250), StageRate("step", 62.5)]
     assert list(draw_table(rates)) == [
-        "stage       images/s  ms an image",
+        "stage       images/s     ms/image",
         "read          50,000        0.020",
         "decode           250        4.000  " + "#" * 10,
         "step              62       16.000  " + "#" * 40,

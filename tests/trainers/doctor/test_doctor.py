@@ -134,7 +134,7 @@ def test_doctor_dataset_prints_table_and_conclusion(
     told = result.stdout.partition("\n\n")[2].splitlines()
     assert told[0] == f"cnn, scratch, on {shapes}, batches of 8 at 16x16, float32"
     assert told[1:-1] == list(draw_table(timed))
-    assert told[-1].startswith("decoding holds training back: the input gives 49 images/s")
+    assert told[-1].startswith("decoding limits the training rate: the input delivers 49 images/s")
     assert told[-1].endswith("store smaller images (convert --resize 16), or use --cache disk")
 
 

@@ -139,15 +139,15 @@ def test_draw_pictures_writes_files_named_after_split(untrained: EvaluationPlan)
 
 
 def test_locate_key_missing_from_index_raises_corrupt_data_error(untrained: EvaluationPlan) -> None:
-    with pytest.raises(CorruptDataError, match=r"no index has the record square/nothing\.png"):
+    with pytest.raises(CorruptDataError, match=r"no index contains the record square/nothing\.png"):
         locate_records(untrained.dataset, untrained.selection, [b"square/nothing.png"])
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("0:cat\n1:dog\n", "not as many classes as the run, expected 2: cat, dog, got 3: disc"),
-        ("0:disc\n1:dog\n2:x\n", "label 1 is another class, expected dog, got square"),
+        ("0:cat\n1:dog\n", "different numbers of classes, expected 2: cat, dog, got 3: disc"),
+        ("0:disc\n1:dog\n2:x\n", "differ at label 1, expected dog, got square"),
     ],
 )
 def test_evaluate_different_classes_are_refused(run: Run, labels: str, message: str) -> None:

@@ -41,7 +41,7 @@ def test_atomic_folder_existing_files_are_refused_and_kept(tmp_path: Path) -> No
     (tmp_path / "out").mkdir()
     with new_folder(require_empty_folder(tmp_path / "out")) as folder:
         (folder / "file").touch()
-    with pytest.raises(OutputError, match="it is not overwritten"):
+    with pytest.raises(OutputError, match="is not overwritten"):
         require_empty_folder(tmp_path / "out")
     # Whoever was faster in the meantime keeps what is theirs.
     with pytest.raises(OutputError), new_folder(tmp_path / "out") as folder:

@@ -55,7 +55,7 @@ def test_find_images_named_file_of_any_type_is_listed(folder: str) -> None:
 
 
 def test_find_images_missing_file_or_folder_without_images_is_refused(folder: str) -> None:
-    with pytest.raises(InputNotFoundError, match="found no file, and no folder with files"):
+    with pytest.raises(InputNotFoundError, match="found neither a file nor a folder with files"):
         find_images([f"{folder}/b.jpg", f"{folder}/missing"])
     with pytest.raises(InputNotFoundError, match=r"notes: no images in this folder"):
         find_images([_make_notes(folder)])

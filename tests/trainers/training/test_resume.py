@@ -245,7 +245,7 @@ def test_resume_damaged_checkpoint_is_refused_by_name(shapes: Path, tmp_path: Pa
         run_plan(plan, StopAt(1))
     newest = max((tmp_path / "run" / "checkpoints").iterdir())
     newest.write_bytes(newest.read_bytes()[:1000])
-    with pytest.raises(CorruptDataError, match=f"{newest.name}.*remove it to resume"):
+    with pytest.raises(CorruptDataError, match=f"{newest.name}.*remove this file to resume"):
         run_plan(plan_training(shapes, tmp_path / "run", OPTIONS, resume=True))
 
 
