@@ -29,7 +29,7 @@ found or damaged, 73 OUTPUT already contains a dataset or cannot be written.
     click.option(
         "--labels",
         metavar="FILE",
-        help="Label map: a text file with one name per line, .pbtxt or JSON.",
+        help="Label map: one name per line, .pbtxt or JSON.",
     ),
     click.option(
         "--split",

@@ -144,7 +144,7 @@ def _max_distance(rows: pa.Table) -> NDArray[np.uint8]:
 def _take_images(
     rows: pa.Table, compared: NDArray[np.int64], graph: NeighbourGraph
 ) -> list[_ImageNode]:
-    """Return the images that are near a different image, with their nodes, by priority."""
+    """Return the images that have a near image, with their nodes, by priority."""
     paired = graph.paired()
     found = rows.select(["key", "label", "split"]).take(compared[paired])
     columns = (found[name].to_pylist() for name in ("key", "label", "split"))
@@ -269,6 +269,6 @@ class NeighbourGraph:
         return list(found)
 
     def paired(self) -> NDArray[np.int64]:
-        """Return the positions of the pictures that are near a different picture."""
+        """Return the positions of the pictures that have a near picture."""
         edges = np.diff(self._ends, prepend=0)
         return np.flatnonzero(((edges > 0) | (self._pictures > 1))[self.node_of])

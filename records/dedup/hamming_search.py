@@ -105,7 +105,7 @@ class _Chunk:
         return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def _compare(self, value: int) -> Iterator[Pairs]:
-        """Compare pictures with a chunk value to windows with a value that differs in 0 or 1 bit."""
+        """Compare pictures of a chunk value with windows of values that differ in at most 1 bit."""
         whole, whole_places = self._whole.of([value])
         near = [value, *(value ^ (1 << bit) for bit in range(self._bits))]
         windows, window_places = self._windows.of(near)
