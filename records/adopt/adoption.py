@@ -66,7 +66,8 @@ def adopt(
         max_rejects: the maximum number of excluded records; None allows 1 %, and at least 10.
             Excluding all records is an error.
         dry_run: whether to write nothing.
-        on_bytes: called with the size of each record that was read, from several threads.
+        on_bytes: a callback that receives the size of each record that was read, in bytes. Several
+            threads call it.
 
     Raises:
         UsageError: the files cannot form one dataset.
@@ -186,7 +187,7 @@ def _require_same(storage: Storage, plan: AdoptionPlan) -> None:
 
 
 def _write(storage: Storage, plan: AdoptionPlan) -> None:
-    """Write all side files, also those of an interrupted run: their bytes are the same."""
+    """Write all side files; an interrupted run left files with the same bytes."""
     contents = {
         layout.index_name(s.summary.name): encode_index(s.summary, new_row_table(s.rows))
         for s in plan.shards

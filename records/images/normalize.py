@@ -95,7 +95,7 @@ def decode_pixels(data: bytes, options: ImageOptions) -> NDArray[np.uint8]:
 
 def decode_record_image(
     encoded: bytes,
-    format: str,  # noqa: A002 the feature's own name
+    format: str,  # noqa: A002 the name of the feature
     width: int,
     height: int,
     channels: int,

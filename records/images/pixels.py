@@ -111,7 +111,7 @@ def to_channels(image: Image.Image, channels: int, *, exact: bool) -> tuple[Imag
 def resize(
     image: Image.Image, size: tuple[int, int], fit: str, background: Colour
 ) -> tuple[Image.Image, list[str]]:
-    """Resize to `size` (width, height in px) with Pillow's antialiased bilinear filter."""
+    """Resize to `size` (width, height in px) with the antialiased bilinear filter of Pillow."""
     if image.size == size:
         return image, []
     if fit == "crop":

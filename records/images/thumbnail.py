@@ -27,7 +27,7 @@ _OPTIONS = ImageOptions(max_pixels=MAX_PIXELS_LIMIT)
 
 def decode_thumbnail(
     encoded: bytes,
-    format: str,  # noqa: A002 the feature's own name
+    format: str,  # noqa: A002 the name of the feature
     width: int,
     height: int,
     channels: int,
