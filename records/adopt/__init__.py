@@ -1,4 +1,4 @@
-"""Adoption: third-party TFRecord files become a dataset without being copied."""
+"""Adoption of third-party TFRecord files as a dataset, without copying them."""
 
 from records.adopt.adoption import adopt
 from records.adopt.report import AdoptReport

@@ -51,21 +51,23 @@ def adopt(
     dry_run: bool = False,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> AdoptReport:
-    """Make a dataset of TFRecord files from another program, without copying them.
+    """Make a dataset of TFRecord files from a different program, without copying them.
 
         adopt(["old/train-0.tfrecord", "old/test-0.tfrecord"], "old")
 
     Args:
         files: TFRecord files below `output`; they are only read.
-        output: the folder that becomes a dataset: index, label map and manifest are added.
-        labels: a file with the label map; None searches next to the files, then in the records.
-        splits: the split of the files that match a pattern: {"old/val*": "validation"}. The first
-            match applies; other files get their split from a word in their name.
-        features: names of features by role (image, label, text, key); others are detected.
-        first_label: the number of the first class in the records; None detects it.
-        max_rejects: how many records may be excluded; None is 1 %, at least 10, but never all.
-        dry_run: write nothing.
-        on_bytes: called with the size of each record that was read, from several threads.
+        output: the folder of the files. `adopt` adds indexes, label map and manifest to it.
+        labels: the path of a label map; None searches next to the files, then in the records.
+        splits: splits by file pattern, such as {"old/val*": "validation"}. The first match applies.
+            Without a match, a word in the file name determines the split.
+        features: feature names by role (image, label, text, key). Missing roles are detected.
+        first_label: the number of the first class in the records; None detects the number.
+        max_rejects: the maximum number of excluded records; None allows 1 %, and at least 10.
+            Excluding all records is an error.
+        dry_run: whether to write nothing.
+        on_bytes: a callback that receives the size of each record that was read, in bytes. Several
+            threads call it.
 
     Raises:
         UsageError: the files cannot form one dataset.
@@ -73,7 +75,7 @@ def adopt(
         CorruptDataError: a file is damaged.
         TooManyRejectsError: more than `max_rejects` records would be excluded.
         OutputError: the folder already contains a dataset, or cannot be written.
-        LockedError: another process is writing there.
+        LockedError: another process is writing to the folder.
     """
     folder = os.fspath(output)
     storage = open_storage(folder)
@@ -100,7 +102,7 @@ def adopt(
 
 
 def _require_adoptable(storage: Storage) -> None:
-    """Raise OutputError for the output of a conversion, finished or not, before files are read."""
+    """Raise OutputError for the output of a conversion, finished or not. Reads no TFRecord file."""
     if storage.stat(_PLAN) is not None:
         raise OutputError(
             "a conversion into this folder has not finished",
@@ -113,9 +115,9 @@ def _require_adoptable(storage: Storage) -> None:
 
 def _another_dataset(storage: Storage) -> OutputError:
     return OutputError(
-        "the folder already contains another dataset",
+        "the folder already contains a different dataset",
         path=storage.display_name(layout.MANIFEST),
-        hint=f"to adopt the files again, with other files or options, first remove "
+        hint=f"to adopt the files again, with different files or options, first remove "
         f"{layout.MANIFEST} and the other files that `shardmill adopt` wrote",
     )
 
@@ -123,7 +125,7 @@ def _another_dataset(storage: Storage) -> OutputError:
 def _find_features(
     storage: Storage, names: Sequence[str], requested: Mapping[str, str]
 ) -> FeatureNames:
-    """Return the features of the first file with records; check that all can be adopted."""
+    """Return the features of the first file with records; check that all files can be adopted."""
     filled = [found for name in names if (found := summarize_adoptable(storage, name)).records]
     if not filled:
         raise InputNotFoundError("the files have no records", path=storage.url)
@@ -158,7 +160,7 @@ def _check_rejects(plan: AdoptionPlan, allowed: int | None) -> None:
     if counts.rejected > allowed or not counts.stored:
         first = plan.rejects[0]
         raise TooManyRejectsError(
-            f"{counts.rejected:,} of {counts.found:,} records cannot be adopted, the first is "
+            f"{counts.rejected:,} of {counts.found:,} records cannot be adopted; the first is "
             f"{first.key}: {first.reason}, {first.detail}",
             expected=f"at most {allowed:,}, and never all",
             hint=f"to exclude them, add --max-rejects {counts.rejected}" if counts.stored else None,
@@ -166,7 +168,7 @@ def _check_rejects(plan: AdoptionPlan, allowed: int | None) -> None:
 
 
 def _keep_existing(storage: Storage, plan: AdoptionPlan) -> AdoptionPlan:
-    """Return the plan without side files that exist already with other content."""
+    """Return the plan without the side files that already exist with different content."""
     planned = {layout.LABELS: format_labels(plan.manifest.labels), **tfds_files(plan.manifest)}
     kept = tuple(
         name
@@ -185,7 +187,7 @@ def _require_same(storage: Storage, plan: AdoptionPlan) -> None:
 
 
 def _write(storage: Storage, plan: AdoptionPlan) -> None:
-    """Write all side files; an interrupted run has written the same bytes."""
+    """Write all side files; an interrupted run left files with the same bytes."""
     contents = {
         layout.index_name(s.summary.name): encode_index(s.summary, new_row_table(s.rows))
         for s in plan.shards

@@ -1,7 +1,7 @@
 """Label map of adopted records, from a file, class names or numbers.
 
-The labels of a dataset count from 0. Those of adopted records may count from 1, as in object
-detection, where 0 is the background: every reader then subtracts 1.
+The labels of a dataset start at 0. The numbers in adopted records may start at 1, as in object
+detection, where 0 is the background. Every reader then subtracts 1.
 """
 
 from __future__ import annotations
@@ -22,14 +22,20 @@ _MAX_CLASSES = 1_000_000
 
 
 class ClassReference(NamedTuple):
-    """The class in a record: a number, a name ("" for none), or both."""
+    """The class of a record: a number, a name ("" if the record has none), or both."""
 
     label: int | None
     text: str
 
 
 class GivenLabels(NamedTuple):
-    """A label map from a file; `counts_from_1` if the numbers in the file do, as in a `.pbtxt`."""
+    """A label map from a file.
+
+    Attributes:
+        labels: the class names.
+        path: the path of the file.
+        counts_from_1: whether the numbers in the file start at 1, as in a `.pbtxt`.
+    """
 
     labels: LabelMap
     path: str
@@ -55,9 +61,9 @@ def decide_classes(
 
     Args:
         found: the distinct classes in the records.
-        given: the label map of a file, if there is one.
+        given: the label map from a file; None if no file has one.
         first_label: the number of the first class; None derives it from the numbers.
-        path: the dataset, for messages.
+        path: the path of the dataset, for messages.
 
     Raises:
         UsageError: numbers and names contradict each other or the file, or names are missing.
@@ -84,7 +90,7 @@ def _match_first_label(
     given: GivenLabels,
     first_label: FirstLabel | None,
 ) -> FirstLabel:
-    """Return the first number with which all numbers and names match the file."""
+    """Return the number of the first class: 0 or 1, so that all records match the label map."""
     likely: tuple[FirstLabel, ...] = (1, 0) if given.counts_from_1 else (0, 1)
     for first in likely if first_label is None else (first_label,):
         last = first + len(given.labels) - 1
@@ -96,7 +102,7 @@ def _match_first_label(
         path=given.path,
         expected=f"labels {numbers[0]} to {numbers[-1]}, and the class names in the records",
         got=f"{len(given.labels)} classes",
-        hint="give the right file with --labels FILE",
+        hint="pass the matching label map with --labels FILE",
     )
 
 
@@ -109,7 +115,7 @@ def _matches(reference: ClassReference, labels: LabelMap, first: int) -> bool:
 def _name_classes(
     found: Collection[ClassReference], numbers: list[int], first_label: FirstLabel | None, path: str
 ) -> Classes:
-    """Return the names in the records, or the numbers as names if there are none."""
+    """Return classes with the names in the records; without names, the numbers are the names."""
     lowest: FirstLabel = 0 if numbers[0] == 0 else 1
     first = lowest if first_label is None else first_label
     if numbers[0] < first or numbers[-1] - first >= _MAX_CLASSES:
@@ -123,13 +129,13 @@ def _name_classes(
     wanted = range(first, numbers[-1] + 1)
     if not names:
         note = f"the records have no class names: the classes are named {first} to {numbers[-1]}"
-        return Classes(tuple(map(str, wanted)), first, (f"{note}; --labels FILE names them",))
+        return Classes(tuple(map(str, wanted)), first, (f"{note}; add names with --labels FILE",))
     missing = [number for number in wanted if number not in names]
     if missing:
         raise UsageError(
             f"no record has the name of class {missing[0]}",
             path=path,
-            hint="give all names with --labels FILE",
+            hint="pass all names with --labels FILE",
         )
     return Classes(tuple(names[number] for number in wanted), first)
 
@@ -145,6 +151,6 @@ def _names_by_number(found: Collection[ClassReference], path: str) -> Mapping[in
                 f"class {number} has more than one name",
                 path=path,
                 got=" and ".join(map(repr, sorted(texts)[:2])),
-                hint="name another feature with --feature label=NAME or --feature text=NAME",
+                hint="choose a different feature with --feature label=NAME or --feature text=NAME",
             )
     return {number: texts.pop() for number, texts in names.items()}

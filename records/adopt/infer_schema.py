@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROLES = ("image", "label", "text", "key")
 """The roles of `--feature`, and the fields of `FeatureNames`."""
 
-# The names of TF-Slim first, then those of TensorFlow Datasets, then other common ones.
+# Feature names in the order TF-Slim, TensorFlow Datasets, other common names.
 _IMAGES = ("image/encoded", "image", "encoded", "image_raw", "jpg", "jpeg", "png")
 _LABELS = ("image/class/label", "label", "labels", "class", "class_id", "target")
 _TEXTS = ("image/class/text", "label_text", "class_name", "class", "label", "text")
@@ -51,13 +51,13 @@ def choose_features(
     """Return the features to read, chosen by their names and values.
 
     Args:
-        stats: the features of some records.
-        requested: names given by the user, by role.
-        path: the file, for messages.
+        stats: the statistics of each feature in some records.
+        requested: the feature names that the user passed, by role.
+        path: the path of the file, for messages.
 
     Raises:
-        UsageError: no feature has one encoded image per record, none has one class per image, or a
-            requested feature does not exist.
+        UsageError: no feature has one encoded image per record, no feature has one class per image,
+            or a requested feature does not exist.
     """
     by_name = {feature.name: feature for feature in stats}
     for role, name in requested.items():
@@ -77,7 +77,7 @@ def choose_features(
             "no feature has one JPEG or PNG image per record",
             path=path,
             got=_list(by_name),
-            hint="only encoded images can be adopted; name their feature with --feature image=NAME",
+            hint="only encoded images can be adopted; name the feature with --feature image=NAME",
         )
     label = requested.get("label") or _choose(_LABELS, by_name, _is_number)
     text = requested.get("text") or _choose(_TEXTS, by_name, _is_text)
@@ -122,7 +122,7 @@ def _no_class(stats: Mapping[str, FeatureStats], path: str) -> UsageError:
     of_objects = [name for name in stats if name.startswith(_OF_OBJECTS)]
     if of_objects:
         return UsageError(
-            "these are records for object detection, with a list of labels per image",
+            "the records are for object detection: each image has a list of labels",
             path=path,
             expected="one class per image",
             got=_list(of_objects),
@@ -132,7 +132,7 @@ def _no_class(stats: Mapping[str, FeatureStats], path: str) -> UsageError:
         "no feature has the class of each image",
         path=path,
         got=_list(stats),
-        hint="name one with --feature label=NAME (numbers) or --feature text=NAME (names)",
+        hint="name the feature with --feature label=NAME (numbers) or --feature text=NAME (names)",
     )
 
 

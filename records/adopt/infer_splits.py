@@ -1,4 +1,4 @@
-"""Split of a file, by the user's rules or by its name."""
+"""Choice of the split of a file, by rules or by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _WORDS: dict[str, SplitName] = {
 
 
 def parse_split_rules(texts: Iterable[str]) -> dict[str, SplitName]:
-    """Parse `SPLIT=PATTERN` texts into splits by pattern, the first of each. Raises UsageError."""
+    """Return the splits by pattern of `SPLIT=PATTERN` texts. Raises UsageError.
+
+    If a pattern occurs twice, its first split applies.
+    """
     rules: dict[str, SplitName] = {}
     for text in texts:
         split, separator, pattern = text.partition("=")
@@ -42,22 +45,23 @@ def parse_split_rules(texts: Iterable[str]) -> dict[str, SplitName]:
 
 
 def choose_split(name: str, rules: Mapping[str, SplitName]) -> SplitName:
-    """Return the split of a file, by the first rule that matches, else by a word in its path.
+    """Return the split of a file: by the first rule that matches, or by a word in the path.
+
+    Without a matching rule, the file name is searched for the word first, then the folders from the
+    innermost to the outermost.
 
     Args:
         name: the path of the file below the dataset.
-        rules: splits by pattern, as in a shell.
-
-    The name of the file is searched first, then its folders from the innermost to the outermost.
+        rules: splits by shell pattern.
 
     Raises:
-        UsageError: no word matches, or a name has words of two splits.
+        UsageError: no word is the name of a split, or words of a name are the names of two splits.
     """
     parts = name.split("/")
     for pattern, split in rules.items():
         if fnmatchcase(name, pattern) or fnmatchcase(parts[-1], pattern):
             if split not in SPLITS:
-                raise UsageError("split not found", expected="train, test or validation", got=split)
+                raise UsageError("unknown split", expected="train, test or validation", got=split)
             return split
     for part in reversed(parts):
         words = re.split(r"[^a-z]+", part.lower())
@@ -69,6 +73,6 @@ def choose_split(name: str, rules: Mapping[str, SplitName]) -> SplitName:
     raise UsageError(
         "the split of a file cannot be derived from its name",
         path=name,
-        expected="a word such as train, validation or test in it",
+        expected="a word such as train, validation or test in the name",
         hint="add --split train=PATTERN, --split validation=PATTERN or --split test=PATTERN",
     )

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 class AdoptedShard(NamedTuple):
-    """A file as a shard: the metadata and the rows of its index."""
+    """The index of an adopted file: metadata and rows."""
 
     summary: ShardSummary
     rows: tuple[IndexRow, ...]
 
 
 class AdoptionPlan(NamedTuple):
-    """Everything that is written next to the files."""
+    """The files that `adopt` writes next to the TFRecord files."""
 
     manifest: Manifest
     shards: tuple[AdoptedShard, ...]
@@ -55,7 +55,7 @@ def plan_adoption(
     """Return the plan for a dataset of these files.
 
     Args:
-        files: in the order of the dataset.
+        files: the scanned files, in the order of the dataset.
         splits: the split of each file, by its name.
         names: the names of the features.
         classes: the label map, and the number of the first class.
@@ -87,7 +87,7 @@ def plan_adoption(
 
 
 def _have_keys(files: Sequence[ScannedFile]) -> bool:
-    """Return whether each record has a key, and no two have the same."""
+    """Return whether each record has a key, and all keys are different."""
     keys = [record.key for file in files for record in file.records]
     return None not in keys and len(set(keys)) == len(keys)
 
@@ -160,9 +160,11 @@ def _missing_class(reference: ClassReference, adopted: ExternalFormat) -> str:
         return (
             f"the class {reference.text!r} is not in the label map"
             if reference.text
-            else "it has no class"
+            else "the record has no class"
         )
-    return "it has no label" if reference.label is None else f"its label is {reference.label}"
+    if reference.label is None:
+        return "the record has no label"
+    return f"the label of the record is {reference.label}"
 
 
 def _plan_split(shards: Sequence[AdoptedShard], classes: int) -> SplitInfo:
@@ -187,7 +189,7 @@ def _digest(
     adopted: ExternalFormat,
     classes: Classes,
 ) -> str:
-    """Return the hash of everything that determines the dataset."""
+    """Return the hash of the inputs that determine the dataset."""
     content = [(file.name, splits[file.name], file.xxh3_128) for file in files]
     encoded = msgspec.json.encode((ADOPTED_VERSION, adopted, classes.labels, content))
     return xxhash.xxh3_128_hexdigest(encoded)

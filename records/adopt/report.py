@@ -27,7 +27,7 @@ Status = Literal["adopted", "planned", "nothing-to-do"]
 
 
 class AdoptedSplit(msgspec.Struct, frozen=True):
-    """Numbers of records, files and bytes of a split."""
+    """Counts of records, files and bytes in a split."""
 
     records: int
     files: int
@@ -39,14 +39,14 @@ class AdoptReport(msgspec.Struct, frozen=True):
 
     Attributes:
         status: `adopted`, `planned` (a dry run), or `nothing-to-do` (already adopted).
-        output: the dataset; `target` in JSON.
-        counts: of records.
-        splits: by name.
-        labels: class names, by label.
-        adopted: how the records are read.
-        rejects_by_reason: numbers of excluded records.
+        output: the path of the dataset; `target` in JSON.
+        counts: the record counts.
+        splits: the counts of each split, by name.
+        labels: the class names, by label.
+        adopted: the feature names and the number of the first class.
+        rejects_by_reason: the number of excluded records for each reason.
         rejects: the excluded records.
-        notes: assumptions that the user should know.
+        notes: the assumptions that the user should check.
     """
 
     status: Status
@@ -79,7 +79,7 @@ class AdoptReport(msgspec.Struct, frozen=True):
 def make_report(
     plan: AdoptionPlan, output: str, status: Status, notes: tuple[str, ...]
 ) -> AdoptReport:
-    """Return the report of a planned adoption."""
+    """Return the report of an adoption, done or planned."""
     manifest = plan.manifest
     return AdoptReport(
         status=status,

@@ -1,4 +1,4 @@
-"""Scan of the files to adopt, and of every record."""
+"""Scan of the files to adopt, with all their records."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 OPTIONS = ImageOptions()
-"""The image options of a conversion with defaults, but an image that needs a change is rejected."""
-_HINT = "run `shardmill salvage FILE OUTPUT` to copy its intact records into an uncompressed file"
+"""The default image options of a conversion. An image that would have to change is rejected."""
+_HINT = "run `shardmill salvage FILE OUTPUT` to copy the intact records to an uncompressed file"
 
 
 class ScannedImage(NamedTuple):
@@ -47,11 +47,11 @@ class ScannedRecord(NamedTuple):
     """A record of a file.
 
     Attributes:
-        offset: of its frame, in bytes.
-        length: of its frame, in bytes.
-        reference: its class, by label or name.
-        key: its key, as bytes; None if it has none.
-        image: its image, or why that is rejected.
+        offset: the offset of the frame, in bytes.
+        length: the length of the frame, in bytes.
+        reference: the class of the record, by label or name.
+        key: the key, as bytes; None if the record has no key.
+        image: the image, or the reason why the image is rejected.
     """
 
     offset: int
@@ -71,12 +71,12 @@ class ScannedFile(NamedTuple):
 
 
 def summarize_adoptable(storage: Storage, name: str) -> FileSummary:
-    """Summarize the first records of a file that can be adopted.
+    """Summarize the first records of a file, and check that the file can be adopted.
 
     Raises:
         InputNotFoundError: the file does not exist.
-        UsageError: it is compressed, or its records are not Examples.
-        CorruptDataError: it is damaged.
+        UsageError: the file is compressed, or a record is not an Example.
+        CorruptDataError: the file is damaged.
     """
     path = storage.display_name(name)
     if storage.stat(name) is None:
@@ -105,10 +105,10 @@ def read_file(
     names: FeatureNames,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> ScannedFile:
-    """Read every record of a file, and decode its image.
+    """Read every record of a file, and decode the images.
 
     Raises:
-        CorruptDataError: a record is damaged, or not an Example.
+        CorruptDataError: a record is damaged, or is not an Example.
     """
     found = []
     try:
@@ -147,7 +147,7 @@ def _check_image(encoded: bytes) -> ScannedImage | Rejection:
     if not isinstance(stored, NormalizedImage):
         return stored
     if stored.changes:
-        # Unchanged, it decodes differently in TensorFlow and Pillow, or in only one of them.
+        # Without the change, TensorFlow and Pillow decode different pixels, or one of them fails.
         changes = ", ".join(stored.changes)
         return Rejection("unsupported", f"the image would have to be changed: {changes}")
     return ScannedImage(
@@ -164,7 +164,7 @@ _NAME = re.compile(ADOPTED_PATTERN)
 
 
 def locate_files(files: Sequence[str], folder: str) -> tuple[str, ...]:
-    """Return the names of files relative to a folder, in the order of their numbers.
+    """Return file names relative to a folder, sorted with numbers in names compared by value.
 
     Raises:
         UsageError: a file is outside the folder, is given twice, or has an unsupported name.
@@ -180,7 +180,7 @@ def locate_files(files: Sequence[str], folder: str) -> tuple[str, ...]:
                 "the indexes of two files would have the same name",
                 path=folder,
                 got=f"{other} and {name}",
-                hint="rename one of them",
+                hint="rename one of the files",
             )
     return tuple(names)
 
@@ -192,14 +192,14 @@ def _locate(file: str, folder: str) -> str:
             "a file is not in the output folder",
             path=file,
             expected=f"a file below {folder}",
-            hint="files are not copied: give their folder as OUTPUT, or move or link them into it",
+            hint="pass the folder of the files as OUTPUT, or move or link the files into OUTPUT",
         )
     if _NAME.fullmatch(name) is None:
         raise UsageError(
             "a manifest cannot contain the name of this file",
             path=name,
             expected="only letters, digits and _ . @ = + , ( ) -, and no leading dot",
-            hint="rename it",
+            hint="rename the file",
         )
     return name
 
@@ -208,7 +208,7 @@ def _relative_name(file: str, folder: str) -> str | None:
     if is_url(folder) or is_url(file):
         prefix = folder.rstrip("/") + "/"
         return file.removeprefix(prefix) if file.startswith(prefix) else None
-    # A link counts as a file of the folder it is in, wherever it leads.
+    # A link counts as a file of the folder that contains the link, not of the link target.
     path = Path(file).parent.resolve() / Path(file).name
     root = Path(folder).resolve()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else None

@@ -26,20 +26,25 @@ found or damaged, 73 OUTPUT already contains a dataset or cannot be written.
 @click.argument("output")
 @option_group(
     "Records",
-    click.option("--labels", metavar="FILE", help="Label map: lines, .pbtxt or JSON."),
+    click.option(
+        "--labels",
+        metavar="FILE",
+        help="Label map: one name per line, .pbtxt or JSON.",
+    ),
     click.option(
         "--split",
         "splits",
         multiple=True,
         metavar="SPLIT=PATTERN",
-        help="Split of the files that match a pattern.  [default: a word in their names]",
+        help="Split of the files that match a pattern.  [default: from a word in the file name]",
     ),
     click.option(
         "--feature",
         "features",
         multiple=True,
         metavar="ROLE=NAME",
-        help="Feature of a role: image, label, text (class name) or key.",
+        help="Feature name for a role: image, label, text (class name) or key.  [default: "
+        "detected]",
     ),
     click.option(
         "--first-label",
@@ -50,7 +55,7 @@ found or damaged, 73 OUTPUT already contains a dataset or cannot be written.
         "--max-rejects",
         type=click.IntRange(min=0),
         metavar="N",
-        help="How many records may be excluded.  [default: 1 %, at least 10]",
+        help="Maximum number of excluded records.  [default: 1 %, at least 10]",
     ),
 )
 @click.option("--dry-run", is_flag=True, help="Report the dataset, and write nothing.")
@@ -63,11 +68,11 @@ def adopt(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Make a dataset of TFRecord files from another program, without copying them.
+    """Make a dataset of TFRecord files from a different program, without copying them.
 
-    FILES are in the folder OUTPUT and are not changed; index, label map and manifest are written
-    next to them. The features of TF-Slim and TensorFlow Datasets are recognized; others can be
-    named. Each image has one class.
+    FILES must be in the folder OUTPUT. They are not changed: index, label map and manifest are
+    written next to them. The features of TF-Slim and TensorFlow Datasets are recognized; name other
+    features with --feature. Each image must have one class.
     """
     from records.adopt import adopt as adopt_files
     from records.adopt.infer_schema import parse_features

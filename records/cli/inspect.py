@@ -14,7 +14,7 @@ Examples:
   shardmill inspect data/ --grid sheet.png
   shardmill inspect train.tfrecord --limit 1000
 
-Exit codes: 0 done, 66 neither a dataset nor a file.
+Exit codes: 0 done, 66 dataset or file not found.
 """
 
 
@@ -26,9 +26,11 @@ Exit codes: 0 done, 66 neither a dataset nor a file.
     default=100,
     show_default=True,
     metavar="N",
-    help="How many records of a file to read.",
+    help="Maximum number of records to read from a file.",
 )
-@click.option("--grid", metavar="FILE.png", help="Draw some images of each class.")
+@click.option(
+    "--grid", metavar="FILE.png", help="Contact sheet to write, with some images of each class."
+)
 @json_option
 def inspect(dataset: str, limit: int, grid: str | None, as_json: bool) -> None:
     """Show the contents of a dataset or a TFRecord file.

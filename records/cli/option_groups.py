@@ -14,7 +14,7 @@ _UNGROUPED = "Options"
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists its options in groups; those without one come last."""
+    """A command whose help lists the options in groups, and options without a group last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section per group, in the order in which the groups are declared."""
@@ -35,9 +35,9 @@ def option_group(title: str, *options: Callable[[F], F]) -> Callable[[F], F]:
 
     Args:
         title: the title of the section in `--help`; groups with the same title are one section.
-        options: decorators that `click.option` returns, in the order of the help.
+        options: decorators from `click.option`, in the order of the help.
 
-    The command has to be a `GroupedCommand`:
+    The command must be a `GroupedCommand`:
 
         @click.command(cls=GroupedCommand)
         @click.argument("dataset")
@@ -52,7 +52,7 @@ def option_group(title: str, *options: Callable[[F], F]) -> Callable[[F], F]:
     def add(command: F) -> F:
         for option in reversed(options):
             command = option(command)
-            # click appends the option to a list of the function, last decorator first.
+            # click appends the option to a list on the function, last decorator first.
             parameter = vars(command)["__click_params__"][-1]
             vars(parameter).setdefault(_GROUP, title)
         return command

@@ -24,7 +24,7 @@ def print_result(result: Any, lines: list[str], *, as_json: bool) -> None:
 
 
 def check_png_path(path: str | None) -> None:
-    """Raise UsageError, before any work, if a path does not end in .png; None is allowed."""
+    """Raise UsageError if a path does not end in .png; None is allowed."""
     if path is None:
         return
     if not path.lower().endswith(".png"):
@@ -32,6 +32,6 @@ def check_png_path(path: str | None) -> None:
 
 
 def write_picture(path: str, content: bytes) -> None:
-    """Write a picture. Raises OutputError or StorageError."""
+    """Write a picture to a file. Raises OutputError or StorageError."""
     with translate_write_errors(path, hint=HINT_FIX):
         Path(path).write_bytes(content)

@@ -23,9 +23,9 @@ Exit codes: 0 nothing lost, 1 records lost, 66 file not found, 73 OUTPUT cannot 
 @click.option("--dry-run", is_flag=True, help="Report lost records, and write nothing.")
 @json_option
 def salvage(file: str, output: str, dry_run: bool, as_json: bool) -> None:
-    """Copy every intact record of a damaged TFRecord file into a new one.
+    """Copy every intact record of a damaged TFRecord file to a new file.
 
-    FILE is a shard of a dataset or any other TFRecord file: plain, GZIP or ZLIB. If it has an
+    FILE is a shard of a dataset or any other TFRecord file: plain, GZIP or ZLIB. If FILE has an
     index, the report names the lost records. OUTPUT is a new file, written completely or not at
     all; FILE is not changed.
     """

@@ -39,21 +39,28 @@ Exit codes: 0 done, 66 no finished dataset.
     click.option(
         "--near",
         is_flag=True,
-        help="Find near-duplicates: images resized, re-encoded or slightly cropped. Decodes every "
-        "image once; saves its hash in the folder of the dataset.",
+        help="Find near-duplicates: images that were resized, re-encoded or slightly cropped. The "
+        "first use decodes every image and saves the hashes in the folder of the dataset.",
     ),
     click.option(
         "--keys",
         type=click.Choice(["duplicates", "leaks", "near", "near-leaks"]),
-        help="Print only the keys to exclude (convert --exclude), one per line. duplicates: "
-        "identical files, except the first of each group. leaks: identical files in two splits; "
-        "test keeps the file, else validation. near, near-leaks: the same for near-duplicates.",
+        help="Print only the keys of images to exclude (convert --exclude), one per line. "
+        "duplicates: identical files, except the first of each group. leaks: identical files in "
+        "two splits; the file in test is kept, otherwise the file in validation. near, near-leaks: "
+        "near-duplicates, by the same rules.",
     ),
 )
 @option_group(
     "Pictures",
-    click.option("--plot", metavar="FILE.png", help="Draw class counts and image sizes."),
-    click.option("--grid", metavar="FILE.png", help="With --near: draw the pairs side by side."),
+    click.option(
+        "--plot", metavar="FILE.png", help="Chart to write, of class counts and image sizes."
+    ),
+    click.option(
+        "--grid",
+        metavar="FILE.png",
+        help="Picture to write, of near-duplicate pairs side by side; requires --near.",
+    ),
 )
 @json_option
 def stats(
@@ -67,7 +74,7 @@ def stats(
 ) -> None:
     """Count classes, sizes, formats and duplicates of a dataset.
 
-    The numbers come from the index of DATASET; no shard is read without --near.
+    The numbers come from the indexes of DATASET. Only --near reads shards.
     """
     from records.dataset import open_dataset
     from records.runtime.extras import check_extra
@@ -80,7 +87,7 @@ def stats(
     check_png_path(grid)
     near = near or keys in {"near", "near-leaks"}
     if grid is not None and not near:
-        raise UsageError("--grid draws near-duplicates", hint="add --near")
+        raise UsageError("--grid requires --near", hint="add --near")
     opened = open_dataset(dataset)
     rows = read_index_rows(opened)
     found = _find_near(opened, rows) if near else None
@@ -126,7 +133,7 @@ def _find_near(dataset: Dataset, rows: pa.Table) -> NearDuplicates:
     ):
 
         def on_progress(done: int, total: int) -> None:
-            bar.close()  # all images are hashed when the search begins
+            bar.close()  # when the search begins, all images are hashed
             show(done, total)
 
         return find_near_duplicates(dataset, rows, on_images=bar.update, on_progress=on_progress)

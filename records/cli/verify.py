@@ -13,7 +13,7 @@ Examples:
   shardmill verify data/
   shardmill verify data/ --decode --json > findings.json
 
-Exit codes: 0 no findings, 1 findings, 66 neither a dataset nor a file.
+Exit codes: 0 no findings, 1 findings, 66 dataset or file not found.
 """
 
 
@@ -24,8 +24,8 @@ Exit codes: 0 no findings, 1 findings, 66 neither a dataset nor a file.
 def verify(dataset: str, decode: bool, as_json: bool) -> None:
     """Check every checksum, count and size of a dataset.
 
-    DATASET is a dataset, or any single TFRecord file. Each finding is one line: its kind, its
-    place, and what is wrong. The checks continue after a finding.
+    DATASET is a dataset, or any single TFRecord file. Each finding is one line: kind, place and
+    description. The checks continue after a finding.
     """
     from records.runtime.progress import progress_bar, write_line
     from records.verification import VerifyTotals, check_files

@@ -1,4 +1,4 @@
-"""A finished dataset: splits by name, records by number."""
+"""Reading API of a finished dataset: splits by name, records by number."""
 
 from records.dataset.dataset import Dataset, SplitNotFoundError, open_dataset
 from records.dataset.record import Record, decode_record

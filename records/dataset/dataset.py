@@ -1,12 +1,12 @@
-"""Reading API of a finished dataset: splits by name, records by number.
+"""Finished dataset as a mapping of splits by name.
 
     dataset = open_dataset("data")
     record = dataset["train"][0]
     record.image, record.label, record.class_name, record.key
     record.decode()
 
-Neither TensorFlow nor Beam is needed. A split is a sequence, so a PyTorch `DataLoader` takes it
-directly.
+Reading needs neither TensorFlow nor Beam. A split is a sequence, and so a valid data set for a
+PyTorch `DataLoader`.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from records.text.formatting import align, format_bytes, pluralize
 
 _SHOWN_CLASSES = 10
 _SHOWN_NAME_CHARS = 40
-_MIN_SIMILARITY = 0.4  # of `val` and `validation` it is 0.46
+_MIN_SIMILARITY = 0.4  # the similarity of `val` and `validation` is 0.46
 
 
 class SplitNotFoundError(UsageError, KeyError):
-    """The dataset has no split of this name; also a KeyError, as of any mapping."""
+    """The dataset has no split of this name. Also a KeyError, as for any mapping."""
 
 
 class Dataset(Mapping[SplitName, Split]):
-    """A finished dataset: split names → splits.
+    """A finished dataset: a mapping from split names to splits.
 
     Attributes:
-        storage: the dataset's folder.
-        manifest: all of `dataset.json`.
+        storage: the folder of the dataset.
+        manifest: the content of `dataset.json`.
     """
 
     def __init__(
@@ -133,19 +133,19 @@ def open_dataset(
     shard_count: int = 1,
     pad: bool = False,
 ) -> Dataset:
-    """Open a finished dataset, or one worker's slice of it.
+    """Open a finished dataset, or the slice for one worker.
 
     Args:
-        path: a local folder, or any URL that fsspec knows. A relative path is resolved now, so a
+        path: a local folder, or any URL that fsspec supports. A relative path is resolved now, so a
             later change of the working folder has no effect.
         shard_index: the number of this worker, from 0.
-        shard_count: the number of workers. Each record goes to exactly one of them, and their
-            slices of a split differ by at most one record, even if there are fewer shards.
-        pad: give all slices of a split the same length, for trainers that take steps together: a
-            shorter slice repeats one record of the next one.
+        shard_count: the number of workers. Each record goes to exactly one worker. The slices of a
+            split differ by at most one record, even if there are fewer shards than workers.
+        pad: whether all slices of a split get the same length, for synchronous training: a shorter
+            slice repeats one record of the next slice.
 
     Raises:
-        InputNotFoundError: the folder holds no finished dataset.
+        InputNotFoundError: the folder contains no finished dataset.
         CorruptDataError: the manifest is damaged.
         UsageError: `shard_index` is not from 0 to `shard_count` - 1, or the URL is invalid.
     """

@@ -1,17 +1,17 @@
 """Records from the index, with only the image read from the shard.
 
-Why this module computes offsets inside serialized protobuf. `Split.__getitem__` serves random
-access, the hot path of a PyTorch `DataLoader`. Parsing the Example would copy the image twice and
-look up seven more features, all of which the index already has. So the image is read straight from
-the middle of its frame, and the other fields come from the index row.
+This module computes offsets inside serialized protobuf, for speed. `Split.__getitem__` serves
+random access, the hot path of a PyTorch `DataLoader`. Parsing the Example would copy the image
+twice and look up seven more features, all of which are also in the index. The image is therefore
+read from the middle of the frame, and the other fields come from the index row.
 
-The offset of the image is not stored. It follows from the sizes of the fields that
-`encode_example` writes before it: features in the order of their names, which puts channels, label
-and class name before the image (`image/encoded`), and the key and the rest after it. This
-arithmetic is valid only for records that `encode_example` wrote, so every read is verified:
-`matches_frame` compares the bytes around the image, and the frame's CRC covers all of them. If
-anything differs, the caller decodes the whole Example instead, so a wrong index row costs time and
-never a wrong record.
+The offset of the image is not stored. It follows from the sizes of the fields before the image.
+`encode_example` writes the features in the order of their names: channels, label and class name
+come before the image (`image/encoded`), the key and the other features after it. This arithmetic is
+valid only for records that `encode_example` wrote, so every read is verified: `matches_frame`
+compares the bytes around the image, and the CRC of the frame covers all bytes. If anything differs,
+the caller decodes the whole Example instead. A wrong index row therefore costs time, and never
+results in a wrong record.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     _Integers = NDArray[Any]
 
 _INTEGER_COLUMNS = ("label", "width", "height", "channels", "offset", "length", "stored_bytes")
-# From each of these values on, a protobuf varint takes one byte more.
+# At each of these values, the size of a protobuf varint grows by one byte.
 _VARINT_STEPS = np.array([1 << 7, 1 << 14, 1 << 21, 1 << 28], np.int64)
 
 
@@ -55,7 +55,7 @@ class IndexedRecord(NamedTuple):
         sizes_bytes: the sizes of the three parts of the frame: before, in and after the image.
         leading_features: the serialized features before the image.
         features_offset: the offset of `leading_features` in the frame, in bytes.
-        name_offset: the offset in the frame of the name of the image's feature.
+        name_offset: the offset of the feature name `image/encoded` in the frame, in bytes.
     """
 
     label: int
@@ -76,7 +76,7 @@ class IndexedRecord(NamedTuple):
 
         Args:
             before: the part of the frame before the image.
-            after: the part of the frame after it.
+            after: the part of the frame after the image.
         """
         next_key_offset = 2 if after[1] < 0x80 else 3  # a tag and the size of the map entry
         return (
@@ -100,10 +100,10 @@ class IndexedRecord(NamedTuple):
 
 
 class IndexedRecords:
-    """The indexed records of a shard, by their numbers.
+    """The indexed records of a shard, by number.
 
     Args:
-        table: the rows of the shard's index.
+        table: the rows of the index of the shard.
         labels: the label map.
     """
 
@@ -125,7 +125,7 @@ class IndexedRecords:
         )
 
     def __getitem__(self, record: int) -> IndexedRecord | None:
-        """Return the record of a number; None if its index row is impossible."""
+        """Return the record with a number; None if the index row is impossible."""
         label, image_bytes = self._label[record], self._stored_bytes[record]
         image_offset = self._image_offset[record]
         after_bytes = self._length[record] - image_offset - image_bytes
@@ -151,13 +151,13 @@ class IndexedRecords:
 def _compute_offsets(
     columns: dict[str, _Integers], labels: LabelMap
 ) -> tuple[_Integers, _Integers, _Integers]:
-    """Compute the offsets, in each frame, of its features, of the image's name and of the image."""
-    # From the inside: BytesList, Feature, map entry; each is a tag, a size and its content.
+    """Compute three offsets in each frame: of the features, the image name and the image."""
+    # From inside to outside: BytesList, Feature, map entry; each is a tag, a size and content.
     image_bytes = columns["stored_bytes"]
     value_bytes = _field_size(image_bytes)
     feature_bytes = _field_size(value_bytes)
     entry_bytes = len(_IMAGE_KEY) + _field_size(feature_bytes)
-    # The size of the features is that of the Example without its tag and its size.
+    # The size of the features is the size of the Example minus its tag and size field.
     example_bytes = columns["length"] - HEADER_BYTES - FOOTER_BYTES
     size_steps = _VARINT_STEPS + np.arange(2, 6)
     features_offset = HEADER_BYTES + 2 + np.searchsorted(size_steps, example_bytes, "right")
@@ -168,13 +168,13 @@ def _compute_offsets(
 
 
 def _field_size(content_bytes: _Integers) -> _Integers:
-    """Return the size of a field with this content: a tag, the content's size, the content."""
+    """Return the size of a field with this content: a tag, a size and the content."""
     more_bytes: _Integers = np.searchsorted(_VARINT_STEPS, content_bytes, side="right")
     return content_bytes + 2 + more_bytes
 
 
 def _leading_size(label: _Integers, channels: _Integers, labels: LabelMap) -> _Integers:
-    """Return the size of the features before each image; many records share one."""
+    """Return the size of the features before each image; many records have the same size."""
     pairs, pair_of = np.unique(np.stack([label, channels]), axis=1, return_inverse=True)
     sizes = [
         len(_leading_features(number, labels[number] if 0 <= number < len(labels) else "", depth))
@@ -185,6 +185,6 @@ def _leading_size(label: _Integers, channels: _Integers, labels: LabelMap) -> _I
 
 @lru_cache(maxsize=1 << 16)
 def _leading_features(label: int, class_name: str, channels: int) -> bytes:
-    """Serialize the features whose names sort before the image's."""
+    """Serialize the features with names that sort before `image/encoded`."""
     features = {schema.CHANNELS: [channels], schema.LABEL: [label]}
     return encode_features({**features, schema.TEXT: [class_name.encode()]})

@@ -26,7 +26,7 @@ _NAME_CHARS = 60
 
 
 def encode_png(record: Record, side_px: int | None = None) -> bytes:
-    """Return a record's image as PNG, scaled to a square of `side_px` if that is given.
+    """Return the image of a record as PNG, scaled to a square of `side_px` unless that is None.
 
     Raises:
         CorruptDataError: the image cannot be decoded.
@@ -42,7 +42,7 @@ def encode_png(record: Record, side_px: int | None = None) -> bytes:
 
 
 def record_html(record: Record) -> str:
-    """Return a record as HTML: its image, its key, its class and its size."""
+    """Return a record as HTML: image, key, class and size."""
     lines = (
         record.key,
         f"{record.class_name} (label {record.label})",
@@ -54,12 +54,12 @@ def record_html(record: Record) -> str:
 
 
 def split_html(split: Split) -> str:
-    """Return a split as HTML: its counts, and the first images of its first classes."""
+    """Return a split as HTML: counts, and the first images of the first classes."""
     return f"<div><p>{_escape(repr(split))}</p>{_contact_sheet(split)}</div>"
 
 
 def dataset_html(dataset: Dataset) -> str:
-    """Return a dataset as HTML: its path, its splits, and some images of its first classes.
+    """Return a dataset as HTML: path, splits, and some images of the first classes.
 
     The images come from the train split, or from the first split if there is no train split.
     """
@@ -115,7 +115,7 @@ def _escape(text: str) -> str:
 
 
 def _escape_name(name: str) -> str:
-    """Return a key or a class name for HTML; the middle of a long one is omitted."""
+    """Return a key or a class name as HTML; the middle of a long name is omitted."""
     if len(name) > 2 * _NAME_CHARS:
         name = f"{name[:_NAME_CHARS]}…{name[-_NAME_CHARS:]}"
     return _escape(name)

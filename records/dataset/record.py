@@ -1,7 +1,7 @@
-"""One labelled image, its pixels, and its form as an Example.
+"""Labelled image, and its decoder from an Example.
 
-Records of a conversion have shardmill's features; adopted records have those that the manifest
-names.
+Records of a conversion have the features of shardmill; adopted records have the features that the
+manifest names.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Record(msgspec.Struct, frozen=True):
         image: the encoded image; for `raw`, uint8 samples of shape (height, width, channels).
         label: the number of the class, from 0.
         class_name: the name of the class.
-        key: the path of the source file below its source, as text.
-        format: `jpeg`, `png` or `raw`.
-        width: pixels.
-        height: pixels.
-        channels: 1 (grey) or 3 (RGB).
+        key: the path of the image file relative to the source, as text.
+        format: the format of the image: `jpeg`, `png` or `raw`.
+        width: the width in pixels.
+        height: the height in pixels.
+        channels: the number of channels: 1 (grey) or 3 (RGB).
     """
 
     image: bytes
@@ -62,10 +62,10 @@ class Record(msgspec.Struct, frozen=True):
     channels: int
 
     def decode(self) -> NDArray[np.uint8]:
-        """Decode the image, to the same pixels as for a training run.
+        """Decode the image to the pixels that a training run reads.
 
         Returns:
-            uint8 of shape (height, width, channels).
+            An array of uint8 with shape (height, width, channels).
 
         Raises:
             CorruptDataError: the image cannot be decoded, or contradicts the other fields.
@@ -100,11 +100,11 @@ def _shorten(value: object) -> object:
 
 
 def decode_record(payload: bytes, *, record: int | None = None) -> Record:
-    """Return the record of a serialized Example with shardmill's features.
+    """Return the record in a serialized Example with the features of shardmill.
 
     Args:
-        payload: the Example.
-        record: the record's number, for messages.
+        payload: the serialized Example.
+        record: the number of the record, for messages.
 
     Raises:
         CorruptDataError: a feature is missing, or does not have exactly one value of its type.
@@ -126,12 +126,12 @@ def decode_record(payload: bytes, *, record: int | None = None) -> Record:
             channels=values[schema.CHANNELS],
         )
     except UnicodeDecodeError as error:
-        raise CorruptDataError("a record's text is not UTF-8", record=record) from error
+        raise CorruptDataError("a text in a record is not UTF-8", record=record) from error
 
 
 @dataclass(frozen=True, slots=True)
 class RecordDecoder:
-    """Decoder of payloads to records, by a dataset's manifest.
+    """Decoder of payloads to records, as the manifest describes them.
 
     Args:
         labels: the label map.
@@ -143,18 +143,18 @@ class RecordDecoder:
 
     @property
     def reads_adopted(self) -> bool:
-        """Whether records are adopted: then the index determines which ones are in the dataset."""
+        """Whether records are adopted. The index then determines which records the dataset has."""
         return self.adopted is not None
 
     def decode(
         self, payload: bytes, *, record: int | None = None, key: str | None = None
     ) -> Record:
-        """Return the record of a serialized Example.
+        """Return the record in a serialized Example.
 
         Args:
-            payload: the Example.
-            record: the record's number, for messages.
-            key: the key from the index, for a record that may have none itself.
+            payload: the serialized Example.
+            record: the number of the record, for messages.
+            key: the key from the index, for adopted records without a key.
 
         Raises:
             CorruptDataError: a feature is missing, or does not have exactly one value of its type;
@@ -195,7 +195,7 @@ class RecordDecoder:
 
 
 def single_value(features: Mapping[str, FeatureValue], name: str, kind: type[T]) -> T | None:
-    """Return the value of a feature that has exactly one value of a type; else None."""
+    """Return the value of a feature, or None unless the feature has exactly one value of `kind`."""
     values = features.get(name, [])
     value = values[0] if len(values) == 1 else None
     return value if isinstance(value, kind) else None
@@ -218,7 +218,7 @@ def _require(features: Mapping[str, FeatureValue], name: str, kind: type[T]) -> 
     value = single_value(features, name, kind)
     if value is None:
         raise CorruptDataError(
-            f"a record has no good feature {escape_for_display(name)}",
+            f"a record has no valid feature {escape_for_display(name)}",
             expected=f"one value of type {kind.__name__}",
             got=f"{len(features.get(name, []))} values",
         )

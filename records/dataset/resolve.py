@@ -10,16 +10,16 @@ from records.storage import Storage, open_storage, split_location
 
 
 class ResolvedPath(NamedTuple):
-    """A folder, and the name of one file in it; None for the whole dataset."""
+    """A folder, and the name of one file in the folder, or None for the whole dataset."""
 
     storage: Storage
     file: str | None
 
 
 def resolve_path(path: str | os.PathLike[str]) -> ResolvedPath:
-    """Return the dataset or the file at a path or URL; `dataset.json` means its dataset.
+    """Return the dataset or the file at a path or URL; `dataset.json` means the dataset.
 
-    A missing path counts as a dataset: reading its manifest raises the most helpful error.
+    A missing path counts as a dataset: reading the manifest then raises the most helpful error.
     """
     location = os.fspath(path)
     folder, name = split_location(location)

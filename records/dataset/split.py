@@ -1,4 +1,4 @@
-"""One split of a dataset: a sequence of records."""
+"""Split of a dataset, as a sequence of records."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from records.text.formatting import pluralize
 
 
 class Split(Sequence[Record]):
-    """The records of one split, or of one worker's slice of it, in stored order.
+    """The records of one split, or of the slice for one worker, in stored order.
 
     Attributes:
-        name: `train`, `test` or `validation`.
-        info: the manifest's entry of the whole split: its shards, and its records per class.
-        labels: class names; the index of a name is its label.
+        name: the name of the split: `train`, `test` or `validation`.
+        info: the entry of the whole split in the manifest: shards, and record counts per class.
+        labels: the class names; the index of a name is its label.
     """
 
     max_open_shards = 256
@@ -72,10 +72,10 @@ class Split(Sequence[Record]):
     @overload
     def __getitem__(self, number: slice) -> list[Record]: ...
     def __getitem__(self, number: int | slice) -> Record | list[Record]:
-        """Return records by number. Each takes one ranged read, at the offset from the index.
+        """Return records by number. Each record takes one ranged read, at the offset in the index.
 
         Raises:
-            IndexError: the split, or the worker's slice of it, has fewer records.
+            IndexError: the split, or the slice of the worker, has fewer records.
             CorruptDataError: the record or its index is damaged or missing.
         """
         if isinstance(number, slice):
@@ -90,8 +90,8 @@ class Split(Sequence[Record]):
         """Read a record without decoding its Example; see `records.dataset.indexed_records`.
 
         Returns:
-            None if the index does not match the record, or anything is wrong: the caller decodes
-            the record, and that reports the error.
+            The record; None if the index does not match the record, or the record cannot be read.
+            The caller then decodes the whole Example, which reports the error.
         """
         if self._decoder.reads_adopted:
             return None
@@ -115,7 +115,11 @@ class Split(Sequence[Record]):
         return indexed
 
     def read_raw(self, number: int) -> tuple[bytes, IndexRow]:
-        """Read the payload of a record, its CRCs checked, and its index row. Raises as indexing."""
+        """Read the payload of a record, check the CRCs, and return payload and index row.
+
+        Raises:
+            The exceptions of `__getitem__`.
+        """
         shard_number, record = self._locate(number)
         (row,) = self.load_index(shard_number).rows(record, record + 1)
         return self._read(shard_number, record), row
@@ -125,7 +129,7 @@ class Split(Sequence[Record]):
 
         Args:
             labels: the labels to look for.
-            count: at most this many records per label.
+            count: the maximum number of records per label.
 
         Raises:
             CorruptDataError: an index is damaged or missing.
@@ -145,7 +149,7 @@ class Split(Sequence[Record]):
         return found
 
     def _locate(self, number: int) -> tuple[int, int]:
-        """Return the shard of a record, and the number of the record in that shard."""
+        """Return the shard number of a record, and the number of the record in that shard."""
         try:
             position = self._range[number]
         except IndexError:
@@ -157,7 +161,7 @@ class Split(Sequence[Record]):
         return self._shard_ends[shard_number] - self.info.shards[shard_number].records
 
     def _own_ranges(self) -> Iterator[tuple[int, range]]:
-        """Yield each shard with records of this slice, and the numbers of those in the split."""
+        """Yield each shard number with records of this slice, and their numbers in the split."""
         for shard_number, end in enumerate(self._shard_ends):
             first = self._first_record(shard_number)
             own = range(max(self._range.start, first), min(self._range.stop, end))
@@ -174,7 +178,7 @@ class Split(Sequence[Record]):
 
     @contextmanager
     def _with_shard_path(self, shard_number: int) -> Iterator[None]:
-        """Add the shard's path to errors, and make CorruptDataError of a missing shard."""
+        """Add the path of the shard to errors; raise CorruptDataError if the shard is missing."""
         name = self.info.shards[shard_number].name
         with missing_as_corrupt(self._storage, name), with_path(self._storage, name):
             yield
@@ -189,7 +193,7 @@ class Split(Sequence[Record]):
         """Yield the records of one shard of the whole split, read once as a stream.
 
         Raises:
-            CorruptDataError: the shard, or a record of it, is damaged or missing.
+            CorruptDataError: the shard, or a record in it, is damaged or missing.
         """
         with self._with_shard_path(shard_number):
             for record, frame in self._read_shard(shard_number):
@@ -221,16 +225,16 @@ class Split(Sequence[Record]):
         reader = self._readers.get(shard_number)
         if reader is None:
             if len(self._readers) >= self.max_open_shards:
-                self._readers.clear()  # a thread that reads from one of them keeps it open
+                self._readers.clear()  # a thread keeps the reader that it uses open
             reader = ShardReader(self._storage, self.info.shards[shard_number].name)
             self._readers[shard_number] = reader
         return reader
 
     def load_index(self, shard_number: int) -> Index:
-        """Return the index of a shard of this split; it is read on first use.
+        """Return the index of a shard of this split; the index is read on first use.
 
         Raises:
-            CorruptDataError: the index is damaged or missing, or belongs to another shard.
+            CorruptDataError: the index is damaged or missing, or belongs to a different shard.
         """
         if shard_number not in self._indexes:
             shard = self.info.shards[shard_number]
@@ -247,7 +251,7 @@ class Split(Sequence[Record]):
         return self._indexes[shard_number]
 
     def __getstate__(self) -> dict[str, Any]:
-        # Worker processes open files themselves: reading an index is cheaper than pickling it.
+        # Worker processes open the files again: reading an index is cheaper than pickling it.
         return {**self.__dict__, "_indexes": {}, "_indexed_records": {}, "_readers": {}}
 
 

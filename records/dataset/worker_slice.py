@@ -1,4 +1,4 @@
-"""One worker's slice of a split that several workers share."""
+"""Slice of a split for one of several workers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from records.errors import UsageError
 class WorkerSlice:
     """One of several slices of a split, whose lengths differ by at most one record.
 
-    A slice is a run of consecutive records, so a worker opens few shards. Records are stored in the
+    A slice contains consecutive records, so a worker opens few shards. Records are stored in the
     order of a hash, so every slice is a fair sample. There may be more slices than shards.
 
     Args:
         index: the number of the slice, from 0.
         count: the number of slices.
-        padded: make it as long as the longest slice: a shorter one repeats the first record of the
-            next one.
+        padded: whether all slices have the length of the longest slice: a shorter slice repeats the
+            first record of the next slice.
 
     Raises:
         UsageError: `index` is not from 0 to `count` - 1.
@@ -37,13 +37,13 @@ class WorkerSlice:
             )
 
     def record_range(self, records: int) -> range:
-        """Return the numbers of the slice's records in a split of `records`."""
+        """Return the numbers of the records of the slice, in a split of `records` records."""
         begin, end = (records * index // self.count for index in (self.index, self.index + 1))
-        # The last slice is always one of the longest, so none reaches beyond the end.
+        # The last slice is always one of the longest, so no slice exceeds the split.
         return range(begin, begin + self.max_records(records) if self.padded else end)
 
     def max_records(self, records: int) -> int:
-        """Return the length of the longest slice of a split of `records`."""
+        """Return the length of the longest slice of a split of `records` records."""
         return -(-records // self.count)
 
 

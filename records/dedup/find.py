@@ -25,19 +25,20 @@ def find_near_duplicates(
     on_images: Callable[[int], object] = lambda _images: None,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> NearDuplicates:
-    """Find images that are the same picture, resized, re-encoded or slightly cropped.
+    """Find images of the same picture, resized, re-encoded or slightly cropped.
 
     The first call decodes every image and saves the hashes in the folder of the dataset; if that
     folder cannot be written, a warning is logged.
 
     Args:
         dataset: a path or URL, or an open dataset.
-        rows: its index rows (`records.stats.read_index_rows`), if they have been read already.
-        on_images: called with the number of images whose hashes were added.
-        on_progress: called with the number of finished parts of the search, and of all parts.
+        rows: the result of `records.stats.read_index_rows`; None reads the index rows.
+        on_images: a callback that receives the number of newly hashed images.
+        on_progress: a callback that receives the number of finished parts of the search, and the
+            total number of parts.
 
     Raises:
-        InputNotFoundError: there is no finished dataset.
+        InputNotFoundError: the path contains no finished dataset.
         CorruptDataError: a shard or an index is damaged or missing.
         UsageError: ImageHash is not installed.
     """

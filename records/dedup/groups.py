@@ -1,12 +1,12 @@
 """Groups of near-duplicates, and the images to exclude.
 
 near       two images of the same picture, resized, re-encoded or slightly cropped
-near leak  near images in two splits: the model is tested on images it was trained on
-group      images connected by such pairs; a conflict if they have more than one label
+near leak  near images in two splits: the model is tested on training images
+group      images connected by pairs of near images; a conflict if a group has more than one label
 
-Nearness is not transitive: of three frames of a film, the first and the last may not be a pair.
-Images are therefore excluded by pairs. Images are visited by split (test, validation, train), and
-within a split by key: an image is kept if no image that it is near to has been kept.
+Nearness is not transitive: in a film, each frame may be near the next, but the first not near the
+last. Images are therefore excluded by pairs. Images are visited by split (test, validation, train),
+and within a split by key: an image is kept if no image near to it has been kept.
 
 The graph has one node per distinct set of hashes: a picture that occurs ten thousand times, such as
 "no photo available", is one node instead of fifty million pairs.
@@ -37,7 +37,7 @@ _SMALL_PX = 64
 
 
 class NearImage(msgspec.Struct, frozen=True):
-    """An image: its key, label, split, and its number among the index rows."""
+    """An image: key, label, split, and number of its index row."""
 
     key: str
     label: int
@@ -49,10 +49,10 @@ class NearPair(msgspec.Struct, frozen=True):
     """Two images of the same picture.
 
     Attributes:
-        kept: the image to keep; test comes before validation, validation before train.
+        kept: the image to keep: from test before validation, from validation before train.
         other: the image to exclude.
-        hamming_distance: how many of 144 bits of their hashes differ; `bits_apart` in JSON.
-        group: the number of their group, from 0.
+        hamming_distance: the number of different bits in the hashes, of 144; `bits_apart` in JSON.
+        group: the number of the group of both images, from 0.
     """
 
     kept: NearImage
@@ -62,7 +62,7 @@ class NearPair(msgspec.Struct, frozen=True):
 
     @property
     def is_leak(self) -> bool:
-        """Return whether the images are in two splits."""
+        """Return whether the images are in different splits."""
         return self.kept.split != self.other.split
 
 
@@ -70,16 +70,15 @@ class NearDuplicates(msgspec.Struct, frozen=True):
     """Images of the same picture, including identical files.
 
     Attributes:
-        compared: images that were compared.
-        featureless: images of almost one colour, not compared; `flat` in JSON.
-        undecodable: images that do not decode, not compared.
-        groups: groups of images connected by pairs.
-        leak_groups: groups in more than one split.
-        conflict_groups: groups with more than one label.
-        pairs: each image to exclude, with an image that it is near to: leaks first, then by
-            distance.
-        keys: the images to exclude so that no two are near.
-        leak_keys: the images to exclude so that no two in different splits are near.
+        compared: the number of images that were compared.
+        featureless: the number of images of almost one colour, not compared; `flat` in JSON.
+        undecodable: the number of images that cannot be decoded, not compared.
+        groups: the number of groups of images connected by pairs.
+        leak_groups: the number of groups in more than one split.
+        conflict_groups: the number of groups with more than one label.
+        pairs: each image to exclude, with an image near to it: leaks first, then by distance.
+        keys: the keys of the images to exclude so that no two images are near.
+        leak_keys: the keys of the images to exclude so that no images in different splits are near.
     """
 
     compared: int
@@ -104,9 +103,11 @@ def group_near_duplicates(
     """Return the near-duplicates of hashed images.
 
     Args:
-        rows: columns `key`, `label`, `width`, `height`, and `split`, the position in `SPLITS`.
+        rows: a table with the columns `key`, `label`, `width`, `height`, and `split` (the position
+            in `SPLITS`).
         hashes: the hashes of the rows.
-        on_progress: called with the number of finished parts of the search, and of all parts.
+        on_progress: a callback that receives the number of finished parts of the search, and the
+            total number of parts.
     """
     compared = np.flatnonzero(hashes.states == STATES.index("hashed"))
     graph = NeighbourGraph(hashes.words[compared], _max_distance(rows)[compared], on_progress)
@@ -134,7 +135,7 @@ def group_near_duplicates(
 
 
 def _max_distance(rows: pa.Table) -> NDArray[np.uint8]:
-    """Return the maximal distance of each image from another, by its shorter side."""
+    """Return the maximum distance from each image to a near image, by the shorter side."""
     shorter_px = np.minimum(rows["width"].to_numpy(), rows["height"].to_numpy())
     limits = np.where(shorter_px < _SMALL_PX, MAX_DISTANCE_SMALL, MAX_DISTANCE)
     return limits.astype(np.uint8)
@@ -143,7 +144,7 @@ def _max_distance(rows: pa.Table) -> NDArray[np.uint8]:
 def _take_images(
     rows: pa.Table, compared: NDArray[np.int64], graph: NeighbourGraph
 ) -> list[_ImageNode]:
-    """Return the images that are near another, with their nodes, by priority."""
+    """Return the images that have a near image, with their nodes, by priority."""
     paired = graph.paired()
     found = rows.select(["key", "label", "split"]).take(compared[paired])
     columns = (found[name].to_pylist() for name in ("key", "label", "split"))
@@ -173,7 +174,7 @@ def _number_groups(graph: NeighbourGraph, images: list[_ImageNode]) -> dict[int,
 def _exclude(
     graph: NeighbourGraph, images: list[_ImageNode], groups: dict[int, int]
 ) -> Iterator[NearPair]:
-    """Yield each image that is near a kept image, as a pair."""
+    """Yield a pair for each image that is near a kept image."""
     near_kept: dict[int, tuple[NearImage, int]] = {}
     for image, node in images:
         if node in near_kept:
@@ -187,7 +188,7 @@ def _exclude(
 def _find_leaks(
     graph: NeighbourGraph, images: list[_ImageNode], groups: dict[int, int]
 ) -> Iterator[NearPair]:
-    """Yield each image that is near an image of a split with priority, as a pair."""
+    """Yield a pair for each image that is near an image in a split with higher priority."""
     first: dict[int, NearImage] = {}
     for image, node in images:
         first.setdefault(node, image)
@@ -215,19 +216,19 @@ def _keys_of(pairs: list[NearPair]) -> tuple[str, ...]:
 
 
 class Neighbour(NamedTuple):
-    """A node, and its Hamming distance."""
+    """A node near to a given node, and the Hamming distance between the two."""
 
     node: int
     hamming_distance: int
 
 
 class NeighbourGraph:
-    """Graph of pictures: one node per distinct set of hashes, edges between near ones.
+    """Graph of pictures: one node per distinct set of hashes, edges between near nodes.
 
     Args:
-        hashes: of the pictures, shape (pictures, windows, words).
-        max_distance: the maximal distance of each picture from another, in bits.
-        on_progress: see `find_pairs`.
+        hashes: the hashes of the pictures, of shape (pictures, windows, words).
+        max_distance: the maximum distance from each picture to a near picture, in bits.
+        on_progress: a callback, as in `find_pairs`.
     """
 
     def __init__(
@@ -258,7 +259,7 @@ class NeighbourGraph:
         return [Neighbour(node, 0), *map(Neighbour, others, distances)]
 
     def group_of(self, node: int) -> list[int]:
-        """Return the nodes connected with one, itself first."""
+        """Return the nodes connected with a node, the node itself first."""
         found = {node: None}
         waiting = [node]
         while waiting:
@@ -268,6 +269,6 @@ class NeighbourGraph:
         return list(found)
 
     def paired(self) -> NDArray[np.int64]:
-        """Return the positions of the pictures that are near another one."""
+        """Return the positions of the pictures that have a near picture."""
         edges = np.diff(self._ends, prepend=0)
         return np.flatnonzero(((edges > 0) | (self._pictures > 1))[self.node_of])

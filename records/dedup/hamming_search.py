@@ -1,12 +1,13 @@
-"""Exact search for pairs of pictures whose hashes are near.
+"""Exact search for pairs of pictures with similar hashes.
 
-Two pictures are near if the full hash of one and a window of the other differ in at most 8 bits of
-the first word (64 bits), and in at most 28 of all 144 bits. For small images the limit is 10 bits:
-they lack the detail that distinguishes two digits or icons of one shape.
+Two pictures are near if the full hash of one picture and a window hash of the other differ in at
+most 8 bits of the first word (64 bits), and in at most 28 of all 144 bits. For small images, the
+limit is 10 of all bits: small images lack the detail that distinguishes two digits or icons of
+similar shape.
 
 The first word is divided into five chunks: if at most 9 bits differ, at least one chunk differs in
-at most one bit. Pictures are sorted by each chunk, and compared only with those whose chunk differs
-in at most one bit: out of a million pictures, each is compared with about twelve thousand.
+at most one bit. Pictures are sorted by each chunk. Only pictures with chunks that differ in at most
+one bit are compared: out of a million pictures, each is compared with about twelve thousand.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class Pairs(NamedTuple):
     """Pairs of pictures by their positions, `first` < `second`, sorted, each pair once.
 
     Attributes:
-        first: int64, of shape (pairs,).
-        second: int64, of shape (pairs,).
-        distance: uint8, Hamming distance in bits.
+        first: the first positions, int64 of shape (pairs,).
+        second: the second positions, int64 of shape (pairs,).
+        distance: the Hamming distances in bits, uint8 of shape (pairs,).
     """
 
     first: NDArray[np.int64]
@@ -54,10 +55,12 @@ def find_pairs(
     """Return all pairs of near pictures.
 
     Args:
-        hashes: of shape (pictures, windows, words); the first window is the full picture.
-        max_distance: the maximal distance of each picture from another, in bits; for a pair, the
-            smaller of both.
-        on_progress: called with the number of finished parts of the search, and of all parts.
+        hashes: the hashes, of shape (pictures, windows, words); the first window is the full
+            picture.
+        max_distance: the maximum distance from each picture to a near picture, in bits; the smaller
+            of two limits applies to a pair.
+        on_progress: a callback that receives the number of finished parts of the search, and the
+            total number of parts.
     """
     limits = np.broadcast_to(np.asarray(max_distance, np.uint8), len(hashes))
     found = []
@@ -74,7 +77,7 @@ def find_pairs(
 def _unite(found: list[Pairs], pictures: int) -> Pairs:
     """Return each pair once, with its smallest distance over all chunks and windows."""
     first, second, distance = (np.concatenate(column) for column in zip(*found, strict=True))
-    # One number per pair and distance sorts by both.
+    # One integer encodes a pair and its distance, so a sort orders by pair, then by distance.
     ordered = np.unique((first * pictures + second) << 8 | distance)
     pair = ordered >> 8
     ordered = ordered[np.diff(pair, prepend=-1) != 0]
@@ -97,12 +100,12 @@ class _Chunk:
         self._windows = _Buckets(hashes[:, :, 0].ravel(), values.ravel(), bits)
 
     def find(self, values: NDArray[np.int64]) -> Pairs:
-        """Return the pairs in which one picture has one of these values."""
+        """Return the pairs in which the full hash of a picture has one of these chunk values."""
         found = [_NO_PAIRS, *(pairs for value in values.tolist() for pairs in self._compare(value))]
         return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def _compare(self, value: int) -> Iterator[Pairs]:
-        """Compare the pictures of a value with the windows whose value differs in at most 1 bit."""
+        """Compare pictures of a chunk value with windows of values that differ in at most 1 bit."""
         whole, whole_places = self._whole.of([value])
         near = [value, *(value ^ (1 << bit) for bit in range(self._bits))]
         windows, window_places = self._windows.of(near)
@@ -114,7 +117,7 @@ class _Chunk:
             yield self._keep_near(whole_places[start + row], window_places[column])
 
     def _keep_near(self, whole: NDArray[np.int64], window: NDArray[np.int64]) -> Pairs:
-        """Return the candidates near by all bits, without pairs of a picture and itself."""
+        """Return the pairs that are near by all bits, without pairs of a picture and itself."""
         other, number = np.divmod(window, self._hashes.shape[1])
         differ = whole != other
         whole, other, number = whole[differ], other[differ], number[differ]
@@ -126,7 +129,7 @@ class _Chunk:
 
 
 class _Buckets:
-    """Words sorted by a value from 0 to 2 ** bits - 1, and their positions."""
+    """Hash words sorted by a value from 0 to 2 ** bits - 1, with their positions."""
 
     def __init__(self, words: NDArray[np.uint64], values: NDArray[np.int64], bits: int) -> None:
         self._places = np.argsort(values, kind="stable")
@@ -134,7 +137,7 @@ class _Buckets:
         self._ends = np.bincount(values, minlength=1 << bits).cumsum()
 
     def of(self, values: list[int]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Return the words of some values, and their positions."""
+        """Return the words with these values, and their positions."""
         slices = [
             slice(self._ends[value - 1] if value else 0, self._ends[value]) for value in values
         ]

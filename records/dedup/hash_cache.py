@@ -1,10 +1,10 @@
 """Cache of perceptual hashes, one Parquet file per shard.
 
-The files are in the folder `hashes`. The footer of each holds the xxh3-128 of its shard and the
-name of the hash method; a file with another of them is ignored and replaced.
+The files are in the folder `hashes`. The footer of each file contains the xxh3-128 of the shard and
+the name of the hash method. If one of the two differs, the file is ignored and replaced.
 
-A shard without a file is read once from its start. Its images are decoded and hashed on threads, a
-few chunks ahead: only the hashes take memory in proportion to the dataset.
+A shard without a file is read once from the start. Threads decode and hash the images, a few chunks
+ahead: only the hashes take memory in proportion to the dataset.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class DatasetHasher:
 
     Attributes:
         dataset: an open dataset.
-        on_images: called with the number of images whose hashes were added.
-        save_error: the error of the first save that failed; after it, no more are tried.
+        on_images: a callback that receives the number of newly hashed images.
+        save_error: the error of the first save that failed; no more hashes are saved after it.
     """
 
     dataset: Dataset
@@ -58,7 +58,7 @@ class DatasetHasher:
     save_error: ShardmillError | None = field(default=None, init=False)
 
     def run(self) -> Hashes:
-        """Return the hashes of all images, split after split in the order of `SPLITS`.
+        """Return the hashes of all images, split by split in the order of `SPLITS`.
 
         Raises:
             CorruptDataError: a shard is damaged or missing.
@@ -126,7 +126,7 @@ def _hash_chunk(chunk: list[Record]) -> Hashes:
 
 
 def _hash_record(record: Record) -> tuple[State, NDArray[np.uint64]]:
-    # An image stored with `--check header` may not decode; `verify --decode` reports it.
+    # `--check header` may store an image that cannot be decoded; `verify --decode` reports it.
     try:
         pixels = decode_thumbnail(
             record.image,
@@ -159,8 +159,9 @@ class Hashes(NamedTuple):
     """States and hashes of images, in the order of their records.
 
     Attributes:
-        states: uint8, positions in `STATES`.
-        words: uint64 of shape (images, WINDOWS, WORDS), zeros if the state is not `hashed`.
+        states: the state of each image as its position in `STATES`, uint8.
+        words: the hashes, uint64 of shape (images, WINDOWS, WORDS); zeros if the state is not
+            `hashed`.
     """
 
     states: NDArray[np.uint8]
@@ -173,14 +174,14 @@ class Hashes(NamedTuple):
 
 
 class _HashFileInfo(msgspec.Struct, frozen=True):
-    """The footer: the hash of the shard, and the hash method."""
+    """The content of the footer: the hash of the shard, and the hash method."""
 
     shard_xxh3_128: str
     method: str
 
 
 def read_hashes(storage: Storage, shard: ShardInfo) -> Hashes | None:
-    """Return the saved hashes of a shard; None if there is no readable file for it."""
+    """Return the saved hashes of a shard; None if the file is missing, outdated or unreadable."""
     try:
         content = storage.read(phash_name(shard.name))
         facts = pq.read_schema(io.BytesIO(content)).metadata or {}
@@ -196,7 +197,7 @@ def save_hashes(storage: Storage, shard: ShardInfo, hashes: Hashes) -> None:
     """Save the hashes of a shard, completely or not at all.
 
     Raises:
-        OutputError: the dataset cannot be written.
+        OutputError: the folder of the dataset cannot be written.
         StorageError: storage failed after retries.
     """
     try:

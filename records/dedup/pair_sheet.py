@@ -40,7 +40,7 @@ _LEAK_INK = (178, 52, 36)
 
 
 def draw_pair_sheet(dataset: Dataset, near: NearDuplicates) -> bytes:
-    """Return a PNG of the first pairs, leaks before others.
+    """Return a PNG of the first pairs, leaks first.
 
     Raises:
         CorruptDataError: an index or a record is damaged.
@@ -79,7 +79,7 @@ class _Line(NamedTuple):
 def _caption(image: NearImage, label: str, pair: NearPair) -> list[_Line]:
     lines = [
         _Line(f"{image.split} · {label}", _LEAK_INK if pair.is_leak else INK),
-        _Line(image.key, cut=fit_end),  # the start is often the class
+        _Line(image.key, cut=fit_end),  # the start of a key is often the class
     ]
     if image is pair.kept:
         lines.append(_Line(f"{pair.hamming_distance} bits differ"))

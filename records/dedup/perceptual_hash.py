@@ -1,10 +1,11 @@
 """Perceptual hashes that survive resizing, re-encoding and slight cropping.
 
-Each is the `phash` of ImageHash: the signs of the 12 × 12 lowest frequencies of a picture, 144
-bits. Size, quality and brightness change few of them. Cropping changes more: 5 % off every side
-changes as many bits as another picture. The hash is therefore taken of the full picture and of ten
-windows, cropped at all sides, at one side, or at two adjacent sides. The full hash of a cropped
-picture is then near one of the windows of the original.
+Each hash is the `phash` of ImageHash: the signs of the 12 × 12 lowest frequencies of a picture, 144
+bits. Changes of size, quality and brightness change few bits. Cropping changes more bits: without
+5 % at every side, the hash differs as much as the hash of a different picture. Hashes are therefore
+computed for the full picture and for ten windows, cropped at all sides, at one side, or at two
+adjacent sides. The full hash of a cropped picture is then near one of the window hashes of the
+original.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METHOD = "phash-12x12, 11 windows, 1"
-"""The name of the hash method; it changes with the method or a constant below."""
+"""The name of the hash method; must change with the method or a constant below."""
 
 SIDE_PX = 96
-"""Side of the square that is hashed, in px."""
+"""Side of the hashed square, in px."""
 
-# Fractions cropped off left, top, right and bottom. Any crop from 0 to 10 % is within 2.5 % of one.
+# Fractions cropped at left, top, right and bottom. Any crop from 0 to 10 % is within 2.5 % of an
+# entry.
 _CROPS = (
     (0.0, 0.0, 0.0, 0.0),
     (0.04, 0.04, 0.04, 0.04),
@@ -43,7 +45,7 @@ WINDOWS = len(_CROPS)
 """Number of windows; the first is the full picture."""
 
 WORDS = 3
-"""64-bit words per hash. The first has the 8 × 8 lowest frequencies, the others the rest."""
+"""64-bit words per hash. The first contains the 8 × 8 lowest frequencies, the others the rest."""
 
 _FREQUENCIES = 12
 _LOWEST = 8
@@ -51,16 +53,17 @@ _MIN_DEVIATION = 4.0
 
 
 def hash_picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint64] | None:
-    """Return the hashes of a picture's windows.
+    """Return the hashes of the windows of a picture.
 
     Args:
-        pixels: grey values, uint8 of shape (SIDE_PX, SIDE_PX).
+        pixels: the grey values, uint8 of shape (SIDE_PX, SIDE_PX).
 
     Returns:
-        uint64 of shape (WINDOWS, WORDS); None for a picture of almost one grey, whose hash would be
-        the hash of its noise.
+        The hashes, uint64 of shape (WINDOWS, WORDS); None for a picture of almost one grey, because
+        its hash would depend on noise only.
 
-    Raises UsageError if ImageHash is not installed.
+    Raises:
+        UsageError: ImageHash is not installed.
     """
     if pixels.std() < _MIN_DEVIATION:
         return None
@@ -72,7 +75,7 @@ def _hash_window(
     picture: Image.Image, left: float, top: float, right: float, bottom: float
 ) -> NDArray[np.uint64]:
     box = (SIDE_PX * left, SIDE_PX * top, SIDE_PX * (1 - right), SIDE_PX * (1 - bottom))
-    # phash resizes to this size: given it, phash only copies.
+    # phash resizes every picture to this size. A window of this size is only copied.
     size = (SIDE_PX // 2, SIDE_PX // 2)
     window = picture.resize(size, Image.Resampling.BILINEAR, box)
     imagehash = require_extra("imagehash", "dedup")

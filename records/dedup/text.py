@@ -14,9 +14,9 @@ _SHOWN_PAIRS = 20
 
 
 def format_near(near: NearDuplicates, labels: tuple[str, ...] | None = None) -> list[str]:
-    """Return the numbers of near-duplicates and the first pairs, as lines.
+    """Return the numbers of near-duplicates and the first pairs, one string per line.
 
-    Without `labels`, classes are shown by number.
+    Without `labels`, the lines contain label numbers instead of class names.
     """
     facts = [
         ("near", _images(near)),
@@ -40,7 +40,7 @@ def _leaks(near: NearDuplicates) -> str:
     if not near.leak_keys:
         return "none"
     images = pluralize(len(near.leak_keys), "image")
-    return f"{images} near one of another split (--keys near-leaks lists the keys to exclude)"
+    return f"{images} near an image in a different split (--keys near-leaks lists the keys)"
 
 
 def _conflicts(near: NearDuplicates) -> str:
@@ -52,7 +52,7 @@ def _conflicts(near: NearDuplicates) -> str:
 def _not_compared(near: NearDuplicates) -> str:
     reasons = [
         (near.featureless, "of almost one colour"),
-        (near.undecodable, "that do not decode"),
+        (near.undecodable, "that cannot be decoded"),
     ]
     return ", ".join(f"{number:,} {why}" for number, why in reasons if number) or "none"
 

@@ -1,4 +1,7 @@
-"""Decoding, checking and normalizing of image files; no other code opens them."""
+"""Decoding, checking and normalizing of image files.
+
+No other package opens image files.
+"""
 
 from records.format.image_options import ImageOptions
 from records.images.encode import encoder_versions

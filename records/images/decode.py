@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 def reserve_memory(
     header: ImageHeader, data: bytes, options: ImageOptions, *, reencode: bool
 ) -> AbstractContextManager[None]:
-    """Reserve the memory to decode an image, and to re-encode it if `reencode`; waits for it."""
+    """Wait until the memory to decode an image is available, and reserve the memory.
+
+    If `reencode`, the reservation includes the memory to re-encode the image.
+    """
     width, height = options.resize or (0, 0)
     largest_px = max(header.memory_px, width * height)
     per_px = BYTES_PER_PX if reencode else header.decode_bytes_per_px
@@ -32,12 +35,12 @@ def reserve_memory(
 
 
 def load_image(header: ImageHeader, data: bytes) -> Image.Image:
-    """Return the decoded image, in Pillow's mode.
+    """Return the decoded image, in the mode that Pillow chooses.
 
     Raises:
-        ImageRejectedError: `corrupt` if the size differs from the one in the header, `unsupported`
+        ImageRejectedError: `corrupt` if the size differs from the size in the header, `unsupported`
             if the samples have no 8-bit meaning.
-        Exception: of many types, from Pillow, if the bytes are corrupt.
+        Exception: any exception from Pillow, if the bytes are corrupt.
     """
     image = _open(header, data)
     image.load()
@@ -48,13 +51,13 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
 
 
 def verify_decodable(header: ImageHeader, data: bytes) -> None:
-    """Check that an image can be decoded; its pixels are discarded.
+    """Check that an image can be decoded; the pixels are discarded.
 
-    In the data of a JPEG only coefficients can be corrupt. All of them are decoded, but to an image
-    of an eighth of the width, in grey, in two thirds of the time.
+    In the data of a JPEG, only coefficients can be corrupt. All coefficients are decoded, but to a
+    grey image of an eighth of the width. This takes two thirds of the time.
 
     Raises:
-        As `load_image`, for the same files.
+        The exceptions of `load_image`, for the same files.
     """
     image = _open(header, data)
     if header.kind == "jpeg":
@@ -66,7 +69,10 @@ def verify_decodable(header: ImageHeader, data: bytes) -> None:
 def _open(header: ImageHeader, data: bytes) -> Image.Image:
     image = open_image(header.kind, data)
     if image.size != (header.width, header.height):
-        raise ImageRejectedError("corrupt", f"its size is given as {image.size} and otherwise")
+        raise ImageRejectedError(
+            "corrupt",
+            f"the size {image.size} does not match the header, {header.width}x{header.height}",
+        )
     pixels.require_mode(image)
     return image
 
@@ -83,10 +89,10 @@ def _require_all_data(header: ImageHeader, data: bytes) -> None:
 def prepare_image(
     header: ImageHeader, data: bytes, options: ImageOptions
 ) -> tuple[Image.Image, list[str]]:
-    """Return the image to store, upright and `L` or `RGB`, and the names of the changes to it.
+    """Return the image to store, upright and in mode `L` or `RGB`, and the names of the changes.
 
     Raises:
-        As `load_image`.
+        The exceptions of `load_image`.
     """
     changes = list(header.anomalies)
     image = load_image(header, data)
@@ -101,12 +107,12 @@ def prepare_image(
     resized: list[str] = []
     if options.resize is not None:
         image, resized = pixels.resize(image, options.resize, options.fit, background)
-    # Flattening or padding a grey image with a coloured background makes it RGB.
+    # Flattening or padding with a coloured background turns a grey image into RGB.
     image, recounted = pixels.to_channels(image, options.channels, exact=raw)
     return image, [*changes, *flattened, *counted, *resized, *recounted]
 
 
 def to_array(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the samples of an `L` or `RGB` image: uint8 of shape (height, width, channels)."""
+    """Return the samples of an `L` or `RGB` image, uint8 of shape (height, width, channels)."""
     samples = np.asarray(image)
     return samples.reshape(image.height, image.width, -1)

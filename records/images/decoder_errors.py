@@ -18,11 +18,11 @@ _TOO_LARGE = re.compile(r"decompressed data too large|decompression bomb", re.IG
 
 
 def rejection_from_error(error: Exception, data: bytes) -> Rejection:
-    """Return the rejection of an image file, `data`, that raised `error` when it was read."""
+    """Return the rejection of an image file, `data`, after reading it raised `error`."""
     if isinstance(error, ImageRejectedError):
         return error.rejection
     if isinstance(error, MemoryError):
-        return ImageRejectedError("too-large", "no memory left to decode it").rejection
+        return ImageRejectedError("too-large", "not enough memory to decode the image").rejection
     text = str(error) or type(error).__name__
     if _TOO_LARGE.search(text):
         return ImageRejectedError("too-large", text).rejection
@@ -35,6 +35,6 @@ def rejection_from_error(error: Exception, data: bytes) -> Rejection:
 
 
 def corrupt_image_error(error: Exception, data: bytes) -> CorruptDataError:
-    """Return the error to raise for a stored image, `data`, after `error` in reading it."""
+    """Return the error to raise for a stored image, `data`, after reading it raised `error`."""
     rejection = rejection_from_error(error, data)
     return CorruptDataError(f"image is {rejection.reason}: {rejection.detail}")

@@ -1,4 +1,4 @@
-"""Encoding of stored images, and the versions of the encoders."""
+"""Encoding of stored images, and encoder versions."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _MAX_JPEG_SIDE_PX = 65_500
 
 
 def encode_image(image: Image.Image, stored_format: StoredFormat, jpeg_quality: int) -> bytes:
-    """Encode an `L` or `RGB` image as JPEG (4:4:4), as PNG, or as its samples row by row.
+    """Encode an `L` or `RGB` image as JPEG (4:4:4), as PNG, or as raw samples row by row.
 
     Raises:
-        ImageRejectedError: `too-large` if a JPEG would have a side over 65,500 pixels.
+        ImageRejectedError: `too-large` if a side of a JPEG would exceed 65,500 pixels.
     """
     if stored_format == "raw":
         return image.tobytes()
-    # Else Pillow copies the source's colour profile, comment and transparent colour.
+    # Otherwise Pillow copies colour profile, comment and transparent colour of the source.
     image.info = {}
     content = BytesIO()
     if stored_format == "png":
         image.save(content, "PNG")
     elif max(image.size) > _MAX_JPEG_SIDE_PX:
         raise ImageRejectedError(
-            "too-large", f"a JPEG's sides hold {_MAX_JPEG_SIDE_PX:,} pixels at most"
+            "too-large", f"a side of a JPEG has at most {_MAX_JPEG_SIDE_PX:,} pixels"
         )
     else:
         image.save(content, "JPEG", quality=jpeg_quality, subsampling=0)
@@ -41,10 +41,10 @@ def encode_image(image: Image.Image, stored_format: StoredFormat, jpeg_quality: 
 
 
 def encoder_versions() -> dict[str, str]:
-    """Return the versions of the libraries on which stored pixels and bytes depend, by name.
+    """Return the versions of the libraries that determine stored pixels and bytes, by name.
 
-    Libraries that are not installed are omitted. Equal versions give equal bytes on one processor
-    architecture.
+    Libraries that are not installed are omitted. Equal versions write equal bytes on the same
+    processor architecture.
     """
     found = {
         "pillow": features.version("pil"),

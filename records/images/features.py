@@ -10,7 +10,7 @@ from records.images.normalize import NormalizedImage
 def image_features(
     image: NormalizedImage, *, key: bytes, label: int, class_name: str
 ) -> dict[str, FeatureValue]:
-    """Return the features of an image; `label` is from 0, `class_name` is its class."""
+    """Return the features of an image; `label` counts from 0."""
     return {
         schema.ENCODED: [image.encoded],
         schema.FORMAT: [image.format.encode()],

@@ -1,7 +1,7 @@
 """Image format from magic bytes; opening with an allow-list of formats.
 
-The content determines the format, never the file name. The allow-list is necessary: Pillow also
-opens EPS, PDF and WMF, for which it runs other programs.
+The content determines the format, never the file name. The allow-list is necessary: for other
+formats, such as EPS, PDF and WMF, Pillow may run external programs.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _BRANDS = (
     | dict.fromkeys((b"hevs", b"mif1", b"msf1"), "heif")
     | {b"crx ": "raw"}
 )
-# Magic numbers so short that more of the header must be valid.
+# Short magic numbers: the pattern also checks other bytes of the header.
 _PATTERNS = tuple(
     (re.compile(pattern, re.DOTALL), name)
     for pattern, name in (
@@ -105,7 +105,7 @@ IMAGE_EXTENSIONS = frozenset(
 
 
 class _FirstFrameWebP(WebPImagePlugin.WebPImageFile):
-    """Frees the decoder and its two canvases (8 bytes per pixel) after the first frame."""
+    """WebP file that frees the decoder and two canvases (8 bytes per pixel) after one frame."""
 
     def load_prepare(self) -> None:
         self._decoder = None
@@ -113,7 +113,7 @@ class _FirstFrameWebP(WebPImagePlugin.WebPImageFile):
 
 
 class _FirstFrameAvif(AvifImagePlugin.AvifImageFile):
-    """Frees the decoder and its frames after the first frame."""
+    """AVIF file that frees the decoder and its frames after the first frame."""
 
     def load_prepare(self) -> None:
         self._decoder = None
@@ -135,10 +135,10 @@ _DISCARD_LOG = logging.NullHandler()
 
 
 def sniff(head: bytes) -> str | None:
-    """Return the image format that begins with these bytes, supported or not.
+    """Return the image format of a file by its first bytes, supported or not.
 
     Args:
-        head: the first 32 bytes or more, or the complete file if it is shorter.
+        head: the first 32 bytes or more, or the complete file if the file is shorter.
 
     Returns:
         A short name such as `jpeg`, `heif` or `psd`; None if the bytes are not an image.
@@ -157,14 +157,14 @@ def is_partial_magic(data: bytes) -> bool:
 
 
 def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
-    """Open the first image of a file: read its header, not its pixels.
+    """Open the first image of a file: read the header, not the pixels.
 
-    The plugin is called directly: `Image.open` checks sizes against a Pillow global, warns, and
+    The plugin is called directly: `Image.open` checks sizes against a global of Pillow, warns, and
     tries formats that are not in the allow-list.
 
     Raises:
         ImageRejectedError: `unsupported` if the format is not supported or not installed.
-        Exception: of many types, from Pillow, if the bytes are corrupt.
+        Exception: any exception from Pillow, if the bytes are corrupt.
     """
     _silence_pillow()
     if kind == "heif":
@@ -172,7 +172,7 @@ def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
     plugin = _PLUGINS.get(kind)
     if plugin is None:
         raise ImageRejectedError(
-            "unsupported", f"the format {kind} is not taken; convert it to PNG"
+            "unsupported", f"the format {kind} is not supported; convert the image to PNG"
         )
     if (kind == "avif" and not AvifImagePlugin.SUPPORTED) or (
         kind == "webp" and not WebPImagePlugin.SUPPORTED
@@ -206,9 +206,9 @@ def _open_heif(data: bytes) -> ImageFile.ImageFile:
 
 
 def _sniff_brands(head: bytes) -> str | None:
-    """Return the format of an ISO media file, by its major brand, else by a compatible one."""
+    """Return the format of an ISO media file, by the major brand or a compatible brand."""
     box_end = min(len(head), int.from_bytes(head[:4]))
     brands = [head[at : at + 4] for at in (8, *range(16, box_end - 3, 4))]
-    # `mif1` means only that there is an image; a more specific brand may follow it.
+    # `mif1` means only that there is an image; a more specific brand may follow.
     brands.sort(key=lambda brand: brand in {b"mif1", b"msf1"})
     return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)

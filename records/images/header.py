@@ -15,7 +15,7 @@ from records.images.truncation import is_truncated
 if TYPE_CHECKING:
     from PIL import Image
 
-# libpng, and so TensorFlow, rejects longer sides.
+# libpng, and therefore TensorFlow, rejects longer sides.
 _MAX_SIDE_PX = 1_000_000
 _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 258, 259, 322, 323
 _TIFF_UNCOMPRESSED, _TIFF_WEBP = 1, 50001
@@ -31,21 +31,21 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
     """The header of an image file.
 
     Attributes:
-        kind: the format, as `sniff` names it.
-        width: pixels, as coded (before any EXIF rotation).
-        height: pixels, as coded.
-        channels: 1 for grey, 3 for any image that may have colours.
-        passthrough: whether it may be stored unchanged: a JPEG or PNG that is 8-bit grey or RGB,
-            upright and opaque, and that every reader decodes to the same pixels.
-        decode_bytes_per_px: the maximum memory to decode it.
-        memory_px: the number of pixels that are decoded: more than width × height if tiles extend
-            beyond the image.
-        sample_bits: bits per sample in the file.
-        rotated_on_load: whether Pillow turns it upright when it loads it.
+        kind: the format, as returned by `sniff`.
+        width: the width in pixels, as coded (before any EXIF rotation).
+        height: the height in pixels, as coded.
+        channels: the number of channels: 1 for grey, 3 for any image that may have colours.
+        passthrough: whether the file may be stored unchanged: a JPEG or PNG that is 8-bit grey or
+            RGB, upright and opaque, and that every reader decodes to the same pixels.
+        decode_bytes_per_px: the maximum memory to decode the image, in bytes per pixel.
+        memory_px: the number of decoded pixels: more than width × height if tiles extend beyond
+            the image.
+        sample_bits: the number of bits per sample in the file.
+        rotated_on_load: whether Pillow turns the image upright during loading.
         colour_key: the transparent colour, as decoded samples.
         scan_offset: the offset of the first scan of a JPEG.
         rows_bytes: the size of the uncompressed data of a PNG.
-        anomalies: the entries of `changes` if its coding alone is a reason to re-encode it.
+        anomalies: the entries for `changes`, if the coding of the file requires re-encoding.
     """
 
     kind: str
@@ -71,8 +71,9 @@ def read_header(data: bytes, max_pixels: int) -> ImageHeader:
         max_pixels: the maximum number of pixels.
 
     Raises:
-        ImageRejectedError: with any reason except `unreadable` and `no-class`.
-        Exception: of many types, from Pillow, if the bytes are corrupt.
+        ImageRejectedError: the image is rejected, for any reason except `unreadable` and
+            `no-class`.
+        Exception: any exception from Pillow, if the bytes are corrupt.
     """
     if not data:
         raise ImageRejectedError("empty", "no bytes")
@@ -188,12 +189,12 @@ def _read_other(kind: str, data: bytes) -> ImageHeader:
 
 
 def _require_readable_tiff(image: Image.Image, data: bytes) -> None:
-    """Reject files for which libtiff would print to stderr."""
+    """Reject files that would make libtiff print to stderr."""
     compression = getattr(image, "tag_v2", {}).get(_TIFF_COMPRESSION, _TIFF_UNCOMPRESSED)
     if compression == _TIFF_WEBP:
         raise ImageRejectedError("unsupported", "TIFF compressed as WebP")
     if compression != _TIFF_UNCOMPRESSED and is_truncated("tiff", data):
-        raise ImageRejectedError("truncated", "TIFF refers to bytes beyond its end")
+        raise ImageRejectedError("truncated", "TIFF refers to bytes beyond the end of the file")
 
 
 def _is_animated(image: Image.Image) -> bool:
@@ -207,7 +208,7 @@ _READERS = {"jpeg": _read_jpeg, "png": _read_png}
 
 
 def recognize_image(value: bytes) -> tuple[str, int, int] | None:
-    """Return format, width and height in pixels of bytes that are an image; else None."""
+    """Return format, width and height in pixels if the bytes are an image; otherwise None."""
     if sniff(value[:_SNIFFED_BYTES]) not in _TRUSTED_MAGIC:
         return None
     try:

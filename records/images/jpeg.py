@@ -3,8 +3,8 @@
     FF D8 | FF marker, length (2 bytes, including itself), payload | … | FF DA scan | … | FF D9
     FF DA, header | entropy-coded bytes, in which 00 or a restart marker follows each FF | …
 
-Pillow reads the markers ten times slower, and does not report the coding. Every decoder tolerates
-other errors in scans, so a file with such an error is not stored unchanged.
+Pillow reads the markers ten times slower, and does not report the coding. Decoders tolerate
+different errors in scans, so a file with an error in a scan is not stored unchanged.
 """
 
 from __future__ import annotations
@@ -38,15 +38,17 @@ class JpegHeader(msgspec.Struct, frozen=True, gc=False):
     """The frame header of a JPEG.
 
     Attributes:
-        width: pixels, as coded (before any EXIF rotation).
-        height: pixels, as coded.
-        bits: bits per sample.
-        component_ids: one number per component: 1 component is grey, 3 are colour, 4 CMYK or YCCK.
-        huffman: whether it uses Huffman coding, which every decoder reads, or arithmetic coding.
+        width: the width in pixels, as coded (before any EXIF rotation).
+        height: the height in pixels, as coded.
+        bits: the number of bits per sample.
+        component_ids: the number of each component: 1 component is grey, 3 are colour, 4 are CMYK
+            or YCCK.
+        huffman: whether the coding is Huffman, which every decoder reads; otherwise it is
+            arithmetic.
         buffered: whether a decoder must buffer all coefficients, because there are several scans.
         complete: whether the scans contain all coefficients. Decoders fill gaps in different ways.
-        metadata: whether there is an EXIF or XMP segment, which may hold an orientation.
-        scan_offset: the offset of the payload of the first scan's header.
+        metadata: whether there is an EXIF or XMP segment, which may contain an orientation.
+        scan_offset: the offset of the payload in the header of the first scan.
     """
 
     width: int
@@ -92,7 +94,7 @@ def _has_end_marker(data: bytes, scan_offset: int) -> bool:
 
 
 def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
-    """Return the marker at or after `at`, and the offsets of its payload and of its end."""
+    """Return the first marker at or after `at`, and the offsets of payload and segment end."""
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 4 > len(data):
@@ -143,7 +145,7 @@ _COEFFICIENTS = 64
 
 
 def find_scans(data: bytes, scan_offset: int) -> Iterator[int]:
-    """Yield the offset of the payload of each scan's header, beginning with `scan_offset`.
+    """Yield the offset of the payload in each scan header, beginning with `scan_offset`.
 
     Raises:
         ImageRejectedError: `corrupt` if no end-of-image marker follows the last scan.
@@ -158,12 +160,12 @@ def find_scans(data: bytes, scan_offset: int) -> Iterator[int]:
             yield at + 2
         at += int.from_bytes(data[at : at + 2])
     raise ImageRejectedError(
-        "corrupt", "JPEG has a marker in its image data that leads past its end"
+        "corrupt", "JPEG has a marker in the image data that points past the end of the file"
     )
 
 
 def has_all_scans(data: bytes, scan_offset: int, component_ids: tuple[int, ...]) -> bool:
-    """Return whether a progressive JPEG refines all coefficients in order to their last bit."""
+    """Return whether the scans of a progressive JPEG refine all coefficients to the last bit."""
     missing_bits = {identifier: [-1] * _COEFFICIENTS for identifier in component_ids}
     scans = find_scans(data, scan_offset)
     return all(_apply_scan(data, at, missing_bits) for at in scans) and not any(
@@ -172,7 +174,7 @@ def has_all_scans(data: bytes, scan_offset: int, component_ids: tuple[int, ...])
 
 
 def _apply_scan(data: bytes, at: int, missing_bits: dict[int, list[int]]) -> bool:
-    """Apply the bits of a scan to `missing_bits`; return False if it contradicts the previous."""
+    """Apply a scan to `missing_bits`; return False if it contradicts the previous scans."""
     count = data[at]
     scan = data[at : at + 4 + 2 * count]
     if len(scan) < 4 + 2 * count:

@@ -1,9 +1,10 @@
 """Memory budget for decoding, shared by all threads of the process.
 
-Decoding reserves its memory before it starts and releases it at its end. Reservations are granted
-first in, first out, so small images cannot delay a large one indefinitely. The memory in use never
-exceeds `base_bytes` plus 12 bytes per pixel of the largest image that is being decoded. An image
-that needs more than the base therefore decodes alone, or along with images that fit the base.
+Each decoder call reserves memory at the start and releases it at the end. Reservations are granted
+first in, first out, so small images cannot delay a large image indefinitely. The memory in use
+never exceeds `base_bytes` plus 12 bytes per pixel of the largest image that is being decoded. An
+image that needs more than the base is therefore decoded alone, or along with images that fit into
+the base.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class MemoryBudget:
     """A weighted first-in, first-out semaphore of bytes.
 
     Args:
-        base_bytes: the budget in addition to that of the largest image.
+        base_bytes: the budget in addition to the memory of the largest image.
     """
 
     def __init__(self, base_bytes: int = _BASE_BYTES) -> None:
@@ -45,11 +46,11 @@ class MemoryBudget:
 
     @contextmanager
     def acquire(self, cost_bytes: int, pixels: int) -> Iterator[None]:
-        """Reserve `cost_bytes` while the block runs; wait until they are available.
+        """Wait until `cost_bytes` are available, and reserve them while the block runs.
 
         Args:
             cost_bytes: the maximum memory that the block allocates.
-            pixels: the pixels of the image; they raise the budget during the reservation.
+            pixels: the number of pixels of the image; raises the budget during the reservation.
         """
         reservation = _Reservation(cost_bytes, BYTES_PER_PX * pixels)
         self._wait_for(reservation)
@@ -57,7 +58,7 @@ class MemoryBudget:
             return_large_blocks()
             yield
         except BaseException as error:
-            # Stack frames of the traceback keep the image alive: clear them before its release.
+            # Stack frames of the traceback keep the image alive: clear them before the release.
             traceback.clear_frames(error.__traceback__)
             raise
         finally:

@@ -1,8 +1,8 @@
-"""Image files to stored images, and stored images to pixels.
+"""Conversions: image file to stored image, stored image to pixels.
 
-A stored image is JPEG, PNG or raw samples: upright, opaque, 8-bit grey or RGB, and decoded by
-TensorFlow to exactly the same pixels as by Pillow. JPEG and PNG files with these properties are
-stored byte for byte.
+A stored image is JPEG, PNG or raw samples: upright, opaque, and 8-bit grey or RGB. TensorFlow and
+Pillow decode it to exactly the same pixels. JPEG and PNG files with these properties are stored
+byte for byte.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ class NormalizedImage(msgspec.Struct, frozen=True):
 
     Attributes:
         encoded: a JPEG or PNG file, or uint8 samples of shape (height, width, channels).
-        format: `jpeg`, `png` or `raw`.
-        width: pixels, upright.
-        height: pixels, upright.
-        channels: 1 for grey, 3 for RGB.
-        changes: short names of the changes to the source; empty if it is stored byte for byte.
+        format: the stored format: `jpeg`, `png` or `raw`.
+        width: the width in pixels, upright.
+        height: the height in pixels, upright.
+        channels: the number of channels: 1 for grey, 3 for RGB.
+        changes: short names of the changes to the source; empty if the file is stored byte for
+            byte.
     """
 
     encoded: bytes
@@ -55,8 +56,8 @@ class NormalizedImage(msgspec.Struct, frozen=True):
 def normalize_image(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
     """Normalize an image file, or return the reason to reject it.
 
-    Never raises because of the content of `data`. Thread-safe: decoding waits for its share of the
-    memory budget of the process.
+    No content of `data` raises an exception. Thread-safe: decoding waits for a share of the memory
+    budget of the process.
 
     Args:
         data: a complete image file.
@@ -69,10 +70,10 @@ def normalize_image(data: bytes, options: ImageOptions) -> NormalizedImage | Rej
 
 
 def decode_pixels(data: bytes, options: ImageOptions) -> NDArray[np.uint8]:
-    """Return the pixels that `normalize_image` would store, before they are encoded.
+    """Return the pixels that `normalize_image` would encode and store.
 
     Returns:
-        uint8 of shape (height, width, channels), channels 1 or 3.
+        An array of uint8 with shape (height, width, channels), channels 1 or 3.
 
     Raises:
         CorruptDataError: `normalize_image` would reject the file.
@@ -87,7 +88,7 @@ def decode_pixels(data: bytes, options: ImageOptions) -> NDArray[np.uint8]:
 
 def decode_record_image(
     encoded: bytes,
-    format: str,  # noqa: A002 the feature's own name
+    format: str,  # noqa: A002 the name of the feature
     width: int,
     height: int,
     channels: int,
@@ -95,14 +96,14 @@ def decode_record_image(
     """Decode the image of a record.
 
     Args:
-        encoded: the record's `image/encoded`.
-        format: its `image/format`: `jpeg`, `png` or `raw`.
-        width: its `image/width`, pixels.
-        height: its `image/height`, pixels.
-        channels: its `image/channels`, 1 or 3.
+        encoded: the value of `image/encoded`.
+        format: the value of `image/format`: `jpeg`, `png` or `raw`.
+        width: the value of `image/width`, in pixels.
+        height: the value of `image/height`, in pixels.
+        channels: the value of `image/channels`, 1 or 3.
 
     Returns:
-        uint8 of shape (height, width, channels).
+        An array of uint8 with shape (height, width, channels).
 
     Raises:
         CorruptDataError: the image cannot be decoded, or contradicts the other features.
@@ -118,7 +119,7 @@ def decode_record_image(
         return np.frombuffer(encoded, np.uint8).reshape(shape)
     if sniff(encoded[:32]) != format or format not in {"jpeg", "png"}:
         raise CorruptDataError(
-            "the format of an image differs from that in its record", expected=format
+            "the format of an image differs from the format in its record", expected=format
         )
     try:
         found = _decode_encoded(encoded)
@@ -126,7 +127,7 @@ def decode_record_image(
         raise corrupt_image_error(error, encoded) from error
     if found.shape != shape:
         raise CorruptDataError(
-            "the size of an image differs from that in its record",
+            "the size of an image differs from the size in its record",
             expected="x".join(map(str, shape)),
             got="x".join(map(str, found.shape)),
         )
@@ -146,7 +147,7 @@ def _normalize(data: bytes, options: ImageOptions) -> NormalizedImage:
 
 
 def _reencode(header: ImageHeader, data: bytes, options: ImageOptions) -> NormalizedImage:
-    # A separate function: its images are freed before the caller releases their memory.
+    # A separate function, so that the images are freed before the caller releases the memory.
     image, changes = prepare_image(header, data, options)
     stored_format = _stored_format(header, options)
     encoded = encode_image(image, stored_format, options.jpeg_quality)
@@ -187,6 +188,6 @@ def _load_grey_or_rgb(header: ImageHeader, encoded: bytes) -> Image.Image:
         return image.convert("L")
     if image.mode not in {"L", "RGB"}:
         raise ImageRejectedError(
-            "unsupported", f"its pixels are {image.mode}, neither grey nor RGB"
+            "unsupported", f"the pixels are {image.mode}, neither grey nor RGB"
         )
     return image

@@ -1,7 +1,7 @@
 """Conversion of decoded images: orientation, alpha, bit depth, size.
 
-Functions take a loaded Pillow image and return one. None keeps a second copy longer than
-necessary: an image of 100 million pixels takes 400 MB of memory.
+Each function converts a loaded Pillow image to a new image. No function keeps a second copy longer
+than necessary: an image of 100 million pixels takes 400 MB of memory.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _UNSUPPORTED_MODES = {
 
 
 def read_orientation(image: Image.Image) -> int:
-    """Return the EXIF (or XMP) orientation, 1 to 8; 1 if it is missing or unreadable."""
+    """Return the EXIF (or XMP) orientation, 1 to 8; 1 if the metadata is missing or unreadable."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # damaged metadata does not damage the pixels
@@ -52,7 +52,7 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Return the image turned upright."""
+    """Return the image, rotated or flipped to upright."""
     method = _TURNS.get(orientation)
     return image if method is None else image.transpose(method)
 
@@ -61,10 +61,11 @@ def require_mode(image: Image.Image) -> None:
     """Reject images whose samples have no 8-bit meaning.
 
     Raises:
-        ImageRejectedError: `unsupported`.
+        ImageRejectedError: `unsupported`, for each of these images.
     """
     if image.mode in _UNSUPPORTED_MODES:
-        raise ImageRejectedError("unsupported", _UNSUPPORTED_MODES[image.mode] + " are not taken")
+        kind = _UNSUPPORTED_MODES[image.mode]
+        raise ImageRejectedError("unsupported", f"{kind} are not supported")
 
 
 def flatten(
@@ -75,7 +76,7 @@ def flatten(
     Args:
         image: an image of any mode that `require_mode` accepts.
         background: the colour that shows through transparent pixels.
-        sample_bits: bits per sample in the file; of more than 8, the low bits are dropped.
+        sample_bits: the number of bits per sample in the file; low bits are dropped to reach 8.
 
     Returns:
         The image, and the names of the changes.
@@ -99,7 +100,7 @@ def flatten(
 
 
 def to_channels(image: Image.Image, channels: int, *, exact: bool) -> tuple[Image.Image, list[str]]:
-    """Convert to grey for one channel, and, if `exact`, grey to RGB for three channels."""
+    """Convert RGB to grey if `channels` is 1; if `exact`, also convert grey to RGB for 3."""
     if channels == 1 and image.mode == "RGB":
         return image.convert("L"), ["rgb→grey"]
     if channels > 1 and exact and image.mode == "L":
@@ -110,7 +111,7 @@ def to_channels(image: Image.Image, channels: int, *, exact: bool) -> tuple[Imag
 def resize(
     image: Image.Image, size: tuple[int, int], fit: str, background: Colour
 ) -> tuple[Image.Image, list[str]]:
-    """Resize to `size` (width, height in px) with Pillow's antialiased bilinear filter."""
+    """Resize to `size` (width, height in px) with the antialiased bilinear filter of Pillow."""
     if image.size == size:
         return image, []
     if fit == "crop":
@@ -125,7 +126,7 @@ def _whole_box(image: Image.Image) -> Box:
 
 
 def _scale(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
-    """Resize, columns before rows like Pillow, unless the intermediate image would be huge."""
+    """Resize columns before rows, like Pillow, unless the intermediate image would be huge."""
     intermediate_px = size[0] * image.height
     if intermediate_px > max(image.width * image.height, size[0] * size[1]):
         image = image.resize((image.width, size[1]), _FILTER, (0, box[1], image.width, box[3]))

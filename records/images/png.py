@@ -1,8 +1,8 @@
-"""PNG chunks and rows; every checksum is verified.
+"""Reader of PNG chunks and rows that verifies every checksum.
 
     89 "PNG" 0D 0A 1A 0A | length (4 bytes), type (4), payload, CRC-32 of type and payload | …
 
-Pillow tolerates some wrong checksums and missing ends for which other readers reject the file.
+Pillow tolerates some wrong checksums and missing ends; other readers reject such a file.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class PngHeader(msgspec.Struct, frozen=True, gc=False):
     """The header of a PNG.
 
     Attributes:
-        width: pixels, as coded (before any EXIF rotation).
-        height: pixels, as coded.
-        bit_depth: bits per sample.
-        colour_type: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha.
-        transparency: the payload of the tRNS chunk; None without one, or if the colour type has an
-            alpha channel.
-        animated: whether it is an APNG.
-        metadata: whether there is a chunk that may hold an orientation.
+        width: the width in pixels, as coded (before any EXIF rotation).
+        height: the height in pixels, as coded.
+        bit_depth: the number of bits per sample.
+        colour_type: the type of pixel: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha.
+        transparency: the payload of the tRNS chunk; None if the chunk is missing, or if the colour
+            type has an alpha channel.
+        animated: whether the file is an APNG.
+        metadata: whether there is a chunk that may contain an orientation.
         narrow_window: whether the zlib header declares a window smaller than the image. libpng
-            enforces the window, other readers do not.
+            enforces the window; other readers do not.
         rows_bytes: the size of the uncompressed data.
     """
 
@@ -68,16 +68,16 @@ class PngHeader(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_header(data: bytes) -> PngHeader:
-    """Read the header of a PNG that begins with its signature; the CRCs of all chunks are checked.
+    """Read the header of a PNG that begins with its signature; check the CRCs of all chunks.
 
     Raises:
         ImageRejectedError: `truncated` if the IEND chunk is missing, `corrupt` if a checksum or
-            the structure is invalid, `unsupported` for Apple's CgBI variant.
+            the structure is invalid, `unsupported` for the CgBI variant of Apple.
     """
     chunks = _read_chunks(data)
     kind, header = next(chunks)
     if kind == b"CgBI":
-        raise ImageRejectedError("unsupported", "Apple's CgBI variant of PNG; convert it to PNG")
+        raise ImageRejectedError("unsupported", "PNG in Apple's CgBI variant; convert it to PNG")
     if kind != b"IHDR" or len(header) != _HEADER_BYTES:
         raise ImageRejectedError("corrupt", "PNG does not begin with its header chunk")
     seen: dict[bytes, memoryview] = {}
@@ -144,15 +144,16 @@ def _describe(header: bytes, seen: dict[bytes, memoryview], *, metadata: bool) -
 
 
 def verify_row_data(data: bytes, rows_bytes: int) -> None:
-    """Check that the data of a PNG with valid chunks holds all rows, and has an end.
+    """Check that the data of a PNG with valid chunks contains all rows, and has an end.
 
-    Pillow leaves missing rows black and needs no end; libpng, and so TensorFlow, rejects both.
+    Pillow leaves missing rows black and accepts data without an end; libpng, and therefore
+    TensorFlow, rejects both.
 
     Raises:
         ImageRejectedError: `corrupt` if rows or the end are missing.
         zlib.error: the data cannot be decompressed.
     """
-    # Skip zlib's header and checksum: all readers ignore a wrong checksum after the last row.
+    # Skip header and checksum of zlib: all readers ignore a wrong checksum after the last row.
     unpack = zlib.decompressobj(-zlib.MAX_WBITS)
     unpacked_bytes = bytes_after = 0
     for payload in _read_data(data):
@@ -170,11 +171,11 @@ def verify_row_data(data: bytes, rows_bytes: int) -> None:
             "corrupt", f"PNG lacks {rows_bytes - unpacked_bytes:,} bytes of rows"
         )
     if not unpack.eof or bytes_after < _ZLIB_CHECKSUM_BYTES:
-        raise ImageRejectedError("corrupt", "PNG's compressed data has no end")
+        raise ImageRejectedError("corrupt", "the compressed data of the PNG has no end")
 
 
 def _read_data(data: bytes) -> Iterator[memoryview]:
-    """Yield the payloads of the data chunks, without zlib's header."""
+    """Yield the payloads of the data chunks, without the zlib header."""
     header_bytes = _ZLIB_HEADER_BYTES
     for kind, payload in _read_chunks(data, verify=False):
         if kind == b"IDAT":
@@ -183,7 +184,7 @@ def _read_data(data: bytes) -> Iterator[memoryview]:
 
 
 def _count_row_bytes(width: int, height: int, bits_per_px: int, interlace: int) -> int:
-    """Return the size of all rows, each with the byte of its filter."""
+    """Return the size of all rows, including one filter byte per row."""
     total = 0
     for left, top, across, down in _ADAM7 if interlace else ((0, 0, 1, 1),):
         columns = (width - left + across - 1) // across
@@ -202,5 +203,5 @@ def _read_transparency(colour_type: int, payload: memoryview | None) -> bytes | 
 
 
 def _window_bytes(first_data: memoryview) -> int:
-    # An empty first chunk is valid and rare: treat it as narrow, so the image is re-encoded.
+    # An empty first chunk is valid but rare: treat its window as narrow, to re-encode the image.
     return 1 << (8 + (first_data[0] >> 4)) if len(first_data) else 0

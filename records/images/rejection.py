@@ -1,4 +1,4 @@
-"""Reasons to reject an image, and the exception for them."""
+"""Rejections of images: reasons, and an exception."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Rejection:
         reason: `empty` (no bytes), `truncated` (bytes are missing at the end), `corrupt` (bytes are
             invalid), `unsupported` (the format or the pixel type is not supported), `too-large`
             (more pixels or memory than allowed), `unreadable` (storage returned an error),
-            `no-class` (it belongs to no class).
-        detail: one printable line for the user.
+            `no-class` (the image belongs to no class).
+        detail: a printable line for the user.
     """
 
     reason: Reason
@@ -31,7 +31,7 @@ class Rejection:
 
 
 class ImageRejectedError(Exception):
-    """An image is rejected. Never leaves `records.images`: it becomes a Rejection."""
+    """An image is rejected. `records.images` returns a Rejection instead of this exception."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)

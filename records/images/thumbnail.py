@@ -1,7 +1,7 @@
-"""Small versions of images: grey squares to hash, tiles to look at.
+"""Small versions of images: grey squares for hashes, tiles for pictures.
 
-A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, which costs libjpeg much less than all of it. The
-luma of a colour JPEG is its grey, so its chroma is not decoded.
+A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, which takes libjpeg much less time than the full
+size. The luma of a colour JPEG is the grey image, so the chroma is not decoded.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _OPTIONS = ImageOptions(max_pixels=MAX_PIXELS_LIMIT)
 
 def decode_thumbnail(
     encoded: bytes,
-    format: str,  # noqa: A002 the feature's own name
+    format: str,  # noqa: A002 the name of the feature
     width: int,
     height: int,
     channels: int,
     *,
     side_px: int,
 ) -> NDArray[np.uint8]:
-    """Decode the image of a record to a grey square; its aspect ratio is lost.
+    """Decode the image of a record to a grey square; the aspect ratio is lost.
 
     Args:
-        encoded: the record's `image/encoded`.
-        format: its `image/format`: `jpeg`, `png` or `raw`.
-        width: its `image/width`, pixels.
-        height: its `image/height`, pixels.
-        channels: its `image/channels`, 1 or 3.
-        side_px: the side of the square.
+        encoded: the value of `image/encoded`.
+        format: the value of `image/format`: `jpeg`, `png` or `raw`.
+        width: the value of `image/width`, in pixels.
+        height: the value of `image/height`, in pixels.
+        channels: the value of `image/channels`, 1 or 3.
+        side_px: the side of the square, in pixels.
 
     Returns:
-        uint8 of shape (side_px, side_px).
+        An array of uint8 with shape (side_px, side_px).
 
     Raises:
         CorruptDataError: the image cannot be decoded, or contradicts the other features.
@@ -67,7 +67,7 @@ def _shrink_jpeg(encoded: bytes, size: tuple[int, int], side_px: int) -> NDArray
         raise corrupt_image_error(error, encoded) from error
     if (header.width, header.height) != size:
         raise CorruptDataError(
-            "the size of an image differs from that in its record",
+            "the size of an image differs from the size in its record",
             expected="x".join(map(str, size)),
             got=f"{header.width}x{header.height}",
         )
@@ -75,17 +75,17 @@ def _shrink_jpeg(encoded: bytes, size: tuple[int, int], side_px: int) -> NDArray
 
 
 def _to_square(image: Image.Image, side_px: int) -> NDArray[np.uint8]:
-    # Resize before converting to grey: a second image of full size is never allocated.
+    # Resize before the conversion to grey, so that no second image of full size is allocated.
     small = image.resize((side_px, side_px), Image.Resampling.BILINEAR)
     return np.asarray(small.convert("L"))
 
 
 def fit_square(pixels: NDArray[np.uint8], side_px: int) -> Image.Image:
-    """Return an RGB image that fits a square; a small image is enlarged by a whole factor.
+    """Return an RGB image that fits a square; a small image is enlarged by an integer factor.
 
     Args:
-        pixels: uint8 of shape (height, width, channels), channels 1 or 3.
-        side_px: the side of the square.
+        pixels: an array of uint8 with shape (height, width, channels), channels 1 or 3.
+        side_px: the side of the square, in pixels.
     """
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
     factor = side_px // max(image.size)

@@ -1,7 +1,7 @@
 """Detection of truncated image files.
 
 Decoders raise the same errors for truncated and for corrupt files; the sizes in the containers
-distinguish them. For JPEG and PNG, the readers of their headers detect truncation.
+distinguish the two. For JPEG and PNG, `jpeg.py` and `png.py` detect truncation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_TIFF_STRIPS = 1 << 20
 
 
 def is_truncated(kind: str, data: bytes) -> bool:
-    """Return whether an image of a format, as named by `sniff`, is truncated."""
+    """Return whether an image file is truncated; `kind` is its format, as `sniff` returns it."""
     check = {
         "gif": _is_truncated_gif,
         "bmp": _is_truncated_bmp,
@@ -53,7 +53,7 @@ def _is_truncated_iso_media(data: bytes) -> bool:
 
 
 def _is_truncated_gif(data: bytes) -> bool:
-    """Walk the blocks up to the end of the first image."""
+    """Skip the blocks up to the end of the first image; a missing byte raises IndexError."""
     at = 13 + _palette_bytes(data[10])
     while data[at] == _GIF_EXTENSION:
         at = _skip_sub_blocks(data, at + 2)
@@ -74,7 +74,7 @@ def _skip_sub_blocks(data: bytes, at: int) -> int:
 
 
 def _is_truncated_bmp(data: bytes) -> bool:
-    """Compare the size with that of uncompressed rows; the decoder checks run lengths."""
+    """Compare the file size with the size of uncompressed rows; the decoder checks run lengths."""
     pixels_at, header_bytes = struct.unpack_from("<II", data, 10)
     if header_bytes == _OS2_HEADER_BYTES:
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
@@ -88,7 +88,7 @@ def _is_truncated_bmp(data: bytes) -> bool:
 
 
 def _is_truncated_tiff(data: bytes) -> bool:
-    """Look for a directory, or a strip in it, beyond the end of the file."""
+    """Look for a directory or a strip beyond the end of the file."""
     order = "<" if data[:2] == b"II" else ">"
     if data[2:4] in {b"+\0", b"\0+"}:
         return False

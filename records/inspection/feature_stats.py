@@ -1,4 +1,4 @@
-"""Statistics of the values of one feature over many records."""
+"""Statistics of the values of a feature over many records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN_CHARACTERS = 24
 
 
 class Range(msgspec.Struct, frozen=True):
-    """Minimum and maximum."""
+    """A minimum and a maximum."""
 
     min: float
     max: float
@@ -28,15 +28,16 @@ class FeatureStats(msgspec.Struct, frozen=True):
     """Statistics of one feature.
 
     Attributes:
-        name: its name; a feature list of a SequenceExample ends in `[]`.
-        kind: `bytes`, `int64`, `float`, `mixed`, or `empty` if it never has a value.
-        records: how many of the records that were read have it.
-        values: number of values per record; of a feature list, number of steps.
-        size_bytes: size of a bytes value; None without such values.
-        range: of numbers; None without numbers.
-        images: number of values that are images, by format.
-        width_px: of the images; None without images.
-        height_px: of the images; None without images.
+        name: the name of the feature; for a feature list of a SequenceExample, `[]` follows.
+        kind: the type of the values: `bytes`, `int64`, `float`, `mixed`, or `empty` if no record
+            has a value.
+        records: the number of records with the feature, among the records that were read.
+        values: the number of values per record; for a feature list, the number of steps.
+        size_bytes: the size of bytes values; None without bytes values.
+        range: the range of numbers; None without numbers.
+        images: the number of values that are images, by format.
+        width_px: the width of the images; None without images.
+        height_px: the height of the images; None without images.
         examples: the first distinct values, as text.
     """
 
@@ -64,7 +65,7 @@ class FeatureAccumulator:
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def add(self, values: FeatureValue, *, count: int | None = None) -> None:
-        """Add the values of one record; `count` is the number of steps of a feature list."""
+        """Add the values of one record; `count` is the number of steps in a feature list."""
         self.records += 1
         self._widen("values", len(values) if count is None else count)
         for value in values:
@@ -114,7 +115,7 @@ class FeatureAccumulator:
 
 
 def format_value(value: bytes) -> str:
-    """Return a bytes value as text: quoted if it is UTF-8, else in hex; long ones are cut."""
+    """Return a bytes value as text, quoted if UTF-8, otherwise in hex; long text is truncated."""
     try:
         text = value.decode()
     except UnicodeDecodeError:

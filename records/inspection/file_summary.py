@@ -1,4 +1,4 @@
-"""Summary of a TFRecord file from any program, by its first records."""
+"""Summary of the first records of a TFRecord file from any program."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ DEFAULT_LIMIT = 100
 
 
 class FileSummary(msgspec.Struct, frozen=True):
-    """A TFRecord file.
+    """Summary of a TFRecord file.
 
     Attributes:
         name: the name of the file.
-        size_bytes: its size in storage.
-        compression: `gzip`, `zlib` or None.
-        records: how many records were read.
-        complete: whether these are all records.
-        payloads: how many of them are an Example, a SequenceExample or other bytes.
-        features: sorted by name.
-        damage: the error that ended the reading, if there was one.
+        size_bytes: the size of the file in storage.
+        compression: the compression of the file: `gzip`, `zlib` or None.
+        records: the number of records that were read.
+        complete: whether all records of the file were read.
+        payloads: the number of records of each kind: Example, SequenceExample or bytes.
+        features: the statistics of the features, sorted by name.
+        damage: the error that ended the reading; None without an error.
     """
 
     name: str
@@ -48,7 +48,7 @@ class FileSummary(msgspec.Struct, frozen=True):
 
 
 def summarize_file(storage: Storage, name: str, *, limit: int = DEFAULT_LIMIT) -> FileSummary:
-    """Read the first `limit` records of a file, with their checksums.
+    """Summarize the first `limit` records of a file, and verify their checksums.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -82,7 +82,7 @@ def _accumulate(
     payloads: Counter[PayloadKind],
     features: dict[str, FeatureAccumulator],
 ) -> bool:
-    """Add the first `limit` records; return whether these are all."""
+    """Add the first `limit` records; return whether the file has no more records."""
     frames = read_frames(open_tfrecord(stream))
     for frame in islice(frames, limit):
         payload = parse_payload(frame.payload)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class FileInspection:
-    """One TFRecord file.
+    """Inspection of one TFRecord file.
 
     Attributes:
         storage: the folder of the file.
-        summary: its size, payloads and features.
+        summary: the size, payloads and features of the file.
     """
 
     storage: Storage
@@ -48,11 +48,11 @@ class FileInspection:
 
 @dataclass(frozen=True, repr=False)
 class DatasetInspection:
-    """A dataset.
+    """Inspection of a dataset.
 
     Attributes:
         dataset: the open dataset.
-        shard: the summary of its first shard; all shards have the same features.
+        shard: the summary of the first shard; all shards have the same features.
     """
 
     dataset: Dataset
@@ -82,10 +82,10 @@ def inspect(
 
     Args:
         path: a path or URL.
-        limit: how many records of a file to read.
+        limit: the maximum number of records to read from a file.
 
     Raises:
-        InputNotFoundError: there is neither a dataset nor a file.
+        InputNotFoundError: the path is neither a dataset nor a file.
         CorruptDataError: the manifest is damaged, or the first shard is missing.
     """
     storage, file = resolve_path(path)

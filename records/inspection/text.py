@@ -19,7 +19,7 @@ _SHOWN_LABELS = 12
 
 
 def format_file(summary: FileSummary) -> list[str]:
-    """Return the summary of a file as lines, its features as a table."""
+    """Return the summary of a file as lines, with a table of the features."""
     kinds = [
         f"{number:,} {kind}{'' if kind == 'bytes' or number == 1 else 's'}"
         for kind, number in summary.payloads.items()
@@ -43,7 +43,7 @@ def _extent(summary: FileSummary) -> str:
         return pluralize(summary.records, "record")
     if summary.damage is not None:
         return f"{pluralize(summary.records, 'record')} before damage"
-    return f"its first {pluralize(summary.records, 'record')} (--limit N for more)"
+    return f"first {pluralize(summary.records, 'record')} (--limit N for more)"
 
 
 def _feature_row(feature: FeatureStats) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def _range(found: Range, show: Callable[[float], str] = lambda value: f"{value:,
 
 
 def format_manifest(manifest: Manifest, path: str) -> list[str]:
-    """Return a manifest in a few lines."""
+    """Return a manifest as lines."""
     rows = [("labels", f"{len(manifest.labels):,}: {_labels(manifest.labels)}")]
     for name in SPLITS:
         if name in manifest.splits:

@@ -1,1 +1,1 @@
-"""Drawing of reports: fonts, canvas, thumbnails, contact sheet."""
+"""Pictures of a dataset: fonts, canvas, thumbnails, contact sheet."""

@@ -29,12 +29,12 @@ def new_sheet(
     """Return an empty sheet with a title.
 
     Args:
-        columns: how many tiles per row.
-        rows: how many rows.
-        title: cut at the width of the sheet.
+        columns: the number of tiles per row.
+        rows: the number of rows.
+        title: the title, truncated to the width of the sheet.
         font: the path of a font file.
-        left_px: width left of the tiles.
-        tile_height_px: height of a tile with its caption.
+        left_px: the width of the area left of the tiles.
+        tile_height_px: the height of a tile with its caption.
     """
     width = 2 * MARGIN_PX + left_px + columns * (TILE_PX + GAP_PX) - GAP_PX
     height = tile_top(rows, tile_height_px) - GAP_PX + MARGIN_PX
@@ -46,7 +46,7 @@ def new_sheet(
 
 
 def tile_top(row: int, tile_height_px: int) -> int:
-    """Return the top of a row of tiles, in px."""
+    """Return the top edge of a row of tiles, in px."""
     return MARGIN_PX + _TITLE_PX - MARGIN_PX // 2 + row * (tile_height_px + GAP_PX)
 
 
@@ -58,12 +58,12 @@ def paste_tile(sheet: Image.Image, image: Image.Image, left: int, top: int) -> N
 
 
 def fit_end(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> str:
-    """Return a text that fits a width; its start is cut off if it is too wide."""
+    """Return a text that fits a width; if the text is too wide, truncate its start."""
     return fit_text(text[::-1], font, width_px)[::-1]
 
 
 def fit_text(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> str:
-    """Return a text that fits a width; its end is cut off if it is too wide."""
+    """Return a text that fits a width; if the text is too wide, truncate its end."""
     if font.getlength(text) <= width_px:
         return text
     while text and font.getlength(text + "…") > width_px:

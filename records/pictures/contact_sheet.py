@@ -1,6 +1,7 @@
 """Contact sheet with images of each class.
 
-Few classes get one row each, after the name; many get one tile each, above the name.
+If there are few classes, each class has one row, after the class name. If there are many, each
+class has one tile, above the class name.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ def draw_file(storage: Storage, name: str) -> bytes:
     """Return the contact sheet of any TFRecord file as PNG.
 
     Raises:
-        InputNotFoundError: its first records hold no image.
+        InputNotFoundError: the first records contain no image.
         CorruptDataError: a record is damaged.
     """
     samples = sample_file(storage, name, images=_COLUMNS, classes=_MAX_TILES)
     if not samples:
-        raise InputNotFoundError("no record holds an image", path=storage.display_name(name))
+        raise InputNotFoundError("no record contains an image", path=storage.display_name(name))
     return _draw(samples, name)
 
 
@@ -122,4 +123,4 @@ def _draw_tiles(tiles: list[tuple[str, Image.Image]], title: str, font: str) -> 
 
 
 def _subtitle(classes: int, shown: int) -> str:
-    return f", {shown} of them shown" if shown < classes else ""
+    return f", {shown} classes shown" if shown < classes else ""

@@ -1,9 +1,9 @@
 r"""Fonts for class names of any script.
 
-matplotlib contains DejaVu Sans, with Latin, Greek, Cyrillic, Arabic and more, but no Chinese,
-Japanese or Korean: for those the fonts of the machine are searched. Without matplotlib, Pillow's
-font takes its place. Characters that no font has are drawn as an escape such as `\u4e2d`, never as
-an empty box.
+matplotlib contains DejaVu Sans, with Latin, Greek, Cyrillic, Arabic and more scripts, but not
+Chinese, Japanese or Korean: for these scripts, the fonts of the machine are searched. Without
+matplotlib, the font of Pillow replaces DejaVu Sans. A character that no font has is drawn as an
+escape such as `\u4e2d`, never as an empty box.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FOLDERS = (
     "~/Library/Fonts",
     "/mnt/c/Windows/Fonts",
 )
-# Parts of the names of fonts with many scripts, in order of preference.
+# Parts of font names, for fonts with many scripts, in order of preference.
 _WIDE_FONTS = (
     "notosanscjk-regular",
     "notosanscjk",
@@ -49,11 +49,11 @@ _WIDE_FONTS = (
 )
 _NO_CHARACTER = "\U0010ffff"
 _PILLOW_FONT = ""
-"""In place of a path: the font that Pillow contains, Latin only."""
+"""A replacement for a path: the font that Pillow contains, Latin only."""
 
 
 def find_font(names: Iterable[str]) -> str:
-    """Return the path of the font that lacks the fewest characters of names, for `open_font`."""
+    """Return the path, for `open_font`, of the font that lacks the fewest characters of names."""
     characters = {char for name in names for char in escape_for_display(name) if not char.isspace()}
     return _find_font("".join(sorted(characters)))
 
@@ -68,7 +68,7 @@ def _find_font(characters: str) -> str:
 
 
 def drawable(name: str, font: str) -> str:
-    """Return a name with missing and control characters as escapes."""
+    """Return a name with control characters, and characters missing in a font, as escapes."""
     text = escape_for_display(name)
     missing = _missing(font, text) if not text.isascii() else frozenset()
     return "".join(ascii(char)[1:-1] if char in missing else char for char in text)
@@ -84,7 +84,7 @@ def _missing(font: str, characters: str) -> frozenset[str]:
 
 @lru_cache
 def open_font(font: str, size_px: int) -> ImageFont.FreeTypeFont:
-    """Return a font of `find_font` at a size."""
+    """Open a font from `find_font` in a size."""
     if font != _PILLOW_FONT:
         return ImageFont.truetype(font, size_px)
     default = ImageFont.load_default(size_px)
@@ -98,7 +98,7 @@ def _shape(font: ImageFont.FreeTypeFont, char: str) -> tuple[tuple[int, int], by
 
 
 def _dejavu() -> str:
-    # Only the path is needed; importing matplotlib takes a second.
+    # Only the path is needed; the import of matplotlib takes a second.
     found = importlib.util.find_spec("matplotlib")
     if found is None or found.origin is None:
         return _PILLOW_FONT

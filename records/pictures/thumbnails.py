@@ -1,4 +1,4 @@
-"""Deterministic sample of images of each class, as thumbnails."""
+"""Deterministic sample of the images of each class, as thumbnails."""
 
 from __future__ import annotations
 
@@ -36,7 +36,13 @@ _CLASS_FEATURES = (schema.TEXT, "label_text", "class_name", schema.LABEL, "label
 
 
 class ClassSample(NamedTuple):
-    """Thumbnails of a class; an unknown `name` is "", an unknown number of `records` None."""
+    """Thumbnails of a class.
+
+    Attributes:
+        name: the class name; "" if unknown.
+        records: the number of records of the class; None if unknown.
+        images: the thumbnails.
+    """
 
     name: str
     records: int | None
@@ -44,12 +50,13 @@ class ClassSample(NamedTuple):
 
 
 def sample_dataset(dataset: Dataset, *, images: int, classes: int) -> list[ClassSample]:
-    """Return the first images of each class of the train split, whose order is random (by hash).
+    """Return the first images of each class in the train split. The order is random (by hash).
 
     Args:
-        dataset: an open dataset; if it has no train split, its first split is used.
-        images: the maximum per class.
-        classes: the maximum; of more, a sample spread evenly over the label map.
+        dataset: an open dataset; without a train split, its first split is used.
+        images: the maximum number of images per class.
+        classes: the maximum number of classes. If there are more, they are sampled at regular
+            intervals of the label map.
 
     Raises:
         CorruptDataError: an index or a record is damaged.
@@ -69,12 +76,12 @@ def sample_dataset(dataset: Dataset, *, images: int, classes: int) -> list[Class
 
 
 def make_thumbnail(record: Record) -> Image.Image:
-    """Return the image of a record, scaled to a tile. Raises CorruptDataError if it is damaged."""
+    """Return the image of a record, scaled to a tile. Raises CorruptDataError."""
     return fit_square(record.decode(), TILE_PX)
 
 
 def main_split(dataset: Dataset) -> Split:
-    """Return the train split, or the first split of a dataset without one."""
+    """Return the train split; without a train split, the first split."""
     return dataset["train"] if "train" in dataset else next(iter(dataset.values()))
 
 
@@ -86,7 +93,7 @@ def sample_file(storage: Storage, name: str, *, images: int, classes: int) -> li
     """Return the first images of each class among the first 2,000 records of any TFRecord file.
 
     Raises:
-        CorruptDataError: one of these records is damaged.
+        CorruptDataError: a record among these is damaged.
         FileNotFoundError: the file does not exist.
     """
     found: dict[str, list[Image.Image]] = {}
@@ -114,7 +121,7 @@ def _label_of(features: dict[str, FeatureValue]) -> str:
 
 
 def _decode_any(payload: bytes) -> Iterator[NDArray[np.uint8]]:
-    """Yield the images in a record that decode; shardmill's own records may hold raw pixels."""
+    """Yield the decodable images in a record; records of shardmill may contain raw pixels."""
     with suppress(CorruptDataError):
         yield decode_record(payload).decode()
     features = parse_payload(payload).features

@@ -1,4 +1,4 @@
-"""Recovery of every intact record of a damaged TFRecord file."""
+"""Recovery of the intact records of a damaged TFRecord file."""
 
 from records.salvage.copy import salvage
 from records.salvage.report import LostRange, SalvageReport

@@ -1,8 +1,7 @@
-"""Copy of every intact record of a damaged TFRecord file.
+"""Copy of the intact records of a damaged TFRecord file.
 
-A record is intact if both its checksums are right. A record with a damaged length counts as lost,
-even if the index has the length: the damage affected it. Payloads are copied unchanged, whatever
-they hold.
+A record is intact if both its checksums are correct. A record with a damaged length counts as lost,
+even if the length is in the index. Payloads of any content are copied unchanged.
 """
 
 from __future__ import annotations
@@ -37,18 +36,18 @@ def salvage(
     dry_run: bool = False,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> SalvageReport:
-    """Copy every intact record of a file into a new file, in order.
+    """Copy every intact record of a file to a new file, in order.
 
     Args:
-        file: a TFRecord file from any program, plain, GZIP or ZLIB; its index is used if it has
-            one.
-        output: the new file, uncompressed; written completely or not at all.
-        dry_run: write nothing.
-        on_bytes: called with the size of each record that was read, in bytes.
+        file: the path of a TFRecord file from any program: plain, GZIP or ZLIB. If the file has an
+            index, the report names the lost records.
+        output: the path of the new file, uncompressed; written completely or not at all.
+        dry_run: whether to write nothing.
+        on_bytes: a callback that receives the size of each record that was read, in bytes.
 
     Raises:
         InputNotFoundError: the file does not exist.
-        UsageError: the path is a dataset.
+        UsageError: the path is a folder.
         OutputError: `output` already exists, or cannot be written.
         StorageError: storage failed after retries.
     """
@@ -103,7 +102,7 @@ def _open_file(file: str | os.PathLike[str]) -> tuple[Storage, str]:
 
 
 def _read_index_of(storage: Storage, name: str) -> tuple[Index | None, list[Finding]]:
-    """Return the index of a shard, or None and the findings about it."""
+    """Return the index of a shard, or None, and the findings about the index."""
     file = index_name(name)
     try:
         index = read_index(storage, file)
@@ -112,7 +111,7 @@ def _read_index_of(storage: Storage, name: str) -> tuple[Index | None, list[Find
     except CorruptDataError as error:
         return None, [finding_from_error(error, "index-damaged", file)]
     if index.summary.name.rpartition("/")[2] != name or index.summary.records != len(index):
-        return None, [Finding("index", file, f"it is the index of {index.summary.name}")]
+        return None, [Finding("index", file, f"the index belongs to {index.summary.name}")]
     return index, []
 
 
@@ -142,7 +141,7 @@ class _IntactRecords:
         self.size_bytes += size_bytes
 
     def finish(self, size_bytes: int) -> None:
-        """Add the range lost at the end of a file of this size."""
+        """Add the lost range at the end of a file of this size."""
         self._add_lost(size_bytes, 0 if self.rows is None else len(self.rows.index))
 
     def _add_lost(self, offset: int, row: int) -> None:

@@ -16,9 +16,9 @@ class LostRange(msgspec.Struct, frozen=True):
     """Consecutive bytes of a file that belong to no intact record.
 
     Attributes:
-        offset: where it begins; in a compressed file, in the decompressed bytes.
-        bytes: its length; 0 if records are missing without any bytes in their place.
-        keys: the keys of the lost records as text, if the index has them.
+        offset: the offset of the first byte; in a compressed file, of the decompressed bytes.
+        bytes: the number of bytes; 0 if records are missing without any bytes in their place.
+        keys: the keys of the lost records as text; empty without an index.
     """
 
     offset: int
@@ -38,12 +38,12 @@ class SalvageReport(msgspec.Struct, frozen=True, rename={"file": "shard", "outpu
     """The output of `salvage --json`.
 
     Attributes:
-        file: the damaged file.
-        output: the new file; None after a dry run.
-        index: the index that was used, relative to the folder of the file; None if there is none.
-        records: number of intact records; all of them are in `output`.
-        bytes: the size of these records in `output`.
-        lost_records: how many records of the index are lost; None without an index.
+        file: the path of the damaged file.
+        output: the path of the new file; None after a dry run.
+        index: the path of the index, relative to the folder of the file; None without an index.
+        records: the number of intact records; all intact records are in `output`.
+        bytes: the size of the intact records in `output`.
+        lost_records: the number of lost records, by the index; None without an index.
         lost: the lost ranges, by offset.
         findings: the damage, as `verify` reports it.
     """

@@ -1,4 +1,4 @@
-"""Plots of a dataset: records by class and split, image sizes."""
+"""Charts of a dataset: records by class and split, image sizes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ _NAME_CHARACTERS = 28
 
 
 def draw_stats(stats: Stats, rows: pa.Table) -> bytes:
-    """Return plots of a dataset's figures as PNG.
+    """Return charts of the statistics of a dataset as PNG.
 
     Args:
-        stats: the figures.
-        rows: the index rows; columns `width`, `height` and `stored_bytes` are drawn.
+        stats: the statistics.
+        rows: the index rows, with the columns `width`, `height` and `stored_bytes`.
 
-    Raises UsageError if matplotlib is not installed.
+    Raises:
+        UsageError: matplotlib is not installed.
     """
     require_extra("matplotlib", "plot")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -57,14 +58,14 @@ def draw_stats(stats: Stats, rows: pa.Table) -> bytes:
 
 
 class _Bar(NamedTuple):
-    """A class by its label; None is the gap that stands for the omitted classes."""
+    """The bar of a class; a label of None is the gap that stands for the omitted classes."""
 
     label: int | None
     text: str
 
 
 def _choose_bars(stats: Stats) -> list[_Bar]:
-    """Return all classes by label; of very many, the largest and the smallest, by size."""
+    """Return a bar for each class by label; of very many, the largest and smallest, by size."""
     bars = [_Bar(label, name) for label, name in enumerate(stats.labels)]
     if len(bars) <= _MAX_BARS:
         return bars
@@ -105,7 +106,7 @@ def _draw_classes(axes: Axes, stats: Stats, bars: list[_Bar]) -> None:
 
 
 def _draw_sizes(axes: Axes, rows: pa.Table) -> None:
-    """Draw one dot per width and height; its area is the share of images with that size."""
+    """Draw one dot per width and height; the area shows the share of images with this size."""
     sizes = rows.group_by(["width", "height"]).aggregate([([], "count_all")])
     widths, heights, counts = (sizes[name].to_numpy() for name in ("width", "height", "count_all"))
     areas = 14 + 500 * counts / max(1, counts.sum())

@@ -1,4 +1,4 @@
-"""Counts, sizes and duplicates of a dataset, from its index.
+"""Statistics of a dataset from its indexes: counts, sizes and duplicates.
 
 No shard is read.
 """
@@ -38,7 +38,7 @@ _COLUMNS = [
 
 
 class MinMedianMax(msgspec.Struct, frozen=True):
-    """Minimum, median and maximum."""
+    """A minimum, a median and a maximum."""
 
     min: int
     median: int
@@ -46,14 +46,14 @@ class MinMedianMax(msgspec.Struct, frozen=True):
 
 
 class SplitStats(msgspec.Struct, frozen=True):
-    """Figures of one split.
+    """Statistics of one split.
 
     Attributes:
-        records: how many.
-        bytes: of its shards.
-        shards: how many.
-        class_records: how many records, by label.
-        imbalance: as in `Stats`.
+        records: the number of records.
+        bytes: the size of the shards.
+        shards: the number of shards.
+        class_records: the number of records of each class, by label.
+        imbalance: the ratio of class sizes, as in `Stats`.
     """
 
     records: int
@@ -64,22 +64,22 @@ class SplitStats(msgspec.Struct, frozen=True):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """Figures of a dataset.
+    """Statistics of a dataset.
 
     Attributes:
-        labels: class names, by label.
-        splits: by name.
-        records: of all splits.
-        bytes: of all shards.
-        imbalance: records of the largest class divided by those of the smallest that has any;
-            None without records.
-        width_px: of the stored images; None without records, as are the next two.
-        height_px: of the stored images.
-        image_bytes: size of the stored images.
-        formats: records by stored format, the most frequent first.
-        changes: records by the changes that the conversion made, the most frequent first.
-        rejects: images that were found and not stored, by reason, the most frequent first.
-        duplicates: images with the same file content as another.
+        labels: the class names, by label.
+        splits: the statistics of each split, by name.
+        records: the number of records in all splits.
+        bytes: the size of all shards.
+        imbalance: the record count of the largest class divided by the record count of the smallest
+            class that is not empty; None without records.
+        width_px: the width of the stored images; None without records.
+        height_px: the height of the stored images; None without records.
+        image_bytes: the size of the stored images; None without records.
+        formats: the number of records of each stored format, the most frequent first.
+        changes: the number of records with each change by the conversion, the most frequent first.
+        rejects: the number of rejected images for each reason, the most frequent first.
+        duplicates: the counts of images with identical file content.
     """
 
     labels: tuple[str, ...]
@@ -97,7 +97,7 @@ class Stats(msgspec.Struct, frozen=True):
 
     @property
     def class_totals(self) -> list[int]:
-        """The number of records of all splits, by label."""
+        """The number of records of each class in all splits, by label."""
         return _add_up(self.splits.values())
 
     def __repr__(self) -> str:
@@ -105,14 +105,14 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 def stats(dataset: Dataset | str | os.PathLike[str], rows: pa.Table | None = None) -> Stats:
-    """Compute the figures of a dataset.
+    """Compute the statistics of a dataset.
 
     Args:
         dataset: a path or URL, or an open dataset.
-        rows: its `read_index_rows`, if they have been read already.
+        rows: the result of `read_index_rows`; None reads the index rows.
 
     Raises:
-        InputNotFoundError: there is no finished dataset.
+        InputNotFoundError: the path contains no finished dataset.
         CorruptDataError: an index or `rejects.jsonl` is damaged or missing.
     """
     if not isinstance(dataset, Dataset):
@@ -137,7 +137,7 @@ def stats(dataset: Dataset | str | os.PathLike[str], rows: pa.Table | None = Non
 
 
 def read_index_rows(dataset: Dataset) -> pa.Table:
-    """Return the index rows of all shards, and a column `split`, the position in `SPLITS`.
+    """Return the index rows of all shards, with a column `split`: the position in `SPLITS`.
 
     Raises:
         CorruptDataError: an index is damaged or missing.
@@ -153,7 +153,7 @@ def read_index_rows(dataset: Dataset) -> pa.Table:
 
 def _read_columns(dataset: Dataset, name: SplitName, shard: int) -> pa.Table:
     table = dataset[name].load_index(shard).table.select(_COLUMNS)
-    # The dictionaries of different files cannot be concatenated.
+    # Dictionaries from different files cannot be concatenated.
     table = table.set_column(3, "format", table["format"].cast(pa.string()))
     split = pa.repeat(pa.scalar(SPLITS.index(name), pa.int8()), len(table))
     return table.append_column("split", split)

@@ -1,7 +1,7 @@
 """Exact duplicates: images with the same hash in the index.
 
 duplicates  the same bytes more than once
-leaks       the same bytes in more than one split: the model is tested on images it was trained on
+leaks       the same bytes in more than one split: the model is tested on training images
 conflicts   the same bytes with more than one label
 """
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SPLIT_PRIORITY: tuple[SplitName, ...] = ("test", "validation", "train")
-"""The split that keeps an image comes first."""
+"""The splits by priority: the first split that has an image keeps the image."""
 
 
 class Duplicates(msgspec.Struct, frozen=True):
-    """Numbers of identical images.
+    """Counts of identical images.
 
     Attributes:
-        groups: sets of identical files.
-        records: records in these groups, not counting one per group.
-        leak_groups: groups in more than one split.
-        leak_records: how many keys `leak_keys` returns.
-        conflict_groups: groups with more than one label.
+        groups: the number of groups of identical files.
+        records: the number of records in the groups, minus one per group.
+        leak_groups: the number of groups in more than one split.
+        leak_records: the number of keys that `leak_keys` returns.
+        conflict_groups: the number of groups with more than one label.
     """
 
     groups: int
@@ -43,7 +43,7 @@ class Duplicates(msgspec.Struct, frozen=True):
 
 
 class DuplicateRecord(NamedTuple):
-    """A record with the same source file as another one."""
+    """A record in a group of records with the same source bytes."""
 
     key: str
     label: int
@@ -54,7 +54,8 @@ def find_groups(rows: pa.Table) -> list[list[DuplicateRecord]]:
     """Return groups of two or more records with the same source bytes, each sorted by key.
 
     Args:
-        rows: columns `key`, `label`, `source_xxh3_128`, and `split`, the position in `SPLITS`.
+        rows: a table with the columns `key`, `label`, `source_xxh3_128`, and `split` (the position
+            in `SPLITS`).
     """
     codes = rows["source_xxh3_128"].combine_chunks().dictionary_encode().indices.to_numpy()
     repeated = np.bincount(codes)[codes] > 1 if len(codes) else np.zeros(0, bool)
@@ -71,7 +72,7 @@ _BY_HASH_AND_KEY = [("source_xxh3_128", "ascending"), ("key", "ascending")]
 
 
 def count_duplicates(groups: list[list[DuplicateRecord]]) -> Duplicates:
-    """Return the numbers of the groups of `find_groups`."""
+    """Return the counts for the groups from `find_groups`."""
     return Duplicates(
         groups=len(groups),
         records=len(duplicate_keys(groups)),
@@ -82,15 +83,15 @@ def count_duplicates(groups: list[list[DuplicateRecord]]) -> Duplicates:
 
 
 def duplicate_keys(groups: list[list[DuplicateRecord]]) -> list[str]:
-    """Return the keys to exclude to keep each file once, all except the first of each group."""
+    """Return the keys to exclude to keep each file once: all except the first of each group."""
     return sorted(record.key for group in groups for record in group[1:])
 
 
 def leak_keys(groups: list[list[DuplicateRecord]]) -> list[str]:
     """Return the keys to exclude so that no file is in two splits.
 
-    Of a file in several splits, test keeps it, else validation: earlier test results stay
-    comparable, and a test split of a fixed size does not change.
+    A file in several splits is kept in test, otherwise in validation. Earlier test results thus
+    stay comparable, and a test split of a fixed size does not change.
     """
     return sorted(key for group in groups if _is_leak(group) for key in _keys_to_exclude(group))
 

@@ -1,4 +1,4 @@
-"""Text form of a dataset's figures."""
+"""Text form of the statistics of a dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN_AT_EACH_END = 15
 
 
 def format_stats(stats: Stats, path: str | None = None) -> list[str]:
-    """Return the figures of a dataset as aligned lines; the first begins with its path."""
+    """Return the statistics of a dataset as aligned lines; the first line begins with `path`."""
     head = f"{escape_for_display(path)}: " if path is not None else ""
     head += (
         f"{pluralize(stats.records, 'image')} in"
@@ -104,7 +104,7 @@ def _duplicates(found: Duplicates) -> list[tuple[str, str]]:
     duplicates = leaks = conflicts = "none"
     if found.groups:
         images = pluralize(found.records, "image")
-        duplicates = f"{images} identical to another (--keys duplicates lists them)"
+        duplicates = f"{images} identical to another image (--keys duplicates lists the keys)"
     if found.leak_groups:
         files = pluralize(found.leak_groups, "file")
         leaks = f"{files} in more than one split (--keys leaks lists the keys to exclude)"

@@ -3,8 +3,9 @@
     for finding in verify("data"):
         print(finding)
 
-Checks continue after a finding. Findings about a whole shard (`record-count`, `size`, `checksum`)
-are reported only if no record of that shard has one: each damage is one finding, the most precise.
+Checks continue after a finding. Findings about a shard (`record-count`, `size`, `checksum`) are
+reported only if no record of that shard has a finding: each damage is one finding, the most
+precise.
 """
 
 from __future__ import annotations
@@ -41,25 +42,25 @@ def verify(path: str | os.PathLike[str], decode: bool = False) -> Iterator[Findi
     """Check every checksum, count, size, label and index row of a dataset.
 
     Args:
-        path: a path or URL of a dataset or of one TFRecord file, also a compressed one (GZIP,
-            ZLIB). Of a file, only the frames are checked, and that each record is an Example.
-        decode: also decode every image of a dataset.
+        path: the path or URL of a dataset or a TFRecord file, plain, GZIP or ZLIB. In a file, only
+            frames are checked, and whether each record is an Example.
+        decode: whether to decode every image of a dataset, too.
 
     Yields:
-        Findings, in the order of the files. An intact dataset yields none.
+        Findings, in the order of the files. An intact dataset has no findings.
 
     Raises:
-        InputNotFoundError: there is neither a dataset nor a file.
+        InputNotFoundError: the path is neither a dataset nor a file.
     """
     for checked in check_files(path, decode=decode):
         yield from checked.findings
 
 
 def check_files(path: str | os.PathLike[str], *, decode: bool = False) -> Iterator[FileCheck]:
-    """Yield one check per file, with its findings and the number of bytes that were read.
+    """Yield one check per file, with the findings and the number of bytes that were read.
 
-    Arguments and errors are those of `verify`. The manifest is yielded twice: first with the
-    findings about the side files, last with those about the whole dataset.
+    For arguments and exceptions, see `verify`. The manifest is yielded twice: first with the
+    findings about the side files, last with the findings about the dataset as a whole.
     """
     storage, file = resolve_path(path)
     if file is not None:
@@ -126,7 +127,7 @@ def find_duplicate_keys(keys: Mapping[str, pa.ChunkedArray]) -> Iterator[Finding
     """Yield a finding for each record with the key of an earlier record.
 
     Args:
-        keys: the keys of each shard (Arrow strings) by its name, in the order of the dataset.
+        keys: the keys of each shard (Arrow strings) by shard name, in the order of the dataset.
     """
     if not keys:
         return

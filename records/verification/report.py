@@ -19,11 +19,11 @@ class VerifyReport(msgspec.Struct, frozen=True):
     """The output of `verify --json`.
 
     Attributes:
-        path: the dataset or the file, as given.
-        files: how many files were checked, the manifest not counted.
-        records: how many intact records they hold.
-        bytes: how many bytes were read.
-        findings: everything that is wrong.
+        path: the path of the dataset or the file, as passed by the user.
+        files: the number of checked files, not counting the manifest.
+        records: the number of intact records in these files.
+        bytes: the number of bytes that were read.
+        findings: the findings about all files.
     """
 
     path: str = msgspec.field(name="target")
@@ -39,7 +39,7 @@ class VerifyReport(msgspec.Struct, frozen=True):
 
 
 class VerifyTotals:
-    """Running totals over the files that have been checked."""
+    """Running totals of the checked files."""
 
     def __init__(self, path: str) -> None:
         self._path = escape_for_display(path)
@@ -49,7 +49,7 @@ class VerifyTotals:
         self._findings: list[Finding] = []
 
     def add(self, checked: FileCheck) -> None:
-        """Add one file."""
+        """Add the check of a file."""
         if checked.file != MANIFEST:
             self._files.add(checked.file)
         self._records += checked.records

@@ -1,7 +1,7 @@
 """Check of one shard and its index.
 
-Each record is compared with the label map and its index row, then the totals with the manifest. The
-bytes are read once.
+Each record is compared with the label map and the index row, then the totals are compared with the
+manifest. Each byte is read once.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def check_shard(
     """Check one shard of a dataset and its index.
 
     Args:
-        storage: the dataset's folder.
+        storage: the folder of the dataset.
         name: the name of the shard.
-        expected: its entry in the manifest; None if the manifest is damaged.
-        decoder: decodes the records; has no labels if the manifest is damaged.
-        decode: also decode every image.
+        expected: the entry of the shard in the manifest; None if the manifest is damaged.
+        decoder: the decoder of the records, without labels if the manifest is damaged.
+        decode: whether to decode every image, too.
     """
     checked = FileCheck(name)
     rows = _check_index(storage, name, expected, checked)
@@ -105,7 +105,7 @@ def _check_item(
 
 
 def _check_totals(expected: ShardInfo, checked: FileCheck, xxh3_128: str) -> Iterator[Finding]:
-    """Yield the first mismatch between a shard and the manifest, if any."""
+    """Yield a finding for the first mismatch between a shard and the manifest, if any."""
     comparisons = (
         ("record-count", "records", expected.records, checked.records),
         ("record-count", "excluded records", expected.excluded_records, checked.excluded_records),
@@ -122,7 +122,7 @@ def _check_totals(expected: ShardInfo, checked: FileCheck, xxh3_128: str) -> Ite
 def _check_index(
     storage: Storage, name: str, expected: ShardInfo | None, checked: FileCheck
 ) -> IndexLookup | None:
-    """Return the rows of a shard's index; None, and a finding, if they cannot be used."""
+    """Return the index rows of a shard; if they are not usable, add a finding and return None."""
     file = index_name(name)
     try:
         index = read_index(storage, file)
@@ -162,9 +162,9 @@ def _index_mismatches(index: Index, name: str, expected: ShardInfo | None) -> It
 
 
 class _HashingReader:
-    """A stream that counts and hashes the bytes that are read from it.
+    """A stream that counts and hashes the bytes that are read.
 
-    The hash is that of the file if the reader never seeks, as in a shard without damage.
+    If the reader never seeks, as in a shard without damage, the hash is the hash of the file.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -193,10 +193,10 @@ class ShardRecord(NamedTuple):
     """A record with correct checksums.
 
     Attributes:
-        file: the name of its shard.
-        number: its number there, from 0; after damage, records that were lost are not counted.
-        frame: its bytes.
-        moved: whether damage before it may have changed its offset.
+        file: the name of the shard.
+        number: the number of the record in the shard, from 0; lost records are not counted.
+        frame: the frame of the record.
+        moved: whether damage before the record may have changed the offset.
     """
 
     file: str
@@ -215,10 +215,10 @@ def check_record(
     """Yield the findings about one record of a dataset.
 
     Args:
-        record: the record.
-        rows: the rows of its shard's index; None if they cannot be used.
-        decoder: decodes the records; has no labels if the manifest is damaged.
-        decode: also decode the image.
+        record: the record, with its place in the shard.
+        rows: the index rows of the shard; None if they are not usable.
+        decoder: the decoder of the records, without labels if the manifest is damaged.
+        decode: whether to decode the image, too.
     """
     indexed = rows.find_offset(record.frame.offset) if rows is not None else None
     try:
@@ -234,7 +234,7 @@ def check_record(
     number, row = indexed or (record.number, None)
     faults = list(_faults(found, record, row, decoder.labels, decode=decode))
     if rows is not None and row is None:
-        faults.append(("index", "the index has no row with this offset or this key"))
+        faults.append(("index", "the index has no row with this offset or key"))
     for kind, detail in faults:
         yield Finding(kind, record.file, detail, number, record.frame.offset, found.key)
 
@@ -298,7 +298,7 @@ def _compare_with_row(
     yield "width", row.width, found.width
     yield "height", row.height, found.height
     yield "channels", row.channels, found.channels
-    if not row.changes:  # stored byte for byte: the source's hash is the hash of the image
+    if not row.changes:  # stored byte for byte: source and image have the same hash
         yield "source_bytes", row.source_bytes, len(found.image)
         yield "source_xxh3_128", row.source_xxh3_128, xxhash.xxh3_128_hexdigest(found.image)
     if not record.moved:

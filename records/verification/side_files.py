@@ -1,4 +1,4 @@
-"""Checks of the label map, rejects, TFDS metadata and unexpected files."""
+"""Checks of label map, rejects, TFDS metadata and unexpected files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_side_files(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
-    """Yield a finding for each unexpected file, and for each side file unlike the manifest."""
+    """Yield a finding for each unexpected file, and for each side file that is not as expected."""
     yield from _check_names(storage, manifest)
     if manifest.adopted is None or layout.LABELS not in manifest.adopted.preexisting:
         yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")
@@ -32,11 +32,11 @@ def check_side_files(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _check_names(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
-    """Yield a finding for each shard, index or hash file of a shard not in the manifest."""
+    """Yield a finding for each shard, index or hash file that the manifest does not list."""
     shards = [shard.name for split in manifest.splits.values() for shard in split.shards]
     indexes, hashes = map(layout.index_name, shards), map(layout.phash_name, shards)
     expected = {*shards, *indexes, *hashes, layout.MTIMES}
-    # The folder of an adopted dataset may hold TFRecord files that were not adopted.
+    # The folder of an adopted dataset may contain TFRecord files that were not adopted.
     suffixes = (".tfrecord", ".parquet") if manifest.adopted is None else ()
     for name in storage.list():
         unexpected = name.endswith(suffixes) and name not in expected
@@ -49,7 +49,7 @@ def _check_content(
 ) -> Iterator[Finding]:
     try:
         if storage.read(name) != expected:
-            yield Finding(kind, name, f"its content does not match {layout.MANIFEST}")
+            yield Finding(kind, name, f"the content does not match {layout.MANIFEST}")
     except FileNotFoundError:
         yield Finding("missing", name, "file not found")
     except StorageError as error:

@@ -88,7 +88,7 @@ def test_inspect_command_dataset_prints_classes_shards_and_features(folder: Path
 
 def test_inspect_command_file_limit_reads_first_records(folder: Path) -> None:
     assert (
-        "its first 3 records (--limit N for more)"
+        "first 3 records (--limit N for more)"
         in run("inspect", folder / FIRST, "--limit", 3).stdout
     )
     assert run_json("inspect", folder / FIRST, "--limit", 3)["records"] == 3

@@ -113,7 +113,7 @@ def test_locate_files_numbered_names_are_sorted_numerically(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", [".hidden", "a\nb", "-x", ".shardmill/a", "a;b", "a{b}"])
 def test_locate_files_unsafe_name_raises_usage_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="rename it"):
+    with pytest.raises(UsageError, match="rename the file"):
         locate_files([str(tmp_path / name)], str(tmp_path))
 
 

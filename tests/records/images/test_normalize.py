@@ -327,10 +327,10 @@ def test_normalize_image_repeated_call_is_deterministic(source: Any) -> None:
     [
         ({"width": 47}, "size of an image differs"),
         ({"channels": 1}, "size of an image differs"),
-        ({"format": "jpeg"}, "differs from that in its record"),
-        ({"format": "bmp"}, "differs from that in its record"),
+        ({"format": "jpeg"}, "differs from the format in its record"),
+        ({"format": "bmp"}, "differs from the format in its record"),
         ({"format": "raw"}, "wrong size"),
-        ({"encoded": b""}, "differs from that in its record"),
+        ({"encoded": b""}, "differs from the format in its record"),
     ],
 )
 def test_decode_record_image_header_mismatch_raises_corrupt_data(
