@@ -172,7 +172,7 @@ def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
     plugin = _PLUGINS.get(kind)
     if plugin is None:
         raise ImageRejectedError(
-            "unsupported", f"the format {kind} is not supported; convert the image to PNG"
+            "unsupported", f"the format {kind} is not taken; convert it to PNG"
         )
     if (kind == "avif" and not AvifImagePlugin.SUPPORTED) or (
         kind == "webp" and not WebPImagePlugin.SUPPORTED

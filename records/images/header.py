@@ -194,7 +194,7 @@ def _require_readable_tiff(image: Image.Image, data: bytes) -> None:
     if compression == _TIFF_WEBP:
         raise ImageRejectedError("unsupported", "TIFF compressed as WebP")
     if compression != _TIFF_UNCOMPRESSED and is_truncated("tiff", data):
-        raise ImageRejectedError("truncated", "TIFF refers to bytes beyond the end of the file")
+        raise ImageRejectedError("truncated", "TIFF refers to bytes beyond its end")
 
 
 def _is_animated(image: Image.Image) -> bool:

@@ -65,7 +65,7 @@ def require_mode(image: Image.Image) -> None:
     """
     if image.mode in _UNSUPPORTED_MODES:
         kind = _UNSUPPORTED_MODES[image.mode]
-        raise ImageRejectedError("unsupported", f"{kind} are not supported")
+        raise ImageRejectedError("unsupported", f"{kind} are not taken")
 
 
 def flatten(
