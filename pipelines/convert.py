@@ -64,7 +64,7 @@ def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> R
         # Another run may have published a dataset before this one got the lock.
         ensure_unchanged(run)
         report = _report_without_writing(run) or _write_and_publish(run, lock, on_progress)
-        # Includes the state of a run that was killed after publication, or had a different plan.
+        # The state may belong to a run that was killed after publication, or had a different plan.
         remove_run(run.output)
     return report
 

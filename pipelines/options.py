@@ -63,7 +63,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         return RunnerConfig(self.runner, self.beam_flags)
 
     def allowed_rejects(self, images: int, *, generation: int = 1) -> int:
-        """Return the maximum of rejected images; in a new dataset, less than `images`."""
+        """Return the maximum number of rejected images; less than `images` in a new dataset."""
         limit = self.max_rejects
         if limit is None:
             allowed = max(ALWAYS_ALLOWED_REJECTS, int(DEFAULT_MAX_REJECTS * images))

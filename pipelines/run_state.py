@@ -34,11 +34,11 @@ _RERUN = "run the same command again: it writes the file again"
 _KINDS = {kind.__name__: kind for kind in ShardmillError.__subclasses__()}
 
 ShardFile = Annotated[str, msgspec.Meta(pattern=f"^{SHARD_PATTERN}$")]
-"""The name of a shard. The pattern keeps it inside the output, where `clean` removes the file."""
+"""The name of a shard. It cannot lead out of the output, because `clean` removes these files."""
 
 
 class UnfinishedRun(msgspec.Struct, frozen=True):
-    """The identity of a run; a later run compares it and decides whether to resume the run."""
+    """The identity of a run; a later run compares it to decide whether to resume."""
 
     plan_digest: str
     fingerprint: str = msgspec.field(name="stamp")

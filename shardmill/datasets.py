@@ -57,8 +57,8 @@ def convert(
     Args:
         source: the folder or URL with one folder per class, or with train/, test/ and validation/.
         output: the folder or URL of the dataset.
-        test: the size of the test split: a fraction if float, a number of images if int.
-        validation: the size of the validation split, a fraction or a number like `test`.
+        test: the size of the test split, as a fraction (float) or an image count (int).
+        validation: the size of the validation split, as a fraction (float) or an image count (int).
         stratify: whether to keep the proportion of every class in each split.
         group_by: `parent` or a regular expression that groups images; a group is in one split.
         seed: the seed of the splits and the image order.
@@ -72,7 +72,7 @@ def convert(
         follow_symlinks: whether to convert the targets of links that lead out of `source`.
         allow_url: whether the list may contain URLs.
         check: the images to decode: all if `decode`, only re-encoded images if `header`.
-        max_rejects: the maximum of rejected images: a fraction if float, a number if int.
+        max_rejects: the maximum fraction (float) or number (int) of rejected images.
         max_pixels: the number of pixels above which an image is rejected.
         background: the colour of transparent pixels and padding, as RRGGBB.
         resize: the stored size in pixels: the side of a square, or (width, height).
@@ -84,7 +84,8 @@ def convert(
         allow_new_classes: whether `append` may add classes that the dataset does not have.
         workers: the number of threads per process; the number of cores if None.
         dry_run: whether to only report what would be done, and write nothing.
-        runner: the runner: `local`, `flink`, `spark`, `prism`, `dataflow`, or a Beam runner.
+        runner: the name of the runner: `local`, `flink`, `spark`, `prism`, `dataflow`, or any Beam
+            runner.
         beam_flags: the flags to pass to Beam.
         on_progress: a callback that receives the number of images done and the total number.
 

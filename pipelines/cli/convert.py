@@ -110,7 +110,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     click.option(
         "--group-by",
         metavar="parent|REGEX",
-        help="Keep images of one folder, or with the same match in their key, in one split.",
+        help="Keep images of one folder, or with the same match of REGEX, in one split.",
     ),
     click.option(
         "--seed",
@@ -177,13 +177,13 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         default=100_000_000,
         show_default=True,
         metavar="N",
-        help="Reject images with more pixels, according to their header.",
+        help="Reject images with more than N pixels, according to their header.",
     ),
     click.option(
         "--max-rejects",
         callback=_parse_amount,
         metavar="F|N",
-        help="Maximum of rejected images: fraction or number.  [default: 0.01, at least 10]",
+        help="Maximum fraction or number of rejected images.  [default: 0.01, at least 10]",
     ),
 )
 @option_group(
@@ -192,10 +192,13 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         "--shards",
         type=int,
         metavar="N",
-        help="Number of train shards; the other splits have shards in proportion.",
+        help="Number of train shards; other splits get a proportional number.",
     ),
     click.option(
-        "--shard-mb", type=int, metavar="MB", help="Source megabytes per shard.  [default: 128]"
+        "--shard-mb",
+        type=int,
+        metavar="MB",
+        help="Megabytes of source images per shard.  [default: 128]",
     ),
 )
 @option_group(

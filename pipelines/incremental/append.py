@@ -110,7 +110,7 @@ def select_new(
 def _previous_fingerprints(images: pa.Table, ingested: pa.Table, output: Storage) -> pa.Table:
     """Return the saved fingerprints: key, fingerprint.
 
-    The first run saves only a digest of them, in its report. If the digest is unchanged, return the
+    The first run saves only their digest, in its report. If the digest is unchanged, return the
     current fingerprints.
     """
     saved, report = read_fingerprints(output), read_report(output)

@@ -20,7 +20,7 @@ from records.runtime.row_table import iter_rows
 
 Mask = NDArray[np.bool_]
 HashFile = Callable[[bytes, "str | None"], bytes]
-"""A function that returns the xxh3-128 of a file by key and URL; empty if it cannot be read."""
+"""A function that returns the xxh3-128 of a file by key and URL; empty if unreadable."""
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def _make_shards(
     table = _worker_table(images)
     # A stable sort of sorted keys: images with equal hashes have the same order on every machine.
     order = np.argsort(hashes, kind="stable")
-    # --shards applies to a new dataset: an append may add only a few images.
+    # --shards applies only to a new dataset: an append may add only a few images.
     sizing = settings if generation == 1 else msgspec.structs.replace(settings, shards=None)
     train_images = int(np.count_nonzero(splits == SPLITS.index("train")))
     for number, split in enumerate(SPLITS):

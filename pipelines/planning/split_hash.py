@@ -28,7 +28,7 @@ NO_HASHES: Hashes = np.array([], np.uint64)
 
 
 class Thresholds(NamedTuple):
-    """Upper bounds of the hashes in test, and of the remaining hashes in validation."""
+    """Exclusive upper bounds of the hashes in test, and of the remaining hashes in validation."""
 
     test: int
     validation: int

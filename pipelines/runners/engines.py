@@ -148,7 +148,7 @@ ENGINES = {
     "dataflow": Engine("DataflowRunner", _check_dataflow, start_seconds=_DATAFLOW_START_SECONDS),
 }
 BEAM = Engine()
-"""The engine of any other runner, which has its name in Beam."""
+"""The engine of all other Beam runners."""
 
 
 def unshared_locations(flags: Namespace, locations: Sequence[str]) -> list[str]:

@@ -4,8 +4,9 @@ runs/RUN.json       the package versions of the driver; exists while the run is 
 workers/RUN/NAME    the number of images a worker has done, written every few seconds
 
 Engines report the progress of a job only at its end, and do not stop workers when the driver is
-stopped or killed. If a worker does not find the file of its run, it does not see the storage of the
-driver, or is no longer needed: the run was stopped, has ended, or was resumed by a later run.
+stopped or killed. If a worker does not find the file of its run, the worker does not see the
+storage of the driver, or is no longer needed: the run was stopped, has ended, or was resumed by a
+later run.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def _check_versions(wanted: dict[str, str]) -> None:
     differing = sorted(name for name in wanted if present.get(name) != wanted[name])
     if differing:
         raise RunnerError(
-            f"the package versions of a worker on {platform.node()} differ from this command",
+            f"a worker on {platform.node()} and this command have different package versions",
             expected=_format(wanted, differing),
             got=_format(present, differing),
             hint="install the same wheel and the same lock file on all workers",

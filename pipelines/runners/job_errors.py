@@ -42,7 +42,7 @@ _CAUSES = (
     _Cause(
         r"environments? are not compatible.*?Submission environment: (?P<expected>\S+?)\.?\s"
         r".*?Runtime environment: (?P<got>[^\s\\]+?)\.?(?:\s|\\|$)",
-        "the Python or Beam version of workers differs from this command",
+        "workers and this command have different versions of Python or Beam",
         "install the versions of the shardmill lock file on all workers",
     ),
     _Cause(

@@ -122,7 +122,7 @@ def choose_labels(
     given: LabelMap | None,
     source: str,
 ) -> LabelMap:
-    """Return the label map: the classes in `present`, or those of `classes`, or `given`.
+    """Return the label map: the classes in `present`, the subset `classes`, or `given`.
 
     Args:
         present: class names in the source.

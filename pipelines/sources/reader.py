@@ -66,7 +66,7 @@ def open_file(url: str) -> tuple[SourceFiles, bytes]:
 
 
 def read_file(files: SourceFiles, key: bytes, url: str | None) -> bytes:
-    """Return the content of a file, by URL unless it is None. Raises UnreadableError."""
+    """Return the content of a file, by URL if given, otherwise by key. Raises UnreadableError."""
     if url is None:
         return files.read(key)
     folder, name = open_file(url)

@@ -1,7 +1,7 @@
 """Recursive listing of a source folder, local or remote.
 
 Hidden files and system files are counted, not listed. Links that lead out of the source are listed
-separately. Keys are the bytes of the file system. Every folder is walked once, also if links lead
+separately. Keys are the bytes of the file system. Every folder is walked once, even if links lead
 to it: loops end, and no image is listed twice.
 """
 
@@ -67,12 +67,12 @@ def new_file_table(files: Iterable[ListedFile] = ()) -> RowTable[ListedFile]:
 
 
 def local_file(key: bytes, status: os.stat_result) -> ListedFile:
-    """Return the listed file for a key in a local folder."""
+    """Return the `ListedFile` of a local file."""
     return ListedFile(key, status.st_size, status.st_mtime_ns % (1 << 64))
 
 
 def remote_file(key: bytes, info: FileInfo) -> ListedFile:
-    """Return the listed file for a key in a remote folder."""
+    """Return the `ListedFile` of a remote file."""
     etag = (info.etag or "").encode()
     return ListedFile(key, info.size_bytes, xxhash.xxh3_64_intdigest(etag))
 

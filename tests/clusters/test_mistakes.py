@@ -70,7 +70,7 @@ def test_convert_flink_worker_with_different_version_raises_runner_error(
     metadata.write_text("\n".join(changed))
     error = attempt(environment)
     assert isinstance(error, RunnerError)
-    assert "differ from this command" in str(error)
+    assert "and this command have different package versions" in str(error)
     assert "got shardmill 0.0.1" in str(error)
 
 

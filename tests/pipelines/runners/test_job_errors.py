@@ -68,7 +68,7 @@ TRACE = "java.lang.RuntimeException: Error received from SDK harness for instruc
                 " beam:version:sdk_base:apache/beam_python3.12_sdk:2.62.0.\n"
             ),
             (
-                "the Python or Beam version of workers differs from this command, expected"
+                "workers and this command have different versions of Python or Beam, expected"
                 " beam:version:sdk_base:apache/beam_python3.11_sdk:2.77.0, got"
                 " beam:version:sdk_base:apache/beam_python3.12_sdk:2.62.0; install"
             ),
