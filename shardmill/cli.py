@@ -106,7 +106,7 @@ def main() -> NoReturn:
     """Run the command line; report an error as one line on stderr and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     set_log_format("text")
-    # The default allocator of Arrow keeps freed memory: for a large plan, the size of the plan.
+    # The default allocator of Arrow keeps freed memory, as much as a large plan needs.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     started_at = time.monotonic()
     code = _EXIT_TERMINATED

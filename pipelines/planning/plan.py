@@ -177,7 +177,7 @@ def _divide_evenly(rows: NDArray[np.intp], count: int) -> Iterator[NDArray[np.in
 
 
 def _count_shards(images: int, source_bytes: int, train_images: int, settings: Settings) -> int:
-    """Return the number of shards of a split, from --shards or from the size and the images."""
+    """Return the number of shards of a split, from --shards or from the bytes and image count."""
     if not images:
         return 0
     if settings.shards is not None:
