@@ -1,6 +1,6 @@
-"""The removal of unfinished runs.
+"""Removal of unfinished runs.
 
-Only files whose names the run itself has written down are removed.
+Only files that the run itself has recorded are removed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from records.storage import Storage, open_storage
 
 
 class CleanReport(NamedTuple):
-    """The number and size of removed files; in a dry run, of files to remove."""
+    """The number and size of the removed files or, in a dry run, of the files to remove."""
 
     files: int
     size_bytes: int
@@ -27,8 +27,8 @@ def clean(location: str, *, dry_run: bool = False) -> CleanReport:
     """Remove the files of an unfinished run. A finished dataset is not changed.
 
     Args:
-        location: the path or URL of the run's output.
-        dry_run: only report the files; remove nothing.
+        location: the path or URL of the output.
+        dry_run: whether to only report the files, and remove nothing.
 
     Raises:
         InputNotFoundError: the output has no unfinished run.

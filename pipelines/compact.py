@@ -1,7 +1,7 @@
-"""The compaction: all generations of a dataset copied into one.
+"""Compaction of all generations of a dataset into one generation.
 
-Records are copied without decoding them. Shards and indexes are those that one conversion of all
-images would write, if the same versions of the image libraries wrote all generations.
+Records are copied without decoding. If the same versions of the image libraries wrote all
+generations, the shards and indexes are identical to those of one conversion of all images.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from records.text.keys import key_from_text
 
 
 class CopyJob(msgspec.Struct, frozen=True):
-    """What all shards of a compaction share; sent to each worker."""
+    """The parameters that all shards of a compaction share; sent to each worker."""
 
     dataset: str
     output: str
@@ -53,20 +53,22 @@ def compact(
     dry_run: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Report:
-    """Copy all generations of a dataset into one, or resume that; do nothing if it is complete.
+    """Copy all generations of a dataset into a new dataset with one generation.
+
+    Resumes an interrupted compaction; does nothing if the output is complete.
 
     Args:
         dataset: the path or URL of a dataset, which is not changed.
         output: the path or URL of the new dataset.
-        runner: which runner copies shards; `local` by default.
-        dry_run: only report what would be written.
-        on_progress: called with the number of images done, and of all images.
+        runner: the runner that copies shards; `local` by default.
+        dry_run: whether to only report what would be written.
+        on_progress: a callback that receives the number of images done and the total number.
 
     Raises:
         InputNotFoundError: dataset not found.
-        UsageError: its records were not written by shardmill, or one folder contains the other.
+        UsageError: the records were not written by shardmill, or one folder contains the other.
         CorruptDataError: a record or an index is damaged.
-        OutputError: the output cannot be written, or contains another dataset.
+        OutputError: the output cannot be written, or contains a different dataset.
         StorageError: storage failed after retries.
         LockedError: another run is writing to the output.
     """
@@ -124,7 +126,7 @@ def list_records(dataset: Dataset) -> Sources:
         raise UsageError(
             "adopted records cannot be compacted: shardmill did not write them",
             path=storage.url,
-            hint="convert the images that they were made from",
+            hint="convert the source images of these records",
         )
     last = manifest.generations[-1].counts
     sources = Sources(manifest.labels, None, skipped=last.skipped, excluded=last.excluded)
@@ -146,7 +148,7 @@ def list_records(dataset: Dataset) -> Sources:
 
 
 def _still_rejected(dataset: Dataset, sources: Sources) -> list[Reject]:
-    """Return the rejects of all generations, once each, without files that were stored later."""
+    """Return the distinct rejects of all generations, without files that were stored later."""
     rejects = {
         key_from_text(reject.key): reject
         for reject in read_all_rejects(dataset.storage, dataset.manifest)
@@ -158,7 +160,7 @@ def _still_rejected(dataset: Dataset, sources: Sources) -> list[Reject]:
 
 
 def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
-    """Write one shard of copied records, and its index. Raises as `write_shard`."""
+    """Write one shard of copied records, and its index. Raises the errors of `write_shard`."""
     output = open_storage(job.output)
     plan = run_state.read_shard_plan(output, name)
     if is_finished(output, name, plan.plan_digest):
@@ -178,7 +180,7 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
 
 
 def _encoders(manifest: Manifest) -> dict[str, str]:
-    """Return the versions of the libraries that wrote the records, all of them per library."""
+    """Return the versions of each library that wrote records, joined by commas."""
     versions: dict[str, list[str]] = {}
     for generation in manifest.generations:
         for name, version in generation.encoders.items():

@@ -1,4 +1,4 @@
-"""The conversion: list, plan, prepare, write, collect, publish.
+"""Conversion of a source: list, plan, prepare, write, collect, publish.
 
 from pipelines.convert import convert
 from pipelines.options import ConvertOptions
@@ -40,17 +40,19 @@ from records.text.escaping import escape_for_display
 
 
 def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> Report:
-    """Convert images to a dataset, or resume that; do nothing if the dataset is complete.
+    """Convert images to a dataset.
+
+    Resumes an interrupted conversion; does nothing if the dataset is complete.
 
     Args:
-        options: source, output, and how to convert.
-        on_progress: called with the number of images done, and of all images.
+        options: the source, the output, and the settings of the conversion.
+        on_progress: a callback that receives the number of images done and the total number.
 
     Raises:
         UsageError: an option or the source is invalid.
         InputNotFoundError: the source contains no images.
         TooManyRejectsError: more images were rejected than allowed; nothing is published.
-        OutputError: the output cannot be written, or contains another dataset.
+        OutputError: the output cannot be written, or contains a different dataset.
         StorageError: storage failed after retries.
         LockedError: another run is writing to the output.
     """
@@ -62,7 +64,7 @@ def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> R
         # Another run may have published a dataset before this one got the lock.
         ensure_unchanged(run)
         report = _report_without_writing(run) or _write_and_publish(run, lock, on_progress)
-        # Also the state of a run that was killed after it published, or that had another plan.
+        # The state may belong to a run that was killed after publication, or had a different plan.
         remove_run(run.output)
     return report
 
@@ -126,7 +128,7 @@ def _report_without_writing(run: Run) -> Report | None:
 
 
 def _find_finished(run: Run) -> Manifest | None:
-    """Return the manifest of the output if it has all images already; None if not."""
+    """Return the manifest of the output if the dataset already has all images; otherwise None."""
     if run.base is not None:
         if run.sources.images or run.sources.rejects:
             return None

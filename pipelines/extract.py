@@ -1,6 +1,7 @@
-"""Export of a dataset's images to folders: `OUT/SPLIT/CLASS/FILE`.
+"""Export of the images of a dataset to folders: `OUT/SPLIT/CLASS/FILE`.
 
-The folder is complete or absent. Keys are untrusted data: none leads out of the folder.
+The folder is complete or absent. Keys are untrusted: a key that leads out of the folder raises an
+error.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ _SUFFIXES = {"jpeg": (b".jpg", b".jpeg", b".jpe", b".jfif"), "png": (b".png",), 
 def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None) -> int:
     """Write every image of a dataset into class folders; return the number of images.
 
-    Files contain the stored bytes; raw images become PNG. A name keeps its extension if it matches
-    the stored format, else an extension is added.
+    Files contain the stored bytes; raw images become PNG. A file name without an
+    extension of the stored format gets one.
 
     Raises:
         InputNotFoundError: dataset not found.
@@ -52,14 +53,14 @@ def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None)
 
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder that becomes `out`, which must not exist, when the block succeeds."""
+    """Yield a folder that becomes `out` when the block succeeds. `out` must not exist."""
     path = escape_for_display(str(out))
     if os.path.lexists(out):
         raise OutputError("the folder already exists", path=path, hint="choose another name")
     with ExitStack() as stack:
         with translate_write_errors(path, hint=HINT_FIX):
             folder = stack.enter_context(atomic_folder(out))
-        yield folder  # errors of reading are not errors of writing
+        yield folder  # a read error in the block is not a write error
         with translate_write_errors(path, hint=HINT_FIX):
             stack.close()
 
@@ -73,7 +74,7 @@ def _write(folder: Path, record: Record) -> None:
 
 
 def _open_free(path: Path) -> BinaryIO:
-    """Open a new file; if it exists (`a.gif` and `a.gif.png`), under the next free name."""
+    """Create a file; if it exists (`a.gif` and `a.gif.png`), use the next free name."""
     for number in count(2):
         try:
             return path.open("xb")
@@ -95,7 +96,7 @@ def _relative_path(record: Record) -> Path:
 
 
 def _parts(record: Record) -> list[bytes]:
-    """Return class and file path, without split and class folder if the key contains them."""
+    """Return the class and the file path; remove split and class folders from the key."""
     # A key is a path or a URL; the protocol of a URL is removed.
     parts = key_from_text(record.key).rpartition(b"://")[2].lstrip(b"/").split(b"/")
     if parse_split(parts[0]) and len(parts) > 2 and class_name(parts[1]) == record.class_name:
@@ -105,7 +106,7 @@ def _parts(record: Record) -> list[bytes]:
     # A class of an image list may have any name; a slash in it does not mean a folder.
     parts = [record.class_name.replace("/", "%2F").encode(), *parts]
     if any(part in {b"", b".", b".."} or b"\0" in part for part in parts):
-        raise CorruptDataError("a record's name leads out of its folder", got=record.key)
+        raise CorruptDataError("a record key leads out of the class folder", got=record.key)
     return parts
 
 

@@ -22,8 +22,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `test`, `validation` and `max_rejects` are fractions if float, counts if int. `list`, `labels`
     and `exclude` are paths of files. `workers` is the number of threads in each process that writes
-    shards. `append` adds new images to an existing dataset, with `allow_new_classes` also those of
-    new classes. `runner` is `local` or the name of a Beam runner; `beam_flags` are passed to Beam
+    shards. `append` adds new images to an existing dataset; with `allow_new_classes`, also images
+    of new classes. `runner` is `local` or the name of a Beam runner; Beam receives `beam_flags`
     unchanged.
     """
 
@@ -53,7 +53,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     beam_flags: tuple[str, ...] = ()
 
     def settings(self) -> Settings:
-        """Return the options that the bytes depend on."""
+        """Return the options that determine the bytes."""
         given = {name: getattr(self, name) for name in Settings.__struct_fields__}
         return Settings(**{name: value for name, value in given.items() if value is not None})
 
@@ -63,7 +63,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         return RunnerConfig(self.runner, self.beam_flags)
 
     def allowed_rejects(self, images: int, *, generation: int = 1) -> int:
-        """Return how many of `images` may be rejected; in a new dataset, never all."""
+        """Return the maximum number of rejected images; less than `images` in a new dataset."""
         limit = self.max_rejects
         if limit is None:
             allowed = max(ALWAYS_ALLOWED_REJECTS, int(DEFAULT_MAX_REJECTS * images))
@@ -74,10 +74,10 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         return allowed if generation > 1 else min(allowed, images - 1)
 
     def validate(self) -> None:
-        """Check all that can be checked before anything is read.
+        """Check the options, without reading files.
 
         Raises:
-            UsageError: an option is out of range, or two cannot go together.
+            UsageError: an option is out of range, or two options cannot be used together.
         """
         self.images.validate()
         _check_amount("--test", self.test)
@@ -96,7 +96,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 "there are more arguments than SOURCE and OUTPUT",
                 got=self.beam_flags[0],
-                hint="Beam's own flags come after --",
+                hint="put Beam flags after --",
             )
         if not 0 <= self.seed < 1 << 64:
             raise UsageError("--seed must be from 0 to 2**64 - 1", got=self.seed)
@@ -118,21 +118,21 @@ def _check_amount(flag: str, amount: SplitSize | None) -> None:
 def _check_together(options: ConvertOptions) -> None:
     amounts = [amount for amount in (options.test, options.validation) if amount is not None]
     if sum(amount for amount in amounts if isinstance(amount, float)) >= 1:
-        raise UsageError("--test and --validation leave nothing for training", got=sum(amounts))
+        raise UsageError("--test and --validation leave no images for training", got=sum(amounts))
     counts = any(isinstance(amount, int) for amount in amounts)
     if options.group_by is not None and (counts or options.stratify):
         raise UsageError(
-            "--group-by excludes exact counts and --stratify: groups are never divided",
+            "--group-by cannot be used with exact counts or --stratify: groups are never divided",
             hint="use fractions: --test 0.2",
         )
     if options.stratify and not amounts:
-        raise UsageError("--stratify needs a split to choose for", hint="add --test 0.2")
+        raise UsageError("--stratify needs --test or --validation", hint="add --test 0.2")
     if options.allow_new_classes and not options.append:
-        raise UsageError("--allow-new-classes goes with --append")
+        raise UsageError("--allow-new-classes needs --append")
     if options.classes is not None and options.labels is not None:
-        raise UsageError("--classes and --labels exclude each other")
+        raise UsageError("--classes and --labels cannot be used together")
     if options.shards is not None and options.shard_mb is not None:
-        raise UsageError("--shards and --shard-mb exclude each other")
+        raise UsageError("--shards and --shard-mb cannot be used together")
 
 
 def _compile(pattern: str) -> None:

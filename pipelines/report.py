@@ -20,13 +20,13 @@ from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
 MOST_KEYS = 1000
-"""Limit for the modified and the deleted files that a report lists; its notes count all."""
+"""Maximum number of modified or deleted files that a report lists; its notes count all files."""
 
 Status = Literal["converted", "nothing-to-do", "planned", "too-many-rejects"]
 
 
 class SplitReport(msgspec.Struct, frozen=True):
-    """A split; `bytes` is the size of its shards, 0 if nothing was stored yet."""
+    """The counts of a split; `bytes` is the size of its shards, 0 before they are written."""
 
     images: int
     shards: int
@@ -34,7 +34,7 @@ class SplitReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a conversion. Not part of the dataset: seconds differ between runs.
+    """The result of a conversion. It is not part of the dataset: `seconds` differs between runs.
 
     `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
     """
@@ -59,7 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report_plan(run: Run, *, status: Status) -> Report:
-    """Return the report of a plan before it is executed; it counts all images as stored."""
+    """Return the report of a plan before the plan is executed; count all images as stored."""
     plan, sources = run.plan, run.sources
     shards = Counter(shard.split for shard in plan.shards)
     counts = Counts(

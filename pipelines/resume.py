@@ -1,7 +1,7 @@
 """Existing content of an output: a finished dataset or an unfinished run.
 
-The digest of a plan covers key and size of each file. If the digest of all fingerprints has changed
-too, every source file is hashed again and compared with its hash in the index.
+The digest of a plan covers the key and size of each file. If only the digest of all fingerprints
+has changed, every source file is hashed again and compared with its hash in the index.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from records.text.keys import key_to_text
 
 
 def find_finished(run: Run) -> Manifest | None:
-    """Return the manifest of the dataset of this plan, None if the output contains no dataset.
+    """Return the manifest of the dataset of this plan; None if the output contains no dataset.
 
     Raises:
-        OutputError: the output contains another dataset, or a damaged one.
+        OutputError: the output contains a different or a damaged dataset.
     """
     output = run.output
     if output.stat(layout.MANIFEST) is None:
@@ -53,7 +53,7 @@ def find_finished(run: Run) -> Manifest | None:
         ) from error
     if manifest.generations[-1].plan_digest != run.plan.digest:
         raise OutputError(
-            "the output already contains a dataset of another plan (other images or other options)",
+            "the output already contains a dataset of a different plan (images or options differ)",
             path=output.url,
             hint="choose another output, or add new images with --append",
         )
@@ -107,10 +107,10 @@ def read_report(output: Storage) -> Report | None:
 
 
 def find_unfinished(run: Run) -> UnfinishedRun | None:
-    """Return the unfinished run of this plan, None if the output contains no unfinished run.
+    """Return the unfinished run of this plan; None if the output contains no unfinished run.
 
     Raises:
-        OutputError: the output contains another unfinished run, or files of a dataset.
+        OutputError: the output contains a different unfinished run, or files of a dataset.
     """
     output = run.output
     unfinished = run_state.read_run(output)
@@ -119,18 +119,18 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
         return None
     if unfinished.plan_digest != run.plan.digest:
         raise OutputError(
-            "the output contains an unfinished run of another plan (other images or other options)",
+            "the output contains an unfinished run of a different plan (images or options differ)",
             path=output.url,
-            hint="run its command again, or remove it with `shardmill clean`",
+            hint="run the command of that run again, or remove the run with `shardmill clean`",
         )
     present = encoders()
     if unfinished.encoders != present:
         raise OutputError(
-            "the unfinished run was started with other versions of the image libraries",
+            "the unfinished run was started with different versions of the image libraries",
             path=output.url,
             expected=_differences(unfinished.encoders, present),
             got=_differences(present, unfinished.encoders),
-            hint="resume with those versions, or remove it with `shardmill clean` and start over",
+            hint="resume with those versions, or run `shardmill clean` and start over",
         )
     return unfinished
 
@@ -152,7 +152,7 @@ def prepare_output(run: Run) -> int:
     if is_touched:
         _remove_modified(run)
     kept = [shard for shard in plan.shards if _is_reusable(output, shard, is_touched=is_touched)]
-    # Also if no file was touched: the plans of a killed run may be damaged.
+    # This is also needed if no file was touched: the plans of a killed run may be damaged.
     run_state.write_run(output, plan, encoders())
     run_state.clear_results(output)
     return len(kept)
@@ -165,8 +165,8 @@ def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> b
     except (FileNotFoundError, CorruptDataError):
         pass
     else:
-        # An unreadable file may be readable now. For other rejects no hash is stored to compare
-        # with: if any file was touched, they are checked again.
+        # An unreadable file may be readable now. Other rejects have no stored hash to
+        # compare with: if any file was touched, these rejects are checked again.
         if not any(is_touched or reject.reason == "unreadable" for reject in rejects):
             return True
     output.remove(index_name(shard.name))
@@ -181,7 +181,7 @@ def _remove_modified(run: Run) -> None:
 
 
 def encoders() -> dict[str, str]:
-    """Return the versions of the libraries that the bytes depend on."""
+    """Return the versions of the libraries that determine the bytes."""
     return encoder_versions() | {"pyarrow": pa.__version__}
 
 
@@ -190,7 +190,7 @@ def _differences(these: dict[str, str], others: dict[str, str]) -> str:
 
 
 def _refuse_foreign_files(output: Storage, base: Manifest | None) -> None:
-    """Refuse an output with files of another dataset; unrelated files may exist."""
+    """Refuse an output with files of a different dataset; unrelated files may exist."""
     own = set() if base is None else _files_of(base)
     for name in output.list():
         if name in own:
@@ -202,9 +202,9 @@ def _refuse_foreign_files(output: Storage, base: Manifest | None) -> None:
             or folder == layout.INDEX_FOLDER
         ):
             raise OutputError(
-                "a file of a dataset already exists, but no unfinished run of shardmill",
+                "the output contains a file of a dataset, but no unfinished run",
                 path=output.display_name(name),
-                hint="move it away, or choose another output",
+                hint="move the file away, or choose another output",
             )
 
 
@@ -235,7 +235,7 @@ def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]
 
 
 def _stored_hashes(output: Storage, name: str) -> dict[str, str] | None:
-    """Return source hashes by key; None if the shard has no index, so is not finished."""
+    """Return source hashes by key; None if the shard has no index and thus is not finished."""
     try:
         table = read_index(output, index_name(name)).table
     except (FileNotFoundError, CorruptDataError):

@@ -1,4 +1,4 @@
-"""A planned run: its options, its images, its plan, and its output."""
+"""A planned run: options, images, plan and output."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that is decided before a shard is written.
+    """All decisions that are made before a shard is written.
 
     Attributes:
         options: the options of the user.
         sources: the images to convert.
-        plan: which image goes into which shard.
-        output: where the dataset is written.
-        base: the manifest of the dataset that images are added to, if any.
-        diff: how the source differs from that dataset, if there is one.
-        started_at: when the run started, on the monotonic clock, in seconds.
+        plan: the assignment of images to shards.
+        output: the storage of the dataset to write.
+        base: the manifest of the dataset to append to, if any.
+        diff: the differences between the source and that dataset, if any.
+        started_at: the start of the run on the monotonic clock, in seconds.
     """
 
     options: ConvertOptions
@@ -42,11 +42,12 @@ class Run:
     started_at: float = field(default_factory=time.monotonic)
 
     def write_shards(self, worker: Worker, on_progress: OnProgress | None) -> None:
-        """Have a worker write every planned shard whose index does not exist yet.
+        """Call a worker for every planned shard.
 
         Args:
-            worker: writes a shard and then its index, or finds both; work folder has the plan.
-            on_progress: called with the number of images done.
+            worker: the function that writes a shard and then its index, unless both exist; it reads
+                the plan of the shard from the work folder.
+            on_progress: a callback that receives the number of images done and the total number.
 
         Raises:
             ShardmillError: the first permanent error of a shard.

@@ -2,9 +2,9 @@
 
 plan.json                the run: plan digest, fingerprint, encoders, names of its shards
 shards/NAME.msgpack      the plan of one shard
-attempts/NAME            exists while a worker writes the shard; left over if the worker crashed
+attempts/NAME            exists while a worker writes the shard; remains if the worker crashed
 failures/NAME.json       the error of a shard that could not be written
-facts/NAME.json          the result that a worker returned for a shard, if it returned one
+facts/NAME.json          the result of the worker for a shard, if the worker returned one
 etags/NAME               the ETag of a finished shard, on storage that has ETags
 runs/, workers/          heartbeats: see `pipelines.runners.heartbeat`
 """
@@ -34,11 +34,11 @@ _RERUN = "run the same command again: it writes the file again"
 _KINDS = {kind.__name__: kind for kind in ShardmillError.__subclasses__()}
 
 ShardFile = Annotated[str, msgspec.Meta(pattern=f"^{SHARD_PATTERN}$")]
-"""The name of a shard; it cannot leave the output, from which `clean` removes these files."""
+"""The name of a shard. It cannot lead out of the output, because `clean` removes these files."""
 
 
 class UnfinishedRun(msgspec.Struct, frozen=True):
-    """The identity of a run, by which a later run decides whether to resume it."""
+    """The identity of a run; a later run compares it to decide whether to resume."""
 
     plan_digest: str
     fingerprint: str = msgspec.field(name="stamp")
@@ -104,7 +104,7 @@ def has_crashed(output: Storage, name: str) -> bool:
 
 
 def mark_started(output: Storage, name: str) -> None:
-    """Record that a worker writes a shard."""
+    """Record that a worker has started to write a shard."""
     output.replace(_attempt_name(name), b"")
 
 
@@ -131,16 +131,16 @@ def write_failure(output: Storage, name: str, error: ShardmillError) -> None:
 
 
 def _public_kind(error: ShardmillError) -> str:
-    """Return the name of the error's nearest base class in `records.errors`."""
+    """Return the name of the nearest base class of an error in `records.errors`."""
     kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
     return next(kinds)
 
 
 def raise_failures(output: Storage, missing: Sequence[str], shards: Iterable[str]) -> None:
-    """Raise the error that made shards missing, if there is a recorded one.
+    """Raise a recorded error that explains the missing shards, if there is one.
 
-    It is the error of a missing shard, otherwise of any shard: a shard can exist although its
-    worker failed (its folder could not be synced), and that error cancelled the others.
+    An error of a missing shard comes first, then an error of any shard: a worker can fail after it
+    has written its shard (the folder could not be synced), and its error cancels the run.
     """
     if missing:
         for name in (*missing, *shards):

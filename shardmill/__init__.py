@@ -1,4 +1,4 @@
-"""Labelled images become verified TFRecord shards, and models train from them.
+"""Python API to convert labelled images to TFRecord shards and train models.
 
     import shardmill as sm
 
@@ -7,8 +7,7 @@
     for prediction in sm.Predictor("run").predict_files(["new.jpg"]):
         print(prediction)
 
-Every name is imported when it is first used: TensorFlow and Apache Beam load only for what needs
-them.
+Each name is imported at its first use: TensorFlow and Apache Beam load only when they are needed.
 """
 
 from __future__ import annotations

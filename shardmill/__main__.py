@@ -1,4 +1,4 @@
-"""`python -m shardmill`: the command line."""
+"""Entry point of `python -m shardmill`."""
 
 from shardmill.cli import main
 

@@ -1,4 +1,4 @@
-"""The command line: a table of commands, and errors to exit codes.
+"""The command line: the table of commands, and the exit codes of errors.
 
 A package is imported when one of its commands is called.
 """
@@ -32,21 +32,21 @@ _COMMANDS = {
     ),
     "compact": ("pipelines.cli.compact", "Write all generations of a dataset as one generation."),
     "clean": ("pipelines.cli.clean", "Remove the state of an unfinished conversion."),
-    "extract": ("pipelines.cli.extract", "Write a dataset's images back into folders."),
-    "inspect": ("records.cli.inspect", "Show what a TFRecord file or a dataset holds."),
+    "extract": ("pipelines.cli.extract", "Write the images of a dataset into folders."),
+    "inspect": ("records.cli.inspect", "Show the content of a TFRecord file or a dataset."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
     "salvage": (
         "records.cli.salvage",
         "Copy the intact records of a damaged file into a new file.",
     ),
-    "adopt": ("records.cli.adopt", "Make a dataset of third-party TFRecord files."),
+    "adopt": ("records.cli.adopt", "Make a dataset from third-party TFRecord files."),
     "stats": ("records.cli.stats", "Count classes, sizes, formats and duplicates."),
-    "featurize": ("trainers.cli.featurize", "Store the features of a backbone for every image."),
-    "train": ("trainers.cli.train", "Train a model from a dataset."),
+    "featurize": ("trainers.cli.featurize", "Store the backbone features of every image."),
+    "train": ("trainers.cli.train", "Train a model on a dataset."),
     "evaluate": ("trainers.cli.evaluate", "Measure a trained model on a split."),
     "predict": ("trainers.cli.predict", "Classify images with a trained model."),
-    "export": ("trainers.cli.export", "Write a trained model for use elsewhere."),
-    "doctor": ("trainers.cli.doctor", "Show devices, and what limits the speed of training."),
+    "export": ("trainers.cli.export", "Export a trained model for use in other programs."),
+    "doctor": ("trainers.cli.doctor", "Show the devices and what limits training speed."),
 }
 _EPILOG = """\b
 Examples:
@@ -63,7 +63,7 @@ _EXIT_TERMINATED = 143
 
 
 class _LazyGroup(click.Group):
-    """Commands by name, each imported from its package when it is called."""
+    """A group of commands; each command is imported when it is called."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -84,7 +84,7 @@ class _LazyGroup(click.Group):
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option(_VERBOSE, "_verbose", is_flag=True, help="Show the trace of an error.")
+@click.option(_VERBOSE, "_verbose", is_flag=True, help="Show the traceback of an error.")
 @click.option(
     _LOG_FORMAT,
     type=click.Choice(["text", "json"]),
@@ -93,20 +93,20 @@ class _LazyGroup(click.Group):
     is_eager=True,
     expose_value=False,
     callback=lambda _context, _option, name: set_log_format(name),
-    help="Format of stderr; json: one object per line.",
+    help="Format of stderr; json prints one object per line.",
 )
 @click.version_option(package_name="shardmill")
 @click.pass_context
 def shardmill(context: click.Context, *, _verbose: bool) -> None:
-    """Convert labelled images to verified TFRecord shards, and train models from them."""
+    """Convert labelled images to verified TFRecord shards, and train models on them."""
     context.obj = PipelineExecutor()
 
 
 def main() -> NoReturn:
-    """Run the command line: every error is one line on stderr and an exit code."""
+    """Run the command line; report an error as one line on stderr and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     set_log_format("text")
-    # Arrow's own allocator keeps freed memory, as much again as a large plan takes.
+    # The default allocator of Arrow keeps freed memory, as much as a large plan needs.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     started_at = time.monotonic()
     code = _EXIT_TERMINATED
@@ -118,7 +118,7 @@ def main() -> NoReturn:
 
 
 def _run() -> int:
-    """Call the command and return its exit code. Raises SystemExit when terminated."""
+    """Call the command and return its exit code. Raises SystemExit on SIGTERM."""
     code: int
     try:
         code = shardmill.main(args=_arguments(), standalone_mode=False) or 0
@@ -143,7 +143,7 @@ def _run() -> int:
 
 
 def _report_missing(error: ModuleNotFoundError) -> int:
-    """Report a missing package with the extra that installs it; without one it is a bug."""
+    """Report a missing package and the extra that installs it; if no extra does, report a bug."""
     from records.runtime.extras import explain_missing
 
     missing = explain_missing(error)
@@ -153,7 +153,7 @@ def _report_missing(error: ModuleNotFoundError) -> int:
 
 
 def _report_error(error: ShardmillError) -> int:
-    """Report an error in one line; on a terminal, its hint is on a second line."""
+    """Report an error on one line; on a terminal, report its hint on a second line."""
     if not is_terminal() or error.hint is None:
         return _report(str(error), error.exit_code, **error.to_dict())
     code = _report(error.problem, error.exit_code)
@@ -162,18 +162,18 @@ def _report_error(error: ShardmillError) -> int:
 
 
 def _report_bug(error: Exception) -> int:
-    text = f"internal error, {type(error).__name__}: {error}; --verbose shows where"
+    text = f"internal error, {type(error).__name__}: {error}; --verbose shows the traceback"
     return _report(text, _EXIT_BUG)
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit without a last garbage collection, which takes 0.3 s with TensorFlow."""
+    """Exit without a final garbage collection, which takes 0.3 s with TensorFlow."""
     gc.freeze()
     sys.exit(code)
 
 
 def _arguments() -> list[str]:
-    """Return the arguments with the global options first: people add them at the end."""
+    """Return the arguments with the global options first: users often add them at the end."""
     arguments = sys.argv[1:]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     front: list[str] = []
@@ -190,7 +190,7 @@ def _arguments() -> list[str]:
 
 
 def _explain(error: click.ClickException) -> str:
-    """Return click's message in one line, with the command that shows the help."""
+    """Return the message of click on one line, with the command that shows the help."""
     text = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     return f"{text}; see `{context.command_path} --help`" if context else text

@@ -1,4 +1,4 @@
-"""Datasets made from Python: convert, append, compact, extract."""
+"""Python API of datasets: convert, append, compact, extract."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def convert(
     shard_mb: int | None = None,
     classes: Sequence[str] | None = None,
     labels: str | PathLike[str] | None = None,
-    list: str | PathLike[str] | None = None,  # noqa: A002 # the option's name
+    list: str | PathLike[str] | None = None,  # noqa: A002 # the name of the option
     exclude: str | PathLike[str] | None = None,
     layout: Literal["auto", "classes", "splits"] = "auto",
     follow_symlinks: bool = False,
@@ -49,53 +49,54 @@ def convert(
 ) -> Report:
     """Convert a folder of labelled images into a dataset of TFRecord shards.
 
-    Resumes a conversion that was interrupted; does nothing if the dataset is complete. Each
-    argument is the option of the same name of `shardmill convert`.
+    Resumes an interrupted conversion; does nothing if the dataset is complete. Each argument
+    corresponds to the option of `shardmill convert` with the same name.
 
         report = sm.convert("photos", "data", test=0.2)
 
     Args:
-        source: a folder with one folder per class, or with train/, test/ and validation/; a URL.
+        source: the folder or URL with one folder per class, or with train/, test/ and validation/.
         output: the folder or URL of the dataset.
-        test: the test split: a fraction if float, a number of images if int.
-        validation: the validation split, likewise.
-        stratify: keep the proportion of every class in each split.
-        group_by: `parent` or a regular expression: images of one group are in one split.
-        seed: the seed of splits and order.
-        shards: the number of shards of train.
-        shard_mb: megabytes of source images per shard; 128 if neither is given.
-        classes: convert only these classes.
-        labels: a label map that numbers the classes.
-        list: a .csv or .jsonl file of images instead of class folders.
-        exclude: a file of keys to leave out, one per line.
-        layout: whether the top folders are classes or splits.
-        follow_symlinks: also convert what links out of `source` lead to.
-        allow_url: let the list name URLs.
-        check: decode every image, or only those that are re-encoded.
-        max_rejects: rejected images allowed, as a fraction or a number.
-        max_pixels: reject larger images.
-        background: RRGGBB, the colour of transparent pixels and of padding.
-        resize: stored size in pixels: one side of a square, or (width, height).
-        fit: how `resize` treats another aspect ratio.
-        store: format of the stored images.
-        channels: 3 for colour, 1 for grey.
-        jpeg_quality: quality of images re-encoded as JPEG.
-        append: add the new images of `source` to an existing dataset.
-        allow_new_classes: with `append`, also take classes that the dataset does not have.
-        workers: threads per process; all cores if None.
-        dry_run: report what would be done, and write nothing.
-        runner: `local`, `flink`, `spark`, `prism`, `dataflow`, or the name of a Beam runner.
-        beam_flags: flags for Beam.
-        on_progress: called with the number of images done and the number of all images.
+        test: the size of the test split, as a fraction (float) or an image count (int).
+        validation: the size of the validation split, as a fraction (float) or an image count (int).
+        stratify: whether to keep the proportion of every class in each split.
+        group_by: `parent` or a regular expression that groups images; a group is in one split.
+        seed: the seed of the splits and the image order.
+        shards: the number of shards in the train split.
+        shard_mb: the source megabytes per shard; 128 if this and `shards` are None.
+        classes: the names of the classes to convert; all classes if None.
+        labels: the path of a label map that numbers the classes.
+        list: the path of a .csv or .jsonl file that lists images, instead of class folders.
+        exclude: the path of a file with the keys to exclude, one per line.
+        layout: the kind of the top folders: classes or splits; detected if `auto`.
+        follow_symlinks: whether to convert the targets of links that lead out of `source`.
+        allow_url: whether the list may contain URLs.
+        check: the images to decode: all if `decode`, only re-encoded images if `header`.
+        max_rejects: the maximum fraction (float) or number (int) of rejected images.
+        max_pixels: the number of pixels above which an image is rejected.
+        background: the colour of transparent pixels and padding, as RRGGBB.
+        resize: the stored size in pixels: the side of a square, or (width, height).
+        fit: the treatment of images with a different aspect ratio than `resize`.
+        store: the format of the stored images.
+        channels: the number of channels: 3 for colour, 1 for grayscale.
+        jpeg_quality: the quality of images that are re-encoded as JPEG.
+        append: whether to add the new images of `source` to an existing dataset.
+        allow_new_classes: whether `append` may add classes that the dataset does not have.
+        workers: the number of threads per process; the number of cores if None.
+        dry_run: whether to only report what would be done, and write nothing.
+        runner: the name of the runner: `local`, `flink`, `spark`, `prism`, `dataflow`, or any Beam
+            runner.
+        beam_flags: the flags to pass to Beam.
+        on_progress: a callback that receives the number of images done and the total number.
 
     Returns:
-        Counts per split and class, rejects and notes.
+        A report of the counts, splits, rejects and notes.
 
     Raises:
         UsageError: an option is invalid.
         InputNotFoundError: there are no images to convert.
         TooManyRejectsError: more images were rejected than allowed; nothing is published.
-        OutputError: the output cannot be written, or contains another dataset.
+        OutputError: the output cannot be written, or contains a different dataset.
         LockedError: another process is writing to the output.
         StorageError: storage failed after retries.
     """
@@ -151,7 +152,7 @@ def append(source: str | PathLike[str], output: str | PathLike[str], **options: 
         sm.append("photos", "data", test=0.2)
 
     Raises:
-        As `convert`.
+        The errors of `convert`.
     """
     return convert(source, output, append=True, **options)
 
@@ -165,23 +166,23 @@ def compact(
     dry_run: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Write all generations of a dataset as one generation of another dataset.
+    """Write all generations of a dataset as one generation of a new dataset.
 
         sm.compact("data", "compacted")
 
     Args:
         dataset: the folder or URL of a finished dataset; it is only read.
         output: the folder or URL of the new dataset.
-        runner: as of `convert`.
-        beam_flags: flags for Beam.
-        dry_run: report what would be done, and write nothing.
-        on_progress: called with the number of images done and the number of all images.
+        runner: the runner that copies shards; see `convert`.
+        beam_flags: the flags to pass to Beam.
+        dry_run: whether to only report what would be done, and write nothing.
+        on_progress: a callback that receives the number of images done and the total number.
 
     Raises:
         InputNotFoundError: there is no finished dataset.
         UsageError: the records were written by another program, or the folders overlap.
         CorruptDataError: a record or an index is corrupt.
-        OutputError: the output cannot be written, or contains something else.
+        OutputError: the output cannot be written, or contains a different dataset.
     """
     from pipelines.compact import compact as run
     from records.runtime.shard_worker import RunnerConfig
@@ -196,7 +197,7 @@ def compact(
 
 
 def extract(dataset: str | PathLike[str], output: str | PathLike[str]) -> int:
-    """Write the images of a dataset into `OUTPUT/SPLIT/CLASS/FILE`; return their number.
+    """Write the images of a dataset to `OUTPUT/SPLIT/CLASS/FILE`; return their number.
 
         sm.extract("data", "images")
 

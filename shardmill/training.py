@@ -1,4 +1,4 @@
-"""Training runs and feature stores from Python: train, featurize."""
+"""Python API of training runs and feature stores: train, featurize."""
 
 from __future__ import annotations
 
@@ -69,56 +69,55 @@ def train(
     on_message: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train a model on a dataset into a new run folder.
+    """Train a model on a dataset, and write the run to a folder.
 
-    Each argument is the option of the same name of `shardmill train`.
+    Each argument corresponds to the option of `shardmill train` with the same name.
 
         result = sm.train("data", "run", model="cnn", epochs=3, image_size=(96, 96))
         print(result.val_accuracy)
 
     Args:
         dataset: the folder or URL of a dataset.
-        run: a local folder that does not exist or is empty, unless `resume`.
+        run: the local folder of the run; without `resume` it must be absent or empty.
         model: the name of a model, registered or built in, or `package.module:builder`.
-        mode: `scratch`, `transfer` (a new head on a frozen backbone) or `finetune`.
-        weights: of the backbone: `imagenet`, `none` or a file.
-        unfreeze: how many of the last layers of the backbone `finetune` trains.
-        pooling: from the feature map of the backbone to the head.
-        head_units: units of a dense layer before the logits; 0 is none.
-        head_dropout: dropout before the logits.
-        head_epochs: epochs for the head alone before `finetune` trains the backbone.
-        features: a feature store made by `featurize`.
-        dropout: dropout of the CNNs; the model's own if None.
-        l2: weight decay of the trained kernels, as a term of the loss.
-        augment: a specification such as `flip,rotate=20,zoom=0.2`.
-        optimizer: the Keras name in lower case.
-        learning_rate: the model's own if None.
-        schedule: of the learning rate, over all steps.
-        warmup_steps: steps over which the learning rate rises from 0.
+        mode: the mode: `scratch`, `transfer` (a new head on a frozen backbone) or `finetune`.
+        weights: the initial weights of the backbone: `imagenet`, `none` or a file.
+        unfreeze: the number of last backbone layers that `finetune` trains, or `all`.
+        pooling: the pooling between the feature map of the backbone and the head.
+        head_units: the units of a dense layer before the logits; 0 for no layer.
+        head_dropout: the dropout rate before the logits.
+        head_epochs: the epochs that train only the head before `finetune` trains the backbone.
+        features: the folder or URL of a feature store made by `featurize`.
+        dropout: the dropout rate of the CNNs; the default of the model if None.
+        l2: the weight decay of the trained kernels, as a term of the loss.
+        augment: an augmentation specification, such as `flip,rotate=20,zoom=0.2`.
+        optimizer: the Keras name of the optimizer, in lower case.
+        learning_rate: the learning rate; the default of the model if None.
+        schedule: the schedule of the learning rate over all steps.
+        warmup_steps: the number of steps over which the learning rate rises from 0.
         label_smoothing: the share of probability spread over all classes.
-        class_weights: `balanced` weighs a class by the inverse of its frequency.
-        early_stopping: stop after this many epochs without a lower validation loss.
-        precision: of the computation.
-        jit: compile with XLA; Keras decides if None.
-        epochs: passes over the training images.
-        steps: batches to train on, instead of `epochs`.
-        batch_size: images per step.
-        image_size: (height, width) in pixels, or one number for a square.
-        seed: of the order, the initial weights and the augmentation.
-        cache: where decoded images are kept between epochs.
-        validation_split: `validation`, or a tenth of `train`, if None.
-        checkpoint_steps: steps between checkpoints.
-        checkpoint_minutes: minutes between checkpoints.
-        keep_checkpoints: how many checkpoints to keep.
-        skip_bad: corrupt records to skip before the run fails.
-        tensorboard: also write TensorBoard logs.
-        resume: continue the run if it exists.
-        on_message: called with each line that the command line prints.
-        progress: receives steps and epochs.
+        class_weights: the class weights; `balanced` is the inverse of the class frequency.
+        early_stopping: the number of epochs without a lower validation loss that ends the run.
+        precision: the numeric precision of the computation.
+        jit: whether to compile with XLA; Keras decides if None.
+        epochs: the number of passes over the training images.
+        steps: the number of batches to train on, instead of `epochs`.
+        batch_size: the number of images per step.
+        image_size: the input size in pixels: (height, width), or one number for a square.
+        seed: the seed of the order, the initial weights and the augmentation.
+        cache: the place of decoded images between epochs: `none`, `memory` or `disk`.
+        validation_split: the split to validate on; `validation` or a tenth of `train` if None.
+        checkpoint_steps: the number of steps between checkpoints.
+        checkpoint_minutes: the number of minutes between checkpoints.
+        keep_checkpoints: the number of checkpoints to keep.
+        skip_bad: the number of corrupt records to skip before the run fails.
+        tensorboard: whether to write TensorBoard logs.
+        resume: whether to continue the run if it exists.
+        on_message: a callback that receives each line that the command line prints.
+        progress: an object that receives the progress of the run.
 
     Returns:
-        Accuracy and loss on the training and the validation images, of the epoch whose weights
-        are kept.
+        The training and validation accuracy and loss of the epoch whose weights are kept.
 
     Raises:
         UsageError: an option does not fit the dataset, the model or the run.
@@ -164,7 +163,7 @@ def featurize(
     dry_run: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> FeaturizeReport:
-    """Run a backbone over every image of a dataset once, and store its features.
+    """Compute the backbone features of every image of a dataset, and store them.
 
         sm.featurize("data", "features", model="mobilenet_v2")
 
@@ -172,20 +171,20 @@ def featurize(
         dataset: the folder or URL of a dataset.
         output: the folder or URL of the feature store.
         model: the name of a model with a backbone.
-        weights: `imagenet`, `none` or a file.
-        image_size: (height, width) in pixels, or one number for a square.
-        pooling: from the feature map of the backbone to features.
-        dtype: of the stored features.
-        batch_size: images computed at a time.
-        runner: as of `convert`.
-        beam_flags: flags for Beam.
-        dry_run: report what would be done, and write nothing.
-        on_progress: called with the number of images done and the number of all images.
+        weights: the weights of the backbone: `imagenet`, `none` or a file.
+        image_size: the input size in pixels: (height, width), or one number for a square.
+        pooling: the pooling that turns the feature map of the backbone into features.
+        dtype: the data type of the stored features.
+        batch_size: the number of images per backbone call.
+        runner: the runner that computes features; see `convert`.
+        beam_flags: the flags to pass to Beam.
+        dry_run: whether to only report what would be done, and write nothing.
+        on_progress: a callback that receives the number of images done and the total number.
 
     Raises:
         UsageError: an option does not fit the dataset or the model.
         InputNotFoundError: the dataset or the weights do not exist.
-        OutputError: the store cannot be written, or contains other features.
+        OutputError: the store cannot be written, or contains different features.
         LockedError: another process is writing to the store.
     """
     from records.runtime.shard_worker import RunnerConfig
@@ -213,7 +212,7 @@ def featurize(
 
 
 def _changed_options(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the training options that are not the defaults, as `TrainOptions` takes them."""
+    """Return the training options that differ from the defaults, as fields of `TrainOptions`."""
     given["image_size"] = _square(given["image_size"])
     for name in ("weights", "features"):
         given[name] = None if given[name] is None else os.fspath(given[name])

@@ -1,4 +1,4 @@
-"""The `ShardExecutor` of the trainers, made of pipelines."""
+"""The `ShardExecutor` of the trainers, implemented with `pipelines`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class PipelineExecutor:
-    """Runs a worker over shards by the runners of `pipelines`, imported at the first call."""
+    """Runs a worker on shards with the runners of `pipelines`, imported at the first call."""
 
     def check_runner(self, runner: RunnerConfig) -> None:
-        """Raise UsageError if Beam does not know the runner or one of its flags."""
+        """Raise UsageError if the runner or one of its flags is unknown."""
         from pipelines.cli.output import silence_beam_logs
         from pipelines.runners import check_runner
 
@@ -31,7 +31,7 @@ class PipelineExecutor:
         images: int,
         on_progress: OnProgress,
     ) -> dict[str, WorkerResult]:
-        """Return what the worker returned for each shard; see `pipelines.runners.map_shards`."""
+        """Return the result of the worker for each shard; see `pipelines.runners.map_shards`."""
         from pipelines.cli.output import silence_beam_logs
         from pipelines.runners import map_shards
 

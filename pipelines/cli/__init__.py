@@ -1,1 +1,1 @@
-"""The commands, a file each."""
+"""Commands of this package, one file per command."""

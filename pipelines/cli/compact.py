@@ -22,10 +22,10 @@ Example:
     click.option("--dry-run", is_flag=True, help="Report what would be written; write nothing.")
 )
 def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
-    """Copy all generations of DATASET into OUTPUT as one. DATASET is not changed.
+    """Copy all generations of DATASET into OUTPUT as one generation. DATASET is not changed.
 
-    Records are copied without decoding them, into full shards, in the order of one conversion of
-    all images. To resume an interrupted run, run the same command again.
+    Records are copied without decoding. The new shards are full, and records have the order of one
+    conversion of all images. To resume an interrupted run, run the same command again.
     """
     from pipelines.cli.output import compact_with_progress
 

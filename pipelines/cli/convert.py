@@ -13,7 +13,7 @@ from records.errors import UsageError
 if TYPE_CHECKING:
     from pipelines.options import ConvertOptions
 
-# After the options, where a reader of --help looks last; \b keeps click from joining the lines.
+# The epilog is the last part that a reader of --help sees; \b prevents click from joining lines.
 _EPILOG = """\b
 Examples:
   shardmill convert photos/ data/ --test 0.2
@@ -63,24 +63,28 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         "--list",
         "list_",
         metavar="FILE",
-        help="Convert the images in a .csv or .jsonl file: path,label[,split][,group]; paths are"
-        " relative to SOURCE.",
+        help="Convert the images listed in a .csv or .jsonl file with path,label[,split][,group];"
+        " paths are relative to SOURCE.",
     ),
     click.option(
         "--layout",
         type=click.Choice(["auto", "classes", "splits"]),
         default="auto",
         show_default=True,
-        help="Top folders are classes, or splits with class folders in them.",
+        help="Kind of the top folders: classes, or splits that contain class folders.",
     ),
     click.option(
-        "--exclude", metavar="FILE", help="Exclude these keys, one per line (see stats --keys)."
+        "--exclude",
+        metavar="FILE",
+        help="Exclude the keys in this file, one per line (see stats --keys).",
     ),
     click.option(
-        "--follow-symlinks", is_flag=True, help="Also convert targets of links outside SOURCE."
+        "--follow-symlinks",
+        is_flag=True,
+        help="Also convert the targets of links that lead out of SOURCE.",
     ),
     click.option(
-        "--allow-url", is_flag=True, help="Allow URLs in the list (file, memory, s3, gs)."
+        "--allow-url", is_flag=True, help="Allow file, memory, s3 and gs URLs in the list."
     ),
 )
 @option_group(
@@ -94,41 +98,56 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     "Splits",
     click.option("--test", type=float, metavar="F", help="Fraction of the images in test."),
     click.option("--test-count", type=int, metavar="N", help="Exact number of images in test."),
-    click.option("--validation", type=float, metavar="F", help="Fraction in validation."),
-    click.option("--validation-count", type=int, metavar="N", help="Exact number in validation."),
-    click.option("--stratify", is_flag=True, help="Same proportion of every class in each split."),
+    click.option(
+        "--validation", type=float, metavar="F", help="Fraction of the images in validation."
+    ),
+    click.option(
+        "--validation-count", type=int, metavar="N", help="Exact number of images in validation."
+    ),
+    click.option(
+        "--stratify", is_flag=True, help="Keep the proportion of every class in each split."
+    ),
     click.option(
         "--group-by",
         metavar="parent|REGEX",
-        help="Keep images of one folder, or with the same match in their path, in one split.",
+        help="Keep images of one folder, or with the same match of REGEX, in one split.",
     ),
     click.option(
-        "--seed", type=int, default=0, show_default=True, help="Seed of splits and order."
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        help="Seed of the splits and the image order.",
     ),
 )
 @option_group(
     "Images",
-    click.option("--resize", callback=_parse_size, metavar="N|WxH", help="Store at this size."),
+    click.option(
+        "--resize",
+        callback=_parse_size,
+        metavar="N|WxH",
+        help="Resize images to this size in pixels.",
+    ),
     click.option(
         "--fit",
         type=click.Choice(["stretch", "crop", "pad"]),
         default="stretch",
         show_default=True,
-        help="How --resize treats another aspect ratio.",
+        help="How --resize treats images with a different aspect ratio.",
     ),
     click.option(
         "--store",
         type=click.Choice(["source", "jpeg", "png", "raw"]),
         default="source",
         show_default=True,
-        help="Format in the records; source keeps JPEG and PNG files unchanged.",
+        help="Format of stored images; source keeps JPEG and PNG files unchanged.",
     ),
     click.option(
         "--channels",
         type=click.Choice(["3", "1"]),
         default="3",
         show_default=True,
-        help="Colour, or grayscale.",
+        help="Number of channels: 3 for colour, 1 for grayscale.",
     ),
     click.option(
         "--jpeg-quality",
@@ -143,14 +162,14 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         default="FFFFFF",
         show_default=True,
         metavar="RRGGBB",
-        help="Colour of transparent pixels and of the padding.",
+        help="Colour of transparent pixels and padding.",
     ),
     click.option(
         "--check",
         type=click.Choice(["header", "decode"]),
         default="decode",
         show_default=True,
-        help="Decode every image, or only those that must be re-encoded.",
+        help="decode: decode every image; header: decode only images that are re-encoded.",
     ),
     click.option(
         "--max-pixels",
@@ -158,34 +177,41 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         default=100_000_000,
         show_default=True,
         metavar="N",
-        help="Reject larger images, by the size in their header.",
+        help="Reject images with more than N pixels, according to their header.",
     ),
     click.option(
         "--max-rejects",
         callback=_parse_amount,
         metavar="F|N",
-        help="Rejected images allowed.  [default: 0.01, at least 10]",
+        help="Maximum fraction or number of rejected images.  [default: 0.01, at least 10]",
     ),
 )
 @option_group(
     "Shards",
     click.option(
-        "--shards", type=int, metavar="N", help="Shards of train; other splits in proportion."
+        "--shards",
+        type=int,
+        metavar="N",
+        help="Number of train shards; other splits get a proportional number.",
     ),
     click.option(
-        "--shard-mb", type=int, metavar="MB", help="Source megabytes per shard.  [default: 128]"
+        "--shard-mb",
+        type=int,
+        metavar="MB",
+        help="Megabytes of source images per shard.  [default: 128]",
     ),
 )
 @option_group(
     "Incremental runs",
-    click.option("--append", is_flag=True, help="Add new images in SOURCE to the dataset."),
-    click.option(
-        "--allow-new-classes", is_flag=True, help="With --append: add classes that are new."
-    ),
+    click.option("--append", is_flag=True, help="Add the new images of SOURCE to the dataset."),
+    click.option("--allow-new-classes", is_flag=True, help="With --append, also add new classes."),
 )
 @job_options(
     click.option(
-        "--workers", type=int, metavar="N", help="Threads per process.  [default: all cores]"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Number of threads per process.  [default: all cores]",
     ),
     click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing."),
 )
@@ -193,9 +219,9 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
     """Convert SOURCE, a folder of labelled images, to a dataset of TFRecord shards in OUTPUT.
 
     SOURCE has one folder per class, or train/, test/ and validation/ with class folders in them;
-    both are detected automatically. SOURCE and OUTPUT can be URLs (s3://, gs://, …). To resume an
-    interrupted run, run the same command again; a dataset is never overwritten. With --append, new
-    images are added to the dataset as another generation.
+    the layout is detected automatically. SOURCE and OUTPUT can be URLs (s3://, gs://, …). To resume
+    an interrupted run, run the same command again; a dataset is never overwritten. With --append,
+    new images are added to the dataset as a new generation.
     """
     from pipelines.cli.output import convert_with_progress
 
@@ -224,7 +250,7 @@ def _options(given: dict[str, Any]) -> ConvertOptions:
     for split in ("test", "validation"):
         count = given.pop(f"{split}_count")
         if count is not None and given[split] is not None:
-            raise UsageError(f"--{split} and --{split}-count exclude each other")
+            raise UsageError(f"--{split} and --{split}-count cannot be used together")
         given[split] = given[split] if count is None else count
     given["list"] = given.pop("list_")
     chosen = {name: value for name, value in given.items() if value is not None}

@@ -20,10 +20,10 @@ _BEAM_FLAGS = click.argument(
 def job_options(
     *options: Callable[[Any], Any],
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that adds the options of a command that writes a dataset.
+    """Return a decorator that adds the options shared by commands that write a dataset.
 
     Args:
-        options: further options of the group `Run and report`, which come first.
+        options: additional options of the group `Run and report`; they come first.
     """
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,7 +34,7 @@ def job_options(
                 "--runner",
                 default="local",
                 show_default=True,
-                help="local, flink, spark, prism, dataflow, or the name of a Beam runner.",
+                help="Runner: local, flink, spark, prism, dataflow, or the name of a Beam runner.",
             ),
             click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
             QUIET,

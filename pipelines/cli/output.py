@@ -76,9 +76,9 @@ def _log_fields(report: Report) -> dict[str, object]:
 
 
 def silence_beam_logs(*, quiet: bool = False) -> None:
-    """Hide Beam's logs, such as the traceback of every exception of a worker.
+    """Hide the logs of Beam, such as the traceback of every worker exception.
 
-    Users see one line, made from the exception, and the log of shardmill itself.
+    Users see one line that is made from the exception, and the log of shardmill.
     """
     if quiet:
         set_quiet()

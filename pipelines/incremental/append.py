@@ -1,7 +1,7 @@
-"""Append: the new images of a source, for an existing dataset.
+"""Incremental runs: new images of a source, added to an existing dataset.
 
-The options of the dataset apply, labels keep their numbers and images their splits. Modified and
-deleted files are reported; their records stay.
+The options of the dataset apply. Classes keep their labels, and images keep their splits. Modified
+and deleted files are reported, and their records are kept.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from records.text.keys import key_from_text
 
 
 def open_existing(output: Storage) -> Manifest | None:
-    """Return the manifest of the dataset to append to, None if the output contains none yet.
+    """Return the manifest of the dataset to append to; None if the output contains no dataset.
 
     Raises:
         CorruptDataError: the manifest is damaged.
-        UsageError: the dataset is adopted: its records are third-party files.
+        UsageError: the dataset is adopted: another program wrote its records.
     """
     if output.stat(layout.MANIFEST) is None:
         return None
@@ -48,13 +48,13 @@ def open_existing(output: Storage) -> Manifest | None:
         raise UsageError(
             "cannot append to an adopted dataset",
             path=output.url,
-            hint="convert into another output, and train from both",
+            hint="convert into another output, and train on both datasets",
         )
     return base
 
 
 def resolve_settings(options: ConvertOptions, base: Manifest) -> Settings:
-    """Return the settings of the dataset. Raises UsageError if `options` request others."""
+    """Return the settings of the dataset. Raises UsageError if `options` differ from them."""
     default = ConvertOptions(source="", output="").settings()
     _refuse_other_settings(options.settings(), default, base.settings)
     _refuse_other_settings(options.settings().images, default.images, base.settings.images)
@@ -68,10 +68,10 @@ def _refuse_other_settings(
         requested, existing = getattr(given, name), getattr(own, name)
         if name != "images" and requested not in (getattr(default, name), existing):
             raise UsageError(
-                f"the dataset was written with another --{name.replace('_', '-')}",
+                f"the dataset was written with a different --{name.replace('_', '-')}",
                 expected=existing,
                 got=requested,
-                hint="omit it: the options of the dataset apply",
+                hint="omit this option: the options of the dataset apply",
             )
 
 
@@ -110,7 +110,8 @@ def select_new(
 def _previous_fingerprints(images: pa.Table, ingested: pa.Table, output: Storage) -> pa.Table:
     """Return the saved fingerprints: key, fingerprint.
 
-    The first run saves none: if the digest in its report is still the same, the current ones are.
+    The first run saves only their digest, in its report. If the digest is unchanged, return the
+    current fingerprints.
     """
     saved, report = read_fingerprints(output), read_report(output)
     if len(saved) or report is None:
@@ -121,7 +122,7 @@ def _previous_fingerprints(images: pa.Table, ingested: pa.Table, output: Storage
 
 
 def _without_known_rejects(sources: Sources, ingested: pa.Table, diff: SourceDiff) -> SourceDiff:
-    """Remove rejects that the dataset lists already; files with a reject are not deleted."""
+    """Remove the rejects that the dataset already lists. Rejected files do not count as deleted."""
     keys = {key_from_text(reject.key): reject for reject in sources.rejects}
     listed = pa.array(keys, pa.large_binary())
     is_known = pc.is_in(listed, value_set=ingested["key"]).to_pylist()
@@ -131,7 +132,7 @@ def _without_known_rejects(sources: Sources, ingested: pa.Table, diff: SourceDif
 
 
 def discard_stale_run(run: Run) -> None:
-    """Remove an unfinished run with another plan or other encoder versions."""
+    """Remove an unfinished run with a different plan or different encoder versions."""
     found = read_run(run.output)
     if found is not None and (found.plan_digest, found.encoders) != (run.plan.digest, encoders()):
         remove_run(run.output)
@@ -141,13 +142,13 @@ def ensure_unchanged(run: Run) -> None:
     """Check that no other run has appended to the dataset since its manifest was read.
 
     Raises:
-        LockedError: another run has.
+        LockedError: another run has appended to the dataset.
     """
     if run.base is not None and read_manifest(run.output) != run.base:
         raise LockedError(
             "another run has appended to the dataset since this run read it",
             path=run.output.url,
-            hint="run it again",
+            hint="run the same command again",
         )
 
 

@@ -1,8 +1,8 @@
 """Differences between a source and a dataset: new, modified and deleted files.
 
-Files are identified by key. A stored file of another size is modified. A stored file with another
-fingerprint is read again, and is modified if its content differs. A rejected file is new again if
-its size or its fingerprint differs, because the user may have fixed it.
+Files are identified by key. A stored file is modified if its size differs. If only its fingerprint
+differs, the file is read again, and is modified if its content differs. A rejected file counts as
+new if its size or fingerprint differs, because the user may have fixed the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from records.runtime.row_table import iter_rows
 
 Mask = NDArray[np.bool_]
 HashFile = Callable[[bytes, "str | None"], bytes]
-"""Returns the xxh3-128 of a file by key and URL; empty if the file cannot be read."""
+"""A function that returns the xxh3-128 of a file by key and URL; empty if unreadable."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class SourceDiff:
     """Differences between a source and a dataset.
 
     Attributes:
-        is_new: whether to convert an image, for each image listed, (N,).
-        modified: keys of stored files whose content differs now.
+        is_new: mask of the listed images to convert, (N,).
+        modified: keys of stored files whose content has changed.
         deleted: keys of stored files that are no longer listed.
-        fingerprints: key and fingerprint of every unmodified file, to save once the new images are
-            stored; None if they are unchanged.
+        fingerprints: key and fingerprint of every known file, to save after the new images are
+            stored; None if no fingerprint has changed.
     """
 
     is_new: Mask
@@ -52,11 +52,11 @@ def diff_sources(
     """Compare a source with the files that a dataset has ingested.
 
     Args:
-        images: listed images: key, fingerprint, size_bytes, url.
+        images: table of the listed images: key, fingerprint, size_bytes, url.
         ingested: the result of `read_ingested_files`.
-        fingerprints: key and fingerprint of files when they were last seen unmodified.
-        hash_file: hashes a file.
-        threads: number of threads that call it.
+        fingerprints: table of key and fingerprint of each file when it was last seen unmodified.
+        hash_file: function that hashes a file.
+        threads: number of threads that call `hash_file`.
     """
     previous = ingested.take(_find(images, ingested))
     seen = fingerprints.take(_find(images, fingerprints))["fingerprint"]
@@ -84,7 +84,7 @@ def diff_sources(
 
 
 def _find(rows: pa.Table, among: pa.Table) -> pa.ChunkedArray:
-    """Return the row of each key in `among`, (N,); null if it has none."""
+    """Return the row number in `among` of each key of `rows`, (N,); null if the key is missing."""
     return pc.index_in(rows["key"], value_set=among["key"])
 
 
@@ -97,7 +97,7 @@ def _differ(previous: pa.ChunkedArray, current: pa.ChunkedArray) -> Mask:
 def _updated_fingerprints(images: pa.Table, seen: pa.ChunkedArray, is_modified: Mask) -> pa.Table:
     """Return the fingerprints to save.
 
-    Modified files keep their previous one, if any, so that the next append reports them again.
+    Modified files keep their previous fingerprint, if any: the next append reports them again.
     """
     fingerprints = pc.if_else(pa.array(is_modified), seen, images["fingerprint"])
     return pa.table({"key": images["key"], "fingerprint": fingerprints}).filter(
@@ -112,7 +112,7 @@ def _keys(rows: pa.Table, mask: Mask) -> tuple[bytes, ...]:
 def _rehash(
     images: pa.Table, previous: pa.Table, needs_rehash: Mask, hash_file: HashFile, threads: int
 ) -> Mask:
-    """Return which of the files to rehash have another content than the stored one, (N,)."""
+    """Hash files again, and return the mask of the files with changed content, (N,)."""
     differs = np.zeros(len(images), bool)
     rows = np.flatnonzero(needs_rehash)
     if not len(rows):

@@ -1,8 +1,8 @@
 """Files that a dataset has stored or rejected, and their fingerprints.
 
 `generations/stamps.parquet` contains the fingerprint (`mtime_ns` or a hash of the ETag) of each
-file when it was last seen unmodified, so that an append does not read the file again. If it is lost
-or damaged, the next append reads every file once and writes it again.
+file when it was last seen unmodified, so that an append does not read the file again. If the
+fingerprints are lost or damaged, the next append reads every file and saves them again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 
 class IngestedFile(msgspec.Struct, frozen=True, gc=False):
-    """A file when it was ingested; `xxh3_128` of its content, None if it was rejected."""
+    """A file at its ingestion; `xxh3_128` is the hash of its content, None if it was rejected."""
 
     key: bytes
     size_bytes: int
@@ -44,11 +44,11 @@ _FINGERPRINT_COLUMNS = ["key", "fingerprint"]
 
 
 def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
-    """Return every stored or rejected file: key, size_bytes, xxh3_128; keys are unique.
+    """Return a table of all stored or rejected files: key, size_bytes, xxh3_128; keys are unique.
 
     Raises:
         CorruptDataError: an index or a list of rejects is damaged.
-        FileNotFoundError: one is missing.
+        FileNotFoundError: an index or a list of rejects is missing.
     """
     stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest)).to_table()
     # By key: several generations may reject a file, and a later one may store it.
@@ -69,7 +69,7 @@ def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
 
 
 def read_fingerprints(output: Storage) -> pa.Table:
-    """Return the saved fingerprints: key, fingerprint; empty if the file is lost or damaged."""
+    """Return a table of the saved fingerprints: key, fingerprint; empty if lost or damaged."""
     try:
         saved = read_untrusted(output.read(layout.MTIMES), _FINGERPRINT_FILE)
     except (FileNotFoundError, OSError, InvalidParquetError):

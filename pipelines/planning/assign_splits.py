@@ -1,4 +1,4 @@
-"""Assignment of splits: the split that the source specifies, else by hash."""
+"""Assignment of splits, as the source specifies or by hash."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TRAIN = SPLITS.index("train")
 
 
 class SplitAssignment(NamedTuple):
-    """The split of every image, (N,), and the thresholds; none if no split was requested."""
+    """The split of every image, (N,), and the thresholds; empty if no split was requested."""
 
     splits: SplitNumbers
     thresholds: tuple[SplitThreshold, ...]
@@ -47,13 +47,13 @@ def assign_splits(
     """Assign a split to every image.
 
     Args:
-        images: label, split, group and key of the images, as `Sources` stores them.
-        hashes: hashes of their keys, (N,).
+        images: table of label, split, group and key, as in `Sources`.
+        hashes: hashes of the image keys, (N,).
         settings: the requested splits.
-        existing: for an append, the thresholds of the dataset, which apply unchanged.
+        existing: thresholds of the dataset, for an append; they apply unchanged.
 
     Raises:
-        UsageError: a requested split would be empty, or the source has that split already.
+        UsageError: a requested split would be empty, or the source already has that split.
     """
     splits = _explicit_splits(images["split"])
     requested = _requested(settings)
@@ -110,7 +110,7 @@ def _find_thresholds(
 def _extend(
     existing: tuple[SplitThreshold, ...], labels: NDArray[np.int32], settings: Settings
 ) -> dict[int | None, Thresholds]:
-    """Return the existing thresholds and those of new classes, which follow from the fractions.
+    """Return the existing thresholds, and thresholds for new classes from the fractions.
 
     If counts were requested, all images of new classes are in `train`.
     """
@@ -133,11 +133,11 @@ def _requested(settings: Settings) -> list[SplitName]:
 def _refuse_explicit(requested: list[SplitName], splits: SplitNumbers) -> None:
     for split in requested:
         if np.any(splits == SPLITS.index(split)):
-            raise UsageError(f"the source has a split {split} already", hint=f"omit --{split}")
+            raise UsageError(f"the source already has a split {split}", hint=f"omit --{split}")
 
 
 def _group_hashes(images: pa.Table, hashes: Hashes, seed: int) -> Hashes:
-    """Return the hash of the group of each image, or of its key if it has none, (N,)."""
+    """Return the group hash of each image, or the key hash if the image has no group, (N,)."""
     groups = images["group"]
     if groups.null_count == len(groups):
         return hashes
@@ -154,6 +154,6 @@ def _refuse_empty(requested: list[SplitName], splits: SplitNumbers) -> None:
             raise UsageError(
                 f"the split {split} would be empty",
                 got=f"{len(splits)} images",
-                hint="request more images, or exact counts: --test-count N, --validation-count N "
-                "(not with groups)",
+                hint="change the fractions, or request exact counts: --test-count N, "
+                "--validation-count N (not with groups)",
             )

@@ -43,9 +43,9 @@ class PlannedShard:
 
     Attributes:
         name: file name.
-        split: its split.
-        table: the `WORKER_FIELDS` of all images of the plan.
-        rows: its rows of `table`, in the order of the records, (N,).
+        split: split of the shard.
+        table: table of the `WORKER_FIELDS` of all images of the plan.
+        rows: rows of `table` in this shard, in the order of the records, (N,).
     """
 
     name: str
@@ -59,21 +59,24 @@ class PlannedShard:
 
     @property
     def images(self) -> list[SourceImage]:
-        """Return the images as new objects: those of all shards would take five times the table."""
+        """Return the images as new objects.
+
+        Objects for the images of all shards would take five times the memory of the table.
+        """
         images = self.table.take(pa.array(self.rows))
         return [SourceImage(*row) for row in iter_rows(images, *images.column_names)]
 
     def to_plan(self, plan_digest: str) -> ShardPlan:
-        """Return the plan that its worker receives."""
+        """Return the plan that the worker of this shard receives."""
         return ShardPlan(self.name, self.split, plan_digest, tuple(self.images))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A conversion, completely decided.
+    """All decisions of a conversion.
 
     Attributes:
-        settings: options that the bytes depend on.
+        settings: options that determine the bytes.
         labels: the label map.
         shards: shards of all splits.
         thresholds: hash thresholds of the splits; empty if no image was assigned by its hash.
@@ -116,12 +119,12 @@ def make_plan(
 
     Args:
         sources: the images.
-        settings: options that the bytes depend on.
-        existing: for an append or a compaction, the split thresholds of the dataset.
+        settings: options that determine the bytes.
+        existing: split thresholds of the dataset, for an append or a compaction.
         generation: the generation of the dataset to write.
 
     Raises:
-        UsageError: a requested split would be empty, or the source has that split already.
+        UsageError: a requested split would be empty, or the source already has that split.
     """
     images = sources.images.sort("key")
     hashes = hash_keys((key for (key,) in iter_rows(images, "key")), settings.seed)
@@ -140,12 +143,12 @@ def make_plan(
 def _make_shards(
     images: pa.Table, hashes: Hashes, splits: SplitNumbers, settings: Settings, generation: int
 ) -> Iterator[PlannedShard]:
-    """Yield shards of nearly equal numbers of images, in the order of their hashes."""
+    """Yield shards with nearly equal numbers of images, in hash order."""
     sizes_bytes = images["size_bytes"].to_numpy()
     table = _worker_table(images)
-    # Stable, over sorted keys: images with equal hashes have the same order on every machine.
+    # A stable sort of sorted keys: images with equal hashes have the same order on every machine.
     order = np.argsort(hashes, kind="stable")
-    # --shards is the number for a whole dataset: an append may be a handful of images.
+    # --shards applies only to a new dataset: an append may add only a few images.
     sizing = settings if generation == 1 else msgspec.structs.replace(settings, shards=None)
     train_images = int(np.count_nonzero(splits == SPLITS.index("train")))
     for number, split in enumerate(SPLITS):
@@ -157,9 +160,9 @@ def _make_shards(
 
 
 def _worker_table(images: pa.Table) -> pa.Table:
-    """Return the columns of `WORKER_FIELDS`; empty ones as nulls, which take no memory.
+    """Return the columns of `WORKER_FIELDS`; empty columns become nulls, which take no memory.
 
-    `PlannedShard.images` would concatenate the batches of an empty column for each shard.
+    Otherwise, `PlannedShard.images` would concatenate the batches of empty columns for each shard.
     """
     columns = [
         pa.nulls(len(images)) if images[name].null_count == len(images) else images[name]
@@ -174,7 +177,7 @@ def _divide_evenly(rows: NDArray[np.intp], count: int) -> Iterator[NDArray[np.in
 
 
 def _count_shards(images: int, source_bytes: int, train_images: int, settings: Settings) -> int:
-    """Return the number of shards of a split: in proportion to --shards, or by size and images."""
+    """Return the number of shards of a split, from --shards or from the bytes and image count."""
     if not images:
         return 0
     if settings.shards is not None:
@@ -185,7 +188,7 @@ def _count_shards(images: int, source_bytes: int, train_images: int, settings: S
 
 
 def _digest(images: pa.Table, splits: SplitNumbers, labels: LabelMap, settings: Settings) -> str:
-    """Return the digest of all images in key order, and of everything else the bytes depend on."""
+    """Return the digest of all data that determine the bytes, with the images in key order."""
     digest = xxhash.xxh3_128()
     digest.update(msgspec.json.encode((FORMAT_VERSION, settings, labels), order="sorted"))
     encode = msgspec.msgpack.Encoder().encode
@@ -200,7 +203,7 @@ def make_fingerprint(images: pa.Table) -> str:
     """Return the digest of the fingerprints of images.
 
     Args:
-        images: key and fingerprint, in key order.
+        images: table of key and fingerprint, in key order.
     """
     digest = xxhash.xxh3_128()
     encode = msgspec.msgpack.Encoder().encode

@@ -1,9 +1,10 @@
-"""Splits by hash: two thresholds on the hash of an image's key.
+"""Split assignment by two thresholds on the hash of the image key.
 
-The hash is xxh3-64 of the raw key (or of its group), seeded. An image is in `test` if its hash is
-below the first threshold, in `validation` if it is below the second, else in `train`. Fractions
-determine the thresholds; for counts and stratified splits they depend on the listed images. The
-manifest stores them, so that images appended later are assigned in the same way.
+The hash is the seeded xxh3-64 of the raw key, or of the group if the image has one. An image is in
+`test` if its hash is below the first threshold, in `validation` if the hash is below the second,
+otherwise in `train`. Fractions determine the thresholds. For counts and stratified splits, the
+thresholds also depend on the listed images. The manifest stores the thresholds, so that images
+appended later are assigned in the same way.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ HASHES = 1 << 64
 
 Hashes = NDArray[np.uint64]
 SplitNumbers = NDArray[np.int8]
-"""Splits by their index in `SPLITS`."""
+"""Splits as indexes into `SPLITS`, (N,)."""
 NO_HASHES: Hashes = np.array([], np.uint64)
 
 
 class Thresholds(NamedTuple):
-    """Hashes below `test` are in the split test, others below `validation` in validation."""
+    """Exclusive upper bounds of the hashes in test, and of the remaining hashes in validation."""
 
     test: int
     validation: int
 
 
 def hash_keys(keys: Iterable[bytes], seed: int) -> Hashes:
-    """Return the hash of each key, which determines its split and its position in it, (N,)."""
+    """Return the hash of each key, (N,); it determines the split and the position in the split."""
     hash_key = xxhash.xxh3_64_intdigest
     return np.fromiter((hash_key(key, seed) for key in keys), np.uint64)
 
@@ -54,8 +55,8 @@ def find_thresholds(
 
     Args:
         hashes: hashes of all images to assign, (N,).
-        test: fraction (float) or count (int) of these images, or None.
-        validation: likewise.
+        test: fraction (float) or count (int) of images in test, or None.
+        validation: fraction (float) or count (int) of images in validation, or None.
     """
     is_counted = isinstance(test, int) or isinstance(validation, int)
     ordered = np.sort(hashes) if is_counted else hashes[:0]
@@ -77,20 +78,20 @@ def find_thresholds_by_label(
 ) -> dict[int, Thresholds]:
     """Return stratified thresholds by label: each split has the same proportion of every class.
 
-    The counts of the classes are rounded by largest remainders, so that their sum is exact.
+    Class counts are rounded by largest remainders, so that their sum is exact.
 
     Args:
         labels: labels of all images to assign, (N,).
-        hashes: their hashes, (N,).
-        test: fraction or count of these images, or None.
-        validation: likewise.
+        hashes: hashes of the same images, (N,).
+        test: fraction (float) or count (int) of images in test, or None.
+        validation: fraction (float) or count (int) of images in validation, or None.
     """
     members = dict(group_by_label(labels))
     sizes = {label: len(rows) for label, rows in members.items()}
     total = sum(sizes.values())
     tests = _largest_remainder(_count(test, total), sizes)
     rest = {label: size - tests[label] for label, size in sizes.items()}
-    # Of the images that test leaves: rounding up twice could request more than a class has.
+    # From the images not in test: rounding up twice could request more images than a class has.
     validations = _largest_remainder(_count(validation, total), rest)
     return {
         label: find_thresholds(hashes[rows], tests[label] or None, validations[label] or None)
@@ -99,7 +100,7 @@ def find_thresholds_by_label(
 
 
 def group_by_label(labels: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Yield each label present, in order, and its rows."""
+    """Yield each label that occurs, in order, and the rows with this label."""
     order = np.argsort(labels, kind="stable")
     present, first = np.unique(labels[order], return_index=True)
     return zip(present.tolist(), np.split(order, first[1:]), strict=True)
@@ -110,7 +111,7 @@ def _count(size: SplitSize | None, total: int) -> int:
 
 
 def _largest_remainder(count: int, sizes: Mapping[int, int]) -> dict[int, int]:
-    """Distribute a count among classes of these sizes, by largest remainders."""
+    """Distribute a count among classes in proportion to `sizes`, by largest remainders."""
     total = sum(sizes.values())
     if not total:
         return dict.fromkeys(sizes, 0)
@@ -129,5 +130,5 @@ def to_threshold(label: int | None, thresholds: Thresholds) -> SplitThreshold:
 
 
 def from_threshold(stored: SplitThreshold) -> Thresholds:
-    """Return thresholds that the manifest stores."""
+    """Return the thresholds that the manifest stores."""
     return Thresholds(int(stored.test, 16), int(stored.validation, 16))

@@ -1,4 +1,4 @@
-"""Runners: where shards are processed, in this process or by Beam."""
+"""Runners, which process shards in this process or on Beam."""
 
 from pipelines.runners.driver import check_runner, map_shards, run_on_shards
 

@@ -1,8 +1,8 @@
 """Shard tasks, jobs, and the cancellation of runs.
 
-Beam turns the exception of a worker into a RuntimeError of another process. Permanent errors are
-therefore written to the work folder, from where the driver reads them, and are not raised: a runner
-would only retry them. Temporary errors are raised, because the runner retries them.
+Beam turns the exception of a worker into a RuntimeError in the driver. Permanent errors are
+therefore written to the work folder, where the driver reads them. They are not raised, because a
+runner would retry the shard in vain. Temporary errors are raised, so that the runner retries.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from records.storage import open_storage
 
 
 class ShardTask(msgspec.Struct, frozen=True):
-    """A worker and what all of its shards share; sent to every process that works.
+    """A worker and the parameters that its shards share; sent to every worker process.
 
     Args:
-        worker: processes a shard.
+        worker: the function that processes a shard.
         folder: the local path or URL of the folder whose work folder the driver reads.
-        run_id: an arbitrary name of the run.
+        run_id: a random ID of the run.
         is_retried: whether the runner calls the worker again after an exception.
     """
 
@@ -36,7 +36,7 @@ class ShardTask(msgspec.Struct, frozen=True):
 
 
 class Job(Protocol):
-    """A task under way: one thread is in `run`, another one polls and may stop it."""
+    """A task in progress: one thread calls `run`; a second thread polls and may stop the job."""
 
     def run(self) -> None:
         """Process every shard; return when all are done or the job is stopped."""
@@ -45,7 +45,7 @@ class Job(Protocol):
         """Return the number of images done. Raises RunnerError if no worker makes progress."""
 
     def stop(self, ended: threading.Event) -> None:
-        """Cancel the job and wait until it ends; finished shards are kept, staged ones removed."""
+        """Cancel the job and wait until it ends; keep finished shards, remove staged shards."""
 
 
 def run_shard(task: ShardTask, name: str, count: ProgressCallback) -> bool:
@@ -63,7 +63,7 @@ def run_shard(task: ShardTask, name: str, count: ProgressCallback) -> bool:
         run_state.write_failure(open_storage(task.folder), name, error)
         if isinstance(error, StorageError) and task.is_retried:
             raise
-        # The other shards of this process would fail of the same: a full disk stays full.
+        # The other shards of this process would fail with the same error: a full disk stays full.
         run_control(task.run_id).cancel()
         return False
     if result is not None:
@@ -95,8 +95,8 @@ class RunControl:
         self._cancelled = True
 
 
-# A runner passes no objects to its workers, which are threads of this process: they find the
-# control of their run by its ID. In another process the ID leads to a counter that is not read.
+# A runner passes no objects to its workers. Workers that are threads of this process find the
+# control of their run by its ID. In any other process, the counter is not read.
 _runs: defaultdict[str, RunControl] = defaultdict(RunControl)
 
 

@@ -38,7 +38,7 @@ _log = logging.getLogger("shardmill")
 
 
 class MapShards(beam.PTransform):  # type: ignore[misc] # Beam has no types
-    """Names of shards → names of the processed shards, in any order, on any worker."""
+    """A transform from shard names to the names of processed shards, in any order."""
 
     def __init__(self, task: ShardTask) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ProcessShard(beam.DoFn):  # type: ignore[misc] # Beam has no types
         self._images_done = Metrics.counter(_NAMESPACE, _IMAGES_DONE)
 
     def setup(self) -> None:
-        """Check that this worker can work for the run. Raises as `WorkerHeartbeat.check_in`."""
+        """Check in with the run. Raises the errors of `WorkerHeartbeat.check_in`."""
         self._heartbeat = WorkerHeartbeat(self._task.folder, self._task.run_id)
         self._heartbeat.check_in()
 
@@ -83,7 +83,7 @@ def make_job(
     def submit() -> Iterator[PipelineResult]:
         with engine.serve(parse_flags(beam_flags)[0]) as more_flags:
             options = PipelineOptions([*beam_flags, *more_flags])
-            # Workers import the installed package; nothing of the main module is pickled.
+            # Workers import the installed package; the main module is not pickled.
             options.view_as(SetupOptions).save_main_session = False
             pipeline = beam.Pipeline(runner=_create_runner(runner, options), options=options)
             pipeline | "Shards" >> beam.Create(list(names)) | "MapShards" >> MapShards(task)
@@ -97,13 +97,13 @@ def check_runner(runner: str, beam_flags: Sequence[str], locations: Sequence[str
 
     Raises:
         UsageError: the runner or a flag is unknown, or a flag is missing.
-        RunnerError: no server answers where jobs are to be submitted.
+        RunnerError: no job server answers at the endpoint.
     """
     _create_runner(runner, PipelineOptions([]))
     flags, unknown = parse_flags(beam_flags)
-    # A remote job server may know more flags; an argument without -- is not a flag.
+    # A remote job server may support more flags; an argument without -- is not a flag.
     if unknown and (runner == LOCAL or not unknown[0].startswith("--")):
-        raise UsageError("Beam does not know a flag", got=unknown[0])
+        raise UsageError("unknown Beam flag", got=unknown[0])
     if flags.runner is not None:
         raise UsageError(
             "the runner is an option of shardmill, not a Beam flag",
@@ -119,7 +119,7 @@ def check_runner(runner: str, beam_flags: Sequence[str], locations: Sequence[str
 
 
 def parse_flags(beam_flags: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Return Beam's options parsed by Beam, and the arguments that it does not know."""
+    """Return the options that Beam parses, and the arguments that are unknown to Beam."""
     parser = _FlagParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in {str(kind): kind for kind in PipelineOptions.__subclasses__()}.values():
         options._add_argparse_args(parser)
@@ -127,10 +127,10 @@ def parse_flags(beam_flags: Sequence[str]) -> tuple[argparse.Namespace, list[str
 
 
 class _FlagParser(argparse.ArgumentParser):
-    """A parser of Beam's flags; value providers, templates of Dataflow, are kept as text."""
+    """A parser of Beam flags; value providers, for Dataflow templates, are kept as text."""
 
     def add_value_provider_argument(self, *names: str, **settings: Any) -> None:
-        """Add an argument; Beam's options call this method too."""
+        """Add an argument; the option classes of Beam call this method."""
         self.add_argument(*names, **settings)
 
     def error(self, message: str) -> NoReturn:
@@ -138,7 +138,7 @@ class _FlagParser(argparse.ArgumentParser):
 
 
 def _check_option_values(options: PipelineOptions, runner: str) -> None:
-    """Run Beam's own checks, which it otherwise runs only when it makes a pipeline."""
+    """Run the option checks of Beam, which otherwise run only when a pipeline is made."""
     errors = PipelineOptionsValidator(options, _create_runner(runner, options)).validate()
     if errors:
         raise UsageError("a Beam flag is invalid", got=" ".join(errors[0].split()))
@@ -149,7 +149,7 @@ def _engine(runner: str) -> Engine:
 
 
 def _create_runner(runner: str, options: PipelineOptions) -> Any:
-    # Chosen explicitly: Beam's own default looks for a Prism binary, and downloads one.
+    # Chosen explicitly: the default runner of Beam looks for Prism, and downloads it.
     if runner == LOCAL:
         return _create_local_runner(options.view_as(DirectOptions))
     try:
@@ -161,6 +161,6 @@ def _create_runner(runner: str, options: PipelineOptions) -> Any:
 def _create_local_runner(options: DirectOptions) -> FnApiRunner:
     if options.direct_running_mode != "multi_processing":
         return FnApiRunner()
-    # What Beam creates for this mode, but with a worker command that prints nothing.
+    # The same runner as Beam creates for this mode, but its worker command prints nothing.
     options.direct_running_mode = "in_memory"
     return FnApiRunner(SubprocessSDKEnvironment.from_command_string(_WORKER_COMMAND))

@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run Beam's worker."""
-    # Beam logs while it is imported; without a handler that would set one up on stderr.
+    """Run the Beam worker."""
+    # Beam logs during its import; without a handler, logging would add a handler on stderr.
     logging.getLogger().addHandler(logging.NullHandler())
-    # Beam prints the traceback of a worker's exception, and also sends it to the runner.
+    # Beam prints the traceback of a worker exception, and also sends the traceback to the runner.
     with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
         from apache_beam.runners.worker import sdk_worker_main
 

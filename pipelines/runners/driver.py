@@ -1,4 +1,4 @@
-"""The driver: any worker over all shards, on any runner.
+"""The driver, which runs a worker on all shards with any runner.
 
 from pipelines.runners import map_shards
 
@@ -23,15 +23,15 @@ _POLL_SECONDS = 0.05
 
 
 def check_runner(runner: RunnerConfig, *locations: str) -> None:
-    """Check the runner's name and flags before anything is read or written.
+    """Check the name and flags of a runner before anything is read or written.
 
     Args:
-        runner: which runner, and its flags.
-        locations: local paths or URLs that its workers have to reach.
+        runner: the name and flags of the runner.
+        locations: local paths or URLs that the workers must reach.
 
     Raises:
-        UsageError: Beam does not know the runner or a flag, or a flag is missing.
-        RunnerError: no server answers where jobs are to be submitted.
+        UsageError: the runner or a flag is unknown, or a flag is missing.
+        RunnerError: no job server answers at the endpoint.
     """
     if runner.needs_beam:
         from pipelines.runners import beam
@@ -48,16 +48,16 @@ def map_shards(
     images: int = 0,
     on_progress: OnProgress | None = None,
 ) -> dict[str, WorkerResult]:
-    """Call a worker once per shard, and return its results by the shards' names.
+    """Call a worker once per shard, and return the results by shard name.
 
     Args:
-        worker: processes one shard, and returns a result.
-        names: of the shards; each can be the name of a file.
-        folder: where the worker writes; the caller holds its lock. Its work folder stores the
-            results until the caller removes it.
-        runner: which runner calls the worker; `local` by default.
-        images: the number of all images.
-        on_progress: called with the number of images done.
+        worker: the function that processes one shard and returns a result.
+        names: the names of the shards; each must be a valid file name.
+        folder: the folder or URL that the worker writes, locked by the caller. The results stay in
+            its work folder until the caller removes the work folder.
+        runner: the runner that calls the worker; `local` by default.
+        images: the total number of images.
+        on_progress: a callback that receives the number of images done and the total number.
 
     Raises:
         UsageError: the runner or one of its flags is unknown.
@@ -105,17 +105,17 @@ def run_on_shards(
     """Call a worker once per shard.
 
     Args:
-        worker: processes one shard.
-        names: of the shards.
-        folder: the folder in whose work folder errors are stored; every worker reaches it.
-        runner: which runner calls the worker; it has been checked.
-        is_done: whether a shard has been processed, read from storage.
-        images: the number of all images.
-        on_progress: called with the number of images done.
+        worker: the function that processes one shard.
+        names: the names of the shards.
+        folder: the folder or URL whose work folder stores errors; every worker must reach it.
+        runner: the runner that calls the worker; it must have been checked.
+        is_done: a function that checks on storage whether a shard has been processed.
+        images: the total number of images.
+        on_progress: a callback that receives the number of images done and the total number.
 
     Raises:
         ShardmillError: the first permanent error of a shard that is not done.
-        RunnerError: no worker started, or all of them stopped reporting.
+        RunnerError: no worker started, or all workers stopped reporting.
         KeyboardInterrupt: the user interrupted the run; finished shards are kept.
     """
     output = open_storage(folder)
@@ -145,10 +145,10 @@ def _make_job(task: ShardTask, names: Sequence[str], runner: RunnerConfig) -> Jo
 def watch(job: Job, images: int, on_progress: OnProgress | None) -> Exception | None:
     """Run a job on a thread, report its progress, and return the exception that ended it.
 
-    Raises what `Job.poll` raises, and KeyboardInterrupt, after the job has been stopped.
+    Raises the errors of `Job.poll`, and KeyboardInterrupt, after the job has been stopped.
     """
     failures: list[Exception] = []
-    # Not Thread.join: interrupted, it takes a living thread for dead (Python 3.11, 3.12).
+    # Not Thread.join: after an interrupt it treats a running thread as ended (Python 3.11, 3.12).
     ended = threading.Event()
 
     def work() -> None:
@@ -172,7 +172,7 @@ def watch(job: Job, images: int, on_progress: OnProgress | None) -> Exception | 
 
 
 def check_writable(output: Storage) -> None:
-    """Write and remove a file: Beam's exceptions do not show that a folder cannot be written."""
+    """Write and remove a file: Beam exceptions do not show that a folder cannot be written."""
     name = f"{layout.WORK_FOLDER}/probe"
     output.replace(name, bytes(1 << 16))
     output.remove(name)

@@ -21,14 +21,14 @@ _DOCS = "see docs/beam-runners.md"
 _PING_SECONDS = 10
 _START_SECONDS = 300.0
 _DATAFLOW_START_SECONDS = 1800.0
-# After this time Beam ends its stream of job states, and with it the run: longer than any run.
+# After this time, Beam ends its stream of job states and thus the run. No run takes as long.
 _NO_TIMEOUT = "--job_server_timeout=100000000"
 _PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism"
 
 Check = Callable[[Namespace, Sequence[str]], None]
-"""Raises UsageError or RunnerError for flags and locations that the engine cannot run with."""
+"""A function that raises UsageError or RunnerError for unsupported flags and locations."""
 Serve = Callable[[Namespace], AbstractContextManager[list[str]]]
-"""Keeps a server running during a job; yields flags to add to those of the user."""
+"""A context manager that keeps a server running during a job, and yields additional flags."""
 
 
 def _check_nothing(_flags: Namespace, _locations: Sequence[str]) -> None:
@@ -42,13 +42,13 @@ def _serve_nothing(_flags: Namespace) -> Iterator[list[str]]:
 
 @dataclass(frozen=True)
 class Engine:
-    """How to run pipelines on an engine.
+    """An engine that runs pipelines.
 
     Args:
-        runner: the name of the Beam runner; empty if the user's own name is used.
-        check: checks flags before anything is read or written.
-        serve: keeps a server running during a job.
-        start_seconds: how long the engine may take to start the first worker.
+        runner: the name of the Beam runner; empty to use the name that the user passes.
+        check: the function that checks flags before anything is read or written.
+        serve: the context manager that keeps a server running during a job.
+        start_seconds: the time limit for the start of the first worker.
     """
 
     runner: str = ""
@@ -58,8 +58,8 @@ class Engine:
 
 
 def _check_cluster(flags: Namespace, _locations: Sequence[str]) -> None:
-    """Check the flags of Flink or Spark: a job server that answers, and where workers are."""
-    _require_flag(flags, "job_endpoint", "HOST:PORT of Beam's job server for the engine")
+    """Check that the job server of Flink or Spark answers, and that flags configure the workers."""
+    _require_flag(flags, "job_endpoint", "HOST:PORT of the Beam job server for the engine")
     _require_flag(
         flags,
         "environment_type",
@@ -106,19 +106,20 @@ def _check_dataflow(flags: Namespace, locations: Sequence[str]) -> None:
     _require_flag(flags, "temp_location", "a folder for temporary files, gs://BUCKET/FOLDER")
     if not (flags.extra_packages or flags.sdk_container_image or flags.setup_file):
         raise UsageError(
-            "workers of Dataflow have nothing to install",
+            "Dataflow workers have no package to install",
             hint="add --extra_package=dist/shardmill-….whl (`make wheel`) or --sdk_container_image",
         )
     for location in locations:
         if urlsplit(location).scheme in {"", "file", "memory"}:
             raise UsageError(
-                "workers of Dataflow cannot read local files",
+                "Dataflow workers cannot read local files",
                 path=escape_for_display(location),
                 hint="use URLs, such as gs://BUCKET/FOLDER",
             )
     if find_spec("google.cloud.dataflow") is None:
         raise UsageError(
-            "Beam lacks the packages for Dataflow", hint="pip install 'apache-beam[gcp]'"
+            "the Dataflow packages of Beam are missing",
+            hint="install them with `pip install 'apache-beam[gcp]'`",
         )
 
 
@@ -147,11 +148,11 @@ ENGINES = {
     "dataflow": Engine("DataflowRunner", _check_dataflow, start_seconds=_DATAFLOW_START_SECONDS),
 }
 BEAM = Engine()
-"""Any other runner, by its name in Beam."""
+"""The engine of all other Beam runners."""
 
 
 def unshared_locations(flags: Namespace, locations: Sequence[str]) -> list[str]:
-    """Return the local paths that workers on other machines have to find at the same path."""
+    """Return the local paths that must also exist on the machines of the workers."""
     if flags.environment_type in {None, "", "LOOPBACK"}:
         return []
     return [location for location in locations if not is_url(location)]

@@ -1,11 +1,12 @@
 """Heartbeat files of a driver and its workers on an engine.
 
-runs/RUN.json       exists while the run is active; the versions of the driver
+runs/RUN.json       the package versions of the driver; exists while the run is active
 workers/RUN/NAME    the number of images a worker has done, written every few seconds
 
 Engines report the progress of a job only at its end, and do not stop workers when the driver is
-stopped or killed. A worker that does not find its run does not see the driver's storage, or is no
-longer needed: the run was stopped, has ended, or was resumed by another one.
+stopped or killed. If a worker does not find the file of its run, the worker does not see the
+storage of the driver, or is no longer needed: the run was stopped, has ended, or was resumed by a
+later run.
 """
 
 from __future__ import annotations
@@ -33,36 +34,36 @@ _REMOTE_SECONDS = 10.0
 
 
 class RunInfo(msgspec.Struct, frozen=True):
-    """The versions of the packages of a run's driver."""
+    """The package versions of the driver of a run."""
 
     versions: dict[str, str]
 
 
 def start_run(output: Storage, run_id: str) -> None:
-    """Announce a run; workers of an earlier run that are still alive stop."""
+    """Announce a run, and make the remaining workers of earlier runs stop."""
     output.remove_folder(_RUNS)
     output.remove_folder(_WORKERS)
     output.replace(_run_name(run_id), msgspec.json.encode(RunInfo(package_versions())))
 
 
 def end_run(output: Storage, run_id: str) -> None:
-    """Make the workers of a run stop; the run has ended, or is cancelled."""
+    """Make the workers of an ended or cancelled run stop."""
     output.remove(_run_name(run_id))
 
 
 def read_progress(folder: str, run_id: str) -> dict[str, int]:
-    """Return the number of images done by each worker that has reported, by the worker's name."""
+    """Return the number of images done by each worker that has reported, by worker name."""
     workers = open_storage(f"{folder.rstrip('/')}/{_WORKERS}/{run_id}")
     return {name: int(workers.read(name)) for name in workers.list()}
 
 
 def heartbeat_interval(folder: str) -> float:
-    """Return the seconds between reports of a worker; more if each is a request to a store."""
+    """Return the seconds between the reports of a worker; longer on an object store."""
     return _REMOTE_SECONDS if is_url(folder) else _LOCAL_SECONDS
 
 
 class WorkerHeartbeat:
-    """The worker's side: finds the run, and reports progress."""
+    """The heartbeat of a worker: finds its run, and reports its progress."""
 
     def __init__(self, folder: str, run_id: str) -> None:
         self._output = open_storage(folder)
@@ -71,11 +72,11 @@ class WorkerHeartbeat:
         self._reported_at = -self._interval
 
     def check_in(self) -> None:
-        """Check that this worker can work for the run.
+        """Check that this worker can process shards of the run.
 
         Raises:
             StorageError: this machine does not see the storage that the driver writes to.
-            RunnerError: a package that determines the written bytes has another version here.
+            RunnerError: a package that determines the written bytes has a different version here.
         """
         try:
             content = self._output.read(_run_name(self._run_id))
@@ -109,7 +110,7 @@ def _check_versions(wanted: dict[str, str]) -> None:
     differing = sorted(name for name in wanted if present.get(name) != wanted[name])
     if differing:
         raise RunnerError(
-            f"a worker on {platform.node()} has other versions than this command",
+            f"a worker on {platform.node()} and this command have different package versions",
             expected=_format(wanted, differing),
             got=_format(present, differing),
             hint="install the same wheel and the same lock file on all workers",
@@ -118,7 +119,7 @@ def _check_versions(wanted: dict[str, str]) -> None:
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Return the versions that a worker has to share with the driver to write the same bytes."""
+    """Return the package versions that must be equal on all machines to write the same bytes."""
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "apache-beam": version("apache-beam"),

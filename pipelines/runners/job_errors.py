@@ -1,4 +1,4 @@
-"""Stack traces of engines, in Python and Java, as one line."""
+"""Errors from Python and Java stack traces of engines, in one line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from records.errors import RunnerError, ShardmillError
 
 _MAX_CHARACTERS = 300
 _AGAIN = "run the same command again: it resumes"
-_WHEEL = "install shardmill's wheel (`make wheel`) for the `python` that starts workers"
+_WHEEL = "install the shardmill wheel (`make wheel`) for the `python` that starts workers"
 _SHARDMILL_ERROR = re.compile(r"\brecords\.errors\.(\w+): (.+?)(?: \[while running '|\\n|\n|$)")
-# The last line of a trace: Python's exceptions by their names, Java's by their packages.
+# The exception line of a trace: Python exceptions by name, Java exceptions by package.
 _PYTHON = re.compile(r"^(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): .+$", re.MULTILINE)
 _JAVA = re.compile(
     r"^(?:Caused by: )?(?:[a-z]\w*\.)+[A-Z]\w*(?:Exception|Error): .+$", re.MULTILINE
@@ -21,7 +21,7 @@ _JAVA = re.compile(
 
 
 class _Cause(NamedTuple):
-    """A pattern in the log of an engine, what it means, and what to do."""
+    """A pattern in the log of an engine, its meaning, and a hint."""
 
     pattern: str
     what: str
@@ -31,7 +31,7 @@ class _Cause(NamedTuple):
 _CAUSES = (
     _Cause(
         r"No module named '(?:pipelines|records|trainers)",
-        "a worker does not have shardmill",
+        "shardmill is not installed on a worker",
         _WHEEL,
     ),
     _Cause(
@@ -42,8 +42,8 @@ _CAUSES = (
     _Cause(
         r"environments? are not compatible.*?Submission environment: (?P<expected>\S+?)\.?\s"
         r".*?Runtime environment: (?P<got>[^\s\\]+?)\.?(?:\s|\\|$)",
-        "workers have another Python or Beam than this command",
-        "install the versions of shardmill's lock file for all of them",
+        "workers and this command have different versions of Python or Beam",
+        "install the versions of the shardmill lock file on all workers",
     ),
     _Cause(
         r"Cannot run program \"docker\"|docker: command not found",
@@ -53,7 +53,7 @@ _CAUSES = (
     _Cause(
         r"NoResourceAvailableException|Could not acquire the minimum required resources",
         "the engine has no free slots for this job",
-        "wait for its other jobs, or lower --parallelism",
+        "wait until other jobs end, or lower --parallelism",
     ),
     _Cause(
         r"TaskManager with id .+? (?:is no longer reachable|timed out)"
@@ -65,12 +65,12 @@ _CAUSES = (
     _Cause(
         r"finishConnect\(.{0,80}?\) failed: Connection refused",
         "the engine cannot reach a worker pool",
-        "start one on every machine of the engine, at the address in --environment_config",
+        "start a worker pool on every engine machine, at the address in --environment_config",
     ),
     _Cause(
         r"No such file or directory: 'python'",
         "a worker pool does not find `python`",
-        "put the `bin` folder of the environment with shardmill first on the pool's PATH",
+        "put the `bin` folder of the shardmill environment first on the PATH of the worker pool",
     ),
     _Cause(
         r"SDK [Hh]arness .{0,40}(?:disconnected|closed|died)"
@@ -82,10 +82,10 @@ _CAUSES = (
 
 
 def parse_job_error(log_text: str) -> ShardmillError:
-    """Return the error that ended a job, from the text of Beam's exception.
+    """Return the error that ended a job, from the text of the Beam exception.
 
-    An error of `records.errors` that a worker raised is returned with its type and text; otherwise
-    a known cause, or the last line of the first trace.
+    If a worker raised an error of `records.errors`, the returned error has the same type and text.
+    Otherwise it names a known cause, or quotes the exception line of the first trace.
     """
     if (raised := _SHARDMILL_ERROR.search(log_text)) is not None:
         kind: Callable[[str], ShardmillError] = getattr(errors, raised[1], RunnerError)

@@ -20,23 +20,26 @@ _SILENCE_SECONDS = 900.0
 _STOP_SECONDS = 30.0
 _CANCEL_SECONDS = 10.0
 _NO_WORKER_HINT = (
-    "check that the worker pool (or the container) runs where the engine's machines look for it,"
-    " and that shardmill is installed for the `python` that it starts; its log shows why not"
+    "check that the worker pool (or the container) runs at the address that the engine uses, and"
+    " that shardmill is installed for the `python` that starts workers; see the log of the pool"
 )
 
 _log = logging.getLogger("shardmill")
 
 Submit = Callable[[], AbstractContextManager[Any]]
-"""Submits a pipeline, and yields Beam's PipelineResult; some runners return it only at the end."""
+"""A context manager that submits a pipeline and yields Beam's PipelineResult.
+
+Some runners return the result only at the end of the pipeline.
+"""
 
 
 class BeamJob:
-    """Shards processed by Beam, on workers anywhere; see `pipelines.runners.base.Job`.
+    """A job that processes shards on Beam workers; see `pipelines.runners.base.Job`.
 
     Args:
-        task: the worker.
-        submit: submits the pipeline; when its context exits, the pipeline must have ended.
-        start_seconds: how long the engine may take to start the first worker.
+        task: the worker and its parameters.
+        submit: the context manager that submits the pipeline, and exits after its end.
+        start_seconds: the time limit for the start of the first worker.
     """
 
     def __init__(self, task: ShardTask, submit: Submit, start_seconds: float) -> None:
@@ -84,7 +87,7 @@ class BeamJob:
                 self._images_by_worker, self._progressed_at = images, now
 
     def _check_liveness(self, seconds: float) -> None:
-        """Raise RunnerError if workers made no progress for too long, in seconds."""
+        """Raise RunnerError if the workers have made no progress for too many seconds."""
         if self._images_by_worker:
             if seconds > _SILENCE_SECONDS:
                 raise RunnerError(
@@ -97,7 +100,7 @@ class BeamJob:
         elif seconds > _WARN_AFTER_SECONDS and not self._has_warned:
             self._has_warned = True
             _log.warning(
-                "no worker has started for %.0f s; waiting until %.0f s",
+                "no worker has started for %.0f s; the limit is %.0f s",
                 *(seconds, self._start_seconds),
             )
 
@@ -109,7 +112,7 @@ class BeamJob:
         if self._images_by_worker and ended.wait(_STOP_SECONDS):
             return
         if self._result is not None:
-            # If the engine does not answer, the job stays: its workers find that the run has ended.
+            # If the engine does not answer, the job remains; its workers see the end of the run.
             with suppress(Exception):
                 self._result.cancel()
         ended.wait(_CANCEL_SECONDS)

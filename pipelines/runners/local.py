@@ -1,4 +1,4 @@
-"""A job in this process: one shard after another."""
+"""A job that processes shards one after another in this process."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The process of Prism, Beam's runner in Go.
+"""Process of Prism, the Beam runner written in Go.
 
-Beam can start Prism too, but only in the main thread, where it replaces the handler of Ctrl-C; and
-if it is given no file it downloads one.
+Beam can start Prism too, but only in the main thread. There Beam replaces the handler of Ctrl-C,
+and downloads Prism if no file is given.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _IDLE = "--idle_shutdown_timeout=60s"
 
 
 def find_prism(flags: Namespace) -> str | None:
-    """Return the program that the user names, or the one on the PATH; None if there is none."""
+    """Return the Prism program that the user names, or `prism` on the PATH; None if not found."""
     return shutil.which(flags.prism_location or "prism")
 
 

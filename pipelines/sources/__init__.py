@@ -1,4 +1,4 @@
-"""Images to convert: image folders and image lists."""
+"""Images to convert, from image folders and image lists."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def list_sources(options: ConvertOptions, existing_labels: LabelMap | None = Non
     """List the images of the source and assign a label to each.
 
     Args:
-        options: the source, and which of its images to convert.
-        existing_labels: for an append, the label map of the dataset: classes keep their labels.
+        options: the source, and the selection of its images.
+        existing_labels: the label map of the dataset, for an append; classes keep their labels.
 
     Raises:
         UsageError: a link leads out of the source, class names collide, or a list is invalid.

@@ -25,18 +25,18 @@ from records.text.keys import key_from_text, key_to_text
 class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One image to convert, from the listing to its row in the index.
 
-    `Sources` stores images in Arrow columns. A worker receives those of its shard with the fields
-    of `WORKER_FIELDS` only; the others are at their defaults.
+    `Sources` stores images in Arrow columns. A worker receives the images of its shard with
+    only the fields of `WORKER_FIELDS`; all other fields have their defaults.
 
     Attributes:
         key: path below the source, or URL in the image list; raw bytes.
         label: label number.
         size_bytes: size of the file when it was listed.
         url: URL of a file that is not stored below the source.
-        record_number: number in its split of the record to copy, if the source is a dataset.
+        record_number: number of the record to copy within its split, if the source is a dataset.
         split: the split that the source specifies.
-        group: images of one group are assigned to the same split.
-        fingerprint: see `ListedFile`.
+        group: group of the image; all images of a group are assigned to the same split.
+        fingerprint: fingerprint of the file; see `ListedFile`.
     """
 
     key: bytes
@@ -79,7 +79,7 @@ class Sources:
         labels: the label map of the dataset.
         layout: layout of the folders; None for a list.
         images: images to convert.
-        rejects: images that the listing rejects: without a class, or unreadable.
+        rejects: images that the listing rejects because they are unreadable or have no class.
         skipped: number of files that are not images.
         excluded: number of images excluded, by key or by class.
         excluded_keys: number of images excluded by key.
@@ -114,7 +114,7 @@ class Sources:
 
 
 class SourceFilter(NamedTuple):
-    """Which images of a source to convert, and with which label map.
+    """A selection of the images of a source, and the label map to use.
 
     Attributes:
         excluded_keys: keys of `--exclude`.

@@ -28,20 +28,20 @@ _Name = TypeVar("_Name", bytes, str)
 
 
 class KeyParts(NamedTuple):
-    """The class folder and the split that a key contains; None if it contains none."""
+    """The class folder and the split in a key; None for each part that the key lacks."""
 
     class_folder: bytes | None
     split: SplitName | None
 
 
 def parse_split(name: str | bytes) -> SplitName | None:
-    """Return the split with this name or alias, in any case; None if it is neither."""
+    """Return the split with this name or alias, in any case; None if the name is unknown."""
     text = name if isinstance(name, str) else name.decode("utf-8", "replace")
     return SPLIT_FOLDER_ALIASES.get(text.lower())
 
 
 def detect_layout(folders: Iterable[bytes]) -> Layout:
-    """Return `splits` if every top folder is named after a split, else `classes`."""
+    """Return `splits` if every top folder is named after a split, otherwise `classes`."""
     top = {folder for folder in folders if b"/" not in folder}
     return "splits" if top and all(parse_split(folder) for folder in top) else "classes"
 
@@ -72,7 +72,7 @@ def class_folders(folders: Iterable[bytes], layout: Layout) -> set[bytes]:
 
 
 def class_name(folder: bytes) -> str:
-    """Return the class name of a folder: its name in Unicode NFC, `%XX` for non-UTF-8 bytes."""
+    """Return the class name of a folder: the name in Unicode NFC, `%XX` for non-UTF-8 bytes."""
     try:
         name = folder.decode()
     except UnicodeDecodeError:
@@ -92,11 +92,11 @@ def assign_labels(folders: Iterable[bytes], *, source: str) -> dict[bytes, str]:
     """
     names = {folder: class_name(folder) for folder in sorted(folders)}
     error = "two class folders have the same name in Unicode NFC"
-    return _in_label_order(names, error, source, hint="rename one of them, or merge them")
+    return _in_label_order(names, error, source, hint="rename or merge the folders")
 
 
 def assign_labels_from_list(names: Iterable[str], *, source: str) -> dict[str, str]:
-    """Return class names of a list and their NFC forms, in label order. Raises `assign_labels`."""
+    """Return class names of a list and their NFC forms, in label order. Raises UsageError."""
     normalized = {name: _to_nfc(name) for name in sorted(set(names))}
     return _in_label_order(normalized, "two class names are the same in Unicode NFC", source)
 
@@ -122,7 +122,7 @@ def choose_labels(
     given: LabelMap | None,
     source: str,
 ) -> LabelMap:
-    """Return the label map: the classes in `present`, or those of `classes`, or `given`.
+    """Return the label map: the classes in `present`, the subset `classes`, or `given`.
 
     Args:
         present: class names in the source.
@@ -131,7 +131,7 @@ def choose_labels(
         source: the source, for error messages.
 
     Raises:
-        UsageError: the source has no class, or not all of `classes`, or one that `given` lacks.
+        UsageError: the source has no class, lacks one of `classes`, or has one that `given` lacks.
     """
     found = tuple(present)
     if classes is not None:
@@ -146,7 +146,7 @@ def choose_labels(
             "the source has no classes",
             path=escape_for_display(source),
             expected=CLASS_FOLDERS,
-            hint="move the images of each class into one folder, or list them: --list",
+            hint="move the images of each class into one folder, or list them in a file for --list",
         )
     return found
 

@@ -47,15 +47,15 @@ def _refuse_escaping_links(listing: Listing, source_filter: SourceFilter, source
     links = sorted(key for key in listing.escaping_links if key not in source_filter.excluded_keys)
     if links:
         raise UsageError(
-            f"{pluralize(len(links), 'symbolic link')} out of the source, the first: "
-            f"{key_to_text(links[0])}",
+            f"the source contains {pluralize(len(links), 'symbolic link')} to the outside, "
+            f"the first: {key_to_text(links[0])}",
             path=escape_for_display(source),
-            hint="pass --follow-symlinks to convert the files that they lead to",
+            hint="pass --follow-symlinks to convert the targets of the links",
         )
 
 
 class _FolderSources:
-    """Sorter of listed files into images, rejects, skipped and excluded files."""
+    """A sorter of listed files into images, rejects, skipped and excluded files."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class _FolderSources:
         self._nested_images = 0
 
     def collect(self) -> Sources:
-        # Escaping links that are not excluded were refused.
+        # The remaining escaping links are excluded by key; all others were refused.
         for _ in self._listing.escaping_links:
             self._sources.exclude(by_key=True)
         for key in self._listing.broken_links:
@@ -132,7 +132,7 @@ class _FolderSources:
         self._sources.rejects.append(Reject(key_to_text(key), name, reason, detail, size_bytes))
 
     def _note_nested_images(self) -> None:
-        """Add a note about images in folders below a class folder: the user may mean otherwise."""
+        """Add a note about images in subfolders of class folders: these may be the classes."""
         images, nested = len(self._sources.images), self._nested_images
         if nested:
             self._sources.notes.append(

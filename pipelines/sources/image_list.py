@@ -34,7 +34,7 @@ _JsonRow = dict[str, str | int | None]
 
 
 class ListRow(msgspec.Struct, frozen=True, gc=False):
-    """One row of an image list: `url` is the path if that is a URL; `label` may be empty."""
+    """One row of an image list: `url` is the path if the path is a URL; `label` may be empty."""
 
     key: bytes
     url: str | None
@@ -84,7 +84,7 @@ def _refuse_counts(options: ConvertOptions) -> None:
     counts = isinstance(options.test, int) or isinstance(options.validation, int)
     if counts or options.stratify:
         raise UsageError(
-            "a list with groups excludes exact counts and --stratify: groups are never divided",
+            "exact counts and --stratify need a list without groups: groups are never divided",
             path=str(options.list),
             hint="use fractions: --test 0.2",
         )
@@ -114,8 +114,8 @@ def read_rows(path: str, source: str, *, allow_url: bool) -> Iterator[ListRow]:
 
     Raises:
         InputNotFoundError: the list does not exist.
-        UsageError: a row has no path, a path out of the source, an unknown split, or the same path
-            as an earlier row; the message contains the line number.
+        UsageError: a row has no path, a path that leads out of the source, an unknown split, or the
+            path of an earlier row; the message contains the line number.
     """
     parse = _read_json_lines if path.endswith((".jsonl", ".ndjson")) else _read_csv
     first_lines: dict[bytes, int] = {}
@@ -127,13 +127,13 @@ def read_rows(path: str, source: str, *, allow_url: bool) -> Iterator[ListRow]:
                 "a file is listed twice",
                 path=f"{path} line {line}",
                 got=escape_for_display(fields["path"]),
-                hint=f"line {first} lists it already",
+                hint=f"remove one of the lines: line {first} lists the same file",
             )
         yield row
 
 
 def _read_csv(content: bytes, path: str) -> Iterator[tuple[int, dict[str, str]]]:
-    # Paths may hold any bytes: those that are not UTF-8 pass through unchanged.
+    # Paths may contain any bytes: bytes that are not UTF-8 pass through unchanged.
     text = content.decode("utf-8-sig", "surrogateescape")
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -163,7 +163,7 @@ def _read_json_lines(content: bytes, path: str) -> Iterator[tuple[int, dict[str,
             row = decode_json(line, _JsonRow)
         except msgspec.DecodeError as error:
             raise UsageError(
-                "a line is not a JSON object of names and strings",
+                "a line is not a JSON object of column names and strings",
                 path=f"{path} line {number}",
                 got=str(error),
             ) from error

@@ -12,7 +12,7 @@ _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def check_locations(source: str, output: str) -> None:
-    """Check that the source is a folder, and the output a folder outside it or absent.
+    """Check that the source is a folder, and that the output is absent or a separate folder.
 
     Raises:
         UsageError: a path is invalid, the source is a file, or the output is in the source.
@@ -23,7 +23,7 @@ def check_locations(source: str, output: str) -> None:
         if not location or "\0" in location:
             raise UsageError(f"the {name} is not a valid path", got=repr(location))
         if is_url(location):
-            open_storage(location)  # raises if it needs a package, or contains a password
+            open_storage(location)  # raises if a package is missing, or the URL contains a password
     source_path, output_path = _local_path(source), _local_path(output)
     if source_path is not None:
         _check_source(source_path)
@@ -63,5 +63,5 @@ def _check_apart(source: str, output: str) -> None:
             if source == output
             else "the output is inside the source",
             path=escape_for_display(redact_url(output)),
-            hint="choose an output outside it",
+            hint="choose an output outside the source",
         )

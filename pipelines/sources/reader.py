@@ -1,4 +1,4 @@
-"""Reading of source files, in a local folder or below a URL."""
+"""Access to source files in a local folder or below a URL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from records.text.keys import key_to_text
 HEAD_BYTES = 64
 _CHUNK_BYTES = 64 << 20
 RETRY = RetryPolicy(attempts=3, first_wait_seconds=0.5, factor=1)
-"""Retries of reads of local files: network file systems have transient errors."""
+"""Retry policy for reads of local files: network file systems have transient errors."""
 _TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
 _PROCESS_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
@@ -35,14 +35,14 @@ class SourceFiles(Protocol):
         """List everything below the folder. Raises InputNotFoundError, StorageError."""
 
     def find(self, key: bytes, *, follow_symlinks: bool) -> ListedFile | None:
-        """Return one file, None if it does not exist. Raises UsageError: a link leads out."""
+        """Return one file, None if it does not exist. Raises UsageError if a link leads out."""
 
     def read(self, key: bytes) -> bytes:
         """Return the content of a file.
 
         Raises:
             UnreadableError: this file cannot be read.
-            StorageError: no file can be read.
+            StorageError: the process or the storage cannot read any file.
         """
 
     def read_head(self, key: bytes) -> bytes:
@@ -60,13 +60,13 @@ def open_source(location: str) -> SourceFiles:
 
 
 def open_file(url: str) -> tuple[SourceFiles, bytes]:
-    """Return access to the folder of a file that has a URL, and the file's key in it."""
+    """Return access to the folder of a URL, and the key of the file in this folder."""
     folder, name = split_location(local_path(url) or url)
     return open_source(folder), os.fsencode(name)
 
 
 def read_file(files: SourceFiles, key: bytes, url: str | None) -> bytes:
-    """Return the content of a file, by its key or its own URL. Raises UnreadableError."""
+    """Return the content of a file, by URL if given, otherwise by key. Raises UnreadableError."""
     if url is None:
         return files.read(key)
     folder, name = open_file(url)
@@ -91,7 +91,7 @@ class LocalFiles:
             raise UsageError(
                 "a symbolic link to a listed file leads out of the source",
                 path=key_to_text(key),
-                hint="pass --follow-symlinks to convert the file that it leads to",
+                hint="pass --follow-symlinks to convert the target of the link",
             )
         try:
             status = os.stat(path)  # noqa: PTH116 - a path of bytes
@@ -129,7 +129,7 @@ def _is_transient(error: Exception) -> bool:
 
 
 def _read_local(path: bytes, size_bytes: int | None) -> bytes:
-    """Return the first `size_bytes` of a file, or all: without a stream, in half of its time."""
+    """Return the first `size_bytes` of a file, or all bytes, in half the time of a stream."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if size_bytes is not None:
@@ -146,7 +146,7 @@ def _read_local(path: bytes, size_bytes: int | None) -> bytes:
 
 
 class RemoteFiles:
-    """Files below a URL. Storage that fails after retries raises StorageError, not a reject."""
+    """Files below a URL. A storage failure after retries is a StorageError, not a reject."""
 
     def __init__(self, url: str) -> None:
         self._storage = open_remote(url)
@@ -176,7 +176,7 @@ class RemoteFiles:
             return self._storage.read_range(name, 0, size_bytes)
         except FileNotFoundError as error:
             raise UnreadableError("no such file") from error
-        except OutputError as error:  # images are not rejected because credentials expire
+        except OutputError as error:  # expired credentials do not reject images
             raise StorageError(error.what, path=error.path, hint=error.hint) from error
 
 

@@ -1,8 +1,8 @@
 """Recursive listing of a source folder, local or remote.
 
 Hidden files and system files are counted, not listed. Links that lead out of the source are listed
-separately. Keys are the bytes of the file system. If links are followed, every folder is walked
-once: loops end, and no image is listed twice because a link leads to its folder.
+separately. Keys are the bytes of the file system. Every folder is walked once, even if links lead
+to it: loops end, and no image is listed twice.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ def new_file_table(files: Iterable[ListedFile] = ()) -> RowTable[ListedFile]:
 
 
 def local_file(key: bytes, status: os.stat_result) -> ListedFile:
-    """Return a file of a local folder."""
+    """Return the `ListedFile` of a local file."""
     return ListedFile(key, status.st_size, status.st_mtime_ns % (1 << 64))
 
 
 def remote_file(key: bytes, info: FileInfo) -> ListedFile:
-    """Return a file of a remote folder."""
+    """Return the `ListedFile` of a remote file."""
     etag = (info.etag or "").encode()
     return ListedFile(key, info.size_bytes, xxhash.xxh3_64_intdigest(etag))
 
@@ -85,8 +85,8 @@ class Listing:
         files: regular files that are neither hidden nor system files.
         folders: keys of the folders of the top two levels.
         skipped: number of other files: hidden, system, special.
-        broken_links: keys of symbolic links to nothing.
-        escaping_links: keys of symbolic links out of the source that are not followed.
+        broken_links: keys of broken symbolic links.
+        escaping_links: keys of symbolic links that lead out of the source and are not followed.
     """
 
     files: RowTable[ListedFile] = field(default_factory=new_file_table)
@@ -97,7 +97,7 @@ class Listing:
 
 
 def is_hidden(name: bytes) -> bool:
-    """Return whether this is the name of a hidden or a system file or folder."""
+    """Return whether a file or folder with this name is hidden or belongs to the system."""
     return name.startswith(b".") or name.lower() in _SYSTEM_NAMES
 
 
@@ -163,8 +163,8 @@ class _LocalWalk:
         for chunk in parallel_map_if_blocking(_prefetch_stat, chunks, threads=_THREADS):
             for entry in chunk:
                 self._visit(folder, entry)
-        # Of two links to one folder, the first by name is followed on every machine. The last of
-        # the list is walked first. Files come in key order, so that they need no sorting.
+        # If two links lead to one folder, every machine follows the first by name. The last folder
+        # of the list is walked first. Files come in key order, so that they need no sorting.
         subfolders = sorted(self._to_walk[pending:], key=_first_key, reverse=True)
         self._to_walk[pending:] = subfolders
 
@@ -183,7 +183,7 @@ class _LocalWalk:
                 "cannot list a folder",
                 path=_shown(path),
                 got=os.strerror(error.errno or 0),
-                hint="make it readable, or move it out of the source",
+                hint="make the folder readable, or move it out of the source",
             ) from error
 
     def _visit(self, folder: _Folder, entry: _Entry) -> None:
@@ -196,7 +196,7 @@ class _LocalWalk:
         elif entry.is_symlink():
             self._visit_link(key, entry)
         else:
-            # A file without a status is listed nevertheless: reading it gives the reason.
+            # A file without a status is listed nevertheless: a later read gives the reason.
             self._visit_file(key, _status(entry, follow_symlinks=False))
 
     def _visit_folder(self, folder: _Folder) -> None:
@@ -211,7 +211,7 @@ class _LocalWalk:
     def _visit_link(self, key: bytes, entry: _Entry) -> None:
         real_path = os.path.realpath(self.root + key)
         status = _status(entry, follow_symlinks=True)
-        if status is None:  # to nothing, or a loop
+        if status is None:  # the link is broken, or part of a loop
             self.listing.broken_links.append(key)
         elif not self.follow_symlinks and not self._is_inside(real_path):
             self.listing.escaping_links.append(key)
@@ -245,7 +245,7 @@ def _chunks(entries: list[_Entry]) -> Iterator[list[_Entry]]:
 
 
 def _prefetch_stat(entries: list[_Entry]) -> list[_Entry]:
-    """Request the status of each file, which its entry caches: it takes long on network mounts."""
+    """Request and cache the status of each file; a request is slow on network mounts."""
     for entry in entries:
         if not entry.is_dir(follow_symlinks=False):
             _status(entry, follow_symlinks=False)

@@ -1,1 +1,1 @@
-"""From the plan to files: shards, results, publication."""
+"""Writing of planned datasets: shards, results, publication."""

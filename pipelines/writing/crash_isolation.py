@@ -1,8 +1,8 @@
 """Normalization in a subprocess, for shards whose earlier attempt crashed.
 
-A decoder that crashes takes its process with it. A shard whose earlier attempt did not end is
-therefore normalized in a subprocess: an image that crashes it twice is rejected as corrupt, and the
-shard continues.
+A decoder that crashes ends its process. If an earlier attempt of a shard crashed, the images of the
+shard are therefore normalized in a subprocess. An image that crashes the subprocess twice is
+rejected as corrupt, and the shard continues.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _MAX_ATTEMPTS = 2
 
 
 class SubprocessNormalizer:
-    """Calls `normalize` in a subprocess; a context manager, for use from one thread."""
+    """A context manager that calls `normalize` in a subprocess, for use from one thread."""
 
     def __init__(self, normalize: Normalize = normalize_image) -> None:
         self._normalize = normalize
         self._pool = self._new_pool()
 
     def __call__(self, data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
-        """Return what `records.images.normalize_image` returns; a rejection if it crashes."""
+        """Return the result of `normalize`; a rejection if the subprocess crashes twice."""
         for _ in range(_MAX_ATTEMPTS):
             try:
                 return self._pool.submit(self._normalize, data, options).result()
@@ -63,7 +63,7 @@ class SubprocessNormalizer:
 def _exit_with_parent() -> None:
     """Make this process exit when its parent is killed.
 
-    It would wait for work forever otherwise: it has both ends of its work queue's pipe open.
+    Otherwise it would wait for work forever: it has both ends of the pipe of its work queue open.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -1,4 +1,4 @@
-"""Images of a shard, read and normalized ahead on threads.
+"""Images of a shard, read ahead and normalized on threads.
 
 Threads work on chunks of images: for small files the overhead of a future per image is larger than
 the work. A few chunks are in progress at any time, so memory does not grow with the shard.
@@ -48,10 +48,10 @@ def prefetch_images(
     Args:
         images: the images of a shard.
         files: the source that contains them.
-        options: how images are normalized.
-        normalize: normalizes one image.
+        options: the options of the normalization.
+        normalize: the function that normalizes one image.
         threads: the number of threads that read and normalize.
-        inline_until_blocked: use threads only once reading has to wait for files.
+        inline_until_blocked: whether to use threads only after a read had to wait for a file.
     """
     read = partial(_read_chunk, files=files, options=options, normalize=normalize)
     map_chunks = parallel_map_if_blocking if inline_until_blocked else parallel_map

@@ -1,4 +1,4 @@
-"""Publication: the reject limit, then all files, the manifest last."""
+"""Publication of a dataset: reject limit, files, and last the manifest."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ DATASET_FILES = (
 def check_reject_limit_early(run: Run, *, lock: FolderLock | None = None) -> None:
     """Check the reject limit before any shard is written, with the rejects of the listing.
 
-    If the output is locked, the report and the list of rejects are written to it.
+    If `lock` is given and the limit is exceeded, the report and the rejects are written.
 
     Raises:
-        TooManyRejectsError: as `publish`; without a lock nothing is written.
+        TooManyRejectsError: more images were rejected than allowed.
     """
     report = report_plan(run, status="too-many-rejects")
     rejects = sorted(run.sources.rejects, key=lambda reject: key_from_text(reject.key))
@@ -59,7 +59,7 @@ def report_result(run: Run, result: ConversionResult, *, shards_kept: int) -> Re
 
     Args:
         run: the run.
-        result: its shards and rejects.
+        result: the shards and rejects of the run.
         shards_kept: the number of shards that an interrupted run had finished.
     """
     planned = report_plan(run, status="converted")
@@ -78,21 +78,21 @@ def report_result(run: Run, result: ConversionResult, *, shards_kept: int) -> Re
 
 
 def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderLock) -> None:
-    """Write the files of a dataset other than its shards, the manifest last.
+    """Write the files of a dataset other than its shards; write the manifest last.
 
     Readers of the previous generation see no change until they open the dataset again: no file that
     the previous manifest names is changed.
 
     Args:
         run: the run.
-        result: its shards and rejects.
-        report: of the run; if its status is `too-many-rejects`, no manifest is written.
-        lock: of the output.
+        result: the shards and rejects of the run.
+        report: the report of the run; if its status is `too-many-rejects`, no manifest is written.
+        lock: the lock of the output.
 
     Raises:
         TooManyRejectsError: more images were rejected than allowed; report and rejects are written.
         OutputError: the output cannot be written.
-        LockedError: another run has taken the lock over.
+        LockedError: another run has taken over the lock.
     """
     output, plan, base = run.output, run.plan, run.base
     lock.ensure_held()
@@ -168,5 +168,5 @@ def _too_many_rejects(
     return TooManyRejectsError(
         f"{result.counts.rejected} of {images} images were rejected ({reasons}), the first: "
         f"{first.key}: {first.detail}",
-        hint=f"{listed_in} lists them; {advice}" if listed_in else advice,
+        hint=f"{listed_in} lists the rejects; {advice}" if listed_in else advice,
     )

@@ -1,4 +1,4 @@
-"""The results of all shards, and the manifest made of them."""
+"""Results of all shards, and the manifest made from these results."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class ConversionResult:
 
 
 def collect_results(run: Run) -> ConversionResult:
-    """Read the summary of every planned shard, and count what became of every file found.
+    """Read the summary of every planned shard, and count the files of the source by result.
 
     Raises:
         StorageError: a shard is missing.
-        ShardmillError: a shard does not have the images of its plan; a bug of shardmill.
+        ShardmillError: a shard does not have the images of its plan, which is a bug.
     """
     sources = run.sources
     read = partial(_read_summary, run.output, plan_digest=run.plan.digest)
@@ -60,12 +60,12 @@ def collect_results(run: Run) -> ConversionResult:
 
 
 def _read_summary(output: Storage, planned: PlannedShard, plan_digest: str) -> ShardSummary:
-    """Read the summary of a shard; its records and rejects are all images of its plan."""
+    """Read the summary of a shard, and check that it contains all images of the plan."""
     try:
         summary = read_shard_summary(output, index_name(planned.name))
     except FileNotFoundError as error:
         raise StorageError(
-            "a shard was written, but is missing",
+            "a shard was written but is missing",
             path=output.display_name(planned.name),
             hint="all workers must reach the output at this path; nothing was published",
         ) from error
@@ -87,7 +87,7 @@ _EMPTY_SPLIT = SplitInfo(0, 0, (), ())
 
 
 def make_manifest(run: Run, result: ConversionResult) -> Manifest:
-    """Return the manifest of a new dataset, or of the previous one with another generation."""
+    """Return the manifest of a new dataset, or the previous manifest with a new generation."""
     plan, base = run.plan, run.base
     generation = Generation(
         number=plan.generation,
@@ -108,7 +108,7 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
 def merge_splits(
     shards: Iterable[ShardSummary], classes: int, previous: Mapping[SplitName, SplitInfo]
 ) -> dict[SplitName, SplitInfo]:
-    """Return the splits of shards, appended to those of the previous generations."""
+    """Return the splits of the previous generations with the new shards appended."""
     by_split: dict[SplitName, list[ShardSummary]] = {split: [] for split in SPLITS}
     for shard in shards:
         by_split[shard.split].append(shard)

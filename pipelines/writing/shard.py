@@ -1,4 +1,4 @@
-"""One shard: read, normalize, frame, publish, then write its index."""
+"""Writing of one shard: read, normalize, frame, publish, index."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SMALL_IMAGE_BYTES = 16 << 10
 
 
 class ConvertJob(msgspec.Struct, frozen=True):
-    """What all shards of a conversion share; sent to each worker."""
+    """The parameters that all shards of a conversion share; sent to each worker."""
 
     source: str
     output: str
@@ -72,7 +72,7 @@ def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
 
 
 def _require_source_mounted(source: str) -> None:
-    """Raise StorageError if a folder is not mounted: each of its files would be rejected."""
+    """Raise StorageError if the source is not mounted: otherwise all files would be rejected."""
     if is_url(source):
         return
     try:
@@ -84,15 +84,15 @@ def _require_source_mounted(source: str) -> None:
         raise StorageError(
             "a worker does not see the source: the folder is missing or empty",
             path=escape_for_display(source),
-            hint="every worker must reach it at this path",
+            hint="every worker must reach the source at this path",
         )
 
 
 def is_finished(output: Storage, name: str, plan_digest: str) -> bool:
     """Return whether a shard and its index exist, are complete, and belong to this plan.
 
-    On stores with ETags the shard's ETag is compared with the one saved when it was written; on
-    others its hash is.
+    If the ETag of the shard is the ETag saved after writing, the shard is not read. Otherwise its
+    hash is compared.
     """
     summary = _read_intact_index(output, name)
     if summary is None:
@@ -106,7 +106,7 @@ def is_finished(output: Storage, name: str, plan_digest: str) -> bool:
 
 
 def _read_intact_index(output: Storage, name: str) -> ShardSummary | None:
-    """Return the summary in a shard's index; None if the index is missing or damaged."""
+    """Return the summary in the index of a shard; None if the index is missing or damaged."""
     try:
         index = read_index(output, index_name(name))
         # Parquet's checksums do not cover every byte; an intact index encodes to the same bytes.
@@ -152,9 +152,9 @@ def publish_shard(
     """Write a shard, and then its index.
 
     Args:
-        output: where to write.
-        plan: of the shard.
-        write: writes the records, and yields the index row of each, or a reject.
+        output: the storage to write to.
+        plan: the plan of the shard.
+        write: the function that writes the records, and yields an index row or a reject per image.
 
     Raises:
         OutputError: the output cannot be written.
@@ -197,7 +197,7 @@ def _threads(job: ConvertJob) -> int:
 
 
 def _is_gil_bound(job: ConvertJob, plan: ShardPlan) -> bool:
-    """Return whether Python's global lock is mostly held: local files, small or not decoded."""
+    """Return whether Python's global lock limits threads: local files, small or not decoded."""
     source_bytes = sum(image.size_bytes for image in plan.images)
     is_small = source_bytes < _SMALL_IMAGE_BYTES * len(plan.images)
     return (is_small or job.images.keeps_most_files) and not is_url(job.source)

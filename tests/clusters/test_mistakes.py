@@ -57,7 +57,7 @@ def test_convert_flink_worker_without_shardmill_raises_runner_error(
 ) -> None:
     error = attempt(make_environment(tmp_path / "venv"))
     assert isinstance(error, RunnerError)
-    assert "a worker does not have shardmill" in str(error)
+    assert "shardmill is not installed on a worker" in str(error)
 
 
 def test_convert_flink_worker_with_different_version_raises_runner_error(
@@ -70,7 +70,7 @@ def test_convert_flink_worker_with_different_version_raises_runner_error(
     metadata.write_text("\n".join(changed))
     error = attempt(environment)
     assert isinstance(error, RunnerError)
-    assert "has other versions than this command" in str(error)
+    assert "and this command have different package versions" in str(error)
     assert "got shardmill 0.0.1" in str(error)
 
 

@@ -53,7 +53,7 @@ class TestFinished:
         self, convert: Convert, finished: Path, other: dict[str, Any]
     ) -> None:
         before = content_of(finished)
-        with pytest.raises(OutputError, match="dataset of another plan"):
+        with pytest.raises(OutputError, match="dataset of a different plan"):
             convert(**other)
         assert content_of(finished) == before
 
@@ -61,7 +61,7 @@ class TestFinished:
         self, convert: Convert, finished: Path, source: Path
     ) -> None:
         make_file(source, "cat/new.png")
-        with pytest.raises(OutputError, match="dataset of another plan"):
+        with pytest.raises(OutputError, match="dataset of a different plan"):
             convert(**OPTIONS)
 
     def test_convert_touched_sources_are_rehashed_only_once(
@@ -127,7 +127,7 @@ class TestForeign:
         self, convert: Convert, output: Path, name: str, dry_run: bool
     ) -> None:
         make_file(output, name, b"precious")
-        with pytest.raises(OutputError, match=f"{name}.*move it away"):
+        with pytest.raises(OutputError, match=f"{name}.*move the file away"):
             convert(**OPTIONS, dry_run=dry_run)
         assert (output / name).read_bytes() == b"precious"
         assert not list(output.glob("*.tfrecord")) or name == SHARDS[0] or "test" in name

@@ -42,7 +42,7 @@ def test_convert_options_valid_combination_is_accepted(given: dict[str, Any]) ->
         ({"test": float("nan")}, "--test"),
         ({"test": 0}, "--test-count"),
         ({"validation": -1}, "--validation-count"),
-        ({"test": 0.5, "validation": 0.5}, "leave nothing for training"),
+        ({"test": 0.5, "validation": 0.5}, "leave no images for training"),
         ({"test": 5, "group_by": "parent"}, "--group-by"),
         ({"test": 0.5, "validation": 5, "group_by": "parent"}, "--group-by"),
         ({"test": 0.5, "stratify": True, "group_by": "parent"}, "--group-by"),

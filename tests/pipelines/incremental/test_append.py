@@ -287,7 +287,7 @@ class TestOptions:
         self, append: Convert, other: dict[str, Any]
     ) -> None:
         append(seed=3)
-        with pytest.raises(UsageError, match="was written with another --"):
+        with pytest.raises(UsageError, match="was written with a different --"):
             append(**other)
 
     def test_convert_allow_new_classes_without_append_is_refused(self, convert: Convert) -> None:
@@ -375,7 +375,7 @@ def test_append_overtaken_by_concurrent_run_asks_to_run_again(
         return found
 
     monkeypatch.setattr(module, "select_new", overtaken)
-    with pytest.raises(LockedError, match="run it again"):
+    with pytest.raises(LockedError, match="run the same command again"):
         append()
 
 

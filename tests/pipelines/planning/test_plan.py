@@ -213,7 +213,7 @@ class TestSplitSources:
     def test_plan_requested_split_that_already_exists_is_refused(
         self, found: list[SourceImage]
     ) -> None:
-        with pytest.raises(UsageError, match=r"has a split test already.*omit --test"):
+        with pytest.raises(UsageError, match=r"already has a split test.*omit --test"):
             plan_of(found, test=0.5)
 
 

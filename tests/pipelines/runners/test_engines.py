@@ -82,8 +82,8 @@ def test_prism_start_timeout_kills_process(tmp_path: Path, monkeypatch: pytest.M
         ((), "is missing: add --project="),
         (DATAFLOW[:1], "is missing: add --region="),
         (DATAFLOW[:2], "is missing: add --temp_location="),
-        (DATAFLOW, "have nothing to install"),
-        ((*DATAFLOW, "--extra_package=shardmill.whl"), "data: workers of Dataflow cannot read"),
+        (DATAFLOW, "have no package to install"),
+        ((*DATAFLOW, "--extra_package=shardmill.whl"), "data: Dataflow workers cannot read"),
     ],
 )
 def test_dataflow_runner_missing_flag_or_local_path_is_refused(

@@ -20,7 +20,7 @@ TRACE = "java.lang.RuntimeException: Error received from SDK harness for instruc
                 '  File "site-packages/apache_beam/internal/pickler.py", line 87, in loads\n'
                 "ModuleNotFoundError: No module named 'pipelines'\n"
             ),
-            "a worker does not have shardmill; install",
+            "shardmill is not installed on a worker; install",
         ),
         (
             (
@@ -34,7 +34,7 @@ TRACE = "java.lang.RuntimeException: Error received from SDK harness for instruc
                 f"{FAILED}java.net.ConnectException: java.net.ConnectException: finishConnect(..)"
                 " failed: Connection refused"
             ),
-            "the engine cannot reach a worker pool; start one",
+            "the engine cannot reach a worker pool; start a worker pool",
         ),
         (
             (
@@ -68,7 +68,7 @@ TRACE = "java.lang.RuntimeException: Error received from SDK harness for instruc
                 " beam:version:sdk_base:apache/beam_python3.12_sdk:2.62.0.\n"
             ),
             (
-                "workers have another Python or Beam than this command, expected"
+                "workers and this command have different versions of Python or Beam, expected"
                 " beam:version:sdk_base:apache/beam_python3.11_sdk:2.77.0, got"
                 " beam:version:sdk_base:apache/beam_python3.12_sdk:2.62.0; install"
             ),

@@ -123,7 +123,7 @@ def test_image_folder_symlink_out_of_source_requires_follow_symlinks(
     outside = make_file(tmp_path / "pool", "x.png")
     make_file(root, "cat/1.png")
     (root / "cat" / "2.png").symlink_to(outside)
-    with pytest.raises(UsageError, match=r"1 symbolic link out.*cat/2\.png.*--follow-symlinks"):
+    with pytest.raises(UsageError, match=r"1 symbolic link to .*cat/2\.png.*--follow-symlinks"):
         find()
     assert len(find(follow_symlinks=True).images) == 2
     exclude = make_file(tmp_path, "exclude.txt", b"cat/2.png\n")
