@@ -20,7 +20,7 @@ from records.storage.staging import StagedStream
 from records.text.escaping import escape_for_display
 
 WRITE_STEP_BYTES = 1 << 20
-"""The size of a write(2): each call releases the GIL, and prefetching threads then hold it long."""
+"""The size of a write(2). Few calls are faster: each releases the GIL to prefetching threads."""
 _STAGING = f"{WORK_FOLDER}/staging"
 _LOCK = f"{WORK_FOLDER}/lock"
 

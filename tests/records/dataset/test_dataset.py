@@ -133,7 +133,7 @@ def test_split_record_without_image_raises_corrupt_data(build_dataset: Callable[
     first, *others = index.rows()
     rows = new_row_table([first._replace(length=len(frame)), *others])
     (folder / index_name(name)).write_bytes(encode_index(index.summary, rows))
-    with pytest.raises(CorruptDataError, match="no good feature image/encoded") as found:
+    with pytest.raises(CorruptDataError, match="no valid feature image/encoded") as found:
         open_dataset(folder)["test"][0]
     assert found.value.record == 0
 
