@@ -1,11 +1,11 @@
-"""Labelled images on disk: datasets, their records, their verification.
+"""Labelled images on disk: datasets, records and verification.
 
     import records
 
     dataset = records.open_dataset("data")
     findings = list(records.verify("data"))
 
-Neither Beam nor TensorFlow is imported here. Each name below is imported on first use, so that a
+This package does not import Beam or TensorFlow. It imports each name below on first use, so that a
 command that needs only an error class starts fast.
 """
 

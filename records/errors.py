@@ -46,13 +46,13 @@ class ShardmillError(Exception):
         self.hint = hint
 
     def to_dict(self) -> dict[str, object]:
-        """Return the arguments by name; None for those not given."""
+        """Return the arguments by name; missing arguments are None."""
         names = ("what", "path", "shard", "record", "offset", "expected", "got", "hint")
         return {name: getattr(self, name) for name in names}
 
     @property
     def problem(self) -> str:
-        """The line without the hint."""
+        """The error line without the hint."""
         places = [
             escape_for_display(place)
             for place in (self.path, self.shard)
@@ -109,24 +109,24 @@ class CorruptDataError(ShardmillError):
 
 
 class OutputError(ShardmillError):
-    """The output cannot be written until the user acts: full, read-only, or it exists."""
+    """The output cannot be written until the user acts, for example on a full disk."""
 
     exit_code = 73
 
 
 class StorageError(ShardmillError):
-    """Storage failed, also after retries; it may work later."""
+    """Storage failed after retries; a later attempt may succeed."""
 
     exit_code = 74
 
 
 class RunnerError(ShardmillError):
-    """The engine of a job failed: a job server, a worker pool, a worker, a task manager."""
+    """A part of a runner failed: a job server, a worker pool, a worker or a task manager."""
 
     exit_code = 69
 
 
 class LockedError(ShardmillError):
-    """Another process writes the same output; try later."""
+    """Another process is writing the same output; try again later."""
 
     exit_code = 75

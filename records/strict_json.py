@@ -1,8 +1,8 @@
 """Canonical, versioned JSON, and strict decoding of untrusted JSON and MessagePack.
 
-Any defect of untrusted bytes is one error, msgspec.DecodeError. msgspec's own decoders also raise
+Every defect in untrusted bytes raises msgspec.DecodeError. The decoders of msgspec also raise
 UnicodeDecodeError (a flipped bit in a name) and RecursionError (brackets nested deeper than the
-interpreter's stack).
+interpreter stack).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _Versioned(msgspec.Struct):
 
 
 def encode_canonical(value: object) -> bytes:
-    """Return JSON that is equal for equal values: sorted keys, indent 2, a final line feed."""
+    """Return canonical JSON: sorted keys, an indent of 2 and a final line feed."""
     return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n"
 
 
@@ -31,15 +31,15 @@ def decode_versioned(content: bytes, kind: type[T], *, version: int, what: str, 
     Args:
         content: JSON with a field `format_version`.
         kind: a struct that forbids unknown fields.
-        version: the latest format version this program reads.
-        what: the kind of file, for messages: `a manifest`.
+        version: the latest format version that this program reads.
+        what: the kind of file, for messages, such as `a manifest`.
         path: the file, for messages.
 
     Raises:
-        CorruptDataError: the content is not valid, or a later version wrote it.
+        CorruptDataError: the content is invalid, or a later version of shardmill wrote the file.
     """
     try:
-        # First, because a later version may have fields that are unknown here.
+        # Check the version first: a later version may have fields that `kind` does not have.
         found = decode_json(content, _Versioned).format_version
         if found > version:
             raise CorruptDataError(

@@ -1,1 +1,1 @@
-"""The bytes on disk, as the format reference specifies them."""
+"""Files on disk, as the format reference specifies them."""

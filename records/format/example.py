@@ -2,7 +2,7 @@
 
 The messages are declared here, with the field numbers of TensorFlow's `example.proto` and
 `feature.proto`, in a separate descriptor pool: TensorFlow registers the same names in the default
-pool, and one process must be able to load both.
+pool, and one process must be able to load both modules.
 """
 
 from __future__ import annotations
@@ -95,16 +95,16 @@ _Example, _SequenceExample = _load()
 
 
 def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
-    """Serialize an Example: the same bytes for the same features, in any order.
+    """Serialize an Example; equal features in any order give equal bytes.
 
     Raises:
-        TypeError: a value is not a sequence of bytes, ints or floats, or mixes them.
+        TypeError: a value is not a sequence of bytes, ints or floats, or mixes these types.
     """
     return bytes(_to_example(features).SerializeToString(deterministic=True))
 
 
 def encode_features(features: Mapping[str, FeatureValue]) -> bytes:
-    """Serialize features alone, one map entry each, sorted by name. Raises TypeError."""
+    """Serialize only the map entries of features, sorted by name. Raises TypeError."""
     return bytes(_to_example(features).features.SerializeToString(deterministic=True))
 
 
@@ -134,11 +134,11 @@ def decode_example(payload: bytes) -> dict[str, FeatureValue]:
 
 
 def decode_scalars(payload: bytes, features: Mapping[str, type]) -> dict[str, Any]:
-    """Return the single value of some features of a serialized Example.
+    """Return the single value of each given feature of a serialized Example.
 
     Args:
         payload: the Example.
-        features: the names of the features, and the type of each: bytes, int or float.
+        features: the type of each feature by name: bytes, int or float.
 
     Raises:
         CorruptDataError: `payload` is not an Example; or a feature is missing, or does not have
@@ -158,7 +158,7 @@ def decode_scalars(payload: bytes, features: Mapping[str, type]) -> dict[str, An
 def _not_single_value(name: str, kind: type, feature: Any) -> CorruptDataError:
     found = _values(feature)
     return CorruptDataError(
-        f"a record has no good feature {name}",
+        f"a record has no valid feature {name}",
         expected=f"one value of type {kind.__name__}",
         got=type(found[0]).__name__ if len(found) == 1 else f"{len(found)} values",
     )
@@ -167,7 +167,7 @@ def _not_single_value(name: str, kind: type, feature: Any) -> CorruptDataError:
 def decode_sequence_example(
     payload: bytes,
 ) -> tuple[dict[str, FeatureValue], dict[str, list[FeatureValue]]]:
-    """Parse a serialized SequenceExample: its context, and each feature list as a list of steps.
+    """Parse a serialized SequenceExample into its context and its feature lists (lists of steps).
 
     Raises:
         CorruptDataError: `payload` is not a SequenceExample.

@@ -9,24 +9,27 @@ import msgspec
 
 from records.errors import UsageError
 
-# TensorFlow rejects images of 2**29 samples, three per pixel; libjpeg rejects longer sides.
+# TensorFlow rejects images of 2**29 samples, three per pixel. libjpeg rejects sides of more than
+# 65,500 pixels.
 MAX_PIXELS_LIMIT = (2**29 - 1) // 3
 MAX_RESIZE_PX = 65_500
 
 
 class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a conversion normalizes images; part of the manifest.
+    """Options of the normalization of images; part of the manifest.
 
     Args:
-        check: `decode` decodes every stored image, `header` only those that are re-encoded.
+        check: the check of images. `decode` decodes all stored images, `header` only those that are
+            re-encoded.
         max_pixels: the maximum number of pixels of an image, checked in its header.
-        background: `RRGGBB` in hex, under transparent pixels and around padded images.
-        resize: `(width, height)` in pixels, or None to keep the size of each image.
-        fit: how a resize treats another aspect ratio: `stretch`, `crop` the center, or `pad`.
-        store: `source` stores JPEG files as JPEG and all others as PNG; `jpeg`, `png` and `raw`
-            (uint8 of shape height × width × channels) store all images in that format.
-        channels: 3 keeps grey images grey and colour images RGB (`raw`: all RGB); 1 makes all grey.
-        jpeg_quality: 1 to 100, for images re-encoded as JPEG.
+        background: the colour under transparent pixels and around padded images, `RRGGBB` in hex.
+        resize: the new size `(width, height)` in pixels; None keeps the size of each image.
+        fit: the method for a different aspect ratio: `stretch`, `crop` (the center) or `pad`.
+        store: the stored format. `source` stores JPEG files as JPEG and all other files as PNG;
+            `jpeg`, `png` and `raw` (uint8 of shape height × width × channels) apply to all images.
+        channels: the number of channels. 3 keeps grey images grey and colour images RGB;
+            with `raw`, all images become RGB. 1 makes all images grey.
+        jpeg_quality: the quality of images that are re-encoded as JPEG, 1 to 100.
     """
 
     check: Literal["header", "decode"] = "decode"
@@ -39,11 +42,11 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jpeg_quality: int = 95
 
     def validate(self) -> None:
-        """Check the values, beyond their types.
+        """Check the values, but not the types.
 
         Raises:
             UsageError: an option is invalid, or two options contradict each other; the message
-                names the first one.
+                names the first error.
         """
         _require_choice("check", self.check, ("header", "decode"))
         _require_choice("fit", self.fit, ("stretch", "crop", "pad"))
@@ -73,7 +76,7 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _require_range("--resize", height, MAX_RESIZE_PX)
         if width * height > self.max_pixels:
             raise UsageError(
-                "--resize asks for more pixels than --max-pixels allows",
+                "--resize has more pixels than --max-pixels allows",
                 expected=f"at most {self.max_pixels:,}",
                 got=f"{width}x{height}, {width * height:,} pixels",
             )
@@ -103,5 +106,7 @@ def _require_choice(name: str, value: object, choices: tuple[object, ...]) -> No
 def _require_range(name: str, value: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         raise UsageError(
-            f"{name} is out of range", expected=f"a whole number, 1 to {most:,}", got=repr(value)
+            f"{name} is out of range",
+            expected=f"a whole number from 1 to {most:,}",
+            got=repr(value),
         )

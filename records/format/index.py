@@ -1,8 +1,8 @@
 """Index of a shard: a Parquet file with one row per record.
 
-The footer holds a summary of the shard. With the index, the number of records, the location of
-each, counts, duplicates and exact step numbers are known without reading the shard. The index is
-written after its shard, so if an index exists, its shard is complete.
+The footer holds a summary of the shard. The index provides the number and locations of records,
+class counts, duplicates and exact step numbers without reading the shard. The index is written
+after its shard, so if an index exists, its shard is complete.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SCHEMA = pa.schema(
 
 
 class IndexRow(NamedTuple):
-    """One record: its key as text, the location of its frame in bytes, and its image."""
+    """One record: its key as text, the location of its frame in bytes, and image properties."""
 
     key: str
     label: int
@@ -68,11 +68,11 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An image that was found and not stored.
 
     Attributes:
-        key: its key as text.
-        class_name: its class; None if it has none.
-        reason: see `records.images.rejection`.
-        detail: one printable line.
-        bytes: the size of its file.
+        key: the key of the image as text.
+        class_name: the class of the image; None if the image has no class.
+        reason: the reason, one of `records.images.rejection`.
+        detail: the explanation in one printable line.
+        bytes: the size of the image file.
     """
 
     key: str
@@ -83,7 +83,7 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Summary of a finished shard; `class_records` counts its records by label."""
+    """Summary of a finished shard; `class_records` counts the records by label."""
 
     name: str
     split: SplitName
@@ -97,7 +97,7 @@ class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Index:
-    """A shard's index in memory."""
+    """The index of a shard in memory."""
 
     def __init__(self, summary: ShardSummary, table: pa.Table) -> None:
         self.summary = summary
@@ -145,7 +145,7 @@ class Index:
         return tuple(self.table["key"].slice(start, max(stop - start, 0)).to_pylist())
 
     def rows(self, start: int = 0, stop: int | None = None) -> list[IndexRow]:
-        """Return all rows, or those from `start` up to `stop`, as Python values."""
+        """Return the rows from `start` up to `stop`, by default all, as Python values."""
         part = self.table.slice(start, None if stop is None else stop - start)
         columns: list[list[Any]] = [part[name].to_pylist() for name in SCHEMA.names]
         *scalars, changes = columns
@@ -153,12 +153,12 @@ class Index:
 
 
 def new_row_table(rows: Iterable[IndexRow] = ()) -> RowTable[IndexRow]:
-    """Return a compact table for index rows: a shard of tiny images has millions."""
+    """Return a compact table for index rows; a shard of tiny images has millions of rows."""
     return RowTable(IndexRow, SCHEMA, rows)
 
 
 def encode_index(summary: ShardSummary, rows: RowTable[IndexRow]) -> bytes:
-    """Return the Parquet file of an index: the same bytes for the same rows and summary."""
+    """Return the Parquet file of an index; equal rows and summaries give equal bytes."""
     table = rows.compact().replace_schema_metadata({_SUMMARY_KEY: msgspec.json.encode(summary)})
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd", write_page_checksum=True)
@@ -180,7 +180,7 @@ def read_index(storage: Storage, name: str) -> Index:
     summary = _decode_summary(schema.metadata, path)
     if names != SCHEMA.names:
         raise CorruptDataError(
-            "the index has other columns",
+            "the columns of the index are wrong",
             path=path,
             expected=", ".join(SCHEMA.names),
             got=escape_for_display(", ".join(names)),

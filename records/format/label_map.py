@@ -1,8 +1,8 @@
 """The label map: class names, numbered from 0.
 
-It is written as `labels.txt`, one line `NUMBER:NAME` per class. It is read from that format, from
-plain lines (one name per line), from the `.pbtxt` of TensorFlow's object detection, and from JSON
-(a list of names, or an object that maps names to numbers or numbers to names).
+shardmill writes a label map as `labels.txt`, one line `NUMBER:NAME` per class. It reads this
+format, plain lines (one name per line), the `.pbtxt` format of TensorFlow object detection, and
+JSON (a list of names, or an object that maps names to numbers or numbers to names).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def format_labels(labels: LabelMap) -> bytes:
 
 
 def parse_labels(content: bytes, *, path: str) -> LabelMap:
-    """Parse a label map in any of the formats above.
+    """Parse a label map in any supported format.
 
     Args:
         content: the content of the file.
-        path: its path, whose extension selects `.pbtxt` or `.json`; also for messages.
+        path: the path of the file, for messages; its extension selects `.pbtxt` or `.json`.
 
     Raises:
         UsageError: the format is invalid, the numbers have gaps, or a name is invalid or missing.
@@ -55,7 +55,7 @@ def parse_labels(content: bytes, *, path: str) -> LabelMap:
 
 
 def _parse_lines(text: str) -> list[tuple[int, str]]:
-    # Not splitlines, which also splits at characters that a name may contain.
+    # splitlines would also split at characters that a name may contain.
     lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
     matches = [_NUMBERED.fullmatch(line) for line in lines]
     if lines and all(matches):
@@ -74,7 +74,7 @@ def _parse_pbtxt(text: str, path: str) -> list[tuple[int, str]]:
                 got=escape_for_display(" ".join(item.split())),
             )
         found.append((int(number[1]), re.sub(r"\\(.)", r"\1", name[1][1:-1])))
-    # Object detection reserves 0 for the background, so its classes are numbered from 1.
+    # Object detection reserves 0 for the background and numbers classes from 1.
     first = min((number for number, _ in found), default=0)
     return [(number - first, name) for number, name in found] if first == 1 else found
 
@@ -110,10 +110,10 @@ def _to_label_map(numbered: Iterable[tuple[int, str]], path: str) -> LabelMap:
 
 
 def check_labels(labels: LabelMap, *, path: str) -> None:
-    """Check that class names are distinct and can be written.
+    """Check that class names are valid and distinct.
 
     Raises:
-        UsageError: there are no names, or one is empty, has control characters, or is a duplicate.
+        UsageError: there are no names, or a name is empty, duplicate, or has control characters.
     """
     if not labels:
         raise UsageError("there are no classes", path=path)
@@ -123,8 +123,10 @@ def check_labels(labels: LabelMap, *, path: str) -> None:
                 "a class name is empty or has control characters",
                 path=path,
                 got=repr(name),
-                hint="rename it",
+                hint="rename the class",
             )
     if len(set(labels)) < len(labels):
         twice = next(name for name in labels if labels.count(name) > 1)
-        raise UsageError("duplicate class name", path=path, got=repr(twice), hint="rename one")
+        raise UsageError(
+            "duplicate class name", path=path, got=repr(twice), hint="rename one of the classes"
+        )

@@ -27,11 +27,11 @@ HASHES_FOLDER = "hashes"
 SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
 _SHARD = re.compile(SHARD_PATTERN)
 ADOPTED_PATTERN = r"(?:\w[\w .@=+,()-]*/)*\w[\w .@=+,()-]*"
-"""Name of an adopted file: no part of it leaves the dataset's folder or is hidden."""
+"""Pattern of the name of an adopted file: a path in the dataset folder without hidden parts."""
 
 
 class ShardName(NamedTuple):
-    """The parts of a shard's name: its split, its number from 0, and the number of shards."""
+    """The parts of a shard name: the split, the shard number from 0, and the number of shards."""
 
     split: SplitName
     number: int
@@ -39,27 +39,27 @@ class ShardName(NamedTuple):
 
 
 def generation_folder(generation: int) -> str:
-    """Return the folder of a generation: `""`, the dataset's folder, for the first one."""
+    """Return the folder of a generation; `""`, the dataset folder, for the first generation."""
     return "" if generation == 1 else f"generations/{generation:04d}"
 
 
 def generation_path(name: str, generation: int) -> str:
-    """Return the name of a generation's file: `generations/0002/rejects.jsonl`."""
+    """Return the name of a file of a generation, such as `generations/0002/rejects.jsonl`."""
     return f"{generation_folder(generation)}/{name}".lstrip("/")
 
 
 def shard_name(split: SplitName, number: int, count: int, generation: int = 1) -> str:
-    """Return the name of a shard: `train-00000-of-00008.tfrecord`."""
+    """Return the name of a shard, such as `train-00000-of-00008.tfrecord`."""
     return generation_path(f"{split}-{number:05d}-of-{count:05d}.tfrecord", generation)
 
 
 def parent(name: str) -> str:
-    """Return the folder of a file of the dataset; `""` for the dataset's folder."""
+    """Return the folder of a file of the dataset; `""` for the dataset folder."""
     return name.rpartition("/")[0]
 
 
 def parse_shard_name(name: str) -> ShardName | None:
-    """Return the parts of a shard's name, or None if `name` is not the name of a shard."""
+    """Return the parts of a shard name; None if `name` is not a shard name."""
     match = _SHARD.fullmatch(name)
     if match is None:
         return None
@@ -69,15 +69,15 @@ def parse_shard_name(name: str) -> ShardName | None:
 
 
 def index_name(shard: str) -> str:
-    """Return the name of a shard's index: `index/train-00000-of-00008.parquet` next to the shards.
+    """Return the name of the index of a shard, such as `index/train-00000-of-00008.parquet`.
 
-    The index of an adopted file has the file's full name: `index/train.record.parquet`.
+    For an adopted file, the index name contains the full file name: `index/train.record.parquet`.
     """
     return _sibling(shard, INDEX_FOLDER)
 
 
 def phash_name(shard: str) -> str:
-    """Return the name of a shard's perceptual hashes: `hashes/train-00000-of-00008.parquet`."""
+    """Return the name of the hashes file of a shard: `hashes/train-00000-of-00008.parquet`."""
     return _sibling(shard, HASHES_FOLDER)
 
 

@@ -1,8 +1,8 @@
 """The manifest, `dataset.json`.
 
-It is written last, so it exists exactly if the dataset is complete. It is frozen, versioned and
-canonical: the same dataset has the same bytes, without any trace of the machine or the time. It is
-validated strictly when it is read, because its author is not trusted.
+The manifest is written last, so it exists only if the dataset is complete. It is frozen, versioned
+and canonical: equal datasets have equal manifests, independent of the machine and the time. The
+reader validates it strictly, because a manifest is untrusted input.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 HashBound = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 SplitSize = int | float
-"""Size of a split: a fraction if it is a float, a number of images if it is an int."""
+"""Size of a split: a fraction (float) or a number of images (int)."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The options of a conversion that its bytes depend on."""
+    """The options of a conversion that determine the bytes of the dataset."""
 
     images: ImageOptions = ImageOptions()
     seed: int = 0
@@ -47,8 +47,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SplitThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds of the hash that assigns images to splits, as 16 hexadecimal digits.
 
-    Hashes below `test` are in the test split, other hashes below `validation` in the validation
-    split, and the rest in the train split. `label` is None if all classes share the thresholds.
+    Images with a hash below `test` are in the test split, other images with a hash below
+    `validation` in the validation split, and all other images in the train split. `label` is None
+    if all classes share the thresholds.
     """
 
     label: Count | None
@@ -57,7 +58,7 @@ class SplitThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Outcome of all files found: `found` is the sum of the other four."""
+    """Numbers of files by outcome; `found` is the sum of the other four."""
 
     found: Count
     stored: Count
@@ -67,7 +68,7 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Images added by one conversion, numbered from 1, and the encoders that made their bytes."""
+    """A generation: its number from 1, its plan, its image encoders and its counts."""
 
     number: Annotated[int, msgspec.Meta(ge=1)]
     plan_digest: Digest
@@ -78,8 +79,8 @@ class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A shard: its name, size and hash.
 
-    `excluded_records` counts records of an adopted file that are not part of the dataset; they are
-    not counted in `records`.
+    `excluded_records` counts records of an adopted file that are not part of the dataset;
+    `records` does not count them.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=rf"^{layout.ADOPTED_PATTERN}\Z", max_length=1024)]
@@ -104,7 +105,7 @@ class ExternalFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         features: the names of the features to read.
         first_label: the number of the first class in the records; labels of a dataset begin at 0.
-        preexisting: files that existed before `adopt` under these names, which it did not write.
+        preexisting: the names of files that existed before `adopt`, which did not write them.
     """
 
     features: FeatureNames
@@ -115,7 +116,7 @@ class ExternalFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """All of `dataset.json`."""
+    """The content of `dataset.json`."""
 
     format_version: int
     labels: tuple[str, ...]
@@ -141,7 +142,7 @@ def read_manifest(storage: Storage) -> Manifest:
 
     Raises:
         InputNotFoundError: there is no manifest: no conversion into this folder has finished.
-        CorruptDataError: it is damaged, contradicts itself, or has a later format version.
+        CorruptDataError: the manifest is damaged, inconsistent, or has a later format version.
     """
     try:
         content = storage.read(layout.MANIFEST)
@@ -153,7 +154,7 @@ def read_manifest(storage: Storage) -> Manifest:
             expected=f"a file {layout.MANIFEST}",
             hint="run the same `shardmill convert` command again: it resumes"
             if unfinished
-            else "make one with `shardmill convert SOURCE OUTPUT`",
+            else "make a dataset with `shardmill convert SOURCE OUTPUT`",
         ) from None
     return decode_manifest(content, path=storage.display_name(layout.MANIFEST))
 
@@ -176,7 +177,7 @@ def _validate(manifest: Manifest, path: str) -> None:
     _validate_external_format(manifest, path)
     names = [shard.name for split in manifest.splits.values() for shard in split.shards]
     if len(set(names)) < len(names):
-        raise CorruptDataError("the manifest names a shard twice", path=path)
+        raise CorruptDataError("the manifest lists a shard twice", path=path)
     for split, info in manifest.splits.items():
         _validate_split(split, info, manifest, path)
     stored = sum(generation.counts.stored for generation in manifest.generations)
@@ -207,7 +208,7 @@ def _validate_split(split: SplitName, info: SplitInfo, manifest: Manifest, path:
             parts = layout.parse_shard_name(shard.name)
             if parts is None or parts.split != split or shard.excluded_records:
                 raise CorruptDataError(
-                    "a shard's name does not fit its split", path=path, got=shard.name
+                    "a shard name does not match its split", path=path, got=shard.name
                 )
     classes = len(manifest.labels)
     _require_equal(f"classes of {split}", len(info.class_records), classes, path)

@@ -21,9 +21,9 @@ class Payload(NamedTuple):
 def parse_payload(payload: bytes) -> Payload:
     """Parse the content of a record of unknown kind. Never raises.
 
-    An Example has its features in the field in which a SequenceExample has its context, so one
-    parser reads both. Some bytes parse by chance: without a feature they count as bytes. An empty
-    payload is an empty Example.
+    The features of an Example and the context of a SequenceExample have the same field number, so
+    one parser reads both. Arbitrary bytes may parse by chance; a payload without features counts as
+    bytes. An empty payload is an empty Example.
     """
     try:
         features, lists = decode_sequence_example(payload)

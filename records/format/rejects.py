@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def encode_rejects(rejects: Iterable[Reject]) -> bytes:
-    """Return the content of the file."""
+    """Return the content of `rejects.jsonl`."""
     return b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects)
 
 

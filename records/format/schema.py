@@ -25,17 +25,17 @@ FEATURES: Mapping[str, type] = {
     TEXT: bytes,
     FILENAME: bytes,
 }
-"""The features of a record, and the type of their single values."""
+"""The type of the single value of each feature of a record, by feature name."""
 
 
 class FeatureNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names of the features that a dataset needs, each with one value per record.
 
     Args:
-        image: bytes, a complete JPEG or PNG file.
-        label: int64, the number of the class; None if records have only its name.
-        text: bytes, the name of the class; None if records have only its number.
-        key: bytes, unique per record; None if records have no key.
+        image: the feature with a complete JPEG or PNG file, bytes.
+        label: the feature with the class number, int64; None if records have only class names.
+        text: the feature with the class name, bytes; None if records have only class numbers.
+        key: the feature with the key, bytes, unique per record; None if records have no key.
     """
 
     image: str
@@ -45,4 +45,4 @@ class FeatureNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 DEFAULT_FEATURES = FeatureNames(ENCODED, LABEL, TEXT, FILENAME)
-"""The names in records of a conversion."""
+"""The feature names in records that a conversion writes."""

@@ -25,14 +25,14 @@ from records.storage import StagedFile, Storage, hash_stream
 
 
 class FrameLocation(NamedTuple):
-    """Offset and length of a record's frame in its shard, in bytes."""
+    """Offset and length of the frame of a record in its shard, in bytes."""
 
     offset: int
     length: int
 
 
 class ShardWriter:
-    """Writer of records to a staged file; counts them, and computes size and xxh3-128."""
+    """Writer of records to a staged file; it also computes record count, size and XXH3-128."""
 
     def __init__(self, stream: StagedFile) -> None:
         self._stream = stream
@@ -41,7 +41,7 @@ class ShardWriter:
         self.size_bytes = 0
 
     def write(self, payload: bytes) -> FrameLocation:
-        """Append one record; return the location of its frame."""
+        """Append one record and return the location of its frame."""
         for part in frame_parts(payload):  # joining the parts would copy the payload
             self._stream.write(part)
             self._digest.update(part)
@@ -52,17 +52,17 @@ class ShardWriter:
 
     @property
     def xxh3_128(self) -> str:
-        """The hash of all bytes written so far, 32 hexadecimal digits."""
+        """The hash of all bytes written so far, as 32 hexadecimal digits."""
         return str(self._digest.hexdigest())
 
 
 def read_shard(storage: Storage, name: str) -> Iterator[Frame]:
-    """Yield the records of any TFRecord file, also of a GZIP or ZLIB file; CRCs are checked.
+    """Yield the records of any TFRecord file, also GZIP or ZLIB, and check the CRCs.
 
-    The offsets of a compressed file are those in its decompressed bytes.
+    The offsets of a compressed file are offsets in the decompressed bytes.
 
     Raises:
-        CorruptDataError: at the first damage, with file, record and offset.
+        CorruptDataError: a record is damaged; the error has file, record and offset.
         FileNotFoundError: the file is missing.
     """
     with with_path(storage, name), storage.open(name) as stream:
@@ -70,28 +70,28 @@ def read_shard(storage: Storage, name: str) -> Iterator[Frame]:
 
 
 class ShardReader:
-    """Reader of single records of a shard by location, from any thread; the file stays open.
+    """Reader of single records of a shard by location, for any thread; keeps the file open.
 
     Args:
-        storage: the dataset's folder.
-        name: the shard.
+        storage: the dataset folder.
+        name: the shard name.
 
     Raises:
-        FileNotFoundError: the shard is missing; on some storage only when a record is read.
+        FileNotFoundError: the shard is missing; some storages raise this error only in `read`.
     """
 
     def __init__(self, storage: Storage, name: str) -> None:
         self._ranges = storage.open_random_access(name)
 
     def read(self, location: FrameLocation, *, record: int) -> bytes:
-        """Read the payload of a record; CRCs are checked.
+        """Read the payload of a record and check the CRCs.
 
         Args:
-            location: from the shard's index.
+            location: the location in the index of the shard.
             record: the number of the record, for messages.
 
         Raises:
-            CorruptDataError: the record is damaged, or not at this location; without a path.
+            CorruptDataError: the record is damaged, or not at this location; the error has no path.
             FileNotFoundError: the shard is missing.
         """
         offset = location.offset
@@ -104,11 +104,11 @@ class ShardReader:
     def read_in_parts(
         self, offset: int, sizes_bytes: tuple[int, int, int], *, record: int
     ) -> tuple[bytes, bytes, bytes]:
-        """Read a record's frame in three parts, without copying any; CRCs are checked.
+        """Read the frame of a record in three parts without copies, and check the CRCs.
 
         Args:
             offset: the offset of the frame.
-            sizes_bytes: the sizes of the parts: the header is in the first, the footer in the last.
+            sizes_bytes: the sizes of the parts; the first contains the header, the last the footer.
             record: the number of the record, for messages.
 
         Raises:
@@ -122,14 +122,14 @@ class ShardReader:
 
 
 def hash_file(storage: Storage, name: str) -> str:
-    """Return the xxh3-128 of a file, 32 hexadecimal digits. Raises FileNotFoundError."""
+    """Return the XXH3-128 of a file as 32 hexadecimal digits. Raises FileNotFoundError."""
     with storage.open(name) as stream:
         return hash_stream(stream)
 
 
 @contextmanager
 def with_path(storage: Storage, name: str) -> Iterator[None]:
-    """Add the file's path to a CorruptDataError that is raised while the file is read."""
+    """Add the path of a file to a CorruptDataError that is raised while the file is read."""
     try:
         yield
     except CorruptDataError as error:

@@ -3,9 +3,10 @@
     builder = tfds.builder_from_directory("data")
     builder.as_dataset(split="train", as_supervised=True)
 
-Both are TFDS messages in protobuf's JSON format (64-bit integers as strings). The features keep
-their flat names, because TFDS looks only at the top level for images to show and for the pair of
-`as_supervised`. TFDS writes class names to a third file; here they are inside `features.json`.
+Both files are TFDS messages in the JSON format of protobuf (64-bit integers as strings). The
+features keep their flat names, because TFDS searches only the top level for images to show and for
+the pair of `as_supervised`. TFDS writes class names to a third file; shardmill writes them to
+`features.json`.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ Json = dict[str, Any]
 
 
 def tfds_files(manifest: Manifest, *, folder: str = "") -> dict[str, bytes]:
-    """Return the files by which TFDS reads one folder of the dataset: name → content.
+    """Return the contents of the files that TFDS needs to read a dataset folder, by file name.
 
-    The result is empty for adopted files that TFDS cannot read: files not numbered as TFDS numbers
-    shards, labels that do not begin at 0 or are only names, or records excluded from the dataset;
-    and also if TFDS files existed before `adopt`.
+    The result is empty for adopted files that TFDS cannot read: the files do not have shard numbers
+    in the format of TFDS, the labels do not begin at 0 or are only names, or records are excluded
+    from the dataset. The result is also empty if TFDS files existed before `adopt`.
 
     Args:
         manifest: the manifest of the dataset.
-        folder: the folder of the shards, such as `generations/0002`; `""` is the dataset's folder,
+        folder: the folder of the shards, such as `generations/0002`; `""` is the dataset folder,
             with the shards of the first generation.
     """
     if manifest.adopted is not None and not _can_describe(manifest, manifest.adopted):

@@ -6,8 +6,8 @@
     12          n     payload
     12 + n      4     masked CRC32C of the payload, uint32 little-endian
 
-A masked CRC is `((crc >> 15 | crc << 17) + 0xa282ead8) mod 2**32`: a CRC of data that contains its
-own CRC is weak, so the plain value is never stored.
+A masked CRC is `((crc >> 15 | crc << 17) + 0xa282ead8) mod 2**32`: a CRC of data that contains
+a CRC is weak, so the plain value is never stored.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Frame(NamedTuple):
 
 
 def masked_crc32c(*parts: bytes) -> int:
-    """Return the masked CRC32C (Castagnoli) of bytes, which may be given in parts, a uint32."""
+    """Return the masked CRC32C (Castagnoli) of the concatenated parts as a uint32."""
     crc = 0
     for part in parts:
         crc = google_crc32c.extend(crc, part)
@@ -64,7 +64,7 @@ def frame_parts(payload: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def frame_bytes(payload: bytes) -> bytes:
-    """Return the frame of one record in one piece."""
+    """Return the frame of one record as one bytes object."""
     return b"".join(frame_parts(payload))
 
 
@@ -82,7 +82,7 @@ def is_frame_header(header: bytes) -> bool:
 
 
 def payload_length(header: bytes, *, record: int | None = None, offset: int = 0) -> int:
-    """Return the length of the payload from the 12 bytes of a frame's header.
+    """Return the length of the payload from the 12 bytes of a frame header.
 
     Raises:
         FrameError: the header is truncated, its CRC is wrong, or the length is over 1 GiB.
@@ -90,7 +90,7 @@ def payload_length(header: bytes, *, record: int | None = None, offset: int = 0)
     if len(header) < HEADER_BYTES:
         raise FrameError(
             "truncated",
-            "the file ends inside a record's header",
+            "the file ends inside the header of a record",
             record=record,
             offset=offset,
             expected=f"{HEADER_BYTES} bytes",
@@ -100,7 +100,7 @@ def payload_length(header: bytes, *, record: int | None = None, offset: int = 0)
     if crc != masked_crc32c(header[:8]):
         raise FrameError(
             "length-checksum",
-            "the checksum of a record's length is wrong",
+            "the checksum of a record length is wrong",
             record=record,
             offset=offset,
             expected=f"{masked_crc32c(header[:8]):#010x}",
@@ -121,7 +121,7 @@ def payload_length(header: bytes, *, record: int | None = None, offset: int = 0)
 def check_payload(
     payload: bytes, footer: bytes, length: int, *, record: int | None, offset: int
 ) -> bytes:
-    """Return the payload that was read after a frame's header if its CRC matches the footer.
+    """Return the payload of a frame if its CRC matches the footer.
 
     Raises:
         FrameError: the payload or the footer is truncated, or the CRC is wrong.
@@ -160,10 +160,10 @@ def check_parts(
 
 
 def read_frames(stream: BinaryIO) -> Iterator[Frame]:
-    """Yield the records from the stream's position to its end; CRCs are checked.
+    """Yield the records from the position of a stream to its end, and check the CRCs.
 
     Raises:
-        FrameError: at the first damaged record, with its number and byte offset.
+        FrameError: a record is damaged; the error has its number and byte offset.
     """
     record, offset = 0, 0
     while header := read_at_most(stream, HEADER_BYTES):
@@ -176,7 +176,7 @@ def read_frames(stream: BinaryIO) -> Iterator[Frame]:
 
 
 def read_at_most(stream: BinaryIO, size: int) -> bytes:
-    """Read up to `size` bytes, in steps: a false length allocates no more than the file's size."""
+    """Read up to `size` bytes in steps, so that a wrong `size` allocates no more than the file."""
     if size <= _READ_STEP_BYTES:
         return stream.read(size)
     pieces = []

@@ -33,7 +33,7 @@ def open_tfrecord(stream: BinaryIO) -> BinaryIO:
 
 
 def open_until_error(stream: BinaryIO) -> PartialStream:
-    """Open a stream as `open_tfrecord`, but end it at the first damage instead of raising."""
+    """Open a stream like `open_tfrecord`; damage ends the stream instead of raising an error."""
     if not _is_compressed(stream):
         return PartialStream(stream)
     inflated = _PartialInflateReader(stream)
@@ -49,8 +49,8 @@ def _is_compressed(stream: BinaryIO) -> bool:
 def compression_of(head: bytes) -> Compression | None:
     """Return the compression of a file from its first 12 bytes (RFC 1952, RFC 1950).
 
-    Bytes that are a length and its valid CRC are an uncompressed record, even if they also look
-    like a GZIP or ZLIB header.
+    A length with its valid CRC begins an uncompressed record, even if the bytes also look like a
+    GZIP or ZLIB header.
     """
     if is_frame_header(head):
         return None
@@ -61,7 +61,7 @@ def compression_of(head: bytes) -> Compression | None:
 
 
 class _InflateReader(io.RawIOBase):
-    """The decompressed bytes of a GZIP (also of several members) or ZLIB stream."""
+    """The decompressed bytes of a ZLIB stream, or of a GZIP stream of one or more members."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -118,8 +118,8 @@ class _InflateReader(io.RawIOBase):
         consumed_bytes = self._source_bytes - len(self._pending)
         if self._position > max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * consumed_bytes):
             raise CorruptDataError(
-                f"the compressed data grows more than {_MAX_GROWTH}-fold",
-                hint="no TFRecord file of images does; this is another kind of file, or a zip bomb",
+                f"the compressed data expands more than {_MAX_GROWTH}-fold",
+                hint="this is not a TFRecord file of images; it may be a zip bomb",
             )
         return data
 
@@ -143,7 +143,7 @@ class _PartialInflateReader(_InflateReader):
 
 
 class PartialStream:
-    """A stream of bytes that ends at the first damage, and that damage."""
+    """A stream of bytes that ends at the first damage, with a description of the damage."""
 
     def __init__(self, stream: BinaryIO, inflated: _PartialInflateReader | None = None) -> None:
         self.stream = stream
@@ -151,5 +151,5 @@ class PartialStream:
 
     @property
     def damage(self) -> CorruptDataError | None:
-        """The damage that ended the stream, once it was read to its end; None if it is intact."""
+        """The damage that ended the stream; None before the end, or if the stream is intact."""
         return self._inflated.damage if self._inflated is not None else None

@@ -50,7 +50,7 @@ MEANINGS: Mapping[FindingKind, str] = {
     "length-checksum": "the checksum of a length is wrong; bytes are lost up to the next record",
     "payload-checksum": "the checksum of a record is wrong; that record is lost",
     "too-long": "the length of a record is over 1 GiB",
-    "compression": "a GZIP or ZLIB file is damaged, ends early, or grows a thousandfold",
+    "compression": "a GZIP or ZLIB file is damaged, ends early, or expands a thousandfold",
     "example": "a record is not a tf.train.Example",
     "feature": "a feature of a record is missing, or has the wrong type or number of values",
     "label": "a label is not in the label map",
@@ -82,7 +82,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
         file: the damaged file, relative to the dataset.
         detail: what is wrong, with the expected and the actual value, in one line.
         record: the number of the record in its shard, from 0.
-        offset: bytes from the start of the file; of a compressed file, decompressed bytes.
+        offset: the byte offset in the file; for a compressed file, in the decompressed bytes.
         key: the key of the record as text.
     """
 
@@ -109,13 +109,13 @@ class FileCheck:
     """The check of one file.
 
     Attributes:
-        file: its name in the dataset.
-        records: how many intact records of the dataset it holds.
-        size_bytes: how many bytes were read.
-        findings: in the order of their offsets.
-        keys: of a shard, the keys in its index (Arrow strings); None if that cannot be used.
-        class_records: of a shard, the number of records by label in its index.
-        excluded_records: how many of its records an adoption excluded from the dataset.
+        file: the name of the file in the dataset.
+        records: the number of intact records in the file that belong to the dataset.
+        size_bytes: the number of bytes read.
+        findings: the findings in the order of their offsets.
+        keys: the keys in the index of a shard (Arrow strings); None if the index cannot be used.
+        class_records: the number of records by label in the index of a shard.
+        excluded_records: the number of records that `adopt` excluded from the dataset.
     """
 
     file: str
@@ -134,9 +134,9 @@ def finding_from_error(
 
     Args:
         error: the error.
-        kind: the kind of the finding, unless the error is a FrameError, which has its own.
+        kind: the kind of the finding, ignored for a FrameError, which has a kind.
         file: the name of the file.
-        offset: replaces the offset in the error.
+        offset: the offset in the file; by default the offset in the error.
     """
     detail = error.what
     if error.expected is not None:

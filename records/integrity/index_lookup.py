@@ -16,7 +16,7 @@ _BATCH_ROWS = 1024
 
 
 class IndexLookup:
-    """The rows of an index by offset and key; converted from Arrow in batches."""
+    """The rows of an index by offset and key, converted from Arrow in batches."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
@@ -26,9 +26,9 @@ class IndexLookup:
         self._shift = 0
 
     def find_offset(self, offset: int) -> tuple[int, IndexRow] | None:
-        """Return the number and the row of the record whose frame begins at an offset.
+        """Return the number and the row of the record whose frame begins at `offset`.
 
-        If a record is longer or shorter than in its row, the offsets after it are shifted.
+        If the length of a record differs from its row, the later offsets are shifted.
         """
         for shift in (self._shift, 0):
             number = self.index.find(offset - shift)
@@ -37,7 +37,7 @@ class IndexLookup:
         return None
 
     def find_key(self, key: str) -> tuple[int, IndexRow] | None:
-        """Return the number and the row of the first record with a key."""
+        """Return the number and the row of the first record with this key."""
         if self._numbers is None:
             keys = self.index.table["key"].to_pylist()
             self._numbers = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
@@ -45,7 +45,7 @@ class IndexLookup:
         return None if number is None else (number, self._row(number))
 
     def find_frame(self, frame: Frame) -> int | None:
-        """Return the number of an intact record, by its offset and length, else by its key."""
+        """Return the number of an intact record, found by offset and length, or by key."""
         found = self.find_offset(frame.offset)
         if found is not None and found[1].length == frame_size_bytes(len(frame.payload)):
             return found[0]

@@ -1,12 +1,12 @@
 """Reader of every intact record of a damaged TFRecord file.
 
-`verify` and `salvage` use the same function, so they agree; a training run that skips damaged
-records reads by the rows of the index.
+`verify` and `salvage` use the same function, so their results agree. A training run that skips
+damaged records uses `read_indexed`.
 
-The length of a record gives the offset of the next one; damage makes it unreliable. The next
-intact record is then found by the shard's index, or, without a matching index, by a search of the
-file, one window at a time. Windows bound the memory. An offset that the search has ruled out is not
-read as a record again, so the time is proportional to the size of the file, whatever it contains.
+The length of a record gives the offset of the next record, but a damaged length is unreliable. The
+reader then finds the next intact record with the index of the shard. Without a matching index it
+searches the file, one window at a time to bound the memory. An offset that the search has ruled out
+is not read as a record again, so the time is proportional to the file size for any content.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def read_skipping_damage(
     """Yield every intact record in order, and a finding for each damaged region.
 
     Args:
-        readable: the records of the file, up to an error of decompression.
+        readable: the decompressed bytes of the file, up to a decompression error.
         file: the name of the file, for findings.
-        rows: its index, if there is one; it has the key of the first record that was destroyed.
+        rows: the index rows of the file, if any, for the keys of destroyed records.
     """
     index = rows.index if rows is not None else None
     pending: FrameError | None = None
@@ -81,7 +81,7 @@ def _name_record(finding: Finding, rows: IndexLookup | None) -> Finding:
 
 
 def read_indexed(storage: Storage, shard: str, index: Index) -> Iterator[bytes | CorruptDataError]:
-    """Yield the payload of every record in a shard's index, in order, or the error of a lost one.
+    """Yield the payload of every record in an index, in order, or an error if it is lost.
 
     Raises:
         FileNotFoundError: the shard does not exist.
@@ -121,13 +121,13 @@ _WINDOW_BYTES = 4 << 20
 def scan_frames(stream: BinaryIO, index: Index | None = None) -> Iterator[Frame | FrameError]:
     """Yield the records of a stream in order, and a FrameError for each damaged region.
 
-    A region is one error, however many records it destroyed; `record` counts the yielded items. A
-    record is intact if both its checksums are right: one with a damaged length is lost, even if an
-    index has the length.
+    A region is one error, even if it contains many records; `record` counts the yielded items. A
+    record is intact if both checksums are right: a record with a damaged length is lost, even if
+    its length is in the index.
 
     Args:
-        stream: seekable; without damage it is read from start to end.
-        index: the index of the shard, which distinguishes its records from bytes that look alike.
+        stream: a seekable stream; an intact stream is read from start to end.
+        index: the index of the shard, which distinguishes records from similar bytes.
     """
     reader = _Reader(stream, index)
     offset = record = 0
@@ -147,7 +147,7 @@ class _Reader:
         self._region: ScannedRegion = EMPTY
 
     def read(self, offset: int, record: int) -> Frame | FrameError | None:
-        """Return the record at an offset, or its error; None at the end of the stream."""
+        """Return the record at `offset`, or its error; None at the end of the stream."""
         header = self._read_at(offset, HEADER_BYTES)
         if not header:
             return None
@@ -189,7 +189,7 @@ class _Reader:
                 return place
 
     def _find_by_index(self, place: int) -> int | None:
-        """Return the first record from `place` on that begins at an offset in the index."""
+        """Return the offset of the first record from `place` on that is at an indexed offset."""
         if self._index is None:
             return None
         for position in self._index.locations_from(place):
@@ -206,7 +206,7 @@ class _Reader:
         self._position = self._stream.tell()
 
     def _check_region(self, offset: int, length: int, record: int) -> None:
-        """Raise the error of a record that the search has ruled out, before it is read."""
+        """Raise an error for a record that the search has ruled out, without reading the record."""
         if not self._region.rules_out(offset):
             return
         end = self._region.file_end
@@ -219,7 +219,7 @@ class _Reader:
         )
 
     def _read_at(self, offset: int, size: int) -> bytes:
-        # Without a seek, the hash of the bytes read stays the hash of the file.
+        # Avoid seeks: the hash of the bytes read is then the hash of the file.
         if offset != self._position:
             self._stream.seek(offset)
         data = read_at_most(self._stream, size)

@@ -1,14 +1,15 @@
 """Search for intact records in a file, without an index.
 
-A record begins at an offset if 12 bytes are a length and its CRC, and the payload of that length is
-followed by its CRC. All offsets of the region are tested together: a length is at most 1 GiB, so
-its upper four bytes are zero, and the CRC of a length is looked up in a table. A region takes as
-long as reading it and the longest record that begins in it.
+A record begins at an offset if 12 bytes are a length and the CRC of the length, and a payload of
+this length is followed by the CRC of the payload. All offsets of a region are tested together: a
+length is at most 1 GiB, so its upper four bytes are zero, and the CRC of a length is looked up in a
+table. The time is the time to read the region and the longest record that begins in the region.
 
-Headers may be anywhere, also inside the payloads of others: an image of 500 kB can contain 40,000
-that all end after it. To check them one after another would read 10 GB; a limit on the bytes read
-would let such an image hide the intact records after it. Every byte is therefore read once, and the
-CRC of a range is computed from those of the bytes before its start and before its end:
+Valid headers may be anywhere, even inside the payload of a record: an image of 500 kB can contain
+40,000 headers of records that end after the image. To check these records separately would read
+10 GB. With a limit on the bytes read, the image could hide the intact records after it. So every
+byte is read once, and the CRC of a range is computed from two CRCs: of the bytes before the start
+of the range, and of the bytes before its end.
 
     crc(range) = crc(before its end) ^ shift(crc(before its start), its length)
 
@@ -48,7 +49,7 @@ class ScannedRegion(NamedTuple):
 
     Attributes:
         begin: the first offset that was tested.
-        end: the offset after the last one that was tested.
+        end: the offset after the last tested offset.
         records: offsets of the frames of intact records, ascending.
         file_end: the size of the file, if its end was read; else None.
     """
@@ -85,7 +86,7 @@ def find_records(stream: BinaryIO, begin: int, size_bytes: int) -> ScannedRegion
 
 
 def find_headers(content: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the offsets in `content` that hold a valid header, and the payload lengths, int64."""
+    """Return the offsets of valid headers in `content`, and the payload lengths, as int64."""
     if len(content) < HEADER_BYTES:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     samples = np.frombuffer(content, np.uint8)
@@ -121,7 +122,7 @@ def _read_words(samples: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArr
 
 
 class _LengthTable(NamedTuple):
-    """The CRC of 8 zero bytes, and the XOR that each value of each of the first 4 bytes causes."""
+    """The CRC of 8 zero bytes, and the XOR difference for each value of the first 4 bytes."""
 
     of_zero: np.uint32
     of_byte: NDArray[np.uint32]
@@ -164,7 +165,8 @@ def _prefix_crcs(
 ) -> tuple[NDArray[np.uint32], int | None]:
     """Return the CRCs of the bytes from `begin` up to each of the ascending `offsets`.
 
-    Offsets after the end of the stream have none; the second value is then that end, else None.
+    Offsets after the end of the stream have no CRC. The second value is then the end of the stream,
+    otherwise None.
     """
     stream.seek(begin)
     at, crc = begin, 0
@@ -186,7 +188,7 @@ def mask(crcs: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 def shift(crcs: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Return the CRC registers after `lengths` zero bytes; both of shape (ranges,)."""
+    """Return the CRCs after `lengths` zero bytes are appended; both have shape (ranges,)."""
     shifted = crcs.copy()
     for bit, power in enumerate(_powers()):
         chosen = (lengths >> bit) & 1 == 1
@@ -205,7 +207,7 @@ def _powers() -> list[int]:
 
 
 def _multiply(one: int, others: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return the products of a polynomial and each of others, modulo that of CRC32C."""
+    """Return the products of `one` and each of `others`, modulo the CRC32C polynomial."""
     products = np.zeros_like(others)
     for bit in range(31, -1, -1):
         if one >> bit & 1:

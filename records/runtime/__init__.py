@@ -1,1 +1,1 @@
-"""Process-level services: logging, progress, parallel maps, columns of rows, memory."""
+"""Process-level services: logging, progress, parallel maps, row tables, memory."""

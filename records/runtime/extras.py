@@ -1,4 +1,4 @@
-"""Optional packages, and how to install them."""
+"""Optional packages, and the commands that install them."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _EXTRAS = {
     "tensorflow": "train",
     "tf2onnx": "onnx",
 }
-"""The extra that installs a package."""
+"""The extra that installs each package."""
 
 
 def require_extra(module: str, extra: str) -> ModuleType:
     """Import and return a module that an extra of shardmill installs.
 
     Args:
-        module: the module's name, such as `matplotlib` or `matplotlib.figure`.
+        module: the module name, such as `matplotlib` or `matplotlib.figure`.
         extra: the name of the extra in pyproject.toml, such as `plot`.
 
-    Raises UsageError with the command that installs the extra if the module's package is missing.
+    Raises UsageError with the command that installs the extra if its package is missing.
     """
     try:
         return importlib.import_module(module)
@@ -50,7 +50,7 @@ def require_extra(module: str, extra: str) -> ModuleType:
 
 
 def check_extra(package: str, extra: str) -> None:
-    """Raise the UsageError of `require_extra` if a package is missing, without importing it."""
+    """Raise the UsageError of `require_extra` if a package is missing, without an import."""
     if importlib.util.find_spec(package) is None:
         raise _not_installed(package, extra)
 
@@ -60,7 +60,7 @@ def _not_installed(package: str, extra: str) -> UsageError:
 
 
 def explain_missing(error: ModuleNotFoundError) -> UsageError | None:
-    """Return the error with the command that installs the package; None if no extra does."""
+    """Return the error with the install command of a package; None if no extra has the package."""
     package = (error.name or "").partition(".")[0]
     if package not in _EXTRAS:
         return None
@@ -68,6 +68,6 @@ def explain_missing(error: ModuleNotFoundError) -> UsageError | None:
 
 
 def install_command(extra: str, project: Path = _PROJECT) -> str:
-    """Return the command that installs an extra, into a checkout or next to a wheel."""
+    """Return the command that installs an extra, from a checkout or from the package index."""
     is_checkout = (project / "pyproject.toml").is_file()
     return f'pip install ".[{extra}]"' if is_checkout else f'pip install "shardmill[{extra}]"'

@@ -1,7 +1,8 @@
 """The log on stderr: text, or JSON lines for log collectors.
 
-It is Python's logging, with the logger `shardmill`. Importing this module changes nothing: the
-command line calls `set_log_format`, and other programs configure logging as they like.
+Messages go to the logger `shardmill` of the module `logging`. Importing this module does not
+configure logging: the command line calls `set_log_format`, and other programs configure logging
+themselves.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def log_line(
 
     Args:
         message: the text; control characters are escaped.
-        level: as in `logging`; in text the program's name precedes warnings and errors.
+        level: the level, as in `logging`; in text, the program name precedes warnings and errors.
         trace: whether to add the traceback of the current exception.
         fields: values for programs; only JSON lines contain them.
     """
@@ -33,13 +34,13 @@ def log_line(
 
 
 def log_event(message: str, **fields: object) -> None:
-    """Log a message in JSON only: people see it elsewhere, or do not need it."""
+    """Log a message only to a JSON log; text logs do not need the message."""
     if is_json():
         _LOGGER.info(escape_for_display(message), extra={"fields": fields})
 
 
 def is_json() -> bool:
-    """Return whether the log is JSON lines."""
+    """Return whether the log consists of JSON lines."""
     return isinstance(_HANDLER.formatter, _JsonFormatter)
 
 
@@ -92,14 +93,14 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _plain(value: object) -> Any:
-    """Return a value that JSON can hold, without lone surrogates."""
+    """Return a value that JSON can represent, without lone surrogates."""
     if isinstance(value, bool | int | float | list | tuple | dict):
         return value
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 class _StderrHandler(logging.Handler):
-    """Writes above a progress bar; a closed or full stderr does not stop a run."""
+    """A handler that writes above a progress bar; a closed or full stderr does not stop a run."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm

@@ -1,7 +1,7 @@
-"""Return large freed blocks of memory to the operating system.
+"""Setting of malloc that returns large freed blocks to the operating system.
 
 glibc keeps freed blocks of up to 32 MB for reuse, separately for each thread: 32 threads that
-resize 12-megapixel photos peak at 820 MB instead of 160 MB. Other allocators need no setting.
+resize 12-megapixel photos peak at 820 MB instead of 160 MB. Other allocators do not need it.
 """
 
 from __future__ import annotations

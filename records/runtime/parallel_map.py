@@ -16,7 +16,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 IO_THREADS = 16
-"""For work that mostly waits, as for files at a URL."""
+"""The number of threads for work that mostly waits, such as reading files at a URL."""
 _EXTRA_PREFETCH = 2
 _BLOCKING_RATIO = 4
 
@@ -24,17 +24,19 @@ _BLOCKING_RATIO = 4
 def parallel_map(
     function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int, prefetch: int = 0
 ) -> Iterator[_Result]:
-    """Yield the results in the order of the items.
+    """Yield the result of `function` for each item, in the order of the items.
 
-    Memory does not grow with the number of items, which are taken as they are needed.
+    Items are read as they are needed, so memory does not grow with the number of items.
 
     Args:
-        function: called on a thread.
-        items: its arguments.
-        threads: how many; with 0 each call happens in this thread when its result is requested.
-        prefetch: the most results before they are requested; two more than threads for 0.
+        function: the function to call on the threads.
+        items: the arguments of the calls.
+        threads: the number of threads; with 0, each call runs in this thread when its result is
+            requested.
+        prefetch: the maximum number of results that are not requested yet; 0 means two more than
+            `threads`.
 
-    Raises what `function` or `items` raises; calls that have not started are cancelled.
+    Raises the errors of `function` and `items`; calls that have not started are cancelled.
     """
     if not threads:
         yield from map(function, items)
@@ -57,10 +59,10 @@ def parallel_map(
 def parallel_map_if_blocking(
     function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int
 ) -> Iterator[_Result]:
-    """Yield the results in the order of the items, on threads after the first call that blocks.
+    """Yield the results in the order of the items; use threads after the first call that blocks.
 
-    Work that holds the GIL is slower on threads, by a fifth. So calls happen in this thread, up to
-    the first whose wall time is four times its CPU time, which a busy machine alone rarely causes.
+    Work that holds the GIL is a fifth slower on threads. So calls run in this thread until the wall
+    time of a call is more than four times its CPU time. A busy machine alone rarely causes this.
     Raises as `parallel_map`.
     """
     rest = iter(items)
@@ -84,9 +86,9 @@ def parallel_flat_map(
 ) -> Iterator[_Result]:
     """Yield all results of `function` for each item, in the order of the items.
 
-    Each of the first `threads` items has a thread, which waits while `prefetch` of its results are
-    not taken, so memory is bounded however many results an item has.
-    Raises what `function` or `items` raises, in the order of the results.
+    Up to `threads` items are processed in parallel, each on one thread. A thread waits while
+    `prefetch` of its results are not consumed, so memory is bounded for any number of results.
+    Raises the errors of `function` and `items`, in the order of the results.
     """
     pending: deque[_BoundedQueue[_Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -106,7 +108,7 @@ def parallel_flat_map(
 
 
 class _BoundedQueue(Generic[_Result]):
-    """Results of one item, from the thread that makes them to the thread that takes them."""
+    """A queue of the results of one item, from the producer thread to the consumer thread."""
 
     def __init__(self, limit: int) -> None:
         self._room = Semaphore(limit)
@@ -114,14 +116,14 @@ class _BoundedQueue(Generic[_Result]):
         self._stopped = False
 
     def fill(self, function: Callable[[_Item], Iterable[_Result]], item: _Item) -> None:
-        """Make all results; to be called on a thread."""
+        """Compute all results, on the producer thread."""
         try:
             for result in function(item):
                 self._room.acquire()
                 if self._stopped:
                     return
                 self._queue.put((result,))
-        except BaseException as error:  # raised again in the thread that takes the results
+        except BaseException as error:  # raised again in the consumer thread
             self._queue.put(error)
         else:
             self._queue.put(None)
@@ -134,6 +136,6 @@ class _BoundedQueue(Generic[_Result]):
             yield found[0]
 
     def stop(self) -> None:
-        """Stop after the next result."""
+        """Stop the producer after the next result."""
         self._stopped = True
         self._room.release()

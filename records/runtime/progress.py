@@ -32,11 +32,11 @@ class Bar(Protocol):
 
 
 def progress_bar(what: str, *, unit: str, total: int | None = None, quiet: bool = False) -> Bar:
-    """Return a bar to update; closing it removes it.
+    """Return a progress bar; `close` removes the bar.
 
     Args:
         what: the activity, such as `converting`.
-        unit: of the amount; `B` is scaled to kB, MB, …
+        unit: the unit of the amount; `B` is scaled to kB, MB, …
         total: the final amount, if known.
         quiet: whether to show nothing.
     """
@@ -60,7 +60,7 @@ def write_line(text: str) -> None:
 
 @contextmanager
 def progress_callback(what: str, *, unit: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function to call with the amount done and the final amount."""
+    """Yield a function that shows progress, given the amount done and the final amount."""
     bars: list[Bar] = []
 
     def show(done: int, total: int) -> None:
@@ -76,7 +76,7 @@ def progress_callback(what: str, *, unit: str, quiet: bool) -> Iterator[Callable
 
 
 class _LogProgress:
-    """Logs one line per minute, with the rate since the last; short work logs none."""
+    """A display that logs one line per minute with the current rate; short work logs nothing."""
 
     def __init__(self, what: str, unit: str, total: int | None, *, quiet: bool) -> None:
         self.n = 0

@@ -1,7 +1,7 @@
 """Millions of rows in Arrow columns.
 
-Rows are appended and iterated as structs or named tuples. In between they are Arrow batches, which
-take a hundred bytes per file instead of five hundred, and are sorted and computed with as a whole.
+Rows are appended and iterated as structs or named tuples, and stored as Arrow batches. A row takes
+about 100 bytes instead of 500, and Arrow sorts and filters all rows in one operation.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class RowTable(Generic[Row]):
     """A sequence of rows of one type.
 
     Args:
-        kind: the type; its arguments are the values of a row.
-        schema: one column per argument, in their order, named as the row's attributes.
+        kind: the type of the rows; the constructor takes the values of a row.
+        schema: the schema, with one column per value in this order, named like the attributes.
         rows: the first rows.
     """
 
@@ -69,19 +69,19 @@ class RowTable(Generic[Row]):
         return self._concatenate(None)
 
     def filter(self, mask: pa.Array) -> None:
-        """Keep the rows for which a mask, shape (N,), is true."""
+        """Keep the rows for which `mask`, of shape (N,), is true."""
         self._batches = self.to_table().filter(mask).to_batches()
         self._packed = sum(map(len, self._batches))
 
     def sort(self, by: str) -> pa.Table:
-        """Sort the rows by a column, bytes by value; return them as a table."""
+        """Sort the rows by a column, bytes by value, and return the rows as a table."""
         return self._concatenate(_order(self.to_table(), by))
 
     def _concatenate(self, order: pa.Array | None) -> pa.Table:
         table = self.to_table()
         self._batches.clear()
         columns = []
-        while table.num_columns:  # in turn, so that only one exists twice
+        while table.num_columns:  # one at a time, so that only one is in memory twice
             columns.append(_concatenate(table.column(0), order))
             table = table.remove_column(0)
         table = pa.Table.from_arrays(columns, schema=self._schema)
@@ -106,7 +106,7 @@ class RowTable(Generic[Row]):
 
 
 def _order(table: pa.Table, by: str) -> pa.Array | None:
-    """Return the sorted order of the rows; None if they are sorted."""
+    """Return the sorted order of the rows; None if the rows are sorted already."""
     column = table[by]
     before = column[: max(len(column) - 1, 0)]
     if pc.all(pc.less_equal(before, column[1:]), min_count=0).as_py():
@@ -115,7 +115,7 @@ def _order(table: pa.Table, by: str) -> pa.Array | None:
 
 
 def _concatenate(column: pa.ChunkedArray, order: pa.Array | None) -> pa.ChunkedArray | pa.Array:
-    """Return a column as one chunk in this order; a column of nulls keeps its small form."""
+    """Return a column as one chunk in the given order; a column of nulls is unchanged."""
     if column.null_count == len(column):
         return column
     return column.combine_chunks() if order is None else column.take(order)
@@ -128,11 +128,11 @@ def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 @cache
 def _nulls(kind: pa.DataType) -> pa.Array:
-    """Return a batch of nulls, shared by all batches whose column is empty."""
+    """Return a batch of nulls, shared by all columns that contain only nulls."""
     return pa.nulls(_BATCH_ROWS, kind)
 
 
 def iter_rows(table: pa.Table, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the values of some columns row by row, one batch in memory at a time."""
+    """Yield the values of the given columns by row, with one batch in memory at a time."""
     for batch in table.select(columns).to_batches(max_chunksize=_BATCH_ROWS):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)

@@ -7,39 +7,39 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 LOCAL = "local"
-"""The runner that needs no cluster: this process, or other processes of this machine."""
+"""The runner without a cluster: this process, or other processes on this machine."""
 
 ProgressCallback = Callable[[int], None]
-"""Called by a worker with the number of images done since its last call.
+"""A function that a worker calls with the number of images done since the previous call.
 
-It raises when the run is cancelled; a worker lets that exception pass.
+The function raises an exception when the run is cancelled; a worker must not catch this exception.
 """
 
 OnProgress = Callable[[int, int], None]
-"""Called with the number of images done, and the number of all images."""
+"""A function of the number of images done and the number of all images."""
 
 WorkerResult = dict[str, Any]
-"""What a worker returns for a shard; its values are JSON values."""
+"""The result of a worker for a shard, with JSON values."""
 
 
 class Worker(Protocol):
-    """Processes one shard. It is pickled and sent to other processes.
+    """A callable that processes one shard; it is pickled and sent to other processes.
 
-    A runner may call it again for the same shard after an error, so a worker publishes its files
-    completely or not at all, and returns early if they exist.
+    After an error, a runner may call a worker again for the same shard. So a worker publishes its
+    files completely or not at all, and returns early if the files exist.
     """
 
     def __call__(self, name: str, count: ProgressCallback, /) -> WorkerResult | None:
-        """Process the shard of that name, and return its result, if it has one."""
+        """Process the shard `name` and return the result, if there is one."""
 
 
 @dataclass(frozen=True)
 class RunnerConfig:
-    """The chosen runner, and its options.
+    """The selected runner and its options.
 
     Attributes:
-        name: `local`, an engine such as `flink`, or the name of a Beam runner.
-        flags: options for Beam.
+        name: the runner: `local`, an engine such as `flink`, or the name of a Beam runner.
+        flags: the options for Beam.
     """
 
     name: str = LOCAL

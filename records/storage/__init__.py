@@ -1,4 +1,4 @@
-"""Storage: folders on local disks and object stores, read and written completely."""
+"""Storage: folders on local disks and object stores."""
 
 from __future__ import annotations
 
@@ -51,15 +51,18 @@ __all__ = [
 ]
 
 ENTRY_POINT_GROUP = "shardmill.storage"
-"""The entry point group of plug-ins: a scheme, and `module:factory`, which is given the URL."""
+"""The entry point group of plug-ins.
+
+The name of an entry point is a scheme. Its value is `module:factory`; the factory receives the URL.
+"""
 
 
 def open_storage(location: str | os.PathLike[str]) -> Storage:
-    """Open a folder for reading and writing; nothing is read or created.
+    """Open a folder for reading and writing, without reading or creating files.
 
     Args:
-        location: a local path, or a URL: `file://`, `s3://`, the scheme of a plug-in (see
-            `ENTRY_POINT_GROUP`), or any that fsspec opens.
+        location: a local path or a URL. The scheme is `file://`, `s3://`, the scheme of a plug-in
+            (see `ENTRY_POINT_GROUP`), or any scheme that fsspec opens.
 
     Raises:
         UsageError: the URL cannot be opened, or needs a package that is not installed.
@@ -98,7 +101,7 @@ def _open_s3(url: str) -> RemoteStorage:
 
 @cache
 def find_plugin(scheme: str) -> EntryPoint | None:
-    """Return the plug-in for a scheme, the first by name of its module if there are several."""
+    """Return the plug-in for a scheme; if there are several, the first by module name."""
     found = entry_points(group=ENTRY_POINT_GROUP, name=scheme)
     return min(found, key=lambda plugin: plugin.value, default=None)
 
@@ -112,11 +115,11 @@ def _open_with_plugin(plugin: EntryPoint, url: str) -> RemoteStorage:
             f"the plug-in for {plugin.name}:// cannot be loaded",
             path=plugin.value,
             got=str(error),
-            hint="reinstall the package that provides it",
+            hint="reinstall the package that provides the plug-in",
         ) from error
     if not isinstance(storage, RemoteStorage):
         raise UsageError(
-            f"the plug-in for {plugin.name}:// returned no storage",
+            f"the plug-in for {plugin.name}:// did not return a storage",
             path=plugin.value,
             expected="a records.storage.RemoteStorage",
             got=type(storage).__name__,

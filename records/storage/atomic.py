@@ -19,20 +19,20 @@ _MOST_FSYNCS = 1000
 
 
 def new_staged_path(path: Path, folder: Path) -> Path:
-    """Return an unused path in `folder`, to write what will be published at `path`.
+    """Return an unused path in `folder` for a file that will be published at `path`.
 
-    It keeps the file name extension, which some writers choose their format by.
+    The path keeps the file name extension, because some writers choose the format by extension.
     """
     return folder / f".{secrets.token_hex(8)}-{path.name}"
 
 
 @contextmanager
 def atomic_file(path: Path, *, staging: Path | None = None) -> Iterator[Path]:
-    """Yield a path to write a file at; it replaces `path` when the block succeeds.
+    """Yield the path of a new file, which replaces `path` when the block succeeds.
 
     Args:
         path: the final path, in an existing folder.
-        staging: an existing folder on the same file system; by default the file's own.
+        staging: an existing folder on the same file system; the folder of `path` by default.
 
     Raises:
         OSError: the file cannot be written.
@@ -50,10 +50,10 @@ def atomic_file(path: Path, *, staging: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it becomes `path` when the block succeeds.
+    """Yield an empty folder, which becomes `path` when the block succeeds.
 
-    The folder next to `path` that is yielded is locked. The next call for the same path removes
-    what a killed process has left there.
+    The yielded folder is locked, and is next to `path`. If the process is killed, the next call for
+    the same path removes the folder.
 
     Args:
         path: the final path; an empty folder there is replaced.
@@ -76,18 +76,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(parent: Path, name: str | None = None) -> None:
-    """Remove folders that `atomic_folder` was filling in processes that are dead.
+    """Remove unfinished folders of `atomic_folder` whose processes have ended.
 
     Args:
-        parent: the folder that contains them.
-        name: of the final folder; any by default.
+        parent: the parent of the unfinished folders.
+        name: the name of the final folder; any name by default.
     """
     wanted = ".+" if name is None else re.escape(name)
     pattern = re.compile(rf"\.{wanted}\.[0-9a-f]{{16}}{re.escape(_UNFINISHED)}", re.DOTALL)
     for folder in parent.glob(f".*{_UNFINISHED}"):
         if not pattern.fullmatch(folder.name):
             continue
-        with suppress(OSError):  # locked by a live process, or removed meanwhile
+        with suppress(OSError):  # locked by a live process, or removed in the meantime
             lock = open_locked(folder, os.O_RDONLY)
             try:
                 shutil.rmtree(folder)
@@ -102,15 +102,15 @@ def link_exclusive(staged: Path, path: Path) -> None:
 
     Raises:
         FileExistsError: a file of this name exists.
-        OSError: the link cannot be made.
+        OSError: the link cannot be created.
     """
     try:
         path.hardlink_to(staged)
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        # A file system without hard links (exFAT, some network mounts): only the lock of the
-        # output folder keeps other writers out.
+        # On a file system without hard links (exFAT, some network mounts), only the lock of the
+        # output folder excludes other writers.
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         staged.rename(path)
@@ -132,15 +132,15 @@ def open_locked(path: Path, flags: int) -> int:
     """Open and lock a file or folder; the kernel releases the lock when the process dies.
 
     Args:
-        path: the file; with `O_CREAT` it and its folder are created.
-        flags: as of `os.open`.
+        path: the file or folder; `O_CREAT` creates a missing file and its folder.
+        flags: the flags of `os.open`.
 
     Returns:
         The descriptor. Closing it releases the lock.
 
     Raises:
         BlockingIOError: another descriptor holds the lock.
-        OSError: it cannot be opened.
+        OSError: the file or folder cannot be opened.
     """
     while True:
         if flags & os.O_CREAT:
@@ -148,7 +148,7 @@ def open_locked(path: Path, flags: int) -> int:
         descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The last holder may have removed the file: the lock counts only if it still exists.
+            # The last holder may have removed the file: the lock is valid only if the file exists.
             if _is_same_file(descriptor, path):
                 return descriptor
         except OSError:
@@ -168,7 +168,7 @@ def _new_locked_folder(parent: Path, name: str) -> tuple[Path, int]:
     while True:
         folder = parent / f".{name}.{secrets.token_hex(8)}{_UNFINISHED}"
         folder.mkdir()
-        # Before it is locked another process may take it for a dead one's, and remove it.
+        # Until the folder is locked, another process may treat it as unfinished and remove it.
         with suppress(FileNotFoundError, BlockingIOError):
             return folder, open_locked(folder, os.O_RDONLY)
 
@@ -176,7 +176,7 @@ def _new_locked_folder(parent: Path, name: str) -> tuple[Path, int]:
 def _fsync_tree(folder: Path) -> None:
     paths = [folder, *islice(folder.rglob("*"), _MOST_FSYNCS)]
     if len(paths) > _MOST_FSYNCS:
-        os.sync()  # one flush of all file systems takes less time than that of so many files
+        os.sync()  # one flush of all file systems is faster than one per file
         return
     for path in reversed(paths):
         fsync(path)

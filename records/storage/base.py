@@ -1,8 +1,8 @@
-"""The storage protocols, and what every storage shares.
+"""Storage protocols, and functions that all storages share.
 
-No file is written under its final name. `create` stages the bytes elsewhere and publishes them only
-if no file of that name exists, so two writers of one file cannot mix, and a kill between any two
-steps leaves the complete file or none.
+No file is written under its final name. `create` stages the bytes and publishes them only if no
+file has the final name. So the bytes of two writers cannot mix, and a process that is killed at any
+step leaves the complete file or no file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COPY_STEP_BYTES = 1 << 20
 
 
 class FileInfo(NamedTuple):
-    """The size and the ETag of a file; `etag` is None if storage keeps none (local files)."""
+    """The size and the ETag of a file; `etag` is None if storage has no ETags (local files)."""
 
     size_bytes: int
     etag: str | None
@@ -33,23 +33,23 @@ class StagedFile(Protocol):
 
 
 class RangeReader(Protocol):
-    """A file of which any thread reads parts; it closes with its last reference."""
+    """A file that any thread may read in parts; it closes when its reader is deleted."""
 
     def read(self, offset: int, size_bytes: int, /) -> bytes:
         """Return up to `size_bytes` bytes from `offset`. Raises StorageError."""
 
     def read_parts(self, offset: int, sizes_bytes: Sequence[int], /) -> list[bytes]:
-        """Return adjacent parts of these sizes; at the end of the file parts are shorter."""
+        """Return adjacent parts of these sizes; parts are shorter at the end of the file."""
 
 
 class FolderLock(Protocol):
     """The lock of a folder, held by one writer."""
 
     def ensure_held(self) -> None:
-        """Check that this writer still holds the lock; on an object store for a minute from now.
+        """Check that this writer still holds the lock; on an object store, renew the lease.
 
         Raises:
-            LockedError: another writer took over: what this one knows of the folder is outdated.
+            LockedError: another writer took over; the state that this writer has read is outdated.
             StorageError: storage failed after retries.
         """
 
@@ -59,9 +59,9 @@ class Storage(Protocol):
     """One folder. Names in it are relative, with `/` between their parts."""
 
     url: str
-    """The folder in messages, without credentials."""
+    """The path or URL of the folder for messages, without credentials."""
     is_local: bool
-    """Whether it is a path of this machine."""
+    """Whether the folder is on this machine."""
 
     def display_name(self, name: str) -> str:
         """Return the path or URL of a file for messages."""
@@ -73,32 +73,32 @@ class Storage(Protocol):
         """Return up to `size_bytes` bytes from `offset`. Raises as `read`."""
 
     def open_random_access(self, name: str) -> RangeReader:
-        """Open a file of which many parts are read. It, or reading, raises as `read`."""
+        """Open a file to read many parts. Opening or reading raises as `read`."""
 
     def open(self, name: str) -> BinaryIO:
         """Open a seekable stream at the beginning of a file. Raises as `read`."""
 
     def stat(self, name: str) -> FileInfo | None:
-        """Return size and ETag of a file; None if it does not exist or is a folder."""
+        """Return the size and ETag of a file; None if it does not exist or is a folder."""
 
     def list(self, folder: str = "") -> list[str]:
-        """Return the sorted names of all files below a folder; none if it does not exist."""
+        """Return the sorted names of all files below a folder; a missing folder has no files."""
 
     def create(self, name: str) -> AbstractContextManager[StagedFile]:
-        """Write a new file; it appears complete when the block succeeds.
+        """Write a new file, which becomes visible when the block succeeds.
 
-        An existing file with the same bytes is success: another worker was faster.
+        An existing file with the same bytes is not an error: another worker was faster.
 
         Raises:
-            OutputError: the folder cannot be written, or the file exists with other bytes.
+            OutputError: the folder cannot be written, or the file exists with different bytes.
             StorageError: storage failed after retries.
         """
 
     def replace(self, name: str, data: bytes) -> None:
-        """Write a small file completely, over an existing one. Raises as `create`."""
+        """Create or replace a small file atomically. Raises as `create`."""
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
-        """Replace a small file whose content is `old`, in a folder whose lock is held.
+        """Replace a small file if its content is `old`; the caller holds the folder lock.
 
         Raises:
             LockedError: the content has changed.
@@ -106,7 +106,7 @@ class Storage(Protocol):
         """
 
     def fsync_folder(self, name: str) -> None:
-        """Make the names in a folder durable, for all processes. Raises as `create`."""
+        """Make all names in a folder durable, also of other processes. Raises as `create`."""
 
     def remove(self, name: str) -> None:
         """Remove a file if it exists."""
@@ -123,7 +123,7 @@ class RemoteStorage(Storage, Protocol):
     """A folder at a URL, whose listing also reports sizes and ETags."""
 
     def list_info(self, folder: str = "") -> Iterator[tuple[str, FileInfo]]:
-        """Yield the name and the information of all files below a folder, in any order."""
+        """Yield the name, size and ETag of each file below a folder, in any order."""
 
 
 def write_file(storage: Storage, name: str, data: bytes) -> None:
@@ -141,16 +141,16 @@ def hash_stream(stream: BinaryIO) -> str:
 
 
 def require_identical(storage: Storage, name: str, staged: BinaryIO) -> None:
-    """Accept an existing file if its bytes are those of a staged one.
+    """Check that an existing file has the same bytes as a staged file.
 
     Raises:
-        OutputError: its bytes differ.
+        OutputError: the bytes differ.
     """
     with storage.open(name) as existing:
         is_identical = hash_stream(existing) == hash_stream(staged)
     if not is_identical:
         raise OutputError(
-            "the file already exists with other content",
+            "the file already exists with different content",
             path=storage.display_name(name),
             hint="move it away, or choose another output",
         )

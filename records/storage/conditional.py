@@ -1,4 +1,4 @@
-"""Conditional writes: a small file changes only if its version is known."""
+"""Conditional writes: replacements of a known version of a small file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class PreconditionFailedError(Exception):
 
 
 class VersionedObject(NamedTuple):
-    """The content of a small file, the ETag of this version, its age if the store reports it."""
+    """The content of a small file, its ETag, and its age if the store reports the age."""
 
     content: bytes
     tag: str
@@ -20,7 +20,7 @@ class VersionedObject(NamedTuple):
 
 
 class ConditionalStore(Protocol):
-    """Storage that can write on condition of a file's version."""
+    """Storage with writes that are conditional on the version of a file."""
 
     url: str
 
@@ -28,20 +28,24 @@ class ConditionalStore(Protocol):
         """Return the URL of a file for messages."""
 
     def put_if_absent(self, name: str, data: bytes) -> str:
-        """Create a file; return its tag. Raises FileExistsError if the file exists."""
+        """Create a file and return its tag. Raises FileExistsError if the file exists."""
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
-        """Replace the version with this tag; return the new tag. Raises PreconditionFailedError."""
+        """Replace the version that has this tag and return the new tag.
+
+        Raises:
+            PreconditionFailedError: the file has a different version.
+        """
 
     def get(self, name: str) -> VersionedObject | None:
-        """Return a file, None if it does not exist."""
+        """Return a file; None if it does not exist."""
 
     def delete_if_match(self, name: str, tag: str) -> None:
-        """Remove the version with this tag; keep any other version."""
+        """Remove the file if its version has this tag."""
 
 
 def compare_and_swap(store: ConditionalStore, name: str, old: bytes, new: bytes) -> None:
-    """Replace a file whose content is `old`.
+    """Replace a file if its content is `old`.
 
     Raises:
         LockedError: the content has changed.

@@ -20,21 +20,21 @@ _PERMANENT = {
     errno.EACCES: "permission is denied",
     errno.EPERM: "the operation is not permitted",
     errno.ENOENT: "the folder does not exist",
-    errno.ENOTDIR: "a file is in the place of a folder",
-    errno.EEXIST: "a file is in the place of a folder",
-    errno.EISDIR: "a folder is in the place of a file",
+    errno.ENOTDIR: "a file exists where a folder is needed",
+    errno.EEXIST: "a file exists where a folder is needed",
+    errno.EISDIR: "a folder exists where a file is needed",
     errno.ENOTEMPTY: "the folder is not empty",
     errno.ENAMETOOLONG: "the name is too long",
     errno.EPIPE: "the reader has closed the pipe",
     errno.EFBIG: "the file exceeds the size limit",
     errno.ELOOP: "symbolic links form a loop",
 }
-"""Errors of a write that the same command meets again until the user acts."""
+"""Write errors that recur until the user acts."""
 
 
 @contextmanager
 def translate_read_errors(path: str) -> Iterator[None]:
-    """Translate OSError of reading.
+    """Translate an OSError that reading raises.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -54,15 +54,15 @@ def translate_read_errors(path: str) -> Iterator[None]:
 def translate_write_errors(
     path: str, *, what: str = "", hint: str = _HINT_FIX_KEPT
 ) -> Iterator[None]:
-    """Translate OSError of writing.
+    """Translate an OSError that writing raises.
 
     Args:
         path: the file or folder, for the message.
-        what: the subject of the message, as in "the run"; none if the path is enough.
+        what: the subject of the message, such as "the run"; empty if the path is enough.
         hint: the next step if the cause is permanent.
 
     Raises:
-        OutputError: the cause is permanent: a full disk, missing permission, and the like.
+        OutputError: the cause is permanent, such as a full disk or a missing permission.
         StorageError: any other OSError.
     """
     try:
@@ -76,9 +76,9 @@ def translate_write_errors(
 
 
 def conditional_writes_unsupported(path: str) -> OutputError:
-    """Return the error of a store that cannot exclude the second of two writers."""
+    """Return the error for a store that does not support conditional writes."""
     return OutputError(
         "this store ignores conditional writes (If-None-Match, If-Match)",
         path=path,
-        hint="write to a store that supports them, or to a local folder and copy it",
+        hint="write to a store that supports conditional writes, or to a local folder and copy it",
     )

@@ -1,4 +1,4 @@
-"""One new file at a path or URL, never over another file."""
+"""Writer of one new file at a path or URL."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def require_absent(location: str) -> None:
-    """Refuse the location of an existing file.
+    """Check that no file exists at a location.
 
     Raises:
-        OutputError: a file or folder exists there.
+        OutputError: a file or folder exists at the location.
         StorageError: storage failed after retries.
     """
     storage, name = _open(location)
@@ -37,10 +37,10 @@ def require_absent(location: str) -> None:
 
 @contextmanager
 def create_exclusive(location: str) -> Iterator[StagedFile]:
-    """Write a new file; it appears complete when the block succeeds.
+    """Write a new file, which becomes visible when the block succeeds.
 
     Raises:
-        OutputError: a file exists there, or it cannot be written.
+        OutputError: a file exists at the location, or the new file cannot be written.
         StorageError: storage failed after retries.
     """
     require_absent(location)

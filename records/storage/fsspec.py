@@ -1,9 +1,9 @@
-"""Folders at any URL that fsspec opens: staged locally, uploaded if absent.
+"""Folders at any URL that fsspec opens, with staged uploads.
 
-fsspec's own `open(..., "wb")` commits also after an error in the block, so a file is uploaded only
-once it is complete, on the condition that the name is free if the file system supports that. If it
-does not, the lease excludes other writers, but not perfectly: of two runs that start in the same
-instant both may believe that they hold it.
+`open(..., "wb")` of fsspec commits a file even if the block raises an error. So shardmill stages a
+file locally and uploads it when it is complete. If the file system supports it, the upload fails if
+the name exists. On other file systems only the lease excludes other writers, and not perfectly: two
+runs that start in the same instant may both acquire the lease.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from records.text.escaping import escape_for_display
 
 _T = TypeVar("_T")
 DEFAULT_RETRY = RetryPolicy(attempts=5, first_wait_seconds=0.5)
-_HINT_INSTALL = 'for s3:// pip install "shardmill[s3]", for gs:// "shardmill[gcs]"'
+_HINT_INSTALL = 'pip install "shardmill[s3]" for s3://, or "shardmill[gcs]" for gs://'
 _WITHOUT_FOLDERS = {"gs", "gcs"}
 
 
@@ -41,7 +41,7 @@ class FsspecStorage:
 
     Args:
         url: the URL of the folder.
-        retry_policy: of every request.
+        retry_policy: the retry policy of every request.
 
     Raises:
         UsageError: no installed package opens this kind of URL.
@@ -171,7 +171,7 @@ class FsspecStorage:
         return _tag(data)
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
-        """See `ConditionalStore.put_if_match`; it reads, compares and writes."""
+        """See `ConditionalStore.put_if_match`; the steps are a read, a comparison and a write."""
         current = self.get(name)
         if current is None or current.tag != tag:
             raise PreconditionFailedError(self.display_name(name))
@@ -203,7 +203,7 @@ class FsspecStorage:
         self._fs.put_file(local, self._path(name), mode="create")
 
     def _make_folder(self, name: str) -> None:
-        # Object stores have no folders, and a request for one may create a bucket.
+        # Object stores have no folders, and a request to create a folder may create a bucket.
         if scheme_of(self._full_url) not in _WITHOUT_FOLDERS:
             self._fs.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
 

@@ -1,12 +1,13 @@
 """The lock of a folder on an object store: an expiring lease.
 
-    .shardmill/lease.json   {"token": holder, "renewal": how many, "renewed_at": Unix time}
+    .shardmill/lease.json   {"token": holder, "renewal": number, "renewed_at": Unix time}
 
-An object store has no locks. The lease is created only if absent, renewed four times per lifetime,
-and expires if its holder is dead. Another run then takes it over by a write on condition that the
-lease has not changed, so of several only one succeeds. The store's own clock measures its age. A
-holder that was suspended finds its next renewal refused, and every holder renews its lease right
-before it publishes a manifest.
+An object store has no locks. The lease is created only if it does not exist. Its holder renews it
+four times per lifetime; if the holder is dead, the lease expires. Another run then takes the lease
+over by a conditional write, which only one of several runs can complete. The clock of the store
+measures the age of the lease. If another run took over while a holder was suspended, the store
+refuses the next renewal of that holder. Every holder renews its lease right before it publishes a
+manifest.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def hold_lease(store: ConditionalStore) -> Iterator[Lease]:
     """Hold the lease of a folder during the block and renew it in the background.
 
     Raises:
-        LockedError: another run holds it.
-        OutputError: the store cannot exclude the second of two writers.
+        LockedError: another run holds the lease.
+        OutputError: the store does not support conditional writes.
         StorageError: storage failed after retries.
     """
     lease = Lease(store)
@@ -59,19 +60,19 @@ def hold_lease(store: ConditionalStore) -> Iterator[Lease]:
         lease.check()
         raise
     except Exception:
-        # An error caused by the next holder's work: that the lease is lost explains it.
+        # The next holder may have caused the error: a lost lease is the better explanation.
         with suppress(StorageError):
             lease.renew()
         raise
     finally:
         is_over.set()
-        # If storage is unavailable, the release would be waited for in vain.
+        # The wait is limited, because the lease cannot be released on unavailable storage.
         renewer.join(_RELEASE_SECONDS)
 
 
 def _renew_loop(lease: Lease, is_over: threading.Event) -> None:
     while not is_over.wait(RENEW_SECONDS):
-        with suppress(StorageError):  # the next turn repeats a renewal that failed
+        with suppress(StorageError):  # the next iteration repeats a failed renewal
             try:
                 lease.renew()
             except LockedError:
@@ -100,7 +101,7 @@ class Lease:
         self._require_conditional_writes()
 
     def renew(self) -> None:
-        """Renew the lease, which only its holder can.
+        """Renew the lease; only its holder can.
 
         Raises:
             LockedError: another run took over.
@@ -115,20 +116,20 @@ class Lease:
         self.check()
 
     def ensure_held(self) -> None:
-        """See `FolderLock.ensure_held`; a renewal proves it."""
+        """See `FolderLock.ensure_held`; it renews the lease."""
         self.renew()
 
     def check(self) -> None:
         """Raise LockedError if the lease is known to be lost."""
         if self._is_lost:
             raise LockedError(
-                "another run took over because this one could not renew its lease",
+                "another run took over because this run could not renew its lease",
                 path=self._store.url,
                 hint="wait for that run to end, then run the same command again",
             )
 
     def release(self) -> None:
-        """Make the folder free. Raises as `renew`."""
+        """Release the lease. Raises as `renew`."""
         self.renew()
         self._store.delete_if_match(LEASE, self._tag)
 
@@ -150,7 +151,9 @@ class Lease:
             ) from error
 
     def _put_if_match(self, tag: str) -> None:
-        """Write the lease over a version; accept a write of this holder whose response was lost.
+        """Replace the version of the lease that has this tag.
+
+        If the response to an earlier write of this holder was lost, that version may be replaced.
 
         Raises:
             PreconditionFailedError: another holder wrote the lease.
@@ -169,7 +172,7 @@ class Lease:
             return
 
     def _require_conditional_writes(self) -> None:
-        """Make the store refuse a write on each condition. Raises OutputError if it does not."""
+        """Check that the store refuses writes whose condition is false, else raise OutputError."""
         try:
             self._tag = self._store.put_if_absent(LEASE, self._content())
         except FileExistsError:
@@ -185,7 +188,7 @@ class Lease:
         return content is not None and content.token == self._token
 
     def _content(self) -> bytes:
-        # Never the same bytes twice: a tag that is a hash would not show the renewal.
+        # The bytes must change: with equal bytes, a tag that is a hash would not show the renewal.
         self._renewal += 1
         return msgspec.json.encode(_Content(self._token, self._renewal, time.time()))
 

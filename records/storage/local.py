@@ -1,4 +1,4 @@
-"""Folders of this machine: staged, fsynced, linked, locked."""
+"""Folders on this machine, with staged files and a kernel lock."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from records.storage.staging import StagedStream
 from records.text.escaping import escape_for_display
 
 WRITE_STEP_BYTES = 1 << 20
-"""Each write(2) releases the GIL, and prefetching threads then hold it for long."""
+"""The size of a write(2). Few calls are faster: each releases the GIL to prefetching threads."""
 _STAGING = f"{WORK_FOLDER}/staging"
 _LOCK = f"{WORK_FOLDER}/lock"
 
 
 class LocalStorage:
-    """A folder of this machine; the first write creates it.
+    """A folder on this machine; the first write creates it.
 
     Files are staged in `.shardmill/staging`. The lock is flock(2) on `.shardmill/lock`.
     """
@@ -91,7 +91,7 @@ class LocalStorage:
                 _flush(stream)
                 self._publish(staged, name)
         finally:
-            # Whatever fails here follows an error that is already on its way.
+            # A failed cleanup must not replace an error of the block.
             with suppress(OSError):
                 stream.close()
             with suppress(OSError):
@@ -128,14 +128,14 @@ class LocalStorage:
             shutil.rmtree(self.path / name)
 
     def remove_empty_staging(self) -> None:
-        """Remove the staging and work folders if they are empty: no run uses this folder."""
+        """Remove the staging and work folders if they are empty, that is, not in use."""
         for folder in (_STAGING, WORK_FOLDER):
-            with suppress(OSError):  # it contains files of another writer, or does not exist
+            with suppress(OSError):  # it contains files of another writer or does not exist
                 (self.path / folder).rmdir()
 
     @contextmanager
     def lock(self) -> Iterator[FolderLock]:
-        """See `Storage.lock`; the kernel releases it if the process dies."""
+        """See `Storage.lock`; the kernel releases the lock if the process dies."""
         with translate_write_errors(self.display_name(_LOCK)):
             try:
                 descriptor = atomic.open_locked(self.path / _LOCK, os.O_RDWR | os.O_CREAT)
@@ -167,7 +167,7 @@ class LocalStorage:
 
 
 class _KernelLock:
-    """A lock that its holder has as long as it lives."""
+    """A lock that a process holds until it releases the lock or ends."""
 
     def ensure_held(self) -> None:
         """See `FolderLock.ensure_held`; the lock cannot be lost."""
@@ -176,7 +176,7 @@ class _KernelLock:
 class WriteBehindFile:
     """A staged file that the kernel writes to disk while it grows.
 
-    So fsync(2) waits for the last bytes only, and not for a whole shard.
+    So fsync(2) waits only for the last bytes, not for a whole shard.
     """
 
     def __init__(self, stream: BinaryIO, path: str) -> None:
@@ -194,16 +194,16 @@ class WriteBehindFile:
 
     def _start_writeback(self) -> None:
         if hasattr(os, "posix_fadvise"):
-            # For pages that are not needed Linux starts writeback, and keeps those not written yet.
+            # With DONTNEED, Linux starts writeback and keeps pages that are not written yet.
             span = self._stream.fileno(), self._sent_bytes, self._pending_bytes
-            with suppress(OSError):  # it is advice; fsync counts
+            with suppress(OSError):  # this is only advice; fsync makes the file durable
                 os.posix_fadvise(*span, os.POSIX_FADV_DONTNEED)
         self._sent_bytes += self._pending_bytes
         self._pending_bytes = 0
 
 
 class RandomAccessFile:
-    """An open file that any number of threads read at separate offsets."""
+    """An open file that any number of threads may read at different offsets."""
 
     _descriptor = -1
 
@@ -217,7 +217,7 @@ class RandomAccessFile:
         return self.read_parts(offset, (size_bytes,))[0]
 
     def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
-        """See `RangeReader.read_parts`; a call for each part costs less than copying the parts."""
+        """See `RangeReader.read_parts`; one call per part is faster than copying the parts."""
         parts = []
         try:
             for size in sizes_bytes:
@@ -239,6 +239,6 @@ def _flush(stream: BinaryIO) -> None:
 
 
 def _raise_unless_closed(error: OSError) -> None:
-    """Raise an error of a listing, unless the folder is deleted or not open to this user."""
+    """Raise an error of a listing, unless the folder is deleted or not readable."""
     if not isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):
         raise error

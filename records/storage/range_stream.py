@@ -9,11 +9,11 @@ from typing import Any, BinaryIO, NamedTuple
 _BUFFER_BYTES = 8 << 20
 
 ReadRange = Callable[[int, int], bytes]
-"""Returns up to the second number of bytes from the offset that is the first."""
+"""A function of an offset and a size that returns up to that many bytes from the offset."""
 
 
 class SizedRangeReader(NamedTuple):
-    """A remote file of which parts are read; see `records.storage.base.RangeReader`."""
+    """A reader of parts of a remote file; see `records.storage.base.RangeReader`."""
 
     read_range: ReadRange
 
@@ -28,12 +28,12 @@ class SizedRangeReader(NamedTuple):
 
 
 def open_seekable(read_range: ReadRange, size_bytes: int) -> BinaryIO:
-    """Return a stream over a file of known size that reads 8 MiB per request."""
+    """Return a stream of a file of known size; the stream reads 8 MiB per request."""
     return io.BufferedReader(_RangeStream(read_range, size_bytes), _BUFFER_BYTES)
 
 
 class _RangeStream(io.RawIOBase):
-    """A stream whose position is its own, so that streams of one file share no state."""
+    """A stream with its own position, so that streams of one file share no state."""
 
     def __init__(self, read_range: ReadRange, size_bytes: int) -> None:
         self._read_range = read_range

@@ -1,4 +1,4 @@
-"""The one retry policy: attempts with growing random waits."""
+"""Retry policy: repeated attempts with growing random waits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _RANDOM = secrets.SystemRandom()
 
 
 class RetryPolicy(NamedTuple):
-    """How often an operation is attempted, and how long to wait between attempts.
+    """The number of attempts of an operation, and the waits between attempts.
 
     Args:
         attempts: the number of attempts, at least 1.
         first_wait_seconds: the longest wait after the first attempt.
-        factor: by which each wait is longer than the one before.
+        factor: the factor by which the longest wait grows after each attempt.
     """
 
     attempts: int
@@ -32,15 +32,15 @@ class RetryPolicy(NamedTuple):
 def retry(
     action: Callable[[], _T], policy: RetryPolicy, is_transient: Callable[[Exception], bool]
 ) -> _T:
-    """Return the result of `action`; repeat it after errors that may pass.
+    """Return the result of `action`, and repeat the action after transient errors.
 
-    Each wait is random, between half of the policy's and all of it, so that processes that failed
-    together do not return together.
+    Each wait is random, between half and all of the longest wait of the policy, so that processes
+    that failed at the same time do not retry at the same time.
 
     Args:
         action: the operation; it must be safe to repeat.
-        policy: how often and how fast.
-        is_transient: whether an error may pass.
+        policy: the number of attempts, and the waits between them.
+        is_transient: a function that returns whether an error is transient.
 
     Raises:
         Exception: the first error that is not transient, or the error of the last attempt.

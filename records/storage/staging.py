@@ -1,4 +1,4 @@
-"""Local files that are being written and have no name yet."""
+"""Local files that are written before they are published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BUFFER_BYTES = 8 << 20
 
 
 class StagedStream:
-    """A staged file whose failed writes name its path; errors of other code pass unchanged."""
+    """A staged file whose write errors name its path; other errors are not translated."""
 
     def __init__(self, stream: BinaryIO, path: str) -> None:
         self._stream = stream
@@ -41,7 +41,7 @@ class StagedUpload(StagedStream):
         self.path = path
 
     def content(self) -> BinaryIO:
-        """Return the file as a stream at its beginning. Raises as `write`."""
+        """Return the file as a stream, positioned at the start. Raises as `write`."""
         self.flush()
         self._stream.seek(0)
         return self._stream

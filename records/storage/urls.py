@@ -19,7 +19,7 @@ def is_url(location: str) -> bool:
 
 
 def local_path(location: str) -> str | None:
-    """Return the path that a path or a `file://` URL names; None for any other URL."""
+    """Return the local path of a path or `file://` URL; None for any other URL."""
     scheme = scheme_of(location)
     if not scheme:
         return location
@@ -27,12 +27,12 @@ def local_path(location: str) -> str | None:
 
 
 def absolute_location(location: str) -> str:
-    """Return a location that other processes understand: a URL, or an absolute path."""
+    """Return a location that is valid in all processes: a URL or an absolute path."""
     return location if is_url(location) else os.path.realpath(location)
 
 
 def split_location(location: str) -> tuple[str, str]:
-    """Return the folder and the file name of a path or URL: arguments of `open_storage`, `read`."""
+    """Return the folder (for `open_storage`) and the file name (for `read`) of a path or URL."""
     folder, separator, name = location.rpartition("/")
     if not separator:
         return ".", location

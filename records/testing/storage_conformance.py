@@ -1,14 +1,15 @@
 """Tests that every storage must pass, published for authors of plug-ins.
 
-A plug-in gives URLs of one scheme a storage: an object with the methods of
-`records.storage.RemoteStorage`, made from a URL by a factory that its package registers in the
-entry point group `shardmill.storage`:
+A plug-in provides the storage for the URLs of one scheme: an object with the methods of
+`records.storage.RemoteStorage`. A factory makes the object from a URL. The package of the plug-in
+registers the factory in the entry point group `shardmill.storage`:
 
     [project.entry-points."shardmill.storage"]
     webdav = "shardmill_webdav:WebDavStorage"
 
-From then on shardmill opens `webdav://host/folder`. The plug-in's own tests derive a class from
-`StorageConformance` and give it an empty folder; pytest then runs every test of this module on it:
+shardmill then opens `webdav://host/folder`. The tests of the plug-in derive a class from
+`StorageConformance`, with a fixture that returns the storage of an empty folder. pytest runs every
+test of this module on this storage:
 
     import uuid
 
@@ -23,8 +24,8 @@ From then on shardmill opens `webdav://host/folder`. The plug-in's own tests der
         def storage(self):
             return WebDavStorage(f"webdav://localhost/{uuid.uuid4().hex}")
 
-This module needs pytest, which shardmill itself does not install. Failures mean that a kill, a
-second writer or a lost response could leave a dataset incomplete or mixed.
+This module needs pytest, which shardmill does not install. A failure means that a killed process,
+a second writer or a lost response can leave a dataset incomplete or mixed.
 """
 
 from __future__ import annotations
@@ -44,19 +45,19 @@ if TYPE_CHECKING:
 
 
 class StorageConformance(ABC):
-    """The contract of `records.storage.Storage`; a subclass gives the fixture `storage`."""
+    """The contract of `records.storage.Storage`; a subclass provides the fixture `storage`."""
 
     @pytest.fixture
     @abstractmethod
     def storage(self, tmp_path: Path) -> Storage:
-        """Return the storage of a folder that is empty or does not exist, a new one per test."""
+        """Return the storage of a new folder per test; the folder is empty or does not exist."""
 
     def test_storage_has_all_methods_of_protocol(self, storage: Storage) -> None:
-        """A storage is a `Storage`; one that is not local is a `RemoteStorage` as well."""
+        """A storage is a `Storage`; a storage that is not local is also a `RemoteStorage`."""
         assert isinstance(storage, Storage if storage.is_local else RemoteStorage)
 
     def test_display_name_contains_folder_and_name(self, storage: Storage) -> None:
-        """`display_name` gives the user the whole location of a file."""
+        """`display_name` returns the full location of a file."""
         assert storage.display_name("a/b.bin").endswith("/a/b.bin")
 
     def test_create_file_is_visible_only_when_complete(self, storage: Storage) -> None:
@@ -72,7 +73,7 @@ class StorageConformance(ABC):
         assert info.size_bytes == 7
 
     def test_create_empty_file_reads_back_empty(self, storage: Storage) -> None:
-        """A file of no bytes is a file."""
+        """An empty file is a file."""
         write_file(storage, "empty", b"")
         assert storage.read("empty") == b""
 
@@ -89,7 +90,7 @@ class StorageConformance(ABC):
         assert storage.list() == []
 
     def test_create_error_of_body_is_raised_unchanged(self, storage: Storage) -> None:
-        """Only errors of storage are translated, not those of the code that writes."""
+        """Only errors of storage are translated, not the errors of the block."""
         with pytest.raises(FileNotFoundError, match="source"), storage.create("a.bin"):
             raise FileNotFoundError("source")
 
@@ -111,14 +112,14 @@ class StorageConformance(ABC):
         assert storage.list() == ["a.bin"]
 
     def test_replace_existing_file_has_new_content(self, storage: Storage) -> None:
-        """`replace` writes over a file, also with fewer bytes."""
+        """`replace` overwrites a file, also with fewer bytes."""
         storage.replace("a.json", b"first, longer")
         storage.replace("a.json", b"second")
         assert storage.read("a.json") == b"second"
         assert storage.list() == ["a.json"]
 
     def test_compare_and_swap_changed_file_raises_locked(self, storage: Storage) -> None:
-        """`compare_and_swap` writes only over the content that the caller knows."""
+        """`compare_and_swap` replaces only the content that the caller expects."""
         storage.replace("a.json", b"first")
         storage.compare_and_swap("a.json", b"first", b"second")
         with pytest.raises(LockedError, match=r"a\.json"):
@@ -126,13 +127,13 @@ class StorageConformance(ABC):
         assert storage.read("a.json") == b"second"
 
     def test_read_range_returns_bytes_up_to_end_of_file(self, storage: Storage) -> None:
-        """A range that reaches beyond the end is cut there."""
+        """A range that reaches beyond the end of the file is truncated."""
         write_file(storage, "a.bin", b"0123456789")
         assert storage.read_range("a.bin", 2, 3) == b"234"
         assert storage.read_range("a.bin", 8, 5) == b"89"
 
     def test_open_random_access_reads_parts_at_any_offset(self, storage: Storage) -> None:
-        """Adjacent parts have the requested sizes, shorter ones at the end of the file."""
+        """Adjacent parts have the requested sizes; they are shorter at the end of the file."""
         write_file(storage, "a.bin", b"0123456789")
         reader = storage.open_random_access("a.bin")
         assert reader.read(7, 2) == b"78"
@@ -155,7 +156,7 @@ class StorageConformance(ABC):
     def test_missing_file_has_no_stat_and_reading_raises_file_not_found(
         self, storage: Storage, name: str
     ) -> None:
-        """A missing file is FileNotFoundError, also if its folder is missing or a file."""
+        """A missing file raises FileNotFoundError, also if its folder is missing or is a file."""
         write_file(storage, "a.bin", b"x")
         assert storage.stat(name) is None
         for read in (storage.read, storage.open, lambda name: storage.read_range(name, 0, 1)):
@@ -175,7 +176,7 @@ class StorageConformance(ABC):
         assert storage.list() == ["a.b", "a/b/d", "a/c", "b"]
 
     def test_list_folder_returns_only_its_files(self, storage: Storage) -> None:
-        """Files whose name merely begins with the folder's name are not in it."""
+        """Files whose name only begins with the folder name are not in the folder."""
         for name in ("a/b", "a/c/d", "ab", "a.b"):
             write_file(storage, name, b"x")
         assert storage.list("a") == ["a/b", "a/c/d"]

@@ -1,1 +1,1 @@
-"""Text in and out: keys, escaping, formatting."""
+"""Conversions of text: keys, escaping and formatting."""

@@ -8,7 +8,7 @@ _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 
 
 def escape_for_display(text: str) -> str:
-    """Return text with control characters and invisible ones escaped, as in Python."""
+    """Return text with control and invisible characters escaped as in Python."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(

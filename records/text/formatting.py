@@ -30,8 +30,8 @@ def align(rows: Sequence[Sequence[str]], *, right: str = "") -> list[str]:
     """Return rows of cells as lines with aligned columns.
 
     Args:
-        rows: each with the same number of cells.
-        right: one character per column, `>` for columns aligned at the right.
+        rows: the rows, each with the same number of cells.
+        right: the alignment, one character per column; `>` aligns a column right.
     """
     widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(_pad(row, widths, right)).rstrip() for row in rows]
@@ -46,7 +46,7 @@ def _pad(row: Sequence[str], widths: Sequence[int], right: str) -> list[str]:
 
 
 def display_width(text: str) -> int:
-    """Return the terminal columns of a text: two for Chinese characters, none for accents."""
+    """Return the width of a text in terminal columns: 2 per wide character, 0 per accent."""
     return sum(
         0
         if unicodedata.combining(char)

@@ -24,9 +24,9 @@ def key_from_text(text: str) -> bytes:
 
 
 def key_to_single_line(text: str) -> str:
-    """Return a key's text on one line, control characters as `%XX` too.
+    """Return the text of a key on one line, with control characters as `%XX`.
 
-    `key_from_text` reads it.
+    `key_from_text` decodes the result.
     """
     return re.sub(
         "[\x00-\x1f\x7f-\x9f\u2028\u2029]",

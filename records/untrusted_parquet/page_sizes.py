@@ -1,11 +1,11 @@
-"""The sizes that a Parquet file's page headers declare, read without decompressing.
+"""Sizes in the page headers of a Parquet file, read without decompression.
 
 PyArrow does not expose page headers and does not check them against the footer; reading column
-metadata with it aborts the process for some malformed footers. Footer and page headers are structs
-in Thrift's compact protocol, with the fields of parquet.thrift. Like PyArrow, this ignores a field
-of another type. It refuses everything that PyArrow might resolve differently: repeated fields,
-integers that overflow, pages without the header of their type, and the padding that PyArrow grants
-old writers.
+metadata with it aborts the process for some malformed footers. The footer and the page headers are
+structs in the compact protocol of Thrift, with the fields of parquet.thrift. Like PyArrow, this
+module ignores fields of an unexpected type. It rejects everything that PyArrow might interpret
+differently: repeated fields, integers that overflow, pages without the header of their type, and
+the padding that PyArrow allows for old writers.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _COLUMNS, _META_DATA = (1, _LIST), (3, _STRUCT)
 # ColumnMetaData.
 _TOTAL_VALUES, _COMPRESSED_BYTES = (5, _I64), (7, _I64)
 _DATA_OFFSET, _DICTIONARY_OFFSET = (9, _I64), (11, _I64)
-# PageHeader, and the header of each type of page: the number of its encoding.
+# PageHeader; for each page type, the field number of its header, and of the encoding in the header.
 _TYPE, _PAGE_BYTES, _COMPRESSED_PAGE_BYTES = (1, _I32), (2, _I32), (3, _I32)
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
 _TYPE_HEADERS = {_DATA_PAGE: (5, 2), _DICTIONARY_PAGE: (7, 2), _DATA_PAGE_V2: (8, 4)}
 _NUM_VALUES = (1, _I32)
-# PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY: those that PyArrow writes by default. In
-# DELTA_BYTE_ARRAY a few bytes repeat the string before them.
+# PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY: the encodings that PyArrow writes by default. With
+# DELTA_BYTE_ARRAY, a few bytes can repeat the previous string.
 _ENCODINGS = {0, 2, 3, 8}
 
 
@@ -45,7 +45,7 @@ class ColumnSizes(NamedTuple):
 
 
 class FileSizes(NamedTuple):
-    """Declared rows of a file, and the sizes of each column in each row group."""
+    """Declared number of rows of a file, and the sizes of each column in each row group."""
 
     rows: int
     columns: list[ColumnSizes]
@@ -61,17 +61,17 @@ def read_page_sizes(content: bytes) -> FileSizes:
     try:
         return _read_page_sizes(content)
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError("its footer or a page header is damaged") from error
+        raise ValueError("the footer or a page header is damaged") from error
 
 
 def _read_page_sizes(content: bytes) -> FileSizes:
     if len(content) < _TAIL_BYTES or not content.endswith(_MAGIC):
-        raise ValueError("it is not a Parquet file")
+        raise ValueError("the file is not a Parquet file")
     footer_bytes = int.from_bytes(content[-_TAIL_BYTES:-4], "little")
     footer = _CompactReader(content, len(content) - _TAIL_BYTES - footer_bytes).read_struct()
-    # For versions of this writer PyArrow reads up to 100 bytes past the end of a column.
+    # For some versions of this writer, PyArrow reads up to 100 bytes past the end of a column.
     if b"parquet-mr" in footer.get(_CREATED_BY, b"").lower():
-        raise ValueError("it was written by parquet-mr")
+        raise ValueError("the file was written by parquet-mr")
     columns = [
         _sum_pages(content, column[_META_DATA])
         for group in footer[_ROW_GROUPS]
@@ -87,7 +87,7 @@ def _sum_pages(content: bytes, column: Struct) -> ColumnSizes:
         number, encoding_number = _TYPE_HEADERS[header[_TYPE]]
         type_header = header[number, _STRUCT]
         if type_header[encoding_number, _I32] not in _ENCODINGS:
-            raise ValueError("a page has an encoding that indexes never have")
+            raise ValueError("a page has an unsupported encoding")
         page_bytes += size_bytes
         if header[_TYPE] == _DICTIONARY_PAGE:
             dictionary_bytes += size_bytes
@@ -116,7 +116,7 @@ def _not_negative(number: int) -> int:
 
 
 class _CompactReader:
-    """Reads Thrift's compact protocol; raises LookupError if it is malformed."""
+    """A reader of the compact protocol of Thrift; malformed input raises LookupError."""
 
     def __init__(self, content: bytes, at: int) -> None:
         if at < 0:
@@ -125,7 +125,7 @@ class _CompactReader:
         self.at = at
 
     def read_struct(self) -> Struct:
-        """Return the fields of a struct by number and type; a boolean's value is not kept."""
+        """Return the fields of a struct by number and type, without the values of booleans."""
         fields: Struct = {}
         number = 0
         while head := self._byte():

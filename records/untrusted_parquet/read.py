@@ -1,8 +1,8 @@
 """Untrusted Parquet files, read within bounds on memory and time.
 
 A page of a few bytes may hold any number of equal values, and a dictionary may repeat a long string
-for every row. So the sizes that page headers declare are checked before a page is read, and rows
-are read in batches so small that no dictionary can expand a batch beyond the bound.
+for every row. So the sizes in page headers are checked before a page is read, and rows are read in
+batches that are so small that no dictionary can expand a batch beyond the bound.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from records.untrusted_parquet.page_sizes import FileSizes, read_page_sizes
 _MAX_GROWTH = 1000
 _GROWTH_ALLOWED_BYTES = 16 << 20
 _MAX_BATCHES = 1000
-# A number, or where a string is stored and to which row it belongs.
+# The size of a number, or of the position and the row of a string.
 _VALUE_BYTES = 16
 
 
@@ -30,11 +30,11 @@ def read_untrusted(content: bytes, schema: pa.Schema) -> pa.Table:
     """Return all rows of a Parquet file.
 
     Args:
-        content: the whole file.
-        schema: of the result: numbers, strings, and lists of strings, all without nulls.
+        content: the content of the file.
+        schema: the schema of the result: numbers, strings, and lists of strings, all without nulls.
 
     Raises:
-        InvalidParquetError: `content` is not such a file, or expands more than a thousandfold.
+        InvalidParquetError: `content` is damaged, does not match `schema`, or expands too much.
     """
     try:
         return _read(content, schema)
@@ -50,11 +50,11 @@ def _read(content: bytes, schema: pa.Schema) -> pa.Table:
     _require_growth(sizes.rows * largest_bytes, _MAX_BATCHES * allowed_bytes)
     batch_rows = max(1, min(sizes.rows, allowed_bytes // (largest_bytes + 1)))
     file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
-    # Columns as small as these are read before a thread has started.
+    # Small columns are read in less time than a thread needs to start.
     batches = file.iter_batches(batch_rows, use_threads=False)
     table = pa.Table.from_batches(_within(batches, sizes.rows, allowed_bytes), file.schema_arrow)
     if len(table) != sizes.rows:
-        raise ValueError(f"it has {len(table)} rows and not {sizes.rows}")
+        raise ValueError(f"the file has {len(table)} rows instead of {sizes.rows}")
     table.validate(full=True)
     table = table.replace_schema_metadata(None).cast(schema)
     if any(map(_count_nulls, table.columns)):
@@ -63,11 +63,11 @@ def _read(content: bytes, schema: pa.Schema) -> pa.Table:
 
 
 def _least_bytes(sizes: FileSizes) -> int:
-    """Return the bytes that reading needs at least, as far as page headers show."""
+    """Return the minimum number of bytes that reading needs, according to the page headers."""
     total = 0
     for column in sizes.columns:
         total += column.page_bytes + _VALUE_BYTES * (column.values + sizes.rows)
-        # One row may hold all values of a list column, so batches of rows do not bound it.
+        # One row may hold all values of a list column, so the batch size does not bound the memory.
         if column.values > sizes.rows:
             total += column.values * column.dictionary_bytes
     return total
@@ -76,20 +76,20 @@ def _least_bytes(sizes: FileSizes) -> int:
 def _within(
     batches: Iterator[pa.RecordBatch], rows: int, allowed_bytes: int
 ) -> Iterator[pa.RecordBatch]:
-    """Pass on batches until there are more rows or bytes than declared or allowed."""
+    """Yield batches; raise ValueError if there are more rows or bytes than allowed."""
     total_bytes = total_rows = 0
     for batch in batches:
         total_bytes += batch.nbytes
         total_rows += len(batch)
         _require_growth(total_bytes, allowed_bytes)
         if total_rows > rows:
-            raise ValueError(f"it has more than {rows} rows")
+            raise ValueError(f"the file has more than {rows} rows")
         yield batch
 
 
 def _require_growth(size_bytes: int, allowed_bytes: int) -> None:
     if size_bytes > allowed_bytes:
-        raise ValueError(f"it grows more than {_MAX_GROWTH}-fold")
+        raise ValueError(f"the file expands more than {_MAX_GROWTH}-fold")
 
 
 def _count_nulls(column: pa.ChunkedArray) -> int:

@@ -161,7 +161,7 @@ def test_convert_s3_server_outage_is_retried_then_exits_with_status_74_and_resum
     ended = runs.finish(process)
     server.start()
     assert ended.status == 74
-    assert "storage does not respond, also after retries" in ended.errors
+    assert "storage does not respond after retries" in ended.errors
     assert ended.errors.count("\n") == 1
     kept = shards_at(target)
     assert runs.run_when_free(server.environment, *command) == (0, "", "")
@@ -226,7 +226,7 @@ class TestUnreliableNetwork:
             proxy.plan = turn
             ended = runs.run(environment, "convert", few[0], url, *FLAGS)
             assert ended.status == 74
-            assert "storage failed, also after retries, got 503 SlowDown" in ended.errors
+            assert "storage failed after retries, got 503 SlowDown" in ended.errors
             assert ended.errors.count("\n") == 1
             assert open_storage(url).stat(layout.MANIFEST) is None
             proxy.plan = always(NO_FAULT)

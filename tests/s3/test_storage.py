@@ -109,7 +109,7 @@ class TestParts:
     ) -> None:
         write_file(storage, "a.bin", in_parts)
         write_file(storage, "a.bin", in_parts)
-        with pytest.raises(OutputError, match="already exists with other content"):
+        with pytest.raises(OutputError, match="already exists with different content"):
             write_file(storage, "a.bin", in_parts + b"x")
         assert storage.read("a.bin") == in_parts
 

@@ -1,8 +1,8 @@
-"""Requests to one bucket: a complete response, or an error that explains.
+"""Requests to one bucket, with complete responses or clear errors.
 
-botocore accepts a response that was cut in its headers as complete, without fields and body: an
-empty listing, an empty file. So the fields that a response must have are checked here. Cut bodies
-and conflicts, which botocore does not retry, are retried here too.
+If a response is truncated in its headers, botocore accepts it as complete, without fields and body:
+an empty listing or an empty file. So this module checks that each response has its required fields.
+It also retries truncated bodies and conflicts, which botocore does not retry.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _READS = {"head_object", "get_object", "list_objects_v2"}
 
 @dataclass
 class CircuitBreaker:
-    """Until when (monotonic clock) requests fail fast, because the server was unavailable."""
+    """Circuit breaker: requests fail fast until `open_until` (monotonic clock)."""
 
     limits: RequestLimits = DEFAULT_LIMITS
     open_until: float = 0.0
@@ -55,15 +55,15 @@ class CircuitBreaker:
 
 
 breaker = CircuitBreaker()
-"""Of this process: one server is assumed."""
+"""The circuit breaker of this process, which is assumed to use one server."""
 
 
 class Bucket:
     """A bucket; the first request connects.
 
     Args:
-        name: of the bucket.
-        retry_policy: of responses with a cut body and of conflicts.
+        name: the bucket name.
+        retry_policy: the retry policy for truncated bodies and conflicts.
     """
 
     def __init__(self, name: str, retry_policy: RetryPolicy = DEFAULT_RETRY) -> None:
@@ -71,12 +71,12 @@ class Bucket:
         self._retry_policy = retry_policy
 
     def request(self, operation: str, path: str, **parameters: Any) -> dict[str, Any]:
-        """Return the response to a request, with its body read.
+        """Send a request and return the response with its complete body.
 
         Args:
-            operation: a method of botocore's client.
-            path: the URL that it concerns, for messages.
-            **parameters: of the operation, without the bucket.
+            operation: a method of the botocore client.
+            path: the URL of the file or folder, for messages.
+            **parameters: the parameters of the operation, without the bucket.
 
         Raises:
             FileNotFoundError: the key, or the upload, does not exist.
@@ -96,7 +96,7 @@ class Bucket:
             raise
         except TransientError as error:
             raise StorageError(
-                "storage failed, also after retries", path=path, got=str(error), hint=HINT_RERUN
+                "storage failed after retries", path=path, got=str(error), hint=HINT_RERUN
             ) from error
         finally:
             breaker.record(is_available=is_available)
@@ -118,7 +118,7 @@ class Bucket:
 
 
 def _read_body(body: Any) -> bytes:
-    """Return a whole body. Raises TransientError if it is cut, or its checksum is wrong."""
+    """Return a complete body. Raises TransientError if it is truncated or damaged."""
     try:
         return bytes(body.read())
     except (HTTPClientError, IncompleteReadError, FlexibleChecksumError) as error:

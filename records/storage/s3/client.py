@@ -1,13 +1,14 @@
 """The connection to S3 or a compatible server: one client per process.
 
-botocore finds the server and the credentials as every AWS tool does: in the environment, `~/.aws`,
-or the machine's role. None of it passes through shardmill, so none of it can enter a plan, a log or
-a report.
+Like every AWS tool, botocore finds the server and the credentials in the environment, in `~/.aws`,
+or in the role of the machine. shardmill does not handle credentials, so they cannot enter a plan, a
+log or a report.
 
-botocore also retries transient failures (500, 502, 503, 504, throttling, connections refused, cut
-or silent), each time after a random wait of up to 1, 2, 4, 8 and 16 s. So an unavailable server is
-reported within half a minute, one that accepts requests but never responds within two. While a
-server is known to be unavailable a request is attempted once.
+botocore also retries transient failures: status 500, 502, 503 and 504, throttling, and connections
+that are refused, closed or silent. The random waits are up to 1, 2, 4, 8 and 16 s. So an
+unavailable server is reported within half a minute, and a server that accepts requests but never
+responds within two minutes. While a server is known to be unavailable, each request is attempted
+once.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from records.errors import UsageError
 
 
 class RequestLimits(NamedTuple):
-    """How often botocore attempts a request, and how long it waits for the server."""
+    """The number of attempts of a request by botocore, and the timeouts of an attempt."""
 
     attempts: int
     connect_seconds: float
@@ -83,7 +84,7 @@ def _client(_process_id: int, limits: RequestLimits) -> Any:
 
 
 def _parse_time(text: str) -> datetime:
-    """Return a time in a response; botocore's own parser takes two thirds of a listing's time."""
+    """Return a time in a response; the botocore parser is much slower."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:
@@ -91,7 +92,7 @@ def _parse_time(text: str) -> datetime:
 
 
 def invalid_address() -> UsageError:
-    """Return the error of an invalid server address; botocore's own shows it with its password."""
+    """Return the error for an invalid server address; a botocore error shows the password."""
     return UsageError(
         "the address of the S3 server is not a URL", hint="set AWS_ENDPOINT_URL, or unset it"
     )

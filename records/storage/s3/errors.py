@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,  # noqa: A004 - botocore's own, no subclass of Python's
+    ConnectionError,  # noqa: A004 - not a subclass of the built-in
     CredentialRetrievalError,
     EndpointResolutionError,
     HTTPClientError,
@@ -42,7 +42,7 @@ _HINT_NO_CREDENTIALS = (
     "no credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 )
 _OTHER_REGION = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
-_HINT_REGION = "set AWS_REGION to the bucket's, or AWS_ENDPOINT_URL to the server"
+_HINT_REGION = "set AWS_REGION to the region of the bucket, or AWS_ENDPOINT_URL to the server URL"
 
 
 class ServerUnavailableError(StorageError):
@@ -50,7 +50,7 @@ class ServerUnavailableError(StorageError):
 
 
 class TransientError(Exception):
-    """A failure that the next attempt may not meet: a cut response, or a conflict (HTTP 409)."""
+    """A failure that may not recur: a truncated response or a conflict (HTTP 409)."""
 
 
 class ConditionFailedError(Exception):
@@ -63,20 +63,20 @@ class RangeError(Exception):
 
 @contextmanager
 def translate_errors(path: str, *, writes: bool) -> Iterator[None]:
-    """Translate whatever a request raises.
+    """Translate the errors that a request raises.
 
     Args:
         path: the URL, for messages.
-        writes: whether the request changes something.
+        writes: whether the request writes.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ConditionFailedError, RangeError, TransientError: see there.
+        ConditionFailedError, RangeError, TransientError: see these classes.
         InputNotFoundError: the bucket to read from does not exist.
         OutputError: the bucket does not exist or cannot be written to.
         UsageError: the configuration, or the name of the bucket, is invalid.
-        ServerUnavailableError: storage failed, also after retries.
-        StorageError: storage refused to be read, or its response is unintelligible.
+        ServerUnavailableError: storage failed after retries.
+        StorageError: storage refused a read, credentials are missing, or botocore failed.
     """
     try:
         yield
@@ -86,7 +86,7 @@ def translate_errors(path: str, *, writes: bool) -> Iterator[None]:
         raise invalid_address() from None
     except BotoCoreError as error:
         raise _explain_no_response(error, path) from error
-    except (ResponseParserError, ValueError) as error:  # half a document, half a date
+    except (ResponseParserError, ValueError) as error:  # a truncated document or date
         raise TransientError(type(error).__name__) from error
 
 
@@ -111,7 +111,7 @@ def _explain_refusal(status: int, code: str, path: str, *, writes: bool) -> Shar
     got = f"{status} {code}" if code != str(status) else code
     if status >= 500:
         return ServerUnavailableError(
-            "storage failed, also after retries", path=path, got=got, hint=HINT_RERUN
+            "storage failed after retries", path=path, got=got, hint=HINT_RERUN
         )
     kind: type[ShardmillError] = OutputError if writes else StorageError
     if status in {401, 403}:
@@ -133,6 +133,6 @@ def _explain_no_response(error: BotoCoreError, path: str) -> ShardmillError:
         return UsageError("invalid S3 name", path=path, hint="write s3://BUCKET/FOLDER")
     if isinstance(error, ConnectionError | HTTPClientError):
         return ServerUnavailableError(
-            "storage does not respond, also after retries", path=path, got=got, hint=HINT_RERUN
+            "storage does not respond after retries", path=path, got=got, hint=HINT_RERUN
         )
     return StorageError("storage failed", path=path, got=got, hint=HINT_RERUN)

@@ -1,9 +1,10 @@
 """Parallel listing of all keys below a prefix, a thousand per request.
 
-The first pages are requested in sequence. The rest is divided at the beginnings of folders, and the
-key ranges are listed on threads. Only the last page of a range may reach beyond its end, so this
-costs at most one request per range, and those that find the folders: one per thousand of them, and
-if there are fewer folders than threads one for each, to find the folders in it.
+The first pages are requested in sequence. The remaining keys are divided into ranges that start at
+folders, and threads list the ranges in parallel. The additional cost is at most one request per
+range, because only the last page of a range may reach beyond its end, and one request per thousand
+folders to find them. If there are fewer folders than threads, the subfolders of each folder are
+found with one more request.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from records.runtime.parallel_map import IO_THREADS, parallel_flat_map, parallel
 from records.storage.base import FileInfo
 
 Request = Callable[..., dict[str, Any]]
-"""Makes one listing request with these parameters."""
+"""A function that makes one listing request with its parameters."""
 Page = Sequence[tuple[str, FileInfo]]
-"""Keys and the information about each."""
+"""The key, size and ETag of each object."""
 KeyRange = tuple[str, str | None]
-"""From the first key, without it, up to the second, without it; up to the end for None."""
+"""The keys between two keys, both excluded; if the second is None, all keys after the first."""
 
 _SEQUENTIAL_PAGES = 4
 _MOST_RANGES = 64
@@ -29,9 +30,9 @@ _PREFETCHED_PAGES = 4
 
 
 def list_pages(request: Request, prefix: str) -> Iterator[Page]:
-    """Yield pages of all objects whose key begins with `prefix`, in the order of the keys.
+    """Yield pages of all objects whose key begins with `prefix`, in key order.
 
-    Raises what `request` raises.
+    Raises the errors of `request`.
     """
     responses = _follow(request, Prefix=prefix)
     listed_keys = list[str]()
@@ -48,7 +49,7 @@ def list_pages(request: Request, prefix: str) -> Iterator[Page]:
 
 
 def _follow(request: Request, **parameters: str) -> Iterator[dict[str, Any]]:
-    """Yield the responses to a listing, each requested with the token of the one before."""
+    """Yield the responses to a listing; each request has the token of the last response."""
     response = request(**parameters)
     yield response
     while response["IsTruncated"]:
@@ -66,10 +67,10 @@ def _read_page(response: dict[str, Any]) -> Page:
 
 
 def _partition(request: Request, prefix: str, listed_keys: Sequence[str]) -> list[KeyRange]:
-    """Return the rest of a listing as key ranges, after the keys that are listed.
+    """Divide the keys after `listed_keys` into key ranges.
 
-    There are none if it cannot be divided: there are no folders, or the store lists in no order, as
-    Amazon's directory buckets do.
+    There are no ranges if there are no folders, or if the store does not list keys in order, such
+    as the directory buckets of Amazon.
     """
     if not listed_keys or any(one > other for one, other in pairwise(listed_keys)):
         return []
@@ -86,7 +87,7 @@ def _partition(request: Request, prefix: str, listed_keys: Sequence[str]) -> lis
 
 
 def _find_folders(request: Request, last: str, prefix: str) -> list[str]:
-    """Return folders directly below `prefix` that begin after `last`; not all if files abound."""
+    """Return folders directly below `prefix` after `last`, up to a page with only files."""
     folders = list[str]()
     for response in _follow(request, Prefix=prefix, Delimiter="/", StartAfter=last):
         found = [folder["Prefix"] for folder in response.get("CommonPrefixes", ())]

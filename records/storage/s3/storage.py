@@ -1,9 +1,9 @@
 """Folders at `s3://BUCKET/FOLDER`, with conditional writes.
 
-Reading or writing a file, or listing a thousand, is one request. A file is created by a PUT that
-the store refuses if the name exists (`If-None-Match: *`), so of any two writers only one succeeds.
-The lease is renewed, and taken over, by a PUT that the store refuses if it changed since it was
-read (`If-Match`).
+One request reads a file, writes a file, or lists a thousand files. A file is created by a PUT that
+the store refuses if the name exists (`If-None-Match: *`), so only one of two writers succeeds. The
+lease is renewed and taken over by a PUT that the store refuses if the lease has changed since it
+was read (`If-Match`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class S3Storage:
     """A folder in a bucket; the first request connects.
 
     Args:
-        url: `s3://BUCKET/FOLDER`.
-        retry_policy: of responses with a cut body and of conflicts.
+        url: the URL of the folder, `s3://BUCKET/FOLDER`.
+        retry_policy: the retry policy for truncated bodies and conflicts.
 
     Raises:
         UsageError: the URL is invalid.
@@ -70,7 +70,7 @@ class S3Storage:
         return SizedRangeReader(partial(self.read_range, name))
 
     def open(self, name: str) -> BinaryIO:
-        """See `Storage.open`; all reads see the current version."""
+        """See `Storage.open`; a read fails if the file was replaced since."""
         head = self._request("head_object", name)
         condition = {"IfMatch": head["ETag"]}
         return open_seekable(partial(self._read_range, name, condition), head["ContentLength"])
@@ -144,7 +144,7 @@ class S3Storage:
             raise PreconditionFailedError(self.display_name(name)) from error
 
     def get(self, name: str) -> VersionedObject | None:
-        """See `ConditionalStore.get`; the server's clock alone measures the age."""
+        """See `ConditionalStore.get`; only the clock of the server measures the age."""
         try:
             response = self._request("get_object", name)
         except FileNotFoundError:
@@ -181,7 +181,7 @@ class S3Storage:
             ) from error
 
     def _require_uploaded(self, name: str, content: BinaryIO, error: Exception) -> None:
-        """Accept an existing file with the staged bytes: the response to the PUT may be lost."""
+        """Accept a file with the staged bytes: the response to its upload may be lost."""
         try:
             require_identical(self, name, content)
         except FileNotFoundError:
@@ -190,7 +190,7 @@ class S3Storage:
             ) from error
 
     def _list_pages(self, folder: str) -> Iterator[Page]:
-        """Yield the files below a folder, as many at a time as a response has."""
+        """Yield the files below a folder, one page per response."""
         root = f"{self._root}/" if self._root else ""
         request = partial(self._bucket.request, "list_objects_v2", self.display_name(folder))
         for page in list_pages(request, root + (f"{folder}/" if folder else "")):
@@ -211,15 +211,15 @@ def split_url(url: str) -> tuple[str, str]:
     """Return the bucket and the folder of an `s3://` URL, without slashes around the folder.
 
     Raises:
-        UsageError: the URL is invalid. The message does not show it: it may contain a secret.
+        UsageError: the URL is invalid. The message omits the URL, which may contain a secret.
     """
     bucket, _, folder = url.removeprefix("s3://").partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise UsageError(
             "invalid S3 URL",
             expected="s3://BUCKET/FOLDER",
-            got="a user name or a password in it" if "@" in url else "an invalid bucket name",
-            hint="credentials are found in the environment or in ~/.aws",
+            got="a URL with a user name or password" if "@" in url else "an invalid bucket name",
+            hint="put credentials into the environment or into ~/.aws",
         )
     return bucket, folder.strip("/")
 

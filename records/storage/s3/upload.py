@@ -1,7 +1,7 @@
 """Upload of a local file as a new object, completely.
 
-A file of up to 256 MiB is one request. A larger file is uploaded in parts, of which nothing is
-visible until the last request, which has the same condition.
+A file of up to 256 MiB is uploaded in one request, which fails if the key exists. A larger file is
+uploaded in parts; the parts are not visible until the last request, which fails if the key exists.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def upload(bucket: Bucket, key: str, stream: BinaryIO, path: str) -> None:
     """Create an object.
 
     Args:
-        bucket: that will contain it.
-        key: its key.
-        stream: its content, seekable.
-        path: its URL, for messages.
+        bucket: the bucket of the object.
+        key: the key of the object.
+        stream: the content, a seekable stream.
+        path: the URL of the object, for messages.
 
     Raises:
         ConditionFailedError: the key exists.
-        FileNotFoundError: the upload has ended: its response was lost, or another process ended it.
+        FileNotFoundError: the upload ended: a response was lost, or another process ended it.
         ShardmillError: as `Bucket.request`.
     """
     size_bytes = stream.seek(0, os.SEEK_END)
@@ -45,7 +45,7 @@ def upload(bucket: Bucket, key: str, stream: BinaryIO, path: str) -> None:
         whole = {"MultipartUpload": {"Parts": parts}, **IF_ABSENT}
         bucket.request("complete_multipart_upload", path, **target, **whole)
     except BaseException:
-        # The parts of a killed process remain until the bucket's own rule removes them.
+        # The parts of a killed process remain until a lifecycle rule of the bucket removes them.
         with suppress(ShardmillError, FileNotFoundError):
             bucket.request("abort_multipart_upload", path, **target)
         raise

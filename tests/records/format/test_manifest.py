@@ -101,7 +101,7 @@ def test_decode_manifest_invalid_json_raises_corrupt_data(content: bytes) -> Non
 
 
 def test_read_manifest_missing_raises_input_not_found_with_hint(tmp_path: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="make one with `shardmill convert") as found:
+    with pytest.raises(InputNotFoundError, match="make a dataset with `shardmill convert") as found:
         read_manifest(open_storage(tmp_path / "no"))
     assert found.value.exit_code == 66
 

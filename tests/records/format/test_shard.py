@@ -63,7 +63,7 @@ def test_shard_reader_wrong_location_raises_corrupt_data(
 def test_shard_reader_location_past_end_raises_corrupt_data(
     storage: Storage, positions: list[FrameLocation]
 ) -> None:
-    with pytest.raises(CorruptDataError, match="ends inside a record's header"):
+    with pytest.raises(CorruptDataError, match="ends inside the header of a record"):
         ShardReader(storage, "a.tfrecord").read(FrameLocation(1 << 30, 16), record=9)
 
 

@@ -73,5 +73,5 @@ def test_open_tfrecord_damaged_compressed_data_raises_corrupt_data(compress: obj
 
 def test_open_tfrecord_decompression_bomb_raises_corrupt_data() -> None:
     stream = open_tfrecord(io.BytesIO(gzip.compress(bytes(64 << 20))))
-    with pytest.raises(CorruptDataError, match="grows more than 1000-fold"):
+    with pytest.raises(CorruptDataError, match="expands more than 1000-fold"):
         stream.read()

@@ -84,7 +84,7 @@ def test_file_summary_raw_payload_with_damage_reports_both(tmp_path: Path) -> No
     path.write_bytes(path.read_bytes() + b"and more")
     found = summarize_file(open_storage(tmp_path), "a.tfrecord")
     assert (found.records, found.complete) == (1, False)
-    assert "ends inside a record's header" in str(found.damage)
+    assert "ends inside the header of a record" in str(found.damage)
     assert format_file(found)[-1].startswith("damaged: ")
 
 

@@ -174,14 +174,14 @@ def test_local_create_without_hard_links_still_never_overwrites(
     storage = LocalStorage(str(tmp_path))
     write_file(storage, "a.bin", b"content")
     write_file(storage, "a.bin", b"content")
-    with pytest.raises(OutputError, match="already exists with other content"):
+    with pytest.raises(OutputError, match="already exists with different content"):
         write_file(storage, "a.bin", b"other")
     assert storage.list() == ["a.bin"]
 
 
 def test_local_create_file_in_place_of_folder_raises_output_error(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"")
-    with pytest.raises(OutputError, match="a file is in the place of a folder"):
+    with pytest.raises(OutputError, match="a file exists where a folder is needed"):
         write_file(LocalStorage(str(tmp_path / "target")), "a.bin", b"x")
 
 

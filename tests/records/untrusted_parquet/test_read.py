@@ -94,7 +94,7 @@ def test_read_untrusted_declares_pages_of_every_version() -> None:
 )
 def test_read_untrusted_expanding_file_is_refused(content: bytes) -> None:
     assert len(content) < 20_000
-    with pytest.raises(InvalidParquetError, match="grows more than"):
+    with pytest.raises(InvalidParquetError, match="expands more than"):
         read_untrusted(content, TEXT)
 
 

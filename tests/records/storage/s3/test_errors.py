@@ -66,8 +66,8 @@ def respond(operation: str, status: int, code: str) -> Stubber:
         (403, "403", StorageError, "access is denied, got 403; check the credentials"),
         (400, "ExpiredToken", StorageError, "refused a request, got 400 ExpiredToken"),
         (301, "PermanentRedirect", StorageError, "301 PermanentRedirect; set AWS_REGION"),
-        (500, "InternalError", StorageError, "storage failed, also after retries, got 500"),
-        (503, "SlowDown", StorageError, "storage failed, also after retries, got 503 SlowDown"),
+        (500, "InternalError", StorageError, "storage failed after retries, got 500"),
+        (503, "SlowDown", StorageError, "storage failed after retries, got 503 SlowDown"),
     ],
 )
 @pytest.mark.usefixtures("_signed")
@@ -87,7 +87,7 @@ def test_s3_read_error_response_maps_to_one_line_error(
         (403, "AccessDenied", OutputError, "s3://photos/data/a: access is denied, got 403"),
         (400, "InvalidStorageClass", OutputError, "refused a request, got 400 InvalidStorageClass"),
         (501, "NotImplemented", OutputError, "ignores conditional writes"),
-        (503, "SlowDown", StorageError, "storage failed, also after retries, got 503 SlowDown"),
+        (503, "SlowDown", StorageError, "storage failed after retries, got 503 SlowDown"),
     ],
 )
 @pytest.mark.usefixtures("_signed")
@@ -123,7 +123,7 @@ def test_s3_response_without_required_fields_raises_storage_error(
     with Stubber(connect()) as stubber:
         for _ in range(2):
             stubber.add_response(operation, {})
-        with pytest.raises(StorageError, match="also after retries, got a response without"):
+        with pytest.raises(StorageError, match="after retries, got a response without"):
             bucket.request(operation, "s3://photos/data", **parameters)
 
 
