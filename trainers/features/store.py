@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from records.storage import Storage
     from trainers.input.tensor_files import ArraySource
 
-_MISMATCH = "a feature store of another dataset, model or weights"
+_MISMATCH = "a feature store of a different dataset, model or weights"
 _WAIT_SECONDS = 1.0
 
 FeatureBatch = tuple["NDArray[np.float32]", "NDArray[np.int64]"]
