@@ -53,9 +53,9 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         model: the name of a model, or `package.module:builder`.
-        mode: the layers to train. `scratch` trains all layers from random weights; `transfer` trains
-            a new head on a frozen backbone; `finetune` trains the head first, then also layers of
-            the backbone.
+        mode: the layers to train. `scratch` trains all layers from random weights; `transfer`
+            trains a new head on a frozen backbone; `finetune` trains the head first, then also
+            layers of the backbone.
         weights: the initial weights of the backbone: `imagenet`, `none`, a weights file or a run
             folder; None means the default of the mode.
         unfreeze: the number of last layers of the backbone that `finetune` trains, or `all`.

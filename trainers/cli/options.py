@@ -170,7 +170,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--dropout",
             _PART,
-            "Dropout rate of a CNN; the default depends on the model.",
+            "Dropout rate of a CNN; by default the rate of the model.",
             metavar="F",
         ),
         _option("--l2", click.FloatRange(0), "Factor of the L2 penalty in the loss.", metavar="F"),
