@@ -1,11 +1,11 @@
-"""Extraction of the features of a dataset to a store, on any runner.
+"""Extraction of dataset features to a store, on any runner.
 
-plan_features   decisions that do not need Keras
-featurize       the backbone, every missing shard, and the manifest last
-FeatureWorker   the features of one shard, in any process
+plan_features   makes the decisions that do not need Keras
+featurize       runs the backbone on every missing shard, and writes the manifest last
+FeatureWorker   extracts the features of one shard, in any process
 
 The process that starts the job writes the weights of the backbone to the work folder of the store,
-so that all workers use the same ones.
+so that all workers use the same weights.
 """
 
 from __future__ import annotations

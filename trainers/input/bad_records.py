@@ -73,7 +73,7 @@ def locate_bad_records(
 
 
 def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[DamagedRecord]:
-    """Read and decode every record of a selection, and yield the damaged ones in order.
+    """Read and decode every record of a selection, and yield the damaged records in order.
 
     Raises:
         CorruptDataError: an index is also damaged, so that the offsets of records are unknown.

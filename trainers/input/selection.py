@@ -217,5 +217,5 @@ def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -
 
 
 def count_steps(records: int, batch_size: int) -> int:
-    """Return the number of batches; the last one may be smaller."""
+    """Return the number of batches; the last batch may be smaller."""
     return -(-records // batch_size)

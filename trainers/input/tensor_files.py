@@ -80,7 +80,7 @@ def write_arrays(
         stream: the empty file.
         array_format: the format of the records.
         identity: a text that names everything that the content depends on.
-        batches: arrays (batch, *shape) of the format's type, and labels (batch,).
+        batches: arrays (batch, *shape) in this format, and labels (batch,).
     """
     digest = xxhash.xxh3_128(identity.encode())
     written = 0

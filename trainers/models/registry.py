@@ -2,7 +2,7 @@
 
 Importing this module does not load Keras. User code runs only if the user names the code: with
 `register_model`, with `package.module:builder`, or by installing a package that has an entry point
-in the group `shardmill.models`. A run folder contains only the name of a model.
+in the group `shardmill.models`. A run folder contains the name of a model, but no code.
 """
 
 from __future__ import annotations
@@ -171,8 +171,8 @@ def register_model(
             no code of the model.
         builder: `builder(image_shape=(height, width, channels), classes=n)` returns a
             `keras.Model` from uint8 images (batch, height, width, channels) to logits
-            (batch, classes). If it also has parameters `dropout` and `l2`, it receives those
-            options of `train` that the user gives.
+            (batch, classes). If it also has parameters `dropout` and `l2`, it receives these
+            options of `train` if the user gives them.
         image_size: (height, width) of the input in pixels, unless the user or the dataset
             determines the size.
         min_side_px: the smallest height and width of the input.
@@ -243,8 +243,8 @@ def is_reference(model: str) -> bool:
 def resolve_model(model: str, name: str | None = None) -> str:
     """Return the name of a model that may be given as `package.module:builder`.
 
-    A reference is imported. If its module calls `register_model` with the builder, the name is the
-    registered one, otherwise the reference itself.
+    A reference is imported. If its module calls `register_model` with the builder, the
+    registered name is returned, otherwise the reference.
 
     Args:
         model: a name or a reference.

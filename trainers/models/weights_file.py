@@ -115,7 +115,7 @@ def _match_in_order(saved: list[SavedLayer], backbone: keras.Model) -> list[Matc
 
 
 def _find_models(file: h5py.File) -> Iterator[h5py.Group]:
-    """Return the group of the model in a `.weights.h5` file, and those of nested models."""
+    """Return the group of the model in a `.weights.h5` file, and of each nested model."""
     groups: list[h5py.Group] = [file]
     file.visititems(lambda _, item: groups.append(item))  # None continues the visit
     return (group for group in groups if _find_group(group, "layers") is not None)

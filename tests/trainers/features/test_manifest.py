@@ -132,6 +132,6 @@ def test_check_fits_several_differences_are_reported_together() -> None:
     ],
 )
 def test_check_fits_store_of_other_dataset_is_refused(shard: ShardInfo, got: str) -> None:
-    with pytest.raises(UsageError, match="another dataset") as caught:
+    with pytest.raises(UsageError, match="a different dataset") as caught:
         check_fits(make_manifest(), SPEC, (SHARDS[1], shard), path="/x")
     assert got in str(caught.value)

@@ -325,7 +325,7 @@ def write_no_layers(path: Path) -> None:
         (write_link, "refers to other data"),
         (write_cut, "truncated file"),
         (write_model_in_model, "a nested model"),
-        (write_no_layers, "no layers in a layout"),
+        (write_no_layers, "no layers in a Keras layout"),
     ],
 )
 def test_load_backbone_unusable_hdf5_file_is_refused_with_reason(
