@@ -1,4 +1,4 @@
-"""The Keras backend: its start, and the devices it uses."""
+"""Start of the Keras backend, and the devices it uses."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Backend:
     """The started backend and its devices.
 
     Args:
-        backend: its name, TensorFlow or JAX.
-        version: of the backend.
+        backend: the name of the backend, TensorFlow or JAX.
+        version: the version of the backend.
         gpus: the names of the GPUs in use.
-        cpus: processors that this process may use.
-        problem: why an existing GPU is not used, and what to do.
+        cpus: the number of processors that this process may use.
+        problem: the reason why an existing GPU is not used, and the remedy.
         has_bfloat16: whether the GPUs compute in bfloat16 at full speed.
     """
 
@@ -48,7 +48,7 @@ class Backend:
 
     @property
     def batch_divisor(self) -> int:
-        """Return the divisor that the number of images of every batch must have."""
+        """Return the number that must divide the size of every batch."""
         is_divided = self.backend == _BACKENDS["jax"] and len(self.gpus) > 1
         return len(self.gpus) if is_divided else 1
 
@@ -66,7 +66,7 @@ def start_backend() -> Backend:
         UsageError: TensorFlow, or the backend that `KERAS_BACKEND` names, is not installed or not
             supported.
     """
-    # The user can still set another log level for the start of TensorFlow.
+    # The user can set a different log level for the start of TensorFlow.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with _capture_native_logs():
@@ -84,11 +84,11 @@ def start_backend() -> Backend:
 
 
 def check_batch_size(batch_size: int, backend: Backend) -> None:
-    """Refuse a batch that the GPUs cannot share. Raises UsageError."""
+    """Check that the GPUs can share a batch of this size. Raises UsageError."""
     if batch_size % backend.batch_divisor:
         raise UsageError(
             "the GPUs cannot share a batch of this size on JAX",
-            expected=f"a --batch-size that {backend.batch_divisor} divides",
+            expected=f"a --batch-size divisible by {backend.batch_divisor}",
             got=batch_size,
         )
 
@@ -112,15 +112,21 @@ def data_parallel(backend: Backend) -> Iterator[None]:
 
 
 def explain_unused_gpu(backend: str, *, has_gpu: bool) -> str | None:
-    """Return why no GPU is used, and what to do; None if the machine has none."""
+    """Return why no GPU is used, and the remedy; None if the machine has no GPU."""
     if not has_gpu:
         return None
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None and hidden.strip() in {"", "-1"}:
-        return f"a GPU exists, but CUDA_VISIBLE_DEVICES={hidden} hides it: unset it to use the GPU"
+        return (
+            f"a GPU exists, but CUDA_VISIBLE_DEVICES={hidden} hides it: "
+            "unset the variable to use the GPU"
+        )
     platforms = os.environ.get("JAX_PLATFORMS", "")
     if backend == "jax" and platforms and "cuda" not in platforms and "gpu" not in platforms:
-        return f"a GPU exists, but JAX_PLATFORMS={platforms} excludes it: unset it to use the GPU"
+        return (
+            f"a GPU exists, but JAX_PLATFORMS={platforms} excludes it: "
+            "unset the variable to use the GPU"
+        )
     return (
         f"a GPU exists, but {_BACKENDS[backend]} cannot use it, probably because the NVIDIA "
         f'libraries are missing: pip install "{_INSTALL[backend]}", or update the driver'
@@ -133,7 +139,7 @@ def _check_backend(backend: str) -> None:
             "unsupported Keras backend",
             expected=" or ".join(_BACKENDS),
             got=repr(backend),
-            hint="set KERAS_BACKEND to one of them",
+            hint="set KERAS_BACKEND to tensorflow or jax",
         )
     require_extra(backend, "jax" if backend == "jax" else "train")
 
@@ -147,7 +153,7 @@ def _use_tensorflow(tensorflow: Any) -> list[_Gpu]:
     gpus = tensorflow.config.list_physical_devices("GPU")
     for gpu in gpus:
         # Otherwise the first process takes all memory of the GPU.
-        with suppress(RuntimeError):  # the program has used the GPU already
+        with suppress(RuntimeError):  # if the program has already used the GPU
             tensorflow.config.experimental.set_memory_growth(gpu, enable=True)
     details = map(tensorflow.config.experimental.get_device_details, gpus)
     return [
@@ -157,8 +163,8 @@ def _use_tensorflow(tensorflow: Any) -> list[_Gpu]:
 
 
 def _use_jax(tensorflow: Any) -> list[_Gpu]:
-    # TensorFlow only reads images here: the memory of the GPU is for JAX.
-    with suppress(RuntimeError):  # the program has used TensorFlow already
+    # TensorFlow only reads images here; JAX needs the memory of the GPU.
+    with suppress(RuntimeError):  # if the program has already used TensorFlow
         tensorflow.config.set_visible_devices([], "GPU")
     devices = importlib.import_module("jax").devices()
     return [
@@ -178,7 +184,7 @@ def _has_nvidia_gpu() -> bool:
 
 @contextmanager
 def _capture_native_logs() -> Iterator[None]:
-    """Capture what libraries write to file descriptor 2; write it if the block fails.
+    """Capture library output to file descriptor 2; write the output if an import fails.
 
     TensorFlow writes some lines before its log level applies.
     """

@@ -1,7 +1,7 @@
 """The configuration of a run, `config.json`.
 
-It holds all that a prediction needs besides weights. It is canonical JSON, strictly checked when
-read, because a run folder may come from a third party.
+The file holds everything that a prediction needs, except the weights. It is canonical JSON. Reading
+checks it strictly, because a run folder may come from a third party.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ImageShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def size_bytes(self) -> int:
-        """Return the bytes of one image."""
+        """Return the size of one image in bytes."""
         return self.height_px * self.width_px * self.channels
 
 
@@ -41,13 +41,13 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         model: the name of a built-in or registered model.
-        shape: of its images.
+        shape: the shape of the images.
         classes: the number of classes.
-        dropout: of a CNN; None is the default of the model.
-        pooling: from the feature map of the backbone to the input of the head.
-        head_units: of a dense layer between backbone and logits; 0 is none.
-        head_dropout: dropout before the logits.
-        l2: the weight of the squared kernels in the loss.
+        dropout: the dropout rate of a CNN; None means the default of the model.
+        pooling: the reduction of the feature map of the backbone to the input of the head.
+        head_units: the size of a dense layer between backbone and logits; 0 means no layer.
+        head_dropout: the dropout rate before the logits.
+        l2: the factor of the L2 penalty on the kernels.
     """
 
     model: str
@@ -61,16 +61,16 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All of `config.json`.
+    """The content of `config.json`.
 
     Args:
-        format_version: of this file.
-        options: of the run.
-        architecture: of the network.
-        learning_rate: of the main phase.
-        images: how the images of the dataset were normalized, and how predicted files are.
+        format_version: the version of the file format.
+        options: the options of the run.
+        architecture: the architecture of the network.
+        learning_rate: the learning rate of the main phase.
+        images: the normalization of the dataset, which prediction applies to image files.
         dataset: the location of the dataset, for `evaluate` only.
-        plan_digests: of the dataset, one per generation.
+        plan_digests: the plan digests of the dataset, one per generation.
     """
 
     format_version: int
@@ -93,13 +93,14 @@ def encode_config(config: RunConfig) -> bytes:
 
 
 def decode_config(content: bytes, *, path: str) -> RunConfig:
-    """Return a configuration from its bytes.
+    """Decode a configuration.
 
     Raises:
-        CorruptDataError: the bytes are invalid, or of a later version; the message has `path`.
+        CorruptDataError: the bytes are invalid, or of a later version; the message contains
+            `path`.
     """
     config = decode_versioned(
-        content, RunConfig, version=FORMAT_VERSION, what="a run's configuration", path=path
+        content, RunConfig, version=FORMAT_VERSION, what="a run configuration", path=path
     )
     try:
         config.images.validate()

@@ -1,7 +1,7 @@
-"""A folder with the files of one key.
+"""A folder whose key determines its files.
 
-Its manifest, JSON with a field `key`, is written last: it exists if the folder is complete. Until
-then the work folder holds the key, so that a later run can check whether it may continue.
+The manifest, JSON with a field `key`, is written last: it exists only if the folder is complete.
+Until then the work folder holds the key, so that a later process can check whether it may resume.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class ContentAddressedDir:
 
     Args:
         storage: the folder.
-        key: the hash of everything that determines its content.
+        key: the hash of everything that determines the content of the folder.
         manifest: the name of the manifest.
-        names: of the other files.
-        mismatch: the content of a folder with another key, for messages.
+        names: the names of the other files.
+        mismatch: a description of a folder with a different key, for messages.
     """
 
     storage: Storage
@@ -49,7 +49,7 @@ class ContentAddressedDir:
     mismatch: str
 
     def is_finished(self) -> bool:
-        """Return whether the folder is complete. Raises OutputError if it has another key."""
+        """Return whether the folder is complete. Raises OutputError if its key differs."""
         try:
             content = self.storage.read(self.manifest)
         except FileNotFoundError:
@@ -58,7 +58,7 @@ class ContentAddressedDir:
             found = decode_json(content, _Keyed).key
         except msgspec.DecodeError as error:
             raise OutputError(
-                f"the folder contains another {self.manifest}",
+                f"the folder contains an unknown {self.manifest}",
                 path=self.storage.display_name(self.manifest),
                 got=str(error),
                 hint=_HINT,
@@ -70,27 +70,27 @@ class ContentAddressedDir:
         return True
 
     def check(self) -> None:
-        """Refuse an unfinished folder with other content. Raises OutputError."""
+        """Refuse an unfinished folder with different content. Raises OutputError."""
         begun = self._begun()
         if begun is not None and begun != self.key:
             raise OutputError(
-                f"the folder contains, unfinished, {self.mismatch}",
+                f"the folder is unfinished and contains {self.mismatch}",
                 path=self.storage.url,
                 hint=_HINT,
             )
         existing = set(self.storage.list()) & set(self.names)
         if begun is None and existing:
             raise OutputError(
-                "the file already exists, and is not of an unfinished run",
+                "the file already exists, and does not belong to an unfinished run",
                 path=self.storage.display_name(min(existing)),
                 hint=_HINT,
             )
 
     def begin(self) -> None:
-        """Write the key to a checked and locked folder, or continue in it."""
+        """Write the key to a checked and locked folder, or resume the folder."""
         if self._begun() is None:
             self.storage.replace(_KEY, self.key.encode())
-        # Under the lock no other process stages files: a killed run has left these.
+        # The lock excludes other processes, so a killed run has left these files.
         self.storage.remove_folder(_STAGING)
 
     def finish(self, manifest: bytes) -> None:
@@ -99,7 +99,7 @@ class ContentAddressedDir:
         self.storage.remove_folder(WORK_FOLDER)
 
     def discard(self) -> None:
-        """Remove the files of content that will not be finished."""
+        """Remove the files of a folder that will not be finished."""
         for name in self.names:
             self.storage.remove(name)
         self.storage.remove_folder(WORK_FOLDER)

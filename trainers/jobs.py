@@ -1,4 +1,4 @@
-"""The service that runs workers over shards; the command line provides it."""
+"""Interface of the service that runs workers over shards."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class ShardExecutor(Protocol):
-    """Runs workers; `pipelines.runners` does, and trainers do not import it."""
+    """The service that runs workers. The command line provides `pipelines.runners`."""
 
     def check_runner(self, runner: RunnerConfig) -> None:
-        """Raise UsageError if Beam does not know the runner or one of its flags."""
+        """Raise UsageError if Beam does not support the runner or one of its flags."""
 
     def map_shards(
         self,
@@ -26,4 +26,4 @@ class ShardExecutor(Protocol):
         images: int,
         on_progress: OnProgress,
     ) -> dict[str, WorkerResult]:
-        """Return the worker's result for each shard; see `pipelines.runners.map_shards`."""
+        """Return the result of the worker by shard name; see `pipelines.runners.map_shards`."""

@@ -1,4 +1,4 @@
-"""Options of a training run, named as on the command line."""
+"""Options of a training run, named like the command-line options."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ OPTIMIZERS = (
     "adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "adafactor",
     "lion", "ftrl",
 )  # fmt: skip
-"""Optimizers of Keras, by their names in lower case."""
+"""The names of the Keras optimizers, in lower case."""
 
 
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Random changes of training images; none by default.
 
     Args:
-        flip: along which axes images are mirrored at random.
-        rotate_degrees: turned by up to this, either way.
-        shift: moved by up to this part of each side.
-        zoom: made larger or smaller by up to this part.
-        contrast: changed by up to this part.
-        brightness: changed by up to this part of the range from black to white.
-        crop: the least part of the area that a random crop keeps (Inception's is 0.08); 1 is none.
+        flip: the axes along which images are mirrored at random.
+        rotate_degrees: the largest rotation, in either direction.
+        shift: the largest shift, as a fraction of each side.
+        zoom: the largest change of size, as a fraction.
+        contrast: the largest change of contrast, as a fraction.
+        brightness: the largest change of brightness, as a fraction of the range of values.
+        crop: the smallest fraction of the area that a random crop keeps (0.08 in Inception); 1
+            disables cropping.
     """
 
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
@@ -48,43 +49,49 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Options of a training run, by the names of the flags.
+    """Options of a training run; each field has the name of its flag.
 
     Args:
         model: the name of a model, or `package.module:builder`.
-        mode: `scratch` trains all layers from random weights; `transfer` a new head on a frozen
-            backbone; `finetune` the head first, then also layers of the backbone.
-        weights: of the backbone: `imagenet`, `none`, or a file; None is the default of the mode.
-        unfreeze: the number of last layers of the backbone that `finetune` trains.
-        pooling: from the feature map of the backbone to the input of the head.
-        head_units: of a dense layer between backbone and logits; 0 is none.
-        head_dropout: dropout before the logits.
-        head_epochs: epochs for the head alone before `finetune` trains the backbone.
-        features: a feature store of `featurize`, for `transfer`; None creates one in the cache.
-        dropout: of CNNs; None is the default of the model.
-        l2: the weight of the squared kernels of the trained layers in the loss.
+        mode: the layers to train. `scratch` trains all layers from random weights; `transfer`
+            trains a new head on a frozen backbone; `finetune` trains the head first, then also
+            layers of the backbone.
+        weights: the initial weights of the backbone: `imagenet`, `none`, a weights file or a run
+            folder; None means the default of the mode.
+        unfreeze: the number of last layers of the backbone that `finetune` trains, or `all`.
+        pooling: the reduction of the feature map of the backbone to the input of the head.
+        head_units: the size of a dense layer between backbone and logits; 0 means no layer.
+        head_dropout: the dropout rate before the logits.
+        head_epochs: the number of epochs of the head alone, before `finetune` trains the backbone.
+        features: the location of a feature store from `featurize`, for `transfer`; None creates a
+            store in the cache.
+        dropout: the dropout rate of CNNs; None means the default of the model.
+        l2: the factor of the L2 penalty on the kernels of the trained layers.
         augment: random changes of training images.
-        optimizer: by Keras's name, in lower case.
-        learning_rate: None is the default of model and mode.
-        schedule: of the learning rate, over all steps.
-        warmup_steps: over which the learning rate rises from 0.
+        optimizer: the Keras name of the optimizer, in lower case.
+        learning_rate: the learning rate; None means the default of model and mode.
+        schedule: the schedule of the learning rate over all steps.
+        warmup_steps: the number of steps in which the learning rate rises from 0.
         label_smoothing: the share of probability that is spread over all classes.
-        class_weights: `balanced` weighs a class by the inverse of its frequency.
-        early_stopping: epochs without a lower validation loss after which training ends.
-        precision: of the computation; `auto` is mixed_bfloat16 on GPUs made for it.
-        jit: compile by XLA; None leaves it to Keras.
-        epochs: passes over the training images.
-        steps: batches to train on, instead of `epochs`.
-        batch_size: images per step.
-        image_size: (height, width) in pixels; None leaves it to the dataset and the model.
-        seed: decides the order of the images, the first weights, and the augmentation.
-        cache: where decoded images are stored between epochs.
-        validation_split: the split to validate on; None is `validation`, or a tenth of `train`.
-        checkpoint_steps: steps between checkpoints; None is none by count.
-        checkpoint_minutes: minutes between checkpoints.
-        keep_checkpoints: how many of them.
-        skip_bad: the number of damaged records to skip before failing.
-        tensorboard: also write TensorBoard logs.
+        class_weights: the weights of classes in the loss; `balanced` weights a class by the inverse
+            of its frequency.
+        early_stopping: the number of epochs without a lower validation loss that ends training.
+        precision: the precision of the computation; `auto` means mixed_bfloat16 on GPUs that
+            support it.
+        jit: whether XLA compiles the model; None leaves the choice to Keras.
+        epochs: the number of passes over the training images.
+        steps: the number of batches to train on, instead of `epochs`.
+        batch_size: the number of images per step.
+        image_size: (height, width) in pixels; None means the default of dataset and model.
+        seed: the seed of the image order, the initial weights and the augmentation.
+        cache: the place where decoded images are kept between epochs.
+        validation_split: the split to validate on; None means `validation`, or a tenth of `train`.
+        checkpoint_steps: the number of steps between checkpoints; None means only
+            `checkpoint_minutes`.
+        checkpoint_minutes: the number of minutes between checkpoints.
+        keep_checkpoints: the number of checkpoints to keep.
+        skip_bad: the number of damaged records to skip before the run fails.
+        tensorboard: whether to write TensorBoard logs too.
     """
 
     model: str = "cnn"

@@ -51,11 +51,11 @@ def architecture(**shape: int) -> object:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a run's configuration"),
-        (b"[]", "not a run's configuration"),
-        (change(more=1), "not a run's configuration"),
-        (change(learning_rate="1"), "not a run's configuration"),
-        (change(learning_rate=-1), "not a run's configuration"),
+        (b"", "not a run configuration"),
+        (b"[]", "not a run configuration"),
+        (change(more=1), "not a run configuration"),
+        (change(learning_rate="1"), "not a run configuration"),
+        (change(learning_rate=-1), "not a run configuration"),
         (change(architecture=architecture(height_px=0)), "height_px"),
         (change(architecture=architecture(channels=4)), "channels"),
         (change(images={"background": "no"}), "--background is not a colour"),

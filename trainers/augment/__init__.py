@@ -1,1 +1,1 @@
-"""Augmentation: specification, Keras layers, and the same inside tf.data."""
+"""Augmentation: specification, Keras layers, and stateless functions for tf.data."""

@@ -1,7 +1,7 @@
 """Augmentation as a Keras model, the first part of the trained model.
 
-It runs on the device of that model, always in float32, and rounds back to uint8, so that a network
-is fed the same type in training and in use.
+The augmentation runs on the device of the trained model, always in float32. It rounds the result to
+uint8, so that the network receives the same type in training and in prediction.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _SEEDED = ("horizontal", "vertical", "affine", "contrast", "brightness")
 
 
 def build_augmenter(augmentation: Augmentation, shape: ImageShape, seed: int) -> keras.Model | None:
-    """Return a model that varies images if it is called with `training=True`.
+    """Return a model that varies images if called with `training=True`.
 
-    Its draws depend on the seed; their state is one of its non-trainable variables.
+    The random draws depend on the seed. Their state is a non-trainable variable of the model.
 
     Args:
         augmentation: the variations; `crop` is ignored, because decoding applies it.
-        shape: of the images.
-        seed: each kind of variation derives its own seed from it.
+        shape: the shape of the images.
+        seed: the seed from which each kind of variation derives its own seed.
 
     Returns:
-        A model from uint8 (batch, *shape) to the same; None if there are no variations.
+        A model from uint8 (batch, *shape) to uint8 (batch, *shape); None without variations.
     """
     mirrors, variations = _build_layers(augmentation, seed)
     if not mirrors + variations:
@@ -45,9 +45,9 @@ def build_augmenter(augmentation: Augmentation, shape: ImageShape, seed: int) ->
 def _build_layers(
     augmentation: Augmentation, seed: int
 ) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
-    """Return the layers for uint8, and those for float32, which follow them."""
+    """Return the layers for uint8, and the layers for float32 that follow."""
     numbers = np.random.SeedSequence(seed).generate_state(len(_SEEDED)).tolist()
-    # Halved: not every backend has unsigned integers.
+    # Halved, because not every backend has unsigned integers.
     seeds = {name: number >> 1 for name, number in zip(_SEEDED, numbers, strict=True)}
     mirrors: list[keras.layers.Layer] = [
         RandomMirror(axis, seeds[name])
@@ -58,7 +58,7 @@ def _build_layers(
     if augmentation.rotate_degrees or augmentation.shift or augmentation.zoom:
         variations.append(RandomAffine(augmentation, seeds["affine"]))
     if factor := augmentation.contrast:
-        # From a single factor Keras would only increase the contrast.
+        # Given a single factor, Keras would only increase the contrast.
         both, seed = (factor, factor), seeds["contrast"]
         variations.append(keras.layers.RandomContrast(both, seed=seed, dtype="float32"))
     if factor := augmentation.brightness:
@@ -72,8 +72,8 @@ class Augmenter(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
 
     Args:
         mirrors: the first layers, which work on uint8.
-        variations: layers of float32, 0 to 255.
-        **kwargs: the arguments of any layer.
+        variations: the layers after them, which work on float32 from 0 to 255.
+        **kwargs: the arguments of `keras.layers.Layer`.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class Augmenter(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
 class RandomMirror(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
     """Mirrors each image with probability 1/2.
 
-    Keras's RandomFlip takes five to ten times as long on a CPU, because it works in float32 and
-    selects with `where`; and for both axes it draws once, so that it only rotates by 180 degrees.
+    `keras.layers.RandomFlip` takes five to ten times as long on a CPU, because it works in float32
+    and selects with `where`. For both axes it draws only once: it rotates by 180 degrees, or not.
 
     Args:
         axis: the axis to reverse.
-        seed: of the draws.
+        seed: the seed of the random draws.
     """
 
     def __init__(self, axis: int, seed: int) -> None:
@@ -134,19 +134,19 @@ class RandomMirror(keras.layers.Layer):  # type: ignore[misc] # Keras has no typ
 class RandomAffine(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
     """Rotates, shifts and zooms each image in one interpolation.
 
-    Keras's three layers interpolate three times, which blurs and takes two to four times as long,
-    and JAX cannot compile a model that contains them.
+    The three layers of Keras interpolate three times, which blurs images and takes two to four
+    times as long. JAX cannot compile a model that contains them.
 
     Args:
-        augmentation: the bounds.
-        seed: of the draws.
+        augmentation: the bounds of the variations.
+        seed: the seed of the random draws.
     """
 
     def __init__(self, augmentation: Augmentation, seed: int) -> None:
         super().__init__(dtype="float32")
         self.augmentation = augmentation
         self.seed_generator = keras.random.SeedGenerator(seed)
-        # XLA does not know TensorFlow's kernel.
+        # XLA does not support the TensorFlow kernel.
         self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def call(self, images: Any) -> Any:

@@ -23,14 +23,14 @@ _FIELDS = {
     "brightness": "brightness",
     "crop": "crop",
 }
-# The values of words that have a usual value. Rotating a digit or a road sign can change its class,
-# so the user must specify the angle.
+# Defaults for words without a value. Rotating a digit or a road sign can change its class, so the
+# user must specify the angle.
 _ALONE: dict[str, str | float] = {"flip": "horizontal", "crop": 0.08}
 _FLIPS = ("horizontal", "vertical", "both")
 
 
 def parse_augmentation(text: str) -> Augmentation:
-    """Return the augmentation of a specification: `WORD` or `WORD=VALUE`, separated by commas.
+    """Parse a specification: items `WORD` or `WORD=VALUE`, separated by commas.
 
     Raises:
         UsageError: a word is unknown, repeated, or has an invalid value.
@@ -62,8 +62,8 @@ def _require_word(word: str) -> None:
         return
     close = get_close_matches(word.lower(), _FIELDS, n=1)
     raise UsageError(
-        "--augment has an empty word" if not word else f"--augment has no word {word!r}",
-        expected=f"some of {', '.join(_FIELDS)}; or {NOTHING} alone",
+        "--augment: empty word" if not word else f"--augment: unknown word {word!r}",
+        expected=f"one or more of {', '.join(_FIELDS)}; or only {NOTHING}",
         hint=f"did you mean {close[0]}?" if close else None,
     )
 
@@ -77,7 +77,7 @@ def _read_value(word: str, text: str | None) -> object:
         msgspec.convert({_FIELDS[word]: value}, Augmentation)
     except msgspec.ValidationError as error:
         raise UsageError(
-            f"--augment: invalid value of {word}" if text else f"--augment: {word} needs a value",
+            f"--augment: invalid value for {word}" if text else f"--augment: {word} needs a value",
             expected=_describe_values(word),
             got=repr(text) if text else None,
             hint=_suggest_value(word, text),

@@ -1,7 +1,7 @@
 """Augmentation inside tf.data, determined by a seed.
 
-Draws from the same distributions as `trainers.augment.layers`, which augments inside the model.
-tf.data runs several calls in parallel, so the draws depend on the seed of the call alone.
+The draws have the same distributions as in `trainers.augment.layers`, which augments inside the
+model. tf.data runs several calls in parallel, so the draws depend only on the seed of the call.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from trainers.options import Augmentation
 
 FILL_MODE = "reflect"
-"""How pixels beyond the border are filled. Repeating the border's pixels would draw streaks, and
-from black corners a network could learn the angle of rotation."""
+"""The fill mode for pixels beyond the border. Repeated border pixels would draw streaks, and from
+black corners a network could learn the angle of rotation."""
 
 _FLIP_AXES = {"vertical": 1, "horizontal": 2}
 _STREAMS = ("vertical", "horizontal", "affine", "contrast", "brightness")
@@ -28,7 +28,7 @@ def augment_images(images: tf.Tensor, augmentation: Augmentation, seed: tf.Tenso
     Args:
         images: uint8 (batch, height, width, channels); height and width are static.
         augmentation: the kinds of variation and their bounds.
-        seed: int64 (2,). The same seed gives the same result.
+        seed: the seed, int64 (2,). The same seed gives the same result.
 
     Returns:
         uint8, of the same shape.
@@ -69,14 +69,14 @@ def augment_images(images: tf.Tensor, augmentation: Augmentation, seed: tf.Tenso
 def affine_transforms(
     draws: Any, augmentation: Augmentation, size: tuple[int, int], ops: Any
 ) -> Any:
-    """Return one rotation, zoom and shift for each image, as TensorFlow and Keras take them.
+    """Return one rotation, zoom and shift per image, in the format of TensorFlow and Keras.
 
     A transform maps a point of the result to a point of the image, in (x, y) from the center:
     source = zoom * rotation * (point - shift).
 
     Args:
         draws: float32 (4, batch) in [-1, 1): angle, zoom, shift along x, shift along y.
-        augmentation: the bounds.
+        augmentation: the bounds of the variations.
         size: (height, width) of the images in pixels.
         ops: `keras.ops` or `tensorflow`.
 

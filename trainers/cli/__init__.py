@@ -1,1 +1,1 @@
-"""The commands of this package, a module each: options in, text out."""
+"""The commands of this package, one module per command."""

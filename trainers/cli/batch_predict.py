@@ -1,4 +1,4 @@
-"""`predict --csv-parts`: many files, by a Beam pipeline."""
+"""`predict --csv-parts`: prediction for many files in a Beam pipeline."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def predict_parts(
     """Classify many files, and report the result.
 
     Args:
-        executor: runs the pipeline.
+        executor: the service that runs the pipeline.
         run: the run folder.
-        given: files and folders, and Beam flags, which click also takes for files.
+        given: files, folders, and Beam flags, which click passes as files.
         out: the folder of the CSV files.
-        runner: of the pipeline.
+        runner: the runner of the pipeline.
         top_k: the number of classes per image.
-        model: of the run, as `package.module:builder`.
+        model: the model of the run, as `package.module:builder`.
     """
     from trainers.prediction.batch_job import predict_to_csv_shards
     from trainers.prediction.find_images import find_images
 
-    # A file with such a name can be given as ./--name.
+    # A file whose name starts with -- can be given as ./--name.
     flags = tuple(text for text in given if text.startswith("--"))
     chosen = RunnerConfig(runner, flags)
     executor.check_runner(chosen)

@@ -49,7 +49,7 @@ Exit codes: 0 done, 1 a GPU exists and is not used, 66 no finished dataset.
     default=3.0,
     show_default=True,
     metavar="S",
-    help="Seconds to time each stage.",
+    help="Number of seconds to time each stage.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all results as JSON.")
 @click.pass_context
@@ -64,9 +64,9 @@ def doctor(
 ) -> None:
     """Show versions and devices, and the slowest stage of training on DATASET.
 
-    It times the stages of the input and the training step as `train` runs them. It writes nothing.
+    The command times the input stages and the training step of `train`. It writes nothing.
     """
-    # Speed does not depend on weights, and a head phase would be timed instead.
+    # Speed does not depend on weights. With a head phase, only that phase would be timed.
     requested = TrainOptions(**options, weights="none", head_epochs=0)
     plan = None if dataset is None else _plan(dataset, requested)
     output.start_backend(output.ignore)
@@ -88,14 +88,14 @@ def doctor(
 def _plan(dataset: str, options: TrainOptions) -> TrainingPlan:
     from trainers.training.plan import plan_training
 
-    # A plan needs an empty folder for its run; this plan is not run.
+    # A plan needs an empty folder for its run, but this plan never runs.
     with tempfile.TemporaryDirectory() as folder:
         plan = plan_training(dataset, folder, options)
     if plan.reads_features(plan.phases[0]):
         raise UsageError(
-            "without --augment a head trains from cached features: no stages to time",
+            "no stages to time: without --augment, a head trains on stored features",
             got=f"--mode {options.mode}",
-            hint="add --augment, or use another mode",
+            hint="add --augment, or use a different --mode",
         )
     return plan
 

@@ -24,7 +24,7 @@ _DEFAULT_MISTAKES = 25
 @click.option(
     "--split",
     metavar="NAME",
-    help="The split: by default test, or the one that training validates on.",
+    help="Split to evaluate on; by default test, or the validation images if test is missing.",
 )
 @click.option(
     "--mistakes",
@@ -32,7 +32,7 @@ _DEFAULT_MISTAKES = 25
     default=_DEFAULT_MISTAKES,
     show_default=True,
     metavar="N",
-    help="Number of the worst mistakes to list and draw.",
+    help="Number of worst mistakes to list and draw.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all metrics as JSON.")
 def evaluate(
@@ -44,7 +44,7 @@ def evaluate(
     model: str | None,
     as_json: bool,
 ) -> None:
-    """Measure the model of RUN on a split of DATASET, by default the dataset it was trained on."""
+    """Evaluate the model of RUN on a split of DATASET, by default the dataset of the run."""
     from trainers.evaluation.evaluate import draw_pictures, evaluate_plan, plan_evaluation
 
     plan = plan_evaluation(output.open_run(run, model), dataset, split)

@@ -28,7 +28,7 @@ Examples:
     type=click.Choice(list(FORMATS)),
     default="keras",
     show_default=True,
-    help="A Keras file, a SavedModel that takes image files, or ONNX.",
+    help="Format: a Keras file, a SavedModel that accepts image files, or ONNX.",
 )
 def export(run: str, out: str, form: str, *, model: str | None) -> None:
     """Write the model of RUN to the new folder OUTPUT, for use without shardmill."""

@@ -25,7 +25,7 @@ Examples:
       --runner DataflowRunner -- --project=…
 
 \b
-Exit status: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty or not writable,
+Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty or not writable,
 74 storage failed, 75 folder in use.
 """
 
@@ -34,33 +34,33 @@ Exit status: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty 
 @click.argument("dataset")
 @click.argument("out", metavar="OUTPUT")
 @click.option(
-    "--model", type=ModelName(), required=True, help="The backbone; docs/models.md lists them."
+    "--model", type=ModelName(), required=True, help="Name of the backbone (see docs/models.md)."
 )
 @click.option(
     "--weights",
     default="imagenet",
     show_default=True,
     metavar="NAME|PATH",
-    help="Of the backbone: imagenet, none, or a file.",
+    help="Weights of the backbone: imagenet, none, a weights file, or a run folder.",
 )
 @click.option(
     "--image-size",
     type=ImageSize(),
-    help="Height and width; by default the dataset's, or the model's.",
+    help="Height and width of the images; by default the size of the dataset or the model.",
 )
 @click.option(
     "--pooling",
     type=click.Choice(get_args(Pooling)),
     default="avg",
     show_default=True,
-    help="From the feature map of the backbone to features.",
+    help="Reduction of the feature map of the backbone to features.",
 )
 @click.option(
     "--dtype",
     type=click.Choice(get_args(FeatureType)),
     default="float16",
     show_default=True,
-    help="Type of the stored features.",
+    help="Data type of the stored features.",
 )
 @click.option(
     "--batch-size",
@@ -68,13 +68,13 @@ Exit status: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty 
     default=32,
     show_default=True,
     metavar="N",
-    help="Images per batch.",
+    help="Number of images per batch.",
 )
 @click.option(
     "--runner",
     default="local",
     show_default=True,
-    help="local, flink, spark, prism, dataflow, or the name of a Beam runner.",
+    help="Runner: local, flink, spark, prism, dataflow, or the name of a Beam runner.",
 )
 @click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -94,10 +94,10 @@ def featurize(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Run a backbone over every image of DATASET once, and store its features in OUTPUT.
+    """Compute the features of every image of DATASET with a backbone, and store them in OUTPUT.
 
-    Both may be URLs (s3://, gs://, …). The same command resumes a killed run. Features of another
-    dataset, model or weights are never overwritten.
+    DATASET and OUTPUT may be URLs (s3://, gs://, …). The same command resumes a killed run.
+    Features of a different dataset, model or set of weights are never overwritten.
     """
     from records.runtime.progress import progress_callback
     from records.runtime.shard_worker import RunnerConfig
@@ -119,7 +119,7 @@ def featurize(
 def _summarize(report: FeaturizeReport) -> str:
     heads = {
         "featurized": f"done, {report.seconds:.1f} s, {report.shards_kept} shards kept",
-        "nothing-to-do": "nothing to do, the features exist and are complete",
+        "nothing-to-do": "nothing to do, the features are complete",
         "planned": "would be written (dry run)",
     }
     return (

@@ -1,6 +1,6 @@
 """Training options in groups, and the types of their values.
 
-Each option has the name of a field of `TrainOptions`.
+Each option is named after a field of `TrainOptions`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SIZE = re.compile(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?")
 
 
 class ImageSize(click.ParamType[tuple[int, int]]):
-    """`H` or `HxW`, as (height, width) in pixels."""
+    """The type of an image size: `H` or `HxW` becomes (height, width) in pixels."""
 
     name = "H[xW]"
 
@@ -108,7 +108,7 @@ def _option(
     help: str = "",  # noqa: A002
     **more: Any,
 ) -> tuple[str, Callable[[F], F]]:
-    """Return a flag, and its option with the default of its field."""
+    """Return a flag, and its option with the default of the field in `TrainOptions`."""
     name = flag.strip("-").partition("/")[0].replace("-", "_")
     default = getattr(TrainOptions(), name)
     show = default is not None and not isinstance(default, Augmentation | bool)
@@ -133,17 +133,17 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--model",
             ModelName(),
-            "The model; docs/models.md lists them, and package.module:builder is your own.",
+            "Model name (see docs/models.md), or package.module:builder for your own model.",
         ),
         _option(
             "--mode",
             Mode,
-            "Train from random weights, only a new head, or also layers of the backbone.",
+            "Layers to train: all (scratch), a new head (transfer), head and backbone (finetune).",
         ),
         _option(
             "--weights",
             None,
-            "Of the backbone: imagenet, none, or a file.",
+            "Initial weights of the backbone: imagenet, none, a weights file, or a run folder.",
             metavar="NAME|PATH",
         ),
         _option(
@@ -152,60 +152,106 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
             "Number of last layers of the backbone that finetune trains.",
             metavar="N|all",
         ),
-        _option("--pooling", Pooling, "From the feature map of the backbone to the head."),
-        _option("--head-units", _NOT_NEGATIVE, "Dense layer in the head; 0 is none.", metavar="N"),
-        _option("--head-dropout", _PART, "Dropout before the logits.", metavar="F"),
+        _option("--pooling", Pooling, "Reduction of the feature map of the backbone for the head."),
         _option(
-            "--head-epochs", _NOT_NEGATIVE, "Epochs for the head before finetune.", metavar="N"
+            "--head-units",
+            _NOT_NEGATIVE,
+            "Size of a dense layer in the head; 0 means no layer.",
+            metavar="N",
         ),
-        _option("--features", None, "A feature store of featurize.", metavar="STORE"),
-        _option("--dropout", _PART, "Of a CNN; by default its own.", metavar="F"),
-        _option("--l2", click.FloatRange(0), "Weight decay as a loss term.", metavar="F"),
+        _option("--head-dropout", _PART, "Dropout rate before the logits.", metavar="F"),
+        _option(
+            "--head-epochs",
+            _NOT_NEGATIVE,
+            "Number of epochs that train the head before finetune trains the backbone.",
+            metavar="N",
+        ),
+        _option("--features", None, "Feature store that featurize wrote.", metavar="STORE"),
+        _option(
+            "--dropout",
+            _PART,
+            "Dropout rate of a CNN; by default the rate of the model.",
+            metavar="F",
+        ),
+        _option("--l2", click.FloatRange(0), "Factor of the L2 penalty in the loss.", metavar="F"),
     ),
     "Input": (
         _option(
             "--image-size",
             ImageSize(),
-            "Height and width; by default the dataset's or the model's.",
+            "Height and width of the images; by default the size of the dataset or the model.",
         ),
-        _option("--augment", Augment(), "Such as flip,rotate=20,zoom=0.2,crop."),
-        _option("--batch-size", _POSITIVE, "Images per step.", metavar="N"),
+        _option("--augment", Augment(), "Random changes, such as flip,rotate=20,zoom=0.2,crop."),
+        _option("--batch-size", _POSITIVE, "Number of images per step.", metavar="N"),
         _option("--cache", Cache, "Keep decoded images in memory, or on disk for later runs."),
         _option(
             "--validation-split",
             None,
-            "The split to validate on; by default validation, or a tenth of train.",
+            "Split to validate on; by default validation, or a tenth of train.",
             metavar="NAME",
         ),
         _option(
-            "--skip-bad", _NOT_NEGATIVE, "Damaged records to skip before failing.", metavar="N"
+            "--skip-bad",
+            _NOT_NEGATIVE,
+            "Number of damaged records to skip before the run fails.",
+            metavar="N",
         ),
     ),
     "Optimization": (
-        _option("--epochs", _POSITIVE, "Passes over the training images.", metavar="N"),
-        _option("--steps", _POSITIVE, "Number of batches, instead of --epochs.", metavar="N"),
-        _option("--optimizer", click.Choice(OPTIMIZERS), "With Keras defaults."),
-        _option("--learning-rate", float, "By default that of model and mode.", metavar="LR"),
-        _option("--schedule", Schedule, "Of the learning rate, over all steps."),
-        _option("--warmup-steps", _NOT_NEGATIVE, "Steps of a linear warm-up.", metavar="N"),
-        _option("--label-smoothing", _PART, "Probability spread over all classes.", metavar="F"),
-        _option("--class-weights", ClassWeights, "Balanced: rare classes weigh more."),
+        _option("--epochs", _POSITIVE, "Number of passes over the training images.", metavar="N"),
+        _option(
+            "--steps",
+            _POSITIVE,
+            "Number of batches to train on, instead of --epochs.",
+            metavar="N",
+        ),
+        _option("--optimizer", click.Choice(OPTIMIZERS), "Optimizer with Keras defaults."),
+        _option(
+            "--learning-rate",
+            float,
+            "Learning rate; the default depends on model and mode.",
+            metavar="LR",
+        ),
+        _option("--schedule", Schedule, "Schedule of the learning rate over all steps."),
+        _option("--warmup-steps", _NOT_NEGATIVE, "Number of linear warm-up steps.", metavar="N"),
+        _option(
+            "--label-smoothing",
+            _PART,
+            "Share of the probability that is spread over all classes.",
+            metavar="F",
+        ),
+        _option(
+            "--class-weights",
+            ClassWeights,
+            "Class weights in the loss; balanced gives rare classes more weight.",
+        ),
         _option(
             "--early-stopping",
             _POSITIVE,
             "Stop after N epochs without a lower validation loss.",
             metavar="N",
         ),
-        _option("--seed", click.IntRange(0, 2**32 - 1), "Of order and weights.", metavar="N"),
-        _option("--precision", Precision, "Auto is mixed_bfloat16 on GPUs that support it."),
+        _option(
+            "--seed",
+            click.IntRange(0, 2**32 - 1),
+            "Seed of image order, initial weights and augmentation.",
+            metavar="N",
+        ),
+        _option(
+            "--precision",
+            Precision,
+            "Precision of the computation; auto is mixed_bfloat16 on GPUs that support it.",
+        ),
         _option("--jit/--no-jit", None, "Compile with XLA; by default Keras decides."),
     ),
     "Checkpoints and logs": (
-        _option("--checkpoint-steps", _POSITIVE, "Steps between checkpoints.", metavar="N"),
+        _option(
+            "--checkpoint-steps", _POSITIVE, "Number of steps between checkpoints.", metavar="N"
+        ),
         _option(
             "--checkpoint-minutes",
             click.FloatRange(0, min_open=True),
-            "Minutes between checkpoints.",
+            "Number of minutes between checkpoints.",
             metavar="N",
         ),
         _option("--keep-checkpoints", _POSITIVE, "Number of checkpoints to keep.", metavar="N"),
@@ -216,12 +262,12 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
 run_model_option = click.option(
     "--model",
     metavar="REFERENCE",
-    help="The model of RUN, if it is your own, as package.module:builder.",
+    help="Model of RUN as package.module:builder, if the model is your own.",
 )
 
 
 def train_options(*flags: str) -> Callable[[F], F]:
-    """Return a decorator that adds some training options, or all, in groups."""
+    """Return a decorator that adds the options of these flags, or all options, in groups."""
 
     def add(command: F) -> F:
         for title, options in reversed(_GROUPS.items()):
@@ -233,7 +279,7 @@ def train_options(*flags: str) -> Callable[[F], F]:
 
 
 def given_options(context: click.Context) -> dict[str, Any]:
-    """Return the options that the user gave, as they are in the configuration of a run."""
+    """Return the options that the user gave, in the form of a run configuration."""
     default = click.core.ParameterSource.DEFAULT
     return {
         name: msgspec.to_builtins(context.params[name])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def start_backend(log: Callable[[str], None]) -> None:
-    """Load Keras, and report what it runs on."""
+    """Load Keras, and log the backend and the devices."""
     from trainers import backend
 
     started = backend.start_backend()
@@ -31,7 +31,7 @@ def start_backend(log: Callable[[str], None]) -> None:
 
 
 def open_run(location: str | os.PathLike[str], model: str | None = None) -> Run:
-    """Open a run to use, and its model if the user names it as `package.module:builder`."""
+    """Open a run, and import its model if the user gives `package.module:builder`."""
     from trainers.models import require_model
     from trainers.runs import run_dir
 
@@ -43,11 +43,11 @@ def open_run(location: str | os.PathLike[str], model: str | None = None) -> Run:
 def note_unfinished(run: Run) -> None:
     """Log a line if a run is not finished."""
     if not run.is_finished:
-        log("this run is not finished: these are the weights of its last epoch")
+        log("this run is not finished: using the weights of the last epoch")
 
 
 def report_unclassified(classified: int, files: int) -> None:
-    """Log how many files were not classified. Raises InputNotFoundError if all were not."""
+    """Log how many files were not classified. Raises InputNotFoundError if none was."""
     if not classified:
         raise InputNotFoundError("none of the files is an image", got=f"{files} files")
     if classified < files:
@@ -75,5 +75,5 @@ def write(path: str, content: bytes) -> None:
 
 
 def writing(path: str) -> AbstractContextManager[None]:
-    """Translate OSError of writing a named file. Raises OutputError or StorageError."""
+    """Translate an OSError while writing a file. Raises OutputError or StorageError."""
     return translate_write_errors(path, hint=HINT_FIX)

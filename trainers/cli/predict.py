@@ -47,23 +47,27 @@ Examples:
     metavar="N",
     help="Number of classes per image.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all predictions as JSON.")
 @click.option(
     "--csv",
     "csv_path",
     type=click.Path(dir_okay=False),
-    help="Write one row per file.",
+    help="Write one row per file to this CSV file.",
 )
-@click.option("--grid", type=click.Path(dir_okay=False), help="Draw the images with their classes.")
+@click.option(
+    "--grid",
+    type=click.Path(dir_okay=False),
+    help="Draw images with their classes to this picture.",
+)
 @click.option(
     "--csv-parts",
     metavar="OUT",
-    help="For many files: write CSV files into this folder or URL by a Beam pipeline.",
+    help="Write CSV files to this folder or URL with a Beam pipeline, for many files.",
 )
 @click.option(
     "--runner",
     metavar="R",
-    help="For --csv-parts, as of convert; Beam flags follow --.  [default: local]",
+    help="Runner of --csv-parts, as for convert; Beam flags follow after --.  [default: local]",
 )
 @click.pass_obj
 def predict(
@@ -80,7 +84,10 @@ def predict(
     csv_parts: str | None,
     runner: str | None,
 ) -> None:
-    """Classify image FILES, or all images in folders, with the model of RUN; URLs too."""
+    """Classify FILES with the model of RUN.
+
+    FILES are images and folders of images, local or as URLs.
+    """
     from trainers.prediction.find_images import find_images
 
     if csv_parts is not None:
@@ -96,7 +103,7 @@ def predict(
     output.note_unfinished(opened)
     found = find_images(files)
     with ExitStack() as stack:
-        # First, so that a file that cannot be written is reported before Keras loads.
+        # Opened first, so that an output error is reported before Keras loads.
         writers = [stack.enter_context(_write_csv(csv_path, min(top_k, len(opened.labels))))]
         output.start_backend(output.ignore)
 
@@ -123,7 +130,7 @@ def _print_predictions(
     *,
     show: int,
 ) -> tuple[int, list[FilePrediction]]:
-    """Write each result; return the number of classified files, and the first of them."""
+    """Write each result; return the number of classified files, and the first `show` results."""
     from trainers.prediction.output import to_file_result
 
     classified = 0
@@ -149,7 +156,7 @@ def _print_line(result: FileResult) -> None:
 
 @contextmanager
 def _print_json() -> Iterator[Writer]:
-    """Print a list with one object per file, one by one."""
+    """Print a JSON list of one object per file; print each object immediately."""
     from trainers.prediction.output import encode_json
 
     begin = "[\n"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainers.runs.result import TrainingResult
     from trainers.training.plan import TrainingPlan
 
-# Below the options; \b keeps click from joining the lines.
+# Printed below the options; \b keeps click from joining the lines.
 _EXAMPLES = """\b
 Examples:
   shardmill train data/ run/
@@ -37,12 +37,12 @@ Examples:
 @click.argument("dataset")
 @click.argument("run")
 @train_options()
-@click.option("--resume", is_flag=True, help="Continue RUN if it exists; otherwise start it.")
+@click.option("--resume", is_flag=True, help="Resume RUN if it exists; otherwise start it.")
 @click.option(
     "--augment-preview",
     type=click.Path(dir_okay=False),
     metavar="FILE.png",
-    help="Draw five variants of an image, and train nothing.",
+    help="Draw five augmented variants of an image; do not train.",
 )
 @click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -61,7 +61,7 @@ def train(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Train a model on DATASET into the new folder RUN."""
+    """Train a model on DATASET, and write it to the new folder RUN."""
     from trainers.runs.result import find_result
     from trainers.runs.resume import find_run, merge_options
     from trainers.training.plan import plan_training
@@ -108,4 +108,4 @@ def _preview(plan: TrainingPlan, path: str, on_message: Callable[[str], None]) -
     from trainers.plots.augment_preview import preview_augmentation
 
     output.write(path, preview_augmentation(plan.dataset, plan.training, plan.config))
-    on_message(f"five variants of an image: {escape_for_display(path)}; nothing was trained")
+    on_message(f"drew five variants of an image to {escape_for_display(path)}; nothing was trained")

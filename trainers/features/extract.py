@@ -1,4 +1,4 @@
-"""Extraction of features: a backbone over every image of some shards."""
+"""Extraction of the features of every image of some shards."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def make_spec(
 
 
 def digest_weights(model: keras.Model) -> str:
-    """Return the xxh3-128 over name, type, shape and bytes of all weights, in order."""
+    """Return the xxh3-128 hash of name, type, shape and bytes of all weights, in order."""
     digest = xxhash.xxh3_128()
     for weight in model.weights:
         array = np.ascontiguousarray(weight.numpy())
-        # Not the path: Keras numbers layers per process.
+        # Without the path, because Keras numbers layers per process.
         digest.update(f"{weight.name} {array.dtype} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return str(digest.hexdigest())
@@ -87,21 +87,21 @@ def extract_features(
     count: Callable[[int], None],
     batch_images: int = _BATCH_IMAGES,
 ) -> None:
-    """Write the features of every record of some shards into a store, one shard after another.
+    """Write the features of every record of some shards to a store, one shard after another.
 
     Args:
-        extractor: uint8 (batch, *shape) to features (batch, features).
-        source: the records.
-        shards: those that the store does not contain yet.
-        store: locked by this process.
-        count: called with the number of images of each batch; may raise.
-        batch_images: images per batch.
+        extractor: the model from uint8 (batch, *shape) to features (batch, features).
+        source: the source of the records.
+        shards: the shards that the store does not contain yet.
+        store: the store, locked by this process.
+        count: a function that is called with the number of images of each batch; it may raise.
+        batch_images: the number of images per batch.
 
     Raises:
         tf.errors.OpError: a record is damaged.
         ShardmillError: see `FeatureStore.write`.
     """
-    # An empty shard yields no batch.
+    # An empty shard yields no batch, and would be missing in the loop below.
     for shard in shards:
         if not shard.records:
             store.write(shard, ())
@@ -114,7 +114,7 @@ def extract_features(
 def _read_shards(
     source: RecordSource, shards: Sequence[ShardInfo], batch_images: int
 ) -> tf.data.Dataset:
-    """Return batches of one shard each, with its number; they are prefetched across shards."""
+    """Return batches of one shard each, with the shard number, prefetched across shards."""
     names = tf.constant([shard.name for shard in shards], tf.string)
     numbered = tf.data.Dataset.from_tensor_slices(names).enumerate()
 
@@ -135,7 +135,7 @@ def _compute(
     count: Callable[[int], None],
 ) -> Iterator[FeatureBatch]:
     for images, labels in batches:
-        # A smaller batch would be compiled again.
+        # XLA would compile again for a smaller batch.
         missing = batch_images - len(images) if extractor.jit_compile else 0
         whole = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
         features = np.asarray(extractor.predict_on_batch(whole), np.float32)

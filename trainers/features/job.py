@@ -1,11 +1,11 @@
-"""The features of a dataset, extracted into a store on any runner.
+"""Extraction of dataset features to a store, on any runner.
 
-plan_features   decisions that do not need Keras
-featurize       the backbone, every missing shard, and the manifest last
-FeatureWorker   the features of one shard, in any process
+plan_features   makes the decisions that do not need Keras
+featurize       runs the backbone on every missing shard, and writes the manifest last
+FeatureWorker   extracts the features of one shard, in any process
 
 The process that starts the job writes the weights of the backbone to the work folder of the store,
-so that all workers use the same ones.
+so that all workers use the same weights.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ _SEED = 0
 
 
 class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Options of an extraction, by the names of the flags.
+    """Options of an extraction; each field has the name of its flag.
 
     Args:
         model: the backbone, a name in `trainers.models.MODELS`.
-        weights: of the backbone: `imagenet`, `none`, or a file.
-        image_size: (height, width) in pixels; None is the default of dataset and model.
-        pooling: from the feature map of the backbone to features.
-        dtype: of the stored features.
-        batch_size: images per batch.
+        weights: the weights of the backbone: `imagenet`, `none`, a weights file or a run folder.
+        image_size: (height, width) in pixels; None means the default of dataset and model.
+        pooling: the reduction of the feature map of the backbone to features.
+        dtype: the data type of the stored features.
+        batch_size: the number of images per batch.
     """
 
     model: str
@@ -112,7 +112,7 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
     Raises:
         UsageError: the model has no backbone, or does not accept the image size.
         InputNotFoundError: no finished dataset was found.
-        CorruptDataError: a shard is missing or has another size.
+        CorruptDataError: a shard is missing or has a different size.
     """
     spec = find_model(options.model)
     if not spec.has_backbone:
@@ -142,12 +142,12 @@ def featurize(
     dry_run: bool,
     on_progress: OnProgress,
 ) -> FeaturizeReport:
-    """Extract the missing features of a store, and finish it.
+    """Extract the missing features of a store, and finish the store.
 
     Raises:
         InputNotFoundError: the weights were not found.
         UsageError: the weights do not fit the model, or a feature does not fit its type.
-        OutputError: the store cannot be written, or the folder has other content.
+        OutputError: the store cannot be written, or the folder has different content.
         LockedError: another process writes to the store.
         CorruptDataError: a record is damaged.
         StorageError: storage failed after retries.
@@ -164,7 +164,7 @@ def featurize(
     if dry_run:
         return _report(plan, store, "planned", kept=0)
     with store.storage.lock() as hold:
-        # Another process may have finished it before the lock.
+        # Another process may have finished the store before this process got the lock.
         if store.is_finished():
             return _report(plan, store, "nothing-to-do", kept=len(plan.shards))
         missing = store.prepare()
@@ -235,11 +235,11 @@ class FeatureWorker:
     """Extracts the features of a shard, unless the store has them.
 
     Args:
-        dataset: a location that every worker can reach.
-        store: a location that every worker can reach.
-        spec: of the features.
-        architecture: of the network with the extractor.
-        batch_images: images per batch.
+        dataset: the location of the dataset, which every worker can reach.
+        store: the location of the store, which every worker can reach.
+        spec: the specification of the features.
+        architecture: the architecture of the network that contains the extractor.
+        batch_images: the number of images per batch.
     """
 
     dataset: str
@@ -249,7 +249,7 @@ class FeatureWorker:
     batch_images: int
 
     def __call__(self, name: str, count: Callable[[int], None], /) -> dict[str, Any]:
-        """Process the shard of that name.
+        """Process the shard with this name.
 
         Raises:
             CorruptDataError: a record is damaged.
@@ -304,7 +304,7 @@ def _open_extractor(worker: FeatureWorker) -> keras.Model:
     digest = digest_weights(extractor)
     if digest != worker.spec.weights:
         raise CorruptDataError(
-            "the weights for the workers are not those of the store",
+            "the weights for the workers differ from the weights of the store",
             path=storage.display_name(_WEIGHTS),
             expected=worker.spec.weights,
             got=digest,

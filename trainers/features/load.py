@@ -46,20 +46,21 @@ def load_or_extract(
 ) -> ArraySource:
     """Return the features of all records in the shards of some selections.
 
-    Without a named store they are cached in `$XDG_CACHE_HOME/shardmill/features`: as float16, or as
-    float32 if one is too large for float16.
+    Without a named store, the features are cached in `$XDG_CACHE_HOME/shardmill/features`: as
+    float16, or as float32 if a feature is too large for float16.
 
     Args:
-        dataset: with the images.
-        selections: their shards are stored completely.
-        network: with an extractor and its weights.
-        architecture: of the network.
-        store: a store of `featurize`, local or a URL.
-        on_message: called with each line that the user should read.
-        on_progress: called with the number of images done, and of all.
+        dataset: the dataset that contains the images.
+        selections: the selections whose shards are stored, each shard completely.
+        network: a network with an extractor and its weights.
+        architecture: the architecture of the network.
+        store: the location of a store from `featurize`, a folder or a URL; None is the cache.
+        on_message: a function that is called with each line for the user.
+        on_progress: a function that is called with the number of finished images and the number
+            of all images.
 
     Raises:
-        UsageError: the named store has other features.
+        UsageError: the named store has different features.
         InputNotFoundError: the named store does not exist, or is not finished.
         CorruptDataError: a record, or a file of the store, is damaged.
         OutputError: the features cannot be written.
@@ -95,7 +96,7 @@ def _open_named(
         raise InputNotFoundError(
             "not a finished feature store",
             path=storage.url,
-            hint="create or resume it with `shardmill featurize`",
+            hint="create or resume the store with `shardmill featurize`",
         )
     check_fits(manifest, wanted, shards, path=storage.url)
     named = FeatureStore(storage, manifest.spec, shards)
@@ -124,12 +125,12 @@ def _cached_store(spec: FeatureSpec, shards: tuple[ShardInfo, ...]) -> FeatureSt
 
 
 def _complete(store: FeatureStore, fill: Fill, on_message: OnMessage) -> ArraySource:
-    """Return the records of a store, and fill it first if it is not finished."""
+    """Return the records of a store, and first fill the store if it is not finished."""
     if store.is_finished():
         on_message(f"features are kept in {store.storage.url}")
         return store.open()
     with wait_for_lock(store.storage, on_message):
-        # Another process may have finished it before the lock.
+        # Another process may have finished the store before this process got the lock.
         if not store.is_finished():
             _fill(store, fill, on_message)
     return store.open()

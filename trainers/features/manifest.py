@@ -1,10 +1,10 @@
-"""The manifest of a feature store, `features.json`: written last.
+"""The manifest of a feature store, `features.json`.
 
-It is canonical JSON, strictly checked when read. Its key is the hash of everything that determines
-the features: name and weights of the backbone, image size, pooling, normalization and decoding of
-the images, and the shards. The key contains neither the version of Keras, because published weights
-must give the same features with later versions, nor the precision of the computation, which differs
-between processors.
+The manifest is canonical JSON and is written last; reading checks it strictly. Its key is the hash
+of everything that determines the features: name and weights of the backbone, image size, pooling,
+normalization and decoding of the images, and the shards. The key does not contain the version of
+Keras, because published weights must give the same features with later versions. It does not
+contain the precision of the computation, which differs between processors.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         model: the backbone, a name in `trainers.models.MODELS`.
-        weights: a digest of its weights.
-        shape: of its images.
-        pooling: from its feature map to features.
-        dtype: of the stored features; they are computed and returned as float32.
-        features: the number per record.
-        images: how the images of the dataset were normalized.
+        weights: the digest of the weights of the backbone.
+        shape: the shape of the images that the backbone receives.
+        pooling: the reduction of the feature map of the backbone to features.
+        dtype: the data type of the stored features, which are computed and returned as float32.
+        features: the number of features per record.
+        images: the normalization of the images of the dataset.
         decoder: the version of the decoder.
     """
 
@@ -56,19 +56,19 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def format(self) -> ArrayFormat:
-        """Return type and shape of a stored record."""
+        """Return the type and shape of a stored record."""
         return ArrayFormat(self.dtype, (self.features,))
 
 
 class FeatureManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All of `features.json`.
+    """The content of `features.json`.
 
     Args:
-        format_version: of this file.
+        format_version: the version of the file format.
         key: the hash of `spec` and `shards`.
         keras: the version of Keras that computed the features.
-        spec: of the features.
-        shards: of the dataset; each has a file.
+        spec: the specification of the features.
+        shards: the shards of the dataset, each with a file of features.
     """
 
     format_version: int
@@ -98,10 +98,10 @@ def encode_manifest(manifest: FeatureManifest) -> bytes:
 
 
 def read_manifest(storage: Storage, name: str = MANIFEST) -> FeatureManifest | None:
-    """Return the manifest of a store, or None if it has none.
+    """Return the manifest of a store, or None if the store has no manifest.
 
     Raises:
-        CorruptDataError: it is invalid, inconsistent, or of a later version.
+        CorruptDataError: the manifest is invalid, inconsistent, or of a later version.
     """
     try:
         content = storage.read(name)
@@ -111,12 +111,12 @@ def read_manifest(storage: Storage, name: str = MANIFEST) -> FeatureManifest | N
 
 
 def decode_manifest(content: bytes, *, path: str) -> FeatureManifest:
-    """Return a manifest from its bytes. Raises CorruptDataError, with `path` in it."""
+    """Decode a manifest. Raises CorruptDataError, whose message contains `path`."""
     manifest = decode_versioned(
         content,
         FeatureManifest,
         version=FORMAT_VERSION,
-        what="a feature store's manifest",
+        what="a feature store manifest",
         path=path,
     )
     try:
@@ -137,7 +137,7 @@ def decode_manifest(content: bytes, *, path: str) -> FeatureManifest:
 def check_fits(
     found: FeatureManifest, wanted: FeatureSpec, shards: Sequence[ShardInfo], *, path: str
 ) -> None:
-    """Refuse a store with other features than the wanted ones, independent of their dtype.
+    """Refuse a store whose features differ from the wanted features, except in dtype.
 
     Raises:
         UsageError: the message lists the differences.
@@ -154,7 +154,8 @@ def check_fits(
     ]
     if differences:
         raise UsageError(
-            f"the feature store has another {' and another '.join(p for p, _, _ in differences)}",
+            "the feature store has "
+            + " and ".join(f"a different {part}" for part, _, _ in differences),
             path=path,
             expected=", ".join(each for _, each, _ in differences),
             got=", ".join(there for _, _, there in differences),
@@ -169,7 +170,7 @@ def _missing_shards(
     for shard in shards:
         same_name = there.get(shard.name)
         if same_name != shard:
-            got = f"one of {same_name.xxh3_128}" if same_name else "none of this name"
+            got = f"a shard of hash {same_name.xxh3_128}" if same_name else "no shard of this name"
             yield "dataset", f"a shard {shard.name} of hash {shard.xxh3_128}", got
             return
 

@@ -2,7 +2,7 @@
 
     train-00000-of-00008.arrays …   see `trainers.input.tensor_files`
     features.json                   see `trainers.features.manifest`; written last
-    .shardmill/                     of an unfinished store: its key, staged files
+    .shardmill/                     key and staged files of an unfinished store
 
 Every file is written atomically and contains a hash of its source, so a killed run resumes with the
 missing shards. One process at a time fills a store.
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from records.storage import Storage
     from trainers.input.tensor_files import ArraySource
 
-_MISMATCH = "a feature store of another dataset, model or weights"
+_MISMATCH = "a feature store of a different dataset, model or weights"
 _WAIT_SECONDS = 1.0
 
 FeatureBatch = tuple["NDArray[np.float32]", "NDArray[np.int64]"]
@@ -67,18 +67,18 @@ class FeatureStore:
 
     @property
     def size_bytes(self) -> int:
-        """Return the bytes of all files."""
+        """Return the size of all files in bytes."""
         return sum(map(self._file_bytes, self.shards))
 
     def is_finished(self) -> bool:
-        """Return whether the store is complete. Raises OutputError if it has other content."""
+        """Return whether the store is complete. Raises OutputError if its content differs."""
         return self._folder.is_finished()
 
     def prepare(self) -> tuple[ShardInfo, ...]:
         """Claim the locked folder; return the shards whose features are missing.
 
         Raises:
-            OutputError: the folder has other content, or the disk has too little space.
+            OutputError: the folder has different content, or the disk has too little space.
             StorageError: storage failed.
         """
         self._folder.check()
@@ -96,8 +96,8 @@ class FeatureStore:
         """Write the features of a shard.
 
         Raises:
-            CorruptDataError: their number is not that of the records of the shard.
-            FeatureRangeError: one is too large for float16.
+            CorruptDataError: the number of features differs from the number of records.
+            FeatureRangeError: a feature is too large for float16.
             UsageError: a feature is NaN or infinite.
             OutputError: the store cannot be written.
             StorageError: storage failed after retries.
@@ -108,7 +108,7 @@ class FeatureStore:
             records = write_arrays(stream, self.spec.format, identity, stored)
             if records != shard.records:
                 raise CorruptDataError(
-                    "a shard does not have the number of records in the manifest",
+                    "the number of records in a shard differs from the manifest",
                     shard=shard.name,
                     expected=shard.records,
                     got=records,
@@ -178,7 +178,7 @@ class FeatureStore:
             raise UsageError(
                 f"the features of {self.spec.model} are NaN or infinite",
                 shard=shard.name,
-                hint="its weights are damaged, or of another model",
+                hint="the weights are damaged, or belong to a different model",
             )
         with np.errstate(over="ignore"):
             stored = features.astype(self.spec.dtype)
@@ -198,7 +198,7 @@ def wait_for_lock(storage: Storage, on_message: Callable[[str], None]) -> Iterat
     """Lock a store for the block; wait for another process that has locked it."""
     with ExitStack() as stack:
         if not _try_lock(storage, stack):
-            on_message(f"another process is writing {storage.url}: waiting for it")
+            on_message(f"another process is writing {storage.url}: waiting until it ends")
             while not _try_lock(storage, stack):
                 time.sleep(_WAIT_SECONDS)
         yield

@@ -1,4 +1,4 @@
-"""Input pipeline: shards to batches of images and labels, with tf.data."""
+"""Input pipeline from shards to batches of images and labels, with tf.data."""
 
 from trainers.input.dataset import as_tf_dataset
 

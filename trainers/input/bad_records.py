@@ -1,4 +1,4 @@
-"""Location of bad records, and reading past them."""
+"""Search for damaged records, and reading without them."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class DamagedRecord:
 def locate_bad_records(
     dataset: Dataset, *selections: Selection, on_message: Callable[[str], None]
 ) -> Iterator[None]:
-    """Replace TensorFlow's error about a damaged record with one that names the record.
+    """Replace the TensorFlow error for a damaged record with an error that names the record.
 
     Raises:
-        CorruptDataError: the first damaged record, by shard, number and key.
+        CorruptDataError: a record is damaged; the error names shard, number and key of the first.
         OutOfMemoryError: the device has too little memory.
     """
     try:
@@ -65,7 +65,7 @@ def locate_bad_records(
             "not enough memory for a step", hint="try a smaller --batch-size"
         ) from error
     except TF_READ_ERRORS as error:
-        on_message("a record cannot be read; looking for it")
+        on_message("a record cannot be read; searching for the record")
         for selection in selections:
             for damaged in find_bad_records(dataset, selection):
                 raise damaged.error from error
@@ -73,10 +73,10 @@ def locate_bad_records(
 
 
 def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[DamagedRecord]:
-    """Read and decode every record of a selection, and yield the damaged ones in order.
+    """Read and decode every record of a selection, and yield the damaged records in order.
 
     Raises:
-        CorruptDataError: an index is damaged too, so that the offsets of records are unknown.
+        CorruptDataError: an index is also damaged, so that the offsets of records are unknown.
     """
     decoder = RecordDecoder(dataset.labels, dataset.manifest.adopted)
     for place, shard in enumerate(selection.shards):
@@ -94,7 +94,7 @@ def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[Damaged
 
 
 def read_skipping_damage(storage: Storage, shard: str) -> Iterator[bytes]:
-    """Yield the payload of every record of a shard; empty if it is damaged."""
+    """Yield the payload of every record of a shard; the payload of a damaged record is empty."""
     index = read_index(storage, index_name(shard))
     for payload in read_indexed(storage, shard, index):
         yield b"" if isinstance(payload, CorruptDataError) else payload

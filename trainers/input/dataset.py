@@ -62,29 +62,30 @@ def as_tf_dataset(
     to `model.fit`, iterate over it, or call `.as_numpy_iterator()` for JAX and NumPy.
 
     Args:
-        path: a dataset's path or URL, or what `open_dataset` returned for the whole dataset.
+        path: the path or URL of a dataset, or the result of `open_dataset` for the whole dataset.
         split: a split of the dataset: `train`, `validation` or `test`.
         image_size: (height, width) in pixels, or the side of a square. By default the size of the
-            dataset's images, if they all have one.
-        batch_size: images per batch; the last batch of an epoch may be smaller.
-        shuffle: read shards and records in random order, another one at every iteration; the first
-            iteration gives the order of epoch 0, the second that of epoch 1.
-        seed: determines the order and the augmentation; the same on all workers.
-        augment: variations such as `"flip,rotate=20,crop"`, with the words of `train --augment`.
-        shard_index: which worker's part to read, from 0.
-        shard_count: the number of workers that share the split; each record is read by one of them.
-        pad: give all workers the same number of records: the smaller parts repeat one record of
-            their neighbor. For workers that take each step together.
-        drop_remainder: omit the last batch of an epoch if it is smaller; batch shapes are static.
-        cache: keep decoded images: True or `"memory"` in memory, `"disk"` below
-            `$XDG_CACHE_HOME` or `~/.cache`. Excludes `augment="crop"`.
-        repeat: give one epoch after another without end, each in its own order.
-        holdout: hold out a tenth of `train` for validation if the dataset has no split
-            `validation`: `validation` gives these records and `train` gives the others. They are
-            the records that `shardmill train` validates on. Has no effect on other datasets.
+            images in the dataset, if all have the same size.
+        batch_size: the number of images per batch; the last batch of an epoch may be smaller.
+        shuffle: whether to read shards and records in random order. The order differs in every
+            iteration: the first has the order of epoch 0, the second the order of epoch 1.
+        seed: the seed of the order and the augmentation, which must be the same on all workers.
+        augment: the augmentation, such as `"flip,rotate=20,crop"`, as for `train --augment`.
+        shard_index: the number of this worker, from 0.
+        shard_count: the number of workers that share the split; one worker reads each record.
+        pad: whether to give all workers the same number of records: a smaller part repeats one
+            record of its neighbor. Required by workers that take each step together.
+        drop_remainder: whether to omit the last batch of an epoch if it is smaller; batch shapes
+            are then static.
+        cache: the place to keep decoded images: True or `"memory"` is memory, `"disk"` is a folder
+            in `$XDG_CACHE_HOME` or `~/.cache`. Excludes `augment="crop"`.
+        repeat: whether to return one epoch after another without end, each in its own order.
+        holdout: whether to hold out a tenth of `train` if the dataset has no split `validation`.
+            Then `validation` returns the held-out records, on which `shardmill train` validates,
+            and `train` returns the rest. Has no effect if the dataset has a split `validation`.
 
     Raises:
-        InputNotFoundError: no finished dataset at this path.
+        InputNotFoundError: no finished dataset exists at this path.
         UsageError: an argument is invalid, the split is missing, the images differ in size
             and no `image_size` is given, or there are fewer records than workers.
         CorruptDataError: a manifest, an index or a shard is damaged or missing.
@@ -140,9 +141,13 @@ def as_tf_dataset(
 
 def _check_numbers(*, batch_size: int, seed: int) -> None:
     if not isinstance(batch_size, int) or batch_size < 1:
-        raise UsageError("invalid batch_size", expected="an integer from 1", got=repr(batch_size))
+        raise UsageError(
+            "invalid batch_size", expected="an integer of at least 1", got=repr(batch_size)
+        )
     if not isinstance(seed, int) or not 0 <= seed <= _MAX_SEED:
-        raise UsageError("invalid seed", expected=f"an integer 0 to {_MAX_SEED}", got=repr(seed))
+        raise UsageError(
+            "invalid seed", expected=f"an integer from 0 to {_MAX_SEED}", got=repr(seed)
+        )
 
 
 def _parse_augment(augment: str | Augmentation | None) -> Augmentation:
@@ -176,7 +181,7 @@ def _select(dataset: Dataset, split: str, *, holdout: bool) -> Selection:
         raise UsageError(
             "the dataset was opened for one worker",
             path=dataset.storage.url,
-            hint="open it without shard_index, and pass shard_index to as_tf_dataset",
+            hint="open the dataset without shard_index, and pass shard_index to as_tf_dataset",
         )
     return selected
 

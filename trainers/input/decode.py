@@ -1,13 +1,14 @@
-"""Decoding of stored images to uint8 at the model's size.
+"""Decoding of stored images to uint8 at the size of the model.
 
 Training, evaluation and prediction use this decoder, so that their pixels are equal. JPEG is
-decoded with the accurate inverse DCT, which gives the bits of Pillow. Resizing is bilinear without
-antialiasing, as in Keras's `image_dataset_from_directory`; antialiasing would halve the speed of
-the whole input. The result is rounded to uint8, a quarter of the memory of float32 in batches,
-caches and transfers to a GPU. An image of the model's size is only decoded.
+decoded with the accurate inverse DCT, which gives the same bits as Pillow. Resizing is bilinear
+without antialiasing, as in `keras.utils.image_dataset_from_directory`; antialiasing would halve the
+speed of the whole input. The result is rounded to uint8, which needs a quarter of the memory of
+float32 in batches, caches and transfers to a GPU. An image that has the size of the model is not
+resized.
 
-Random crops are cut while decoding: pixels of a JPEG outside the crop are never computed. Pixels
-inside have the same bits as in the whole image.
+Random crops are cut during decoding: pixels of a JPEG outside the crop are never computed. Pixels
+inside the crop have the same bits as in the whole image.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from trainers.config import ImageShape
 
 VERSION = 1
-"""Increased when the same bytes give other pixels; part of the key of caches."""
+"""Increased when the same bytes give different pixels; part of the key of caches."""
 
 _DCT = "INTEGER_ACCURATE"
-# libjpeg reads as far around a pixel if colors are stored at half the size, but not beyond a crop.
+# If colors are stored at half the size, libjpeg reads this far around a pixel, within the crop.
 _COLOR_REACH_PX = 2
 
 
@@ -34,9 +35,9 @@ def decode_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) 
     """Return the pixels of a batch of stored images.
 
     Args:
-        encoded: strings (batch,), each the `image/encoded` of a record.
-        options: those of the dataset.
-        shape: of the images that the model is fed.
+        encoded: the `image/encoded` of each record, strings (batch,).
+        options: the image options of the dataset.
+        shape: the shape of the images that the model receives.
 
     Returns:
         uint8 (batch, height, width, channels).
@@ -60,14 +61,14 @@ def decode_crops(
     min_area: float,
     seeds: tf.Tensor,
 ) -> tf.Tensor:
-    """Return a random crop (`trainers.input.random_crop`) of each image, at the model's size.
+    """Return a random crop (`trainers.input.random_crop`) of each image, at the size of the model.
 
     Args:
-        encoded: strings (batch,), each the `image/encoded` of a record.
-        options: those of the dataset.
-        shape: of the images that the model is fed.
-        min_area: the smallest fraction of an image's area that a crop has, in (0, 1].
-        seeds: int64 (batch, 2), which determine the crops.
+        encoded: the `image/encoded` of each record, strings (batch,).
+        options: the image options of the dataset.
+        shape: the shape of the images that the model receives.
+        min_area: the smallest fraction of the area of an image that a crop covers, in (0, 1].
+        seeds: the seeds that determine the crops, int64 (batch, 2).
 
     Returns:
         uint8 (batch, height, width, channels).
@@ -101,7 +102,7 @@ def decode_crops(
 
 
 def _decode_compressed(image: tf.Tensor, shape: ImageShape) -> tf.Tensor:
-    # TensorFlow's JPEG kernel reads PNG as well, so nothing needs to branch on the format.
+    # The JPEG kernel of TensorFlow also reads PNG, so no branch on the format is needed.
     return tf.io.decode_jpeg(image, channels=shape.channels, dct_method=_DCT)
 
 
@@ -140,7 +141,7 @@ def _slice(pixels: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
 
 
 def _fit(pixels: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
-    """Return the pixels, resized if images are not stored at the model's size."""
+    """Return the pixels, resized if images are not stored at the size of the model."""
     if options.resize == (shape.width_px, shape.height_px):
         return tf.ensure_shape(pixels, (*pixels.shape[:-3], *shape.array_shape))
     return _resize(pixels, shape)

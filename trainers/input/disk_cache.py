@@ -1,9 +1,9 @@
 """Cache of decoded images on disk: one file per shard.
 
-The name of the folder is the hash of everything that its content depends on: the hashes of the
-shards, the options of the dataset, the shape, the decoder.
-`records.storage.atomic.atomic_folder` fills it, and the next process removes
-an incomplete one.
+The name of the cache folder is the hash of everything that its content depends on: the hashes of
+the shards, the options of the dataset, the shape, and the version of the decoder.
+`records.storage.atomic.atomic_folder` fills the folder. The next process removes an incomplete
+folder.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def cache_folder() -> Path:
 def build_disk_cache(
     source: ShardSource, *selections: Selection, below: Path, on_message: Callable[[str], None]
 ) -> ArraySource:
-    """Return the cache of the shards of selections; decode them now unless it exists.
+    """Return the cache of the shards of some selections; write the cache unless it exists.
 
     Args:
-        source: the shards.
-        selections: their shards are cached completely, each once.
-        below: the folder of caches.
-        on_message: called with a line before anything that takes time.
+        source: the source of the encoded images.
+        selections: the selections whose shards are cached, each shard completely and once.
+        below: the folder that contains all caches.
+        on_message: a function that is called with a line before each long operation.
 
     Raises:
         OutputError: the cache cannot be written.
@@ -76,7 +76,7 @@ def build_disk_cache(
                 for shard, split in shards.items():
                     _write_shard(source, Selection(split, split, (shard,)), staged, folder.name)
         except OSError as error:
-            # Another process was faster; its cache is the same.
+            # Another process has written the same cache in the meantime.
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
     return cache

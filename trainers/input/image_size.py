@@ -1,4 +1,4 @@
-"""Image size of a model's input."""
+"""Image size of the input of a model."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 def resolve_image_size(
     dataset: Dataset, training: Selection, image_size: tuple[int, int] | None, spec: ModelSpec
 ) -> ImageShape:
-    """Return the requested size, or that of the dataset, or the model's default.
+    """Return the requested size, the size of the dataset, or the default of the model.
 
-    A dataset has a size if it was converted with `--resize`, or if all its training images have one
-    size that is not larger than the model's. It is increased to the smallest size that the model
-    supports.
+    A dataset has a size if it was converted with `--resize`, or if all training images have the
+    same size, and this size is not larger than the default of the model. The size of the dataset is
+    increased to the smallest size that the model supports.
 
     Raises:
         UsageError: the requested size is too small for the model.

@@ -1,7 +1,7 @@
 """Batches of arrays in memory; an epoch is a permutation of indexes.
 
-For features, which are small, and whose steps are so short that reading records one by one would
-take most of the time.
+Features are read this way: they are small, and their steps are so short that reading records one by
+one would take most of the time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def batches_in_order(source: ArraySource, selection: Selection, batch_size: int) -> tf.data.Dataset:
-    """Return what `trainers.input.pipeline.ordered_batches` returns, from memory."""
+    """Return the batches of `trainers.input.pipeline.ordered_batches`, from memory."""
     arrays, labels = _load(source, selection)
     batches = tf.data.Dataset.range(selection.records).batch(batch_size)
     return without_autotune(batches.map(no_autograph(lambda places: _take(arrays, labels, places))))
@@ -30,7 +30,7 @@ def batches_in_order(source: ArraySource, selection: Selection, batch_size: int)
 def shuffled_in_memory(
     source: ArraySource, selection: Selection, batch_size: int, order: ShuffleSpec
 ) -> tf.data.Dataset:
-    """Return what `trainers.input.pipeline.shuffled_batches` returns, in a different order.
+    """Return the batches of `trainers.input.pipeline.shuffled_batches`, in a different order.
 
     The order is equally reproducible.
     """

@@ -1,4 +1,4 @@
-"""Parsing of Examples to images, labels and keys."""
+"""Parsing of Examples into images, labels and keys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RecordParser:
     """The features that are read from a record.
 
     Args:
-        names: of the features.
+        names: the names of the features.
         first_label: the number of the first class in the records.
         classes: the class names, if records have no labels.
     """
@@ -57,12 +57,12 @@ class RecordParser:
             found = tf.io.parse_example(records, {names.image: _STRING, names.label: _NUMBER})
             return found[names.image], found[names.label] - self.first_label
         found = tf.io.parse_example(records, {names.image: _STRING, names.text: _STRING})
-        # Adoption checked that each name is a class name.
+        # `adopt` checked that each text is a class name.
         matches = tf.equal(found[names.text][..., tf.newaxis], tf.constant(self.classes))
         return found[names.image], tf.argmax(matches, axis=-1)
 
     def parse_keys(self, records: tf.Tensor) -> tf.Tensor:
-        """Return the raw keys of records, strings (batch,), or those that `append_key` added."""
+        """Return the raw keys of records, strings (batch,), or the keys that `append_key` added."""
         name = self.names.key or _OWN_KEY
         return tf.io.parse_example(records, {name: _STRING})[name]
 
@@ -72,5 +72,5 @@ OUR_RECORDS = RecordParser()
 
 
 def append_key(payload: bytes, key: bytes) -> bytes:
-    """Return an Example with its key: concatenated serialized messages merge into one."""
+    """Add a key to a serialized Example: concatenated serialized messages merge into one."""
     return payload + encode_example({_OWN_KEY: [key]})

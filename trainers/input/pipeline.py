@@ -2,9 +2,9 @@
 
     shards, shuffled ─► interleaved ─► records, shuffled ─► batched ─► parsed, decoded ─► prefetched
 
-Shards contain their records in hash order, so that each is a random sample, and the shuffle buffer
-can be smaller than the dataset. Epoch `e` of seed `s` has the same order in every run, whatever the
-step a run starts with; records before it are read and skipped, but not decoded.
+Shards contain their records in hash order, so that each shard is a random sample, and the shuffle
+buffer can be smaller than the dataset. Epoch `e` of seed `s` has the same order in every run, at
+whichever step the run starts; records before this step are read and skipped, but not decoded.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ _SHUFFLE_MEMORY_BYTES = 256 << 20
 
 
 class RecordSource(Protocol):
-    """A source of records: the shards of the dataset, or a cache of them."""
+    """A source of records: the shards of a dataset, or a cache of the shards."""
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
-        """Return the records of a shard by its name, as strings."""
+        """Return the records of the shard with this name, as strings."""
 
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return images uint8 (batch, *shape) and labels int64 (batch,) of records (batch,)."""
 
     def record_bytes(self, selection: Selection) -> int:
-        """Return the mean size of a record, from which the shuffle buffer follows."""
+        """Return the mean size of a record, which determines the size of the shuffle buffer."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class ShardSource:
     def from_dataset(
         cls, dataset: Dataset, shape: ImageShape, damaged: frozenset[str] = frozenset()
     ) -> ShardSource:
-        """Return the source of a dataset's records, decoded to `shape`.
+        """Return the source of the records of a dataset, decoded to `shape`.
 
-        From `damaged` shards, and from shards with excluded records, only the records in their
-        indexes are read.
+        In `damaged` shards and in shards with excluded records, only the records in the index are
+        read.
         """
         splits = dataset.manifest.splits.values()
         larger = {
@@ -90,7 +90,7 @@ class ShardSource:
         if isinstance(self.storage, LocalStorage) and not self._reads_by_python:
             path = tf.strings.join([f"{self.storage.path}/", shard])
             return tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES)
-        # TensorFlow supports fewer URLs, and cannot read past damage.
+        # TensorFlow supports fewer URLs, and cannot skip damaged records.
         payload = tf.TensorSpec((), tf.string)
         return tf.data.Dataset.from_generator(
             self._read_payloads, args=(shard,), output_signature=payload
@@ -155,7 +155,7 @@ def ordered_batches(source: RecordSource, selection: Selection, batch_size: int)
 def shuffled_batches(
     source: RecordSource, selection: Selection, batch_size: int, order: ShuffleSpec
 ) -> tf.data.Dataset:
-    """Return the steps of one epoch after another: batches of uint8 images and int64 labels.
+    """Return the batches of one epoch after another: uint8 images and int64 labels.
 
     Decoding continues across the end of an epoch. Only a `ShardSource` can crop.
     """
@@ -196,9 +196,9 @@ def shuffled_batches(
 def cached_batches(
     source: RecordSource, selection: Selection, batch_size: int, order: ShuffleSpec | None = None
 ) -> tf.data.Dataset:
-    """Return `shuffled_batches`, or `ordered_batches` without an order, cached after decoding.
+    """Return `shuffled_batches`, or `ordered_batches` if `order` is None, cached after decoding.
 
-    The cache takes the memory of all decoded images.
+    The cache holds all decoded images in memory.
     """
     decoded = ordered_batches(source, selection, batch_size)
     if order is None:
@@ -225,7 +225,7 @@ def cached_batches(
 
 
 def _list_shards(selection: Selection) -> tf.data.Dataset:
-    """Return the name of each shard, the number of records before it, and its own number."""
+    """Return the name of each shard, and the numbers of records before it and in it."""
     names = [shard.name for shard in selection.shards]
     counts = np.array([shard.records for shard in selection.shards], np.int64)
     return tf.data.Dataset.from_tensor_slices((names, np.cumsum(counts) - counts, counts))

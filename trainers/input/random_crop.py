@@ -1,7 +1,7 @@
-"""Random crop boxes of Inception, drawn by TensorFlow's kernel.
+"""Random crop boxes of Inception, drawn by a TensorFlow kernel.
 
-A fraction of the area and an aspect ratio are drawn until a box of both fits into the image; after
-ten failures the box is the largest in the middle with an allowed aspect ratio.
+The kernel draws a fraction of the area and an aspect ratio until their box fits into the image.
+After ten failures, the box is the largest centered box with an allowed aspect ratio.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import tensorflow as tf
 
 NARROWEST = 3 / 4
 WIDEST = 4 / 3
-"""Bounds of width / height of every box, to the pixel."""
+"""Bounds of the aspect ratio, width / height, of every box, to the pixel."""
 
 _ATTEMPTS = 10
 
 
 def sample_crop_box(size: tf.Tensor, min_area: float, seed: tf.Tensor) -> tf.Tensor:
-    """Return a random box with at least a given fraction of the image's area.
+    """Return a random box with at least a given fraction of the area of the image.
 
     Args:
-        size: int32 (2,), the image's height and width in pixels.
-        min_area: the smallest fraction of the image's area, in (0, 1]. If no box of an allowed
-            aspect ratio is that large, the box in the middle is smaller.
-        seed: int64 (2,), which determines the box.
+        size: the height and width of the image in pixels, int32 (2,).
+        min_area: the smallest fraction of the area of the image, in (0, 1]. If no box with an
+            allowed aspect ratio is that large, the centered box is smaller.
+        seed: the seed that determines the box, int64 (2,).
 
     Returns:
         int32 (4,): top, left, height, width in pixels, inside the image.
@@ -37,7 +37,7 @@ def sample_crop_box(size: tf.Tensor, min_area: float, seed: tf.Tensor) -> tf.Ten
         area_range=(min_area, 1.0),
         max_attempts=_ATTEMPTS,
     )
-    # After failures the kernel returns the whole image, whatever its aspect ratio.
+    # After ten failures, the kernel returns the whole image, with any aspect ratio.
     drawn = tf.concat([begin[:2], extent[:2]], axis=0)
     return tf.where(tf.reduce_all(extent[:2] == size), _middle(size), drawn)
 

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from records.format.layout import SplitName
     from records.format.manifest import ShardInfo
 
-# Not the seed of `convert`, whose splits and shards follow from the same hash.
+# Not the seed of `convert`, which derives splits and shards from the same hash.
 _HOLDOUT_SEED = 0x7E57ED
 _HOLDOUT_BOUND = 2**64 // 10
-_MIN_SIMILARITY = 0.4  # of `val` and `validation` it is 0.46
+_MIN_SIMILARITY = 0.4  # the similarity of `val` and `validation` is 0.46
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +41,10 @@ class Selection:
     """Some records of one split, by shard.
 
     Args:
-        purpose: the name of the split they serve as: a part of `train` may be the `validation`.
-        split: the split they are stored in.
-        shards: in the manifest's order.
-        mask: which records of each shard, bool (records,); None is all records.
+        purpose: the split that the records serve as: a part of `train` may serve as `validation`.
+        split: the split that contains the records.
+        shards: the shards, in the order of the manifest.
+        mask: the selected records of each shard, bool (records,); None means all records.
     """
 
     purpose: SplitName
@@ -60,7 +60,7 @@ class Selection:
         return sum(int(chosen.sum()) for chosen in self.mask)
 
     def excluding(self, damaged: Collection[tuple[str, int]]) -> Selection:
-        """Return the selection except some records, as pairs of shard and number in the shard."""
+        """Return the selection without the damaged records, pairs of shard name and number."""
         if not damaged:
             return self
         chosen = tuple(mask.copy() for mask in self.shard_masks)
@@ -71,7 +71,7 @@ class Selection:
         return replace(self, mask=chosen)
 
     def part(self, part: WorkerSlice) -> Selection:
-        """Return the part of one worker, with only the shards that contain it."""
+        """Return the records of one worker, and only the shards that contain these records."""
         if part == ALL_RECORDS:
             return self
         places = part.record_range(self.records)
@@ -87,7 +87,7 @@ class Selection:
         )
 
     def _records_before(self) -> list[int]:
-        """Return for each shard the number of selected records before it."""
+        """Return the number of selected records before each shard."""
         counts = [int(mask.sum()) for mask in self.shard_masks]
         return list(accumulate(counts[:-1], initial=0)) if counts else []
 
@@ -109,24 +109,24 @@ def select_split(dataset: Dataset, name: str) -> Selection:
 
 def _split_not_found(dataset: Dataset, name: str) -> UsageError:
     available = [split for split in dataset if len(dataset[split])]
-    hint = "name one with --split" if name == "test" else None
+    hint = "name a split with --split" if name == "test" else None
     if name not in SPLITS:
         alike = get_close_matches(str(name).lower(), available, 1, _MIN_SIMILARITY)
         hint = f"did you mean {alike[0]}?" if alike else None
     return UsageError(
         f"the dataset has no split {escape_for_display(str(name))}",
         path=dataset.storage.url,
-        got=", ".join(available) or "no images at all",
+        got=", ".join(available) or "no images",
         hint=hint,
     )
 
 
 def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selection, Selection]:
-    """Return the records to train on, and those to validate on.
+    """Return the records to train on, and the records to validate on.
 
-    Validation is the requested split, or the split `validation`, or the held-out tenth of `train`:
-    the records whose key's hash is in the first tenth of all hashes. They stay the same in every
-    run, also after the dataset has grown.
+    The records to validate on are the requested split, the split `validation`, or the hold-out, a
+    tenth of `train`. The hash of a held-out key is in the first tenth of all hashes: the hold-out
+    keeps the same records in every run, also after the dataset has grown.
 
     Raises:
         UsageError: the split is missing, or it is `test` or `train`, or `train` is too small.
@@ -153,7 +153,7 @@ def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
 
 
 def select_for_evaluation(dataset: Dataset, split: str | None) -> Selection:
-    """Return the requested split, or `test`, or what training validates on.
+    """Return the requested split, `test`, or the records that training validates on.
 
     Raises:
         UsageError: the split is missing.
@@ -169,7 +169,7 @@ def _has(dataset: Dataset, split: SplitName) -> bool:
 
 def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
     hashes = [_hash_keys(dataset, shard) for shard in train.shards]
-    # A small dataset may have no hash below the bound: then it holds out its lowest.
+    # A small dataset may have no hash below the bound; then the lowest hash is held out.
     lowest = min(int(shard_hashes.min()) for shard_hashes in hashes if len(shard_hashes))
     bound = max(_HOLDOUT_BOUND, lowest + 1)
     tenth = tuple(shard_hashes < bound for shard_hashes in hashes)
@@ -180,7 +180,7 @@ def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
     )
     if not all(part.records for part in parts):
         raise UsageError(
-            "too few images to hold out some for validation",
+            "too few images to hold out a tenth for validation",
             path=dataset.storage.url,
             got=f"{train.records} in train",
             hint="add images, or convert with --validation-count",
@@ -193,7 +193,7 @@ def _hash_keys(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
     keys = read_index(dataset.storage, name).table["key"].to_pylist()
     if len(keys) != shard.records:
         raise CorruptDataError(
-            "an index has not as many rows as its shard has records",
+            "the number of rows in an index differs from the number of records in its shard",
             path=dataset.storage.display_name(name),
             expected=shard.records,
             got=len(keys),
@@ -203,12 +203,12 @@ def _hash_keys(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
 
 
 def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -> None:
-    """Check that all shards exist, and their `sizes`. Raises CorruptDataError."""
+    """Check that all shards exist and, if `sizes`, have the right size. Raises CorruptDataError."""
     for shard in {shard for selection in selections for shard in selection.shards}:
         facts = dataset.storage.stat(shard.name)
         if facts is None or (sizes and facts.size_bytes != shard.bytes):
             raise CorruptDataError(
-                "a shard is missing" if facts is None else "a shard has another size",
+                "a shard is missing" if facts is None else "a shard has a different size",
                 path=dataset.storage.display_name(shard.name),
                 expected=f"{shard.bytes} bytes",
                 got=None if facts is None else f"{facts.size_bytes} bytes",
@@ -217,5 +217,5 @@ def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -
 
 
 def count_steps(records: int, batch_size: int) -> int:
-    """Return the number of batches; the last one may be smaller."""
+    """Return the number of batches; the last batch may be smaller."""
     return -(-records // batch_size)

@@ -12,7 +12,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def no_autograph(function: _F) -> _F:
-    """Return a function that AutoGraph skips; converting it would take seconds.
+    """Return a function that AutoGraph skips; the conversion would take seconds.
 
     The function must not branch on tensors.
     """
@@ -24,17 +24,17 @@ class ShuffleSpec(NamedTuple):
     """An order of records that differs from epoch to epoch, and the position where a run starts.
 
     Args:
-        seed: determines the order of each epoch, its crops and its augmentation.
+        seed: the seed of the order, the crops and the augmentation of each epoch.
         end_epoch: the epoch before which the batches end.
         first_epoch: the epoch of the first batch.
         first_step: the number of the first batch in that epoch.
-        epoch_records: the number of records in every epoch. If fewer can be read, the first of the
-            epoch repeat, so that the number of steps stays the same. None is all records.
-        crop: the smallest part of an image's area that a random crop keeps; 1 disables it.
-        is_shuffled: whether to change the stored order.
-        drop_remainder: whether to omit an epoch's last batch if it is smaller.
+        epoch_records: the number of records in every epoch. If fewer can be read, the first records
+            of the epoch repeat, so that the number of steps stays the same. None means all records.
+        crop: the smallest fraction of the area that a random crop keeps; 1 disables cropping.
+        is_shuffled: whether to shuffle the records.
+        drop_remainder: whether to omit the last batch of an epoch if it is smaller.
         augment: a function of decoded images and a seed int64 (2,) that returns varied images.
-        counts_passes: each iterator gives one epoch: the first iterator epoch 0, the next epoch 1.
+        counts_passes: whether each iterator returns one epoch: the first epoch 0, the next epoch 1.
     """
 
     seed: int
@@ -72,7 +72,7 @@ def list_epochs(order: ShuffleSpec) -> tf.data.Dataset:
 def batch_epoch(
     records: tf.data.Dataset, batch_size: int, order: ShuffleSpec, epoch: tf.Tensor
 ) -> tf.data.Dataset:
-    """Return the batches of an epoch from where the run starts, as (epoch, step, batch)."""
+    """Return the batches of an epoch as (epoch, step, batch), from the first step of the run."""
     if order.epoch_records is not None:
         records = records.repeat().take(order.epoch_records)
     seen = tf.where(epoch == order.first_epoch, tf.constant(order.first_step, tf.int64), 0)
@@ -86,7 +86,7 @@ def shuffle_records(
     dataset: tf.data.Dataset, buffer_records: int, seed: int, epoch: tf.Tensor
 ) -> tf.data.Dataset:
     """Return records in an order that differs in every epoch and is the same in every run."""
-    # `Dataset.shuffle` also uses the global seed of the process, and takes no tensor if that is 0.
+    # `Dataset.shuffle` also uses the global seed of the process, and rejects tensors if that is 0.
     shuffled = tf.raw_ops.ShuffleDataset(
         input_dataset=tf.data.experimental.to_variant(dataset),
         buffer_size=max(buffer_records, 1),

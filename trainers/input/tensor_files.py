@@ -1,11 +1,11 @@
 """Labelled arrays on disk: one file of fixed-length records per shard.
 
     record   label, int64 little-endian │ array, C order, little-endian
-    footer   xxh3-128, 16 bytes, of the file's identity and then of all records
+    footer   xxh3-128, 16 bytes, of the identity of the file and then of all records
 
-Decoded pixels and features are stored in such files. The identity is a text that is not in the
-file; it names everything that the content depends on. A file with another identity is not intact,
-like one that has lost a part.
+These files store decoded pixels and features. The identity is a text that is not stored in the
+file; it names everything that the content depends on. A file with a different identity is not
+intact, and neither is a truncated file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 FORMAT_VERSION = 1
-"""Increased when the same arrays give other bytes."""
+"""Increased when the same arrays give different bytes."""
 
 LABEL_BYTES = 8
 FOOTER_BYTES = 16
@@ -42,7 +42,7 @@ _READ_BUFFER_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class ArrayFormat:
-    """The array of a record, next to its label."""
+    """The type and shape of the array in a record."""
 
     dtype: Literal["uint8", "float16", "float32"]
     shape: tuple[int, ...]
@@ -55,7 +55,7 @@ class ArrayFormat:
 
     @property
     def record_bytes(self) -> int:
-        """The size of a record."""
+        """The size of a record in bytes."""
         return self.record_type.itemsize
 
     def file_bytes(self, records: int) -> int:
@@ -78,9 +78,9 @@ def write_arrays(
 
     Args:
         stream: the empty file.
-        array_format: of its records.
-        identity: names everything that its content depends on.
-        batches: arrays (batch, *shape) of the format's type, and labels (batch,).
+        array_format: the format of the records.
+        identity: a text that names everything that the content depends on.
+        batches: arrays (batch, *shape) in this format, and labels (batch,).
     """
     digest = xxhash.xxh3_128(identity.encode())
     written = 0
@@ -97,7 +97,7 @@ def write_arrays(
 
 
 def is_intact(storage: Storage, name: str, size_bytes: int, identity: str) -> bool:
-    """Return whether a file exists with this size and identity, and its checksum is right."""
+    """Return whether a file exists with this size and identity, and a correct checksum."""
     facts = storage.stat(name)
     if facts is None or facts.size_bytes != size_bytes:
         return False
@@ -114,9 +114,9 @@ def check_space(folder: Path, size_bytes: int, *, what: str, hint: str) -> None:
     """Check that files fit on the disk before they are written. Raises OutputError.
 
     Args:
-        folder: their folder; it need not exist.
-        size_bytes: their total size.
-        what: their name in the message, in the plural.
+        folder: the folder of the files; it need not exist.
+        size_bytes: the total size of the files.
+        what: the name of the files in the message, in the plural.
         hint: the hint of the message.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -168,5 +168,5 @@ class ArraySource:
 
 
 def to_model_dtype(arrays: tf.Tensor) -> tf.Tensor:
-    """Return arrays as a model takes them: floats of any width as float32."""
+    """Convert arrays to the type that a model expects: floats of any width to float32."""
     return tf.cast(arrays, tf.float32) if arrays.dtype.is_floating else arrays

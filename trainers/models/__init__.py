@@ -1,4 +1,4 @@
-"""Models: a registry of names, builders, pretrained weights."""
+"""Models: registry of names, builders, and pretrained weights."""
 
 from trainers.models.registry import (
     MODELS,

@@ -1,4 +1,4 @@
-"""Networks built from an architecture, and the blocks of the built-in ones."""
+"""Networks built from an architecture, and the blocks of built-in networks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class Network:
     """A model, and its parts if it has a backbone.
 
     Args:
-        model: uint8 (batch, *shape) to float32 logits (batch, classes), uncompiled. It scales
-            images itself, so that every caller feeds it as in training.
+        model: the uncompiled model, uint8 (batch, *shape) to float32 logits (batch, classes). The
+            model scales images, so that every caller passes the same input as in training.
         backbone: the classifier of `keras.applications` without its top; None for other models.
-        extractor: uint8 (batch, *shape) to the pooled features of the backbone (batch, features).
-        head: features to logits.
+        extractor: the model from uint8 (batch, *shape) to the pooled features of the backbone
+            (batch, features).
+        head: the model from features to logits.
     """
 
     model: keras.Model

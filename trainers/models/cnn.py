@@ -1,7 +1,7 @@
 """`cnn`: three blocks of convolution and pooling, small enough for a laptop.
 
-It is the network of the image classification tutorial of Keras and TensorFlow without its
-augmentation; `architecture.dropout` is the rate of its dropout.
+The network comes from the image classification tutorial of Keras and TensorFlow, without
+augmentation. `architecture.dropout` is the dropout rate.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DENSE_UNITS = 128
 
 
 def build(architecture: Architecture) -> Network:
-    """Return the network uint8 (batch, *shape) to logits (batch, classes)."""
+    """Return the network from uint8 (batch, *shape) to logits (batch, classes)."""
     image, x = open_image(architecture)
     for filters in _FILTERS:
         x = convolve_and_pool(x, filters, architecture)

@@ -1,7 +1,7 @@
 """`cnn-512`: `cnn` with a wide dense layer.
 
-It is the network of the notebook on cats and dogs in the TensorFlow tutorials;
-`architecture.dropout` is the rate of the dropout after the first and the last pooling.
+The network comes from the TensorFlow tutorial on cats and dogs. `architecture.dropout` is the rate
+of the dropout after the first and the last pooling.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DENSE_UNITS = 512
 
 
 def build(architecture: Architecture) -> Network:
-    """Return the network uint8 (batch, *shape) to logits (batch, classes)."""
+    """Return the network from uint8 (batch, *shape) to logits (batch, classes)."""
     image, x = open_image(architecture)
     x = dropout(convolve_and_pool(x, 16, architecture), architecture.dropout)
     x = convolve_and_pool(x, 32, architecture)
@@ -33,5 +33,5 @@ def _score(x: keras.KerasTensor, architecture: Architecture) -> keras.KerasTenso
     if architecture.classes != 2:
         return logits(x, architecture.classes, architecture)
     # A single logit z becomes the pair (0, z): its softmax is sigmoid(z), and its categorical
-    # cross-entropy is exactly the binary one of z. So all other code needs no special case.
+    # cross-entropy equals the binary cross-entropy of z. So no other code needs a special case.
     return ops.pad(logits(x, 1, architecture), ((0, 0), (1, 0)))

@@ -1,7 +1,7 @@
 """`cnn-bn`: a small network with batch normalization, for small images.
 
-It is common for MNIST: the 3 × 3 convolutions do not pad, the 5 × 5 convolution does, so that 28
-pixels become 26, 13, 11, 5 and 3. It needs at least 10 pixels.
+This architecture is common for MNIST. The 3 × 3 convolutions do not pad, the 5 × 5 convolution
+pads: a side of 28 pixels becomes 26, 13, 11, 5 and 3. Both sides need at least 10 pixels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DROPOUT = 0.4
 
 
 def build(architecture: Architecture) -> Network:
-    """Return the network uint8 (batch, *shape) to logits (batch, classes)."""
+    """Return the network from uint8 (batch, *shape) to logits (batch, classes)."""
     image, x = open_image(architecture)
     for _ in range(2):
         x = layers.MaxPooling2D()(conv(x, _FILTERS, 3, architecture, padding="valid"))

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def build(architecture: Architecture) -> Network:
-    """Return the network uint8 (batch, *shape) to float32 logits (batch, classes).
+    """Return the network from uint8 (batch, *shape) to float32 logits (batch, classes).
 
     Raises:
-        UsageError: the builder fails, does not accept an option, or returns something else.
+        UsageError: the builder fails, does not accept an option, or does not return a valid model.
     """
     custom = find_model(architecture.model).custom
     assert custom is not None
@@ -34,12 +34,12 @@ def build(architecture: Architecture) -> Network:
         if not isinstance(model, keras.Model):
             raise TypeError(f"{type(model).__name__} is not a keras.Model")  # noqa: TRY301
         logits = model(custom.preprocess(image) if custom.preprocess else image)
-    except Exception as error:  # whatever the code of the user raises
+    except Exception as error:  # user code may raise any exception
         raise UsageError(
             f"the builder of the model {architecture.model} failed",
-            expected=f"a keras.Model of images {shape}",
+            expected=f"a keras.Model for images of shape {shape}",
             got=f"{type(error).__name__}: {error}".partition("\n")[0],
-            hint="--verbose shows the trace",
+            hint="add --verbose to see the traceback",
         ) from error
     if tuple(getattr(logits, "shape", ())) != (None, classes):
         raise UsageError(
@@ -53,7 +53,7 @@ def build(architecture: Architecture) -> Network:
 
 
 def _accepted_options(architecture: Architecture, builder: Callable[..., Any]) -> dict[str, Any]:
-    """Return the options that the user gave. Raises UsageError if the builder has not all."""
+    """Return the options that the user gave. Raises UsageError if one is unsupported."""
     given = {"dropout": architecture.dropout, "l2": architecture.l2 or None}
     options = {name: value for name, value in given.items() if value is not None}
     parameters = inspect.signature(builder).parameters

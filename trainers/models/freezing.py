@@ -23,13 +23,13 @@ def freeze_backbone(network: Network) -> None:
 def unfreeze_backbone(network: Network, layers: int | Literal["all"]) -> None:
     """Make the last layers of the backbone trainable, except for batch normalization.
 
-    Batch normalization keeps its mean and variance: a few small batches would replace them by worse
-    ones, and spoil the features of all other layers.
+    Batch normalization keeps its mean and variance: a few small batches would give worse values,
+    and spoil the features of all other layers.
 
     Args:
-        network: with a backbone.
-        layers: how many of `backbone.layers`, counted from the last, with pooling and activations;
-            or `all`.
+        network: a network with a backbone.
+        layers: the number of layers, counted from the end of `backbone.layers`, including pooling
+            and activations; or `all`.
 
     Raises:
         UsageError: the backbone has fewer layers, or none of them has weights to train.
@@ -48,12 +48,12 @@ def unfreeze_backbone(network: Network, layers: int | Literal["all"]) -> None:
     if not backbone.trainable_weights:
         raise UsageError(
             f"the last {count} layers of the backbone have no weights to train",
-            hint=f"unfreeze at least {_min_count(backbone)}",
+            hint=f"unfreeze at least {_min_count(backbone)} layers",
         )
 
 
 def count_parameters(network: Network) -> tuple[int, int]:
-    """Return the number of all parameters, and of those that train."""
+    """Return the number of all parameters, and the number of trained parameters."""
     model = network.model
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     return model.count_params(), trained

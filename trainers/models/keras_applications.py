@@ -19,10 +19,10 @@ _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 def build(architecture: Architecture) -> Network:
-    """Return the network uint8 (batch, height, width, 3) to logits (batch, classes).
+    """Return the network from uint8 (batch, height, width, 3) to logits (batch, classes).
 
-    The weights are random. The head is pooling, the dense layer and the dropout of the
-    architecture, and the logits. The features between backbone and head are float32.
+    The weights are random. The extractor consists of the backbone and the pooling, the head of the
+    dense layer, the dropout and the logits. The features between them are float32.
     """
     image = keras.Input(architecture.shape.array_shape, dtype="uint8", name="image")
     backbone = build_backbone(architecture.model, architecture.shape.array_shape)
@@ -39,12 +39,13 @@ def build(architecture: Architecture) -> Network:
 def build_backbone(
     model: str, shape: tuple[int, int, int], weights: str | None = None
 ) -> keras.Model:
-    """Return the Keras classifier without its top: preprocessed images to its last feature map.
+    """Return a Keras classifier without its top: preprocessed images to the last feature map.
 
     Args:
         model: a name in `MODELS` with a backbone.
-        shape: of an image: height, width, channels.
-        weights: None is random ones; `imagenet` lets Keras find or download them.
+        shape: the shape of an image: height, width, channels.
+        weights: the initial weights: None means random weights; `imagenet` makes Keras find or
+            download the ImageNet weights.
     """
     _, classifier = _application(model)
     backbone: keras.Model = getattr(keras.applications, classifier)(
@@ -54,7 +55,7 @@ def build_backbone(
 
 
 def preprocess(image: keras.KerasTensor, model: str) -> keras.KerasTensor:
-    """Apply the preprocessing of Keras for a classifier to pixels of 0–255."""
+    """Apply the Keras preprocessing of a classifier to pixels from 0 to 255."""
     family, _ = _application(model)
     prepared = getattr(keras.applications, family).preprocess_input(ops.cast(image, "float32"))
     return _scale_for_efficientnet(prepared) if family == "efficientnet" else prepared
@@ -67,8 +68,8 @@ def _application(model: str) -> tuple[str, str]:
 
 def _scale_for_efficientnet(pixels: keras.KerasTensor) -> keras.KerasTensor:
     # Inside EfficientNet, the ImageNet weights divide by the root of the deviation. Keras divides
-    # by it again, but only in a network that it builds with those weights, not in one whose weights
-    # are set later. This does the same to the pixels, so that the features equal those of Keras:
+    # by the root again, but only in a network that Keras builds with these weights, not if the
+    # weights are set later. This layer scales the pixels, so that features equal those of Keras:
     # https://github.com/tensorflow/tensorflow/issues/49930
     scale = [deviation**-0.5 for deviation in _IMAGENET_DEVIATION]
     offset = [255 * mean * (1 - part) for mean, part in zip(_IMAGENET_MEAN, scale, strict=True)]
@@ -81,7 +82,7 @@ def _pool(feature_map: keras.KerasTensor, pooling: Pooling) -> keras.KerasTensor
         "max": layers.GlobalMaxPooling2D,
         "flatten": layers.Flatten,
     }
-    # In float32, so that a head receives the same features with every precision of the backbone.
+    # In float32, so that a head receives the same type of features at every precision policy.
     return kinds[pooling](dtype="float32", name="features")(feature_map)
 
 

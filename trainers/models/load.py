@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     import keras
 
 _BYTES_PER_VARIABLE = 4096
-"""For names, groups and unused space of HDF5 between arrays."""
+"""Space for names, groups and gaps between arrays in HDF5."""
 
 
 def load_model(run: Run) -> keras.Model:
     """Return the model of a run, with its weights.
 
     Raises:
-        CorruptDataError: the weights are damaged, or of another model.
+        CorruptDataError: the weights are damaged, or belong to a different model.
         UsageError: the model is not registered.
     """
     require_model(run)
     architecture = run.config.architecture
     model = build_network(architecture).model
     if find_model(architecture.model).custom is not None:
-        # Layers of any kind may contain layers, which only Keras can find in its file.
+        # Layers of any type may contain layers, whose weights only Keras can find in the file.
         with open_weights(run.path / WEIGHTS):
             model.load_weights(run.path / WEIGHTS)
         return model
@@ -44,7 +44,7 @@ def load_model(run: Run) -> keras.Model:
             set_weights(match_model(file, model))
     except WeightsMismatchError as error:
         raise CorruptDataError(
-            "the weights are not those of the model of this run",
+            "the weights do not fit the model of this run",
             path=run.describe(WEIGHTS),
             expected=error.expected,
             got=error.got,
@@ -57,7 +57,7 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
     """Open a weights file for reading, after checking it.
 
     Raises:
-        CorruptDataError: it is not an HDF5 file, is truncated, or refers to other files.
+        CorruptDataError: the file is not HDF5, is truncated, or refers to other files.
     """
     try:
         check_weights(path)
@@ -82,11 +82,11 @@ def check_weights(path: Path) -> None:
     """Refuse a weights file that refers to other files.
 
     Raises:
-        OSError: it is not an HDF5 file.
-        ValueError: it has links, or external data.
+        OSError: the file is not HDF5.
+        ValueError: the file contains links or external data.
     """
 
-    # h5py fails if a visitor raises, so these return what they find.
+    # h5py fails if a visitor raises an exception, so these visitors return a name.
     def find_link(name: str, link: object) -> str | None:
         return None if isinstance(link, h5py.HardLink) else name
 

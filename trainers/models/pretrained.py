@@ -1,7 +1,7 @@
-"""Weights of a backbone: from ImageNet, a file or a run.
+"""Pretrained weights of a backbone, from ImageNet, a file or a run.
 
-`weights_file` reads a file as arrays only: it ignores any architecture, function or object. Files
-that hold code are refused.
+`weights_file` reads only the arrays of a file, and ignores any architecture, function or object.
+Files that contain code are refused.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 IMAGENET = "imagenet"
 _EXPECTED = "imagenet, a .weights.h5 or .h5 file of Keras, or a run folder"
 _WRITE_WEIGHTS = (
-    "if you trust it, load it with Keras and call model.save_weights('NAME.weights.h5')"
+    "if you trust the model, load it with Keras and call model.save_weights('NAME.weights.h5')"
 )
 _FAILED_FETCH = re.compile(
     r"URL fetch failure on (?P<url>\S+/(?P<name>\S+)): (?:None -- )?(?P<reason>.*)", re.DOTALL
@@ -49,13 +49,13 @@ def load_backbone(network: Network, model: str, weights: str) -> None:
     """Set all weights of the backbone of a network.
 
     Args:
-        network: with a backbone.
+        network: a network with a backbone.
         model: the name of the model in `MODELS`.
         weights: `imagenet`, or the path of a weights file or a run folder.
 
     Raises:
         InputNotFoundError: the file does not exist, or cannot be downloaded.
-        UsageError: the file has an unsupported format, or weights of another model.
+        UsageError: the file has an unsupported format, or contains weights of a different model.
         CorruptDataError: the file cannot be read, or refers to other files.
     """
     if network.backbone is None:
@@ -106,18 +106,20 @@ def _find_in_folder(path: Path, model: str) -> Path:
         )
     trained = open_run(path).config.architecture.model
     if trained != model:
-        raise UsageError("the run has another model", path=str(path), expected=model, got=trained)
+        raise UsageError(
+            "the run has a different model", path=str(path), expected=model, got=trained
+        )
     return path / WEIGHTS
 
 
 def _copy_imagenet(backbone: keras.Model, model: str) -> None:
-    # At the default size: not every Keras classifier accepts ImageNet weights at others.
+    # The default size, because not every Keras classifier accepts ImageNet weights at other sizes.
     shape = (*find_model(model).size_px, 3)
     try:
-        # Keras prints its download to stdout, which is for results.
+        # Keras prints download progress to stdout, which is reserved for results.
         with redirect_stdout(sys.stderr):
             donor = build_backbone(model, shape, weights=IMAGENET)
-    except Exception as error:  # Keras raises that class if a download fails
+    except Exception as error:  # Keras raises Exception if a download fails
         if not (_FAILED_FETCH.search(str(error)) or isinstance(error, _DOWNLOAD_ERRORS)):
             raise
         raise _explain(error, model) from error
@@ -136,5 +138,5 @@ def _explain(error: Exception, model: str) -> InputNotFoundError:
         f"the ImageNet weights of {model} cannot be downloaded",
         path=fetch["url"] if fetch else None,
         got=" ".join((fetch["reason"] if fetch else str(error)).split()),
-        hint=f"download {fetch['name'] if fetch else 'them'} elsewhere and pass --weights PATH",
+        hint=f"download {fetch['name'] if fetch else 'the file'} elsewhere and pass --weights PATH",
     )

@@ -1,8 +1,8 @@
 """Models by name: the built-in table, and models that a user registers.
 
-Importing this module does not load Keras. Code of a user runs only if the user names it: by
-`register_model`, by `package.module:builder`, or by installing a package that has an entry point in
-the group `shardmill.models`. A file in a run folder holds only a model's name.
+Importing this module does not load Keras. User code runs only if the user names the code: with
+`register_model`, with `package.module:builder`, or by installing a package that has an entry point
+in the group `shardmill.models`. A run folder contains the name of a model, but no code.
 """
 
 from __future__ import annotations
@@ -55,12 +55,13 @@ class ModelSpec:
 
     Args:
         module: the module whose `build(architecture)` returns its `Network`.
-        size_px: (height, width) of its input, unless the user or the dataset determines it.
-        min_side_px: the smallest height and width of its input.
-        learning_rate: the default learning rate of training from scratch, for Adam.
-        channels: of its input; None is 1 or 3, as the dataset has.
-        application: the classifier in `keras.applications`, as `module.Class`, if it is one.
-        custom: what `register_model` was given; None for a built-in model.
+        size_px: (height, width) of the input, unless the user or the dataset determines the size.
+        min_side_px: the smallest height and width of the input.
+        learning_rate: the default learning rate of training from scratch with Adam.
+        channels: the number of channels of the input; None means 1 or 3, as in the dataset.
+        application: the classifier in `keras.applications`, as `module.Class`; None for other
+            models.
+        custom: the arguments of `register_model`; None for a built-in model.
     """
 
     module: str
@@ -73,7 +74,7 @@ class ModelSpec:
 
     @property
     def has_backbone(self) -> bool:
-        """Return whether it consists of a pretrained backbone and a head."""
+        """Return whether the model consists of a pretrained backbone and a head."""
         return self.application is not None
 
 
@@ -92,8 +93,8 @@ def _keras(application: str, side_px: int, min_side_px: int, learning_rate: floa
     )
 
 
-# Sizes and minimum sizes of applications are those of Keras. With Adam's default of 1e-3 deep
-# networks without batch normalization do not start to learn, so VGG and ConvNeXt have a tenth.
+# Sizes and minimum sizes of applications come from Keras. With 1e-3, the default of Adam, deep
+# networks without batch normalization do not start to learn, so VGG and ConvNeXt use 1e-4.
 # fmt: off
 MODELS: dict[str, ModelSpec] = {
     #                                                                    side  least  learning rate
@@ -161,25 +162,26 @@ def register_model(
     metrics: Sequence[Callable[[], Any]] = (),
     callbacks: Sequence[Callable[[], Any]] = (),
 ) -> None:
-    """Make a Keras model available by name to `train` and all that uses its runs.
+    """Make a Keras model available by name to `train`, and to all commands that use its runs.
 
-    Registering a name again replaces its model, as running a notebook cell again does.
+    Registering a name again replaces the model, for example when a notebook cell runs again.
 
     Args:
-        name: of letters, digits, `_`, `.` and `-`; a run stores nothing else of the model.
+        name: the model name, of letters, digits, `_`, `.` and `-`. A run stores the name, but
+            no code of the model.
         builder: `builder(image_shape=(height, width, channels), classes=n)` returns a
             `keras.Model` from uint8 images (batch, height, width, channels) to logits
-            (batch, classes). If it also has parameters `dropout` and `l2`, it receives those
-            options of `train` that the user gives.
-        image_size: (height, width) in pixels of its input, unless the user or the dataset
-            determines it.
-        min_side_px: the smallest height and width of its input.
-        channels: of its input; None is 1 or 3, as the dataset has.
+            (batch, classes). If it also has parameters `dropout` and `l2`, it receives these
+            options of `train` if the user gives them.
+        image_size: (height, width) of the input in pixels, unless the user or the dataset
+            determines the size.
+        min_side_px: the smallest height and width of the input.
+        channels: the number of channels of the input; None means 1 or 3, as in the dataset.
         learning_rate: the default learning rate.
         preprocess: a function of Keras operations from uint8 images to the input of the model, of
-            any type. The attribute `preprocess` of the builder if None.
+            any type. None means the attribute `preprocess` of the builder, if it has one.
         loss: a loss of integer labels (batch,) and logits (batch, classes), for
-            `keras.Model.compile`; sparse categorical cross-entropy if None.
+            `keras.Model.compile`; None means sparse categorical cross-entropy.
         metrics: functions without arguments that return a `keras.metrics.Metric` of labels and
             logits; their results become columns of `history.csv`.
         callbacks: functions without arguments that return a `keras.callbacks.Callback`. Keras
@@ -212,7 +214,7 @@ def register_model(
 
 
 def find_model(name: str) -> ModelSpec:
-    """Return the model of that name.
+    """Return the model with this name.
 
     Raises:
         UsageError: no model has this name; the message contains similar names.
@@ -241,12 +243,12 @@ def is_reference(model: str) -> bool:
 def resolve_model(model: str, name: str | None = None) -> str:
     """Return the name of a model that may be given as `package.module:builder`.
 
-    A reference is imported. If its module calls `register_model` with the builder, the name is the
-    registered one, otherwise the reference itself.
+    A reference is imported. If its module calls `register_model` with the builder, the
+    registered name is returned, otherwise the reference.
 
     Args:
         model: a name or a reference.
-        name: of the model in an existing run, which the reference then provides.
+        name: the name of the model in an existing run; the reference then provides this model.
 
     Raises:
         UsageError: the name is unknown, or the reference cannot be imported.
@@ -296,14 +298,14 @@ def _builder_of(spec: ModelSpec) -> Callable[..., Any] | None:
 
 def _import_builder(reference: str) -> Callable[..., Any]:
     module, _, attribute = reference.partition(":")
-    start_backend()  # before Keras is imported by the module, so that it is quiet and on the GPU
+    start_backend()  # before the module imports Keras, so that Keras is quiet and uses the GPU
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
         builder: Any = importlib.import_module(module)
         for part in attribute.split("."):
             builder = getattr(builder, part)
-    except Exception as error:  # whatever the module of the user raises
+    except Exception as error:  # user code may raise any exception
         raise UsageError(
             f"--model {reference} cannot be imported",
             got=f"{type(error).__name__}: {error}",

@@ -1,13 +1,13 @@
 """Weights files of Keras, read as arrays and set layer by layer.
 
-Keras writes HDF5 files of two layouts:
+Keras writes HDF5 files in two layouts:
 
 layers/conv2d_1/vars/0                  `.weights.h5`: layers are numbered by class, in the order of
 layers/functional/layers/dense/vars/0   the model; a nested model is one of its layers
 model_weights/block1_conv1/…            `.h5`, also without `model_weights`: `layer_names` lists the
                                         layers in order, `weight_names` their arrays
 
-Automatic names of Keras differ between processes, so a layer is found by its position.
+Automatic layer names differ between processes, so a layer is found by its position.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class SavedLayer:
     """The arrays of a layer in a file, not read yet.
 
     Args:
-        name: of the layer in the file, for messages.
-        arrays: in the order of the weights of the layer.
+        name: the name of the layer in the file, for messages.
+        arrays: the arrays, in the order of the weights of the layer.
     """
 
     name: str
@@ -58,7 +58,7 @@ class WeightsMismatchError(Exception):
 
 
 def set_weights(matches: Iterable[Match]) -> None:
-    """Set all weights of layers. Raises WeightsMismatchError before any is set."""
+    """Set all weights of layers. Raises WeightsMismatchError before any weight is set."""
     pairs = list(matches)
     for layer, saved in pairs:
         if not _fits(layer, saved):
@@ -70,7 +70,7 @@ def set_weights(matches: Iterable[Match]) -> None:
 
 
 def finalize_layer(layer: keras.Layer) -> None:
-    """Update a layer whose weights were set: Normalization computes with copies of them."""
+    """Update a layer after its weights were set: Normalization computes with copies."""
     if isinstance(layer, keras.layers.Normalization):
         layer.finalize_state()
 
@@ -99,7 +99,7 @@ def match_backbone(file: h5py.File, backbone: keras.Model) -> list[Match]:
         return _match_in_order(list(_read_legacy(legacy)), backbone)
     models = list(_find_models(file))
     if not models:
-        raise ValueError("no layers in a layout of Keras")
+        raise ValueError("the file has no layers in a Keras layout")
     return max(
         (list(match_model(model, backbone)) for model in models),
         key=lambda matches: sum(_fits(layer, saved) for layer, saved in matches),
@@ -108,14 +108,14 @@ def match_backbone(file: h5py.File, backbone: keras.Model) -> list[Match]:
 
 def _match_in_order(saved: list[SavedLayer], backbone: keras.Model) -> list[Match]:
     if any(len(layer.arrays) >= len(backbone.weights) for layer in saved):
-        raise ValueError("a nested model; only a .weights.h5 file has its layers")
+        raise ValueError("a nested model, whose layers only a .weights.h5 file lists")
     layers = [layer for layer in backbone.layers if layer.weights]
-    # A top comes after the backbone; if the file is too short, the last layers get nothing.
+    # A top comes after the backbone; if the file is too short, the last layers have no arrays.
     return list(zip(layers, itertools.chain(saved, itertools.repeat(None)), strict=False))
 
 
 def _find_models(file: h5py.File) -> Iterator[h5py.Group]:
-    """Return the group of the model in a `.weights.h5` file, and of nested models."""
+    """Return the group of the model in a `.weights.h5` file, and of each nested model."""
     groups: list[h5py.Group] = [file]
     file.visititems(lambda _, item: groups.append(item))  # None continues the visit
     return (group for group in groups if _find_group(group, "layers") is not None)
@@ -141,7 +141,7 @@ def _read_legacy(group: h5py.Group) -> Iterator[SavedLayer]:
 
 
 def _read_names(group: h5py.Group, attribute: str) -> list[str]:
-    """Return a list of names, which Keras splits if it is too long for one attribute."""
+    """Return a list of names, which Keras splits if the list is too long for one attribute."""
     parts = [group.attrs.get(attribute)]
     if parts[0] is None:
         numbered = (group.attrs.get(f"{attribute}{number}") for number in itertools.count())

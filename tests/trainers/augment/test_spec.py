@@ -38,14 +38,14 @@ def test_parse_augmentation_valid_text_gives_options(text: str, expected: Augmen
     [
         (
             "flop",
-            "expected some of flip, rotate, shift, zoom, contrast, brightness, crop; or none",
+            "expected one or more of flip, rotate, shift, zoom, contrast, brightness, crop; or",
         ),
-        ("flop", "--augment has no word 'flop'"),
+        ("flop", "--augment: unknown word 'flop'"),
         ("flop", "; or none alone; did you mean flip?"),
         ("Zoom=0.1", "did you mean zoom?"),
-        ("flip,", "--augment has an empty word"),
-        ("", "--augment has an empty word"),
-        ("flip,none", "--augment has no word 'none'"),
+        ("flip,", "--augment: empty word"),
+        ("", "--augment: empty word"),
+        ("flip,none", "--augment: unknown word 'none'"),
         ("flip,crop,flip=both", "--augment: flip is repeated"),
         (
             "rotate",
@@ -55,7 +55,7 @@ def test_parse_augmentation_valid_text_gives_options(text: str, expected: Augmen
         ("flip=horizntal", "got 'horizntal'; did you mean flip=horizontal?"),
         (
             "flip,rotate=-1",
-            "invalid value of rotate, expected rotate=NUMBER with 0 <= NUMBER <= 180 degrees",
+            "invalid value for rotate, expected rotate=NUMBER with 0 <= NUMBER <= 180 degrees",
         ),
         ("rotate=-1", "degrees, got '-1'"),
         ("zoom=1", "expected zoom=NUMBER with 0 <= NUMBER < 1, got '1'"),

@@ -73,7 +73,7 @@ def test_store_key_changes_with_every_field_and_shard() -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text[:-3], "this is not a feature store's manifest"),
+        (lambda text: text[:-3], "this is not a feature store manifest"),
         (lambda text: text.replace('"avg"', '"sum"'), "Invalid enum value"),
         (lambda text: text.replace('"avg"', '"max"'), "the key of the manifest does not match"),
         (lambda text: text.replace("{", '{"more": 1,', 1), "unknown field"),
@@ -102,36 +102,36 @@ def test_check_fits_different_dtype_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        ("model", "another model, expected mobilenet_v2, got vgg16"),
-        ("weights", "another set of weights, expected 00"),
-        ("shape", "another image size, expected 224x224x3, got 224x192x3"),
-        ("pooling", "another pooling, expected avg, got max"),
-        ("images", "another image normalization"),
-        ("decoder", "another decoder, expected version 1, got version 2"),
+        ("model", "a different model, expected mobilenet_v2, got vgg16"),
+        ("weights", "a different set of weights, expected 00"),
+        ("shape", "a different image size, expected 224x224x3, got 224x192x3"),
+        ("pooling", "a different pooling, expected avg, got max"),
+        ("images", "a different image normalization"),
+        ("decoder", "a different decoder, expected version 1, got version 2"),
     ],
 )
 def test_check_fits_different_field_is_refused_by_name(part: str, said: str) -> None:
     found = make_manifest(replace(SPEC, **{part: CHANGES[part]}))
     with pytest.raises(UsageError) as caught:
         check_fits(found, SPEC, SHARDS, path="/x")
-    assert str(caught.value).startswith("/x: the feature store has another ")
+    assert str(caught.value).startswith("/x: the feature store has a different ")
     assert said in str(caught.value)
 
 
 def test_check_fits_several_differences_are_reported_together() -> None:
     found = make_manifest(replace(SPEC, model="vgg16", pooling="max"))
-    with pytest.raises(UsageError, match="another model and another pooling"):
+    with pytest.raises(UsageError, match="a different model and a different pooling"):
         check_fits(found, SPEC, SHARDS, path="/x")
 
 
 @pytest.mark.parametrize(
     ("shard", "got"),
     [
-        (replace(SHARDS[0], xxh3_128="f" * 32), f"one of {'0' * 32}"),
-        (replace(SHARDS[0], name="train-00000-of-00003.tfrecord"), "none of this name"),
+        (replace(SHARDS[0], xxh3_128="f" * 32), f"a shard of hash {'0' * 32}"),
+        (replace(SHARDS[0], name="train-00000-of-00003.tfrecord"), "no shard of this name"),
     ],
 )
 def test_check_fits_store_of_other_dataset_is_refused(shard: ShardInfo, got: str) -> None:
-    with pytest.raises(UsageError, match="another dataset") as caught:
+    with pytest.raises(UsageError, match="a different dataset") as caught:
         check_fits(make_manifest(), SPEC, (SHARDS[1], shard), path="/x")
     assert got in str(caught.value)

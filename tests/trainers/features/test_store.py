@@ -79,7 +79,9 @@ def test_feature_store_folder_of_other_store_is_refused_and_unchanged(
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     other = make_store(tmp_path, model="vgg16")
     look = other.is_finished if finish else other.prepare
-    with pytest.raises(OutputError, match="a feature store of another dataset, model or weights"):
+    with pytest.raises(
+        OutputError, match="a feature store of a different dataset, model or weights"
+    ):
         look()
     assert {path: path.read_bytes() for path in before} == before
 
@@ -90,7 +92,7 @@ def test_feature_store_third_party_files_are_refused_and_kept(tmp_path: Path) ->
         make_store(tmp_path).prepare()
     assert names_in(tmp_path) == {min(FILES)}
     (tmp_path / "features.json").write_text("{}")
-    with pytest.raises(OutputError, match=r"the folder contains another features\.json"):
+    with pytest.raises(OutputError, match=r"the folder contains an unknown features\.json"):
         make_store(tmp_path).is_finished()
 
 

@@ -65,7 +65,7 @@ def test_load_model_weights_of_other_model_are_refused_with_layer_and_shapes(
     run = make_run(tmp_path, Architecture("cnn", ImageShape(32, 32), 3))
     build_network(other).model.save_weights(run.path / WEIGHTS)
     pattern = (
-        r"run/model\.weights\.h5: the weights are not those of the model of this run, "
+        r"run/model\.weights\.h5: the weights do not fit the model of this run, "
         rf"expected layer \S+ of float32 {expected}.*, got layer \S+ of float32 {got}"
     )
     with pytest.raises(CorruptDataError, match=pattern):

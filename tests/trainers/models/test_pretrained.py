@@ -325,7 +325,7 @@ def write_no_layers(path: Path) -> None:
         (write_link, "refers to other data"),
         (write_cut, "truncated file"),
         (write_model_in_model, "a nested model"),
-        (write_no_layers, "no layers in a layout"),
+        (write_no_layers, "no layers in a Keras layout"),
     ],
 )
 def test_load_backbone_unusable_hdf5_file_is_refused_with_reason(
@@ -345,7 +345,9 @@ def test_load_backbone_keras_archive_or_saved_model_is_refused_with_hint(
     (tmp_path / "saved" / "variables").mkdir(parents=True)
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"\x08\x01")
     for path in ("model.keras", "saved", "saved/saved_model.pb"):
-        with pytest.raises(UsageError, match=r"if you trust it, .* model\.save_weights\('NAME"):
+        with pytest.raises(
+            UsageError, match=r"if you trust the model, .* model\.save_weights\('NAME"
+        ):
             load(network, tmp_path / path)
 
 
@@ -376,7 +378,7 @@ def test_load_backbone_run_of_other_model_is_refused(
     network: Network, trained: Network, tmp_path: Path
 ) -> None:
     path = write_run(tmp_path, trained, model="vgg16")
-    with pytest.raises(UsageError, match=f"has another model, expected {SMALL}, got vgg16"):
+    with pytest.raises(UsageError, match=f"has a different model, expected {SMALL}, got vgg16"):
         load(network, path)
 
 

@@ -50,7 +50,7 @@ def test_data_parallel_two_devices_share_every_batch(
 def test_check_batch_size_jax_requires_multiple_of_device_count() -> None:
     hardware = Backend("JAX", "0", ("one", "two", "three"), 2)
     check_batch_size(9, hardware)
-    with pytest.raises(UsageError, match="a --batch-size that 3 divides, got 32"):
+    with pytest.raises(UsageError, match="a --batch-size divisible by 3, got 32"):
         check_batch_size(32, hardware)
     check_batch_size(33, Backend("TensorFlow", "2", ("one", "two"), 2))
     check_batch_size(33, Backend("JAX", "0", ("one",), 2))

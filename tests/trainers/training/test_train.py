@@ -189,7 +189,7 @@ def test_plan_training_shard_missing_or_of_wrong_size_is_refused(
     shutil.copytree(shapes, copy)
     shard = copy / "train-00000-of-00003.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1])
-    with pytest.raises(CorruptDataError, match=r"train-00000-of-00003.tfrecord: .* another size"):
+    with pytest.raises(CorruptDataError, match=r"train-00000-of-00003.tfrecord: .* different size"):
         plan_training(copy, tmp_path / "run", SHORT)
     shard.unlink()
     with pytest.raises(
