@@ -24,7 +24,7 @@ Examples:
   shardmill convert photos/ data/ --runner prism
 
 \b
-Exit status: 0 done or nothing to do, 2 usage, 65 too many rejects, 66 no input,
+Exit codes: 0 done or nothing to do, 2 usage, 65 too many rejects, 66 no input,
 69 the engine failed, 73 output already contains a dataset or cannot be written,
 74 storage failed, 75 output in use.
 """

@@ -152,5 +152,5 @@ def require_identical(storage: Storage, name: str, staged: BinaryIO) -> None:
         raise OutputError(
             "the file already exists with different content",
             path=storage.display_name(name),
-            hint="move it away, or choose another output",
+            hint="move the file, or choose a different output",
         )
