@@ -69,11 +69,11 @@ def _write(folder: Path, record: Record) -> None:
     content = _as_file(record)
     path = folder / _relative_path(record)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _open_free(path) as stream:
+    with open_new_file(path) as stream:
         stream.write(content)
 
 
-def _open_free(path: Path) -> BinaryIO:
+def open_new_file(path: Path) -> BinaryIO:
     """Create a file; if it exists (`a.gif` and `a.gif.png`), use the next free name."""
     for number in count(2):
         try:

@@ -1,4 +1,4 @@
-"""The command line: the table of commands, and the exit codes of errors.
+"""The command line: the commands, and the exit codes of errors.
 
 A package is imported when one of its commands is called.
 """

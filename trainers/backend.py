@@ -70,11 +70,11 @@ def start_backend() -> Backend:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with _capture_native_logs():
-        _check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
+        check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
         tensorflow: Any = require_extra("tensorflow", "train")
         keras: Any = require_extra("keras", "train")
         backend = keras.backend.backend()
-        _check_backend(backend)
+        check_backend(backend)
         found = _use_jax(tensorflow) if backend == "jax" else _use_tensorflow(tensorflow)
     gpus = tuple(gpu.name for gpu in found)
     has_bfloat16 = bool(found) and all(gpu.capability >= _BFLOAT16_CAPABILITY for gpu in found)
@@ -133,7 +133,8 @@ def explain_unused_gpu(backend: str, *, has_gpu: bool) -> str | None:
     )
 
 
-def _check_backend(backend: str) -> None:
+def check_backend(backend: str) -> None:
+    """Raise UsageError unless the Keras backend is supported and installed."""
     if backend not in _BACKENDS:
         raise UsageError(
             "unsupported Keras backend",

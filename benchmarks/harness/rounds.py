@@ -35,9 +35,9 @@ class Contestant:
     """A program that is measured.
 
     Args:
-        name: as shown in tables.
+        name: the name in tables.
         command: the command for a case and an output folder, which does not exist yet.
-        version: of the measured program.
+        version: the version of the measured program.
     """
 
     name: str

@@ -43,7 +43,7 @@ class Result(msgspec.Struct, frozen=True):
         benchmark: its name.
         command: the command line.
         machine: processors, memory, system, by name.
-        versions: of each contestant.
+        versions: the version of each contestant.
         data: description of the images.
         failed: contestants that could not run here, and why.
         samples: every run.

@@ -18,14 +18,14 @@ class Scale:
 
     Args:
         rounds: number of rounds.
-        small_sizes: of conversions of 28×28 PNGs, ascending.
-        photo_sizes: of conversions of photos, ascending.
+        small_sizes: the numbers of 28×28 PNGs that are converted, ascending.
+        photo_sizes: the numbers of photos that are converted, ascending.
         read_images: photos that are read.
         drawn_images: photos from which single ones are read.
-        draws: number of those reads.
+        draws: the number of those reads.
         paths: number of paths that are listed and planned.
         made_up_images: number of planned images that have no files.
-        linear_sizes: of conversions that show a linear cost, ascending.
+        linear_sizes: the numbers of images of conversions that show a linear cost, ascending.
     """
 
     rounds: int

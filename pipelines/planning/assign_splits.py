@@ -16,13 +16,12 @@ from pipelines.planning.split_hash import (
     SplitNumbers,
     Thresholds,
     find_thresholds,
-    find_thresholds_by_label,
     from_threshold,
-    group_by_label,
     hash_keys,
     split_numbers,
     to_threshold,
 )
+from pipelines.planning.stratify import find_thresholds_by_label, group_by_label
 from records.errors import UsageError
 from records.format.layout import SPLITS, SplitName
 from records.format.manifest import Settings, SplitThreshold

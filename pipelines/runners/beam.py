@@ -122,7 +122,7 @@ def parse_flags(beam_flags: Sequence[str]) -> tuple[argparse.Namespace, list[str
     """Return the options that Beam parses, and the arguments that are unknown to Beam."""
     parser = _FlagParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in {str(kind): kind for kind in PipelineOptions.__subclasses__()}.values():
-        options._add_argparse_args(parser)
+        options._add_argparse_args(parser)  # noqa: SLF001 Beam offers no public way
     return parser.parse_known_args(list(beam_flags))
 
 

@@ -50,7 +50,7 @@ def parse_key(key: bytes, layout: Layout) -> KeyParts:
     """Return class folder and split of a key; folders below the class folder do not count.
 
     Raises:
-        UsageError: with the layout `splits`, the top folder is not named after a split.
+        UsageError: the layout is `splits`, and the top folder is not named after a split.
     """
     folders = key.split(b"/")[:-1]
     if layout == "classes":

@@ -91,7 +91,7 @@ class LocalFiles:
             raise UsageError(
                 "a symbolic link to a listed file leads out of the source",
                 path=key_to_text(key),
-                hint="pass --follow-symlinks to convert the target of the link",
+                hint="pass --follow-symlinks to convert linked files",
             )
         try:
             status = os.stat(path)  # noqa: PTH116 - a path of bytes
@@ -112,7 +112,9 @@ class LocalFiles:
     def _read(self, key: bytes, size_bytes: int | None) -> bytes:
         path = self._prefix + key
         try:
-            return retry(lambda: _read_local(path, size_bytes), RETRY, is_transient=_is_transient)
+            return retry(
+                lambda: read_local_file(path, size_bytes), RETRY, is_transient=_is_transient
+            )
         except OSError as error:
             if error.errno not in _PROCESS_LIMITS:
                 raise UnreadableError(os.strerror(error.errno or errno.EIO)) from error
@@ -128,7 +130,7 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in _TRANSIENT
 
 
-def _read_local(path: bytes, size_bytes: int | None) -> bytes:
+def read_local_file(path: bytes, size_bytes: int | None) -> bytes:
     """Return the first `size_bytes` of a file, or all bytes, in half the time of a stream."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

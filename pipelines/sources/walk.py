@@ -197,7 +197,7 @@ class _LocalWalk:
             self._visit_link(key, entry)
         else:
             # A file without a status is listed nevertheless: a later read gives the reason.
-            self._visit_file(key, _status(entry, follow_symlinks=False))
+            self._visit_file(key, stat_entry(entry, follow_symlinks=False))
 
     def _visit_folder(self, folder: _Folder) -> None:
         is_linked = folder.real_path != self.real_root + b"/" + folder.key
@@ -210,7 +210,7 @@ class _LocalWalk:
 
     def _visit_link(self, key: bytes, entry: _Entry) -> None:
         real_path = os.path.realpath(self.root + key)
-        status = _status(entry, follow_symlinks=True)
+        status = stat_entry(entry, follow_symlinks=True)
         if status is None:  # the link is broken, or part of a loop
             self.listing.broken_links.append(key)
         elif not self.follow_symlinks and not self._is_inside(real_path):
@@ -248,11 +248,12 @@ def _prefetch_stat(entries: list[_Entry]) -> list[_Entry]:
     """Request and cache the status of each file; a request is slow on network mounts."""
     for entry in entries:
         if not entry.is_dir(follow_symlinks=False):
-            _status(entry, follow_symlinks=False)
+            stat_entry(entry, follow_symlinks=False)
     return entries
 
 
-def _status(entry: _Entry, *, follow_symlinks: bool) -> os.stat_result | None:
+def stat_entry(entry: _Entry, *, follow_symlinks: bool) -> os.stat_result | None:
+    """Return the status of a directory entry, or None if it cannot be read."""
     try:
         return entry.stat(follow_symlinks=follow_symlinks)
     except OSError:

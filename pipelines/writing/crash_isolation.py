@@ -30,16 +30,16 @@ class SubprocessNormalizer:
 
     def __init__(self, normalize: Normalize = normalize_image) -> None:
         self._normalize = normalize
-        self._pool = self._new_pool()
+        self.pool = self._new_pool()
 
     def __call__(self, data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
         """Return the result of `normalize`; a rejection if the subprocess crashes twice."""
         for _ in range(_MAX_ATTEMPTS):
             try:
-                return self._pool.submit(self._normalize, data, options).result()
+                return self.pool.submit(self._normalize, data, options).result()
             except BrokenProcessPool:
-                self._pool.shutdown()
-                self._pool = self._new_pool()
+                self.pool.shutdown()
+                self.pool = self._new_pool()
         return Rejection("corrupt", "the decoder crashed on it, twice")
 
     def __enter__(self) -> Self:
@@ -51,7 +51,7 @@ class SubprocessNormalizer:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._pool.shutdown()
+        self.pool.shutdown()
 
     @staticmethod
     def _new_pool() -> ProcessPoolExecutor:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from records.dedup.hamming_search import MAX_DISTANCE, MAX_DISTANCE_SMALL, find_pairs
+from records.dedup.hamming_search import find_pairs
 from records.dedup.hash_cache import STATES, Hashes
 from records.dedup.text import format_near
+from records.dedup.thresholds import max_distances
 from records.format.layout import SPLITS, SplitName
 from records.stats.duplicates import SPLIT_PRIORITY
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     _ImageNode = tuple["NearImage", int]
-
-_SMALL_PX = 64
 
 
 class NearImage(msgspec.Struct, frozen=True):
@@ -110,7 +109,8 @@ def group_near_duplicates(
             total number of parts.
     """
     compared = np.flatnonzero(hashes.states == STATES.index("hashed"))
-    graph = NeighbourGraph(hashes.words[compared], _max_distance(rows)[compared], on_progress)
+    limits = max_distances(rows["width"].to_numpy(), rows["height"].to_numpy())
+    graph = NeighbourGraph(hashes.words[compared], limits[compared], on_progress)
     images = _take_images(rows, compared, graph)
     groups = _number_groups(graph, images)
     members: dict[int, list[NearImage]] = {}
@@ -132,13 +132,6 @@ def group_near_duplicates(
         keys=_keys_of(excluded),
         leak_keys=_keys_of(leaks),
     )
-
-
-def _max_distance(rows: pa.Table) -> NDArray[np.uint8]:
-    """Return the maximum distance from each image to a near image, by the shorter side."""
-    shorter_px = np.minimum(rows["width"].to_numpy(), rows["height"].to_numpy())
-    limits = np.where(shorter_px < _SMALL_PX, MAX_DISTANCE_SMALL, MAX_DISTANCE)
-    return limits.astype(np.uint8)
 
 
 def _take_images(

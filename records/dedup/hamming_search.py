@@ -1,13 +1,9 @@
 """Exact search for pairs of pictures with similar hashes.
 
-Two pictures are near if the full hash of one picture and a window hash of the other differ in at
-most 8 bits of the first word (64 bits), and in at most 28 of all 144 bits. For small images, the
-limit is 10 of all bits: small images lack the detail that distinguishes two digits or icons of
-similar shape.
-
-The first word is divided into five chunks: if at most 9 bits differ, at least one chunk differs in
-at most one bit. Pictures are sorted by each chunk. Only pictures with chunks that differ in at most
-one bit are compared: out of a million pictures, each is compared with about twelve thousand.
+The first word of a hash (64 bits) is divided into five chunks: if at most 9 bits differ, at least
+one chunk differs in at most one bit. Pictures are sorted by each chunk. Only pictures with chunks
+that differ in at most one bit are compared: out of a million pictures, each is compared with about
+twelve thousand.
 """
 
 from __future__ import annotations
@@ -17,16 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from records.dedup.thresholds import MAX_DISTANCE, MAX_DISTANCE_FIRST_WORD
 from records.runtime.cpu import available_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
-
-MAX_DISTANCE_FIRST_WORD = 8
-MAX_DISTANCE = 28
-MAX_DISTANCE_SMALL = 10
 
 _CHUNK_BITS = (13, 13, 13, 13, 12)
 _BLOCK = 1 << 17

@@ -67,7 +67,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     staged, lock = _new_locked_folder(parent, path.name)
     try:
         yield staged
-        _fsync_tree(staged)
+        fsync_tree(staged)
         staged.rename(path)
         fsync(parent)
     finally:
@@ -173,7 +173,8 @@ def _new_locked_folder(parent: Path, name: str) -> tuple[Path, int]:
             return folder, open_locked(folder, os.O_RDONLY)
 
 
-def _fsync_tree(folder: Path) -> None:
+def fsync_tree(folder: Path) -> None:
+    """Flush a folder and everything below it to the disk."""
     paths = [folder, *islice(folder.rglob("*"), _MOST_FSYNCS)]
     if len(paths) > _MOST_FSYNCS:
         os.sync()  # one flush of all file systems is faster than one per file

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from records.format.index import IndexRow
     from records.format.manifest import ShardInfo
     from records.format.tfrecord import Frame
-    from records.integrity.index_lookup import IndexLookup
     from records.storage import Storage
 
 

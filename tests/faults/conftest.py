@@ -12,14 +12,14 @@ import pytest
 from pipelines.writing.crash_isolation import SubprocessNormalizer
 from tests.pipelines.conftest import (
     Convert,
-    _without_fsync,
     convert,
     output,
     source,
+    without_fsync,
 )
 from tests.pipelines.pictures import CORRUPT, content_of, make_file
 
-__all__ = ["_without_fsync", "convert", "output", "source"]
+__all__ = ["convert", "output", "source", "without_fsync"]
 
 OPTIONS: Mapping[str, Any] = {"test": 4, "shards": 2, "max_rejects": 5}
 STORED = 21

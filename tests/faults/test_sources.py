@@ -97,14 +97,14 @@ class TestWhileItIsConverted:
     ) -> None:
         monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
         with monkeypatch.context() as broken:
-            broken.setattr(reader, "_read_local", _failing_for(os.fsencode(KEYS[0])))
+            broken.setattr(reader, "read_local_file", _failing_for(os.fsencode(KEYS[0])))
             report = convert(**OPTIONS)
         assert report.rejects_by_reason == {"corrupt": 1, "unreadable": 1}
         assert "Input/output error" in (output / layout.REJECTS).read_text()
 
 
 def _failing_for(key: bytes) -> Callable[[bytes, int | None], bytes]:
-    real = reader._read_local
+    real = reader.read_local_file
 
     def reading(path: bytes, size_bytes: int | None) -> bytes:
         if path.endswith(key):

@@ -60,7 +60,7 @@ def memory() -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace fsync, which takes half the time of these tests: no test cuts the power."""
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 

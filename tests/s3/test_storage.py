@@ -121,13 +121,13 @@ class TestParts:
         in_parts: bytes,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        real = upload._upload_parts
+        real = upload.upload_parts
 
         def failing(*given: object) -> object:
             yield next(iter(real(*given)))  # type: ignore[arg-type]
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(upload, "_upload_parts", failing)
+        monkeypatch.setattr(upload, "upload_parts", failing)
         with pytest.raises(KeyboardInterrupt):
             write_file(storage, "a.bin", in_parts)
         assert storage.list() == []

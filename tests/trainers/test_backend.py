@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from records.errors import UsageError
-from trainers.backend import Backend, _check_backend, explain_unused_gpu, start_backend
+from trainers.backend import Backend, check_backend, explain_unused_gpu, start_backend
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_explain_unused_gpu_jax_platforms_names_the_variable(
 
 def test_check_backend_unsupported_backend_is_refused() -> None:
     with pytest.raises(UsageError, match="expected tensorflow or jax, got 'torch'"):
-        _check_backend("torch")
+        check_backend("torch")
 
 
 def test_backend_str_names_version_and_devices() -> None:

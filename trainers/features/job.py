@@ -41,9 +41,7 @@ if TYPE_CHECKING:
     from records.format.manifest import ShardInfo
     from records.runtime.shard_worker import OnProgress, RunnerConfig
     from records.storage import Storage
-    from trainers.config import Architecture
     from trainers.features.manifest import FeatureSpec
-    from trainers.features.store import FeatureStore
     from trainers.jobs import ShardExecutor
 
 

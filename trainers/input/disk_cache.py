@@ -74,7 +74,9 @@ def build_disk_cache(
         try:
             with atomic_folder(folder) as staged:
                 for shard, split in shards.items():
-                    _write_shard(source, Selection(split, split, (shard,)), staged, folder.name)
+                    write_cache_shard(
+                        source, Selection(split, split, (shard,)), staged, folder.name
+                    )
         except OSError as error:
             # Another process has written the same cache in the meantime.
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
@@ -94,7 +96,8 @@ def cache_key(source: ShardSource, shards: tuple[ShardInfo, ...]) -> str:
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(content, order="sorted"))
 
 
-def _write_shard(source: ShardSource, shard: Selection, folder: Path, key: str) -> None:
+def write_cache_shard(source: ShardSource, shard: Selection, folder: Path, key: str) -> None:
+    """Write the decoded images and labels of one shard to its file in `folder`."""
     with (folder / array_name(shard.shards[0].name)).open("wb") as file:
         batches = ordered_batches(source, shard, _BATCH_RECORDS).as_numpy_iterator()
         write_arrays(file, pixel_format(source.shape), key, batches)

@@ -29,6 +29,7 @@ from trainers.input.shuffle import (
     batch_epoch,
     list_epochs,
     no_autograph,
+    shuffle_buffer_records,
     shuffle_records,
 )
 
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 _SHARDS_AT_A_TIME = 16
 _READ_BUFFER_BYTES = 1 << 20
-_SHUFFLE_MEMORY_BYTES = 256 << 20
 
 
 class RecordSource(Protocol):
@@ -159,8 +159,7 @@ def shuffled_batches(
 
     Decoding continues across the end of an epoch. Only a `ShardSource` can crop.
     """
-    in_memory = _SHUFFLE_MEMORY_BYTES // max(source.record_bytes(selection), 1)
-    buffer_records = min(in_memory, selection.records)
+    buffer_records = shuffle_buffer_records(selection.records, source.record_bytes(selection))
 
     @no_autograph
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:

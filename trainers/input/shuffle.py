@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
+_SHUFFLE_MEMORY_BYTES = 256 << 20
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -80,6 +82,16 @@ def batch_epoch(
     return (
         batches.enumerate().skip(seen).map(no_autograph(lambda step, batch: (epoch, step, batch)))
     )
+
+
+def shuffle_buffer_records(records: int, record_bytes: int) -> int:
+    """Return the number of records in the shuffle buffer: all of them, or those that fit in memory.
+
+    Args:
+        records: the number of records of an epoch.
+        record_bytes: the mean size of a record.
+    """
+    return min(_SHUFFLE_MEMORY_BYTES // max(record_bytes, 1), records)
 
 
 def shuffle_records(

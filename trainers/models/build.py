@@ -12,8 +12,6 @@ from keras import layers
 from trainers.models.registry import find_model
 
 if TYPE_CHECKING:
-    import keras
-
     from trainers.config import Architecture
 
 

@@ -146,7 +146,7 @@ MODELS: dict[str, ModelSpec] = {
 
 
 _KINDS = "cnn, cnn-512, cnn-bn or a classifier of keras.applications, such as inception_v3"
-_CUSTOM: dict[str, ModelSpec] = {}
+REGISTERED: dict[str, ModelSpec] = {}
 
 
 def register_model(
@@ -203,7 +203,7 @@ def register_model(
         tuple(metrics),
         tuple(callbacks),
     )
-    _CUSTOM[name] = ModelSpec(
+    REGISTERED[name] = ModelSpec(
         "trainers.models.custom",
         image_size,
         min_side_px,
@@ -219,11 +219,11 @@ def find_model(name: str) -> ModelSpec:
     Raises:
         UsageError: no model has this name; the message contains similar names.
     """
-    if name not in MODELS and name not in _CUSTOM:
+    if name not in MODELS and name not in REGISTERED:
         _load_entry_point(name)
-    found = MODELS.get(name) or _CUSTOM.get(name)
+    found = MODELS.get(name) or REGISTERED.get(name)
     if found is None:
-        near = difflib.get_close_matches(name.lower(), [*MODELS, *_CUSTOM])
+        near = difflib.get_close_matches(name.lower(), [*MODELS, *REGISTERED])
         raise UsageError(
             "unknown model", expected=" or ".join(near) or _KINDS, got=repr(name), hint=_HINT
         )
@@ -232,7 +232,7 @@ def find_model(name: str) -> ModelSpec:
 
 def is_registered(name: str) -> bool:
     """Return whether a model has this name, without loading entry points."""
-    return name in MODELS or name in _CUSTOM
+    return name in MODELS or name in REGISTERED
 
 
 def is_reference(model: str) -> bool:
@@ -257,7 +257,7 @@ def resolve_model(model: str, name: str | None = None) -> str:
         find_model(model)
         return model
     builder = _import_builder(model)
-    registered = [key for key, spec in _CUSTOM.items() if _builder_of(spec) is builder]
+    registered = [key for key, spec in REGISTERED.items() if _builder_of(spec) is builder]
     chosen = name or (registered[-1] if registered else model)
     if chosen in MODELS:
         raise UsageError(
@@ -268,7 +268,7 @@ def resolve_model(model: str, name: str | None = None) -> str:
     if chosen not in registered:
         if not registered:
             register_model("_", builder)
-        _CUSTOM[chosen] = _CUSTOM[registered[-1]] if registered else _CUSTOM.pop("_")
+        REGISTERED[chosen] = REGISTERED[registered[-1]] if registered else REGISTERED.pop("_")
     return chosen
 
 
@@ -324,5 +324,5 @@ def _load_entry_point(name: str) -> None:
     for found in entry_points(group=ENTRY_POINTS, name=name):
         start_backend()
         builder = found.load()
-        if name not in _CUSTOM:  # its module may have registered it
+        if name not in REGISTERED:  # its module may have registered it
             register_model(name, builder)

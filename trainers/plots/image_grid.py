@@ -44,7 +44,7 @@ def draw_tiles(tiles: Sequence[Tile]) -> Figure:
     """Draw tiles row by row.
 
     Args:
-        tiles: at least one tile; all tiles have the same number of lines of text.
+        tiles: one or more tiles; all tiles have the same number of lines of text.
     """
     columns = min(len(tiles), max(_FEWEST_COLUMNS, round(len(tiles) ** 0.5)))
     rows = -(-len(tiles) // columns)

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from records.runtime.shard_worker import OnProgress, RunnerConfig
     from records.storage import StagedFile, Storage
     from trainers.jobs import ShardExecutor
-    from trainers.prediction.find_images import ImageFile
     from trainers.prediction.predictor import Predictor
     from trainers.runs.run_dir import Run
 
@@ -259,19 +258,16 @@ class PredictionWorker:
             if out.stat(name) is None:
                 files = [self._find(listed) for listed in _read_chunk(out, name)]
                 with out.create(name) as stream:
-                    self._write(stream, files, count)
+                    self.write_rows(stream, files, count)
                 return _count_rows(out, name)
         facts = _count_rows(out, name)
         count(facts["files"])
         return facts
 
-    def _find(self, listed: ListedFile) -> ImageFile:
-        name, path = os.fsdecode(listed.name), os.fsdecode(listed.path)
-        return ImageFile(name, self.folders[listed.folder], path)
-
-    def _write(
+    def write_rows(
         self, stream: StagedFile, files: Sequence[ImageFile], count: Callable[[int], None]
     ) -> None:
+        """Write a header and one CSV row per file; `count` is called after each row."""
         predictor = _open_predictor(self.out, self.key, self.model)
 
         from trainers.prediction.output import csv_columns, csv_row, to_file_result
@@ -282,6 +278,10 @@ class PredictionWorker:
             for answer in answers:
                 stream.write(_encode_row(csv_row(to_file_result(answer), top_k)))
                 count(1)
+
+    def _find(self, listed: ListedFile) -> ImageFile:
+        name, path = os.fsdecode(listed.name), os.fsdecode(listed.path)
+        return ImageFile(name, self.folders[listed.folder], path)
 
 
 def publish_run(run: Run, out: Storage) -> None:

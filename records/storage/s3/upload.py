@@ -41,7 +41,7 @@ def upload(bucket: Bucket, key: str, stream: BinaryIO, path: str) -> None:
     started = bucket.request("create_multipart_upload", path, Key=key)
     target = {"Key": key, "UploadId": started["UploadId"]}
     try:
-        parts = list(_upload_parts(bucket, target, stream, size_bytes, path))
+        parts = list(upload_parts(bucket, target, stream, size_bytes, path))
         whole = {"MultipartUpload": {"Parts": parts}, **IF_ABSENT}
         bucket.request("complete_multipart_upload", path, **target, **whole)
     except BaseException:
@@ -51,9 +51,10 @@ def upload(bucket: Bucket, key: str, stream: BinaryIO, path: str) -> None:
         raise
 
 
-def _upload_parts(
+def upload_parts(
     bucket: Bucket, target: dict[str, str], stream: BinaryIO, size_bytes: int, path: str
 ) -> Iterator[dict[str, Any]]:
+    """Upload a stream in parts; yield the number and ETag of each part."""
     part_bytes = max(PART_BYTES, -(-size_bytes // _MOST_PARTS))
     stream.seek(0)
     number = 0

@@ -243,7 +243,7 @@ def test_walk_file_without_stat_is_listed_with_size_zero(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_file(tmp_path, "cat/1.png")
-    monkeypatch.setattr("pipelines.sources.walk._status", lambda entry, follow_symlinks: None)
+    monkeypatch.setattr("pipelines.sources.walk.stat_entry", lambda entry, follow_symlinks: None)
     (file,) = walk(tmp_path).files
     assert (file.key, file.size_bytes) == (b"cat/1.png", 0)
 

@@ -44,7 +44,7 @@ def test_subprocess_normalizer_any_image_gives_same_result_as_in_process() -> No
 
 def test_process_pool_decoder_crash_raises_broken_process_pool() -> None:
     with SubprocessNormalizer(crash_on_deadly) as store, pytest.raises(BrokenProcessPool):
-        store._pool.submit(crash_on_deadly, DEADLY, ImageOptions()).result()
+        store.pool.submit(crash_on_deadly, DEADLY, ImageOptions()).result()
 
 
 def test_convert_shard_of_crashed_worker_is_decoded_in_subprocess(
@@ -81,7 +81,7 @@ from records.format.image_options import ImageOptions
 if __name__ == "__main__":
     with SubprocessNormalizer() as store:
         store(b"", ImageOptions())
-        print(next(iter(store._pool._processes)), flush=True)
+        print(next(iter(store.pool._processes)), flush=True)
         time.sleep(600)
 """
 

@@ -41,7 +41,7 @@ def test_convert_too_many_open_files_raises_storage_error(
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.sources.reader._read_local", exhausted)
+        patched.setattr("pipelines.sources.reader.read_local_file", exhausted)
         with pytest.raises(StorageError, match="Too many open files") as caught:
             convert()
     assert caught.value.exit_code == 74
@@ -81,7 +81,7 @@ class TestReading:
         self, source: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         attempts = []
-        real = reader._read_local
+        real = reader.read_local_file
 
         def shaky(*given: Any) -> bytes:
             attempts.append(given)
@@ -89,7 +89,7 @@ class TestReading:
                 raise OSError(5, "Input/output error")
             return real(*given)
 
-        monkeypatch.setattr("pipelines.sources.reader._read_local", shaky)
+        monkeypatch.setattr("pipelines.sources.reader.read_local_file", shaky)
         monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
         files = LocalFiles(os.fsencode(source))
         assert files.read(b"cat/000.png") == (source / "cat" / "000.png").read_bytes()
@@ -102,7 +102,7 @@ class TestReading:
         def failing(*_: object, **__: object) -> None:
             raise OSError(code, os.strerror(code))
 
-        monkeypatch.setattr("pipelines.sources.reader._read_local", failing)
+        monkeypatch.setattr("pipelines.sources.reader.read_local_file", failing)
         monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
         with pytest.raises(UnreadableError, match=os.strerror(code)):
             LocalFiles(os.fsencode(source)).read(b"cat/000.png")

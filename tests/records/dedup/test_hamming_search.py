@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from records.dedup.hamming_search import MAX_DISTANCE, MAX_DISTANCE_FIRST_WORD, find_pairs
+from records.dedup.hamming_search import find_pairs
 from records.dedup.perceptual_hash import WINDOWS, WORDS
+from records.dedup.thresholds import MAX_DISTANCE, MAX_DISTANCE_FIRST_WORD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -230,4 +230,3 @@ def test_normalize_image_warnings_are_errors_the_image_is_stored(picture: Any, e
             warnings.warn("not from Pillow", stacklevel=1)
     assert not isinstance(expected, Rejection)
     assert logging.getLogger("PIL").level == logging.NOTSET
-

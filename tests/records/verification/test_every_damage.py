@@ -43,7 +43,7 @@ class Victim(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def _without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody pulls the plug here, and waiting for the disk is most of the time."""
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 

@@ -89,21 +89,21 @@ def test_cache_key_changes_with_decoder_version(
     assert cache_key(source, training.shards) != before
 
 
-@pytest.mark.parametrize("step", ["_write_shard", "_fsync_tree"])
+@pytest.mark.parametrize("step", ["write_cache_shard", "fsync_tree"])
 def test_disk_cache_killed_while_filling_is_rebuilt(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     source, parts = open_source(shapes)
     with monkeypatch.context() as patch:
-        write = cache_module._write_shard
+        write = cache_module.write_cache_shard
         calls = iter(range(3))
 
         def die(*arguments: object) -> None:
-            if next(calls) == 1 or step == "_fsync_tree":
+            if next(calls) == 1 or step == "fsync_tree":
                 raise Killed
             write(*arguments)  # type: ignore[arg-type]
 
-        patch.setattr(cache_module if step == "_write_shard" else atomic, step, die)
+        patch.setattr(cache_module if step == "write_cache_shard" else atomic, step, die)
         # A kill runs no clean-up either.
         patch.setattr("shutil.rmtree", lambda *_, **__: None)
         with pytest.raises(Killed):
@@ -120,14 +120,14 @@ def test_disk_cache_filled_concurrently_uses_first_published(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, parts = open_source(shapes)
-    fsync_tree = atomic._fsync_tree
+    fsync_tree = atomic.fsync_tree
 
     def fill_first(staged: Path) -> None:
-        monkeypatch.setattr(atomic, "_fsync_tree", fsync_tree)
+        monkeypatch.setattr(atomic, "fsync_tree", fsync_tree)
         fill(source, parts, tmp_path)
         fsync_tree(staged)
 
-    monkeypatch.setattr(atomic, "_fsync_tree", fill_first)
+    monkeypatch.setattr(atomic, "fsync_tree", fill_first)
     cache, _ = fill(source, parts, tmp_path)
     assert list(tmp_path.iterdir()) == [cache.folder]
     assert len(read(ordered_batches(cache, parts[0], 16))) == parts[0].records

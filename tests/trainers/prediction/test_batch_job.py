@@ -103,8 +103,8 @@ def test_csv_shards_failed_run_resumes_and_reuses_finished_shards(
             raise StorageError("the network is down")
 
     with monkeypatch.context() as patch:
-        write = PredictionWorker._write
-        patch.setattr(PredictionWorker, "_write", fail)
+        write = PredictionWorker.write_rows
+        patch.setattr(PredictionWorker, "write_rows", fail)
         with pytest.raises(StorageError):
             predict(run, new, tmp_path / "out")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.csv")}

@@ -15,7 +15,7 @@ import pytest
 from records.errors import UsageError
 from tests.trainers.training.test_resume import assert_same_run
 from trainers.models import find_model, register_model, require_model, resolve_model
-from trainers.models.registry import _CUSTOM
+from trainers.models.registry import REGISTERED
 from trainers.options import TrainOptions
 from trainers.runs.run_dir import open_run
 from trainers.training.plan import plan_training
@@ -42,7 +42,7 @@ def _attention() -> Iterator[None]:
         callbacks=[custom_model.Record],
     )
     yield
-    _CUSTOM.clear()
+    REGISTERED.clear()
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_export_custom_model_gives_same_scores(run: Path, tmp_path: Path, form: 
 def test_load_model_unregistered_model_is_refused_with_hint(run: Path) -> None:
     from trainers.models.load import load_model
 
-    _CUSTOM.clear()
+    REGISTERED.clear()
     opened = open_run(run)
     with pytest.raises(UsageError, match=r"not registered, got 'attention'; .*--model package"):
         load_model(opened)
@@ -160,7 +160,7 @@ def test_load_model_unregistered_model_is_refused_with_hint(run: Path) -> None:
 def test_plan_training_resume_with_reference_provides_model_of_run(shapes: Path, run: Path) -> None:
     import msgspec
 
-    _CUSTOM.clear()
+    REGISTERED.clear()
     options = msgspec.structs.replace(OPTIONS, model=REFERENCE)
     plan = plan_training(shapes, run, options, resume=True)
     assert plan.config.options.model == "attention"
@@ -168,7 +168,7 @@ def test_plan_training_resume_with_reference_provides_model_of_run(shapes: Path,
 
 def test_resolve_model_reference_is_its_own_name_unless_registered() -> None:
     assert resolve_model(REFERENCE) == "attention"
-    _CUSTOM.clear()
+    REGISTERED.clear()
     assert resolve_model(REFERENCE) == REFERENCE
     assert find_model(REFERENCE).custom is not None
 

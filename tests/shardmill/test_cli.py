@@ -1,0 +1,36 @@
+"""The command line as a whole: the help text of every option of every command."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+import shardmill.cli
+
+ROOT = shardmill.cli.shardmill
+PREPOSITIONS = {"as", "at", "by", "for", "from", "in", "of", "on", "over", "such", "to", "with"}
+
+
+def list_options() -> list[tuple[str, click.Option]]:
+    context = click.Context(ROOT)
+    found = []
+    for name in ROOT.list_commands(context):
+        command = ROOT.get_command(context, name)
+        assert command is not None
+        found += [(name, option) for option in command.params if isinstance(option, click.Option)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [pytest.param(*it, id=f"{it[0]}{it[1].opts[0]}") for it in list_options()],
+)
+def test_option_help_ends_with_a_full_stop_and_names_its_subject(
+    command: str, option: click.Option
+) -> None:
+    text = option.help or ""
+    assert text.endswith((".", "]")), (command, text)
+    first, _, rest = text.partition(" ")
+    condition, comma, _ = rest.partition(",")
+    is_condition = bool(comma) and ":" not in condition  # "With --append, also add new classes."
+    assert is_condition or first.lower() not in PREPOSITIONS, text
