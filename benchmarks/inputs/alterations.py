@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageEnhance
@@ -29,15 +30,16 @@ def crop(image: Image.Image, percent: int, sides: str) -> bytes:
     """Crop `percent` of width or height from each of the sides (l, t, r, b)."""
     left, top, right, bottom = (percent / 100 * (side in sides) for side in "ltrb")
     width, height = image.size
-    box = (width * left, height * top, width * (1 - right), height * (1 - bottom))
-    return encode(image.crop(tuple(map(round, box))))
+    near = round(width * left), round(height * top)
+    far = round(width * (1 - right)), round(height * (1 - bottom))
+    return encode(image.crop((*near, *far)))
 
 
 def _crops() -> dict[str, Callable[[Image.Image], bytes]]:
     named = {"left": "l", "top": "t", "right": "r", "bottom": "b"}
     named |= {"left and top": "lt", "top and bottom": "tb", "all sides": "ltrb"}
     return {
-        f"cropped by {percent} %, {name}": lambda image, p=percent, s=sides: crop(image, p, s)
+        f"cropped by {percent} %, {name}": partial(crop, percent=percent, sides=sides)
         for percent in (2, 3, 5, 7, 10)
         for name, sides in named.items()
     }

@@ -94,8 +94,9 @@ def quarters(photos: Iterable[Path]) -> NDArray[np.uint64]:
 
         def cut(image: Image.Image, left: float = left, top: float = top) -> bytes:
             width, height = image.size
-            box = (width * left, height * top, width * (left + 0.5), height * (top + 0.5))
-            return encode(image.crop(tuple(map(round, box))))
+            near = round(width * left), round(height * top)
+            far = round(width * (left + 0.5)), round(height * (top + 0.5))
+            return encode(image.crop((*near, *far)))
 
         parts.append(hash_altered(photos, cut))
     return np.concatenate(parts)
