@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A notice of the theme in each build.
+export NO_MKDOCS_2_WARNING := 1
 INSTALLED := $(VENV)/installed
 UNFINISHED := $(VENV)/unfinished
 S3_SERVER := .s3-server/versitygw
@@ -12,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test torch-test check bench bench-quick docs lock wheel clean distclean
+.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test torch-test check bench bench-quick docs docs-serve pages lock wheel clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -21,7 +23,7 @@ help: ## list these targets
 setup: $(INSTALLED) ## create .venv from requirements.lock; does nothing when it is up to date
 
 demo: $(INSTALLED) ## handwritten digits, from PNG folders to a trained model, in demo/
-	@$(BIN)/python docs/demo.py
+	@$(BIN)/python docs/scripts/demo.py
 
 test: $(INSTALLED) ## run the tests, but the slow ones and those of servers and clusters
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not s3 and not cluster"
@@ -59,20 +61,27 @@ check: $(INSTALLED) ## lint, formatting, types, layering, prose, and every comma
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tests/docs/prose.py README.md CHANGELOG.md CONTRIBUTING.md docs \
 		shardmill records pipelines trainers benchmarks deploy
-	$(BIN)/python docs/cli_page.py --check
-	$(BIN)/python docs/capacity_planning.py --check
+	$(BIN)/mkdocs build --quiet
+	$(BIN)/python docs/scripts/cli_page.py --check
+	$(BIN)/python docs/scripts/capacity_planning.py --check
 	$(BIN)/python tests/docs/run_commands.py README.md docs
 
-bench: $(INSTALLED) ## run the benchmarks, three rounds, and write docs/performance.md
+bench: $(INSTALLED) ## run the benchmarks, three rounds, and write docs/explanation/performance.md
 	@$(BIN)/python -m benchmarks run --results benchmarks/results
 	@$(BIN)/python -m benchmarks page
 
 bench-quick: $(INSTALLED) ## run a part of the benchmarks in a quarter of an hour, print the tables
 	@$(BIN)/python -m benchmarks run --scale quick
 
-docs: demo ## write the pages and pictures that are made by commands
-	@$(BIN)/python docs/cli_page.py
-	@$(BIN)/python docs/capacity_planning.py --write
+docs: $(INSTALLED) ## build the documentation site into site/, strictly
+	@$(BIN)/mkdocs build --quiet
+
+docs-serve: $(INSTALLED) ## serve the documentation site on localhost:8000, and rebuild it on changes
+	@$(BIN)/mkdocs serve
+
+pages: demo ## write the pages and pictures that are made by commands
+	@$(BIN)/python docs/scripts/cli_page.py
+	@$(BIN)/python docs/scripts/capacity_planning.py --write
 	@mkdir -p docs/pictures
 	@cp demo/grid.png demo/run/curves.png demo/run/confusion-test.png docs/pictures/
 
@@ -84,7 +93,7 @@ wheel: $(INSTALLED) ## build the wheel that a cluster's workers install, in dist
 		--wheel-dir dist .
 
 clean: ## remove what these targets made, but .venv
-	rm -rf demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf demo dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv, .s3-server, .deploy-test and .torch as well

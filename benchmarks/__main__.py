@@ -19,7 +19,7 @@ from benchmarks.registry import BENCHMARKS, run
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SCALES = {"full": FULL, "quick": QUICK, "try": TRY}
-_PAGE = _ROOT / "docs" / "performance.md"
+_PAGE = _ROOT / "docs" / "explanation" / "performance.md"
 _PLOT = _ROOT / "docs" / "pictures" / "conversion-linear.png"
 _EPILOG = """\b
 Examples:
@@ -89,7 +89,7 @@ def run_benchmarks(
 @main.command("page")
 @click.option("--results", type=_FOLDER, default=_ROOT / "benchmarks" / "results")
 def write_page(results: Path) -> None:
-    """Put the tables into docs/performance.md, and draw its plot."""
+    """Put the tables into docs/explanation/performance.md, and draw its plot."""
     found = read_results(results)
     _PAGE.write_text(fill(_PAGE.read_text(), make_tables(found)))
     if "linear" in found:

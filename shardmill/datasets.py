@@ -152,7 +152,7 @@ def append(source: str | PathLike[str], output: str | PathLike[str], **options: 
         sm.append("photos", "data", test=0.2)
 
     Raises:
-        The errors of `convert`.
+        ShardmillError: an error that `convert` raises.
     """
     return convert(source, output, append=True, **options)
 

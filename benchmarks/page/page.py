@@ -1,4 +1,4 @@
-"""Tables of `docs/performance.md`, put between their markers, and its plot.
+"""Tables of `docs/explanation/performance.md`, put between their markers, and its plot.
 
 <!-- table: NAME -->
 …

@@ -123,7 +123,7 @@ def _show_recall(photos: list[Path], originals: NDArray[np.uint64]) -> None:
 @click.option("--search", default=100_000, show_default=True, help="Hashes of chance to search.")
 @click.option("--data", envvar="SHARDMILL_TEST_DATA", required=True, type=Path)
 def main(count: int, search: int, data: Path) -> None:
-    """Print the table of docs/near-duplicates.md and the figures below it."""
+    """Print the table of docs/how-to/duplicates.md and the figures below it."""
     photos, originals = drop_near(list_photos(data, count))
     print(f"{len(photos)} photos\n")
     _show_recall(photos, originals)

@@ -17,7 +17,7 @@ from records.errors import RunnerError, UsageError
 from records.storage import is_url
 from records.text.escaping import escape_for_display
 
-_DOCS = "see docs/beam-runners.md"
+_DOCS = "see docs/how-to/beam-runners.md"
 _PING_SECONDS = 10
 _START_SECONDS = 300.0
 _DATAFLOW_START_SECONDS = 1800.0

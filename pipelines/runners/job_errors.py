@@ -48,7 +48,7 @@ _CAUSES = (
     _Cause(
         r"Cannot run program \"docker\"|docker: command not found",
         "the engine cannot start workers with Docker",
-        "pass --environment_type and --environment_config after --; see docs/beam-runners.md",
+        "pass --environment_type and --environment_config after -- (docs/how-to/beam-runners.md)",
     ),
     _Cause(
         r"NoResourceAvailableException|Could not acquire the minimum required resources",

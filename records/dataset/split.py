@@ -118,7 +118,8 @@ class Split(Sequence[Record]):
         """Read the payload of a record, check the CRCs, and return payload and index row.
 
         Raises:
-            The exceptions of `__getitem__`.
+            CorruptDataError: the record or the index is damaged.
+            StorageError: storage failed after retries.
         """
         shard_number, record = self._locate(number)
         (row,) = self.load_index(shard_number).rows(record, record + 1)

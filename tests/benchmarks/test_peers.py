@@ -33,7 +33,7 @@ def test_peer_environment_pins_every_package_without_urls(name: str) -> None:
 
 
 def test_performance_page_has_a_marker_for_every_table() -> None:
-    page = (ROOT / "docs" / "performance.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "performance.md").read_text()
     names = (
         "targets",
         "conversion",

@@ -1,4 +1,4 @@
-"""docs/architecture.md explains exactly the dependencies of pyproject.toml."""
+"""docs/explanation/architecture.md explains exactly the dependencies of pyproject.toml."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def declared_packages() -> set[str]:
 
 
 def explained_packages() -> list[str]:
-    tables = (ROOT / "docs" / "architecture.md").read_text().partition("## Dependencies")[2]
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    tables = page.partition("## Dependencies")[2]
     rows = re.findall(r"^\| (\S+) \| .+ \|$", tables, re.MULTILINE)
     return [name for name in rows if name != "Package"]
 

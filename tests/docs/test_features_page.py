@@ -1,4 +1,4 @@
-"""The example in docs/feature-store.md, read by the described reader."""
+"""The example in docs/how-to/feature-stores.md, read by the described reader."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import xxhash
 
 from trainers.features.manifest import decode_manifest, encode_manifest, file_identity
 
-PAGE = (Path(__file__).parents[2] / "docs" / "feature-store.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "feature-stores.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```json\n(.*?)```", PAGE, re.DOTALL))
 CONTENT = EXAMPLES["features.json"].encode()
 

@@ -1,4 +1,4 @@
-"""The examples in docs/format.md, read by the described readers."""
+"""The examples in docs/reference/on-disk-format.md, read by the described readers."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from pipelines.report import Report
 from records.format.index import Reject, ShardSummary
 from records.format.manifest import decode_manifest, encode_manifest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "on-disk-format.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```json\n(.*?)```", PAGE, re.DOTALL))
 
 

@@ -17,7 +17,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def load_recipes() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("recipes", DOCS / "recipes.py")
+    spec = importlib.util.spec_from_file_location("recipes", DOCS / "scripts" / "recipes.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -26,7 +26,7 @@ def load_recipes() -> ModuleType:
 
 
 recipes = load_recipes()
-PAGE = (DOCS / "recipes.md").read_text()
+PAGE = (DOCS / "tutorials" / "recipes.md").read_text()
 COMMANDS = [
     command
     for _, text in recipes.sections(PAGE)
@@ -56,7 +56,7 @@ def test_copy_pictures_copies_each_picture_from_its_run(
 ) -> None:
     monkeypatch.setattr(recipes, "DOCS", tmp_path)
     monkeypatch.setattr(recipes, "PAGE", tmp_path / "page.md")
-    (tmp_path / "page.md").write_text("![curves](pictures/recipes/plain.curves.png)")
+    (tmp_path / "page.md").write_text("![curves](../pictures/recipes/plain.curves.png)")
     (tmp_path / "out" / "plain").mkdir(parents=True)
     (tmp_path / "out" / "plain" / "curves.png").write_bytes(b"curves")
     recipes.copy_pictures(tmp_path / "out")

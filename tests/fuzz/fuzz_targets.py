@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzer (Atheris) of one target; see docs/testing.md.
+"""Coverage-guided fuzzer (Atheris) of one target; see docs/explanation/testing.md.
 
     python tests/fuzz/fuzz_targets.py TARGET CORPUS_FOLDER -max_total_time=600
 

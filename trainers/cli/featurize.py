@@ -33,9 +33,7 @@ Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty o
 @click.command(cls=GroupedCommand, epilog=_EXAMPLES)
 @click.argument("dataset")
 @click.argument("out", metavar="OUTPUT")
-@click.option(
-    "--model", type=ModelName(), required=True, help="Name of the backbone (see docs/models.md)."
-)
+@click.option("--model", type=ModelName(), required=True, help="Name of the backbone.")
 @click.option(
     "--weights",
     default="imagenet",

@@ -133,7 +133,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--model",
             ModelName(),
-            "Model name (see docs/models.md), or package.module:builder for your own model.",
+            "Name of a built-in model, or package.module:builder for your own model.",
         ),
         _option(
             "--mode",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Of the whole table in docs/near-duplicates.md these cost little and fail first.
+# Of the whole table in docs/how-to/duplicates.md these cost little and fail first.
 TESTED = (
     "resized to 50 %",
     "JPEG, quality 50",

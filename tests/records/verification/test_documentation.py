@@ -1,4 +1,4 @@
-"""`docs/inspect-and-verify.md` explains every kind of finding, in the words of the code."""
+"""`docs/how-to/verification.md` explains every kind of finding, in the words of the code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from records.integrity.findings import MEANINGS
 
-PAGE = Path(__file__).parents[3] / "docs" / "inspect-and-verify.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "verification.md"
 
 
 def test_inspecting_page_lists_every_finding_kind_with_its_meaning() -> None:

@@ -1,4 +1,4 @@
-"""The programs of docs/distributed-training.md, each as two processes that share a dataset."""
+"""The programs of docs/how-to/distributed-training.md, as two processes with one dataset."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ print(len(expected))
 
 
 def find_program(heading: str) -> str:
-    page = (ROOT / "docs" / "distributed-training.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "distributed-training.md").read_text()
     found = re.search(rf"^## {heading}.*?^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]

@@ -119,7 +119,8 @@ def test_registry_import_loads_no_framework() -> None:
 
 
 def test_registry_documentation_lists_every_model() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
+    path = Path(__file__).parents[3] / "docs" / "reference" / "models.md"
+    page = path.read_text(encoding="utf-8")
     rows = re.findall(
         r"^\| `(\S+)` \| (.+) \| (\d+) \| (\d+) \| (\S+) \|$", page, flags=re.MULTILINE
     )

@@ -1,6 +1,6 @@
 """Runner of recipes.md that renews its pictures.
 
-Example: `python docs/recipes.py DATA OUT [HEADING …]`.
+Example: `python docs/scripts/recipes.py DATA OUT [HEADING …]`.
 
 DATA is a folder with the files that the page requires. OUT is created and receives all output, and
 links to the files in DATA. Each console block of the named headings (default: all) runs as a
@@ -17,10 +17,10 @@ import sys
 import time
 from pathlib import Path
 
-DOCS = Path(__file__).resolve().parent
-PAGE = DOCS / "recipes.md"
+DOCS = Path(__file__).resolve().parents[1]
+PAGE = DOCS / "tutorials" / "recipes.md"
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_PICTURE = re.compile(r"\(pictures/recipes/([\w-]+)\.(\w+)\.png\)")
+_PICTURE = re.compile(r"\(\.\./pictures/recipes/([\w-]+)\.(\w+)\.png\)")
 
 
 def main(data: str, out: str, *headings: str) -> None:

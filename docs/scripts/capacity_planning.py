@@ -1,10 +1,11 @@
 """Estimate of the time and memory of a conversion.
 
-Example: `python docs/capacity_planning.py --images 1e9 --kb 110 --workers 200`.
+Example: `python docs/scripts/capacity_planning.py --images 1e9 --kb 110 --workers 200`.
 
 A model of four terms, each a constant that `make bench` measured times a number of the conversion:
 listing and planning on the driver, processor time and traffic of the workers, reading the indexes.
-`--write` puts its table into docs/capacity-planning.md, `--check` fails if the page differs.
+`--write` puts its table into docs/explanation/capacity-planning.md, `--check` fails if the page
+differs.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from pathlib import Path
 
 import click
 
-_PAGE = Path(__file__).with_name("capacity-planning.md")
-_BEGIN, _END = "<!-- made by docs/capacity_planning.py -->\n", "<!-- end -->"
+_PAGE = Path(__file__).parents[1] / "explanation" / "capacity-planning.md"
+_BEGIN, _END = "<!-- made by docs/scripts/capacity_planning.py -->\n", "<!-- end -->"
 
-# docs/performance.md: slopes of processor time at 0.3 and 45 kB per image, on one core of an EPYC.
+# docs/explanation/performance.md: slopes of processor time at 0.3 and 45 kB per image, on one core
+# of an EPYC.
 HEADER_S_IMAGE, HEADER_S_KB = 100e-6, 2.2e-6
 DECODE_S_IMAGE, DECODE_S_KB = 215e-6, 21e-6
 # Planning: a million paths listed and planned in 16 s; ten million synthetic ones in 1.8 GB.
@@ -138,9 +140,7 @@ def main(*, images: float | None, write: bool, check: bool, header: bool, **give
     if write:
         _PAGE.write_text(filled)
     if check and filled != page:
-        sys.exit(
-            "docs/capacity-planning.md is outdated: run python docs/capacity_planning.py --write"
-        )
+        sys.exit("docs/explanation/capacity-planning.md is outdated; run `make pages`")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""Hooks of the documentation site: version, links to the repository, pages made from files.
+
+MkDocs calls these functions by their names (https://www.mkdocs.org/user-guide/plugins/#events).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mkdocs.structure.files import File
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+_ROOT = Path(__file__).resolve().parents[2]
+_LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#|/)([^)\s#]+)(?=[)#])")
+_CODE = re.compile(r"^( *)```.*?^\1```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Show the version of the package on every page; add the decisions to the navigation."""
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    config.copyright = f"shardmill {project['version']}, Apache License 2.0"
+    explanation = config.nav[-1]["Explanation"]
+    explanation.append({"Decisions": ["decisions/index.md", *_decision_pages()]})
+    return config
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Add the changelog and the list of decisions."""
+    changelog = (_ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    files.append(
+        File.generated(config, "reference/changelog.md", content=move_links(changelog, "reference"))
+    )
+    titles = "\n".join(f"- [{title}]({name})" for name, title in list_decisions())
+    head = "# Decisions\n\nOne page per decision: the question, the decision, the reasons.\n\n"
+    files.append(File.generated(config, "decisions/index.md", content=head + titles))
+    return files
+
+
+def move_links(text: str, folder: str) -> str:
+    """Return a page of the root as a page of `docs/folder`: its relative links are adapted."""
+    return _LINK.sub(lambda link: posixpath.relpath(link[1], f"docs/{folder}"), text)
+
+
+def list_decisions() -> list[tuple[str, str]]:
+    """Return file name and title of each decision, in order."""
+    pages = sorted((_ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    return [
+        (path.name, path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "))
+        for path in pages
+    ]
+
+
+def _decision_pages() -> list[str]:
+    return [f"decisions/{name}" for name, _ in list_decisions()]
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Link files outside the site to the repository; code is left as it is."""
+    folder = posixpath.dirname(f"docs/{page.file.src_uri}")
+
+    def link(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, match[1]))
+        inside = target.startswith("docs/") and files.get_file_from_path(target[5:]) is not None
+        if inside or not (_ROOT / target).exists():
+            return match[1]
+        kind = "tree" if (_ROOT / target).is_dir() else "blob"
+        return f"{config.repo_url.rstrip('/')}/{kind}/main/{target}"
+
+    parts, at = [], 0
+    for code in _CODE.finditer(markdown):
+        parts += [_LINK.sub(link, markdown[at : code.start()]), code[0]]
+        at = code.end()
+    return "".join([*parts, _LINK.sub(link, markdown[at:])])
