@@ -1,4 +1,4 @@
-"""Hooks of the documentation site: version, links to the repository, pages made from files.
+"""Hooks of the documentation site: version, links, generated pages.
 
 MkDocs calls these functions by their names (https://www.mkdocs.org/user-guide/plugins/#events).
 """
@@ -63,7 +63,7 @@ def _decision_pages() -> list[str]:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Link files outside the site to the repository; code is left as it is."""
+    """Link files outside the site to the repository; code stays unchanged."""
     folder = posixpath.dirname(f"docs/{page.file.src_uri}")
 
     def link(match: re.Match[str]) -> str:
