@@ -182,12 +182,15 @@ def _validate(manifest: Manifest, path: str) -> None:
         _validate_split(split, info, manifest, path)
     stored = sum(generation.counts.stored for generation in manifest.generations)
     _require_equal(
-        "records of all splits", sum(f.records for f in manifest.splits.values()), stored, path
+        "number of records of all splits",
+        sum(f.records for f in manifest.splits.values()),
+        stored,
+        path,
     )
     for generation in manifest.generations:
         counts = generation.counts
         parts = counts.stored + counts.rejected + counts.skipped + counts.excluded
-        _require_equal("files found", counts.found, parts, path)
+        _require_equal("number of files found", counts.found, parts, path)
 
 
 def _validate_external_format(manifest: Manifest, path: str) -> None:
@@ -211,10 +214,16 @@ def _validate_split(split: SplitName, info: SplitInfo, manifest: Manifest, path:
                     "a shard name does not match its split", path=path, got=shard.name
                 )
     classes = len(manifest.labels)
-    _require_equal(f"classes of {split}", len(info.class_records), classes, path)
-    _require_equal(f"records of {split}", info.records, sum(s.records for s in info.shards), path)
-    _require_equal(f"records of {split} by class", sum(info.class_records), info.records, path)
-    _require_equal(f"bytes of {split}", info.bytes, sum(s.bytes for s in info.shards), path)
+    _require_equal(f"number of classes of {split}", len(info.class_records), classes, path)
+    _require_equal(
+        f"number of records of {split}", info.records, sum(s.records for s in info.shards), path
+    )
+    _require_equal(
+        f"number of records of {split} by class", sum(info.class_records), info.records, path
+    )
+    _require_equal(
+        f"number of bytes of {split}", info.bytes, sum(s.bytes for s in info.shards), path
+    )
 
 
 def _require_equal(what: str, got: int, expected: int, path: str) -> None:
