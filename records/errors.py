@@ -6,7 +6,7 @@ from records.text.escaping import escape_for_display
 
 
 class ShardmillError(Exception):
-    """Base class of all errors that shardmill raises; `exit_code` is the status of the command.
+    """Base class of all errors that shardmill raises; the command exits with `exit_code`.
 
     The text is one line: `PATH SHARD record N offset N: WHAT, expected E, got G; HINT`.
 
@@ -97,7 +97,7 @@ class TooManyRejectsError(ShardmillError):
 
 
 class InputNotFoundError(ShardmillError):
-    """The input, or a finished dataset, does not exist."""
+    """The input does not exist, or contains no finished dataset."""
 
     exit_code = 66
 
@@ -109,7 +109,7 @@ class CorruptDataError(ShardmillError):
 
 
 class OutputError(ShardmillError):
-    """The output cannot be written until the user acts, for example on a full disk."""
+    """The output cannot be written until the user removes the cause, for example a full disk."""
 
     exit_code = 73
 
@@ -127,6 +127,6 @@ class RunnerError(ShardmillError):
 
 
 class LockedError(ShardmillError):
-    """Another process is writing the same output; try again later."""
+    """Another process is writing to the same output; try again later."""
 
     exit_code = 75

@@ -1,8 +1,8 @@
 """Canonical, versioned JSON, and strict decoding of untrusted JSON and MessagePack.
 
-Every defect in untrusted bytes raises msgspec.DecodeError. The decoders of msgspec also raise
-UnicodeDecodeError (a flipped bit in a name) and RecursionError (brackets nested deeper than the
-interpreter stack).
+Every defect in untrusted bytes raises msgspec.DecodeError. This module converts the other errors of
+the msgspec decoders to it: UnicodeDecodeError (a flipped bit in a name) and RecursionError
+(brackets nested deeper than the interpreter stack).
 """
 
 from __future__ import annotations

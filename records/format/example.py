@@ -2,7 +2,7 @@
 
 The messages are declared here, with the field numbers of TensorFlow's `example.proto` and
 `feature.proto`, in a separate descriptor pool: TensorFlow registers the same names in the default
-pool, and one process must be able to load both modules.
+pool, and one process must be able to import both TensorFlow and this module.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
 from records.errors import CorruptDataError
+from records.text.formatting import pluralize
 
 FeatureValue = Sequence[bytes] | Sequence[int] | Sequence[float]
 """The values of one feature, all of one type; an empty list for a feature without values."""
@@ -104,7 +105,7 @@ def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
 
 
 def encode_features(features: Mapping[str, FeatureValue]) -> bytes:
-    """Serialize only the map entries of features, sorted by name. Raises TypeError."""
+    """Serialize a `Features` message, sorted by feature name. Raises as `encode_example`."""
     return bytes(_to_example(features).features.SerializeToString(deterministic=True))
 
 
@@ -157,10 +158,11 @@ def decode_scalars(payload: bytes, features: Mapping[str, type]) -> dict[str, An
 
 def _not_single_value(name: str, kind: type, feature: Any) -> CorruptDataError:
     found = _values(feature)
+    found_type = f" of type {type(found[0]).__name__}" if found else ""
     return CorruptDataError(
         f"a record has no valid feature {name}",
         expected=f"one value of type {kind.__name__}",
-        got=type(found[0]).__name__ if len(found) == 1 else f"{len(found)} values",
+        got=pluralize(len(found), "value") + found_type,
     )
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from records.errors import UsageError
 
-# TensorFlow rejects images of 2**29 samples, three per pixel. libjpeg rejects sides of more than
-# 65,500 pixels.
+# TensorFlow rejects images of 2**29 or more samples; a pixel has three samples. libjpeg rejects
+# sides of more than 65,500 pixels.
 MAX_PIXELS_LIMIT = (2**29 - 1) // 3
 MAX_RESIZE_PX = 65_500
 
@@ -19,14 +19,16 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of the normalization of images; part of the manifest.
 
     Args:
-        check: the check of images. `decode` decodes all stored images, `header` only those that are
-            re-encoded.
-        max_pixels: the maximum number of pixels of an image, checked in its header.
+        check: the check before an image is stored. `decode` decodes every image, `header` only
+            images that are re-encoded.
+        max_pixels: the maximum number of pixels of an image, according to its header.
         background: the colour under transparent pixels and around padded images, `RRGGBB` in hex.
         resize: the new size `(width, height)` in pixels; None keeps the size of each image.
-        fit: the method for a different aspect ratio: `stretch`, `crop` (the center) or `pad`.
+        fit: the method for images whose aspect ratio is not that of `resize`: `stretch`, `crop`
+            (to the center) or `pad`.
         store: the stored format. `source` stores JPEG files as JPEG and all other files as PNG;
-            `jpeg`, `png` and `raw` (uint8 of shape height × width × channels) apply to all images.
+            `jpeg`, `png` or `raw` (uint8 of shape height × width × channels) is the format of all
+            images.
         channels: the number of channels. 3 keeps grey images grey and colour images RGB;
             with `raw`, all images become RGB. 1 makes all images grey.
         jpeg_quality: the quality of images that are re-encoded as JPEG, 1 to 100.

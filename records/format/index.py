@@ -1,8 +1,8 @@
 """Index of a shard: a Parquet file with one row per record.
 
-The footer holds a summary of the shard. The index provides the number and locations of records,
-class counts, duplicates and exact step numbers without reading the shard. The index is written
-after its shard, so if an index exists, its shard is complete.
+The footer holds a summary of the shard. From the index, a program knows the number and locations of
+records, the class counts, the duplicates and the exact number of steps per epoch, and does not read
+the shard. The index is written after its shard, so if an index exists, its shard is complete.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SCHEMA = pa.schema(
 
 
 class IndexRow(NamedTuple):
-    """One record: its key as text, the location of its frame in bytes, and image properties."""
+    """The row of one record: its key as text, the location of its frame, and image properties."""
 
     key: str
     label: int
@@ -70,9 +70,9 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         key: the key of the image as text.
         class_name: the class of the image; None if the image has no class.
-        reason: the reason, one of `records.images.rejection`.
+        reason: the reason, one of those in `records.images.rejection`.
         detail: the explanation in one printable line.
-        bytes: the size of the image file.
+        bytes: the size of the image file, in bytes.
     """
 
     key: str
@@ -83,7 +83,7 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Summary of a finished shard; `class_records` counts the records by label."""
+    """Summary of a finished shard; `class_records` is the number of records per label."""
 
     name: str
     split: SplitName
@@ -97,7 +97,7 @@ class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Index:
-    """The index of a shard in memory."""
+    """The index of a shard, loaded into memory."""
 
     def __init__(self, summary: ShardSummary, table: pa.Table) -> None:
         self.summary = summary
@@ -117,7 +117,9 @@ class Index:
         )
         if not is_valid.all():
             record = int(is_valid.argmin())
-            raise CorruptDataError("the index has an impossible location", path=path, record=record)
+            raise CorruptDataError(
+                "the index has an impossible offset or length", path=path, record=record
+            )
 
     def location(self, record: int) -> FrameLocation:
         """Return the location of the frame of a record."""
@@ -126,7 +128,7 @@ class Index:
 
     @property
     def is_sorted(self) -> bool:
-        """Whether each record begins after the end of the previous one, as in a shard."""
+        """Whether each record begins at or after the end of the previous one, as in a shard."""
         ends = self._offsets + self._lengths
         return bool((ends[:-1] <= self._offsets[1:]).all())
 
@@ -141,11 +143,11 @@ class Index:
         return number if number < len(self) and self._offsets[number] == offset else None
 
     def keys(self, start: int, stop: int) -> tuple[str, ...]:
-        """Return the keys of the records from `start` up to `stop`, as text."""
+        """Return the keys of the records in `range(start, stop)`, as text."""
         return tuple(self.table["key"].slice(start, max(stop - start, 0)).to_pylist())
 
     def rows(self, start: int = 0, stop: int | None = None) -> list[IndexRow]:
-        """Return the rows from `start` up to `stop`, by default all, as Python values."""
+        """Return the rows in `range(start, stop)`, by default all rows, as Python values."""
         part = self.table.slice(start, None if stop is None else stop - start)
         columns: list[list[Any]] = [part[name].to_pylist() for name in SCHEMA.names]
         *scalars, changes = columns
@@ -153,7 +155,7 @@ class Index:
 
 
 def new_row_table(rows: Iterable[IndexRow] = ()) -> RowTable[IndexRow]:
-    """Return a compact table for index rows; a shard of tiny images has millions of rows."""
+    """Return a compact table for index rows; a shard of tiny images can have millions of rows."""
     return RowTable(IndexRow, SCHEMA, rows)
 
 

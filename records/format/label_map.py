@@ -44,7 +44,7 @@ def parse_labels(content: bytes, *, path: str) -> LabelMap:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError("a label file must be UTF-8", path=path, got=str(error)) from error
+        raise UsageError("the label file is not valid UTF-8", path=path, got=str(error)) from error
     if path.endswith(".pbtxt"):
         numbered = _parse_pbtxt(text, path)
     elif path.endswith(".json"):
@@ -89,7 +89,8 @@ def _parse_json(text: str, path: str) -> list[tuple[int, str]]:
         return [(int(number), str(name)) for number, name in value.items()]
     except (ValueError, AttributeError, RecursionError) as error:
         raise UsageError(
-            "a label file in JSON must be a list of names, or an object of names and numbers",
+            "a label file in JSON must be a list of names, or an object that maps names to numbers "
+            "or numbers to names",
             path=path,
             got=str(error),
         ) from error

@@ -27,7 +27,7 @@ HASHES_FOLDER = "hashes"
 SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
 _SHARD = re.compile(SHARD_PATTERN)
 ADOPTED_PATTERN = r"(?:\w[\w .@=+,()-]*/)*\w[\w .@=+,()-]*"
-"""Pattern of the name of an adopted file: a path in the dataset folder without hidden parts."""
+"""Pattern of the name of an adopted file: a path in the dataset folder, no part of it hidden."""
 
 
 class ShardName(NamedTuple):

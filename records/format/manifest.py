@@ -1,7 +1,7 @@
 """The manifest, `dataset.json`.
 
-The manifest is written last, so it exists only if the dataset is complete. It is frozen, versioned
-and canonical: equal datasets have equal manifests, independent of the machine and the time. The
+The manifest is written last, so it exists only if the dataset is complete. It has a format version
+and is canonical: equal datasets have equal manifests, independent of the machine and the time. The
 reader validates it strictly, because a manifest is untrusted input.
 """
 
@@ -22,7 +22,7 @@ from records.strict_json import decode_versioned, encode_canonical
 
 FORMAT_VERSION = 1
 ADOPTED_VERSION = 2
-"""The version of datasets of adopted files, which earlier versions of shardmill cannot read."""
+"""The format version of adopted datasets; earlier versions of shardmill cannot read them."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -68,7 +68,7 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A generation: its number from 1, its plan, its image encoders and its counts."""
+    """A generation: its number from 1, plan digest, versions of image encoders, and counts."""
 
     number: Annotated[int, msgspec.Meta(ge=1)]
     plan_digest: Digest
@@ -105,7 +105,7 @@ class ExternalFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         features: the names of the features to read.
         first_label: the number of the first class in the records; labels of a dataset begin at 0.
-        preexisting: the names of files that existed before `adopt`, which did not write them.
+        preexisting: the names of files that existed before `adopt`, so that it did not write them.
     """
 
     features: FeatureNames
@@ -182,12 +182,15 @@ def _validate(manifest: Manifest, path: str) -> None:
         _validate_split(split, info, manifest, path)
     stored = sum(generation.counts.stored for generation in manifest.generations)
     _require_equal(
-        "records of all splits", sum(f.records for f in manifest.splits.values()), stored, path
+        "number of records of all splits",
+        sum(f.records for f in manifest.splits.values()),
+        stored,
+        path,
     )
     for generation in manifest.generations:
         counts = generation.counts
         parts = counts.stored + counts.rejected + counts.skipped + counts.excluded
-        _require_equal("files found", counts.found, parts, path)
+        _require_equal("number of files found", counts.found, parts, path)
 
 
 def _validate_external_format(manifest: Manifest, path: str) -> None:
@@ -211,10 +214,16 @@ def _validate_split(split: SplitName, info: SplitInfo, manifest: Manifest, path:
                     "a shard name does not match its split", path=path, got=shard.name
                 )
     classes = len(manifest.labels)
-    _require_equal(f"classes of {split}", len(info.class_records), classes, path)
-    _require_equal(f"records of {split}", info.records, sum(s.records for s in info.shards), path)
-    _require_equal(f"records of {split} by class", sum(info.class_records), info.records, path)
-    _require_equal(f"bytes of {split}", info.bytes, sum(s.bytes for s in info.shards), path)
+    _require_equal(f"number of classes of {split}", len(info.class_records), classes, path)
+    _require_equal(
+        f"number of records of {split}", info.records, sum(s.records for s in info.shards), path
+    )
+    _require_equal(
+        f"number of records of {split} by class", sum(info.class_records), info.records, path
+    )
+    _require_equal(
+        f"number of bytes of {split}", info.bytes, sum(s.bytes for s in info.shards), path
+    )
 
 
 def _require_equal(what: str, got: int, expected: int, path: str) -> None:

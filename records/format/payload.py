@@ -11,7 +11,7 @@ PayloadKind = Literal["Example", "SequenceExample", "bytes"]
 
 
 class Payload(NamedTuple):
-    """The features of a record, and the steps of the feature lists of a SequenceExample."""
+    """The kind and the features of a record; for a SequenceExample, also its feature lists."""
 
     kind: PayloadKind
     features: dict[str, FeatureValue]
@@ -22,8 +22,8 @@ def parse_payload(payload: bytes) -> Payload:
     """Parse the content of a record of unknown kind. Never raises.
 
     The features of an Example and the context of a SequenceExample have the same field number, so
-    one parser reads both. Arbitrary bytes may parse by chance; a payload without features counts as
-    bytes. An empty payload is an empty Example.
+    one parser reads both. Arbitrary bytes may parse by chance; if they contain no features, they
+    count as bytes. Only an empty payload counts as an Example without features.
     """
     try:
         features, lists = decode_sequence_example(payload)

@@ -1,4 +1,4 @@
-"""List of rejected images, `rejects.jsonl`, one per generation."""
+"""List of rejected images, `rejects.jsonl`, one file per generation."""
 
 from __future__ import annotations
 

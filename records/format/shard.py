@@ -57,12 +57,12 @@ class ShardWriter:
 
 
 def read_shard(storage: Storage, name: str) -> Iterator[Frame]:
-    """Yield the records of any TFRecord file, also GZIP or ZLIB, and check the CRCs.
+    """Yield the records of any TFRecord file, even if it is GZIP or ZLIB, and check the CRCs.
 
     The offsets of a compressed file are offsets in the decompressed bytes.
 
     Raises:
-        CorruptDataError: a record is damaged; the error has file, record and offset.
+        CorruptDataError: a record is damaged; the error names the file, the record and the offset.
         FileNotFoundError: the file is missing.
     """
     with with_path(storage, name), storage.open(name) as stream:
@@ -70,7 +70,9 @@ def read_shard(storage: Storage, name: str) -> Iterator[Frame]:
 
 
 class ShardReader:
-    """Reader of single records of a shard by location, for any thread; keeps the file open.
+    """Reader of single records of a shard by location; any thread may use it.
+
+    The shard stays open until the reader is deleted.
 
     Args:
         storage: the dataset folder.
@@ -87,7 +89,7 @@ class ShardReader:
         """Read the payload of a record and check the CRCs.
 
         Args:
-            location: the location in the index of the shard.
+            location: the location of the frame, from the index of the shard.
             record: the number of the record, for messages.
 
         Raises:
@@ -104,11 +106,12 @@ class ShardReader:
     def read_in_parts(
         self, offset: int, sizes_bytes: tuple[int, int, int], *, record: int
     ) -> tuple[bytes, bytes, bytes]:
-        """Read the frame of a record in three parts without copies, and check the CRCs.
+        """Read the frame of a record in three parts without copying them, and check the CRCs.
 
         Args:
             offset: the offset of the frame.
-            sizes_bytes: the sizes of the parts; the first contains the header, the last the footer.
+            sizes_bytes: the sizes of the parts; the first part contains the header, and the last
+                part contains the footer.
             record: the number of the record, for messages.
 
         Raises:

@@ -3,10 +3,9 @@
     builder = tfds.builder_from_directory("data")
     builder.as_dataset(split="train", as_supervised=True)
 
-Both files are TFDS messages in the JSON format of protobuf (64-bit integers as strings). The
-features keep their flat names, because TFDS searches only the top level for images to show and for
-the pair of `as_supervised`. TFDS writes class names to a third file; shardmill writes them to
-`features.json`.
+Both files are TFDS messages in the JSON format of protobuf (64-bit integers as strings). Features
+are not nested, because TFDS searches only the top level for images to show and for the pair of
+`as_supervised`. TFDS writes class names to a third file; shardmill writes them to `features.json`.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ Json = dict[str, Any]
 def tfds_files(manifest: Manifest, *, folder: str = "") -> dict[str, bytes]:
     """Return the contents of the files that TFDS needs to read a dataset folder, by file name.
 
-    The result is empty for adopted files that TFDS cannot read: the files do not have shard numbers
-    in the format of TFDS, the labels do not begin at 0 or are only names, or records are excluded
-    from the dataset. The result is also empty if TFDS files existed before `adopt`.
+    The result is empty for adopted files that TFDS cannot read: if their names have no shard
+    numbers in the format of TFDS, if the labels do not begin at 0 or are only names, or if records
+    are excluded from the dataset. The result is also empty if TFDS files existed before `adopt`.
 
     Args:
         manifest: the manifest of the dataset.
@@ -94,7 +93,7 @@ def _can_describe(manifest: Manifest, adopted: ExternalFormat) -> bool:
 
 
 def _template(shards: Sequence[ShardInfo]) -> str | None:
-    """Return the TFDS file name template of these shards; None if there is none."""
+    """Return the TFDS template of the names of these shards; None if no template fits all."""
     templates = set()
     for number, shard in enumerate(shards):
         match = _NUMBERED.fullmatch(shard.name)

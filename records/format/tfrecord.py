@@ -74,7 +74,7 @@ def frame_size_bytes(payload_bytes: int) -> int:
 
 
 def is_frame_header(header: bytes) -> bool:
-    """Return whether 12 bytes are the header of a frame: a length and its CRC."""
+    """Return whether 12 bytes are the header of a frame: a length with its valid CRC."""
     if len(header) < HEADER_BYTES:
         return False
     _, crc = _HEADER.unpack_from(header)
@@ -160,10 +160,10 @@ def check_parts(
 
 
 def read_frames(stream: BinaryIO) -> Iterator[Frame]:
-    """Yield the records from the position of a stream to its end, and check the CRCs.
+    """Yield the records from the current position of a stream to its end, and check the CRCs.
 
     Raises:
-        FrameError: a record is damaged; the error has its number and byte offset.
+        FrameError: a record is damaged; the error has the number and the offset of the record.
     """
     record, offset = 0, 0
     while header := read_at_most(stream, HEADER_BYTES):

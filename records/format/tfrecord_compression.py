@@ -47,10 +47,10 @@ def _is_compressed(stream: BinaryIO) -> bool:
 
 
 def compression_of(head: bytes) -> Compression | None:
-    """Return the compression of a file from its first 12 bytes (RFC 1952, RFC 1950).
+    """Return the compression of a file from its first 12 bytes (RFC 1952, RFC 1950), or None.
 
-    A length with its valid CRC begins an uncompressed record, even if the bytes also look like a
-    GZIP or ZLIB header.
+    A file that begins with a length and its valid CRC is uncompressed, even if these bytes also
+    look like a GZIP or ZLIB header.
     """
     if is_frame_header(head):
         return None

@@ -47,24 +47,24 @@ FindingKind = Literal[
 
 MEANINGS: Mapping[FindingKind, str] = {
     "truncated": "the file ends inside a record",
-    "length-checksum": "the checksum of a length is wrong; bytes are lost up to the next record",
+    "length-checksum": "the checksum of a length is wrong; bytes up to the next record are lost",
     "payload-checksum": "the checksum of a record is wrong; that record is lost",
     "too-long": "the length of a record is over 1 GiB",
-    "compression": "a GZIP or ZLIB file is damaged, ends early, or expands a thousandfold",
+    "compression": "a GZIP or ZLIB file is damaged, ends early, or expands more than 1000-fold",
     "example": "a record is not a tf.train.Example",
     "feature": "a feature of a record is missing, or has the wrong type or number of values",
     "label": "a label is not in the label map",
     "text": "the class name of a record is not the name of its label",
-    "image": "an image does not decode, or its size is not the size in its record",
+    "image": "an image cannot be decoded, or its size is not the size in its record",
     "index": "the index does not match the record or the manifest",
     "index-damaged": "the index of a shard cannot be read",
     "duplicate-key": "two records have the same key",
     "record-count": "the number of records in a shard does not match the manifest",
     "size": "the size of a shard does not match the manifest",
-    "checksum": "the bytes of a shard changed, although nothing else is wrong",
+    "checksum": "the hash of a shard does not match the manifest, although nothing else is wrong",
     "class-count": "the number of records of a class in a split does not match the manifest",
     "missing": "a file of the dataset is missing",
-    "unexpected": "the manifest does not list a shard or an index",
+    "unexpected": "a shard or an index exists that the manifest does not list",
     "unreadable": "storage failed to read a file",
     "labels": "labels.txt does not match the label map in the manifest",
     "rejects": "rejects.jsonl is damaged, or its number of lines does not match the manifest",
@@ -75,7 +75,7 @@ MEANINGS: Mapping[FindingKind, str] = {
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One finding.
+    """One thing that is wrong in a file, with its place.
 
     Attributes:
         kind: the kind of damage; `MEANINGS` explains it.
@@ -106,7 +106,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass
 class FileCheck:
-    """The check of one file.
+    """The result of checking one file.
 
     Attributes:
         file: the name of the file in the dataset.
@@ -114,7 +114,7 @@ class FileCheck:
         size_bytes: the number of bytes read.
         findings: the findings in the order of their offsets.
         keys: the keys in the index of a shard (Arrow strings); None if the index cannot be used.
-        class_records: the number of records by label in the index of a shard.
+        class_records: the number of records per label in the index of a shard.
         excluded_records: the number of records that `adopt` excluded from the dataset.
     """
 
@@ -134,7 +134,7 @@ def finding_from_error(
 
     Args:
         error: the error.
-        kind: the kind of the finding, ignored for a FrameError, which has a kind.
+        kind: the kind of the finding; not used for a FrameError, which already has a kind.
         file: the name of the file.
         offset: the offset in the file; by default the offset in the error.
     """

@@ -26,9 +26,9 @@ class IndexLookup:
         self._shift = 0
 
     def find_offset(self, offset: int) -> tuple[int, IndexRow] | None:
-        """Return the number and the row of the record whose frame begins at `offset`.
+        """Return the number and the row of the record whose frame begins at `offset`, or None.
 
-        If the length of a record differs from its row, the later offsets are shifted.
+        After `realign`, a row is first searched at its shifted offset.
         """
         for shift in (self._shift, 0):
             number = self.index.find(offset - shift)
@@ -37,7 +37,7 @@ class IndexLookup:
         return None
 
     def find_key(self, key: str) -> tuple[int, IndexRow] | None:
-        """Return the number and the row of the first record with this key."""
+        """Return the number and the row of the first record with this key, or None."""
         if self._numbers is None:
             keys = self.index.table["key"].to_pylist()
             self._numbers = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
@@ -45,7 +45,7 @@ class IndexLookup:
         return None if number is None else (number, self._row(number))
 
     def find_frame(self, frame: Frame) -> int | None:
-        """Return the number of an intact record, found by offset and length, or by key."""
+        """Return the number of an intact record, found by offset and length, otherwise by key."""
         found = self.find_offset(frame.offset)
         if found is not None and found[1].length == frame_size_bytes(len(frame.payload)):
             return found[0]
@@ -59,7 +59,7 @@ class IndexLookup:
         return found[0]
 
     def realign(self, row: IndexRow, frame: Frame) -> None:
-        """Shift the offsets of later records by the difference between a record and its row."""
+        """Shift the offsets of later rows by the end of `frame` minus the end of `row`."""
         end = frame.offset + frame_size_bytes(len(frame.payload))
         self._shift = end - (row.offset + row.length)
 

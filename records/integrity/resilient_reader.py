@@ -81,7 +81,7 @@ def _name_record(finding: Finding, rows: IndexLookup | None) -> Finding:
 
 
 def read_indexed(storage: Storage, shard: str, index: Index) -> Iterator[bytes | CorruptDataError]:
-    """Yield the payload of every record in an index, in order, or an error if it is lost.
+    """Yield the payload of every record in an index, in order, or an error if the record is lost.
 
     Raises:
         FileNotFoundError: the shard does not exist.
@@ -106,7 +106,7 @@ def read_indexed(storage: Storage, shard: str, index: Index) -> Iterator[bytes |
 def _lost_records(
     index: Index, start: int, stop: int, error: CorruptDataError | None
 ) -> Iterator[CorruptDataError]:
-    """Yield an error for each lost record; the first describes the damage."""
+    """Yield an error for each lost record; the first error describes the damage, if it is known."""
     for number in range(start, stop):
         if error is not None and number == start:
             yield error
@@ -121,9 +121,9 @@ _WINDOW_BYTES = 4 << 20
 def scan_frames(stream: BinaryIO, index: Index | None = None) -> Iterator[Frame | FrameError]:
     """Yield the records of a stream in order, and a FrameError for each damaged region.
 
-    A region is one error, even if it contains many records; `record` counts the yielded items. A
-    record is intact if both checksums are right: a record with a damaged length is lost, even if
-    its length is in the index.
+    A region has one error, even if it contains many records. The field `record` of the error is the
+    number of items yielded before it. A record is intact if both checksums are right: a record with
+    a damaged length is lost, even if its length is in the index.
 
     Args:
         stream: a seekable stream; an intact stream is read from start to end.
@@ -189,7 +189,7 @@ class _Reader:
                 return place
 
     def _find_by_index(self, place: int) -> int | None:
-        """Return the offset of the first record from `place` on that is at an indexed offset."""
+        """Return the first indexed offset from `place` on with a valid frame header, or None."""
         if self._index is None:
             return None
         for position in self._index.locations_from(place):
@@ -206,7 +206,7 @@ class _Reader:
         self._position = self._stream.tell()
 
     def _check_region(self, offset: int, length: int, record: int) -> None:
-        """Raise an error for a record that the search has ruled out, without reading the record."""
+        """Raise FrameError, before the payload is read, if the search has ruled out `offset`."""
         if not self._region.rules_out(offset):
             return
         end = self._region.file_end

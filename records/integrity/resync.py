@@ -1,7 +1,7 @@
 """Search for intact records in a file, without an index.
 
-A record begins at an offset if 12 bytes are a length and the CRC of the length, and a payload of
-this length is followed by the CRC of the payload. All offsets of a region are tested together: a
+A record begins at an offset if the next 12 bytes are a length and its CRC, and the payload of this
+length is followed by the CRC of the payload. All offsets of a region are tested together: a
 length is at most 1 GiB, so its upper four bytes are zero, and the CRC of a length is looked up in a
 table. The time is the time to read the region and the longest record that begins in the region.
 
@@ -13,8 +13,9 @@ of the range, and of the bytes before its end.
 
     crc(range) = crc(before its end) ^ shift(crc(before its start), its length)
 
-`shift(c, n)` appends n zero bytes to the bytes with the CRC `c`: it multiplies the polynomial `c`
-by x to the power 8n, modulo the polynomial of the CRC (as `crc32_combine` of zlib does).
+`shift(c, n)` is the CRC after n zero bytes are appended to bytes with the CRC `c`. It multiplies
+the polynomial `c` by x to the power 8n, modulo the polynomial of the CRC (as `crc32_combine` of
+zlib does).
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class ScannedRegion(NamedTuple):
     file_end: int | None
 
     def first_record(self, offset: int) -> int | None:
-        """Return the offset of the first intact record at or after an offset."""
+        """Return the offset of the first intact record at or after `offset`, or None."""
         number = int(self.records.searchsorted(offset))
         return int(self.records[number]) if number < len(self.records) else None
 
@@ -103,7 +104,7 @@ def find_headers(content: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _find_candidates(samples: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the offsets with zeros in the upper bytes of a length, but not in the full header."""
+    """Return the offsets where the upper 4 bytes of a length are zero, but not the full header."""
     zero = samples == 0
     pairs = zero[:-1] & zero[1:]
     fours = pairs[:-2] & pairs[2:]
@@ -122,7 +123,7 @@ def _read_words(samples: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArr
 
 
 class _LengthTable(NamedTuple):
-    """The CRC of 8 zero bytes, and the XOR difference for each value of the first 4 bytes."""
+    """The CRC of 8 zero bytes, and its XOR difference for each value of each of the first 4."""
 
     of_zero: np.uint32
     of_byte: NDArray[np.uint32]
@@ -188,7 +189,7 @@ def mask(crcs: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 def shift(crcs: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Return the CRCs after `lengths` zero bytes are appended; both have shape (ranges,)."""
+    """Return the CRCs after `lengths` zero bytes are appended; all arrays have shape (ranges,)."""
     shifted = crcs.copy()
     for bit, power in enumerate(_powers()):
         chosen = (lengths >> bit) & 1 == 1

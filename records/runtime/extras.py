@@ -38,7 +38,8 @@ def require_extra(module: str, extra: str) -> ModuleType:
         module: the module name, such as `matplotlib` or `matplotlib.figure`.
         extra: the name of the extra in pyproject.toml, such as `plot`.
 
-    Raises UsageError with the command that installs the extra if its package is missing.
+    Raises UsageError, with the command that installs the extra, if the package of the module is
+    missing.
     """
     try:
         return importlib.import_module(module)
@@ -50,7 +51,7 @@ def require_extra(module: str, extra: str) -> ModuleType:
 
 
 def check_extra(package: str, extra: str) -> None:
-    """Raise the UsageError of `require_extra` if a package is missing, without an import."""
+    """Raise UsageError as `require_extra` if a package is missing; the package is not imported."""
     if importlib.util.find_spec(package) is None:
         raise _not_installed(package, extra)
 
@@ -60,7 +61,7 @@ def _not_installed(package: str, extra: str) -> UsageError:
 
 
 def explain_missing(error: ModuleNotFoundError) -> UsageError | None:
-    """Return the error with the install command of a package; None if no extra has the package."""
+    """Return an error with the command that installs the package; None if no extra has it."""
     package = (error.name or "").partition(".")[0]
     if package not in _EXTRAS:
         return None

@@ -26,7 +26,8 @@ def log_line(
 
     Args:
         message: the text; control characters are escaped.
-        level: the level, as in `logging`; in text, the program name precedes warnings and errors.
+        level: the level, as in `logging`; in a text log, warnings and errors begin with the name of
+            the program.
         trace: whether to add the traceback of the current exception.
         fields: values for programs; only JSON lines contain them.
     """
@@ -34,7 +35,7 @@ def log_line(
 
 
 def log_event(message: str, **fields: object) -> None:
-    """Log a message only to a JSON log; text logs do not need the message."""
+    """Log a message if the log consists of JSON lines; a text log omits the message."""
     if is_json():
         _LOGGER.info(escape_for_display(message), extra={"fields": fields})
 
@@ -100,7 +101,7 @@ def _plain(value: object) -> Any:
 
 
 class _StderrHandler(logging.Handler):
-    """A handler that writes above a progress bar; a closed or full stderr does not stop a run."""
+    """A handler that writes above a progress bar; a failed write to stderr does not stop a run."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm

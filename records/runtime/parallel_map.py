@@ -33,8 +33,8 @@ def parallel_map(
         items: the arguments of the calls.
         threads: the number of threads; with 0, each call runs in this thread when its result is
             requested.
-        prefetch: the maximum number of results that are not requested yet; 0 means two more than
-            `threads`.
+        prefetch: the maximum number of calls whose results are not requested yet; 0 means two more
+            than `threads`.
 
     Raises the errors of `function` and `items`; calls that have not started are cancelled.
     """

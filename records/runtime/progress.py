@@ -54,7 +54,7 @@ def progress_bar(what: str, *, unit: str, total: int | None = None, quiet: bool 
 
 
 def write_line(text: str) -> None:
-    """Write a line on stdout, above a bar if one is drawn."""
+    """Write a line to stdout, above the progress bar if one is drawn."""
     tqdm.write(text)
 
 

@@ -1,7 +1,8 @@
 """Millions of rows in Arrow columns.
 
 Rows are appended and iterated as structs or named tuples, and stored as Arrow batches. A row takes
-about 100 bytes instead of 500, and Arrow sorts and filters all rows in one operation.
+about 100 bytes; as a Python object, it would take 500. Arrow sorts and filters all rows in one
+operation.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ class RowTable(Generic[Row]):
 
     Args:
         kind: the type of the rows; the constructor takes the values of a row.
-        schema: the schema, with one column per value in this order, named like the attributes.
-        rows: the first rows.
+        schema: the schema, with one column per value of a row, in the same order; a column has the
+            name of the attribute.
+        rows: the initial rows.
     """
 
     def __init__(self, kind: type[Row], schema: pa.Schema, rows: Iterable[Row] = ()) -> None:
@@ -60,12 +62,12 @@ class RowTable(Generic[Row]):
             yield from self._unpack(batches.pop())
 
     def to_table(self) -> pa.Table:
-        """Return all rows in their order."""
+        """Return all rows in their current order."""
         self._pack()
         return pa.Table.from_batches(self._batches, self._schema)
 
     def compact(self) -> pa.Table:
-        """Return all rows in their order, each column as one chunk."""
+        """Return all rows in their current order, each column as one chunk."""
         return self._concatenate(None)
 
     def filter(self, mask: pa.Array) -> None:
@@ -74,14 +76,14 @@ class RowTable(Generic[Row]):
         self._packed = sum(map(len, self._batches))
 
     def sort(self, by: str) -> pa.Table:
-        """Sort the rows by a column, bytes by value, and return the rows as a table."""
+        """Sort the rows by a column, in ascending order, and return the rows as a table."""
         return self._concatenate(_order(self.to_table(), by))
 
     def _concatenate(self, order: pa.Array | None) -> pa.Table:
         table = self.to_table()
         self._batches.clear()
         columns = []
-        while table.num_columns:  # one at a time, so that only one is in memory twice
+        while table.num_columns:  # one column at a time, so that only one is in memory twice
             columns.append(_concatenate(table.column(0), order))
             table = table.remove_column(0)
         table = pa.Table.from_arrays(columns, schema=self._schema)

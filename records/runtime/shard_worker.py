@@ -10,13 +10,13 @@ LOCAL = "local"
 """The runner without a cluster: this process, or other processes on this machine."""
 
 ProgressCallback = Callable[[int], None]
-"""A function that a worker calls with the number of images done since the previous call.
+"""A function that a worker calls with the number of images processed since the previous call.
 
 The function raises an exception when the run is cancelled; a worker must not catch this exception.
 """
 
 OnProgress = Callable[[int, int], None]
-"""A function of the number of images done and the number of all images."""
+"""A function that is called with the number of processed images and the number of all images."""
 
 WorkerResult = dict[str, Any]
 """The result of a worker for a shard, with JSON values."""

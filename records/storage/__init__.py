@@ -101,7 +101,7 @@ def _open_s3(url: str) -> RemoteStorage:
 
 @cache
 def find_plugin(scheme: str) -> EntryPoint | None:
-    """Return the plug-in for a scheme; if there are several, the first by module name."""
+    """Return the plug-in for a scheme, or None; if there are several, the first by module name."""
     found = entry_points(group=ENTRY_POINT_GROUP, name=scheme)
     return min(found, key=lambda plugin: plugin.value, default=None)
 

@@ -32,7 +32,8 @@ def atomic_file(path: Path, *, staging: Path | None = None) -> Iterator[Path]:
 
     Args:
         path: the final path, in an existing folder.
-        staging: an existing folder on the same file system; the folder of `path` by default.
+        staging: the folder of the new file, which must exist on the same file system; by default,
+            the folder of `path`.
 
     Raises:
         OSError: the file cannot be written.
@@ -59,7 +60,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         path: the final path; an empty folder there is replaced.
 
     Raises:
-        OSError: the folder cannot be written, or `path` exists (ENOTEMPTY, EEXIST, ENOTDIR).
+        OSError: the folder cannot be written, or `path` exists and is not an empty folder
+            (ENOTEMPTY, EEXIST, ENOTDIR).
     """
     parent = path.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Storage protocols, and functions that all storages share.
 
 No file is written under its final name. `create` stages the bytes and publishes them only if no
-file has the final name. So the bytes of two writers cannot mix, and a process that is killed at any
-step leaves the complete file or no file.
+file has the final name. So no file contains bytes of two writers, and a process that is killed at
+any step leaves the complete file or no file.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class StagedFile(Protocol):
 
 
 class RangeReader(Protocol):
-    """A file that any thread may read in parts; it closes when its reader is deleted."""
+    """A file that any thread may read in parts; it is closed when this object is deleted."""
 
     def read(self, offset: int, size_bytes: int, /) -> bytes:
         """Return up to `size_bytes` bytes from `offset`. Raises StorageError."""
 
     def read_parts(self, offset: int, sizes_bytes: Sequence[int], /) -> list[bytes]:
-        """Return adjacent parts of these sizes; parts are shorter at the end of the file."""
+        """Return adjacent parts of these sizes from `offset`, shorter if the file ends earlier."""
 
 
 class FolderLock(Protocol):
@@ -56,7 +56,7 @@ class FolderLock(Protocol):
 
 @runtime_checkable
 class Storage(Protocol):
-    """One folder. Names in it are relative, with `/` between their parts."""
+    """One folder. File names are relative to the folder, with `/` between their parts."""
 
     url: str
     """The path or URL of the folder for messages, without credentials."""
@@ -90,7 +90,8 @@ class Storage(Protocol):
         An existing file with the same bytes is not an error: another worker was faster.
 
         Raises:
-            OutputError: the folder cannot be written, or the file exists with different bytes.
+            OutputError: the folder cannot be written to, or the file exists and differs from the
+                new file.
             StorageError: storage failed after retries.
         """
 
@@ -106,7 +107,10 @@ class Storage(Protocol):
         """
 
     def fsync_folder(self, name: str) -> None:
-        """Make all names in a folder durable, also of other processes. Raises as `create`."""
+        """Make all names in a folder durable, even of files that other processes created.
+
+        Raises as `create`.
+        """
 
     def remove(self, name: str) -> None:
         """Remove a file if it exists."""
@@ -150,7 +154,7 @@ def require_identical(storage: Storage, name: str, staged: BinaryIO) -> None:
         is_identical = hash_stream(existing) == hash_stream(staged)
     if not is_identical:
         raise OutputError(
-            "the file already exists with different content",
+            "the file already exists and differs from the new file",
             path=storage.display_name(name),
             hint="move the file, or choose a different output",
         )

@@ -1,4 +1,4 @@
-"""Conditional writes: replacements of a known version of a small file."""
+"""Conditional writes, which replace only an expected version of a small file."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class ConditionalStore(Protocol):
         """Create a file and return its tag. Raises FileExistsError if the file exists."""
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
-        """Replace the version that has this tag and return the new tag.
+        """Replace a file if its version has this tag, and return the new tag.
 
         Raises:
-            PreconditionFailedError: the file has a different version.
+            PreconditionFailedError: the file does not exist, or its version has a different tag.
         """
 
     def get(self, name: str) -> VersionedObject | None:

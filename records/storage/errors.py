@@ -78,7 +78,7 @@ def translate_write_errors(
 def conditional_writes_unsupported(path: str) -> OutputError:
     """Return the error for a store that does not support conditional writes."""
     return OutputError(
-        "this store ignores conditional writes (If-None-Match, If-Match)",
+        "this store does not support conditional writes (If-None-Match, If-Match)",
         path=path,
-        hint="write to a store that supports conditional writes, or to a local folder and copy it",
+        hint="write to a store that supports them, or write to a local folder and copy the folder",
     )

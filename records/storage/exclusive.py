@@ -56,5 +56,5 @@ def create_exclusive(location: str) -> Iterator[StagedFile]:
 def _open(location: str) -> tuple[Storage, str]:
     folder, name = split_location(location)
     if not name:
-        raise OutputError("expected a file name", path=location)
+        raise OutputError("the file name after the last slash is missing", path=location)
     return open_storage(folder), name

@@ -1,9 +1,9 @@
 """Folders at any URL that fsspec opens, with staged uploads.
 
 `open(..., "wb")` of fsspec commits a file even if the block raises an error. So shardmill stages a
-file locally and uploads it when it is complete. If the file system supports it, the upload fails if
-the name exists. On other file systems only the lease excludes other writers, and not perfectly: two
-runs that start in the same instant may both acquire the lease.
+file locally and uploads it when it is complete. On file systems that support `mode="create"`, the
+upload fails if the name exists. On other file systems only the lease excludes other writers, and
+not perfectly: two runs that start in the same instant may both acquire the lease.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class FsspecStorage:
         return _tag(data)
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
-        """See `ConditionalStore.put_if_match`; the steps are a read, a comparison and a write."""
+        """See `ConditionalStore.put_if_match`; the comparison and the write are separate steps."""
         current = self.get(name)
         if current is None or current.tag != tag:
             raise PreconditionFailedError(self.display_name(name))

@@ -3,11 +3,11 @@
     .shardmill/lease.json   {"token": holder, "renewal": number, "renewed_at": Unix time}
 
 An object store has no locks. The lease is created only if it does not exist. Its holder renews it
-four times per lifetime; if the holder is dead, the lease expires. Another run then takes the lease
-over by a conditional write, which only one of several runs can complete. The clock of the store
-measures the age of the lease. If another run took over while a holder was suspended, the store
-refuses the next renewal of that holder. Every holder renews its lease right before it publishes a
-manifest.
+four times per lifetime; if the holder has crashed, the lease expires. Another run then takes over
+the lease by a conditional write, which only one of several runs can complete. The clock of the
+store measures the age of the lease. If another run took over while a holder was suspended, the
+store refuses the next renewal of that holder. Every holder renews its lease right before it
+publishes a manifest.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Lease:
         if left_seconds > 0 and not self._is_held_by_us(current):
             raise self._locked(
                 "another run is writing here",
-                f"wait for it to end; if it is dead, its lease expires in {left_seconds:.0f} s",
+                f"wait for it to end; if it has crashed, its lease expires in {left_seconds:.0f} s",
             )
         try:
             self._put_if_match(current.tag)
@@ -153,7 +153,8 @@ class Lease:
     def _put_if_match(self, tag: str) -> None:
         """Replace the version of the lease that has this tag.
 
-        If the response to an earlier write of this holder was lost, that version may be replaced.
+        If the response to an earlier write of this holder was lost, the version that this earlier
+        write created is replaced too.
 
         Raises:
             PreconditionFailedError: another holder wrote the lease.
@@ -204,7 +205,7 @@ def _decode(lease: VersionedObject) -> _Content | None:
 
 
 def _age_seconds(lease: VersionedObject) -> float:
-    """Return the time since the last renewal in seconds; a damaged lease has expired."""
+    """Return the time since the last renewal in seconds; a damaged lease counts as expired."""
     content = _decode(lease)
     if content is None:
         return LEASE_SECONDS

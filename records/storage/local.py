@@ -20,7 +20,7 @@ from records.storage.staging import StagedStream
 from records.text.escaping import escape_for_display
 
 WRITE_STEP_BYTES = 1 << 20
-"""The size of a write(2). Few calls are faster: each releases the GIL to prefetching threads."""
+"""The size of a write(2). Fewer calls are faster: each releases the GIL to prefetching threads."""
 _STAGING = f"{WORK_FOLDER}/staging"
 _LOCK = f"{WORK_FOLDER}/lock"
 
@@ -239,6 +239,6 @@ def _flush(stream: BinaryIO) -> None:
 
 
 def _raise_unless_closed(error: OSError) -> None:
-    """Raise an error of a listing, unless the folder is deleted or not readable."""
+    """Raise an error of a listing, unless the folder was deleted or may not be read."""
     if not isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):
         raise error

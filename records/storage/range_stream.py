@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 _BUFFER_BYTES = 8 << 20
 
 ReadRange = Callable[[int, int], bytes]
-"""A function of an offset and a size that returns up to that many bytes from the offset."""
+"""A function that takes an offset and a size, and returns up to that many bytes from the offset."""
 
 
 class SizedRangeReader(NamedTuple):

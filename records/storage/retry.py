@@ -25,7 +25,7 @@ class RetryPolicy(NamedTuple):
     factor: float = 2.0
 
     def wait_seconds(self, attempt: int) -> float:
-        """Return the longest wait after an attempt, in seconds; the first attempt is 0."""
+        """Return the longest wait after an attempt, in seconds; the first attempt is number 0."""
         return self.first_wait_seconds * self.factor**attempt
 
 

@@ -45,7 +45,7 @@ def join_location(folder: str, name: str) -> str:
 
 
 def redact_url(url: str) -> str:
-    """Return a URL without user name, password and query, which may be credentials."""
+    """Return a URL without its user name, password and query, which may contain credentials."""
     if "://" not in url:
         return url
     parts = urlsplit(url)

@@ -25,7 +25,7 @@ test of this module on this storage:
             return WebDavStorage(f"webdav://localhost/{uuid.uuid4().hex}")
 
 This module needs pytest, which shardmill does not install. A failure means that a killed process,
-a second writer or a lost response can leave a dataset incomplete or mixed.
+a second writer or a lost response can leave a dataset that is incomplete or has files of two runs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class StorageConformance(ABC):
     @pytest.fixture
     @abstractmethod
     def storage(self, tmp_path: Path) -> Storage:
-        """Return the storage of a new folder per test; the folder is empty or does not exist."""
+        """Return the storage of a folder that is empty or does not exist, a new one per test."""
 
     def test_storage_has_all_methods_of_protocol(self, storage: Storage) -> None:
         """A storage is a `Storage`; a storage that is not local is also a `RemoteStorage`."""
@@ -112,7 +112,7 @@ class StorageConformance(ABC):
         assert storage.list() == ["a.bin"]
 
     def test_replace_existing_file_has_new_content(self, storage: Storage) -> None:
-        """`replace` overwrites a file, also with fewer bytes."""
+        """`replace` overwrites a file, even if the new content is shorter."""
         storage.replace("a.json", b"first, longer")
         storage.replace("a.json", b"second")
         assert storage.read("a.json") == b"second"
@@ -133,7 +133,7 @@ class StorageConformance(ABC):
         assert storage.read_range("a.bin", 8, 5) == b"89"
 
     def test_open_random_access_reads_parts_at_any_offset(self, storage: Storage) -> None:
-        """Adjacent parts have the requested sizes; they are shorter at the end of the file."""
+        """Adjacent parts have the requested sizes, unless the file ends earlier."""
         write_file(storage, "a.bin", b"0123456789")
         reader = storage.open_random_access("a.bin")
         assert reader.read(7, 2) == b"78"

@@ -1,4 +1,4 @@
-"""Untrusted names made safe for terminals, logs and plots."""
+"""Escaping of untrusted names for terminals, logs and plots."""
 
 from __future__ import annotations
 

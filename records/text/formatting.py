@@ -14,7 +14,7 @@ _WIDE = {"W", "F"}
 
 
 def format_bytes(size_bytes: float) -> str:
-    """Return a size in decimal units with three digits: `937 B`, `4.63 MB`, `66.3 MB`."""
+    """Return a size in decimal units with three significant digits: `937 B`, `4.63 MB`."""
     size, unit = float(size_bytes), 0
     while size >= _ROUNDED_UP and unit < len(_UNITS) - 1:
         size, unit = size / 1000, unit + 1
@@ -31,7 +31,7 @@ def align(rows: Sequence[Sequence[str]], *, right: str = "") -> list[str]:
 
     Args:
         rows: the rows, each with the same number of cells.
-        right: the alignment, one character per column; `>` aligns a column right.
+        right: the alignment, one character per column; `>` aligns a column to the right.
     """
     widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(_pad(row, widths, right)).rstrip() for row in rows]

@@ -1,4 +1,4 @@
-"""Untrusted Parquet files, read within bounds on memory and time."""
+"""Reader of untrusted Parquet files, with limits on memory and time."""
 
 from records.untrusted_parquet.read import InvalidParquetError, read_untrusted
 

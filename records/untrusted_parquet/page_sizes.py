@@ -52,10 +52,10 @@ class FileSizes(NamedTuple):
 
 
 def read_page_sizes(content: bytes) -> FileSizes:
-    """Return the sizes that a Parquet file declares.
+    """Return the sizes that the footer and the page headers of a Parquet file declare.
 
     Raises:
-        ValueError: `content` is not a Parquet file, is damaged, or has features that PyArrow does
+        ValueError: `content` is not a Parquet file, is damaged, or uses features that PyArrow does
             not write.
     """
     try:
@@ -71,7 +71,7 @@ def _read_page_sizes(content: bytes) -> FileSizes:
     footer = _CompactReader(content, len(content) - _TAIL_BYTES - footer_bytes).read_struct()
     # For some versions of this writer, PyArrow reads up to 100 bytes past the end of a column.
     if b"parquet-mr" in footer.get(_CREATED_BY, b"").lower():
-        raise ValueError("the file was written by parquet-mr")
+        raise ValueError("the file was written by parquet-mr, which is not supported")
     columns = [
         _sum_pages(content, column[_META_DATA])
         for group in footer[_ROW_GROUPS]

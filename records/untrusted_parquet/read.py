@@ -1,8 +1,8 @@
-"""Untrusted Parquet files, read within bounds on memory and time.
+"""Reader of untrusted Parquet files, with limits on memory and time.
 
 A page of a few bytes may hold any number of equal values, and a dictionary may repeat a long string
 for every row. So the sizes in page headers are checked before a page is read, and rows are read in
-batches that are so small that no dictionary can expand a batch beyond the bound.
+batches that are so small that no dictionary can expand a batch beyond the limit.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _read(content: bytes, schema: pa.Schema) -> pa.Table:
     table.validate(full=True)
     table = table.replace_schema_metadata(None).cast(schema)
     if any(map(_count_nulls, table.columns)):
-        raise ValueError("a value is missing")
+        raise ValueError("a column contains null values")
     return table
 
 

@@ -235,7 +235,7 @@ def test_lease_store_without_conditional_writes_raises_output_error(
     s3: str, kind: type[S3Storage]
 ) -> None:
     storage = kind(s3)
-    with pytest.raises(OutputError, match="ignores conditional writes") as refused:
+    with pytest.raises(OutputError, match="does not support conditional writes") as refused:
         acquire(storage)
     assert refused.value.exit_code == 73
     assert storage.list() == []

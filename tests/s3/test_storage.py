@@ -109,7 +109,7 @@ class TestParts:
     ) -> None:
         write_file(storage, "a.bin", in_parts)
         write_file(storage, "a.bin", in_parts)
-        with pytest.raises(OutputError, match="already exists with different content"):
+        with pytest.raises(OutputError, match="already exists and differs from the new file"):
             write_file(storage, "a.bin", in_parts + b"x")
         assert storage.read("a.bin") == in_parts
 
@@ -215,16 +215,18 @@ class TestMissingBucket:
     def test_s3_storage_read_from_missing_bucket_raises_input_not_found(
         self, storage: Storage
     ) -> None:
-        with pytest.raises(InputNotFoundError, match=r"no-such-bucket.*: bucket not found"):
+        with pytest.raises(
+            InputNotFoundError, match=r"no-such-bucket.*: the bucket does not exist"
+        ):
             storage.read("a")
-        with pytest.raises(InputNotFoundError, match="bucket not found"):
+        with pytest.raises(InputNotFoundError, match="the bucket does not exist"):
             storage.list()
 
     def test_s3_storage_write_to_missing_bucket_raises_output_error_without_creating_it(
         self, storage: Storage, requests: list[str]
     ) -> None:
-        with pytest.raises(OutputError, match="bucket not found"):
+        with pytest.raises(OutputError, match="the bucket does not exist"):
             write_file(storage, "a", b"")
-        with pytest.raises(OutputError, match="bucket not found"), storage.lock():
+        with pytest.raises(OutputError, match="the bucket does not exist"), storage.lock():
             pass
         assert set(requests) == {"PutObject"}

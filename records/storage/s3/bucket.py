@@ -1,8 +1,8 @@
 """Requests to one bucket, with complete responses or clear errors.
 
-If a response is truncated in its headers, botocore accepts it as complete, without fields and body:
-an empty listing or an empty file. So this module checks that each response has its required fields.
-It also retries truncated bodies and conflicts, which botocore does not retry.
+If a response is truncated in its headers, botocore accepts it as complete, with no fields or body:
+as an empty listing or an empty file. So this module checks that each response has its required
+fields. It also retries truncated bodies and conflicts (HTTP 409), which botocore does not retry.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ breaker = CircuitBreaker()
 
 
 class Bucket:
-    """A bucket; the first request connects.
+    """A bucket; the first request opens the connection.
 
     Args:
         name: the bucket name.
@@ -81,7 +81,7 @@ class Bucket:
         Raises:
             FileNotFoundError: the key, or the upload, does not exist.
             ConditionFailedError: the condition of the request does not hold.
-            RangeError: the range starts after the end.
+            RangeError: the range starts after the end of the file.
             ShardmillError: as `translate_errors`.
         """
         is_available = True

@@ -5,10 +5,10 @@ or in the role of the machine. shardmill does not handle credentials, so they ca
 log or a report.
 
 botocore also retries transient failures: status 500, 502, 503 and 504, throttling, and connections
-that are refused, closed or silent. The random waits are up to 1, 2, 4, 8 and 16 s. So an
-unavailable server is reported within half a minute, and a server that accepts requests but never
-responds within two minutes. While a server is known to be unavailable, each request is attempted
-once.
+that are refused, closed or silent. The random waits are up to 1, 2, 4, 8 and 16 s. So shardmill
+reports an unavailable server within half a minute. If a server accepts requests but never responds,
+the error comes within two minutes. While a server is known to be unavailable, each request is
+attempted only once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from records.errors import UsageError
 
 
 class RequestLimits(NamedTuple):
-    """The number of attempts of a request by botocore, and the timeouts of an attempt."""
+    """The number of times that botocore attempts a request, and the timeouts of each attempt."""
 
     attempts: int
     connect_seconds: float
@@ -54,7 +54,7 @@ def connect(limits: RequestLimits = DEFAULT_LIMITS) -> Any:
 
 
 def disconnect() -> None:
-    """Discard the client; the next one finds server and credentials again."""
+    """Discard the client; the next client looks up the server and the credentials again."""
     _client.cache_clear()
 
 
@@ -92,7 +92,7 @@ def _parse_time(text: str) -> datetime:
 
 
 def invalid_address() -> UsageError:
-    """Return the error for an invalid server address; a botocore error shows the password."""
+    """Return the error for an invalid server address; unlike botocore, it shows no password."""
     return UsageError(
-        "the address of the S3 server is not a URL", hint="set AWS_ENDPOINT_URL, or unset it"
+        "the address of the S3 server is not a URL", hint="correct or unset AWS_ENDPOINT_URL"
     )

@@ -73,8 +73,8 @@ def translate_errors(path: str, *, writes: bool) -> Iterator[None]:
         FileNotFoundError: the file does not exist.
         ConditionFailedError, RangeError, TransientError: see these classes.
         InputNotFoundError: the bucket to read from does not exist.
-        OutputError: the bucket does not exist or cannot be written to.
-        UsageError: the configuration, or the name of the bucket, is invalid.
+        OutputError: the bucket to write to does not exist, or refuses the request.
+        UsageError: the configuration, or the name of the bucket or file, is invalid.
         ServerUnavailableError: storage failed after retries.
         StorageError: storage refused a read, credentials are missing, or botocore failed.
     """
@@ -95,7 +95,9 @@ def _explain_response(error: ClientError, path: str, *, writes: bool) -> Excepti
     code = str(error.response.get("Error", {}).get("Code", ""))
     if code == "NoSuchBucket":
         bucket = "/".join(path.split("/")[:3])
-        return (OutputError if writes else InputNotFoundError)("bucket not found", path=bucket)
+        return (OutputError if writes else InputNotFoundError)(
+            "the bucket does not exist", path=bucket
+        )
     if code == "ConditionalRequestConflict":
         return TransientError(code)
     by_status: dict[int, Exception] = {
@@ -130,7 +132,11 @@ def _explain_no_response(error: BotoCoreError, path: str) -> ShardmillError:
     if isinstance(error, ProfileNotFound | InvalidConfigError):
         return UsageError("the S3 configuration is invalid", path=path, got=str(error))
     if isinstance(error, ParamValidationError):
-        return UsageError("invalid S3 name", path=path, hint="write s3://BUCKET/FOLDER")
+        return UsageError(
+            "the name of the bucket or of the file is invalid",
+            path=path,
+            hint="use a URL of the form s3://BUCKET/FOLDER",
+        )
     if isinstance(error, ConnectionError | HTTPClientError):
         return ServerUnavailableError(
             "storage does not respond after retries", path=path, got=got, hint=HINT_RERUN

@@ -1,10 +1,10 @@
-"""Parallel listing of all keys below a prefix, a thousand per request.
+"""Parallel listing of all keys under a prefix, a thousand per request.
 
-The first pages are requested in sequence. The remaining keys are divided into ranges that start at
-folders, and threads list the ranges in parallel. The additional cost is at most one request per
-range, because only the last page of a range may reach beyond its end, and one request per thousand
-folders to find them. If there are fewer folders than threads, the subfolders of each folder are
-found with one more request.
+The first pages are requested in sequence. The remaining keys are divided into ranges at folder
+boundaries, and threads list the ranges in parallel. The additional cost is at most one request per
+range, plus one request per thousand folders to find the folders. The first cost is small because
+only the last page of a range can reach beyond its end. If there are fewer folders than threads, one
+more request per folder finds its subfolders.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from records.runtime.parallel_map import IO_THREADS, parallel_flat_map, parallel
 from records.storage.base import FileInfo
 
 Request = Callable[..., dict[str, Any]]
-"""A function that makes one listing request with its parameters."""
+"""A function that sends one listing request with the given parameters, and returns the response."""
 Page = Sequence[tuple[str, FileInfo]]
-"""The key, size and ETag of each object."""
+"""The key, size and ETag of each object in one response."""
 KeyRange = tuple[str, str | None]
 """The keys between two keys, both excluded; if the second is None, all keys after the first."""
 
@@ -30,7 +30,7 @@ _PREFETCHED_PAGES = 4
 
 
 def list_pages(request: Request, prefix: str) -> Iterator[Page]:
-    """Yield pages of all objects whose key begins with `prefix`, in key order.
+    """Yield all objects whose keys begin with `prefix` as pages, in the order of the keys.
 
     Raises the errors of `request`.
     """
@@ -49,7 +49,7 @@ def list_pages(request: Request, prefix: str) -> Iterator[Page]:
 
 
 def _follow(request: Request, **parameters: str) -> Iterator[dict[str, Any]]:
-    """Yield the responses to a listing; each request has the token of the last response."""
+    """Yield the responses to a listing; each request has the token of the previous response."""
     response = request(**parameters)
     yield response
     while response["IsTruncated"]:
@@ -69,8 +69,8 @@ def _read_page(response: dict[str, Any]) -> Page:
 def _partition(request: Request, prefix: str, listed_keys: Sequence[str]) -> list[KeyRange]:
     """Divide the keys after `listed_keys` into key ranges.
 
-    There are no ranges if there are no folders, or if the store does not list keys in order, such
-    as the directory buckets of Amazon.
+    The list is empty if no folders follow, or if the store does not list keys in order (as Amazon
+    S3 in directory buckets).
     """
     if not listed_keys or any(one > other for one, other in pairwise(listed_keys)):
         return []
@@ -87,7 +87,7 @@ def _partition(request: Request, prefix: str, listed_keys: Sequence[str]) -> lis
 
 
 def _find_folders(request: Request, last: str, prefix: str) -> list[str]:
-    """Return folders directly below `prefix` after `last`, up to a page with only files."""
+    """Return the folders directly under `prefix` after the key `last`; stop at a page of files."""
     folders = list[str]()
     for response in _follow(request, Prefix=prefix, Delimiter="/", StartAfter=last):
         found = [folder["Prefix"] for folder in response.get("CommonPrefixes", ())]

@@ -1,9 +1,9 @@
 """Folders at `s3://BUCKET/FOLDER`, with conditional writes.
 
-One request reads a file, writes a file, or lists a thousand files. A file is created by a PUT that
-the store refuses if the name exists (`If-None-Match: *`), so only one of two writers succeeds. The
-lease is renewed and taken over by a PUT that the store refuses if the lease has changed since it
-was read (`If-Match`).
+One request reads a file, writes a file of up to 256 MiB, or lists up to a thousand files. A file is
+created by a PUT that the store refuses if the name exists (`If-None-Match: *`), so only one of two
+writers succeeds. The lease is renewed and taken over by a PUT that the store refuses if the lease
+has changed since it was read (`If-Match`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class S3Storage:
-    """A folder in a bucket; the first request connects.
+    """A folder in a bucket; the first request opens the connection.
 
     Args:
         url: the URL of the folder, `s3://BUCKET/FOLDER`.
@@ -70,7 +70,7 @@ class S3Storage:
         return SizedRangeReader(partial(self.read_range, name))
 
     def open(self, name: str) -> BinaryIO:
-        """See `Storage.open`; a read fails if the file was replaced since."""
+        """See `Storage.open`; a read fails if the file was replaced after it was opened."""
         head = self._request("head_object", name)
         condition = {"IfMatch": head["ETag"]}
         return open_seekable(partial(self._read_range, name, condition), head["ContentLength"])
@@ -144,7 +144,7 @@ class S3Storage:
             raise PreconditionFailedError(self.display_name(name)) from error
 
     def get(self, name: str) -> VersionedObject | None:
-        """See `ConditionalStore.get`; only the clock of the server measures the age."""
+        """See `ConditionalStore.get`; the age is measured only by the clock of the server."""
         try:
             response = self._request("get_object", name)
         except FileNotFoundError:
@@ -181,12 +181,12 @@ class S3Storage:
             ) from error
 
     def _require_uploaded(self, name: str, content: BinaryIO, error: Exception) -> None:
-        """Accept a file with the staged bytes: the response to its upload may be lost."""
+        """Accept a file with the staged bytes: the response to its upload may have been lost."""
         try:
             require_identical(self, name, content)
         except FileNotFoundError:
             raise StorageError(
-                "an upload was lost", path=self.display_name(name), hint=HINT_RERUN
+                "the upload created no file", path=self.display_name(name), hint=HINT_RERUN
             ) from error
 
     def _list_pages(self, folder: str) -> Iterator[Page]:

@@ -1,4 +1,4 @@
-"""Upload of a local file as a new object, completely.
+"""Upload of a local file as a new, complete object.
 
 A file of up to 256 MiB is uploaded in one request, which fails if the key exists. A larger file is
 uploaded in parts; the parts are not visible until the last request, which fails if the key exists.
@@ -31,7 +31,8 @@ def upload(bucket: Bucket, key: str, stream: BinaryIO, path: str) -> None:
 
     Raises:
         ConditionFailedError: the key exists.
-        FileNotFoundError: the upload ended: a response was lost, or another process ended it.
+        FileNotFoundError: the upload in parts no longer exists: it was completed by a request whose
+            response was lost, or another process ended it.
         ShardmillError: as `Bucket.request`.
     """
     size_bytes = stream.seek(0, os.SEEK_END)

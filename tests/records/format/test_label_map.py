@@ -60,7 +60,7 @@ def test_label_map_names_are_normalized_to_nfc() -> None:
 @pytest.mark.parametrize(
     ("path", "content", "told"),
     [
-        ("labels.txt", b"\xff\xfe", "must be UTF-8"),
+        ("labels.txt", b"\xff\xfe", "not valid UTF-8"),
         ("labels.txt", b"", "there are no classes"),
         ("labels.txt", b"0:cat\n2:dog\n", "without gaps"),
         ("labels.txt", b"0:cat\n0:dog\n", "without gaps"),

@@ -174,7 +174,7 @@ def test_local_create_without_hard_links_still_never_overwrites(
     storage = LocalStorage(str(tmp_path))
     write_file(storage, "a.bin", b"content")
     write_file(storage, "a.bin", b"content")
-    with pytest.raises(OutputError, match="already exists with different content"):
+    with pytest.raises(OutputError, match="already exists and differs from the new file"):
         write_file(storage, "a.bin", b"other")
     assert storage.list() == ["a.bin"]
 

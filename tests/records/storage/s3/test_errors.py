@@ -61,7 +61,7 @@ def respond(operation: str, status: int, code: str) -> Stubber:
 @pytest.mark.parametrize(
     ("status", "code", "kind", "message"),
     [
-        (404, "NoSuchBucket", InputNotFoundError, "s3://photos: bucket not found"),
+        (404, "NoSuchBucket", InputNotFoundError, "s3://photos: the bucket does not exist"),
         (403, "AccessDenied", StorageError, "access is denied, got 403 AccessDenied; check the"),
         (403, "403", StorageError, "access is denied, got 403; check the credentials"),
         (400, "ExpiredToken", StorageError, "refused a request, got 400 ExpiredToken"),
@@ -83,10 +83,10 @@ def test_s3_read_error_response_maps_to_one_line_error(
 @pytest.mark.parametrize(
     ("status", "code", "kind", "message"),
     [
-        (404, "NoSuchBucket", OutputError, "s3://photos: bucket not found"),
+        (404, "NoSuchBucket", OutputError, "s3://photos: the bucket does not exist"),
         (403, "AccessDenied", OutputError, "s3://photos/data/a: access is denied, got 403"),
         (400, "InvalidStorageClass", OutputError, "refused a request, got 400 InvalidStorageClass"),
-        (501, "NotImplemented", OutputError, "ignores conditional writes"),
+        (501, "NotImplemented", OutputError, "does not support conditional writes"),
         (503, "SlowDown", StorageError, "storage failed after retries, got 503 SlowDown"),
     ],
 )
