@@ -57,7 +57,7 @@ def map_shards(
             its work folder until the caller removes the work folder.
         runner: the runner that calls the worker; `local` by default.
         images: the total number of images.
-        on_progress: a callback that receives the number of images done and the total number.
+        on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
         UsageError: the runner or one of its flags is unknown.
@@ -111,7 +111,7 @@ def run_on_shards(
         runner: the runner that calls the worker; it must have been checked.
         is_done: a function that checks on storage whether a shard has been processed.
         images: the total number of images.
-        on_progress: a callback that receives the number of images done and the total number.
+        on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
         ShardmillError: the first permanent error of a shard that is not done.
