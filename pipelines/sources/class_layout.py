@@ -47,7 +47,7 @@ def detect_layout(folders: Iterable[bytes]) -> Layout:
 
 
 def parse_key(key: bytes, layout: Layout) -> KeyParts:
-    """Return class folder and split of a key; folders below the class folder are ignored.
+    """Return class folder and split of a key; folders below the class folder do not matter.
 
     Raises:
         UsageError: the layout is `splits`, and the top folder is not named after a split.
