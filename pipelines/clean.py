@@ -53,9 +53,9 @@ def remove_run(output: Storage) -> None:
 
 
 def _files_of_run(output: Storage) -> list[str]:
-    """Return the files of a run outside its work folder; none if the run has published them.
+    """Return the files of a run outside its work folder; none if the manifest lists its shards.
 
-    A run that appends to a dataset writes only into the folder of its generation.
+    The shards of a run that appends to a dataset are in the folder of its generation.
     """
     run = run_state.read_run(output)
     if run is None:

@@ -1,7 +1,7 @@
 """Compaction of all generations of a dataset into one generation.
 
 Records are copied without decoding. If the same versions of the image libraries wrote all
-generations, the shards and indexes are identical to those of one conversion of all images.
+generations, the shards and indexes are identical to those of a single conversion of all images.
 """
 
 from __future__ import annotations
@@ -62,13 +62,14 @@ def compact(
         output: the path or URL of the new dataset.
         runner: the runner that copies shards; `local` by default.
         dry_run: whether to only report what would be written.
-        on_progress: a callback that receives the number of images done and the total number.
+        on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
-        InputNotFoundError: dataset not found.
-        UsageError: the records were not written by shardmill, or one folder contains the other.
+        InputNotFoundError: there is no finished dataset.
+        UsageError: the records were not written by shardmill, or the output is inside the dataset.
         CorruptDataError: a record or an index is damaged.
-        OutputError: the output cannot be written, or contains a different dataset.
+        OutputError: the output cannot be written, or contains something other than the compacted
+            dataset.
         StorageError: storage failed after retries.
         LockedError: another run is writing to the output.
     """

@@ -37,6 +37,7 @@ from records.format.manifest import Manifest
 from records.runtime.shard_worker import OnProgress
 from records.storage import FolderLock, absolute_location, open_storage
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 
 
 def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> Report:
@@ -46,13 +47,14 @@ def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> R
 
     Args:
         options: the source, the output, and the settings of the conversion.
-        on_progress: a callback that receives the number of images done and the total number.
+        on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
         UsageError: an option or the source is invalid.
         InputNotFoundError: the source contains no images.
-        TooManyRejectsError: more images were rejected than allowed; nothing is published.
-        OutputError: the output cannot be written, or contains a different dataset.
+        TooManyRejectsError: more images were rejected than allowed; no dataset is published.
+        OutputError: the output cannot be written, or contains a dataset that was made from
+            different images or options.
         StorageError: storage failed after retries.
         LockedError: another run is writing to the output.
     """
@@ -146,5 +148,6 @@ def _require_images(sources: Sources, options: ConvertOptions) -> None:
             "no images found",
             path=escape_for_display(options.source),
             expected="one folder per class, with images in it",
-            got=f"{sources.skipped} other files, {sources.excluded} images excluded",
+            got=f"{pluralize(sources.skipped, 'non-image file')}, "
+            f"{pluralize(sources.excluded, 'excluded image')}",
         )

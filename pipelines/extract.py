@@ -31,11 +31,11 @@ _SUFFIXES = {"jpeg": (b".jpg", b".jpeg", b".jpe", b".jfif"), "png": (b".png",), 
 def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None) -> int:
     """Write every image of a dataset into class folders; return the number of images.
 
-    Files contain the stored bytes; raw images become PNG. A file name without an
+    Files contain the stored bytes, but raw images are written as PNG files. A file name without an
     extension of the stored format gets one.
 
     Raises:
-        InputNotFoundError: dataset not found.
+        InputNotFoundError: there is no finished dataset.
         CorruptDataError: a record is damaged, or its key leads out of the folder.
         OutputError: `out` already exists, or cannot be written.
     """
@@ -74,7 +74,10 @@ def _write(folder: Path, record: Record) -> None:
 
 
 def open_new_file(path: Path) -> BinaryIO:
-    """Create a file; if it exists (`a.gif` and `a.gif.png`), use the next free name."""
+    """Create a file; if it exists, add `~2`, `~3` and so on to the stem of its name.
+
+    For example, both images `a.gif` and `a.gif.png` would be written as `a.gif.png`.
+    """
     for number in count(2):
         try:
             return path.open("xb")
@@ -96,14 +99,14 @@ def _relative_path(record: Record) -> Path:
 
 
 def _parts(record: Record) -> list[bytes]:
-    """Return the class and the file path; remove split and class folders from the key."""
+    """Return the class, and the parts of the key below its split and class folders."""
     # A key is a path or a URL; the protocol of a URL is removed.
     parts = key_from_text(record.key).rpartition(b"://")[2].lstrip(b"/").split(b"/")
     if parse_split(parts[0]) and len(parts) > 2 and class_name(parts[1]) == record.class_name:
         parts = parts[1:]
     if len(parts) > 1 and class_name(parts[0]) == record.class_name:
         parts = parts[1:]
-    # A class of an image list may have any name; a slash in it does not mean a folder.
+    # A class of an image list may have any name; a slash in the name does not separate folders.
     parts = [record.class_name.replace("/", "%2F").encode(), *parts]
     if any(part in {b"", b".", b".."} or b"\0" in part for part in parts):
         raise CorruptDataError("a record key leads out of the class folder", got=record.key)

@@ -18,7 +18,7 @@ ALWAYS_ALLOWED_REJECTS = 10
 
 
 class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversion from `source` to `output`, local paths or fsspec URLs.
+    """Options of a conversion from `source` to `output`, which are local paths or fsspec URLs.
 
     `test`, `validation` and `max_rejects` are fractions if float, counts if int. `list`, `labels`
     and `exclude` are paths of files. `workers` is the number of threads in each process that writes
@@ -53,7 +53,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     beam_flags: tuple[str, ...] = ()
 
     def settings(self) -> Settings:
-        """Return the options that determine the bytes."""
+        """Return the options that determine the bytes of the dataset."""
         given = {name: getattr(self, name) for name in Settings.__struct_fields__}
         return Settings(**{name: value for name, value in given.items() if value is not None})
 
@@ -63,7 +63,10 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         return RunnerConfig(self.runner, self.beam_flags)
 
     def allowed_rejects(self, images: int, *, generation: int = 1) -> int:
-        """Return the maximum number of rejected images; less than `images` in a new dataset."""
+        """Return the maximum number of images that may be rejected.
+
+        For a new dataset, it is less than `images`: at least one image must be stored.
+        """
         limit = self.max_rejects
         if limit is None:
             allowed = max(ALWAYS_ALLOWED_REJECTS, int(DEFAULT_MAX_REJECTS * images))
@@ -94,7 +97,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{flag} must be at least 1", got=value)
         if self.beam_flags and not self.beam_flags[0].startswith("-"):
             raise UsageError(
-                "there are more arguments than SOURCE and OUTPUT",
+                "unexpected argument after SOURCE and OUTPUT",
                 got=self.beam_flags[0],
                 hint="put Beam flags after --",
             )
@@ -102,7 +105,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError("--seed must be from 0 to 2**64 - 1", got=self.seed)
         if self.max_rejects is not None and not _is_amount(self.max_rejects, lowest=0):
             raise UsageError(
-                "--max-rejects must be a fraction below 1 or a whole number", got=self.max_rejects
+                "--max-rejects must be a fraction from 0 to below 1, or a whole number from 0",
+                got=self.max_rejects,
             )
 
 
@@ -140,7 +144,8 @@ def _compile(pattern: str) -> None:
         re.compile(pattern)
     except re.error as error:
         raise UsageError(
-            "--group-by is neither `parent` nor a regular expression", got=f"{pattern!r}: {error}"
+            "--group-by is neither `parent` nor a valid regular expression",
+            got=f"{pattern!r}: {error}",
         ) from error
 
 

@@ -20,7 +20,7 @@ from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
 MOST_KEYS = 1000
-"""Maximum number of modified or deleted files that a report lists; its notes count all files."""
+"""Maximum number of modified or deleted files that a report lists; its notes count all of them."""
 
 Status = Literal["converted", "nothing-to-do", "planned", "too-many-rejects"]
 
@@ -121,11 +121,11 @@ def _with_diff(report: Report, run: Run) -> Report:
         return report
     modified, deleted = run.diff.modified, run.diff.deleted
     notes = [
-        f"{pluralize(len(keys), 'file')} {what}; the dataset keeps what it has; the first: "
+        f"{pluralize(len(keys), 'file')} {what}; the dataset keeps the stored images; the first: "
         f"{escape_for_display(key_to_text(keys[0]))}"
         for keys, what in (
-            (modified, "changed since stored"),
-            (deleted, "no longer in the source"),
+            (modified, "modified in the source"),
+            (deleted, "deleted from the source"),
         )
         if keys
     ]

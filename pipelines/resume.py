@@ -37,7 +37,7 @@ def find_finished(run: Run) -> Manifest | None:
     """Return the manifest of the dataset of this plan; None if the output contains no dataset.
 
     Raises:
-        OutputError: the output contains a different or a damaged dataset.
+        OutputError: the output contains a dataset of a different plan, or a damaged dataset.
     """
     output = run.output
     if output.stat(layout.MANIFEST) is None:
@@ -70,7 +70,7 @@ def _check_sizes(output: Storage, manifest: Manifest) -> None:
                 path=output.display_name(shard.name),
                 expected=f"{shard.bytes} bytes",
                 got="no file" if present is None else f"{present.size_bytes} bytes",
-                hint="list all damage with `shardmill verify`; convert into another output",
+                hint="list all damage with `shardmill verify`, and convert into another output",
             )
 
 
@@ -78,7 +78,7 @@ def check_unchanged(run: Run) -> None:
     """Check that no source file was modified since the dataset was written.
 
     Raises:
-        OutputError: the content of a file differs.
+        OutputError: the content of a source file differs from its hash in the index.
     """
     output, plan = run.output, run.plan
     kept = read_report(output)
@@ -110,7 +110,8 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
     """Return the unfinished run of this plan; None if the output contains no unfinished run.
 
     Raises:
-        OutputError: the output contains a different unfinished run, or files of a dataset.
+        OutputError: the output contains an unfinished run that cannot be resumed (its plan or its
+            image libraries differ), or dataset files that do not belong to this run.
     """
     output = run.output
     unfinished = run_state.read_run(output)
@@ -121,7 +122,7 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
         raise OutputError(
             "the output contains an unfinished run of a different plan (images or options differ)",
             path=output.url,
-            hint="run the command of that run again, or remove the run with `shardmill clean`",
+            hint="run its original command again, or remove the run with `shardmill clean`",
         )
     present = encoders()
     if unfinished.encoders != present:
@@ -130,7 +131,7 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
             path=output.url,
             expected=_differences(unfinished.encoders, present),
             got=_differences(present, unfinished.encoders),
-            hint="resume with those versions, or run `shardmill clean` and start over",
+            hint="install the expected versions to resume, or run `shardmill clean` and start over",
         )
     return unfinished
 
@@ -152,7 +153,7 @@ def prepare_output(run: Run) -> int:
     if is_touched:
         _remove_modified(run)
     kept = [shard for shard in plan.shards if _is_reusable(output, shard, is_touched=is_touched)]
-    # This is also needed if no file was touched: the plans of a killed run may be damaged.
+    # Written even if no file was touched: the plans of a killed run may be damaged.
     run_state.write_run(output, plan, encoders())
     run_state.clear_results(output)
     return len(kept)
@@ -181,7 +182,7 @@ def _remove_modified(run: Run) -> None:
 
 
 def encoders() -> dict[str, str]:
-    """Return the versions of the libraries that determine the bytes."""
+    """Return the versions of the libraries that determine the written bytes."""
     return encoder_versions() | {"pyarrow": pa.__version__}
 
 
@@ -190,7 +191,7 @@ def _differences(these: dict[str, str], others: dict[str, str]) -> str:
 
 
 def _refuse_foreign_files(output: Storage, base: Manifest | None) -> None:
-    """Refuse an output with files of a different dataset; unrelated files may exist."""
+    """Raise OutputError if the output contains dataset files that do not belong to `base`."""
     own = set() if base is None else _files_of(base)
     for name in output.list():
         if name in own:
@@ -220,7 +221,7 @@ def _files_of(manifest: Manifest) -> set[str]:
 
 
 def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]:
-    """Yield finished shards with modified source files, each with the key of the first one."""
+    """Yield each finished shard that has a modified source file, and the key of the first one."""
     files = open_source(run.options.source)
     with ThreadPoolExecutor(run.options.workers) as pool:
         for shard in run.plan.shards:
@@ -235,7 +236,7 @@ def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]
 
 
 def _stored_hashes(output: Storage, name: str) -> dict[str, str] | None:
-    """Return source hashes by key; None if the shard has no index and thus is not finished."""
+    """Return source hashes by key; None if the shard has no readable index: it is not finished."""
     try:
         table = read_index(output, index_name(name)).table
     except (FileNotFoundError, CorruptDataError):

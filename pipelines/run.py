@@ -47,7 +47,8 @@ class Run:
         Args:
             worker: the function that writes a shard and then its index, unless both exist; it reads
                 the plan of the shard from the work folder.
-            on_progress: a callback that receives the number of images done and the total number.
+            on_progress: a callback that receives the number of processed images and the total
+                number.
 
         Raises:
             ShardmillError: the first permanent error of a shard.

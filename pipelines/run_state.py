@@ -30,7 +30,7 @@ _PLAN = f"{WORK_FOLDER}/plan.json"
 _FAILURES = f"{WORK_FOLDER}/failures"
 _RESULTS = f"{WORK_FOLDER}/facts"
 
-_RERUN = "run the same command again: it writes the file again"
+_RERUN = "run the same command again: it rewrites this file"
 _KINDS = {kind.__name__: kind for kind in ShardmillError.__subclasses__()}
 
 ShardFile = Annotated[str, msgspec.Meta(pattern=f"^{SHARD_PATTERN}$")]
@@ -47,7 +47,7 @@ class UnfinishedRun(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """The error of a shard: the name of a class of `records.errors`, and its fields."""
+    """The error of a shard: the name of its class in `records.errors`, and its fields."""
 
     kind: str
     exit_code: int
@@ -139,8 +139,8 @@ def _public_kind(error: ShardmillError) -> str:
 def raise_failures(output: Storage, missing: Sequence[str], shards: Iterable[str]) -> None:
     """Raise a recorded error that explains the missing shards, if there is one.
 
-    An error of a missing shard comes first, then an error of any shard: a worker can fail after it
-    has written its shard (the folder could not be synced), and its error cancels the run.
+    The error of a missing shard is preferred to the error of a finished shard. A finished shard can
+    have an error if the folder could not be synced after the shard was written; it cancels the run.
     """
     if missing:
         for name in (*missing, *shards):

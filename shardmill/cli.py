@@ -106,7 +106,7 @@ def main() -> NoReturn:
     """Run the command line; report an error as one line on stderr and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     set_log_format("text")
-    # The default allocator of Arrow keeps freed memory, as much as a large plan needs.
+    # Arrow's default allocator would keep the memory of a large plan after the plan is freed.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     started_at = time.monotonic()
     code = _EXIT_TERMINATED
@@ -190,7 +190,7 @@ def _arguments() -> list[str]:
 
 
 def _explain(error: click.ClickException) -> str:
-    """Return the message of click on one line, with the command that shows the help."""
+    """Return click's error message on one line, with the command that shows the help."""
     text = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     return f"{text}; see `{context.command_path} --help`" if context else text

@@ -55,15 +55,17 @@ def convert(
         report = sm.convert("photos", "data", test=0.2)
 
     Args:
-        source: the folder or URL with one folder per class, or with train/, test/ and validation/.
+        source: the folder or URL of the images: one folder per class, or split folders (train/,
+            test/, validation/) that contain class folders.
         output: the folder or URL of the dataset.
         test: the size of the test split, as a fraction (float) or an image count (int).
         validation: the size of the validation split, as a fraction (float) or an image count (int).
         stratify: whether to keep the proportion of every class in each split.
-        group_by: `parent` or a regular expression that groups images; a group is in one split.
+        group_by: the definition of groups: `parent` groups images by folder, a regular expression
+            by the part of the key that it matches. All images of a group are in one split.
         seed: the seed of the splits and the image order.
         shards: the number of shards in the train split.
-        shard_mb: the source megabytes per shard; 128 if this and `shards` are None.
+        shard_mb: the megabytes of source images per shard; 128 if this and `shards` are None.
         classes: the names of the classes to convert; all classes if None.
         labels: the path of a label map that numbers the classes.
         list: the path of a .csv or .jsonl file that lists images, instead of class folders.
@@ -72,12 +74,13 @@ def convert(
         follow_symlinks: whether to convert the targets of links that lead out of `source`.
         allow_url: whether the list may contain URLs.
         check: the images to decode: all if `decode`, only re-encoded images if `header`.
-        max_rejects: the maximum fraction (float) or number (int) of rejected images.
+        max_rejects: the maximum fraction (float) or number (int) of rejected images; if None, 0.01
+            of the images or 10 images, whichever is more.
         max_pixels: the number of pixels above which an image is rejected.
         background: the colour of transparent pixels and padding, as RRGGBB.
         resize: the stored size in pixels: the side of a square, or (width, height).
-        fit: the treatment of images with a different aspect ratio than `resize`.
-        store: the format of the stored images.
+        fit: the treatment of images whose aspect ratio differs from that of `resize`.
+        store: the format of the stored images; `source` keeps JPEG and PNG files unchanged.
         channels: the number of channels: 3 for colour, 1 for grayscale.
         jpeg_quality: the quality of images that are re-encoded as JPEG.
         append: whether to add the new images of `source` to an existing dataset.
@@ -87,7 +90,7 @@ def convert(
         runner: the name of the runner: `local`, `flink`, `spark`, `prism`, `dataflow`, or any Beam
             runner.
         beam_flags: the flags to pass to Beam.
-        on_progress: a callback that receives the number of images done and the total number.
+        on_progress: a callback that receives the number of processed images and the total number.
 
     Returns:
         A report of the counts, splits, rejects and notes.
@@ -95,8 +98,9 @@ def convert(
     Raises:
         UsageError: an option is invalid.
         InputNotFoundError: there are no images to convert.
-        TooManyRejectsError: more images were rejected than allowed; nothing is published.
-        OutputError: the output cannot be written, or contains a different dataset.
+        TooManyRejectsError: more images were rejected than allowed; no dataset is published.
+        OutputError: the output cannot be written, or contains a dataset that was made from
+            different images or options.
         LockedError: another process is writing to the output.
         StorageError: storage failed after retries.
     """
@@ -173,16 +177,17 @@ def compact(
     Args:
         dataset: the folder or URL of a finished dataset; it is only read.
         output: the folder or URL of the new dataset.
-        runner: the runner that copies shards; see `convert`.
+        runner: the name of the runner that copies shards; see `convert`.
         beam_flags: the flags to pass to Beam.
         dry_run: whether to only report what would be done, and write nothing.
-        on_progress: a callback that receives the number of images done and the total number.
+        on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
         InputNotFoundError: there is no finished dataset.
-        UsageError: the records were written by another program, or the folders overlap.
+        UsageError: another program wrote the records, or the output is inside `dataset`.
         CorruptDataError: a record or an index is corrupt.
-        OutputError: the output cannot be written, or contains a different dataset.
+        OutputError: the output cannot be written, or contains something other than the compacted
+            dataset.
     """
     from pipelines.compact import compact as run
     from records.runtime.shard_worker import RunnerConfig

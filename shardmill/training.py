@@ -81,40 +81,49 @@ def train(
         run: the local folder of the run; without `resume` it must be absent or empty.
         model: the name of a model, registered or built in, or `package.module:builder`.
         mode: the mode: `scratch`, `transfer` (a new head on a frozen backbone) or `finetune`.
-        weights: the initial weights of the backbone: `imagenet`, `none` or a file.
+        weights: the initial weights of the backbone: `imagenet`, `none`, a weights file or a run
+            folder. None means `imagenet`, except for `scratch`, which starts from random weights.
         unfreeze: the number of last backbone layers that `finetune` trains, or `all`.
-        pooling: the pooling between the feature map of the backbone and the head.
-        head_units: the units of a dense layer before the logits; 0 for no layer.
+        pooling: the pooling of the backbone's feature map before the head.
+        head_units: the number of units of a dense layer before the logits; 0 means none.
         head_dropout: the dropout rate before the logits.
-        head_epochs: the epochs that train only the head before `finetune` trains the backbone.
-        features: the folder or URL of a feature store made by `featurize`.
-        dropout: the dropout rate of the CNNs; the default of the model if None.
-        l2: the weight decay of the trained kernels, as a term of the loss.
+        head_epochs: the number of epochs in which `finetune` trains only the head, before it also
+            trains the backbone.
+        features: the folder or URL of a feature store made by `featurize`, for `transfer`; if None,
+            the features are cached automatically.
+        dropout: the dropout rate of models without a backbone; None means the default of the model.
+        l2: the factor of the L2 penalty on the trained kernels, which is added to the loss.
         augment: an augmentation specification, such as `flip,rotate=20,zoom=0.2`.
         optimizer: the Keras name of the optimizer, in lower case.
-        learning_rate: the learning rate; the default of the model if None.
+        learning_rate: the learning rate; None means the default for this model and mode.
         schedule: the schedule of the learning rate over all steps.
         warmup_steps: the number of steps over which the learning rate rises from 0.
-        label_smoothing: the share of probability spread over all classes.
-        class_weights: the class weights; `balanced` is the inverse of the class frequency.
-        early_stopping: the number of epochs without a lower validation loss that ends the run.
+        label_smoothing: the share of the true class's probability that is spread over all classes.
+        class_weights: the class weights; `balanced` weights are the inverse of class frequencies.
+        early_stopping: the number of epochs without a lower validation loss after which the run
+            ends; None means that it never ends early.
         precision: the numeric precision of the computation.
         jit: whether to compile with XLA; Keras decides if None.
         epochs: the number of passes over the training images.
         steps: the number of batches to train on, instead of `epochs`.
         batch_size: the number of images per step.
-        image_size: the input size in pixels: (height, width), or one number for a square.
-        seed: the seed of the order, the initial weights and the augmentation.
-        cache: the place of decoded images between epochs: `none`, `memory` or `disk`.
-        validation_split: the split to validate on; `validation` or a tenth of `train` if None.
-        checkpoint_steps: the number of steps between checkpoints.
+        image_size: the input size in pixels: (height, width), or one number for a square. None
+            means the size that `convert` resized the images to. If it did not resize them, None
+            means the size that all training images share, unless it exceeds the model's default;
+            otherwise the model's default.
+        seed: the seed of the image order, the initial weights and the augmentation.
+        cache: the place where decoded images are kept between epochs: `none`, `memory` or `disk`.
+        validation_split: the split to validate on. None means `validation`, or a tenth of `train`
+            if the dataset has no validation split.
+        checkpoint_steps: the number of steps between checkpoints, in addition to those that
+            `checkpoint_minutes` causes; None means no additional checkpoints.
         checkpoint_minutes: the number of minutes between checkpoints.
-        keep_checkpoints: the number of checkpoints to keep.
-        skip_bad: the number of corrupt records to skip before the run fails.
+        keep_checkpoints: the number of newest checkpoints to keep.
+        skip_bad: the maximum number of corrupt records to skip; if there are more, the run fails.
         tensorboard: whether to write TensorBoard logs.
         resume: whether to continue the run if it exists.
-        on_message: a callback that receives each line that the command line prints.
-        progress: an object that receives the progress of the run.
+        on_message: a callback that receives each message that `shardmill train` would print.
+        progress: an object that is notified of each step and epoch.
 
     Returns:
         The training and validation accuracy and loss of the epoch whose weights are kept.
@@ -171,20 +180,22 @@ def featurize(
         dataset: the folder or URL of a dataset.
         output: the folder or URL of the feature store.
         model: the name of a model with a backbone.
-        weights: the weights of the backbone: `imagenet`, `none` or a file.
-        image_size: the input size in pixels: (height, width), or one number for a square.
-        pooling: the pooling that turns the feature map of the backbone into features.
+        weights: the weights of the backbone: `imagenet`, `none`, a weights file or a run folder.
+        image_size: the input size in pixels: (height, width), or one number for a square; the
+            default is that of `train`.
+        pooling: the pooling of the backbone's feature map.
         dtype: the data type of the stored features.
         batch_size: the number of images per backbone call.
-        runner: the runner that computes features; see `convert`.
+        runner: the name of the runner that computes features; see `convert`.
         beam_flags: the flags to pass to Beam.
         dry_run: whether to only report what would be done, and write nothing.
-        on_progress: a callback that receives the number of images done and the total number.
+        on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
         UsageError: an option does not fit the dataset or the model.
         InputNotFoundError: the dataset or the weights do not exist.
-        OutputError: the store cannot be written, or contains different features.
+        OutputError: the store cannot be written, or contains features of a different dataset,
+            model or set of weights.
         LockedError: another process is writing to the store.
     """
     from records.runtime.shard_worker import RunnerConfig

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class PipelineExecutor:
-    """Runs a worker on shards with the runners of `pipelines`, imported at the first call."""
+    """Runs a worker on shards with the runners of `pipelines`, which the first call imports."""
 
     def check_runner(self, runner: RunnerConfig) -> None:
         """Raise UsageError if the runner or one of its flags is unknown."""

@@ -24,8 +24,9 @@ Example:
 def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
     """Copy all generations of DATASET into OUTPUT as one generation. DATASET is not changed.
 
-    Records are copied without decoding. The new shards are full, and records have the order of one
-    conversion of all images. To resume an interrupted run, run the same command again.
+    Records are copied without decoding. The new shards have their full size, and the records are in
+    the order that a single conversion of all images would write. To resume an interrupted run, run
+    the same command again.
     """
     from pipelines.cli.output import compact_with_progress
 

@@ -24,9 +24,9 @@ Examples:
   shardmill convert photos/ data/ --runner prism
 
 \b
-Exit codes: 0 done or nothing to do, 2 usage, 65 too many rejects, 66 no input,
-69 the engine failed, 73 output already contains a dataset or cannot be written,
-74 storage failed, 75 output in use.
+Exit codes: 0 done or nothing to do, 2 usage error, 65 too many rejects,
+66 no input, 69 the engine failed, 73 output contains a different dataset or
+cannot be written, 74 storage failed, 75 output in use by another run.
 """
 
 
@@ -63,7 +63,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         "--list",
         "list_",
         metavar="FILE",
-        help="Convert the images listed in a .csv or .jsonl file with path,label[,split][,group];"
+        help="Convert the images listed in a .csv or .jsonl file: path,label[,split][,group];"
         " paths are relative to SOURCE.",
     ),
     click.option(
@@ -76,7 +76,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     click.option(
         "--exclude",
         metavar="FILE",
-        help="Exclude the keys in this file, one per line (see stats --keys).",
+        help="Exclude the images whose keys this file lists, one per line (see stats --keys).",
     ),
     click.option(
         "--follow-symlinks",
@@ -96,13 +96,13 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
 )
 @option_group(
     "Splits",
-    click.option("--test", type=float, metavar="F", help="Fraction of the images in test."),
-    click.option("--test-count", type=int, metavar="N", help="Exact number of images in test."),
+    click.option("--test", type=float, metavar="F", help="Fraction of the images for test."),
+    click.option("--test-count", type=int, metavar="N", help="Exact number of images for test."),
     click.option(
-        "--validation", type=float, metavar="F", help="Fraction of the images in validation."
+        "--validation", type=float, metavar="F", help="Fraction of the images for validation."
     ),
     click.option(
-        "--validation-count", type=int, metavar="N", help="Exact number of images in validation."
+        "--validation-count", type=int, metavar="N", help="Exact number of images for validation."
     ),
     click.option(
         "--stratify", is_flag=True, help="Keep the proportion of every class in each split."
@@ -133,7 +133,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         type=click.Choice(["stretch", "crop", "pad"]),
         default="stretch",
         show_default=True,
-        help="How --resize treats images with a different aspect ratio.",
+        help="How --resize treats images whose aspect ratio differs from WxH.",
     ),
     click.option(
         "--store",
@@ -183,7 +183,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         "--max-rejects",
         callback=_parse_amount,
         metavar="F|N",
-        help="Maximum fraction or number of rejected images.  [default: 0.01, at least 10]",
+        help="Maximum fraction or number of rejected images.  [default: 0.01, at least 10 images]",
     ),
 )
 @option_group(
@@ -211,17 +211,17 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         "--workers",
         type=int,
         metavar="N",
-        help="Number of threads per process.  [default: all cores]",
+        help="Number of threads per process.  [default: the number of cores]",
     ),
     click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing."),
 )
 def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
     """Convert SOURCE, a folder of labelled images, to a dataset of TFRecord shards in OUTPUT.
 
-    SOURCE has one folder per class, or train/, test/ and validation/ with class folders in them;
-    the layout is detected automatically. SOURCE and OUTPUT can be URLs (s3://, gs://, …). To resume
-    an interrupted run, run the same command again; a dataset is never overwritten. With --append,
-    new images are added to the dataset as a new generation.
+    SOURCE has one folder per class, or split folders (train/, test/, validation/) that contain
+    class folders; the layout is detected automatically. SOURCE and OUTPUT can be URLs (s3://,
+    gs://, …). To resume an interrupted run, run the same command again. A dataset is never
+    overwritten. With --append, new images are added to the dataset as a new generation.
     """
     from pipelines.cli.output import convert_with_progress
 

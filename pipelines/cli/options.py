@@ -11,7 +11,7 @@ from records.cli.option_groups import option_group
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
-QUIET = click.option("--quiet", is_flag=True, help="Print errors only.")
+QUIET = click.option("--quiet", is_flag=True, help="Print only errors.")
 _BEAM_FLAGS = click.argument(
     "beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]"
 )

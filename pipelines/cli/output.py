@@ -78,7 +78,7 @@ def _log_fields(report: Report) -> dict[str, object]:
 def silence_beam_logs(*, quiet: bool = False) -> None:
     """Hide the logs of Beam, such as the traceback of every worker exception.
 
-    Users see one line that is made from the exception, and the log of shardmill.
+    Users still see the log of shardmill, and the exception as one line.
     """
     if quiet:
         set_quiet()

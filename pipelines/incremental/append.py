@@ -1,7 +1,7 @@
 """Incremental runs: new images of a source, added to an existing dataset.
 
-The options of the dataset apply. Classes keep their labels, and images keep their splits. Modified
-and deleted files are reported, and their records are kept.
+The options that the dataset was written with apply. Classes keep their labels, and images keep
+their splits. Modified and deleted files are reported, and their records are kept.
 """
 
 from __future__ import annotations
@@ -54,7 +54,11 @@ def open_existing(output: Storage) -> Manifest | None:
 
 
 def resolve_settings(options: ConvertOptions, base: Manifest) -> Settings:
-    """Return the settings of the dataset. Raises UsageError if `options` differ from them."""
+    """Return the settings of the dataset.
+
+    Raises:
+        UsageError: an option differs from its default and from the setting of the dataset.
+    """
     default = ConvertOptions(source="", output="").settings()
     _refuse_other_settings(options.settings(), default, base.settings)
     _refuse_other_settings(options.settings().images, default.images, base.settings.images)
@@ -78,7 +82,9 @@ def _refuse_other_settings(
 def select_new(
     sources: Sources, output: Storage, base: Manifest, options: ConvertOptions
 ) -> SourceDiff:
-    """Remove from `sources` all files that the dataset has ingested.
+    """Remove from `sources` the files that need no conversion; return the differences.
+
+    A file needs conversion if it is new, or if it was rejected and has since been modified.
 
     Raises:
         CorruptDataError: the dataset is damaged.
@@ -110,8 +116,8 @@ def select_new(
 def _previous_fingerprints(images: pa.Table, ingested: pa.Table, output: Storage) -> pa.Table:
     """Return the saved fingerprints: key, fingerprint.
 
-    The first run saves only their digest, in its report. If the digest is unchanged, return the
-    current fingerprints.
+    The first run saves only a digest of the fingerprints, in its report. If this digest is
+    unchanged, the current fingerprints are returned, because they are the same.
     """
     saved, report = read_fingerprints(output), read_report(output)
     if len(saved) or report is None:

@@ -20,7 +20,7 @@ from records.runtime.row_table import iter_rows
 
 Mask = NDArray[np.bool_]
 HashFile = Callable[[bytes, "str | None"], bytes]
-"""A function that returns the xxh3-128 of a file by key and URL; empty if unreadable."""
+"""A function that returns the xxh3-128 of the file with a key and a URL; empty if unreadable."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _find(rows: pa.Table, among: pa.Table) -> pa.ChunkedArray:
 
 
 def _differ(previous: pa.ChunkedArray, current: pa.ChunkedArray) -> Mask:
-    """Return whether two values differ and neither is null, (N,)."""
+    """Return the mask of rows whose two values differ and are not null, (N,)."""
     differ: Mask = pc.not_equal(previous, current).fill_null(False).to_numpy()
     return differ
 

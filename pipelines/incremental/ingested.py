@@ -29,7 +29,7 @@ from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 
 class IngestedFile(msgspec.Struct, frozen=True, gc=False):
-    """A file at its ingestion; `xxh3_128` is the hash of its content, None if it was rejected."""
+    """A file when it was stored or rejected; `xxh3_128` is its hash, None if it was rejected."""
 
     key: bytes
     size_bytes: int
@@ -78,7 +78,7 @@ def read_fingerprints(output: Storage) -> pa.Table:
 
 
 def write_fingerprints(output: Storage, fingerprints: pa.Table) -> None:
-    """Save fingerprints. If the output cannot be written, the next append reads the files again."""
+    """Save fingerprints. A failure is ignored: the next append then reads the files again."""
     stream = io.BytesIO()
     table = fingerprints.rename_columns(_FINGERPRINT_FILE.names).cast(_FINGERPRINT_FILE)
     pq.write_table(table, stream, compression="zstd")

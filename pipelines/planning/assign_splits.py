@@ -31,7 +31,7 @@ _TRAIN = SPLITS.index("train")
 
 
 class SplitAssignment(NamedTuple):
-    """The split of every image, (N,), and the thresholds; empty if no split was requested."""
+    """The split of every image, (N,), and the thresholds, none if no split was requested."""
 
     splits: SplitNumbers
     thresholds: tuple[SplitThreshold, ...]
@@ -109,9 +109,10 @@ def _find_thresholds(
 def _extend(
     existing: tuple[SplitThreshold, ...], labels: NDArray[np.int32], settings: Settings
 ) -> dict[int | None, Thresholds]:
-    """Return the existing thresholds, and thresholds for new classes from the fractions.
+    """Return the existing thresholds and, if splits are stratified, thresholds for new classes.
 
-    If counts were requested, all images of new classes are in `train`.
+    The thresholds for new classes result from the requested fractions. A split that was requested
+    as a count receives no images of new classes.
     """
     thresholds = {stored.label: from_threshold(stored) for stored in existing}
     if settings.stratify:

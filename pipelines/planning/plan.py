@@ -76,10 +76,10 @@ class Plan:
     """All decisions of a conversion.
 
     Attributes:
-        settings: options that determine the bytes.
+        settings: options that determine the bytes of the dataset.
         labels: the label map.
         shards: shards of all splits.
-        thresholds: hash thresholds of the splits; empty if no image was assigned by its hash.
+        thresholds: hash thresholds of the splits; empty if no split was requested.
         digest: digest of the format version, the settings, and the key, label, split, group and
             size of every image; 32 hexadecimal digits.
         fingerprint: digest of the modification time or ETag of every image. It changes if a file is
@@ -119,7 +119,7 @@ def make_plan(
 
     Args:
         sources: the images.
-        settings: options that determine the bytes.
+        settings: options that determine the bytes of the dataset.
         existing: split thresholds of the dataset, for an append or a compaction.
         generation: the generation of the dataset to write.
 
@@ -143,7 +143,7 @@ def make_plan(
 def _make_shards(
     images: pa.Table, hashes: Hashes, splits: SplitNumbers, settings: Settings, generation: int
 ) -> Iterator[PlannedShard]:
-    """Yield shards with nearly equal numbers of images, in hash order."""
+    """Sort the images of each split by hash, and yield shards with nearly equal image counts."""
     sizes_bytes = images["size_bytes"].to_numpy()
     table = _worker_table(images)
     # A stable sort of sorted keys: images with equal hashes have the same order on every machine.
@@ -160,9 +160,10 @@ def _make_shards(
 
 
 def _worker_table(images: pa.Table) -> pa.Table:
-    """Return the columns of `WORKER_FIELDS`; empty columns become nulls, which take no memory.
+    """Return the columns of `WORKER_FIELDS`. Columns without values become columns of type null.
 
-    Otherwise, `PlannedShard.images` would concatenate the batches of empty columns for each shard.
+    These columns take no memory. Otherwise, `PlannedShard.images` would concatenate their batches
+    for each shard.
     """
     columns = [
         pa.nulls(len(images)) if images[name].null_count == len(images) else images[name]
@@ -177,7 +178,7 @@ def _divide_evenly(rows: NDArray[np.intp], count: int) -> Iterator[NDArray[np.in
 
 
 def _count_shards(images: int, source_bytes: int, train_images: int, settings: Settings) -> int:
-    """Return the number of shards of a split, from --shards or from the bytes and image count."""
+    """Return the number of shards of a split, from --shards or from its bytes and image count."""
     if not images:
         return 0
     if settings.shards is not None:
@@ -188,7 +189,7 @@ def _count_shards(images: int, source_bytes: int, train_images: int, settings: S
 
 
 def _digest(images: pa.Table, splits: SplitNumbers, labels: LabelMap, settings: Settings) -> str:
-    """Return the digest of all data that determine the bytes, with the images in key order."""
+    """Return the digest of all data that determine the dataset; `images` are in key order."""
     digest = xxhash.xxh3_128()
     digest.update(msgspec.json.encode((FORMAT_VERSION, settings, labels), order="sorted"))
     encode = msgspec.msgpack.Encoder().encode

@@ -35,7 +35,7 @@ class Thresholds(NamedTuple):
 
 
 def hash_keys(keys: Iterable[bytes], seed: int) -> Hashes:
-    """Return the hash of each key, (N,); it determines the split and the position in the split."""
+    """Return the hash of each key, (N,), by which images are assigned to splits and sorted."""
     hash_key = xxhash.xxh3_64_intdigest
     return np.fromiter((hash_key(key, seed) for key in keys), np.uint64)
 

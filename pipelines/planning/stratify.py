@@ -29,7 +29,8 @@ def find_thresholds_by_label(
     total = sum(sizes.values())
     tests = _largest_remainder(_count(test, total), sizes)
     rest = {label: size - tests[label] for label, size in sizes.items()}
-    # From the images not in test: rounding up twice could request more images than a class has.
+    # Validation images are counted among the images not in test: if both counts of a class were
+    # rounded up, their sum could exceed the images of the class.
     validations = _largest_remainder(_count(validation, total), rest)
     return {
         label: find_thresholds(hashes[rows], tests[label] or None, validations[label] or None)

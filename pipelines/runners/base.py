@@ -36,13 +36,13 @@ class ShardTask(msgspec.Struct, frozen=True):
 
 
 class Job(Protocol):
-    """A task in progress: one thread calls `run`; a second thread polls and may stop the job."""
+    """A task in progress: one thread calls `run`, a second thread `poll` and, to cancel, `stop`."""
 
     def run(self) -> None:
         """Process every shard; return when all are done or the job is stopped."""
 
     def poll(self) -> int:
-        """Return the number of images done. Raises RunnerError if no worker makes progress."""
+        """Return the number of processed images. Raises RunnerError if no worker makes progress."""
 
     def stop(self, ended: threading.Event) -> None:
         """Cancel the job and wait until it ends; keep finished shards, remove staged shards."""
@@ -76,7 +76,7 @@ class CancelledError(Exception):
 
 
 class RunControl:
-    """A counter of images, and a request to stop."""
+    """A counter of processed images, and a request to stop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -84,7 +84,7 @@ class RunControl:
         self.images = 0
 
     def add(self, images: int) -> None:
-        """Count images as done. Raises CancelledError if the run is cancelled."""
+        """Count processed images. Raises CancelledError if the run is cancelled."""
         with self._lock:
             self.images += images
         if self._cancelled:

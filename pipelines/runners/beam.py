@@ -96,8 +96,8 @@ def check_runner(runner: str, beam_flags: Sequence[str], locations: Sequence[str
     """Report mistakes that Beam ignores, or reports only when the pipeline starts.
 
     Raises:
-        UsageError: the runner or a flag is unknown, or a flag is missing.
-        RunnerError: no job server answers at the endpoint.
+        UsageError: the runner or a flag is unknown, or a required flag is missing.
+        RunnerError: no job server answers at `--job_endpoint`.
     """
     _create_runner(runner, PipelineOptions([]))
     flags, unknown = parse_flags(beam_flags)
@@ -113,7 +113,7 @@ def check_runner(runner: str, beam_flags: Sequence[str], locations: Sequence[str
     _check_option_values(PipelineOptions(list(beam_flags)), runner)
     for location in unshared_locations(flags, locations):
         _log.warning(
-            "%s is a local path: workers on other machines need it at the same path",
+            "%s is a local path: workers on other machines must reach the same folder at this path",
             escape_for_display(os.path.realpath(location)),
         )
 

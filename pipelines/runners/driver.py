@@ -30,8 +30,8 @@ def check_runner(runner: RunnerConfig, *locations: str) -> None:
         locations: local paths or URLs that the workers must reach.
 
     Raises:
-        UsageError: the runner or a flag is unknown, or a flag is missing.
-        RunnerError: no job server answers at the endpoint.
+        UsageError: the runner or a flag is unknown, or a required flag is missing.
+        RunnerError: no job server answers at `--job_endpoint`.
     """
     if runner.needs_beam:
         from pipelines.runners import beam
@@ -53,14 +53,14 @@ def map_shards(
     Args:
         worker: the function that processes one shard and returns a result.
         names: the names of the shards; each must be a valid file name.
-        folder: the folder or URL that the worker writes, locked by the caller. The results stay in
-            its work folder until the caller removes the work folder.
+        folder: the folder or URL that the worker writes to; the caller has locked it. The results
+            stay in its work folder until the caller removes the work folder.
         runner: the runner that calls the worker; `local` by default.
         images: the total number of images.
-        on_progress: a callback that receives the number of images done and the total number.
+        on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
-        UsageError: the runner or one of its flags is unknown.
+        UsageError: the runner or a flag is unknown, or a required flag is missing.
         ShardmillError: the first permanent error of a shard.
         StorageError: the result of a shard is missing.
         KeyboardInterrupt: the user interrupted the run; finished shards are kept.
@@ -87,7 +87,7 @@ def map_shards(
                 "the result of a shard is missing",
                 path=folder,
                 shard=name,
-                hint="all workers must reach the folder at this path",
+                hint="make this path accessible to all workers",
             )
     return results
 
@@ -108,10 +108,10 @@ def run_on_shards(
         worker: the function that processes one shard.
         names: the names of the shards.
         folder: the folder or URL whose work folder stores errors; every worker must reach it.
-        runner: the runner that calls the worker; it must have been checked.
+        runner: the runner that calls the worker, already checked with `check_runner`.
         is_done: a function that checks on storage whether a shard has been processed.
         images: the total number of images.
-        on_progress: a callback that receives the number of images done and the total number.
+        on_progress: a callback that receives the number of processed images and the total number.
 
     Raises:
         ShardmillError: the first permanent error of a shard that is not done.
@@ -172,7 +172,7 @@ def watch(job: Job, images: int, on_progress: OnProgress | None) -> Exception | 
 
 
 def check_writable(output: Storage) -> None:
-    """Write and remove a file: Beam exceptions do not show that a folder cannot be written."""
+    """Raise OutputError if the output cannot be written: exceptions of Beam do not show this."""
     name = f"{layout.WORK_FOLDER}/probe"
     output.replace(name, bytes(1 << 16))
     output.remove(name)

@@ -21,7 +21,7 @@ _DOCS = "see docs/how-to/beam-runners.md"
 _PING_SECONDS = 10
 _START_SECONDS = 300.0
 _DATAFLOW_START_SECONDS = 1800.0
-# After this time, Beam ends its stream of job states and thus the run. No run takes as long.
+# After this time, Beam ends its stream of job states and thus the run. No run takes that long.
 _NO_TIMEOUT = "--job_server_timeout=100000000"
 _PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism"
 
@@ -48,7 +48,7 @@ class Engine:
         runner: the name of the Beam runner; empty to use the name that the user passes.
         check: the function that checks flags before anything is read or written.
         serve: the context manager that keeps a server running during a job.
-        start_seconds: the time limit for the start of the first worker.
+        start_seconds: the time limit for the start of the first worker, in seconds.
     """
 
     runner: str = ""
@@ -148,7 +148,7 @@ ENGINES = {
     "dataflow": Engine("DataflowRunner", _check_dataflow, start_seconds=_DATAFLOW_START_SECONDS),
 }
 BEAM = Engine()
-"""The engine of all other Beam runners."""
+"""The engine of all Beam runners that are not in `ENGINES`."""
 
 
 def unshared_locations(flags: Namespace, locations: Sequence[str]) -> list[str]:

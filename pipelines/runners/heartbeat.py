@@ -1,7 +1,7 @@
 """Heartbeat files of a driver and its workers on an engine.
 
 runs/RUN.json       the package versions of the driver; exists while the run is active
-workers/RUN/NAME    the number of images a worker has done, written every few seconds
+workers/RUN/NAME    the number of images that a worker has processed, written every few seconds
 
 Engines report the progress of a job only at its end, and do not stop workers when the driver is
 stopped or killed. If a worker does not find the file of its run, the worker does not see the
@@ -52,13 +52,13 @@ def end_run(output: Storage, run_id: str) -> None:
 
 
 def read_progress(folder: str, run_id: str) -> dict[str, int]:
-    """Return the number of images done by each worker that has reported, by worker name."""
+    """Return the number of images that each worker has processed, by the name of the worker."""
     workers = open_storage(f"{folder.rstrip('/')}/{_WORKERS}/{run_id}")
     return {name: int(workers.read(name)) for name in workers.list()}
 
 
 def heartbeat_interval(folder: str) -> float:
-    """Return the seconds between the reports of a worker; longer on an object store."""
+    """Return the seconds between the reports of a worker; more for an object store."""
     return _REMOTE_SECONDS if is_url(folder) else _LOCAL_SECONDS
 
 
@@ -90,7 +90,7 @@ class WorkerHeartbeat:
         _check_versions(decode_json(content, RunInfo).versions)
 
     def beat(self, images: int) -> None:
-        """Report how many images this process has done, if the interval has passed.
+        """Report how many images this process has processed, if the interval has passed.
 
         Raises:
             CancelledError: the run has ended, or is cancelled.

@@ -39,7 +39,7 @@ class BeamJob:
     Args:
         task: the worker and its parameters.
         submit: the context manager that submits the pipeline, and exits after its end.
-        start_seconds: the time limit for the start of the first worker.
+        start_seconds: the time limit for the start of the first worker, in seconds.
     """
 
     def __init__(self, task: ShardTask, submit: Submit, start_seconds: float) -> None:
@@ -91,8 +91,8 @@ class BeamJob:
         if self._images_by_worker:
             if seconds > _SILENCE_SECONDS:
                 raise RunnerError(
-                    f"none of {len(self._images_by_worker)} workers has reported progress for"
-                    f" {seconds:.0f} s",
+                    f"no worker has reported progress for {seconds:.0f} s (number of workers:"
+                    f" {len(self._images_by_worker)})",
                     hint="check the engine, then run the same command again: it resumes",
                 )
         elif seconds > self._start_seconds:
@@ -112,7 +112,7 @@ class BeamJob:
         if self._images_by_worker and ended.wait(_STOP_SECONDS):
             return
         if self._result is not None:
-            # If the engine does not answer, the job remains; its workers see the end of the run.
+            # If the engine does not answer, the job remains, but its workers stop themselves.
             with suppress(Exception):
                 self._result.cancel()
         ended.wait(_CANCEL_SECONDS)

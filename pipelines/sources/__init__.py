@@ -8,6 +8,7 @@ from pipelines.sources.image_folder import list_image_folder
 from pipelines.sources.image_list import list_image_list
 from records.format.label_map import LabelMap
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 
 __all__ = ["SourceImage", "Sources", "list_sources"]
 
@@ -27,7 +28,7 @@ def list_sources(options: ConvertOptions, existing_labels: LabelMap | None = Non
     list_images = list_image_folder if options.list is None else list_image_list
     sources = list_images(options, source_filter)
     if absent := len(source_filter.excluded_keys) - sources.excluded_keys:
-        sources.notes.append(f"{absent} keys of --exclude are not in the source")
+        sources.notes.append(f"--exclude lists {pluralize(absent, 'key')} not found in the source")
     sources.notes += [
         f"class {escape_for_display(name)} has no images"
         for label, name in enumerate(sources.labels)

@@ -23,7 +23,7 @@ from records.text.keys import key_from_text, key_to_text
 
 
 class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One image to convert, from the listing to its row in the index.
+    """One image to convert.
 
     `Sources` stores images in Arrow columns. A worker receives the images of its shard with
     only the fields of `WORKER_FIELDS`; all other fields have their defaults.
@@ -33,7 +33,7 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
         label: label number.
         size_bytes: size of the file when it was listed.
         url: URL of a file that is not stored below the source.
-        record_number: number of the record to copy within its split, if the source is a dataset.
+        record_number: number, in its split, of the record to copy, if the source is a dataset.
         split: the split that the source specifies.
         group: group of the image; all images of a group are assigned to the same split.
         fingerprint: fingerprint of the file; see `ListedFile`.
@@ -158,14 +158,14 @@ def read_source_filter(options: ConvertOptions, existing_labels: LabelMap | None
 
 
 class GroupKey:
-    """The group of a key under `--group-by`: its folder, or the match of a regular expression."""
+    """The group of a key under `--group-by`: its folder, or the part that a regex matches."""
 
     def __init__(self, group_by: str | None) -> None:
         self._by_parent = group_by == "parent"
         self._pattern = None if group_by in {None, "parent"} else re.compile(str(group_by))
 
     def __call__(self, key: bytes) -> bytes | None:
-        """Return the group of a key, None if it has none."""
+        """Return the group of a key; None if the key belongs to no group."""
         if self._by_parent:
             return posixpath.dirname(key)
         match = self._pattern.search(key_to_text(key)) if self._pattern else None

@@ -47,7 +47,7 @@ def detect_layout(folders: Iterable[bytes]) -> Layout:
 
 
 def parse_key(key: bytes, layout: Layout) -> KeyParts:
-    """Return class folder and split of a key; folders below the class folder do not count.
+    """Return class folder and split of a key; folders below the class folder do not matter.
 
     Raises:
         UsageError: the layout is `splits`, and the top folder is not named after a split.
@@ -146,7 +146,8 @@ def choose_labels(
             "the source has no classes",
             path=escape_for_display(source),
             expected=CLASS_FOLDERS,
-            hint="move the images of each class into one folder, or list them in a file for --list",
+            hint="move the images of each class into a separate folder, or list all images in a"
+            " file for --list",
         )
     return found
 

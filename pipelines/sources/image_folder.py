@@ -55,7 +55,7 @@ def _refuse_escaping_links(listing: Listing, source_filter: SourceFilter, source
 
 
 class _FolderSources:
-    """A sorter of listed files into images, rejects, skipped and excluded files."""
+    """Sorts listed files into images, rejects, skipped files and excluded images."""
 
     def __init__(
         self,
@@ -132,14 +132,15 @@ class _FolderSources:
         self._sources.rejects.append(Reject(key_to_text(key), name, reason, detail, size_bytes))
 
     def _note_nested_images(self) -> None:
-        """Add a note about images in subfolders of class folders: these may be the classes."""
+        """Add a note about images in subfolders of class folders: subfolders may be the classes."""
         images, nested = len(self._sources.images), self._nested_images
         if nested:
             self._sources.notes.append(
-                f"{nested} images are in folders below a class folder and count as that class"
+                "subfolders of class folders do not count as classes; they contain "
+                f"{pluralize(nested, 'image')}"
             )
         if len(self._class_names) == 1 and nested and nested == images:
             self._sources.notes.append(
-                f"the only class is {escape_for_display(self._sources.labels[0])}: if its folders "
-                "are the classes, convert it instead"
+                f"the only class is {escape_for_display(self._sources.labels[0])}: if the "
+                "subfolders are the classes, convert this folder instead"
             )

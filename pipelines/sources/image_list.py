@@ -187,7 +187,7 @@ def _parse_row(fields: dict[str, str], source: str, where: str, *, allow_url: bo
     if not path or "\0" in path:
         raise UsageError("a row has no path, or a path with a zero byte", path=where)
     if not _is_utf8(label):
-        raise UsageError("a label is not UTF-8", path=where, got=escape_for_display(label))
+        raise UsageError("a label is not valid UTF-8", path=where, got=escape_for_display(label))
     split = _parse_split(fields.get("split", ""), where)
     group = fields.get("group") or None
     if "://" in path:

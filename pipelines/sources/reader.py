@@ -35,14 +35,14 @@ class SourceFiles(Protocol):
         """List everything below the folder. Raises InputNotFoundError, StorageError."""
 
     def find(self, key: bytes, *, follow_symlinks: bool) -> ListedFile | None:
-        """Return one file, None if it does not exist. Raises UsageError if a link leads out."""
+        """Return a file, or None if absent. Raises UsageError if a link leads out of the folder."""
 
     def read(self, key: bytes) -> bytes:
         """Return the content of a file.
 
         Raises:
             UnreadableError: this file cannot be read.
-            StorageError: the process or the storage cannot read any file.
+            StorageError: no file can be read: storage failed, or the process reached a limit.
         """
 
     def read_head(self, key: bytes) -> bytes:
@@ -54,13 +54,13 @@ class UnreadableError(Exception):
 
 
 def open_source(location: str) -> SourceFiles:
-    """Return access to the files below a local path or a URL."""
+    """Return an object that reads the files below a local path or a URL."""
     path = local_path(location)
     return RemoteFiles(location) if path is None else LocalFiles(os.fsencode(path))
 
 
 def open_file(url: str) -> tuple[SourceFiles, bytes]:
-    """Return access to the folder of a URL, and the key of the file in this folder."""
+    """Return an object that reads the folder of a file, and the key of the file in it."""
     folder, name = split_location(local_path(url) or url)
     return open_source(folder), os.fsencode(name)
 
@@ -131,7 +131,10 @@ def _is_transient(error: Exception) -> bool:
 
 
 def read_local_file(path: bytes, size_bytes: int | None) -> bytes:
-    """Return the first `size_bytes` of a file, or all bytes, in half the time of a stream."""
+    """Return the first `size_bytes` of a file; all bytes if None.
+
+    This takes half the time of a Python file object.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if size_bytes is not None:

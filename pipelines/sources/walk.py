@@ -163,8 +163,8 @@ class _LocalWalk:
         for chunk in parallel_map_if_blocking(_prefetch_stat, chunks, threads=_THREADS):
             for entry in chunk:
                 self._visit(folder, entry)
-        # If two links lead to one folder, every machine follows the first by name. The last folder
-        # of the list is walked first. Files come in key order, so that they need no sorting.
+        # Sorted: if two links lead to one folder, every machine follows the first by name.
+        # Reversed: the last folder of the list is walked first, so that files come in key order.
         subfolders = sorted(self._to_walk[pending:], key=_first_key, reverse=True)
         self._to_walk[pending:] = subfolders
 

@@ -3,8 +3,8 @@
 Threads work on chunks of images: for small files the overhead of a future per image is larger than
 the work. A few chunks are in progress at any time, so memory does not grow with the shard.
 
-Threads help if reading waits for files, or if images are decoded, which releases Python's global
-lock.
+Threads help if reads wait for files, or if images are decoded: decoders release Python's global
+interpreter lock.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Publication of a dataset: reject limit, files, and last the manifest."""
+"""Publication of a dataset: reject limit, files, and finally the manifest."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from records.format.rejects import encode_rejects
 from records.format.tfds_metadata import tfds_files
 from records.storage import FolderLock, write_file
 from records.storage.conditional import replaced_by_other_run
+from records.text.formatting import pluralize
 from records.text.keys import key_from_text
 
 DATASET_FILES = (
@@ -78,7 +79,7 @@ def report_result(run: Run, result: ConversionResult, *, shards_kept: int) -> Re
 
 
 def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderLock) -> None:
-    """Write the files of a dataset other than its shards; write the manifest last.
+    """Write the files of a dataset other than shards and indexes; write the manifest last.
 
     Readers of the previous generation see no change until they open the dataset again: no file that
     the previous manifest names is changed.
@@ -138,7 +139,7 @@ def _tfds_files(manifest: Manifest, base: Manifest | None) -> dict[str, bytes]:
 
 
 def _short_split_warnings(run: Run, result: ConversionResult) -> list[str]:
-    """Return a note for each split that rejects left smaller than requested."""
+    """Return a note for each split with fewer images than requested because of rejects."""
     if run.plan.generation > 1:
         return []  # a later generation may have no images for a split
     notes = []
@@ -147,7 +148,9 @@ def _short_split_warnings(run: Run, result: ConversionResult) -> list[str]:
     for split, size in requested.items():
         stored = sum(shard.records for shard in result.shards if shard.split == split)
         if isinstance(size, int) and stored < size:
-            notes.append(f"{split} has {stored} images, not {size}: the others were rejected")
+            notes.append(
+                f"{split} has {pluralize(stored, 'image')}, not {size}: the others were rejected"
+            )
         elif size is not None and not stored:
             notes.append(f"{split} is empty: its images were rejected")
     return notes
@@ -160,10 +163,11 @@ def _too_many_rejects(
     first = result.rejects[0]
     images = result.counts.stored + result.counts.rejected
     advice = (
-        "put the images of each class into one folder, or list them in a file for --list"
+        "move the images of each class into a separate folder, or list all images in a file for"
+        " --list"
         if all(reject.reason == "no-class" for reject in result.rejects)
         else "allow more with --max-rejects (finished shards are kept), or run `shardmill clean`"
-        " and then fix or --exclude the images"
+        " and then fix the images, or omit them with --exclude"
     )
     return TooManyRejectsError(
         f"{result.counts.rejected} of {images} images were rejected ({reasons}), the first: "

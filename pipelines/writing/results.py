@@ -67,14 +67,14 @@ def _read_summary(output: Storage, planned: PlannedShard, plan_digest: str) -> S
         raise StorageError(
             "a shard was written but is missing",
             path=output.display_name(planned.name),
-            hint="all workers must reach the output at this path; nothing was published",
+            hint="make this path accessible to all workers; nothing was published",
         ) from error
     present = output.stat(planned.name)
     is_complete = present is not None and present.size_bytes == summary.bytes
     images = summary.records + len(summary.rejects)
     if not is_complete or images != len(planned) or summary.plan_digest != plan_digest:
         raise ShardmillError(
-            "a shard differs from its plan and its index",
+            "a shard differs from its plan or its index",
             path=output.display_name(planned.name),
             expected=f"{len(planned)} images, {summary.bytes} bytes",
             got=f"{images} images, {present.size_bytes if present else 0} bytes",

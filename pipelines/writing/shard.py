@@ -72,7 +72,7 @@ def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
 
 
 def _require_source_mounted(source: str) -> None:
-    """Raise StorageError if the source is not mounted: otherwise all files would be rejected."""
+    """Raise StorageError if the source is not mounted: otherwise all images would be rejected."""
     if is_url(source):
         return
     try:
@@ -84,15 +84,15 @@ def _require_source_mounted(source: str) -> None:
         raise StorageError(
             "a worker does not see the source: the folder is missing or empty",
             path=escape_for_display(source),
-            hint="every worker must reach the source at this path",
+            hint="make this path accessible to all workers",
         )
 
 
 def is_finished(output: Storage, name: str, plan_digest: str) -> bool:
     """Return whether a shard and its index exist, are complete, and belong to this plan.
 
-    If the ETag of the shard is the ETag saved after writing, the shard is not read. Otherwise its
-    hash is compared.
+    If the shard still has the ETag that was saved after writing, the shard is not read. Otherwise
+    the shard is read, and its hash is compared with the hash in the index.
     """
     summary = _read_intact_index(output, name)
     if summary is None:
@@ -192,12 +192,15 @@ def publish_shard(
 
 
 def _threads(job: ConvertJob) -> int:
-    """Return the number of threads that read and normalize; more for URLs, which mostly wait."""
+    """Return the number of threads that read and normalize; more for URLs: reads mostly wait."""
     return max(job.workers, IO_THREADS) if is_url(job.source) else job.workers
 
 
 def _is_gil_bound(job: ConvertJob, plan: ShardPlan) -> bool:
-    """Return whether Python's global lock limits threads: local files, small or not decoded."""
+    """Return whether Python's global interpreter lock, not reading or decoding, limits threads.
+
+    That is so for local files that are small or not decoded.
+    """
     source_bytes = sum(image.size_bytes for image in plan.images)
     is_small = source_bytes < _SMALL_IMAGE_BYTES * len(plan.images)
     return (is_small or job.images.keeps_most_files) and not is_url(job.source)

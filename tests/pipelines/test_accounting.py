@@ -144,7 +144,7 @@ class TestTooManyRejects:
         for number in range(20):
             make_file(source, f"loose{number}.png")
         for dry_run in (True, False):
-            with pytest.raises(TooManyRejectsError, match="images of each class into one folder"):
+            with pytest.raises(TooManyRejectsError, match="each class into a separate folder"):
                 convert(dry_run=dry_run)
         assert not list(output.glob("*.tfrecord"))
         assert len(rejects_of(output)) == 20

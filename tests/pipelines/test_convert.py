@@ -177,7 +177,7 @@ class TestWrongIdeas:
         (tmp_path / "classes" / "cat").mkdir(parents=True)
         make_file(tmp_path, "classes/dog/notes.txt", b"text")
         error = self.error(convert, source=str(tmp_path / "classes"))
-        assert (error.exit_code, error.got) == (66, "1 other files, 0 images excluded")
+        assert (error.exit_code, error.got) == (66, "1 non-image file, 0 excluded images")
 
     def test_convert_archive_source_is_refused_with_unpack_hint(
         self, convert: Convert, tmp_path: Path

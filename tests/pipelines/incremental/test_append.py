@@ -189,7 +189,7 @@ class TestFilesThatAreNotAsTheyWere:
             report = append()
             assert report.status == "nothing-to-do"
             assert report.modified == ("cat/000.png", "cat/001.png")
-            assert "2 files changed since stored" in report.notes[0]
+            assert "2 files modified in the source" in report.notes[0]
         add(source, "dog/new.png")
         assert append().modified == ("cat/000.png", "cat/001.png")
         assert append().modified == ("cat/000.png", "cat/001.png")

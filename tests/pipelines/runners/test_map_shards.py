@@ -117,7 +117,7 @@ def test_map_shards_workers_not_sharing_folder_raise_storage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.runners.local.run_shards", lambda *_: None)
-    with pytest.raises(StorageError, match="all workers must reach the folder"):
+    with pytest.raises(StorageError, match="accessible to all workers"):
         map_shards(WriteName(str(tmp_path)), NAMES, str(tmp_path))
 
 

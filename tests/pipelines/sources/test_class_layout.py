@@ -136,5 +136,5 @@ def test_choose_labels_missing_class_is_refused_by_name(
 
 
 def test_choose_labels_no_classes_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"no classes.*into one folder"):
+    with pytest.raises(UsageError, match=r"no classes.*into a separate folder"):
         choose()

@@ -27,7 +27,9 @@ def test_image_folder_one_folder_per_class_gives_labels(root: Path, find: Find) 
     found = find()
     assert (found.layout, found.labels) == ("classes", ("cat", "dog"))
     assert labelled(found) == {b"dog/1.png": "dog", b"cat/deep/2.png": "cat", b"cat/3.jpg": "cat"}
-    assert found.notes == ["1 images are in folders below a class folder and count as that class"]
+    assert found.notes == [
+        "subfolders of class folders do not count as classes; they contain 1 image"
+    ]
     assert {image.split for image in found.images} == {None}
 
 

@@ -59,7 +59,7 @@ def test_image_list_classes_and_exclude_options_exclude_rows(find: Find, tmp_pat
     rows = "path,label\na.png,cat\nx/b.png,cat\nx/c.png,dog\n"
     found = find(rows, classes=("cat",), exclude=str(exclude))
     assert ([i.key for i in found.images], found.excluded) == ([b"x/b.png"], 2)
-    assert found.notes == ["1 keys of --exclude are not in the source"]
+    assert found.notes == ["--exclude lists 1 key not found in the source"]
 
 
 def test_image_list_label_map_assigns_labels_and_refuses_unknown_class(

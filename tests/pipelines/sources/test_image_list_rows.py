@@ -95,7 +95,7 @@ def test_read_rows_absolute_path_in_source_becomes_relative_key(tmp_path: Path) 
         (b"path,label\n//etc/passwd,cat\n", "leads out of the source"),
         (b"path,label\na.png,cat\nx/../a.png,dog\n", "line 3: a file is listed twice"),
         (b"path,label,split\na.png,cat,dev\n", "line 2: a row has an unknown split"),
-        (b"path,label\na.png,caf\xe9\n", "line 2: a label is not UTF-8"),
+        (b"path,label\na.png,caf\xe9\n", "line 2: a label is not valid UTF-8"),
         (b"path,label\nhttps://example.org/a.png,cat\n", "contains a URL"),
         (b"path,label\ns3://bucket/a.png,cat\n", "--allow-url"),
     ],

@@ -81,7 +81,7 @@ class TestExclude:
         make_file(root, "cat/1.png")
         make_file(root, "cat/2.png")
         path = make_file(tmp_path, "exclude.txt", b"cat/1.png\ncat/3.png\n")
-        assert find(exclude=str(path)).notes == ["1 keys of --exclude are not in the source"]
+        assert find(exclude=str(path)).notes == ["--exclude lists 1 key not found in the source"]
 
     def test_exclude_rejects_and_unselected_classes_counts_them_as_excluded(
         self, root: Path, find: Find, tmp_path: Path
