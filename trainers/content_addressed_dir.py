@@ -103,7 +103,7 @@ class ContentAddressedDir:
         self.storage.remove_folder(WORK_FOLDER)
 
     def discard(self) -> None:
-        """Remove all files from a folder that will not be finished."""
+        """Remove the files of a folder that will not be finished."""
         for name in self.names:
             self.storage.remove(name)
         self.storage.remove_folder(WORK_FOLDER)

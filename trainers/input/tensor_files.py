@@ -4,8 +4,8 @@
     footer   xxh3-128, 16 bytes, of the identity of the file and then of all records
 
 These files store decoded pixels and features. The identity is a text that is not stored in the
-file; it names everything that the content depends on. A file that is
-truncated, or was written with a different identity, is not intact.
+file; it names everything that the content depends on. A file that is truncated, or was written with
+a different identity, is not intact.
 """
 
 from __future__ import annotations
