@@ -95,7 +95,7 @@ def check_batch_size(batch_size: int, backend: Backend) -> None:
 
 @contextmanager
 def data_parallel(backend: Backend) -> Iterator[None]:
-    """Distribute every batch over all GPUs with Keras or TensorFlow."""
+    """Within the block, distribute every batch over all GPUs, by Keras (JAX) or TensorFlow."""
     if len(backend.gpus) < 2:
         yield
     elif backend.backend == _BACKENDS["jax"]:
@@ -185,7 +185,7 @@ def _has_nvidia_gpu() -> bool:
 
 @contextmanager
 def _capture_native_logs() -> Iterator[None]:
-    """Capture library output to file descriptor 2; write the output if an import fails.
+    """Hold back what libraries write to file descriptor 2; write it only if an import fails.
 
     TensorFlow writes some lines before its log level applies.
     """

@@ -19,7 +19,7 @@ FORMAT_VERSION = 2
 
 
 class ImageShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The shape of the images of a model: uint8 (height_px, width_px, channels)."""
+    """The shape of the images that a model receives: uint8 (height_px, width_px, channels)."""
 
     height_px: Pixels
     width_px: Pixels
@@ -41,11 +41,12 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         model: the name of a built-in or registered model.
-        shape: the shape of the images.
+        shape: the shape of the input images.
         classes: the number of classes.
         dropout: the dropout rate of a CNN; None means the default of the model.
-        pooling: the reduction of the feature map of the backbone to the input of the head.
-        head_units: the size of a dense layer between backbone and logits; 0 means no layer.
+        pooling: the pooling of the backbone's feature map before the head: avg, max or flatten.
+        head_units: the number of units of a dense layer between the pooled features and the logits;
+            0 means no dense layer.
         head_dropout: the dropout rate before the logits.
         l2: the factor of the L2 penalty on the kernels.
     """
@@ -68,8 +69,8 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         options: the options of the run.
         architecture: the architecture of the network.
         learning_rate: the learning rate of the main phase.
-        images: the normalization of the dataset, which prediction applies to image files.
-        dataset: the location of the dataset, for `evaluate` only.
+        images: the image options of the dataset, with which prediction normalizes image files.
+        dataset: the location of the dataset, which `evaluate` uses by default.
         plan_digests: the plan digests of the dataset, one per generation.
     """
 
@@ -83,7 +84,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def shape(self) -> ImageShape:
-        """Return the shape of the images of the model."""
+        """Return the shape of the images that the model receives."""
         return self.architecture.shape
 
 

@@ -32,14 +32,14 @@ class _Keyed(msgspec.Struct):
 
 @dataclass(frozen=True)
 class ContentAddressedDir:
-    """The state of a folder for a key.
+    """A folder that holds, or will hold, the files that a key determines.
 
     Args:
         storage: the folder.
         key: the hash of everything that determines the content of the folder.
         manifest: the name of the manifest.
         names: the names of the other files.
-        mismatch: a description of a folder with a different key, for messages.
+        mismatch: the content of a folder that has a different key, as error messages describe it.
     """
 
     storage: Storage
@@ -58,7 +58,7 @@ class ContentAddressedDir:
             found = decode_json(content, _Keyed).key
         except msgspec.DecodeError as error:
             raise OutputError(
-                f"the folder contains an unknown {self.manifest}",
+                f"the file {self.manifest} in this folder has an unknown format",
                 path=self.storage.display_name(self.manifest),
                 got=str(error),
                 hint=_HINT,
@@ -70,7 +70,11 @@ class ContentAddressedDir:
         return True
 
     def check(self) -> None:
-        """Refuse an unfinished folder with different content. Raises OutputError."""
+        """Check that an unfinished folder has the same key, or no key and none of the files.
+
+        Raises:
+            OutputError: the key differs, or a file does not belong to an unfinished run.
+        """
         begun = self._begun()
         if begun is not None and begun != self.key:
             raise OutputError(
@@ -87,10 +91,10 @@ class ContentAddressedDir:
             )
 
     def begin(self) -> None:
-        """Write the key to a checked and locked folder, or resume the folder."""
+        """Write the key, or resume the folder. The caller has called `check` and holds the lock."""
         if self._begun() is None:
             self.storage.replace(_KEY, self.key.encode())
-        # The lock excludes other processes, so a killed run has left these files.
+        # The lock excludes other processes, so any staged files are from a killed run.
         self.storage.remove_folder(_STAGING)
 
     def finish(self, manifest: bytes) -> None:

@@ -26,4 +26,7 @@ class ShardExecutor(Protocol):
         images: int,
         on_progress: OnProgress,
     ) -> dict[str, WorkerResult]:
-        """Return the result of the worker by shard name; see `pipelines.runners.map_shards`."""
+        """Run the worker on every shard; return its results by shard name.
+
+        See `pipelines.runners.map_shards`.
+        """

@@ -57,40 +57,47 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             trains a new head on a frozen backbone; `finetune` trains the head first, then also
             layers of the backbone.
         weights: the initial weights of the backbone: `imagenet`, `none`, a weights file or a run
-            folder; None means the default of the mode.
-        unfreeze: the number of last layers of the backbone that `finetune` trains, or `all`.
-        pooling: the reduction of the feature map of the backbone to the input of the head.
-        head_units: the size of a dense layer between backbone and logits; 0 means no layer.
+            folder; None means `none` for `scratch`, and `imagenet` for the other modes.
+        unfreeze: the number of layers at the end of the backbone that `finetune` trains, or `all`.
+        pooling: the pooling of the backbone's feature map before the head: avg, max or flatten.
+        head_units: the number of units of a dense layer between the pooled features and the logits;
+            0 means no dense layer.
         head_dropout: the dropout rate before the logits.
-        head_epochs: the number of epochs of the head alone, before `finetune` trains the backbone.
-        features: the location of a feature store from `featurize`, for `transfer`; None creates a
-            store in the cache.
+        head_epochs: the number of epochs in which `finetune` trains only the head, before it also
+            trains the backbone.
+        features: the location of a feature store from `featurize`, for `transfer` without
+            augmentation; None means a store in the cache, which is created if it is missing.
         dropout: the dropout rate of CNNs; None means the default of the model.
         l2: the factor of the L2 penalty on the kernels of the trained layers.
         augment: random changes of training images.
         optimizer: the Keras name of the optimizer, in lower case.
-        learning_rate: the learning rate; None means the default of model and mode.
+        learning_rate: the learning rate; None means the default of the model for `scratch`, 1e-3
+            for `transfer`, and 1e-5 for `finetune` after the epochs of the head.
         schedule: the schedule of the learning rate over all steps.
         warmup_steps: the number of steps in which the learning rate rises from 0.
         label_smoothing: the share of probability that is spread over all classes.
         class_weights: the weights of classes in the loss; `balanced` weights a class by the inverse
             of its frequency.
-        early_stopping: the number of epochs without a lower validation loss that ends training.
+        early_stopping: the number of epochs without a lower validation loss after which a phase
+            ends; None disables early stopping.
         precision: the precision of the computation; `auto` means mixed_bfloat16 on GPUs that
-            support it.
+            support it, otherwise float32.
         jit: whether XLA compiles the model; None leaves the choice to Keras.
         epochs: the number of passes over the training images.
         steps: the number of batches to train on, instead of `epochs`.
         batch_size: the number of images per step.
-        image_size: (height, width) in pixels; None means the default of dataset and model.
+        image_size: (height, width) in pixels; None means the size of the dataset if it has one (see
+            `resolve_image_size`), otherwise the default input size of the model.
         seed: the seed of the image order, the initial weights and the augmentation.
-        cache: the place where decoded images are kept between epochs.
-        validation_split: the split to validate on; None means `validation`, or a tenth of `train`.
+        cache: the place where decoded images are kept between epochs, if any.
+        validation_split: the split to validate on; None means `validation`, or a hold-out of
+            `train` if the dataset has no split `validation`.
         checkpoint_steps: the number of steps between checkpoints; None means only
             `checkpoint_minutes`.
         checkpoint_minutes: the number of minutes between checkpoints.
         keep_checkpoints: the number of checkpoints to keep.
-        skip_bad: the number of damaged records to skip before the run fails.
+        skip_bad: the maximum number of damaged records that are skipped; the run fails if more are
+            damaged.
         tensorboard: whether to write TensorBoard logs too.
     """
 

@@ -1,7 +1,8 @@
 """Augmentation as a Keras model, the first part of the trained model.
 
-The augmentation runs on the device of the trained model, always in float32. It rounds the result to
-uint8, so that the network receives the same type in training and in prediction.
+The augmentation runs on the device of the trained model, in uint8 or float32 at every precision
+policy. It rounds the result to uint8, so that the network receives the same type in training and in
+prediction.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ class RandomMirror(keras.layers.Layer):  # type: ignore[misc] # Keras has no typ
     """Mirrors each image with probability 1/2.
 
     `keras.layers.RandomFlip` takes five to ten times as long on a CPU, because it works in float32
-    and selects with `where`. For both axes it draws only once: it rotates by 180 degrees, or not.
+    and selects with `where`. For both axes, it draws only one random number per image: it rotates
+    the image by 180 degrees, or leaves it unchanged.
 
     Args:
         axis: the axis to reverse.
@@ -134,8 +136,8 @@ class RandomMirror(keras.layers.Layer):  # type: ignore[misc] # Keras has no typ
 class RandomAffine(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
     """Rotates, shifts and zooms each image in one interpolation.
 
-    The three layers of Keras interpolate three times, which blurs images and takes two to four
-    times as long. JAX cannot compile a model that contains them.
+    The three Keras layers for these changes interpolate three times, which blurs images and takes
+    two to four times as long. JAX cannot compile a model that contains these Keras layers.
 
     Args:
         augmentation: the bounds of the variations.

@@ -31,7 +31,7 @@ def predict_parts(
         executor: the service that runs the pipeline.
         run: the run folder.
         given: files, folders, and Beam flags, which click passes as files.
-        out: the folder of the CSV files.
+        out: the folder or URL to which the CSV files are written.
         runner: the runner of the pipeline.
         top_k: the number of classes per image.
         model: the model of the run, as `package.module:builder`.

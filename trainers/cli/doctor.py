@@ -49,7 +49,7 @@ Exit codes: 0 done, 1 a GPU exists and is not used, 66 no finished dataset.
     default=3.0,
     show_default=True,
     metavar="S",
-    help="Number of seconds to time each stage.",
+    help="Number of seconds for which each stage is timed.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all results as JSON.")
 @click.pass_context
@@ -93,7 +93,7 @@ def _plan(dataset: str, options: TrainOptions) -> TrainingPlan:
         plan = plan_training(dataset, folder, options)
     if plan.reads_features(plan.phases[0]):
         raise UsageError(
-            "no stages to time: without --augment, a head trains on stored features",
+            "the input has no stages to time: without --augment, a head trains on stored features",
             got=f"--mode {options.mode}",
             hint="add --augment, or use a different --mode",
         )

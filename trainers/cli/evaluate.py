@@ -24,7 +24,7 @@ _DEFAULT_MISTAKES = 25
 @click.option(
     "--split",
     metavar="NAME",
-    help="Split to evaluate on; by default test, or the validation images if test is missing.",
+    help="Split to evaluate on; by default test, or validation if the dataset has no test.",
 )
 @click.option(
     "--mistakes",

@@ -44,14 +44,16 @@ Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty o
 @click.option(
     "--image-size",
     type=ImageSize(),
-    help="Height and width of the images; by default the size of the dataset or the model.",
+    help="Height and width of the input. Default: the size of convert --resize; without it, the "
+    "size of the images if it is the same for all and at most the default of the model; "
+    "otherwise the default of the model.",
 )
 @click.option(
     "--pooling",
     type=click.Choice(get_args(Pooling)),
     default="avg",
     show_default=True,
-    help="Reduction of the feature map of the backbone to features.",
+    help="Pooling of the backbone's feature map.",
 )
 @click.option(
     "--dtype",

@@ -33,7 +33,7 @@ _SIZE = re.compile(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?")
 
 
 class ImageSize(click.ParamType[tuple[int, int]]):
-    """The type of an image size: `H` or `HxW` becomes (height, width) in pixels."""
+    """The type of image sizes: `H` or `HxW` becomes (height, width) in pixels."""
 
     name = "H[xW]"
 
@@ -50,7 +50,7 @@ class ImageSize(click.ParamType[tuple[int, int]]):
 
 
 class ModelName(click.ParamType[str]):
-    """The name of a model, or `package.module:builder`."""
+    """The type of model names; a value may also be `package.module:builder`."""
 
     name = "NAME"
 
@@ -71,7 +71,7 @@ class ModelName(click.ParamType[str]):
 
 
 class Unfreeze(click.ParamType[object]):
-    """A number of layers, or `all`."""
+    """The type of `--unfreeze`: a number of layers, or `all`."""
 
     name = "N|all"
 
@@ -85,7 +85,7 @@ class Unfreeze(click.ParamType[object]):
 
 
 class Augment(click.ParamType[Augmentation]):
-    """The value of `--augment`."""
+    """The type of `--augment`: a specification becomes an `Augmentation`."""
 
     name = "WORDS"
 
@@ -108,7 +108,7 @@ def _option(
     help: str = "",  # noqa: A002
     **more: Any,
 ) -> tuple[str, Callable[[F], F]]:
-    """Return a flag, and its option with the default of the field in `TrainOptions`."""
+    """Return a flag and its option; the default is that of the field in `TrainOptions`."""
     name = flag.strip("-").partition("/")[0].replace("-", "_")
     default = getattr(TrainOptions(), name)
     show = default is not None and not isinstance(default, Augmentation | bool)
@@ -149,28 +149,28 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--unfreeze",
             Unfreeze(),
-            "Number of last layers of the backbone that finetune trains.",
+            "Number of layers at the end of the backbone that finetune trains.",
             metavar="N|all",
         ),
-        _option("--pooling", Pooling, "Reduction of the feature map of the backbone for the head."),
+        _option("--pooling", Pooling, "Pooling of the backbone's feature map before the head."),
         _option(
             "--head-units",
             _NOT_NEGATIVE,
-            "Size of a dense layer in the head; 0 means no layer.",
+            "Number of units of a dense layer in the head; 0 means no dense layer.",
             metavar="N",
         ),
         _option("--head-dropout", _PART, "Dropout rate before the logits.", metavar="F"),
         _option(
             "--head-epochs",
             _NOT_NEGATIVE,
-            "Number of epochs that train the head before finetune trains the backbone.",
+            "Number of epochs in which finetune trains only the head, before the backbone.",
             metavar="N",
         ),
         _option("--features", None, "Feature store that featurize wrote.", metavar="STORE"),
         _option(
             "--dropout",
             _PART,
-            "Dropout rate of a CNN; by default the rate of the model.",
+            "Dropout rate of a CNN; each CNN has its own default.",
             metavar="F",
         ),
         _option("--l2", click.FloatRange(0), "Factor of the L2 penalty in the loss.", metavar="F"),
@@ -179,21 +179,31 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--image-size",
             ImageSize(),
-            "Height and width of the images; by default the size of the dataset or the model.",
+            "Height and width of the input. Default: the size of convert --resize; without it, the "
+            "size of the images if it is the same for all and at most the default of the model; "
+            "otherwise the default of the model.",
         ),
-        _option("--augment", Augment(), "Random changes, such as flip,rotate=20,zoom=0.2,crop."),
+        _option(
+            "--augment",
+            Augment(),
+            "Random changes of training images, such as flip,rotate=20,crop.",
+        ),
         _option("--batch-size", _POSITIVE, "Number of images per step.", metavar="N"),
-        _option("--cache", Cache, "Keep decoded images in memory, or on disk for later runs."),
+        _option(
+            "--cache",
+            Cache,
+            "Where decoded images are kept: in memory, or on disk for later runs too.",
+        ),
         _option(
             "--validation-split",
             None,
-            "Split to validate on; by default validation, or a tenth of train.",
+            "Split to validate on; by default validation if it exists, else a tenth of train.",
             metavar="NAME",
         ),
         _option(
             "--skip-bad",
             _NOT_NEGATIVE,
-            "Number of damaged records to skip before the run fails.",
+            "Maximum number of damaged records that are skipped; with more, the run fails.",
             metavar="N",
         ),
     ),
@@ -205,7 +215,11 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
             "Number of batches to train on, instead of --epochs.",
             metavar="N",
         ),
-        _option("--optimizer", click.Choice(OPTIMIZERS), "Optimizer with Keras defaults."),
+        _option(
+            "--optimizer",
+            click.Choice(OPTIMIZERS),
+            "Optimizer, with the Keras defaults of its settings.",
+        ),
         _option(
             "--learning-rate",
             float,
@@ -262,7 +276,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
 run_model_option = click.option(
     "--model",
     metavar="REFERENCE",
-    help="Model of RUN as package.module:builder, if the model is your own.",
+    help="Model of RUN as package.module:builder, for a custom model.",
 )
 
 

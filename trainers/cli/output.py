@@ -11,6 +11,7 @@ import msgspec
 from records.errors import InputNotFoundError
 from records.runtime.logging import log_line
 from records.storage.errors import HINT_FIX, translate_write_errors
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     import os
@@ -49,7 +50,7 @@ def note_unfinished(run: Run) -> None:
 def report_unclassified(classified: int, files: int) -> None:
     """Log how many files were not classified. Raises InputNotFoundError if none was."""
     if not classified:
-        raise InputNotFoundError("none of the files is an image", got=f"{files} files")
+        raise InputNotFoundError("no file could be classified", got=pluralize(files, "file"))
     if classified < files:
         log(f"{files - classified:,} of {files:,} files were not classified")
 
@@ -69,11 +70,16 @@ def print_json(value: msgspec.Struct) -> None:
 
 
 def write(path: str, content: bytes) -> None:
-    """Write a file that the user named. Raises OutputError."""
+    """Write a file that the user named. Raises OutputError or StorageError."""
     with writing(path):
         Path(path).write_bytes(content)
 
 
 def writing(path: str) -> AbstractContextManager[None]:
-    """Translate an OSError while writing a file. Raises OutputError or StorageError."""
+    """Translate an OSError from writing a file within the block.
+
+    Raises:
+        OutputError: the file cannot be written.
+        StorageError: storage failed.
+    """
     return translate_write_errors(path, hint=HINT_FIX)

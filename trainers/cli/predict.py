@@ -57,12 +57,12 @@ Examples:
 @click.option(
     "--grid",
     type=click.Path(dir_okay=False),
-    help="Draw images with their classes to this picture.",
+    help="Draw the first images with their best classes to this PNG file.",
 )
 @click.option(
     "--csv-parts",
     metavar="OUT",
-    help="Write CSV files to this folder or URL with a Beam pipeline, for many files.",
+    help="Classify many files in a Beam pipeline; write CSV files to this folder or URL.",
 )
 @click.option(
     "--runner",
@@ -130,7 +130,7 @@ def _print_predictions(
     *,
     show: int,
 ) -> tuple[int, list[FilePrediction]]:
-    """Write each result; return the number of classified files, and the first `show` results."""
+    """Write each result; return the number of classified files, and the first `show` of them."""
     from trainers.prediction.output import to_file_result
 
     classified = 0

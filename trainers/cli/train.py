@@ -42,7 +42,7 @@ Examples:
     "--augment-preview",
     type=click.Path(dir_okay=False),
     metavar="FILE.png",
-    help="Draw five augmented variants of an image; do not train.",
+    help="Draw five augmented variants of an image to this file; do not train.",
 )
 @click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -49,7 +49,7 @@ def get_extractor(network: Network, model: str) -> keras.Model:
 def make_spec(
     dataset: Dataset, extractor: keras.Model, architecture: Architecture, dtype: FeatureType
 ) -> FeatureSpec:
-    """Return everything that determines the features of the records of a dataset."""
+    """Return the specification of the features that an extractor computes from a dataset."""
     return FeatureSpec(
         model=architecture.model,
         weights=digest_weights(extractor),
@@ -94,7 +94,8 @@ def extract_features(
         source: the source of the records.
         shards: the shards that the store does not contain yet.
         store: the store, locked by this process.
-        count: a function that is called with the number of images of each batch; it may raise.
+        count: a function that is called with the number of images of each batch; an exception that
+            it raises stops the extraction.
         batch_images: the number of images per batch.
 
     Raises:

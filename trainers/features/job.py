@@ -54,8 +54,9 @@ class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         model: the backbone, a name in `trainers.models.MODELS`.
         weights: the weights of the backbone: `imagenet`, `none`, a weights file or a run folder.
-        image_size: (height, width) in pixels; None means the default of dataset and model.
-        pooling: the reduction of the feature map of the backbone to features.
+        image_size: (height, width) in pixels; None means the size of the dataset if it has one (see
+            `resolve_image_size`), otherwise the default input size of the model.
+        pooling: the pooling of the backbone's feature map: avg, max or flatten.
         dtype: the data type of the stored features.
         batch_size: the number of images per batch.
     """
@@ -71,7 +72,8 @@ class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FeaturizeReport(msgspec.Struct, frozen=True):
     """The result of `featurize`, and its JSON output.
 
-    `images` and `shards` count the whole store, `shards_kept` the shards that existed before.
+    `images` and `shards` count the whole store; `shards_kept` counts the shards whose features the
+    store already contained.
     """
 
     status: Literal["featurized", "nothing-to-do", "planned"]
@@ -108,9 +110,10 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
     """Plan an extraction from the dataset at `location` into the store `out`.
 
     Raises:
-        UsageError: the model has no backbone, or does not accept the image size.
+        UsageError: the model has no backbone, the image size is too small for the model, or the
+            dataset has no split `train`.
         InputNotFoundError: no finished dataset was found.
-        CorruptDataError: a shard is missing or has a different size.
+        CorruptDataError: a shard is missing, or its size differs from the manifest.
     """
     spec = find_model(options.model)
     if not spec.has_backbone:
@@ -144,8 +147,10 @@ def featurize(
 
     Raises:
         InputNotFoundError: the weights were not found.
-        UsageError: the weights do not fit the model, or a feature does not fit its type.
-        OutputError: the store cannot be written, or the folder has different content.
+        UsageError: the weights do not fit the model, or a feature is too large for its type, NaN or
+            infinite.
+        OutputError: the store cannot be written, or the folder contains something other than these
+            features.
         LockedError: another process writes to the store.
         CorruptDataError: a record is damaged.
         StorageError: storage failed after retries.
@@ -251,7 +256,7 @@ class FeatureWorker:
 
         Raises:
             CorruptDataError: a record is damaged.
-            UsageError: a feature is too large for its type, or is NaN.
+            UsageError: a feature is too large for its type, NaN or infinite.
             OutputError: the store cannot be written.
             StorageError: storage failed after retries.
         """
@@ -281,7 +286,7 @@ class FeatureWorker:
 
 
 def stage_weights(extractor: keras.Model, store: Storage) -> None:
-    """Write the weights of an extractor to the work folder, for the workers."""
+    """Write the weights of an extractor to the work folder, from which the workers read them."""
     content = io.BytesIO()
     np.savez(content, *(weight.numpy() for weight in extractor.weights))
     store.replace(_WEIGHTS, content.getvalue())
@@ -302,7 +307,7 @@ def _open_extractor(worker: FeatureWorker) -> keras.Model:
     digest = digest_weights(extractor)
     if digest != worker.spec.weights:
         raise CorruptDataError(
-            "the weights for the workers differ from the weights of the store",
+            "the weights for the workers are not the weights that the job started with",
             path=storage.display_name(_WEIGHTS),
             expected=worker.spec.weights,
             got=digest,

@@ -54,15 +54,16 @@ def load_or_extract(
         selections: the selections whose shards are stored, each shard completely.
         network: a network with an extractor and its weights.
         architecture: the architecture of the network.
-        store: the location of a store from `featurize`, a folder or a URL; None is the cache.
+        store: the location of a store from `featurize`, a folder or a URL; None means the cache.
         on_message: a function that is called with each line for the user.
         on_progress: a function that is called with the number of finished images and the number
             of all images.
 
     Raises:
-        UsageError: the named store has different features.
+        UsageError: the named store was made for a different dataset, network or image size, or a
+            feature is NaN or infinite.
         InputNotFoundError: the named store does not exist, or is not finished.
-        CorruptDataError: a record, or a file of the store, is damaged.
+        CorruptDataError: a record or a file of the store is damaged.
         OutputError: the features cannot be written.
     """
     extractor = get_extractor(network, architecture.model)

@@ -2,9 +2,9 @@
 
 The manifest is canonical JSON and is written last; reading checks it strictly. Its key is the hash
 of everything that determines the features: name and weights of the backbone, image size, pooling,
-normalization and decoding of the images, and the shards. The key does not contain the version of
-Keras, because published weights must give the same features with later versions. It does not
-contain the precision of the computation, which differs between processors.
+data type, normalization and decoding of the images, and the shards. The key does not depend on the
+version of Keras, because published weights must give the same features with later versions. It also
+does not depend on the precision of the computation, which differs between processors.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ MANIFEST = "features.json"
 
 
 class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that determines the features of a record, except the record.
+    """Everything that determines the features of a record, except the record itself.
 
     Args:
         model: the backbone, a name in `trainers.models.MODELS`.
         weights: the digest of the weights of the backbone.
         shape: the shape of the images that the backbone receives.
-        pooling: the reduction of the feature map of the backbone to features.
-        dtype: the data type of the stored features, which are computed and returned as float32.
+        pooling: the pooling of the backbone's feature map: avg, max or flatten.
+        dtype: the data type in which features are stored; they are computed and returned in
+            float32.
         features: the number of features per record.
         images: the normalization of the images of the dataset.
         decoder: the version of the decoder.
@@ -137,10 +138,10 @@ def decode_manifest(content: bytes, *, path: str) -> FeatureManifest:
 def check_fits(
     found: FeatureManifest, wanted: FeatureSpec, shards: Sequence[ShardInfo], *, path: str
 ) -> None:
-    """Refuse a store whose features differ from the wanted features, except in dtype.
+    """Check that a store contains the wanted features; their data type may differ.
 
     Raises:
-        UsageError: the message lists the differences.
+        UsageError: anything else differs; the message lists the differences.
     """
     differences = [
         *_missing_shards(found, shards),
@@ -154,7 +155,7 @@ def check_fits(
     ]
     if differences:
         raise UsageError(
-            "the feature store has "
+            "the feature store was made with "
             + " and ".join(f"a different {part}" for part, _, _ in differences),
             path=path,
             expected=", ".join(each for _, each, _ in differences),
@@ -170,8 +171,8 @@ def _missing_shards(
     for shard in shards:
         same_name = there.get(shard.name)
         if same_name != shard:
-            got = f"a shard of hash {same_name.xxh3_128}" if same_name else "no shard of this name"
-            yield "dataset", f"a shard {shard.name} of hash {shard.xxh3_128}", got
+            got = f"the hash {same_name.xxh3_128}" if same_name else "no shard of this name"
+            yield "dataset", f"shard {shard.name} with hash {shard.xxh3_128}", got
             return
 
 

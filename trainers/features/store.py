@@ -5,7 +5,7 @@
     .shardmill/                     key and staged files of an unfinished store
 
 Every file is written atomically and contains a hash of its source, so a killed run resumes with the
-missing shards. One process at a time fills a store.
+missing shards. One job at a time fills a store.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from records.storage import Storage
     from trainers.input.tensor_files import ArraySource
 
-_MISMATCH = "a feature store of a different dataset, model or weights"
+_MISMATCH = "a feature store of a different dataset, model or set of weights"
 _WAIT_SECONDS = 1.0
 
 FeatureBatch = tuple["NDArray[np.float32]", "NDArray[np.int64]"]
@@ -54,7 +54,7 @@ class FeatureRangeError(UsageError):
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """The features of some shards, complete or not."""
+    """The store of the features of some shards, complete or not."""
 
     storage: Storage
     spec: FeatureSpec
@@ -71,14 +71,19 @@ class FeatureStore:
         return sum(map(self._file_bytes, self.shards))
 
     def is_finished(self) -> bool:
-        """Return whether the store is complete. Raises OutputError if its content differs."""
+        """Return whether the store is complete.
+
+        Raises:
+            OutputError: the folder contains something other than these features.
+        """
         return self._folder.is_finished()
 
     def prepare(self) -> tuple[ShardInfo, ...]:
-        """Claim the locked folder; return the shards whose features are missing.
+        """Prepare the folder, which the caller has locked; return the shards without features.
 
         Raises:
-            OutputError: the folder has different content, or the disk has too little space.
+            OutputError: the folder contains something other than these features, or the disk has
+                too little space.
             StorageError: storage failed.
         """
         self._folder.check()
@@ -96,7 +101,7 @@ class FeatureStore:
         """Write the features of a shard.
 
         Raises:
-            CorruptDataError: the number of features differs from the number of records.
+            CorruptDataError: the number of records differs from the manifest of the dataset.
             FeatureRangeError: a feature is too large for float16.
             UsageError: a feature is NaN or infinite.
             OutputError: the store cannot be written.
@@ -131,9 +136,9 @@ class FeatureStore:
             facts = self.storage.stat(array_name(shard.name))
             if facts is None or facts.size_bytes != self._file_bytes(shard):
                 raise StorageError(
-                    "written features are missing",
+                    "features that a worker wrote are missing",
                     path=self.storage.display_name(array_name(shard.name)),
-                    hint="all workers must reach the store at this path",
+                    hint="make this path accessible to all workers",
                 )
         keras = version("keras")
         manifest = FeatureManifest(FORMAT_VERSION, self.key, keras, self.spec, self.shards)
@@ -154,7 +159,7 @@ class FeatureStore:
                 raise CorruptDataError(
                     "a file of the feature store is missing or damaged",
                     path=self.storage.display_name(array_name(shard.name)),
-                    hint="remove the folder of the store; its features are extracted again",
+                    hint="remove the folder of the store; the next run extracts its features again",
                 )
         if not isinstance(self.storage, LocalStorage):
             raise TypeError("features are read from local folders")
@@ -176,7 +181,7 @@ class FeatureStore:
     ) -> NDArray[np.float16] | NDArray[np.float32]:
         if not np.isfinite(features).all():
             raise UsageError(
-                f"the features of {self.spec.model} are NaN or infinite",
+                f"the features of {self.spec.model} contain NaN or infinite values",
                 shard=shard.name,
                 hint="the weights are damaged, or belong to a different model",
             )
@@ -195,10 +200,10 @@ class FeatureStore:
 
 @contextmanager
 def wait_for_lock(storage: Storage, on_message: Callable[[str], None]) -> Iterator[None]:
-    """Lock a store for the block; wait for another process that has locked it."""
+    """Lock a store during the block; if another process holds the lock, first wait for it."""
     with ExitStack() as stack:
         if not _try_lock(storage, stack):
-            on_message(f"another process is writing {storage.url}: waiting until it ends")
+            on_message(f"another process is writing to {storage.url}: waiting until it ends")
             while not _try_lock(storage, stack):
                 time.sleep(_WAIT_SECONDS)
         yield

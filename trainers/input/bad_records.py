@@ -1,4 +1,4 @@
-"""Search for damaged records, and reading without them."""
+"""Search for damaged records, and reading of shards that contain damaged records."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TF_READ_ERRORS = (
     tf.errors.NotFoundError,
     tf.errors.UnknownError,
 )
-"""Errors that TensorFlow raises if a record cannot be read, among other reasons."""
+"""Errors that TensorFlow raises if a record cannot be read; they can also have other causes."""
 
 
 class OutOfMemoryError(ShardmillError):
@@ -55,7 +55,8 @@ def locate_bad_records(
     """Replace the TensorFlow error for a damaged record with an error that names the record.
 
     Raises:
-        CorruptDataError: a record is damaged; the error names shard, number and key of the first.
+        CorruptDataError: a record is damaged; the error names the shard, number and key of the
+            first damaged record.
         OutOfMemoryError: the device has too little memory.
     """
     try:

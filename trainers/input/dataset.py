@@ -62,23 +62,24 @@ def as_tf_dataset(
     to `model.fit`, iterate over it, or call `.as_numpy_iterator()` for JAX and NumPy.
 
     Args:
-        path: the path or URL of a dataset, or the result of `open_dataset` for the whole dataset.
+        path: the path or URL of a dataset, or the result of `open_dataset` without `shard_index`.
         split: a split of the dataset: `train`, `validation` or `test`.
         image_size: (height, width) in pixels, or the side of a square. By default the size of the
-            images in the dataset, if all have the same size.
+            images in the split; required if they differ in size.
         batch_size: the number of images per batch; the last batch of an epoch may be smaller.
         shuffle: whether to read shards and records in random order. The order differs in every
             iteration: the first has the order of epoch 0, the second the order of epoch 1.
-        seed: the seed of the order and the augmentation, which must be the same on all workers.
+        seed: the seed of the order and the augmentation. All workers must use the same seed.
         augment: the augmentation, such as `"flip,rotate=20,crop"`, as for `train --augment`.
         shard_index: the number of this worker, from 0.
-        shard_count: the number of workers that share the split; one worker reads each record.
-        pad: whether to give all workers the same number of records: a smaller part repeats one
-            record of its neighbor. Required by workers that take each step together.
+        shard_count: the number of workers among which the records of the split are divided.
+        pad: whether to give all workers the same number of records. A worker that would have one
+            record fewer also reads the first record of the next worker. Required if all workers run
+            each step together, as in distributed training.
         drop_remainder: whether to omit the last batch of an epoch if it is smaller; batch shapes
             are then static.
         cache: the place to keep decoded images: True or `"memory"` is memory, `"disk"` is a folder
-            in `$XDG_CACHE_HOME` or `~/.cache`. Excludes `augment="crop"`.
+            in `$XDG_CACHE_HOME` or `~/.cache`. Cannot be combined with random crops.
         repeat: whether to return one epoch after another without end, each in its own order.
         holdout: whether to hold out a tenth of `train` if the dataset has no split `validation`.
             Then `validation` returns the held-out records, on which `shardmill train` validates,
@@ -95,7 +96,10 @@ def as_tf_dataset(
     if cache not in {True, False, *_CACHES}:
         raise UsageError("invalid cache", expected="True, False, memory or disk", got=repr(cache))
     if cache and augmentation.crop < 1:
-        raise UsageError("decoded images cannot be cropped", hint="omit cache or crop")
+        raise UsageError(
+            "cache and crop cannot be combined: cached images are already decoded",
+            hint="omit cache or crop",
+        )
     worker_slice = WorkerSlice(shard_index, shard_count, padded=pad)
     dataset = path if isinstance(path, Dataset) else open_dataset(path)
     selected = _select(dataset, split, holdout=holdout)

@@ -1,14 +1,14 @@
-"""Decoding of stored images to uint8 at the size of the model.
+"""Decoding of images to uint8 at the input size of the model.
 
-Training, evaluation and prediction use this decoder, so that their pixels are equal. JPEG is
-decoded with the accurate inverse DCT, which gives the same bits as Pillow. Resizing is bilinear
-without antialiasing, as in `keras.utils.image_dataset_from_directory`; antialiasing would halve the
-speed of the whole input. The result is rounded to uint8, which needs a quarter of the memory of
-float32 in batches, caches and transfers to a GPU. An image that has the size of the model is not
-resized.
+Training, evaluation and prediction use this decoder, so that they see identical pixels. JPEG is
+decoded with the accurate inverse DCT, which gives the same pixel values as Pillow. Resizing is
+bilinear without antialiasing, as in `keras.utils.image_dataset_from_directory`; antialiasing would
+halve the throughput of the input pipeline. The result is rounded to uint8. In batches, caches and
+transfers to a GPU, uint8 needs a quarter of the memory of float32. An image that already has the
+input size of the model is not resized.
 
 Random crops are cut during decoding: pixels of a JPEG outside the crop are never computed. Pixels
-inside the crop have the same bits as in the whole image.
+inside the crop have the same values as if the whole image were decoded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ VERSION = 1
 """Increased when the same bytes give different pixels; part of the key of caches."""
 
 _DCT = "INTEGER_ACCURATE"
-# If colors are stored at half the size, libjpeg reads this far around a pixel, within the crop.
+# If the color channels of a JPEG are subsampled, libjpeg computes a pixel from its neighbors up to
+# this distance, but never from pixels outside the region that it decodes.
 _COLOR_REACH_PX = 2
 
 
@@ -61,7 +62,7 @@ def decode_crops(
     min_area: float,
     seeds: tf.Tensor,
 ) -> tf.Tensor:
-    """Return a random crop (`trainers.input.random_crop`) of each image, at the size of the model.
+    """Return a random crop of each image, resized to `shape`; see `trainers.input.random_crop`.
 
     Args:
         encoded: the `image/encoded` of each record, strings (batch,).
@@ -141,7 +142,7 @@ def _slice(pixels: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
 
 
 def _fit(pixels: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
-    """Return the pixels, resized if images are not stored at the size of the model."""
+    """Return the pixels at the input size of the model; resize unless all have this size."""
     if options.resize == (shape.width_px, shape.height_px):
         return tf.ensure_shape(pixels, (*pixels.shape[:-3], *shape.array_shape))
     return _resize(pixels, shape)

@@ -1,9 +1,9 @@
 """Cache of decoded images on disk: one file per shard.
 
 The name of the cache folder is the hash of everything that its content depends on: the hashes of
-the shards, the options of the dataset, the shape, and the version of the decoder.
-`records.storage.atomic.atomic_folder` fills the folder. The next process removes an incomplete
-folder.
+the shards, the image options of the dataset, the shape of the decoded images, and the versions of
+the decoder and the file format. `records.storage.atomic.atomic_folder` makes the folder visible
+when it is complete. The next process that writes a cache removes what killed processes left.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _HINT = "choose another folder with XDG_CACHE_HOME, or omit --cache disk"
 
 
 def cache_folder() -> Path:
-    """Return the folder of caches: `shardmill/decoded` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    """Return the folder of all caches: `shardmill/decoded` in `$XDG_CACHE_HOME` or `~/.cache`."""
     return cache_dir("decoded")
 
 

@@ -1,4 +1,4 @@
-"""Image size of the input of a model."""
+"""Size of the images that a model receives."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 def resolve_image_size(
     dataset: Dataset, training: Selection, image_size: tuple[int, int] | None, spec: ModelSpec
 ) -> ImageShape:
-    """Return the requested size, the size of the dataset, or the default of the model.
+    """Return the requested size, else the size of the dataset, else the default of the model.
 
-    A dataset has a size if it was converted with `--resize`, or if all training images have the
-    same size, and this size is not larger than the default of the model. The size of the dataset is
-    increased to the smallest size that the model supports.
+    A dataset that was converted with `--resize` has the size of `--resize`. Any other dataset has a
+    size if all training images have the same size, and this size is not larger than the default of
+    the model. If the size of the dataset is too small for the model, it is increased to the
+    smallest size that the model supports.
 
     Raises:
         UsageError: the requested size is too small for the model.
@@ -33,7 +34,7 @@ def resolve_image_size(
         if min(image_size) < spec.min_side_px:
             raise UsageError(
                 "the image size is too small for this model",
-                expected=f"at least {spec.min_side_px} px",
+                expected=f"a height and a width of at least {spec.min_side_px} px",
                 got=f"{image_size[0]}x{image_size[1]}",
             )
         return ImageShape(*image_size, channels)
@@ -48,7 +49,7 @@ def resolve_image_size(
 
 
 def dataset_size(dataset: Dataset, selection: Selection) -> tuple[int, int] | None:
-    """Return (height, width) in pixels of all images in the selected shards; None if they differ.
+    """Return (height, width) in pixels of all images in the selected shards; None if sizes differ.
 
     Raises:
         CorruptDataError: an index is missing or damaged.

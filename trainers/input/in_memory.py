@@ -1,7 +1,7 @@
 """Batches of arrays in memory; an epoch is a permutation of indexes.
 
-Features are read this way: they are small, and their steps are so short that reading records one by
-one would take most of the time.
+Features are read this way, because they are small enough for memory. A training step on features is
+so short that reading records one by one would take most of the time.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def batches_in_order(source: ArraySource, selection: Selection, batch_size: int)
 def shuffled_in_memory(
     source: ArraySource, selection: Selection, batch_size: int, order: ShuffleSpec
 ) -> tf.data.Dataset:
-    """Return the batches of `trainers.input.pipeline.shuffled_batches`, in a different order.
+    """Return shuffled batches like `trainers.input.pipeline.shuffled_batches`, from memory.
 
-    The order is equally reproducible.
+    The order differs from the order there, but is also the same in every run.
     """
     arrays, labels = _load(source, selection)
     in_order = tf.range(selection.records, dtype=tf.int64)

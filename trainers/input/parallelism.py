@@ -1,10 +1,11 @@
-"""Parallelism of tf.data: one call per core, without autotuning.
+"""Parallelism of tf.data: a fixed number of parallel calls, without autotuning.
 
-With `tf.data.AUTOTUNE`, a thread of each iterator searches for better numbers after 10 ms, then
-after 20, 40 and 80 ms. When the iterator ends, it wakes this thread before it sets the stop flag,
-so that the thread often sleeps again. The iterator waits for the thread, nearly as long as the
-iterator has existed. In TensorFlow 2.21, half of all epochs of 1.6 s took 2.6 s, with Keras
-datasets too. Fixed numbers are as fast on few cores, and faster if no images are decoded.
+With `tf.data.AUTOTUNE`, each iterator has a thread that searches for a better parallelism after
+10 ms, then after 20, 40 and 80 ms, and so on. When the iterator ends, it wakes this thread before
+it sets the stop flag, so that the thread often sleeps again. The iterator then waits for the
+thread, nearly as long as the iterator has existed. In TensorFlow 2.21, half of the epochs took
+2.6 s instead of 1.6 s; datasets that Keras creates have the same problem. On few cores, a fixed
+parallelism is as fast as autotuning; if no images are decoded, it is faster.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ PREFETCH_BATCHES = 2
 
 
 def parallel_map(batches: tf.data.Dataset, work: Callable[..., Any]) -> tf.data.Dataset:
-    """Return the results of `work` on all cores, in the order of the batches, prefetched."""
+    """Return a dataset that applies `work` to each batch on all cores, in order, and prefetches."""
     calls = CORES + 1  # a finished call may have to wait for earlier calls
     return prefetch(batches.map(no_autograph(work), calls, deterministic=True))
 
 
 def prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Return the batches, prefetched; the last step of an input."""
+    """Return a dataset that prefetches the batches; the last step of every input pipeline."""
     return without_autotune(batches.prefetch(PREFETCH_BATCHES))
 
 
 def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Return a dataset with fixed parallelism and prefetching."""
+    """Return the dataset without autotuning, with fixed parallelism and prefetching."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)

@@ -50,7 +50,7 @@ class RecordParser:
         """Return encoded images, strings (batch,), and labels from 0, int64 (batch,).
 
         Raises:
-            tf.errors.InvalidArgumentError: a record does not have the features of the manifest.
+            tf.errors.InvalidArgumentError: a record lacks a feature that the manifest names.
         """
         names = self.names
         if names.label is not None:
@@ -62,7 +62,7 @@ class RecordParser:
         return found[names.image], tf.argmax(matches, axis=-1)
 
     def parse_keys(self, records: tf.Tensor) -> tf.Tensor:
-        """Return the raw keys of records, strings (batch,), or the keys that `append_key` added."""
+        """Return the keys that records contain or `append_key` added, as strings (batch,)."""
         name = self.names.key or _OWN_KEY
         return tf.io.parse_example(records, {name: _STRING})[name]
 
@@ -72,5 +72,5 @@ OUR_RECORDS = RecordParser()
 
 
 def append_key(payload: bytes, key: bytes) -> bytes:
-    """Add a key to a serialized Example: concatenated serialized messages merge into one."""
+    """Add a key to a serialized Example. Protobuf parses concatenated messages as one message."""
     return payload + encode_example({_OWN_KEY: [key]})

@@ -3,8 +3,8 @@
     shards, shuffled ─► interleaved ─► records, shuffled ─► batched ─► parsed, decoded ─► prefetched
 
 Shards contain their records in hash order, so that each shard is a random sample, and the shuffle
-buffer can be smaller than the dataset. Epoch `e` of seed `s` has the same order in every run, at
-whichever step the run starts; records before this step are read and skipped, but not decoded.
+buffer can be smaller than the dataset. Epoch `e` of seed `s` has the same order in every run,
+no matter at which step the run starts. Records before this step are read, but not decoded.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class RecordSource(Protocol):
         """Return images uint8 (batch, *shape) and labels int64 (batch,) of records (batch,)."""
 
     def record_bytes(self, selection: Selection) -> int:
-        """Return the mean size of a record, which determines the size of the shuffle buffer."""
+        """Return the mean size of a record in bytes, from which the shuffle buffer is sized."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class ShardSource:
     def from_dataset(
         cls, dataset: Dataset, shape: ImageShape, damaged: frozenset[str] = frozenset()
     ) -> ShardSource:
-        """Return the source of the records of a dataset, decoded to `shape`.
+        """Return a source of the records of a dataset; it decodes images to `shape`.
 
-        In `damaged` shards and in shards with excluded records, only the records in the index are
+        From shards in `damaged` and shards with excluded records, only the records in the index are
         read.
         """
         splits = dataset.manifest.splits.values()
@@ -90,7 +90,7 @@ class ShardSource:
         if isinstance(self.storage, LocalStorage) and not self._reads_by_python:
             path = tf.strings.join([f"{self.storage.path}/", shard])
             return tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES)
-        # TensorFlow supports fewer URLs, and cannot skip damaged records.
+        # TensorFlow supports fewer kinds of URLs than `Storage`, and cannot skip damaged records.
         payload = tf.TensorSpec((), tf.string)
         return tf.data.Dataset.from_generator(
             self._read_payloads, args=(shard,), output_signature=payload
@@ -157,7 +157,7 @@ def shuffled_batches(
 ) -> tf.data.Dataset:
     """Return the batches of one epoch after another: uint8 images and int64 labels.
 
-    Decoding continues across the end of an epoch. Only a `ShardSource` can crop.
+    Decoding does not pause between epochs. Only a `ShardSource` can crop.
     """
     buffer_records = shuffle_buffer_records(selection.records, source.record_bytes(selection))
 
@@ -195,9 +195,9 @@ def shuffled_batches(
 def cached_batches(
     source: RecordSource, selection: Selection, batch_size: int, order: ShuffleSpec | None = None
 ) -> tf.data.Dataset:
-    """Return `shuffled_batches`, or `ordered_batches` if `order` is None, cached after decoding.
+    """Return batches like `shuffled_batches`, or like `ordered_batches` if `order` is None.
 
-    The cache holds all decoded images in memory.
+    Images are decoded once; all decoded images are then kept in memory.
     """
     decoded = ordered_batches(source, selection, batch_size)
     if order is None:
@@ -224,7 +224,7 @@ def cached_batches(
 
 
 def _list_shards(selection: Selection) -> tf.data.Dataset:
-    """Return the name of each shard, and the numbers of records before it and in it."""
+    """Return each shard: its name, the number of records before it, its number of records."""
     names = [shard.name for shard in selection.shards]
     counts = np.array([shard.records for shard in selection.shards], np.int64)
     return tf.data.Dataset.from_tensor_slices((names, np.cumsum(counts) - counts, counts))

@@ -1,6 +1,7 @@
-"""Random crop boxes of Inception, drawn by a TensorFlow kernel.
+"""Random crop boxes, as in the training of Inception.
 
-The kernel draws a fraction of the area and an aspect ratio until their box fits into the image.
+A TensorFlow kernel draws a fraction of the area and an aspect ratio until a box with both fits into
+the image.
 After ten failures, the box is the largest centered box with an allowed aspect ratio.
 """
 
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 NARROWEST = 3 / 4
 WIDEST = 4 / 3
-"""Bounds of the aspect ratio, width / height, of every box, to the pixel."""
+"""Bounds of the aspect ratio, width / height, of every box, before rounding to pixels."""
 
 _ATTEMPTS = 10
 

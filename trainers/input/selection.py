@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from records.format.layout import SplitName
     from records.format.manifest import ShardInfo
 
-# Not the seed of `convert`, which derives splits and shards from the same hash.
+# Different from the seed with which `convert` hashes keys to choose their splits and shards.
 _HOLDOUT_SEED = 0x7E57ED
 _HOLDOUT_BOUND = 2**64 // 10
 _MIN_SIMILARITY = 0.4  # the similarity of `val` and `validation` is 0.46
@@ -60,7 +60,7 @@ class Selection:
         return sum(int(chosen.sum()) for chosen in self.mask)
 
     def excluding(self, damaged: Collection[tuple[str, int]]) -> Selection:
-        """Return the selection without the damaged records, pairs of shard name and number."""
+        """Return the selection without damaged records, given as (shard name, record number)."""
         if not damaged:
             return self
         chosen = tuple(mask.copy() for mask in self.shard_masks)
@@ -71,7 +71,7 @@ class Selection:
         return replace(self, mask=chosen)
 
     def part(self, part: WorkerSlice) -> Selection:
-        """Return the records of one worker, and only the shards that contain these records."""
+        """Return the records of one worker, with only the shards that contain these records."""
         if part == ALL_RECORDS:
             return self
         places = part.record_range(self.records)
@@ -124,12 +124,18 @@ def _split_not_found(dataset: Dataset, name: str) -> UsageError:
 def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selection, Selection]:
     """Return the records to train on, and the records to validate on.
 
-    The records to validate on are the requested split, the split `validation`, or the hold-out, a
-    tenth of `train`. The hash of a held-out key is in the first tenth of all hashes: the hold-out
-    keeps the same records in every run, also after the dataset has grown.
+    The records to validate on are those of the requested split. By default they are those of the
+    split `validation` or, if this split is missing, the hold-out: a tenth of `train`. A record is
+    held out if the hash of its key is in the lowest tenth of all possible hashes. The hold-out
+    therefore keeps its records in every run, even after the dataset has grown.
+
+    Args:
+        dataset: the dataset.
+        validation: the requested split; None means the default.
 
     Raises:
-        UsageError: the split is missing, or it is `test` or `train`, or `train` is too small.
+        UsageError: a split is missing, `validation` is `test` or `train`, or `train` has too few
+            images for a hold-out.
     """
     if validation in {"test", "train"}:
         raise UsageError(
@@ -153,7 +159,10 @@ def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
 
 
 def select_for_evaluation(dataset: Dataset, split: str | None) -> Selection:
-    """Return the requested split, `test`, or the records that training validates on.
+    """Return the requested split; by default `test`.
+
+    If `validation` is requested, or if no split is requested and the dataset has no `test`, return
+    the records that training validates on by default.
 
     Raises:
         UsageError: the split is missing.
@@ -208,7 +217,9 @@ def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -
         facts = dataset.storage.stat(shard.name)
         if facts is None or (sizes and facts.size_bytes != shard.bytes):
             raise CorruptDataError(
-                "a shard is missing" if facts is None else "a shard has a different size",
+                "a shard is missing"
+                if facts is None
+                else "the size of a shard differs from the manifest",
                 path=dataset.storage.display_name(shard.name),
                 expected=f"{shard.bytes} bytes",
                 got=None if facts is None else f"{facts.size_bytes} bytes",

@@ -14,7 +14,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def no_autograph(function: _F) -> _F:
-    """Return a function that AutoGraph skips; the conversion would take seconds.
+    """Return a function that AutoGraph does not convert; a conversion would take seconds.
 
     The function must not branch on tensors.
     """
@@ -29,14 +29,15 @@ class ShuffleSpec(NamedTuple):
         seed: the seed of the order, the crops and the augmentation of each epoch.
         end_epoch: the epoch before which the batches end.
         first_epoch: the epoch of the first batch.
-        first_step: the number of the first batch in that epoch.
+        first_step: the number, within `first_epoch`, of the first batch.
         epoch_records: the number of records in every epoch. If fewer can be read, the first records
             of the epoch repeat, so that the number of steps stays the same. None means all records.
         crop: the smallest fraction of the area that a random crop keeps; 1 disables cropping.
         is_shuffled: whether to shuffle the records.
         drop_remainder: whether to omit the last batch of an epoch if it is smaller.
         augment: a function of decoded images and a seed int64 (2,) that returns varied images.
-        counts_passes: whether each iterator returns one epoch: the first epoch 0, the next epoch 1.
+        counts_passes: whether each iterator returns only one epoch: the first iterator returns
+            `first_epoch`, the second iterator the epoch after it.
     """
 
     seed: int
@@ -51,7 +52,7 @@ class ShuffleSpec(NamedTuple):
     counts_passes: bool = False
 
     def augmented(self, images: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """Return a batch after augmentation, if the spec has one."""
+        """Return the images of a batch, augmented if `augment` is set."""
         if self.augment is None:
             return images
         return self.augment(images, tf.stack([self.epoch_seed(epoch), step]))
@@ -85,11 +86,11 @@ def batch_epoch(
 
 
 def shuffle_buffer_records(records: int, record_bytes: int) -> int:
-    """Return the number of records in the shuffle buffer: all of them, or those that fit in memory.
+    """Return the number of records in the shuffle buffer: all, or as many as its memory allows.
 
     Args:
         records: the number of records of an epoch.
-        record_bytes: the mean size of a record.
+        record_bytes: the mean size of a record in bytes.
     """
     return min(_SHUFFLE_MEMORY_BYTES // max(record_bytes, 1), records)
 
@@ -98,7 +99,8 @@ def shuffle_records(
     dataset: tf.data.Dataset, buffer_records: int, seed: int, epoch: tf.Tensor
 ) -> tf.data.Dataset:
     """Return records in an order that differs in every epoch and is the same in every run."""
-    # `Dataset.shuffle` also uses the global seed of the process, and rejects tensors if that is 0.
+    # `Dataset.shuffle` also uses the global seed of the process. If that is 0, `Dataset.shuffle`
+    # rejects seeds that are tensors.
     shuffled = tf.raw_ops.ShuffleDataset(
         input_dataset=tf.data.experimental.to_variant(dataset),
         buffer_size=max(buffer_records, 1),

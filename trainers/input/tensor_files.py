@@ -4,8 +4,8 @@
     footer   xxh3-128, 16 bytes, of the identity of the file and then of all records
 
 These files store decoded pixels and features. The identity is a text that is not stored in the
-file; it names everything that the content depends on. A file with a different identity is not
-intact, and neither is a truncated file.
+file; it names everything that the content depends on. A file that is truncated, or was written with
+a different identity, is not intact.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ArrayFormat:
 
 
 def array_name(shard: str) -> str:
-    """Return the file name for a shard; one folder contains the files of all generations."""
+    """Return a file name for a shard, without folders, unique among all generations."""
     return shard.replace("/", "-").removesuffix(".tfrecord") + ".arrays"
 
 
@@ -132,7 +132,7 @@ def check_space(folder: Path, size_bytes: int, *, what: str, hint: str) -> None:
 
 @dataclass(frozen=True)
 class ArraySource:
-    """Records from the files of a local folder; floats are returned as float32."""
+    """Records from the files of a local folder; `decode` returns all floats as float32."""
 
     folder: Path
     format: ArrayFormat
@@ -157,7 +157,7 @@ class ArraySource:
         return tf.reshape(values, (-1, *self.format.shape)), tf.reshape(labels, (-1,))
 
     def load(self, shard: ShardInfo) -> NDArray[np.void]:
-        """Return the records of a shard, (records,), with the fields `array` and `label`."""
+        """Return the records of a shard as an array (records,) with fields `array` and `label`."""
         path = self.folder / array_name(shard.name)
         return np.fromfile(path, self.format.record_type, count=shard.records)
 

@@ -20,8 +20,8 @@ class Network:
     """A model, and its parts if it has a backbone.
 
     Args:
-        model: the uncompiled model, uint8 (batch, *shape) to float32 logits (batch, classes). The
-            model scales images, so that every caller passes the same input as in training.
+        model: the uncompiled model from uint8 (batch, *shape) to float32 logits (batch, classes).
+            The model itself scales the pixels, so that every caller passes the same input.
         backbone: the classifier of `keras.applications` without its top; None for other models.
         extractor: the model from uint8 (batch, *shape) to the pooled features of the backbone
             (batch, features).
@@ -70,12 +70,12 @@ def conv(
 def convolve_and_pool(
     x: keras.KerasTensor, filters: int, architecture: Architecture
 ) -> keras.KerasTensor:
-    """Add a 3 × 3 convolution, and a pooling that halves both sides."""
+    """Add a 3 × 3 convolution, and max pooling that halves height and width."""
     return layers.MaxPooling2D()(conv(x, filters, 3, architecture))
 
 
 def dropout(x: keras.KerasTensor, rate: float | None) -> keras.KerasTensor:
-    """Add dropout; without a rate, add no layer."""
+    """Add dropout, unless the rate is 0 or None."""
     return layers.Dropout(rate)(x) if rate else x
 
 
@@ -85,7 +85,7 @@ def dense(x: keras.KerasTensor, units: int, architecture: Architecture) -> keras
 
 
 def logits(x: keras.KerasTensor, outputs: int, architecture: Architecture) -> keras.KerasTensor:
-    """Add the last layer: float32 (batch, outputs), independent of the precision policy."""
+    """Add the last layer: float32 (batch, outputs) at every precision policy."""
     return layers.Dense(
         outputs, dtype="float32", kernel_regularizer=_penalty(architecture), name="logits"
     )(x)

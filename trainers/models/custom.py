@@ -53,7 +53,11 @@ def build(architecture: Architecture) -> Network:
 
 
 def _accepted_options(architecture: Architecture, builder: Callable[..., Any]) -> dict[str, Any]:
-    """Return the options that the user gave. Raises UsageError if one is unsupported."""
+    """Return the options that the user gave.
+
+    Raises:
+        UsageError: the builder has no parameter for an option.
+    """
     given = {"dropout": architecture.dropout, "l2": architecture.l2 or None}
     options = {name: value for name, value in given.items() if value is not None}
     parameters = inspect.signature(builder).parameters

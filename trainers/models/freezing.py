@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from keras import layers as keras_layers
 
 from records.errors import UsageError
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     import keras
@@ -23,8 +24,8 @@ def freeze_backbone(network: Network) -> None:
 def unfreeze_backbone(network: Network, layers: int | Literal["all"]) -> None:
     """Make the last layers of the backbone trainable, except for batch normalization.
 
-    Batch normalization keeps its mean and variance: a few small batches would give worse values,
-    and spoil the features of all other layers.
+    Batch normalization keeps its mean and variance. A few small batches would give worse estimates,
+    which would spoil the features that all other layers compute.
 
     Args:
         network: a network with a backbone.
@@ -32,7 +33,8 @@ def unfreeze_backbone(network: Network, layers: int | Literal["all"]) -> None:
             and activations; or `all`.
 
     Raises:
-        UsageError: the backbone has fewer layers, or none of them has weights to train.
+        UsageError: the backbone has fewer layers than `layers`, or the last layers have no weights
+            to train.
     """
     backbone = _require_backbone(network)
     count = len(backbone.layers) if layers == "all" else layers
@@ -47,13 +49,13 @@ def unfreeze_backbone(network: Network, layers: int | Literal["all"]) -> None:
         layer.trainable = place < count and _may_be_trained(layer)
     if not backbone.trainable_weights:
         raise UsageError(
-            f"the last {count} layers of the backbone have no weights to train",
+            f"no weights to train in the last {pluralize(count, 'layer')} of the backbone",
             hint=f"unfreeze at least {_min_count(backbone)} layers",
         )
 
 
 def count_parameters(network: Network) -> tuple[int, int]:
-    """Return the number of all parameters, and the number of trained parameters."""
+    """Return the number of all parameters, and the number of trainable parameters."""
     model = network.model
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     return model.count_params(), trained

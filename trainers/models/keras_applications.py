@@ -21,8 +21,8 @@ _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 def build(architecture: Architecture) -> Network:
     """Return the network from uint8 (batch, height, width, 3) to logits (batch, classes).
 
-    The weights are random. The extractor consists of the backbone and the pooling, the head of the
-    dense layer, the dropout and the logits. The features between them are float32.
+    The weights are random. The extractor consists of preprocessing, backbone and pooling. The head
+    consists of dense layer, dropout and logits. The extractor returns float32 features.
     """
     image = keras.Input(architecture.shape.array_shape, dtype="uint8", name="image")
     backbone = build_backbone(architecture.model, architecture.shape.array_shape)
@@ -39,13 +39,15 @@ def build(architecture: Architecture) -> Network:
 def build_backbone(
     model: str, shape: tuple[int, int, int], weights: str | None = None
 ) -> keras.Model:
-    """Return a Keras classifier without its top: preprocessed images to the last feature map.
+    """Return a Keras classifier without its top.
+
+    It maps preprocessed images to the last feature map.
 
     Args:
         model: a name in `MODELS` with a backbone.
         shape: the shape of an image: height, width, channels.
-        weights: the initial weights: None means random weights; `imagenet` makes Keras find or
-            download the ImageNet weights.
+        weights: the initial weights: None means random weights; `imagenet` means the ImageNet
+            weights, which Keras downloads unless it has a local copy.
     """
     _, classifier = _application(model)
     backbone: keras.Model = getattr(keras.applications, classifier)(
@@ -67,9 +69,10 @@ def _application(model: str) -> tuple[str, str]:
 
 
 def _scale_for_efficientnet(pixels: keras.KerasTensor) -> keras.KerasTensor:
-    # Inside EfficientNet, the ImageNet weights divide by the root of the deviation. Keras divides
-    # by the root again, but only in a network that Keras builds with these weights, not if the
-    # weights are set later. This layer scales the pixels, so that features equal those of Keras:
+    # With the ImageNet weights, the normalization inside EfficientNet divides pixels by the root of
+    # the deviation. Keras divides by this root again, but only in a network that it builds with
+    # these weights, not if the weights are set later. This layer does so in every case, so that the
+    # features equal those of Keras:
     # https://github.com/tensorflow/tensorflow/issues/49930
     scale = [deviation**-0.5 for deviation in _IMAGENET_DEVIATION]
     offset = [255 * mean * (1 - part) for mean, part in zip(_IMAGENET_MEAN, scale, strict=True)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import keras
 
 _BYTES_PER_VARIABLE = 4096
-"""Space for names, groups and gaps between arrays in HDF5."""
+"""The space for names, groups and gaps between arrays in HDF5."""
 
 
 def load_model(run: Run) -> keras.Model:
@@ -35,7 +35,7 @@ def load_model(run: Run) -> keras.Model:
     architecture = run.config.architecture
     model = build_network(architecture).model
     if find_model(architecture.model).custom is not None:
-        # Layers of any type may contain layers, whose weights only Keras can find in the file.
+        # A custom layer may contain further layers, whose weights only Keras finds in the file.
         with open_weights(run.path / WEIGHTS):
             model.load_weights(run.path / WEIGHTS)
         return model
@@ -65,14 +65,14 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
             yield file
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CorruptDataError(
-            "not a weights file of a model",
+            "not a valid weights file",
             path=str(path),
             got=str(error).partition("\n")[0],
         ) from error
 
 
 def file_bytes(variables: Iterable[keras.Variable]) -> int:
-    """Return an upper bound of the size of a weights file of some variables."""
+    """Return an upper bound, in bytes, of the size of a weights file of some variables."""
     variables = list(variables)
     values_bytes: int = sum(4 * math.prod(variable.shape) for variable in variables)
     return values_bytes + _BYTES_PER_VARIABLE * len(variables)

@@ -1,7 +1,7 @@
 """Pretrained weights of a backbone, from ImageNet, a file or a run.
 
-`weights_file` reads only the arrays of a file, and ignores any architecture, function or object.
-Files that contain code are refused.
+`weights_file` reads only the arrays in an HDF5 file; it never deserializes an architecture, a
+function or an object. Other formats, such as SavedModel, which contains code, are refused.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def load_backbone(network: Network, model: str, weights: str) -> None:
         weights: `imagenet`, or the path of a weights file or a run folder.
 
     Raises:
-        InputNotFoundError: the file does not exist, or cannot be downloaded.
+        InputNotFoundError: the file does not exist, or the ImageNet weights cannot be downloaded.
         UsageError: the file has an unsupported format, or contains weights of a different model.
         CorruptDataError: the file cannot be read, or refers to other files.
     """
@@ -99,7 +99,7 @@ def _hint(path: Path) -> str | None:
 def _find_in_folder(path: Path, model: str) -> Path:
     if (path / "saved_model.pb").is_file():
         raise UsageError(
-            "a SavedModel contains code",
+            "weights are not read from a SavedModel, because it contains code",
             path=str(path),
             expected=_EXPECTED,
             hint=_WRITE_WEIGHTS,
@@ -138,5 +138,6 @@ def _explain(error: Exception, model: str) -> InputNotFoundError:
         f"the ImageNet weights of {model} cannot be downloaded",
         path=fetch["url"] if fetch else None,
         got=" ".join((fetch["reason"] if fetch else str(error)).split()),
-        hint=f"download {fetch['name'] if fetch else 'the file'} elsewhere and pass --weights PATH",
+        hint=f"download {fetch['name'] if fetch else 'the file'} on another machine "
+        "and pass --weights PATH",
     )

@@ -55,7 +55,7 @@ class ModelSpec:
 
     Args:
         module: the module whose `build(architecture)` returns its `Network`.
-        size_px: (height, width) of the input, unless the user or the dataset determines the size.
+        size_px: the default (height, width) of the input; see `trainers.input.image_size`.
         min_side_px: the smallest height and width of the input.
         learning_rate: the default learning rate of training from scratch with Adam.
         channels: the number of channels of the input; None means 1 or 3, as in the dataset.
@@ -173,19 +173,21 @@ def register_model(
             `keras.Model` from uint8 images (batch, height, width, channels) to logits
             (batch, classes). If it also has parameters `dropout` and `l2`, it receives these
             options of `train` if the user gives them.
-        image_size: (height, width) of the input in pixels, unless the user or the dataset
-            determines the size.
+        image_size: the default (height, width) of the input in pixels. It applies if
+            neither the user nor `convert --resize` gives a size, and the images of the dataset are
+            larger or differ in size.
         min_side_px: the smallest height and width of the input.
         channels: the number of channels of the input; None means 1 or 3, as in the dataset.
         learning_rate: the default learning rate.
-        preprocess: a function of Keras operations from uint8 images to the input of the model, of
-            any type. None means the attribute `preprocess` of the builder, if it has one.
+        preprocess: a function that maps uint8 images to the input of the model, of any dtype, with
+            Keras operations. None means the attribute `preprocess` of the builder, if it has one.
         loss: a loss of integer labels (batch,) and logits (batch, classes), for
             `keras.Model.compile`; None means sparse categorical cross-entropy.
         metrics: functions without arguments that return a `keras.metrics.Metric` of labels and
             logits; their results become columns of `history.csv`.
-        callbacks: functions without arguments that return a `keras.callbacks.Callback`. Keras
-            starts them once per uninterrupted range of steps; checkpoints do not hold their state.
+        callbacks: functions without arguments that return a `keras.callbacks.Callback`. A run may
+            call `fit` several times, and `fit` calls `on_train_begin` and `on_train_end` each time.
+            Checkpoints do not contain the state of callbacks.
 
     Raises:
         UsageError: the name is invalid, or a built-in model has it.
@@ -243,8 +245,8 @@ def is_reference(model: str) -> bool:
 def resolve_model(model: str, name: str | None = None) -> str:
     """Return the name of a model that may be given as `package.module:builder`.
 
-    A reference is imported. If its module calls `register_model` with the builder, the
-    registered name is returned, otherwise the reference.
+    A reference is imported. If its module calls `register_model` with the builder, the result is
+    the registered name, otherwise the reference.
 
     Args:
         model: a name or a reference.
@@ -273,7 +275,7 @@ def resolve_model(model: str, name: str | None = None) -> str:
 
 
 def require_model(run: Run, reference: str | None = None) -> None:
-    """Check that the model of a run is known, or provide it from `package.module:builder`.
+    """Check that the model of a run is registered, or register it from `package.module:builder`.
 
     Raises:
         UsageError: the model is not registered, or the reference cannot be imported.

@@ -70,13 +70,13 @@ def set_weights(matches: Iterable[Match]) -> None:
 
 
 def finalize_layer(layer: keras.Layer) -> None:
-    """Update a layer after its weights were set: Normalization computes with copies."""
+    """Update a layer whose weights were set: Normalization computes with copies of them."""
     if isinstance(layer, keras.layers.Normalization):
         layer.finalize_state()
 
 
 def match_model(file: h5py.Group | None, model: keras.Model) -> Iterator[Match]:
-    """Yield each layer with weights, and its arrays in a `.weights.h5` file of the model."""
+    """Yield each layer that has weights, with its arrays in a `.weights.h5` file of the model."""
     numbers: Counter[str] = Counter()
     for layer in model.layers:
         kind = _snake_case(type(layer).__name__)
@@ -89,7 +89,9 @@ def match_model(file: h5py.Group | None, model: keras.Model) -> Iterator[Match]:
 
 
 def match_backbone(file: h5py.File, backbone: keras.Model) -> list[Match]:
-    """Return each layer with weights of a backbone, and its arrays in a file with or without top.
+    """Return each layer of a backbone that has weights, with its arrays in a file.
+
+    The file may contain the weights of a top, too.
 
     Raises:
         ValueError: the file has no layers in either layout.
@@ -108,7 +110,7 @@ def match_backbone(file: h5py.File, backbone: keras.Model) -> list[Match]:
 
 def _match_in_order(saved: list[SavedLayer], backbone: keras.Model) -> list[Match]:
     if any(len(layer.arrays) >= len(backbone.weights) for layer in saved):
-        raise ValueError("a nested model, whose layers only a .weights.h5 file lists")
+        raise ValueError("a nested model, which is supported only in a .weights.h5 file")
     layers = [layer for layer in backbone.layers if layer.weights]
     # A top comes after the backbone; if the file is too short, the last layers have no arrays.
     return list(zip(layers, itertools.chain(saved, itertools.repeat(None)), strict=False))

@@ -207,7 +207,7 @@ def test_load_or_extract_remote_store_is_copied_once(
 
 def test_load_or_extract_store_of_other_weights_is_refused(opener: Opener, tmp_path: Path) -> None:
     make_named(opener.dataset, str(tmp_path / "store"), make_network(2.0))
-    with pytest.raises(UsageError, match="the feature store has a different set of weights"):
+    with pytest.raises(UsageError, match="was made with a different set of weights"):
         opener.open(store=str(tmp_path / "store"))
 
 

@@ -114,7 +114,7 @@ def test_check_fits_different_field_is_refused_by_name(part: str, said: str) -> 
     found = make_manifest(replace(SPEC, **{part: CHANGES[part]}))
     with pytest.raises(UsageError) as caught:
         check_fits(found, SPEC, SHARDS, path="/x")
-    assert str(caught.value).startswith("/x: the feature store has a different ")
+    assert str(caught.value).startswith("/x: the feature store was made with a different ")
     assert said in str(caught.value)
 
 
@@ -127,7 +127,7 @@ def test_check_fits_several_differences_are_reported_together() -> None:
 @pytest.mark.parametrize(
     ("shard", "got"),
     [
-        (replace(SHARDS[0], xxh3_128="f" * 32), f"a shard of hash {'0' * 32}"),
+        (replace(SHARDS[0], xxh3_128="f" * 32), f"the hash {'0' * 32}"),
         (replace(SHARDS[0], name="train-00000-of-00003.tfrecord"), "no shard of this name"),
     ],
 )

@@ -80,7 +80,7 @@ def test_feature_store_folder_of_other_store_is_refused_and_unchanged(
     other = make_store(tmp_path, model="vgg16")
     look = other.is_finished if finish else other.prepare
     with pytest.raises(
-        OutputError, match="a feature store of a different dataset, model or weights"
+        OutputError, match="a feature store of a different dataset, model or set of weights"
     ):
         look()
     assert {path: path.read_bytes() for path in before} == before
@@ -92,7 +92,7 @@ def test_feature_store_third_party_files_are_refused_and_kept(tmp_path: Path) ->
         make_store(tmp_path).prepare()
     assert names_in(tmp_path) == {min(FILES)}
     (tmp_path / "features.json").write_text("{}")
-    with pytest.raises(OutputError, match=r"the folder contains an unknown features\.json"):
+    with pytest.raises(OutputError, match=r"features\.json in this folder has an unknown format"):
         make_store(tmp_path).is_finished()
 
 
@@ -111,7 +111,7 @@ def test_feature_store_nan_or_inf_features_are_refused(
     tmp_path: Path, dtype: str, value: float
 ) -> None:
     store = make_store(tmp_path, dtype=dtype)
-    with pytest.raises(UsageError, match="of mobilenet_v2 are NaN or infinite"):
+    with pytest.raises(UsageError, match="of mobilenet_v2 contain NaN or infinite values"):
         store.write(SHARDS[0], [make_batch(value)])
     assert names_in(tmp_path) == {WORK_FOLDER}
 
@@ -128,7 +128,7 @@ def test_feature_store_finish_with_missing_file_writes_no_manifest(tmp_path: Pat
     store = make_store(tmp_path)
     store.prepare()
     store.write(SHARDS[0], [make_batch()])
-    with pytest.raises(StorageError, match=r"train-00001\S+: written features are missing"):
+    with pytest.raises(StorageError, match=r"train-00001\S+: features that a worker wrote are"):
         store.finish()
     assert not store.is_finished()
 

@@ -89,9 +89,7 @@ def test_load_model_file_not_hdf5_is_refused(tmp_path: Path) -> None:
 
     run = make_run(tmp_path, Architecture("cnn", ImageShape(32, 32), 3))
     (run.path / WEIGHTS).write_bytes(b"not HDF5")
-    with pytest.raises(
-        CorruptDataError, match=r"model\.weights\.h5: not a weights file of a model"
-    ):
+    with pytest.raises(CorruptDataError, match=r"model\.weights\.h5: not a valid weights file"):
         load_model(run)
 
 

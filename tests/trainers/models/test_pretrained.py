@@ -255,7 +255,7 @@ def test_load_backbone_invalid_layer_names_are_refused(
 ) -> None:
     with h5py.File(tmp_path / "odd.h5", "w") as file:
         file.attrs["layer_names"] = names
-    with pytest.raises(ShardmillError, match=r"got no layer|not a weights file of a model"):
+    with pytest.raises(ShardmillError, match=r"got no layer|not a valid weights file"):
         load(network, tmp_path / "odd.h5")
 
 
@@ -332,9 +332,7 @@ def test_load_backbone_unusable_hdf5_file_is_refused_with_reason(
     network: Network, tmp_path: Path, write: Callable[[Path], None], reason: str
 ) -> None:
     write(tmp_path / "odd.h5")
-    with pytest.raises(
-        CorruptDataError, match=f"odd.h5: not a weights file of a model, got .*{reason}"
-    ):
+    with pytest.raises(CorruptDataError, match=f"odd.h5: not a valid weights file, got .*{reason}"):
         load(network, tmp_path / "odd.h5")
 
 
@@ -415,7 +413,9 @@ def test_load_backbone_failed_download_names_file_url_and_hint(
     text = str(refused.value)
     assert text.startswith("https://")
     assert f"/{name}: the ImageNet weights of {SMALL} cannot be downloaded, got " in text
-    assert text.endswith(f"no route to host; download {name} elsewhere and pass --weights PATH")
+    assert text.endswith(
+        f"no route to host; download {name} on another machine and pass --weights PATH"
+    )
     assert capsys.readouterr().out == ""
 
 

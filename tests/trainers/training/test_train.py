@@ -189,7 +189,7 @@ def test_plan_training_shard_missing_or_of_wrong_size_is_refused(
     shutil.copytree(shapes, copy)
     shard = copy / "train-00000-of-00003.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-1])
-    with pytest.raises(CorruptDataError, match=r"train-00000-of-00003.tfrecord: .* different size"):
+    with pytest.raises(CorruptDataError, match=r"00003.tfrecord: the size of a shard differs"):
         plan_training(copy, tmp_path / "run", SHORT)
     shard.unlink()
     with pytest.raises(
@@ -228,7 +228,7 @@ def open_dataset_image_size(folder: Path, splits: list[range]) -> tuple[int, int
 def test_plan_training_image_size_option_is_used_or_refused(shapes: Path, tmp_path: Path) -> None:
     plan = plan_training(shapes, tmp_path / "run", TrainOptions(image_size=(8, 9)))
     assert plan.config.shape == ImageShape(8, 9)
-    with pytest.raises(UsageError, match="expected at least 8 px, got 7x9"):
+    with pytest.raises(UsageError, match="of at least 8 px, got 7x9"):
         plan_training(shapes, tmp_path / "run", TrainOptions(image_size=(7, 9)))
 
 
