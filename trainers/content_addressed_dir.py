@@ -6,9 +6,7 @@ Until then the work folder holds the key, so that a later process can check whet
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -113,9 +111,3 @@ class ContentAddressedDir:
             return self.storage.read(_KEY).decode()
         except FileNotFoundError:
             return None
-
-
-def cache_dir(kind: str) -> Path:
-    """Return a folder for one kind of cache, in `$XDG_CACHE_HOME/shardmill` or `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "shardmill" / kind

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,7 +17,7 @@ from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import SplitName
 from records.runtime.row_table import RowTable
 from records.text.escaping import escape_for_display
-from records.text.keys import key_from_text, key_to_text
+from records.text.keys import key_from_text
 
 
 class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -155,21 +153,3 @@ def read_source_filter(options: ConvertOptions, existing_labels: LabelMap | None
     return SourceFilter(
         frozenset(excluded), options.classes, given, existing_labels, options.allow_new_classes
     )
-
-
-class GroupKey:
-    """The group of a key under `--group-by`: its folder, or the part that a regex matches."""
-
-    def __init__(self, group_by: str | None) -> None:
-        self._by_parent = group_by == "parent"
-        self._pattern = None if group_by in {None, "parent"} else re.compile(str(group_by))
-
-    def __call__(self, key: bytes) -> bytes | None:
-        """Return the group of a key; None if the key belongs to no group."""
-        if self._by_parent:
-            return posixpath.dirname(key)
-        match = self._pattern.search(key_to_text(key)) if self._pattern else None
-        if match is None:
-            return None
-        group = match[1] if match.re.groups and match[1] is not None else match[0]
-        return group.encode() or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.base import GroupKey, SourceFilter, SourceImage, Sources
+from pipelines.sources.base import SourceFilter, SourceImage, Sources
 from pipelines.sources.class_layout import (
     CLASS_FOLDERS,
     Layout,
@@ -13,6 +13,7 @@ from pipelines.sources.class_layout import (
     label_ids,
     parse_key,
 )
+from pipelines.sources.group_by import GroupKey
 from pipelines.sources.reader import SourceFiles, UnreadableError, open_source
 from pipelines.sources.walk import ListedFile, Listing
 from records.errors import InputNotFoundError, UsageError

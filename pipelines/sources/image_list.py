@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.base import GroupKey, SourceFilter, SourceImage, Sources
+from pipelines.sources.base import SourceFilter, SourceImage, Sources
 from pipelines.sources.class_layout import assign_labels_from_list, label_ids, parse_split
+from pipelines.sources.group_by import GroupKey
 from pipelines.sources.reader import SourceFiles, open_file, open_source, read_text_file
 from pipelines.sources.walk import ListedFile
 from records.errors import InputNotFoundError, UsageError

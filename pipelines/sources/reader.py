@@ -17,13 +17,11 @@ from pipelines.sources.walk import (
 )
 from records.errors import InputNotFoundError, OutputError, StorageError, UsageError
 from records.storage import local_path, open_remote, open_storage, split_location
-from records.storage.retry import RetryPolicy, retry
+from records.storage.retry import LOCAL_RETRY, retry
 from records.text.keys import key_to_text
 
 HEAD_BYTES = 64
 _CHUNK_BYTES = 64 << 20
-RETRY = RetryPolicy(attempts=3, first_wait_seconds=0.5, factor=1)
-"""Retry policy for reads of local files: network file systems have transient errors."""
 _TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
 _PROCESS_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
@@ -113,7 +111,7 @@ class LocalFiles:
         path = self._prefix + key
         try:
             return retry(
-                lambda: read_local_file(path, size_bytes), RETRY, is_transient=_is_transient
+                lambda: read_local_file(path, size_bytes), LOCAL_RETRY, is_transient=_is_transient
             )
         except OSError as error:
             if error.errno not in _PROCESS_LIMITS:

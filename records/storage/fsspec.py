@@ -25,13 +25,12 @@ from records.storage.errors import HINT_RERUN
 from records.storage.lease import hold_lease
 from records.storage.names import LEASE, WORK_FOLDER
 from records.storage.range_stream import SizedRangeReader, open_seekable
-from records.storage.retry import RetryPolicy, retry
+from records.storage.retry import FSSPEC_RETRY, RetryPolicy, retry
 from records.storage.staging import staged_upload
 from records.storage.urls import join_location, redact_url, scheme_of
 from records.text.escaping import escape_for_display
 
 _T = TypeVar("_T")
-DEFAULT_RETRY = RetryPolicy(attempts=5, first_wait_seconds=0.5)
 _HINT_INSTALL = 'pip install "shardmill[s3]" for s3://, or "shardmill[gcs]" for gs://'
 _WITHOUT_FOLDERS = {"gs", "gcs"}
 
@@ -49,7 +48,7 @@ class FsspecStorage:
 
     is_local = False
 
-    def __init__(self, url: str, retry_policy: RetryPolicy = DEFAULT_RETRY) -> None:
+    def __init__(self, url: str, retry_policy: RetryPolicy = FSSPEC_RETRY) -> None:
         self.url = escape_for_display(redact_url(url)).rstrip("/")
         self._full_url = url
         self._retry_policy = retry_policy

@@ -29,6 +29,13 @@ class RetryPolicy(NamedTuple):
         return self.first_wait_seconds * self.factor**attempt
 
 
+LOCAL_RETRY = RetryPolicy(attempts=3, first_wait_seconds=0.5, factor=1)
+"""Reads of local source files: network file systems have transient errors."""
+S3_RETRY = RetryPolicy(attempts=4, first_wait_seconds=0.25, factor=4)
+FSSPEC_RETRY = RetryPolicy(attempts=5, first_wait_seconds=0.5)
+"""`gs://`, `az://` and every other URL that fsspec opens."""
+
+
 def retry(
     action: Callable[[], _T], policy: RetryPolicy, is_transient: Callable[[Exception], bool]
 ) -> _T:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.sources import reader
 from records import verify
 from records.errors import OutputError, ShardmillError, StorageError
 from records.format import layout
 from records.storage import atomic
+from records.storage.retry import RetryPolicy
 from tests.faults.calls import Faults, KilledError
 from tests.faults.conftest import OPTIONS, STORED
 from tests.pipelines.conftest import Convert
@@ -168,7 +168,9 @@ def test_convert_read_error_is_retried_rejected_or_raised(
     once: bool,
 ) -> None:
     """A failed read of the source is retried, else rejected; of the output it is an error."""
-    monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
+    monkeypatch.setattr(
+        "pipelines.sources.reader.LOCAL_RETRY", RetryPolicy(3, first_wait_seconds=0)
+    )
     faults = Faults(monkeypatch, "read")
     calls = count_calls(faults, convert, tmp_path / "all")
     assert calls > STORED

@@ -95,7 +95,9 @@ class TestWhileItIsConverted:
     def test_convert_source_io_error_is_rejected_as_unreadable(
         self, convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
+        monkeypatch.setattr(
+            reader, "LOCAL_RETRY", reader.LOCAL_RETRY._replace(first_wait_seconds=0)
+        )
         with monkeypatch.context() as broken:
             broken.setattr(reader, "read_local_file", _failing_for(os.fsencode(KEYS[0])))
             report = convert(**OPTIONS)

@@ -8,7 +8,7 @@ import keras
 import msgspec
 
 from trainers.backend import data_parallel, start_backend
-from trainers.content_addressed_dir import cache_dir
+from trainers.cache_dir import cache_dir
 from trainers.doctor.diagnose import StageRate, TrainingContext, advise, find_bottleneck, summarize
 from trainers.doctor.profile import time_stages
 from trainers.doctor.system_info import SystemInfo, inspect_system, list_versions

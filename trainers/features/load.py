@@ -9,7 +9,7 @@ import msgspec
 from records.errors import InputNotFoundError
 from records.storage import COPY_STEP_BYTES, open_storage
 from records.storage.local import LocalStorage
-from trainers.content_addressed_dir import cache_dir
+from trainers.cache_dir import cache_dir
 from trainers.features.extract import extract_features, get_extractor, make_spec, whole_shard
 from trainers.features.manifest import check_fits, read_manifest
 from trainers.features.store import FeatureRangeError, FeatureStore, wait_for_lock

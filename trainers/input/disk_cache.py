@@ -17,7 +17,7 @@ import xxhash
 
 from records.storage.atomic import atomic_folder, remove_unfinished
 from records.storage.errors import translate_write_errors
-from trainers.content_addressed_dir import cache_dir
+from trainers.cache_dir import cache_dir
 from trainers.input import decode, tensor_files
 from trainers.input.pipeline import ShardSource, ordered_batches
 from trainers.input.selection import Selection

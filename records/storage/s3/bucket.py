@@ -16,11 +16,10 @@ from botocore.exceptions import FlexibleChecksumError, HTTPClientError, Incomple
 
 from records.errors import StorageError
 from records.storage.errors import HINT_RERUN
-from records.storage.retry import RetryPolicy, retry
+from records.storage.retry import S3_RETRY, RetryPolicy, retry
 from records.storage.s3.client import DEFAULT_LIMITS, FAIL_FAST, RequestLimits, connect
 from records.storage.s3.errors import ServerUnavailableError, TransientError, translate_errors
 
-DEFAULT_RETRY = RetryPolicy(attempts=4, first_wait_seconds=0.25, factor=4)
 _REQUIRED_FIELDS: Mapping[str, tuple[str, ...]] = {
     "head_object": ("ContentLength", "ETag"),
     "get_object": ("ContentLength", "ETag", "LastModified"),
@@ -66,7 +65,7 @@ class Bucket:
         retry_policy: the retry policy for truncated bodies and conflicts.
     """
 
-    def __init__(self, name: str, retry_policy: RetryPolicy = DEFAULT_RETRY) -> None:
+    def __init__(self, name: str, retry_policy: RetryPolicy = S3_RETRY) -> None:
         self.name = name
         self._retry_policy = retry_policy
 

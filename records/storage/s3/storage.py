@@ -23,8 +23,8 @@ from records.storage.errors import HINT_RERUN
 from records.storage.lease import hold_lease
 from records.storage.names import LEASE
 from records.storage.range_stream import SizedRangeReader, open_seekable
-from records.storage.retry import RetryPolicy
-from records.storage.s3.bucket import DEFAULT_RETRY, Bucket
+from records.storage.retry import S3_RETRY, RetryPolicy
+from records.storage.s3.bucket import Bucket
 from records.storage.s3.errors import ConditionFailedError, RangeError
 from records.storage.s3.listing import Page, list_pages
 from records.storage.s3.upload import IF_ABSENT, upload
@@ -48,7 +48,7 @@ class S3Storage:
 
     is_local = False
 
-    def __init__(self, url: str, retry_policy: RetryPolicy = DEFAULT_RETRY) -> None:
+    def __init__(self, url: str, retry_policy: RetryPolicy = S3_RETRY) -> None:
         bucket, self._root = split_url(url)
         self._bucket = Bucket(bucket, retry_policy)
         self.url = escape_for_display(url.rstrip("/"))

@@ -90,7 +90,9 @@ class TestReading:
             return real(*given)
 
         monkeypatch.setattr("pipelines.sources.reader.read_local_file", shaky)
-        monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
+        monkeypatch.setattr(
+            reader, "LOCAL_RETRY", reader.LOCAL_RETRY._replace(first_wait_seconds=0)
+        )
         files = LocalFiles(os.fsencode(source))
         assert files.read(b"cat/000.png") == (source / "cat" / "000.png").read_bytes()
         assert len(attempts) == 3
@@ -103,7 +105,9 @@ class TestReading:
             raise OSError(code, os.strerror(code))
 
         monkeypatch.setattr("pipelines.sources.reader.read_local_file", failing)
-        monkeypatch.setattr(reader, "RETRY", reader.RETRY._replace(first_wait_seconds=0))
+        monkeypatch.setattr(
+            reader, "LOCAL_RETRY", reader.LOCAL_RETRY._replace(first_wait_seconds=0)
+        )
         with pytest.raises(UnreadableError, match=os.strerror(code)):
             LocalFiles(os.fsencode(source)).read(b"cat/000.png")
 

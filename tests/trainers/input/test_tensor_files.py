@@ -10,7 +10,6 @@ import xxhash
 
 from records.errors import OutputError
 from records.storage import open_storage
-from trainers.content_addressed_dir import cache_dir
 from trainers.input.tensor_files import (
     ArrayFormat,
     ArraySource,
@@ -97,11 +96,3 @@ def test_check_space_missing_folder_checks_disk_without_creating_it(tmp_path: Pa
     with pytest.raises(OutputError, match="the features do not fit on this disk"):
         check_space(folder, 1 << 60, what="features", hint="go")
     assert not folder.exists()
-
-
-def test_cache_dir_follows_xdg_cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_dir("features") == tmp_path / "shardmill" / "features"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert str(cache_dir("features")) == "/home/someone/.cache/shardmill/features"
