@@ -141,7 +141,7 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 def count_confusion(
     logits: NDArray[np.floating], labels: NDArray[np.int64], classes: int
 ) -> NDArray[np.int64]:
-    """Return image counts (classes, classes): a row per true class, a column per predicted."""
+    """Return image counts (classes, classes), a row per true and a column per predicted class."""
     cells = labels * classes + logits.argmax(axis=1)
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 

@@ -52,8 +52,8 @@ class Mistake(msgspec.Struct, frozen=True):
 class ScoredMistake(NamedTuple):
     """A wrong prediction during an evaluation.
 
-    A higher score is greater; of equal scores, the earlier prediction is greater, because `place`
-    is its negative position.
+    The mistake with the higher score is the greater one. If scores are equal, the earlier mistake
+    is greater, because `place` is its negative number.
     """
 
     score: float

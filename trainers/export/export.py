@@ -35,8 +35,8 @@ def export(
     Args:
         run: the path of a run, or a `Run`.
         output: the folder to create.
-        format: the name of an export format: `saved_model`, `keras` or `onnx`. The
-            default signature of a SavedModel takes image files; the other formats take pixels.
+        format: the name of an export format: `saved_model`, `keras` or `onnx`. The default
+            signature of a SavedModel takes image files; models in the other formats take pixels.
 
     Returns:
         The path of the folder.

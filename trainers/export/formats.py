@@ -18,7 +18,7 @@ class ExportFormat:
         module: the module with the function `write(model, run, folder)`.
         use: a line of Python that opens the model; `{out}` is the folder.
         extra: the module that the conversion needs, and the extra of shardmill that installs this
-            module; None if the conversion needs no such module.
+            module; None if the format needs neither.
     """
 
     module: str

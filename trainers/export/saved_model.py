@@ -1,4 +1,4 @@
-"""Export to a SavedModel that maps image files to classes, for TensorFlow Serving."""
+"""Export to a SavedModel that classifies image files, for TensorFlow Serving."""
 
 from __future__ import annotations
 

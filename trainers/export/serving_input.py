@@ -40,7 +40,7 @@ def prepare_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape)
     Returns:
         uint8 (batch, height, width, channels).
     """
-    # PNG is lossless, so it decodes to the same samples as `--store raw`.
+    # PNG is lossless: a PNG file decodes to the samples that `--store raw` stores.
     stored_as = "png" if options.store == "raw" else options.store
     options = msgspec.structs.replace(options, store=stored_as)
     if options.resize is not None or options.channels == 1 or stored_as == "jpeg":
@@ -176,7 +176,7 @@ def _resample_axis(
         part = tf.gather(pixels, tf.minimum(firsts + tap, last), axis=axis)
         return total + tf.cast(part, tf.int32) * tf.reshape(weights[:, tap], weights_shape)
 
-    # The taps are added one by one: all taps at once would need many times the memory.
+    # The taps are added one by one: all taps together would need many times the memory.
     half = tf.fill(_with_side(tf.shape(pixels), axis, size), 1 << (_WEIGHT_BITS - 1))
     total = tf.foldl(add_tap, tf.range(tf.shape(weights)[1]), initializer=half)
     rounded = tf.bitwise.right_shift(total, _WEIGHT_BITS)

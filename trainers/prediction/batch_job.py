@@ -4,8 +4,8 @@ predictions-00000-of-00012.csv …   up to 1000 rows each, in the format of `pre
 predictions.json                   written last; it exists only if all shards are complete
 .shardmill/                        the state of an unfinished job: key, run, lists of files
 
-The files of one CSV shard are a chunk; any process can classify any chunk. Before it starts
-workers, the job copies the run and a list of the files of each chunk to `.shardmill/`. So a worker
+The files of one CSV shard are a chunk; any process can classify any chunk. Before the workers
+start, the job writes the run and a list of the files of each chunk to `.shardmill/`. So a worker
 reads only the output folder and the files to classify.
 """
 

@@ -53,7 +53,7 @@ def choose_loss(label_smoothing: float) -> Loss:
     """Return the mean cross-entropy of integer labels (batch,) and logits (batch, classes).
 
     Args:
-        label_smoothing: the fraction of the target probability that is spread evenly over all
+        label_smoothing: the fraction of the probability that is spread evenly over all
             classes (Szegedy et al., "Rethinking the Inception Architecture for Computer Vision",
             2016).
     """
@@ -71,7 +71,7 @@ def choose_loss(label_smoothing: float) -> Loss:
 
 
 def build_optimizer(options: TrainOptions, phase: Phase) -> keras.optimizers.Optimizer:
-    """Return the optimizer of a phase, with the Keras defaults for all but the learning rate."""
+    """Return the optimizer of a phase; only its learning rate differs from Keras defaults."""
     return keras.optimizers.get(
         {"class_name": options.optimizer, "config": {"learning_rate": _schedule(options, phase)}}
     )

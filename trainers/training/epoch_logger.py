@@ -51,8 +51,8 @@ class EpochLogger:
         self._progress = progress
         self._tensorboard = TensorBoardWriter(run.path) if options.tensorboard else None
         self._early_stopping = EarlyStopping(options.early_stopping)
-        # The weights of the first epoch are saved at once, so that a long run can predict early. A
-        # head that trains from features is fast: its first save waits for the interval, too.
+        # The first epoch saves its weights without waiting, so that a long run can predict early.
+        # If a head trains from features, epochs are short, so its first save waits as well.
         is_fast = plan.reads_features(plan.phases[-1])
         self._saved_at = time.monotonic() if is_fast else -math.inf
 

@@ -241,7 +241,7 @@ class TrainingLoop:
         )
 
     def begin_step(self, setup: PhaseSetup, step: int) -> None:
-        """Before a step, write a checkpoint if one is due, and report metrics if they are due."""
+        """Write a checkpoint before a step if one is due, and report metrics if they are due."""
         self.step = step
         self._stop_if_requested(setup)
         if self._is_checkpoint_due():

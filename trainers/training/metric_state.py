@@ -1,4 +1,4 @@
-"""Metrics accumulated since the epoch began, and the sums from which they are computed."""
+"""Metrics accumulated since the epoch began, and their sums."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def restore_totals(setup: PhaseSetup, sums: tuple[float, ...]) -> None:
 
 
 def sync_jax_state(model: keras.Model) -> None:
-    """On JAX, which keeps the state of a model outside its variables, update the variables."""
+    """Update the variables of a model on JAX, which keeps the current state outside them."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
 

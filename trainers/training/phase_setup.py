@@ -163,7 +163,7 @@ def set_up_phase(
 
 
 def _build_model(plan: TrainingPlan, network: Network, phase: Phase) -> keras.Model:
-    """Return a model of its own, so that the network contains no optimizer state."""
+    """Return a separate model, so that the network itself contains no optimizer state."""
     options, shape = plan.config.options, plan.config.shape
     image = keras.Input(shape.array_shape, dtype="uint8", name="image")
     augmenter = build_augmenter(options.augment, shape, options.seed)
