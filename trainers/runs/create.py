@@ -38,7 +38,7 @@ def require_empty(location: str | os.PathLike[str]) -> Path:
     raise OutputError(
         f"the folder contains {_describe_content(path)} and is not overwritten",
         path=text,
-        hint="choose a different folder, remove this folder, or continue a run with --resume",
+        hint="choose a different folder, remove this folder, or continue its run with --resume",
     )
 
 

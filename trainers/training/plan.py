@@ -187,11 +187,11 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
     yield f"training on {training.records:,} images of {training.split}"
     if validation.split == "train":
         yield (
-            f"validating on {validation.records:,} images held out of train, a tenth chosen by the "
-            "hash of their keys: the dataset has no validation split"
+            "the dataset has no validation split: holding out a tenth of train for validation, "
+            f"{validation.records:,} images chosen by the hash of their keys"
         )
         if dataset.manifest.settings.group_by is not None:
-            yield "the hold-out splits groups: convert with --validation to keep groups together"
+            yield "the hold-out ignores groups: convert with --validation to keep groups together"
     else:
         yield f"validating on {validation.records:,} images of {validation.split}"
     counts = dataset[training.split].info.class_records
@@ -199,4 +199,4 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
     if empty:
         shown = ", ".join(map(escape_for_display, empty[:_SHOWN_CLASSES]))
         more = f" and {len(empty) - _SHOWN_CLASSES} more" * (len(empty) > _SHOWN_CLASSES)
-        yield f"no training images of class {shown}{more}"
+        yield f"classes without training images: {shown}{more}"
