@@ -24,14 +24,14 @@ _WORDS = {
     "step": "the training step",
 }
 _BAR_CHARACTERS = 40
-# If step and input share the processor, an input three times as fast still uses a quarter of it.
+# If step and input share the processor, an input three times as fast takes a quarter of the time.
 _AMPLE = 3
 # The number of shards that are read in parallel.
 _ENOUGH_SHARDS = 16
 
 
 class StageRate(msgspec.Struct, frozen=True):
-    """The rate of a stage that never waits for a different stage.
+    """The rate of one stage, measured while it waits for no other stage.
 
     Args:
         name: the name of the stage.
@@ -44,13 +44,13 @@ class StageRate(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """The facts that advice depends on.
+    """The facts that the advice depends on.
 
     Args:
         is_local: whether the shards are local files.
         shards: the number of training shards.
         is_raw: whether the shards contain raw pixels (`--store raw`).
-        stored_size: (width, height) of all stored images in pixels; None if the sizes differ.
+        stored_size: (width, height) of all stored images in pixels; None if the sizes may differ.
         shape: the shape of the input images of the model.
         is_cropped: whether training uses random crops.
         has_gpu: whether training runs on a GPU.
@@ -72,11 +72,11 @@ def find_bottleneck(rates: Mapping[str, float]) -> str:
 
     The slower of `input` and `step` limits the rate. If `input` is slower, the result is its
     slowest stage. If `step` is slower, the result is `augment` if augmentation takes more than
-    half of the time of the step, otherwise `step`.
+    half of the time of the step; otherwise, it is `step`.
 
     Args:
-        rates: images per second of `INPUT_STAGES`, `input`, `step`, and, if the run has
-            augmentation, `augment`.
+        rates: the rates, in images per second, of `INPUT_STAGES`, `input`, `step` and, if the run
+            has augmentation, `augment`.
     """
     if rates["input"] < rates["step"]:
         return min(INPUT_STAGES, key=lambda name: rates[name])
@@ -86,7 +86,7 @@ def find_bottleneck(rates: Mapping[str, float]) -> str:
 
 
 def advise(bottleneck: str, context: TrainingContext) -> str:
-    """Return advice to make a stage faster."""
+    """Return advice for making the stage `bottleneck` faster."""
     advices: dict[str, Callable[[TrainingContext], str]] = {
         "read": _advise_reading,
         "parse": _advise_parsing,
@@ -146,14 +146,14 @@ def _advise_decoding(context: TrainingContext) -> str:
     size = f"{width_px}" if width_px == height_px else f"{width_px}x{height_px}"
     if context.is_cropped:
         if context.is_raw:
-            return "use more processor cores: the crops only have to be cut out and resized"
-        return f"store pixels at a size slightly above {size} (convert --store raw --resize)"
+            return "use more processor cores: raw pixels only have to be cropped and resized"
+        return f"store raw pixels, at a size slightly above {size} (convert --store raw --resize)"
     if context.stored_size != (width_px, height_px):
         raw = " --store raw" if context.is_raw else ""
         return f"store smaller images (convert --resize {size}{raw}), or use --cache disk"
     if context.is_raw:
         return "use more processor cores: the images need no decoding"
-    return f"store pixels (convert --resize {size} --store raw), or use --cache disk"
+    return f"store raw pixels (convert --resize {size} --store raw), or use --cache disk"
 
 
 def _advise_batching(_context: TrainingContext) -> str:

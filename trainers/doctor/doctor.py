@@ -54,9 +54,10 @@ class Diagnosis(msgspec.Struct, frozen=True):
         versions: the versions of Python and the installed packages, by name.
         devices: processors, GPUs, memory and disk space.
         measured: the training run that was profiled; None without a dataset.
-        stages: the rate of each stage of the training run.
-        bottleneck: the stage that limits the training rate.
-        conclusion: one sentence with the bottleneck, the rates and the advice.
+        stages: the rate of each stage of the training run; empty without a dataset.
+        bottleneck: the stage that limits the training rate; None without a dataset.
+        conclusion: one sentence with the bottleneck, the rates and the advice; None without a
+            dataset.
     """
 
     versions: dict[str, str]
@@ -68,7 +69,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 def diagnose_machine() -> Diagnosis:
-    """Return versions and devices. Raises UsageError if the Keras backend is not supported."""
+    """Return versions and devices. Raises UsageError if the Keras backend cannot be used."""
     hardware = start_backend()
     return Diagnosis(list_versions(), inspect_system(hardware, cache_dir("decoded").parent))
 
@@ -76,13 +77,13 @@ def diagnose_machine() -> Diagnosis:
 def diagnose_training(
     machine: Diagnosis, plan: TrainingPlan, *, seconds: float, on_message: Callable[[str], None]
 ) -> Diagnosis:
-    """Profile the stages of a training run without running it.
+    """Measure the rate of each stage of a training run, without starting the run.
 
     Args:
         machine: the result of `diagnose_machine`.
         plan: the plan of the training run; nothing is written to the run folder.
-        seconds: the approximate time to profile each stage, in seconds.
-        on_message: called with a line for each stage.
+        seconds: the approximate time for measuring each stage, in seconds.
+        on_message: called with each line that the user should read, such as the rate of a stage.
 
     Raises:
         CorruptDataError: a record cannot be read.

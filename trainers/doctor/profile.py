@@ -1,10 +1,11 @@
 """Rates of the stages of a training run, in images per second.
 
 A stage warms up before it is timed: tracing and compilation finish, and prefetched batches are
-used up. Afterwards, all images that the stage processes in the given time count.
+used up. Then the images that the stage processes in the given time are counted.
 
-Each stage of the input is a separate endless dataset. It calls the same functions as training, with
-the same number of threads, on data in memory. So a stage never waits for a different stage.
+Each stage of the input is a separate endless dataset, which calls the same functions as training,
+with the same number of threads. All stages except `read` work on data in memory, so that no stage
+waits for another stage.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ _LOOK_SECONDS = 0.25
 
 
 def time_stages(plan: TrainingPlan, stage: PhaseSetup, seconds: float) -> Iterator[StageRate]:
-    """Time the stages one after the other; this changes the weights of the model.
+    """Time one stage after another; timing the steps changes the weights of the model.
 
     Args:
         plan: the plan of the training run.
-        stage: the model and the input of a phase, which reads shards.
+        stage: the model and the input of a phase that reads shards.
         seconds: the approximate time for each stage, in seconds.
 
     Yields:
@@ -74,7 +75,7 @@ def time_stages(plan: TrainingPlan, stage: PhaseSetup, seconds: float) -> Iterat
 
 
 def time_calls(work: Callable[[], int], seconds: float) -> float:
-    """Return the rate of a function that returns the number of images it processed."""
+    """Return the images per second of `work`, which returns the number of images it processed."""
     begun = time.perf_counter()
     work()
     begun = time.perf_counter()
@@ -89,7 +90,7 @@ def time_calls(work: Callable[[], int], seconds: float) -> float:
 
 
 def amortize_warmup(rate: float, filling_s: float, records: int) -> float:
-    """Return the rate of an epoch that begins with `filling_s` seconds to fill the buffer."""
+    """Return the rate of an epoch that first fills the shuffle buffer for `filling_s` seconds."""
     return records / (filling_s + records / rate)
 
 
@@ -104,13 +105,13 @@ def _time_input(batches: tf.data.Dataset, records: int, seconds: float) -> float
     next(iterator)
     filling_s = time.perf_counter() - begun
     rate = time_calls(partial(_take, iterator), seconds)
-    # The timing covers more than one epoch, so it includes the filling of the buffer.
+    # A timing of more than one epoch already includes the filling of the buffer.
     return rate if rate * seconds > records else amortize_warmup(rate, filling_s, records)
 
 
 def _time_augmenter(augmenter: keras.Model, images: NDArray[np.uint8], seconds: float) -> float:
     image = keras.Input(images.shape[1:], dtype="uint8")
-    # One number per image, because copying images from the device must not be timed.
+    # The model returns one number per image: copying images from the device must not be timed.
     model = keras.Model(image, ops.max(augmenter(image, training=True), axis=(1, 2, 3)))
     return time_calls(lambda: len(model.predict_on_batch(images)), seconds)
 
@@ -124,7 +125,7 @@ def _time_steps(stage: PhaseSetup, batches: tf.data.Dataset, seconds: float) -> 
 
 
 class _StepClock:
-    """Times the steps of Keras fit, and stops it.
+    """Times the steps of Keras fit, and stops the fit.
 
     Devices run asynchronously. The clock waits for the devices only every quarter of a second,
     because waiting after each step would leave them idle.
@@ -138,7 +139,7 @@ class _StepClock:
         self._every = 1
 
     def begin_step(self, step: int, **_logs: Any) -> None:
-        """Read the clock before a step; a callback after a step makes Keras wait for the device."""
+        """Read the clock before a step: after it, a callback makes Keras wait for the device."""
         if self._first is not None and (step - self._first) % self._every:
             return
         if step > 0:
@@ -172,7 +173,7 @@ _ENDLESS_EPOCHS = 1 << 31
 
 @dataclass(frozen=True)
 class _Undecoded:
-    """A `RecordSource` of records that are not decoded."""
+    """A `RecordSource` whose records remain serialized and are not decoded."""
 
     read: Callable[[tf.Tensor], tf.data.Dataset]
     mean_bytes: int
@@ -191,7 +192,7 @@ class StageInputs:
     """The input of each stage.
 
     Args:
-        stages: endless datasets of batches, by the names `read`, `parse`, `decode` and `batch`.
+        stages: an endless dataset for each of the stages `read`, `parse`, `decode` and `batch`.
         batch: one batch of decoded images and their labels.
     """
 
@@ -200,7 +201,7 @@ class StageInputs:
 
 
 def endless_order(plan: TrainingPlan) -> ShuffleSpec:
-    """Return an endless training order in full batches, so that all steps have one shape."""
+    """Return a training order without end, in which all batches have the same size."""
     options = plan.config.options
     whole_batches = max(plan.training.records // options.batch_size, 1)
     return ShuffleSpec(
@@ -237,7 +238,7 @@ def profile_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
 
 
 def _read_sample(plan: TrainingPlan, shards: _Undecoded) -> tf.Tensor:
-    """Return training records, strings (records,), repeated to fill at least one batch."""
+    """Return training records, strings (records,), repeated if there are too few for one batch."""
     batch_size = plan.config.options.batch_size
     count = min(_SAMPLE_BYTES // max(shards.mean_bytes, 1), _SAMPLE_RECORDS, plan.training.records)
     size = max(count // batch_size, 1) * batch_size
@@ -249,7 +250,7 @@ def _read_sample(plan: TrainingPlan, shards: _Undecoded) -> tf.Tensor:
 def _work_on(
     elements: tf.Tensor, batch_size: int, work: Callable[[tf.Tensor], object]
 ) -> tf.data.Dataset:
-    # Batches are cached, because each slice would copy the strings again.
+    # Batches are cached, because each pass would otherwise copy the strings again.
     batches = tf.data.Dataset.from_tensor_slices(elements).batch(batch_size).cache().repeat()
     return parallel_map(batches, work)
 

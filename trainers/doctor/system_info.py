@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trainers.backend import Backend
 
-# The versions come from package metadata, because importing Beam takes seconds.
+# The versions are read from package metadata, because importing Beam takes seconds.
 _PACKAGES = {
     "shardmill": "shardmill",
     "TensorFlow": "tensorflow",
@@ -51,11 +51,11 @@ class SystemInfo(msgspec.Struct, frozen=True):
     Args:
         backend: the Keras backend.
         used: the names of the GPUs that Keras uses; empty if Keras uses the CPU.
-        gpus: all GPUs of the machine.
-        problem: the reason why no existing GPU is used, and what to do; otherwise None.
+        gpus: all GPUs that the NVIDIA driver lists.
+        problem: the reason why an existing GPU is not used, and the remedy; otherwise None.
         cpus: the number of CPU cores that this process may use.
         memory_bytes: the memory of the machine.
-        cache_folder: the folder of `--cache disk` and of cached features.
+        cache_folder: the folder that contains the caches of decoded images and of features.
         cache_free_bytes: the free space on the disk of the cache folder.
     """
 
@@ -81,11 +81,11 @@ def list_versions() -> dict[str, str]:
 
 
 def inspect_system(hardware: Backend, cache_folder: Path) -> SystemInfo:
-    """Return the resources that are available to a training run.
+    """Return the devices and resources that are available to a training run.
 
     Args:
         hardware: the started backend.
-        cache_folder: the folder of caches, which may be absent.
+        cache_folder: the folder that contains all caches; it may be absent.
     """
     return SystemInfo(
         backend=hardware.backend,

@@ -1,10 +1,11 @@
-"""Calibration: how close scores are to probabilities.
+"""Calibration: how close the confidence of predictions is to their accuracy.
 
 Scores are calibrated if, for example, 80 % of the predictions with score 0.8 are correct. The
 method is from Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (ICML
 2017). The confidence of a prediction is the score of the predicted class. Predictions are put into
-bins of equal width by confidence. The expected calibration error is the mean over all images of the
-difference between accuracy and mean confidence in the bin of the image.
+bins of equal width by confidence. For the expected calibration error, each image contributes the
+absolute difference between the accuracy and the mean confidence of its bin; the error is the mean
+over all images.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BINS = 15
 
 
 class CalibrationBin(msgspec.Struct, frozen=True):
-    """The predictions with a confidence above `low`, up to `high`.
+    """The predictions with a confidence above `low` and up to `high`.
 
     Args:
         low: the lower edge of the bin.
@@ -40,7 +41,7 @@ class CalibrationBin(msgspec.Struct, frozen=True):
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """The deviation of scores from probabilities.
+    """The deviation of confidence from accuracy.
 
     Args:
         expected_error: the expected calibration error, 0 to 1; 0 is perfect.
@@ -57,7 +58,7 @@ def empty_bins() -> NDArray[np.float64]:
 
 
 def count_bins(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the bins of a batch; the bins of all batches can be added.
+    """Return the bins of a batch; the sum over all batches gives the bins of all images.
 
     Args:
         scores: probabilities (images, classes).
@@ -78,7 +79,7 @@ def count_bins(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArra
 
 
 def summarize_bins(bins: NDArray[np.float64]) -> Calibration:
-    """Return the calibration from bins, float64 (3, bins), with at least one image."""
+    """Return the calibration for bins, float64 (3, bins), that contain at least one image."""
     images, confidence_sums, right = bins
     error = float(np.abs(right - confidence_sums).sum() / images.sum())
     return Calibration(error, tuple(map(_summarize_bin, range(BINS), *bins.tolist())))

@@ -48,7 +48,7 @@ _PICTURES = {
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """A run, and the records to evaluate the run on.
+    """A run, and the records to evaluate it on.
 
     Args:
         run: a run with weights.
@@ -73,11 +73,11 @@ def evaluate(
 
     Args:
         run: the path of a run, or a `Run`.
-        dataset: a path, a URL or a `Dataset`. None is the dataset at the path or URL that the run
-            was trained on.
-        split: the name of a split. None is `test`; if the dataset has no test split, None is the
+        dataset: a path, a URL or a `Dataset`. None means the dataset that the run was trained on,
+            at the path or URL that the run has recorded.
+        split: the name of a split. None means `test` or, if the dataset has no test split, the
             records that training validates on.
-        mistakes: the number of worst mistakes in the result.
+        mistakes: the maximum number of worst mistakes in the result.
         on_message: called with each line that the command line would print.
 
     Returns:
@@ -102,7 +102,7 @@ def plan_evaluation(
     Raises:
         InputNotFoundError: the dataset does not exist.
         UsageError: the classes of dataset and run differ, or the split is missing.
-        CorruptDataError: a file of the dataset is missing or has a different size.
+        CorruptDataError: the dataset is damaged, or the size of a shard differs from the manifest.
     """
     opened = dataset if isinstance(dataset, Dataset) else _open_dataset(run, dataset)
     _check_classes(run, opened)
@@ -114,7 +114,10 @@ def plan_evaluation(
 def evaluate_plan(
     plan: EvaluationPlan, *, mistakes: int = 0, on_message: Callable[[str], None] | None = None
 ) -> Evaluation:
-    """Run a planned evaluation, in memory independent of the size of the split; see `evaluate`."""
+    """Run a planned evaluation; see `evaluate`.
+
+    The memory use does not depend on the number of images.
+    """
     start_backend()
 
     from trainers.input.bad_records import locate_bad_records
@@ -150,7 +153,7 @@ def score_batches(
 
 
 def draw_pictures(plan: EvaluationPlan, evaluation: Evaluation) -> Iterator[str]:
-    """Draw `confusion-SPLIT.png`, `calibration-SPLIT.png` and `mistakes-SPLIT.png`.
+    """Draw `confusion-SPLIT.png`, `calibration-SPLIT.png` and, if any, `mistakes-SPLIT.png`.
 
     Yields:
         The kind and the path of each picture, as one line.

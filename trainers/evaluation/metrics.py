@@ -34,15 +34,15 @@ class Evaluation(msgspec.Struct, frozen=True):
     """The result of an evaluation, and the output of `evaluate --json`.
 
     Args:
-        split: the purpose of the records: `test`, `validation` or `train`.
+        split: the split that the records serve as: `test`, `validation` or `train`.
         images: the number of images.
         accuracy: the fraction of images whose true class has the highest score.
         top_5_accuracy: the fraction of images whose true class has one of the five highest scores;
             None if there are at most five classes.
         loss: the mean cross-entropy, in nats.
         per_class: the metrics of each class, in the order of the label map.
-        confusion: image counts; a row is a true class, a column is a predicted class.
-        calibration: the deviation of scores from probabilities.
+        confusion: image counts; each row is a true class, each column is a predicted class.
+        calibration: the deviation of confidence from accuracy.
         mistakes: the wrong predictions with the highest scores, the highest first.
     """
 
@@ -87,7 +87,9 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 
 class MetricsAccumulator:
-    """Sums over batches; their size depends on the number of classes, not of images.
+    """Sums of the metrics over batches.
+
+    Their size depends on the number of classes, and not on the number of images.
 
     Args:
         classes: the number of classes.
@@ -109,7 +111,7 @@ class MetricsAccumulator:
     def summarize(
         self, split: str, labels: Sequence[str], mistakes: tuple[Mistake, ...] = ()
     ) -> Evaluation:
-        """Return the metrics of at least one image."""
+        """Return the metrics of all added images; at least one image must have been added."""
         images = int(self.confusion.sum())
         return Evaluation(
             split=split,
@@ -125,7 +127,7 @@ class MetricsAccumulator:
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the logarithms of probabilities, (images, classes)."""
+    """Return log-probabilities (images, classes)."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_of_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return np.asarray(shifted - log_of_sum)
@@ -139,7 +141,7 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 def count_confusion(
     logits: NDArray[np.floating], labels: NDArray[np.int64], classes: int
 ) -> NDArray[np.int64]:
-    """Return counts (classes, classes): a row is a true class, a column is a predicted class."""
+    """Return image counts (classes, classes), a row per true and a column per predicted class."""
     cells = labels * classes + logits.argmax(axis=1)
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 

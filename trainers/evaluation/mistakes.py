@@ -50,7 +50,11 @@ class Mistake(msgspec.Struct, frozen=True):
 
 
 class ScoredMistake(NamedTuple):
-    """A wrong prediction during an evaluation; ordered by score, then by place."""
+    """A wrong prediction during an evaluation.
+
+    The mistake with the higher score is the greater one. If scores are equal, the earlier mistake
+    is greater, because `place` is its negative number.
+    """
 
     score: float
     place: int
@@ -60,7 +64,7 @@ class ScoredMistake(NamedTuple):
 
 
 class WorstMistakes:
-    """The worst `most` of all added mistakes; of equal scores, the first is kept."""
+    """Keeps the `most` mistakes with the highest scores; of equal scores, the first added."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -70,7 +74,7 @@ class WorstMistakes:
     def add(
         self, scores: NDArray[np.float64], labels: NDArray[np.int64], keys: NDArray[np.object_]
     ) -> None:
-        """Add a batch: scores (images, classes), labels and keys (images,)."""
+        """Add the mistakes of a batch: scores (images, classes), labels and keys (images,)."""
         predicted = scores.argmax(axis=1)
         for number in (predicted != labels).nonzero()[0].tolist():
             self._seen += 1
@@ -85,7 +89,7 @@ class WorstMistakes:
             heapq.heappushpop(self._heap, wrong)
 
     def ranked(self) -> list[ScoredMistake]:
-        """Return the mistakes, the worst first."""
+        """Return the mistakes, the highest score first."""
         return sorted(self._heap, reverse=True)
 
 
@@ -99,7 +103,7 @@ class RecordLocation(NamedTuple):
 def locate_records(
     dataset: Dataset, selection: Selection, keys: Iterable[bytes]
 ) -> dict[bytes, RecordLocation]:
-    """Return the locations of the records with these keys, found in the indexes.
+    """Find the records with these keys in the indexes, and return their locations.
 
     Raises:
         CorruptDataError: an index is damaged, or a key is in no index.
@@ -149,7 +153,7 @@ def describe_mistakes(
 def read_mistakes(
     dataset: Dataset, selection: Selection, mistakes: Iterable[Mistake]
 ) -> list[Record]:
-    """Return the records of mistakes. Raises CorruptDataError."""
+    """Return the records of mistakes. Raises CorruptDataError if a record is damaged."""
     split = dataset[selection.split]
     records = [shard.records for shard in split.info.shards]
     firsts = accumulate(records, initial=0)

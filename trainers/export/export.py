@@ -35,8 +35,8 @@ def export(
     Args:
         run: the path of a run, or a `Run`.
         output: the folder to create.
-        format: the name of an export format: `saved_model`, `keras` or `onnx`. The input of a
-            SavedModel is image files; the input of the others is pixels.
+        format: the name of an export format: `saved_model`, `keras` or `onnx`. The default
+            signature of a SavedModel takes image files; models in the other formats take pixels.
 
     Returns:
         The path of the folder.
@@ -44,8 +44,8 @@ def export(
     Raises:
         InputNotFoundError: the run does not exist.
         OutputError: the folder contains files, or cannot be written.
-        UsageError: the format is unknown, its converter is not installed, or Keras uses a backend
-            other than TensorFlow.
+        UsageError: the output is a URL; the format is unknown; its converter is not installed, or
+            cannot convert the model; or Keras uses a backend other than TensorFlow.
         CorruptDataError: the configuration or the weights are damaged.
     """
     path = require_empty_folder(output)
@@ -59,7 +59,7 @@ def export(
 
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
-            "only the TensorFlow backend of Keras exports models",
+            "models can be exported only with the TensorFlow backend of Keras",
             got=f"Keras on {keras.backend.backend()}",
             hint="set KERAS_BACKEND=tensorflow; the weights work with every backend",
         )
@@ -71,7 +71,7 @@ def export(
 
 
 def require_empty_folder(location: str | os.PathLike[str]) -> Path:
-    """Return the path of an output folder, which is absent or empty.
+    """Return the path of an output folder that is absent or empty.
 
     Raises:
         OutputError: the location is a file, or a folder with files.
@@ -95,7 +95,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder, which is renamed to `path` when the block succeeds.
 
     Raises:
-        OutputError: the folder cannot be written, or `path` contains files in the meantime.
+        OutputError: the folder cannot be written, or files were written to `path` in the meantime.
         StorageError: storage failed.
     """
     with (

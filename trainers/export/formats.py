@@ -17,7 +17,8 @@ class ExportFormat:
     Args:
         module: the module with the function `write(model, run, folder)`.
         use: a line of Python that opens the model; `{out}` is the folder.
-        extra: the module that the conversion needs, and the extra that installs this module.
+        extra: the module that the conversion needs, and the extra of shardmill that installs this
+            module; None if the format needs neither.
     """
 
     module: str
@@ -53,6 +54,6 @@ def require_converter(name: str) -> None:
             hint=f"did you mean {alike[0]}?" if alike else None,
         )
     extra = FORMATS[name].extra
-    # The converter is not imported: tf2onnx loads TensorFlow before the backend is started.
+    # Importing tf2onnx here would load TensorFlow before the backend is started.
     if extra is not None and importlib.util.find_spec(extra[0]) is None:
         raise UsageError(f"{extra[0]} is not installed", hint=install_command(extra[1]))

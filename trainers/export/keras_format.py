@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 
 
 def write(model: keras.Model, _run: Run, folder: Path) -> None:
-    """Write a model from pixels, uint8 (batch, *shape), to probabilities (batch, classes)."""
+    """Write a model that maps pixels, uint8 (batch, *shape), to probabilities (batch, classes)."""
     add_softmax(model).save(folder / "model.keras")

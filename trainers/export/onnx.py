@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def write(model: keras.Model, run: Run, folder: Path) -> None:
-    """Write a model from pixels, uint8 (batch, *shape), to probabilities (batch, classes).
+    """Write a model that maps pixels, uint8 (batch, *shape), to probabilities (batch, classes).
 
     Raises:
         UsageError: the converter cannot convert this model.
@@ -38,12 +38,12 @@ def write(model: keras.Model, run: Run, folder: Path) -> None:
 
 
 def check_onnx(path: Path, model: str) -> None:
-    """Check that a model is converted completely. Raises UsageError."""
+    """Check that a converted model is valid and has one input, `image`. Raises UsageError."""
     converted = onnx.load(path)
     inputs = [each.name for each in converted.graph.input]
     try:
         onnx.checker.check_model(converted)
-        problem = None if inputs == ["image"] else f"unexpected inputs: {len(inputs) - 1}"
+        problem = None if inputs == ["image"] else f"number of unexpected inputs: {len(inputs) - 1}"
     except onnx.checker.ValidationError as error:
         problem = str(error).strip().partition("\n")[0]
     if problem is not None:

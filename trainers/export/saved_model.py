@@ -1,4 +1,4 @@
-"""Export to a SavedModel, from image files to classes, for TensorFlow Serving."""
+"""Export to a SavedModel that classifies image files, for TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def write(model: keras.Model, run: Run, folder: Path) -> None:
     """Write a SavedModel with two signatures.
 
-    The input of `serving_default` is image files; the input of `pixels` is the input of the model.
-    Both return all classes, the best first: `classes`, strings (batch, classes), and `scores`,
-    float32 (batch, classes).
+    `serving_default` takes image files; `pixels` takes decoded images, uint8 (batch, *shape). Both
+    return all classes, the best first: `classes`, strings (batch, classes), and `scores`, float32
+    (batch, classes).
     """
     config = run.config
     names = tf.constant([name.encode() for name in run.labels])

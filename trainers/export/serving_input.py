@@ -4,10 +4,10 @@ For JPEG and PNG files that are grey or RGB, upright and opaque, the pixels are 
 `convert`, bit for bit. TensorFlow does not support EXIF orientation, transparency, CMYK and other
 formats.
 
-`resample` gives the result of the antialiased bilinear resize of Pillow, bit for bit. The
-antialiasing filter of TensorFlow rounds once, at the end, so some pixels differ by one level, and
-after JPEG compression by up to twenty. `resample` rounds as Pillow does (`Resample.c`): weights to
-22 bits, and the result of each of the two passes, along rows and columns, to 8 bits.
+`resample` gives the result of Pillow's antialiased bilinear resize, bit for bit. TensorFlow's
+antialiased resize rounds only once, at the end, so some pixels would differ by one level, and after
+JPEG compression by up to twenty. `resample` rounds as Pillow does (`Resample.c`): the weights to 22
+bits, and the results of both passes, the horizontal and the vertical, to 8 bits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def prepare_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape)
     Returns:
         uint8 (batch, height, width, channels).
     """
-    # A PNG file decodes to the raw samples.
+    # PNG is lossless: a PNG file decodes to the samples that `--store raw` stores.
     stored_as = "png" if options.store == "raw" else options.store
     options = msgspec.structs.replace(options, store=stored_as)
     if options.resize is not None or options.channels == 1 or stored_as == "jpeg":
@@ -70,7 +70,7 @@ def _store(image: tf.Tensor, options: ImageOptions) -> tf.Tensor:
 
 
 def _is_kept(jpeg: tf.Tensor, options: ImageOptions) -> tf.Tensor:
-    """Return whether a JPEG is stored unmodified."""
+    """Return whether a JPEG file is stored unchanged."""
     height, width, channels = tf.unstack(tf.io.extract_jpeg_shape(jpeg))
     kept = channels <= options.channels
     if options.resize is not None:
@@ -103,7 +103,7 @@ def _whole(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def _middle(pixels: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Return the box of the largest middle part with the aspect ratio of `size`."""
+    """Return the box of the largest centered part with the aspect ratio of `size`."""
     source = tf.cast(tf.shape(pixels)[:2], tf.float64)
     inner = _largest(tf.cast(size, tf.float64), source)
     begin = (source - inner) / 2
@@ -137,7 +137,7 @@ _WEIGHT_BITS = 22
 
 
 def resample(pixels: tf.Tensor, size: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """Return a part of an image, resized.
+    """Return a part of an image, resized to `size`.
 
     Args:
         pixels: uint8 (height, width, channels).
@@ -176,7 +176,7 @@ def _resample_axis(
         part = tf.gather(pixels, tf.minimum(firsts + tap, last), axis=axis)
         return total + tf.cast(part, tf.int32) * tf.reshape(weights[:, tap], weights_shape)
 
-    # The taps are added one by one, because all taps together need many times the memory.
+    # The taps are added one by one: all taps together would need many times the memory.
     half = tf.fill(_with_side(tf.shape(pixels), axis, size), 1 << (_WEIGHT_BITS - 1))
     total = tf.foldl(add_tap, tf.range(tf.shape(weights)[1]), initializer=half)
     rounded = tf.bitwise.right_shift(total, _WEIGHT_BITS)
@@ -190,10 +190,11 @@ def _with_side(shape: tf.Tensor, axis: int, size: tf.Tensor) -> tf.Tensor:
 def _weigh(
     source: tf.Tensor, size: tf.Tensor, begin: tf.Tensor, end: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the first source sample and the weights of each sample of the result.
+    """Return, for each sample of the result, its first source sample and its weights.
 
     Returns:
-        int32 (size,), the first samples; int32 (size, taps), the weights, with sums of 1 << 22.
+        int32 (size,), the first source samples; int32 (size, taps), the weights. Apart from
+        rounding, the weights of each sample add up to 1 << 22.
     """
     scale = tf.cast(end - begin, tf.float64) / tf.cast(size, tf.float64)
     support = tf.maximum(scale, 1)

@@ -41,7 +41,7 @@ def preview_augmentation(dataset: Dataset, training: Selection, config: RunConfi
     augmentation = config.options.augment
     words = format_augmentation(augmentation)
     if augmentation == type(augmentation)():
-        raise UsageError("no augmentation to preview", hint="add --augment, such as flip")
+        raise UsageError("no augmentation to preview", hint="add --augment, such as --augment flip")
     first = 0 if training.mask is None else int(np.concatenate(training.mask).argmax())
     record = dataset[training.split][first]
     return draw_variants(
@@ -79,8 +79,8 @@ def draw_variants(variants: NDArray[np.uint8], title: str) -> Figure:
     """Draw an image and its variants in a row.
 
     Args:
-        variants: uint8 (1 + variants, height, width, channels), with the image first.
-        title: text above the row.
+        variants: uint8 (images, height, width, channels), the original image first.
+        title: the text above the row.
     """
     count, height, width, _ = variants.shape
     figure = new_figure(_IMAGE_INCHES * count, _IMAGE_INCHES * min(height / width, 3) + 0.7)

@@ -53,7 +53,7 @@ def plot_curves(epochs: Sequence[EpochMetrics]) -> Figure:
 
 @render_png
 def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
-    """Draw the confusion matrix; a color shows the fraction of the true class."""
+    """Draw the confusion matrix; colors show fractions of the images of the true class."""
     from matplotlib.colors import PowerNorm
 
     counts = np.array(evaluation.confusion)
@@ -63,7 +63,7 @@ def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
     figure = new_figure(side + 2.6, side + 2)
     axes = figure.subplots()
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # The color scale is a square root: rare confusions must be visible next to the diagonal.
+    # The color scale is a square root, so that rare confusions are visible next to the diagonal.
     image = axes.imshow(parts, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -131,7 +131,7 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
 
 @render_png
 def plot_mistakes(evaluation: Evaluation, images: Iterable[NDArray[np.uint8]]) -> Figure:
-    """Draw the images of the worst mistakes, each with its classes and its record."""
+    """Draw the images of the mistakes, each with both classes, score, record and key."""
     tiles = [
         Tile(
             pixels,
@@ -146,7 +146,7 @@ def plot_mistakes(evaluation: Evaluation, images: Iterable[NDArray[np.uint8]]) -
 
 @render_png
 def plot_predictions(predictions: Sequence[FilePrediction]) -> Figure:
-    """Draw the first `GRID_IMAGES` images, each below its best class and score."""
+    """Draw the first `GRID_IMAGES` classified images, each below its best class and score."""
     tiles = []
     for prediction in predictions[:GRID_IMAGES]:
         name = os.fspath(prediction.path).rpartition("/")[2]

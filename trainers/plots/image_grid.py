@@ -31,8 +31,8 @@ class Tile(NamedTuple):
 
     Args:
         pixels: uint8 (height, width, channels).
-        title: lines above the image.
-        caption: smaller lines below the image.
+        title: the lines of text above the image.
+        caption: the smaller lines of text below the image.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,14 +44,14 @@ def draw_tiles(tiles: Sequence[Tile]) -> Figure:
     """Draw tiles row by row.
 
     Args:
-        tiles: one or more tiles; all tiles have the same number of lines of text.
+        tiles: one or more tiles; all have the same number of title lines and of caption lines.
     """
     columns = min(len(tiles), max(_FEWEST_COLUMNS, round(len(tiles) ** 0.5)))
     rows = -(-len(tiles) // columns)
     title_inches = _LINE_INCHES * len(tiles[0].title) + _GAP_INCHES
     row_inches = title_inches + _IMAGE_INCHES + _LINE_INCHES * len(tiles[0].caption) + _GAP_INCHES
     figure = new_figure(_COLUMN_INCHES * columns, row_inches * rows)
-    # One pair of axes, in inches: a pair per image would take seconds for a hundred images.
+    # All images share one `Axes`, in inches: one per image would take seconds for 100 images.
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     font = find_font([line for tile in tiles for line in tile.title + tile.caption])
@@ -90,10 +90,10 @@ def _draw_tile(axes: Any, tile: Tile, font: str, center: float, top: float) -> N
 
 
 def shorten(text: str, characters: int) -> str:
-    """Return text, shortened at its end if it exceeds `characters`."""
+    """Return text of at most `characters` characters, shortened at its end if necessary."""
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 def _keep_end(text: str, characters: int) -> str:
-    """Return text, shortened at its beginning, because the end distinguishes files."""
+    """Return text, shortened at its beginning if necessary: the end distinguishes files."""
     return text if len(text) <= characters else "…" + text[1 - characters :]

@@ -27,10 +27,10 @@ _STYLE = {
 
 
 def render_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
-    """Return a function that renders the figure of `draw` as the bytes of a PNG file.
+    """Return a function that returns the figure drawn by `draw` as the bytes of a PNG file.
 
-    All figures have one style, independent of matplotlibrc. The function raises UsageError if
-    matplotlib is not installed.
+    All figures have one style, independent of matplotlibrc. The returned function raises UsageError
+    if matplotlib is not installed.
     """
 
     @wraps(draw)
@@ -45,7 +45,7 @@ def render_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
             figure = draw(*args, **kwargs)
             content = io.BytesIO()
             FigureCanvasAgg(figure)
-            # Without the version of matplotlib, equal pictures have equal bytes.
+            # The version of matplotlib is omitted, so that equal pictures have equal bytes.
             figure.savefig(
                 content,
                 format="png",

@@ -1,12 +1,12 @@
 """Predictions for many files in a Beam pipeline, as CSV shards.
 
-predictions-00000-of-00012.csv …   1000 rows each, in the format of `predict --csv`
+predictions-00000-of-00012.csv …   up to 1000 rows each, in the format of `predict --csv`
 predictions.json                   written last; it exists only if all shards are complete
 .shardmill/                        the state of an unfinished job: key, run, lists of files
 
-Each worker classifies the files of one chunk, in any process. The job writes the run and the list
-of files of each chunk to the work folder of the output. So a worker reads only this folder and the
-files to classify.
+The files of one CSV shard are a chunk; any process can classify any chunk. Before the workers
+start, the job writes the run and a list of the files of each chunk to `.shardmill/`. So a worker
+reads only the output folder and the files to classify.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 MANIFEST = "predictions.json"
-_ANOTHER = "predictions of a different run, or for different files"
+_ANOTHER = "predictions of a different run, for different files or with a different --top-k"
 _CHUNK_FILES = 1000
 
 
 class CsvShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A CSV file: its name, the number of files, and the number of classified files."""
+    """A CSV shard: its name, the number of its files, and how many of these were classified."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^predictions-\d{5,}-of-\d{5,}\.csv$")]
     files: Count
@@ -92,22 +92,24 @@ def predict_to_csv_shards(
     top_k: int,
     on_progress: OnProgress,
 ) -> Predictions:
-    """Write predictions for files as CSV shards; resume an unfinished job, skip a finished job.
+    """Write predictions for files as CSV shards.
 
-    The row of a file that cannot be classified contains the reason.
+    An unfinished job is resumed; a finished job is not repeated. The row of a file that cannot be
+    classified contains the reason.
 
     Args:
         run: a run with weights.
         files: the files to classify, in the order of the rows.
         out: the output folder, as a local path or a URL.
-        executor: the executor of the pipeline.
+        executor: the service that runs the workers.
         runner: the Beam runner.
         top_k: the number of classes per row.
-        on_progress: called with the number of classified files and the number of all files.
+        on_progress: called with the number of processed files and the number of all files.
 
     Raises:
-        UsageError: the runner is unknown.
-        OutputError: the folder cannot be written, or contains different predictions or files.
+        UsageError: the runner or one of its flags is unknown.
+        OutputError: the folder cannot be written, or contains the predictions of a different job or
+            a file with the name of a CSV shard.
         LockedError: another process is writing to the folder.
         CorruptDataError: the weights of the run are damaged.
         StorageError: storage failed after retries.
@@ -136,7 +138,7 @@ def predict_to_csv_shards(
 
 
 def collection_key(run: Run, files: Sequence[ImageFile], top_k: int) -> str:
-    """Return the hash of all inputs of the predictions, except the bytes of the files."""
+    """Return the hash of all inputs of the predictions, except the content of the files."""
     digest = xxhash.xxh3_128(f"{FORMAT_VERSION} {top_k}\n".encode())
     for name in (CONFIG, LABELS, WEIGHTS):
         digest.update(xxhash.xxh3_128_digest((run.path / name).read_bytes()))
@@ -171,7 +173,7 @@ def _split(files: Sequence[ImageFile]) -> dict[str, Sequence[ImageFile]]:
 
 
 def _publish_chunks(chunks: Mapping[str, Sequence[ImageFile]], out: Storage) -> tuple[Storage, ...]:
-    """Write the list of files of each chunk, and return the folders that the lists refer to."""
+    """Write a list of the files of each chunk, and return the folders that the lists refer to."""
     numbers: dict[bytes, int] = {}
     folders: list[Storage] = []
 
@@ -217,9 +219,9 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class ListedFile(msgspec.Struct, frozen=True, array_like=True):
-    """A file of a chunk: the name, the number of the folder, and the path in the folder.
+    """A file of a chunk: its name, the number of its folder, and its path in this folder.
 
-    Names are bytes, because they may not be UTF-8.
+    Name and path are bytes, because a file name need not be UTF-8.
     """
 
     name: bytes
@@ -234,9 +236,10 @@ class PredictionWorker:
     Args:
         out: the output folder, as an absolute path or a URL.
         key: the hash of all inputs of the predictions.
-        folders: the folders of the files.
+        folders: the folders of the files, in the order of the numbers in `ListedFile.folder`.
         top_k: the number of classes per row.
-        model: the `package.module:builder` of a registered model, which a worker process imports.
+        model: the `package.module:builder` that a worker process imports to register the model;
+            None if the model needs no import.
     """
 
     out: str
@@ -246,7 +249,7 @@ class PredictionWorker:
     model: str | None = None
 
     def __call__(self, name: str, count: Callable[[int], None], /) -> dict[str, Any]:
-        """Classify the files of the chunk `name`.
+        """Classify the files of the chunk `name`; return the other fields of its `CsvShard`.
 
         Raises:
             CorruptDataError: the run is damaged.
@@ -267,7 +270,7 @@ class PredictionWorker:
     def write_rows(
         self, stream: StagedFile, files: Sequence[ImageFile], count: Callable[[int], None]
     ) -> None:
-        """Write a header and one CSV row per file; `count` is called after each row."""
+        """Write a header and one CSV row per file, and call `count` after each row."""
         predictor = _open_predictor(self.out, self.key, self.model)
 
         from trainers.prediction.output import csv_columns, csv_row, to_file_result
@@ -285,13 +288,13 @@ class PredictionWorker:
 
 
 def publish_run(run: Run, out: Storage) -> None:
-    """Copy the files of a run that a prediction needs to the work folder."""
+    """Copy to the work folder those files of a run that predictions need."""
     for name in (CONFIG, LABELS, WEIGHTS):
         out.replace(f"{_RUN}/{name}", (run.path / name).read_bytes())
 
 
 def stage_chunk(out: Storage, name: str, files: Sequence[ListedFile]) -> None:
-    """Write the list of files of a chunk to the work folder."""
+    """Write the list of the files of a chunk to the work folder."""
     out.replace(f"{_CHUNKS}/{name}", msgspec.msgpack.encode(files))
 
 
@@ -301,7 +304,7 @@ def _read_chunk(out: Storage, name: str) -> list[ListedFile]:
 
 @functools.cache
 def _open_predictor(out: str, _key: str, model: str | None) -> Predictor:
-    """Return the predictor of the run; it is loaded once per process."""
+    """Return a predictor for the run in the work folder; it is loaded once per process."""
     from trainers.prediction.predictor import Predictor
 
     storage = open_storage(out)
@@ -321,7 +324,7 @@ def _encode_row(row: Iterable[object]) -> bytes:
 
 
 def _count_rows(out: Storage, name: str) -> dict[str, int]:
-    """Return the numbers of all files and of classified files of a finished chunk."""
+    """Return the number of files and the number of classified files of a finished chunk."""
     text = io.StringIO(out.read(name).decode(), newline="")
     reasons = [row[-1] for row in csv.reader(text)][1:]
     return {"files": len(reasons), "classified": reasons.count("")}

@@ -45,12 +45,12 @@ def image_file(location: str | os.PathLike[str]) -> ImageFile:
     text = os.fspath(location)
     folder, name = split_location(text)
     if not name or is_url(folder) != is_url(text):
-        raise UsageError("this is not the path of a file", got=repr(_display(text)))
+        raise UsageError("this path or URL does not name a file", got=repr(_display(text)))
     return ImageFile(_display(text), open_storage(folder), name)
 
 
 def find_images(locations: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
-    """Return the given files, and the files in given folders that look like images.
+    """Return the given files, and those files in the given folders that look like images.
 
     The files of a folder are sorted; hidden files and folders are skipped.
 

@@ -32,7 +32,7 @@ class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def to_file_result(prediction: FilePrediction) -> FileResult:
-    """Return a prediction for output, with a file name that is not UTF-8 escaped."""
+    """Return a prediction for output; bytes of the file name that are not UTF-8 are escaped."""
     path = os.fspath(prediction.path)
     file = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if prediction.rejection is not None:
@@ -47,14 +47,14 @@ def encode_json(result: FileResult) -> bytes:
 
 
 def csv_columns(top_k: int) -> tuple[str, ...]:
-    """Return the column names of `csv_row`; the columns of the best class have no number."""
+    """Return the column names of `csv_row`; the names for the best class have no number."""
     ranks = ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
     scores = (f"{name}{rank}" for rank in ranks for name in ("class", "label", "score"))
     return ("file", *scores, "reason")
 
 
 def csv_row(result: FileResult, top_k: int) -> tuple[str | int, ...]:
-    """Return the row of a file: the `top_k` best classes, or the reason of a rejection."""
+    """Return the row of a file: the `top_k` best classes, or the reason for its rejection."""
     values: list[str | int] = []
     for best in result.classes:
         values += best.name, best.label, f"{best.score:.6f}"

@@ -1,6 +1,7 @@
 """Classification of image files, image bytes and pixel arrays.
 
-An image is normalized by the settings of the dataset, and decoded by the code of training.
+An image is normalized with the settings of the dataset, and decoded by the same code as in
+training.
 """
 
 from __future__ import annotations
@@ -103,9 +104,9 @@ class FilePrediction(Prediction):
 
 
 class Predictor:
-    """The model of a run, loaded once, and the preprocessing of images.
+    """The model of a run, loaded once, and the preprocessing of its input.
 
-    The methods can be called from several threads.
+    Several threads can call the methods at the same time.
 
     Args:
         run: the path of a run, or a `Run`.
@@ -128,7 +129,7 @@ class Predictor:
         self._model = load_model(self.run)
         # Keras builds the predict function in the first call, which is not thread-safe.
         self._model_lock = Lock()
-        # Images that do not decode must be rejected, even if the dataset was converted unchecked.
+        # Images that do not decode must be rejected, even if `convert` did not decode the images.
         self._options = msgspec.structs.replace(config.images, check="decode")
         self._decode = tf.function(
             lambda encoded: decode_images(encoded, self._options, config.shape),
@@ -151,9 +152,9 @@ class Predictor:
         """Return the predictions for images in memory, in the order of the images.
 
         Args:
-            images: image files as bytes, or pixels, uint8 (height, width) or (height, width,
-                channels) with 1, 3 (RGB) or 4 (RGBA) channels. For a single image, the result is a
-                list with one prediction.
+            images: image files as bytes, or arrays of pixels, uint8 (height, width) or (height,
+                width, channels) with 1, 3 (RGB) or 4 (RGBA) channels. For a single image, the
+                result is a list with one prediction.
             top_k: the number of classes per image.
 
         Raises:
@@ -173,13 +174,13 @@ class Predictor:
     def predict_files(
         self, paths: Iterable[FilePath | ImageFile], *, top_k: int = 1
     ) -> Generator[FilePrediction, None, None]:
-        """Yield the predictions for files in order, and read the next files meanwhile.
+        """Yield the predictions for files, in the order of the files.
 
         The prediction for a file that cannot be read or is not an image has a `rejection`.
 
         Args:
-            paths: the paths or URLs of files, or the result of `find_images`. An iterator is read
-                only as far as predictions are requested, apart from prefetched files.
+            paths: the paths or URLs of files, or the result of `find_images`. Files are read
+                ahead; an iterator advances at most a few batches beyond the last prediction.
             top_k: the number of classes per file.
 
         Raises:
@@ -189,7 +190,9 @@ class Predictor:
         """
         _check_top_k(top_k)
         if isinstance(paths, str | bytes | os.PathLike):
-            raise UsageError("predict_files takes several paths", hint="pass a list: [path]")
+            raise UsageError(
+                "predict_files takes several paths, not one path", hint="pass a list: [path]"
+            )
         if not isinstance(paths, Iterable):
             raise TypeError(f"paths must be an iterable of paths, not {type(paths).__name__}")
         files: Iterable[tuple[FilePath, ImageFile]] = map(_named_file, paths)
@@ -225,7 +228,7 @@ class Predictor:
             return Rejection("unreadable", str(error.got or error.what))
 
     def _prepare(self, data: bytes) -> _Pixels | Rejection:
-        """Return the input of the model for an image file, or the reason of a rejection."""
+        """Return the input of the model for an image file, or the reason for its rejection."""
         import tensorflow as tf
 
         stored = normalize_image(data, self._options)
@@ -308,14 +311,15 @@ def _fill_batches(
 ) -> Iterator[list[tuple[Any, _Pixels | Rejection]]]:
     """Yield batches of `size` images, with the rejections between these images.
 
-    A batch of a different size would compile the step again.
+    For a batch with a different number of images, the model would be compiled again. Only the last
+    batch, or a batch with `size` rejections, may be smaller.
     """
     batch: list[tuple[Any, _Pixels | Rejection]] = []
     images = 0
     for item in prepared:
         batch.append(item)
         images += not isinstance(item[1], Rejection)
-        # Results must also arrive if all files are rejected.
+        # A batch also ends after `size` rejections, so that results arrive if most files are bad.
         if size in {images, len(batch) - images}:
             yield batch
             batch, images = [], 0

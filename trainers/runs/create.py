@@ -1,4 +1,4 @@
-"""New runs, and the lock of the process that trains."""
+"""Creation of runs, and the lock that the training process holds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def require_empty(location: str | os.PathLike[str]) -> Path:
-    """Return the folder of a new run.
+    """Return the path of the folder of a new run, which is absent or empty.
 
     Raises:
         OutputError: the folder contains files, or is a file.
@@ -36,9 +36,9 @@ def require_empty(location: str | os.PathLike[str]) -> Path:
     if not path.is_dir() or not any(path.iterdir()):
         return path
     raise OutputError(
-        f"the folder contains {_describe_content(path)}, which is not overwritten",
+        f"the folder contains {_describe_content(path)} and is not overwritten",
         path=text,
-        hint="choose a different folder, remove this folder, or continue a run with --resume",
+        hint="choose a different folder, remove this folder, or continue its run with --resume",
     )
 
 
@@ -54,11 +54,11 @@ def _describe_content(path: Path) -> str:
 def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterator[Run]:
     """Yield a new or unfinished run, locked by this process.
 
-    A run without weights and checkpoints at the end of the block is removed.
+    At the end of the block, a run that has neither weights nor checkpoints is removed.
 
     Raises:
         LockedError: another process is training this run.
-        OutputError: the run cannot be written, or another process has created a run.
+        OutputError: the run cannot be written, or another process has created a run there.
     """
     run = (
         Run(path, config, labels) if (path / CONFIG).is_file() else create_run(path, config, labels)
@@ -86,7 +86,12 @@ def _lock(path: Path) -> int:
 
 
 def create_run(path: Path, config: RunConfig, labels: LabelMap) -> Run:
-    """Create a run in an empty folder. Raises OutputError if another process has created a run."""
+    """Create a run in an empty folder.
+
+    Raises:
+        OutputError: the run cannot be written, or another process has created a run there.
+        StorageError: storage failed.
+    """
     run = Run(path, config, labels)
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,9 @@ def encode_result(result: TrainingResult) -> bytes:
 
 
 def find_result(plan: TrainingPlan) -> TrainingResult | None:
-    """Return the result of a finished run; None if the run is absent or has remaining steps.
+    """Return the result of a run; None if the run is not finished, or the plan has more steps.
+
+    With early stopping, a run that has a result is finished, whatever the number of its steps.
 
     Raises:
         CorruptDataError: `result.json` is invalid.

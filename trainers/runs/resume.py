@@ -33,7 +33,7 @@ def find_run(run: str | os.PathLike[str]) -> RunConfig | None:
 
 
 def merge_options(found: RunConfig, given: dict[str, Any]) -> TrainOptions:
-    """Return the options of a run, with the given options replaced."""
+    """Return the options of a run, except that the given options have new values."""
     return msgspec.convert({**msgspec.to_builtins(found.options), **given}, TrainOptions)
 
 
@@ -46,7 +46,7 @@ def require_compatible(found: RunConfig, requested: RunConfig, *, path: str) -> 
         path: the run folder, for messages.
 
     Raises:
-        UsageError: the dataset differs, or an option that must not change differs.
+        UsageError: the dataset has changed, or an option differs that must not change.
     """
     if found.plan_digests != requested.plan_digests:
         raise UsageError(

@@ -69,7 +69,7 @@ class Run:
 
     @contextmanager
     def atomic_write(self, name: str, *, size_bytes: int = 0) -> Iterator[Path]:
-        """Yield a temporary path; the file gets its name when the block succeeds.
+        """Yield a temporary path to write; it is renamed to `name` when the block succeeds.
 
         Raises:
             OutputError: the file cannot be written, or is larger than the free disk space.
@@ -89,7 +89,7 @@ def read_config(path: Path) -> RunConfig:
 
 
 def open_run(location: str | os.PathLike[str]) -> Run:
-    """Return a run with weights, to evaluate or to predict with.
+    """Open a run that has weights, for evaluation or prediction.
 
     Raises:
         InputNotFoundError: the folder is not a run, or the run has no weights yet.
@@ -119,7 +119,7 @@ def open_run(location: str | os.PathLike[str]) -> Run:
         raise InputNotFoundError(
             "this run has no weights yet",
             path=str(path),
-            hint="wait for the first epoch, or continue the run with `shardmill train --resume`",
+            hint="wait until an epoch ends, or continue the run with `shardmill train --resume`",
         )
     return run
 
@@ -138,6 +138,6 @@ def _check_space(path: Path, size_bytes: int) -> None:
 
 
 def writing(path: Path) -> AbstractContextManager[None]:
-    """Translate an OSError while writing to a run. Raises OutputError or StorageError."""
+    """Translate an OSError that writing to a run raises, to OutputError or StorageError."""
     hint = "fix this and continue with `shardmill train --resume`"
     return translate_write_errors(str(path), what="the run", hint=hint)

@@ -3,8 +3,8 @@
     RUN/checkpoints/step-00001500.weights.h5
 
 A checkpoint is a Keras weights file of the model and its optimizer. The group `random/` contains
-the state of random layers. A file attribute contains the state of the run as JSON. The input has no
-state: its order follows from seed and step.
+the states of random layers. A file attribute contains the state of the run as JSON. The input needs
+no state: its order follows from seed and step.
 """
 
 from __future__ import annotations
@@ -37,17 +37,18 @@ _PATTERN = "step-*.weights.h5"
 
 
 class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The position and the results of a run.
+    """The position of a run, and its results so far.
 
     Args:
         seed: the seed of the record order.
         step: the number of finished steps, in all phases.
-        metric_sums: the sums of the Keras metrics in the current epoch.
-        epoch_seconds: the seconds of the current epoch.
-        seconds: the seconds of the run.
+        metric_sums: the sums of the Keras metrics, accumulated in the current epoch.
+        epoch_seconds: the time spent on the current epoch, in seconds.
+        seconds: the time spent on the run by all its processes, in seconds.
         epochs: the results of the completed epochs.
-        damaged: the skipped records, as (shard, number).
-        pending_metrics: the metrics of an epoch with all steps finished and no validation yet.
+        damaged: the damaged records to skip, as (shard name, number of the record in the shard).
+        pending_metrics: the training metrics of an epoch whose steps are finished, but whose
+            validation is not; None in the middle of an epoch.
     """
 
     seed: int
@@ -61,7 +62,7 @@ class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def save_checkpoint(run: Run, model: keras.Model, state: TrainingState, *, keep: int) -> None:
-    """Write a checkpoint atomically; then remove all except the `keep` newest.
+    """Write a checkpoint atomically; then remove all checkpoints except the `keep` newest.
 
     Raises:
         OutputError: the run cannot be written.
@@ -79,17 +80,17 @@ def save_checkpoint(run: Run, model: keras.Model, state: TrainingState, *, keep:
 
 
 def list_checkpoints(run: Run) -> list[Path]:
-    """Return the checkpoints of a run, the newest last."""
+    """Return the paths of the checkpoints of a run, the newest last."""
     return sorted((run.path / CHECKPOINTS).glob(_PATTERN))
 
 
 def latest_checkpoint(run: Run) -> Path | None:
-    """Return the newest checkpoint of a run; None if the run has no checkpoints."""
+    """Return the path of the newest checkpoint of a run; None if the run has no checkpoints."""
     return next(reversed(list_checkpoints(run)), None)
 
 
 def read_state(path: Path) -> TrainingState:
-    """Return the state of a run from a checkpoint. Raises CorruptDataError."""
+    """Return the state of a run that a checkpoint contains. Raises CorruptDataError."""
     with _reading(path), h5py.File(path, "r") as file:
         content = str(file.attrs[_STATE])
     try:
@@ -99,7 +100,7 @@ def read_state(path: Path) -> TrainingState:
 
 
 def restore_model(model: keras.Model, path: Path) -> None:
-    """Load the weights, optimizer and random state of a checkpoint into a compiled model.
+    """Load weights, optimizer state and random states of a checkpoint into a compiled model.
 
     Raises:
         CorruptDataError: the file is damaged, or belongs to a different model.
@@ -113,7 +114,7 @@ def restore_model(model: keras.Model, path: Path) -> None:
 
 
 def _list_random_states(model: keras.Model) -> list[keras.Variable]:
-    """Return the seeds of dropout and augmentation; Keras does not save them as weights."""
+    """Return the random states of dropout and augmentation; Keras does not save these states."""
     weights = {id(weight) for weight in model.weights}
     metrics = {id(variable) for variable in model.metrics_variables}
     return [
@@ -127,7 +128,7 @@ def _list_random_states(model: keras.Model) -> list[keras.Variable]:
 def _reading(path: Path) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
-            # Keras warns about weights that it skips, then raises for layers without weights.
+            # Keras warns about skipped weights; if a layer gets no weights, it then raises.
             warnings.simplefilter("ignore", UserWarning)
             yield
     except (OSError, ValueError, KeyError) as error:

@@ -32,7 +32,7 @@ def set_precision(precision: Precision, hardware: Backend) -> str:
 def compile_model(
     model: keras.Model, options: TrainOptions, phase: Phase
 ) -> tuple[keras.metrics.Metric, ...]:
-    """Compile a model; return its accuracy metric and the metrics of a registered model."""
+    """Compile a model; return its accuracy metric, then the metrics of a registered model."""
     custom = find_model(options.model).custom
     metrics = (
         keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
@@ -53,8 +53,9 @@ def choose_loss(label_smoothing: float) -> Loss:
     """Return the mean cross-entropy of integer labels (batch,) and logits (batch, classes).
 
     Args:
-        label_smoothing: the fraction of probability that is spread over all classes (Szegedy et
-            al., "Rethinking the Inception Architecture for Computer Vision", 2016).
+        label_smoothing: the fraction of the probability that is spread evenly over all
+            classes (Szegedy et al., "Rethinking the Inception Architecture for Computer Vision",
+            2016).
     """
     if not label_smoothing:
         crossentropy: Loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -70,7 +71,7 @@ def choose_loss(label_smoothing: float) -> Loss:
 
 
 def build_optimizer(options: TrainOptions, phase: Phase) -> keras.optimizers.Optimizer:
-    """Return the Keras optimizer of a phase, with Keras defaults except the learning rate."""
+    """Return the optimizer of a phase; only its learning rate differs from Keras defaults."""
     return keras.optimizers.get(
         {"class_name": options.optimizer, "config": {"learning_rate": _schedule(options, phase)}}
     )
@@ -79,7 +80,7 @@ def build_optimizer(options: TrainOptions, phase: Phase) -> keras.optimizers.Opt
 def _schedule(
     options: TrainOptions, phase: Phase
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate: a linear warm-up from 0, then a constant or a cosine to 0."""
+    """Return the learning rate: a warm-up from 0, then a constant rate or a cosine decay to 0."""
     if options.schedule == "constant" and not options.warmup_steps:
         return phase.learning_rate
     steps = phase.end_step - phase.first_step
@@ -103,7 +104,7 @@ def balance_classes(counts: Sequence[int]) -> dict[int, float]:
 
     Returns:
         The weight of each label, for `keras.Model.fit`: images / (classes x images of the class),
-        where only classes with images count; 0 for a class without images.
+        where `classes` counts only classes with images; 0 for a class without images.
     """
     images = sum(counts)
     classes = sum(count > 0 for count in counts)

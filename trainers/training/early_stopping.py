@@ -13,21 +13,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Ends a phase after `patience` epochs without a lower validation loss; never if None."""
+    """Ends a phase after `patience` epochs without a lower validation loss.
+
+    If `patience` is None, no phase ends early.
+    """
 
     patience: int | None
 
     def should_stop(self, epochs: Sequence[EpochMetrics]) -> bool:
-        """Return whether the last `patience` epochs have not lowered the validation loss."""
+        """Return whether none of the last `patience` epochs has lowered the validation loss."""
         if self.patience is None or not epochs:
             return False
         return epochs[-1].epoch - best_epoch(epochs).epoch >= self.patience
 
     def saved_epoch(self, epochs: Sequence[EpochMetrics]) -> EpochMetrics:
-        """Return the epoch whose weights are kept: with patience the best, otherwise the last."""
+        """Return the epoch whose weights are kept: the best; without `patience`, the last."""
         return epochs[-1] if self.patience is None else best_epoch(epochs)
 
 
 def best_epoch(epochs: Sequence[EpochMetrics]) -> EpochMetrics:
-    """Return the epoch with the lowest validation loss; the first one if several are equal."""
+    """Return the epoch with the lowest validation loss; of several, the first."""
     return min(epochs, key=lambda epoch: epoch.val_loss)

@@ -32,8 +32,8 @@ class EpochLogger:
         plan: the plan of the run.
         run: the run folder, for weights, history and logs.
         network: the network whose weights are saved.
-        epochs: the results of epochs in earlier processes.
-        progress: the receiver of steps and epochs.
+        epochs: the results of the epochs that earlier processes completed.
+        progress: the object that is notified of each step and epoch.
     """
 
     def __init__(
@@ -51,19 +51,19 @@ class EpochLogger:
         self._progress = progress
         self._tensorboard = TensorBoardWriter(run.path) if options.tensorboard else None
         self._early_stopping = EarlyStopping(options.early_stopping)
-        # The weights of the first epoch are saved, so that a long run can predict early. The epochs
-        # of a head that trains from features are shorter than the interval.
+        # The first epoch saves its weights without waiting, so that a long run can predict early.
+        # If a head trains from features, epochs are short, so its first save waits as well.
         is_fast = plan.reads_features(plan.phases[-1])
         self._saved_at = time.monotonic() if is_fast else -math.inf
 
     def log_step(self, step: int, epoch_step: int, metrics: dict[str, float]) -> None:
-        """Report the metrics of an epoch after `epoch_step` of its steps."""
+        """Report the metrics of the current epoch after its first `epoch_step` steps."""
         self._progress.end_step(epoch_step, metrics)
         if self._tensorboard is not None:
             self._tensorboard.write_step(step, metrics)
 
     def log_epoch(self, result: EpochMetrics, phase: Phase, step: int) -> None:
-        """Save the result of an epoch of a phase that ends after `step` steps.
+        """Save the result of an epoch of `phase`; the epoch ended after `step` steps of the run.
 
         Raises:
             OutputError: the run cannot be written.
@@ -91,7 +91,7 @@ class EpochLogger:
     def _should_save(self, phase: Phase, step: int) -> bool:
         if self._early_stopping.patience is not None:
             return self._early_stopping.saved_epoch(self._epochs_of(phase)) is self.epochs[-1]
-        # Otherwise, runs with epochs of one second spend most of the time on writing weights.
+        # Without the interval, a run with epochs of one second would mostly write weights.
         return step == phase.end_step or time.monotonic() >= self._saved_at + _SAVE_SECONDS
 
     def _epochs_of(self, phase: Phase) -> list[EpochMetrics]:
@@ -109,11 +109,11 @@ class TensorBoardWriter:
         self._writer = tf.summary.create_file_writer(str(run / TENSORBOARD))
 
     def write_step(self, step: int, metrics: dict[str, float]) -> None:
-        """Write the metrics since the epoch began."""
+        """Write the metrics accumulated since the epoch began."""
         self._write(step, {f"epoch so far/{name}": value for name, value in metrics.items()})
 
     def write_epoch(self, step: int, result: EpochMetrics) -> None:
-        """Write the result of an epoch that ended after `step` steps."""
+        """Write the result of an epoch that ended after `step` steps of the run."""
         self._write(step, {f"epoch/{name}": value for name, value in result.to_columns().items()})
 
     def _write(self, step: int, metrics: dict[str, float]) -> None:

@@ -1,7 +1,7 @@
 """The steps of a run, with checkpoints and validation.
 
-`TrainingLoop` keeps the state of the run, and writes the state to checkpoints, from which a later
-process resumes.
+`TrainingLoop` keeps the state of the run, and writes the state to checkpoints. A later process
+resumes from the newest checkpoint.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ _METRIC_SECONDS = 0.5
 
 
 class TrainingLoop:
-    """The state of a run between two steps.
+    """Runs the steps of a run, and keeps the state of the run between two steps.
 
     Args:
         plan: the plan of the run.
         run: the run folder, for checkpoints and results.
         network: the network to train.
         state: the state in the last checkpoint, or the state of a new run.
-        batch_divisor: a divisor of the number of images of every batch.
+        batch_divisor: the number that must divide the size of every batch.
         on_message: called with each line that the user should read.
-        progress: the receiver of steps and epochs.
+        progress: the object that is notified of each step and epoch.
     """
 
     def __init__(
@@ -96,17 +96,17 @@ class TrainingLoop:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds of the run, including earlier processes."""
+        """Return the time spent on the run in seconds, including earlier processes."""
         return time.monotonic() - self._started_at
 
     @property
     def training(self) -> Selection:
-        """Return the training records without the damaged ones."""
+        """Return the records to train on, without damaged records."""
         return self.plan.training.excluding(self.damaged)
 
     @property
     def validation(self) -> Selection:
-        """Return the validation records without the damaged ones."""
+        """Return the records to validate on, without damaged records."""
         return self.plan.validation.excluding(self.damaged)
 
     @property
@@ -133,11 +133,14 @@ class TrainingLoop:
         )
 
     def run_phase(self, setup: PhaseSetup) -> PhaseSetup:
-        """Run the remaining steps of a phase; return its setup without damaged records.
+        """Run the remaining steps of a phase.
+
+        Returns:
+            The setup; its source is replaced if damaged records were found.
 
         Raises:
             CorruptDataError: more records are damaged than `skip_bad` allows.
-            KeyboardInterrupt: a signal was received; a checkpoint is written first.
+            KeyboardInterrupt: a signal was received. A checkpoint is written before this is raised.
         """
         self._epoch_started_at = time.monotonic() - self._epoch_seconds
         self._epoch_seconds = 0.0
@@ -149,7 +152,7 @@ class TrainingLoop:
                 except TF_READ_ERRORS as error:
                     setup = self._exclude_bad_records(setup, error)
         if setup.phase is not self.plan.phases[-1]:
-            self._stop.raise_if_requested()  # received in the last validation of the phase
+            self._stop.raise_if_requested()  # a signal in the last validation
         return setup
 
     def _run_epochs(self, setup: PhaseSetup) -> None:
@@ -160,7 +163,7 @@ class TrainingLoop:
                 self.run_steps(setup, step_range)
 
     def _exclude_bad_records(self, setup: PhaseSetup, error: Exception) -> PhaseSetup:
-        """Return the setup without damaged records; raise if there are more than allowed."""
+        """Exclude damaged records, unless more than allowed; return a setup that skips them."""
         limit = self.plan.config.options.skip_bad
         if not limit:
             raise error
@@ -175,7 +178,9 @@ class TrainingLoop:
             raise error
         if len(self.damaged) + len(found) > limit:
             first = found[0].error
-            first.hint = f"--skip-bad {limit} allows fewer damaged records; this is the first"
+            first.hint = (
+                f"more records are damaged than --skip-bad {limit} allows; this is one of them"
+            )
             raise first from error
         for damaged in found:
             self._on_message(f"skipped: {damaged.error}")
@@ -186,7 +191,7 @@ class TrainingLoop:
         return replace(setup, source=source)
 
     def run_steps(self, setup: PhaseSetup, step_range: StepRange) -> None:
-        """Run a range of steps by Keras fit, with checkpoints and validation."""
+        """Run a range of steps with Keras fit, including checkpoints and validation."""
         options = self.plan.config.options
         order = ShuffleSpec(
             options.seed,
@@ -208,7 +213,7 @@ class TrainingLoop:
         self._stopped_by_callback = setup.model.stop_training and not self.is_over(setup.phase)
 
     def _epoch_records(self) -> int | None:
-        """Return the number of records per epoch; None if an epoch reads all selected records."""
+        """Return the records per epoch; None if an epoch reads each selected record once."""
         records, divisor = self.plan.training.records, self._batch_divisor
         return records + -records % divisor if self.damaged or divisor > 1 else None
 
@@ -231,12 +236,12 @@ class TrainingLoop:
 
         return keras.callbacks.LambdaCallback(
             on_epoch_begin=begin_epoch,
-            on_train_batch_begin=begin_step,  # after a step, Keras waits for the device
+            on_train_batch_begin=begin_step,  # a callback after a step would wait for the device
             on_epoch_end=end_epoch,
         )
 
     def begin_step(self, setup: PhaseSetup, step: int) -> None:
-        """Write a checkpoint and report metrics before a step, if either is due."""
+        """Write a checkpoint before a step if one is due, and report metrics if they are due."""
         self.step = step
         self._stop_if_requested(setup)
         if self._is_checkpoint_due():
@@ -246,7 +251,7 @@ class TrainingLoop:
             self.epoch_logger.log_step(step, epoch_step, self._read_metrics(setup))
 
     def end_epoch(self, setup: PhaseSetup, step: int) -> None:
-        """Validate, and log the result of the epoch."""
+        """Validate the model, and log the result of the epoch."""
         self.step = step
         # Validation resets the metrics of the model. An interrupted validation is repeated.
         self._pending_metrics = self._pending_metrics or self._read_metrics(setup)
@@ -280,7 +285,7 @@ class TrainingLoop:
             self._stop.raise_if_requested()
 
     def write_checkpoint(self, setup: PhaseSetup) -> None:
-        """Write a checkpoint of the current state. Raises UsageError if the loss is NaN."""
+        """Write a checkpoint of the current state. Raises UsageError if the loss is not finite."""
         if self.validation_pending:
             sync_jax_state(setup.model)
         else:
@@ -300,7 +305,7 @@ class TrainingLoop:
         self._checkpoint_at, self._checkpoint_step = time.monotonic(), self.step
 
     def sum_metrics(self, setup: PhaseSetup) -> tuple[float, ...]:
-        """Return the sums of the metrics since the epoch began; none during validation."""
+        """Return the metric sums since the epoch began; empty while its validation is pending."""
         return () if self.validation_pending else metric_totals(setup)
 
     def _is_checkpoint_due(self) -> bool:
@@ -312,7 +317,7 @@ class TrainingLoop:
         return time.monotonic() - self._checkpoint_at >= 60 * options.checkpoint_minutes
 
     def _read_metrics(self, setup: PhaseSetup) -> dict[str, float]:
-        """Return the metrics since the epoch began. Raises UsageError if the loss is NaN."""
+        """Return the metrics since the epoch began. Raises UsageError if the loss is not finite."""
         self._metrics_read_at = time.monotonic()
         metrics = read_metrics(setup)
         self._check_loss(setup, metrics["loss"])

@@ -1,4 +1,4 @@
-"""Metrics since the epoch began, and their sums."""
+"""Metrics accumulated since the epoch began, and their sums."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_metrics(setup: PhaseSetup) -> dict[str, float]:
-    """Return all metrics by name, since the epoch or its validation began."""
+    """Return all metrics by name, accumulated since the epoch or its validation began."""
     sync_jax_state(setup.model)
     return {metric.name: float(to_numpy(metric.result())) for metric in setup.metrics}
 
@@ -29,7 +29,7 @@ def restore_totals(setup: PhaseSetup, sums: tuple[float, ...]) -> None:
 
 
 def sync_jax_state(model: keras.Model) -> None:
-    """Copy the state that JAX keeps outside the variables of a model into these variables."""
+    """Update the variables of a model on JAX, which keeps the current state outside them."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
 

@@ -20,12 +20,12 @@ def check_options(options: TrainOptions, spec: ModelSpec) -> None:
     """Check that the options do not conflict. Raises UsageError."""
     rate = options.learning_rate
     if rate is not None and not 0 < rate < math.inf:
-        raise UsageError("the learning rate must be larger than 0", got=rate)
+        raise UsageError("the learning rate must be finite and larger than 0", got=rate)
     if options.tensorboard:
         require_extra("tensorboard", "tensorboard")
     if options.label_smoothing and spec.custom and spec.custom.loss is not None:
         raise UsageError(
-            f"{options.model} has its own loss",
+            f"{options.model} has its own loss, which label smoothing does not change",
             got="--label-smoothing",
             hint="omit --label-smoothing",
         )
@@ -34,14 +34,14 @@ def check_options(options: TrainOptions, spec: ModelSpec) -> None:
 
 
 def choose_weights(options: TrainOptions) -> str | None:
-    """Return the initial weights of the backbone: `imagenet` or a path; None is random weights."""
+    """Return the initial weights of the backbone: `imagenet` or a path; None if random."""
     if options.mode == "scratch" or options.weights == "none":
         return None
     return options.weights or "imagenet"
 
 
 def choose_learning_rates(options: TrainOptions, spec: ModelSpec) -> tuple[float, float]:
-    """Return the learning rates of the main phase and of a head phase before it."""
+    """Return two learning rates: of the main phase, and of a head phase before it."""
     defaults = {
         "scratch": spec.learning_rate,
         "transfer": _HEAD_LEARNING_RATE,
@@ -51,7 +51,7 @@ def choose_learning_rates(options: TrainOptions, spec: ModelSpec) -> tuple[float
 
 
 def reads_features(options: TrainOptions) -> bool:
-    """Return whether a head phase trains from features, which requires no augmentation."""
+    """Return whether a head phase trains from features: only if there is no augmentation."""
     return options.mode != "scratch" and options.augment == type(options.augment)()
 
 
@@ -60,7 +60,7 @@ def _check_backbone(options: TrainOptions, spec: ModelSpec) -> None:
         raise UsageError(
             "--mode scratch starts from random weights",
             got=f"--weights {options.weights}",
-            hint="use --mode transfer or finetune",
+            hint="omit --weights, or use --mode transfer or finetune",
         )
     if options.mode != "scratch" and not spec.has_backbone:
         raise UsageError(
@@ -72,15 +72,16 @@ def _check_backbone(options: TrainOptions, spec: ModelSpec) -> None:
         raise UsageError(
             f"{options.model} has no configurable head",
             got="--head-units or --head-dropout",
-            hint="use these options with models such as vgg16",
+            hint="omit these options, or use a model with a backbone, such as vgg16",
         )
     if spec.has_backbone and options.dropout is not None:
         raise UsageError(
-            f"{options.model} does not support --dropout", hint="use --head-dropout for its head"
+            f"{options.model} does not support --dropout",
+            hint="use --head-dropout for dropout in its head",
         )
     if options.mode != "finetune" and options.unfreeze != "all":
         raise UsageError(
-            "only --mode finetune trains layers of the backbone", got=f"--mode {options.mode}",
+            "--unfreeze has an effect only with --mode finetune", got=f"--mode {options.mode}",
             hint="omit --unfreeze, or use --mode finetune",
         )  # fmt: skip
 
@@ -99,13 +100,13 @@ def _check_input(options: TrainOptions) -> None:
         )
     if options.cache != "none" and options.augment.crop < 1:
         raise UsageError(
-            "a random crop is part of decoding, so decoded images cannot be cached",
+            "--cache and random crops cannot be combined: cached images are already decoded",
             got=f"--cache {options.cache} with --augment crop",
             hint="omit --cache or --augment crop",
         )
     if options.skip_bad and (options.cache == "disk" or from_features):
         raise UsageError(
-            "caches for later runs need complete shards",
+            "a cache on disk needs complete shards, because later runs use it too",
             got=f"--skip-bad {options.skip_bad}",
-            hint="use --skip-bad with --cache none or memory, or convert the images again",
+            hint="convert the images again and omit --skip-bad, or do not use --cache disk",
         )

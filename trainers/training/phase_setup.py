@@ -37,8 +37,8 @@ class BatchReader(NamedTuple):
     """Two functions that read batches from a source.
 
     Args:
-        shuffled: returns batches in a different order for each epoch.
-        in_order: returns batches in the stored order.
+        shuffled: the function that returns batches in a different order for each epoch.
+        in_order: the function that returns batches in the stored order.
     """
 
     shuffled: Callable[..., tf.data.Dataset]
@@ -52,7 +52,7 @@ IN_MEMORY = BatchReader(shuffled_in_memory, batches_in_order)
 
 @dataclass(frozen=True)
 class PhaseSetup:
-    """A phase ready to run.
+    """A phase that is ready to run.
 
     Args:
         phase: the phase.
@@ -61,7 +61,7 @@ class PhaseSetup:
             registered model.
         source: the source of the records.
         reading: the functions that read batches from the source.
-        crop: the smallest fraction of the area of an image that random crops keep.
+        crop: the minimum fraction of the area that a random crop keeps; 1 disables cropping.
     """
 
     phase: Phase
@@ -79,7 +79,7 @@ class PhaseSetup:
     def read_training(
         self, selection: Selection, batch_size: int, order: ShuffleSpec
     ) -> tf.data.Dataset:
-        """Return the training batches from the first step of `order`."""
+        """Return the training batches, starting at the first step of `order`."""
         order = order._replace(crop=self.crop)
         return self.reading.shuffled(self.source, selection, batch_size, order)
 
@@ -91,8 +91,8 @@ class PhaseSetup:
         Args:
             selection: the records to validate on.
             batch_size: the number of images per batch.
-            divisor: a divisor of the size of every batch; images of the last batch are dropped
-                until its size is a multiple.
+            divisor: the number that must divide the size of every batch; the last batch drops as
+                many images as this requires.
         """
         batches = self.reading.in_order(self.source, selection, batch_size)
         return batches if divisor == 1 else _cut_batches(batches, divisor)
@@ -125,8 +125,8 @@ def set_up_phase(
         phase: the phase to set up.
         damaged: the names of shards with damaged records.
         on_message: called with each line that the user should read.
-        on_progress: called with the number of images whose features are extracted, and the number
-            of all images.
+        on_progress: called with the number of images whose features have been extracted, and the
+            number of all images.
     """
     options = plan.config.options
     shards = ShardSource.from_dataset(plan.dataset, plan.config.shape, damaged)
@@ -163,7 +163,7 @@ def set_up_phase(
 
 
 def _build_model(plan: TrainingPlan, network: Network, phase: Phase) -> keras.Model:
-    """Return a separate model, so that the network contains no optimizer state."""
+    """Return a separate model, so that the network itself contains no optimizer state."""
     options, shape = plan.config.options, plan.config.shape
     image = keras.Input(shape.array_shape, dtype="uint8", name="image")
     augmenter = build_augmenter(options.augment, shape, options.seed)

@@ -18,10 +18,10 @@ Trainable = Literal["all", "head", "unfrozen"]
 
 @dataclass(frozen=True)
 class Phase:
-    """Steps in which the same weights train at the same learning rate.
+    """A part of a run in which the same layers train, with one learning rate or schedule.
 
     Args:
-        trainable: the layers that train: `all`, `head` on a frozen backbone, or `unfrozen`: the
+        trainable: the layers that train: `all`; `head`, on a frozen backbone; or `unfrozen`, the
             head and the layers of the backbone that `--unfreeze` selects.
         first_step: the first step of the phase, at the start of an epoch.
         end_step: the first step after the phase.
@@ -36,13 +36,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class StepRange:
-    """Steps of one call of Keras fit: complete epochs, or a part of one epoch.
+    """The steps of one call of Keras fit: complete epochs, or a part of one epoch.
 
     Args:
         first_step: the first step of the range.
         epoch: the epoch of the first step, from 0.
         epochs: the number of epochs; 1 for a part of an epoch.
-        epoch_steps: the number of steps per epoch, or of the part.
+        epoch_steps: the number of steps per epoch, or in the part of an epoch.
     """
 
     first_step: int
@@ -70,7 +70,7 @@ def plan_phases(
 
 
 def split_steps(first_step: int, end_step: int, epoch_steps: int) -> Iterator[StepRange]:
-    """Yield ranges of steps: the rest of an epoch, complete epochs, the start of an epoch."""
+    """Yield up to three ranges: the rest of an epoch, complete epochs, the start of an epoch."""
     step = first_step
     while step < end_step:
         epoch, into_epoch = divmod(step, epoch_steps)

@@ -47,7 +47,7 @@ class TrainingPlan:
         validation: the records to validate on after each epoch.
         run_path: the run folder: absent, empty, or the folder of a run to resume.
         config: the configuration of the run.
-        weights: the initial weights of the backbone: `imagenet` or a path; None is random weights.
+        weights: the initial weights of the backbone: `imagenet` or a path; None if random.
         phases: the phases of the run, in order.
         notes: the lines to show before the run starts.
     """
@@ -68,11 +68,11 @@ class TrainingPlan:
 
     @property
     def epochs(self) -> int:
-        """Return the number of epochs without early stopping; the last epoch may be incomplete."""
+        """Return the planned number of epochs, the last of which may be incomplete."""
         return count_steps(self.phases[-1].end_step, self.epoch_steps)
 
     def phases_from(self, step: int) -> tuple[Phase, ...]:
-        """Return the phases that remain at this step; always at least the last phase."""
+        """Return the phases that are not finished at this step, and always the last phase."""
         return tuple(
             phase for phase in self.phases if step < phase.end_step or phase is self.phases[-1]
         )
@@ -93,15 +93,15 @@ def plan_training(
 
     Args:
         location: the path or URL of the dataset.
-        run: the run folder: a local folder, absent or empty unless `resume` is set.
+        run: the run folder: a local folder that must be absent or empty, unless `resume` is set.
         options: the options of the run; the model may be given as `package.module:builder`.
         resume: whether to continue an existing run; if no run exists, a new one starts.
 
     Raises:
         UsageError: an option conflicts with the dataset, the model or the existing run.
         InputNotFoundError: `location` is not a finished dataset.
-        CorruptDataError: a shard is missing or has a different size.
-        OutputError: the folder `run` contains files.
+        CorruptDataError: a shard is missing, or its size differs from the manifest.
+        OutputError: `run` is a file, or a folder that contains files but no run to resume.
     """
     found = find_run(run) if resume else None
     name = found.options.model if found and is_reference(options.model) else None
@@ -187,11 +187,11 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
     yield f"training on {training.records:,} images of {training.split}"
     if validation.split == "train":
         yield (
-            f"validating on {validation.records:,} images held out of train, a tenth chosen by the "
-            "hash of their keys: the dataset has no validation split"
+            "the dataset has no validation split: holding out a tenth of train for validation, "
+            f"{validation.records:,} images chosen by the hash of their keys"
         )
         if dataset.manifest.settings.group_by is not None:
-            yield "the hold-out splits groups: convert with --validation to keep groups together"
+            yield "the hold-out ignores groups: convert with --validation to keep groups together"
     else:
         yield f"validating on {validation.records:,} images of {validation.split}"
     counts = dataset[training.split].info.class_records
@@ -199,4 +199,4 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
     if empty:
         shown = ", ".join(map(escape_for_display, empty[:_SHOWN_CLASSES]))
         more = f" and {len(empty) - _SHOWN_CLASSES} more" * (len(empty) > _SHOWN_CLASSES)
-        yield f"no training images of class {shown}{more}"
+        yield f"classes without training images: {shown}{more}"

@@ -18,13 +18,13 @@ _SECONDS_BETWEEN_LINES = 60
 
 
 class Progress(Protocol):
-    """Receives the progress of a run."""
+    """The interface of an object that is notified of the progress of a run."""
 
     def start(self, epochs: int, steps: int) -> None:
-        """Start a run of `epochs` epochs of `steps` steps."""
+        """Report the start of a run of `epochs` epochs, each of `steps` steps."""
 
     def extract(self, done: int, total: int) -> None:
-        """Report that features of `done` of `total` images are extracted."""
+        """Report that the features of `done` of `total` images have been extracted."""
 
     def end_step(self, step: int, logs: dict[str, float]) -> None:
         """Report the end of step `step` of an epoch, and the metrics since the epoch began."""
@@ -112,7 +112,7 @@ class EpochBar(EpochLogProgress):
 
 
 def choose_progress(*, quiet: bool) -> Progress:
-    """Return the progress for stderr: none if `quiet`, a bar on a terminal, otherwise lines."""
+    """Return a reporter for stderr: silent if `quiet`, a bar on a terminal, otherwise lines."""
     if quiet:
         return NullProgress()
     return EpochBar() if is_terminal() else EpochLogProgress()

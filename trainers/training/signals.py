@@ -16,7 +16,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """A received SIGINT or SIGTERM; a second one acts immediately."""
+    """A SIGINT or SIGTERM that was received and deferred; a second signal acts immediately."""
 
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
@@ -32,7 +32,7 @@ class StopRequest:
             self._stop()
 
     def defer(self, handler: Any, number: int, frame: FrameType | None) -> None:
-        """Keep the first signal; act on the second."""
+        """Keep the first signal for later; on the second, call the handler of the first."""
         if self._stop is not None:
             self._stop()
         self._stop = lambda: handler(number, frame)
@@ -40,7 +40,7 @@ class StopRequest:
 
 @contextmanager
 def defer_signals() -> Iterator[StopRequest]:
-    """Yield a request, to which signals within the block are deferred.
+    """Yield an object that keeps the signals received within the block.
 
     Outside the main thread, signals are not deferred: Python handles signals only in the main
     thread.

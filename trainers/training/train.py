@@ -25,7 +25,7 @@ def train(
     on_message: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Run a training plan, from the newest checkpoint if the run folder has one.
+    """Run a training plan, resuming from the newest checkpoint if the run folder has one.
 
         result = train(plan_training("data", "run", TrainOptions(epochs=3)))
         print(result.val_accuracy)
@@ -33,7 +33,7 @@ def train(
     Args:
         plan: the result of `trainers.training.plan.plan_training`.
         on_message: called with each line that the user should read.
-        progress: the receiver of steps and epochs.
+        progress: the object that is notified of each step and epoch.
 
     Returns:
         The content of `result.json`.
@@ -42,7 +42,9 @@ def train(
         CorruptDataError: a record cannot be read.
         OutputError: the run cannot be written.
         LockedError: another process is training this run.
-        UsageError: the loss became NaN, or weights do not fit the model.
+        UsageError: the loss became NaN or infinite, the pretrained weights do not fit the model, or
+            the GPUs cannot share a batch of this size.
+        OutOfMemoryError: a step needs more memory than the device has.
     """
     on_message = on_message or _ignore
     progress = progress or NullProgress()
@@ -51,7 +53,7 @@ def train(
     if backend.problem is not None:
         on_message(backend.problem)
 
-    # These modules import Keras, so the backend must be started before.
+    # These modules import Keras, so the backend must be started first.
     import keras
 
     from trainers.input.bad_records import locate_bad_records
@@ -111,7 +113,7 @@ def train(
 def _write_result(
     plan: TrainingPlan, run: Run, network: Network, loop: TrainingLoop
 ) -> TrainingResult:
-    """Write the curves and, last, `result.json`."""
+    """Write the curves, then `result.json`; return the result."""
     from trainers.models.freezing import count_parameters
     from trainers.plots.charts import plot_curves
 

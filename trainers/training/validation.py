@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Validation:
-    """Evaluates the model of a phase; the input is built once per phase.
+    """Evaluates the model of a phase; builds the input once per phase.
 
     Args:
         batch_size: the number of images per step.
-        batch_divisor: a divisor of the number of images of every step.
+        batch_divisor: the number that must divide the size of every batch.
     """
 
     def __init__(self, batch_size: int, batch_divisor: int) -> None:
@@ -33,7 +33,7 @@ class Validation:
     def measure(
         self, setup: PhaseSetup, selection: Selection, begin_step: Callable[[], None]
     ) -> dict[str, float]:
-        """Return all metrics on the selection; call `begin_step` before each step."""
+        """Return all metrics of the model on a selection; call `begin_step` before each step."""
         if setup is not self._setup:
             self._batches = setup.read_validation(selection, self._batch_size, self._divisor)
             self._setup = setup

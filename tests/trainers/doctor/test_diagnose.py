@@ -69,7 +69,7 @@ def test_find_bottleneck_slow_augmentation_with_slower_input_gives_decode() -> N
         ),
         (
             {"stored_size": (224, 224)},
-            "store pixels (convert --resize 224 --store raw), or use --cache disk",
+            "store raw pixels (convert --resize 224 --store raw), or use --cache disk",
         ),
         (
             {"stored_size": (512, 512), "is_raw": True},
@@ -81,11 +81,11 @@ def test_find_bottleneck_slow_augmentation_with_slower_input_gives_decode() -> N
         ),
         (
             {"is_cropped": True},
-            "store pixels at a size slightly above 224 (convert --store raw --resize)",
+            "store raw pixels, at a size slightly above 224 (convert --store raw --resize)",
         ),
         (
             {"is_cropped": True, "is_raw": True, "stored_size": (256, 256)},
-            "use more processor cores: the crops only have to be cut out and resized",
+            "use more processor cores: raw pixels only have to be cropped and resized",
         ),
     ],
 )

@@ -40,7 +40,7 @@ def test_require_empty_existing_file_is_refused_with_its_kind(
     tmp_path: Path, file: str, what: str
 ) -> None:
     (tmp_path / file).touch()
-    with pytest.raises(OutputError, match=f"contains {what}, which is not overwritten"):
+    with pytest.raises(OutputError, match=f"contains {what} and is not overwritten"):
         require_empty(tmp_path)
 
 
