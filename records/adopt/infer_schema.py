@@ -33,7 +33,7 @@ _OF_OBJECTS = ("image/object/", "objects/", "bbox", "image/panoptic/")
 
 
 def parse_features(texts: Iterable[str]) -> dict[str, str]:
-    """Parse `ROLE=NAME` texts into names by role. Raises UsageError."""
+    """Parse `ROLE=NAME` texts into feature names by role. Raises UsageError."""
     requested = dict(text.partition("=")[::2] for text in texts)
     for role, name in requested.items():
         if role not in ROLES or not name:
@@ -51,7 +51,7 @@ def choose_features(
     """Return the features to read, chosen by their names and values.
 
     Args:
-        stats: the statistics of each feature in some records.
+        stats: the statistics of each feature, from the first records of a file.
         requested: the feature names that the user passed, by role.
         path: the path of the file, for messages.
 

@@ -13,7 +13,8 @@ Examples:
   shardmill salvage data/train-00003-of-00008.tfrecord intact.tfrecord
   shardmill salvage train.record intact.record --json > lost.json
 
-Exit codes: 0 nothing lost, 1 records lost, 66 file not found, 73 OUTPUT cannot be written.
+Exit codes: 0 nothing lost, 1 records lost, 66 file not found, 73 OUTPUT exists or cannot be
+written.
 """
 
 
