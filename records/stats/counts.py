@@ -53,7 +53,7 @@ class SplitStats(msgspec.Struct, frozen=True):
         bytes: the size of the shards.
         shards: the number of shards.
         class_records: the number of records of each class, by label.
-        imbalance: the ratio of class sizes, as in `Stats`.
+        imbalance: the imbalance of this split, defined as in `Stats`.
     """
 
     records: int
