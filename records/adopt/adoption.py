@@ -75,7 +75,7 @@ def adopt(
         UsageError: the files cannot form one dataset.
         InputNotFoundError: a file does not exist, or no file has records.
         CorruptDataError: a file is damaged.
-        TooManyRejectsError: more than `max_rejects` records would be excluded.
+        TooManyRejectsError: more than `max_rejects` records, or all records, would be excluded.
         OutputError: the folder contains an unfinished conversion, or a dataset that was not made of
             these files with these options; or the folder cannot be written to.
         LockedError: another process is writing to the folder.
@@ -179,7 +179,7 @@ def _check_rejects(plan: AdoptionPlan, allowed: int | None) -> None:
 
 
 def _keep_existing(storage: Storage, plan: AdoptionPlan) -> AdoptionPlan:
-    """Return a plan that keeps existing side files if their content differs from the planned."""
+    """Return a plan that keeps each existing side file whose content is not as planned."""
     planned = {layout.LABELS: format_labels(plan.manifest.labels), **tfds_files(plan.manifest)}
     kept = tuple(
         name

@@ -117,7 +117,7 @@ def _matches(reference: ClassReference, labels: LabelMap, first: int) -> bool:
 def _name_classes(
     found: Collection[ClassReference], numbers: list[int], first_label: FirstLabel | None, path: str
 ) -> Classes:
-    """Return the classes, named as in the records; if these have no names, the numbers are used."""
+    """Return the classes, named as in the records, or by number if the records have no names."""
     lowest: FirstLabel = 0 if numbers[0] == 0 else 1
     first = lowest if first_label is None else first_label
     if numbers[0] < first or numbers[-1] - first >= _MAX_CLASSES:

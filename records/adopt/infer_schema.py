@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROLES = ("image", "label", "text", "key")
 """The roles of `--feature`, and the fields of `FeatureNames`."""
 
-# Feature names in the order TF-Slim, TensorFlow Datasets, other common names.
+# Feature names in order of preference: TF-Slim, TensorFlow Datasets, then other common names.
 _IMAGES = ("image/encoded", "image", "encoded", "image_raw", "jpg", "jpeg", "png")
 _LABELS = ("image/class/label", "label", "labels", "class", "class_id", "target")
 _TEXTS = ("image/class/text", "label_text", "class_name", "class", "label", "text")

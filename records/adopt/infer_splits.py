@@ -74,6 +74,6 @@ def choose_split(name: str, rules: Mapping[str, SplitName]) -> SplitName:
     raise UsageError(
         "the split of a file cannot be derived from its name",
         path=name,
-        expected="a word for one split, such as train, validation or test, in the name",
+        expected="a word for exactly one split in the name, such as train, validation or test",
         hint="add --split train=PATTERN, --split validation=PATTERN or --split test=PATTERN",
     )

@@ -79,7 +79,7 @@ class AdoptReport(msgspec.Struct, frozen=True):
 def make_report(
     plan: AdoptionPlan, output: str, status: Status, notes: tuple[str, ...]
 ) -> AdoptReport:
-    """Return the report of an adoption, done or planned."""
+    """Return the report of a finished or planned adoption."""
     manifest = plan.manifest
     return AdoptReport(
         status=status,

@@ -147,7 +147,7 @@ def _check_image(encoded: bytes) -> ScannedImage | Rejection:
     if not isinstance(stored, NormalizedImage):
         return stored
     if stored.changes:
-        # Unchanged, the image would give other pixels in TensorFlow than in Pillow, or an error.
+        # TensorFlow and Pillow would decode the file differently, or one of them would fail.
         changes = ", ".join(stored.changes)
         return Rejection("unsupported", f"the image would have to be changed: {changes}")
     return ScannedImage(

@@ -17,7 +17,8 @@ Examples:
   shardmill adopt parts/part-* parts/ --split train=part-*
 
 Exit codes: 0 done, 2 the files cannot form a dataset, 65 too many records excluded, 66 file not
-found or damaged, 73 OUTPUT already contains other data or cannot be written to.
+found or damaged, 73 OUTPUT contains a dataset that was not made of these files, or cannot be
+written to.
 """
 
 
@@ -58,7 +59,7 @@ found or damaged, 73 OUTPUT already contains other data or cannot be written to.
         help="Maximum number of excluded records.  [default: 1 % of the records, at least 10]",
     ),
 )
-@click.option("--dry-run", is_flag=True, help="Report the dataset, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Report the planned dataset, and write nothing.")
 @json_option
 def adopt(
     files: tuple[str, ...],

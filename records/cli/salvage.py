@@ -21,7 +21,7 @@ written.
 @click.command(cls=GroupedCommand, epilog=_EPILOG)
 @click.argument("file")
 @click.argument("output")
-@click.option("--dry-run", is_flag=True, help="Report lost records, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Report the lost records, and write nothing.")
 @json_option
 def salvage(file: str, output: str, dry_run: bool, as_json: bool) -> None:
     """Copy every intact record of a damaged TFRecord file to a new file.

@@ -49,8 +49,9 @@ Exit codes: 0 done, 66 no finished dataset.
         help="Print only the keys of images to exclude (convert --exclude), one per line. "
         "duplicates: identical files, except the first of each group. leaks: identical files in "
         "more than one split; those in test are kept, or those in validation if none is in test. "
-        "near: images near to a kept image; images in test are kept first, then those in "
-        "validation. near-leaks: images near to an image in a split that is kept first.",
+        "near: near-duplicates of a kept image; images in test are kept first, then those in "
+        "validation. near-leaks: images in train or validation near to an image in test, and "
+        "images in train near to an image in validation.",
     ),
 )
 @option_group(

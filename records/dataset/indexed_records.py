@@ -73,7 +73,7 @@ class IndexedRecord(NamedTuple):
     name_offset: int
 
     def matches_frame(self, before: bytes, after: bytes) -> bool:
-        """Return whether a frame has these leading features, and the image at this position.
+        """Return whether a frame has the leading features and the image position of this record.
 
         Args:
             before: the part of the frame before the image.
@@ -175,7 +175,7 @@ def _field_size(content_bytes: _Integers) -> _Integers:
 
 
 def _leading_size(label: _Integers, channels: _Integers, labels: LabelMap) -> _Integers:
-    """Return the size of the features before each image, computed once per distinct pair."""
+    """Return the size of the features before each image, computed once per label and channels."""
     pairs, pair_of = np.unique(np.stack([label, channels]), axis=1, return_inverse=True)
     sizes = [
         len(_leading_features(number, labels[number] if 0 <= number < len(labels) else "", depth))

@@ -261,7 +261,10 @@ class Split(Sequence[Record]):
 
 @contextmanager
 def missing_as_corrupt(storage: Storage, name: str) -> Iterator[None]:
-    """Raise CorruptDataError if the block finds that `name`, listed by the manifest, is missing."""
+    """Raise CorruptDataError if the block raises FileNotFoundError.
+
+    The manifest lists the file `name`, so the dataset is damaged if that file is missing.
+    """
     try:
         yield
     except FileNotFoundError as error:

@@ -33,7 +33,7 @@ def find_near_duplicates(
     Args:
         dataset: a path or URL, or an open dataset.
         rows: the result of `records.stats.read_index_rows`; None reads the index rows.
-        on_images: a callback that receives a number of images, each time their hashes have been
+        on_images: a callback that receives the number of images in each batch whose hashes were
             computed or read.
         on_progress: a callback that receives the number of finished parts of the search, and the
             total number of parts.
@@ -50,5 +50,5 @@ def find_near_duplicates(
     hasher = DatasetHasher(dataset, on_images)
     hashes = hasher.run()
     if hasher.save_error is not None:
-        log_line(f"hashes not saved: {hasher.save_error}", level=logging.WARNING)
+        log_line(f"the hashes cannot be saved: {hasher.save_error}", level=logging.WARNING)
     return group_near_duplicates(rows, hashes, on_progress)

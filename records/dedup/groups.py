@@ -49,7 +49,7 @@ class NearPair(msgspec.Struct, frozen=True):
     """Two images of the same picture.
 
     Attributes:
-        kept: the image to keep: the one in test if there is one, otherwise the one in validation.
+        kept: the image to keep: the first by split (test, validation, train), then by key.
         other: the image to exclude.
         hamming_distance: the number of bits, out of 144, that differ between the hashes;
             `bits_apart` in JSON.
@@ -78,8 +78,8 @@ class NearDuplicates(msgspec.Struct, frozen=True):
         groups: the number of groups of images connected by pairs.
         leak_groups: the number of groups in more than one split.
         conflict_groups: the number of groups with more than one label.
-        pairs: one pair for each image to exclude: first the leaks, then all other pairs, both
-            sorted by distance.
+        pairs: one pair for each image to exclude: first the leaks, sorted by distance, then all
+            other pairs, sorted by distance.
         keys: the keys of the images to exclude so that no two images are near.
         leak_keys: the keys of the images to exclude so that no images in different splits are near.
     """
@@ -224,7 +224,7 @@ class NeighbourGraph:
 
     Args:
         hashes: the hashes of the pictures, of shape (pictures, windows, words).
-        max_distance: the maximum distance, in bits, from each picture to a picture near to it.
+        max_distance: the maximum distance, in bits, of each picture to a picture near to it.
         on_progress: a callback, as in `find_pairs`.
     """
 

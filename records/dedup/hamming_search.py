@@ -50,8 +50,8 @@ def find_pairs(
     Args:
         hashes: the hashes, of shape (pictures, windows, words); the first window is the full
             picture.
-        max_distance: the maximum distance, in bits, from each picture to a picture near to it. For
-            a pair, the smaller limit of the two pictures applies.
+        max_distance: the maximum distance, in bits, of each picture to a picture near to it. To a
+            pair, the smaller of the two maximum distances applies.
         on_progress: a callback that receives the number of finished parts of the search, and the
             total number of parts.
     """

@@ -46,11 +46,11 @@ _NO_HASHES = np.zeros((WINDOWS, WORDS), np.uint64)
 
 @dataclass
 class DatasetHasher:
-    """Computation of the perceptual hashes of a dataset; cached hashes are read instead.
+    """Computation of the perceptual hashes of a dataset; hashes in the cache are reused.
 
     Attributes:
         dataset: an open dataset.
-        on_images: a callback that receives a number of images, each time their hashes have been
+        on_images: a callback that receives the number of images in each batch whose hashes were
             computed or read.
         save_error: the error of the first save that failed; no more hashes are saved after it.
     """

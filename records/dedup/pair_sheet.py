@@ -40,7 +40,7 @@ _LEAK_INK = (178, 52, 36)
 
 
 def draw_pair_sheet(dataset: Dataset, near: NearDuplicates) -> bytes:
-    """Return the first pairs of `near`, which begin with the leaks, as a picture in PNG format.
+    """Return a picture of the first pairs of `near`, with the leaks at the top, as PNG.
 
     Raises:
         CorruptDataError: an index or a record is damaged.

@@ -23,9 +23,9 @@ _SMALL_PX = 64
 
 
 def max_distances(width: NDArray[np.int32], height: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Return the maximum distance from each image to a near-duplicate, in bits, of shape (N,).
+    """Return the maximum distance, in bits, from each image to a near-duplicate.
 
-    The distance depends on the shorter side of the image.
+    The distance depends on the shorter side of the image. The result has the shape (N,).
 
     Args:
         width: the widths in pixels, of shape (N,).

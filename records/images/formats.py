@@ -135,7 +135,7 @@ _DISCARD_LOG = logging.NullHandler()
 
 
 def sniff(head: bytes) -> str | None:
-    """Return the image format of a file by its first bytes, supported or not.
+    """Return the image format, supported or not, that the first bytes of a file indicate.
 
     Args:
         head: the first 32 bytes or more, or the complete file if the file is shorter.

@@ -42,14 +42,14 @@ class JpegHeader(msgspec.Struct, frozen=True, gc=False):
         width: the width in pixels, as coded (before any EXIF rotation).
         height: the height in pixels, as coded.
         bits: the number of bits per sample.
-        component_ids: the number of each component: 1 component is grey, 3 are colour, 4 are CMYK
-            or YCCK.
+        component_ids: the identifier of each component: one component means grey, three mean
+            colour, four mean CMYK or YCCK.
         huffman: whether the coding is Huffman, which every decoder reads; otherwise it is
             arithmetic.
         buffered: whether a decoder must buffer all coefficients, because there are several scans.
         complete: whether the scans contain all coefficients. Decoders fill gaps in different ways.
         metadata: whether there is an EXIF or XMP segment, which may contain an orientation.
-        scan_offset: the offset of the payload of the first scan header in the file.
+        scan_offset: the offset, in the file, of the payload of the first scan header.
     """
 
     width: int

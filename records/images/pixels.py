@@ -52,7 +52,7 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Return the image, rotated or flipped to upright."""
+    """Return the image, rotated or flipped so that it is upright."""
     method = _TURNS.get(orientation)
     return image if method is None else image.transpose(method)
 

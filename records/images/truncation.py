@@ -88,7 +88,7 @@ def _is_truncated_bmp(data: bytes) -> bool:
 
 
 def _is_truncated_tiff(data: bytes) -> bool:
-    """Look for a directory or a strip beyond the end of the file."""
+    """Look for a directory or a strip that extends beyond the end of the file."""
     order = "<" if data[:2] == b"II" else ">"
     if data[2:4] in {b"+\0", b"\0+"}:
         return False

@@ -49,7 +49,7 @@ _WIDE_FONTS = (
 )
 _NO_CHARACTER = "\U0010ffff"
 _PILLOW_FONT = ""
-"""Stands for the font that Pillow contains, Latin only, in place of the path of a font file."""
+"""The value that stands for the font inside Pillow (Latin only), instead of a path."""
 
 
 def find_font(names: Iterable[str]) -> str:

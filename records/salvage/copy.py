@@ -102,7 +102,7 @@ def _open_file(file: str | os.PathLike[str]) -> tuple[Storage, str]:
 
 
 def _read_index_of(storage: Storage, name: str) -> tuple[Index | None, list[Finding]]:
-    """Return the index of a shard, None if it is unusable, and the findings about the index."""
+    """Return the index of a shard, or None without a usable index, and the findings about it."""
     file = index_name(name)
     try:
         index = read_index(storage, file)

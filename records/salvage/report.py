@@ -41,8 +41,8 @@ class SalvageReport(msgspec.Struct, frozen=True, rename={"file": "shard", "outpu
         file: the path of the damaged file.
         output: the path of the new file; None after a dry run.
         index: the path of the index, relative to the folder of the file; None without an index.
-        records: the number of intact records; all intact records are in `output`.
-        bytes: the size of the intact records in `output`.
+        records: the number of intact records, all of which `output` contains.
+        bytes: the size of the intact records with their frames: the size of `output`.
         lost_records: the number of lost records according to the index; None without an index.
         lost: the lost ranges, sorted by offset.
         findings: the damage, as `verify` reports it.

@@ -43,8 +43,8 @@ def verify(path: str | os.PathLike[str], decode: bool = False) -> Iterator[Findi
 
     Args:
         path: the path or URL of a dataset, or of a TFRecord file: plain, GZIP or ZLIB. For a file,
-            the checks are: all frames are intact, and each record is an Example or a
-            SequenceExample.
+            the only checks are whether the frames are intact, and whether each record is an Example
+            or a SequenceExample.
         decode: whether to decode every image of a dataset, too.
 
     Yields:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_side_files(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
-    """Yield a finding for each file that the manifest does not list or that contradicts it.
+    """Yield a finding for each unlisted file, and each side file that contradicts the manifest.
 
     A side file that is missing or unreadable is also a finding.
     """
