@@ -51,20 +51,22 @@ def adopt(
     dry_run: bool = False,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> AdoptReport:
-    """Make a dataset of TFRecord files from a different program, without copying them.
+    """Make a dataset of TFRecord files that shardmill did not write, without copying them.
 
         adopt(["old/train-0.tfrecord", "old/test-0.tfrecord"], "old")
 
     Args:
         files: TFRecord files below `output`; they are only read.
         output: the folder of the files. `adopt` adds indexes, label map and manifest to it.
-        labels: the path of a label map; None searches next to the files, then in the records.
+        labels: the path of a label map; None uses a label map next to the files, and derives one
+            from the records if there is none.
         splits: splits by file pattern, such as {"old/val*": "validation"}. The first match applies.
-            Without a match, a word in the file name determines the split.
-        features: feature names by role (image, label, text, key). Missing roles are detected.
+            Without a match, a word in the path determines the split.
+        features: feature names by role (image, label, text, key). The features of missing roles are
+            detected.
         first_label: the number of the first class in the records; None detects the number.
-        max_rejects: the maximum number of excluded records; None allows 1 %, and at least 10.
-            Excluding all records is an error.
+        max_rejects: the maximum number of excluded records; None allows 1 % of the records, or 10
+            if that is more. To exclude all records is always an error.
         dry_run: whether to write nothing.
         on_bytes: a callback that receives the size of each record that was read, in bytes. Several
             threads call it.
@@ -73,8 +75,9 @@ def adopt(
         UsageError: the files cannot form one dataset.
         InputNotFoundError: a file does not exist, or no file has records.
         CorruptDataError: a file is damaged.
-        TooManyRejectsError: more than `max_rejects` records would be excluded.
-        OutputError: the folder already contains a dataset, or cannot be written.
+        TooManyRejectsError: more than `max_rejects` records, or all records, would be excluded.
+        OutputError: the folder contains an unfinished conversion, or a dataset that was not made of
+            these files with these options; or the folder cannot be written to.
         LockedError: another process is writing to the folder.
     """
     folder = os.fspath(output)
@@ -102,12 +105,15 @@ def adopt(
 
 
 def _require_adoptable(storage: Storage) -> None:
-    """Raise OutputError for the output of a conversion, finished or not. Reads no TFRecord file."""
+    """Raise OutputError if the folder is the output of a conversion, finished or not.
+
+    No TFRecord file is read.
+    """
     if storage.stat(_PLAN) is not None:
         raise OutputError(
             "a conversion into this folder has not finished",
             path=storage.url,
-            hint="run the conversion again, or `shardmill clean` on the folder",
+            hint="run the conversion again to finish it, or run `shardmill clean` on the folder",
         )
     if storage.stat(layout.MANIFEST) is not None and read_manifest(storage).adopted is None:
         raise _another_dataset(storage)
@@ -115,10 +121,10 @@ def _require_adoptable(storage: Storage) -> None:
 
 def _another_dataset(storage: Storage) -> OutputError:
     return OutputError(
-        "the folder already contains a different dataset",
+        "the folder already contains a dataset that was not made of these files with these options",
         path=storage.display_name(layout.MANIFEST),
-        hint=f"to adopt the files again, with different files or options, first remove "
-        f"{layout.MANIFEST} and the other files that `shardmill adopt` wrote",
+        hint=f"to adopt these files with these options, first remove {layout.MANIFEST} and all "
+        "other files that `shardmill adopt` wrote",
     )
 
 
@@ -134,7 +140,10 @@ def _find_features(
 
 
 def _read_labels(storage: Storage, features: FeatureNames, path: str | None) -> GivenLabels | None:
-    """Return the requested label map, or the one that TF-Slim or TFDS wrote next to the files."""
+    """Return the requested label map, or the one next to the files, as TF-Slim and TFDS write it.
+
+    If there is no label map, return None.
+    """
     if path is not None:
         folder, name = split_location(path)
         return _read_label_file(open_storage(folder), name)
@@ -162,13 +171,15 @@ def _check_rejects(plan: AdoptionPlan, allowed: int | None) -> None:
         raise TooManyRejectsError(
             f"{counts.rejected:,} of {counts.found:,} records cannot be adopted; the first is "
             f"{first.key}: {first.reason}, {first.detail}",
-            expected=f"at most {allowed:,}, and never all",
-            hint=f"to exclude them, add --max-rejects {counts.rejected}" if counts.stored else None,
+            expected=f"at most {allowed:,}, and never all records",
+            hint=f"to exclude these records, add --max-rejects {counts.rejected}"
+            if counts.stored
+            else None,
         )
 
 
 def _keep_existing(storage: Storage, plan: AdoptionPlan) -> AdoptionPlan:
-    """Return the plan without the side files that already exist with different content."""
+    """Return a plan that keeps each existing side file whose content is not as planned."""
     planned = {layout.LABELS: format_labels(plan.manifest.labels), **tfds_files(plan.manifest)}
     kept = tuple(
         name
@@ -187,7 +198,10 @@ def _require_same(storage: Storage, plan: AdoptionPlan) -> None:
 
 
 def _write(storage: Storage, plan: AdoptionPlan) -> None:
-    """Write all side files; an interrupted run left files with the same bytes."""
+    """Write all side files, the manifest last.
+
+    Side files that an interrupted run wrote have the same bytes.
+    """
     contents = {
         layout.index_name(s.summary.name): encode_index(s.summary, new_row_table(s.rows))
         for s in plan.shards

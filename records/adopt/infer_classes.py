@@ -1,4 +1,4 @@
-"""Label map of adopted records, from a file, class names or numbers.
+"""Label map of adopted records, from a file or from the records.
 
 The labels of a dataset start at 0. The numbers in adopted records may start at 1, as in object
 detection, where 0 is the background. Every reader then subtracts 1.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from records.errors import UsageError
 from records.format.label_map import check_labels
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -66,7 +67,8 @@ def decide_classes(
         path: the path of the dataset, for messages.
 
     Raises:
-        UsageError: numbers and names contradict each other or the file, or names are missing.
+        UsageError: the numbers and names in the records contradict each other or the label map,
+            numbers are out of range, or a class has no name.
     """
     numbers = sorted({it.label for it in found if it.label is not None})
     if not numbers:
@@ -90,7 +92,7 @@ def _match_first_label(
     given: GivenLabels,
     first_label: FirstLabel | None,
 ) -> FirstLabel:
-    """Return the number of the first class: 0 or 1, so that all records match the label map."""
+    """Return the number of the first class, 0 or 1, with which all records match the label map."""
     likely: tuple[FirstLabel, ...] = (1, 0) if given.counts_from_1 else (0, 1)
     for first in likely if first_label is None else (first_label,):
         last = first + len(given.labels) - 1
@@ -100,9 +102,9 @@ def _match_first_label(
     raise UsageError(
         "the label map does not match the records",
         path=given.path,
-        expected=f"labels {numbers[0]} to {numbers[-1]}, and the class names in the records",
-        got=f"{len(given.labels)} classes",
-        hint="pass the matching label map with --labels FILE",
+        expected=f"classes {numbers[0]} to {numbers[-1]}, named as in the records",
+        got=f"a label map with {pluralize(len(given.labels), 'class name')}",
+        hint="pass the label map of these records with --labels FILE",
     )
 
 
@@ -115,21 +117,23 @@ def _matches(reference: ClassReference, labels: LabelMap, first: int) -> bool:
 def _name_classes(
     found: Collection[ClassReference], numbers: list[int], first_label: FirstLabel | None, path: str
 ) -> Classes:
-    """Return classes with the names in the records; without names, the numbers are the names."""
+    """Return the classes, named as in the records, or by number if the records have no names."""
     lowest: FirstLabel = 0 if numbers[0] == 0 else 1
     first = lowest if first_label is None else first_label
     if numbers[0] < first or numbers[-1] - first >= _MAX_CLASSES:
         raise UsageError(
-            "labels are out of range",
+            "labels in the records are out of range",
             path=path,
-            expected=f"numbers from {first}",
+            expected=f"integers from {first} to {first + _MAX_CLASSES - 1}",
             got=f"{numbers[0]} to {numbers[-1]}",
         )
     names = _names_by_number(found, path)
     wanted = range(first, numbers[-1] + 1)
     if not names:
-        note = f"the records have no class names: the classes are named {first} to {numbers[-1]}"
-        return Classes(tuple(map(str, wanted)), first, (f"{note}; add names with --labels FILE",))
+        note = (
+            f"the records have no class names: the names are the numbers {first} to {numbers[-1]}"
+        )
+        return Classes(tuple(map(str, wanted)), first, (f"{note}; pass names with --labels FILE",))
     missing = [number for number in wanted if number not in names]
     if missing:
         raise UsageError(
@@ -151,6 +155,6 @@ def _names_by_number(found: Collection[ClassReference], path: str) -> Mapping[in
                 f"class {number} has more than one name",
                 path=path,
                 got=" and ".join(map(repr, sorted(texts)[:2])),
-                hint="choose a different feature with --feature label=NAME or --feature text=NAME",
+                hint="choose the correct feature with --feature label=NAME or --feature text=NAME",
             )
     return {number: texts.pop() for number, texts in names.items()}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROLES = ("image", "label", "text", "key")
 """The roles of `--feature`, and the fields of `FeatureNames`."""
 
-# Feature names in the order TF-Slim, TensorFlow Datasets, other common names.
+# Feature names in order of preference: TF-Slim, TensorFlow Datasets, then other common names.
 _IMAGES = ("image/encoded", "image", "encoded", "image_raw", "jpg", "jpeg", "png")
 _LABELS = ("image/class/label", "label", "labels", "class", "class_id", "target")
 _TEXTS = ("image/class/text", "label_text", "class_name", "class", "label", "text")
@@ -33,7 +33,7 @@ _OF_OBJECTS = ("image/object/", "objects/", "bbox", "image/panoptic/")
 
 
 def parse_features(texts: Iterable[str]) -> dict[str, str]:
-    """Parse `ROLE=NAME` texts into names by role. Raises UsageError."""
+    """Parse `ROLE=NAME` texts into feature names by role. Raises UsageError."""
     requested = dict(text.partition("=")[::2] for text in texts)
     for role, name in requested.items():
         if role not in ROLES or not name:
@@ -51,7 +51,7 @@ def choose_features(
     """Return the features to read, chosen by their names and values.
 
     Args:
-        stats: the statistics of each feature in some records.
+        stats: the statistics of each feature, from the first records of a file.
         requested: the feature names that the user passed, by role.
         path: the path of the file, for messages.
 

@@ -27,7 +27,7 @@ _WORDS: dict[str, SplitName] = {
 
 
 def parse_split_rules(texts: Iterable[str]) -> dict[str, SplitName]:
-    """Return the splits by pattern of `SPLIT=PATTERN` texts. Raises UsageError.
+    """Parse `SPLIT=PATTERN` texts into splits by pattern. Raises UsageError.
 
     If a pattern occurs twice, its first split applies.
     """
@@ -55,7 +55,8 @@ def choose_split(name: str, rules: Mapping[str, SplitName]) -> SplitName:
         rules: splits by shell pattern.
 
     Raises:
-        UsageError: no word is the name of a split, or words of a name are the names of two splits.
+        UsageError: no word in the path is the name of a split, the name of the file or of a folder
+            contains words for two splits, or a rule has an unknown split.
     """
     parts = name.split("/")
     for pattern, split in rules.items():
@@ -73,6 +74,6 @@ def choose_split(name: str, rules: Mapping[str, SplitName]) -> SplitName:
     raise UsageError(
         "the split of a file cannot be derived from its name",
         path=name,
-        expected="a word such as train, validation or test in the name",
+        expected="a word for exactly one split in the name, such as train, validation or test",
         hint="add --split train=PATTERN, --split validation=PATTERN or --split test=PATTERN",
     )

@@ -39,7 +39,7 @@ class AdoptedShard(NamedTuple):
 
 
 class AdoptionPlan(NamedTuple):
-    """The files that `adopt` writes next to the TFRecord files."""
+    """The content of the files that `adopt` writes next to the TFRecord files."""
 
     manifest: Manifest
     shards: tuple[AdoptedShard, ...]
@@ -87,7 +87,7 @@ def plan_adoption(
 
 
 def _have_keys(files: Sequence[ScannedFile]) -> bool:
-    """Return whether each record has a key, and all keys are different."""
+    """Return whether every record has a key, and no key occurs twice."""
     keys = [record.key for file in files for record in file.records]
     return None not in keys and len(set(keys)) == len(keys)
 

@@ -79,7 +79,7 @@ class AdoptReport(msgspec.Struct, frozen=True):
 def make_report(
     plan: AdoptionPlan, output: str, status: Status, notes: tuple[str, ...]
 ) -> AdoptReport:
-    """Return the report of an adoption, done or planned."""
+    """Return the report of a finished or planned adoption."""
     manifest = plan.manifest
     return AdoptReport(
         status=status,
@@ -107,7 +107,7 @@ def _split_rows(report: AdoptReport) -> list[tuple[str, str]]:
 
 def _feature_rows(report: AdoptReport) -> list[tuple[str, str]]:
     features = report.adopted.features
-    key = "made from file and number" if features.key is None else escape_for_display(features.key)
+    key = "file name and number" if features.key is None else escape_for_display(features.key)
     rows = [
         ("image", escape_for_display(features.image)),
         ("class", _format_class(report)),

@@ -1,4 +1,4 @@
-"""Scan of the files to adopt, with all their records."""
+"""Scan of all records in the files to adopt."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 OPTIONS = ImageOptions()
-"""The default image options of a conversion. An image that would have to change is rejected."""
+"""The default image options of a conversion. An image that they would change is rejected."""
 _HINT = "run `shardmill salvage FILE OUTPUT` to copy the intact records to an uncompressed file"
 
 
 class ScannedImage(NamedTuple):
-    """An image in a record, with the fields of an index row."""
+    """The image in a record, described by the image fields of an index row."""
 
     stored_bytes: int
     format: str
@@ -147,7 +147,7 @@ def _check_image(encoded: bytes) -> ScannedImage | Rejection:
     if not isinstance(stored, NormalizedImage):
         return stored
     if stored.changes:
-        # Without the change, TensorFlow and Pillow decode different pixels, or one of them fails.
+        # TensorFlow and Pillow would decode the file differently, or one of them would fail.
         changes = ", ".join(stored.changes)
         return Rejection("unsupported", f"the image would have to be changed: {changes}")
     return ScannedImage(
@@ -164,10 +164,13 @@ _NAME = re.compile(ADOPTED_PATTERN)
 
 
 def locate_files(files: Sequence[str], folder: str) -> tuple[str, ...]:
-    """Return file names relative to a folder, sorted with numbers in names compared by value.
+    """Return the names of files relative to a folder, sorted.
+
+    Numbers in names are compared by value: `part-9` comes before `part-10`.
 
     Raises:
-        UsageError: a file is outside the folder, is given twice, or has an unsupported name.
+        UsageError: a file is outside the folder, is given twice, or has an unsupported name; or the
+            indexes of two files would have the same name.
     """
     names = sorted({_locate(file, folder) for file in files}, key=_natural_order)
     if len(names) < len(files):

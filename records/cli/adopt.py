@@ -17,7 +17,8 @@ Examples:
   shardmill adopt parts/part-* parts/ --split train=part-*
 
 Exit codes: 0 done, 2 the files cannot form a dataset, 65 too many records excluded, 66 file not
-found or damaged, 73 OUTPUT already contains a dataset or cannot be written.
+found or damaged, 73 OUTPUT contains a dataset that was not made of these files, or cannot be
+written to.
 """
 
 
@@ -29,14 +30,14 @@ found or damaged, 73 OUTPUT already contains a dataset or cannot be written.
     click.option(
         "--labels",
         metavar="FILE",
-        help="Label map: one name per line, .pbtxt or JSON.",
+        help="Label map: a file with one class name per line, a .pbtxt file or a JSON file.",
     ),
     click.option(
         "--split",
         "splits",
         multiple=True,
         metavar="SPLIT=PATTERN",
-        help="Split of the files that match a pattern.  [default: from a word in the file name]",
+        help="Split of the files that match a pattern.  [default: from a word in the path]",
     ),
     click.option(
         "--feature",
@@ -55,10 +56,10 @@ found or damaged, 73 OUTPUT already contains a dataset or cannot be written.
         "--max-rejects",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Maximum number of excluded records.  [default: 1 %, at least 10]",
+        help="Maximum number of excluded records.  [default: 1 % of the records, at least 10]",
     ),
 )
-@click.option("--dry-run", is_flag=True, help="Report the dataset, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Report the planned dataset, and write nothing.")
 @json_option
 def adopt(
     files: tuple[str, ...],
@@ -68,11 +69,11 @@ def adopt(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Make a dataset of TFRecord files from a different program, without copying them.
+    """Make a dataset of TFRecord files that shardmill did not write, without copying them.
 
     FILES must be in the folder OUTPUT. They are not changed: index, label map and manifest are
-    written next to them. The features of TF-Slim and TensorFlow Datasets are recognized; name other
-    features with --feature. Each image must have one class.
+    written next to them. The features of TF-Slim and TensorFlow Datasets are recognized; name any
+    other features with --feature. Each image must have one class.
     """
     from records.adopt import adopt as adopt_files
     from records.adopt.infer_schema import parse_features

@@ -29,7 +29,7 @@ Exit codes: 0 done, 66 dataset or file not found.
     help="Maximum number of records to read from a file.",
 )
 @click.option(
-    "--grid", metavar="FILE.png", help="Contact sheet to write, with some images of each class."
+    "--grid", metavar="FILE.png", help="File for a contact sheet with some images of each class."
 )
 @json_option
 def inspect(dataset: str, limit: int, grid: str | None, as_json: bool) -> None:

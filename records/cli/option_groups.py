@@ -35,7 +35,7 @@ def option_group(title: str, *options: Callable[[F], F]) -> Callable[[F], F]:
 
     Args:
         title: the title of the section in `--help`; groups with the same title are one section.
-        options: decorators from `click.option`, in the order of the help.
+        options: decorators from `click.option`, in the order in which `--help` lists them.
 
     The command must be a `GroupedCommand`:
 
@@ -52,7 +52,7 @@ def option_group(title: str, *options: Callable[[F], F]) -> Callable[[F], F]:
     def add(command: F) -> F:
         for option in reversed(options):
             command = option(command)
-            # click appends the option to a list on the function, last decorator first.
+            # click appends each option to a list on the function: the last entry is this option.
             parameter = vars(command)["__click_params__"][-1]
             vars(parameter).setdefault(_GROUP, title)
         return command

@@ -28,7 +28,7 @@ def check_png_path(path: str | None) -> None:
     if path is None:
         return
     if not path.lower().endswith(".png"):
-        raise UsageError("pictures are written as PNG", expected="a name with .png", got=path)
+        raise UsageError("pictures are written as PNG", expected="a name ending in .png", got=path)
 
 
 def write_picture(path: str, content: bytes) -> None:

@@ -13,14 +13,15 @@ Examples:
   shardmill salvage data/train-00003-of-00008.tfrecord intact.tfrecord
   shardmill salvage train.record intact.record --json > lost.json
 
-Exit codes: 0 nothing lost, 1 records lost, 66 file not found, 73 OUTPUT cannot be written.
+Exit codes: 0 nothing lost, 1 records lost, 66 file not found, 73 OUTPUT exists or cannot be
+written.
 """
 
 
 @click.command(cls=GroupedCommand, epilog=_EPILOG)
 @click.argument("file")
 @click.argument("output")
-@click.option("--dry-run", is_flag=True, help="Report lost records, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Report the lost records, and write nothing.")
 @json_option
 def salvage(file: str, output: str, dry_run: bool, as_json: bool) -> None:
     """Copy every intact record of a damaged TFRecord file to a new file.

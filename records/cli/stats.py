@@ -39,27 +39,30 @@ Exit codes: 0 done, 66 no finished dataset.
     click.option(
         "--near",
         is_flag=True,
-        help="Find near-duplicates: images that were resized, re-encoded or slightly cropped. The "
-        "first use decodes every image and saves the hashes in the folder of the dataset.",
+        help="Find near-duplicates: images of the same picture, resized, re-encoded or slightly "
+        "cropped. The first use decodes every image and saves the hashes in the folder of the "
+        "dataset.",
     ),
     click.option(
         "--keys",
         type=click.Choice(["duplicates", "leaks", "near", "near-leaks"]),
         help="Print only the keys of images to exclude (convert --exclude), one per line. "
         "duplicates: identical files, except the first of each group. leaks: identical files in "
-        "two splits; the file in test is kept, otherwise the file in validation. near, near-leaks: "
-        "near-duplicates, by the same rules.",
+        "more than one split; those in test are kept, or those in validation if none is in test. "
+        "near: near-duplicates of a kept image; images in test are kept first, then those in "
+        "validation. near-leaks: images in train or validation near to an image in test, and "
+        "images in train near to an image in validation.",
     ),
 )
 @option_group(
     "Pictures",
     click.option(
-        "--plot", metavar="FILE.png", help="Chart to write, of class counts and image sizes."
+        "--plot", metavar="FILE.png", help="File for charts of class counts and image sizes."
     ),
     click.option(
         "--grid",
         metavar="FILE.png",
-        help="Picture to write, of near-duplicate pairs side by side; requires --near.",
+        help="File for a picture of near-duplicate pairs side by side; requires --near.",
     ),
 )
 @json_option

@@ -136,13 +136,14 @@ def open_dataset(
     """Open a finished dataset, or the slice for one worker.
 
     Args:
-        path: a local folder, or any URL that fsspec supports. A relative path is resolved now, so a
-            later change of the working folder has no effect.
+        path: a local folder, or any URL that fsspec supports. A relative path is resolved during
+            this call, so a later change of the working folder has no effect.
         shard_index: the number of this worker, from 0.
-        shard_count: the number of workers. Each record goes to exactly one worker. The slices of a
-            split differ by at most one record, even if there are fewer shards than workers.
+        shard_count: the number of workers. Without `pad`, each record goes to exactly one worker.
+            The slices of a split differ in length by at most one record, even if there are fewer
+            shards than workers.
         pad: whether all slices of a split get the same length, for synchronous training: a shorter
-            slice repeats one record of the next slice.
+            slice also contains the first record of the next slice.
 
     Raises:
         InputNotFoundError: the folder contains no finished dataset.

@@ -1,9 +1,9 @@
-"""Records from the index, with only the image read from the shard.
+"""Records with fields from the index and the image from the shard.
 
-This module computes offsets inside serialized protobuf, for speed. `Split.__getitem__` serves
-random access, the hot path of a PyTorch `DataLoader`. Parsing the Example would copy the image
-twice and look up seven more features, all of which are also in the index. The image is therefore
-read from the middle of the frame, and the other fields come from the index row.
+This module computes offsets inside serialized protobuf messages, for speed. `Split.__getitem__`
+serves random access, the hot path of a PyTorch `DataLoader`. Parsing the Example would copy the
+image twice and look up seven more features, all of which are also in the index. The image is
+therefore cut out of the frame, and all other fields come from the index row.
 
 The offset of the image is not stored. It follows from the sizes of the fields before the image.
 `encode_example` writes the features in the order of their names: channels, label and class name
@@ -52,7 +52,8 @@ class IndexedRecord(NamedTuple):
 
     Attributes:
         offset: the offset of the frame in the shard, in bytes.
-        sizes_bytes: the sizes of the three parts of the frame: before, in and after the image.
+        sizes_bytes: the sizes of the three parts of the frame: the bytes before the image, the
+            image, and the bytes after the image.
         leading_features: the serialized features before the image.
         features_offset: the offset of `leading_features` in the frame, in bytes.
         name_offset: the offset of the feature name `image/encoded` in the frame, in bytes.
@@ -72,7 +73,7 @@ class IndexedRecord(NamedTuple):
     name_offset: int
 
     def matches_frame(self, before: bytes, after: bytes) -> bool:
-        """Return whether a frame has this label, and the image at the computed position.
+        """Return whether a frame has the leading features and the image position of this record.
 
         Args:
             before: the part of the frame before the image.
@@ -125,7 +126,7 @@ class IndexedRecords:
         )
 
     def __getitem__(self, record: int) -> IndexedRecord | None:
-        """Return the record with a number; None if the index row is impossible."""
+        """Return the record with this number; None if its index row has impossible values."""
         label, image_bytes = self._label[record], self._stored_bytes[record]
         image_offset = self._image_offset[record]
         after_bytes = self._length[record] - image_offset - image_bytes
@@ -174,7 +175,7 @@ def _field_size(content_bytes: _Integers) -> _Integers:
 
 
 def _leading_size(label: _Integers, channels: _Integers, labels: LabelMap) -> _Integers:
-    """Return the size of the features before each image; many records have the same size."""
+    """Return the size of the features before each image, computed once per label and channels."""
     pairs, pair_of = np.unique(np.stack([label, channels]), axis=1, return_inverse=True)
     sizes = [
         len(_leading_features(number, labels[number] if 0 <= number < len(labels) else "", depth))

@@ -26,7 +26,9 @@ _NAME_CHARS = 60
 
 
 def encode_png(record: Record, side_px: int | None = None) -> bytes:
-    """Return the image of a record as PNG, scaled to a square of `side_px` unless that is None.
+    """Return the image of a record as PNG, scaled to fit into a square with sides of `side_px`.
+
+    If `side_px` is None, the image keeps its size.
 
     Raises:
         CorruptDataError: the image cannot be decoded.
@@ -68,7 +70,8 @@ def dataset_html(dataset: Dataset) -> str:
         for name, split in dataset.items()
     )
     head = "<tr><th>split</th><th>records</th><th>shards</th></tr>"
-    title = f"{_escape(dataset.path)}: {len(dataset.labels):,} classes"
+    classes = len(dataset.labels)
+    title = f"{_escape(dataset.path)}: {classes:,} {'class' if classes == 1 else 'classes'}"
     shown = dataset["train"] if "train" in dataset else next(iter(dataset.values()), None)
     sheet = "" if shown is None else _contact_sheet(shown)
     return f"<div><p>{title}</p><table>{head}{rows}</table>{sheet}</div>"

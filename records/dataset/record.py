@@ -1,7 +1,7 @@
-"""Labelled image, and its decoder from an Example.
+"""Labelled image, and the decoder that reads it from an Example.
 
-Records of a conversion have the features of shardmill; adopted records have the features that the
-manifest names.
+Records of a conversion have the features that `records.format.schema` names; adopted records have
+the features that the manifest names.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from records.images.decoder_errors import corrupt_image_error
 from records.images.header import read_header
 from records.images.normalize import decode_record_image
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _shorten(value: object) -> object:
 
 
 def decode_record(payload: bytes, *, record: int | None = None) -> Record:
-    """Return the record in a serialized Example with the features of shardmill.
+    """Return the record in a serialized Example that shardmill wrote.
 
     Args:
         payload: the serialized Example.
@@ -126,12 +127,12 @@ def decode_record(payload: bytes, *, record: int | None = None) -> Record:
             channels=values[schema.CHANNELS],
         )
     except UnicodeDecodeError as error:
-        raise CorruptDataError("a text in a record is not UTF-8", record=record) from error
+        raise CorruptDataError("a text in a record is not valid UTF-8", record=record) from error
 
 
 @dataclass(frozen=True, slots=True)
 class RecordDecoder:
-    """Decoder of payloads to records, as the manifest describes them.
+    """Decoder of serialized Examples to the records that the manifest describes.
 
     Args:
         labels: the label map.
@@ -143,7 +144,7 @@ class RecordDecoder:
 
     @property
     def reads_adopted(self) -> bool:
-        """Whether records are adopted. The index then determines which records the dataset has."""
+        """Whether the records are adopted; the index then determines which of them are read."""
         return self.adopted is not None
 
     def decode(
@@ -154,7 +155,7 @@ class RecordDecoder:
         Args:
             payload: the serialized Example.
             record: the number of the record, for messages.
-            key: the key from the index, for adopted records without a key.
+            key: the key from the index; used if an adopted dataset has no key feature.
 
         Raises:
             CorruptDataError: a feature is missing, or does not have exactly one value of its type;
@@ -195,7 +196,7 @@ class RecordDecoder:
 
 
 def single_value(features: Mapping[str, FeatureValue], name: str, kind: type[T]) -> T | None:
-    """Return the value of a feature, or None unless the feature has exactly one value of `kind`."""
+    """Return the value of a feature; None if it does not have exactly one value of type `kind`."""
     values = features.get(name, [])
     value = values[0] if len(values) == 1 else None
     return value if isinstance(value, kind) else None
@@ -217,9 +218,11 @@ def read_image_header(image: bytes) -> ImageHeader:
 def _require(features: Mapping[str, FeatureValue], name: str, kind: type[T]) -> T:
     value = single_value(features, name, kind)
     if value is None:
+        values = features.get(name, [])
+        found_type = f" of type {type(values[0]).__name__}" if values else ""
         raise CorruptDataError(
             f"a record has no valid feature {escape_for_display(name)}",
             expected=f"one value of type {kind.__name__}",
-            got=f"{len(features.get(name, []))} values",
+            got=pluralize(len(values), "value") + found_type,
         )
     return value

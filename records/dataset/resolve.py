@@ -10,7 +10,7 @@ from records.storage import Storage, open_storage, split_location
 
 
 class ResolvedPath(NamedTuple):
-    """A folder, and the name of one file in the folder, or None for the whole dataset."""
+    """A folder, and the name of one file in the folder; None instead of a name means a dataset."""
 
     storage: Storage
     file: str | None

@@ -126,7 +126,7 @@ class Split(Sequence[Record]):
         return self._read(shard_number, record), row
 
     def find_by_label(self, labels: Collection[int], count: int) -> dict[int, list[int]]:
-        """Return the numbers of the first records of each label, from the indexes alone.
+        """Return the numbers of the first records of each label; only the indexes are read.
 
         Args:
             labels: the labels to look for.
@@ -154,7 +154,8 @@ class Split(Sequence[Record]):
         try:
             position = self._range[number]
         except IndexError:
-            raise IndexError(f"record {number} of {len(self)} in {self.name}") from None
+            count = pluralize(len(self), "record")
+            raise IndexError(f"{self.name} has no record {number}, only {count}") from None
         shard_number = bisect_right(self._shard_ends, position)
         return shard_number, position - self._first_record(shard_number)
 
@@ -162,7 +163,10 @@ class Split(Sequence[Record]):
         return self._shard_ends[shard_number] - self.info.shards[shard_number].records
 
     def _own_ranges(self) -> Iterator[tuple[int, range]]:
-        """Yield each shard number with records of this slice, and their numbers in the split."""
+        """Yield the number of each shard with records of this slice, and their record numbers.
+
+        These record numbers count from the start of the whole split.
+        """
         for shard_number, end in enumerate(self._shard_ends):
             first = self._first_record(shard_number)
             own = range(max(self._range.start, first), min(self._range.stop, end))
@@ -191,7 +195,7 @@ class Split(Sequence[Record]):
             yield from islice(self.iter_shard(shard_number), own.start - first, own.stop - first)
 
     def iter_shard(self, shard_number: int) -> Iterator[Record]:
-        """Yield the records of one shard of the whole split, read once as a stream.
+        """Yield all records of one shard, also those outside this slice, in one streaming read.
 
         Raises:
             CorruptDataError: the shard, or a record in it, is damaged or missing.
@@ -226,7 +230,7 @@ class Split(Sequence[Record]):
         reader = self._readers.get(shard_number)
         if reader is None:
             if len(self._readers) >= self.max_open_shards:
-                self._readers.clear()  # a thread keeps the reader that it uses open
+                self._readers.clear()  # a thread that is reading keeps its own reader open
             reader = ShardReader(self._storage, self.info.shards[shard_number].name)
             self._readers[shard_number] = reader
         return reader
@@ -235,7 +239,7 @@ class Split(Sequence[Record]):
         """Return the index of a shard of this split; the index is read on first use.
 
         Raises:
-            CorruptDataError: the index is damaged or missing, or belongs to a different shard.
+            CorruptDataError: the index is damaged or missing, or has a wrong number of rows.
         """
         if shard_number not in self._indexes:
             shard = self.info.shards[shard_number]
@@ -258,7 +262,10 @@ class Split(Sequence[Record]):
 
 @contextmanager
 def missing_as_corrupt(storage: Storage, name: str) -> Iterator[None]:
-    """Raise CorruptDataError if a file that the manifest names is missing."""
+    """Raise CorruptDataError if the block raises FileNotFoundError.
+
+    The manifest lists the file `name`, so the dataset is damaged if that file is missing.
+    """
     try:
         yield
     except FileNotFoundError as error:

@@ -9,16 +9,16 @@ from records.errors import UsageError
 
 @dataclass(frozen=True)
 class WorkerSlice:
-    """One of several slices of a split, whose lengths differ by at most one record.
+    """One of several slices of a split. Their lengths differ by at most one record.
 
     A slice contains consecutive records, so a worker opens few shards. Records are stored in the
-    order of a hash, so every slice is a fair sample. There may be more slices than shards.
+    order of a hash, so every slice is a random sample. There may be more slices than shards.
 
     Args:
         index: the number of the slice, from 0.
         count: the number of slices.
-        padded: whether all slices have the length of the longest slice: a shorter slice repeats the
-            first record of the next slice.
+        padded: whether all slices have the length of the longest slice: a shorter slice also
+            contains the first record of the next slice.
 
     Raises:
         UsageError: `index` is not from 0 to `count` - 1.
@@ -39,7 +39,7 @@ class WorkerSlice:
     def record_range(self, records: int) -> range:
         """Return the numbers of the records of the slice, in a split of `records` records."""
         begin, end = (records * index // self.count for index in (self.index, self.index + 1))
-        # The last slice is always one of the longest, so no slice exceeds the split.
+        # The last slice is always one of the longest: padding never exceeds the end of the split.
         return range(begin, begin + self.max_records(records) if self.padded else end)
 
     def max_records(self, records: int) -> int:

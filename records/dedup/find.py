@@ -27,13 +27,14 @@ def find_near_duplicates(
 ) -> NearDuplicates:
     """Find images of the same picture, resized, re-encoded or slightly cropped.
 
-    The first call decodes every image and saves the hashes in the folder of the dataset; if that
-    folder cannot be written, a warning is logged.
+    The first call decodes every image and saves the hashes in the folder of the dataset. If the
+    hashes cannot be saved, a warning is logged.
 
     Args:
         dataset: a path or URL, or an open dataset.
         rows: the result of `records.stats.read_index_rows`; None reads the index rows.
-        on_images: a callback that receives the number of newly hashed images.
+        on_images: a callback that receives the number of images in each batch whose hashes were
+            computed or read.
         on_progress: a callback that receives the number of finished parts of the search, and the
             total number of parts.
 
@@ -49,5 +50,5 @@ def find_near_duplicates(
     hasher = DatasetHasher(dataset, on_images)
     hashes = hasher.run()
     if hasher.save_error is not None:
-        log_line(f"hashes not saved: {hasher.save_error}", level=logging.WARNING)
+        log_line(f"the hashes cannot be saved: {hasher.save_error}", level=logging.WARNING)
     return group_near_duplicates(rows, hashes, on_progress)

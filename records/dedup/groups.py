@@ -4,9 +4,10 @@ near       two images of the same picture, resized, re-encoded or slightly cropp
 near leak  near images in two splits: the model is tested on training images
 group      images connected by pairs of near images; a conflict if a group has more than one label
 
-Nearness is not transitive: in a film, each frame may be near the next, but the first not near the
-last. Images are therefore excluded by pairs. Images are visited by split (test, validation, train),
-and within a split by key: an image is kept if no image near to it has been kept.
+Nearness is not transitive: in a film, each frame may be near the next frame, but the first frame is
+not near the last. More than one image of a group may therefore be kept. Images are visited by split
+(test, validation, train), and within a split by key: an image is kept if no image near to it has
+been kept.
 
 The graph has one node per distinct set of hashes: a picture that occurs ten thousand times, such as
 "no photo available", is one node instead of fifty million pairs.
@@ -48,9 +49,10 @@ class NearPair(msgspec.Struct, frozen=True):
     """Two images of the same picture.
 
     Attributes:
-        kept: the image to keep: from test before validation, from validation before train.
+        kept: the image to keep: the first by split (test, validation, train), then by key.
         other: the image to exclude.
-        hamming_distance: the number of different bits in the hashes, of 144; `bits_apart` in JSON.
+        hamming_distance: the number of bits, out of 144, that differ between the hashes;
+            `bits_apart` in JSON.
         group: the number of the group of both images, from 0.
     """
 
@@ -70,12 +72,14 @@ class NearDuplicates(msgspec.Struct, frozen=True):
 
     Attributes:
         compared: the number of images that were compared.
-        featureless: the number of images of almost one colour, not compared; `flat` in JSON.
-        undecodable: the number of images that cannot be decoded, not compared.
+        featureless: the number of images that were not compared because they have almost only one
+            colour; `flat` in JSON.
+        undecodable: the number of images that were not compared because they cannot be decoded.
         groups: the number of groups of images connected by pairs.
         leak_groups: the number of groups in more than one split.
         conflict_groups: the number of groups with more than one label.
-        pairs: each image to exclude, with an image near to it: leaks first, then by distance.
+        pairs: one pair for each image to exclude: first the leaks, sorted by distance, then all
+            other pairs, sorted by distance.
         keys: the keys of the images to exclude so that no two images are near.
         leak_keys: the keys of the images to exclude so that no images in different splits are near.
     """
@@ -137,7 +141,7 @@ def group_near_duplicates(
 def _take_images(
     rows: pa.Table, compared: NDArray[np.int64], graph: NeighbourGraph
 ) -> list[_ImageNode]:
-    """Return the images that have a near image, with their nodes, by priority."""
+    """Return the images that have a near image, with their nodes, by split priority and key."""
     paired = graph.paired()
     found = rows.select(["key", "label", "split"]).take(compared[paired])
     columns = (found[name].to_pylist() for name in ("key", "label", "split"))
@@ -220,7 +224,7 @@ class NeighbourGraph:
 
     Args:
         hashes: the hashes of the pictures, of shape (pictures, windows, words).
-        max_distance: the maximum distance from each picture to a near picture, in bits.
+        max_distance: the maximum distance, in bits, of each picture to a picture near to it.
         on_progress: a callback, as in `find_pairs`.
     """
 

@@ -27,7 +27,7 @@ _SLICES = 64
 
 
 class Pairs(NamedTuple):
-    """Pairs of pictures by their positions, `first` < `second`, sorted, each pair once.
+    """Pairs of pictures, given by their positions, with `first` < `second`.
 
     Attributes:
         first: the first positions, int64 of shape (pairs,).
@@ -45,13 +45,13 @@ def find_pairs(
     max_distance: NDArray[np.uint8] | int = MAX_DISTANCE,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Pairs:
-    """Return all pairs of near pictures.
+    """Return all pairs of near pictures, sorted, each pair once.
 
     Args:
         hashes: the hashes, of shape (pictures, windows, words); the first window is the full
             picture.
-        max_distance: the maximum distance from each picture to a near picture, in bits; the smaller
-            of two limits applies to a pair.
+        max_distance: the maximum distance, in bits, of each picture to a picture near to it. To a
+            pair, the smaller of the two maximum distances applies.
         on_progress: a callback that receives the number of finished parts of the search, and the
             total number of parts.
     """
@@ -98,7 +98,7 @@ class _Chunk:
         return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def _compare(self, value: int) -> Iterator[Pairs]:
-        """Compare pictures of a chunk value with windows of values that differ in at most 1 bit."""
+        """Compare pictures with this chunk value to windows with a value at most 1 bit away."""
         whole, whole_places = self._whole.of([value])
         near = [value, *(value ^ (1 << bit) for bit in range(self._bits))]
         windows, window_places = self._windows.of(near)
@@ -110,7 +110,7 @@ class _Chunk:
             yield self._keep_near(whole_places[start + row], window_places[column])
 
     def _keep_near(self, whole: NDArray[np.int64], window: NDArray[np.int64]) -> Pairs:
-        """Return the pairs that are near by all bits, without pairs of a picture and itself."""
+        """Return the pairs that are near in all words; leave out pairs of a picture and itself."""
         other, number = np.divmod(window, self._hashes.shape[1])
         differ = whole != other
         whole, other, number = whole[differ], other[differ], number[differ]

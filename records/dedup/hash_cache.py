@@ -1,10 +1,11 @@
 """Cache of perceptual hashes, one Parquet file per shard.
 
 The files are in the folder `hashes`. The footer of each file contains the xxh3-128 of the shard and
-the name of the hash method. If one of the two differs, the file is ignored and replaced.
+the name of the hash method. If the shard or the method has changed, the file is ignored and
+replaced.
 
-A shard without a file is read once from the start. Threads decode and hash the images, a few chunks
-ahead: only the hashes take memory in proportion to the dataset.
+A shard without saved hashes is read once, from start to end. Threads decode and hash the images, a
+few chunks ahead: only the hashes take memory in proportion to the dataset.
 """
 
 from __future__ import annotations
@@ -45,11 +46,12 @@ _NO_HASHES = np.zeros((WINDOWS, WORDS), np.uint64)
 
 @dataclass
 class DatasetHasher:
-    """Perceptual hashes of a dataset, computed or read from the cache.
+    """Computation of the perceptual hashes of a dataset; hashes in the cache are reused.
 
     Attributes:
         dataset: an open dataset.
-        on_images: a callback that receives the number of newly hashed images.
+        on_images: a callback that receives the number of images in each batch whose hashes were
+            computed or read.
         save_error: the error of the first save that failed; no more hashes are saved after it.
     """
 
@@ -169,7 +171,7 @@ class Hashes(NamedTuple):
 
     @classmethod
     def empty(cls) -> Hashes:
-        """Return the hashes of no images."""
+        """Return empty arrays of states and hashes."""
         return cls(np.empty(0, np.uint8), np.empty((0, WINDOWS, WORDS), np.uint64))
 
 
@@ -197,7 +199,7 @@ def save_hashes(storage: Storage, shard: ShardInfo, hashes: Hashes) -> None:
     """Save the hashes of a shard, completely or not at all.
 
     Raises:
-        OutputError: the folder of the dataset cannot be written.
+        OutputError: the folder of the dataset cannot be written to.
         StorageError: storage failed after retries.
     """
     try:
@@ -208,7 +210,7 @@ def save_hashes(storage: Storage, shard: ShardInfo, hashes: Hashes) -> None:
 
 
 def concatenate(parts: Sequence[Hashes]) -> Hashes:
-    """Concatenate hashes."""
+    """Concatenate the hashes of consecutive parts of a dataset."""
     return Hashes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""Picture of near-duplicate pairs, with split, class and key below each."""
+"""Picture of near-duplicate pairs, with split, class and key below each image."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LEAK_INK = (178, 52, 36)
 
 
 def draw_pair_sheet(dataset: Dataset, near: NearDuplicates) -> bytes:
-    """Return a PNG of the first pairs, leaks first.
+    """Return a picture of the first pairs of `near`, with the leaks at the top, as PNG.
 
     Raises:
         CorruptDataError: an index or a record is damaged.
@@ -82,7 +82,7 @@ def _caption(image: NearImage, label: str, pair: NearPair) -> list[_Line]:
         _Line(image.key, cut=fit_end),  # the start of a key is often the class
     ]
     if image is pair.kept:
-        lines.append(_Line(f"{pair.hamming_distance} bits differ"))
+        lines.append(_Line(pluralize(pair.hamming_distance, "different bit")))
     return lines
 
 

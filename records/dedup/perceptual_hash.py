@@ -1,11 +1,11 @@
 """Perceptual hashes that survive resizing, re-encoding and slight cropping.
 
 Each hash is the `phash` of ImageHash: the signs of the 12 × 12 lowest frequencies of a picture, 144
-bits. Changes of size, quality and brightness change few bits. Cropping changes more bits: without
-5 % at every side, the hash differs as much as the hash of a different picture. Hashes are therefore
-computed for the full picture and for ten windows, cropped at all sides, at one side, or at two
-adjacent sides. The full hash of a cropped picture is then near one of the window hashes of the
-original.
+bits. Changes of size, quality and brightness change few bits. Cropping changes more bits: if 5 % is
+cropped at every side, the hash differs from the original hash as much as the hash of an unrelated
+picture does. Hashes are therefore computed for the full picture and for ten windows, cropped at all
+sides, at one side, or at two adjacent sides. The full hash of a cropped picture is then near one of
+the window hashes of the original.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ WINDOWS = len(_CROPS)
 """Number of windows; the first is the full picture."""
 
 WORDS = 3
-"""64-bit words per hash. The first contains the 8 × 8 lowest frequencies, the others the rest."""
+"""64-bit words per hash. The first contains the 8 × 8 lowest frequencies, the last two the rest."""
 
 _FREQUENCIES = 12
 _LOWEST = 8
@@ -59,8 +59,8 @@ def hash_picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint64] | None:
         pixels: the grey values, uint8 of shape (SIDE_PX, SIDE_PX).
 
     Returns:
-        The hashes, uint64 of shape (WINDOWS, WORDS); None for a picture of almost one grey, because
-        its hash would depend on noise only.
+        The hashes, uint64 of shape (WINDOWS, WORDS); None if all pixels are almost the same grey,
+        because the hash would then depend only on noise.
 
     Raises:
         UsageError: ImageHash is not installed.

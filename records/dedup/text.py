@@ -14,7 +14,7 @@ _SHOWN_PAIRS = 20
 
 
 def format_near(near: NearDuplicates, labels: tuple[str, ...] | None = None) -> list[str]:
-    """Return the numbers of near-duplicates and the first pairs, one string per line.
+    """Return the counts of near-duplicates, and the first pairs, one string per line.
 
     Without `labels`, the lines contain label numbers instead of class names.
     """
@@ -40,7 +40,8 @@ def _leaks(near: NearDuplicates) -> str:
     if not near.leak_keys:
         return "none"
     images = pluralize(len(near.leak_keys), "image")
-    return f"{images} near an image in a different split (--keys near-leaks lists the keys)"
+    where = "in test or validation"  # the split of an image to keep
+    return f"{images} near an image {where} (--keys near-leaks lists the keys to exclude)"
 
 
 def _conflicts(near: NearDuplicates) -> str:

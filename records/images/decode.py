@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def reserve_memory(
     header: ImageHeader, data: bytes, options: ImageOptions, *, reencode: bool
 ) -> AbstractContextManager[None]:
-    """Wait until the memory to decode an image is available, and reserve the memory.
+    """Return a context that waits for, and then reserves, the memory to decode an image.
 
     If `reencode`, the reservation includes the memory to re-encode the image.
     """
@@ -38,8 +38,8 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
     """Return the decoded image, in the mode that Pillow chooses.
 
     Raises:
-        ImageRejectedError: `corrupt` if the size differs from the size in the header, `unsupported`
-            if the samples have no 8-bit meaning.
+        ImageRejectedError: `corrupt` if the size differs from the size in the header or data is
+            missing, `unsupported` if the samples cannot be converted to 8 bits.
         Exception: any exception from Pillow, if the bytes are corrupt.
     """
     image = _open(header, data)
@@ -53,8 +53,9 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
 def verify_decodable(header: ImageHeader, data: bytes) -> None:
     """Check that an image can be decoded; the pixels are discarded.
 
-    In the data of a JPEG, only coefficients can be corrupt. All coefficients are decoded, but to a
-    grey image of an eighth of the width. This takes two thirds of the time.
+    A JPEG is decoded to a grey image of an eighth of the width. This takes two thirds of the time
+    of a full decode. It misses no error: all coefficients are decoded, and no other part of the
+    image data of a JPEG can be corrupt.
 
     Raises:
         The exceptions of `load_image`, for the same files.

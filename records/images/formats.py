@@ -1,7 +1,7 @@
-"""Image format from magic bytes; opening with an allow-list of formats.
+"""Detection of image formats; opening of the formats on an allow-list.
 
-The content determines the format, never the file name. The allow-list is necessary: for other
-formats, such as EPS, PDF and WMF, Pillow may run external programs.
+The magic bytes determine the format, never the file name. The allow-list is necessary: to open
+formats such as EPS, PDF and WMF, Pillow may run external programs.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ IMAGE_EXTENSIONS = frozenset(
 
 
 class _FirstFrameWebP(WebPImagePlugin.WebPImageFile):
-    """WebP file that frees the decoder and two canvases (8 bytes per pixel) after one frame."""
+    """WebP file that frees the decoder and its canvases (8 bytes per pixel) after one frame."""
 
     def load_prepare(self) -> None:
         self._decoder = None
@@ -135,7 +135,7 @@ _DISCARD_LOG = logging.NullHandler()
 
 
 def sniff(head: bytes) -> str | None:
-    """Return the image format of a file by its first bytes, supported or not.
+    """Return the image format, supported or not, that the first bytes of a file indicate.
 
     Args:
         head: the first 32 bytes or more, or the complete file if the file is shorter.
@@ -159,8 +159,8 @@ def is_partial_magic(data: bytes) -> bool:
 def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
     """Open the first image of a file: read the header, not the pixels.
 
-    The plugin is called directly: `Image.open` checks sizes against a global of Pillow, warns, and
-    tries formats that are not in the allow-list.
+    The plugin is called directly: `Image.open` would check sizes against a global of Pillow, warn,
+    and try formats that are not on the allow-list.
 
     Raises:
         ImageRejectedError: `unsupported` if the format is not supported or not installed.
@@ -184,9 +184,9 @@ def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
 def _silence_pillow() -> None:
     """Ignore the warnings and log lines of Pillow, which report unusual metadata.
 
-    Rejections report all errors, and where warnings are errors a warning would reject a valid
-    image. A filter around each call would not be thread-safe; a filter added on import would have
-    no effect after one that is added later.
+    Rejections report all errors. If Python is set to raise warnings as errors, a warning would
+    reject a valid image. A filter around each call would not be thread-safe. A filter added on
+    import would be overridden by a filter that is added later.
     """
     if warnings.filters[:1] != [_WARNINGS_OF_PILLOW]:
         warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -42,9 +42,9 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
             the image.
         sample_bits: the number of bits per sample in the file.
         rotated_on_load: whether Pillow turns the image upright during loading.
-        colour_key: the transparent colour, as decoded samples.
-        scan_offset: the offset of the first scan of a JPEG.
-        rows_bytes: the size of the uncompressed data of a PNG.
+        colour_key: the transparent colour of a grey or RGB PNG, as decoded samples; otherwise None.
+        scan_offset: the offset of the payload of the first scan header of a JPEG; otherwise 0.
+        rows_bytes: the size of the uncompressed rows of a PNG; otherwise 0.
         anomalies: the entries for `changes`, if the coding of the file requires re-encoding.
     """
 
@@ -208,7 +208,7 @@ _READERS = {"jpeg": _read_jpeg, "png": _read_png}
 
 
 def recognize_image(value: bytes) -> tuple[str, int, int] | None:
-    """Return format, width and height in pixels if the bytes are an image; otherwise None."""
+    """Return the format, and the width and height in pixels; None if the bytes are not an image."""
     if sniff(value[:_SNIFFED_BYTES]) not in _TRUSTED_MAGIC:
         return None
     try:

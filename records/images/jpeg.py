@@ -3,8 +3,9 @@
     FF D8 | FF marker, length (2 bytes, including itself), payload | … | FF DA scan | … | FF D9
     FF DA, header | entropy-coded bytes, in which 00 or a restart marker follows each FF | …
 
-Pillow reads the markers ten times slower, and does not report the coding. Decoders tolerate
-different errors in scans, so a file with an error in a scan is not stored unchanged.
+Pillow takes ten times as long to read the markers, and does not report how the image is coded.
+Decoders differ in the scan errors that they tolerate, so a file with an error in a scan is not
+stored unchanged.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ class JpegHeader(msgspec.Struct, frozen=True, gc=False):
         width: the width in pixels, as coded (before any EXIF rotation).
         height: the height in pixels, as coded.
         bits: the number of bits per sample.
-        component_ids: the number of each component: 1 component is grey, 3 are colour, 4 are CMYK
-            or YCCK.
+        component_ids: the identifier of each component: one component means grey, three mean
+            colour, four mean CMYK or YCCK.
         huffman: whether the coding is Huffman, which every decoder reads; otherwise it is
             arithmetic.
         buffered: whether a decoder must buffer all coefficients, because there are several scans.
         complete: whether the scans contain all coefficients. Decoders fill gaps in different ways.
         metadata: whether there is an EXIF or XMP segment, which may contain an orientation.
-        scan_offset: the offset of the payload in the header of the first scan.
+        scan_offset: the offset, in the file, of the payload of the first scan header.
     """
 
     width: int
@@ -145,7 +146,7 @@ _COEFFICIENTS = 64
 
 
 def find_scans(data: bytes, scan_offset: int) -> Iterator[int]:
-    """Yield the offset of the payload in each scan header, beginning with `scan_offset`.
+    """Yield the offset of the payload of each scan header, beginning with `scan_offset`.
 
     Raises:
         ImageRejectedError: `corrupt` if no end-of-image marker follows the last scan.

@@ -32,7 +32,7 @@ class _Reservation:
 
 
 class MemoryBudget:
-    """A weighted first-in, first-out semaphore of bytes.
+    """A first-in, first-out semaphore that counts bytes.
 
     Args:
         base_bytes: the budget in addition to the memory of the largest image.

@@ -26,6 +26,7 @@ from records.images.encode import StoredFormat, encode_image
 from records.images.formats import sniff
 from records.images.header import ImageHeader, read_header
 from records.images.rejection import ImageRejectedError, Rejection
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,8 +57,8 @@ class NormalizedImage(msgspec.Struct, frozen=True):
 def normalize_image(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
     """Normalize an image file, or return the reason to reject it.
 
-    No content of `data` raises an exception. Thread-safe: decoding waits for a share of the memory
-    budget of the process.
+    No content of `data` raises an exception. The function is thread-safe. Decoding waits for a
+    share of the memory budget of the process.
 
     Args:
         data: a complete image file.
@@ -113,8 +114,8 @@ def decode_record_image(
         if min(shape) < 1 or len(encoded) != height * width * channels:
             raise CorruptDataError(
                 "raw image has a wrong size",
-                expected=f"{height * width * channels} bytes",
-                got=len(encoded),
+                expected=pluralize(height * width * channels, "byte"),
+                got=pluralize(len(encoded), "byte"),
             )
         return np.frombuffer(encoded, np.uint8).reshape(shape)
     if sniff(encoded[:32]) != format or format not in {"jpeg", "png"}:

@@ -1,7 +1,7 @@
 """Conversion of decoded images: orientation, alpha, bit depth, size.
 
-Each function converts a loaded Pillow image to a new image. No function keeps a second copy longer
-than necessary: an image of 100 million pixels takes 400 MB of memory.
+The functions process loaded Pillow images. No function keeps a second copy of an image longer than
+necessary: an image of 100 million pixels takes 400 MB of memory.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Return the image, rotated or flipped to upright."""
+    """Return the image, rotated or flipped so that it is upright."""
     method = _TURNS.get(orientation)
     return image if method is None else image.transpose(method)
 
 
 def require_mode(image: Image.Image) -> None:
-    """Reject images whose samples have no 8-bit meaning.
+    """Check that the samples of an image can be converted to 8-bit grey or RGB.
 
     Raises:
-        ImageRejectedError: `unsupported`, for each of these images.
+        ImageRejectedError: `unsupported` if the samples cannot be converted.
     """
     if image.mode in _UNSUPPORTED_MODES:
         kind = _UNSUPPORTED_MODES[image.mode]
@@ -71,7 +71,7 @@ def require_mode(image: Image.Image) -> None:
 def flatten(
     image: Image.Image, background: Colour, sample_bits: int
 ) -> tuple[Image.Image, list[str]]:
-    """Convert an image to opaque `L` or `RGB`.
+    """Convert an image to an opaque image in mode `L` or `RGB`.
 
     Args:
         image: an image of any mode that `require_mode` accepts.
@@ -100,7 +100,7 @@ def flatten(
 
 
 def to_channels(image: Image.Image, channels: int, *, exact: bool) -> tuple[Image.Image, list[str]]:
-    """Convert RGB to grey if `channels` is 1; if `exact`, also convert grey to RGB for 3."""
+    """Convert RGB to grey if `channels` is 1, and grey to RGB if `channels` is 3 and `exact`."""
     if channels == 1 and image.mode == "RGB":
         return image.convert("L"), ["rgb→grey"]
     if channels > 1 and exact and image.mode == "L":
@@ -126,7 +126,10 @@ def _whole_box(image: Image.Image) -> Box:
 
 
 def _scale(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
-    """Resize columns before rows, like Pillow, unless the intermediate image would be huge."""
+    """Resize horizontally, then vertically, like Pillow.
+
+    If the intermediate image would be larger than both source and result, resize vertically first.
+    """
     intermediate_px = size[0] * image.height
     if intermediate_px > max(image.width * image.height, size[0] * size[1]):
         image = image.resize((image.width, size[1]), _FILTER, (0, box[1], image.width, box[3]))
@@ -191,7 +194,7 @@ def _composite(
 
 
 def _split_alpha(strip: Image.Image, sample_bits: int) -> tuple[Image.Image, Image.Image]:
-    """Return the colours of a strip, and its alpha channel (`L`)."""
+    """Return the colours of a strip, and its alpha channel as an image in mode `L`."""
     if strip.mode in {"P", "PA"}:
         strip = strip.convert("RGBA")
     if strip.mode in _ALPHA_MODES:

@@ -1,8 +1,8 @@
-"""Reader of PNG chunks and rows that verifies every checksum.
+"""Reader of PNG chunks and rows; verifies the checksums of chunks.
 
     89 "PNG" 0D 0A 1A 0A | length (4 bytes), type (4), payload, CRC-32 of type and payload | …
 
-Pillow tolerates some wrong checksums and missing ends; other readers reject such a file.
+Pillow tolerates some wrong checksums and some missing ends; other readers reject such files.
 """
 
 from __future__ import annotations
@@ -144,16 +144,16 @@ def _describe(header: bytes, seen: dict[bytes, memoryview], *, metadata: bool) -
 
 
 def verify_row_data(data: bytes, rows_bytes: int) -> None:
-    """Check that the data of a PNG with valid chunks contains all rows, and has an end.
+    """Check that the compressed data of a PNG contains all rows, and is complete.
 
-    Pillow leaves missing rows black and accepts data without an end; libpng, and therefore
-    TensorFlow, rejects both.
+    The chunks must be valid. Pillow leaves missing rows black and accepts compressed data without
+    its end; libpng, and therefore TensorFlow, rejects both.
 
     Raises:
-        ImageRejectedError: `corrupt` if rows or the end are missing.
+        ImageRejectedError: `corrupt` if rows or the end of the compressed data are missing.
         zlib.error: the data cannot be decompressed.
     """
-    # Skip header and checksum of zlib: all readers ignore a wrong checksum after the last row.
+    # Skip the zlib header and checksum: all readers ignore a wrong checksum after the last row.
     unpack = zlib.decompressobj(-zlib.MAX_WBITS)
     unpacked_bytes = bytes_after = 0
     for payload in _read_data(data):

@@ -23,7 +23,7 @@ class Rejection:
             invalid), `unsupported` (the format or the pixel type is not supported), `too-large`
             (more pixels or memory than allowed), `unreadable` (storage returned an error),
             `no-class` (the image belongs to no class).
-        detail: a printable line for the user.
+        detail: the description for the user, one printable line.
     """
 
     reason: Reason

@@ -81,7 +81,7 @@ def _to_square(image: Image.Image, side_px: int) -> NDArray[np.uint8]:
 
 
 def fit_square(pixels: NDArray[np.uint8], side_px: int) -> Image.Image:
-    """Return an RGB image that fits a square; a small image is enlarged by an integer factor.
+    """Return an RGB image that fits into a square; a small image is enlarged by an integer factor.
 
     Args:
         pixels: an array of uint8 with shape (height, width, channels), channels 1 or 3.

@@ -1,7 +1,7 @@
 """Detection of truncated image files.
 
-Decoders raise the same errors for truncated and for corrupt files; the sizes in the containers
-distinguish the two. For JPEG and PNG, `jpeg.py` and `png.py` detect truncation.
+Decoders raise the same errors for truncated and for corrupt files. A file is truncated if the sizes
+that it declares exceed its own size. For JPEG and PNG, `jpeg.py` and `png.py` detect truncation.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _skip_sub_blocks(data: bytes, at: int) -> int:
 
 
 def _is_truncated_bmp(data: bytes) -> bool:
-    """Compare the file size with the size of uncompressed rows; the decoder checks run lengths."""
+    """Compare the file size with the size of the rows, or look for the end of run-length data."""
     pixels_at, header_bytes = struct.unpack_from("<II", data, 10)
     if header_bytes == _OS2_HEADER_BYTES:
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
@@ -88,7 +88,7 @@ def _is_truncated_bmp(data: bytes) -> bool:
 
 
 def _is_truncated_tiff(data: bytes) -> bool:
-    """Look for a directory or a strip beyond the end of the file."""
+    """Look for a directory or a strip that extends beyond the end of the file."""
     order = "<" if data[:2] == b"II" else ">"
     if data[2:4] in {b"+\0", b"\0+"}:
         return False

@@ -28,16 +28,17 @@ class FeatureStats(msgspec.Struct, frozen=True):
     """Statistics of one feature.
 
     Attributes:
-        name: the name of the feature; for a feature list of a SequenceExample, `[]` follows.
+        name: the name of the feature; `[]` is appended for a feature list of a SequenceExample.
         kind: the type of the values: `bytes`, `int64`, `float`, `mixed`, or `empty` if no record
             has a value.
         records: the number of records with the feature, among the records that were read.
-        values: the number of values per record; for a feature list, the number of steps.
-        size_bytes: the size of bytes values; None without bytes values.
-        range: the range of numbers; None without numbers.
+        values: the range of the number of values per record; for a feature list, of the number of
+            steps.
+        size_bytes: the range of the sizes of bytes values; None without bytes values.
+        range: the range of int64 and float values; None without such values.
         images: the number of values that are images, by format.
-        width_px: the width of the images; None without images.
-        height_px: the height of the images; None without images.
+        width_px: the range of the widths of the images; None without images.
+        height_px: the range of the heights of the images; None without images.
         examples: the first distinct values, as text.
     """
 

@@ -34,7 +34,7 @@ class FileSummary(msgspec.Struct, frozen=True):
         complete: whether all records of the file were read.
         payloads: the number of records of each kind: Example, SequenceExample or bytes.
         features: the statistics of the features, sorted by name.
-        damage: the error that ended the reading; None without an error.
+        damage: the message of the error that ended the reading; None without an error.
     """
 
     name: str

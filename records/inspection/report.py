@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class FileInspection:
-    """Inspection of one TFRecord file.
+    """The result of inspecting one TFRecord file.
 
     Attributes:
         storage: the folder of the file.
@@ -48,11 +48,11 @@ class FileInspection:
 
 @dataclass(frozen=True, repr=False)
 class DatasetInspection:
-    """Inspection of a dataset.
+    """The result of inspecting a dataset.
 
     Attributes:
         dataset: the open dataset.
-        shard: the summary of the first shard; all shards have the same features.
+        shard: the summary of one shard; all shards have the same features.
     """
 
     dataset: Dataset
@@ -82,11 +82,12 @@ def inspect(
 
     Args:
         path: a path or URL.
-        limit: the maximum number of records to read from a file.
+        limit: the maximum number of records to read from the file, or from one shard of the
+            dataset.
 
     Raises:
         InputNotFoundError: the path is neither a dataset nor a file.
-        CorruptDataError: the manifest is damaged, or the first shard is missing.
+        CorruptDataError: the manifest is damaged, or the shard to read is missing.
     """
     storage, file = resolve_path(path)
     if file is not None:

@@ -32,8 +32,8 @@ def new_sheet(
         columns: the number of tiles per row.
         rows: the number of rows.
         title: the title, truncated to the width of the sheet.
-        font: the path of a font file.
-        left_px: the width of the area left of the tiles.
+        font: the result of `find_font`.
+        left_px: the width of the area to the left of the tiles.
         tile_height_px: the height of a tile with its caption.
     """
     width = 2 * MARGIN_PX + left_px + columns * (TILE_PX + GAP_PX) - GAP_PX

@@ -1,7 +1,7 @@
 """Contact sheet with images of each class.
 
-If there are few classes, each class has one row, after the class name. If there are many, each
-class has one tile, above the class name.
+If there are few classes, each class has one row of tiles, with the class name on the left. If there
+are many classes, each class has one tile, with the class name below it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from records.pictures.canvas import (
 )
 from records.pictures.fonts import drawable, find_font, open_font
 from records.pictures.thumbnails import (
+    SCANNED_RECORDS,
     TILE_PX,
     ClassSample,
     main_split,
     sample_dataset,
     sample_file,
 )
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,7 +56,9 @@ def draw_dataset(dataset: Dataset) -> bytes:
     classes = sum(map(bool, split.info.class_records))
     images = _COLUMNS if classes <= _MAX_ROWS else 1
     samples = sample_dataset(dataset, images=images, classes=_MAX_TILES)
-    title = f"{split.name}: {len(split):,} images, {len(dataset.labels):,} classes"
+    count = len(dataset.labels)
+    title = f"{split.name}: {pluralize(len(split), 'image')}, {count:,} "
+    title += "class" if count == 1 else "classes"
     return _draw(samples, title + _subtitle(classes, len(samples)))
 
 
@@ -62,12 +66,15 @@ def draw_file(storage: Storage, name: str) -> bytes:
     """Return the contact sheet of any TFRecord file as PNG.
 
     Raises:
-        InputNotFoundError: the first records contain no image.
+        InputNotFoundError: the first 2,000 records contain no decodable image.
         CorruptDataError: a record is damaged.
     """
     samples = sample_file(storage, name, images=_COLUMNS, classes=_MAX_TILES)
     if not samples:
-        raise InputNotFoundError("no record contains an image", path=storage.display_name(name))
+        raise InputNotFoundError(
+            f"none of the first {SCANNED_RECORDS:,} records contains a decodable image",
+            path=storage.display_name(name),
+        )
     return _draw(samples, name)
 
 

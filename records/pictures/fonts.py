@@ -1,9 +1,9 @@
 r"""Fonts for class names of any script.
 
 matplotlib contains DejaVu Sans, with Latin, Greek, Cyrillic, Arabic and more scripts, but not
-Chinese, Japanese or Korean: for these scripts, the fonts of the machine are searched. Without
-matplotlib, the font of Pillow replaces DejaVu Sans. A character that no font has is drawn as an
-escape such as `\u4e2d`, never as an empty box.
+Chinese, Japanese or Korean: for these scripts, the fonts of the machine are searched. If matplotlib
+is not installed, the font of Pillow replaces DejaVu Sans. A character that is missing in the chosen
+font is drawn as an escape such as `\u4e2d`, never as an empty box.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _WIDE_FONTS = (
 )
 _NO_CHARACTER = "\U0010ffff"
 _PILLOW_FONT = ""
-"""A replacement for a path: the font that Pillow contains, Latin only."""
+"""The value that stands for the font inside Pillow (Latin only), instead of a path."""
 
 
 def find_font(names: Iterable[str]) -> str:
-    """Return the path, for `open_font`, of the font that lacks the fewest characters of names."""
+    """Return the font that lacks the fewest characters of the names, for use in `open_font`."""
     characters = {char for name in names for char in escape_for_display(name) if not char.isspace()}
     return _find_font("".join(sorted(characters)))
 
@@ -68,7 +68,7 @@ def _find_font(characters: str) -> str:
 
 
 def drawable(name: str, font: str) -> str:
-    """Return a name with control characters, and characters missing in a font, as escapes."""
+    """Return a name in which control characters, and characters missing in a font, are escaped."""
     text = escape_for_display(name)
     missing = _missing(font, text) if not text.isascii() else frozenset()
     return "".join(ascii(char)[1:-1] if char in missing else char for char in text)
@@ -84,7 +84,7 @@ def _missing(font: str, characters: str) -> frozenset[str]:
 
 @lru_cache
 def open_font(font: str, size_px: int) -> ImageFont.FreeTypeFont:
-    """Open a font from `find_font` in a size."""
+    """Open a font that `find_font` returned, at the given size in pixels."""
     if font != _PILLOW_FONT:
         return ImageFont.truetype(font, size_px)
     default = ImageFont.load_default(size_px)

@@ -50,13 +50,16 @@ class ClassSample(NamedTuple):
 
 
 def sample_dataset(dataset: Dataset, *, images: int, classes: int) -> list[ClassSample]:
-    """Return the first images of each class in the train split. The order is random (by hash).
+    """Return the first images of each class in the train split.
+
+    Records are stored in the order of a hash, so the first images are a random sample, but always
+    the same one.
 
     Args:
-        dataset: an open dataset; without a train split, its first split is used.
+        dataset: an open dataset; if it has no train split, its first split is used.
         images: the maximum number of images per class.
-        classes: the maximum number of classes. If there are more, they are sampled at regular
-            intervals of the label map.
+        classes: the maximum number of classes. If there are more, classes are chosen at regular
+            intervals in the order of the label map.
 
     Raises:
         CorruptDataError: an index or a record is damaged.
@@ -76,7 +79,7 @@ def sample_dataset(dataset: Dataset, *, images: int, classes: int) -> list[Class
 
 
 def make_thumbnail(record: Record) -> Image.Image:
-    """Return the image of a record, scaled to a tile. Raises CorruptDataError."""
+    """Return the image of a record, scaled to fit into a tile. Raises CorruptDataError."""
     return fit_square(record.decode(), TILE_PX)
 
 
@@ -93,7 +96,7 @@ def sample_file(storage: Storage, name: str, *, images: int, classes: int) -> li
     """Return the first images of each class among the first 2,000 records of any TFRecord file.
 
     Raises:
-        CorruptDataError: a record among these is damaged.
+        CorruptDataError: one of these records is damaged.
         FileNotFoundError: the file does not exist.
     """
     found: dict[str, list[Image.Image]] = {}
@@ -121,7 +124,7 @@ def _label_of(features: dict[str, FeatureValue]) -> str:
 
 
 def _decode_any(payload: bytes) -> Iterator[NDArray[np.uint8]]:
-    """Yield the decodable images in a record; records of shardmill may contain raw pixels."""
+    """Yield the decodable images in a record, and raw pixels if shardmill wrote the record."""
     with suppress(CorruptDataError):
         yield decode_record(payload).decode()
     features = parse_payload(payload).features

@@ -102,7 +102,7 @@ def _open_file(file: str | os.PathLike[str]) -> tuple[Storage, str]:
 
 
 def _read_index_of(storage: Storage, name: str) -> tuple[Index | None, list[Finding]]:
-    """Return the index of a shard, or None, and the findings about the index."""
+    """Return the index of a shard, or None without a usable index, and the findings about it."""
     file = index_name(name)
     try:
         index = read_index(storage, file)
@@ -116,7 +116,7 @@ def _read_index_of(storage: Storage, name: str) -> tuple[Index | None, list[Find
 
 
 class _IntactRecords:
-    """Totals of the intact records, and the lost ranges between them."""
+    """Totals of the intact records, and the lost ranges before, between and after them."""
 
     def __init__(self, index: Index | None) -> None:
         self.rows = IndexLookup(index) if index is not None else None
@@ -141,7 +141,7 @@ class _IntactRecords:
         self.size_bytes += size_bytes
 
     def finish(self, size_bytes: int) -> None:
-        """Add the lost range at the end of a file of this size."""
+        """Add the lost range, if any, at the end of a file of this size."""
         self._add_lost(size_bytes, 0 if self.rows is None else len(self.rows.index))
 
     def _add_lost(self, offset: int, row: int) -> None:

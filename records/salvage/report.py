@@ -16,7 +16,7 @@ class LostRange(msgspec.Struct, frozen=True):
     """Consecutive bytes of a file that belong to no intact record.
 
     Attributes:
-        offset: the offset of the first byte; in a compressed file, of the decompressed bytes.
+        offset: the offset of the first byte; for a compressed file, in the decompressed content.
         bytes: the number of bytes; 0 if records are missing without any bytes in their place.
         keys: the keys of the lost records as text; empty without an index.
     """
@@ -41,10 +41,10 @@ class SalvageReport(msgspec.Struct, frozen=True, rename={"file": "shard", "outpu
         file: the path of the damaged file.
         output: the path of the new file; None after a dry run.
         index: the path of the index, relative to the folder of the file; None without an index.
-        records: the number of intact records; all intact records are in `output`.
-        bytes: the size of the intact records in `output`.
-        lost_records: the number of lost records, by the index; None without an index.
-        lost: the lost ranges, by offset.
+        records: the number of intact records, all of which `output` contains.
+        bytes: the size of the intact records with their frames: the size of `output`.
+        lost_records: the number of lost records according to the index; None without an index.
+        lost: the lost ranges, sorted by offset.
         findings: the damage, as `verify` reports it.
     """
 

@@ -65,7 +65,10 @@ class _Bar(NamedTuple):
 
 
 def _choose_bars(stats: Stats) -> list[_Bar]:
-    """Return a bar for each class by label; of very many, the largest and smallest, by size."""
+    """Return a bar for each class, by label.
+
+    If there are too many classes, return bars for the largest and the smallest, by size.
+    """
     bars = [_Bar(label, name) for label, name in enumerate(stats.labels)]
     if len(bars) <= _MAX_BARS:
         return bars
@@ -106,7 +109,7 @@ def _draw_classes(axes: Axes, stats: Stats, bars: list[_Bar]) -> None:
 
 
 def _draw_sizes(axes: Axes, rows: pa.Table) -> None:
-    """Draw one dot per width and height; the area shows the share of images with this size."""
+    """Draw one dot per image size; its area shows the share of the images that have this size."""
     sizes = rows.group_by(["width", "height"]).aggregate([([], "count_all")])
     widths, heights, counts = (sizes[name].to_numpy() for name in ("width", "height", "count_all"))
     areas = 14 + 500 * counts / max(1, counts.sum())

@@ -53,7 +53,7 @@ class SplitStats(msgspec.Struct, frozen=True):
         bytes: the size of the shards.
         shards: the number of shards.
         class_records: the number of records of each class, by label.
-        imbalance: the ratio of class sizes, as in `Stats`.
+        imbalance: the imbalance of this split, defined as in `Stats`.
     """
 
     records: int
@@ -73,9 +73,9 @@ class Stats(msgspec.Struct, frozen=True):
         bytes: the size of all shards.
         imbalance: the record count of the largest class divided by the record count of the smallest
             class that is not empty; None without records.
-        width_px: the width of the stored images; None without records.
-        height_px: the height of the stored images; None without records.
-        image_bytes: the size of the stored images; None without records.
+        width_px: the extremes and the median of the widths of the images; None without records.
+        height_px: the extremes and the median of the heights of the images; None without records.
+        image_bytes: the extremes and the median of the stored sizes; None without records.
         formats: the number of records of each stored format, the most frequent first.
         changes: the number of records with each change by the conversion, the most frequent first.
         rejects: the number of rejected images for each reason, the most frequent first.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SPLIT_PRIORITY: tuple[SplitName, ...] = ("test", "validation", "train")
-"""The splits by priority: the first split that has an image keeps the image."""
+"""The splits by priority: an image in several splits is kept in the first of these splits."""
 
 
 class Duplicates(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Duplicates(msgspec.Struct, frozen=True):
 
     Attributes:
         groups: the number of groups of identical files.
-        records: the number of records in the groups, minus one per group.
+        records: the number of keys that `duplicate_keys` returns.
         leak_groups: the number of groups in more than one split.
         leak_records: the number of keys that `leak_keys` returns.
         conflict_groups: the number of groups with more than one label.
@@ -83,15 +83,18 @@ def count_duplicates(groups: list[list[DuplicateRecord]]) -> Duplicates:
 
 
 def duplicate_keys(groups: list[list[DuplicateRecord]]) -> list[str]:
-    """Return the keys to exclude to keep each file once: all except the first of each group."""
+    """Return the keys to exclude so that each file is kept once.
+
+    Of each group, the first record is kept.
+    """
     return sorted(record.key for group in groups for record in group[1:])
 
 
 def leak_keys(groups: list[list[DuplicateRecord]]) -> list[str]:
     """Return the keys to exclude so that no file is in two splits.
 
-    A file in several splits is kept in test, otherwise in validation. Earlier test results thus
-    stay comparable, and a test split of a fixed size does not change.
+    A file in several splits is kept in test; if it is not in test, it is kept in validation.
+    Earlier test results thus stay comparable, and a test split of a fixed size does not change.
     """
     return sorted(key for group in groups if _is_leak(group) for key in _keys_to_exclude(group))
 

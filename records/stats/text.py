@@ -20,9 +20,10 @@ _SHOWN_AT_EACH_END = 15
 def format_stats(stats: Stats, path: str | None = None) -> list[str]:
     """Return the statistics of a dataset as aligned lines; the first line begins with `path`."""
     head = f"{escape_for_display(path)}: " if path is not None else ""
+    classes = len(stats.labels)
     head += (
-        f"{pluralize(stats.records, 'image')} in"
-        f" {len(stats.labels):,} classes, {format_bytes(stats.bytes)}"
+        f"{pluralize(stats.records, 'image')} in {classes:,}"
+        f" {'class' if classes == 1 else 'classes'}, {format_bytes(stats.bytes)}"
     )
     facts = [
         ("imbalance", _imbalance(stats)),
@@ -104,7 +105,8 @@ def _duplicates(found: Duplicates) -> list[tuple[str, str]]:
     duplicates = leaks = conflicts = "none"
     if found.groups:
         images = pluralize(found.records, "image")
-        duplicates = f"{images} identical to another image (--keys duplicates lists the keys)"
+        option = "--keys duplicates lists the keys to exclude"
+        duplicates = f"{images} identical to another image ({option})"
     if found.leak_groups:
         files = pluralize(found.leak_groups, "file")
         leaks = f"{files} in more than one split (--keys leaks lists the keys to exclude)"

@@ -3,9 +3,9 @@
     for finding in verify("data"):
         print(finding)
 
-Checks continue after a finding. Findings about a shard (`record-count`, `size`, `checksum`) are
-reported only if no record of that shard has a finding: each damage is one finding, the most
-precise.
+Checks continue after a finding. Findings about a whole shard (`record-count`, `size`, `checksum`)
+are reported only if no record of that shard has a finding. Damage is thus reported once, by the
+most precise finding.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ def verify(path: str | os.PathLike[str], decode: bool = False) -> Iterator[Findi
     """Check every checksum, count, size, label and index row of a dataset.
 
     Args:
-        path: the path or URL of a dataset or a TFRecord file, plain, GZIP or ZLIB. In a file, only
-            frames are checked, and whether each record is an Example.
+        path: the path or URL of a dataset, or of a TFRecord file: plain, GZIP or ZLIB. For a file,
+            the only checks are whether the frames are intact, and whether each record is an Example
+            or a SequenceExample.
         decode: whether to decode every image of a dataset, too.
 
     Yields:
@@ -57,10 +58,10 @@ def verify(path: str | os.PathLike[str], decode: bool = False) -> Iterator[Findi
 
 
 def check_files(path: str | os.PathLike[str], *, decode: bool = False) -> Iterator[FileCheck]:
-    """Yield one check per file, with the findings and the number of bytes that were read.
+    """Yield the result of checking each file: the findings, and the number of bytes read.
 
-    For arguments and exceptions, see `verify`. The manifest is yielded twice: first with the
-    findings about the side files, last with the findings about the dataset as a whole.
+    For arguments and exceptions, see `verify`. An intact manifest has two results: the first has
+    the findings about the side files, the last has the findings about the dataset as a whole.
     """
     storage, file = resolve_path(path)
     if file is not None:

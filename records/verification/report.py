@@ -49,7 +49,7 @@ class VerifyTotals:
         self._findings: list[Finding] = []
 
     def add(self, checked: FileCheck) -> None:
-        """Add the check of a file."""
+        """Add the result of checking one file."""
         if checked.file != MANIFEST:
             self._files.add(checked.file)
         self._records += checked.records

@@ -1,7 +1,7 @@
 """Check of one shard and its index.
 
-Each record is compared with the label map and the index row, then the totals are compared with the
-manifest. Each byte is read once.
+Each record is compared with the label map and with its index row. Then the totals of the shard are
+compared with the manifest. The bytes of an intact shard are read once.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class ShardRecord(NamedTuple):
         file: the name of the shard.
         number: the number of the record in the shard, from 0; lost records are not counted.
         frame: the frame of the record.
-        moved: whether damage before the record may have changed the offset.
+        moved: whether damage before the record may have changed the offset of the record.
     """
 
     file: str

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def check_side_files(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
-    """Yield a finding for each unexpected file, and for each side file that is not as expected."""
+    """Yield a finding for each unlisted file, and each side file that contradicts the manifest.
+
+    A side file that is missing or unreadable is also a finding.
+    """
     yield from _check_names(storage, manifest)
     if manifest.adopted is None or layout.LABELS not in manifest.adopted.preexisting:
         yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def check_tfrecord(storage: Storage, name: str) -> FileCheck:
-    """Check every frame of a file, and whether each record is an Example.
+    """Check every frame of a file, and that each record is an Example or a SequenceExample.
 
-    The file may be compressed with GZIP or ZLIB. An unreadable file is a finding.
+    The file may be compressed with GZIP or ZLIB. If the file cannot be read, this is a finding.
     """
     checked = FileCheck(name)
     try:

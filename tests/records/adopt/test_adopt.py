@@ -78,7 +78,7 @@ def test_adopt_second_run_reports_nothing_to_do(slim: Path) -> None:
     content = {path: path.read_bytes() for path in slim.rglob("*") if path.is_file()}
     assert (first.status, adopt_all(slim).status) == ("adopted", "nothing-to-do")
     assert content == {path: path.read_bytes() for path in slim.rglob("*") if path.is_file()}
-    with pytest.raises(OutputError, match="different dataset"):
+    with pytest.raises(OutputError, match="not made of these files"):
         adopt([min(slim.glob("*.tfrecord"))], slim)
 
 
@@ -204,7 +204,7 @@ class TestRefusals:
         from tests.datasets import DatasetBuilder, make_sources
 
         DatasetBuilder(open_storage(tmp_path)).build({"train": [make_sources(3)]})
-        with pytest.raises(OutputError, match="different dataset"):
+        with pytest.raises(OutputError, match="not made of these files"):
             adopt_all(tmp_path)
 
 

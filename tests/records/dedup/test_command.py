@@ -121,5 +121,5 @@ def test_stats_near_unwritable_dataset_warns_and_reports_same_pairs(target: Path
     hashes.unlink()
     assert ended.returncode == 0
     assert ended.stderr.count("\n") == 1
-    assert "hashes not saved" in ended.stderr
+    assert "the hashes cannot be saved" in ended.stderr
     assert json.loads(ended.stdout)["near"] == expected

@@ -112,7 +112,7 @@ def test_sample_file_third_party_file_groups_images_by_label(tmp_path: Path) -> 
 
 def test_contact_sheet_file_without_images_raises_input_not_found(tmp_path: Path) -> None:
     (tmp_path / "a.tfrecord").write_bytes(frame_bytes(encode_example({"a": [b"\xff\xd8\xff"]})))
-    with pytest.raises(InputNotFoundError, match="no record contains an image"):
+    with pytest.raises(InputNotFoundError, match="contains a decodable image"):
         draw_file(open_storage(tmp_path), "a.tfrecord")
 
 
