@@ -18,6 +18,7 @@ from records import verify
 from records.dataset import open_dataset
 from records.errors import StorageError
 from records.format import layout
+from records.storage.retry import RetryPolicy
 from tests.faults import deadly_decoder
 from tests.faults.conftest import OPTIONS, STORED
 from tests.pipelines.conftest import Convert, rejects_of
@@ -96,7 +97,7 @@ class TestWhileItIsConverted:
         self, convert: Convert, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
-            reader, "LOCAL_RETRY", reader.LOCAL_RETRY._replace(first_wait_seconds=0)
+            "pipelines.sources.reader.LOCAL_RETRY", RetryPolicy(3, first_wait_seconds=0)
         )
         with monkeypatch.context() as broken:
             broken.setattr(reader, "read_local_file", _failing_for(os.fsencode(KEYS[0])))

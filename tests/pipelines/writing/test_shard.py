@@ -15,6 +15,7 @@ from pipelines.writing import shard
 from records.errors import OutputError, StorageError
 from records.format import layout
 from records.storage import open_storage
+from records.storage.retry import RetryPolicy
 from tests.pipelines.conftest import Convert
 
 SHARD = layout.shard_name("train", 0, 1)
@@ -91,7 +92,7 @@ class TestReading:
 
         monkeypatch.setattr("pipelines.sources.reader.read_local_file", shaky)
         monkeypatch.setattr(
-            reader, "LOCAL_RETRY", reader.LOCAL_RETRY._replace(first_wait_seconds=0)
+            "pipelines.sources.reader.LOCAL_RETRY", RetryPolicy(3, first_wait_seconds=0)
         )
         files = LocalFiles(os.fsencode(source))
         assert files.read(b"cat/000.png") == (source / "cat" / "000.png").read_bytes()
@@ -106,7 +107,7 @@ class TestReading:
 
         monkeypatch.setattr("pipelines.sources.reader.read_local_file", failing)
         monkeypatch.setattr(
-            reader, "LOCAL_RETRY", reader.LOCAL_RETRY._replace(first_wait_seconds=0)
+            "pipelines.sources.reader.LOCAL_RETRY", RetryPolicy(3, first_wait_seconds=0)
         )
         with pytest.raises(UnreadableError, match=os.strerror(code)):
             LocalFiles(os.fsencode(source)).read(b"cat/000.png")
