@@ -123,8 +123,7 @@ def _another_dataset(storage: Storage) -> OutputError:
     return OutputError(
         "the folder already contains a dataset that was not made of these files with these options",
         path=storage.display_name(layout.MANIFEST),
-        hint=f"to adopt these files with these options, first remove {layout.MANIFEST} and all "
-        "other files that `shardmill adopt` wrote",
+        hint="adopt a copy of the files in a separate folder",
     )
 
 

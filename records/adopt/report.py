@@ -69,7 +69,8 @@ class AdoptReport(msgspec.Struct, frozen=True):
             lines.append(escape_for_display(text))
         if len(self.rejects) > _MAX_SHOWN:
             more = len(self.rejects) - _MAX_SHOWN
-            lines.append(f"excluded  {more:,} more; rejects.jsonl lists all")
+            where = "" if self.status == "planned" else "; rejects.jsonl lists all"
+            lines.append(f"excluded  {more:,} more{where}")
         return [*lines, *(f"note: {escape_for_display(note)}" for note in self.notes)]
 
     def __repr__(self) -> str:
