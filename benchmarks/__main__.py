@@ -14,12 +14,13 @@ from benchmarks.harness.process import ProcessError
 from benchmarks.harness.samples import write_result
 from benchmarks.harness.settings import FULL, QUICK, TRY, Setting
 from benchmarks.page.page import fill, make_tables, read_results
-from benchmarks.page.plot import plot_linear
+from benchmarks.page.plot import plot_comparison, plot_linear
 from benchmarks.registry import BENCHMARKS, run
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SCALES = {"full": FULL, "quick": QUICK, "try": TRY}
 _PAGE = _ROOT / "docs" / "explanation" / "performance.md"
+_COMPARISON = _ROOT / "docs" / "pictures" / "comparison.png"
 _PLOT = _ROOT / "docs" / "pictures" / "conversion-linear.png"
 _EPILOG = """\b
 Examples:
@@ -89,11 +90,13 @@ def run_benchmarks(
 @main.command("page")
 @click.option("--results", type=_FOLDER, default=_ROOT / "benchmarks" / "results")
 def write_page(results: Path) -> None:
-    """Put the tables into docs/explanation/performance.md, and draw its plot."""
+    """Put the tables into docs/explanation/performance.md, and draw its plots."""
     found = read_results(results)
     _PAGE.write_text(fill(_PAGE.read_text(), make_tables(found)))
     if "linear" in found:
         plot_linear(found["linear"], _PLOT)
+    if {"conversion", "reading"} <= found.keys():
+        plot_comparison(found["conversion"], found["reading"], _COMPARISON)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,24 @@
-"""Plot of the cost of a conversion by number of images."""
+"""Plots of the performance page: cost by number of images, and comparison with the peers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.page import statistics
+from benchmarks.suites import conversion, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from matplotlib.axes import Axes
 
     from benchmarks.harness.samples import Result
 
 
 def plot_linear(result: Result, path: Path) -> None:
     """Plot seconds and peak memory over images, both image axes logarithmic, as a PNG."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = _import_pyplot()
     (case,) = result.cases()
     sizes = result.sizes(case)
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -37,3 +37,45 @@ def plot_linear(result: Result, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
     pyplot.close(figure)
+
+
+def plot_comparison(converted: Result, read: Result, path: Path) -> None:
+    """Plot seconds to convert photos and photos read per second, next to the peers, as a PNG."""
+    pyplot = _import_pyplot()
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 3.4), layout="constrained")
+    samples = converted.of("photos")
+    names = [name for name in statistics.names_of(samples) if name != conversion.PILLOW]
+    seconds = {name: statistics.median(samples, name) for name in names}
+    _draw_bars(left, seconds, ours={conversion.HEADER, conversion.DECODE})
+    left.set(title=f"Seconds to convert {samples[0].images:,} photos")
+    epoch = read.of("photos")
+    rates = {
+        name: epoch[0].images / statistics.median(epoch, name, statistics.work_seconds)
+        for name in statistics.names_of(epoch)
+    }
+    _draw_bars(right, rates, ours=set(rates) - {reading.KERAS, reading.TORCHVISION})
+    right.set(title="Photos per second in training")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def _draw_bars(axes: Axes, values: Mapping[str, float], *, ours: set[str]) -> None:
+    names = sorted(values, key=lambda name: -values[name])
+    colours = ["#00897b" if name in ours else "#b0bec5" for name in names]
+    bars = axes.barh(range(len(names)), [values[name] for name in names], color=colours)
+    axes.set_yticks(range(len(names)), [f"shardmill: {it}" if it in ours else it for it in names])
+    labels = [f"{values[name]:,.{0 if values[name] >= 100 else 1}f}" for name in names]
+    axes.bar_label(bars, labels=labels, padding=3)
+    axes.set_xlim(0, 1.12 * max(values.values()))
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.xaxis.set_visible(False)
+
+
+def _import_pyplot() -> Any:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot

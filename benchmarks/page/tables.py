@@ -51,7 +51,7 @@ def _conversion_case(result: Result, case: str) -> str:
         "peak MB",
         "CPU s",
         "start-up s",
-        "µs an image",
+        "µs per image",
     ]
     title = f"{size:,} {_CASES[case]}, {size_bytes / size / 1e3:.1f} kB each:"
     return f"{title}\n\n{markdown(heads, rows)}"
@@ -152,7 +152,7 @@ def engines_table(result: Result) -> str:
                 "" if slope is None else f"{slope * 1e6:,.0f}",
             ]
         )
-    heads = ["", "workers", "s", "images/s", "× local", "of it the job's, s", "µs an image"]
+    heads = ["", "workers", "s", "images/s", "× local", "of it the job's, s", "µs per image"]
     return f"{samples[0].images:,} photos:\n\n{markdown(heads, rows)}"
 
 

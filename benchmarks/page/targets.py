@@ -81,7 +81,7 @@ def _check_slopes(result: Result, case: str) -> Iterator[Target]:
     ):
         own, theirs = (statistics.slope_seconds(result, case, each) for each in (name, than))
         if own and theirs:
-            yield Target(f"{case}: time an image, {text}", own / theirs, bound, is_least=False)
+            yield Target(f"{case}: time per image, {text}", own / theirs, bound, is_least=False)
 
 
 def _check_reading(result: Result) -> Iterator[Target]:

@@ -140,14 +140,15 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         type=click.Choice(["source", "jpeg", "png", "raw"]),
         default="source",
         show_default=True,
-        help="Format of stored images; source keeps JPEG and PNG files unchanged.",
+        help="Format of stored images; source stores JPEG as JPEG, and all other formats as PNG.",
     ),
     click.option(
         "--channels",
         type=click.Choice(["3", "1"]),
         default="3",
         show_default=True,
-        help="Number of channels: 3 for colour, 1 for grayscale.",
+        help="3: colour images stay RGB, and grey images stay grey (RGB with --store raw); 1: all "
+        "images become grey.",
     ),
     click.option(
         "--jpeg-quality",

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from apache_beam.runners.portability.job_server import ExternalJobServer
 
+from pipelines.runners.job_monitor import START_SECONDS
 from pipelines.runners.prism import find_prism, serve_prism
 from records.errors import RunnerError, UsageError
 from records.storage import is_url
@@ -19,7 +20,6 @@ from records.text.escaping import escape_for_display
 
 _DOCS = "see docs/how-to/beam-runners.md"
 _PING_SECONDS = 10
-_START_SECONDS = 300.0
 _DATAFLOW_START_SECONDS = 1800.0
 # After this time, Beam ends its stream of job states and thus the run. No run takes that long.
 _NO_TIMEOUT = "--job_server_timeout=100000000"
@@ -54,7 +54,7 @@ class Engine:
     runner: str = ""
     check: Check = _check_nothing
     serve: Serve = _serve_nothing
-    start_seconds: float = _START_SECONDS
+    start_seconds: float = START_SECONDS
 
 
 def _check_cluster(flags: Namespace, _locations: Sequence[str]) -> None:

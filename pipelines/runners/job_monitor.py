@@ -16,6 +16,8 @@ from records.errors import RunnerError, ShardmillError
 from records.storage import open_storage
 
 _WARN_AFTER_SECONDS = 20.0
+START_SECONDS = 300.0
+"""How long a run waits for its first worker; an engine may need longer."""
 _SILENCE_SECONDS = 900.0
 _STOP_SECONDS = 30.0
 _CANCEL_SECONDS = 10.0

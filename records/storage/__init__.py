@@ -119,7 +119,7 @@ def _open_with_plugin(plugin: EntryPoint, url: str) -> RemoteStorage:
         ) from error
     if not isinstance(storage, RemoteStorage):
         raise UsageError(
-            f"the plug-in for {plugin.name}:// did not return a storage",
+            f"the plug-in for {plugin.name}:// returned an object of the wrong type",
             path=plugin.value,
             expected="a records.storage.RemoteStorage",
             got=type(storage).__name__,

@@ -37,6 +37,10 @@ class ImageSize(click.ParamType[tuple[int, int]]):
 
     name = "H[xW]"
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return the name in its own case."""
+        return self.name
+
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
         """See `click.ParamType.convert`."""
         if isinstance(value, tuple):

@@ -159,7 +159,7 @@ class FeatureStore:
                 raise CorruptDataError(
                     "a file of the feature store is missing or damaged",
                     path=self.storage.display_name(array_name(shard.name)),
-                    hint="remove the folder of the store; the next run extracts its features again",
+                    hint="remove the folder of the store, and run the same command again",
                 )
         if not isinstance(self.storage, LocalStorage):
             raise TypeError("features are read from local folders")

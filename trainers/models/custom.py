@@ -39,7 +39,7 @@ def build(architecture: Architecture) -> Network:
             f"the builder of the model {architecture.model} failed",
             expected=f"a keras.Model for images of shape {shape}",
             got=f"{type(error).__name__}: {error}".partition("\n")[0],
-            hint="add --verbose to see the traceback",
+            hint="see the traceback with `shardmill --verbose`",
         ) from error
     if tuple(getattr(logits, "shape", ())) != (None, classes):
         raise UsageError(

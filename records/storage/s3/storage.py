@@ -219,7 +219,7 @@ def split_url(url: str) -> tuple[str, str]:
             "invalid S3 URL",
             expected="s3://BUCKET/FOLDER",
             got="a URL with a user name or password" if "@" in url else "an invalid bucket name",
-            hint="put credentials into the environment or into ~/.aws",
+            hint="correct the URL; credentials are read from the environment and from ~/.aws",
         )
     return bucket, folder.strip("/")
 

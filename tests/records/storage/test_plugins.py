@@ -94,7 +94,7 @@ def test_open_storage_builtin_schemes_ignore_plugins(
     [
         ("no_such_module:Storage", "the plug-in for cloud:// cannot be loaded"),
         ("cloud_plugin:Missing", "the plug-in for cloud:// cannot be loaded"),
-        ("cloud_plugin:no_storage", "did not return a storage, expected .* got object"),
+        ("cloud_plugin:no_storage", "returned an object of the wrong type, expected .* got object"),
     ],
 )
 def test_open_storage_broken_plugin_raises_usage_error(
