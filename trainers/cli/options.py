@@ -37,7 +37,7 @@ class ImageSize(click.ParamType[tuple[int, int]]):
 
     name = "H[xW]"
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
         """Return the name in its own case."""
         return self.name
 
