@@ -19,7 +19,7 @@ from records.storage import is_url
 from records.text.escaping import escape_for_display
 
 _DOCS = "see docs/how-to/beam-runners.md"
-_PING_SECONDS = 10
+PING_SECONDS = 10
 _DATAFLOW_START_SECONDS = 1800.0
 # After this time, Beam ends its stream of job states and thus the run. No run takes that long.
 _NO_TIMEOUT = "--job_server_timeout=100000000"
@@ -132,7 +132,7 @@ def _require_flag(flags: Namespace, name: str, what: str) -> None:
 
 def _ping(endpoint: str) -> None:
     try:
-        ExternalJobServer(endpoint, timeout=_PING_SECONDS).start()
+        ExternalJobServer(endpoint, timeout=PING_SECONDS).start()
     except Exception as error:
         raise RunnerError(
             "no job server answers",

@@ -29,8 +29,8 @@ from records.strict_json import decode_json
 
 _RUNS = f"{WORK_FOLDER}/runs"
 _WORKERS = f"{WORK_FOLDER}/workers"
-_LOCAL_SECONDS = 2.0
-_REMOTE_SECONDS = 10.0
+LOCAL_SECONDS = 2.0
+REMOTE_SECONDS = 10.0
 
 
 class RunInfo(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ def read_progress(folder: str, run_id: str) -> dict[str, int]:
 
 def heartbeat_interval(folder: str) -> float:
     """Return the seconds between the reports of a worker; more for an object store."""
-    return _REMOTE_SECONDS if is_url(folder) else _LOCAL_SECONDS
+    return REMOTE_SECONDS if is_url(folder) else LOCAL_SECONDS
 
 
 class WorkerHeartbeat:

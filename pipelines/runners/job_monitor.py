@@ -15,11 +15,11 @@ from pipelines.runners.job_errors import parse_job_error
 from records.errors import RunnerError, ShardmillError
 from records.storage import open_storage
 
-_WARN_AFTER_SECONDS = 20.0
+WARN_AFTER_SECONDS = 20.0
 START_SECONDS = 300.0
 """How long a run waits for its first worker; an engine may need longer."""
-_SILENCE_SECONDS = 900.0
-_STOP_SECONDS = 30.0
+SILENCE_SECONDS = 900.0
+STOP_SECONDS = 30.0
 _CANCEL_SECONDS = 10.0
 _NO_WORKER_HINT = (
     "check that the worker pool (or the container) runs at the address that the engine uses, and"
@@ -91,7 +91,7 @@ class BeamJob:
     def _check_liveness(self, seconds: float) -> None:
         """Raise RunnerError if the workers have made no progress for too many seconds."""
         if self._images_by_worker:
-            if seconds > _SILENCE_SECONDS:
+            if seconds > SILENCE_SECONDS:
                 raise RunnerError(
                     f"no worker has reported progress for {seconds:.0f} s (number of workers:"
                     f" {len(self._images_by_worker)})",
@@ -99,7 +99,7 @@ class BeamJob:
                 )
         elif seconds > self._start_seconds:
             raise RunnerError(f"no worker has started within {seconds:.0f} s", hint=_NO_WORKER_HINT)
-        elif seconds > _WARN_AFTER_SECONDS and not self._has_warned:
+        elif seconds > WARN_AFTER_SECONDS and not self._has_warned:
             self._has_warned = True
             _log.warning(
                 "no worker has started for %.0f s; the limit is %.0f s",
@@ -111,7 +111,7 @@ class BeamJob:
         self._is_stopped = True
         with suppress(ShardmillError):
             end_run(self._output, self._task.run_id)
-        if self._images_by_worker and ended.wait(_STOP_SECONDS):
+        if self._images_by_worker and ended.wait(STOP_SECONDS):
             return
         if self._result is not None:
             # If the engine does not answer, the job remains, but its workers stop themselves.

@@ -17,7 +17,7 @@ from apache_beam.runners.portability.job_server import ExternalJobServer
 
 from records.errors import RunnerError
 
-_START_SECONDS = 60
+START_SECONDS = 60
 _STOP_SECONDS = 10
 # How long Prism outlives a driver that was killed.
 _IDLE = "--idle_shutdown_timeout=60s"
@@ -55,7 +55,7 @@ def serve_prism(program: str) -> Iterator[str]:
 
 def _wait_for(endpoint: str, program: str) -> None:
     try:
-        ExternalJobServer(endpoint, timeout=_START_SECONDS).start()
+        ExternalJobServer(endpoint, timeout=START_SECONDS).start()
     except Exception as error:
         raise RunnerError(
             "Prism did not start", path=program, hint=f"run `{program}` in a shell to see its error"

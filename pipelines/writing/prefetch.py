@@ -22,7 +22,7 @@ from records.format.image_options import ImageOptions
 from records.images import NormalizedImage, Rejection
 from records.runtime.parallel_map import parallel_map, parallel_map_if_blocking
 
-_CHUNK_IMAGES = 32
+CHUNK_IMAGES = 32
 _CHUNK_BYTES = 4 << 20
 
 
@@ -67,7 +67,7 @@ def _chunks(images: Iterable[SourceImage]) -> Iterator[list[SourceImage]]:
             chunk, chunk_bytes = [], 0
         chunk.append(image)
         chunk_bytes += image.size_bytes
-        if len(chunk) == _CHUNK_IMAGES:
+        if len(chunk) == CHUNK_IMAGES:
             yield chunk
             chunk, chunk_bytes = [], 0
     if chunk:

@@ -29,7 +29,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_STRIP_PX = 1 << 20
+STRIP_PX = 1 << 20
 _EIGHT_BITS = 8
 _FILTER = Image.Resampling.BILINEAR
 _GREY_MODES = {"1", "L", "LA", "I;16", "I;16L", "I;16B"}
@@ -169,7 +169,7 @@ def _in_strips(
     image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]
 ) -> Image.Image:
     """Convert some rows at a time, so that intermediate images stay small."""
-    rows = max(1, _STRIP_PX // image.width)
+    rows = max(1, STRIP_PX // image.width)
     if rows >= image.height:
         return convert(image)
     result = Image.new(mode, image.size)

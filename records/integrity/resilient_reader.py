@@ -115,7 +115,7 @@ def _lost_records(
             yield CorruptDataError("the record is lost", record=number, offset=offset)
 
 
-_WINDOW_BYTES = 4 << 20
+WINDOW_BYTES = 4 << 20
 
 
 def scan_frames(stream: BinaryIO, index: Index | None = None) -> Iterator[Frame | FrameError]:
@@ -202,7 +202,7 @@ class _Reader:
         return None
 
     def _search(self, place: int) -> None:
-        self._region = find_records(self._stream, place, _WINDOW_BYTES)
+        self._region = find_records(self._stream, place, WINDOW_BYTES)
         self._position = self._stream.tell()
 
     def _check_region(self, offset: int, length: int, record: int) -> None:

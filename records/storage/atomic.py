@@ -15,7 +15,7 @@ from pathlib import Path
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _UNFINISHED = ".unfinished"
-_MOST_FSYNCS = 1000
+MOST_FSYNCS = 1000
 
 
 def new_staged_path(path: Path, folder: Path) -> Path:
@@ -177,8 +177,8 @@ def _new_locked_folder(parent: Path, name: str) -> tuple[Path, int]:
 
 def fsync_tree(folder: Path) -> None:
     """Flush a folder and everything below it to the disk."""
-    paths = [folder, *islice(folder.rglob("*"), _MOST_FSYNCS)]
-    if len(paths) > _MOST_FSYNCS:
+    paths = [folder, *islice(folder.rglob("*"), MOST_FSYNCS)]
+    if len(paths) > MOST_FSYNCS:
         os.sync()  # one flush of all file systems is faster than one per file
         return
     for path in reversed(paths):

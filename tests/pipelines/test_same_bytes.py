@@ -45,7 +45,7 @@ class TestSameBytes:
         expected: dict[str, bytes],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("pipelines.writing.prefetch._CHUNK_IMAGES", 2)
+        monkeypatch.setattr("pipelines.writing.prefetch.CHUNK_IMAGES", 2)
         convert(**SAME, output=str(tmp_path / "b"), workers=4)
         assert content_of(tmp_path / "b") == expected
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from trainers.input.tensor_files import ArraySource
 
 _MISMATCH = "a feature store of a different dataset, model or set of weights"
-_WAIT_SECONDS = 1.0
+WAIT_SECONDS = 1.0
 
 FeatureBatch = tuple["NDArray[np.float32]", "NDArray[np.int64]"]
 """Features (batch, features) and labels (batch,)."""
@@ -205,7 +205,7 @@ def wait_for_lock(storage: Storage, on_message: Callable[[str], None]) -> Iterat
         if not _try_lock(storage, stack):
             on_message(f"another process is writing to {storage.url}: waiting until it ends")
             while not _try_lock(storage, stack):
-                time.sleep(_WAIT_SECONDS)
+                time.sleep(WAIT_SECONDS)
         yield
 
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 MANIFEST = "predictions.json"
 _ANOTHER = "predictions of a different run, for different files or with a different --top-k"
-_CHUNK_FILES = 1000
+CHUNK_FILES = 1000
 
 
 class CsvShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,9 +165,9 @@ def read_predictions(storage: Storage) -> Predictions:
 
 def _split(files: Sequence[ImageFile]) -> dict[str, Sequence[ImageFile]]:
     """Return the files of each CSV shard by the name of the shard."""
-    starts = range(0, len(files), _CHUNK_FILES)
+    starts = range(0, len(files), CHUNK_FILES)
     return {
-        f"predictions-{number:05}-of-{len(starts):05}.csv": files[start : start + _CHUNK_FILES]
+        f"predictions-{number:05}-of-{len(starts):05}.csv": files[start : start + CHUNK_FILES]
         for number, start in enumerate(starts)
     }
 

@@ -18,7 +18,7 @@ DATAFLOW = ("--project=project-1", "--region=europe-west1", "--temp_location=gs:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.runners.engines._PING_SECONDS", 0.2)
+    monkeypatch.setattr("pipelines.runners.engines.PING_SECONDS", 0.2)
 
 
 @pytest.mark.parametrize("engine", ["flink", "spark"])
@@ -66,7 +66,7 @@ def test_prism_runner_missing_binary_is_refused(
 
 
 def test_prism_start_timeout_kills_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.runners.prism._START_SECONDS", 0.2)
+    monkeypatch.setattr("pipelines.runners.prism.START_SECONDS", 0.2)
     program = tmp_path / "prism"
     program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
     program.chmod(0o755)

@@ -82,7 +82,7 @@ def test_heartbeat_newer_run_cancels_workers_of_previous_run(
 def test_heartbeat_object_store_reports_progress_and_cancels(
     memory: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.runners.heartbeat._REMOTE_SECONDS", 0.0)
+    monkeypatch.setattr("pipelines.runners.heartbeat.REMOTE_SECONDS", 0.0)
     folder = "memory://bucket/data"
     start_run(open_storage(folder), "a")
     assert read_progress(folder, "a") == {}

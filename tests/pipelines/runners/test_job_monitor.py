@@ -43,13 +43,13 @@ def make_job(job: Job, tmp_path: Path, *, start_seconds: float = 60) -> BeamJob:
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.runners.heartbeat._LOCAL_SECONDS", 0.02)
+    monkeypatch.setattr("pipelines.runners.heartbeat.LOCAL_SECONDS", 0.02)
 
 
 def test_beam_job_no_worker_starts_is_cancelled_after_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pipelines.runners.job_monitor._WARN_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr("pipelines.runners.job_monitor.WARN_AFTER_SECONDS", 0.1)
     job = Job()
     with pytest.raises(RunnerError, match="no worker has started within"):
         watch(make_job(job, tmp_path, start_seconds=0.5), 10, None)
@@ -61,8 +61,8 @@ def test_beam_job_no_worker_starts_is_cancelled_after_timeout(
 def test_beam_job_workers_stop_reporting_raises_runner_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.runners.job_monitor._SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr("pipelines.runners.job_monitor._STOP_SECONDS", 0.1)
+    monkeypatch.setattr("pipelines.runners.job_monitor.SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("pipelines.runners.job_monitor.STOP_SECONDS", 0.1)
     told: list[int] = []
 
     def on_progress(done: int, total: int) -> None:

@@ -90,6 +90,6 @@ def test_flatten_in_strips_equals_flatten_of_whole_image(
         image.info["transparency"] = 3 if mode == "P" else image.getpixel((0, 0))
     bits = 16 if mode == "I;16" else 8
     whole, _ = pixels.flatten(image, RED, bits)
-    monkeypatch.setattr(pixels, "_STRIP_PX", 23 * 5)
+    monkeypatch.setattr(pixels, "STRIP_PX", 23 * 5)
     strips, _ = pixels.flatten(image, RED, bits)
     np.testing.assert_array_equal(np.asarray(strips), np.asarray(whole))

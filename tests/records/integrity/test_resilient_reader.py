@@ -104,7 +104,7 @@ def test_resilient_reader_any_bit_flip_loses_one_record(place: int) -> None:
 def test_resilient_reader_damage_longer_than_window_is_one_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("records.integrity.resilient_reader._WINDOW_BYTES", 64)
+    monkeypatch.setattr("records.integrity.resilient_reader.WINDOW_BYTES", 64)
     for size in range(100, 240):
         content = FRAMES[0] + b"\1" * size + FRAMES[1]
         assert scan(content) == [RECORDS[0], "length-checksum", RECORDS[1]]

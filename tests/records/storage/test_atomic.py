@@ -110,7 +110,7 @@ def test_atomic_folder_many_files_are_flushed_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushes: list[str] = []
-    monkeypatch.setattr(atomic, "_MOST_FSYNCS", 3)
+    monkeypatch.setattr(atomic, "MOST_FSYNCS", 3)
     monkeypatch.setattr(os, "fsync", lambda descriptor: flushes.append("one"))
     monkeypatch.setattr(os, "sync", lambda: flushes.append("all"))
     for out, files in (("few", 2), ("many", 3)):

@@ -163,7 +163,7 @@ def test_feature_store_discard_removes_only_its_own_files(tmp_path: Path) -> Non
 def test_wait_for_lock_held_store_waits_until_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainers.features.store._WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("trainers.features.store.WAIT_SECONDS", 0.01)
     storage, said, told = open_storage(tmp_path), [], threading.Event()
 
     def wait() -> None:

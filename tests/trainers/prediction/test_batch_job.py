@@ -32,7 +32,7 @@ def run(run_path: Path) -> Run:
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainers.prediction.batch_job._CHUNK_FILES", 5)
+    monkeypatch.setattr("trainers.prediction.batch_job.CHUNK_FILES", 5)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def parts(run: Run, new: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The finished predictions. Not to be written to."""
     out: Path = tmp_path_factory.mktemp("out") / "parts"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainers.prediction.batch_job._CHUNK_FILES", 5)
+        patch.setattr("trainers.prediction.batch_job.CHUNK_FILES", 5)
         done = predict(run, new, out)
     assert [part.files for part in done.parts] == [5, 5, 2]
     assert (done.files, done.classified) == (12, 10)
