@@ -33,11 +33,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the changelog and the list of decisions."""
-    changelog = (_ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    files.append(
-        File.generated(config, "reference/changelog.md", content=move_links(changelog, "reference"))
-    )
+    """Add the start page, the changelog and the list of decisions."""
+    for name, source in (("index.md", "README.md"), ("reference/changelog.md", "CHANGELOG.md")):
+        text = (_ROOT / source).read_text(encoding="utf-8")
+        content = move_links(text, posixpath.dirname(name))
+        files.append(File.generated(config, name, content=content))
     titles = "\n".join(f"- [{title}]({name})" for name, title in list_decisions())
     head = "# Decisions\n\nOne page per decision: the question, the decision, the reasons.\n\n"
     files.append(File.generated(config, "decisions/index.md", content=head + titles))
@@ -45,7 +45,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def move_links(text: str, folder: str) -> str:
-    """Return a page of the root as a page of `docs/folder`: its relative links are adapted."""
+    """Return a page of the root as a page of `docs/folder`, with relative links adapted."""
     return _LINK.sub(lambda link: posixpath.relpath(link[1], f"docs/{folder}"), text)
 
 
