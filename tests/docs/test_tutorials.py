@@ -38,7 +38,7 @@ PAGES = sorted((DOCS / "tutorials").glob("*.md"))
 
 def find_commands(page: str) -> list[str]:
     blocks = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", "").splitlines()
+    lines = "\n".join(blocks).replace("\\\n", "").replace("$seed", "0").splitlines()
     commands = [line[2:] for line in lines if line.startswith("$ ")]
     return [found for line in commands for found in re.findall(r"shardmill ([^;&|>]+)", line)]
 
