@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test torch-test check bench bench-quick docs docs-serve pages lock wheel clean distclean
+.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test torch-test check bench bench-quick docs docs-serve pages tutorials lock wheel clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -84,6 +84,9 @@ pages: demo ## write the pages and pictures that are made by commands
 	@$(BIN)/python docs/scripts/capacity_planning.py --write
 	@mkdir -p docs/pictures
 	@cp demo/grid.png demo/run/curves.png demo/run/confusion-test.png docs/pictures/
+
+tutorials: $(INSTALLED) ## run every tutorial with the files in DATA, half an hour, and write its page
+	@$(BIN)/python docs/scripts/tutorials.py run --data $(DATA) --out $(or $(OUT),build/tutorials)
 
 lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(BIN)/uv pip compile $(LOCK_FLAGS) $(if $(UPGRADE),--upgrade) -o requirements.lock pyproject.toml

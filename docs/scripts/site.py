@@ -33,7 +33,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the start page, the changelog and the list of decisions."""
+    """Add the start page, the changelog, the list of decisions, and the tutorials as notebooks."""
     for name, source in (("index.md", "README.md"), ("reference/changelog.md", "CHANGELOG.md")):
         text = (_ROOT / source).read_text(encoding="utf-8")
         content = move_links(text, posixpath.dirname(name))
@@ -41,7 +41,24 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     titles = "\n".join(f"- [{title}]({name})" for name, title in list_decisions())
     head = "# Decisions\n\nOne page per decision: the question, the decision, the reasons.\n\n"
     files.append(File.generated(config, "decisions/index.md", content=head + titles))
+    for script in [file for file in files if re.fullmatch(r"tutorials/[^/]+\.py", file.src_uri)]:
+        files.remove(script)
+        notebook = _make_notebook(script.content_string, config.repo_url)
+        name = script.src_uri.removesuffix("py") + "ipynb"
+        files.append(File.generated(config, name, content=notebook))
     return files
+
+
+def _make_notebook(script: str, repo_url: str) -> str:
+    """Return a tutorial as a notebook without outputs; its links lead to the repository."""
+    import jupytext
+
+    def link(match: re.Match[str]) -> str:
+        target = posixpath.normpath(f"docs/tutorials/{match[1]}")
+        return f"{repo_url.rstrip('/')}/blob/main/{target}"
+
+    notebook = jupytext.reads(_LINK.sub(link, script), fmt="py:percent")
+    return str(jupytext.writes(notebook, fmt="ipynb"))
 
 
 def move_links(text: str, folder: str) -> str:
@@ -63,7 +80,10 @@ def _decision_pages() -> list[str]:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Link files outside the site to the repository; code stays unchanged."""
+    """Link files outside the site to the repository, and tutorials to their notebooks.
+
+    Code stays unchanged.
+    """
     folder = posixpath.dirname(f"docs/{page.file.src_uri}")
 
     def link(match: re.Match[str]) -> str:
@@ -78,4 +98,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     for code in _CODE.finditer(markdown):
         parts += [_LINK.sub(link, markdown[at : code.start()]), code[0]]
         at = code.end()
-    return "".join([*parts, _LINK.sub(link, markdown[at:])])
+    parts.append(_LINK.sub(link, markdown[at:]))
+    notebook = page.file.src_uri.removesuffix("md") + "ipynb"
+    if files.get_file_from_path(notebook) is not None:
+        parts.append(f"\n[Download as notebook]({posixpath.basename(notebook)}){{ .md-button }}\n")
+    return "".join(parts)
