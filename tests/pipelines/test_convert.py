@@ -237,7 +237,7 @@ class TestDryRun:
         convert()
         before = content_of(output)
         assert convert(dry_run=True).status == "nothing-to-do"
-        with pytest.raises(OutputError, match="another plan"):
+        with pytest.raises(OutputError, match="different plan"):
             convert(dry_run=True, seed=1)
         assert content_of(output) == before
 

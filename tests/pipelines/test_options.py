@@ -60,7 +60,7 @@ def test_convert_options_valid_combination_is_accepted(given: dict[str, Any]) ->
         ({"classes": ("a",), "labels": "l"}, "--labels"),
         ({"images": ImageOptions(store="raw")}, "--store raw"),
         ({"images": ImageOptions(jpeg_quality=0)}, "--jpeg-quality"),
-        ({"beam_flags": ("data",)}, "more arguments"),
+        ({"beam_flags": ("data",)}, "unexpected argument"),
     ],
 )
 def test_convert_options_invalid_value_is_refused_by_option_name(

@@ -98,7 +98,7 @@ class TestUnfinished:
         self, convert: Convert, unfinished: Path, other: dict[str, Any], dry_run: bool
     ) -> None:
         before = content_of(unfinished)
-        with pytest.raises(OutputError, match=r"another plan.*shardmill clean") as caught:
+        with pytest.raises(OutputError, match=r"different plan.*shardmill clean") as caught:
             convert(**other, dry_run=dry_run)
         assert caught.value.exit_code == 73
         assert content_of(unfinished).items() >= before.items() - lock_files(unfinished)
@@ -135,7 +135,7 @@ class TestUnfinished:
         self, convert: Convert, unfinished: Path, source: Path
     ) -> None:
         picture_in(unfinished, source).write_bytes(make_picture(1, size=(9, 9)))
-        with pytest.raises(OutputError, match="another plan"):
+        with pytest.raises(OutputError, match="different plan"):
             convert(**OPTIONS)
 
     def test_resume_damaged_plan_file_is_refused(self, convert: Convert, unfinished: Path) -> None:

@@ -41,7 +41,7 @@ def test_parse_augmentation_valid_text_gives_options(text: str, expected: Augmen
             "expected one or more of flip, rotate, shift, zoom, contrast, brightness, crop; or",
         ),
         ("flop", "--augment: unknown word 'flop'"),
-        ("flop", "; or none alone; did you mean flip?"),
+        ("flop", "; or only none; did you mean flip?"),
         ("Zoom=0.1", "did you mean zoom?"),
         ("flip,", "--augment: empty word"),
         ("", "--augment: empty word"),

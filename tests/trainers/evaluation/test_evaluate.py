@@ -222,6 +222,6 @@ def test_evaluate_invalid_weights_file_is_refused(run: Run, damage: object) -> N
     damage(path)
     with pytest.raises(
         CorruptDataError,
-        match=r"model\.weights\.h5: (the weights do not fit|not a weights file)",
+        match=r"model\.weights\.h5: (the weights do not fit|not a valid weights file)",
     ):
         measure(run)

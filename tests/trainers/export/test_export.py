@@ -101,9 +101,9 @@ def test_export_command_invalid_arguments_are_refused_before_loading_keras(
     (tmp_path / "taken" / "file").touch()
     cases: list[tuple[list[object], type[Exception], str]] = [
         ([tmp_path, tmp_path / "out"], InputNotFoundError, "not a run folder"),
-        ([run_path, tmp_path / "taken"], OutputError, "the output exists, and it is not"),
+        ([run_path, tmp_path / "taken"], OutputError, "the output exists and is not"),
         ([run_path, tmp_path / "taken" / "file"], OutputError, "the output exists"),
-        ([run_path, "memory://out"], UsageError, "a local folder"),
+        ([run_path, "memory://out"], UsageError, "must be local"),
         ([run_path, tmp_path / "out", "--format", "onnx"], UsageError, "tf2onnx is not installed"),
     ]
     for arguments, kind, message in cases:

@@ -175,7 +175,7 @@ def test_featurize_worker_with_other_weights_is_refused(
 
     publish = job.stage_weights
     monkeypatch.setattr(job, "stage_weights", publish_others)
-    with pytest.raises(CorruptDataError, match="differ from the weights of the store"):
+    with pytest.raises(CorruptDataError, match="not the weights that the job started with"):
         make(shapes, tmp_path / "store")
 
 

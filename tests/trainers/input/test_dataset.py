@@ -142,7 +142,7 @@ def test_as_tf_dataset_images_of_several_sizes_need_image_size(shapes: Path) -> 
         ({"batch_size": 0}, "invalid batch_size"),
         ({"seed": -1}, "invalid seed"),
         ({"cache": "tape"}, "invalid cache"),
-        ({"cache": True, "augment": "crop"}, "cannot be cropped"),
+        ({"cache": True, "augment": "crop"}, "cache and crop cannot be combined"),
         ({"augment": "flipp"}, "did you mean flip"),
         ({"shard_index": 2, "shard_count": 2}, "shard_index"),
     ],

@@ -79,7 +79,7 @@ def test_unfreeze_base_batch_normalization_stays_in_inference_mode(network: Netw
 def test_unfreeze_base_layers_without_weights_are_refused(network: Network) -> None:
     from trainers.models.freezing import unfreeze_backbone
 
-    with pytest.raises(UsageError, match=r"last 2 layers .* no weights .*; unfreeze at least 3"):
+    with pytest.raises(UsageError, match=r"no weights .* last 2 layers .*; unfreeze at least 3"):
         unfreeze_backbone(network, 2)
 
 
