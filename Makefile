@@ -1,8 +1,19 @@
 # Everything a contributor runs. Needs python3 (3.11 to 3.13), make and a package index.
-# Another Python: make setup PYTHON=/path/to/python3.12
+# Another Python: make test PYTHON=/path/to/python3.12
 
 PYTHON ?= python3
 VENV := .venv
+# If .venv has another Python than PYTHON, that Python gets its own environment: .venv-3.12.
+ifneq ($(origin PYTHON),file)
+WANTED := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+PRESENT := $(shell sed -n 's/^version = \([0-9]*\.[0-9]*\).*/\1/p' .venv/pyvenv.cfg 2>/dev/null)
+ifeq ($(WANTED),)
+$(error shardmill: PYTHON=$(PYTHON) does not run; try: make setup PYTHON=python3.12)
+endif
+ifneq ($(filter-out $(WANTED),$(PRESENT)),)
+VENV := .venv-$(WANTED)
+endif
+endif
 BIN := $(VENV)/bin
 # A notice of the theme in each build.
 export NO_MKDOCS_2_WARNING := 1
@@ -10,15 +21,20 @@ INSTALLED := $(VENV)/installed
 UNFINISHED := $(VENV)/unfinished
 S3_SERVER := .s3-server/versitygw
 S3_SERVER_PACKAGE := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+ACTIONLINT := .actionlint/actionlint
+ACTIONLINT_PACKAGE := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+QUICK_TESTS := -n auto --dist loadfile -m "not slow and not s3 and not cluster"
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-compile
-LOCK_FLAGS := --universal --python-version 3.11 --extra dev --generate-hashes \
-	--no-emit-index-url --no-annotate --no-header --quiet
+LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test torch-test check bench bench-quick docs docs-serve pages tutorials lock wheel clean distclean
+.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test torch-test coverage check \
+	lint-workflows api-check pre-commit release-check bench bench-quick docs docs-serve \
+	pages tutorials lock wheel clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED) ## create .venv from requirements.lock; does nothing when it is up to date
 
@@ -26,7 +42,7 @@ demo: $(INSTALLED) ## handwritten digits, from PNG folders to a trained model, i
 	@$(BIN)/python docs/scripts/demo.py
 
 test: $(INSTALLED) ## run the tests, but the slow ones and those of servers and clusters
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not s3 and not cluster"
+	@$(BIN)/python -m pytest $(QUICK_TESTS)
 
 test-all: $(INSTALLED) ## run every test
 	@$(BIN)/python -m pytest
@@ -36,7 +52,7 @@ s3-server: $(S3_SERVER) ## build versitygw, the S3 server of the tests, in .s3-s
 test-s3: $(INSTALLED) $(S3_SERVER) ## run the tests of object storage against that server
 	@$(BIN)/python -m pytest -m s3 tests/s3
 
-cluster-test: $(INSTALLED) ## fetch Flink, Spark and Prism, and convert on each: java, Maven, Go
+cluster-test: $(INSTALLED) $(S3_SERVER) ## fetch Flink, Spark and Prism, and convert on each: java, Maven, Go
 	@$(BIN)/python -m tests.clusters.testbed fetch
 	@$(BIN)/python -m pytest -m cluster tests/clusters
 
@@ -54,17 +70,41 @@ torch-test: $(INSTALLED) ## install PyTorch into .torch/ (4 GB on Linux), and te
 		-r tests/trainers/torch-requirements.txt
 	@$(BIN)/python -m pytest tests/trainers/input/test_distributed_training.py -k torch
 
-check: $(INSTALLED) ## lint, formatting, types, layering, prose, and every command in the documentation
+coverage: $(INSTALLED) ## run the tests of `make test`, and write their coverage into .coverage-report/
+	@mkdir -p .coverage-report
+	@$(BIN)/python -m pytest $(QUICK_TESTS) --cov --cov-report term:skip-covered \
+		--cov-report xml --cov-report html
+
+check: $(INSTALLED) lint-workflows api-check ## lint, formatting, types, layering, prose, and every command in the documentation
 	$(BIN)/ruff check --quiet --output-format concise .
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python tests/docs/prose.py README.md CHANGELOG.md CONTRIBUTING.md docs \
+	$(BIN)/python tests/docs/prose.py README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md \
+		CODE_OF_CONDUCT.md .github/pull_request_template.md docs \
 		shardmill records pipelines trainers benchmarks deploy
 	$(BIN)/mkdocs build --quiet
 	$(BIN)/python docs/scripts/cli_page.py --check
 	$(BIN)/python docs/scripts/capacity_planning.py --check
+	$(BIN)/python docs/scripts/architecture_picture.py --check
 	$(BIN)/python tests/docs/run_commands.py README.md docs
+
+lint-workflows: $(INSTALLED) $(if $(shell command -v go 2>/dev/null),$(ACTIONLINT)) ## check .github/ with zizmor and, if go is on PATH, with actionlint
+	$(BIN)/zizmor --offline --quiet --persona pedantic .
+ifneq ($(shell command -v go 2>/dev/null),)
+	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
+else
+	@echo "actionlint: skipped, because go is missing (Debian: golang-go)"
+endif
+
+api-check: $(INSTALLED) ## compare the Python API with that of the last release
+	$(BIN)/python tests/release/api_check.py
+
+pre-commit: $(INSTALLED) ## run the hooks of .pre-commit-config.yaml on all files
+	$(BIN)/pre-commit run --all-files
+
+release-check: $(INSTALLED) ## build and install wheel and sdist in .release/, write the SBOM (TAG=v1.2.3: compare it)
+	@BIN=$(BIN) tests/release/check.sh $(TAG)
 
 bench: $(INSTALLED) ## run the benchmarks, three rounds, and write docs/explanation/performance.md
 	@$(BIN)/python -m benchmarks run --results benchmarks/results
@@ -82,31 +122,40 @@ docs-serve: $(INSTALLED) ## serve the documentation site on localhost:8000, and 
 pages: demo ## write the pages and pictures that are made by commands
 	@$(BIN)/python docs/scripts/cli_page.py
 	@$(BIN)/python docs/scripts/capacity_planning.py --write
+	@$(BIN)/python docs/scripts/architecture_picture.py
 	@mkdir -p docs/pictures
 	@cp demo/grid.png demo/run/curves.png demo/run/confusion-test.png docs/pictures/
 
 tutorials: $(INSTALLED) ## run every tutorial with the files in DATA, half an hour, and write its page
 	@$(BIN)/python docs/scripts/tutorials.py run --data $(DATA) --out $(or $(OUT),build/tutorials)
 
-lock: $(INSTALLED) ## renew requirements.lock from pyproject.toml (UPGRADE=1: to the newest versions)
-	$(BIN)/uv pip compile $(LOCK_FLAGS) $(if $(UPGRADE),--upgrade) -o requirements.lock pyproject.toml
+lock: $(INSTALLED) ## renew the lock files from pyproject.toml (UPGRADE=1: to the newest versions)
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra dev -o requirements.lock pyproject.toml
+	$(BIN)/python -c 'import tomllib; content = tomllib.load(open("pyproject.toml", "rb")); \
+		extras = content["project"]["optional-dependencies"]; \
+		print(*content["build-system"]["requires"], *extras["release"], sep="\n")' | \
+		$(BIN)/uv pip compile $(LOCK_FLAGS) -o tests/release/requirements.lock -
 
 wheel: $(INSTALLED) ## build the wheel that a cluster's workers install, in dist/
 	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation \
 		--wheel-dir dist .
 
 clean: ## remove what these targets made, but .venv
-	rm -rf demo dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	rm -rf demo dist build site .coverage-report .release .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 
-distclean: clean ## remove .venv, .s3-server, .deploy-test and .torch as well
-	rm -rf $(VENV) .s3-server .deploy-test .torch
+distclean: clean ## remove all environments and fetched programs as well
+	rm -rf .venv .venv-3.* .s3-server .actionlint .deploy-test .torch .engines
 
 $(S3_SERVER):
 	@command -v go >/dev/null || { echo "shardmill: the S3 server of the tests is built by go" \
 		"(Debian: golang-go); got no go on PATH" >&2; exit 1; }
 	@echo "Building versitygw into .s3-server; the first time this takes a few minutes."
 	@GOBIN=$(CURDIR)/.s3-server go install $(S3_SERVER_PACKAGE)
+
+$(ACTIONLINT):
+	@echo "Building actionlint into .actionlint."
+	@GOBIN=$(CURDIR)/.actionlint go install $(ACTIONLINT_PACKAGE)
 
 # The lock names every package with its hash, build backend included, so pip resolves nothing and
 # downloads nothing else. A run that was cut short leaves `unfinished` behind: the next starts over.
