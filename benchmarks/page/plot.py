@@ -1,4 +1,4 @@
-"""Plots of the performance page: cost by number of images, and comparison with the peers."""
+"""Plots of the performance page: cost per image, comparison with peers."""
 
 from __future__ import annotations
 
