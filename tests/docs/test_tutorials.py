@@ -140,7 +140,7 @@ CELLS = st.one_of(
 
 
 @given(st.lists(CELLS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_without_outputs_page_is_that_of_the_script(cells: list[Any]) -> None:
     page, pictures = tutorials.render(notebook(*cells), "n")
     plain = [code(cell.source) if cell.cell_type == "code" else cell for cell in cells]
