@@ -68,7 +68,8 @@ def as_tf_dataset(
             images in the split; required if they differ in size.
         batch_size: the number of images per batch; the last batch of an epoch may be smaller.
         shuffle: whether to read shards and records in random order. The order differs in every
-            iteration: the first has the order of epoch 0, the second the order of epoch 1.
+            iteration: the first has the order of epoch 0, the second the order of epoch 1. Without
+            it, batches have the order of `open_dataset(path)[split]`.
         seed: the seed of the order and the augmentation. All workers must use the same seed.
         augment: the augmentation, such as `"flip,rotate=20,crop"`, as for `train --augment`.
         shard_index: the number of this worker, from 0.

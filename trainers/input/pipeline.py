@@ -148,7 +148,7 @@ class ShardSourceWithKeys(ShardSource):
 def ordered_batches(source: RecordSource, selection: Selection, batch_size: int) -> tf.data.Dataset:
     """Return each record once, in stored order: batches of uint8 images and int64 labels."""
     shards = _list_shards(selection)
-    batches = _read_shards(source, selection, shards).batch(batch_size)
+    batches = _read_shards(source, selection, shards, at_a_time=1).batch(batch_size)
     return parallel_map(batches, source.decode)
 
 
@@ -164,11 +164,12 @@ def shuffled_batches(
     @no_autograph
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         shards = _list_shards(selection)
-        if order.is_shuffled:
-            shards = shuffle_records(shards, len(selection.shards), order.seed, epoch)
-        records = _read_shards(source, selection, shards)
-        if order.is_shuffled:
-            records = shuffle_records(records, buffer_records, order.seed, epoch)
+        if not order.is_shuffled:
+            records = _read_shards(source, selection, shards, at_a_time=1)
+            return batch_epoch(records, batch_size, order, epoch)
+        shards = shuffle_records(shards, len(selection.shards), order.seed, epoch)
+        records = _read_shards(source, selection, shards, at_a_time=_SHARDS_AT_A_TIME)
+        records = shuffle_records(records, buffer_records, order.seed, epoch)
         return batch_epoch(records, batch_size, order, epoch)
 
     def decode(
@@ -231,7 +232,7 @@ def _list_shards(selection: Selection) -> tf.data.Dataset:
 
 
 def _read_shards(
-    source: RecordSource, selection: Selection, shards: tf.data.Dataset
+    source: RecordSource, selection: Selection, shards: tf.data.Dataset, *, at_a_time: int
 ) -> tf.data.Dataset:
     chosen = None if selection.mask is None else np.concatenate(selection.mask)
 
@@ -244,7 +245,7 @@ def _read_shards(
         pairs = tf.data.Dataset.zip((records, keep)).filter(no_autograph(lambda _, kept: kept))
         return pairs.map(no_autograph(lambda record, _: record))
 
-    at_a_time = min(_SHARDS_AT_A_TIME, len(selection.shards))
+    at_a_time = min(at_a_time, len(selection.shards))
     return shards.interleave(
         read_shard_of,
         cycle_length=at_a_time,

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from records.dataset import open_dataset
@@ -238,3 +239,17 @@ def test_as_tf_dataset_works_in_fit_gradient_tape_and_numpy_loop(same_size: Path
             value = loss(labels, model(tf.cast(images, tf.float32)))
         assert len(tape.gradient(value, model.trainable_variables)) == 2
     assert sum(len(labels) for _, labels in batches.as_numpy_iterator()) == 40
+
+
+@pytest.mark.parametrize("cache", [False, "memory", "disk"])
+def test_as_tf_dataset_unshuffled_has_the_order_of_open_dataset(
+    same_size: Path, cache: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    batches = as_tf_dataset(same_size, batch_size=7, cache=cache)
+    for _ in range(2):
+        images = [image for batch, _ in batches.as_numpy_iterator() for image in batch]
+        records = open_dataset(same_size)["train"]
+        assert len(images) == len(records)
+        for image, record in zip(images, records, strict=True):
+            np.testing.assert_array_equal(image, record.decode())
