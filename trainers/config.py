@@ -39,7 +39,7 @@ class ImageShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The parameters from which a network is built.
 
-    Args:
+    Attributes:
         model: the name of a built-in or registered model.
         shape: the shape of the input images.
         classes: the number of classes.
@@ -64,7 +64,7 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of `config.json`.
 
-    Args:
+    Attributes:
         format_version: the version of the file format.
         options: the options of the run.
         architecture: the architecture of the network.

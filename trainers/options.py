@@ -28,7 +28,7 @@ OPTIMIZERS = (
 class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Random changes of training images; none by default.
 
-    Args:
+    Attributes:
         flip: the axes along which images are mirrored at random.
         rotate_degrees: the largest rotation, in either direction.
         shift: the largest shift, as a fraction of each side.
@@ -51,7 +51,7 @@ class Augmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of a training run; each field has the name of its flag.
 
-    Args:
+    Attributes:
         model: the name of a model, or `package.module:builder`.
         mode: the layers to train. `scratch` trains all layers from random weights; `transfer`
             trains a new head on a frozen backbone; `finetune` trains the head first, then also

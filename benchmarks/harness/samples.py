@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Sample(msgspec.Struct, frozen=True):
     """One run of one contestant.
 
-    Args:
+    Attributes:
         case: the input, such as `photos`.
         images: number of images.
         bytes: size of all their files.
@@ -39,7 +39,7 @@ class Sample(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True):
     """A benchmark's samples and their circumstances.
 
-    Args:
+    Attributes:
         benchmark: its name.
         command: the command line.
         machine: processors, memory, system, by name.

@@ -22,7 +22,7 @@ from records.storage import open_storage
 class ShardTask(msgspec.Struct, frozen=True):
     """A worker and the parameters that its shards share; sent to every worker process.
 
-    Args:
+    Attributes:
         worker: the function that processes a shard.
         folder: the local path or URL of the folder whose work folder the driver reads.
         run_id: a random ID of the run.

@@ -18,7 +18,7 @@ MAX_RESIZE_PX = 65_500
 class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of the normalization of images; part of the manifest.
 
-    Args:
+    Attributes:
         check: the check before an image is stored. `decode` decodes every image, `header` only
             images that are re-encoded.
         max_pixels: the maximum number of pixels of an image, according to its header.

@@ -102,7 +102,7 @@ class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ExternalFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Format of the records of adopted files.
 
-    Args:
+    Attributes:
         features: the names of the features to read.
         first_label: the number of the first class in the records; labels of a dataset begin at 0.
         preexisting: the names of files that existed before `adopt`, so that it did not write them.

@@ -31,7 +31,7 @@ FEATURES: Mapping[str, type] = {
 class FeatureNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names of the features that a dataset needs, each with one value per record.
 
-    Args:
+    Attributes:
         image: the feature with a complete JPEG or PNG file, bytes.
         label: the feature with the class number, int64; None if records have only class names.
         text: the feature with the class name, bytes; None if records have only class numbers.

@@ -14,7 +14,7 @@ _RANDOM = secrets.SystemRandom()
 class RetryPolicy(NamedTuple):
     """The number of attempts of an operation, and the waits between attempts.
 
-    Args:
+    Attributes:
         attempts: the number of attempts, at least 1.
         first_wait_seconds: the longest wait after the first attempt.
         factor: the factor by which the longest wait grows after each attempt.

@@ -33,7 +33,7 @@ _ENOUGH_SHARDS = 16
 class StageRate(msgspec.Struct, frozen=True):
     """The rate of one stage, measured while it waits for no other stage.
 
-    Args:
+    Attributes:
         name: the name of the stage.
         images_per_second: the number of images processed per second.
     """

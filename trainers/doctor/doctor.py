@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class ProfiledTraining(msgspec.Struct, frozen=True):
     """The training run that was profiled.
 
-    Args:
+    Attributes:
         dataset: the path or URL of the dataset.
         model: the name of the model.
         mode: `scratch`, `transfer` or `finetune`.
@@ -50,7 +50,7 @@ class ProfiledTraining(msgspec.Struct, frozen=True):
 class Diagnosis(msgspec.Struct, frozen=True):
     """The output of `doctor --json`: the machine and, if a dataset is named, a training run.
 
-    Args:
+    Attributes:
         versions: the versions of Python and the installed packages, by name.
         devices: processors, GPUs, memory and disk space.
         measured: the training run that was profiled; None without a dataset.

@@ -34,7 +34,7 @@ _MIB = 1 << 20
 class Gpu(msgspec.Struct, frozen=True):
     """A GPU that the NVIDIA driver lists, whether or not Keras uses it.
 
-    Args:
+    Attributes:
         name: the name of the GPU in the list of the driver.
         memory_bytes: the total memory of the GPU; 0 if the driver does not report it.
         driver: the version of the driver.
@@ -48,7 +48,7 @@ class Gpu(msgspec.Struct, frozen=True):
 class SystemInfo(msgspec.Struct, frozen=True):
     """The devices in use and the resources of the machine.
 
-    Args:
+    Attributes:
         backend: the Keras backend.
         used: the names of the GPUs that Keras uses; empty if Keras uses the CPU.
         gpus: all GPUs that the NVIDIA driver lists.

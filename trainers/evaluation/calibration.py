@@ -25,7 +25,7 @@ BINS = 15
 class CalibrationBin(msgspec.Struct, frozen=True):
     """The predictions with a confidence above `low` and up to `high`.
 
-    Args:
+    Attributes:
         low: the lower edge of the bin.
         high: the upper edge of the bin.
         images: the number of predictions.
@@ -43,7 +43,7 @@ class CalibrationBin(msgspec.Struct, frozen=True):
 class Calibration(msgspec.Struct, frozen=True):
     """The deviation of confidence from accuracy.
 
-    Args:
+    Attributes:
         expected_error: the expected calibration error, 0 to 1; 0 is perfect.
         bins: the bins, from the lowest confidence to the highest.
     """

@@ -33,7 +33,7 @@ class ClassMetrics(msgspec.Struct, frozen=True):
 class Evaluation(msgspec.Struct, frozen=True):
     """The result of an evaluation, and the output of `evaluate --json`.
 
-    Args:
+    Attributes:
         split: the split that the records serve as: `test`, `validation` or `train`.
         images: the number of images.
         accuracy: the fraction of images whose true class has the highest score.

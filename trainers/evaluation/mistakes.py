@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Mistake(msgspec.Struct, frozen=True):
     """A wrong prediction.
 
-    Args:
+    Attributes:
         key: the key of the record as text: the path of the image relative to the source.
         shard: the name of the shard.
         record: the number of the record in the shard, from 0.

@@ -51,7 +51,7 @@ _SEED = 0
 class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of an extraction; each field has the name of its flag.
 
-    Args:
+    Attributes:
         model: the backbone, a name in `trainers.models.MODELS`.
         weights: the weights of the backbone: `imagenet`, `none`, a weights file or a run folder.
         image_size: (height, width) in pixels; None means the size of the dataset if it has one (see

@@ -34,7 +34,7 @@ MANIFEST = "features.json"
 class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that determines the features of a record, except the record itself.
 
-    Args:
+    Attributes:
         model: the backbone, a name in `trainers.models.MODELS`.
         weights: the digest of the weights of the backbone.
         shape: the shape of the images that the backbone receives.
@@ -64,7 +64,7 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FeatureManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of `features.json`.
 
-    Args:
+    Attributes:
         format_version: the version of the file format.
         key: the hash of `spec` and `shards`.
         keras: the version of Keras that computed the features.

@@ -25,7 +25,7 @@ def no_autograph(function: _F) -> _F:
 class ShuffleSpec(NamedTuple):
     """An order of records that differs from epoch to epoch, and the position where a run starts.
 
-    Args:
+    Attributes:
         seed: the seed of the order, the crops and the augmentation of each epoch.
         end_epoch: the epoch before which the batches end.
         first_epoch: the epoch of the first batch.

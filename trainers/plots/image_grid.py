@@ -29,7 +29,7 @@ _FEWEST_COLUMNS = 4
 class Tile(NamedTuple):
     """An image with its text.
 
-    Args:
+    Attributes:
         pixels: uint8 (height, width, channels).
         title: the lines of text above the image.
         caption: the smaller lines of text below the image.

@@ -64,7 +64,7 @@ class CsvShard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Predictions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of `predictions.json`.
 
-    Args:
+    Attributes:
         format_version: the format version of this file.
         key: the hash of the configuration, labels and weights of the run, the file names, and
             `top_k`.

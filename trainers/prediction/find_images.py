@@ -21,7 +21,7 @@ _MAGIC_BYTES = 64
 class ImageFile(NamedTuple):
     """A file that may be an image.
 
-    Args:
+    Attributes:
         name: the path or URL of the file as given, without credentials.
         storage: the folder that contains the file.
         path: the path of the file in that folder.

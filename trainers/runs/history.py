@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class EpochMetrics(NamedTuple):
     """The result of one epoch.
 
-    Args:
+    Attributes:
         epoch: the number of the epoch, from 1.
         accuracy: the accuracy on the training images, during training.
         loss: the loss on the training images, during training.

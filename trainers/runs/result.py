@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The result of a run: `result.json`, and the output of `train --json`.
 
-    Args:
+    Attributes:
         run: the run folder.
         model: the name of the model.
         mode: `scratch`, `transfer` or `finetune`.

@@ -39,7 +39,7 @@ _PATTERN = "step-*.weights.h5"
 class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The position of a run, and its results so far.
 
-    Args:
+    Attributes:
         seed: the seed of the record order.
         step: the number of finished steps, in all phases.
         metric_sums: the sums of the Keras metrics, accumulated in the current epoch.

@@ -36,7 +36,7 @@ _IN_MEMORY_BYTES = 1 << 30
 class BatchReader(NamedTuple):
     """Two functions that read batches from a source.
 
-    Args:
+    Attributes:
         shuffled: the function that returns batches in a different order for each epoch.
         in_order: the function that returns batches in the stored order.
     """
