@@ -65,7 +65,7 @@ Image("tuned/curves.png")
 # %% [markdown]
 # `--unfreeze 4` counts layers as Keras lists them. Of VGG16 these are the three convolutions of block 5 and
 # their pooling, of MobileNetV2 the last convolution with its normalization and activation, and the
-# normalization before it. Batch normalizations stay frozen ([models](../reference/models.md#base-and-head)).
+# normalization before it. Batch normalizations stay frozen ([models](../reference/models.md#backbone-and-head)).
 #
 # ## The same with VGG16
 #
