@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 def export(
     run: str | os.PathLike[str] | Run,
     output: str | os.PathLike[str],
-    format: str = "saved_model",  # noqa: A002 # the name of the command's option
+    format: str = "keras",  # noqa: A002 # the name of the command's option
 ) -> Path:
     """Write the model of a run, for use without shardmill.
 
     Args:
         run: the path of a run, or a `Run`.
         output: the folder to create.
-        format: the name of an export format: `saved_model`, `keras` or `onnx`. The default
+        format: the name of an export format: `keras`, `saved_model` or `onnx`. The default
             signature of a SavedModel takes image files; models in the other formats take pixels.
 
     Returns:

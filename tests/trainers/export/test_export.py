@@ -62,7 +62,8 @@ def test_export_loaded_without_shardmill_gives_scores_of_predict(
     run_path: Path, tmp_path: Path
 ) -> None:
     run = open_run(run_path)
-    for folder in (export(run_path, tmp_path / "saved"), export(run, tmp_path / "keras", "keras")):
+    saved = export(run_path, tmp_path / "saved", "saved_model")
+    for folder in (saved, export(run, tmp_path / "keras")):
         assert (folder / "labels.txt").read_bytes() == (run_path / "labels.txt").read_bytes()
     files = write_files(tmp_path)
     results = Predictor(run).predict([file.read_bytes() for file in files], top_k=3)
