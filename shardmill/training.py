@@ -122,7 +122,8 @@ def train(
         skip_bad: the maximum number of corrupt records to skip; if there are more, the run fails.
         tensorboard: whether to write TensorBoard logs.
         resume: whether to continue the run if it exists.
-        on_message: a callback that receives each message that `shardmill train` would print.
+        on_message: a callback that receives each message that `shardmill train` would print, and
+            one line per epoch unless `progress` is given; `print` shows them in a notebook.
         progress: an object that is notified of each step and epoch.
 
     Returns:
@@ -154,7 +155,7 @@ def train(
     finished = find_result(plan)
     if finished is not None:
         return finished
-    return run_training(plan, on_message=log, progress=progress)
+    return run_training(plan, on_message=on_message, progress=progress)
 
 
 def featurize(

@@ -1,6 +1,6 @@
 """Recall, false pairs and speed of `stats --near` on altered pictures.
 
-SHARDMILL_TEST_DATA=… python -m benchmarks.near_duplicates --photos 300
+SHARDMILL_TEST_DATA=… python -m benchmarks.suites.near_duplicates --photos 300
 """
 
 from __future__ import annotations

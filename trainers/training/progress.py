@@ -11,6 +11,8 @@ from records.runtime.logging import is_terminal, log_line
 from records.runtime.progress import progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from records.runtime.progress import Bar
     from trainers.runs.history import EpochMetrics
 
@@ -49,6 +51,25 @@ class NullProgress:
         """See `Progress.end_epoch`."""
 
 
+class EpochMessages(NullProgress):
+    """Sends one line per epoch to a callback."""
+
+    def __init__(self, on_message: Callable[[str], None]) -> None:
+        self._on_message = on_message
+
+    def start(self, epochs: int, steps: int) -> None:
+        """See `Progress.start`."""
+        self._epochs = epochs
+
+    def end_epoch(self, result: EpochMetrics) -> None:
+        """See `Progress.end_epoch`."""
+        self._on_message(_describe_epoch(result.epoch, self._epochs, str(result)))
+
+
+def _describe_epoch(epoch: int, epochs: int, text: str) -> str:
+    return f"epoch {epoch:{len(str(epochs))}}/{epochs}  {text}"
+
+
 class EpochLogProgress(NullProgress):
     """Logs one line per epoch, and one line per minute within a long epoch."""
 
@@ -82,8 +103,7 @@ class EpochLogProgress(NullProgress):
 
     def _log(self, text: str) -> None:
         self._logged_at = time.monotonic()
-        width = len(str(self._epochs))
-        log_line(f"epoch {self._epoch:{width}}/{self._epochs}  {text}", epoch=self._epoch)
+        log_line(_describe_epoch(self._epoch, self._epochs, text), epoch=self._epoch)
 
 
 class EpochBar(EpochLogProgress):

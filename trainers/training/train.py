@@ -8,7 +8,7 @@ from trainers.backend import check_batch_size, data_parallel, start_backend
 from trainers.runs.create import open_for_writing
 from trainers.runs.result import TrainingResult, encode_result
 from trainers.runs.run_dir import CURVES, RESULT, Run
-from trainers.training.progress import NullProgress
+from trainers.training.progress import EpochMessages, NullProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,8 @@ def train(
     Args:
         plan: the result of `trainers.training.plan.plan_training`.
         on_message: called with each line that the user should read.
-        progress: the object that is notified of each step and epoch.
+        progress: the object that is notified of each step and epoch; by default, `on_message` is
+            called with one line per epoch.
 
     Returns:
         The content of `result.json`.
@@ -46,8 +47,9 @@ def train(
             the GPUs cannot share a batch of this size.
         OutOfMemoryError: a step needs more memory than the device has.
     """
+    if progress is None:
+        progress = NullProgress() if on_message is None else EpochMessages(on_message)
     on_message = on_message or _ignore
-    progress = progress or NullProgress()
     options, backend = plan.config.options, start_backend()
     on_message(f"running on {backend}")
     if backend.problem is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -276,5 +277,6 @@ print(train(plan_training(sys.argv[1], sys.argv[2], options), on_message=print))
 def test_train_on_jax_writes_weights_readable_by_tensorflow(shapes: Path, tmp_path: Path) -> None:
     printed = run_python("-c", JAX_TRAINING, shapes, tmp_path / "run")
     assert printed.startswith("JAX ")
+    assert re.findall(r"^epoch (\d)/3  accuracy", printed, re.MULTILINE) == ["1", "2", "3"]
     assert json.loads((tmp_path / "run" / "result.json").read_bytes())["accuracy"] > 0.6
     assert len(weights_of(tmp_path / "run")) == 10
