@@ -57,7 +57,7 @@ class EpochMessages(NullProgress):
     def __init__(self, on_message: Callable[[str], None]) -> None:
         self._on_message = on_message
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, epochs: int, steps: int) -> None:  # noqa: ARG002
         """See `Progress.start`."""
         self._epochs = epochs
 
