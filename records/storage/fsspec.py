@@ -31,7 +31,7 @@ from records.storage.urls import join_location, redact_url, scheme_of
 from records.text.escaping import escape_for_display
 
 _T = TypeVar("_T")
-_HINT_INSTALL = 'pip install "shardmill[s3]" for s3://, or "shardmill[gcs]" for gs://'
+_HINT_INSTALL = 'pip install "shardmill[gcs]" for gs://, or "shardmill[azure]" for az://'
 _WITHOUT_FOLDERS = {"gs", "gcs"}
 
 

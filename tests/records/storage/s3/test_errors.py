@@ -65,7 +65,7 @@ def respond(operation: str, status: int, code: str) -> Stubber:
         (403, "AccessDenied", StorageError, "access is denied, got 403 AccessDenied; check the"),
         (403, "403", StorageError, "access is denied, got 403; check the credentials"),
         (400, "ExpiredToken", StorageError, "refused a request, got 400 ExpiredToken"),
-        (301, "PermanentRedirect", StorageError, "301 PermanentRedirect; set AWS_REGION"),
+        (301, "PermanentRedirect", StorageError, "301 PermanentRedirect; set AWS_DEFAULT_REGION"),
         (500, "InternalError", StorageError, "storage failed after retries, got 500"),
         (503, "SlowDown", StorageError, "storage failed after retries, got 503 SlowDown"),
     ],
