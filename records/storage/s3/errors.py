@@ -42,7 +42,9 @@ _HINT_NO_CREDENTIALS = (
     "no credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 )
 _OTHER_REGION = {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
-_HINT_REGION = "set AWS_DEFAULT_REGION to the region of the bucket, or AWS_ENDPOINT_URL to the server URL"
+_HINT_REGION = (
+    "set AWS_DEFAULT_REGION to the region of the bucket, or AWS_ENDPOINT_URL to the server URL"
+)
 
 
 class ServerUnavailableError(StorageError):
