@@ -9,17 +9,20 @@ import posixpath
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mkdocs.structure.files import File
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#|/)([^)\s#]+)(?=[)#])")
+_HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 _CODE = re.compile(r"^( *)```.*?^\1```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
 
@@ -33,7 +36,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the start page, the changelog, the list of decisions, and the tutorials as notebooks."""
+    """Add the start page, the changelog, the list of decisions, the notebooks, and llms.txt."""
     for name, source in (("index.md", "README.md"), ("reference/changelog.md", "CHANGELOG.md")):
         text = (_ROOT / source).read_text(encoding="utf-8")
         content = move_links(text, posixpath.dirname(name))
@@ -46,7 +49,32 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         notebook = _make_notebook(script.content_string, config.repo_url)
         name = script.src_uri.removesuffix("py") + "ipynb"
         files.append(File.generated(config, name, content=notebook))
+    files.append(File.generated(config, "llms.txt", content=list_pages(files, config)))
     return files
+
+
+def list_pages(files: Files, config: MkDocsConfig) -> str:
+    """Return the pages of the navigation for language models (https://llmstxt.org)."""
+    lines = [f"# {config.site_name}", "", f"> {config.site_description}"]
+    for section in config.nav:
+        ((title, pages),) = section.items()
+        lines += ["", f"## {title}", ""]
+        for name in _page_names(pages):
+            file = files.get_file_from_path(name)
+            if file is not None:
+                heading = _HEADING.search(file.content_string)
+                url = f"{config.site_url}{file.url.removeprefix('./')}"
+                lines.append(f"- [{heading[1] if heading else name}]({url})")
+    return "\n".join([*lines, ""])
+
+
+def _page_names(pages: Any) -> Iterator[str]:
+    """Yield the names of all pages of a section of the navigation, in order."""
+    if isinstance(pages, str):
+        yield pages
+    else:
+        for page in pages.values() if isinstance(pages, dict) else pages:
+            yield from _page_names(page)
 
 
 def _make_notebook(script: str, repo_url: str) -> str:
