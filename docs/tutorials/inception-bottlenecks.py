@@ -88,7 +88,7 @@ for prediction in sm.Predictor("second").predict_files(sorted(Path("new").iterdi
 # %% [markdown]
 # Damaged files do not stop a prediction. Of a folder with 90 photos and ten files cut short, emptied or of noise,
 # `shardmill predict run/ new/ --csv predictions.csv` writes 90 rows with a class and ten with a reason
-# (`truncated`, `empty`, `corrupt`), and ends with status 0.
+# (`truncated`, `empty`, `corrupt`), and ends with exit code 0.
 #
 # ## Export
 #
