@@ -33,6 +33,7 @@ from records.format.index import IndexRow, Reject
 from records.format.manifest import Manifest, read_manifest
 from records.format.rejects import read_all_rejects
 from records.format.shard import ShardWriter
+from records.runtime.malloc import table_blocks_returned
 from records.runtime.shard_worker import OnProgress, ProgressCallback, RunnerConfig
 from records.storage import FolderLock, absolute_location, open_storage
 from records.text.keys import key_from_text
@@ -93,6 +94,7 @@ def compact(
     return msgspec.structs.replace(report, seconds=round(seconds, 3), images_per_second=speed)
 
 
+@table_blocks_returned()
 def _list_and_plan(opened: Dataset, dataset: str, output: str, runner: RunnerConfig) -> Run:
     options = ConvertOptions(
         source=dataset, output=output, runner=runner.name, beam_flags=runner.flags

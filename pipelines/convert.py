@@ -34,6 +34,7 @@ from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, write_shard
 from records.errors import InputNotFoundError
 from records.format.manifest import Manifest
+from records.runtime.malloc import table_blocks_returned
 from records.runtime.shard_worker import OnProgress
 from records.storage import FolderLock, absolute_location, open_storage
 from records.text.escaping import escape_for_display
@@ -71,6 +72,7 @@ def convert(options: ConvertOptions, on_progress: OnProgress | None = None) -> R
     return report
 
 
+@table_blocks_returned()
 def _list_and_plan(options: ConvertOptions) -> Run:
     started_at = time.monotonic()
     options.validate()

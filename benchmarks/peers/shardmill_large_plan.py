@@ -13,6 +13,7 @@ from pipelines.planning.plan import make_plan
 from pipelines.run_state import write_run
 from pipelines.sources.base import SourceImage, Sources
 from records.format.manifest import Settings
+from records.runtime.malloc import table_blocks_returned
 from records.storage import open_storage
 
 _CLASSES = 1000
@@ -24,7 +25,8 @@ def main(images: str, out: str) -> None:
     """Generate the sources, plan, write; report the time of all of it."""
     started = time.perf_counter()
     pa.set_memory_pool(pa.system_memory_pool())  # as the command line has it
-    plan = make_plan(make_up(int(images)), Settings(test=0.1))
+    with table_blocks_returned():  # as `convert` does
+        plan = make_plan(make_up(int(images)), Settings(test=0.1))
     write_run(open_storage(out), plan, {})
     report(plan.images, started)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import starmap
 
 import msgspec
 import numpy as np
@@ -64,7 +65,7 @@ class PlannedShard:
         Objects for the images of all shards would take five times the memory of the table.
         """
         images = self.table.take(pa.array(self.rows))
-        return [SourceImage(*row) for row in iter_rows(images, *images.column_names)]
+        return list(starmap(SourceImage, iter_rows(images, *images.column_names)))
 
     def to_plan(self, plan_digest: str) -> ShardPlan:
         """Return the plan that the worker of this shard receives."""
