@@ -1,0 +1,1 @@
+"""Long attacks on all commands: `make attack`, an hour by default."""

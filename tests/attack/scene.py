@@ -1,0 +1,157 @@
+"""A small source, dataset, run and damaged file, and every command that uses them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
+
+SECONDS = 300
+_ONE_REJECT = ("--max-rejects", "1")
+_TRAINING = ("--model", "cnn", "--image-size", "16", "--batch-size", "8", "--dropout", "0")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command on the scene.
+
+    Attributes:
+        arguments: the arguments; `@NAME` is a path of the scene, `OUT` the output.
+        output: name below the work folder of the file or folder that the command writes; `OUT` is
+            its path, and `OUT/*.tfrecord` its files. Without an output,
+            only the exit status is checked.
+        copied: name of a folder of the scene that is the output's content before the command.
+        varying: names of files that differ between two undisturbed runs.
+        loads_tensorflow: whether the command takes seconds to start.
+    """
+
+    arguments: tuple[str, ...]
+    output: str = ""
+    copied: str = ""
+    varying: tuple[str, ...] = ()
+    loads_tensorflow: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return the command with the options that make it different from others."""
+        return " ".join(word for word in self.arguments if word[0] not in "@O/")
+
+
+JOBS = (
+    Job(
+        ("convert", "@photos", "OUT", "--test", "0.2", "--shards", "3", "--max-rejects", "1"),
+        "data",
+    ),
+    Job(
+        ("convert", "@photos", "OUT", "--resize", "16", "--store", "raw", "--max-rejects", "1"),
+        "raw",
+    ),
+    Job(("convert", "@more", "OUT", "--append", "--max-rejects", "1"), "data", "data"),
+    Job(("compact", "@grown", "OUT"), "compacted"),
+    Job(("extract", "@data", "OUT"), "images"),
+    Job(("adopt", "OUT/*.tfrecord", "OUT"), "files", "files"),
+    Job(("salvage", "@damaged.tfrecord", "OUT"), "salvaged.tfrecord"),
+    Job(("verify", "@data", "--decode")),
+    Job(("stats", "@data", "--json")),
+    Job(("inspect", "@data", "--grid", "OUT"), "grid.png"),
+    Job(
+        ("train", "@data", "OUT", "--epochs", "2", *_TRAINING),
+        "run",
+        varying=("history.json", "history.csv", "train_state.json", "curves.png"),
+        loads_tensorflow=True,
+    ),
+    Job(("evaluate", "@run", "--json"), loads_tensorflow=True),
+    Job(("predict", "@run", "@photos", "--csv", "OUT"), "predictions.csv", loads_tensorflow=True),
+    Job(("predict", "@run", "@good", "--csv-parts", "OUT"), "parts", loads_tensorflow=True),
+    Job(
+        ("export", "@run", "OUT", "--format", "keras"),
+        "exported",
+        varying=("model.keras",),
+        loads_tensorflow=True,
+    ),
+)
+
+
+class Scene:
+    """The files that all jobs share; `folder` must not exist."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        photos = make_folders(folder / "photos", cat=20, dog=16)
+        make_folders(folder / "good", cat=9)
+        make_file(photos, "dog/bad.png", CORRUPT)
+        make_file(photos, "notes.txt", b"not an image")
+        shutil.copytree(photos, folder / "more")
+        make_folders(folder / "other", cat=30)
+        for path in sorted((folder / "other" / "cat").iterdir())[20:]:
+            shutil.copy(path, folder / "more" / "cat" / path.name)
+        self.require(("convert", "@photos", "@data", "--test", "0.2", "--shards", "3"))
+        shutil.copytree(folder / "data", folder / "grown")
+        self.require(("convert", "@more", "@grown", "--append"))
+        (folder / "files").mkdir()
+        for path in (folder / "data").glob("*.tfrecord"):
+            shutil.copy(path, folder / "files" / path.name)
+        content = bytearray(min((folder / "files").iterdir()).read_bytes())
+        content[len(content) // 2] ^= 1
+        (folder / "damaged.tfrecord").write_bytes(content)
+        self.require(("train", "@data", "@run", "--epochs", "1", *_TRAINING))
+
+    def command(self, arguments: Iterable[str], output: Path | None = None) -> list[str]:
+        """Return the command line of arguments as in `Job.arguments`."""
+        words: list[str] = []
+        for word in arguments:
+            if word[0] == "@":
+                words.append(str(self.folder / word[1:]))
+            elif word == "OUT/*.tfrecord":
+                words += map(str, sorted((output or self.folder).glob("*.tfrecord")))
+            else:
+                words.append(word.replace("OUT", str(output)))
+        return [sys.executable, "-m", "shardmill", *words]
+
+    def require(self, arguments: Iterable[str]) -> None:
+        """Run a command that must succeed."""
+        run(self.command((*arguments,)), check=True)
+
+    def prepare(self, job: Job, folder: Path) -> Path:
+        """Make the work folder of a job; return the path of its output."""
+        folder.mkdir()
+        output = folder / (job.output or "none")
+        if job.copied:
+            shutil.copytree(self.folder / job.copied, output)
+        return output
+
+
+def run(
+    command: list[str], environment: Mapping[str, str] | None = None, *, check: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with additional environment variables. Raises TimeoutExpired if it hangs."""
+    return subprocess.run(
+        command,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=SECONDS,
+        check=check,
+    )
+
+
+def result_of(output: Path, job: Job) -> dict[str, bytes]:
+    """Return the files of an output by name, with empty content if it varies.
+
+    The file that is locked is not compared: it remains if it cannot be removed.
+    """
+    if output.is_file():
+        return {"": output.read_bytes()}
+    return {
+        name: b"" if name in job.varying else content
+        for name, content in content_of(output).items()
+        if name != ".shardmill/lock"
+    }
