@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import ImageOps
 
 from records.images import jpeg, pixels, png
 from records.images.formats import open_image
@@ -47,6 +48,8 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
     _require_all_data(header, data)
     if header.colour_key is not None:
         image.info["transparency"] = header.colour_key
+    if header.doubtful_alpha:
+        image = pixels.drop_empty_alpha(image)
     return image
 
 
@@ -100,6 +103,8 @@ def prepare_image(
     background = options.background_rgb
     orientation = pixels.read_orientation(image)
     image, flattened = pixels.flatten(image, background, header.sample_bits)
+    if header.inverted:
+        image = ImageOps.invert(image)
     if header.rotated_on_load or orientation != 1:
         changes.append("exif-rotated")
     image = pixels.turn_upright(image, orientation)

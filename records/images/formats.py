@@ -18,11 +18,11 @@ from PIL import (
     GifImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
 from records.images.rejection import ImageRejectedError
+from records.images.tiff import CAMERA_RAW, TiffPicture, begin_with_picture
 
 if TYPE_CHECKING:
     from PIL import ImageFile
@@ -62,6 +62,8 @@ _PREFIXES = (
     (b"MMOR", "raw"),
     (b"IIU\0", "raw"),
     (b"FOVb", "raw"),
+    (b"II\x1a\0\0\0HEAPCCDR", "raw"),
+    (b"\0MRM", "raw"),
     (b"<svg", "svg"),
 )
 _BRANDS = (
@@ -97,7 +99,8 @@ IMAGE_EXTENSIONS = frozenset(
         "jpg jpeg jpe jfif mpo png apng gif bmp dib webp tif tiff avif avifs heic heif hif",
         "jp2 j2k j2c jpc jpx jpf jxl psd psb eps ps wmf emf ico cur icns dds qoi pbm pgm ppm pnm",
         "pam pfm pcx sgi rgb rgba bw tga exr hdr fits fit ras xcf xpm xbm djvu svg",
-        "cr2 cr3 nef arw dng raf orf rw2 pef srw x3f",
+        "cr2 cr3 crw nef nrw arw sr2 srf dng gpr raf orf rw2 rwl pef srw x3f mrw 3fr fff iiq erf",
+        "mef mos kdc dcr",
     )
     for name in line.split()
 )
@@ -126,7 +129,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "gif": GifImagePlugin.GifImageFile,
     "bmp": BmpImagePlugin.BmpImageFile,
     "webp": _FirstFrameWebP,
-    "tiff": TiffImagePlugin.TiffImageFile,
+    "tiff": TiffPicture,
     "avif": _FirstFrameAvif,
 }
 
@@ -169,6 +172,8 @@ def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
     _silence_pillow()
     if kind == "heif":
         return _open_heif(data)
+    if kind == "raw":
+        raise ImageRejectedError("unsupported", CAMERA_RAW)
     plugin = _PLUGINS.get(kind)
     if plugin is None:
         raise ImageRejectedError(
@@ -178,7 +183,13 @@ def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
         kind == "webp" and not WebPImagePlugin.SUPPORTED
     ):
         raise ImageRejectedError("unsupported", f"this Pillow was built without {kind}")
-    return plugin(BytesIO(data))
+    skipped = False
+    if kind == "tiff":
+        data, skipped = begin_with_picture(data)
+    image = plugin(BytesIO(data))
+    if skipped:
+        image.is_animated = True  # type: ignore[attr-defined]
+    return image
 
 
 def _silence_pillow() -> None:

@@ -10,6 +10,7 @@ from records.images import jpeg, png
 from records.images.formats import is_partial_magic, open_image, sniff
 from records.images.pixels import read_orientation
 from records.images.rejection import ImageRejectedError
+from records.images.tiff import begin_with_picture
 from records.images.truncation import is_truncated
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # libpng, and therefore TensorFlow, rejects longer sides.
 _MAX_SIDE_PX = 1_000_000
 _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 258, 259, 322, 323
+_TIFF_EXTRA_SAMPLES = 338
 _TIFF_UNCOMPRESSED, _TIFF_WEBP = 1, 50001
 _EIGHT_BITS, _SIXTEEN_BITS = 8, 16
 _CHANNELS = {1: 1, 3: 3, 4: 3}
@@ -45,6 +47,8 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
         colour_key: the transparent colour of a grey or RGB PNG, as decoded samples; otherwise None.
         scan_offset: the offset of the payload of the first scan header of a JPEG; otherwise 0.
         rows_bytes: the size of the uncompressed rows of a PNG; otherwise 0.
+        inverted: whether the decoded samples are a negative, to be inverted.
+        doubtful_alpha: whether a fourth channel may be padding: the file does not declare alpha.
         anomalies: the entries for `changes`, if the coding of the file requires re-encoding.
     """
 
@@ -60,6 +64,8 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
     colour_key: int | tuple[int, ...] | None = None
     scan_offset: int = 0
     rows_bytes: int = 0
+    inverted: bool = False
+    doubtful_alpha: bool = False
     anomalies: tuple[str, ...] = ()
 
 
@@ -184,6 +190,8 @@ def _read_other(kind: str, data: bytes) -> ImageHeader:
         memory_px=max(width * height, tile_px),
         sample_bits=bits if image.mode.startswith("I;16") or bits == _SIXTEEN_BITS else _EIGHT_BITS,
         rotated_on_load=kind == "tiff" and read_orientation(image) != 1,
+        inverted=getattr(image, "inverted", False),
+        doubtful_alpha=kind == "bmp" or (kind == "tiff" and _TIFF_EXTRA_SAMPLES not in tags),
         anomalies=("first-frame",) if _is_animated(image) else (),
     )
 
@@ -193,7 +201,7 @@ def _require_readable_tiff(image: Image.Image, data: bytes) -> None:
     compression = getattr(image, "tag_v2", {}).get(_TIFF_COMPRESSION, _TIFF_UNCOMPRESSED)
     if compression == _TIFF_WEBP:
         raise ImageRejectedError("unsupported", "TIFF compressed as WebP")
-    if compression != _TIFF_UNCOMPRESSED and is_truncated("tiff", data):
+    if compression != _TIFF_UNCOMPRESSED and is_truncated("tiff", begin_with_picture(data)[0]):
         raise ImageRejectedError("truncated", "TIFF refers to bytes beyond its end")
 
 

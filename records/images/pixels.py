@@ -68,6 +68,13 @@ def require_mode(image: Image.Image) -> None:
         raise ImageRejectedError("unsupported", f"{kind} are not taken")
 
 
+def drop_empty_alpha(image: Image.Image) -> Image.Image:
+    """Return an image whose fourth channel is zero everywhere without it: it is padding."""
+    if image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
+        return image.convert("RGB")
+    return image
+
+
 def flatten(
     image: Image.Image, background: Colour, sample_bits: int
 ) -> tuple[Image.Image, list[str]]:
@@ -91,9 +98,11 @@ def flatten(
         changes.append(_NAMES[image.mode])
     if transparent:
         changes.append(f"alpha→{'grey' if grey else 'rgb'}")
-        return _in_strips(
-            image, target, lambda strip: _composite(strip, target, background, sample_bits)
-        ), changes
+        visible: list[bool] = []
+        flat = _in_strips(
+            image, target, lambda strip: _composite(strip, target, background, sample_bits, visible)
+        )
+        return flat, changes if any(visible) else [*changes, "fully-transparent"]
     if image.mode.startswith("I;16"):
         return _in_strips(image, "L", lambda strip: _to_8_bits(strip, sample_bits)), changes
     return image if image.mode == target else image.convert(target), changes
@@ -185,9 +194,11 @@ def _to_8_bits(strip: Image.Image, sample_bits: int) -> Image.Image:
 
 
 def _composite(
-    strip: Image.Image, target: str, background: Colour, sample_bits: int
+    strip: Image.Image, target: str, background: Colour, sample_bits: int, visible: list[bool]
 ) -> Image.Image:
+    """Blend a strip with the background; append to `visible` whether any pixel shows."""
     colours, opacity = _split_alpha(strip, sample_bits)
+    visible.append(opacity.getbbox() is not None)
     canvas = _canvas(target, strip.size, background)
     canvas.paste(colours.convert(target), mask=opacity)
     return canvas

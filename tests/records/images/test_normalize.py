@@ -158,7 +158,7 @@ def test_normalize_image_grey_alpha_on_coloured_background_becomes_rgb(
 ) -> None:
     data = encode(Image.new("LA", (4, 4), (7, 0)), "PNG")
     stored = store(data, ImageOptions(background="FF0000"))
-    assert (stored.channels, stored.changes) == (3, ("alpha→rgb",))
+    assert (stored.channels, stored.changes) == (3, ("alpha→rgb", "fully-transparent"))
     assert store(data, ImageOptions(background="FF0000", channels=1)).channels == 1
 
 
