@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from records.text.escaping import escape_for_display
+from records.text.formatting import abbreviate
+
+_MAX_VALUE_CHARACTERS = 300
+_MAX_PLACE_CHARACTERS = 500
+_MAX_HINT_CHARACTERS = 1000
 
 
 class ShardmillError(Exception):
     """Base class of all errors that shardmill raises; the command exits with `exit_code`.
 
-    The text is one line: `PATH SHARD record N offset N: WHAT, expected E, got G; HINT`.
+    The text is one line: `PATH SHARD record N offset N: WHAT, expected E, got G; HINT`. Long parts
+    are abbreviated in the text and in `to_dict`, whatever a file or an argument contains.
 
     Args:
         what: the problem, a clause without a full stop.
@@ -46,15 +52,21 @@ class ShardmillError(Exception):
         self.hint = hint
 
     def to_dict(self) -> dict[str, object]:
-        """Return the arguments by name; missing arguments are None."""
-        names = ("what", "path", "shard", "record", "offset", "expected", "got", "hint")
-        return {name: getattr(self, name) for name in names}
+        """Return the arguments by name, abbreviated; missing arguments are None."""
+        places = {name: getattr(self, name) for name in ("path", "shard", "record", "offset")}
+        values = {"expected": self.expected, "got": self.got}
+        return {
+            "what": _bound(self.what, _MAX_PLACE_CHARACTERS),
+            **{name: _bound(place, _MAX_PLACE_CHARACTERS) for name, place in places.items()},
+            **{name: _bound(value, _MAX_VALUE_CHARACTERS) for name, value in values.items()},
+            "hint": _bound(self.hint, _MAX_HINT_CHARACTERS),
+        }
 
     @property
     def problem(self) -> str:
         """The error line without the hint."""
         places = [
-            escape_for_display(place)
+            _show(place, _MAX_PLACE_CHARACTERS)
             for place in (self.path, self.shard)
             if place is not None and place not in self.what
         ]
@@ -62,20 +74,35 @@ class ShardmillError(Exception):
             places.append(f"record {self.record}")
         if self.offset is not None:
             places.append(f"offset {self.offset}")
-        text = f"{' '.join(places)}: {self.what}" if places else self.what
+        what = _show(self.what, _MAX_PLACE_CHARACTERS)
+        text = f"{' '.join(places)}: {what}" if places else what
         if self.expected is not None:
-            text += f", expected {self.expected}"
+            text += f", expected {_show(self.expected, _MAX_VALUE_CHARACTERS)}"
         if self.got is not None:
-            text += f", got {self.got}"
-        return escape_for_display(text)
+            text += f", got {_show(self.got, _MAX_VALUE_CHARACTERS)}"
+        return text
+
+    @property
+    def advice(self) -> str | None:
+        """The hint as it is printed."""
+        return None if self.hint is None else _show(self.hint, _MAX_HINT_CHARACTERS)
 
     def __str__(self) -> str:
-        hint = "" if self.hint is None else f"; {escape_for_display(self.hint)}"
-        return f"{self.problem}{hint}"
+        return self.problem if self.hint is None else f"{self.problem}; {self.advice}"
 
     def __reduce__(self) -> tuple[object, ...]:
         # Beam pickles exceptions between processes, by default without keyword-only arguments.
         return (_rebuild, (type(self), dict(self.__dict__)))
+
+
+def _bound(value: object, characters: int) -> object:
+    """Return a number or None unchanged, anything else as a text of at most `characters`."""
+    return value if value is None or isinstance(value, int) else abbreviate(str(value), characters)
+
+
+def _show(value: object, characters: int) -> str:
+    # Escaping makes a text up to ten times as long.
+    return abbreviate(escape_for_display(abbreviate(str(value), characters)), characters)
 
 
 def _rebuild(kind: type[ShardmillError], fields: dict[str, object]) -> ShardmillError:

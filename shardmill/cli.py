@@ -157,7 +157,7 @@ def _report_error(error: ShardmillError) -> int:
     if not is_terminal() or error.hint is None:
         return _report(str(error), error.exit_code, **error.to_dict())
     code = _report(error.problem, error.exit_code)
-    log_line(f"hint: {error.hint}", level=logging.ERROR)
+    log_line(f"hint: {error.advice}", level=logging.ERROR)
     return code
 
 

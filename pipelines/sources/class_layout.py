@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypeVar
 
@@ -11,6 +10,7 @@ from records.format.label_map import LabelMap, check_labels
 from records.format.layout import SPLITS, SplitName
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
+from records.text.names import normalize_name
 
 Layout = Literal["classes", "splits"]
 
@@ -77,11 +77,7 @@ def class_name(folder: bytes) -> str:
         name = folder.decode()
     except UnicodeDecodeError:
         name = key_to_text(folder)
-    return _to_nfc(name)
-
-
-def _to_nfc(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    return normalize_name(name)
 
 
 def assign_labels(folders: Iterable[bytes], *, source: str) -> dict[bytes, str]:
@@ -97,7 +93,7 @@ def assign_labels(folders: Iterable[bytes], *, source: str) -> dict[bytes, str]:
 
 def assign_labels_from_list(names: Iterable[str], *, source: str) -> dict[str, str]:
     """Return class names of a list and their NFC forms, in label order. Raises UsageError."""
-    normalized = {name: _to_nfc(name) for name in sorted(set(names))}
+    normalized = {name: normalize_name(name) for name in sorted(set(names))}
     return _in_label_order(normalized, "two class names are the same in Unicode NFC", source)
 
 
@@ -135,7 +131,7 @@ def choose_labels(
     """
     found = tuple(present)
     if classes is not None:
-        chosen = {_to_nfc(name) for name in classes}
+        chosen = {normalize_name(name) for name in classes}
         _require_known("the source lacks a class of --classes", chosen - set(found), found)
         return tuple(name for name in found if name in chosen)
     if given is not None:
@@ -158,7 +154,8 @@ def extend_labels(existing: LabelMap, found: LabelMap, *, allow_new: bool) -> La
     Raises:
         UsageError: there are new classes, and `allow_new` is false.
     """
-    new = tuple(name for name in found if name not in existing)
+    known = set(existing)
+    new = tuple(name for name in found if name not in known)
     if new and not allow_new:
         raise UsageError(
             "the source has classes that the dataset does not have",
@@ -176,8 +173,3 @@ def _require_known(error: str, missing: set[str], known: Iterable[str]) -> None:
             expected=", ".join(map(escape_for_display, list(known)[:10])) or "none",
             got=", ".join(map(escape_for_display, sorted(missing)[:10])),
         )
-
-
-def label_ids(labels: LabelMap) -> Mapping[str, int]:
-    """Return label numbers by class name."""
-    return {name: number for number, name in enumerate(labels)}

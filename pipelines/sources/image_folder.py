@@ -10,7 +10,6 @@ from pipelines.sources.class_layout import (
     assign_labels,
     class_folders,
     detect_layout,
-    label_ids,
     parse_key,
 )
 from pipelines.sources.group_by import GroupKey
@@ -18,6 +17,7 @@ from pipelines.sources.reader import SourceFiles, UnreadableError, open_source
 from pipelines.sources.walk import ListedFile, Listing
 from records.errors import InputNotFoundError, UsageError
 from records.format.index import Reject
+from records.format.label_map import label_ids
 from records.images import IMAGE_EXTENSIONS, sniff
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize

@@ -16,12 +16,13 @@ import msgspec
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, SourceImage, Sources
-from pipelines.sources.class_layout import assign_labels_from_list, label_ids, parse_split
+from pipelines.sources.class_layout import assign_labels_from_list, parse_split
 from pipelines.sources.group_by import GroupKey
 from pipelines.sources.reader import SourceFiles, open_file, open_source, read_text_file
 from pipelines.sources.walk import ListedFile
 from records.errors import InputNotFoundError, UsageError
 from records.format.index import Reject
+from records.format.label_map import label_ids
 from records.format.layout import SplitName
 from records.storage import is_url
 from records.strict_json import decode_json
@@ -29,6 +30,7 @@ from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
 
 _COLUMNS = ("path", "label", "split", "group")
+_MAX_PATH_BYTES = 4096
 _URL_PROTOCOLS = ("file://", "memory://", "s3://", "gs://")
 
 _JsonRow = dict[str, str | int | None]
@@ -187,6 +189,14 @@ def _parse_row(fields: dict[str, str], source: str, where: str, *, allow_url: bo
     path, label = fields.get("path", ""), fields.get("label", "")
     if not path or "\0" in path:
         raise UsageError("a row has no path, or a path with a zero byte", path=where)
+    if len(_encode(path)) > _MAX_PATH_BYTES:
+        raise UsageError(
+            "a path is longer than paths of files can be",
+            path=where,
+            expected=f"at most {_MAX_PATH_BYTES:,} bytes",
+            got=path,
+            hint="a quotation mark without a second one makes many lines one path",
+        )
     if not _is_utf8(label):
         raise UsageError("a label is not valid UTF-8", path=where, got=escape_for_display(label))
     split = _parse_split(fields.get("split", ""), where)

@@ -10,6 +10,7 @@ import xxhash
 
 from records.adopt.scan import OPTIONS, ScannedFile, ScannedRecord
 from records.format.index import IndexRow, Reject, ShardSummary
+from records.format.label_map import label_ids
 from records.format.layout import SPLITS, SplitName
 from records.format.manifest import (
     ADOPTED_VERSION,
@@ -97,11 +98,12 @@ def _plan_shard(
 ) -> AdoptedShard:
     rows: list[IndexRow] = []
     rejects: list[Reject] = []
+    numbers = label_ids(classes.labels)
     for number, record in enumerate(file.records):
         key = f"{file.name}/{number:06d}"
         if adopted.features.key is not None and record.key is not None:
             key = key_to_text(record.key)
-        planned = _plan_record(record, key, adopted, classes)
+        planned = _plan_record(record, key, adopted, classes, numbers)
         if isinstance(planned, Reject):
             rejects.append(planned)
         else:
@@ -120,9 +122,13 @@ def _plan_shard(
 
 
 def _plan_record(
-    record: ScannedRecord, key: str, adopted: ExternalFormat, classes: Classes
+    record: ScannedRecord,
+    key: str,
+    adopted: ExternalFormat,
+    classes: Classes,
+    numbers: Mapping[str, int],
 ) -> IndexRow | Reject:
-    label = _label(record.reference, adopted, classes)
+    label = _label(record.reference, adopted, numbers)
     name = classes.labels[label] if label is not None else None
     if isinstance(record.image, Rejection):
         return Reject(key, name, record.image.reason, record.image.detail, record.length)
@@ -147,9 +153,11 @@ def _plan_record(
     )
 
 
-def _label(reference: ClassReference, adopted: ExternalFormat, classes: Classes) -> int | None:
+def _label(
+    reference: ClassReference, adopted: ExternalFormat, numbers: Mapping[str, int]
+) -> int | None:
     if adopted.features.label is None:
-        return classes.labels.index(reference.text) if reference.text in classes.labels else None
+        return numbers.get(reference.text)
     if reference.label is None or reference.label < adopted.first_label:
         return None
     return reference.label - adopted.first_label
@@ -169,13 +177,13 @@ def _missing_class(reference: ClassReference, adopted: ExternalFormat) -> str:
 
 def _plan_split(shards: Sequence[AdoptedShard], classes: int) -> SplitInfo:
     summaries = [shard.summary for shard in shards]
+    class_records: Counter[int] = Counter()
+    for shard in summaries:
+        class_records.update(shard.class_records)
     return SplitInfo(
         records=sum(shard.records for shard in summaries),
         bytes=sum(shard.bytes for shard in summaries),
-        class_records=tuple(
-            sum(shard.class_records.get(label, 0) for shard in summaries)
-            for label in range(classes)
-        ),
+        class_records=tuple(class_records[label] for label in range(classes)),
         shards=tuple(
             ShardInfo(shard.name, shard.records, shard.bytes, shard.xxh3_128, len(shard.rejects))
             for shard in summaries

@@ -6,8 +6,7 @@ the features that the manifest names.
 
 from __future__ import annotations
 
-import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -17,12 +16,14 @@ from records.errors import CorruptDataError
 from records.format import schema
 from records.format.example import decode_example, decode_scalars
 from records.format.image_options import MAX_PIXELS_LIMIT
+from records.format.label_map import LabelMap, label_ids
 from records.images.decoder_errors import corrupt_image_error
 from records.images.header import read_header
 from records.images.normalize import decode_record_image
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
+from records.text.names import normalize_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from records.format.example import FeatureValue
-    from records.format.label_map import LabelMap
     from records.format.manifest import ExternalFormat
     from records.images.header import ImageHeader
 
@@ -141,6 +141,10 @@ class RecordDecoder:
 
     labels: LabelMap
     adopted: ExternalFormat | None = None
+    _numbers: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_numbers", label_ids(self.labels) if self.adopted else {})
 
     @property
     def reads_adopted(self) -> bool:
@@ -192,7 +196,7 @@ class RecordDecoder:
         if names.label is not None:
             return _require(features, names.label, int) - adopted.first_label
         class_name = normalize_class_name(_require(features, names.text or "", bytes))
-        return self.labels.index(class_name) if class_name in self.labels else -1
+        return self._numbers.get(class_name, -1)
 
 
 def single_value(features: Mapping[str, FeatureValue], name: str, kind: type[T]) -> T | None:
@@ -204,7 +208,7 @@ def single_value(features: Mapping[str, FeatureValue], name: str, kind: type[T])
 
 def normalize_class_name(name: bytes | None) -> str:
     """Return a class name in the form of the label map (NFC); "" for None."""
-    return unicodedata.normalize("NFC", (name or b"").decode("utf-8", "replace"))
+    return normalize_name((name or b"").decode("utf-8", "replace"))
 
 
 def read_image_header(image: bytes) -> ImageHeader:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 from records.errors import UsageError
-from records.text.escaping import escape_for_display
+from records.text.names import normalize_name
 
 LabelMap = tuple[str, ...]
 """Class names; the index of a name is its label."""
@@ -21,9 +22,14 @@ LabelMap = tuple[str, ...]
 _NUMBERED = re.compile(r"(\d{1,18}):(.*)")
 # Control characters, and lone surrogates, which JSON can express and UTF-8 cannot.
 _FORBIDDEN = {"Cc", "Cs"}
-_PBTXT_ITEM = re.compile(r"item\s*\{([^}]*)\}")
-_PBTXT_ID = re.compile(r"\bid\s*:\s*(\d{1,18})")
-_PBTXT_NAME = re.compile(r"\bname\s*:\s*(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')")
+# One part of the text format of protocol buffers: a comment, a string, a word, or one character.
+# Each alternative consumes what it has looked at, so that a file is read once. The second string is
+# one without an end.
+_PBTXT_PART = re.compile(
+    r"""#[^\n]*|"(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'|["'][^\n]*|[\w.+-]+|[^\s]"""
+)
+_PBTXT_ESCAPE = re.compile(r"\\([0-7]{1,3}|[xX][0-9a-fA-F]{1,2}|.)", re.DOTALL)
+_ESCAPED = {"n": b"\n", "t": b"\t", "r": b"\r"}
 
 
 def format_labels(labels: LabelMap) -> bytes:
@@ -54,6 +60,11 @@ def parse_labels(content: bytes, *, path: str) -> LabelMap:
     return _to_label_map(numbered, path)
 
 
+def label_ids(labels: LabelMap) -> Mapping[str, int]:
+    """Return label numbers by class name."""
+    return {name: number for number, name in enumerate(labels)}
+
+
 def _parse_lines(text: str) -> list[tuple[int, str]]:
     # splitlines would also split at characters that a name may contain.
     lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
@@ -65,18 +76,63 @@ def _parse_lines(text: str) -> list[tuple[int, str]]:
 
 def _parse_pbtxt(text: str, path: str) -> list[tuple[int, str]]:
     found = []
-    for item in _PBTXT_ITEM.findall(text):
-        number, name = _PBTXT_ID.search(item), _PBTXT_NAME.search(item)
-        if number is None or name is None:
+    for fields in _pbtxt_items(text):
+        number, name = fields.get("id", ""), fields.get("name", "")
+        is_quoted = name[:1] in {'"', "'"} and name[-1] == name[0] and len(name) > 1
+        if not re.fullmatch(r"[0-9]{1,18}", number) or not is_quoted:
             raise UsageError(
                 "an item of the label map has no id or no name",
                 path=path,
-                got=escape_for_display(" ".join(item.split())),
+                got=", ".join(f"{key}: {value}" for key, value in fields.items()) or "neither",
             )
-        found.append((int(number[1]), re.sub(r"\\(.)", r"\1", name[1][1:-1])))
+        found.append((int(number), _unquote(name)))
     # Object detection reserves 0 for the background and numbers classes from 1.
     first = min((number for number, _ in found), default=0)
     return [(number - first, name) for number, name in found] if first == 1 else found
+
+
+def _pbtxt_items(text: str) -> Iterator[dict[str, str]]:
+    """Yield the fields `id` and `name` of each `item` at the top."""
+    item: dict[str, str] | None = None
+    depth, before = 0, ""
+    for part in _pbtxt_parts(text):
+        if part in {"{", "<"}:
+            depth += 1
+            if depth == 1 and before == "item":
+                item = {}
+        elif part in {"}", ">"}:
+            depth = max(0, depth - 1)
+            if depth == 0 and item is not None:
+                yield item
+                item = None
+        elif depth == 1 and item is not None and before in {"id", "name"}:
+            item.setdefault(before, part)
+        before = part
+    if item is not None:
+        yield {}  # an item without an end
+
+
+def _pbtxt_parts(text: str) -> Iterator[str]:
+    """Yield words, strings with their quotes, and braces; neither comments nor colons."""
+    found = (match[0] for match in _PBTXT_PART.finditer(text))
+    return (part for part in found if part != ":" and not part.startswith("#"))
+
+
+def _unquote(quoted: str) -> str:
+    """Return the value of a quoted string; escapes are bytes of UTF-8."""
+
+    def replace(match: re.Match[str]) -> str:
+        escape = match[1]
+        if escape[0] in "01234567":
+            value = bytes([int(escape, 8) & 0xFF])
+        elif escape[0] in "xX" and len(escape) > 1:
+            value = bytes([int(escape[1:], 16)])
+        else:
+            value = _ESCAPED.get(escape, escape.encode())
+        return value.decode("utf-8", "surrogateescape")
+
+    plain = _PBTXT_ESCAPE.sub(replace, quoted[1:-1])
+    return plain.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _parse_json(text: str, path: str) -> list[tuple[int, str]]:
@@ -105,7 +161,7 @@ def _to_label_map(numbered: Iterable[tuple[int, str]], path: str) -> LabelMap:
             expected=f"0 to {len(ordered) - 1}",
             got=", ".join(str(number) for number, _ in ordered[:10]),
         )
-    labels = tuple(unicodedata.normalize("NFC", name) for _, name in ordered)
+    labels = tuple(normalize_name(name) for _, name in ordered)
     check_labels(labels, path=path)
     return labels
 
@@ -126,8 +182,8 @@ def check_labels(labels: LabelMap, *, path: str) -> None:
                 got=repr(name),
                 hint="rename the class",
             )
-    if len(set(labels)) < len(labels):
-        twice = next(name for name in labels if labels.count(name) > 1)
+    twice, count = Counter(labels).most_common(1)[0]
+    if count > 1:
         raise UsageError(
             "duplicate class name", path=path, got=repr(twice), hint="rename one of the classes"
         )

@@ -10,6 +10,7 @@ import msgspec
 
 from records.format.tfrecord import FrameError
 from records.text.escaping import escape_for_display
+from records.text.formatting import abbreviate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +102,11 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
             places.append(f"offset {self.offset}")
         if self.key is not None:
             places.append(self.key)
-        return escape_for_display(f"{self.kind}  {' '.join(places)}: {self.detail}")
+        line = abbreviate(f"{self.kind}  {' '.join(places)}: {self.detail}", _MAX_CHARACTERS)
+        return abbreviate(escape_for_display(line), _MAX_CHARACTERS)
+
+
+_MAX_CHARACTERS = 2000
 
 
 @dataclass
@@ -138,11 +143,12 @@ def finding_from_error(
         file: the name of the file.
         offset: the offset in the file; by default the offset in the error.
     """
-    detail = error.what
-    if error.expected is not None:
-        detail += f", expected {error.expected}"
-    if error.got is not None:
-        detail += f", got {error.got}"
+    said = error.to_dict()
+    detail = str(said["what"])
+    if said["expected"] is not None:
+        detail += f", expected {said['expected']}"
+    if said["got"] is not None:
+        detail += f", got {said['got']}"
     return Finding(
         kind=error.kind if isinstance(error, FrameError) else kind,
         file=file,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from PIL import Image, ImageDraw, ImageFont
 
 from records.pictures.fonts import drawable, open_font
@@ -13,6 +15,7 @@ INK = (28, 32, 38)
 PALE_INK = (112, 120, 130)
 
 _TITLE_PX = 58
+_MAX_CHARACTERS_PER_PX = 2
 _PAPER = (255, 255, 255)
 _MATTE = (240, 241, 243)
 
@@ -64,8 +67,10 @@ def fit_end(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> str:
 
 def fit_text(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> str:
     """Return a text that fits a width; if the text is too wide, truncate its end."""
-    if font.getlength(text) <= width_px:
+    # A glyph without a width (an accent) must not make the measured text longer and longer.
+    most = _MAX_CHARACTERS_PER_PX * max(1, int(width_px))
+    if len(text) <= most and font.getlength(text) <= width_px:
         return text
-    while text and font.getlength(text + "…") > width_px:
-        text = text[:-1]
-    return text + "…"
+    lengths = range(min(len(text), most) + 1)
+    fitting = bisect_right(lengths, width_px, key=lambda n: font.getlength(text[:n] + "…"))
+    return text[: max(0, fitting - 1)] + "…"

@@ -48,14 +48,16 @@ _WIDE_FONTS = (
     "notosans",
 )
 _NO_CHARACTER = "\U0010ffff"
+_END_CHARACTERS = 250
+_MAX_COMPARED = 2000
 _PILLOW_FONT = ""
 """The value that stands for the font inside Pillow (Latin only), instead of a path."""
 
 
 def find_font(names: Iterable[str]) -> str:
     """Return the font that lacks the fewest characters of the names, for use in `open_font`."""
-    characters = {char for name in names for char in escape_for_display(name) if not char.isspace()}
-    return _find_font("".join(sorted(characters)))
+    characters = {char for name in names for char in _visible(name) if not char.isspace()}
+    return _find_font("".join(sorted(characters)[:_MAX_COMPARED]))
 
 
 @lru_cache
@@ -68,18 +70,30 @@ def _find_font(characters: str) -> str:
 
 
 def drawable(name: str, font: str) -> str:
-    """Return a name in which control characters, and characters missing in a font, are escaped."""
-    text = escape_for_display(name)
+    """Return a name in which control characters, and characters missing in a font, are escaped.
+
+    Only the start and the end of a very long name are kept: no picture is that wide.
+    """
+    text = _visible(name)
     missing = _missing(font, text) if not text.isascii() else frozenset()
     return "".join(ascii(char)[1:-1] if char in missing else char for char in text)
 
 
+def _visible(name: str) -> str:
+    if len(name) > 2 * _END_CHARACTERS:
+        name = f"{name[:_END_CHARACTERS]}…{name[-_END_CHARACTERS:]}"
+    return escape_for_display(name)
+
+
 def _missing(font: str, characters: str) -> frozenset[str]:
-    loaded = open_font(font, 16)
-    nothing = _shape(loaded, _NO_CHARACTER)
     return frozenset(
-        char for char in set(characters) if not char.isspace() and _shape(loaded, char) == nothing
+        char for char in set(characters) if not char.isspace() and _is_missing(font, char)
     )
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_missing(font: str, char: str) -> bool:
+    return _shape(open_font(font, 16), char) == _shape(open_font(font, 16), _NO_CHARACTER)
 
 
 @lru_cache

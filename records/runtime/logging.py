@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from records.text.escaping import escape_for_display
+from records.text.formatting import abbreviate
 
 _LOGGER = logging.getLogger("shardmill")
+_MAX_CHARACTERS = 5000
 _PREFIXES = {logging.WARNING: "shardmill: note: ", logging.ERROR: "shardmill: "}
 
 
@@ -25,13 +27,14 @@ def log_line(
     """Log a message.
 
     Args:
-        message: the text; control characters are escaped.
+        message: the text; control characters are escaped, and a very long text is abbreviated.
         level: the level, as in `logging`; in a text log, warnings and errors begin with the name of
             the program.
         trace: whether to add the traceback of the current exception.
         fields: values for programs; only JSON lines contain them.
     """
-    _LOGGER.log(level, escape_for_display(message), exc_info=trace, extra={"fields": fields})
+    text = abbreviate(escape_for_display(message), _MAX_CHARACTERS)
+    _LOGGER.log(level, text, exc_info=trace, extra={"fields": fields})
 
 
 def log_event(message: str, **fields: object) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _ROUNDED_UP = 999.5
 _WIDE = {"W", "F"}
+_MAX_CELL_CHARACTERS = 120
 
 
 def format_bytes(size_bytes: float) -> str:
@@ -26,14 +27,32 @@ def pluralize(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def abbreviate(text: str, characters: int) -> str:
+    """Return a text of at most `characters`: its start, `…`, its end and its full length."""
+    if len(text) <= characters:
+        return text
+    note = f" ({len(text):,} characters)"
+    shown = max(characters - len(note) - 1, 0)
+    end = shown // 4
+    return f"{text[: shown - end]}…{text[len(text) - end :]}{note}"
+
+
 def align(rows: Sequence[Sequence[str]], *, right: str = "") -> list[str]:
     """Return rows of cells as lines with aligned columns.
+
+    Long cells are shortened, except in the last column: otherwise one long name would add as many
+    spaces to every line.
 
     Args:
         rows: the rows, each with the same number of cells.
         right: the alignment, one character per column; `>` aligns a column to the right.
     """
+    rows = [
+        (*(abbreviate(cell, _MAX_CELL_CHARACTERS) for cell in cells), last) for *cells, last in rows
+    ]
     widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
+    if widths and right[len(widths) - 1 : len(widths)] != ">":
+        widths[-1] = 0  # nothing follows the last column
     return ["  ".join(_pad(row, widths, right)).rstrip() for row in rows]
 
 

@@ -22,10 +22,14 @@ import h5py
 import keras
 import numpy as np
 
+from trainers.models.hdf5 import walk_groups
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _SHOWN_ARRAYS = 6
+_MAX_MODELS = 100
+_MAX_ARRAYS = 100_000
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ def match_model(file: h5py.Group | None, model: keras.Model) -> Iterator[Match]:
         if isinstance(layer, keras.Model):
             yield from match_model(_find_group(file, place), layer)
         elif layer.weights:
-            yield layer, _read_layer(_find_group(file, f"{place}/vars"), place)
+            arrays = _find_group(file, f"{place}/vars")
+            yield layer, _read_layer(arrays, place, len(layer.weights) + 1)
 
 
 def match_backbone(file: h5py.File, backbone: keras.Model) -> list[Match]:
@@ -99,9 +104,11 @@ def match_backbone(file: h5py.File, backbone: keras.Model) -> list[Match]:
     legacy = _find_group(file, "model_weights") or file
     if _read_names(legacy, "layer_names"):
         return _match_in_order(list(_read_legacy(legacy)), backbone)
-    models = list(_find_models(file))
+    models = list(itertools.islice(_find_models(file), _MAX_MODELS + 1))
     if not models:
         raise ValueError("the file has no layers in a Keras layout")
+    if len(models) > _MAX_MODELS:
+        raise ValueError(f"the file has more than {_MAX_MODELS} nested models")
     return max(
         (list(match_model(model, backbone)) for model in models),
         key=lambda matches: sum(_fits(layer, saved) for layer, saved in matches),
@@ -118,9 +125,7 @@ def _match_in_order(saved: list[SavedLayer], backbone: keras.Model) -> list[Matc
 
 def _find_models(file: h5py.File) -> Iterator[h5py.Group]:
     """Return the group of the model in a `.weights.h5` file, and of each nested model."""
-    groups: list[h5py.Group] = [file]
-    file.visititems(lambda _, item: groups.append(item))  # None continues the visit
-    return (group for group in groups if _find_group(group, "layers") is not None)
+    return (group for group in walk_groups(file) if _find_group(group, "layers") is not None)
 
 
 def _find_group(parent: h5py.Group | h5py.Dataset | None, place: str) -> h5py.Group | None:
@@ -128,17 +133,22 @@ def _find_group(parent: h5py.Group | h5py.Dataset | None, place: str) -> h5py.Gr
     return found if isinstance(found, h5py.Group) else None
 
 
-def _read_layer(group: h5py.Group | None, place: str) -> SavedLayer | None:
+def _read_layer(group: h5py.Group | None, place: str, most: int) -> SavedLayer | None:
     if group is None:
         return None
     name = str(group.attrs.get("name", place))
-    return SavedLayer(name, _arrays(group.get(str(number)) for number in range(len(group))))
+    numbers = range(min(len(group), most))
+    return SavedLayer(name, _arrays(group.get(str(number)) for number in numbers))
 
 
 def _read_legacy(group: h5py.Group) -> Iterator[SavedLayer]:
+    arrays = 0
     for name in _read_names(group, "layer_names"):
         layer = _find_group(group, name)
         if layer is not None and (names := _read_names(layer, "weight_names")):
+            arrays += len(names)
+            if arrays > _MAX_ARRAYS:
+                raise ValueError(f"the layers list more than {_MAX_ARRAYS:,} arrays")
             yield SavedLayer(name, _arrays(map(layer.get, names)))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.sources.image_list import ListRow, read_rows
 from records.errors import InputNotFoundError, UsageError
+from tests.processor_time import processor_seconds
 
 
 def read(
@@ -170,3 +171,33 @@ def test_read_rows_file_not_found_is_refused(tmp_path: Path) -> None:
 def test_read_rows_list_at_url_is_parsed(memory: Any) -> None:
     memory.pipe_file("/lists/l.csv", b"path,label\na.png,cat\n")
     assert list(read_rows("memory://lists/l.csv", "/x", allow_url=False)) == [image(b"a.png")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.csv", b"path,label\n" + b"a/" * 5_000_000 + b",cat\n"),
+        ("list.csv", b'path,label\n"' + b"a.png,cat\n" * 1_000_000),
+        ("list.csv", b"path,label\n" + b"a/" * 50_000 + b",cat\n"),
+        ("list.csv", b"path,label\na.png," + b"," * 10_000_000),
+        ("list.csv", b"p" * 10_000_000),
+        ("list.json", b'["' + b'a.png","' * 1_000_000 + b'"]'),
+        ("list.json", b"[" + b"{}," * 1_000_000 + b"{}]"),
+        ("list.jsonl", b'{"path":"' + b"../" * 3_000_000 + b'","label":"cat"}'),
+        ("list.jsonl", b'{"path":"' + b"a/" * 3_000_000 + b'","label":"cat"}'),
+        ("list.jsonl", b'{"path":"s3://' + b"a/" * 3_000_000 + b'","label":"cat"}'),
+        ("list.jsonl", b'{"path":"a","label":"b","split":"' + b"t" * 10_000_000 + b'"}'),
+        ("list.jsonl", b'{"' + b"k" * 10_000_000 + b'":"b"}'),
+        ("list.jsonl", b"[" * 10_000_000),
+        ("list.jsonl", b'{"path":' + b"{" * 10_000_000),
+    ],
+)
+def test_read_rows_long_line_gives_short_message_in_linear_time(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    def parse() -> None:
+        with pytest.raises(UsageError) as caught:
+            read(tmp_path, content, name=name)
+        assert len(str(caught.value)) < 2000
+
+    assert processor_seconds(parse) < 10

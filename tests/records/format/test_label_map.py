@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from records.errors import UsageError
 from records.format.label_map import format_labels, parse_labels
+from records.text.names import normalize_name
+from tests.processor_time import processor_seconds
 
 printable = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12)
 label_maps = st.lists(
@@ -78,3 +80,46 @@ def test_label_map_invalid_content_raises_usage_error(path: str, content: bytes,
     with pytest.raises(UsageError, match=told) as found:
         parse_labels(content, path=path)
     assert found.value.path == path
+
+
+def test_label_map_pbtxt_comments_strings_and_nested_messages_are_understood() -> None:
+    content = """
+    # item { id: 7 name: "commented out" }
+    item { id: 1 # the { first
+      name: 'ca\\'t' }
+    item: { keypoints { id: 9 name: "eye" } name: "d\\303\\266g # } {", id: 2 display_name: "D" }
+    """
+    assert parse_labels(content.encode(), path="map.pbtxt") == ("ca't", "dög # } {")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "item{", "item{item{", 'item{name:"', "name:'", "item{name:'\\", "item ", "{", "item{id:",
+        '"\\', "#", "item{id:1 name:'a'} # ", "item<", "}", "item{id:1 name:'a'}\n",
+    ],
+)  # fmt: skip
+def test_label_map_pbtxt_of_repeated_pieces_takes_linear_time(piece: str) -> None:
+    content = (piece * (300_000 // len(piece))).encode()
+    assert processor_seconds(lambda: parse_labels(content, path="map.pbtxt")) < 8
+
+
+@pytest.mark.parametrize("twice", [0, 20_000, 40_999])
+def test_label_map_of_many_names_with_one_twice_takes_linear_time(twice: int) -> None:
+    names = [f"class {number}" for number in range(41_000)]
+    content = "\n".join([*names, names[twice]]).encode()
+    assert processor_seconds(lambda: parse_labels(content, path="labels.txt")) < 3
+    with pytest.raises(UsageError, match=f"duplicate class name, got 'class {twice}'"):
+        parse_labels(content, path="labels.txt")
+
+
+@pytest.mark.parametrize("marks", ["\u0301", "\u0301\u0327", "\u0327\u0301\u05b0"])
+def test_label_map_name_of_many_combining_marks_takes_linear_time(marks: str) -> None:
+    content = ("a" + marks * (150_000 // len(marks))).encode()
+    assert processor_seconds(lambda: parse_labels(content, path="labels.txt")) < 4
+
+
+@given(st.text(st.sampled_from("ae\u0301\u0327\u05b0한é"), max_size=40))
+def test_normalize_name_of_usual_length_is_nfc(name: str) -> None:
+    assert normalize_name(name) == unicodedata.normalize("NFC", name)
+    assert normalize_name(normalize_name(name)) == normalize_name(name)

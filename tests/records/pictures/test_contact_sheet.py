@@ -15,12 +15,14 @@ from records.errors import InputNotFoundError
 from records.format.example import encode_example
 from records.format.tfrecord import frame_bytes
 from records.images import ImageOptions
+from records.pictures.canvas import fit_end, fit_text
 from records.pictures.contact_sheet import draw_dataset, draw_file
-from records.pictures.fonts import drawable, find_font
+from records.pictures.fonts import drawable, find_font, open_font
 from records.pictures.thumbnails import TILE_PX, sample_dataset, sample_file
 from records.storage import open_storage
 from records.text.formatting import align, format_bytes
 from tests.datasets import LABELS, DatasetBuilder, encode_picture, make_sources
+from tests.processor_time import processor_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,3 +130,37 @@ def test_text_formatting_aligns_wide_characters_and_scales_bytes() -> None:
     assert align([("a", "1"), ("中文", "20")], right="<>") == ["a      1", "中文  20"]
     shown = [format_bytes(size) for size in (0, 937, 999.6, 4_630_000, 66_326_814, 5e15)]
     assert shown == ["0 B", "937 B", "1 kB", "4.63 MB", "66.3 MB", "5 PB"]
+
+
+@pytest.mark.parametrize("char", ["a", "i", "中", "\u0301", "\x07", "\u200b"])
+def test_fit_text_of_any_length_takes_linear_time_and_fits(char: str) -> None:
+    name = char * 1_000_000
+    font = find_font([name])
+    small = open_font(font, 13)
+
+    def draw() -> None:
+        for cut in (fit_text, fit_end):
+            assert small.getlength(cut(drawable(name, font), small, TILE_PX)) <= TILE_PX
+            assert small.getlength(cut(name, small, TILE_PX)) <= TILE_PX or char == "\u0301"
+
+    assert processor_seconds(draw) < 5
+
+
+def test_fit_text_keeps_as_much_as_fits() -> None:
+    font = open_font(find_font(["m"]), 13)
+    cut = fit_text("m" * 50, font, TILE_PX)
+    assert font.getlength(cut) <= TILE_PX < font.getlength("m" + cut)
+    assert fit_text("short", font, TILE_PX) == "short"
+    assert fit_text("wide", font, 1) == "…"
+
+
+def test_drawable_of_every_character_takes_bounded_time() -> None:
+    name = "".join(map(chr, range(0x4E00, 0xD7A4)))
+    assert processor_seconds(lambda: drawable(name, find_font([name] * 50))) < 10
+
+
+def test_align_one_long_cell_does_not_widen_every_line() -> None:
+    rows = [("n" * 100_000, "1", "last" * 100_000), *[("a", "2", "b")] * 100]
+    lines = align(rows)
+    assert sum(map(len, lines[1:])) < 200 * 100
+    assert lines[1] == f"{'a':120}  2  b"

@@ -119,3 +119,32 @@ def test_check_weights_external_or_virtual_dataset_is_refused(tmp_path: Path) ->
         del file["a"]
     with pytest.raises(ValueError, match="b/0 refers to other data"):
         check_weights(tmp_path / "virtual.h5")
+
+
+def write_nested(path: Path, depth: int) -> None:
+    with h5py.File(path, "w") as file:
+        group: h5py.Group = file
+        for _ in range(depth):
+            group = group.create_group("layers")
+
+
+@pytest.mark.parametrize("depth", [65, 5000])
+def test_check_weights_deeply_nested_groups_are_refused(tmp_path: Path, depth: int) -> None:
+    from trainers.models.load import check_weights
+
+    write_nested(tmp_path / "nested.h5", depth)
+    with pytest.raises(ValueError, match="nested more than 64 deep"):
+        check_weights(tmp_path / "nested.h5")
+
+
+def test_walk_groups_hard_links_are_followed_once(tmp_path: Path) -> None:
+    from trainers.models.hdf5 import walk_groups
+
+    with h5py.File(tmp_path / "linked.h5", "w") as file:
+        group: h5py.Group = file
+        for _ in range(40):  # each group is in the one above it twice: 2 ** 40 paths
+            group["a"] = group.file.create_group(None)
+            group["b"] = group["a"]
+            group = group["a"]
+        group["root"] = file["/"]
+        assert len(list(walk_groups(file))) == 41

@@ -471,3 +471,18 @@ def test_load_backbone_inception_v3_run_sets_backbone(tmp_path: Path) -> None:
     trained.model.save_weights(tmp_path / WEIGHTS)
     load(network, tmp_path / WEIGHTS, "inception_v3")
     assert_loaded(network, get_backbone(trained))
+
+
+@pytest.mark.parametrize("kind", ["models", "aliases"])
+def test_load_backbone_many_groups_or_names_are_refused(tmp_path: Path, kind: str) -> None:
+    with h5py.File(tmp_path / "many.h5", "w") as file:
+        if kind == "models":
+            for number in range(2000):
+                file.create_group(f"m{number}/layers")
+        else:
+            layer = file.create_group("layer")
+            layer.attrs["weight_names"] = np.array([b"w"] * 30_000)
+            file.attrs["layer_names"] = np.array([b"layer"] * 10_000)
+    network = build_network(Architecture("mobilenet_v3_small", ImageShape(32, 32), 3))
+    with pytest.raises(CorruptDataError, match="more than"):
+        load(network, tmp_path / "many.h5", "mobilenet_v3_small")

@@ -1,0 +1,57 @@
+"""Messages of errors are short, whatever is in them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from typing import Any
+
+import pytest
+
+from records.errors import CorruptDataError, ShardmillError, UsageError
+from records.integrity.findings import finding_from_error
+from records.runtime.logging import log_line, set_log_format
+
+_MAX_CHARACTERS = 4000
+FIELDS = ("what", "path", "shard", "expected", "got", "hint")
+
+
+@pytest.mark.parametrize("field", [*FIELDS, "all"])
+@pytest.mark.parametrize("char", ["a", "é", "\x00", "\U0010ffff", "中", "\n", "/", "\udc80"])
+def test_error_any_field_of_any_length_gives_short_message(field: str, char: str) -> None:
+    fields: dict[str, Any] = dict.fromkeys(FIELDS if field == "all" else [field], char * 100_000)
+    error = ShardmillError(fields.pop("what", "a problem"), record=3, offset=7, **fields)
+    assert len(str(error)) < _MAX_CHARACTERS
+    assert not {"\x00", "\n"} & set(str(error))
+    assert len(json.dumps(error.to_dict())) < 12 * _MAX_CHARACTERS
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_error_long_path_keeps_its_start_and_end() -> None:
+    text = str(UsageError("problem", path="/start/" + "x" * 10_000 + "/end.csv", got=5))
+    assert text.startswith("/start/")
+    assert "/end.csv (10,015 characters): problem, got 5" in text
+
+
+def test_error_short_fields_are_unchanged() -> None:
+    error = UsageError("problem", path="a.csv", record=2, expected=3, got="x" * 300, hint="do it")
+    assert error.to_dict()["got"] == "x" * 300
+    assert str(error) == f"a.csv record 2: problem, expected 3, got {'x' * 300}; do it"
+
+
+def test_finding_of_any_error_is_short() -> None:
+    error = CorruptDataError("w" * 10**6, expected="e" * 10**6, got="\0" * 10**6)
+    finding = finding_from_error(error, "manifest", "f" * 10**6)
+    assert len(str(finding)) < _MAX_CHARACTERS
+    assert len(finding.detail) < _MAX_CHARACTERS
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_log_line_of_any_length_is_short(form: str, capfd: pytest.CaptureFixture[str]) -> None:
+    set_log_format(form)
+    try:
+        log_line("internal error: " + "\x1b" * 10**5, level=logging.ERROR)
+    finally:
+        set_log_format("text")
+    assert len(capfd.readouterr().err) < 3 * _MAX_CHARACTERS
