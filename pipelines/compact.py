@@ -100,7 +100,8 @@ def _list_and_plan(opened: Dataset, dataset: str, output: str, runner: RunnerCon
         source=dataset, output=output, runner=runner.name, beam_flags=runner.flags
     )
     sources = list_records(opened)
-    plan = make_plan(sources, opened.manifest.settings, existing=opened.manifest.thresholds)
+    manifest = opened.manifest
+    plan = make_plan(sources, manifest.settings, existing=manifest.thresholds, is_split=True)
     return Run(options, sources, plan, open_storage(output))
 
 

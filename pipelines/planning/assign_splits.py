@@ -42,6 +42,8 @@ def assign_splits(
     hashes: Hashes,
     settings: Settings,
     existing: tuple[SplitThreshold, ...] | None = None,
+    *,
+    is_split: bool = False,
 ) -> SplitAssignment:
     """Assign a split to every image.
 
@@ -50,11 +52,15 @@ def assign_splits(
         hashes: hashes of the image keys, (N,).
         settings: the requested splits.
         existing: thresholds of the dataset, for an append; they apply unchanged.
+        is_split: whether every image has its split already, for a compaction: the groups that
+            decided it are unknown.
 
     Raises:
         UsageError: a requested split would be empty, or the source already has that split.
     """
     splits = _explicit_splits(images["split"])
+    if is_split:
+        return SplitAssignment(splits, existing or ())
     requested = _requested(settings)
     if not requested:
         return SplitAssignment(splits, ())

@@ -115,6 +115,7 @@ def make_plan(
     *,
     existing: tuple[SplitThreshold, ...] | None = None,
     generation: int = 1,
+    is_split: bool = False,
 ) -> Plan:
     """Assign split, shard and position to every image.
 
@@ -123,13 +124,14 @@ def make_plan(
         settings: options that determine the bytes of the dataset.
         existing: split thresholds of the dataset, for an append or a compaction.
         generation: the generation of the dataset to write.
+        is_split: whether every image has its split already, for a compaction.
 
     Raises:
         UsageError: a requested split would be empty, or the source already has that split.
     """
     images = sources.images.sort("key")
     hashes = hash_keys((key for (key,) in iter_rows(images, "key")), settings.seed)
-    splits, thresholds = assign_splits(images, hashes, settings, existing)
+    splits, thresholds = assign_splits(images, hashes, settings, existing, is_split=is_split)
     return Plan(
         settings=settings,
         labels=sources.labels,

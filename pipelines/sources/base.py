@@ -32,8 +32,8 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
         size_bytes: size of the file when it was listed.
         url: URL of a file that is not stored below the source.
         record_number: number, in its split, of the record to copy, if the source is a dataset.
-        split: the split that the source specifies.
         group: group of the image; all images of a group are assigned to the same split.
+        split: the split that the source specifies.
         fingerprint: fingerprint of the file; see `ListedFile`.
     """
 
@@ -42,12 +42,12 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     size_bytes: int
     url: str | None = None
     record_number: int | None = None
-    split: SplitName | None = None
     group: bytes | None = None
+    split: SplitName | None = None
     fingerprint: int = 0
 
 
-WORKER_FIELDS = ("key", "label", "size_bytes", "url", "record_number")
+WORKER_FIELDS = ("key", "label", "size_bytes", "url", "record_number", "group")
 """The first fields of `SourceImage`."""
 
 _COLUMNS = pa.schema(
@@ -57,8 +57,8 @@ _COLUMNS = pa.schema(
         "size_bytes": pa.int64(),
         "url": pa.large_string(),
         "record_number": pa.int64(),
-        "split": pa.string(),
         "group": pa.large_binary(),
+        "split": pa.string(),
         "fingerprint": pa.uint64(),
     }
 )

@@ -22,6 +22,7 @@ from records.format.index import (
     Reject,
     ShardSummary,
     encode_index,
+    hash_group,
     new_row_table,
     read_index,
 )
@@ -230,6 +231,7 @@ def _write_record(
         source_bytes=image.size_bytes,
         source_xxh3_128=prefetched.source_xxh3_128,
         changes=normalized.changes,
+        group=hash_group(image.group),
     )
 
 

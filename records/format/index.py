@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from records.errors import CorruptDataError
 from records.format.layout import SplitName
@@ -27,6 +28,9 @@ from records.text.escaping import escape_for_display
 from records.untrusted_parquet import read_untrusted
 
 FORMAT_VERSION = 1
+GROUPED_VERSION = 2
+"""The format version of an index with the column `group`, which only images of groups need."""
+
 _SUMMARY_KEY = b"shardmill"
 
 SCHEMA = pa.schema(
@@ -43,12 +47,18 @@ SCHEMA = pa.schema(
         pa.field("source_bytes", pa.int64(), nullable=False),
         pa.field("source_xxh3_128", pa.string(), nullable=False),
         pa.field("changes", pa.list_(pa.string()), nullable=False),
+        pa.field("group", pa.uint64(), nullable=False),
     ]
 )
+_GROUP = "group"
+_UNGROUPED_SCHEMA = pa.schema([field for field in SCHEMA if field.name != _GROUP])
 
 
 class IndexRow(NamedTuple):
-    """The row of one record: its key as text, the location of its frame, and image properties."""
+    """The row of one record: its key as text, the location of its frame, and image properties.
+
+    `group` is the hash of the group of the image (`hash_group`); 0 if the image is in no group.
+    """
 
     key: str
     label: int
@@ -62,6 +72,12 @@ class IndexRow(NamedTuple):
     source_bytes: int
     source_xxh3_128: str
     changes: tuple[str, ...]
+    group: int = 0
+
+
+def hash_group(group: bytes | None) -> int:
+    """Return the hash of a group as an index stores it; 0 for no group."""
+    return 0 if group is None else xxhash.xxh3_64_intdigest(group) or 1
 
 
 class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,8 +166,8 @@ class Index:
         """Return the rows in `range(start, stop)`, by default all rows, as Python values."""
         part = self.table.slice(start, None if stop is None else stop - start)
         columns: list[list[Any]] = [part[name].to_pylist() for name in SCHEMA.names]
-        *scalars, changes = columns
-        return [IndexRow(*row) for row in zip(*scalars, map(tuple, changes), strict=True)]
+        *scalars, changes, groups = columns
+        return [IndexRow(*row) for row in zip(*scalars, map(tuple, changes), groups, strict=True)]
 
 
 def new_row_table(rows: Iterable[IndexRow] = ()) -> RowTable[IndexRow]:
@@ -160,8 +176,16 @@ def new_row_table(rows: Iterable[IndexRow] = ()) -> RowTable[IndexRow]:
 
 
 def encode_index(summary: ShardSummary, rows: RowTable[IndexRow]) -> bytes:
-    """Return the Parquet file of an index; equal rows and summaries give equal bytes."""
-    table = rows.compact().replace_schema_metadata({_SUMMARY_KEY: msgspec.json.encode(summary)})
+    """Return the Parquet file of an index; equal rows and summaries give equal bytes.
+
+    Only an index with images of groups has the column `group`.
+    """
+    table = rows.compact()
+    if table[_GROUP].to_numpy().any():
+        summary = msgspec.structs.replace(summary, format_version=GROUPED_VERSION)
+    else:
+        table = table.drop_columns(_GROUP)
+    table = table.replace_schema_metadata({_SUMMARY_KEY: msgspec.json.encode(summary)})
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd", write_page_checksum=True)
     return content.getvalue()
@@ -180,17 +204,27 @@ def read_index(storage: Storage, name: str) -> Index:
         schema = pq.read_schema(io.BytesIO(content))
         names = schema.names
     summary = _decode_summary(schema.metadata, path)
-    if names != SCHEMA.names:
+    if names not in (SCHEMA.names, _UNGROUPED_SCHEMA.names):
         raise CorruptDataError(
             "the columns of the index are wrong",
             path=path,
-            expected=", ".join(SCHEMA.names),
+            expected=", ".join(_UNGROUPED_SCHEMA.names) + f"[, {_GROUP}]",
             got=escape_for_display(", ".join(names)),
         )
     with _corrupt_if_unreadable(path):
-        index = Index(summary, read_untrusted(content, SCHEMA))
+        index = Index(summary, _read_table(content, names))
     index.require_valid_locations(path)
     return index
+
+
+def _read_table(content: bytes, names: list[str]) -> pa.Table:
+    """Return the rows with all columns of `SCHEMA`."""
+    if _GROUP in names:
+        return read_untrusted(content, SCHEMA)
+    table = read_untrusted(content, _UNGROUPED_SCHEMA)
+    return table.append_column(
+        SCHEMA.field(_GROUP), pa.repeat(pa.scalar(0, pa.uint64()), len(table))
+    )
 
 
 def read_shard_summary(storage: Storage, name: str) -> ShardSummary:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pipelines.compact import compact
-from records import open_dataset, verify
+from records import Dataset, open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError
 from records.format import layout
+from records.format.layout import SplitName
 from records.format.manifest import read_manifest
 from records.storage import open_storage
 from tests.pipelines.conftest import Convert
@@ -142,3 +144,29 @@ def test_compact_output_url_is_written(nightly: Path, memory: Any) -> None:
     compact(str(nightly), "memory://new")
     assert list(verify("memory://new")) == []
     assert read_manifest(open_storage("memory://new")).splits.keys() == {"train", "test"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_compact_groups_keep_their_split_and_their_hash(
+    convert: Convert, source: Path, output: Path, tmp_path: Path, seed: int
+) -> None:
+    for number in range(60):
+        make_file(source, f"cat/p{number // 5}/{number}.png", make_picture(500 + number))
+    convert(test=0.4, group_by="parent", seed=seed)
+    compact(str(output), str(tmp_path / "new"))
+    assert list(verify(tmp_path / "new", decode=True)) == []
+    old, new = open_dataset(output), open_dataset(tmp_path / "new")
+    for split in old:
+        assert {r.key: r.image for r in old[split]} == {r.key: r.image for r in new[split]}
+        groups = [
+            dict(zip(*(rows[name].to_pylist() for name in ("key", "group")), strict=True))
+            for dataset in (old, new)
+            for rows in [pa.concat_tables(index_tables(dataset, split))]
+        ]
+        assert groups[0] == groups[1]
+        assert all(groups[0].values())
+
+
+def index_tables(dataset: Dataset, split: SplitName) -> list[pa.Table]:
+    part = dataset[split]
+    return [part.load_index(number).table for number in range(len(part.info.shards))]

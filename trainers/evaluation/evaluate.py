@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from records.dataset import Dataset, open_dataset
-from records.errors import InputNotFoundError, UsageError
+from records.errors import InputNotFoundError
 from records.runtime.progress import progress_bar
-from records.text.escaping import escape_for_display
 from trainers.backend import start_backend
+from trainers.evaluation.comparable import (
+    leave_out_trained,
+    require_same_classes,
+    require_same_preparation,
+)
 from trainers.evaluation.metrics import MetricsAccumulator, softmax
 from trainers.evaluation.mistakes import (
     WorstMistakes,
@@ -54,11 +58,15 @@ class EvaluationPlan:
         run: a run with weights.
         dataset: a dataset with the classes of the run.
         selection: the records to evaluate on.
+        excluded_images: the number of images that are left out because the run trained on them.
+        notes: lines for the user.
     """
 
     run: Run
     dataset: Dataset
     selection: Selection
+    excluded_images: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -70,6 +78,9 @@ def evaluate(
     on_message: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Evaluate a run on a split of a dataset, in one pass.
+
+    If the dataset is not the one that the run was trained on, or has changed since, images that the
+    run trained on are left out, unless the split is `train`.
 
     Args:
         run: the path of a run, or a `Run`.
@@ -85,7 +96,8 @@ def evaluate(
 
     Raises:
         InputNotFoundError: the run or the dataset does not exist.
-        UsageError: the classes of dataset and run differ, or the split is missing.
+        UsageError: the classes or the image options of dataset and run differ, the split is
+            missing, or the run trained on all of its images.
         CorruptDataError: the dataset or the weights are damaged.
         OutOfMemoryError: a batch does not fit into memory.
     """
@@ -101,14 +113,17 @@ def plan_evaluation(
 
     Raises:
         InputNotFoundError: the dataset does not exist.
-        UsageError: the classes of dataset and run differ, or the split is missing.
+        UsageError: the classes or the image options of dataset and run differ, the split is
+            missing, or the run trained on all of its images.
         CorruptDataError: the dataset is damaged, or the size of a shard differs from the manifest.
     """
     opened = dataset if isinstance(dataset, Dataset) else _open_dataset(run, dataset)
-    _check_classes(run, opened)
+    require_same_classes(run, opened)
+    require_same_preparation(run, opened)
     selection = select_for_evaluation(opened, split)
     check_shards(opened, selection)
-    return EvaluationPlan(run, opened, selection)
+    untrained = leave_out_trained(run, opened, selection)
+    return EvaluationPlan(run, opened, untrained.selection, untrained.excluded, untrained.notes)
 
 
 def evaluate_plan(
@@ -123,17 +138,23 @@ def evaluate_plan(
     from trainers.input.bad_records import locate_bad_records
     from trainers.models.load import load_model
 
+    report = on_message or _ignore
+    for note in plan.notes:
+        report(note)
     labels = plan.run.labels
     model = load_model(plan.run)
     metrics, worst = MetricsAccumulator(len(labels)), WorstMistakes(mistakes)
-    with locate_bad_records(plan.dataset, plan.selection, on_message=on_message or _ignore):
+    with locate_bad_records(plan.dataset, plan.selection, on_message=report):
         for logits, true_labels, keys in score_batches(plan, model):
             metrics.add(logits, true_labels)
             worst.add(softmax(logits), true_labels, keys)
     ranked = worst.ranked()
     locations = locate_records(plan.dataset, plan.selection, [mistake.key for mistake in ranked])
     return metrics.summarize(
-        plan.selection.purpose, labels, describe_mistakes(ranked, locations, labels)
+        plan.selection.purpose,
+        labels,
+        describe_mistakes(ranked, locations, labels),
+        plan.excluded_images,
     )
 
 
@@ -196,29 +217,6 @@ def _open_dataset(run: Run, location: str | os.PathLike[str] | None) -> Dataset:
         if location is None:
             error.hint = "name the dataset: shardmill evaluate RUN DATASET"
         raise
-
-
-def _check_classes(run: Run, dataset: Dataset) -> None:
-    expected, found = run.labels, dataset.labels
-    if len(found) != len(expected):
-        raise UsageError(
-            "the dataset and the run have different numbers of classes",
-            path=dataset.storage.url,
-            expected=_list_some(expected),
-            got=_list_some(found),
-        )
-    for label, (name, other) in enumerate(zip(expected, found, strict=True)):
-        if name != other:
-            raise UsageError(
-                f"the label maps of the dataset and the run differ at label {label}",
-                path=dataset.storage.url,
-                expected=escape_for_display(name),
-                got=escape_for_display(other),
-            )
-
-
-def _list_some(labels: tuple[str, ...]) -> str:
-    return f"{len(labels)}: {', '.join(labels[:5])}{' …' * (len(labels) > 5)}"
 
 
 def _ignore(_line: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from records.text.escaping import escape_for_display
+from records.text.formatting import abbreviate, pluralize
 from trainers.evaluation.calibration import Calibration, count_bins, empty_bins, summarize_bins
 from trainers.evaluation.mistakes import Mistake
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 _TOP = 5
 _SHOWN_CLASSES = 16
+_LISTED_CLASSES = 20
+_NAME_CHARACTERS = 60
+MAX_DENSE_CLASSES = 1000
+"""With more classes, results list only the classes and the confusions that occur."""
 
 
 class ClassMetrics(msgspec.Struct, frozen=True):
@@ -40,10 +46,15 @@ class Evaluation(msgspec.Struct, frozen=True):
         top_5_accuracy: the fraction of images whose true class has one of the five highest scores;
             None if there are at most five classes.
         loss: the mean cross-entropy, in nats.
-        per_class: the metrics of each class, in the order of the label map.
-        confusion: image counts; each row is a true class, each column is a predicted class.
+        per_class: the metrics of each class, in the order of the label map. With more than 1,000
+            classes, only of the classes that have images or predictions.
+        confusion: image counts; each row is a true class, each column is a predicted class. None
+            with more than 1,000 classes.
         calibration: the deviation of confidence from accuracy.
         mistakes: the wrong predictions with the highest scores, the highest first.
+        confusion_cells: the cells of the confusion matrix that are not 0, as (true label, predicted
+            label, images), sorted; None with at most 1,000 classes.
+        excluded_images: the number of images that were left out because the run trained on them.
     """
 
     split: str
@@ -52,12 +63,20 @@ class Evaluation(msgspec.Struct, frozen=True):
     top_5_accuracy: float | None
     loss: float
     per_class: tuple[ClassMetrics, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[int, ...], ...] | None
     calibration: Calibration
     mistakes: tuple[Mistake, ...] = ()
+    confusion_cells: tuple[tuple[int, int, int], ...] | None = None
+    excluded_images: int = 0
 
     def __str__(self) -> str:
-        return "\n".join((*self._class_table(self.per_class), *self._totals()))
+        if self.confusion is not None:
+            return "\n".join((*self._class_table(self.per_class), *self._totals()))
+        present = [each for each in self.per_class if each.images]
+        worst = sorted(present, key=lambda each: (each.f1 or 0, -each.images))[:_LISTED_CLASSES]
+        heading = f"{len(present):,} classes have images; these {len(worst)} have the lowest F1, "
+        heading += "--json lists all"
+        return "\n".join((heading, *self._class_table(worst), *self._totals()))
 
     def __repr__(self) -> str:
         heading = f"Evaluation on {self.split}: {self.images:,} images"
@@ -67,7 +86,7 @@ class Evaluation(msgspec.Struct, frozen=True):
         return "\n".join((heading, *self._class_table(shown), *more, *self._totals()))
 
     def _class_table(self, classes: Sequence[ClassMetrics]) -> Iterator[str]:
-        names = [escape_for_display(each.name) for each in classes]
+        names = [abbreviate(escape_for_display(each.name), _NAME_CHARACTERS) for each in classes]
         width = max(len("class"), *map(len, names))
         yield f"{'class':{width}}  precision  recall      F1  images"
         for name, each in zip(names, classes, strict=True):
@@ -84,46 +103,64 @@ class Evaluation(msgspec.Struct, frozen=True):
             f"loss {self.loss:.3f} on {self.images:,} images"
         )
         yield f"expected calibration error {self.calibration.expected_error:.1%}"
+        if self.excluded_images:
+            images = pluralize(self.excluded_images, "image")
+            yield f"left out {images} of {self.split}, on which the run trained"
 
 
 class MetricsAccumulator:
     """Sums of the metrics over batches.
 
-    Their size depends on the number of classes, and not on the number of images.
+    Their size depends on the number of different confusions, and not on the number of images.
 
     Args:
         classes: the number of classes.
     """
 
     def __init__(self, classes: int) -> None:
-        self.confusion = np.zeros((classes, classes), np.int64)
+        self._classes = classes
+        self._cells: Counter[int] = Counter()
         self.bins = empty_bins()
         self.loss_sum = 0.0
         self.top_hits = 0
 
     def add(self, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> None:
         """Add a batch: logits (images, classes), labels (images,)."""
-        self.confusion += count_confusion(logits, labels, len(self.confusion))
+        self._cells.update((labels * self._classes + logits.argmax(axis=1)).tolist())
         self.bins += count_bins(softmax(logits), labels)
         self.loss_sum += sum_loss(logits, labels)
         self.top_hits += count_top(logits, labels)
 
     def summarize(
-        self, split: str, labels: Sequence[str], mistakes: tuple[Mistake, ...] = ()
+        self,
+        split: str,
+        labels: Sequence[str],
+        mistakes: tuple[Mistake, ...] = (),
+        excluded_images: int = 0,
     ) -> Evaluation:
         """Return the metrics of all added images; at least one image must have been added."""
-        images = int(self.confusion.sum())
+        cells = self._sorted_cells()
+        is_dense = self._classes <= MAX_DENSE_CLASSES
+        true, predicted, counts = cells.T
+        images = int(counts.sum())
         return Evaluation(
             split=split,
             images=images,
-            accuracy=float(self.confusion.trace()) / images,
+            accuracy=float(counts[true == predicted].sum()) / images,
             top_5_accuracy=self.top_hits / images if len(labels) > _TOP else None,
             loss=self.loss_sum / images,
-            per_class=_summarize_classes(self.confusion, labels),
-            confusion=tuple(tuple(row) for row in self.confusion.tolist()),
+            per_class=tuple(_summarize_classes(cells, labels, all_classes=is_dense)),
+            confusion=_to_matrix(cells, self._classes) if is_dense else None,
             calibration=summarize_bins(self.bins),
             mistakes=mistakes,
+            confusion_cells=None if is_dense else tuple(map(tuple, cells.tolist())),
+            excluded_images=excluded_images,
         )
+
+    def _sorted_cells(self) -> NDArray[np.int64]:
+        """Return true label, predicted label and image count of each confusion, (N, 3)."""
+        places, counts = np.array(sorted(self._cells.items()), np.int64).T
+        return np.stack([*np.divmod(places, self._classes), counts], axis=1)
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -136,14 +173,6 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return probabilities (images, classes); each row sums to 1."""
     return np.asarray(np.exp(log_softmax(logits)))
-
-
-def count_confusion(
-    logits: NDArray[np.floating], labels: NDArray[np.int64], classes: int
-) -> NDArray[np.int64]:
-    """Return image counts (classes, classes), a row per true and a column per predicted class."""
-    cells = labels * classes + logits.argmax(axis=1)
-    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
 def count_top(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> int:
@@ -160,20 +189,30 @@ def sum_loss(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     return -float(log_softmax(logits)[np.arange(len(labels)), labels].sum())
 
 
+def _to_matrix(cells: NDArray[np.int64], classes: int) -> tuple[tuple[int, ...], ...]:
+    matrix = np.zeros((classes, classes), np.int64)
+    matrix[cells[:, 0], cells[:, 1]] = cells[:, 2]
+    return tuple(map(tuple, matrix.tolist()))
+
+
 def _summarize_classes(
-    confusion: NDArray[np.int64], labels: Sequence[str]
-) -> tuple[ClassMetrics, ...]:
-    right, of_class, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    return tuple(
-        ClassMetrics(
-            name=name,
-            images=int(of_class[label]),
-            precision=_ratio(right[label], predicted[label]),
-            recall=_ratio(right[label], of_class[label]),
-            f1=_ratio(2 * right[label], of_class[label] + predicted[label]),
-        )
-        for label, name in enumerate(labels)
-    )
+    cells: NDArray[np.int64], labels: Sequence[str], *, all_classes: bool
+) -> Iterator[ClassMetrics]:
+    """Yield the metrics of all classes, or of those that have images or predictions."""
+    right, of_class, predicted = np.zeros((3, len(labels)), np.int64)
+    for true, guess, images in cells.tolist():
+        of_class[true] += images
+        predicted[guess] += images
+        right[true] += images if true == guess else 0
+    for label, name in enumerate(labels):
+        if all_classes or of_class[label] or predicted[label]:
+            yield ClassMetrics(
+                name=name,
+                images=int(of_class[label]),
+                precision=_ratio(right[label], predicted[label]),
+                recall=_ratio(right[label], of_class[label]),
+                f1=_ratio(2 * right[label], of_class[label] + predicted[label]),
+            )
 
 
 def _ratio(part: np.int64, whole: np.int64) -> float | None:

@@ -21,8 +21,9 @@ from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Sequence
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from records.dataset import Dataset
@@ -69,6 +70,11 @@ class Selection:
                 if name == shard.name:
                     chosen[place][number] = False
         return replace(self, mask=chosen)
+
+    def without(self, left_out: Sequence[NDArray[np.bool_]]) -> Selection:
+        """Return the selection without some records of each shard, bool (records,)."""
+        pairs = zip(self.shard_masks, left_out, strict=True)
+        return replace(self, mask=tuple(chosen & ~out for chosen, out in pairs))
 
     def part(self, part: WorkerSlice) -> Selection:
         """Return the records of one worker, with only the shards that contain these records."""
@@ -126,8 +132,9 @@ def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selec
 
     The records to validate on are those of the requested split. By default they are those of the
     split `validation` or, if this split is missing, the hold-out: a tenth of `train`. A record is
-    held out if the hash of its key is in the lowest tenth of all possible hashes. The hold-out
-    therefore keeps its records in every run, even after the dataset has grown.
+    held out if the hash of its group, or of its key if it is in no group, is in the lowest tenth of
+    all possible hashes. The hold-out therefore keeps its records in every run, even after the
+    dataset has grown, and divides no group.
 
     Args:
         dataset: the dataset.
@@ -177,7 +184,7 @@ def _has(dataset: Dataset, split: SplitName) -> bool:
 
 
 def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
-    hashes = [_hash_keys(dataset, shard) for shard in train.shards]
+    hashes = [_hash_groups(dataset, shard) for shard in train.shards]
     # A small dataset may have no hash below the bound; then the lowest hash is held out.
     lowest = min(int(shard_hashes.min()) for shard_hashes in hashes if len(shard_hashes))
     bound = max(_HOLDOUT_BOUND, lowest + 1)
@@ -189,7 +196,7 @@ def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
     )
     if not all(part.records for part in parts):
         raise UsageError(
-            "too few images to hold out a tenth for validation",
+            "too few images, or too few groups, to hold out a tenth for validation",
             path=dataset.storage.url,
             got=f"{train.records} in train",
             hint="add images, or convert with --validation-count",
@@ -197,18 +204,46 @@ def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
     return parts
 
 
-def _hash_keys(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
+def _hash_groups(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
+    """Return a hash of the group of each record, or of its key if it is in no group, (records,)."""
+    table = _read_rows(dataset, shard)
+    hashes = _hash(map(key_from_text, table["key"].to_pylist()), len(table), _HOLDOUT_SEED)
+    groups = table["group"].to_numpy()
+    is_grouped = groups != 0
+    if is_grouped.any():
+        # Hashed again: the hash of a group has decided that the group is not in the test split.
+        different, places = np.unique(groups[is_grouped], return_inverse=True)
+        encoded = (group.tobytes() for group in different.astype("<u8"))
+        hashes[is_grouped] = _hash(encoded, len(different), _HOLDOUT_SEED)[places]
+    return hashes
+
+
+def hash_images(dataset: Dataset, selection: Selection) -> list[NDArray[np.uint64]]:
+    """Return a hash of the source file of each record of each shard, (records,).
+
+    The hash does not depend on the key and the split of an image.
+    """
+    tables = (_read_rows(dataset, shard) for shard in selection.shards)
+    columns = (table["source_xxh3_128"].to_pylist() for table in tables)
+    return [_hash(map(str.encode, column), len(column), 0) for column in columns]
+
+
+def _hash(values: Iterable[bytes], count: int, seed: int) -> NDArray[np.uint64]:
+    hashes = (xxhash.xxh3_64_intdigest(value, seed) for value in values)
+    return np.fromiter(hashes, np.uint64, count=count)
+
+
+def _read_rows(dataset: Dataset, shard: ShardInfo) -> pa.Table:
     name = index_name(shard.name)
-    keys = read_index(dataset.storage, name).table["key"].to_pylist()
-    if len(keys) != shard.records:
+    table = read_index(dataset.storage, name).table
+    if len(table) != shard.records:
         raise CorruptDataError(
             "the number of rows in an index differs from the number of records in its shard",
             path=dataset.storage.display_name(name),
             expected=shard.records,
-            got=len(keys),
+            got=len(table),
         )
-    hashes = (xxhash.xxh3_64_intdigest(key_from_text(key), _HOLDOUT_SEED) for key in keys)
-    return np.fromiter(hashes, np.uint64, count=len(keys))
+    return table
 
 
 def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _NAME_CHARACTERS = 24
 _MOST_ANNOTATED_CLASSES = 25
 _MOST_NAMED_CLASSES = 170
+_MOST_CLASSES_OF_MANY = 60
 _MOST_UPRIGHT_CHARACTERS = 3
 GRID_IMAGES = 100
 """The maximum number of images in a grid."""
@@ -53,29 +55,63 @@ def plot_curves(epochs: Sequence[EpochMetrics]) -> Figure:
 
 @render_png
 def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
-    """Draw the confusion matrix; colors show fractions of the images of the true class."""
+    """Draw the confusion matrix; colors show fractions of the images of the true class.
+
+    With more than 1,000 classes, draw the classes with the most mistakes.
+    """
     from matplotlib.colors import PowerNorm
 
-    counts = np.array(evaluation.confusion)
-    classes = len(labels)
+    matrix = _confusion_matrix(evaluation)
+    classes = len(matrix.labels)
     cell_inches = 0.55 if classes <= 12 else 0.42 if classes <= _MOST_ANNOTATED_CLASSES else 0.14
     side = max(2.5, min(classes * cell_inches, 24))
     figure = new_figure(side + 2.6, side + 2)
     axes = figure.subplots()
-    parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    parts = matrix.counts / np.maximum(matrix.images[:, None], 1)
     # The color scale is a square root, so that rare confusions are visible next to the diagonal.
     image = axes.imshow(parts, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(
+    title = (
         f"{evaluation.split}: accuracy {evaluation.accuracy:.1%} of {evaluation.images:,} images"
     )
-    _name_classes(axes, labels)
+    if classes < len(labels):
+        title += f"\n{classes} of {len(labels):,} classes: those with the most mistakes"
+    axes.set_title(title)
+    _name_classes(axes, [labels[label] for label in matrix.labels])
     if classes <= _MOST_ANNOTATED_CLASSES:
-        _write_counts(axes, counts, parts)
+        _write_counts(axes, matrix.counts, parts)
     bar = figure.colorbar(image, ax=axes, shrink=0.7, fraction=0.04, aspect=25)
     bar.set_label("fraction of the true class")
     return figure
+
+
+class _Confusion(NamedTuple):
+    """Labels (N,), image counts by true and predicted class (N, N), images of each class (N,)."""
+
+    labels: list[int]
+    counts: NDArray[np.int64]
+    images: NDArray[np.int64]
+
+
+def _confusion_matrix(evaluation: Evaluation) -> _Confusion:
+    if evaluation.confusion is not None:
+        counts = np.array(evaluation.confusion)
+        return _Confusion(list(range(len(counts))), counts, counts.sum(axis=1))
+    mistakes: Counter[int] = Counter()
+    images: Counter[int] = Counter()
+    for true, predicted, number in evaluation.confusion_cells or ():
+        images[true] += number
+        for label in (true, predicted):
+            mistakes[label] += number if true != predicted else 0
+    most = sorted(mistakes, key=lambda label: (-mistakes[label], label))
+    shown = sorted(most[:_MOST_CLASSES_OF_MANY])
+    places = {label: place for place, label in enumerate(shown)}
+    counts = np.zeros((len(shown), len(shown)), np.int64)
+    for true, predicted, number in evaluation.confusion_cells or ():
+        if true in places and predicted in places:
+            counts[places[true], places[predicted]] = number
+    return _Confusion(shown, counts, np.array([images[label] for label in shown]))
 
 
 def _name_classes(axes: Any, labels: Sequence[str]) -> None:

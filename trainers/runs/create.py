@@ -14,7 +14,15 @@ from records.format.layout import LABELS, MANIFEST
 from records.storage import is_url
 from records.storage.atomic import open_locked
 from trainers.config import RunConfig, encode_config
-from trainers.runs.run_dir import CHECKPOINTS, CONFIG, RESULT, TENSORBOARD, Run, writing
+from trainers.runs.run_dir import (
+    CHECKPOINTS,
+    CONFIG,
+    RESULT,
+    TENSORBOARD,
+    TRAINING_IMAGES,
+    Run,
+    writing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +117,7 @@ def remove_if_empty(run: Run) -> None:
     """Remove the files of a run that has neither weights nor checkpoints."""
     if run.has_weights or any((run.path / CHECKPOINTS).glob("step-*")):
         return
-    for name in (CONFIG, LABELS):
+    for name in (CONFIG, LABELS, TRAINING_IMAGES):
         (run.path / name).unlink(missing_ok=True)
     for name in (CHECKPOINTS, TENSORBOARD):
         shutil.rmtree(run.path / name, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 config.json         the options, and the other settings that a prediction needs
 labels.txt          the label map
+training_images.u64 hashes of the training images; see `trained_images`
 history.csv         one row per epoch, written at the end of the epoch
 model.weights.h5    the weights of the last or the best epoch
 curves.png          accuracy and loss by epoch
@@ -36,6 +37,7 @@ HISTORY = "history.csv"
 WEIGHTS = "model.weights.h5"
 CURVES = "curves.png"
 RESULT = "result.json"
+TRAINING_IMAGES = "training_images.u64"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 

@@ -188,10 +188,8 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
     if validation.split == "train":
         yield (
             "the dataset has no validation split: holding out a tenth of train for validation, "
-            f"{validation.records:,} images chosen by the hash of their keys"
+            f"{validation.records:,} images chosen by the hash of their keys or groups"
         )
-        if dataset.manifest.settings.group_by is not None:
-            yield "the hold-out ignores groups: convert with --validation to keep groups together"
     else:
         yield f"validating on {validation.records:,} images of {validation.split}"
     counts = dataset[training.split].info.class_records

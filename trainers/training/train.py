@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainers.backend import check_batch_size, data_parallel, start_backend
+from trainers.input.selection import hash_images
 from trainers.runs.create import open_for_writing
 from trainers.runs.result import TrainingResult, encode_result
-from trainers.runs.run_dir import CURVES, RESULT, Run
+from trainers.runs.run_dir import CURVES, RESULT, TRAINING_IMAGES, Run
+from trainers.runs.trained_images import write_trained_images
 from trainers.training.progress import EpochMessages, NullProgress
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ def train(
         locate_bad_records(plan.dataset, plan.training, plan.validation, on_message=on_message),
         data_parallel(backend),
     ):
+        _record_images(plan, run)
         keras.utils.set_random_seed(options.seed)
         network = build_network(plan.config.architecture)
         if plan.weights is not None:
@@ -110,6 +113,14 @@ def train(
             setup = loop.run_phase(setup)
         loop.write_checkpoint(setup)
         return _write_result(plan, run, network, loop)
+
+
+def _record_images(plan: TrainingPlan, run: Run) -> None:
+    """Record the training images, by which an evaluation recognizes them in another dataset."""
+    if not (run.path / TRAINING_IMAGES).is_file():
+        hashes = hash_images(plan.dataset, plan.training)
+        pairs = zip(hashes, plan.training.shard_masks, strict=True)
+        write_trained_images(run, [found[chosen] for found, chosen in pairs])
 
 
 def _write_result(

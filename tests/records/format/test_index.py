@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,7 @@ from records.format.index import (
     Reject,
     ShardSummary,
     encode_index,
+    hash_group,
     new_row_table,
     read_index,
     read_shard_summary,
@@ -90,13 +92,26 @@ rows = st.builds(
     source_bytes=st.integers(0, 2**62),
     source_xxh3_128=st.text("0123456789abcdef", min_size=32, max_size=32),
     changes=st.lists(st.text("abc→", max_size=5), max_size=3).map(tuple),
+    group=st.sampled_from([0, 0, 1, 2**64 - 1]),
 )
 
 
 @given(st.lists(rows, max_size=20))
 def test_index_any_rows_round_trip(given_rows: list[IndexRow]) -> None:
-    table = pq.read_table(io.BytesIO(encode_index(FACTS, new_row_table(given_rows)))).cast(SCHEMA)
-    assert Index(FACTS, table).rows() == given_rows
+    table = pq.read_table(io.BytesIO(encode_index(FACTS, new_row_table(given_rows))))
+    assert ("group" in table.column_names) == any(row.group for row in given_rows)
+    if "group" not in table.column_names:
+        table = table.append_column("group", pa.array([0] * len(table), pa.uint64()))
+    assert Index(FACTS, table.cast(SCHEMA)).rows() == given_rows
+
+
+def test_index_of_groups_round_trips_with_its_format_version(tmp_path: Path) -> None:
+    grouped = [ROWS[0], ROWS[1]._replace(group=hash_group(b"patient 1"))]
+    index = read(encode_index(FACTS, new_row_table(grouped)), tmp_path)
+    assert index.rows() == grouped
+    assert index.summary == msgspec.structs.replace(FACTS, format_version=2)
+    assert (hash_group(None), hash_group(b"")) == (0, hash_group(b""))
+    assert hash_group(b"") != 0
 
 
 def as_parquet(table: pa.Table) -> bytes:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainers.evaluation.metrics import (
+    Evaluation,
     MetricsAccumulator,
     count_top,
     log_softmax,
@@ -30,6 +34,7 @@ def test_metrics_accumulator_any_predictions_match_definitions(
             tally.add(logits[batch], labels[batch])
     evaluation = tally.summarize("test", "abcd")
     assert evaluation.top_5_accuracy is None
+    assert evaluation.confusion is not None
     assert evaluation.images == len(cases)
     assert evaluation.accuracy == pytest.approx(np.mean([a == b for a, b in cases]))
     for label, figures in enumerate(evaluation.per_class):
@@ -78,3 +83,40 @@ def test_top_5_accuracy_equals_accuracy_by_sorting(rows: list[list[int]]) -> Non
     tally.add(logits, labels)
     evaluation = tally.summarize("test", "abcdefg")
     assert evaluation.top_5_accuracy == hits / len(rows) >= evaluation.accuracy
+
+
+def evaluate_many(classes: int, images: int) -> Evaluation:
+    random = np.random.default_rng(0)
+    tally = MetricsAccumulator(classes)
+    for start in range(0, images, 50):
+        labels = random.integers(0, classes, min(50, images - start))
+        logits = np.zeros((len(labels), classes), np.float32)
+        guesses = np.where(labels % 2, labels, (labels + 1) % classes)
+        logits[np.arange(len(labels)), guesses] = 5
+        tally.add(logits, labels)
+    return tally.summarize("test", [f"class {label}" for label in range(classes)])
+
+
+def test_evaluation_over_a_thousand_classes_lists_only_what_occurs() -> None:
+    dense, sparse = evaluate_many(1000, 400), evaluate_many(1001, 400)
+    assert (dense.confusion_cells, sparse.confusion) == (None, None)
+    assert len(dense.per_class) == 1000
+    assert sparse.confusion_cells is not None
+    assert sum(images for *_, images in sparse.confusion_cells) == 400
+    assert list(sparse.confusion_cells) == sorted(sparse.confusion_cells)
+    right = sum(images for true, guess, images in sparse.confusion_cells if true == guess)
+    assert sparse.accuracy == right / 400
+    assert 0 < len(sparse.per_class) <= 800
+    assert sum(each.images for each in sparse.per_class) == 400
+    assert len(str(sparse).splitlines()) < 30
+    assert "--json lists all" in str(sparse)
+
+
+def test_evaluation_of_ten_thousand_classes_takes_bounded_memory_and_json() -> None:
+    tracemalloc.start()
+    evaluation = evaluate_many(10_000, 1_000)
+    content = msgspec.json.encode(evaluation)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 60e6
+    assert len(content) < 500_000

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+import shardmill as sm
 from records.dataset import open_dataset
 from records.errors import UsageError
+from tests.datasets import encode_picture
 from tests.trainers.conftest import write_shapes
 from trainers.input.selection import Selection, select_for_evaluation, select_for_training
 
@@ -98,3 +101,31 @@ def test_select_for_training_missing_split_is_refused_by_name(tmp_path: Path, sh
         select_for_training(open_dataset(shapes), "nonsense")
     with pytest.raises(UsageError, match="no split validation"):
         select_for_training(open_dataset(shapes), "validation")
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("by", ["parent", "regex", "list"])
+def test_holdout_never_divides_a_group(tmp_path: Path, by: str, seed: int) -> None:
+    source = tmp_path / "source"
+    rows = ["path,label,group"]
+    for number in range(120):
+        patient = number // 6
+        key = f"cat/p{patient}/{number}.png" if by == "parent" else f"cat/p{patient}-{number}.png"
+        (source / key).parent.mkdir(parents=True, exist_ok=True)
+        (source / key).write_bytes(encode_picture(number))
+        rows.append(f"{key},cat,{f'patient {patient}' if number >= 30 else ''}")
+    given: dict[str, Any] = {"group_by": "parent" if by == "parent" else r"p\d+-"}
+    if by == "list":
+        (tmp_path / "list.csv").write_text("\n".join(rows))
+        given = {"list": tmp_path / "list.csv"}
+    sm.convert(source, tmp_path / "data", test=0.2, seed=seed, **given)
+    dataset = open_dataset(tmp_path / "data")
+    training, validation = select_for_training(dataset, None)
+    trained, validated = chosen_keys(dataset, training), chosen_keys(dataset, validation)
+    assert validated
+    shared = patients(trained) & patients(validated)
+    assert shared <= ({f"p{number}" for number in range(5)} if by == "list" else set())
+
+
+def patients(keys: set[str]) -> set[str]:
+    return {match[0] for key in keys if (match := re.search(r"p\d+", key))}

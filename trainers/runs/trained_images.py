@@ -1,0 +1,52 @@
+"""The record of the images that a run trains on.
+
+`training_images.u64` has a hash of the source file of each image: unsigned integers of 64 bits,
+little-endian, sorted. A hash does not depend on the key and the split of an image, so an evaluation
+recognizes the image in any dataset.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from records.errors import CorruptDataError
+from trainers.runs.run_dir import TRAINING_IMAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from trainers.runs.run_dir import Run
+
+_DTYPE = np.dtype("<u8")
+
+
+def write_trained_images(run: Run, hashes: Sequence[NDArray[np.uint64]]) -> None:
+    """Record the training images of a run by their hashes in each shard. Raises OutputError."""
+    run.write(TRAINING_IMAGES, np.unique(np.concatenate(hashes)).astype(_DTYPE).tobytes())
+
+
+def read_trained_images(run: Run) -> NDArray[np.uint64] | None:
+    """Return the sorted hashes of the training images of a run; None if they are not recorded.
+
+    Raises:
+        CorruptDataError: the file is damaged.
+    """
+    path = run.path / TRAINING_IMAGES
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    if len(content) % _DTYPE.itemsize == 0:
+        hashes = np.frombuffer(content, _DTYPE).astype(np.uint64)
+        if (hashes[:-1] < hashes[1:]).all():
+            return hashes
+    raise CorruptDataError(
+        "the record of the training images is damaged",
+        path=str(path),
+        expected="sorted integers of 64 bits",
+        got=f"{len(content):,} bytes",
+        hint="remove this file; images that the run trained on are then not recognized",
+    )
