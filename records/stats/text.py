@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MAX_CLASSES = 40
 _SHOWN_AT_EACH_END = 15
+_SHOWN_EMPTY = 20
 
 
 def format_stats(stats: Stats, path: str | None = None) -> list[str]:
@@ -93,7 +94,9 @@ def _imbalance(stats: Stats) -> str:
         for label, total in zip(stats.labels, stats.class_totals, strict=True)
         if not total
     ]
-    note = f"; no images of {', '.join(empty)}" if empty else ""
+    more = len(empty) - _SHOWN_EMPTY
+    shown = ", ".join(empty[:_SHOWN_EMPTY]) + (f" and {more:,} more" if more > 0 else "")
+    note = f"; no images of {shown}" if empty else ""
     return f"{stats.imbalance:.2f}, largest class over smallest class{note}"
 
 
