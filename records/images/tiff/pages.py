@@ -49,7 +49,8 @@ def begin_with_picture(data: bytes) -> tuple[bytes, bool]:
         whether pages before it are left out.
 
     Raises:
-        ImageRejectedError: `unsupported` if the file is camera raw, or contains only previews and masks.
+        ImageRejectedError: `unsupported` if the file is camera raw, or contains only previews and
+            masks.
     """
     if _RAW_MAGIC.match(data):
         raise ImageRejectedError("unsupported", CAMERA_RAW)
