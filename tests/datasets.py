@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,7 +33,7 @@ from records.storage import Storage, write_file
 from records.text.keys import key_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 LABELS = ("cat", "dog", "élan")
 DIGEST = "0123456789abcdef" * 2
@@ -70,12 +70,16 @@ def make_sources(count: int, *, first: int = 0) -> list[Source]:
 
 @dataclass
 class DatasetBuilder:
-    """Writer of a dataset: the shards of each split from lists of sources."""
+    """Writer of a dataset: the shards of each split from lists of sources.
+
+    The files in `replaced`, by key, are stored instead of the sources, without any check.
+    """
 
     storage: Storage
     labels: tuple[str, ...] = LABELS
     images: ImageOptions = field(default_factory=ImageOptions)
     rejects: tuple[Reject, ...] = ()
+    replaced: Mapping[bytes, bytes] = field(default_factory=dict)
 
     def build(self, splits: dict[layout.SplitName, Sequence[Sequence[Source]]]) -> Manifest:
         """Write all files, the manifest last; `splits` has one list of sources per shard."""
@@ -143,6 +147,9 @@ class DatasetBuilder:
     def _write_record(self, writer: ShardWriter, source: Source) -> IndexRow:
         image = normalize_image(source.data, self.images)
         assert isinstance(image, NormalizedImage)
+        if source.key in self.replaced:
+            source = replace(source, data=self.replaced[source.key])
+            image = msgspec.structs.replace(image, encoded=source.data, changes=())
         features = image_features(
             image, key=source.key, label=source.label, class_name=self.labels[source.label]
         )

@@ -56,16 +56,18 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
 def verify_decodable(header: ImageHeader, data: bytes) -> None:
     """Check that an image can be decoded; the pixels are discarded.
 
-    A JPEG is decoded to a grey image of an eighth of the width. This takes two thirds of the time
-    of a full decode. It misses no error: all coefficients are decoded, and no other part of the
-    image data of a JPEG can be corrupt.
+    A JPEG that may be stored unchanged is decoded to a grey image of an eighth of the width. This
+    takes two thirds of the time of a full decode. It misses no error: all coefficients are decoded,
+    and `jpeg_markers` has checked how the chroma is sampled and where the image ends.
 
     Raises:
         The exceptions of `load_image`, for the same files.
     """
     image = _open(header, data)
-    if header.kind == "jpeg":
+    if header.kind == "jpeg" and header.passthrough:
         image.draft("L", (1, 1))
+        image.load()
+        return
     image.load()
     _require_all_data(header, data)
 

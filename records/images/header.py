@@ -116,6 +116,8 @@ def _read_jpeg(kind: str, data: bytes) -> ImageHeader:
     anomalies: tuple[str, ...] = () if found.huffman else ("arithmetic→huffman",)
     if found.huffman and not found.complete:
         anomalies = ("incomplete-scans",)
+    elif found.huffman and not found.regular:
+        anomalies = ("irregular-markers",)
     upright = not found.metadata or read_orientation(open_image(kind, data)) == 1
     return ImageHeader(
         kind=kind,
@@ -138,6 +140,8 @@ def _read_png(kind: str, data: bytes) -> ImageHeader:
     anomalies: tuple[str, ...] = ("first-frame",) if found.animated else ()
     if found.narrow_window:
         anomalies += ("wider-window",)
+    if not found.regular:
+        anomalies += ("irregular-chunks",)
     return ImageHeader(
         kind=kind,
         width=found.width,

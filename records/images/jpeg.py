@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.images.rejection import ImageRejectedError
+from records.images.structure.jpeg_markers import MarkerOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ _ARITHMETIC_FRAMES = {0xC9, 0xCA}
 _PROGRESSIVE = 0xC2
 # Tables, restart interval, number of lines, application data and comments.
 _SEGMENTS = {0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)} | _FRAMES
-_BARE = {0x00, 0x01, *range(0xD0, 0xD9)}
+_BARE = {0x01, *range(0xD0, 0xD9)}
 _FRAME_BYTES = 6
 
 
@@ -48,6 +49,8 @@ class JpegHeader(msgspec.Struct, frozen=True, gc=False):
             arithmetic.
         buffered: whether a decoder must buffer all coefficients, because there are several scans.
         complete: whether the scans contain all coefficients. Decoders fill gaps in different ways.
+        regular: whether all markers have the order, number and parameters that every decoder reads,
+            up to the end-of-image marker.
         metadata: whether there is an EXIF or XMP segment, which may contain an orientation.
         scan_offset: the offset, in the file, of the payload of the first scan header.
     """
@@ -59,6 +62,7 @@ class JpegHeader(msgspec.Struct, frozen=True, gc=False):
     huffman: bool
     buffered: bool
     complete: bool
+    regular: bool
     metadata: bool
     scan_offset: int
 
@@ -72,9 +76,11 @@ def read_header(data: bytes) -> JpegHeader:
     """
     frame: tuple[int, bytes] | None = None
     metadata = False
+    order = MarkerOrder(data)
     at = 2
     while True:
         marker, payload_at, at = _next_segment(data, at)
+        order.add(marker, payload_at, at)
         if marker in _FRAMES:
             if frame is not None:
                 raise ImageRejectedError("corrupt", "JPEG with two frame headers")
@@ -87,7 +93,8 @@ def read_header(data: bytes) -> JpegHeader:
         raise ImageRejectedError("corrupt", "JPEG scan before any frame header")
     if not _has_end_marker(data, at):
         raise ImageRejectedError("truncated", "JPEG without an end-of-image marker")
-    return _describe(data, *frame, payload_at, metadata=metadata)
+    order.add_rest(at)
+    return _describe(data, *frame, payload_at, metadata=metadata, regular=order.regular)
 
 
 def _has_end_marker(data: bytes, scan_offset: int) -> bool:
@@ -95,7 +102,25 @@ def _has_end_marker(data: bytes, scan_offset: int) -> bool:
 
 
 def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
-    """Return the first marker at or after `at`, and the offsets of payload and segment end."""
+    """Return the first marker at or after `at`, and the offsets of payload and segment end.
+
+    A marker without a payload, such as a restart marker, is empty.
+    """
+    marker, at = _find_marker(data, at)
+    if marker in _BARE:
+        return marker, at, at
+    if marker not in _SEGMENTS:
+        raise ImageRejectedError("corrupt", f"JPEG header has the marker FF {marker:02X}")
+    end = at + int.from_bytes(data[at : at + 2])
+    if end < at + 2:
+        raise ImageRejectedError("corrupt", f"JPEG marker FF {marker:02X} has an impossible length")
+    if end > len(data):
+        raise ImageRejectedError("truncated", "JPEG ends in its header")
+    return marker, at + 2, end
+
+
+def _find_marker(data: bytes, at: int) -> tuple[int, int]:
+    """Return the first marker at or after `at`, and the offset after the marker."""
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 4 > len(data):
@@ -103,22 +128,14 @@ def _next_segment(data: bytes, at: int) -> tuple[int, int, int]:
         marker = data[at + 1]
         if marker == _FILL:
             at += 1
-        elif marker in _BARE:
+        elif marker == 0:
             at += 2
         else:
-            break
-    if marker not in _SEGMENTS:
-        raise ImageRejectedError("corrupt", f"JPEG header has the marker FF {marker:02X}")
-    end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
-    if end < at + 4:
-        raise ImageRejectedError("corrupt", f"JPEG marker FF {marker:02X} has an impossible length")
-    if end > len(data):
-        raise ImageRejectedError("truncated", "JPEG ends in its header")
-    return marker, at + 4, end
+            return marker, at + 2
 
 
 def _describe(
-    data: bytes, marker: int, frame: bytes, scan_offset: int, *, metadata: bool
+    data: bytes, marker: int, frame: bytes, scan_offset: int, *, metadata: bool, regular: bool
 ) -> JpegHeader:
     if marker not in _HUFFMAN_FRAMES | _ARITHMETIC_FRAMES:
         raise ImageRejectedError("unsupported", "lossless or hierarchical JPEG")
@@ -135,6 +152,7 @@ def _describe(
         huffman=marker in _HUFFMAN_FRAMES,
         buffered=marker not in {0xC0, 0xC1} or data[scan_offset] < len(ids),
         complete=not progressive or has_all_scans(data, scan_offset, ids),
+        regular=regular,
         metadata=metadata,
         scan_offset=scan_offset,
     )
@@ -152,7 +170,7 @@ def find_scans(data: bytes, scan_offset: int) -> Iterator[int]:
         ImageRejectedError: `corrupt` if no end-of-image marker follows the last scan.
     """
     yield scan_offset
-    at = scan_offset
+    at = scan_offset - 2 + int.from_bytes(data[scan_offset - 2 : scan_offset])
     while found := _MARKER.search(data, at):
         marker, at = data[found.end() - 1], found.end()
         if marker == _END_OF_IMAGE:

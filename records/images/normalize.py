@@ -154,6 +154,8 @@ def _reencode(header: ImageHeader, data: bytes, options: ImageOptions) -> Normal
     encoded = encode_image(image, stored_format, options.jpeg_quality)
     if header.kind != stored_format:
         changes.append(f"{header.kind}→{stored_format}")
+    if not changes:  # only the metadata kept the file from being stored unchanged
+        changes.append("metadata-removed")
     channels = len(image.getbands())
     return NormalizedImage(
         encoded, stored_format, image.width, image.height, channels, tuple(changes)
@@ -179,6 +181,11 @@ def _decode_encoded(encoded: bytes) -> NDArray[np.uint8]:
     """Return the pixels of a stored JPEG or PNG; like TensorFlow, ignore EXIF orientation."""
     options = ImageOptions(max_pixels=MAX_PIXELS_LIMIT)
     header = read_header(encoded, options.max_pixels)
+    if header.anomalies:
+        raise ImageRejectedError(
+            "unsupported",
+            f"{', '.join(header.anomalies)}: TensorFlow may refuse it, or decode other pixels",
+        )
     with reserve_memory(header, encoded, options, reencode=True):
         return to_array(_load_grey_or_rgb(header, encoded))
 

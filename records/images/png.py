@@ -8,11 +8,12 @@ Pillow tolerates some wrong checksums and some missing ends; other readers rejec
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from records.images.rejection import ImageRejectedError
+from records.images.structure.png_chunks import ChunkOrder, has_zlib_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,7 @@ _ORIENTATION_TEXTS = (b"Raw profile type ", b"XML:com.adobe.xmp")
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _BIT_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _KEY_BYTES = {0: 2, 2: 6}
+_DESCRIBED = {b"PLTE", b"tRNS", b"IDAT", b"acTL"}
 _UNPACK_BYTES = 1 << 20
 _ZLIB_HEADER_BYTES, _ZLIB_CHECKSUM_BYTES = 2, 4
 # Passes of interlacing: first column, first row, column step, row step.
@@ -51,6 +53,8 @@ class PngHeader(msgspec.Struct, frozen=True, gc=False):
             type has an alpha channel.
         animated: whether the file is an APNG.
         metadata: whether there is a chunk that may contain an orientation.
+        regular: whether all chunks have the name, order, number and length that the specification
+            defines. libpng rejects some of the other files; Pillow accepts most of them.
         narrow_window: whether the zlib header declares a window smaller than the image. libpng
             enforces the window; other readers do not.
         rows_bytes: the size of the uncompressed data.
@@ -63,6 +67,7 @@ class PngHeader(msgspec.Struct, frozen=True, gc=False):
     transparency: bytes | None
     animated: bool
     metadata: bool
+    regular: bool
     narrow_window: bool
     rows_bytes: int
 
@@ -80,6 +85,8 @@ def read_header(data: bytes) -> PngHeader:
         raise ImageRejectedError("unsupported", "PNG in Apple's CgBI variant; convert it to PNG")
     if kind != b"IHDR" or len(header) != _HEADER_BYTES:
         raise ImageRejectedError("corrupt", "PNG does not begin with its header chunk")
+    described = _describe_header(bytes(header))
+    order = ChunkOrder(described.colour_type, described.rows_bytes)
     seen: dict[bytes, memoryview] = {}
     metadata = False
     for kind, payload in chunks:
@@ -88,8 +95,10 @@ def read_header(data: bytes) -> PngHeader:
         metadata |= kind == b"eXIf" or (
             kind in _TEXTS and bytes(payload[:17]).startswith(_ORIENTATION_TEXTS)
         )
-        seen.setdefault(kind, payload)
-    return _describe(bytes(header), seen, metadata=metadata)
+        order.add(kind, len(payload))
+        if kind in _DESCRIBED:
+            seen.setdefault(kind, payload)
+    return _describe(described, seen, metadata=metadata, regular=order.regular)
 
 
 def _read_chunks(data: bytes, *, verify: bool = True) -> Iterator[tuple[bytes, memoryview]]:
@@ -114,9 +123,17 @@ def _read_chunks(data: bytes, *, verify: bool = True) -> Iterator[tuple[bytes, m
         at = end
 
 
-def _describe(header: bytes, seen: dict[bytes, memoryview], *, metadata: bool) -> PngHeader:
-    width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
-    bit_depth, colour_type, compression, filtering, interlace = header[8:]
+class _Header(NamedTuple):
+    width: int
+    height: int
+    bit_depth: int
+    colour_type: int
+    rows_bytes: int
+
+
+def _describe_header(payload: bytes) -> _Header:
+    width, height = int.from_bytes(payload[:4]), int.from_bytes(payload[4:8])
+    bit_depth, colour_type, compression, filtering, interlace = payload[8:]
     if bit_depth not in _BIT_DEPTHS.get(colour_type, ()):
         raise ImageRejectedError(
             "corrupt", f"PNG of colour type {colour_type} with {bit_depth} bits"
@@ -125,21 +142,29 @@ def _describe(header: bytes, seen: dict[bytes, memoryview], *, metadata: bool) -
         raise ImageRejectedError(
             "corrupt", "PNG with an unknown compression, filter or interlacing"
         )
+    rows_bytes = _count_row_bytes(width, height, bit_depth * _SAMPLES[colour_type], interlace)
+    return _Header(width, height, bit_depth, colour_type, rows_bytes)
+
+
+def _describe(
+    header: _Header, seen: dict[bytes, memoryview], *, metadata: bool, regular: bool
+) -> PngHeader:
     if b"IDAT" not in seen:
         raise ImageRejectedError("corrupt", "PNG without image data")
-    if colour_type == PALETTE and b"PLTE" not in seen:
+    if header.colour_type == PALETTE and b"PLTE" not in seen:
         raise ImageRejectedError("corrupt", "PNG without its palette")
-    rows_bytes = _count_row_bytes(width, height, bit_depth * _SAMPLES[colour_type], interlace)
+    first_data = seen[b"IDAT"]
     return PngHeader(
-        width=width,
-        height=height,
-        bit_depth=bit_depth,
-        colour_type=colour_type,
-        transparency=_read_transparency(colour_type, seen.get(b"tRNS")),
+        width=header.width,
+        height=header.height,
+        bit_depth=header.bit_depth,
+        colour_type=header.colour_type,
+        transparency=_read_transparency(header.colour_type, seen.get(b"tRNS")),
         animated=b"acTL" in seen,
         metadata=metadata,
-        narrow_window=_window_bytes(seen[b"IDAT"]) < min(rows_bytes, 1 << 15),
-        rows_bytes=rows_bytes,
+        regular=regular and has_zlib_header(first_data),
+        narrow_window=_window_bytes(first_data) < min(header.rows_bytes, 1 << 15),
+        rows_bytes=header.rows_bytes,
     )
 
 

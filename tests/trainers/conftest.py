@@ -65,9 +65,15 @@ def write_shapes(
     location: Path | str,
     splits: Mapping[SplitName, Sequence[Sequence[int]]],
     images: ImageOptions | None = None,
+    replaced: Mapping[bytes, bytes] | None = None,
 ) -> None:
-    """Write a dataset of shapes: for every split the numbers of the shapes in each shard."""
-    builder = DatasetBuilder(open_storage(location), LABELS, images or ImageOptions())
+    """Write a dataset of shapes: for every split the numbers of the shapes in each shard.
+
+    The files in `replaced`, by key, are stored instead of shapes, without any check.
+    """
+    builder = DatasetBuilder(
+        open_storage(location), LABELS, images or ImageOptions(), replaced=replaced or {}
+    )
     builder.build(
         {
             split: [[make_source(number) for number in shard] for shard in shards]

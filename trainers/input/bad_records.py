@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,9 +14,11 @@ from records.dataset.record import RecordDecoder
 from records.errors import CorruptDataError, ShardmillError
 from records.format.index import Index, read_index
 from records.format.layout import index_name
-from records.images import decode_record_image
 from records.integrity.resilient_reader import read_indexed
 from records.text.escaping import escape_for_display
+from trainers.config import ImageShape
+from trainers.input.decode import decode_images
+from trainers.input.parse import RecordParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +27,8 @@ if TYPE_CHECKING:
     from records.storage import Storage
     from trainers.input.selection import Selection
 
-_HINT = "`shardmill verify DATASET --decode` lists all damage"
+_SIDE_PX = 8  # images of any size are resized, so the smallest costs least
+_LOCATION = re.compile(r"\{\{.*?\}\}|\[Op:\w+\]")
 TF_READ_ERRORS = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
@@ -76,20 +81,18 @@ def locate_bad_records(
 def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[DamagedRecord]:
     """Read and decode every record of a selection, and yield the damaged records in order.
 
+    Records are decoded as in training, so that the images that TensorFlow refuses are found.
+
     Raises:
         CorruptDataError: an index is also damaged, so that the offsets of records are unknown.
     """
-    decoder = RecordDecoder(dataset.labels, dataset.manifest.adopted)
+    check = _ImageCheck(dataset)
     for place, shard in enumerate(selection.shards):
         chosen = None if selection.mask is None else selection.mask[place]
         index = read_index(dataset.storage, index_name(shard.name))
         for number, payload in enumerate(read_indexed(dataset.storage, shard.name, index)):
             if chosen is None or chosen[number]:
-                error = (
-                    payload
-                    if isinstance(payload, CorruptDataError)
-                    else _check_image(payload, decoder)
-                )
+                error = payload if isinstance(payload, CorruptDataError) else check(payload)
                 if error is not None:
                     yield _name_record(dataset.storage, shard.name, number, index, error)
 
@@ -101,15 +104,35 @@ def read_skipping_damage(storage: Storage, shard: str) -> Iterator[bytes]:
         yield b"" if isinstance(payload, CorruptDataError) else payload
 
 
-def _check_image(payload: bytes, decoder: RecordDecoder) -> CorruptDataError | None:
-    try:
-        record = decoder.decode(payload)
-        decode_record_image(
-            record.image, record.format, record.width, record.height, record.channels
+class _ImageCheck:
+    """Decoder of one record at a time; returns the error instead of the image."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        options, parser = dataset.manifest.settings.images, RecordParser.from_dataset(dataset)
+        width_px, height_px = options.resize or (_SIDE_PX, _SIDE_PX)
+        shape = ImageShape(height_px, width_px, options.channels)
+        self._decode = tf.function(
+            lambda records: decode_images(parser.parse(records)[0], options, shape),
+            input_signature=[tf.TensorSpec((1,), tf.string)],
         )
-    except CorruptDataError as error:
-        return error
-    return None
+        self._decoder = RecordDecoder(dataset.labels, dataset.manifest.adopted)
+
+    def __call__(self, payload: bytes) -> CorruptDataError | None:
+        try:
+            with tf.device("CPU"):
+                self._decode(tf.constant([payload]))
+        except TF_READ_ERRORS as error:
+            return self._explain(payload, error)
+        return None
+
+    def _explain(self, payload: bytes, error: tf.errors.OpError) -> CorruptDataError:
+        """Return why an image is refused, by the checks of `records` if they find the reason."""
+        try:
+            self._decoder.decode(payload).decode()
+        except CorruptDataError as found:
+            return found
+        reason = _LOCATION.sub("", error.message.partition("\n")[0]).strip()
+        return CorruptDataError(f"TensorFlow cannot decode the image: {reason}")
 
 
 def _name_record(
@@ -119,5 +142,6 @@ def _name_record(
     error.what = f"{escape_for_display(key)}: {error.what}"
     error.path = error.path or storage.display_name(shard)
     error.record = number
-    error.hint = error.hint or _HINT
+    command = f"shardmill verify {shlex.quote(storage.url)} --decode"
+    error.hint = error.hint or f"`{command}` lists all damage"
     return DamagedRecord(shard, number, error)

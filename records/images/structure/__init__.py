@@ -1,0 +1,1 @@
+"""Structure of JPEG and PNG files that every decoder reads alike."""
