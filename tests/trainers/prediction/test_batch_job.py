@@ -149,7 +149,7 @@ def test_predict_command_csv_parts_on_beam_gives_same_bytes(
     result = CliRunner().invoke(shardmill, [*map(str, arguments), *flags])
     assert result.exit_code == 0, result
     assert result.stdout == f"{out}: 12 files in 3 parts\n"
-    assert result.stderr == "2 of 12 files were not classified\n"
+    assert result.stderr == "2 of 12 files not classified\n"
     for path in parts.iterdir():
         assert (out / path.name).read_bytes() == path.read_bytes()
 
