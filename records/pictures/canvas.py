@@ -42,9 +42,9 @@ def new_sheet(
         tile_height_px: the height of a tile with its caption.
     """
     title_font = open_font(font, 20)
-    text = fit_text(drawable(title, font), title_font, _MAX_TITLE_PX)
-    title_px = math.ceil(title_font.getlength(text))
-    width = 2 * MARGIN_PX + max(title_px, left_px + columns * (TILE_PX + GAP_PX) - GAP_PX)
+    tiles_px = left_px + columns * (TILE_PX + GAP_PX) - GAP_PX
+    text = fit_text(drawable(title, font), title_font, max(tiles_px, _MAX_TITLE_PX))
+    width = 2 * MARGIN_PX + max(tiles_px, math.ceil(title_font.getlength(text)))
     height = tile_top(rows, tile_height_px) - GAP_PX + MARGIN_PX
     sheet = Image.new("RGB", (width, height), _PAPER)
     ImageDraw.Draw(sheet).text((MARGIN_PX, MARGIN_PX), text, INK, title_font, anchor="lt")

@@ -74,8 +74,8 @@ class Evaluation(msgspec.Struct, frozen=True):
             return "\n".join((*self._class_table(self.per_class), *self._totals()))
         present = [each for each in self.per_class if each.images]
         worst = sorted(present, key=lambda each: (each.f1 or 0, -each.images))[:_LISTED_CLASSES]
-        heading = f"{len(present):,} classes have images; these {len(worst)} have the lowest F1, "
-        heading += "--json lists all"
+        heading = f"{pluralize(len(present), 'class')} with images; these {len(worst)} have the "
+        heading += "lowest F1, --json lists all"
         return "\n".join((heading, *self._class_table(worst), *self._totals()))
 
     def __repr__(self) -> str:

@@ -78,7 +78,7 @@ def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
         f"{pluralize(evaluation.images, 'image')}"
     )
     if classes < len(labels):
-        title += f"\n{classes} of {len(labels):,} classes: those with the most mistakes"
+        title += f"\n{classes} of {pluralize(len(labels), 'class')}: those with the most mistakes"
     axes.set_title(title)
     _name_classes(axes, [labels[label] for label in matrix.labels])
     if classes <= _MOST_ANNOTATED_CLASSES:
