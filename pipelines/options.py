@@ -141,8 +141,8 @@ def _check_together(options: ConvertOptions) -> None:
 
 def _compile(pattern: str) -> None:
     try:
-        re.compile(pattern)
-    except re.error as error:
+        re.compile(pattern.encode().decode())
+    except (re.error, UnicodeEncodeError) as error:
         raise UsageError(
             "--group-by is neither `parent` nor a valid regular expression",
             got=f"{pattern!r}: {error}",

@@ -9,10 +9,11 @@ from typing import Literal
 
 import msgspec
 
+from pipelines.class_notes import class_notes
 from pipelines.run import Run
 from records.errors import CorruptDataError
 from records.format.index import Reject
-from records.format.layout import SplitName
+from records.format.layout import SPLITS, SplitName
 from records.format.manifest import Counts, Manifest, SplitInfo
 from records.format.rejects import read_all_rejects
 from records.text.escaping import escape_for_display
@@ -36,6 +37,7 @@ class SplitReport(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a conversion. It is not part of the dataset: `seconds` differs between runs.
 
+    `source_splits` are the splits that the folders or the list of the source specify.
     `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
     """
 
@@ -45,6 +47,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     splits: dict[SplitName, SplitReport]
     classes: int
     layout: str | None
+    source_splits: tuple[SplitName, ...] = ()
     rejects_by_reason: dict[str, int]
     notes: tuple[str, ...]
     plan_digest: str
@@ -79,8 +82,9 @@ def report_plan(run: Run, *, status: Status) -> Report:
         },
         classes=len(plan.labels),
         layout=sources.layout,
+        source_splits=tuple(split for split in SPLITS if split in sources.splits),
         rejects_by_reason=count_reasons(sources.rejects),
-        notes=tuple(sources.notes),
+        notes=(*sources.notes, *class_notes(run)),
         generation=plan.generation,
         plan_digest=plan.digest,
         fingerprint=plan.fingerprint,

@@ -30,6 +30,7 @@ from records.format.manifest import Manifest, read_manifest, shard_names
 from records.images import encoder_versions
 from records.storage import Storage
 from records.strict_json import decode_json
+from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
 
@@ -68,8 +69,8 @@ def _check_sizes(output: Storage, manifest: Manifest) -> None:
             raise OutputError(
                 "a shard of the dataset is missing or incomplete",
                 path=output.display_name(shard.name),
-                expected=f"{shard.bytes} bytes",
-                got="no file" if present is None else f"{present.size_bytes} bytes",
+                expected=pluralize(shard.bytes, "byte"),
+                got="no file" if present is None else pluralize(present.size_bytes, "byte"),
                 hint="list all damage with `shardmill verify`, and convert into another output",
             )
 

@@ -2,11 +2,14 @@
 
 Every defect in untrusted bytes raises msgspec.DecodeError. This module converts the other errors of
 the msgspec decoders to it: UnicodeDecodeError (a flipped bit in a name) and RecursionError
-(brackets nested deeper than the interpreter stack).
+(brackets nested deeper than the interpreter stack). A name that an object has twice is a defect
+too: readers differ in which of the values they take.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TypeVar
 
 import msgspec
@@ -57,14 +60,50 @@ def decode_versioned(content: bytes, kind: type[T], *, version: int, what: str, 
 def decode_json(content: bytes, kind: type[T]) -> T:
     """Return a value of `kind` from JSON. Raises only msgspec.DecodeError."""
     try:
-        return msgspec.json.decode(content, type=kind)
+        value = msgspec.json.decode(content, type=kind)
+        _PAIRS.raw_decode(content.decode().lstrip())
+    except _DuplicateNameError as error:
+        raise msgspec.DecodeError(_describe_duplicate(content.decode())) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from error
+    return value
 
 
 def decode_json_lines(content: bytes, kind: type[T]) -> list[T]:
     """Return a value of `kind` from each line that is not blank. Raises as `decode_json`."""
     return [decode_json(line, kind) for line in content.splitlines() if line.strip()]
+
+
+class _DuplicateNameError(Exception):
+    """An object has a name twice."""
+
+
+def _require_distinct(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise _DuplicateNameError
+
+
+# Numbers are not converted: msgspec has read them already.
+_PAIRS = json.JSONDecoder(object_pairs_hook=_require_distinct, parse_int=len, parse_float=len)
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")\s*(:)?|[{}]', re.DOTALL)
+
+
+def _describe_duplicate(text: str) -> str:
+    """Return a message with the first name that an object in valid JSON has twice, and its line."""
+    objects: list[set[str]] = []
+    for token in _TOKEN.finditer(text):
+        if token[0] == "{":
+            objects.append(set())
+        elif token[0] == "}":
+            objects.pop()
+        elif token[2]:
+            name = json.loads(token[1])
+            if name in objects[-1]:
+                line = text.count("\n", 0, token.start()) + 1
+                place = f"line {line}: " if "\n" in text else ""
+                return f"{place}an object has the name {name!r} twice"
+            objects[-1].add(name)
+    raise AssertionError("no name is twice in an object")
 
 
 def decode_msgpack(content: bytes, kind: type[T]) -> T:

@@ -19,6 +19,7 @@ import click
 
 from records.errors import ShardmillError
 from records.runtime.logging import is_terminal, log_event, log_line, set_log_format
+from shardmill.interrupted import resume_hint
 from shardmill.wiring import PipelineExecutor
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _run() -> int:
     except ModuleNotFoundError as error:
         code = _report_missing(error)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        code = _report("interrupted", _EXIT_INTERRUPTED)
+        code = _report_interrupted()
     except BrokenPipeError:
         # The reader of stdout (head, less) has exited; a later flush must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -140,6 +141,11 @@ def _run() -> int:
     except Exception as error:
         code = _report_bug(error)
     return code
+
+
+def _report_interrupted() -> int:
+    hint = resume_hint(sys.argv[1:])
+    return _report(f"interrupted; {hint}" if hint else "interrupted", _EXIT_INTERRUPTED)
 
 
 def _report_missing(error: ModuleNotFoundError) -> int:

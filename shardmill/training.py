@@ -202,8 +202,8 @@ def featurize(
     from records.runtime.shard_worker import RunnerConfig
     from shardmill.wiring import PipelineExecutor
     from trainers.backend import start_backend
-    from trainers.features.job import FeaturizeOptions, plan_features
     from trainers.features.job import featurize as run_job
+    from trainers.features.plan import FeaturizeOptions, plan_features
 
     options = FeaturizeOptions(
         model=model,

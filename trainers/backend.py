@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from records.errors import UsageError
 from records.runtime.cpu import available_cpus
-from records.runtime.extras import require_extra
+from records.runtime.extras import install_command, require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX"}
-_INSTALL = {"tensorflow": "shardmill[gpu]", "jax": "jax[cuda12]"}
+_JAX_GPU = 'pip install "jax[cuda12]"'
 _STDERR = 2
 _BFLOAT16_CAPABILITY = (8, 0)
 
@@ -127,9 +127,10 @@ def explain_unused_gpu(backend: str, *, has_gpu: bool) -> str | None:
             f"a GPU exists, but JAX_PLATFORMS={platforms} excludes it: "
             "unset the variable to use the GPU"
         )
+    install = _JAX_GPU if backend == "jax" else install_command("gpu")
     return (
         f"a GPU exists, but {_BACKENDS[backend]} cannot use it, probably because the NVIDIA "
-        f'libraries are missing: pip install "{_INSTALL[backend]}", or update the driver'
+        f"libraries are missing: {install}, or update the driver"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from pipelines.cli.options import HELP
+from records.cli.output import json_option, print_json, print_text
+from records.cli.params import Location
 
 _EPILOG = """\b
 Example:
@@ -13,13 +15,17 @@ Example:
 
 
 @click.command(epilog=_EPILOG, context_settings=HELP)
-@click.argument("output")
+@click.argument("output", type=Location())
 @click.option("--dry-run", is_flag=True, help="Report what would be removed; remove nothing.")
-def clean(output: str, dry_run: bool) -> None:
+@json_option
+def clean(output: str, dry_run: bool, as_json: bool) -> None:
     """Remove the files of an unfinished run from OUTPUT. A finished dataset is not changed."""
     from pipelines.clean import clean as clean_output
     from records.text.formatting import format_bytes, pluralize
 
     cleaned = clean_output(output, dry_run=dry_run)
+    if as_json:
+        print_json({**cleaned._asdict(), "dry_run": dry_run})
+        return
     verb = "would remove" if dry_run else "removed"
-    click.echo(f"{verb} {pluralize(cleaned.files, 'file')}, {format_bytes(cleaned.size_bytes)}")
+    print_text(f"{verb} {pluralize(cleaned.files, 'file')}, {format_bytes(cleaned.size_bytes)}")

@@ -8,6 +8,7 @@ import click
 
 from pipelines.cli.options import HELP, job_options
 from records.cli.option_groups import GroupedCommand
+from records.cli.params import Location
 
 _EPILOG = """\b
 Example:
@@ -16,8 +17,8 @@ Example:
 
 
 @click.command(cls=GroupedCommand, epilog=_EPILOG, context_settings=HELP)
-@click.argument("dataset")
-@click.argument("output")
+@click.argument("dataset", type=Location())
+@click.argument("output", type=Location())
 @job_options(
     click.option("--dry-run", is_flag=True, help="Report what would be written; write nothing.")
 )

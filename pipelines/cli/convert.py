@@ -8,6 +8,7 @@ import click
 
 from pipelines.cli.options import HELP, job_options
 from records.cli.option_groups import GroupedCommand, option_group
+from records.cli.params import Fraction, Location
 from records.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,16 +31,6 @@ cannot be written, 74 storage failed, 75 output in use by another run.
 """
 
 
-def _parse_amount(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
-    """Parse `5` as a count, and `0.05` as a fraction."""
-    if text is None:
-        return None
-    try:
-        return int(text) if text.isdigit() else float(text)
-    except ValueError as error:
-        raise click.BadParameter("must be a fraction such as 0.01, or a whole number") from error
-
-
 def _parse_size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
     """Parse `224` as 224×224, and `320x240` as width by height."""
     if text is None:
@@ -55,13 +46,14 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
 
 
 @click.command(cls=GroupedCommand, epilog=_EPILOG, context_settings=HELP)
-@click.argument("source")
-@click.argument("output")
+@click.argument("source", type=Location())
+@click.argument("output", type=Location())
 @option_group(
     "Source",
     click.option(
         "--list",
         "list_",
+        type=Location(),
         metavar="FILE",
         help="Convert the images listed in a .csv or .jsonl file: path,label[,split][,group];"
         " paths are relative to SOURCE.",
@@ -75,6 +67,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     ),
     click.option(
         "--exclude",
+        type=Location(),
         metavar="FILE",
         help="Exclude the images whose keys this file lists, one per line (see stats --keys).",
     ),
@@ -92,14 +85,27 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     click.option(
         "--classes", callback=_parse_names, metavar="a,b,…", help="Convert only these classes."
     ),
-    click.option("--labels", metavar="FILE", help="Number the classes as in this label map."),
+    click.option(
+        "--labels",
+        type=Location(),
+        metavar="FILE",
+        help="Number the classes as in this label map.",
+    ),
 )
 @option_group(
     "Splits",
-    click.option("--test", type=float, metavar="F", help="Fraction of the images for test."),
+    click.option(
+        "--test",
+        type=Fraction(count_flag="--test-count"),
+        metavar="F",
+        help="Fraction of the images for test.",
+    ),
     click.option("--test-count", type=int, metavar="N", help="Exact number of images for test."),
     click.option(
-        "--validation", type=float, metavar="F", help="Fraction of the images for validation."
+        "--validation",
+        type=Fraction(count_flag="--validation-count"),
+        metavar="F",
+        help="Fraction of the images for validation.",
     ),
     click.option(
         "--validation-count", type=int, metavar="N", help="Exact number of images for validation."
@@ -182,7 +188,7 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     ),
     click.option(
         "--max-rejects",
-        callback=_parse_amount,
+        type=Fraction(zero=True, or_count=True),
         metavar="F|N",
         help="Maximum fraction or number of rejected images.  [default: 0.01, at least 10 images]",
     ),

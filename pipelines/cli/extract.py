@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from pipelines.cli.options import HELP, QUIET
+from records.cli.output import json_option
+from records.cli.params import Location
 
 _EPILOG = """\b
 Example:
@@ -13,11 +15,12 @@ Example:
 
 
 @click.command(epilog=_EPILOG, context_settings=HELP)
-@click.argument("dataset")
-@click.argument("output")
+@click.argument("dataset", type=Location())
+@click.argument("output", type=Location())
+@json_option
 @QUIET
-def extract(dataset: str, output: str, quiet: bool) -> None:
+def extract(dataset: str, output: str, as_json: bool, quiet: bool) -> None:
     """Write the images of DATASET to folders: OUTPUT/SPLIT/CLASS/FILE."""
     from pipelines.cli.output import extract_with_progress
 
-    extract_with_progress(dataset, output, quiet=quiet)
+    extract_with_progress(dataset, output, as_json=as_json, quiet=quiet)

@@ -6,7 +6,6 @@ import logging
 import sys
 import threading
 
-import click
 import msgspec
 
 from pipelines.compact import compact
@@ -14,11 +13,12 @@ from pipelines.convert import convert
 from pipelines.extract import extract
 from pipelines.options import ConvertOptions
 from pipelines.report import Report
+from records.cli.output import print_json, print_text
 from records.dataset import open_dataset
 from records.runtime.logging import is_json, log_event, set_quiet
 from records.runtime.progress import progress_callback
 from records.runtime.shard_worker import RunnerConfig
-from records.text.escaping import escape_for_display
+from records.text.escaping import escape_surrogates
 from records.text.formatting import format_bytes, pluralize
 
 
@@ -55,9 +55,9 @@ def compact_with_progress(
 
 def _show(report: Report, *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(report)))
+        print_json(report)
     elif not quiet and not is_json():
-        click.echo(summarize(report))
+        print_text(summarize(report))
     log_event(f"{report.output}: {report.status}", **_log_fields(report))
 
 
@@ -94,7 +94,7 @@ def _log_thread(raised: threading.ExceptHookArgs) -> None:
     logging.getLogger("apache_beam").error("in a thread", exc_info=trace)  # type: ignore[arg-type]
 
 
-def extract_with_progress(dataset: str, output: str, *, quiet: bool) -> None:
+def extract_with_progress(dataset: str, output: str, *, as_json: bool, quiet: bool) -> None:
     """Extract with a progress bar, and print the number of images."""
     total = sum(map(len, open_dataset(dataset).values()))
     done = 0
@@ -106,8 +106,10 @@ def extract_with_progress(dataset: str, output: str, *, quiet: bool) -> None:
             on_progress(done, total)
 
         written = extract(dataset, output, on_image)
-    if not quiet:
-        click.echo(f"{pluralize(written, 'image')} in {escape_for_display(output)}")
+    if as_json:
+        print_json({"output": escape_surrogates(output), "images": written})
+    elif not quiet:
+        print_text(f"{pluralize(written, 'image')} in {output}")
 
 
 def summarize(report: Report) -> str:
@@ -123,7 +125,7 @@ def summarize(report: Report) -> str:
         lines.append(f"  generation {report.generation}")
     if report.layout == "splits":
         lines.append(
-            f"  source     folders {', '.join(report.splits)}, one folder per class in each"
+            f"  source     folders {', '.join(report.source_splits)}, one folder per class in each"
         )
     elif report.layout == "classes":
         lines.append("  source     one folder per class")

@@ -26,6 +26,7 @@ from records.errors import UsageError
 from records.format.layout import SPLITS, SplitName
 from records.format.manifest import Settings, SplitThreshold
 from records.runtime.row_table import iter_rows
+from records.text.formatting import pluralize
 
 _TRAIN = SPLITS.index("train")
 
@@ -75,7 +76,7 @@ def assign_splits(
         thresholds = _extend(existing, labels, settings)
     splits[by_hash] = _split(labels, hashes, thresholds, settings)
     if existing is None:
-        _refuse_empty(requested, splits)
+        _refuse_empty(settings, splits, int(by_hash.sum()))
     return SplitAssignment(
         splits, tuple(to_threshold(label, pair) for label, pair in thresholds.items())
     )
@@ -151,15 +152,25 @@ def _group_hashes(images: pa.Table, hashes: Hashes, seed: int) -> Hashes:
     return hash_keys((group for (group,) in iter_rows(table, "group")), seed)
 
 
-def _refuse_empty(requested: list[SplitName], splits: SplitNumbers) -> None:
+def _refuse_empty(settings: Settings, splits: SplitNumbers, assigned: int) -> None:
+    """Raise UsageError if a requested split, or train, has none of the `assigned` images."""
     counts = np.bincount(splits, minlength=len(SPLITS))
     if not len(splits):
         return
-    for split in (*requested, "train"):
+    for split in (*_requested(settings), "train"):
         if not counts[SPLITS.index(split)]:
             raise UsageError(
                 f"the split {split} would be empty",
-                got=f"{len(splits)} images",
-                hint="change the fractions, or request exact counts: --test-count N, "
-                "--validation-count N (not with groups)",
+                got=pluralize(assigned, "image"),
+                hint=_advise(settings, assigned),
             )
+
+
+def _advise(settings: Settings, assigned: int) -> str:
+    sizes = {"test": settings.test, "validation": settings.validation}
+    flags = [f"--{split}-count {size}" for split, size in sizes.items() if isinstance(size, int)]
+    if flags:
+        return f"{' and '.join(flags)}: request fewer than {pluralize(assigned, 'image')}"
+    if settings.group_by is not None:
+        return "change the fractions: groups are never divided"
+    return "change the fractions, or request exact counts: --test-count N, --validation-count N"

@@ -15,10 +15,11 @@ from apache_beam.runners.portability.job_server import ExternalJobServer
 from pipelines.runners.job_monitor import START_SECONDS
 from pipelines.runners.prism import find_prism, serve_prism
 from records.errors import RunnerError, UsageError
+from records.runtime.docs import docs_page
 from records.storage import is_url
 from records.text.escaping import escape_for_display
 
-_DOCS = "see docs/how-to/beam-runners.md"
+_DOCS = f"see {docs_page('how-to/beam-runners')}"
 PING_SECONDS = 10
 _DATAFLOW_START_SECONDS = 1800.0
 # After this time, Beam ends its stream of job states and thus the run. No run takes that long.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from records import errors
 from records.errors import RunnerError, ShardmillError
+from records.runtime.docs import docs_page
 
 _MAX_CHARACTERS = 300
 _AGAIN = "run the same command again: it resumes"
@@ -48,7 +49,8 @@ _CAUSES = (
     _Cause(
         r"Cannot run program \"docker\"|docker: command not found",
         "the engine cannot start workers with Docker",
-        "pass --environment_type and --environment_config after -- (docs/how-to/beam-runners.md)",
+        "pass --environment_type and --environment_config after --, see "
+        f"{docs_page('how-to/beam-runners')}",
     ),
     _Cause(
         r"NoResourceAvailableException|Could not acquire the minimum required resources",

@@ -7,7 +7,6 @@ from pipelines.sources.base import SourceImage, Sources, read_source_filter
 from pipelines.sources.image_folder import list_image_folder
 from pipelines.sources.image_list import list_image_list
 from records.format.label_map import LabelMap
-from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 
 __all__ = ["SourceImage", "Sources", "list_sources"]
@@ -29,9 +28,4 @@ def list_sources(options: ConvertOptions, existing_labels: LabelMap | None = Non
     sources = list_images(options, source_filter)
     if absent := len(source_filter.excluded_keys) - sources.excluded_keys:
         sources.notes.append(f"--exclude lists {pluralize(absent, 'key')} not found in the source")
-    sources.notes += [
-        f"class {escape_for_display(name)} has no images"
-        for label, name in enumerate(sources.labels)
-        if label not in sources.labels_present
-    ]
     return sources

@@ -18,6 +18,7 @@ from records.format.layout import SplitName
 from records.runtime.row_table import RowTable
 from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text
+from records.user_text import decode_text
 
 
 class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -81,7 +82,7 @@ class Sources:
         skipped: number of files that are not images.
         excluded: number of images excluded, by key or by class.
         excluded_keys: number of images excluded by key.
-        labels_present: labels that have an image.
+        splits: splits that the source specifies for an image.
         notes: remarks for the report.
     """
 
@@ -92,7 +93,7 @@ class Sources:
     skipped: int = 0
     excluded: int = 0
     excluded_keys: int = 0
-    labels_present: set[int] = field(default_factory=set)
+    splits: set[SplitName] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -103,7 +104,8 @@ class Sources:
     def add(self, image: SourceImage) -> None:
         """Add an image to convert."""
         self.images.append(image)
-        self.labels_present.add(image.label)
+        if image.split is not None:
+            self.splits.add(image.split)
 
     def exclude(self, *, by_key: bool) -> None:
         """Count an excluded image."""
@@ -148,7 +150,8 @@ def read_source_filter(options: ConvertOptions, existing_labels: LabelMap | None
         given = parse_labels(read_text_file(options.labels), path=options.labels)
     excluded: Iterable[bytes] = ()
     if options.exclude is not None:
-        lines = read_text_file(options.exclude).decode("utf-8-sig", "surrogateescape").split("\n")
+        text = decode_text(read_text_file(options.exclude), path=options.exclude)
+        lines = text.split("\n")
         excluded = (key_from_text(line.rstrip("\r")) for line in lines if line.strip())
     return SourceFilter(
         frozenset(excluded), options.classes, given, existing_labels, options.allow_new_classes

@@ -9,7 +9,6 @@ import csv
 import io
 import os
 import posixpath
-from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -28,6 +27,7 @@ from records.storage import is_url
 from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
+from records.user_text import decode_text, is_utf8
 
 _COLUMNS = ("path", "label", "split", "group")
 _MAX_PATH_BYTES = 4096
@@ -122,7 +122,7 @@ def read_rows(path: str, source: str, *, allow_url: bool) -> Iterator[ListRow]:
     """
     parse = _read_json_lines if path.endswith((".jsonl", ".ndjson")) else _read_csv
     first_lines: dict[bytes, int] = {}
-    for line, fields in parse(read_text_file(path), path):
+    for line, fields in parse(decode_text(read_text_file(path), path=path), path):
         row = _parse_row(fields, source, f"{path} line {line}", allow_url=allow_url)
         first = first_lines.setdefault(row.key, line)
         if first != line:
@@ -135,9 +135,7 @@ def read_rows(path: str, source: str, *, allow_url: bool) -> Iterator[ListRow]:
         yield row
 
 
-def _read_csv(content: bytes, path: str) -> Iterator[tuple[int, dict[str, str]]]:
-    # Paths may contain any bytes: bytes that are not UTF-8 pass through unchanged.
-    text = content.decode("utf-8-sig", "surrogateescape")
+def _read_csv(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = next(rows, [])
@@ -158,8 +156,9 @@ def _read_csv(content: bytes, path: str) -> Iterator[tuple[int, dict[str, str]]]
         ) from error
 
 
-def _read_json_lines(content: bytes, path: str) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, line in enumerate(content.removeprefix(BOM_UTF8).split(b"\n"), start=1):
+def _read_json_lines(text: str, path: str) -> Iterator[tuple[int, dict[str, str]]]:
+    content = text.encode("utf-8", "surrogateescape")
+    for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -168,7 +167,7 @@ def _read_json_lines(content: bytes, path: str) -> Iterator[tuple[int, dict[str,
             raise UsageError(
                 "a line is not a JSON object of column names and strings",
                 path=f"{path} line {number}",
-                got=str(error),
+                got=escape_for_display(str(error)),
             ) from error
         _check_columns(list(row), f"{path} line {number}")
         yield number, {name: "" if value is None else str(value) for name, value in row.items()}
@@ -197,7 +196,7 @@ def _parse_row(fields: dict[str, str], source: str, where: str, *, allow_url: bo
             got=path,
             hint="a quotation mark without a second one makes many lines one path",
         )
-    if not _is_utf8(label):
+    if not is_utf8(label):
         raise UsageError("a label is not valid UTF-8", path=where, got=escape_for_display(label))
     split = _parse_split(fields.get("split", ""), where)
     group = fields.get("group") or None
@@ -254,11 +253,3 @@ def _relative_path(path: str, source: str, where: str) -> str:
 
 def _encode(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -170,7 +170,7 @@ def _too_many_rejects(
         " and then fix the images, or omit them with --exclude"
     )
     return TooManyRejectsError(
-        f"{result.counts.rejected} of {images} images were rejected ({reasons}), the first: "
-        f"{first.key}: {first.detail}",
+        f"{result.counts.rejected:,} of {pluralize(images, 'image')} rejected ({reasons}), "
+        f"the first: {first.key}: {first.detail}",
         hint=f"{listed_in} lists the rejects; {advice}" if listed_in else advice,
     )

@@ -23,6 +23,7 @@ from records.format.manifest import (
 from records.images import encoder_versions
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage import Storage
+from records.text.formatting import pluralize
 from records.text.keys import key_from_text
 
 
@@ -72,12 +73,13 @@ def _read_summary(output: Storage, planned: PlannedShard, plan_digest: str) -> S
     present = output.stat(planned.name)
     is_complete = present is not None and present.size_bytes == summary.bytes
     images = summary.records + len(summary.rejects)
+    stored_bytes = 0 if present is None else present.size_bytes
     if not is_complete or images != len(planned) or summary.plan_digest != plan_digest:
         raise ShardmillError(
             "a shard differs from its plan or its index",
             path=output.display_name(planned.name),
-            expected=f"{len(planned)} images, {summary.bytes} bytes",
-            got=f"{images} images, {present.size_bytes if present else 0} bytes",
+            expected=f"{pluralize(len(planned), 'image')}, {pluralize(summary.bytes, 'byte')}",
+            got=f"{pluralize(images, 'image')}, {pluralize(stored_bytes, 'byte')}",
             hint="this is a bug; nothing was published",
         )
     return summary

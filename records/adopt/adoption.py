@@ -25,6 +25,7 @@ from records.format.manifest import ExternalFormat, encode_manifest, read_manife
 from records.format.tfds_metadata import tfds_files
 from records.runtime.cpu import available_cpus
 from records.storage import open_storage, split_location, write_file
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -168,8 +169,8 @@ def _check_rejects(plan: AdoptionPlan, allowed: int | None) -> None:
     if counts.rejected > allowed or not counts.stored:
         first = plan.rejects[0]
         raise TooManyRejectsError(
-            f"{counts.rejected:,} of {counts.found:,} records cannot be adopted; the first is "
-            f"{first.key}: {first.reason}, {first.detail}",
+            f"{counts.rejected:,} of {pluralize(counts.found, 'record')} cannot be adopted; the "
+            f"first is {first.key}: {first.reason}, {first.detail}",
             expected=f"at most {allowed:,}, and never all records",
             hint=f"to exclude these records, add --max-rejects {counts.rejected}"
             if counts.stored

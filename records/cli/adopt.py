@@ -8,6 +8,7 @@ import click
 
 from records.cli.option_groups import GroupedCommand, option_group
 from records.cli.output import json_option, print_result
+from records.cli.params import Location
 
 # Shown below the options; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -23,12 +24,13 @@ written to.
 
 
 @click.command(cls=GroupedCommand, epilog=_EPILOG)
-@click.argument("files", nargs=-1, required=True)
-@click.argument("output")
+@click.argument("files", nargs=-1, required=True, type=Location())
+@click.argument("output", type=Location())
 @option_group(
     "Records",
     click.option(
         "--labels",
+        type=Location(),
         metavar="FILE",
         help="Label map: a file with one class name per line, a .pbtxt file or a JSON file.",
     ),

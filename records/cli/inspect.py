@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from records.cli.option_groups import GroupedCommand
-from records.cli.output import check_png_path, json_option, print_result, write_picture
+from records.cli.output import json_option, print_result
+from records.cli.params import Location, NewFile
 
 # Shown below the options; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -19,7 +20,7 @@ Exit codes: 0 done, 66 dataset or file not found.
 
 
 @click.command(cls=GroupedCommand, epilog=_EPILOG)
-@click.argument("dataset")
+@click.argument("dataset", type=Location())
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -29,7 +30,10 @@ Exit codes: 0 done, 66 dataset or file not found.
     help="Maximum number of records to read from a file.",
 )
 @click.option(
-    "--grid", metavar="FILE.png", help="File for a contact sheet with some images of each class."
+    "--grid",
+    type=NewFile(".png"),
+    metavar="FILE.png",
+    help="New file for a contact sheet with some images of each class.",
 )
 @json_option
 def inspect(dataset: str, limit: int, grid: str | None, as_json: bool) -> None:
@@ -39,9 +43,9 @@ def inspect(dataset: str, limit: int, grid: str | None, as_json: bool) -> None:
     SequenceExamples or other bytes in its records.
     """
     from records.inspection import inspect as inspect_path
+    from records.storage.exclusive import write_new_file
 
-    check_png_path(grid)
     inspected = inspect_path(dataset, limit=limit)
     if grid is not None:
-        write_picture(grid, inspected.draw_grid())
+        write_new_file(grid, inspected.draw_grid())
     print_result(inspected.to_json(), inspected.lines(), as_json=as_json)

@@ -1,37 +1,40 @@
-"""Output of the commands: text or JSON, and pictures."""
+"""Output of the commands on stdout: text and JSON.
+
+Only this module writes to stdout, so that every name in the output is escaped.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from records.errors import UsageError
-from records.storage.errors import HINT_FIX, translate_write_errors
+from records.text.escaping import escape_for_display, escape_json
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def print_text(text: str) -> None:
+    """Print lines of text to stdout; control and invisible characters in the lines are escaped."""
+    click.echo("\n".join(map(escape_for_display, text.split("\n"))))
+
+
+def print_json(value: Any) -> None:
+    """Print a value to stdout as indented JSON."""
+    import msgspec
+
+    write_json(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    click.echo()
+
+
+def write_json(content: bytes) -> None:
+    """Write a part of a JSON document to stdout, with invisible characters escaped."""
+    click.echo(escape_json(content), nl=False)
 
 
 def print_result(result: Any, lines: list[str], *, as_json: bool) -> None:
     """Print a result to stdout, as text lines or as JSON."""
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(result)))
+        print_json(result)
     elif lines:
-        click.echo("\n".join(lines))
-
-
-def check_png_path(path: str | None) -> None:
-    """Raise UsageError if a path does not end in .png; None is allowed."""
-    if path is None:
-        return
-    if not path.lower().endswith(".png"):
-        raise UsageError("pictures are written as PNG", expected="a name ending in .png", got=path)
-
-
-def write_picture(path: str, content: bytes) -> None:
-    """Write a picture to a file. Raises OutputError or StorageError."""
-    with translate_write_errors(path, hint=HINT_FIX):
-        Path(path).write_bytes(content)
+        print_text("\n".join(lines))

@@ -6,6 +6,7 @@ import click
 
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import json_option, print_result
+from records.cli.params import Location
 
 # Shown below the options; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -19,8 +20,8 @@ written.
 
 
 @click.command(cls=GroupedCommand, epilog=_EPILOG)
-@click.argument("file")
-@click.argument("output")
+@click.argument("file", type=Location())
+@click.argument("output", type=Location())
 @click.option("--dry-run", is_flag=True, help="Report the lost records, and write nothing.")
 @json_option
 def salvage(file: str, output: str, dry_run: bool, as_json: bool) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from records.cli.option_groups import GroupedCommand, option_group
-from records.cli.output import check_png_path, json_option, print_result, write_picture
+from records.cli.output import json_option, print_result
+from records.cli.params import Location, NewFile
 from records.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ Exit codes: 0 done, 66 no finished dataset.
 
 
 @click.command(cls=GroupedCommand, epilog=_EPILOG)
-@click.argument("dataset")
+@click.argument("dataset", type=Location())
 @option_group(
     "Duplicates",
     click.option(
@@ -57,12 +58,16 @@ Exit codes: 0 done, 66 no finished dataset.
 @option_group(
     "Pictures",
     click.option(
-        "--plot", metavar="FILE.png", help="File for charts of class counts and image sizes."
+        "--plot",
+        type=NewFile(".png"),
+        metavar="FILE.png",
+        help="New file for charts of class counts and image sizes.",
     ),
     click.option(
         "--grid",
+        type=NewFile(".png"),
         metavar="FILE.png",
-        help="File for a picture of near-duplicate pairs side by side; requires --near.",
+        help="New file for a picture of near-duplicate pairs side by side; requires --near.",
     ),
 )
 @json_option
@@ -83,11 +88,10 @@ def stats(
     from records.runtime.extras import check_extra
     from records.stats import read_index_rows
     from records.stats import stats as compute_stats
+    from records.storage.exclusive import write_new_file
 
-    check_png_path(plot)
     if plot is not None:
         check_extra("matplotlib", "plot")
-    check_png_path(grid)
     near = near or keys in {"near", "near-leaks"}
     if grid is not None and not near:
         raise UsageError("--grid requires --near", hint="add --near")
@@ -97,7 +101,7 @@ def stats(
     if found is not None and grid is not None:
         from records.dedup.pair_sheet import draw_pair_sheet
 
-        write_picture(grid, draw_pair_sheet(opened, found))
+        write_new_file(grid, draw_pair_sheet(opened, found))
     if keys is not None:
         _print_keys(_choose_keys(keys, rows, found), as_json=as_json)
         return
@@ -105,7 +109,7 @@ def stats(
     if plot is not None:
         from records.stats.charts import draw_stats
 
-        write_picture(plot, draw_stats(computed, rows))
+        write_new_file(plot, draw_stats(computed, rows))
     _print_stats(computed, found, dataset, as_json=as_json)
 
 

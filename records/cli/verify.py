@@ -6,6 +6,7 @@ import click
 
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import json_option, print_result
+from records.cli.params import Location
 
 # Shown below the options; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -18,7 +19,7 @@ Exit codes: 0 no findings, 1 findings, 66 dataset or file not found.
 
 
 @click.command(cls=GroupedCommand, epilog=_EPILOG)
-@click.argument("dataset")
+@click.argument("dataset", type=Location())
 @click.option("--decode", is_flag=True, help="Also decode every image of a dataset.")
 @json_option
 def verify(dataset: str, decode: bool, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from records.errors import CorruptDataError
 from records.images.thumbnail import fit_square
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from records.dataset.dataset import Dataset
@@ -49,7 +50,7 @@ def record_html(record: Record) -> str:
         record.key,
         f"{record.class_name} (label {record.label})",
         f"{record.width}×{record.height}×{record.channels} {record.format}",
-        f"{len(record.image):,} bytes",
+        pluralize(len(record.image), "byte"),
     )
     caption = "<br>".join(map(_escape_name, lines))
     return f"<figure>{_image_tag(record, _RECORD_PX)}<figcaption>{caption}</figcaption></figure>"

@@ -75,10 +75,10 @@ class Record(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={_shorten(value)!r}" for name, value in self._summary())
-        return f"Record({fields}, image=<{len(self.image):,} bytes>)"
+        return f"Record({fields}, image=<{pluralize(len(self.image), 'byte')}>)"
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
-        return [*self._summary(), ("image", f"<{len(self.image):,} bytes>")]
+        return [*self._summary(), ("image", f"<{pluralize(len(self.image), 'byte')}>")]
 
     def _summary(self) -> list[tuple[str, object]]:
         names = ("key", "label", "class_name", "format", "width", "height", "channels")

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from records.errors import UsageError
+from records.text.formatting import pluralize
 
 # TensorFlow rejects images of 2**29 or more samples; a pixel has three samples. libjpeg rejects
 # sides of more than 65,500 pixels.
@@ -80,7 +81,7 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise UsageError(
                 "--resize has more pixels than --max-pixels allows",
                 expected=f"at most {self.max_pixels:,}",
-                got=f"{width}x{height}, {width * height:,} pixels",
+                got=f"{width}x{height}, {pluralize(width * height, 'pixel')}",
             )
 
     @property

@@ -7,14 +7,19 @@ JSON (a list of names, or an object that maps names to numbers or numbers to nam
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+import msgspec
 
 from records.errors import UsageError
+from records.strict_json import decode_json
+from records.text.escaping import escape_for_display
 from records.text.names import normalize_name
+from records.user_text import decode_strict_text
 
 LabelMap = tuple[str, ...]
 """Class names; the index of a name is its label."""
@@ -47,10 +52,7 @@ def parse_labels(content: bytes, *, path: str) -> LabelMap:
     Raises:
         UsageError: the format is invalid, the numbers have gaps, or a name is invalid or missing.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError("the label file is not valid UTF-8", path=path, got=str(error)) from error
+    text = decode_strict_text(content, path=path)
     if path.endswith(".pbtxt"):
         numbered = _parse_pbtxt(text, path)
     elif path.endswith(".json"):
@@ -137,13 +139,13 @@ def _unquote(quoted: str) -> str:
 
 def _parse_json(text: str, path: str) -> list[tuple[int, str]]:
     try:
-        value = json.loads(text)
+        value: Any = decode_json(text.encode(), cast("type[Any]", list[str] | dict[str, int | str]))
         if isinstance(value, list):
-            return list(enumerate(map(str, value)))
+            return list(enumerate(value))
         if all(isinstance(number, int) for number in value.values()):
-            return [(number, name) for name, number in value.items()]
+            return [(int(number), name) for name, number in value.items()]
         return [(int(number), str(name)) for number, name in value.items()]
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, msgspec.DecodeError) as error:
         raise UsageError(
             "a label file in JSON must be a list of names, or an object that maps names to numbers "
             "or numbers to names",
@@ -187,3 +189,14 @@ def check_labels(labels: LabelMap, *, path: str) -> None:
         raise UsageError(
             "duplicate class name", path=path, got=repr(twice), hint="rename one of the classes"
         )
+
+
+def describe_alike(labels: LabelMap) -> Iterator[str]:
+    """Yield a note for each group of class names that differ only by case or blanks."""
+    alike = defaultdict(list)
+    for name in labels:
+        alike[" ".join(name.casefold().split())].append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            shown = ", ".join(f'"{escape_for_display(name)}"' for name in names)
+            yield f"these classes differ only by case or blanks: {shown}"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 import google_crc32c
 
 from records.errors import CorruptDataError
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,7 +144,7 @@ def check_parts(
             "the file ends inside a record",
             record=record,
             offset=offset,
-            expected=f"{length + FOOTER_BYTES} bytes after the header",
+            expected=f"{pluralize(length + FOOTER_BYTES, 'byte')} after the header",
             got=payload_bytes + len(footer),
         )
     (crc,) = _CRC.unpack(footer)

@@ -210,8 +210,8 @@ def _open_heif(data: bytes) -> ImageFile.ImageFile:
     try:
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError:
-        hint = 'HEIC needs an extra: pip install "shardmill[heif]"'
-        raise ImageRejectedError("unsupported", hint) from None
+        detail = "HEIC needs pillow-heif, which the extra heif of shardmill installs"
+        raise ImageRejectedError("unsupported", detail) from None
     image: ImageFile.ImageFile = HeifImageFile(BytesIO(data))
     return image
 

@@ -12,6 +12,7 @@ from records.images.pixels import read_orientation
 from records.images.rejection import ImageRejectedError
 from records.images.tiff import begin_with_picture
 from records.images.truncation import is_truncated
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,7 +87,7 @@ def read_header(data: bytes, max_pixels: int) -> ImageHeader:
     kind = sniff(data[:_SNIFFED_BYTES])
     if kind is None:
         if is_partial_magic(data):
-            raise ImageRejectedError("truncated", f"{len(data)} bytes of an image")
+            raise ImageRejectedError("truncated", f"{pluralize(len(data), 'byte')} of an image")
         raise ImageRejectedError("corrupt", f"not an image: begins with {data[:8].hex(' ')}")
     header = _READERS.get(kind, _read_other)(kind, data)
     _require_size(header, max_pixels)
@@ -95,11 +96,11 @@ def read_header(data: bytes, max_pixels: int) -> ImageHeader:
 
 def _require_size(header: ImageHeader, max_pixels: int) -> None:
     if header.width < 1 or header.height < 1:
-        raise ImageRejectedError("corrupt", f"{header.width}x{header.height} pixels")
+        raise ImageRejectedError("corrupt", f"{header.width}x{pluralize(header.height, 'pixel')}")
     if header.memory_px > max_pixels:
         raise ImageRejectedError(
             "too-large",
-            f"{header.width}x{header.height} is {header.memory_px:,} pixels,"
+            f"{header.width}x{header.height} is {pluralize(header.memory_px, 'pixel')},"
             f" over --max-pixels {max_pixels:,}",
         )
     if max(header.width, header.height) > _MAX_SIDE_PX:
@@ -112,7 +113,7 @@ def _read_jpeg(kind: str, data: bytes) -> ImageHeader:
         raise ImageRejectedError("unsupported", f"JPEG with {found.bits}-bit samples")
     components = len(found.component_ids)
     if components not in _CHANNELS:
-        raise ImageRejectedError("unsupported", f"JPEG with {components} components")
+        raise ImageRejectedError("unsupported", f"JPEG with {pluralize(components, 'component')}")
     anomalies: tuple[str, ...] = () if found.huffman else ("arithmetic→huffman",)
     if found.huffman and not found.complete:
         anomalies = ("incomplete-scans",)

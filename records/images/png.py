@@ -14,6 +14,7 @@ import msgspec
 
 from records.images.rejection import ImageRejectedError
 from records.images.structure.png_chunks import ChunkOrder, has_zlib_header
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +137,7 @@ def _describe_header(payload: bytes) -> _Header:
     bit_depth, colour_type, compression, filtering, interlace = payload[8:]
     if bit_depth not in _BIT_DEPTHS.get(colour_type, ()):
         raise ImageRejectedError(
-            "corrupt", f"PNG of colour type {colour_type} with {bit_depth} bits"
+            "corrupt", f"PNG of colour type {colour_type} with {pluralize(bit_depth, 'bit')}"
         )
     if compression or filtering or interlace > 1:
         raise ImageRejectedError(
@@ -193,7 +194,7 @@ def verify_row_data(data: bytes, rows_bytes: int) -> None:
     unpacked_bytes += len(unpack.flush())
     if unpacked_bytes < rows_bytes:
         raise ImageRejectedError(
-            "corrupt", f"PNG lacks {rows_bytes - unpacked_bytes:,} bytes of rows"
+            "corrupt", f"PNG lacks {pluralize(rows_bytes - unpacked_bytes, 'byte')} of rows"
         )
     if not unpack.eof or bytes_after < _ZLIB_CHECKSUM_BYTES:
         raise ImageRejectedError("corrupt", "the compressed data of the PNG has no end")

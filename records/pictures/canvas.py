@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 
 from PIL import Image, ImageDraw, ImageFont
@@ -16,6 +17,7 @@ PALE_INK = (112, 120, 130)
 
 _TITLE_PX = 58
 _MAX_CHARACTERS_PER_PX = 2
+_MAX_TITLE_PX = 1200
 _PAPER = (255, 255, 255)
 _MATTE = (240, 241, 243)
 
@@ -34,16 +36,17 @@ def new_sheet(
     Args:
         columns: the number of tiles per row.
         rows: the number of rows.
-        title: the title, truncated to the width of the sheet.
+        title: the title; a narrow sheet becomes wider for it, up to 1,200 px, then it is truncated.
         font: the result of `find_font`.
         left_px: the width of the area to the left of the tiles.
         tile_height_px: the height of a tile with its caption.
     """
-    width = 2 * MARGIN_PX + left_px + columns * (TILE_PX + GAP_PX) - GAP_PX
+    title_font = open_font(font, 20)
+    tiles_px = left_px + columns * (TILE_PX + GAP_PX) - GAP_PX
+    text = fit_text(drawable(title, font), title_font, max(tiles_px, _MAX_TITLE_PX))
+    width = 2 * MARGIN_PX + max(tiles_px, math.ceil(title_font.getlength(text)))
     height = tile_top(rows, tile_height_px) - GAP_PX + MARGIN_PX
     sheet = Image.new("RGB", (width, height), _PAPER)
-    title_font = open_font(font, 20)
-    text = fit_text(drawable(title, font), title_font, width - 2 * MARGIN_PX)
     ImageDraw.Draw(sheet).text((MARGIN_PX, MARGIN_PX), text, INK, title_font, anchor="lt")
     return sheet
 

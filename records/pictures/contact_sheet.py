@@ -7,6 +7,7 @@ are many classes, each class has one tile, with the class name below it.
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING
 
 from PIL import ImageDraw
@@ -56,9 +57,8 @@ def draw_dataset(dataset: Dataset) -> bytes:
     classes = sum(map(bool, split.info.class_records))
     images = _COLUMNS if classes <= _MAX_ROWS else 1
     samples = sample_dataset(dataset, images=images, classes=_MAX_TILES)
-    count = len(dataset.labels)
-    title = f"{split.name}: {pluralize(len(split), 'image')}, {count:,} "
-    title += "class" if count == 1 else "classes"
+    images_text = pluralize(len(split), "image")
+    title = f"{split.name}: {images_text}, {pluralize(len(dataset.labels), 'class')}"
     return _draw(samples, title + _subtitle(classes, len(samples)))
 
 
@@ -98,16 +98,16 @@ def _draw_rows(samples: list[ClassSample], title: str, font: str) -> Image.Image
     columns = max(len(sample.images) for sample in samples)
     name_font, count_font = (open_font(font, size) for size in (17, 13))
     names = [fit_text(drawable(s.name, font), name_font, _MAX_NAME_PX) for s in samples]
-    names_px = round(max(map(name_font.getlength, names))) + 2 * GAP_PX
+    counts = ["" if s.records is None else f"{s.records:,}" for s in samples]
+    widths = [*map(name_font.getlength, names), *map(count_font.getlength, counts)]
+    names_px = math.ceil(max(widths)) + 2 * GAP_PX
     sheet = new_sheet(columns, len(samples), title, font, left_px=names_px)
     draw = ImageDraw.Draw(sheet)
     for row, sample in enumerate(samples):
         top = tile_top(row, TILE_PX)
         middle = top + TILE_PX // 2
         draw.text((MARGIN_PX, middle - 2), names[row], INK, name_font, anchor="ls")
-        if sample.records is not None:
-            count = f"{sample.records:,}"
-            draw.text((MARGIN_PX, middle + 6), count, PALE_INK, count_font, anchor="lt")
+        draw.text((MARGIN_PX, middle + 6), counts[row], PALE_INK, count_font, anchor="lt")
         for column, image in enumerate(sample.images):
             paste_tile(sheet, image, MARGIN_PX + names_px + column * (TILE_PX + GAP_PX), top)
     return sheet
@@ -130,4 +130,4 @@ def _draw_tiles(tiles: list[tuple[str, Image.Image]], title: str, font: str) -> 
 
 
 def _subtitle(classes: int, shown: int) -> str:
-    return f", {shown} classes shown" if shown < classes else ""
+    return f", {pluralize(shown, 'class')} shown" if shown < classes else ""

@@ -70,5 +70,7 @@ def explain_missing(error: ModuleNotFoundError) -> UsageError | None:
 
 def install_command(extra: str, project: Path = _PROJECT) -> str:
     """Return the command that installs an extra, from a checkout or from the package index."""
-    is_checkout = (project / "pyproject.toml").is_file()
-    return f'pip install ".[{extra}]"' if is_checkout else f'pip install "shardmill[{extra}]"'
+    if not (project / "pyproject.toml").is_file():
+        return f'pip install "shardmill[{extra}]"'
+    place = "." if project == Path.cwd() else project
+    return f'pip install "{place}[{extra}]"'

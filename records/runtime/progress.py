@@ -10,6 +10,7 @@ from typing import Protocol, Self, cast
 from tqdm import tqdm
 
 from records.runtime.logging import is_terminal, log_line
+from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes
 
 _LOG_INTERVAL_SECONDS = 60
@@ -54,8 +55,8 @@ def progress_bar(what: str, *, unit: str, total: int | None = None, quiet: bool 
 
 
 def write_line(text: str) -> None:
-    """Write a line to stdout, above the progress bar if one is drawn."""
-    tqdm.write(text)
+    """Write a line to stdout, above the progress bar if one is drawn; its names are escaped."""
+    tqdm.write(escape_for_display(text))
 
 
 @contextmanager

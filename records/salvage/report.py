@@ -64,7 +64,7 @@ class SalvageReport(msgspec.Struct, frozen=True, rename={"file": "shard", "outpu
     def __repr__(self) -> str:
         lines = self.lines()
         if len(lines) > _MAX_REPR_LINES:
-            more = f"… {len(lines) - _MAX_REPR_LINES:,} more lines"
+            more = f"… {pluralize(len(lines) - _MAX_REPR_LINES, 'more line')}"
             lines = [*lines[: _MAX_REPR_LINES - 1], more, lines[-1]]
         return "\n".join(lines)
 

@@ -57,7 +57,7 @@ def _classes(stats: Stats) -> list[str]:
     rows.append(("", "total", *sums))
     lines = align(rows, right="><" + ">" * len(sums))
     if len(totals) > _MAX_CLASSES:
-        gap = f"       … {omitted:,} classes between these; --json lists all"
+        gap = f"       … {pluralize(omitted, 'class')} between these; --json lists all"
         lines.insert(1 + _SHOWN_AT_EACH_END, gap)
     return lines
 

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from records.errors import UsageError
+from records.runtime.extras import install_command
 from records.storage.base import (
     COPY_STEP_BYTES,
     FileInfo,
@@ -94,7 +95,7 @@ def _open_s3(url: str) -> RemoteStorage:
         raise UsageError(
             "s3:// needs a package that is not installed",
             got=str(error),
-            hint='pip install "shardmill[s3]"',
+            hint=install_command("s3"),
         ) from error
     return S3Storage(url)
 

@@ -1,13 +1,18 @@
-"""Writer of one new file at a path or URL."""
+"""Writers of new files at a path or URL."""
 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import secrets
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from records.errors import OutputError
 from records.storage import open_storage
+from records.storage.atomic import link_exclusive
+from records.storage.errors import HINT_FIX, translate_write_errors
 from records.storage.local import LocalStorage
 from records.storage.urls import split_location
 
@@ -30,9 +35,7 @@ def require_absent(location: str) -> None:
     else:
         exists = storage.stat(name) is not None
     if exists:
-        raise OutputError(
-            "the file already exists", path=storage.display_name(name), hint="choose another name"
-        )
+        raise _already_exists(storage.display_name(name))
 
 
 @contextmanager
@@ -51,6 +54,89 @@ def create_exclusive(location: str) -> Iterator[StagedFile]:
     finally:
         if isinstance(storage, LocalStorage):
             storage.remove_empty_staging()
+
+
+def require_new(path: str) -> None:
+    """Check that no file exists at a local path, other than a terminal, a pipe or a device.
+
+    Raises:
+        OutputError: a file or folder exists at the path.
+    """
+    if os.path.lexists(path) and not _is_stream(path):
+        raise _already_exists(path)
+
+
+def write_new_file(path: str, content: bytes) -> None:
+    """Write a new local file, completely or not at all; a pipe or a device is written directly.
+
+    Raises:
+        OutputError: a file exists at the path, or the new file cannot be written.
+        StorageError: storage failed.
+    """
+    target = Path(path)
+    staged = target.with_name(f".{secrets.token_hex(8)}{target.suffix[:8]}")
+    with translate_write_errors(path, hint=HINT_FIX):
+        if _is_stream(path):
+            with target.open("ab") as stream:
+                stream.write(content)
+            return
+        try:
+            with staged.open("xb") as file:
+                file.write(content)
+            link_exclusive(staged, target)
+        except FileExistsError as error:
+            raise _already_exists(path) from error
+        finally:
+            with suppress(OSError):
+                staged.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_new_file(path: str) -> Iterator[BinaryIO]:
+    """Yield a new local file that readers see while it grows; or an existing pipe or device.
+
+    If the block raises an error before anything is written, the file is removed.
+
+    Raises:
+        OutputError: a file exists at the path, or the file cannot be created.
+        StorageError: storage failed.
+    """
+    is_stream = _is_stream(path)
+    with translate_write_errors(path, hint=HINT_FIX):
+        try:
+            file = Path(path).open("ab" if is_stream else "xb")  # noqa: SIM115
+        except FileExistsError as error:
+            raise _already_exists(path) from error
+    try:
+        yield file
+    except BaseException:
+        if not is_stream and not os.fstat(file.fileno()).st_size:
+            with suppress(OSError):
+                Path(path).unlink()
+        raise
+    finally:
+        with suppress(OSError):
+            file.close()
+
+
+def _already_exists(path: str) -> OutputError:
+    return OutputError(
+        "the file already exists",
+        path=path,
+        hint="choose another name, or remove this file; shardmill overwrites no file",
+    )
+
+
+def _is_stream(path: str) -> bool:
+    """Return whether a path is a terminal, pipe or device, or this process's own stdout."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a path as text
+    except OSError:
+        return False
+    if stat.S_ISREG(found.st_mode):
+        with suppress(OSError):
+            return path.startswith("/dev/") and os.path.samestat(found, os.fstat(1))
+    return not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode))
 
 
 def _open(location: str) -> tuple[Storage, str]:

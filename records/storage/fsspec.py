@@ -19,6 +19,7 @@ import fsspec
 import xxhash
 
 from records.errors import OutputError, ShardmillError, StorageError, UsageError
+from records.runtime.extras import install_command
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.conditional import PreconditionFailedError, VersionedObject, compare_and_swap
 from records.storage.errors import HINT_RERUN
@@ -29,9 +30,10 @@ from records.storage.retry import FSSPEC_RETRY, RetryPolicy, retry
 from records.storage.staging import staged_upload
 from records.storage.urls import join_location, redact_url, scheme_of
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 
 _T = TypeVar("_T")
-_HINT_INSTALL = 'pip install "shardmill[gcs]" for gs://, or "shardmill[azure]" for az://'
+_HINT_INSTALL = f"{install_command('gcs')} for gs://, or {install_command('azure')} for az://"
 _WITHOUT_FOLDERS = {"gs", "gcs"}
 
 
@@ -222,7 +224,7 @@ class FsspecStorage:
             if _already_exists(error):
                 raise FileExistsError(path) from error
             raise StorageError(
-                f"storage failed {self._retry_policy.attempts} times",
+                f"storage failed {pluralize(self._retry_policy.attempts, 'time')}",
                 path=path,
                 got=type(error).__name__,
                 hint=HINT_RERUN,

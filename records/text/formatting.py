@@ -23,8 +23,13 @@ def format_bytes(size_bytes: float) -> str:
 
 
 def pluralize(number: int, thing: str) -> str:
-    """Return a number with its noun: `1 shard`, `1,200 shards`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+    """Return a number with its noun: `1 shard`, `1,200 shards`, `2 classes`."""
+    return f"{number:,} {thing if number == 1 else plural(thing)}"
+
+
+def plural(thing: str) -> str:
+    """Return the plural of a noun: `shards`, `classes`."""
+    return f"{thing}es" if thing.endswith(("s", "x", "sh", "tch")) else f"{thing}s"
 
 
 def abbreviate(text: str, characters: int) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
+from records.text.escaping import is_invisible
+
 
 def key_to_text(key: bytes) -> str:
     """Return a key as text: `%` becomes `%25`, each byte that is not UTF-8 becomes `%XX`."""
@@ -19,17 +21,19 @@ def key_to_text(key: bytes) -> str:
 
 
 def key_from_text(text: str) -> bytes:
-    """Return the key whose `key_to_text` is `text`."""
-    return unquote_to_bytes(text)
+    """Return the key whose `key_to_text` is `text`; lone surrogates stand for single bytes."""
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def key_to_single_line(text: str) -> str:
-    """Return the text of a key on one line, with control characters as `%XX`.
+    """Return the text of a key on one line, with control and invisible characters as `%XX`.
 
     `key_from_text` decodes the result.
     """
-    return re.sub(
-        "[\x00-\x1f\x7f-\x9f\u2028\u2029]",
-        lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()),
-        text,
-    )
+    return re.sub("[^ -~]", _percent_encode, text)
+
+
+def _percent_encode(found: re.Match[str]) -> str:
+    if not is_invisible(found[0]):
+        return found[0]
+    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogateescape"))

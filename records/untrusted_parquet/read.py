@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from records.text.formatting import pluralize
 from records.untrusted_parquet.page_sizes import FileSizes, read_page_sizes
 
 _MAX_GROWTH = 1000
@@ -54,7 +55,7 @@ def _read(content: bytes, schema: pa.Schema) -> pa.Table:
     batches = file.iter_batches(batch_rows, use_threads=False)
     table = pa.Table.from_batches(_within(batches, sizes.rows, allowed_bytes), file.schema_arrow)
     if len(table) != sizes.rows:
-        raise ValueError(f"the file has {len(table)} rows instead of {sizes.rows}")
+        raise ValueError(f"the file has {pluralize(len(table), 'row')} instead of {sizes.rows}")
     table.validate(full=True)
     table = table.replace_schema_metadata(None).cast(schema)
     if any(map(_count_nulls, table.columns)):
@@ -83,7 +84,7 @@ def _within(
         total_rows += len(batch)
         _require_growth(total_bytes, allowed_bytes)
         if total_rows > rows:
-            raise ValueError(f"the file has more than {rows} rows")
+            raise ValueError(f"the file has more than {pluralize(rows, 'row')}")
         yield batch
 
 

@@ -10,6 +10,7 @@ from records.format.label_map import format_labels
 from records.format.rejects import read_rejects
 from records.format.tfds_metadata import tfds_files
 from records.integrity.findings import Finding, FindingKind
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,4 +73,6 @@ def _check_rejects(storage: Storage, generation: Generation) -> Iterator[Finding
         yield Finding("unreadable", name, str(error))
     else:
         if len(rejects) != expected:
-            yield Finding("rejects", name, f"expected {expected} lines, got {len(rejects)}")
+            yield Finding(
+                "rejects", name, f"expected {pluralize(expected, 'line')}, got {len(rejects)}"
+            )

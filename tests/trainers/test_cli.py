@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
+from records.cli.output import print_text
 from records.errors import CorruptDataError, InputNotFoundError, OutputError, UsageError
 from tests.trainers.conftest import LABELS, make_source, write_shapes
-from trainers.cli import output
 from trainers.cli.evaluate import evaluate
 from trainers.cli.predict import predict
 from trainers.cli.train import train
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import click
@@ -153,7 +152,7 @@ def test_predict_command_prints_one_line_per_file_and_writes_outputs(
         str(new / f"{number}.jpg") for number in range(300, 303)
     ]
     assert result.stderr.startswith(f"{new / 'bad.jpg'}: cannot be classified, empty")
-    assert result.stderr.endswith("\n1 of 4 files were not classified\n")
+    assert result.stderr.endswith("\n1 of 4 files not classified\n")
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [bool(row["class_3"]) for row in rows] == [True, True, True, False]
@@ -172,17 +171,16 @@ def test_predict_command_csv_rows_are_written_immediately(
     new.mkdir()
     for number in range(30):
         (new / f"{number:02}.jpg").write_bytes(make_source(number).data)
-    there: list[int] = []
-    write = output.writing
+    lines: list[int] = []
 
-    def count_lines(path: str) -> AbstractContextManager[None]:
-        there.append(table.read_bytes().count(b"\n") if table.exists() else 0)
-        return write(path)
+    def count_lines(text: str) -> None:
+        lines.append(table.read_bytes().count(b"\n"))
+        print_text(text)
 
-    monkeypatch.setattr(output, "writing", count_lines)
+    monkeypatch.setattr("trainers.cli.predict.print_text", count_lines)
     assert call(predict, run, new, "--csv", table).exit_code == 0
-    # Opened, then the column's names, then row by row: each is in the file before the next.
-    assert there == [0, *range(31)]
+    # The row of a file is in the table before its line is printed; the header comes first.
+    assert lines == list(range(2, 32))
 
 
 def test_predict_command_without_valid_image_fails(run: Path, tmp_path: Path) -> None:

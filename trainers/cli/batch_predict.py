@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
+import msgspec
 
+from records.cli.output import print_json, print_text
 from records.runtime.progress import progress_callback
 from records.runtime.shard_worker import RunnerConfig
-from records.text.escaping import escape_for_display
+from records.text.escaping import escape_surrogates
+from records.text.formatting import pluralize
 from trainers.cli import output
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def predict_parts(
     runner: str,
     top_k: int,
     model: str | None = None,
+    as_json: bool = False,
 ) -> None:
     """Classify many files, and report the result.
 
@@ -35,6 +38,7 @@ def predict_parts(
         runner: the runner of the pipeline.
         top_k: the number of classes per image.
         model: the model of the run, as `package.module:builder`.
+        as_json: whether to print the manifest of the predictions as JSON.
     """
     from trainers.prediction.batch_job import predict_to_csv_shards
     from trainers.prediction.find_images import find_images
@@ -51,4 +55,8 @@ def predict_parts(
             opened, files, out, executor, chosen, top_k=top_k, on_progress=on_progress
         )
     output.report_unclassified(done.classified, done.files)
-    click.echo(f"{escape_for_display(out)}: {done.files:,} files in {len(done.parts)} parts")
+    if as_json:
+        print_json({"output": escape_surrogates(out), **msgspec.structs.asdict(done)})
+        return
+    parts = pluralize(len(done.parts), "part")
+    print_text(f"{out}: {pluralize(done.files, 'file')} in {parts}")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from records.cli.option_groups import GroupedCommand
+from records.cli.output import print_json, print_text
+from records.cli.params import Location
 from records.errors import UsageError
-from records.text.escaping import escape_for_display
 from trainers.cli import output
 from trainers.cli.options import train_options
 from trainers.options import TrainOptions
@@ -31,7 +32,7 @@ Exit codes: 0 done, 1 a GPU exists and is not used, 66 no finished dataset.
 
 
 @click.command(cls=GroupedCommand, epilog=_EXAMPLES)
-@click.argument("dataset", required=False)
+@click.argument("dataset", required=False, type=Location())
 @train_options(
     "--model",
     "--mode",
@@ -81,7 +82,7 @@ def doctor(
         if not as_json:
             _print_training(diagnosis)
     if as_json:
-        output.print_json(diagnosis)
+        print_json(diagnosis)
     context.exit(1 if diagnosis.devices.problem else 0)
 
 
@@ -104,7 +105,7 @@ def _print_machine(diagnosis: Diagnosis) -> None:
     from trainers.doctor.system_info import describe_system
 
     for name, fact in describe_system(diagnosis.versions, diagnosis.devices):
-        click.echo(f"{name:10}  {escape_for_display(fact)}")
+        print_text(f"{name:10}  {fact}")
 
 
 def _print_training(diagnosis: Diagnosis) -> None:
@@ -113,11 +114,10 @@ def _print_training(diagnosis: Diagnosis) -> None:
     measured = diagnosis.measured
     assert measured is not None
     size = f"{measured.height_px}x{measured.width_px}"
-    click.echo(
-        f"\n{measured.model}, {measured.mode}, on {escape_for_display(measured.dataset)}, ",
-        nl=False,
+    print_text(
+        f"\n{measured.model}, {measured.mode}, on {measured.dataset}, "
+        f"batches of {measured.batch_size} at {size}, {measured.precision}"
     )
-    click.echo(f"batches of {measured.batch_size} at {size}, {measured.precision}")
     for line in draw_table(diagnosis.stages):
-        click.echo(line)
-    click.echo(diagnosis.conclusion)
+        print_text(line)
+    print_text(diagnosis.conclusion or "")

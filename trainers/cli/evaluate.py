@@ -5,6 +5,9 @@ from __future__ import annotations
 import click
 
 from records.cli.option_groups import GroupedCommand
+from records.cli.output import print_json, print_text
+from records.cli.params import Location
+from records.text.formatting import pluralize
 from trainers.cli import output
 from trainers.cli.options import run_model_option
 
@@ -18,8 +21,8 @@ _DEFAULT_MISTAKES = 25
 
 
 @click.command(cls=GroupedCommand, epilog=_EXAMPLES)
-@click.argument("run")
-@click.argument("dataset", required=False)
+@click.argument("run", type=Location())
+@click.argument("dataset", required=False, type=Location())
 @run_model_option
 @click.option(
     "--split",
@@ -51,11 +54,13 @@ def evaluate(
     output.note_unfinished(plan.run)
     output.start_backend(output.ignore)
 
-    output.log(f"evaluating on {plan.selection.records:,} images of {plan.selection.purpose}")
+    output.log(
+        f"evaluating on {pluralize(plan.selection.records, 'image')} of {plan.selection.purpose}"
+    )
     evaluation = evaluate_plan(plan, mistakes=mistakes, on_message=output.log)
     if as_json:
-        output.print_json(evaluation)
+        print_json(evaluation)
     else:
-        click.echo(str(evaluation))
+        print_text(str(evaluation))
     for drawn in draw_pictures(plan, evaluation):
         output.log(drawn)

@@ -6,7 +6,9 @@ import os
 
 import click
 
-from records.text.escaping import escape_for_display
+from records.cli.output import json_option, print_json, print_text
+from records.cli.params import Location
+from records.text.escaping import escape_surrogates
 from trainers.cli import output
 from trainers.cli.options import run_model_option
 from trainers.export.formats import FORMATS
@@ -19,8 +21,8 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("run")
-@click.argument("out", metavar="OUTPUT")
+@click.argument("run", type=Location())
+@click.argument("out", metavar="OUTPUT", type=Location())
 @run_model_option
 @click.option(
     "--format",
@@ -30,7 +32,8 @@ Examples:
     show_default=True,
     help="Format: a Keras file, a SavedModel that accepts image files, or ONNX.",
 )
-def export(run: str, out: str, form: str, *, model: str | None) -> None:
+@json_option
+def export(run: str, out: str, form: str, *, model: str | None, as_json: bool) -> None:
     """Write the model of RUN to the new folder OUTPUT, for use without shardmill."""
     from trainers.export.export import require_empty_folder
     from trainers.export.formats import require_converter
@@ -46,4 +49,9 @@ def export(run: str, out: str, form: str, *, model: str | None) -> None:
     from trainers.export.export import export as export_run
 
     path = export_run(opened, out, form)
-    click.echo(escape_for_display(FORMATS[form].use.format(out=str(path))))
+    written = escape_surrogates(str(path))
+    use = FORMATS[form].use.format(out=written)
+    if as_json:
+        print_json({"output": written, "format": form, "use": use})
+    else:
+        print_text(use)

@@ -8,7 +8,9 @@ import click
 import msgspec
 
 from records.cli.option_groups import GroupedCommand
-from records.text.escaping import escape_for_display
+from records.cli.output import print_json, print_text
+from records.cli.params import Location
+from records.text.formatting import pluralize
 from trainers.cli import output
 from trainers.cli.options import ImageSize, ModelName
 from trainers.options import FeatureType, Pooling
@@ -31,11 +33,12 @@ Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty o
 
 
 @click.command(cls=GroupedCommand, epilog=_EXAMPLES)
-@click.argument("dataset")
-@click.argument("out", metavar="OUTPUT")
+@click.argument("dataset", type=Location())
+@click.argument("out", metavar="OUTPUT", type=Location())
 @click.option("--model", type=ModelName(), required=True, help="Name of the backbone.")
 @click.option(
     "--weights",
+    type=Location("imagenet", "none"),
     default="imagenet",
     show_default=True,
     metavar="NAME|PATH",
@@ -101,29 +104,33 @@ def featurize(
     """
     from records.runtime.progress import progress_callback
     from records.runtime.shard_worker import RunnerConfig
-    from trainers.features.job import FeaturizeOptions, plan_features
-    from trainers.features.job import featurize as featurize_dataset
+    from trainers.features.plan import FeaturizeOptions, plan_features
 
     chosen = RunnerConfig(runner, beam_flags)
     executor.check_runner(chosen)
     plan = plan_features(dataset, out, msgspec.convert(options, FeaturizeOptions))
     output.start_backend(output.ignore if quiet else output.log)
+    from trainers.features.job import featurize as featurize_dataset
+
     with progress_callback("extracting features", unit="images", quiet=quiet) as on_progress:
         report = featurize_dataset(plan, executor, chosen, dry_run=dry_run, on_progress=on_progress)
     if as_json:
-        output.print_json(report)
+        print_json(report)
     elif not quiet:
-        click.echo(_summarize(report))
+        print_text(_summarize(report))
 
 
 def _summarize(report: FeaturizeReport) -> str:
+    kept = pluralize(report.shards_kept, "shard")
+    images, shards = pluralize(report.images, "image"), pluralize(report.shards, "shard")
     heads = {
-        "featurized": f"done, {report.seconds:.1f} s, {report.shards_kept} shards kept",
+        "featurized": f"done, {report.seconds:.1f} s, {kept} kept",
         "nothing-to-do": "nothing to do, the features are complete",
         "planned": "would be written (dry run)",
     }
     return (
-        f"{escape_for_display(report.store)}: {heads[report.status]}\n"
-        f"  {report.images:,} images in {report.shards} shards, "
-        f"{report.features:,} {report.dtype} features each, {report.bytes / 1e6:,.1f} MB"
+        f"{report.store}: {heads[report.status]}\n"
+        f"  {images} in {shards}, "
+        f"{pluralize(report.features, 'feature')} each as {report.dtype}, "
+        f"{report.bytes / 1e6:,.1f} MB"
     )

@@ -14,6 +14,7 @@ import msgspec
 from click.shell_completion import CompletionItem
 
 from records.cli.option_groups import option_group
+from records.cli.params import Fraction, Location
 from records.errors import UsageError
 from trainers.augment.spec import parse_augmentation
 from trainers.models import MODELS, find_model, is_reference
@@ -128,7 +129,7 @@ def _option(
     )
 
 
-_PART = click.FloatRange(0, 1, max_open=True)
+_PART = Fraction(zero=True)
 _NOT_NEGATIVE = click.IntRange(0)
 _POSITIVE = click.IntRange(1)
 
@@ -146,7 +147,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         ),
         _option(
             "--weights",
-            None,
+            Location("imagenet", "none"),
             "Initial weights of the backbone: imagenet, none, a weights file, or a run folder.",
             metavar="NAME|PATH",
         ),
@@ -170,7 +171,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
             "Number of epochs in which finetune trains only the head, before the backbone.",
             metavar="N",
         ),
-        _option("--features", None, "Feature store that featurize wrote.", metavar="STORE"),
+        _option("--features", Location(), "Feature store that featurize wrote.", metavar="STORE"),
         _option(
             "--dropout",
             _PART,

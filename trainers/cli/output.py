@@ -1,22 +1,16 @@
-"""Shared output of the commands: stderr, JSON on stdout, named files."""
+"""Shared steps of the commands: lines on stderr, start of the backend."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import click
-import msgspec
 
 from records.errors import InputNotFoundError
 from records.runtime.logging import log_line
-from records.storage.errors import HINT_FIX, translate_write_errors
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from trainers.runs.run_dir import Run
 
@@ -52,7 +46,7 @@ def report_unclassified(classified: int, files: int) -> None:
     if not classified:
         raise InputNotFoundError("no file could be classified", got=pluralize(files, "file"))
     if classified < files:
-        log(f"{files - classified:,} of {files:,} files were not classified")
+        log(f"{files - classified:,} of {pluralize(files, 'file')} not classified")
 
 
 def log(text: str) -> None:
@@ -62,24 +56,3 @@ def log(text: str) -> None:
 
 def ignore(_text: str) -> None:
     """Discard a line, for quiet commands."""
-
-
-def print_json(value: msgspec.Struct) -> None:
-    """Print indented JSON to stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def write(path: str, content: bytes) -> None:
-    """Write a file that the user named. Raises OutputError or StorageError."""
-    with writing(path):
-        Path(path).write_bytes(content)
-
-
-def writing(path: str) -> AbstractContextManager[None]:
-    """Translate an OSError from writing a file within the block.
-
-    Raises:
-        OutputError: the file cannot be written.
-        StorageError: storage failed.
-    """
-    return translate_write_errors(path, hint=HINT_FIX)

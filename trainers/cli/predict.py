@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from records.cli.output import print_text, write_json
+from records.cli.params import Location, NewFile
 from records.errors import UsageError
 from records.runtime.progress import progress_bar
+from records.storage.errors import HINT_FIX, translate_write_errors
+from records.storage.exclusive import open_new_file, write_new_file
+from records.text.csv_rows import encode_csv_row
 from trainers.cli import output
 from trainers.cli.batch_predict import predict_parts
 from trainers.cli.options import run_model_option
@@ -36,8 +39,8 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("run")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("run", type=Location())
+@click.argument("files", nargs=-1, required=True, type=Location())
 @run_model_option
 @click.option(
     "--top-k",
@@ -51,16 +54,19 @@ Examples:
 @click.option(
     "--csv",
     "csv_path",
-    type=click.Path(dir_okay=False),
-    help="Write one row per file to this CSV file.",
+    type=NewFile(),
+    metavar="FILE.csv",
+    help="Write one row per file to this new CSV file.",
 )
 @click.option(
     "--grid",
-    type=click.Path(dir_okay=False),
-    help="Draw the first images with their best classes to this PNG file.",
+    type=NewFile(".png"),
+    metavar="FILE.png",
+    help="Draw the first images with their best classes to this new file.",
 )
 @click.option(
     "--csv-parts",
+    type=Location(),
     metavar="OUT",
     help="Classify many files in a Beam pipeline; write CSV files to this folder or URL.",
 )
@@ -91,10 +97,17 @@ def predict(
     from trainers.prediction.find_images import find_images
 
     if csv_parts is not None:
-        if as_json or csv_path or grid:
-            raise UsageError("--csv-parts excludes --json, --csv and --grid")
+        if csv_path or grid:
+            raise UsageError("--csv-parts excludes --csv and --grid")
         predict_parts(
-            executor, run, files, csv_parts, runner=runner or "local", top_k=top_k, model=model
+            executor,
+            run,
+            files,
+            csv_parts,
+            runner=runner or "local",
+            top_k=top_k,
+            model=model,
+            as_json=as_json,
         )
         return
     if runner is not None:
@@ -120,7 +133,7 @@ def predict(
         classified, shown = _print_predictions(predictions, writers, bar, show=GRID_IMAGES)
     output.report_unclassified(classified, len(found))
     if grid:
-        output.write(grid, plot_predictions(shown))
+        write_new_file(grid, plot_predictions(shown))
 
 
 def _print_predictions(
@@ -149,7 +162,7 @@ def _print_predictions(
 
 def _print_line(result: FileResult) -> None:
     if result.reason is None:
-        click.echo(str(result))
+        print_text(str(result))
     else:
         output.log(str(result))
 
@@ -163,11 +176,11 @@ def _print_json() -> Iterator[Writer]:
 
     def print_object(result: FileResult) -> None:
         nonlocal begin
-        click.echo(begin.encode() + encode_json(result), nl=False)
+        write_json(begin.encode() + encode_json(result))
         begin = ",\n"
 
     yield print_object
-    click.echo("\n]")
+    write_json(b"\n]\n")
 
 
 @contextmanager
@@ -178,15 +191,14 @@ def _write_csv(path: str | None, top_k: int) -> Iterator[Writer]:
         return
     from trainers.prediction.output import csv_columns, csv_row
 
-    with ExitStack() as stack:
-        with output.writing(path):
-            file = stack.enter_context(Path(path).open("w", newline="", encoding="utf-8"))
-        rows = csv.writer(file)
+    with open_new_file(path) as file:
 
-        def write(row: tuple[str | int, ...]) -> None:
-            with output.writing(path):
-                rows.writerow(row)
+        def write(result: FileResult) -> None:
+            with translate_write_errors(path, hint=HINT_FIX):
+                # Without a row, the file stays empty and is removed if an error follows.
+                if not file.tell():
+                    file.write(encode_csv_row(csv_columns(top_k)))
+                file.write(encode_csv_row(csv_row(result, top_k)))
                 file.flush()
 
-        write(csv_columns(top_k))
-        yield lambda result: write(csv_row(result, top_k))
+        yield write

@@ -8,7 +8,10 @@ import click
 import msgspec
 
 from records.cli.option_groups import GroupedCommand
-from records.text.escaping import escape_for_display
+from records.cli.output import print_json, print_text
+from records.cli.params import Location, NewFile
+from records.storage.exclusive import write_new_file
+from records.text.escaping import escape_surrogates
 from trainers.cli import output
 from trainers.cli.options import given_options, train_options
 from trainers.options import TrainOptions
@@ -34,15 +37,15 @@ Examples:
 
 
 @click.command(cls=GroupedCommand, epilog=_EXAMPLES)
-@click.argument("dataset")
-@click.argument("run")
+@click.argument("dataset", type=Location())
+@click.argument("run", type=Location())
 @train_options()
 @click.option("--resume", is_flag=True, help="Resume RUN if it exists; otherwise start it.")
 @click.option(
     "--augment-preview",
-    type=click.Path(dir_okay=False),
+    type=NewFile(".png"),
     metavar="FILE.png",
-    help="Draw five augmented variants of an image to this file; do not train.",
+    help="Draw five augmented variants of an image to this new file; do not train.",
 )
 @click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -76,10 +79,11 @@ def train(
     plan = plan_training(dataset, run, requested, resume=resume)
     for note in plan.notes:
         on_message(note)
-    if dry_run:
-        return
-    if augment_preview:
-        _preview(plan, augment_preview, on_message)
+    if dry_run or augment_preview:
+        if augment_preview and not dry_run:
+            _preview(plan, augment_preview, on_message)
+        if as_json:
+            print_json(_describe(plan, None if dry_run else augment_preview))
         return
     done = find_result(plan)
     if done is None:
@@ -87,12 +91,33 @@ def train(
     else:
         on_message("nothing to do: the run is finished")
     if as_json:
-        output.print_json(done)
+        print_json(done)
     else:
-        click.echo(
+        print_text(
             f"accuracy {done.accuracy:.1%}, validation accuracy {done.val_accuracy:.1%} "
-            f"after epoch {done.weights_epoch}, {done.seconds:.0f} s: {escape_for_display(run)}"
+            f"after epoch {done.weights_epoch}, {done.seconds:.0f} s: {run}"
         )
+
+
+def _describe(plan: TrainingPlan, preview: str | None) -> dict[str, object]:
+    """Return a plan as JSON for `--dry-run` and `--augment-preview`."""
+    options = plan.config.options
+    return {
+        "status": "planned" if preview is None else "previewed",
+        "run": escape_surrogates(str(plan.run_path)),
+        "dataset": plan.config.dataset,
+        "model": options.model,
+        "mode": options.mode,
+        "height_px": plan.config.shape.height_px,
+        "width_px": plan.config.shape.width_px,
+        "epochs": plan.epochs,
+        "steps": plan.phases[-1].end_step,
+        "batch_size": options.batch_size,
+        "training_images": plan.training.records,
+        "validation_images": plan.validation.records,
+        "augment_preview": None if preview is None else escape_surrogates(preview),
+        "notes": plan.notes,
+    }
 
 
 def _train(plan: TrainingPlan, on_message: Callable[[str], None], *, quiet: bool) -> TrainingResult:
@@ -107,5 +132,5 @@ def _preview(plan: TrainingPlan, path: str, on_message: Callable[[str], None]) -
 
     from trainers.plots.augment_preview import preview_augmentation
 
-    output.write(path, preview_augmentation(plan.dataset, plan.training, plan.config))
-    on_message(f"drew five variants of an image to {escape_for_display(path)}; nothing was trained")
+    write_new_file(path, preview_augmentation(plan.dataset, plan.training, plan.config))
+    on_message(f"drew five variants of an image to {path}; nothing was trained")

@@ -74,15 +74,15 @@ class Evaluation(msgspec.Struct, frozen=True):
             return "\n".join((*self._class_table(self.per_class), *self._totals()))
         present = [each for each in self.per_class if each.images]
         worst = sorted(present, key=lambda each: (each.f1 or 0, -each.images))[:_LISTED_CLASSES]
-        heading = f"{len(present):,} classes have images; these {len(worst)} have the lowest F1, "
-        heading += "--json lists all"
+        heading = f"{pluralize(len(present), 'class')} with images; these {len(worst)} have the "
+        heading += "lowest F1, --json lists all"
         return "\n".join((heading, *self._class_table(worst), *self._totals()))
 
     def __repr__(self) -> str:
-        heading = f"Evaluation on {self.split}: {self.images:,} images"
+        heading = f"Evaluation on {self.split}: {pluralize(self.images, 'image')}"
         shown = self.per_class[:_SHOWN_CLASSES]
         hidden = len(self.per_class) - len(shown)
-        more = [f"… {hidden} more classes in per_class"] if hidden else []
+        more = [f"… {pluralize(hidden, 'more class')} in per_class"] if hidden else []
         return "\n".join((heading, *self._class_table(shown), *more, *self._totals()))
 
     def _class_table(self, classes: Sequence[ClassMetrics]) -> Iterator[str]:
@@ -100,7 +100,7 @@ class Evaluation(msgspec.Struct, frozen=True):
         yield (
             f"{self.split}: accuracy {self.accuracy:.1%}, "
             f"{'' if top_5 is None else f'top-5 accuracy {top_5:.1%}, '}"
-            f"loss {self.loss:.3f} on {self.images:,} images"
+            f"loss {self.loss:.3f} on {pluralize(self.images, 'image')}"
         )
         yield f"expected calibration error {self.calibration.expected_error:.1%}"
         if self.excluded_images:

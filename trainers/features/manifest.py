@@ -19,6 +19,7 @@ from records.format.manifest import Digest, ShardInfo
 from records.images import ImageOptions
 from records.strict_json import decode_versioned, encode_canonical
 from trainers.config import ImageShape
+from trainers.features import MANIFEST
 from trainers.input.tensor_files import ArrayFormat
 from trainers.options import FeatureType, Pooling, Positive
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from records.storage import Storage
 
 FORMAT_VERSION = 1
-MANIFEST = "features.json"
 
 
 class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ from records.errors import CorruptDataError, UsageError
 from records.format.index import read_index
 from records.format.layout import SPLITS, index_name
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from records.text.keys import key_from_text
 
 if TYPE_CHECKING:
@@ -256,8 +257,8 @@ def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -
                 if facts is None
                 else "the size of a shard differs from the manifest",
                 path=dataset.storage.display_name(shard.name),
-                expected=f"{shard.bytes} bytes",
-                got=None if facts is None else f"{facts.size_bytes} bytes",
+                expected=pluralize(shard.bytes, "byte"),
+                got=None if facts is None else pluralize(facts.size_bytes, "byte"),
                 hint="`shardmill verify` lists all damage",
             )
 

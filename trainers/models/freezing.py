@@ -50,7 +50,7 @@ def unfreeze_backbone(network: Network, layers: int | Literal["all"]) -> None:
     if not backbone.trainable_weights:
         raise UsageError(
             f"no weights to train in the last {pluralize(count, 'layer')} of the backbone",
-            hint=f"unfreeze at least {_min_count(backbone)} layers",
+            hint=f"unfreeze at least {pluralize(_min_count(backbone), 'layer')}",
         )
 
 

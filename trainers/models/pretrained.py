@@ -10,13 +10,9 @@ import re
 import sys
 from contextlib import redirect_stdout
 from http.client import HTTPException
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
-
 from records.errors import InputNotFoundError, UsageError
-from records.storage import is_url
 from trainers.models.keras_applications import build_backbone
 from trainers.models.load import open_weights
 from trainers.models.registry import find_model
@@ -26,18 +22,15 @@ from trainers.models.weights_file import (
     match_backbone,
     set_weights,
 )
-from trainers.runs.run_dir import WEIGHTS, open_run
+from trainers.models.weights_path import IMAGENET, find_weights
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import keras
 
     from trainers.models.build import Network
 
-IMAGENET = "imagenet"
-_EXPECTED = "imagenet, a .weights.h5 or .h5 file of Keras, or a run folder"
-_WRITE_WEIGHTS = (
-    "if you trust the model, load it with Keras and call model.save_weights('NAME.weights.h5')"
-)
 _FAILED_FETCH = re.compile(
     r"URL fetch failure on (?P<url>\S+/(?P<name>\S+)): (?:None -- )?(?P<reason>.*)", re.DOTALL
 )
@@ -63,7 +56,7 @@ def load_backbone(network: Network, model: str, weights: str) -> None:
     if weights == IMAGENET:
         _copy_imagenet(network.backbone, model)
     else:
-        _load_file(network.backbone, model, _find_file(weights, model))
+        _load_file(network.backbone, model, find_weights(weights, model))
 
 
 def _load_file(backbone: keras.Model, model: str, path: Path) -> None:
@@ -77,39 +70,6 @@ def _load_file(backbone: keras.Model, model: str, path: Path) -> None:
             expected=error.expected,
             got=error.got,
         ) from error
-
-
-def _find_file(weights: str, model: str) -> Path:
-    path = Path(weights)
-    if is_url(weights):
-        raise UsageError("weights must be a local file", got=weights)
-    if path.is_dir():
-        return _find_in_folder(path, model)
-    if not path.is_file():
-        raise InputNotFoundError("weights file not found", path=weights, expected=_EXPECTED)
-    if not h5py.is_hdf5(path):
-        raise UsageError("not a weights file", path=weights, expected=_EXPECTED, hint=_hint(path))
-    return path
-
-
-def _hint(path: Path) -> str | None:
-    return _WRITE_WEIGHTS if path.suffix in {".keras", ".pb"} else None
-
-
-def _find_in_folder(path: Path, model: str) -> Path:
-    if (path / "saved_model.pb").is_file():
-        raise UsageError(
-            "weights are not read from a SavedModel, because it contains code",
-            path=str(path),
-            expected=_EXPECTED,
-            hint=_WRITE_WEIGHTS,
-        )
-    trained = open_run(path).config.architecture.model
-    if trained != model:
-        raise UsageError(
-            "the run has a different model", path=str(path), expected=model, got=trained
-        )
-    return path / WEIGHTS
 
 
 def _copy_imagenet(backbone: keras.Model, model: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from records.pictures.fonts import drawable, find_font
+from records.text.formatting import pluralize
 from trainers.plots.image_grid import Tile, draw_tiles, shorten
 from trainers.plots.style import new_figure, new_font, render_png
 
@@ -73,10 +74,11 @@ def plot_confusion(evaluation: Evaluation, labels: Sequence[str]) -> Figure:
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     title = (
-        f"{evaluation.split}: accuracy {evaluation.accuracy:.1%} of {evaluation.images:,} images"
+        f"{evaluation.split}: accuracy {evaluation.accuracy:.1%} of "
+        f"{pluralize(evaluation.images, 'image')}"
     )
     if classes < len(labels):
-        title += f"\n{classes} of {len(labels):,} classes: those with the most mistakes"
+        title += f"\n{classes} of {pluralize(len(labels), 'class')}: those with the most mistakes"
     axes.set_title(title)
     _name_classes(axes, [labels[label] for label in matrix.labels])
     if classes <= _MOST_ANNOTATED_CLASSES:

@@ -31,6 +31,7 @@ from records.format.manifest import Count, Digest
 from records.storage import absolute_location, open_storage
 from records.storage.local import LocalStorage
 from records.strict_json import decode_msgpack, decode_versioned, encode_canonical
+from records.text.csv_rows import encode_csv_row
 from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.models import find_model, is_registered, require_model
 from trainers.options import Positive
@@ -38,7 +39,7 @@ from trainers.prediction.find_images import ImageFile
 from trainers.runs.run_dir import CONFIG, WEIGHTS, open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from records.runtime.shard_worker import OnProgress, RunnerConfig
     from records.storage import StagedFile, Storage
@@ -276,10 +277,10 @@ class PredictionWorker:
         from trainers.prediction.output import csv_columns, csv_row, to_file_result
 
         top_k = min(self.top_k, len(predictor.class_names))
-        stream.write(_encode_row(csv_columns(top_k)))
+        stream.write(encode_csv_row(csv_columns(top_k)))
         with closing(predictor.predict_files(files, top_k=top_k)) as answers:
             for answer in answers:
-                stream.write(_encode_row(csv_row(to_file_result(answer), top_k)))
+                stream.write(encode_csv_row(csv_row(to_file_result(answer), top_k)))
                 count(1)
 
     def _find(self, listed: ListedFile) -> ImageFile:
@@ -315,12 +316,6 @@ def _open_predictor(out: str, _key: str, model: str | None) -> Predictor:
         if model is not None and not is_registered(run.config.architecture.model):
             require_model(run, model)
         return Predictor(run)
-
-
-def _encode_row(row: Iterable[object]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(row)
-    return text.getvalue().encode()
 
 
 def _count_rows(out: Storage, name: str) -> dict[str, int]:

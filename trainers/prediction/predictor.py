@@ -23,6 +23,7 @@ from records.errors import ShardmillError, UsageError
 from records.images import Rejection, normalize_image
 from records.runtime.parallel_map import parallel_map
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from trainers.backend import start_backend
 from trainers.prediction.find_images import ImageFile, image_file
 from trainers.runs.run_dir import Run, open_run
@@ -139,7 +140,7 @@ class Predictor:
     def __repr__(self) -> str:
         config, classes = self.run.config, len(self.run.labels)
         run = escape_for_display(str(self.run.path))
-        return f"<Predictor {run}: {config.options.model}, {classes} classes>"
+        return f"<Predictor {run}: {config.options.model}, {pluralize(classes, 'class')}>"
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def require_empty(location: str | os.PathLike[str]) -> Path:
+def require_empty(
+    location: str | os.PathLike[str], *, dataset: str | os.PathLike[str] | None = None
+) -> Path:
     """Return the path of the folder of a new run, which is absent or empty.
+
+    Args:
+        location: the path of the folder.
+        dataset: the dataset to train on, for the command in the hint.
 
     Raises:
         OutputError: the folder contains files, or is a file.
@@ -46,8 +53,20 @@ def require_empty(location: str | os.PathLike[str]) -> Path:
     raise OutputError(
         f"the folder contains {_describe_content(path)} and is not overwritten",
         path=text,
-        hint="choose a different folder, remove this folder, or continue its run with --resume",
+        hint=_advise(path, text, dataset),
     )
+
+
+def _advise(path: Path, run: str, dataset: str | os.PathLike[str] | None) -> str:
+    """Return the command that continues the run in a folder, if the folder has one."""
+    if not (path / CONFIG).is_file():
+        return "choose a different folder"
+    resume = "--resume"
+    if dataset is not None:
+        resume = shlex.join(["shardmill", "train", os.fspath(dataset), run, "--resume"])
+    if (path / RESULT).is_file():
+        return f"train it for longer with `{resume} --epochs N`, or choose a different folder"
+    return f"continue it with `{resume}`, or choose a different folder"
 
 
 def _describe_content(path: Path) -> str:

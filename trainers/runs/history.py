@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, NamedTuple
+
+from records.text.csv_rows import encode_csv_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +50,8 @@ class EpochMetrics(NamedTuple):
 
 def encode_history(epochs: Sequence[EpochMetrics]) -> bytes:
     """Return the content of `history.csv`, one row per epoch."""
-    content = io.StringIO(newline="")
-    rows = csv.writer(content)
-    rows.writerow(epochs[0].to_columns() if epochs else EpochMetrics._fields[:-1])
+    rows = [encode_csv_row(epochs[0].to_columns() if epochs else EpochMetrics._fields[:-1])]
     for result in epochs:
         epoch, *values = result.to_columns().values()
-        rows.writerow([epoch, *(f"{value:.6g}" for value in values)])
-    return content.getvalue().encode()
+        rows.append(encode_csv_row([epoch, *(f"{value:.6g}" for value in values)]))
+    return b"".join(rows)

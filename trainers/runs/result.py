@@ -34,6 +34,7 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         val_loss: the loss on the validation images.
         seconds: the duration of the run in seconds, without the time to load Keras.
         damaged_records: the number of damaged records that were skipped.
+        stopped_early: whether early stopping ended the run before its last step.
     """
 
     run: str
@@ -52,6 +53,7 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     val_loss: float
     seconds: float
     damaged_records: int = 0
+    stopped_early: bool = False
 
     def __repr__(self) -> str:
         return (

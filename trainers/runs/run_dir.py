@@ -26,6 +26,7 @@ from records.format.layout import LABELS
 from records.storage.atomic import atomic_file
 from records.storage.errors import translate_write_errors
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from trainers.config import RunConfig, decode_config
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def open_run(location: str | os.PathLike[str]) -> Run:
         raise CorruptDataError(
             "the label map does not match the run",
             path=str(path / LABELS),
-            expected=f"{config.architecture.classes} classes",
+            expected=pluralize(config.architecture.classes, "class"),
             got=len(labels),
         )
     run = Run(path, config, labels)

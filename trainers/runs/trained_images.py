@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from records.errors import CorruptDataError
+from records.text.formatting import pluralize
 from trainers.runs.run_dir import TRAINING_IMAGES
 
 if TYPE_CHECKING:
@@ -47,6 +48,6 @@ def read_trained_images(run: Run) -> NDArray[np.uint64] | None:
         "the record of the training images is damaged",
         path=str(path),
         expected="sorted integers of 64 bits",
-        got=f"{len(content):,} bytes",
+        got=pluralize(len(content), "byte"),
         hint="remove this file; images that the run trained on are then not recognized",
     )

@@ -88,6 +88,13 @@ class EpochLogger:
         is_last = phase is self._plan.phases[-1]
         return is_last and self._early_stopping.should_stop(self._epochs_of(phase))
 
+    def describe_early_stop(self) -> str:
+        """Return the line for the user about a run that early stopping has ended."""
+        return (
+            f"early stopping after epoch {self.epochs[-1].epoch}: the validation loss was lowest "
+            f"in epoch {self.saved_epoch().epoch}, whose weights are kept"
+        )
+
     def _should_save(self, phase: Phase, step: int) -> bool:
         if self._early_stopping.patience is not None:
             return self._early_stopping.saved_epoch(self._epochs_of(phase)) is self.epochs[-1]

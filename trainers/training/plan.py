@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.dataset import open_dataset
-from records.errors import UsageError
-from records.storage import is_url, redact_url
-from records.text.escaping import escape_for_display
+from records.errors import InputNotFoundError, UsageError
+from records.storage import is_url, open_storage, redact_url
+from records.text.escaping import escape_for_display, escape_surrogates
+from records.text.formatting import pluralize
 from trainers.config import FORMAT_VERSION, Architecture, RunConfig
+from trainers.features import MANIFEST as FEATURES_MANIFEST
 from trainers.input.image_size import resolve_image_size
-from trainers.input.selection import check_shards, count_steps, select_for_training
+from trainers.input.selection import (
+    check_shards,
+    count_classes,
+    count_steps,
+    select_for_training,
+)
 from trainers.models import ModelSpec, find_model, is_reference, resolve_model
+from trainers.models.weights_path import IMAGENET, find_weights
 from trainers.runs.create import require_empty
 from trainers.runs.resume import find_run, require_compatible
 from trainers.training.option_checks import (
@@ -99,7 +107,8 @@ def plan_training(
 
     Raises:
         UsageError: an option conflicts with the dataset, the model or the existing run.
-        InputNotFoundError: `location` is not a finished dataset.
+        InputNotFoundError: `location` is not a finished dataset, or the weights or the feature
+            store of the options do not exist.
         CorruptDataError: a shard is missing, or its size differs from the manifest.
         OutputError: `run` is a file, or a folder that contains files but no run to resume.
     """
@@ -108,10 +117,15 @@ def plan_training(
     options = msgspec.structs.replace(options, model=resolve_model(options.model, name))
     spec = find_model(options.model)
     check_options(options, spec)
-    run_path = require_empty(run) if found is None else Path(os.fspath(run))
+    run_path = require_empty(run, dataset=location) if found is None else Path(os.fspath(run))
     dataset = open_dataset(location)
     training, validation = select_for_training(dataset, options.validation_split)
     check_shards(dataset, training, validation, sizes=not options.skip_bad)
+    weights = choose_weights(options)
+    if weights not in {None, IMAGENET}:
+        find_weights(str(weights), options.model)
+    if options.features is not None:
+        _require_store(options.features)
     rate, head_rate = choose_learning_rates(options, spec)
     config = RunConfig(
         format_version=FORMAT_VERSION,
@@ -132,7 +146,7 @@ def plan_training(
         validation,
         run_path,
         config,
-        choose_weights(options),
+        weights,
         plan_phases(
             options,
             count_steps(training.records, options.batch_size),
@@ -158,6 +172,15 @@ def _choose_architecture(
     )
 
 
+def _require_store(location: str) -> None:
+    if open_storage(location).stat(FEATURES_MANIFEST) is None:
+        raise InputNotFoundError(
+            "not a finished feature store",
+            path=escape_for_display(location),
+            hint="create or resume the store with `shardmill featurize`",
+        )
+
+
 def _check_memory(size_bytes: int) -> None:
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if size_bytes > memory_bytes:
@@ -170,29 +193,35 @@ def _check_memory(size_bytes: int) -> None:
 
 
 def _absolute(location: str) -> str:
-    return redact_url(location) if is_url(location) else os.path.abspath(location)  # noqa: PTH100
+    path = redact_url(location) if is_url(location) else os.path.abspath(location)  # noqa: PTH100
+    return escape_surrogates(path)
 
 
 def _describe_model(config: RunConfig) -> str:
     options, shape = config.options, config.shape
     count, unit = (options.steps, "step") if options.steps else (options.epochs, "epoch")
-    length = f"{count:,} {unit}{'s' * (count > 1)}"
     return (
         f"{options.model}, {options.mode}, {shape.width_px}x{shape.height_px}: "
-        f"{length}, {options.batch_size} images per step"
+        f"{pluralize(count, unit)}, {pluralize(options.batch_size, 'image')} per step"
     )
 
 
 def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iterator[str]:
-    yield f"training on {training.records:,} images of {training.split}"
+    yield f"training on {pluralize(training.records, 'image')} of {training.split}"
     if validation.split == "train":
         yield (
             "the dataset has no validation split: holding out a tenth of train for validation, "
-            f"{validation.records:,} images chosen by the hash of their keys or groups"
+            f"{pluralize(validation.records, 'image')} chosen by the hash of their keys or groups"
         )
     else:
-        yield f"validating on {validation.records:,} images of {validation.split}"
-    counts = dataset[training.split].info.class_records
+        yield f"validating on {pluralize(validation.records, 'image')} of {validation.split}"
+    if len(dataset.labels) == 1:
+        yield "the dataset has one class: every prediction will be this class, and be right"
+    counts = (
+        dataset[training.split].info.class_records
+        if training.mask is None
+        else count_classes(dataset, training).tolist()
+    )
     empty = [name for name, count in zip(dataset.labels, counts, strict=True) if not count]
     if empty:
         shown = ", ".join(map(escape_for_display, empty[:_SHOWN_CLASSES]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from records.text.escaping import escape_surrogates
 from trainers.backend import check_batch_size, data_parallel, start_backend
 from trainers.input.selection import hash_images
 from trainers.runs.create import open_for_writing
@@ -112,6 +113,8 @@ def train(
                 checkpoint = None
             setup = loop.run_phase(setup)
         loop.write_checkpoint(setup)
+        if _has_stopped_early(plan, loop):
+            on_message(loop.epoch_logger.describe_early_stop())
         return _write_result(plan, run, network, loop)
 
 
@@ -121,6 +124,11 @@ def _record_images(plan: TrainingPlan, run: Run) -> None:
         hashes = hash_images(plan.dataset, plan.training)
         pairs = zip(hashes, plan.training.shard_masks, strict=True)
         write_trained_images(run, [found[chosen] for found, chosen in pairs])
+
+
+def _has_stopped_early(plan: TrainingPlan, loop: TrainingLoop) -> bool:
+    last = plan.phases[-1]
+    return loop.step < last.end_step and loop.epoch_logger.should_stop(last)
 
 
 def _write_result(
@@ -135,7 +143,7 @@ def _write_result(
     parameters, trained_parameters = count_parameters(network)
     run.write(CURVES, plot_curves(epochs))
     result = TrainingResult(
-        run=str(plan.run_path),
+        run=escape_surrogates(str(plan.run_path)),
         model=options.model,
         mode=options.mode,
         epochs=len(epochs),
@@ -151,6 +159,7 @@ def _write_result(
         val_loss=saved.val_loss,
         seconds=round(loop.seconds, 3),
         damaged_records=len(loop.damaged),
+        stopped_early=_has_stopped_early(plan, loop),
     )
     run.write(RESULT, encode_result(result))
     return result

@@ -15,13 +15,13 @@ from records.errors import InputNotFoundError
 from records.format.example import encode_example
 from records.format.tfrecord import frame_bytes
 from records.images import ImageOptions
-from records.pictures.canvas import fit_end, fit_text
+from records.pictures.canvas import GAP_PX, MARGIN_PX, fit_end, fit_text, new_sheet
 from records.pictures.contact_sheet import draw_dataset, draw_file
 from records.pictures.fonts import drawable, find_font, open_font
 from records.pictures.thumbnails import TILE_PX, sample_dataset, sample_file
 from records.storage import open_storage
 from records.text.formatting import align, format_bytes
-from tests.datasets import LABELS, DatasetBuilder, encode_picture, make_sources
+from tests.datasets import LABELS, DatasetBuilder, Source, encode_picture, make_sources
 from tests.processor_time import processor_seconds
 
 if TYPE_CHECKING:
@@ -164,3 +164,28 @@ def test_align_one_long_cell_does_not_widen_every_line() -> None:
     lines = align(rows)
     assert sum(map(len, lines[1:])) < 200 * 100
     assert lines[1] == f"{'a':120}  2  b"
+
+
+@pytest.mark.parametrize("records", [9, 1200])
+def test_contact_sheet_count_wider_than_the_class_name_and_title_are_complete(
+    tmp_path: Path, records: int
+) -> None:
+    data = encode_picture(3, size=(1, 1))
+    sources = [Source(f"{number}.png".encode(), number % 2, data) for number in range(2 * records)]
+    DatasetBuilder(open_storage(tmp_path), ("i", "l")).build({"train": [sources]})
+    sheet = np.asarray(Image.open(io.BytesIO(draw_dataset(open_dataset(tmp_path)))).convert("L"))
+    drawn = (sheet < 255).sum(axis=0)
+    left = int(np.argmax(drawn > TILE_PX))  # two rows of tiles
+    # The gap between names and tiles is white: no digit reaches the tiles, or is below one.
+    assert (sheet[MARGIN_PX * 3 :, left - GAP_PX : left] == 255).all()
+    assert (sheet[:, -MARGIN_PX:] == 255).all()
+
+
+@pytest.mark.parametrize("words", [1, 4, 12])
+def test_new_sheet_title_is_complete_up_to_a_limit(words: int) -> None:
+    title = "training images " * words
+    font = find_font([title])
+    needed = open_font(font, 20).getlength(title) + 2 * MARGIN_PX
+    width = new_sheet(1, 1, title, font).width
+    assert width >= min(needed, 1200)
+    assert width <= 1200 + 2 * MARGIN_PX

@@ -44,4 +44,4 @@ def test_install_command_depends_on_where_the_package_is(tmp_path: Path) -> None
 
     (tmp_path / "pyproject.toml").touch()
 
-    assert install_command("plot", tmp_path) == 'pip install ".[plot]"'
+    assert install_command("plot", tmp_path) == f'pip install "{tmp_path}[plot]"'

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from records.text.escaping import escape_for_display
+from records.text.escaping import escape_for_display, escape_json, is_invisible
 from records.text.keys import key_from_text, key_to_single_line, key_to_text
 
 
@@ -52,3 +55,17 @@ def test_key_to_single_line_any_key_round_trips(key: bytes) -> None:
 )
 def test_escape_for_display_escapes_control_characters(text: str, escaped: str) -> None:
     assert escape_for_display(text) == escaped
+
+
+invisible = st.characters(categories=["Cc", "Cf", "Co", "Zl", "Zp"]) | st.sampled_from(
+    "\u3164\u115f"
+)
+
+
+@given(st.lists(invisible | st.characters(exclude_categories=["Cs"])).map("".join))
+def test_escaping_any_name_shows_no_invisible_character_and_json_reads_back(name: str) -> None:
+    printed = escape_json(msgspec.json.encode({"name": name})).decode()
+    assert json.loads(printed) == {"name": name}
+    for text in (printed, escape_for_display(name), key_to_single_line(key_to_text(name.encode()))):
+        assert not any(is_invisible(char) for char in text)
+    assert key_from_text(key_to_single_line(key_to_text(name.encode()))) == name.encode()

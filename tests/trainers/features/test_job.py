@@ -20,8 +20,9 @@ from shardmill.cli import shardmill
 from tests.trainers.conftest import write_shapes
 from tests.trainers.shard_executor import Here
 from tests.trainers.toy_backbone import make_network
-from trainers.features.job import FeaturizeOptions, featurize, plan_features
+from trainers.features.job import featurize
 from trainers.features.load import load_or_extract
+from trainers.features.plan import FeaturizeOptions, plan_features
 from trainers.features.store import FeatureStore
 from trainers.input.selection import select_for_training
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,9 @@ def test_predict_command_csv_parts_on_beam_gives_same_bytes(
     result = CliRunner().invoke(shardmill, [*map(str, arguments), *flags])
     assert result.exit_code == 0, result
     assert result.stdout == f"{out}: 12 files in 3 parts\n"
-    assert result.stderr == "2 of 12 files were not classified\n"
+    assert result.stderr == "2 of 12 files not classified\n"
+    printed = json.loads(CliRunner().invoke(shardmill, [*map(str, arguments), "--json"]).stdout)
+    assert (printed["output"], printed["files"], printed["classified"]) == (str(out), 12, 10)
     for path in parts.iterdir():
         assert (out / path.name).read_bytes() == path.read_bytes()
 
@@ -166,7 +169,6 @@ def test_predict_command_csv_parts_without_valid_image_fails(
 @pytest.mark.parametrize(
     "flags",
     [
-        ("--csv-parts=out", "--json"),
         ("--csv-parts=out", "--csv=x.csv"),
         ("--csv-parts=out", "--grid=x.png"),
         ("--csv-parts=out", "--runner=NoSuchRunner"),

@@ -121,13 +121,19 @@ def test_resume_finetune_stopped_in_second_phase_gives_same_weights(
 def test_early_stopping_no_improvement_stops_after_patience_with_best_weights(
     data: Path, tmp_path: Path
 ) -> None:
+    from trainers.training.train import train
+
     options = change(SMALL, epochs=30, early_stopping=2, learning_rate=0.02)
-    result = run_plan(plan_training(data, tmp_path / "run", options))
+    messages: list[str] = []
+    result = train(plan_training(data, tmp_path / "run", options), on_message=messages.append)
     with (tmp_path / "run" / "history.csv").open(newline="") as file:
         losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
     best = int(np.argmin(losses)) + 1
     assert result.weights_epoch == best
     assert result.epochs == min(best + 2, 30)
+    told = f"early stopping after epoch {best + 2}: the validation loss was lowest in epoch {best}"
+    assert result.stopped_early == (best + 2 < 30)
+    assert result.stopped_early == any(message.startswith(told) for message in messages)
     evaluation = evaluate_run(tmp_path / "run")
     assert evaluation.loss == pytest.approx(result.val_loss, rel=1e-4)
 

@@ -1,0 +1,126 @@
+"""Types of option values that several commands share: paths, new files, fractions."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from records.errors import UsageError
+from records.storage.exclusive import require_new
+
+_NEW_FILES = "shardmill.new_files"
+_PERCENT = re.compile(r"([0-9.,]+)\s*%")
+_RATIO = re.compile(r"(\d+)\s*/\s*(\d+)")
+
+
+class Location(click.ParamType[str]):
+    """The type of paths and URLs; tab completes the names of files and folders.
+
+    Args:
+        names: words that the option also accepts; tab completes them too.
+    """
+
+    name = "path"
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def shell_complete(self, _ctx: Any, _param: Any, incomplete: str) -> list[CompletionItem]:
+        """See `click.ParamType.shell_complete`."""
+        found = [CompletionItem(name) for name in self._names if name.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
+
+
+class NewFile(Location):
+    """The type of a file that a command writes; an existing file is never overwritten.
+
+    Args:
+        extension: the extension that the name must have, such as `.png`; empty if any.
+    """
+
+    def __init__(self, extension: str = "") -> None:
+        super().__init__()
+        self._extension = extension
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Return the path. Raises UsageError, OutputError."""
+        path = str(value)
+        if not path.lower().endswith(self._extension):
+            raise UsageError(
+                f"pictures are written as {self._extension[1:].upper()}",
+                expected=f"a name ending in {self._extension}",
+                got=path,
+            )
+        require_new(path)
+        others = {} if ctx is None else ctx.meta.setdefault(_NEW_FILES, {})
+        other = others.setdefault(os.path.realpath(path), param)
+        if other is not param:
+            raise UsageError(
+                "two options name the same new file",
+                path=path,
+                got=f"{other.opts[0]} and {param.opts[0]}",
+            )
+        return path
+
+
+class Fraction(click.ParamType[Any]):
+    """The type of fractions from 0 to below 1.
+
+    Args:
+        zero: whether 0 is allowed.
+        count_flag: the option for a whole number, for the hint.
+        or_count: whether a whole number is a count, such as in `--max-rejects 5`.
+    """
+
+    name = "F"
+
+    def __init__(
+        self, *, zero: bool = False, count_flag: str | None = None, or_count: bool = False
+    ) -> None:
+        self._zero, self._count_flag, self._or_count = zero, count_flag, or_count
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | int:
+        """See `click.ParamType.convert`."""
+        text = str(value).strip()
+        if self._or_count and text.isdecimal():
+            return int(text)
+        number = _to_float(text)
+        if number is not None and (0 < number < 1 or (self._zero and number == 0)):
+            return number
+        expected = "a fraction between 0 and 1" + ", or a whole number" * self._or_count
+        raise click.BadParameter(
+            f"must be {expected}, got {value}{self._suggest(text)}", ctx=ctx, param=param
+        )
+
+    def _suggest(self, text: str) -> str:
+        fraction = _guess_fraction(text)
+        words = [] if fraction is None else [f"{fraction:.6g}"]
+        if self._count_flag is not None and text.isdecimal() and int(text):
+            words.append(f"{self._count_flag} {int(text)}")
+        return f"; did you mean {' or '.join(words)}?" if words else ""
+
+
+def _guess_fraction(text: str) -> float | None:
+    """Return the fraction that a percentage, a ratio, or a number with a slip stands for."""
+    if ratio := _RATIO.fullmatch(text):
+        guess = int(ratio[1]) / int(ratio[2]) if int(ratio[2]) else None
+    elif percent := _PERCENT.fullmatch(text):
+        number = _to_float(percent[1].replace(",", "."))
+        guess = None if number is None else number / 100
+    else:
+        # `0,2`, `0.2.` and `.2,`: a decimal comma, and a stray mark at the end.
+        guess = _to_float(text.replace(",", ".").rstrip("."))
+        if guess is not None and guess >= 1:
+            guess /= 100
+    return guess if guess is not None and 0 < guess < 1 else None
+
+
+def _to_float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

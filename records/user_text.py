@@ -1,0 +1,71 @@
+"""Text files of users, in the encodings of editors and shells."""
+
+from __future__ import annotations
+
+import codecs
+
+from records.errors import UsageError
+from records.text.escaping import escape_for_display
+
+# The mark of UTF-32 begins with the mark of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def decode_text(content: bytes, *, path: str) -> str:
+    """Return the text of a file: UTF-8, or UTF-16 or UTF-32 with a byte order mark (PowerShell).
+
+    Args:
+        content: the content of the file. Bytes that are not UTF-8 become lone surrogates, as in
+            file names of Python, because a path may contain any bytes.
+        path: the path of the file, for messages.
+
+    Raises:
+        UsageError: the file is UTF-16 or UTF-32 without a mark, or with invalid characters.
+    """
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    if encoding is None:
+        if 0 in content[:2]:
+            raise _not_text(path, "zero bytes, as in UTF-16 without a byte order mark")
+        return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise _not_text(path, str(error)) from error
+
+
+def decode_strict_text(content: bytes, *, path: str) -> str:
+    """Return the text of a file as `decode_text`, but refuse bytes that are not UTF-8.
+
+    Raises:
+        UsageError: the file is not text; the message contains the line number.
+    """
+    text = decode_text(content, path=path)
+    if not is_utf8(text):
+        lines = enumerate(text.split("\n"), start=1)
+        number, line = next((n, line) for n, line in lines if not is_utf8(line))
+        raise UsageError(
+            "the file is not valid UTF-8",
+            path=f"{path} line {number}",
+            got=escape_for_display(line.strip()[:_SHOWN_CHARS]),
+            hint="save the file as UTF-8",
+        )
+    return text
+
+
+def is_utf8(text: str) -> bool:
+    """Return whether a text has no lone surrogates."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+_SHOWN_CHARS = 80
+
+
+def _not_text(path: str, got: str) -> UsageError:
+    return UsageError(
+        "the file is not text", path=path, expected="UTF-8", got=got, hint="save the file as UTF-8"
+    )

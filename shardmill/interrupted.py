@@ -1,0 +1,24 @@
+"""The command that continues an interrupted one."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+_SAME_COMMAND = {"convert", "compact", "adopt", "featurize"}
+
+
+def resume_hint(arguments: Sequence[str]) -> str | None:
+    """Return how to continue a command; None if it leaves nothing to continue.
+
+    Args:
+        arguments: the arguments of the program, the name of the command among them.
+    """
+    name = next((text for text in arguments if text in {*_SAME_COMMAND, "train", "predict"}), None)
+    options = {text.partition("=")[0] for text in arguments}
+    if name is None or "--dry-run" in options or "--augment-preview" in options:
+        return None
+    if name == "predict" and "--csv-parts" not in options:
+        return None
+    resume = ["--resume"] if name == "train" and "--resume" not in options else []
+    return f"continue with: {shlex.join(['shardmill', *arguments, *resume])}"

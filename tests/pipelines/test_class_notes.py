@@ -1,0 +1,127 @@
+"""Notes of a conversion on its classes and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli.output import summarize
+from records.errors import UsageError
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import make_file, make_folders
+
+
+def class_notes(notes: tuple[str, ...]) -> list[str]:
+    return [note for note in notes if "class" in note]
+
+
+def test_convert_group_by_parent_of_class_folders_notes_classes_outside_train(
+    convert: Convert, tmp_path: Path
+) -> None:
+    source = make_folders(tmp_path / "many", **{f"c{number}": 3 for number in range(12)})
+    report = convert(source=str(source), group_by="parent", test=0.3)
+    (note,) = class_notes(report.notes)
+    assert "without images in train: c" in note
+    assert note.endswith("in groups that --group-by put into another split")
+    train = report.splits["train"].images // 3
+    assert note.startswith("1 class " if train == 11 else f"{12 - train} classes ")
+
+
+def test_convert_one_class_in_all_is_noted(convert: Convert, tmp_path: Path) -> None:
+    source = make_folders(tmp_path / "one", cat=4)
+    (note,) = class_notes(convert(source=str(source)).notes)
+    assert note.startswith("there is one class, cat: a model needs at least two")
+
+
+def test_convert_empty_class_is_noted(convert: Convert, source: Path) -> None:
+    (source / "cow").mkdir()
+    assert class_notes(convert(dry_run=True).notes) == ["class cow has no images"]
+
+
+def test_convert_many_empty_classes_are_counted(convert: Convert, source: Path) -> None:
+    for number in range(8):
+        (source / f"empty{number}").mkdir()
+    assert class_notes(convert(dry_run=True).notes)[-1] == "3 more classes without images"
+
+
+def test_append_class_of_the_dataset_without_new_images_is_not_empty(
+    convert: Convert, source: Path, tmp_path: Path
+) -> None:
+    convert()
+    new = tmp_path / "new"
+    make_file(new, "dog/new.png")
+    (new / "cat").mkdir()
+    report = convert(source=str(new), append=True)
+    assert report.counts.stored == 1
+    assert class_notes(report.notes) == []
+
+
+@pytest.mark.parametrize("other", ["Cat", "cat ", " cat", "CAT"])
+def test_convert_classes_that_differ_by_case_or_blanks_are_noted(
+    convert: Convert, source: Path, other: str
+) -> None:
+    make_file(source, f"{other}/1.png")
+    (note,) = class_notes(convert(dry_run=True).notes)
+    assert note.startswith("these classes differ only by case or blanks: ")
+    assert f'"{other}"' in note
+
+
+def test_summary_of_split_folders_names_only_the_folders_of_the_source(
+    convert: Convert, tmp_path: Path
+) -> None:
+    source = tmp_path / "split"
+    for number in range(6):
+        make_file(source, f"train/cat/{number}.png")
+        make_file(source, f"test/cat/t{number}.png")
+    report = convert(source=str(source), validation=2, dry_run=True)
+    assert report.splits["validation"].images == 2
+    assert "source     folders train, test, one folder per class in each" in summarize(report)
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ({"test": 5000}, "--test-count 5000: request fewer than 21 images"),
+        ({"test": 21}, "--test-count 21: request fewer than 21 images"),
+        ({"test": 5, "validation": 20}, "--test-count 5 and --validation-count 20: request fewer"),
+        ({"test": 0.0001}, "change the fractions, or request exact counts"),
+        ({"test": 0.0001, "group_by": "parent"}, "change the fractions: groups are never divided"),
+    ],
+)
+def test_convert_empty_split_hint_fits_the_options(
+    convert: Convert, options: dict[str, object], hint: str
+) -> None:
+    with pytest.raises(UsageError, match="would be empty, got 21 images") as found:
+        convert(**options)
+    assert hint in str(found.value)
+
+
+ENCODERS: dict[str, Callable[[str], bytes]] = {
+    "utf-8 with a mark": lambda text: text.encode("utf-8-sig"),
+    "PowerShell": lambda text: text.replace("\n", "\r\n").encode("utf-16"),
+    "bytes that are not UTF-8": lambda text: text.encode() + b"dog/\xff\xfe.png\n",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODERS)
+def test_convert_exclude_file_in_any_encoding_excludes_the_key(
+    convert: Convert, source: Path, tmp_path: Path, encoding: str
+) -> None:
+    key = next(source.glob("cat/*")).relative_to(source)
+    path = tmp_path / "exclude.txt"
+    path.write_bytes(ENCODERS[encoding](f"{key}\n"))
+    assert convert(exclude=str(path), dry_run=True).counts.excluded == 1
+
+
+def test_convert_list_row_with_a_name_twice_is_refused_with_its_line(
+    convert: Convert, source: Path, tmp_path: Path
+) -> None:
+    key = next(source.glob("cat/*")).relative_to(source)
+    path = tmp_path / "list.jsonl"
+    path.write_text(
+        f'{{"path": "{key}", "label": "a"}}\n{{"path": "x", "label": "a", "label": "b"}}'
+    )
+    with pytest.raises(UsageError, match=r"list\.jsonl line 2: .*'label' twice"):
+        convert(list=str(path))

@@ -1,0 +1,54 @@
+"""Text files of users, in every encoding that an editor or a shell writes."""
+
+from __future__ import annotations
+
+import codecs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from records.errors import UsageError
+from records.text.keys import key_from_text
+from records.user_text import decode_strict_text, decode_text
+
+ENCODINGS = {
+    "utf-8": b"",
+    "utf-8-sig": b"",
+    "utf-16": b"",
+    "utf-32": b"",
+    "utf-16-le": codecs.BOM_UTF16_LE,
+    "utf-16-be": codecs.BOM_UTF16_BE,
+    "utf-32-be": codecs.BOM_UTF32_BE,
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_decode_text_any_encoding_gives_the_same_text(encoding: str, line_end: str) -> None:
+    text = f"rose/é.jpg{line_end}{'漢字'}/1.jpg{line_end}"
+    content = ENCODINGS[encoding] + text.encode(encoding)
+    assert decode_text(content, path="list.txt") == text
+    assert decode_strict_text(content, path="list.txt") == text
+
+
+@given(st.binary(max_size=40))
+def test_decode_text_any_bytes_are_text_or_a_usage_error(content: bytes) -> None:
+    try:
+        text = decode_text(content, path="list.txt")
+    except UsageError:
+        return
+    is_marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if not is_marked and b"%" not in content:
+        assert key_from_text(text) == content.removeprefix(codecs.BOM_UTF8)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_decode_text_utf_16_without_mark_is_refused(encoding: str) -> None:
+    with pytest.raises(UsageError, match="UTF-16 without a byte order mark"):
+        decode_text("rose/1.jpg\n".encode(encoding), path="list.txt")
+
+
+def test_decode_strict_text_invalid_utf_8_names_the_line() -> None:
+    with pytest.raises(UsageError, match=r"labels\.txt line 3: the file is not valid UTF-8"):
+        decode_strict_text(b"cat\ndog\nd\xffg\n", path="labels.txt")
