@@ -5,10 +5,10 @@
 # Then you train it again with strong augmentation and dropout, and compare the two runs. This is the
 # cats-and-dogs tutorial of TensorFlow.
 #
-# You need `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg`: 500 training and 200 validation photos
-# of the Dogs vs. Cats collection here, 2,000 and 1,000 in the original. The page was executed with fewer epochs than the original, on a
-# machine that was busy with other work, so ignore its times. [The full settings](#measured) and their times
-# follow at the end.
+# You need `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg`: 500 training and 200 validation photos of the Dogs
+# vs. Cats collection here, 2,000 and 1,000 in the original. The page was executed with fewer epochs than the
+# original, on a machine that was busy with other work, so ignore its times. [The full settings](#measured) and their
+# times follow at the end.
 #
 # ## Set some photos aside
 
