@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Retrain Inception-v3 with cached bottlenecks
 #
-# You train a new head on a pretrained backbone. The backbone processes each photo once; shardmill caches its
-# outputs, which the original, TensorFlow's `retrain.py`, calls bottlenecks, as features. You also train Inception-v3
-# from scratch, for a number of steps, with checkpoints.
+# You train a new head on a pretrained backbone. The backbone processes each photo once, and shardmill caches its
+# outputs, the features. TensorFlow's `retrain.py`, the original of this tutorial, calls them bottlenecks. You also
+# train Inception-v3 from scratch, for a number of steps, with checkpoints.
 #
 # You need `flowers/CLASS/*.jpg` and a weights file. This page was executed with MobileNetV2, because its
 # weights were available. For Inception-v3 change the two values of `backbone`: `model` to `inception_v3`, and
@@ -51,8 +51,7 @@ first = sm.train("data", "first", **backbone, **settings, on_message=print)
 # %% [markdown]
 # ## Train a different head
 #
-# The second run finds the features of the first one, so it takes seconds, and you can try many
-# settings.
+# The second run finds the features of the first one, so it takes seconds, and you can try many settings.
 
 # %%
 second = sm.train(
@@ -116,7 +115,7 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 
 # %% [markdown]
 # If the run is killed, the same call with `resume=True` continues from the newest checkpoint, in the middle of the
-# epoch. On a CPU, it ends with the same weights as an uninterrupted run.
+# epoch. On a CPU, the run ends with the same weights as an uninterrupted run.
 #
 # `--weights` accepts a run folder as well as a file: `--mode transfer --weights scratch/` computes features with
 # this backbone.
