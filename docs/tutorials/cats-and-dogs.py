@@ -1,14 +1,14 @@
 # %% [markdown]
 # # Cats and dogs, before and after augmentation
 #
-# You train a network with ten million parameters on 500 photos of two classes. It knows them by heart
-# soon. Then you train it again with strong augmentation and dropout, and compare. This is the
+# You train a network with ten million parameters on 500 photos of two classes, which it soon memorizes.
+# Then you train it again with strong augmentation and dropout, and compare the two runs. This is the
 # cats-and-dogs tutorial of TensorFlow.
 #
-# You need `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg`: 500 and 200 photos of the Dogs vs. Cats
-# collection here, 2,000 and 1,000 in the original. The page was executed with fewer epochs than the original, on a
-# machine that was busy with other work, so its seconds mean nothing. [The full settings](#measured) and their times
-# follow at the end.
+# You need `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg`: 500 training and 200 validation photos of the Dogs
+# vs. Cats collection here, 2,000 and 1,000 in the original. The page was executed with fewer epochs than the
+# original, on a machine that was busy with other work, so ignore its times. [The full settings](#measured) and their
+# times follow at the end.
 #
 # ## Set some photos aside
 
@@ -37,18 +37,18 @@ report = sm.convert("cats_and_dogs", "data", resize=150, exclude="new.txt")
 print(report.counts)
 
 # %% [markdown]
-# Identical photos in both splits make validation accuracy too good. `stats` finds them in the indexes, and counts
-# the classes.
+# Photos that are in both splits would make validation accuracy too high. `stats` finds identical photos by the
+# hashes in the indexes, and counts the images of each class.
 
 # %%
 print(sm.stats("data"))
 
 # %% [markdown]
-# ## Before
+# ## Train without augmentation
 #
 # `cnn-512` is the network of the original: three blocks of 16, 32 and 64 filters and a dense layer of 512. For
-# two classes it has one logit, so the loss is the binary cross-entropy. The result is
-# that of the last epoch; every epoch is in `before/history.csv`.
+# two classes it has one logit, so the loss is the binary cross-entropy. `train` returns the result of the last
+# epoch; `before/history.csv` has one row per epoch.
 
 # %%
 before = sm.train("data", "before", model="cnn-512", epochs=12, cache="memory")
@@ -60,10 +60,10 @@ from IPython.display import Image
 Image("before/curves.png")
 
 # %% [markdown]
-# ## After
+# ## Train with augmentation and dropout
 #
-# Each epoch sees each photo changed at random. The values are those of the original's `ImageDataGenerator`.
-# Dropout is 0.2 after the first and the last pooling.
+# `augment` changes each photo at random in every epoch. The values are those of the original's
+# `ImageDataGenerator`. The dropout rate after the first and after the last pooling layer is 0.2.
 
 # %%
 after = sm.train(
@@ -81,8 +81,9 @@ print(after)
 Image("after/curves.png")
 
 # %% [markdown]
-# The gap between training and validation is 3 points instead of 36. After 15 epochs validation accuracy, 57.6 %, is
-# not higher yet than before, 59.1 %. After 40 epochs it is [67.5 %](#measured): augmentation needs more epochs.
+# The gap between training and validation accuracy is 3 points instead of 36. After 15 epochs, validation accuracy is
+# 57.6 %, still below the 59.1 % without augmentation. After 40 epochs it is [67.5 %](#measured): augmentation needs
+# more epochs.
 #
 # ## Evaluate
 
@@ -128,9 +129,9 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # | `Sequential` with `Conv2D` 16, 32, 64, `Dense(512)`, `Dense(1)` | `--model cnn-512` |
 # | `compile` with Adam and binary cross-entropy, `fit_generator` | `train` |
 # | `rotation_range=45, width_shift_range=.15, height_shift_range=.15, horizontal_flip=True, zoom_range=0.5` | `--augment flip,rotate=45,shift=0.15,zoom=0.5` |
-# | five augmented variants of a photo, by `plotImages` | `--augment-preview FILE.png` |
+# | a plot of five augmented variants of a photo, by `plotImages` | `--augment-preview FILE.png` |
 # | `Dropout(0.2)`, twice | `--dropout 0.2` |
-# | code of `matplotlib` for the curves | `curves.png` in the run folder |
+# | `matplotlib` code for the curves | `curves.png` in the run folder |
 #
 # ## Measured
 #
@@ -138,8 +139,8 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 #
 # | | training | validation | gap | time |
 # | --- | ---: | ---: | ---: | ---: |
-# | before, 15 epochs | 99.8 % | 62.0 % | 37.8 | 132 s |
-# | after, 40 epochs | 67.4 % | 67.5 % | -0.1 | 281 s |
+# | without augmentation, 15 epochs | 99.8 % | 62.0 % | 37.8 | 132 s |
+# | with augmentation and dropout, 40 epochs | 67.4 % | 67.5 % | -0.1 | 281 s |
 # | the original without augmentation, 15 epochs, 2,000 photos | | about 70 % | | |
 #
 # ```console
@@ -150,5 +151,5 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# Validation accuracy after 40 epochs is 5.5 points higher and still rising. For so few photos a pretrained
-# backbone is the answer: [the last layers of VGG16](vgg16-last-layers.md) are trained on the same photos.
+# With augmentation, validation accuracy is 5.5 points higher after 40 epochs, and still rising. With so few photos,
+# a pretrained backbone is better still: see [the last layers of VGG16](vgg16-last-layers.md) on the same photos.

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Retrain Inception-v3 with cached bottlenecks
 #
-# You train a new head on a pretrained backbone, and the backbone processes each photo once. Its outputs, which
-# the original `retrain.py` of TensorFlow calls bottlenecks, are cached as features. You also train the same
-# architecture from scratch, by steps, and kill that run halfway.
+# You train a new head on a pretrained backbone. The backbone processes each photo once, and shardmill caches its
+# outputs, the features. TensorFlow's `retrain.py`, the original of this tutorial, calls them bottlenecks. You also
+# train Inception-v3 from scratch, for a number of steps, with checkpoints.
 #
 # You need `flowers/CLASS/*.jpg` and a weights file. This page was executed with MobileNetV2, because its
-# weights were at hand. For Inception-v3 change the two values of `backbone`: `model` to `inception_v3`, and
+# weights were available. For Inception-v3 change the two values of `backbone`: `model` to `inception_v3`, and
 # `weights` to `imagenet`, which lets Keras download them. Everything else is the same.
 #
 # ## Set some photos aside
@@ -27,8 +27,9 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert to TFRecord
 #
-# A tenth is for validation and a tenth for the test, as in the original. `--shards 2` gives the file names of
-# its `build_image_data.py`, such as `train-00000-of-00002.tfrecord`, with the same features in each record.
+# A tenth of the photos is for validation and a tenth for the test, as in the original. `--shards 2` names the files
+# as Inception's `build_image_data.py` does, with the suffix `.tfrecord`. The features have the same names, without
+# `image/colorspace`; labels count from 0 instead of 1.
 
 # %%
 # !shardmill convert flowers/ data/ --validation 0.1 --test 0.1 --shards 2 --resize 224 --exclude new.txt
@@ -38,7 +39,7 @@ Path("new.txt").write_text("".join(keys))
 # ## Train a new head
 #
 # `--mode transfer` leaves the backbone unchanged. The first run processes every photo and keeps the features.
-# Batches of 100 and the learning rate of 0.01 are the original's; 25 epochs are 300 of its steps.
+# Batches of 100 and the learning rate of 0.01 are the original's; 25 epochs are 300 steps.
 
 # %%
 import shardmill as sm
@@ -50,8 +51,7 @@ first = sm.train("data", "first", **backbone, **settings, on_message=print)
 # %% [markdown]
 # ## Train a different head
 #
-# The second run finds the features of the first one, so it takes seconds. You try settings as fast as you
-# can type them.
+# The second run finds the features of the first one, so it takes seconds, and you can try many settings.
 
 # %%
 second = sm.train(
@@ -86,14 +86,14 @@ for prediction in sm.Predictor("second").predict_files(sorted(Path("new").iterdi
     print(prediction.path, prediction.class_name, f"{prediction.score:.2f}")
 
 # %% [markdown]
-# Damaged files do not stop a prediction. Of a folder with 90 photos and ten files cut short, emptied or of noise,
+# Damaged files do not stop a prediction. For a folder with 90 photos and ten truncated, empty or random files,
 # `shardmill predict run/ new/ --csv predictions.csv` writes 90 rows with a class and ten with a reason
 # (`truncated`, `empty`, `corrupt`), and ends with exit code 0.
 #
 # ## Export
 #
-# The original writes `output_graph.pb` and `output_labels.txt`. A SavedModel is their successor: it takes the
-# bytes of image files, and contains the labels.
+# The original writes `output_graph.pb` and `output_labels.txt`. A SavedModel replaces both: it takes the bytes of
+# image files and returns class names.
 
 # %%
 sm.export("second", "served/1", format="saved_model")
@@ -102,9 +102,9 @@ print(*sorted(path.name for path in Path("served/1").iterdir()))
 # %% [markdown]
 # ## Train Inception-v3 from scratch, by steps
 #
-# All weights are random, and all are trained. `steps` counts batches, as the original's `max_steps` does, and each
-# step here writes a checkpoint. Two steps of small images show only that it works;
-# [the numbers of 300 steps](#measured) follow at the end.
+# All weights start at random values, and all are trained. `steps` counts batches, as the original's `max_steps` does;
+# `checkpoint_steps=1` writes a checkpoint after each step. Two steps with small images show only that training works;
+# [the results of 300 steps](#measured) follow at the end.
 
 # %%
 scratch = {"model": "inception_v3", "image_size": 96, "steps": 2, "batch_size": 8}
@@ -115,9 +115,9 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 
 # %% [markdown]
 # If the run is killed, the same call with `resume=True` continues from the newest checkpoint, in the middle of the
-# epoch, and ends at the weights of a run that was never killed.
+# epoch. On a CPU, the run ends with the same weights as an uninterrupted run.
 #
-# The run folder is a value of `--weights`, like a file: `--mode transfer --weights scratch/` makes features with
+# `--weights` accepts a run folder as well as a file: `--mode transfer --weights scratch/` computes features with
 # this backbone.
 #
 # ## What it replaces
@@ -136,9 +136,9 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 #
 # ## Measured
 #
-# MobileNetV2's head on all 1,500 photos, with a fifth for validation: 88.6 % of it, the mean of three seeds (87.9,
-# 85.3, 92.7). The original reports 90 to 95 % with Inception-v3 on 3,670 photos. Means of the same three splits,
-# on two cores without a GPU:
+# With all 1,500 photos, a fifth of them for validation, the head on MobileNetV2 reaches a validation accuracy of
+# 88.6 %, the mean of three seeds (87.9, 85.3, 92.7). The original reports 90 to 95 % with Inception-v3 on 3,670
+# photos. The table shows mean accuracies and ranges of times for the same three seeds, on two cores without a GPU:
 #
 # | `--resize` | validation | first run | second run | times as fast |
 # | --- | --- | --- | --- | --- |
@@ -155,12 +155,13 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# The times are those of the training; as commands both take 10 s more, for the start of TensorFlow. Logistic
-# regression (C = 0.1, scikit-learn) on the features of 224 reaches 87.4 %, and this head in 25 epochs of larger
-# batches 87.2 %. A killed extraction resumes with the missing shards.
+# The times exclude the start of TensorFlow, which adds 10 s to each command. On the features of `--resize 224`,
+# logistic regression (C = 0.1, scikit-learn) reaches 87.4 %, and this head, trained for 25 epochs with larger
+# batches, 87.2 %. If a run is killed while it computes features, the next run computes only those of the missing
+# shards.
 #
-# Fine-tuning makes the backbone better at flowers: 91.1 % after three epochs of its last 30 layers, where
-# the head alone reached 87.9 % on the same split. It takes 260 s.
+# Fine-tuning adapts the backbone to flowers: after three epochs with its last 30 layers, validation accuracy is
+# 91.1 %, compared with 87.9 % for the head alone on the same split. Fine-tuning takes 260 s.
 #
 # ```console
 # $ shardmill train flowers-0/ finetune-0/ --model mobilenet_v2 --mode finetune \
@@ -169,10 +170,10 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# Inception-v3 from scratch at 299×299, 300 steps of 8 photos, takes 29 minutes on two busy cores. Its loss is 1.51
-# on average in the first epoch and 1.21 in the second, where guessing gives 1.61. Accuracy rises from
-# 41 to 51 % in training, and is 22 % in validation: batch normalizations use averages over the last
-# hundreds of steps there, and these weights change faster. On a GPU, train for epochs instead.
+# Inception-v3 from scratch at 299×299, 300 steps of 8 photos, takes 29 minutes on two busy cores. Its mean
+# loss is 1.51 in the first epoch and 1.21 in the second; guessing gives 1.61. Training accuracy rises from 41 to
+# 51 %. Validation accuracy is 22 %: in validation, batch normalization uses averages over the last hundreds of
+# steps, and the weights change faster than these averages. On a GPU, set `--epochs` instead of `--steps`.
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2
@@ -190,9 +191,11 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ```
 # <!-- not run: takes half an hour, and needs the data -->
 #
-# The features of that backbone take 200 s; a second head on them takes 7 s instead of 209. Validation accuracy
-# is 43.9 %. Both ways of fine-tuning end at 45.6 %, in 162 and 159 s: a weights file with a top and one without
-# give the same backbone. It has seen 1,200 photos for two epochs, so the figures show that it works, not how well.
+# Computing the features with that backbone takes 200 s. The run for the first head takes 209 s with this
+# computation, and the run for a second head 7 s. Validation accuracy is 43.9 %. Both fine-tuning runs end at 45.6 %,
+# in 162 and 159 s: a weights file with the classifier and one without it give the same backbone. This backbone has
+# seen 1,200 photos for two epochs, so the figures show that the commands work, not how accurate Inception-v3 can be.
 #
-# On a GPU nothing was measured. `shardmill doctor data/` compares the rate of the input with that of the model on
-# your machine; `convert --resize 224 --store raw` leaves nothing to decode ([profiling](../how-to/profiling.md)).
+# Nothing was measured on a GPU. `shardmill doctor data/` compares the rate of the input with that of the model on
+# your machine. If the input is slower, `convert --resize 224 --store raw` leaves nothing to decode
+# ([profiling](../how-to/profiling.md)).

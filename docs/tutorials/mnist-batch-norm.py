@@ -2,15 +2,15 @@
 # # The batch-norm CNN on MNIST
 #
 # You train the well-known convolutional network with batch normalization and dropout on 60,000 digits, and
-# measure it on 10,000. In five epochs it has more than 99 % of them right.
+# measure it on 10,000. After five epochs, it classifies more than 99 % of these correctly.
 #
 # You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. The page was executed with
 # the full settings; it took five minutes on two busy cores without a GPU.
 #
 # ## From arrays to folders
 #
-# Images of your own are files in folders. MNIST comes as arrays, so this cell writes what a folder of your
-# own looks like: `mnist/train/7/00042.png`.
+# `convert` reads image files in folders, but MNIST comes as arrays. This cell writes each digit to a file such as
+# `mnist/train/7/00042.png`.
 
 # %%
 from pathlib import Path
@@ -29,14 +29,14 @@ for split in ("train", "test"):
 # %% [markdown]
 # ## Convert
 #
-# `train` and `test` are taken from the folders. Of the training images 1,000 become `validation`, so that
-# the test images are used only once, at the end. `--channels 1` keeps them grayscale.
+# The folders `train` and `test` become splits of the same names. `--validation-count` moves 1,000 of the training
+# images to `validation`, so that you use the test images only once, at the end. `--channels 1` keeps them grayscale.
 
 # %%
 # !shardmill convert mnist/ digits/ --validation-count 1000 --channels 1
 
 # %% [markdown]
-# The files are checked before training: every record against its checksum, every index against its shard.
+# Before training, `verify` checks every record against its checksums, and every index against its shard.
 
 # %%
 # !shardmill verify digits/
@@ -44,8 +44,9 @@ for split in ("train", "test"):
 # %% [markdown]
 # ## Train
 #
-# `cnn-bn` has 32 filters of 3×3, twice, and 32 of 5×5 with stride 2, each with batch normalization, then
-# dropout of 0.4 and a dense layer of 128. Its own size is 28×28.
+# `cnn-bn` has two convolutions with 32 filters of 3×3, each with max pooling, and one with 32 filters of 5×5 and
+# stride 2. Batch normalization, dropout with a rate of 0.4 and a dense layer of 128 units follow. Its default image
+# size is 28×28.
 
 # %%
 # !shardmill train digits/ run/ --model cnn-bn --epochs 5 --batch-size 64 \
@@ -59,7 +60,7 @@ Picture(filename="run/curves.png")
 # %% [markdown]
 # ## Evaluate
 #
-# The split is `test` if the dataset has one.
+# `evaluate` uses the split `test` if the dataset has one.
 
 # %%
 # !shardmill evaluate run/
@@ -68,11 +69,11 @@ Picture(filename="run/curves.png")
 Picture(filename="run/confusion-test.png")
 
 # %% [markdown]
-# Nearly everything is on the diagonal. `run/mistakes-test.png` shows the errors that the model was surest of.
+# Nearly all images are on the diagonal. `run/mistakes-test.png` shows the wrong predictions with the highest scores.
 #
 # ## Predict new digits
 #
-# A prediction takes image files. Here these are test images in a new folder.
+# `predict_files` takes image files. Here these are five test images in a new folder.
 
 # %%
 import shardmill as sm
@@ -122,6 +123,6 @@ print(scores.argmax(axis=1), arrays["y_test"][::2000])
 # | a plain Keras loop with all arrays in memory: same network, optimizer and epochs | 99.36 % | |
 # | the original tutorial | 98.64 % | |
 #
-# The times are from two cores without a GPU. Side by side, training from shards took 0.95 times as long
-# as the plain loop (`python -m benchmarks.training digits`, one round). That dataset was converted
-# without `--channels 1`; this page's own result is above.
+# Both ran on two cores without a GPU. In one round of `python -m benchmarks.suites.training digits`, training from
+# shards took 0.95 times as long as the plain loop. For this table, the dataset was converted without
+# `--channels 1`; the result with this option is above.

@@ -1,12 +1,13 @@
 # %% [markdown]
 # # VGG16: train the last four layers
 #
-# You adapt a pretrained network to two classes of your own. A new head of 1,024 units is trained first, then
-# the head and the last four layers of the backbone, with RMSprop and a small learning rate.
+# You adapt a pretrained network to two classes of your own. First you train a new head with a dense
+# layer of 1,024 units, then the head and the last four layers of the backbone, with RMSprop and a small learning
+# rate.
 #
 # You need `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` and a weights file. **This page was executed with
 # MobileNetV2**, because no ImageNet weights of VGG16 were available. For VGG16 change two arguments:
-# `model="vgg16"`, and no `weights`, so that Keras downloads them. VGG16 needs a GPU.
+# `model="vgg16"`, and no `weights`, so that Keras downloads them. Train VGG16 on a GPU.
 #
 # ## Set some photos aside
 
@@ -26,7 +27,8 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert
 #
-# The folders `train` and `validation` become splits of the same names. 224×224 is the size of both networks.
+# The folders `train` and `validation` become splits of the same names. 224×224 is the input size of
+# both networks.
 
 # %%
 import shardmill as sm
@@ -36,8 +38,8 @@ print(sm.convert("cats_and_dogs", "data", resize=224, exclude="new.txt"))
 # %% [markdown]
 # ## Fine-tune
 #
-# `--mode finetune` has two phases. The backbone is frozen for `--head-epochs`, and its features are
-# cached, so these epochs take seconds. Then its last four layers are trained too.
+# `--mode finetune` has two phases. During `--head-epochs`, the backbone is frozen and its features are
+# cached, so these epochs take seconds. Then the last four layers of the backbone are trained too.
 
 # %%
 result = sm.train(
@@ -63,13 +65,13 @@ from IPython.display import Image
 Image("tuned/curves.png")
 
 # %% [markdown]
-# `--unfreeze 4` counts layers as Keras lists them. Of VGG16 these are the three convolutions of block 5 and
-# their pooling, of MobileNetV2 the last convolution with its normalization and activation, and the
-# normalization before it. Batch normalizations stay frozen ([models](../reference/models.md#backbone-and-head)).
+# `--unfreeze 4` counts layers as Keras lists them. In VGG16, the last four are the three convolutions of
+# block 5 and their pooling. In MobileNetV2, they are the last convolution with its normalization and activation, and
+# the normalization before it. Batch normalizations stay frozen ([models](../reference/models.md#backbone-and-head)).
 #
-# ## The same with VGG16
+# ## Fine-tune VGG16
 #
-# The command for VGG16 has the same options; `imagenet` is the default of `--weights`.
+# The command for VGG16 has the same options, with more epochs; `imagenet` is the default of `--weights`.
 #
 # ```console
 # $ shardmill train data/ vgg16/ --model vgg16 --mode finetune --unfreeze 4 --head-units 1024 \
@@ -97,7 +99,7 @@ for prediction in sm.Predictor("tuned").predict_files(sorted(Path("new").iterdir
 # %% [markdown]
 # ## Export
 #
-# The Keras file contains the head, the backbone and the preprocessing. It takes pixels of 0 to 255.
+# The Keras file contains the head, the backbone and the preprocessing, so it takes pixels of 0 to 255.
 
 # %%
 sm.export("tuned", "exported", format="keras")
@@ -127,18 +129,18 @@ print(
 # | a loop over errors with `load_img` | `evaluate`, which draws `mistakes-validation.png` |
 # | `model.save` | `export` |
 #
-# `--pooling avg`, the default, averages the feature map before the dense layer. `flatten` gives that layer
-# 25,691,136 parameters instead of 525,312.
+# `--pooling avg`, the default, averages the feature map before the dense layer. With `flatten`, the dense
+# layer of VGG16 has 25,691,136 parameters instead of 525,312.
 #
 # ## Measured
 #
-# MobileNetV2 has 98.5 % of the 198 validation photos right above. The head alone has as many after its first epoch:
-# ImageNet knows cats and dogs.
+# The fine-tuned MobileNetV2 above classifies 98.5 % of the 198 validation photos correctly. The head alone reaches
+# the same accuracy after its first epoch, because ImageNet contains cats and dogs.
 #
 # VGG16 with this head and five classes has 15,245,125 parameters, of which 7,609,861 are trained: the three
-# convolutions of the last block (7,079,424), 512 × 1024 + 1024 of the dense layer, 1024 × 5 + 5 of the
-# logits. Six steps and the validation of 305 photos take 120 s on two cores. An accuracy to compare with the
-# original's needs its weights, which were not available.
+# convolutions of the last block (7,079,424), 512 × 1024 + 1024 of the dense layer, and 1024 × 5 + 5 of the
+# logits. Six steps and the validation on 305 photos take 120 s on two cores. A comparison with the original's
+# accuracy needs the ImageNet weights, which were not available.
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2
