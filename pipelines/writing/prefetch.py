@@ -84,11 +84,9 @@ def _read(
     image: SourceImage, files: SourceFiles, options: ImageOptions, normalize: Normalize
 ) -> PrefetchedImage:
     try:
-        data = read_file(files, image.key, image.url)
+        linked = bool(image.linked)
+        data = read_file(files, image.key, image.url, image.size_bytes, linked=linked)
     except UnreadableError as error:
         return PrefetchedImage(image, Rejection("unreadable", str(error)), "")
     digest = xxhash.xxh3_128_hexdigest(data)
-    if len(data) != image.size_bytes:
-        detail = f"it changed after it was listed: {image.size_bytes} bytes then, {len(data)} now"
-        return PrefetchedImage(image, Rejection("unreadable", detail), digest)
     return PrefetchedImage(image, normalize(data, options), digest)
