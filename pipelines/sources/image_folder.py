@@ -83,7 +83,7 @@ class _FolderSources:
         self._files = files
         self._listing = listing
         self._layout = layout
-        # A folder that cannot name a class is no reason to refuse the others.
+        # A folder that cannot name a class does not affect the others.
         folders = filter(is_class_folder, class_folders(listing.folders, layout))
         self._class_names = assign_labels(folders, source=options.source)
         labels = source_filter.choose_labels(self._class_names.values(), source=options.source)

@@ -102,8 +102,7 @@ class Listing:
         broken_links: keys of broken symbolic links.
         escaping_links: keys of symbolic links that lead out of the source and are not followed.
         forbidden_folders: keys of folders that this user may not list.
-        refused: keys that are no path of an image, and folders that cannot be listed; with the
-            reason.
+        refused: invalid keys, and folders that cannot be listed, with the reason.
     """
 
     files: RowTable[ListedFile] = field(default_factory=new_file_table)

@@ -1,8 +1,8 @@
-"""End of the process a few seconds after SIGINT or SIGTERM, whatever it waits for.
+"""End of the process soon after SIGINT or SIGTERM, whatever it awaits.
 
 Python runs the handler of a signal in the main thread, and only between two steps of the
 interpreter. A handler that raises is therefore not enough: the main thread may wait in a library,
-or for threads that are blocked in a read. So a thread of its own receives each signal as well, and
+or for threads that are blocked in a read. So a separate thread receives each signal as well, and
 ends the process if the orderly way takes too long. Whatever a killed process leaves behind, the
 next run cleans up.
 """
@@ -112,7 +112,7 @@ def _end(number: signal.Signals) -> None:
                 exit_code=status,
             )
 
-    # On a thread: stderr may be a pipe that nobody reads, or locked by the main thread.
+    # On a thread: stderr may be a pipe without a reader, or locked by the main thread.
     reporter = threading.Thread(target=report, daemon=True)
     reporter.start()
     reporter.join(_LOG_SECONDS)

@@ -50,7 +50,7 @@ def translate_read_errors(path: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
     except RefusedFileError as error:
-        hint = "put a copy of the target in its place" if error.errno == errno.ELOOP else None
+        hint = "replace the link by a copy of its file" if error.errno == errno.ELOOP else None
         raise CorruptDataError(str(error.strerror), path=path, hint=hint) from error
     except OSError as error:
         raise StorageError(

@@ -71,7 +71,7 @@ class UntrustedFolder:
 
         Raises:
             RefusedFileError: the name belongs to something other than a regular file, a link leads
-                out of the folder, or a part of the path is a link where none may be.
+                out of the folder, or a part of the path is a link although `links` is False.
             OSError: the file cannot be opened.
         """
         try:
@@ -133,7 +133,7 @@ class UntrustedFolder:
         return os.open(base, _FILE_FLAGS | os.O_NOFOLLOW, dir_fd=folder.number)
 
     def _open_linked(self, name: bytes) -> int:
-        """Open a file through links: the target is resolved, and then opened without links."""
+        """Open a file through links: its real path is opened without links."""
         path = os.path.join(self._path, name)  # noqa: PTH118 - a path of bytes
         if self._follow_links:
             return os.open(path, _FILE_FLAGS)
