@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from records.errors import CorruptDataError, InputNotFoundError, OutputError, ShardmillError, UsageError
+from records.errors import (
+    CorruptDataError,
+    InputNotFoundError,
+    OutputError,
+    ShardmillError,
+    UsageError,
+)
 from tests.trainers.test_config import CONFIG
 from trainers.runs.create import create_run, remove_if_empty, require_empty
 from trainers.runs.run_dir import CONFIG as CONFIG_NAME
