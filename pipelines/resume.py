@@ -223,7 +223,7 @@ def _files_of(manifest: Manifest) -> set[str]:
 
 def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]:
     """Yield each finished shard that has a modified source file, and the key of the first one."""
-    files = open_source(run.options.source)
+    files = open_source(run.options.source, follow_symlinks=run.options.follow_symlinks)
     with ThreadPoolExecutor(run.options.workers) as pool:
         for shard in run.plan.shards:
             stored = _stored_hashes(run.output, shard.name)
@@ -247,7 +247,8 @@ def _stored_hashes(output: Storage, name: str) -> dict[str, str] | None:
 
 def _hash(image: SourceImage, files: SourceFiles) -> str:
     try:
-        data = read_file(files, image.key, image.url)
+        linked = bool(image.linked)
+        data = read_file(files, image.key, image.url, image.size_bytes, linked=linked)
     except UnreadableError:
         return ""
     return str(xxhash.xxh3_128_hexdigest(data))

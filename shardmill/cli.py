@@ -19,6 +19,7 @@ import click
 
 from records.errors import ShardmillError
 from records.runtime.logging import is_terminal, log_event, log_line, set_log_format
+from records.runtime.termination import watch_signals
 from shardmill.interrupted import resume_hint
 from shardmill.wiring import PipelineExecutor
 
@@ -106,6 +107,7 @@ def shardmill(context: click.Context, *, _verbose: bool) -> None:
 def main() -> NoReturn:
     """Run the command line; report an error as one line on stderr and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    watch_signals()
     set_log_format("text")
     # Arrow's default allocator would keep the memory of a large plan after the plan is freed.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

@@ -99,7 +99,7 @@ def select_new(
             hint="list all damage with `shardmill verify`",
         ) from error
     images = sources.images.sort("key")
-    files = open_source(options.source)
+    files = open_source(options.source, follow_symlinks=options.follow_symlinks)
 
     def hash_file(key: bytes, url: str | None) -> bytes:
         try:

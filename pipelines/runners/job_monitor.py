@@ -13,13 +13,14 @@ from pipelines.runners.base import ShardTask
 from pipelines.runners.heartbeat import end_run, heartbeat_interval, read_progress, start_run
 from pipelines.runners.job_errors import parse_job_error
 from records.errors import RunnerError, ShardmillError
+from records.runtime.termination import grace_period
 from records.storage import open_storage
 
 WARN_AFTER_SECONDS = 20.0
 START_SECONDS = 300.0
 """How long a run waits for its first worker; an engine may need longer."""
 SILENCE_SECONDS = 900.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 10.0
 _CANCEL_SECONDS = 10.0
 _NO_WORKER_HINT = (
     "check that the worker pool (or the container) runs at the address that the engine uses, and"
@@ -108,6 +109,10 @@ class BeamJob:
 
     def stop(self, ended: threading.Event) -> None:
         """See `Job.stop`: first the workers stop themselves, then the engine cancels the job."""
+        with grace_period(STOP_SECONDS + 2 * _CANCEL_SECONDS):
+            self._stop(ended)
+
+    def _stop(self, ended: threading.Event) -> None:
         self._is_stopped = True
         with suppress(ShardmillError):
             end_run(self._output, self._task.run_id)

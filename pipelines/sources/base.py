@@ -34,6 +34,7 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
         url: URL of a file that is not stored below the source.
         record_number: number, in its split, of the record to copy, if the source is a dataset.
         group: group of the image; all images of a group are assigned to the same split.
+        linked: True if a part of the path was a symbolic link when it was listed, otherwise None.
         split: the split that the source specifies.
         fingerprint: fingerprint of the file; see `ListedFile`.
     """
@@ -44,11 +45,12 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     url: str | None = None
     record_number: int | None = None
     group: bytes | None = None
+    linked: bool | None = None
     split: SplitName | None = None
     fingerprint: int = 0
 
 
-WORKER_FIELDS = ("key", "label", "size_bytes", "url", "record_number", "group")
+WORKER_FIELDS = ("key", "label", "size_bytes", "url", "record_number", "group", "linked")
 """The first fields of `SourceImage`."""
 
 _COLUMNS = pa.schema(
@@ -59,6 +61,7 @@ _COLUMNS = pa.schema(
         "url": pa.large_string(),
         "record_number": pa.int64(),
         "group": pa.large_binary(),
+        "linked": pa.bool_(),
         "split": pa.string(),
         "fingerprint": pa.uint64(),
     }

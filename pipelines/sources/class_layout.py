@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypeVar
 
 from records.errors import UsageError
-from records.format.label_map import LabelMap, check_labels
+from records.format.label_map import LabelMap, check_labels, is_valid_name
 from records.format.layout import SPLITS, SplitName
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
@@ -69,6 +69,11 @@ def class_folders(folders: Iterable[bytes], layout: Layout) -> set[bytes]:
     """Return the names of all class folders, including empty ones."""
     depth = 0 if layout == "classes" else 1
     return {folder.split(b"/")[-1] for folder in folders if folder.count(b"/") == depth}
+
+
+def is_class_folder(folder: bytes) -> bool:
+    """Return whether the name of a folder can be the name of a class."""
+    return is_valid_name(class_name(folder))
 
 
 def class_name(folder: bytes) -> str:

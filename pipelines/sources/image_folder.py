@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, SourceImage, Sources
 from pipelines.sources.class_layout import (
@@ -10,6 +12,7 @@ from pipelines.sources.class_layout import (
     assign_labels,
     class_folders,
     detect_layout,
+    is_class_folder,
     parse_key,
 )
 from pipelines.sources.group_by import GroupKey
@@ -26,11 +29,21 @@ from records.text.keys import key_to_text
 _IMAGE_EXTENSIONS = frozenset(extension.encode() for extension in IMAGE_EXTENSIONS)
 
 
+_MAX_NOTED_FOLDERS = 5
+_NO_CLASS_NAME = "the name of the class folder is empty or has control characters"
+
+
 def list_image_folder(options: ConvertOptions, source_filter: SourceFilter) -> Sources:
     """List the images below a folder. Raises the errors of `list_sources`."""
-    files = open_source(options.source)
+    files = open_source(options.source, follow_symlinks=options.follow_symlinks)
     listing = files.walk(follow_symlinks=options.follow_symlinks)
-    if not (listing.files or listing.folders or listing.broken_links or listing.escaping_links):
+    if not (
+        listing.files
+        or listing.folders
+        or listing.broken_links
+        or listing.escaping_links
+        or listing.refused
+    ):
         raise InputNotFoundError(
             "the source is empty",
             path=escape_for_display(options.source),
@@ -70,7 +83,8 @@ class _FolderSources:
         self._files = files
         self._listing = listing
         self._layout = layout
-        folders = class_folders(listing.folders, layout)
+        # A folder that cannot name a class does not affect the others.
+        folders = filter(is_class_folder, class_folders(listing.folders, layout))
         self._class_names = assign_labels(folders, source=options.source)
         labels = source_filter.choose_labels(self._class_names.values(), source=options.source)
         self._label_ids = label_ids(labels)
@@ -85,12 +99,15 @@ class _FolderSources:
             self._sources.exclude(by_key=True)
         for key in self._listing.broken_links:
             self._add(key, None)
+        for key, reason in self._listing.refused:
+            self._refuse(key, reason)
         for file in self._listing.files.consume():
             if file.key in self._excluded_keys or self._is_image(file):
                 self._add(file.key, file)
             else:
                 self._sources.skipped += 1
         self._note_nested_images()
+        self._note_forbidden_folders()
         return self._sources
 
     def _is_image(self, file: ListedFile) -> bool:
@@ -98,14 +115,14 @@ class _FolderSources:
         if file.key[file.key.rfind(b".") :].lower() in _IMAGE_EXTENSIONS:
             return True
         try:
-            return sniff(self._files.read_head(file.key)) is not None
+            return sniff(self._files.read_head(file.key, linked=file.linked)) is not None
         except UnreadableError:
             return False
 
     def _add(self, key: bytes, file: ListedFile | None) -> None:
         """Add an image, a reject or an excluded image; `file` is None for a broken link."""
         folder, split = parse_key(key, self._layout)
-        name = None if folder is None else self._class_names[folder]
+        name = None if folder is None else self._class_names.get(folder)
         if key in self._excluded_keys:
             self._sources.exclude(by_key=True)
         elif name is not None and name not in self._label_ids:
@@ -113,7 +130,8 @@ class _FolderSources:
         elif file is None:
             self._reject(key, name, "unreadable", "the link leads nowhere", 0)
         elif name is None:
-            self._reject(key, name, "no-class", "not in a class folder", file.size_bytes)
+            detail = "not in a class folder" if folder is None else _NO_CLASS_NAME
+            self._reject(key, name, "no-class", detail, file.size_bytes)
         else:
             self._nested_images += key.count(b"/") > self._class_depth
             self._sources.add(
@@ -121,16 +139,40 @@ class _FolderSources:
                     key,
                     self._label_ids[name],
                     file.size_bytes,
+                    linked=file.linked or None,
                     split=split,
                     group=self._group_of(key),
                     fingerprint=file.fingerprint,
                 )
             )
 
+    def _refuse(self, key: bytes, reason: str) -> None:
+        """Reject what the listing refused, unless it is excluded."""
+        folder = None
+        with suppress(UsageError):  # with --layout splits, it is in no split folder
+            folder, _ = parse_key(key, self._layout)
+        name = None if folder is None else self._class_names.get(folder)
+        if key in self._excluded_keys:
+            self._sources.exclude(by_key=True)
+        elif name is not None and name not in self._label_ids:
+            self._sources.exclude(by_key=False)
+        else:
+            self._reject(key, name, "unreadable", reason, 0)
+
     def _reject(
         self, key: bytes, name: str | None, reason: str, detail: str, size_bytes: int
     ) -> None:
         self._sources.rejects.append(Reject(key_to_text(key), name, reason, detail, size_bytes))
+
+    def _note_forbidden_folders(self) -> None:
+        folders = sorted(self._listing.forbidden_folders)
+        if folders:
+            self._sources.notes.append(
+                f"{pluralize(len(folders), 'folder')} cannot be read (permission denied) and "
+                f"{'was' if len(folders) == 1 else 'were'} skipped: "
+                f"{', '.join(map(key_to_text, folders[:_MAX_NOTED_FOLDERS]))}"
+                f"{', …' * (len(folders) > _MAX_NOTED_FOLDERS)}"
+            )
 
     def _note_nested_images(self) -> None:
         """Add a note about images in subfolders of class folders: subfolders may be the classes."""

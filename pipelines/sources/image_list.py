@@ -59,7 +59,7 @@ def list_image_list(options: ConvertOptions, source_filter: SourceFilter) -> Sou
     numbers = label_ids(labels)
     sources = Sources(labels, None)
     group_of = GroupKey(options.group_by)
-    files = open_source(options.source)
+    files = open_source(options.source, follow_symlinks=options.follow_symlinks)
     for row in rows:
         is_excluded = row.key in source_filter.excluded_keys
         if is_excluded or (row.label and class_names[row.label] not in numbers):
@@ -75,6 +75,7 @@ def list_image_list(options: ConvertOptions, source_filter: SourceFilter) -> Sou
                 numbers[class_names[row.label]],
                 file.size_bytes,
                 url=row.url,
+                linked=file.linked or None,
                 split=row.split,
                 group=os.fsencode(row.group) if row.group else group_of(row.key),
                 fingerprint=file.fingerprint,

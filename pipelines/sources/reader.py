@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from pipelines.sources.walk import (
@@ -16,12 +18,12 @@ from pipelines.sources.walk import (
     walk_remote,
 )
 from records.errors import InputNotFoundError, OutputError, StorageError, UsageError
-from records.storage import local_path, open_remote, open_storage, split_location
+from records.storage import local_path, open_remote, read_named_file, split_location
 from records.storage.retry import LOCAL_RETRY, retry
+from records.storage.untrusted_file import UntrustedFolder, read_descriptor
 from records.text.keys import key_to_text
 
 HEAD_BYTES = 64
-_CHUNK_BYTES = 64 << 20
 _TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
 _PROCESS_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
@@ -35,15 +37,20 @@ class SourceFiles(Protocol):
     def find(self, key: bytes, *, follow_symlinks: bool) -> ListedFile | None:
         """Return a file, or None if absent. Raises UsageError if a link leads out of the folder."""
 
-    def read(self, key: bytes) -> bytes:
+    def read(self, key: bytes, listed_bytes: int | None = None, *, linked: bool = True) -> bytes:
         """Return the content of a file.
 
+        Args:
+            key: the key of the file.
+            listed_bytes: the size of the file in the listing; None if it may have any size.
+            linked: whether a part of the path may be a symbolic link.
+
         Raises:
-            UnreadableError: this file cannot be read.
+            UnreadableError: this file cannot be read, or is not what the listing found.
             StorageError: no file can be read: storage failed, or the process reached a limit.
         """
 
-    def read_head(self, key: bytes) -> bytes:
+    def read_head(self, key: bytes, *, linked: bool = True) -> bytes:
         """Return the first 64 bytes of a file. Raises the errors of `read`."""
 
 
@@ -51,31 +58,46 @@ class UnreadableError(Exception):
     """One file of the source cannot be read; the message is the reason."""
 
 
-def open_source(location: str) -> SourceFiles:
-    """Return an object that reads the files below a local path or a URL."""
+def open_source(location: str, *, follow_symlinks: bool) -> SourceFiles:
+    """Return an object that reads the files below a local path or a URL.
+
+    Args:
+        location: the path or URL.
+        follow_symlinks: whether links that lead out of the source are followed.
+    """
     path = local_path(location)
-    return RemoteFiles(location) if path is None else LocalFiles(os.fsencode(path))
+    if path is None:
+        return RemoteFiles(location)
+    return LocalFiles(os.fsencode(path), follow_symlinks=follow_symlinks)
 
 
 def open_file(url: str) -> tuple[SourceFiles, bytes]:
     """Return an object that reads the folder of a file, and the key of the file in it."""
     folder, name = split_location(local_path(url) or url)
-    return open_source(folder), os.fsencode(name)
+    return open_source(folder, follow_symlinks=True), os.fsencode(name)
 
 
-def read_file(files: SourceFiles, key: bytes, url: str | None) -> bytes:
+def read_file(
+    files: SourceFiles,
+    key: bytes,
+    url: str | None,
+    listed_bytes: int | None = None,
+    *,
+    linked: bool = True,
+) -> bytes:
     """Return the content of a file, by URL if given, otherwise by key. Raises UnreadableError."""
     if url is None:
-        return files.read(key)
+        return files.read(key, listed_bytes, linked=linked)
     folder, name = open_file(url)
-    return folder.read(name)
+    return folder.read(name, listed_bytes)
 
 
 class LocalFiles:
     """Files below a local folder."""
 
-    def __init__(self, root: bytes) -> None:
+    def __init__(self, root: bytes, *, follow_symlinks: bool = False) -> None:
         self._prefix = root.rstrip(b"/") + b"/"
+        self._folder = UntrustedFolder(self._prefix, follow_links=follow_symlinks)
 
     def walk(self, *, follow_symlinks: bool) -> Listing:
         """See `SourceFiles.walk`."""
@@ -97,25 +119,23 @@ class LocalFiles:
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
-        return local_file(key, status)
+        return local_file(key, status, linked=os.path.realpath(path) != root + key)
 
-    def read(self, key: bytes) -> bytes:
+    def read(self, key: bytes, listed_bytes: int | None = None, *, linked: bool = True) -> bytes:
         """See `SourceFiles.read`."""
-        return self._read(key, None)
+        read = partial(read_local_file, self._folder, key, listed_bytes, linked=linked)
+        return self._read(key, read)
 
-    def read_head(self, key: bytes) -> bytes:
+    def read_head(self, key: bytes, *, linked: bool = True) -> bytes:
         """See `SourceFiles.read_head`."""
-        return self._read(key, HEAD_BYTES)
+        return self._read(key, partial(read_local_head, self._folder, key, linked=linked))
 
-    def _read(self, key: bytes, size_bytes: int | None) -> bytes:
-        path = self._prefix + key
+    def _read(self, key: bytes, read: Callable[[], bytes]) -> bytes:
         try:
-            return retry(
-                lambda: read_local_file(path, size_bytes), LOCAL_RETRY, is_transient=_is_transient
-            )
+            return retry(read, LOCAL_RETRY, is_transient=_is_transient)
         except OSError as error:
             if error.errno not in _PROCESS_LIMITS:
-                raise UnreadableError(os.strerror(error.errno or errno.EIO)) from error
+                raise UnreadableError(error.strerror or os.strerror(errno.EIO)) from error
             raise StorageError(
                 "cannot read a source file: this process has reached a limit",
                 path=key_to_text(key),
@@ -128,24 +148,48 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in _TRANSIENT
 
 
-def read_local_file(path: bytes, size_bytes: int | None) -> bytes:
-    """Return the first `size_bytes` of a file; all bytes if None.
+def read_local_file(
+    folder: UntrustedFolder, key: bytes, listed_bytes: int | None, *, linked: bool
+) -> bytes:
+    """Return the content of a file. For the arguments, see `SourceFiles.read`.
 
     This takes half the time of a Python file object.
+
+    Raises:
+        UnreadableError: the size of the file has changed since it was listed.
+        OSError: the file cannot be read, or is not a regular file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = folder.open_file(key, links=linked)
     try:
-        if size_bytes is not None:
-            return os.read(descriptor, size_bytes)
-        file_bytes = os.fstat(descriptor).st_size
-        data = os.read(descriptor, file_bytes + 1)
-        if len(data) == file_bytes:
-            return data
-        # The file has grown, or is longer than one call reads (2 GB).
-        pieces = [data, *iter(lambda: os.read(descriptor, _CHUNK_BYTES), b"")]
-        return b"".join(pieces)
+        size_bytes = os.fstat(descriptor).st_size
+        if listed_bytes is None:
+            listed_bytes = size_bytes
+        elif listed_bytes != size_bytes:
+            raise _changed(listed_bytes, size_bytes)
+        # One byte more: a file that grows while it is read is refused.
+        data = os.read(descriptor, listed_bytes + 1)
+        if len(data) < listed_bytes:  # one call reads at most 2 GB
+            data += read_descriptor(descriptor, listed_bytes + 1 - len(data))
     finally:
         os.close(descriptor)
+    if len(data) != listed_bytes:
+        raise _changed(listed_bytes, len(data))
+    return data
+
+
+def read_local_head(folder: UntrustedFolder, key: bytes, *, linked: bool) -> bytes:
+    """Return the first 64 bytes of a file. Raises OSError."""
+    descriptor = folder.open_file(key, links=linked)
+    try:
+        return os.read(descriptor, HEAD_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+def _changed(listed_bytes: int, size_bytes: int) -> UnreadableError:
+    return UnreadableError(
+        f"it changed after it was listed: {listed_bytes} bytes then, {size_bytes} now"
+    )
 
 
 class RemoteFiles:
@@ -163,11 +207,20 @@ class RemoteFiles:
         info = self._storage.stat(key.decode("utf-8", "surrogateescape"))
         return None if info is None else remote_file(key, info)
 
-    def read(self, key: bytes) -> bytes:
+    def read(
+        self,
+        key: bytes,
+        listed_bytes: int | None = None,
+        *,
+        linked: bool = True,  # noqa: ARG002 - no links on object stores
+    ) -> bytes:
         """See `SourceFiles.read`."""
-        return self._read(key, None)
+        data = self._read(key, None)
+        if listed_bytes is not None and len(data) != listed_bytes:
+            raise _changed(listed_bytes, len(data))
+        return data
 
-    def read_head(self, key: bytes) -> bytes:
+    def read_head(self, key: bytes, *, linked: bool = True) -> bytes:  # noqa: ARG002
         """See `SourceFiles.read_head`."""
         return self._read(key, HEAD_BYTES)
 
@@ -189,8 +242,7 @@ def read_text_file(path: str) -> bytes:
     Raises:
         InputNotFoundError: the file does not exist.
     """
-    folder, name = split_location(path)
     try:
-        return open_storage(folder).read(name)
+        return read_named_file(path)
     except FileNotFoundError as error:
         raise InputNotFoundError("file not found", path=path) from error

@@ -1,17 +1,17 @@
 """Recursive listing of a source folder, local or remote.
 
 Hidden files and system files are counted, not listed. Links that lead out of the source are listed
-separately. Keys are the bytes of the file system. Every folder is walked once, even if links lead
-to it: loops end, and no image is listed twice.
+separately, and so are folders that cannot be listed. Keys are the bytes of the file system. Every
+folder is walked once, even if links lead to it: loops end, and no image is listed twice.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -22,6 +22,7 @@ from records.errors import InputNotFoundError, StorageError
 from records.runtime.parallel_map import parallel_map_if_blocking
 from records.runtime.row_table import RowTable
 from records.storage import FileInfo, RemoteStorage
+from records.storage.untrusted_file import MAX_KEY_BYTES, UntrustedFolder
 from records.text.escaping import escape_for_display
 
 _SYSTEM_NAMES = {
@@ -33,10 +34,16 @@ _SYSTEM_NAMES = {
     b"$recycle.bin",
     b"system volume information",
     b"@eadir",
+    b"lost+found",
+}
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+_NOT_LISTABLE = {
+    errno.ENOTDIR: "the folder was replaced after it was listed",
+    errno.ELOOP: "the folder was replaced after it was listed",
+    errno.ENAMETOOLONG: f"the path of the folder is longer than {MAX_KEY_BYTES:,} bytes",
 }
 
-
-_Entry = os.DirEntry[bytes]
+_Entry = os.DirEntry[str]
 _CHUNK_ENTRIES = 256
 _THREADS = 16
 
@@ -49,15 +56,22 @@ class ListedFile(msgspec.Struct, frozen=True, gc=False):
         size_bytes: size of the file.
         fingerprint: modification time in nanoseconds, or xxh3-64 of the ETag; a uint64. It changes
             if the file is modified.
+        linked: whether a part of its path is a symbolic link.
     """
 
     key: bytes
     size_bytes: int
     fingerprint: int
+    linked: bool = False
 
 
 _COLUMNS = pa.schema(
-    {"key": pa.large_binary(), "size_bytes": pa.int64(), "fingerprint": pa.uint64()}
+    {
+        "key": pa.large_binary(),
+        "size_bytes": pa.int64(),
+        "fingerprint": pa.uint64(),
+        "linked": pa.bool_(),
+    }
 )
 
 
@@ -66,9 +80,9 @@ def new_file_table(files: Iterable[ListedFile] = ()) -> RowTable[ListedFile]:
     return RowTable(ListedFile, _COLUMNS, files)
 
 
-def local_file(key: bytes, status: os.stat_result) -> ListedFile:
+def local_file(key: bytes, status: os.stat_result, *, linked: bool) -> ListedFile:
     """Return the `ListedFile` of a local file."""
-    return ListedFile(key, status.st_size, status.st_mtime_ns % (1 << 64))
+    return ListedFile(key, status.st_size, status.st_mtime_ns % (1 << 64), linked)
 
 
 def remote_file(key: bytes, info: FileInfo) -> ListedFile:
@@ -84,9 +98,11 @@ class Listing:
     Attributes:
         files: regular files that are neither hidden nor system files.
         folders: keys of the folders of the top two levels.
-        skipped: number of other files: hidden, system, special.
+        skipped: number of other files: hidden, system, special; and of forbidden folders.
         broken_links: keys of broken symbolic links.
         escaping_links: keys of symbolic links that lead out of the source and are not followed.
+        forbidden_folders: keys of folders that this user may not list.
+        refused: invalid keys, and folders that cannot be listed, with the reason.
     """
 
     files: RowTable[ListedFile] = field(default_factory=new_file_table)
@@ -94,6 +110,8 @@ class Listing:
     skipped: int = 0
     broken_links: list[bytes] = field(default_factory=list)
     escaping_links: list[bytes] = field(default_factory=list)
+    forbidden_folders: list[bytes] = field(default_factory=list)
+    refused: list[tuple[bytes, str]] = field(default_factory=list)
 
 
 def is_hidden(name: bytes) -> bool:
@@ -106,7 +124,7 @@ def walk_local(root: bytes, *, follow_symlinks: bool) -> Listing:
 
     Raises:
         InputNotFoundError: the folder does not exist.
-        StorageError: a folder below it cannot be listed.
+        StorageError: the folder cannot be listed, or storage fails for a folder below it.
     """
     return _LocalWalk(root, follow_symlinks).run()
 
@@ -118,8 +136,12 @@ def walk_remote(storage: RemoteStorage) -> Listing:
     for name, info in storage.list_info():
         key = name.encode("utf-8", "surrogateescape")
         parts = key.split(b"/")
-        if any(map(is_hidden, parts)):
+        is_marker = key.endswith(b"/") or not key  # consoles make these for empty folders
+        if is_marker or any(map(is_hidden, parts)):
             listing.skipped += 1
+            continue
+        if not all(parts):
+            listing.refused.append((key, "a part of the path is empty"))
             continue
         folders.update(b"/".join(parts[:depth]) for depth in (1, 2) if depth < len(parts))
         listing.files.append(remote_file(key, info))
@@ -128,11 +150,19 @@ def walk_remote(storage: RemoteStorage) -> Listing:
 
 
 class _Folder(NamedTuple):
-    """A folder to walk: key, real path, and whether it is hidden or in a hidden folder."""
+    """A folder to walk.
+
+    Attributes:
+        key: path below the source.
+        real_path: the path without links.
+        hidden: whether it is hidden or in a hidden folder.
+        linked: whether a part of its path below the source is a link.
+    """
 
     key: bytes
     real_path: bytes
     hidden: bool
+    linked: bool
 
 
 class _LocalWalk:
@@ -143,8 +173,9 @@ class _LocalWalk:
         self.real_root = os.path.realpath(root).rstrip(b"/")
         self.follow_symlinks = follow_symlinks
         self.listing = Listing()
+        self._source = UntrustedFolder(root)
         # Not recursive: folders may be nested deeper than Python's stack.
-        self._to_walk = [_Folder(b"", self.real_root, hidden=False)]
+        self._to_walk = [_Folder(b"", self.real_root, hidden=False, linked=False)]
         self._walked: set[bytes] = set()
 
     def run(self) -> Listing:
@@ -158,50 +189,79 @@ class _LocalWalk:
         return self.listing
 
     def _walk(self, folder: _Folder) -> None:
+        try:
+            descriptor = self._open(folder)
+        except OSError as error:
+            self._refuse(folder, error)
+            return
         pending = len(self._to_walk)
-        chunks = _chunks(self._entries(folder))
-        for chunk in parallel_map_if_blocking(_prefetch_stat, chunks, threads=_THREADS):
-            for entry in chunk:
-                self._visit(folder, entry)
+        try:
+            chunks = _chunks(self._entries(folder, descriptor))
+            for chunk in parallel_map_if_blocking(_prefetch_stat, chunks, threads=_THREADS):
+                for entry in chunk:
+                    self._visit(folder, entry)
+        finally:
+            os.close(descriptor)  # until now, the status of the entries is read through it
         # Sorted: if two links lead to one folder, every machine follows the first by name.
         # Reversed: the last folder of the list is walked first, so that files come in key order.
         subfolders = sorted(self._to_walk[pending:], key=_first_key, reverse=True)
         self._to_walk[pending:] = subfolders
 
-    def _entries(self, folder: _Folder) -> list[_Entry]:
-        path = self.root + folder.key
+    def _open(self, folder: _Folder) -> int:
+        """Return a descriptor for `os.scandir`."""
+        if len(folder.key) > MAX_KEY_BYTES:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        if folder.linked:  # only with --follow-symlinks
+            return UntrustedFolder(folder.real_path).open_listing(b"")
+        return self._source.open_listing(folder.key)
+
+    def _entries(self, folder: _Folder, descriptor: int) -> list[_Entry]:
         try:
-            with os.scandir(path) as entries:
-                return sorted(entries, key=attrgetter("name"))
+            with os.scandir(descriptor) as entries:
+                return sorted(entries, key=_name)
         except OSError as error:
-            if folder.hidden:
-                self.listing.skipped += 1
-                return []
-            if isinstance(error, FileNotFoundError) and not folder.key:
-                raise InputNotFoundError("folder not found", path=_shown(path)) from error
+            self._refuse(folder, error)
+            return []
+
+    def _refuse(self, folder: _Folder, error: OSError) -> None:
+        """Record a folder that cannot be listed. Raises InputNotFoundError or StorageError."""
+        code = error.errno or errno.EIO
+        if isinstance(error, FileNotFoundError) and not folder.key:
+            path = _shown(self.root)
+            raise InputNotFoundError("folder not found", path=path) from error
+        if folder.key and code in _FORBIDDEN:
+            self.listing.skipped += 1
+            self.listing.forbidden_folders.append(folder.key)
+        elif folder.hidden:
+            self.listing.skipped += 1
+        elif folder.key and code in _NOT_LISTABLE:
+            self.listing.refused.append((folder.key, _NOT_LISTABLE[code]))
+        else:
             raise StorageError(
                 "cannot list a folder",
-                path=_shown(path),
-                got=os.strerror(error.errno or 0),
+                path=_shown(self.root + folder.key),
+                got=os.strerror(code),
                 hint="make the folder readable, or move it out of the source",
             ) from error
 
     def _visit(self, folder: _Folder, entry: _Entry) -> None:
-        key = folder.key + b"/" + entry.name if folder.key else entry.name
-        hidden = folder.hidden or is_hidden(entry.name)
+        name = os.fsencode(entry.name)
+        key = folder.key + b"/" + name if folder.key else name
+        hidden = folder.hidden or is_hidden(name)
         if entry.is_dir(follow_symlinks=False):
-            self._visit_folder(_Folder(key, folder.real_path + b"/" + entry.name, hidden))
+            real_path = folder.real_path + b"/" + name
+            self._visit_folder(_Folder(key, real_path, hidden, folder.linked))
         elif hidden:
             self.listing.skipped += 1
         elif entry.is_symlink():
             self._visit_link(key, entry)
         else:
             # A file without a status is listed nevertheless: a later read gives the reason.
-            self._visit_file(key, stat_entry(entry, follow_symlinks=False))
+            status = stat_entry(entry, follow_symlinks=False)
+            self._visit_file(key, status, linked=folder.linked)
 
     def _visit_folder(self, folder: _Folder) -> None:
-        is_linked = folder.real_path != self.real_root + b"/" + folder.key
-        if is_linked and self._is_inside(folder.real_path):
+        if folder.linked and self._is_inside(folder.real_path):
             self.listing.skipped += 1  # it is listed at its real path
             return
         if not folder.hidden and folder.key.count(b"/") < 2:
@@ -216,20 +276,24 @@ class _LocalWalk:
         elif not self.follow_symlinks and not self._is_inside(real_path):
             self.listing.escaping_links.append(key)
         elif stat.S_ISDIR(status.st_mode):
-            self._visit_folder(_Folder(key, real_path, hidden=False))
+            self._visit_folder(_Folder(key, real_path, hidden=False, linked=True))
         else:
-            self._visit_file(key, status)
+            self._visit_file(key, status, linked=True)
 
-    def _visit_file(self, key: bytes, status: os.stat_result | None) -> None:
+    def _visit_file(self, key: bytes, status: os.stat_result | None, *, linked: bool) -> None:
         if status is None:
-            self.listing.files.append(ListedFile(key, 0, 0))
+            self.listing.files.append(ListedFile(key, 0, 0, linked))
         elif stat.S_ISREG(status.st_mode):
-            self.listing.files.append(local_file(key, status))
+            self.listing.files.append(local_file(key, status, linked=linked))
         else:
             self.listing.skipped += 1
 
     def _is_inside(self, real_path: bytes) -> bool:
         return (real_path + b"/").startswith(self.real_root + b"/")
+
+
+def _name(entry: _Entry) -> bytes:
+    return os.fsencode(entry.name)
 
 
 def _first_key(folder: _Folder) -> bytes:

@@ -21,7 +21,6 @@ from pipelines.writing.crash_isolation import Normalize
 from records.format.image_options import ImageOptions
 from records.images import NormalizedImage, Rejection
 from records.runtime.parallel_map import parallel_map, parallel_map_if_blocking
-from records.text.formatting import pluralize
 
 CHUNK_IMAGES = 32
 _CHUNK_BYTES = 4 << 20
@@ -85,12 +84,9 @@ def _read(
     image: SourceImage, files: SourceFiles, options: ImageOptions, normalize: Normalize
 ) -> PrefetchedImage:
     try:
-        data = read_file(files, image.key, image.url)
+        linked = bool(image.linked)
+        data = read_file(files, image.key, image.url, image.size_bytes, linked=linked)
     except UnreadableError as error:
         return PrefetchedImage(image, Rejection("unreadable", str(error)), "")
     digest = xxhash.xxh3_128_hexdigest(data)
-    if len(data) != image.size_bytes:
-        listed = pluralize(image.size_bytes, "byte")
-        detail = f"it changed after it was listed: {listed} then, {len(data):,} now"
-        return PrefetchedImage(image, Rejection("unreadable", detail), digest)
     return PrefetchedImage(image, normalize(data, options), digest)

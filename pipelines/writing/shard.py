@@ -47,6 +47,7 @@ class ConvertJob(msgspec.Struct, frozen=True):
     labels: tuple[str, ...]
     images: ImageOptions
     workers: int
+    follow_symlinks: bool
 
 
 def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
@@ -128,7 +129,7 @@ def convert_images(
     """Normalize and write the images of a shard."""
     chunks = prefetch_images(
         plan.images,
-        open_source(job.source),
+        open_source(job.source, follow_symlinks=job.follow_symlinks),
         job.images,
         normalize=normalize,
         threads=1 if isinstance(normalize, SubprocessNormalizer) else _threads(job),

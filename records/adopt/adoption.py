@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -24,7 +25,7 @@ from records.format.label_map import format_labels, parse_labels
 from records.format.manifest import ExternalFormat, encode_manifest, read_manifest
 from records.format.tfds_metadata import tfds_files
 from records.runtime.cpu import available_cpus
-from records.storage import open_storage, split_location, write_file
+from records.storage import open_storage, read_named_file, write_file
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
@@ -145,21 +146,20 @@ def _read_labels(storage: Storage, features: FeatureNames, path: str | None) -> 
     If there is no label map, return None.
     """
     if path is not None:
-        folder, name = split_location(path)
-        return _read_label_file(open_storage(folder), name)
+        return _parse_label_file(path, partial(read_named_file, path))
     for name in (layout.LABELS, f"{features.label}.labels.txt"):
         if "/" not in name and storage.stat(name) is not None:
-            return _read_label_file(storage, name)
+            path = storage.display_name(name)
+            return _parse_label_file(path, partial(storage.read, name))
     return None
 
 
-def _read_label_file(storage: Storage, name: str) -> GivenLabels:
-    path = storage.display_name(name)
+def _parse_label_file(path: str, read: Callable[[], bytes]) -> GivenLabels:
     try:
-        content = storage.read(name)
+        content = read()
     except FileNotFoundError as error:
         raise InputNotFoundError("label map not found", path=path) from error
-    return GivenLabels(parse_labels(content, path=path), path, name.endswith(".pbtxt"))
+    return GivenLabels(parse_labels(content, path=path), path, path.endswith(".pbtxt"))
 
 
 def _check_rejects(plan: AdoptionPlan, allowed: int | None) -> None:

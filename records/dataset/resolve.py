@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from records.format.layout import MANIFEST
-from records.storage import Storage, open_storage, split_location
+from records.storage import Storage, open_named_file, open_storage, split_location
 
 
 class ResolvedPath(NamedTuple):
@@ -23,8 +23,12 @@ def resolve_path(path: str | os.PathLike[str]) -> ResolvedPath:
     """
     location = os.fspath(path)
     folder, name = split_location(location)
-    if name:
+    if name == MANIFEST:
         storage = open_storage(folder)
         if storage.stat(name) is not None:
-            return ResolvedPath(storage, None if name == MANIFEST else name)
+            return ResolvedPath(storage, None)
+    elif name:
+        storage, name = open_named_file(location)
+        if storage.stat(name) is not None:
+            return ResolvedPath(storage, name)
     return ResolvedPath(open_storage(location), None)

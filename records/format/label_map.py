@@ -168,6 +168,11 @@ def _to_label_map(numbered: Iterable[tuple[int, str]], path: str) -> LabelMap:
     return labels
 
 
+def is_valid_name(name: str) -> bool:
+    """Return whether a class name is neither empty nor has control characters."""
+    return bool(name.strip()) and not any(unicodedata.category(it) in _FORBIDDEN for it in name)
+
+
 def check_labels(labels: LabelMap, *, path: str) -> None:
     """Check that class names are valid and distinct.
 
@@ -177,7 +182,7 @@ def check_labels(labels: LabelMap, *, path: str) -> None:
     if not labels:
         raise UsageError("there are no classes", path=path)
     for name in labels:
-        if not name.strip() or any(unicodedata.category(char) in _FORBIDDEN for char in name):
+        if not is_valid_name(name):
             raise UsageError(
                 "a class name is empty or has control characters",
                 path=path,

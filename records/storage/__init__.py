@@ -42,8 +42,10 @@ __all__ = [
     "hash_stream",
     "is_url",
     "local_path",
+    "open_named_file",
     "open_remote",
     "open_storage",
+    "read_named_file",
     "redact_url",
     "require_identical",
     "scheme_of",
@@ -73,6 +75,39 @@ def open_storage(location: str | os.PathLike[str]) -> Storage:
     text = os.fspath(location)
     path = local_path(text)
     return open_remote(text) if path is None else LocalStorage(path)
+
+
+def open_named_file(location: str | os.PathLike[str]) -> tuple[Storage, str]:
+    """Return the folder and the name of a file that the user names, without reading it.
+
+    Unlike a file that a dataset names, this file may be a link that leads out of its folder. Raises
+    as `open_storage`.
+    """
+    from records.storage.local import LocalStorage
+
+    folder, name = split_location(os.fspath(location))
+    path = local_path(folder)
+    return open_storage(folder) if path is None else LocalStorage(path, follow_links=True), name
+
+
+def read_named_file(location: str | os.PathLike[str]) -> bytes:
+    """Return the content of a file that the user names: also of a pipe or of standard input.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        CorruptDataError: it is neither a regular file nor a pipe.
+        StorageError: storage failed after retries.
+        UsageError: the URL cannot be opened.
+    """
+    from records.storage.errors import translate_read_errors
+    from records.storage.untrusted_file import read_named
+
+    path = local_path(os.fspath(location))
+    if path is None:
+        storage, name = open_named_file(location)
+        return storage.read(name)
+    with translate_read_errors(path):
+        return read_named(path)
 
 
 def open_remote(url: str) -> RemoteStorage:

@@ -147,7 +147,8 @@ def open_locked(path: Path, flags: int) -> int:
     while True:
         if flags & os.O_CREAT:
             path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        # A named pipe in place of the file or folder must not block.
+        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The last holder may have removed the file: the lock is valid only if the file exists.

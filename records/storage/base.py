@@ -67,7 +67,13 @@ class Storage(Protocol):
         """Return the path or URL of a file for messages."""
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file. Raises FileNotFoundError or StorageError."""
+        """Return the content of a file.
+
+        Raises:
+            FileNotFoundError: the file does not exist.
+            CorruptDataError: it is not a regular file, or a link leads out of the folder.
+            StorageError: storage failed after retries.
+        """
 
     def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
         """Return up to `size_bytes` bytes from `offset`. Raises as `read`."""

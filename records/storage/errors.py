@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from records.errors import OutputError, StorageError
+from records.errors import CorruptDataError, OutputError, StorageError
 
 HINT_RERUN = "run the same command again: finished work is kept"
 HINT_FIX = "fix this and run the same command again"
@@ -32,18 +32,26 @@ _PERMANENT = {
 """Write errors that recur until the user acts."""
 
 
+class RefusedFileError(OSError):
+    """A file that is not read: it is not a regular file, or a link leads out of its folder."""
+
+
 @contextmanager
 def translate_read_errors(path: str) -> Iterator[None]:
     """Translate an OSError that reading raises.
 
     Raises:
         FileNotFoundError: the file does not exist.
+        CorruptDataError: the file is not a regular file, or a link leads out of its folder.
         StorageError: any other OSError.
     """
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+    except RefusedFileError as error:
+        hint = "replace the link by a copy of its file" if error.errno == errno.ELOOP else None
+        raise CorruptDataError(str(error.strerror), path=path, hint=hint) from error
     except OSError as error:
         raise StorageError(
             "cannot be read", path=path, got=os.strerror(error.errno or errno.EIO)

@@ -121,7 +121,7 @@ class FsspecStorage:
         except FileNotFoundError:
             return
         for path, info in found.items():
-            yield str(path)[len(self._root) :].lstrip("/"), _file_info(info)
+            yield str(path)[len(self._root) :].removeprefix("/"), _file_info(info)
 
     @contextmanager
     def create(self, name: str) -> Iterator[StagedFile]:

@@ -17,6 +17,7 @@ from records.storage.conditional import replaced_by_other_run
 from records.storage.errors import translate_read_errors, translate_write_errors
 from records.storage.names import WORK_FOLDER
 from records.storage.staging import StagedStream
+from records.storage.untrusted_file import UntrustedFolder
 from records.text.escaping import escape_for_display
 
 WRITE_STEP_BYTES = 1 << 20
@@ -29,13 +30,18 @@ class LocalStorage:
     """A folder on this machine; the first write creates it.
 
     Files are staged in `.shardmill/staging`. The lock is flock(2) on `.shardmill/lock`.
+
+    Args:
+        path: the path of the folder.
+        follow_links: whether a file may be a link that leads out of the folder.
     """
 
     is_local = True
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, follow_links: bool = False) -> None:
         self.path = Path(path).absolute()  # a later chdir has no effect
         self.url = escape_for_display(path)
+        self.follow_links = follow_links
         self._shown = Path(path)
 
     def display_name(self, name: str) -> str:
@@ -53,12 +59,16 @@ class LocalStorage:
 
     def open_random_access(self, name: str) -> RangeReader:
         """See `Storage.open_random_access`."""
-        return RandomAccessFile(self.path / name, self.display_name(name))
+        return RandomAccessFile(self._open_descriptor(name), self.display_name(name))
 
     def open(self, name: str) -> BinaryIO:
         """See `Storage.open`."""
+        return os.fdopen(self._open_descriptor(name), "rb", buffering=1 << 20)
+
+    def _open_descriptor(self, name: str) -> int:
+        folder = UntrustedFolder(self.path, follow_links=self.follow_links)
         with translate_read_errors(self.display_name(name)):
-            return (self.path / name).open("rb", buffering=1 << 20)
+            return folder.open_file(os.fsencode(name))
 
     def stat(self, name: str) -> FileInfo | None:
         """See `Storage.stat`."""
@@ -205,12 +215,9 @@ class WriteBehindFile:
 class RandomAccessFile:
     """An open file that any number of threads may read at different offsets."""
 
-    _descriptor = -1
-
-    def __init__(self, path: Path, display_name: str) -> None:
+    def __init__(self, descriptor: int, display_name: str) -> None:
+        self._descriptor = descriptor
         self._display_name = display_name
-        with translate_read_errors(display_name):
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """See `RangeReader.read`."""
@@ -230,8 +237,7 @@ class RandomAccessFile:
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         # When the interpreter exits, this module may already be cleared: the default keeps `close`.
-        if self._descriptor >= 0:
-            close(self._descriptor)
+        close(self._descriptor)
 
 
 def _flush(stream: BinaryIO) -> None:

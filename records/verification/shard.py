@@ -64,7 +64,7 @@ def check_shard(
     except FileNotFoundError:
         checked.findings.append(Finding("missing", name, "file not found"))
         return checked
-    except (StorageError, OSError) as error:
+    except (CorruptDataError, StorageError, OSError) as error:
         checked.findings.append(Finding("unreadable", name, str(error)))
         return checked
     checked.size_bytes = hashed.size_bytes

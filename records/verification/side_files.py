@@ -56,7 +56,7 @@ def _check_content(
             yield Finding(kind, name, f"the content does not match {layout.MANIFEST}")
     except FileNotFoundError:
         yield Finding("missing", name, "file not found")
-    except StorageError as error:
+    except (CorruptDataError, StorageError) as error:
         yield Finding("unreadable", name, str(error))
 
 
@@ -68,7 +68,7 @@ def _check_rejects(storage: Storage, generation: Generation) -> Iterator[Finding
     except FileNotFoundError:
         yield Finding("missing", name, "file not found")
     except CorruptDataError as error:
-        yield Finding("rejects", name, str(error.got))
+        yield Finding("rejects", name, str(error.got or error.what))
     except StorageError as error:
         yield Finding("unreadable", name, str(error))
     else:

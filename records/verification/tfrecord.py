@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from records.errors import StorageError
+from records.errors import CorruptDataError, StorageError
 from records.format.payload import parse_payload
 from records.format.tfrecord_compression import open_until_error
 from records.integrity.findings import FileCheck, Finding
@@ -27,7 +27,7 @@ def check_tfrecord(storage: Storage, name: str) -> FileCheck:
         with storage.open(name) as stream:
             for number, item in enumerate(read_skipping_damage(open_until_error(stream), name)):
                 _check_item(item, number, checked)
-    except (StorageError, OSError) as error:
+    except (CorruptDataError, StorageError, OSError) as error:
         checked.findings.append(Finding("unreadable", name, str(error)))
     return checked
 

@@ -82,7 +82,9 @@ class Faults:
 
     def _wrap_descriptor(self, real: Callable[..., int]) -> Callable[..., int]:
         def call(path: str | bytes | Path, flags: int, *given: Any, **named: Any) -> int:
-            is_read = flags & os.O_ACCMODE == os.O_RDONLY and not os.path.isdir(path)  # noqa: PTH112
+            # A folder is opened without O_DIRECTORY only to lock it, or to make its names durable.
+            is_folder = not flags & os.O_DIRECTORY and os.path.isdir(path)  # noqa: PTH112
+            is_read = flags & os.O_ACCMODE == os.O_RDONLY and not is_folder
             self.count("read" if is_read else "change")
             return real(path, flags, *given, **named)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from records.dataset import open_dataset
 from records.errors import StorageError
 from records.format import layout
 from records.storage.retry import RetryPolicy
+from records.storage.untrusted_file import UntrustedFolder
 from tests.faults import deadly_decoder
 from tests.faults.conftest import OPTIONS, STORED
 from tests.pipelines.conftest import Convert, rejects_of
@@ -106,13 +108,13 @@ class TestWhileItIsConverted:
         assert "Input/output error" in (output / layout.REJECTS).read_text()
 
 
-def _failing_for(key: bytes) -> Callable[[bytes, int | None], bytes]:
+def _failing_for(key: bytes) -> Callable[..., bytes]:
     real = reader.read_local_file
 
-    def reading(path: bytes, size_bytes: int | None) -> bytes:
-        if path.endswith(key):
+    def reading(folder: UntrustedFolder, found: bytes, *given: Any, **named: Any) -> bytes:
+        if found == key:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return real(path, size_bytes)
+        return real(folder, found, *given, **named)
 
     return reading
 

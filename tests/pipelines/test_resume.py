@@ -204,10 +204,10 @@ class TestRejectsOnResume:
 def refuse_reading(monkeypatch: pytest.MonkeyPatch, refused: bytes) -> None:
     real = LocalFiles.read
 
-    def read(self: LocalFiles, key: bytes) -> bytes:
+    def read(self: LocalFiles, key: bytes, *given: Any, **named: Any) -> bytes:
         if key == refused:
             raise UnreadableError("Permission denied")
-        return real(self, key)
+        return real(self, key, *given, **named)
 
     monkeypatch.setattr(LocalFiles, "read", read)
 

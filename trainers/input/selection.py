@@ -248,9 +248,15 @@ def _read_rows(dataset: Dataset, shard: ShardInfo) -> pa.Table:
 
 
 def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -> None:
-    """Check that all shards exist and, if `sizes`, have the right size. Raises CorruptDataError."""
+    """Check that all shards exist and, if `sizes`, have the right size.
+
+    Raises:
+        CorruptDataError: a shard is missing, has another size, or is a link to another folder.
+    """
     for shard in {shard for selection in selections for shard in selection.shards}:
         facts = dataset.storage.stat(shard.name)
+        if facts is not None and dataset.storage.is_local:
+            dataset.storage.open(shard.name).close()  # TensorFlow opens the path, and follows links
         if facts is None or (sizes and facts.size_bytes != shard.bytes):
             raise CorruptDataError(
                 "a shard is missing"

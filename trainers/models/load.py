@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import h5py
 
 from records.errors import CorruptDataError
+from records.storage.untrusted_file import require_regular
 from trainers.models.build import build_network
 from trainers.models.hdf5 import walk_groups
 from trainers.models.registry import find_model, require_model
@@ -83,9 +84,10 @@ def check_weights(path: Path) -> None:
     """Refuse a weights file that refers to other files.
 
     Raises:
-        OSError: the file is not HDF5.
+        OSError: the file is not a regular file, or not HDF5.
         ValueError: the file contains links or external data, or groups are nested too deeply.
     """
+    require_regular(path)
     with h5py.File(path, "r") as file:
         for _ in walk_groups(file):
             pass

@@ -142,7 +142,7 @@ def collection_key(run: Run, files: Sequence[ImageFile], top_k: int) -> str:
     """Return the hash of all inputs of the predictions, except the content of the files."""
     digest = xxhash.xxh3_128(f"{FORMAT_VERSION} {top_k}\n".encode())
     for name in (CONFIG, LABELS, WEIGHTS):
-        digest.update(xxhash.xxh3_128_digest((run.path / name).read_bytes()))
+        digest.update(xxhash.xxh3_128_digest(run.read(name)))
     for file in files:
         digest.update(xxhash.xxh3_128_digest(os.fsencode(file.name)))
     return str(digest.hexdigest())
@@ -197,7 +197,8 @@ def _publish_chunks(chunks: Mapping[str, Sequence[ImageFile]], out: Storage) -> 
 
 def _absolute(storage: Storage) -> Storage:
     if isinstance(storage, LocalStorage):
-        return LocalStorage(absolute_location(str(storage.path)))
+        path = absolute_location(str(storage.path))
+        return LocalStorage(path, follow_links=storage.follow_links)
     return storage
 
 
@@ -291,7 +292,7 @@ class PredictionWorker:
 def publish_run(run: Run, out: Storage) -> None:
     """Copy to the work folder those files of a run that predictions need."""
     for name in (CONFIG, LABELS, WEIGHTS):
-        out.replace(f"{_RUN}/{name}", (run.path / name).read_bytes())
+        out.replace(f"{_RUN}/{name}", run.read(name))
 
 
 def stage_chunk(out: Storage, name: str, files: Sequence[ListedFile]) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from records.errors import InputNotFoundError, ShardmillError, UsageError
 from records.images import IMAGE_EXTENSIONS, sniff
-from records.storage import Storage, is_url, open_storage, redact_url, split_location
-from records.storage.local import LocalStorage
+from records.storage import (
+    Storage,
+    is_url,
+    open_named_file,
+    open_storage,
+    redact_url,
+    split_location,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,10 +38,6 @@ class ImageFile(NamedTuple):
 
     def read(self) -> bytes:
         """Return the content of the file. Raises OSError or ShardmillError."""
-        if isinstance(self.storage, LocalStorage):
-            mode = (self.storage.path / self.path).stat().st_mode
-            if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
-                raise UsageError("not a regular file", path=self.name)
         return self.storage.read(self.path)
 
 
@@ -46,7 +47,8 @@ def image_file(location: str | os.PathLike[str]) -> ImageFile:
     folder, name = split_location(text)
     if not name or is_url(folder) != is_url(text):
         raise UsageError("this path or URL does not name a file", got=repr(_display(text)))
-    return ImageFile(_display(text), open_storage(folder), name)
+    storage, name = open_named_file(text)
+    return ImageFile(_display(text), storage, name)
 
 
 def find_images(locations: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
@@ -68,7 +70,7 @@ def _find_at(location: str) -> list[ImageFile]:
     folder, name = split_location(location)
     # A URL without a folder, such as `s3://bucket`, is not the name of a file.
     if name and is_url(folder) == is_url(location):
-        storage = open_storage(folder)
+        storage, name = open_named_file(location)
         if storage.stat(name) is not None:
             return [ImageFile(_display(location), storage, name)]
     storage = open_storage(location)
@@ -97,10 +99,6 @@ def _may_be_image(storage: Storage, name: str) -> bool:
     if PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS:
         return True
     try:
-        # A pipe has no size; opening it would wait for its writer.
-        return (
-            storage.stat(name) is not None
-            and sniff(storage.read_range(name, 0, _MAGIC_BYTES)) is not None
-        )
+        return sniff(storage.read_range(name, 0, _MAGIC_BYTES)) is not None
     except (OSError, ShardmillError):
         return False

@@ -92,7 +92,7 @@ def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterato
     )
     lock = _lock(path)
     try:
-        if (path / CONFIG).read_bytes() != encode_config(config):
+        if run.read(CONFIG) != encode_config(config):
             run.write(CONFIG, encode_config(config))
         (path / RESULT).unlink(missing_ok=True)  # a resumed run is not finished
         try:

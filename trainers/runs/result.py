@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.errors import CorruptDataError
+from records.storage.local import LocalStorage
 from records.strict_json import decode_json
 from trainers.runs.run_dir import RESULT
 
@@ -80,7 +81,7 @@ def find_result(plan: TrainingPlan) -> TrainingResult | None:
     if not path.is_file():
         return None
     try:
-        result = decode_json(path.read_bytes(), TrainingResult)
+        result = decode_json(LocalStorage(str(plan.run_path)).read(RESULT), TrainingResult)
     except msgspec.DecodeError as error:
         raise CorruptDataError(
             "not the result of a run", path=str(path), got=str(error), hint="remove this file"

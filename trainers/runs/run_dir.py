@@ -25,6 +25,7 @@ from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import LABELS
 from records.storage.atomic import atomic_file
 from records.storage.errors import translate_write_errors
+from records.storage.local import LocalStorage
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.config import RunConfig, decode_config
@@ -65,6 +66,10 @@ class Run:
         """Return the path of a file in the run folder, for messages."""
         return escape_for_display(str(self.path / name))
 
+    def read(self, name: str) -> bytes:
+        """Return the content of a file of the run. Raises as `Storage.read`."""
+        return LocalStorage(str(self.path)).read(name)
+
     def write(self, name: str, content: bytes) -> None:
         """Write or replace a file of the run atomically. Raises OutputError or StorageError."""
         with self.atomic_write(name) as staged:
@@ -88,7 +93,7 @@ class Run:
 
 def read_config(path: Path) -> RunConfig:
     """Return the configuration in a run folder. Raises CorruptDataError or FileNotFoundError."""
-    return decode_config((path / CONFIG).read_bytes(), path=str(path / CONFIG))
+    return decode_config(LocalStorage(str(path)).read(CONFIG), path=str(path / CONFIG))
 
 
 def open_run(location: str | os.PathLike[str]) -> Run:
@@ -102,7 +107,7 @@ def open_run(location: str | os.PathLike[str]) -> Run:
     path = Path(os.fspath(location))
     try:
         config = read_config(path)
-        labels = parse_labels((path / LABELS).read_bytes(), path=str(path / LABELS))
+        labels = parse_labels(LocalStorage(str(path)).read(LABELS), path=str(path / LABELS))
     except (FileNotFoundError, NotADirectoryError):
         raise InputNotFoundError(
             "not a run folder",
@@ -124,6 +129,7 @@ def open_run(location: str | os.PathLike[str]) -> Run:
             path=str(path),
             hint="wait until an epoch ends, or continue the run with `shardmill train --resume`",
         )
+    LocalStorage(str(path)).open(WEIGHTS).close()  # HDF5 opens the path, and would follow a link
     return run
 
 

@@ -91,8 +91,10 @@ def latest_checkpoint(run: Run) -> Path | None:
 
 def read_state(path: Path) -> TrainingState:
     """Return the state of a run that a checkpoint contains. Raises CorruptDataError."""
-    with _reading(path), h5py.File(path, "r") as file:
-        content = str(file.attrs[_STATE])
+    with _reading(path):
+        check_weights(path)
+        with h5py.File(path, "r") as file:
+            content = str(file.attrs[_STATE])
     try:
         return decode_json(content.encode(), TrainingState)
     except msgspec.DecodeError as error:

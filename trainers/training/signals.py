@@ -8,11 +8,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from records.runtime.termination import grace_period
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STEP_SECONDS = 30.0
+"""The time for the current step and a checkpoint, after a signal."""
 
 
 class StopRequest:
@@ -54,7 +58,8 @@ def defer_signals() -> Iterator[StopRequest]:
         if callable(handler):
             signal.signal(number, partial(request.defer, handler))
     try:
-        yield request
+        with grace_period(_STEP_SECONDS):
+            yield request
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

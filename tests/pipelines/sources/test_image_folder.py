@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from fsspec.implementations.memory import MemoryFile
 
 from pipelines.options import ConvertOptions
 from pipelines.sources import Sources, list_sources
@@ -70,13 +72,37 @@ def test_image_folder_extension_or_content_selects_images(root: Path, find: Find
     assert (found.skipped, found.rejects) == (6, [])
 
 
+@pytest.mark.parametrize("name", [b"new\nline", b" ", b"tab\tbed", b"\xc2\x85"])
+@pytest.mark.parametrize("split", [b"", b"train/"])
+def test_image_folder_without_valid_class_name_is_rejected_by_key(
+    root: Path, find: Find, name: bytes, split: bytes
+) -> None:
+    make_file(root, split + b"cat/1.png")
+    make_file(root, split + name + b"/1.png")
+    found = find()
+    assert found.labels == ("cat",)
+    assert rejected(found) == [(os.fsdecode(split + name + b"/1.png"), None, "no-class")]
+
+
+@pytest.mark.parametrize("layout", ["auto", "classes", "splits"])
+@pytest.mark.parametrize("key", ["/train/rose/x.png", "train//x.png", "train/rose//x.png"])
+def test_image_folder_remote_key_with_empty_part_is_rejected_by_key(
+    memory: Any, key: str, layout: Literal["auto", "classes", "splits"]
+) -> None:
+    for name in ("train/cat/1.png", key, "train/cat/", "train/dog/"):
+        memory.store[f"/photos/{name}"] = MemoryFile(memory, f"/photos/{name}", b"abc")
+    found = list_sources(ConvertOptions(source="memory://photos", output="", layout=layout))
+    assert (len(found.images), found.skipped) == (1, 2)
+    assert [(text, reason) for text, _, reason in rejected(found)] == [(key, "unreadable")]
+
+
 def test_image_folder_unreadable_file_without_extension_is_skipped(
     root: Path, find: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_file(root, "cat/notes")
     make_file(root, "cat/1.png")
 
-    def read_head(_self: LocalFiles, key: bytes) -> bytes:
+    def read_head(_self: LocalFiles, key: bytes, *, linked: bool) -> bytes:
         raise UnreadableError("Permission denied")
 
     monkeypatch.setattr(LocalFiles, "read_head", read_head)
@@ -91,7 +117,7 @@ def test_image_folder_too_many_open_files_raises_storage_error(
     def exhausted(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("pipelines.sources.reader.read_local_file", exhausted)
+    monkeypatch.setattr("pipelines.sources.reader.read_local_head", exhausted)
     with pytest.raises(StorageError, match="Too many open files"):
         find()
 

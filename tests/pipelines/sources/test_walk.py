@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -192,51 +196,106 @@ class TestLinks:
         assert (keys(found), found.skipped, found.escaping_links) == ([b"cat/1.png"], 1, [])
 
 
-def refuse(monkeypatch: pytest.MonkeyPatch, function: str, name: bytes) -> None:
-    """Make a call fail for paths that end in `name`: permissions do not bind root."""
-    real = getattr(os, function)
-
-    def refusing(path: Any, *rest: Any, **named: Any) -> Any:
-        if os.fsencode(path).endswith(name):
-            raise PermissionError(13, "Permission denied", path)
-        return real(path, *rest, **named)
-
-    monkeypatch.setattr(os, function, refusing)
+@pytest.fixture
+def shared_tmp() -> Iterator[Path]:
+    """Yield a folder that every user may enter; pytest's own is private."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
-def test_walk_unlistable_folder_raises_storage_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_file(tmp_path, "cat/1.png")
-    refuse(monkeypatch, "scandir", b"cat")
-    with pytest.raises(StorageError, match=r"cat: cannot list a folder.*Permission denied"):
-        walk(tmp_path)
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Run the block as a user to whom permissions apply."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
-def test_walk_unlistable_hidden_folder_is_skipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_file(tmp_path, ".Trash/1.png")
-    make_file(tmp_path, "cat/1.png")
-    refuse(monkeypatch, "scandir", b".Trash")
-    found = walk(tmp_path)
-    assert (keys(found), found.skipped) == ([b"cat/1.png"], 1)
+class TestFoldersThatCannotBeListed:
+    @pytest.mark.parametrize("name", ["cat", "cat/deep", "lost+found", ".Trash"])
+    def test_walk_forbidden_folder_is_skipped_and_recorded(
+        self, shared_tmp: Path, name: str
+    ) -> None:
+        make_file(shared_tmp, "dog/1.png")
+        make_file(shared_tmp, f"{name}/1.png")
+        (shared_tmp / name).chmod(0)
+        try:
+            with without_privileges():
+                found = walk(shared_tmp)
+        finally:
+            (shared_tmp / name).chmod(0o755)
+        assert keys(found) == [b"dog/1.png"]
+        assert (found.forbidden_folders, found.skipped) == ([name.encode()], 1)
+
+    @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ENOENT])
+    def test_walk_storage_fault_in_folder_raises_storage_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        make_file(tmp_path, "cat/1.png")
+        monkeypatch.setattr(os, "scandir", _failing_second_time(os.scandir, code))
+        with pytest.raises(StorageError, match=r"cat: cannot list a folder"):
+            walk(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("name", "depth", "is_listed"),
+        [
+            ("d" * 255, 15, True),
+            ("d" * 255, 16, True),  # 4,095 bytes; the path from the root is longer
+            ("d" * 255, 17, False),
+            ("d" * 99, 41, False),
+            pytest.param("d", 5000, False, marks=pytest.mark.slow),
+        ],
+    )
+    def test_walk_nested_folders_beyond_limit_are_refused_without_the_others(
+        self, tmp_path: Path, name: str, depth: int, is_listed: bool
+    ) -> None:
+        make_file(tmp_path, "cat/1.png")
+        with nested_folders(tmp_path, name, depth) as deepest:
+            os.close(os.open("1.png", os.O_CREAT, dir_fd=deepest))
+            found = walk(tmp_path)
+            os.unlink("1.png", dir_fd=deepest)
+        assert keys(found)[:1] == [b"cat/1.png"]
+        assert len(keys(found)) == 1 + is_listed
+        assert [reason for _, reason in found.refused] == [
+            "the path of the folder is longer than 4,095 bytes"
+        ] * (not is_listed)
 
 
-def test_walk_folder_deleted_while_listing_raises_storage_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_file(tmp_path, "cat/1.png")
-    real = os.scandir
+def _failing_second_time(real: Callable[..., Any], code: int) -> Callable[..., Any]:
+    calls = []
 
-    def vanishing(path: bytes) -> Any:
-        if path.endswith(b"cat"):
-            raise FileNotFoundError(2, "No such file or directory", path)
+    def scandir(path: Any) -> Any:
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(code, os.strerror(code))
         return real(path)
 
-    monkeypatch.setattr(os, "scandir", vanishing)
-    with pytest.raises(StorageError, match="cannot list a folder"):
-        walk(tmp_path)
+    return scandir
+
+
+@contextmanager
+def nested_folders(root: Path, name: str, depth: int) -> Iterator[int]:
+    """Make folders in each other, deeper than any path may be, and remove them again.
+
+    Yields the descriptor of the deepest.
+    """
+    descriptors = [os.open(root, os.O_RDONLY)]
+    try:
+        for _ in range(depth):
+            os.mkdir(name, dir_fd=descriptors[-1])
+            descriptors.append(os.open(name, os.O_RDONLY, dir_fd=descriptors[-1]))
+        yield descriptors[-1]
+    finally:
+        while len(descriptors) > 1:
+            os.close(descriptors.pop())
+            os.rmdir(name, dir_fd=descriptors[-1])
+        os.close(descriptors[0])
 
 
 def test_walk_file_without_stat_is_listed_with_size_zero(

@@ -84,11 +84,11 @@ class TestReading:
         attempts = []
         real = reader.read_local_file
 
-        def shaky(*given: Any) -> bytes:
+        def shaky(*given: Any, **named: Any) -> bytes:
             attempts.append(given)
             if len(attempts) < 3:
                 raise OSError(5, "Input/output error")
-            return real(*given)
+            return real(*given, **named)
 
         monkeypatch.setattr("pipelines.sources.reader.read_local_file", shaky)
         monkeypatch.setattr(

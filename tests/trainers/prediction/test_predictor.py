@@ -241,7 +241,7 @@ def test_predict_files_pipe_is_rejected_without_waiting(
     os.mkfifo(tmp_path / "pipe.jpg")
     (answer,) = predictor.predict_files([tmp_path / "pipe.jpg"])
     assert answer.rejection is not None
-    assert answer.rejection.detail == "not a regular file"
+    assert answer.rejection.detail == "not a regular file but a named pipe"
 
 
 @pytest.mark.parametrize(

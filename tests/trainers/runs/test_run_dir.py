@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from records.errors import InputNotFoundError, OutputError, ShardmillError, UsageError
+from records.errors import (
+    CorruptDataError,
+    InputNotFoundError,
+    OutputError,
+    ShardmillError,
+    UsageError,
+)
 from tests.trainers.test_config import CONFIG
 from trainers.runs.create import create_run, remove_if_empty, require_empty
 from trainers.runs.run_dir import CONFIG as CONFIG_NAME
@@ -75,6 +81,22 @@ def test_open_run_without_weights_is_refused(tmp_path: Path) -> None:
     create_run(tmp_path, CONFIG, LABELS)
     with pytest.raises(InputNotFoundError, match="has no weights yet"):
         open_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", [CONFIG_NAME, "labels.txt", WEIGHTS])
+@pytest.mark.parametrize("kind", ["pipe", "link out"])
+def test_open_run_with_refused_file_ends_with_error(tmp_path: Path, name: str, kind: str) -> None:
+    run = create_run(tmp_path / "run", CONFIG, LABELS)
+    run.write(WEIGHTS, b"weights")
+    open_run(run.path)
+    (run.path / name).rename(tmp_path / name)
+    if kind == "pipe":
+        os.mkfifo(run.path / name)
+    else:
+        (run.path / name).symlink_to(tmp_path / name)
+    with pytest.raises((CorruptDataError, InputNotFoundError)) as caught:
+        open_run(run.path)
+    assert kind == "pipe" or "leads out of the folder" in str(caught.value)
 
 
 def test_remove_if_empty_run_without_weights_removes_only_its_files(tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""End of the process soon after SIGINT or SIGTERM, whatever it awaits.
+
+Python runs the handler of a signal in the main thread, and only between two steps of the
+interpreter. A handler that raises is therefore not enough: the main thread may wait in a library,
+or for threads that are blocked in a read. So a separate thread receives each signal as well, and
+ends the process if the orderly way takes too long. Whatever a killed process leaves behind, the
+next run cleans up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from records.runtime.logging import log_line
+
+GRACE_SECONDS = 5.0
+"""The time that the orderly way has after a signal."""
+_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+_POLL_SECONDS = 0.1
+_LOG_SECONDS = 1.0
+
+
+class _Watcher:
+    """The thread that receives signals, and the time at which it ends the process."""
+
+    def __init__(self) -> None:
+        self.grace_seconds = GRACE_SECONDS
+        self.not_before = 0.0
+        self._pipe: tuple[int, int] | None = None
+
+    def start(self) -> None:
+        if self._pipe is not None:
+            return
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        # The interpreter writes the number of a signal in its C handler, in any thread.
+        signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        watch = threading.Thread(
+            target=self._watch, args=self._pipe[:1], name="termination", daemon=True
+        )
+        watch.start()
+
+    def stop(self) -> None:
+        if self._pipe is not None:
+            signal.set_wakeup_fd(-1)
+            os.close(self._pipe[1])
+            self._pipe = None
+
+    def _watch(self, descriptor: int) -> None:
+        while received := os.read(descriptor, 1):
+            if received[0] in _STATUS and self._is_overdue():
+                _end(signal.Signals(received[0]))
+        os.close(descriptor)
+
+    def _is_overdue(self) -> bool:
+        """Wait for the end of the process; return True when it is overdue, False if stopped."""
+        received_at = time.monotonic()
+        while self._pipe is not None:
+            if time.monotonic() > max(received_at + self.grace_seconds, self.not_before):
+                return True
+            time.sleep(_POLL_SECONDS)
+        return False
+
+
+_WATCHER = _Watcher()
+
+
+def watch_signals(grace_seconds: float = GRACE_SECONDS) -> None:
+    """End this process a few seconds after SIGINT or SIGTERM, with status 130 or 143.
+
+    The handlers of the signals are not changed. Only the main thread may call this, and only the
+    command line does: other programs decide themselves when they end.
+
+    Args:
+        grace_seconds: the time between the signal and the end.
+    """
+    _WATCHER.grace_seconds = grace_seconds
+    _WATCHER.start()
+
+
+def stop_watching() -> None:
+    """Undo `watch_signals`."""
+    _WATCHER.stop()
+
+
+@contextmanager
+def grace_period(seconds: float) -> Iterator[None]:
+    """Give the orderly way more time after a signal, while the block runs."""
+    before = _WATCHER.grace_seconds
+    _WATCHER.grace_seconds = max(before, seconds)
+    try:
+        yield
+    finally:
+        _WATCHER.not_before = time.monotonic() + before
+        _WATCHER.grace_seconds = before
+
+
+def _end(number: signal.Signals) -> None:
+    status = _STATUS[number]
+
+    def report() -> None:
+        with suppress(Exception):
+            log_line(
+                f"ended by {number.name} while waiting for a file, a lock or another process",
+                level=logging.ERROR,
+                exit_code=status,
+            )
+
+    # On a thread: stderr may be a pipe without a reader, or locked by the main thread.
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
+    reporter.join(_LOG_SECONDS)
+    os._exit(status)
