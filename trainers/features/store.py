@@ -21,9 +21,9 @@ import numpy as np
 from records.errors import CorruptDataError, LockedError, StorageError, UsageError
 from records.storage.local import LocalStorage
 from trainers.content_addressed_dir import ContentAddressedDir
+from trainers.features import MANIFEST
 from trainers.features.manifest import (
     FORMAT_VERSION,
-    MANIFEST,
     FeatureManifest,
     FeatureSpec,
     encode_manifest,
