@@ -22,19 +22,8 @@ from records.errors import InputNotFoundError, StorageError
 from records.runtime.parallel_map import parallel_map_if_blocking
 from records.runtime.row_table import RowTable
 from records.storage import FileInfo, RemoteStorage
+from records.storage.names import is_system_name
 from records.text.escaping import escape_for_display
-
-_SYSTEM_NAMES = {
-    b"thumbs.db",
-    b"ehthumbs.db",
-    b"desktop.ini",
-    b"icon\r",
-    b"__macosx",
-    b"$recycle.bin",
-    b"system volume information",
-    b"@eadir",
-}
-
 
 _Entry = os.DirEntry[bytes]
 _CHUNK_ENTRIES = 256
@@ -98,7 +87,7 @@ class Listing:
 
 def is_hidden(name: bytes) -> bool:
     """Return whether a file or folder with this name is hidden or belongs to the system."""
-    return name.startswith(b".") or name.lower() in _SYSTEM_NAMES
+    return name.startswith(b".") or is_system_name(name)
 
 
 def walk_local(root: bytes, *, follow_symlinks: bool) -> Listing:

@@ -11,6 +11,7 @@ from records.errors import InputNotFoundError, ShardmillError, UsageError
 from records.images import IMAGE_EXTENSIONS, sniff
 from records.storage import Storage, is_url, open_storage, redact_url, split_location
 from records.storage.local import LocalStorage
+from records.storage.names import is_system_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +53,7 @@ def image_file(location: str | os.PathLike[str]) -> ImageFile:
 def find_images(locations: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
     """Return the given files, and those files in the given folders that look like images.
 
-    The files of a folder are sorted; hidden files and folders are skipped.
+    The files of a folder are sorted; hidden and system files and folders are skipped.
 
     Args:
         locations: the paths or URLs of files and folders.
@@ -92,7 +93,7 @@ def _display(location: str) -> str:
 
 
 def _may_be_image(storage: Storage, name: str) -> bool:
-    if any(part.startswith(".") for part in name.split("/")):
+    if any(part.startswith(".") or is_system_name(part) for part in name.split("/")):
         return False
     if PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS:
         return True
