@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from records.storage.names import is_system_name
 
@@ -32,18 +33,16 @@ def new_staged_path(path: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path, *, staging: Path | None = None) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yield the path of a new file, which replaces `path` when the block succeeds.
 
     Args:
         path: the final path, in an existing folder.
-        staging: the folder of the new file, which must exist on the same file system; by default,
-            the folder of `path`.
 
     Raises:
         OSError: the file cannot be written.
     """
-    staged = new_staged_path(path, staging or path.parent)
+    staged = new_staged_path(path, path.parent)
     try:
         yield staged
         fsync(staged)
@@ -54,15 +53,59 @@ def atomic_file(path: Path, *, staging: Path | None = None) -> Iterator[Path]:
             staged.unlink(missing_ok=True)
 
 
-def remove_staged_files(folder: Path) -> None:
-    """Remove the staged files of killed processes from a folder that this process has locked.
+@contextmanager
+def locked_staged_file(
+    path: Path, folder: Path, *, buffering: int = -1
+) -> Iterator[tuple[Path, BinaryIO]]:
+    """Yield a new staged file for `path` in an existing folder, and remove it after the block.
+
+    The file is locked until then, so that no other process takes it for one of a killed process.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+    while True:
+        staged = new_staged_path(path, folder)
+        stream = staged.open("xb", buffering=buffering)
+        with suppress(OSError):  # a file system without locks: no staged file is removed there
+            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_same_file(stream.fileno(), staged):  # else another process removed it meanwhile
+            break
+        stream.close()
+    try:
+        yield staged, stream
+    finally:
+        # A failed cleanup must not replace an error of the block.
+        with suppress(OSError):
+            stream.close()
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
+
+
+def remove_staged_files(folder: Path, *, is_locked: bool = False) -> None:
+    """Remove the staged files of killed processes from a folder.
+
+    Args:
+        folder: the folder of staged files.
+        is_locked: whether this process has locked the folder for writing, so that no staged file
+            belongs to a live process. Otherwise those of `locked_staged_file` that live
+            processes write are kept.
 
     Raises:
         OSError: a file cannot be removed.
     """
     for path in folder.glob(".*-*"):
-        if _STAGED_FILE.match(path.name):
+        if not _STAGED_FILE.match(path.name):
+            continue
+        if is_locked:
             path.unlink(missing_ok=True)
+            continue
+        with suppress(OSError):  # locked by a live process, or removed in the meantime
+            lock = open_locked(path, os.O_RDONLY)
+            try:
+                path.unlink(missing_ok=True)
+            finally:
+                os.close(lock)
 
 
 @contextmanager

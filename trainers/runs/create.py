@@ -113,7 +113,7 @@ def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterato
     try:
         with writing(path):
             for folder in (path, path / CHECKPOINTS):
-                remove_staged_files(folder)
+                remove_staged_files(folder, is_locked=True)
         if (path / CONFIG).read_bytes() != encode_config(config):
             run.write(CONFIG, encode_config(config))
         complete_run(run)
