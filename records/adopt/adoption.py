@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _REJECTS_ALWAYS_ALLOWED = 10
 _REJECTS_ALLOWED_OF = 100
-_PLAN = f"{layout.WORK_FOLDER}/plan.json"
 
 
 def adopt(
@@ -110,7 +109,7 @@ def _require_adoptable(storage: Storage) -> None:
 
     No TFRecord file is read.
     """
-    if storage.stat(_PLAN) is not None:
+    if storage.stat(layout.RUN_PLAN) is not None:
         raise OutputError(
             "a conversion into this folder has not finished",
             path=storage.url,
