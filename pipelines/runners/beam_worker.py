@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _exit_with(driver: int) -> None:
-    """Make this process exit when its parent is not the driver any more."""
+    """Make this process exit when its parent is no longer the driver."""
 
     def poll() -> None:
         while os.getppid() == driver:

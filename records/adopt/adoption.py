@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -98,6 +99,9 @@ def adopt(
     is_adopted = storage.stat(layout.MANIFEST) is not None
     if is_adopted:
         _require_same(storage, plan)
+        if not dry_run and storage.list(layout.WORK_FOLDER):  # of a run that was killed at its end
+            with suppress(OutputError), storage.lock():
+                storage.remove_folder(layout.WORK_FOLDER)
     elif not dry_run:
         _write(storage, plan)
     status: Status = "nothing-to-do" if is_adopted else "planned" if dry_run else "adopted"

@@ -1,4 +1,4 @@
-"""Names of files and folders that shardmill, a volume or an operating system owns."""
+"""Names that belong to shardmill, a volume or an operating system."""
 
 import re
 

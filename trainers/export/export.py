@@ -81,7 +81,9 @@ def require_empty_folder(location: str | os.PathLike[str]) -> Path:
     if is_url(text):
         raise UsageError("the output folder must be local", got=text)
     path = Path(text)
-    if path.exists() and (not path.is_dir() or occupants(path)):
+    with translate_write_errors(text, hint=HINT_FIX):
+        is_taken = path.exists() and (not path.is_dir() or bool(occupants(path)))
+    if is_taken:
         raise OutputError(
             "the output exists and is not overwritten",
             path=text,

@@ -61,8 +61,11 @@ def require_empty(
     path = Path(text)
     if path.exists() and not path.is_dir():
         raise OutputError("the run folder is an existing file", path=text)
-    if not path.is_dir() or not set(occupants(path)) - (_empty_run(path) if resume else set()):
+    if not path.is_dir():
         return path
+    with writing(path):
+        if not set(occupants(path)) - (_empty_run(path) if resume else set()):
+            return path
     raise OutputError(
         f"the folder contains {_describe_content(path)} and is not overwritten",
         path=text,
