@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -20,13 +21,12 @@ import msgspec
 from pipelines.planning.plan import Plan, PlannedShard, ShardPlan
 from records import errors
 from records.errors import CorruptDataError, OutputError, ShardmillError
-from records.format.layout import SHARD_PATTERN, WORK_FOLDER
+from records.format.layout import RUN_PLAN, SHARD_PATTERN, WORK_FOLDER
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.runtime.shard_worker import WorkerResult
 from records.storage import Storage
 from records.strict_json import decode_json, decode_msgpack
 
-_PLAN = f"{WORK_FOLDER}/plan.json"
 _FAILURES = f"{WORK_FOLDER}/failures"
 _RESULTS = f"{WORK_FOLDER}/facts"
 
@@ -38,12 +38,16 @@ ShardFile = Annotated[str, msgspec.Meta(pattern=f"^{SHARD_PATTERN}$")]
 
 
 class UnfinishedRun(msgspec.Struct, frozen=True):
-    """The identity of a run; a later run compares it to decide whether to resume."""
+    """The identity of a run; a later run compares it to decide whether to resume.
+
+    `started` is the time of the first start, UTC, as ISO 8601; it is only shown.
+    """
 
     plan_digest: str
     fingerprint: str = msgspec.field(name="stamp")
     encoders: dict[str, str]
     shards: tuple[ShardFile, ...]
+    started: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -69,10 +73,10 @@ def has_state(output: Storage) -> bool:
 def read_run(output: Storage) -> UnfinishedRun | None:
     """Return the unfinished run of an output; None if there is none. Raises CorruptDataError."""
     try:
-        content = output.read(_PLAN)
+        content = output.read(RUN_PLAN)
     except FileNotFoundError:
         return None
-    with _as_corrupt(output, _PLAN, hint="remove the output and convert again"):
+    with _as_corrupt(output, RUN_PLAN, hint="remove the output and convert again"):
         return decode_json(content, UnfinishedRun)
 
 
@@ -86,8 +90,11 @@ def write_run(output: Storage, plan: Plan, encoders: dict[str, str]) -> None:
     for _ in parallel_map(write, plan.shards, threads=0 if output.is_local else IO_THREADS):
         pass
     names = tuple(shard.name for shard in plan.shards)
-    run = UnfinishedRun(plan.digest, plan.fingerprint, encoders, names)
-    output.replace(_PLAN, msgspec.json.encode(run))
+    found = read_run(output)
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    started = now if found is None else found.started
+    run = UnfinishedRun(plan.digest, plan.fingerprint, encoders, names, started)
+    output.replace(RUN_PLAN, msgspec.json.encode(run))
 
 
 def read_shard_plan(output: Storage, name: str) -> ShardPlan:

@@ -138,6 +138,7 @@ def train(
     given = dict(locals())
     for name in ("dataset", "run", "resume", "on_message", "progress"):
         del given[name]
+    from trainers.runs.create import complete_run
     from trainers.runs.result import find_result
     from trainers.runs.resume import find_run, merge_options
     from trainers.training.plan import plan_training
@@ -154,6 +155,7 @@ def train(
         log(note)
     finished = find_result(plan)
     if finished is not None:
+        complete_run(plan.run)
         return finished
     return run_training(plan, on_message=on_message, progress=progress)
 

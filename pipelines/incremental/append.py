@@ -27,7 +27,7 @@ from pipelines.run import Run
 from pipelines.run_state import read_run
 from pipelines.sources.base import Sources
 from pipelines.sources.reader import UnreadableError, open_source, read_file
-from records.errors import CorruptDataError, LockedError, UsageError
+from records.errors import LockedError, UsageError
 from records.format import layout
 from records.format.manifest import Manifest, Settings, read_manifest
 from records.storage import Storage
@@ -89,15 +89,7 @@ def select_new(
     Raises:
         CorruptDataError: the dataset is damaged.
     """
-    try:
-        ingested = read_ingested_files(output, base)
-    except FileNotFoundError as error:
-        raise CorruptDataError(
-            "a file of the dataset is missing",
-            path=output.url,
-            got=str(error),
-            hint="list all damage with `shardmill verify`",
-        ) from error
+    ingested = read_ingested_files(output, base)
     images = sources.images.sort("key")
     files = open_source(options.source, follow_symlinks=options.follow_symlinks)
 

@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 
 from records.errors import OutputError
 from records.format import layout
-from records.format.index import read_index
-from records.format.layout import index_name
+from records.format.index import read_shard_index
 from records.format.manifest import Manifest
 from records.format.rejects import read_all_rejects
 from records.runtime.row_table import RowTable, iter_rows
@@ -47,8 +46,7 @@ def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
     """Return a table of all stored or rejected files: key, size_bytes, xxh3_128; keys are unique.
 
     Raises:
-        CorruptDataError: an index or a list of rejects is damaged.
-        FileNotFoundError: an index or a list of rejects is missing.
+        CorruptDataError: an index or a list of rejects is damaged or missing.
     """
     stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest)).to_table()
     # By key: several generations may reject a file, and a later one may store it.
@@ -63,7 +61,7 @@ def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
 
 def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
     for shard in (shard for split in manifest.splits.values() for shard in split.shards):
-        rows = read_index(output, index_name(shard.name)).table
+        rows = read_shard_index(output, shard).table
         for key, size_bytes, digest in iter_rows(rows, "key", "source_bytes", "source_xxh3_128"):
             yield IngestedFile(key_from_text(key), size_bytes, bytes.fromhex(digest))
 

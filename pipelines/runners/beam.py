@@ -32,7 +32,6 @@ from records.text.escaping import escape_for_display
 
 _NAMESPACE = "shardmill"
 _IMAGES_DONE = "images_done"
-_WORKER_COMMAND = f"{shlex.quote(sys.executable)} -m pipelines.runners.beam_worker"
 
 _log = logging.getLogger("shardmill")
 
@@ -163,4 +162,6 @@ def _create_local_runner(options: DirectOptions) -> FnApiRunner:
         return FnApiRunner()
     # The same runner as Beam creates for this mode, but its worker command prints nothing.
     options.direct_running_mode = "in_memory"
-    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(_WORKER_COMMAND))
+    # With exec, the shell that runs the command becomes the worker, a child of this process.
+    worker = f"exec {shlex.quote(sys.executable)} -m pipelines.runners.beam_worker {os.getpid()}"
+    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(worker))

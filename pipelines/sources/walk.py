@@ -22,20 +22,10 @@ from records.errors import InputNotFoundError, StorageError
 from records.runtime.parallel_map import parallel_map_if_blocking
 from records.runtime.row_table import RowTable
 from records.storage import FileInfo, RemoteStorage
+from records.storage.names import is_system_name
 from records.storage.untrusted_file import MAX_KEY_BYTES, UntrustedFolder
 from records.text.escaping import escape_for_display
 
-_SYSTEM_NAMES = {
-    b"thumbs.db",
-    b"ehthumbs.db",
-    b"desktop.ini",
-    b"icon\r",
-    b"__macosx",
-    b"$recycle.bin",
-    b"system volume information",
-    b"@eadir",
-    b"lost+found",
-}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 _NOT_LISTABLE = {
     errno.ENOTDIR: "the folder was replaced after it was listed",
@@ -116,7 +106,7 @@ class Listing:
 
 def is_hidden(name: bytes) -> bool:
     """Return whether a file or folder with this name is hidden or belongs to the system."""
-    return name.startswith(b".") or name.lower() in _SYSTEM_NAMES
+    return name.startswith(b".") or is_system_name(name)
 
 
 def walk_local(root: bytes, *, follow_symlinks: bool) -> Listing:

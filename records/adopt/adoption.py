@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _REJECTS_ALWAYS_ALLOWED = 10
 _REJECTS_ALLOWED_OF = 100
-_PLAN = f"{layout.WORK_FOLDER}/plan.json"
 
 
 def adopt(
@@ -100,6 +100,9 @@ def adopt(
     is_adopted = storage.stat(layout.MANIFEST) is not None
     if is_adopted:
         _require_same(storage, plan)
+        if not dry_run and storage.list(layout.WORK_FOLDER):  # of a run that was killed at its end
+            with suppress(OutputError), storage.lock():
+                storage.remove_folder(layout.WORK_FOLDER)
     elif not dry_run:
         _write(storage, plan)
     status: Status = "nothing-to-do" if is_adopted else "planned" if dry_run else "adopted"
@@ -111,7 +114,7 @@ def _require_adoptable(storage: Storage) -> None:
 
     No TFRecord file is read.
     """
-    if storage.stat(_PLAN) is not None:
+    if storage.stat(layout.RUN_PLAN) is not None:
         raise OutputError(
             "a conversion into this folder has not finished",
             path=storage.url,

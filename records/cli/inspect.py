@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from records.cli.option_groups import GroupedCommand
-from records.cli.output import json_option, print_result
+from records.cli.output import json_option, note_unfinished, print_result
 from records.cli.params import Location, NewFile
 
 # Shown below the options; \b keeps click from joining the lines.
@@ -42,10 +42,14 @@ def inspect(dataset: str, limit: int, grid: str | None, as_json: bool) -> None:
     DATASET is a dataset, or any TFRecord file: plain, GZIP or ZLIB, with Examples,
     SequenceExamples or other bytes in its records.
     """
+    from records.inspection import DatasetInspection
     from records.inspection import inspect as inspect_path
     from records.storage.exclusive import write_new_file
+    from records.verification.unfinished import find_unfinished
 
     inspected = inspect_path(dataset, limit=limit)
+    if isinstance(inspected, DatasetInspection):
+        note_unfinished(find_unfinished(inspected.dataset.storage)[0])
     if grid is not None:
         write_new_file(grid, inspected.draw_grid())
     print_result(inspected.to_json(), inspected.lines(), as_json=as_json)

@@ -5,11 +5,16 @@ Only this module writes to stdout, so that every name in the output is escaped.
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from records.runtime.logging import log_line
 from records.text.escaping import escape_for_display, escape_json
+
+if TYPE_CHECKING:
+    from records.verification.unfinished import UnfinishedRun
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -30,6 +35,12 @@ def print_json(value: Any) -> None:
 def write_json(content: bytes) -> None:
     """Write a part of a JSON document to stdout, with invisible characters escaped."""
     click.echo(escape_json(content), nl=False)
+
+
+def note_unfinished(run: UnfinishedRun | None) -> None:
+    """Log a note about the unfinished run of a dataset, if there is one."""
+    if run is not None:
+        log_line(str(run), level=logging.WARNING)
 
 
 def print_result(result: Any, lines: list[str], *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from records.cli.option_groups import GroupedCommand, option_group
-from records.cli.output import json_option, print_result
+from records.cli.output import json_option, note_unfinished, print_result
 from records.cli.params import Location, NewFile
 from records.errors import UsageError
 
@@ -89,6 +89,7 @@ def stats(
     from records.stats import read_index_rows
     from records.stats import stats as compute_stats
     from records.storage.exclusive import write_new_file
+    from records.verification.unfinished import find_unfinished
 
     if plot is not None:
         check_extra("matplotlib", "plot")
@@ -96,6 +97,7 @@ def stats(
     if grid is not None and not near:
         raise UsageError("--grid requires --near", hint="add --near")
     opened = open_dataset(dataset)
+    note_unfinished(find_unfinished(opened.storage)[0])
     rows = read_index_rows(opened)
     found = _find_near(opened, rows) if near else None
     if found is not None and grid is not None:

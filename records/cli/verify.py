@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from records.cli.option_groups import GroupedCommand
-from records.cli.output import json_option, print_result
+from records.cli.output import json_option, note_unfinished, print_result
 from records.cli.params import Location
 
 # Shown below the options; \b keeps click from joining the lines.
@@ -36,6 +36,7 @@ def verify(dataset: str, decode: bool, as_json: bool) -> None:
         for checked in check_files(dataset, decode=decode):
             totals.add(checked)
             bar.update(checked.size_bytes)
+            note_unfinished(checked.unfinished)
             for finding in [] if as_json else checked.findings:
                 write_line(str(finding))
     report = totals.report()

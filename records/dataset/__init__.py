@@ -2,7 +2,8 @@
 
 from records.dataset.dataset import Dataset, SplitNotFoundError, open_dataset
 from records.dataset.record import Record, decode_record
-from records.dataset.split import Split, missing_as_corrupt
+from records.dataset.split import Split
+from records.format.shard import missing_as_corrupt
 
 __all__ = [
     "Dataset",

@@ -10,13 +10,14 @@ from typing import Any, overload
 
 from records.dataset.indexed_records import IndexedRecords
 from records.dataset.notebook import split_html
+from records.dataset.open_shards import MAX_OPEN_SHARDS, OpenShards
 from records.dataset.record import Record, RecordDecoder
 from records.dataset.worker_slice import ALL_RECORDS, WorkerSlice
 from records.errors import CorruptDataError
-from records.format.index import Index, IndexRow, read_index
-from records.format.layout import SplitName, index_name
+from records.format.index import Index, IndexRow, read_shard_index
+from records.format.layout import SplitName
 from records.format.manifest import SplitInfo
-from records.format.shard import ShardReader, read_shard, with_path
+from records.format.shard import ShardReader, missing_as_corrupt, read_shard, with_path
 from records.format.tfrecord import Frame
 from records.storage import Storage
 from records.text.formatting import pluralize
@@ -31,7 +32,7 @@ class Split(Sequence[Record]):
         labels: the class names; the index of a name is its label.
     """
 
-    max_open_shards = 256
+    max_open_shards = MAX_OPEN_SHARDS
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class Split(Sequence[Record]):
         self._decoder = decoder
         self._indexes: dict[int, Index] = {}
         self._indexed_records: dict[int, IndexedRecords] = {}
-        self._readers: dict[int, ShardReader] = {}
+        self._open_shards = OpenShards(storage)
         self._shard_ends = list(accumulate(shard.records for shard in info.shards))
         self._range = worker_slice.record_range(info.records)
 
@@ -227,50 +228,23 @@ class Split(Sequence[Record]):
                 raise
 
     def _reader(self, shard_number: int) -> ShardReader:
-        reader = self._readers.get(shard_number)
+        reader = self._open_shards.get(shard_number)
         if reader is None:
-            if len(self._readers) >= self.max_open_shards:
-                self._readers.clear()  # a thread that is reading keeps its own reader open
-            reader = ShardReader(self._storage, self.info.shards[shard_number].name)
-            self._readers[shard_number] = reader
+            name = self.info.shards[shard_number].name
+            reader = self._open_shards.open(shard_number, name, at_most=self.max_open_shards)
         return reader
 
     def load_index(self, shard_number: int) -> Index:
         """Return the index of a shard of this split; the index is read on first use.
 
         Raises:
-            CorruptDataError: the index is damaged or missing, or has a wrong number of rows.
+            CorruptDataError: the index is damaged or missing, or belongs to another shard.
         """
         if shard_number not in self._indexes:
             shard = self.info.shards[shard_number]
-            with missing_as_corrupt(self._storage, index_name(shard.name)):
-                index = read_index(self._storage, index_name(shard.name))
-            if len(index) != shard.records:
-                raise CorruptDataError(
-                    "the index has a wrong number of rows",
-                    path=self._storage.display_name(index_name(shard.name)),
-                    expected=f"{pluralize(shard.records, 'row')}, one per record of its shard",
-                    got=len(index),
-                )
-            self._indexes[shard_number] = index
+            self._indexes[shard_number] = read_shard_index(self._storage, shard)
         return self._indexes[shard_number]
 
     def __getstate__(self) -> dict[str, Any]:
         # Worker processes open the files again: reading an index is cheaper than pickling it.
-        return {**self.__dict__, "_indexes": {}, "_indexed_records": {}, "_readers": {}}
-
-
-@contextmanager
-def missing_as_corrupt(storage: Storage, name: str) -> Iterator[None]:
-    """Raise CorruptDataError if the block raises FileNotFoundError.
-
-    The manifest lists the file `name`, so the dataset is damaged if that file is missing.
-    """
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise CorruptDataError(
-            "a file of the dataset is missing",
-            path=storage.display_name(name),
-            hint="`shardmill verify` lists all damage",
-        ) from error
+        return {**self.__dict__, "_indexes": {}, "_indexed_records": {}}

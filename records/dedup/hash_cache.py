@@ -206,7 +206,7 @@ def save_hashes(storage: Storage, shard: ShardInfo, hashes: Hashes) -> None:
         storage.replace(phash_name(shard.name), _encode(shard, hashes))
     finally:
         if isinstance(storage, LocalStorage):
-            storage.remove_empty_staging()
+            storage.remove_unused_staging()
 
 
 def concatenate(parts: Sequence[Hashes]) -> Hashes:

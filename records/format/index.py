@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -18,14 +18,18 @@ import pyarrow.parquet as pq
 import xxhash
 
 from records.errors import CorruptDataError
-from records.format.layout import SplitName
-from records.format.shard import FrameLocation
+from records.format.layout import SplitName, index_name
+from records.format.shard import FrameLocation, missing_as_corrupt
 from records.format.tfrecord import MAX_RECORD_BYTES, frame_size_bytes
 from records.runtime.row_table import RowTable
 from records.storage import Storage
 from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from records.untrusted_parquet import read_untrusted
+
+if TYPE_CHECKING:
+    from records.format.manifest import ShardInfo
 
 FORMAT_VERSION = 1
 GROUPED_VERSION = 2
@@ -225,6 +229,35 @@ def _read_table(content: bytes, names: list[str]) -> pa.Table:
     return table.append_column(
         SCHEMA.field(_GROUP), pa.repeat(pa.scalar(0, pa.uint64()), len(table))
     )
+
+
+def read_shard_index(storage: Storage, shard: ShardInfo) -> Index:
+    """Read the index of a shard that a manifest lists.
+
+    Raises:
+        CorruptDataError: the file is missing or damaged, or is the index of another shard.
+    """
+    name = index_name(shard.name)
+    with missing_as_corrupt(storage, name):
+        index = read_index(storage, name)
+    if len(index) != shard.records:
+        raise CorruptDataError(
+            "the index has a wrong number of rows",
+            path=storage.display_name(name),
+            expected=f"{pluralize(shard.records, 'row')}, one per record of its shard",
+            got=len(index),
+        )
+    summary = index.summary
+    if (summary.name, summary.xxh3_128) != (shard.name, shard.xxh3_128):
+        raise CorruptDataError(
+            "the index belongs to another shard",
+            path=storage.display_name(name),
+            expected=f"{shard.name}, xxh3-128 {shard.xxh3_128}",
+            got=f"{escape_for_display(summary.name)}, {escape_for_display(summary.xxh3_128)}",
+            hint="copy the folder `index` together with its shards; `shardmill verify` lists all"
+            " damage",
+        )
+    return index
 
 
 def read_shard_summary(storage: Storage, name: str) -> ShardSummary:

@@ -12,6 +12,8 @@ SPLITS: tuple[SplitName, ...] = ("train", "test", "validation")
 
 WORK_FOLDER = names.WORK_FOLDER
 LEASE = names.LEASE
+RUN_PLAN = f"{WORK_FOLDER}/plan.json"
+"""The identity of an unfinished run, with the names of its shards."""
 MANIFEST = "dataset.json"
 LABELS = "labels.txt"
 REJECTS = "rejects.jsonl"

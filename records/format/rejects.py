@@ -9,6 +9,7 @@ import msgspec
 from records.errors import CorruptDataError
 from records.format import layout
 from records.format.index import Reject
+from records.format.shard import missing_as_corrupt
 from records.strict_json import decode_json_lines
 
 if TYPE_CHECKING:
@@ -40,9 +41,14 @@ def read_rejects(storage: Storage, generation: int) -> list[Reject]:
 
 
 def read_all_rejects(storage: Storage, manifest: Manifest) -> list[Reject]:
-    """Read the rejects of all generations. Raises as `read_rejects`."""
-    return [
-        reject
-        for generation in manifest.generations
-        for reject in read_rejects(storage, generation.number)
-    ]
+    """Read the rejects of all generations.
+
+    Raises:
+        CorruptDataError: a file is missing or damaged.
+    """
+    rejects = []
+    for generation in manifest.generations:
+        name = layout.generation_path(layout.REJECTS, generation.number)
+        with missing_as_corrupt(storage, name):
+            rejects += read_rejects(storage, generation.number)
+    return rejects

@@ -131,6 +131,22 @@ def hash_file(storage: Storage, name: str) -> str:
 
 
 @contextmanager
+def missing_as_corrupt(storage: Storage, name: str) -> Iterator[None]:
+    """Raise CorruptDataError if the block raises FileNotFoundError.
+
+    The manifest lists the file `name`, so the dataset is damaged if that file is missing.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CorruptDataError(
+            "a file of the dataset is missing",
+            path=storage.display_name(name),
+            hint="`shardmill verify` lists all damage",
+        ) from error
+
+
+@contextmanager
 def with_path(storage: Storage, name: str) -> Iterator[None]:
     """Add the path of a file to a CorruptDataError that is raised while the file is read."""
     try:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from records.errors import CorruptDataError
+    from records.verification.unfinished import UnfinishedRun
 
 FindingKind = Literal[
     "truncated",
@@ -121,6 +122,7 @@ class FileCheck:
         keys: the keys in the index of a shard (Arrow strings); None if the index cannot be used.
         class_records: the number of records per label in the index of a shard.
         excluded_records: the number of records that `adopt` excluded from the dataset.
+        unfinished: for the manifest, the unfinished run that adds to the dataset.
     """
 
     file: str
@@ -130,6 +132,7 @@ class FileCheck:
     keys: pa.ChunkedArray | None = None
     class_records: Counter[int] = field(default_factory=Counter)
     excluded_records: int = 0
+    unfinished: UnfinishedRun | None = None
 
 
 def finding_from_error(

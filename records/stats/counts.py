@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from records.dataset import Dataset, open_dataset
-from records.errors import CorruptDataError
 from records.format.layout import SPLITS, SplitName
 from records.format.rejects import read_all_rejects
 from records.stats.duplicates import Duplicates, count_duplicates, find_groups
@@ -195,10 +194,5 @@ def _most_first(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _count_rejects(dataset: Dataset) -> dict[str, int]:
-    try:
-        rejects = read_all_rejects(dataset.storage, dataset.manifest)
-    except FileNotFoundError as error:
-        raise CorruptDataError(
-            "the list of rejects is missing", path=dataset.storage.url, got=str(error)
-        ) from error
+    rejects = read_all_rejects(dataset.storage, dataset.manifest)
     return _most_first(Counter(reject.reason for reject in rejects))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -12,9 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
+
+from records.storage.names import is_system_name
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _UNFINISHED = ".unfinished"
+_STAGED_FILE = re.compile(r"\.[0-9a-f]{16}-")
+_INODES = ".inodes.json"
 MOST_FSYNCS = 1000
 
 
@@ -27,18 +33,16 @@ def new_staged_path(path: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path, *, staging: Path | None = None) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yield the path of a new file, which replaces `path` when the block succeeds.
 
     Args:
         path: the final path, in an existing folder.
-        staging: the folder of the new file, which must exist on the same file system; by default,
-            the folder of `path`.
 
     Raises:
         OSError: the file cannot be written.
     """
-    staged = new_staged_path(path, staging or path.parent)
+    staged = new_staged_path(path, path.parent)
     try:
         yield staged
         fsync(staged)
@@ -50,31 +54,110 @@ def atomic_file(path: Path, *, staging: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder, which becomes `path` when the block succeeds.
+def locked_staged_file(
+    path: Path, folder: Path, *, buffering: int = -1
+) -> Iterator[tuple[Path, BinaryIO]]:
+    """Yield a new staged file for `path` in an existing folder, and remove it after the block.
 
-    The yielded folder is locked, and is next to `path`. If the process is killed, the next call for
-    the same path removes the folder.
-
-    Args:
-        path: the final path; an empty folder there is replaced.
+    The file is locked until then, so that no other process takes it for one of a killed process.
 
     Raises:
-        OSError: the folder cannot be written, or `path` exists and is not an empty folder
-            (ENOTEMPTY, EEXIST, ENOTDIR).
+        OSError: the file cannot be created.
     """
-    parent = path.absolute().parent
+    while True:
+        staged = new_staged_path(path, folder)
+        stream = staged.open("xb", buffering=buffering)
+        with suppress(OSError):  # a file system without locks: no staged file is removed there
+            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_same_file(stream.fileno(), staged):  # else another process removed it meanwhile
+            break
+        stream.close()
+    try:
+        yield staged, stream
+    finally:
+        # A failed cleanup must not replace an error of the block.
+        with suppress(OSError):
+            stream.close()
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
+
+
+def remove_staged_files(folder: Path, *, is_locked: bool = False) -> None:
+    """Remove the staged files of killed processes from a folder.
+
+    Args:
+        folder: the folder of staged files.
+        is_locked: whether this process has locked the folder for writing, so that no staged file
+            belongs to a live process. Otherwise those of `locked_staged_file` that live
+            processes write are kept.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    for path in folder.glob(".*-*"):
+        if not _STAGED_FILE.match(path.name):
+            continue
+        if is_locked:
+            path.unlink(missing_ok=True)
+            continue
+        with suppress(OSError):  # locked by a live process, or removed in the meantime
+            lock = open_locked(path, os.O_RDONLY)
+            try:
+                path.unlink(missing_ok=True)
+            finally:
+                os.close(lock)
+
+
+@contextmanager
+def atomic_folder(path: Path, *, last: str | None = None) -> Iterator[Path]:
+    """Yield an empty folder, which becomes `path` when the block succeeds.
+
+    The yielded folder is locked. It is next to `path`, or in `path` if `path` exists: a folder that
+    the user has created may be the root of a volume, and keeps its owner and permissions. Then its
+    files appear one by one, `last` at the end. If the process is killed, the next call for the
+    same path removes what it has written.
+
+    Args:
+        path: the final path; a folder there must be vacant, see `occupants`.
+        last: the file without which readers ignore the folder; by default, the last file by name.
+
+    Raises:
+        OSError: the folder cannot be written, or `path` exists and is not vacant (ENOTEMPTY,
+            EEXIST, ENOTDIR).
+    """
+    path = path.absolute()
+    parent = path if path.is_dir() else path.parent
     parent.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(parent, path.name)
+    for folder in {path.parent, parent}:
+        remove_unfinished(folder, path.name)
     staged, lock = _new_locked_folder(parent, path.name)
     try:
         yield staged
         fsync_tree(staged)
-        staged.rename(path)
+        if parent == path:
+            _fill(path, staged, last)
+        else:
+            staged.rename(path)
         fsync(parent)
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
-        os.close(lock)
+        try:
+            _remove_staged(staged)
+        finally:
+            os.close(lock)
+
+
+def occupants(folder: Path) -> list[str]:
+    """Return the names in a folder that are not the system's and not of an unfinished run.
+
+    A folder without occupants is vacant: `atomic_folder` may fill it.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    unfinished = _unfinished_folders(folder, folder.absolute().name)
+    own = {name for staged in unfinished for name in (staged.name, *_partly_filled(staged))}
+    names = sorted(each.name for each in folder.iterdir())
+    return [name for name in names if name not in own and not is_system_name(name)]
 
 
 def remove_unfinished(parent: Path, name: str | None = None) -> None:
@@ -84,17 +167,61 @@ def remove_unfinished(parent: Path, name: str | None = None) -> None:
         parent: the parent of the unfinished folders.
         name: the name of the final folder; any name by default.
     """
-    wanted = ".+" if name is None else re.escape(name)
-    pattern = re.compile(rf"\.{wanted}\.[0-9a-f]{{16}}{re.escape(_UNFINISHED)}", re.DOTALL)
-    for folder in parent.glob(f".*{_UNFINISHED}"):
-        if not pattern.fullmatch(folder.name):
-            continue
+    for folder in _unfinished_folders(parent, name):
         with suppress(OSError):  # locked by a live process, or removed in the meantime
             lock = open_locked(folder, os.O_RDONLY)
             try:
-                shutil.rmtree(folder)
+                _remove_staged(folder)
             finally:
                 os.close(lock)
+
+
+def _unfinished_folders(parent: Path, name: str | None) -> list[Path]:
+    wanted = ".+" if name is None else re.escape(name)
+    pattern = re.compile(rf"\.{wanted}\.[0-9a-f]{{16}}{re.escape(_UNFINISHED)}", re.DOTALL)
+    return [each for each in parent.glob(f".*{_UNFINISHED}") if pattern.fullmatch(each.name)]
+
+
+def _fill(path: Path, staged: Path, last: str | None) -> None:
+    """Move the staged content into a vacant folder."""
+    if occupants(path):
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+    entries = sorted(
+        staged.iterdir(), key=lambda each: (each.name == last, each.is_file(), each.name)
+    )
+    inodes = {entry.name: entry.stat().st_ino for entry in entries}
+    with atomic_file(staged / _INODES) as file:
+        file.write_bytes(json.dumps(inodes).encode())
+    for entry in entries:
+        if entry.is_dir():
+            entry.rename(path / entry.name)
+        else:
+            link_exclusive(entry, path / entry.name)
+
+
+def _partly_filled(staged: Path) -> list[str]:
+    """Return the names that `_fill` has moved to the parent, unless it has moved all of them."""
+    try:
+        inodes: dict[str, int] = json.loads((staged / _INODES).read_bytes())
+    except (OSError, ValueError):  # it has moved nothing
+        return []
+    moved = []
+    for name, inode in inodes.items():
+        with suppress(FileNotFoundError):
+            if (staged.parent / name).lstat().st_ino == inode:
+                moved.append(name)
+    return [] if len(moved) == len(inodes) else moved
+
+
+def _remove_staged(staged: Path) -> None:
+    """Remove an unfinished folder, and first what `_fill` has moved out of it."""
+    for name in _partly_filled(staged):
+        path = staged.parent / name
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    shutil.rmtree(staged, ignore_errors=True)
 
 
 def link_exclusive(staged: Path, path: Path) -> None:

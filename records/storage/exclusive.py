@@ -53,7 +53,7 @@ def create_exclusive(location: str) -> Iterator[StagedFile]:
             yield staged
     finally:
         if isinstance(storage, LocalStorage):
-            storage.remove_empty_staging()
+            storage.remove_unused_staging()
 
 
 def require_new(path: str) -> None:

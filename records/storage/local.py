@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -92,20 +92,17 @@ class LocalStorage:
     def create(self, name: str) -> Iterator[StagedFile]:
         """See `Storage.create`."""
         path = self.display_name(name)
-        with translate_write_errors(path):
-            staged = atomic.new_staged_path(self.path / name, self._staging_folder())
-            stream = staged.open("xb", buffering=2 * WRITE_STEP_BYTES)
-        try:
+        with ExitStack() as stack:
+            with translate_write_errors(path):
+                staging = self._staging_folder()
+                file = atomic.locked_staged_file(
+                    self.path / name, staging, buffering=2 * WRITE_STEP_BYTES
+                )
+                staged, stream = stack.enter_context(file)
             yield WriteBehindFile(stream, path)
             with translate_write_errors(path):
                 _flush(stream)
                 self._publish(staged, name)
-        finally:
-            # A failed cleanup must not replace an error of the block.
-            with suppress(OSError):
-                stream.close()
-            with suppress(OSError):
-                staged.unlink(missing_ok=True)
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Storage.replace`."""
@@ -113,8 +110,11 @@ class LocalStorage:
         with translate_write_errors(self.display_name(name)):
             staging = self._staging_folder()
             final.parent.mkdir(parents=True, exist_ok=True)
-            with atomic.atomic_file(final, staging=staging) as staged, staged.open("xb") as stream:
+            with atomic.locked_staged_file(final, staging) as (staged, stream):
                 stream.write(data)
+                _flush(stream)
+                staged.replace(final)
+                atomic.fsync(final.parent)
 
     def compare_and_swap(self, name: str, old: bytes, new: bytes) -> None:
         """See `Storage.compare_and_swap`; the lock excludes other writers."""
@@ -137,8 +137,9 @@ class LocalStorage:
         with translate_write_errors(self.display_name(name)), suppress(FileNotFoundError):
             shutil.rmtree(self.path / name)
 
-    def remove_empty_staging(self) -> None:
-        """Remove the staging and work folders if they are empty, that is, not in use."""
+    def remove_unused_staging(self) -> None:
+        """Remove the staged files of killed processes; then the work folder if it is empty."""
+        atomic.remove_staged_files(self.path / _STAGING)
         for folder in (_STAGING, WORK_FOLDER):
             with suppress(OSError):  # it contains files of another writer or does not exist
                 (self.path / folder).rmdir()

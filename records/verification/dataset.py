@@ -30,6 +30,7 @@ from records.runtime.cpu import available_cpus
 from records.verification.shard import check_shard
 from records.verification.side_files import check_side_files
 from records.verification.tfrecord import check_tfrecord
+from records.verification.unfinished import find_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,7 +74,9 @@ def check_files(path: str | os.PathLike[str], *, decode: bool = False) -> Iterat
         yield FileCheck(MANIFEST, findings=[finding_from_error(error, "manifest", MANIFEST)])
         yield from _check_without_manifest(storage, decode=decode)
         return
-    yield FileCheck(MANIFEST, findings=list(check_side_files(storage, manifest)))
+    unfinished, known = find_unfinished(storage)
+    findings = list(check_side_files(storage, manifest, known))
+    yield FileCheck(MANIFEST, findings=findings, unfinished=unfinished)
     yield from _check_dataset(storage, manifest, decode=decode)
 
 

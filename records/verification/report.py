@@ -10,6 +10,7 @@ from records.format.layout import MANIFEST
 from records.integrity.findings import Finding
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes, pluralize
+from records.verification.unfinished import UnfinishedRun
 
 if TYPE_CHECKING:
     from records.integrity.findings import FileCheck
@@ -24,6 +25,7 @@ class VerifyReport(msgspec.Struct, frozen=True):
         records: the number of intact records in these files.
         bytes: the number of bytes that were read.
         findings: the findings about all files.
+        unfinished: the run that is adding to the dataset, or was interrupted; absent without one.
     """
 
     path: str = msgspec.field(name="target")
@@ -31,6 +33,7 @@ class VerifyReport(msgspec.Struct, frozen=True):
     records: int
     bytes: int
     findings: list[Finding]
+    unfinished: UnfinishedRun | msgspec.UnsetType = msgspec.UNSET
 
     def __str__(self) -> str:
         found = pluralize(len(self.findings), "finding") if self.findings else "all good"
@@ -47,6 +50,7 @@ class VerifyTotals:
         self._records = 0
         self._size_bytes = 0
         self._findings: list[Finding] = []
+        self._unfinished: UnfinishedRun | None = None
 
     def add(self, checked: FileCheck) -> None:
         """Add the result of checking one file."""
@@ -55,6 +59,7 @@ class VerifyTotals:
         self._records += checked.records
         self._size_bytes += checked.size_bytes
         self._findings += checked.findings
+        self._unfinished = self._unfinished or checked.unfinished
 
     def report(self) -> VerifyReport:
         """Return the totals so far."""
@@ -64,4 +69,5 @@ class VerifyTotals:
             records=self._records,
             bytes=self._size_bytes,
             findings=list(self._findings),
+            unfinished=self._unfinished or msgspec.UNSET,
         )

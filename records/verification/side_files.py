@@ -7,24 +7,28 @@ from typing import TYPE_CHECKING
 from records.errors import CorruptDataError, StorageError
 from records.format import layout
 from records.format.label_map import format_labels
+from records.format.manifest import shard_names
 from records.format.rejects import read_rejects
 from records.format.tfds_metadata import tfds_files
 from records.integrity.findings import Finding, FindingKind
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from records.format.manifest import Generation, Manifest
     from records.storage import Storage
 
 
-def check_side_files(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
+def check_side_files(
+    storage: Storage, manifest: Manifest, known_shards: Collection[str] = ()
+) -> Iterator[Finding]:
     """Yield a finding for each unlisted file, and each side file that contradicts the manifest.
 
-    A side file that is missing or unreadable is also a finding.
+    A side file that is missing or unreadable is also a finding. The shards in `known_shards`, and
+    their indexes, are expected although the manifest does not list them.
     """
-    yield from _check_names(storage, manifest)
+    yield from _check_names(storage, manifest, known_shards)
     if manifest.adopted is None or layout.LABELS not in manifest.adopted.preexisting:
         yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")
     for generation in manifest.generations:
@@ -35,9 +39,11 @@ def check_side_files(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
         yield from _check_rejects(storage, generation)
 
 
-def _check_names(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
+def _check_names(
+    storage: Storage, manifest: Manifest, known_shards: Collection[str]
+) -> Iterator[Finding]:
     """Yield a finding for each shard, index or hash file that the manifest does not list."""
-    shards = [shard.name for split in manifest.splits.values() for shard in split.shards]
+    shards = shard_names(manifest) | set(known_shards)
     indexes, hashes = map(layout.index_name, shards), map(layout.phash_name, shards)
     expected = {*shards, *indexes, *hashes, layout.MTIMES}
     # The folder of an adopted dataset may contain TFRecord files that were not adopted.

@@ -19,6 +19,7 @@ _CALLS: tuple[tuple[Any, str, CallKind], ...] = (
     (Path, "mkdir", "change"),
     (Path, "hardlink_to", "change"),
     (Path, "replace", "change"),
+    (Path, "rename", "change"),
     (Path, "unlink", "removal"),
     (shutil, "rmtree", "removal"),
     (os, "scandir", "read"),
@@ -92,7 +93,7 @@ class Faults:
 
     def _wrap_open(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(path: Path, mode: str = "r", buffering: int = -1, **named: Any) -> Any:
-            if mode != "xb":
+            if mode not in {"xb", "wb"}:
                 if mode == "rb":
                     self.count("read")
                 return real(path, mode, buffering, **named)

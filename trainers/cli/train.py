@@ -65,6 +65,7 @@ def train(
     **options: Any,
 ) -> None:
     """Train a model on DATASET, and write it to the new folder RUN."""
+    from trainers.runs.create import complete_run
     from trainers.runs.result import find_result
     from trainers.runs.resume import find_run, merge_options
     from trainers.training.plan import plan_training
@@ -89,6 +90,7 @@ def train(
     if done is None:
         done = _train(plan, on_message, quiet=quiet)
     else:
+        complete_run(plan.run)
         on_message("nothing to do: the run is finished")
     if as_json:
         print_json(done)

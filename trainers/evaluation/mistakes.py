@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from records.dataset import missing_as_corrupt
 from records.errors import CorruptDataError
-from records.format.index import read_index
-from records.format.layout import index_name
+from records.format.index import read_shard_index
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
 
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from records.dataset import Dataset, Record
+    from records.format.manifest import ShardInfo
     from trainers.input.selection import Selection
 
 
@@ -113,7 +112,7 @@ def locate_records(
     for shard in selection.shards:
         if len(places) == len(wanted):
             break
-        for record, text in enumerate(_read_keys(dataset, shard.name)):
+        for record, text in enumerate(_read_keys(dataset, shard)):
             if text in wanted:
                 places[wanted[text]] = RecordLocation(shard.name, record)
     for text, key in wanted.items():
@@ -126,10 +125,9 @@ def locate_records(
     return places
 
 
-def _read_keys(dataset: Dataset, shard: str) -> list[str]:
+def _read_keys(dataset: Dataset, shard: ShardInfo) -> list[str]:
     # `Split` is not used here, because it keeps every index in memory.
-    with missing_as_corrupt(dataset.storage, index_name(shard)):
-        keys: list[str] = read_index(dataset.storage, index_name(shard)).table["key"].to_pylist()
+    keys: list[str] = read_shard_index(dataset.storage, shard).table["key"].to_pylist()
     return keys
 
 

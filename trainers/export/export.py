@@ -15,7 +15,7 @@ from records.errors import OutputError, UsageError
 from records.format.label_map import format_labels
 from records.format.layout import LABELS
 from records.storage import is_url
-from records.storage.atomic import atomic_folder
+from records.storage.atomic import atomic_folder, occupants
 from records.storage.errors import HINT_FIX, translate_write_errors
 from trainers.backend import start_backend
 from trainers.export.formats import FORMATS, require_converter
@@ -71,7 +71,7 @@ def export(
 
 
 def require_empty_folder(location: str | os.PathLike[str]) -> Path:
-    """Return the path of an output folder that is absent or empty.
+    """Return the path of an output folder that is absent, or empty but for files of the system.
 
     Raises:
         OutputError: the location is a file, or a folder with files.
@@ -81,7 +81,9 @@ def require_empty_folder(location: str | os.PathLike[str]) -> Path:
     if is_url(text):
         raise UsageError("the output folder must be local", got=text)
     path = Path(text)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    with translate_write_errors(text, hint=HINT_FIX):
+        is_taken = path.exists() and (not path.is_dir() or bool(occupants(path)))
+    if is_taken:
         raise OutputError(
             "the output exists and is not overwritten",
             path=text,

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from records.dataset.record import RecordDecoder
 from records.errors import CorruptDataError, ShardmillError
-from records.format.index import Index, read_index
+from records.format.index import Index, read_index, read_shard_index
 from records.format.layout import index_name
+from records.format.shard import missing_as_corrupt
 from records.integrity.resilient_reader import read_indexed
 from records.text.escaping import escape_for_display
 from trainers.config import ImageShape
@@ -89,7 +90,7 @@ def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[Damaged
     check = _ImageCheck(dataset)
     for place, shard in enumerate(selection.shards):
         chosen = None if selection.mask is None else selection.mask[place]
-        index = read_index(dataset.storage, index_name(shard.name))
+        index = read_shard_index(dataset.storage, shard)
         for number, payload in enumerate(read_indexed(dataset.storage, shard.name, index)):
             if chosen is None or chosen[number]:
                 error = payload if isinstance(payload, CorruptDataError) else check(payload)
@@ -99,7 +100,8 @@ def find_bad_records(dataset: Dataset, selection: Selection) -> Iterator[Damaged
 
 def read_skipping_damage(storage: Storage, shard: str) -> Iterator[bytes]:
     """Yield the payload of every record of a shard; the payload of a damaged record is empty."""
-    index = read_index(storage, index_name(shard))
+    with missing_as_corrupt(storage, index_name(shard)):
+        index = read_index(storage, index_name(shard))
     for payload in read_indexed(storage, shard, index):
         yield b"" if isinstance(payload, CorruptDataError) else payload
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from records.dataset import missing_as_corrupt
 from records.errors import UsageError
-from records.format.index import read_index
-from records.format.layout import index_name
+from records.format.index import read_shard_index
 from trainers.config import ImageShape
 
 if TYPE_CHECKING:
@@ -59,8 +57,7 @@ def dataset_size(dataset: Dataset, selection: Selection) -> tuple[int, int] | No
         return resize[1], resize[0]
     sizes: set[tuple[int, int]] = set()
     for shard in selection.shards:
-        with missing_as_corrupt(dataset.storage, index_name(shard.name)):
-            table = read_index(dataset.storage, index_name(shard.name)).table
+        table = read_shard_index(dataset.storage, shard).table
         unique = table.group_by(["height", "width"]).aggregate([])
         sizes.update(zip(*(unique[side].to_pylist() for side in ("height", "width")), strict=True))
         if len(sizes) > 1:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from records.format.index import read_index
 from records.format.layout import index_name
-from records.format.shard import read_shard
+from records.format.shard import missing_as_corrupt, read_shard
 from records.storage.local import LocalStorage
 from records.text.keys import key_from_text
 from trainers.input.bad_records import read_skipping_damage
@@ -140,7 +140,9 @@ class ShardSourceWithKeys(ShardSource):
         payloads = super()._read_payloads(shard)
         if not self.parser.needs_keys:
             return payloads
-        index = read_index(self.storage, index_name(shard.decode()))
+        name = index_name(shard.decode())
+        with missing_as_corrupt(self.storage, name):
+            index = read_index(self.storage, name)
         keys = map(key_from_text, index.keys(0, len(index)))
         return map(append_key, payloads, keys)
 

@@ -15,8 +15,8 @@ import xxhash
 
 from records.dataset.worker_slice import ALL_RECORDS
 from records.errors import CorruptDataError, UsageError
-from records.format.index import read_index
-from records.format.layout import SPLITS, index_name
+from records.format.index import read_shard_index
+from records.format.layout import SPLITS
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
@@ -24,7 +24,6 @@ from records.text.keys import key_from_text
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from records.dataset import Dataset
@@ -161,7 +160,7 @@ def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
     """Return the number of selected records of each class, int64 (classes,)."""
     counts = np.zeros(len(dataset.labels), np.int64)
     for shard, chosen in zip(selection.shards, selection.shard_masks, strict=True):
-        labels = read_index(dataset.storage, index_name(shard.name)).table["label"].to_numpy()
+        labels = read_shard_index(dataset.storage, shard).table["label"].to_numpy()
         counts += np.bincount(labels[chosen], minlength=len(counts))
     return counts
 
@@ -207,7 +206,7 @@ def _divide(dataset: Dataset, train: Selection) -> tuple[Selection, Selection]:
 
 def _hash_groups(dataset: Dataset, shard: ShardInfo) -> NDArray[np.uint64]:
     """Return a hash of the group of each record, or of its key if it is in no group, (records,)."""
-    table = _read_rows(dataset, shard)
+    table = read_shard_index(dataset.storage, shard).table
     hashes = _hash(map(key_from_text, table["key"].to_pylist()), len(table), _HOLDOUT_SEED)
     groups = table["group"].to_numpy()
     is_grouped = groups != 0
@@ -224,7 +223,7 @@ def hash_images(dataset: Dataset, selection: Selection) -> list[NDArray[np.uint6
 
     The hash does not depend on the key and the split of an image.
     """
-    tables = (_read_rows(dataset, shard) for shard in selection.shards)
+    tables = (read_shard_index(dataset.storage, shard).table for shard in selection.shards)
     columns = (table["source_xxh3_128"].to_pylist() for table in tables)
     return [_hash(map(str.encode, column), len(column), 0) for column in columns]
 
@@ -232,19 +231,6 @@ def hash_images(dataset: Dataset, selection: Selection) -> list[NDArray[np.uint6
 def _hash(values: Iterable[bytes], count: int, seed: int) -> NDArray[np.uint64]:
     hashes = (xxhash.xxh3_64_intdigest(value, seed) for value in values)
     return np.fromiter(hashes, np.uint64, count=count)
-
-
-def _read_rows(dataset: Dataset, shard: ShardInfo) -> pa.Table:
-    name = index_name(shard.name)
-    table = read_index(dataset.storage, name).table
-    if len(table) != shard.records:
-        raise CorruptDataError(
-            "the number of rows in an index differs from the number of records in its shard",
-            path=dataset.storage.display_name(name),
-            expected=shard.records,
-            got=len(table),
-        )
-    return table
 
 
 def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -> None:

@@ -16,6 +16,7 @@ from records.storage import (
     redact_url,
     split_location,
 )
+from records.storage.names import is_system_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +55,7 @@ def image_file(location: str | os.PathLike[str]) -> ImageFile:
 def find_images(locations: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
     """Return the given files, and those files in the given folders that look like images.
 
-    The files of a folder are sorted; hidden files and folders are skipped.
+    The files of a folder are sorted; hidden and system files and folders are skipped.
 
     Args:
         locations: the paths or URLs of files and folders.
@@ -94,7 +95,7 @@ def _display(location: str) -> str:
 
 
 def _may_be_image(storage: Storage, name: str) -> bool:
-    if any(part.startswith(".") for part in name.split("/")):
+    if any(part.startswith(".") or is_system_name(part) for part in name.split("/")):
         return False
     if PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS:
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,12 @@ from records.errors import LockedError, OutputError, UsageError
 from records.format.label_map import LabelMap, format_labels
 from records.format.layout import LABELS, MANIFEST
 from records.storage import is_url
-from records.storage.atomic import open_locked
+from records.storage.atomic import (
+    atomic_folder,
+    occupants,
+    open_locked,
+    remove_staged_files,
+)
 from trainers.config import RunConfig, encode_config
 from trainers.runs.run_dir import (
     CHECKPOINTS,
@@ -22,6 +27,7 @@ from trainers.runs.run_dir import (
     TENSORBOARD,
     TRAINING_IMAGES,
     Run,
+    is_run,
     writing,
 )
 
@@ -30,16 +36,23 @@ if TYPE_CHECKING:
 
 
 def require_empty(
-    location: str | os.PathLike[str], *, dataset: str | os.PathLike[str] | None = None
+    location: str | os.PathLike[str],
+    *,
+    dataset: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> Path:
-    """Return the path of the folder of a new run, which is absent or empty.
+    """Return the path of the folder of a new run, which is absent or vacant.
+
+    A vacant folder contains only files of the system, such as `lost+found`.
 
     Args:
         location: the path of the folder.
         dataset: the dataset to train on, for the command in the hint.
+        resume: whether the folder may contain a run without configuration: an earlier version
+            left an empty file if the disk was full.
 
     Raises:
-        OutputError: the folder contains files, or is a file.
+        OutputError: the folder contains other files, or is a file.
         UsageError: the location is a URL.
     """
     text = os.fspath(location)
@@ -48,8 +61,11 @@ def require_empty(
     path = Path(text)
     if path.exists() and not path.is_dir():
         raise OutputError("the run folder is an existing file", path=text)
-    if not path.is_dir() or not any(path.iterdir()):
+    if not path.is_dir():
         return path
+    with writing(path):
+        if not set(occupants(path)) - (_empty_run(path) if resume else set()):
+            return path
     raise OutputError(
         f"the folder contains {_describe_content(path)} and is not overwritten",
         path=text,
@@ -69,6 +85,13 @@ def _advise(path: Path, run: str, dataset: str | os.PathLike[str] | None) -> str
     return f"continue it with `{resume}`, or choose a different folder"
 
 
+def _empty_run(path: Path) -> set[str]:
+    """Return the files of a run whose configuration is an empty file."""
+    if is_run(path) or not (path / CONFIG).is_file():
+        return set()
+    return {CONFIG, LABELS}
+
+
 def _describe_content(path: Path) -> str:
     if (path / RESULT).is_file():
         return "a finished run"
@@ -81,19 +104,22 @@ def _describe_content(path: Path) -> str:
 def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterator[Run]:
     """Yield a new or unfinished run, locked by this process.
 
-    At the end of the block, a run that has neither weights nor checkpoints is removed.
+    Files that a killed process left are removed, and a missing label map is written. At the end of
+    the block, a run that has neither weights nor checkpoints is removed.
 
     Raises:
         LockedError: another process is training this run.
         OutputError: the run cannot be written, or another process has created a run there.
     """
-    run = (
-        Run(path, config, labels) if (path / CONFIG).is_file() else create_run(path, config, labels)
-    )
+    run = Run(path, config, labels) if is_run(path) else create_run(path, config, labels)
     lock = _lock(path)
     try:
+        with writing(path):
+            for folder in (path, path / CHECKPOINTS):
+                remove_staged_files(folder, is_locked=True)
         if run.read(CONFIG) != encode_config(config):
             run.write(CONFIG, encode_config(config))
+        complete_run(run)
         (path / RESULT).unlink(missing_ok=True)  # a resumed run is not finished
         try:
             yield run
@@ -101,6 +127,13 @@ def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterato
             remove_if_empty(run)
     finally:
         os.close(lock)
+
+
+def complete_run(run: Run) -> None:
+    """Write the label map of a run that lost it. Raises OutputError or StorageError."""
+    path = run.path / LABELS
+    if not path.is_file() or not path.stat().st_size:
+        run.write(LABELS, format_labels(run.labels))
 
 
 def _lock(path: Path) -> int:
@@ -113,32 +146,30 @@ def _lock(path: Path) -> int:
 
 
 def create_run(path: Path, config: RunConfig, labels: LabelMap) -> Run:
-    """Create a run in an empty folder.
+    """Create a run in a vacant folder, all of its files in one step.
 
     Raises:
         OutputError: the run cannot be written, or another process has created a run there.
         StorageError: storage failed.
     """
-    run = Run(path, config, labels)
+    require_empty(path, resume=True)
     with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
-        try:
-            with (path / CONFIG).open("xb") as file:
-                file.write(encode_config(config))
-        except FileExistsError:
-            require_empty(path)
-            raise
-    run.write(LABELS, format_labels(labels))
-    return run
+        for name in _empty_run(path):
+            (path / name).unlink(missing_ok=True)
+        with atomic_folder(path, last=CONFIG) as folder:
+            (folder / LABELS).write_bytes(format_labels(labels))
+            (folder / CONFIG).write_bytes(encode_config(config))
+    return Run(path, config, labels)
 
 
 def remove_if_empty(run: Run) -> None:
     """Remove the files of a run that has neither weights nor checkpoints."""
     if run.has_weights or any((run.path / CHECKPOINTS).glob("step-*")):
         return
-    for name in (CONFIG, LABELS, TRAINING_IMAGES):
-        (run.path / name).unlink(missing_ok=True)
     for name in (CHECKPOINTS, TENSORBOARD):
         shutil.rmtree(run.path / name, ignore_errors=True)
-    if not any(run.path.iterdir()):
+    # The configuration is last: without it, the folder is not a run that --resume completes.
+    for name in (LABELS, TRAINING_IMAGES, CONFIG):
+        (run.path / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it contains other files, or is the root of a volume
         run.path.rmdir()

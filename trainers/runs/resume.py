@@ -10,7 +10,7 @@ import msgspec
 
 from records.errors import UsageError
 from trainers.options import TrainOptions
-from trainers.runs.run_dir import CONFIG, read_config
+from trainers.runs.run_dir import is_run, read_config
 
 if TYPE_CHECKING:
     from trainers.config import RunConfig
@@ -29,7 +29,7 @@ def find_run(run: str | os.PathLike[str]) -> RunConfig | None:
         CorruptDataError: `config.json` is invalid.
     """
     path = Path(os.fspath(run))
-    return read_config(path) if (path / CONFIG).is_file() else None
+    return read_config(path) if is_run(path) else None
 
 
 def merge_options(found: RunConfig, given: dict[str, Any]) -> TrainOptions:

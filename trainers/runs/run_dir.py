@@ -91,6 +91,12 @@ class Run:
                 yield staged
 
 
+def is_run(path: Path) -> bool:
+    """Return whether a folder is a run: it has a configuration, which is not empty."""
+    config = path / CONFIG
+    return config.is_file() and config.stat().st_size > 0
+
+
 def read_config(path: Path) -> RunConfig:
     """Return the configuration in a run folder. Raises CorruptDataError or FileNotFoundError."""
     return decode_config(LocalStorage(str(path)).read(CONFIG), path=str(path / CONFIG))
@@ -109,6 +115,12 @@ def open_run(location: str | os.PathLike[str]) -> Run:
         config = read_config(path)
         labels = parse_labels(LocalStorage(str(path)).read(LABELS), path=str(path / LABELS))
     except (FileNotFoundError, NotADirectoryError):
+        if is_run(path):
+            raise CorruptDataError(
+                "a file of the run is missing",
+                path=str(path / LABELS),
+                hint="`shardmill train DATASET RUN --resume` completes the run",
+            ) from None
         raise InputNotFoundError(
             "not a run folder",
             path=str(path),

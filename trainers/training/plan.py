@@ -27,6 +27,7 @@ from trainers.models import ModelSpec, find_model, is_reference, resolve_model
 from trainers.models.weights_path import IMAGENET, find_weights
 from trainers.runs.create import require_empty
 from trainers.runs.resume import find_run, require_compatible
+from trainers.runs.run_dir import Run
 from trainers.training.option_checks import (
     check_options,
     choose_learning_rates,
@@ -68,6 +69,11 @@ class TrainingPlan:
     weights: str | None
     phases: tuple[Phase, ...]
     notes: tuple[str, ...]
+
+    @property
+    def run(self) -> Run:
+        """Return the run, which may not exist yet."""
+        return Run(self.run_path, self.config, self.dataset.labels)
 
     @property
     def epoch_steps(self) -> int:
@@ -117,7 +123,11 @@ def plan_training(
     options = msgspec.structs.replace(options, model=resolve_model(options.model, name))
     spec = find_model(options.model)
     check_options(options, spec)
-    run_path = require_empty(run, dataset=location) if found is None else Path(os.fspath(run))
+    run_path = (
+        require_empty(run, dataset=location, resume=resume)
+        if found is None
+        else Path(os.fspath(run))
+    )
     dataset = open_dataset(location)
     training, validation = select_for_training(dataset, options.validation_split)
     check_shards(dataset, training, validation, sizes=not options.skip_bad)

@@ -22,8 +22,11 @@ _SECONDS_BETWEEN_LINES = 60
 class Progress(Protocol):
     """The interface of an object that is notified of the progress of a run."""
 
-    def start(self, epochs: int, steps: int) -> None:
-        """Report the start of a run of `epochs` epochs, each of `steps` steps."""
+    def start(self, epochs: int, steps: int, *, epoch: int = 1) -> None:
+        """Report the start of a run of `epochs` epochs, each of `steps` steps.
+
+        A resumed run starts with a later epoch than 1.
+        """
 
     def extract(self, done: int, total: int) -> None:
         """Report that the features of `done` of `total` images have been extracted."""
@@ -38,7 +41,7 @@ class Progress(Protocol):
 class NullProgress:
     """Reports nothing."""
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, epochs: int, steps: int, *, epoch: int = 1) -> None:
         """See `Progress.start`."""
 
     def extract(self, done: int, total: int) -> None:
@@ -57,7 +60,7 @@ class EpochMessages(NullProgress):
     def __init__(self, on_message: Callable[[str], None]) -> None:
         self._on_message = on_message
 
-    def start(self, epochs: int, steps: int) -> None:  # noqa: ARG002
+    def start(self, epochs: int, steps: int, *, epoch: int = 1) -> None:  # noqa: ARG002
         """See `Progress.start`."""
         self._epochs = epochs
 
@@ -84,10 +87,10 @@ class EpochLogProgress(NullProgress):
             self._images.close()
             self._images = None
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, epochs: int, steps: int, *, epoch: int = 1) -> None:
         """See `Progress.start`."""
         self._epochs, self._steps = epochs, steps
-        self._epoch = 1
+        self._epoch = epoch
         self._logged_at = time.monotonic()
 
     def end_step(self, step: int, logs: dict[str, float]) -> None:
@@ -98,6 +101,7 @@ class EpochLogProgress(NullProgress):
 
     def end_epoch(self, result: EpochMetrics) -> None:
         """See `Progress.end_epoch`."""
+        self._epoch = result.epoch
         self._log(str(result))
         self._epoch = result.epoch + 1
 
@@ -109,9 +113,9 @@ class EpochLogProgress(NullProgress):
 class EpochBar(EpochLogProgress):
     """Shows a bar of steps, and logs one line per epoch."""
 
-    def start(self, epochs: int, steps: int) -> None:
+    def start(self, epochs: int, steps: int, *, epoch: int = 1) -> None:
         """See `Progress.start`."""
-        super().start(epochs, steps)
+        super().start(epochs, steps, epoch=epoch)
         self._bar: tqdm[Any] = tqdm(total=steps, unit="step", leave=False)
 
     def end_step(self, step: int, logs: dict[str, float]) -> None:

@@ -97,7 +97,7 @@ def train(
             on_message=on_message,
             progress=progress,
         )
-        progress.start(plan.epochs, plan.epoch_steps)
+        progress.start(plan.epochs, plan.epoch_steps, epoch=len(state.epochs) + 1)
         for phase in loop.phases:
             setup = set_up_phase(
                 plan,

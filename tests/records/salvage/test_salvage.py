@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -185,3 +187,34 @@ def test_salvage_command_damaged_shard_exits_with_status_1(shard: Path, tmp_path
     assert "6 intact records" in result.output
     result = run(command, [str(shard), str(tmp_path / "json"), "--json"])
     assert json.loads(result.stdout)["lost_records"] == 1
+
+
+_WRITE_UNTIL_KILLED = """
+import sys
+from records.storage.exclusive import create_exclusive
+with create_exclusive(sys.argv[1]) as staged:
+    staged.write(b"half")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_salvage_removes_staged_files_of_killed_process_and_keeps_those_of_live_one(
+    tmp_path: Path,
+) -> None:
+    def staged() -> list[str]:
+        return [path.name for path in tmp_path.glob(".shardmill/staging/*")]
+
+    source = tmp_path / "a.tfrecord"
+    source.write_bytes(b"")
+    command = [sys.executable, "-c", _WRITE_UNTIL_KILLED, str(tmp_path / "other.tfrecord")]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        salvage(source, tmp_path / "1.tfrecord")
+        assert len(staged()) == 1
+        process.kill()
+    salvage(source, tmp_path / "2.tfrecord")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "1.tfrecord", "2.tfrecord", "a.tfrecord",
+    ]  # fmt: skip

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from records.storage import atomic
-from records.storage.atomic import atomic_file, atomic_folder, open_locked, remove_unfinished
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from records.storage.atomic import (
+    atomic_file,
+    atomic_folder,
+    occupants,
+    open_locked,
+    remove_unfinished,
+)
+from tests.faults.calls import Faults, KilledError
 
 _FILL_UNTIL_KILLED = """
 import os, pathlib, sys
@@ -104,6 +109,96 @@ def test_atomic_folder_next_call_removes_folder_of_killed_process(tmp_path: Path
     with atomic_folder(out):
         pass
     assert names_in(tmp_path) == [".out.notes.unfinished", "out"]
+
+
+SYSTEM = ("lost+found", ".Trash-1000", "#recycle", "System Volume Information")
+
+
+@pytest.mark.parametrize("name", SYSTEM)
+def test_atomic_folder_root_of_a_volume_is_filled_and_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "1").mkdir(parents=True)
+    inode = tmp_path.stat().st_ino
+    assert occupants(tmp_path) == []
+    with atomic_folder(tmp_path) as folder:
+        (folder / "a").mkdir()
+        (folder / "a" / "b").write_bytes(b"x")
+        (folder / "c").write_bytes(b"x")
+        assert occupants(tmp_path) == []
+    assert occupants(tmp_path) == ["a", "c"]
+    assert tmp_path.stat().st_ino == inode
+    assert names_in(tmp_path) == sorted(["a", "a/b", "c", name, f"{name}/1"])
+
+
+def test_atomic_folder_relative_path_of_working_folder_is_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with atomic_folder(Path()) as folder:
+        (folder / "a").touch()
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_atomic_folder_killed_at_any_call_is_completed_by_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    faults = Faults(monkeypatch, "change", "removal")
+
+    def write(out: Path) -> None:
+        with atomic_folder(out, last="decisive") as folder:
+            (folder / "a").mkdir()
+            for name in ("a/1", "decisive", "other"):
+                (folder / name).write_bytes(name.encode())
+
+    def die() -> None:
+        raise KilledError
+
+    number, is_killed = 0, True
+    while is_killed:
+        number += 1
+        out = tmp_path / f"{number}" / "out"
+        (out / "lost+found" if exists else out.parent).mkdir(parents=True)
+        try:
+            with faults.at(number, die):
+                write(out)
+            is_killed = False
+        except KilledError:
+            if (out / "decisive").exists():
+                assert {"a", "decisive", "other"} <= {each.name for each in out.iterdir()}
+            else:
+                assert not out.exists() or occupants(out) == []
+                write(out)
+        if exists:
+            (out / "lost+found").rmdir()
+        remove_unfinished(out)
+        expected = ["out", "out/a", "out/a/1", "out/decisive", "out/other"]
+        assert names_in(out.parent) == expected, number
+    assert number > 15
+
+
+def test_atomic_folder_keeps_files_that_replace_those_of_a_killed_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    faults = Faults(monkeypatch, "change", "removal")
+
+    def die() -> None:
+        raise KilledError
+
+    number = 0
+    while not (tmp_path / "a").exists():
+        number += 1
+        with suppress(KilledError), faults.at(number, die), atomic_folder(tmp_path) as folder:
+            for name in ("a", "b"):
+                (folder / name).write_bytes(b"shardmill's")
+    assert not (tmp_path / "b").exists()
+    assert occupants(tmp_path) == []
+    (tmp_path / "a").unlink()
+    (tmp_path / "a").write_bytes(b"the user's")
+    assert occupants(tmp_path) == ["a"]
+    remove_unfinished(tmp_path)
+    assert names_in(tmp_path) == ["a"]
 
 
 def test_atomic_folder_many_files_are_flushed_at_once(

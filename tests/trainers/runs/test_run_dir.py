@@ -15,10 +15,14 @@ from records.errors import (
     ShardmillError,
     UsageError,
 )
+from records.format.label_map import format_labels
+from records.format.layout import LABELS as LABELS_NAME
+from tests.faults.calls import Faults, KilledError
 from tests.trainers.test_config import CONFIG
-from trainers.runs.create import create_run, remove_if_empty, require_empty
+from trainers.runs.create import create_run, open_for_writing, remove_if_empty, require_empty
+from trainers.runs.resume import find_run
 from trainers.runs.run_dir import CONFIG as CONFIG_NAME
-from trainers.runs.run_dir import RESULT, WEIGHTS, Run, open_run
+from trainers.runs.run_dir import RESULT, WEIGHTS, Run, is_run, open_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,3 +160,84 @@ def test_atomic_write_insufficient_space_is_refused_before_writing(tmp_path: Pat
     ):
         pytest.fail("nothing may be written")
     assert [path.name for path in run.path.glob("*weights*")] == [WEIGHTS]
+
+
+@pytest.mark.parametrize("place", ["absent", "empty", "volume"])
+@pytest.mark.parametrize("fault", ["killed", "full"])
+def test_run_creation_fails_at_any_call_then_run_is_complete_or_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, fault: str
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    faults = Faults(monkeypatch, "change", "removal")
+
+    def fail() -> None:
+        if fault == "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise KilledError
+
+    number, failed = 0, True
+    while failed:
+        number += 1
+        path = tmp_path / f"{number}" / "run"
+        path.parent.mkdir()
+        if place != "absent":
+            path.mkdir()
+        if place == "volume":
+            (path / "lost+found").mkdir()
+        try:
+            with faults.at(number, fail):
+                create_run(path, CONFIG, LABELS)
+            failed = False
+        except (KilledError, OutputError):
+            pass
+        if is_run(path):
+            assert (path / LABELS_NAME).read_bytes() == format_labels(LABELS), number
+        else:
+            # The same command starts the run; its lock and weights make it one that remains.
+            assert require_empty(path) == path
+            with open_for_writing(path, CONFIG, LABELS) as run:
+                run.write(WEIGHTS, b"weights")
+        names = {CONFIG_NAME, LABELS_NAME, WEIGHTS, "lost+found"}
+        assert {each.name for each in path.iterdir() if each.suffix != ".unfinished"} <= names
+        assert is_run(path)
+    assert number > 5
+
+
+def test_open_for_writing_completes_run_and_removes_files_of_killed_process(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    create_run(path, CONFIG, LABELS).write(WEIGHTS, b"weights")
+    for content in (None, b""):
+        (path / LABELS_NAME).unlink()
+        if content is not None:
+            (path / LABELS_NAME).write_bytes(content)
+        else:
+            with pytest.raises(
+                CorruptDataError, match=r"labels\.txt: a file of the run is missing"
+            ):
+                open_run(path)
+        (path / f".{'0a' * 8}-model.weights.h5").write_bytes(b"half")
+        (path / ".0-notes").touch()
+        with open_for_writing(path, CONFIG, LABELS):
+            pass
+        names = [".0-notes", CONFIG_NAME, LABELS_NAME, WEIGHTS]
+        assert {each.name for each in path.iterdir()} == set(names)
+        assert open_run(path).labels == LABELS
+
+
+@pytest.mark.parametrize("labels", [None, b"", b"disc\n"])
+def test_resume_run_with_empty_configuration_starts_it(
+    tmp_path: Path, labels: bytes | None
+) -> None:
+    (tmp_path / CONFIG_NAME).touch()
+    if labels is not None:
+        (tmp_path / LABELS_NAME).write_bytes(labels)
+    assert find_run(tmp_path) is None
+    with open_for_writing(require_empty(tmp_path, resume=True), CONFIG, LABELS) as run:
+        run.write(WEIGHTS, b"weights")
+    assert open_run(tmp_path).labels == LABELS
+
+
+def test_remove_if_empty_root_of_a_volume_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    remove_if_empty(create_run(tmp_path, CONFIG, LABELS))
+    assert [each.name for each in tmp_path.iterdir()] == ["lost+found"]

@@ -1,0 +1,98 @@
+"""Reading by number with few open files."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import resource
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from records.dataset import open_dataset
+from records.storage import open_storage
+from tests.datasets import DatasetBuilder, Source, encode_picture
+
+SHARDS = 40
+LIMIT = 24
+
+
+@contextmanager
+def limit_open_files(files: int) -> Iterator[None]:
+    """Allow so many more open files than there are now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/dev/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + files, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a dataset of many shards with one record each."""
+    folder = tmp_path_factory.mktemp("shards")
+    picture = encode_picture(1)
+    shards = [[Source(b"cat/%d.png" % shard, 0, picture)] for shard in range(SHARDS)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        DatasetBuilder(open_storage(folder)).build({"train": shards, "test": shards[:1]})
+    return folder
+
+
+def test_split_more_shards_than_files_may_be_open_reads_every_number(folder: Path) -> None:
+    numbers = random.Random(1).choices(range(SHARDS), k=2 * SHARDS)
+    with limit_open_files(LIMIT):
+        whole = open_dataset(folder)
+        slices = [open_dataset(folder, shard_index=i, shard_count=3) for i in range(3)]
+        for number in numbers:
+            assert whole["train"][number].key == f"cat/{number}.png"
+            each = slices[number % 3]["train"]
+            assert each[number % len(each)].class_name == "cat"
+
+
+def test_split_read_by_threads_stays_within_open_files(folder: Path) -> None:
+    train = open_dataset(folder)["train"]
+    numbers = random.Random(2).choices(range(SHARDS), k=10 * SHARDS)
+    with limit_open_files(LIMIT), ThreadPoolExecutor(8) as threads:
+        for number, record in zip(numbers, threads.map(train.__getitem__, numbers), strict=True):
+            assert record.key == f"cat/{number}.png"
+
+
+def test_split_deleted_or_pickled_keeps_no_files_open(folder: Path) -> None:
+
+    def count() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    before = count()
+    train = open_dataset(folder)["train"]
+    for number in range(20):
+        assert train[number]
+    assert count() == before + 20
+    copy = pickle.loads(pickle.dumps(train))
+    assert count() == before + 20
+    assert copy[3] == train[3]
+    assert count() == before + 21
+    del train, copy
+    assert count() == before
+
+
+def test_split_last_used_shards_stay_open(folder: Path) -> None:
+    train = open_dataset(folder)["train"]
+    train.max_open_shards = 2
+
+    def shards() -> set[str]:
+        targets = (Path("/dev/fd") / name for name in os.listdir("/dev/fd"))  # noqa: PTH208
+        return {
+            path.name for fd in targets if fd.exists() and (path := fd.resolve()).match("*.tfr*")
+        }
+
+    for number in (0, 1, 0, 2):
+        assert train[number]
+    expected = {train.info.shards[number].name for number in (0, 2)}
+    assert shards() == expected
