@@ -32,6 +32,7 @@ _TABLES, _CODE_BITS, _MAX_SYMBOLS, _MAX_DC_SYMBOL = 4, 16, 256, 15
 _CODE_WEIGHTS = [1 << _CODE_BITS - bits for bits in range(1, _CODE_BITS + 1)]
 _COEFFICIENTS, _MAX_FACTOR, _MAX_BLOCKS, _MAX_SHIFT = 64, 4, 10, 13
 _SEQUENTIAL_SCAN = bytes([0, _COEFFICIENTS - 1, 0])
+_SIZE_BYTES = 5  # precision, height and width of a frame header
 
 
 class _IrregularError(Exception):
@@ -50,6 +51,26 @@ def _require(condition: bool) -> None:
         raise _IrregularError
 
 
+class _State(NamedTuple):
+    """The definitions that the markers so far have made.
+
+    Attributes:
+        components: the components of the frame header, in its order.
+        progressive: whether the frame is progressive.
+        quantization: the numbers of the quantization tables.
+        huffman: class and number of the Huffman tables.
+        interval: the restart interval; 0 means none.
+        scanned: the components that a scan contains.
+    """
+
+    components: tuple[_Component, ...] = ()
+    progressive: bool = False
+    quantization: frozenset[int] = frozenset()
+    huffman: frozenset[tuple[int, int]] = frozenset()
+    interval: int = 0
+    scanned: frozenset[int] = frozenset()
+
+
 class MarkerOrder:
     """Check of markers, one after another, against the structure.
 
@@ -63,18 +84,14 @@ class MarkerOrder:
     def __init__(self, data: bytes) -> None:
         self.regular = True
         self._data = data
-        self._components: dict[int, _Component] = {}
-        self._progressive = False
-        self._quantization: frozenset[int] = frozenset()
-        self._huffman: frozenset[tuple[int, int]] = frozenset()
-        self._interval = 0
-        self._scanned: set[int] = set()
+        self._state = _State()
 
     def add(self, marker: int, begin: int, end: int) -> None:
         """Check the marker that follows the previous markers; its payload has these offsets."""
         if self.regular and marker not in _IGNORED:
+            begin += _SIZE_BYTES if marker in _FRAMES else 0
             try:
-                self._read_segment(marker, self._data[begin:end])
+                self._state = _read_segment(self._state, marker, self._data[begin:end])
             except (_IrregularError, IndexError):
                 self.regular = False
 
@@ -86,7 +103,8 @@ class MarkerOrder:
                 marker, at = self._next_marker(self._skip_scan(at) if marker == _SCAN else at)
                 if marker != _END:
                     at = self._add_at(marker, at)
-            self.regular = self.regular and len(self._scanned) == len(self._components)
+            missing = len(self._state.components) - len(self._state.scanned)
+            self.regular = self.regular and not missing
         except (_IrregularError, IndexError, ValueError):
             self.regular = False
 
@@ -96,21 +114,6 @@ class MarkerOrder:
         _require(at + 2 <= end <= len(self._data))
         self.add(marker, at + 2, end)
         return end
-
-    def _read_segment(self, marker: int, payload: bytes) -> None:
-        if marker == _QUANTIZATION:
-            self._quantization |= _read_quantization(payload)
-        elif marker == _HUFFMAN:
-            self._huffman |= _read_huffman(payload)
-        elif marker == _RESTART_INTERVAL:
-            _require(len(payload) == 2)
-            self._interval = int.from_bytes(payload)
-        elif marker == _SCAN:
-            self._read_scan(payload)
-        else:
-            _require(marker in _FRAMES and not self._components)
-            self._progressive = marker == _PROGRESSIVE
-            self._components = {part.id: part for part in _read_components(payload[5:])}
 
     def _next_marker(self, at: int) -> tuple[int, int]:
         """Return the first marker at or after an offset, and the offset after the marker."""
@@ -125,30 +128,6 @@ class MarkerOrder:
             at += 1
         return at
 
-    def _read_scan(self, payload: bytes) -> None:
-        count, parameters = payload[0], payload[-3:]
-        _require(len(payload) == 4 + 2 * count)
-        ids, tables = payload[1:-3:2], payload[2:-3:2]
-        # In the order of the frame, each at most once.
-        _require(count > 0 and list(ids) == [known for known in self._components if known in ids])
-        components = [self._components[identifier] for identifier in ids]
-        _require(count == 1 or sum(c.across * c.down for c in components) <= _MAX_BLOCKS)
-        _require(self._quantization.issuperset([part.table for part in components]))
-        if self._progressive:
-            _require(_is_progressive_scan(count, parameters))
-        else:
-            _require(parameters == _SEQUENTIAL_SCAN and self._scanned.isdisjoint(ids))
-        self._require_huffman(tables, parameters)
-        self._scanned.update(ids)
-
-    def _require_huffman(self, tables: bytes, parameters: bytes) -> None:
-        first, last, bits = parameters
-        for table in tables:
-            dc, ac = table >> 4, table & 15
-            _require(dc < _TABLES and ac < _TABLES)
-            _require(first > 0 or bits >> 4 > 0 or (_DC, dc) in self._huffman)
-            _require(last == 0 or (_AC, ac) in self._huffman)
-
     def _skip_scan(self, at: int) -> int:
         """Return the offset of the marker after a scan; check the restart markers in the scan."""
         restarts = 0
@@ -158,13 +137,51 @@ class MarkerOrder:
                 # A zero byte after fill bytes would be data for some decoders.
                 _require(self._data[self._skip_fill(found.start())] != 0)
                 return found.start()
-            _require(self._interval > 0 and marker == _RESTARTS + restarts % 8)
+            _require(self._state.interval > 0 and marker == _RESTARTS + restarts % 8)
             restarts, at = restarts + 1, found.end()
         raise _IrregularError
 
 
-# The caches help because most files have the same tables.
-@lru_cache(maxsize=64)
+# The cache helps because most files have the same tables; its keys have at most 64 kB.
+@lru_cache(maxsize=256)
+def _read_segment(state: _State, marker: int, payload: bytes) -> _State:
+    """Return the state after a marker; the payload of a frame header begins with its components."""
+    if marker == _QUANTIZATION:
+        return state._replace(quantization=state.quantization | _read_quantization(payload))
+    if marker == _HUFFMAN:
+        return state._replace(huffman=state.huffman | _read_huffman(payload))
+    if marker == _RESTART_INTERVAL:
+        _require(len(payload) == 2)
+        return state._replace(interval=int.from_bytes(payload))
+    if marker == _SCAN:
+        return state._replace(scanned=state.scanned.union(_read_scan(state, payload)))
+    _require(marker in _FRAMES and not state.components)
+    return state._replace(components=_read_components(payload), progressive=marker == _PROGRESSIVE)
+
+
+def _read_scan(state: _State, payload: bytes) -> bytes:
+    """Return the components of a scan."""
+    count, parameters = payload[0], payload[-3:]
+    _require(len(payload) == 4 + 2 * count)
+    ids, tables = payload[1:-3:2], payload[2:-3:2]
+    components = [component for component in state.components if component.id in ids]
+    # In the order of the frame, each at most once.
+    _require(count > 0 and list(ids) == [component.id for component in components])
+    _require(count == 1 or sum(c.across * c.down for c in components) <= _MAX_BLOCKS)
+    _require(state.quantization.issuperset([component.table for component in components]))
+    if state.progressive:
+        _require(_is_progressive_scan(count, parameters))
+    else:
+        _require(parameters == _SEQUENTIAL_SCAN and state.scanned.isdisjoint(ids))
+    first, last, bits = parameters
+    for table in tables:
+        dc, ac = table >> 4, table & 15
+        _require(dc < _TABLES and ac < _TABLES)
+        _require(first > 0 or bits >> 4 > 0 or (_DC, dc) in state.huffman)
+        _require(last == 0 or (_AC, ac) in state.huffman)
+    return ids
+
+
 def _read_quantization(payload: bytes) -> frozenset[int]:
     """Return the numbers of the tables that a segment defines."""
     found = []
@@ -177,7 +194,6 @@ def _read_quantization(payload: bytes) -> frozenset[int]:
     return frozenset(found)
 
 
-@lru_cache(maxsize=64)
 def _read_huffman(payload: bytes) -> frozenset[tuple[int, int]]:
     """Return class and number of the tables that a segment defines."""
     found = []
@@ -203,7 +219,6 @@ def _is_prefix_code(counts: bytes) -> bool:
     return used < 1 << _CODE_BITS
 
 
-@lru_cache(maxsize=64)
 def _read_components(payload: bytes) -> tuple[_Component, ...]:
     """Return the components of a frame header, whose number precedes them."""
     count = payload[0]
