@@ -134,3 +134,13 @@ def test_atomic_write_insufficient_space_is_refused_before_writing(tmp_path: Pat
     ):
         pytest.fail("nothing may be written")
     assert [path.name for path in run.path.glob("*weights*")] == [WEIGHTS]
+
+
+def test_open_run_relative_path_later_chdir_has_no_effect(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run_path.parent)
+    run = open_run(run_path.name)
+    monkeypatch.chdir("/")
+    assert run.has_weights
+    assert run.path == run_path
