@@ -153,6 +153,12 @@ class RunnerError(ShardmillError):
     exit_code = 69
 
 
+class ResourceError(ShardmillError):
+    """The machine, or a limit of it, leaves too little memory, or too few threads or files."""
+
+    exit_code = 74
+
+
 class LockedError(ShardmillError):
     """Another process is writing to the same output; try again later."""
 

@@ -5,6 +5,7 @@ A package is imported when one of its commands is called.
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import logging
@@ -12,18 +13,32 @@ import os
 import signal
 import sys
 import time
-from itertools import islice
+from contextlib import nullcontext
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from records.errors import ShardmillError
-from records.runtime.logging import is_terminal, log_event, log_line, set_log_format
+from records.runtime.logging import (
+    format_native_line,
+    is_terminal,
+    log_event,
+    log_line,
+    set_log_format,
+)
+from records.runtime.resource_limits import explain_exhaustion
+from records.runtime.standard_streams import (
+    capture_native_output,
+    open_standard_streams,
+    stdout_error,
+)
 from records.runtime.termination import watch_signals
 from shardmill.interrupted import resume_hint
 from shardmill.wiring import PipelineExecutor
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import FrameType
 
 
@@ -59,6 +74,7 @@ Examples:
 """
 _VERBOSE = "--verbose"
 _LOG_FORMAT = "--log-format"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _EXIT_BUG = 70
 _EXIT_INTERRUPTED = 130
 _EXIT_TERMINATED = 143
@@ -106,18 +122,48 @@ def shardmill(context: click.Context, *, _verbose: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line; report an error as one line on stderr and an exit code."""
+    open_standard_streams()
     signal.signal(signal.SIGTERM, _terminate)
     watch_signals()
     set_log_format("text")
-    # Arrow's default allocator would keep the memory of a large plan after the plan is freed.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    _set_variables()
     started_at = time.monotonic()
     code = _EXIT_TERMINATED
-    try:
-        code = _run()
-    finally:
-        log_event("ended", exit_code=code, seconds=round(time.monotonic() - started_at, 3))
+    with _capture_native_output():
+        try:
+            code = _run()
+        finally:
+            code = _check_stdout(code)
+            log_event("ended", exit_code=code, seconds=round(time.monotonic() - started_at, 3))
     _leave(code)
+
+
+def _set_variables() -> None:
+    """Set what libraries read when they are imported, here and in child processes."""
+    # Arrow's default allocator would keep the memory of a large plan after the plan is freed.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # Figures have the style of shardmill; an invalid setting would prevent the import.
+    os.environ["MPLBACKEND"] = "agg"
+    os.environ["MATPLOTLIBRC"] = os.devnull
+
+
+def _capture_native_output() -> AbstractContextManager[None]:
+    """Keep the lines of C libraries out of JSON lines and of the output of --quiet."""
+    arguments = _arguments()
+    front = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if f"{_LOG_FORMAT}=json" in front or [_LOG_FORMAT, "json"] in map(list, pairwise(front)):
+        return capture_native_output(format_native_line)
+    return capture_native_output(None) if "--quiet" in front else nullcontext()
+
+
+def _check_stdout(code: int) -> int:
+    """Return the exit code; success becomes a failure if stdout could not be written."""
+    sys.stdout.flush()
+    error = stdout_error()
+    # The reader of a pipe (head, less) may exit early.
+    if error is None or error.errno == errno.EPIPE or code != 0:
+        return code
+    return _report_error(_translate(error, "stdout"))
 
 
 def _run() -> int:
@@ -136,12 +182,8 @@ def _run() -> int:
         code = _report_missing(error)
     except (KeyboardInterrupt, click.exceptions.Abort):
         code = _report_interrupted()
-    except BrokenPipeError:
-        # The reader of stdout (head, less) has exited; a later flush must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except Exception as error:
-        code = _report_bug(error)
+        code = _report_exception(error)
     return code
 
 
@@ -167,6 +209,25 @@ def _report_error(error: ShardmillError) -> int:
     code = _report(error.problem, error.exit_code)
     log_line(f"hint: {error.advice}", level=logging.ERROR)
     return code
+
+
+def _report_exception(error: Exception) -> int:
+    """Report an exception that is not a ShardmillError: a limit of the machine, or a bug."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return _report_error(_translate(error, str(error.filename or "a file")))
+    exhausted = explain_exhaustion(error)
+    return _report_bug(error) if exhausted is None else _report_error(exhausted)
+
+
+def _translate(error: OSError, path: str) -> ShardmillError:
+    """Return the error that names the remedy for a failed write."""
+    from records.storage.errors import HINT_FIX, translate_write_errors
+
+    try:
+        with translate_write_errors(path, hint=HINT_FIX):
+            raise error
+    except ShardmillError as translated:
+        return translated
 
 
 def _report_bug(error: Exception) -> int:

@@ -6,22 +6,28 @@ import functools
 import importlib
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from records.errors import UsageError
 from records.runtime.cpu import available_cpus
 from records.runtime.extras import install_command, require_extra
+from records.runtime.resource_limits import require_address_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX"}
 _JAX_GPU = 'pip install "jax[cuda12]"'
+_SETTINGS = {"image_data_format": "channels_last", "floatx": "float32", "epsilon": 1e-7}
+"""The settings of Keras that models depend on, which keras.json or the program may change."""
+
+_ADDRESS_SPACE_BYTES = 4_000_000_000
 _STDERR = 2
 _BFLOAT16_CAPABILITY = (8, 0)
 
@@ -58,29 +64,75 @@ class Backend:
         return f"{self.backend} {self.version} on {where}"
 
 
-@functools.cache
 def start_backend() -> Backend:
     """Load TensorFlow and Keras once per process, and select the devices.
 
+    `keras.json` has no effect: the backend is that of `KERAS_BACKEND`, by default TensorFlow.
+
     Raises:
         UsageError: TensorFlow, or the backend that `KERAS_BACKEND` names, is not installed or not
-            supported.
+            supported, or Keras has settings that models of shardmill do not support.
+        ResourceError: the process may use too little memory.
     """
+    is_loaded = "keras" in sys.modules
+    started = _start_backend()
+    keras: Any = importlib.import_module("keras")
+    if not is_loaded:
+        for name, value in _SETTINGS.items():
+            getattr(keras.config, f"set_{name}")(value)
+    _check_settings(keras)
+    return started
+
+
+@functools.cache
+def _start_backend() -> Backend:
+    require_address_space(_ADDRESS_SPACE_BYTES, "TensorFlow")
     # The user can set a different log level for the start of TensorFlow.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # Otherwise Keras takes the backend from keras.json.
+    backend = os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "tensorflow"
     with _capture_native_logs():
-        check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))
-        tensorflow: Any = require_extra("tensorflow", "train")
-        keras: Any = require_extra("keras", "train")
-        backend = keras.backend.backend()
         check_backend(backend)
+        backend = _import_keras().backend.backend()
+        check_backend(backend)
+        tensorflow: Any = require_extra("tensorflow", "train")
         found = _use_jax(tensorflow) if backend == "jax" else _use_tensorflow(tensorflow)
     gpus = tuple(gpu.name for gpu in found)
     has_bfloat16 = bool(found) and all(gpu.capability >= _BFLOAT16_CAPABILITY for gpu in found)
     version = importlib.import_module(backend).__version__
     problem = None if gpus else explain_unused_gpu(backend, has_gpu=_has_nvidia_gpu())
     return Backend(_BACKENDS[backend], version, gpus, available_cpus(), problem, has_bfloat16)
+
+
+def _import_keras() -> Any:
+    """Import Keras, which reads keras.json, before TensorFlow imports it and hides the reason."""
+    path = Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json")
+    path = Path(os.path.expanduser(path))  # noqa: PTH111 # Path.expanduser may raise
+    hint = "remove this file; shardmill does not need it"
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for its writer
+            raise UsageError("not a regular file", path=str(path), hint=hint)
+    except OSError:
+        pass  # Keras starts without the file
+    try:
+        return require_extra("keras", "train")
+    except (AttributeError, OSError, TypeError, ValueError) as error:
+        raise UsageError(
+            "Keras cannot read its settings", path=str(path), got=str(error), hint=hint
+        ) from error
+
+
+def _check_settings(keras: Any) -> None:
+    for name, expected in _SETTINGS.items():
+        got = getattr(keras.config, name)()
+        if got != expected:
+            raise UsageError(
+                f"Keras has a setting that shardmill does not support: {name}",
+                expected=expected,
+                got=got,
+                hint=f"call keras.config.set_{name}({expected!r})",
+            )
 
 
 def check_batch_size(batch_size: int, backend: Backend) -> None:
@@ -190,9 +242,14 @@ def _capture_native_logs() -> Iterator[None]:
 
     TensorFlow writes some lines before its log level applies.
     """
-    sys.stderr.flush()
-    kept = os.dup(_STDERR)
-    with tempfile.TemporaryFile() as held:
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        kept = os.dup(_STDERR)
+    except OSError:  # stderr is closed
+        yield
+        return
+    with _open_temporary() as held:
         os.dup2(held.fileno(), _STDERR)
         try:
             yield
@@ -203,3 +260,10 @@ def _capture_native_logs() -> Iterator[None]:
         finally:
             os.dup2(kept, _STDERR)
             os.close(kept)
+
+
+def _open_temporary() -> BinaryIO:
+    try:
+        return cast("BinaryIO", tempfile.TemporaryFile())
+    except OSError:  # no temporary folder can be written
+        return open(os.devnull, "w+b")  # noqa: PTH123

@@ -129,7 +129,8 @@ def _wide_fonts() -> list[str]:
 
 def _font_files() -> Iterator[str]:
     for top in _FOLDERS:
-        for folder, _, files in os.walk(Path(top).expanduser()):
+        # Unlike Path.expanduser, this returns a path also if the user has no home.
+        for folder, _, files in os.walk(os.path.expanduser(top)):  # noqa: PTH111
             for file in files:
                 if file.lower().endswith((".ttf", ".ttc", ".otf")):
                     yield str(Path(folder) / file)

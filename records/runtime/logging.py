@@ -50,7 +50,7 @@ def is_json() -> bool:
 
 def is_terminal() -> bool:
     """Return whether stderr is a terminal on which progress bars may be drawn."""
-    return sys.stderr.isatty() and not is_json()
+    return sys.stderr is not None and sys.stderr.isatty() and not is_json()
 
 
 def set_quiet() -> None:
@@ -72,6 +72,13 @@ def set_log_format(name: str) -> None:
     root.removeHandler(_HANDLER)
     if is_json():
         root.addHandler(_HANDLER)
+
+
+def format_native_line(line: str) -> str:
+    """Return the JSON line for a line that a C library has written to stderr."""
+    return _JsonFormatter().format(
+        logging.LogRecord("native", logging.WARNING, "", 0, escape_for_display(line), None, None)
+    )
 
 
 class _TextFormatter(logging.Formatter):

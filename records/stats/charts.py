@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from records.pictures.figures import encode_figure, figure_style
 from records.pictures.fonts import drawable, find_font
-from records.runtime.extras import require_extra
 from records.text.formatting import format_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from records.stats.counts import Stats
 
@@ -34,8 +34,11 @@ def draw_stats(stats: Stats, rows: pa.Table) -> bytes:
     Raises:
         UsageError: matplotlib is not installed.
     """
-    require_extra("matplotlib", "plot")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    with figure_style({}):
+        return encode_figure(_draw(stats, rows))
+
+
+def _draw(stats: Stats, rows: pa.Table) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -43,7 +46,6 @@ def draw_stats(stats: Stats, rows: pa.Table) -> bytes:
     height_inches = max(5.2, 0.235 * len(bars) + 1.5)
     layout = ConstrainedLayoutEngine(w_pad=0.16, h_pad=0.14)
     figure = Figure(figsize=(12, height_inches), dpi=120, facecolor="white", layout=layout)
-    FigureCanvasAgg(figure)
     classes, sizes = figure.subfigures(1, 2, width_ratios=[1.25, 1], squeeze=False)[0]
     _draw_classes(classes.subplots(), stats, bars)
     classes.legend(
@@ -52,9 +54,7 @@ def draw_stats(stats: Stats, rows: pa.Table) -> bytes:
     upper, lower = sizes.subplots(2, 1, height_ratios=[1.5, 1])
     _draw_sizes(upper, rows)
     _draw_bytes(lower, rows)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
-    return content.getvalue()
+    return figure
 
 
 class _Bar(NamedTuple):

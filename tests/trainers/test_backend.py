@@ -91,3 +91,55 @@ def test_start_backend_after_tensorflow_was_used_starts(backend: str) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.strip().lower() == backend
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"image_data_format": "channels_first", "backend": "torch", "floatx": "float16"}', "ok"),
+        ("rubbish", "ok"),
+        ("[]", "refused"),
+        ('{"floatx": "float1"}', "refused"),
+        ('{"epsilon": 1}', "refused"),
+    ],
+)
+def test_start_backend_any_keras_json_starts_with_known_settings_or_names_it(
+    content: str, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "keras.json").write_text(content)
+    program = (
+        "from records.errors import UsageError\n"
+        "from trainers.backend import start_backend\n"
+        "try:\n"
+        "    start_backend()\n"
+        "except UsageError as error:\n"
+        "    assert 'keras.json' in str(error)\n"
+        "    print('refused')\n"
+        "else:\n"
+        "    from keras import config\n"
+        "    assert config.backend() == 'tensorflow'\n"
+        "    assert config.image_data_format() == 'channels_last'\n"
+        "    assert (config.floatx(), config.epsilon()) == ('float32', 1e-7)\n"
+        "    print('ok')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": ""},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout.strip()) == (0, expected), ended.stderr
+
+
+def test_start_backend_unsupported_setting_of_keras_is_refused() -> None:
+    start_backend()
+    keras = pytest.importorskip("keras")
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(UsageError, match=r"keras\.config\.set_image_data_format"):
+            start_backend()
+    finally:
+        keras.config.set_image_data_format("channels_last")

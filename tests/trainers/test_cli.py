@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +19,6 @@ from trainers.cli.predict import predict
 from trainers.cli.train import train
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import click
 
 
@@ -195,3 +194,11 @@ def test_evaluate_command_unfinished_run_succeeds_with_warning(run: Path) -> Non
     result = call(evaluate, run)
     assert result.exit_code == 0
     assert "this run is not finished" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_predict_command_csv_full_disk_raises_output_error(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(make_source(3).data)
+    result = call(predict, run, tmp_path / "a.png", "--csv", "/dev/full")
+    assert isinstance(result.exception, OutputError)
+    assert "the disk is full" in str(result.exception)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing, contextmanager
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from records.cli.output import print_text, write_json
 from records.cli.params import Location, NewFile
 from records.errors import UsageError
 from records.runtime.progress import progress_bar
+from records.runtime.standard_streams import stdout_error
 from records.storage.errors import HINT_FIX, translate_write_errors
 from records.storage.exclusive import open_new_file, write_new_file
 from records.text.csv_rows import encode_csv_row
@@ -123,15 +125,18 @@ def predict(
         from trainers.plots.charts import GRID_IMAGES, plot_predictions
         from trainers.prediction.predictor import Predictor
 
-        predictions = stack.enter_context(
+        predictions: Iterable[FilePrediction] = stack.enter_context(
             closing(Predictor(opened).predict_files(found, top_k=top_k))
         )
         bar: Bar = stack.enter_context(
             progress_bar("predicting", unit="files", total=len(found), quiet=sys.stdout.isatty())
         )
         writers.append(stack.enter_context(_print_json()) if as_json else _print_line)
+        if csv_path is None and grid is None:
+            predictions = takewhile(lambda _: stdout_error() is None, predictions)
         classified, shown = _print_predictions(predictions, writers, bar, show=GRID_IMAGES)
-    output.report_unclassified(classified, len(found))
+    if stdout_error() is None:
+        output.report_unclassified(classified, len(found))
     if grid:
         write_new_file(grid, plot_predictions(shown))
 

@@ -9,7 +9,7 @@ import msgspec
 from records.errors import InputNotFoundError
 from records.storage import COPY_STEP_BYTES, open_storage
 from records.storage.local import LocalStorage
-from trainers.cache_dir import cache_dir
+from trainers.cache_dir import cache_dir, writing_cache
 from trainers.features.extract import extract_features, get_extractor, make_spec, whole_shard
 from trainers.features.manifest import check_fits, read_manifest
 from trainers.features.store import FeatureRangeError, FeatureStore, wait_for_lock
@@ -130,7 +130,10 @@ def _complete(store: FeatureStore, fill: Fill, on_message: OnMessage) -> ArraySo
     if store.is_finished():
         on_message(f"features are kept in {store.storage.url}")
         return store.open()
-    with wait_for_lock(store.storage, on_message):
+    with (
+        writing_cache(cache_dir("features"), "the cache of features"),
+        wait_for_lock(store.storage, on_message),
+    ):
         # Another process may have finished the store before this process got the lock.
         if not store.is_finished():
             _fill(store, fill, on_message)

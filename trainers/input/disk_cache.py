@@ -16,8 +16,7 @@ import msgspec
 import xxhash
 
 from records.storage.atomic import atomic_folder, remove_unfinished
-from records.storage.errors import translate_write_errors
-from trainers.cache_dir import cache_dir
+from trainers.cache_dir import HINT, cache_dir, writing_cache
 from trainers.input import decode, tensor_files
 from trainers.input.pipeline import ShardSource, ordered_batches
 from trainers.input.selection import Selection
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from trainers.config import ImageShape
 
 _BATCH_RECORDS = 32
-_HINT = "choose another folder with XDG_CACHE_HOME, or omit --cache disk"
 
 
 def cache_folder() -> Path:
@@ -67,10 +65,9 @@ def build_disk_cache(
         return cache
     size_bytes = sum(cache.format.file_bytes(shard.records) for shard in shards)
     on_message(f"keeping decoded images ({size_bytes / 1e6:,.0f} MB) in {folder}")
-    with translate_write_errors(str(below), what="the cache of decoded images", hint=_HINT):
-        below.mkdir(parents=True, exist_ok=True)
+    with writing_cache(below, "the cache of decoded images"):
         remove_unfinished(below)
-        check_space(below, size_bytes, what="decoded images", hint=_HINT)
+        check_space(below, size_bytes, what="decoded images", hint=HINT)
         try:
             with atomic_folder(folder) as staged:
                 for shard, split in shards.items():

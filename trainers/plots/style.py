@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec
 
-from records.runtime.extras import require_extra
+from records.pictures.figures import encode_figure, figure_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 
 _STYLE = {
-    # A class name such as `$x_{ b$` must not be parsed as math.
-    "text.parse_math": False,
-    "text.usetex": False,
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -35,25 +31,8 @@ def render_png(draw: Callable[_P, Figure]) -> Callable[_P, bytes]:
 
     @wraps(draw)
     def draw_png(*args: _P.args, **kwargs: _P.kwargs) -> bytes:
-        matplotlib = require_extra("matplotlib", "plot")
-
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(_STYLE)
-            figure = draw(*args, **kwargs)
-            content = io.BytesIO()
-            FigureCanvasAgg(figure)
-            # The version of matplotlib is omitted, so that equal pictures have equal bytes.
-            figure.savefig(
-                content,
-                format="png",
-                bbox_inches="tight",
-                pad_inches=0.15,
-                metadata={"Software": None},
-            )
-        return content.getvalue()
+        with figure_style(_STYLE):
+            return encode_figure(draw(*args, **kwargs), bbox_inches="tight", pad_inches=0.15)
 
     return draw_png
 

@@ -46,11 +46,15 @@ TENSORBOARD = "tensorboard"
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, its configuration and its label map."""
+    """A run folder, its configuration and its label map; a relative path becomes absolute."""
 
     path: Path
     config: RunConfig
     labels: LabelMap
+
+    def __post_init__(self) -> None:
+        # A later chdir, or another process, has no effect.
+        object.__setattr__(self, "path", self.path.absolute())
 
     @property
     def has_weights(self) -> bool:

@@ -241,3 +241,13 @@ def test_remove_if_empty_root_of_a_volume_is_kept(tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()
     remove_if_empty(create_run(tmp_path, CONFIG, LABELS))
     assert [each.name for each in tmp_path.iterdir()] == ["lost+found"]
+
+
+def test_open_run_relative_path_later_chdir_has_no_effect(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run_path.parent)
+    run = open_run(run_path.name)
+    monkeypatch.chdir("/")
+    assert run.has_weights
+    assert run.path == run_path

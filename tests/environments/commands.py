@@ -1,0 +1,65 @@
+"""One small call of every command of the command line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import shardmill.cli
+from records.storage import open_storage
+from tests.datasets import DatasetBuilder, encode_picture, make_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = shardmill.cli.shardmill
+COMMANDS = tuple(ROOT.list_commands(click.Context(ROOT)))
+
+_SHARD = "data/train-00000-of-00001.tfrecord"
+# {new} is an absent path. The model of featurize is the smallest, with random weights.
+CALLS = {
+    "convert": "{photos} {new}",
+    "compact": "{data} {new}",
+    "clean": "{photos}",
+    "extract": "{data} {new}",
+    "inspect": "{data} --grid {new}.png",
+    "verify": "{data} --decode",
+    "salvage": "{shard} {new}",
+    "adopt": "{loose}/train.tfrecord {loose} --dry-run",
+    "stats": "{data} --plot {new}.png",
+    "featurize": "{data} {new} --model mobilenet_v2 --weights none --image-size 32",
+    "train": "{data} {new} --epochs 1 --image-size 12 --cache disk",
+    "evaluate": "{run} {data}",
+    "predict": "{run} {photos} --grid {new}.png --csv {new}.csv",
+    "export": "{run} {new}",
+    "doctor": "",
+}
+NEEDS_KERAS = {"featurize", "train", "evaluate", "predict", "export", "doctor"}
+
+
+def make_inputs(folder: Path) -> None:
+    """Write two folders of photos and a dataset into a folder."""
+    for number in range(12):
+        photo = folder / "photos" / ("cat", "dög")[number % 2] / f"{number}.png"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.write_bytes(encode_picture(number))
+    DatasetBuilder(open_storage(folder / "data")).build({"train": [make_sources(12)]})
+    (folder / "loose").mkdir()
+    shutil.copy(folder / _SHARD, folder / "loose" / "train.tfrecord")
+
+
+def arguments(command: str, folder: Path, new: Path) -> Sequence[str]:
+    """Return the arguments of the call of a command, with the inputs in a folder."""
+    paths = {
+        "photos": folder / "photos",
+        "data": folder / "data",
+        "run": folder / "run",
+        "shard": folder / _SHARD,
+        "loose": folder / "loose",
+        "new": new,
+    }
+    words = CALLS[command].split()
+    return [command, *(word.format(**paths) for word in words)]
