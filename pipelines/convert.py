@@ -115,6 +115,7 @@ def _job(run: Run) -> ConvertJob:
         labels=run.plan.labels,
         images=run.plan.settings.images,
         workers=run.options.workers,
+        image_timeout=run.options.image_timeout,
     )
 
 

@@ -246,7 +246,7 @@ def _stored_hashes(output: Storage, name: str) -> dict[str, str] | None:
 
 def _hash(image: SourceImage, files: SourceFiles) -> str:
     try:
-        data = read_file(files, image.key, image.url)
+        data = read_file(files, image.key, image.url, image.size_bytes)
     except UnreadableError:
         return ""
     return str(xxhash.xxh3_128_hexdigest(data))

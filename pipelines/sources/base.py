@@ -15,8 +15,10 @@ from pipelines.sources.reader import read_text_file
 from records.format.index import Reject
 from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import SplitName
+from records.images import Rejection
 from records.runtime.row_table import RowTable
 from records.text.escaping import escape_for_display
+from records.text.formatting import format_bytes
 from records.text.keys import key_from_text
 
 
@@ -109,6 +111,14 @@ class Sources:
         """Count an excluded image."""
         self.excluded += 1
         self.excluded_keys += by_key
+
+
+def check_file_size(size_bytes: int, options: ConvertOptions) -> Rejection | None:
+    """Return the rejection of a file over `--max-file-mb`; None if it is small enough."""
+    if size_bytes <= options.max_file_mb * 1_000_000:
+        return None
+    detail = f"{format_bytes(size_bytes)} are over --max-file-mb {options.max_file_mb:,}"
+    return Rejection("too-large", detail)
 
 
 class SourceFilter(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.base import SourceFilter, SourceImage, Sources
+from pipelines.sources.base import SourceFilter, SourceImage, Sources, check_file_size
 from pipelines.sources.class_layout import (
     CLASS_FOLDERS,
     Layout,
@@ -66,6 +66,7 @@ class _FolderSources:
         listing: Listing,
         layout: Layout,
     ) -> None:
+        self._options = options
         self._excluded_keys = source_filter.excluded_keys
         self._files = files
         self._listing = listing
@@ -114,6 +115,8 @@ class _FolderSources:
             self._reject(key, name, "unreadable", "the link leads nowhere", 0)
         elif name is None:
             self._reject(key, name, "no-class", "not in a class folder", file.size_bytes)
+        elif rejection := check_file_size(file.size_bytes, self._options):
+            self._reject(key, name, rejection.reason, rejection.detail, file.size_bytes)
         else:
             self._nested_images += key.count(b"/") > self._class_depth
             self._sources.add(

@@ -106,13 +106,13 @@ class TestWhileItIsConverted:
         assert "Input/output error" in (output / layout.REJECTS).read_text()
 
 
-def _failing_for(key: bytes) -> Callable[[bytes, int | None], bytes]:
+def _failing_for(key: bytes) -> Callable[[bytes, int, int], bytes]:
     real = reader.read_local_file
 
-    def reading(path: bytes, size_bytes: int | None) -> bytes:
+    def reading(path: bytes, size_bytes: int, offset: int = 0) -> bytes:
         if path.endswith(key):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return real(path, size_bytes)
+        return real(path, size_bytes, offset)
 
     return reading
 

@@ -204,10 +204,10 @@ class TestRejectsOnResume:
 def refuse_reading(monkeypatch: pytest.MonkeyPatch, refused: bytes) -> None:
     real = LocalFiles.read
 
-    def read(self: LocalFiles, key: bytes) -> bytes:
+    def read(self: LocalFiles, key: bytes, size_bytes: int) -> bytes:
         if key == refused:
             raise UnreadableError("Permission denied")
-        return real(self, key)
+        return real(self, key, size_bytes)
 
     monkeypatch.setattr(LocalFiles, "read", read)
 
