@@ -16,9 +16,10 @@ from records.format.index import Reject
 from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import SplitName
 from records.images import Rejection
+from records.images.large_file import require_max_size
+from records.images.rejection import ImageRejectedError
 from records.runtime.row_table import RowTable
 from records.text.escaping import escape_for_display
-from records.text.formatting import format_bytes
 from records.text.keys import key_from_text
 
 
@@ -115,10 +116,11 @@ class Sources:
 
 def check_file_size(size_bytes: int, options: ConvertOptions) -> Rejection | None:
     """Return the rejection of a file over `--max-file-mb`; None if it is small enough."""
-    if size_bytes <= options.max_file_mb * 1_000_000:
-        return None
-    detail = f"{format_bytes(size_bytes)} are over --max-file-mb {options.max_file_mb:,}"
-    return Rejection("too-large", detail)
+    try:
+        require_max_size(size_bytes, options.max_file_mb)
+    except ImageRejectedError as error:
+        return error.rejection
+    return None
 
 
 class SourceFilter(NamedTuple):

@@ -1,4 +1,4 @@
-"""Normalization in a subprocess, for images that may crash a decoder or take it too long.
+"""Normalization in a subprocess, which may crash or take too long.
 
 A decoder that crashes ends its process. If an earlier attempt of a shard crashed, the images of the
 shard are therefore normalized in a subprocess, and so are the images that remain in a shard when

@@ -135,7 +135,7 @@ def convert_images(
         normalize=normalize,
         threads=1 if isolated else _threads(job),
         inline_until_blocked=_is_gil_bound(job, plan),
-        # An isolated normalizer has a limit of its own.
+        # An isolated normalizer has its own limit.
         timeout_s=0 if isolated else job.image_timeout,
         isolate=partial(SubprocessNormalizer, job.image_timeout),
     )

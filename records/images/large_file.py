@@ -1,4 +1,6 @@
-"""Check of large files before they are read: the size must be plausible for the image.
+"""Check of large files before they are read.
+
+The size must be plausible for the image.
 
 A file is in memory while its image is decoded, so a file that is far larger than its image would
 exceed the memory that an image of this size may take.
@@ -31,6 +33,14 @@ _HEAD_BYTES = 4 << 20
 _SNIFFED_BYTES = 4096
 _JPEG_FRAME = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]")
 _ISO_SIZE = re.compile(rb"ispe....(.{8})", re.DOTALL)
+
+
+def require_max_size(size_bytes: int, max_file_mb: int = MAX_FILE_MB) -> None:
+    """Raise ImageRejectedError, `too-large`, if a file has more than `max_file_mb` megabytes."""
+    if size_bytes > max_file_mb * 1_000_000:
+        raise ImageRejectedError(
+            "too-large", f"the file has {format_bytes(size_bytes)}, over {max_file_mb:,} MB"
+        )
 
 
 def check_large_file(read_range: ReadRange, size_bytes: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from records.errors import InputNotFoundError, ShardmillError, UsageError
 from records.images import IMAGE_EXTENSIONS, sniff
+from records.images.large_file import check_large_file, require_max_size
 from records.storage import Storage, is_url, open_storage, redact_url, split_location
 from records.storage.local import LocalStorage
 
@@ -32,12 +33,22 @@ class ImageFile(NamedTuple):
     path: str
 
     def read(self) -> bytes:
-        """Return the content of the file. Raises OSError or ShardmillError."""
-        if isinstance(self.storage, LocalStorage):
-            mode = (self.storage.path / self.path).stat().st_mode
-            if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
-                raise UsageError("not a regular file", path=self.name)
-        return self.storage.read(self.path)
+        """Return the content of the file.
+
+        Raises:
+            ImageRejectedError: the file is far larger than an image, and was not read.
+            OSError, ShardmillError: the file cannot be read.
+        """
+        info = self.storage.stat(self.path)
+        if info is None and isinstance(self.storage, LocalStorage):
+            # Raises if there is no file. Opening a pipe would wait for its writer.
+            (self.storage.path / self.path).stat()
+            raise UsageError("not a regular file", path=self.name)
+        if info is None:
+            return self.storage.read(self.path)
+        require_max_size(info.size_bytes)
+        check_large_file(partial(self.storage.read_range, self.path), info.size_bytes)
+        return self.storage.read_range(self.path, 0, info.size_bytes)
 
 
 def image_file(location: str | os.PathLike[str]) -> ImageFile:

@@ -1,4 +1,4 @@
-"""Image files reduced to the parts that determine the pixels of the first image.
+"""Image files reduced to what determines the pixels of the first image.
 
 Metadata is read here, with limits, before an image library opens the bytes.
 """

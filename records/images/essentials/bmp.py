@@ -1,4 +1,4 @@
-"""BMP files, checked for runs that unpack to far more than the image."""
+"""BMP files, checked for runs that unpack to too much."""
 
 from __future__ import annotations
 

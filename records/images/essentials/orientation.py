@@ -1,4 +1,4 @@
-"""Orientation in EXIF and XMP metadata, as Pillow reads it, in linear time."""
+"""Orientation in EXIF and XMP metadata, read in linear time."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ _TYPE_BYTES |= {13: 4, 16: 8, 17: 8, 18: 8}
 MAX_ENTRIES = 4096
 _MAX_OFFSET = 1 << 62
 _COSTLY_RATIO = 4
+
+
+class TooManyEntriesError(ValueError):
+    """A directory has more entries than are read."""
 
 
 class Layout(NamedTuple):
@@ -74,7 +78,7 @@ def read_entries(data: bytes, layout: Layout) -> tuple[list[Entry], int]:
     If the directory ends early, so does the list.
 
     Raises:
-        ValueError: the directory has more entries than `MAX_ENTRIES`.
+        TooManyEntriesError: the directory has more entries than `MAX_ENTRIES`.
     """
     entries: list[Entry] = []
     at = layout.directory_at
@@ -83,7 +87,9 @@ def read_entries(data: bytes, layout: Layout) -> tuple[list[Entry], int]:
         at += struct.calcsize(layout.length)
         for number in range(count):
             if number == MAX_ENTRIES:
-                raise ValueError(f"a directory has {count:,} entries, over {MAX_ENTRIES:,}")
+                raise TooManyEntriesError(
+                    f"a directory has {count:,} entries, over {MAX_ENTRIES:,}"
+                )
             entries.append(Entry(*struct.unpack_from(layout.entry, data, at)))
             at += struct.calcsize(layout.entry)
         (following,) = struct.unpack_from(layout.offset, data, at)
@@ -121,7 +127,7 @@ def valid_orientation(found: int | None) -> int:
 
 
 def read_exif_orientation(exif: bytes) -> int | None:
-    """Return the value of the orientation tag; None if there is no such tag, 0 if it is invalid.
+    """Return the value of the orientation tag; None without the tag, 0 if it is invalid.
 
     Raises:
         ValueError, struct.error: the block is not EXIF.
@@ -138,12 +144,21 @@ def is_costly_exif(exif: bytes) -> bool:
     """Return whether the tags of an EXIF block refer to far more bytes than the block has."""
     exif = strip_exif_prefix(exif)
     try:
-        entries, _ = read_entries(exif, read_layout(exif))
-    except ValueError:
+        layout = read_layout(exif)
+        entries, _ = read_entries(exif, layout)
+    except TooManyEntriesError:
         return True
-    except struct.error:
+    except (ValueError, struct.error):
         return False
-    return sum(entry.size_bytes for entry in entries) > _COSTLY_RATIO * len(exif)
+    # Values beyond the end of the block, which are common, cost nothing.
+    ranges = ((value_offset(entry, layout), entry.size_bytes) for entry in entries)
+    read_bytes = sum(size for at, size in ranges if at + size <= len(exif))
+    return read_bytes > _COSTLY_RATIO * len(exif)
+
+
+def value_offset(entry: Entry, layout: Layout) -> int:
+    """Return the offset of values that are not inline."""
+    return int(struct.unpack(layout.offset, entry.inline)[0])
 
 
 def entry_number(entry: Entry | None, layout: Layout) -> int | None:

@@ -1,4 +1,4 @@
-"""TIFF files with one directory that has the tags of the image alone.
+"""TIFF files with one directory: the tags of the image.
 
 Pillow and libtiff read the values of every tag, as often as a tag refers to them.
 """
@@ -19,6 +19,7 @@ from records.images.essentials.orientation import (
     read_entries,
     read_layout,
     valid_orientation,
+    value_offset,
 )
 from records.images.rejection import ImageRejectedError
 
@@ -80,7 +81,7 @@ def reduce(data: bytes) -> Essentials:
     _require_plausible_strips(values, layout)
     found = entry_number(entries.get(ORIENTATION_TAG), layout)
     if found is None and _XMP in entries:
-        at = _offset(layout, entries[_XMP])
+        at = value_offset(entries[_XMP], layout)
         found = find_orientation(None, data[at : at + entries[_XMP].size_bytes])
     return Essentials(
         _with_directory(data, layout, [entries[tag] for tag in values]),
@@ -127,13 +128,9 @@ def is_truncated(data: bytes) -> bool:
     return False
 
 
-def _offset(layout: Layout, entry: Entry) -> int:
-    return int(struct.unpack(layout.offset, entry.inline)[0])
-
-
 def _read_value(data: bytes, layout: Layout, entry: Entry) -> _Value | None:
     """Return the values of an entry; None if the type is unknown, or the values are missing."""
-    at, size = _offset(layout, entry), entry.size_bytes
+    at, size = value_offset(entry, layout), entry.size_bytes
     limit = 8 * _MAX_STRIPS if entry.tag in _STRIP_TAGS else _MAX_VALUE_BYTES
     if size > limit:
         raise ImageRejectedError("unsupported", f"TIFF tag {entry.tag} has {entry.values:,} values")
