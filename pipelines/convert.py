@@ -116,6 +116,7 @@ def _job(run: Run) -> ConvertJob:
         images=run.plan.settings.images,
         workers=run.options.workers,
         follow_symlinks=run.options.follow_symlinks,
+        image_timeout=run.options.image_timeout,
     )
 
 

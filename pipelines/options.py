@@ -10,6 +10,7 @@ import msgspec
 from records.errors import UsageError
 from records.format.manifest import Settings, SplitSize
 from records.images import ImageOptions
+from records.images.large_file import MAX_FILE_MB
 from records.runtime.cpu import available_cpus
 from records.runtime.shard_worker import LOCAL, RunnerConfig
 
@@ -23,8 +24,9 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     `test`, `validation` and `max_rejects` are fractions if float, counts if int. `list`, `labels`
     and `exclude` are paths of files. `workers` is the number of threads in each process that writes
     shards. `append` adds new images to an existing dataset; with `allow_new_classes`, also images
-    of new classes. `runner` is `local` or the name of a Beam runner; Beam receives `beam_flags`
-    unchanged.
+    of new classes. Files over `max_file_mb` megabytes, and images that take more than
+    `image_timeout` seconds to decode, are rejected. `runner` is `local` or the name of a Beam
+    runner; Beam receives `beam_flags` unchanged.
     """
 
     source: str
@@ -44,6 +46,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     follow_symlinks: bool = False
     allow_url: bool = False
     max_rejects: SplitSize | None = None
+    max_file_mb: int = MAX_FILE_MB
+    image_timeout: int = 60
     images: ImageOptions = ImageOptions()
     workers: int = msgspec.field(default_factory=available_cpus)
     append: bool = False
@@ -92,6 +96,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             ("--shards", self.shards),
             ("--shard-mb", self.shard_mb),
             ("--workers", self.workers),
+            ("--max-file-mb", self.max_file_mb),
+            ("--image-timeout", self.image_timeout),
         ):
             if value is not None and value < 1:
                 raise UsageError(f"{flag} must be at least 1", got=value)

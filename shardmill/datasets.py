@@ -33,6 +33,8 @@ def convert(
     check: Literal["header", "decode"] = "decode",
     max_rejects: float | int | None = None,
     max_pixels: int = 100_000_000,
+    max_file_mb: int = 1000,
+    image_timeout: int = 60,
     background: str = "FFFFFF",
     resize: int | tuple[int, int] | None = None,
     fit: Literal["stretch", "crop", "pad"] = "stretch",
@@ -77,6 +79,9 @@ def convert(
         max_rejects: the maximum fraction (float) or number (int) of rejected images; if None, 0.01
             of the images or 10 images, whichever is more.
         max_pixels: the number of pixels above which an image is rejected.
+        max_file_mb: the size in megabytes above which a file is rejected without being read.
+        image_timeout: the time in seconds after which an image that is still being decoded is
+            rejected.
         background: the colour of transparent pixels and padding, as RRGGBB.
         resize: the stored size in pixels: the side of a square, or (width, height).
         fit: the treatment of images whose aspect ratio differs from that of `resize`.
@@ -137,6 +142,8 @@ def convert(
         follow_symlinks=follow_symlinks,
         allow_url=allow_url,
         max_rejects=max_rejects,
+        max_file_mb=max_file_mb,
+        image_timeout=image_timeout,
         images=images,
         append=append,
         allow_new_classes=allow_new_classes,

@@ -187,6 +187,18 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         help="Reject images with more than N pixels, according to their header.",
     ),
     click.option(
+        "--max-file-mb",
+        type=int,
+        metavar="MB",
+        help="Reject files with more than MB megabytes, without reading them.  [default: 1000]",
+    ),
+    click.option(
+        "--image-timeout",
+        type=int,
+        metavar="S",
+        help="Reject images that take more than S seconds to decode.  [default: 60]",
+    ),
+    click.option(
         "--max-rejects",
         type=Fraction(zero=True, or_count=True),
         metavar="F|N",

@@ -93,9 +93,9 @@ def select_new(
     images = sources.images.sort("key")
     files = open_source(options.source, follow_symlinks=options.follow_symlinks)
 
-    def hash_file(key: bytes, url: str | None) -> bytes:
+    def hash_file(key: bytes, url: str | None, size_bytes: int) -> bytes:
         try:
-            return bytes(xxhash.xxh3_128_digest(read_file(files, key, url)))
+            return bytes(xxhash.xxh3_128_digest(read_file(files, key, url, size_bytes)))
         except UnreadableError:
             return b""
 

@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 from records.runtime.row_table import iter_rows
 
 Mask = NDArray[np.bool_]
-HashFile = Callable[[bytes, "str | None"], bytes]
-"""A function that returns the xxh3-128 of the file with a key and a URL; empty if unreadable."""
+HashFile = Callable[[bytes, "str | None", int], bytes]
+"""A function that returns the xxh3-128 of the file with a key, a URL and a size in bytes.
+
+The result is empty if the file is unreadable.
+"""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def _rehash(
     rows = np.flatnonzero(needs_rehash)
     if not len(rows):
         return differs
-    files = iter_rows(images.take(pa.array(rows)), "key", "url")
+    files = iter_rows(images.take(pa.array(rows)), "key", "url", "size_bytes")
     stored = previous["xxh3_128"].take(pa.array(rows)).to_pylist()
     with ThreadPoolExecutor(threads) as pool:
         hashes = pool.map(lambda file: hash_file(*file), files)

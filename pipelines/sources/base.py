@@ -15,6 +15,9 @@ from pipelines.sources.reader import read_text_file
 from records.format.index import Reject
 from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import SplitName
+from records.images import Rejection
+from records.images.large_file import require_max_size
+from records.images.rejection import ImageRejectedError
 from records.runtime.row_table import RowTable
 from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text
@@ -114,6 +117,15 @@ class Sources:
         """Count an excluded image."""
         self.excluded += 1
         self.excluded_keys += by_key
+
+
+def check_file_size(size_bytes: int, options: ConvertOptions) -> Rejection | None:
+    """Return the rejection of a file over `--max-file-mb`; None if it is small enough."""
+    try:
+        require_max_size(size_bytes, options.max_file_mb)
+    except ImageRejectedError as error:
+        return error.rejection
+    return None
 
 
 class SourceFilter(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.base import SourceFilter, SourceImage, Sources
+from pipelines.sources.base import SourceFilter, SourceImage, Sources, check_file_size
 from pipelines.sources.class_layout import (
     CLASS_FOLDERS,
     Layout,
@@ -79,6 +79,7 @@ class _FolderSources:
         listing: Listing,
         layout: Layout,
     ) -> None:
+        self._options = options
         self._excluded_keys = source_filter.excluded_keys
         self._files = files
         self._listing = listing
@@ -132,6 +133,8 @@ class _FolderSources:
         elif name is None:
             detail = "not in a class folder" if folder is None else _NO_CLASS_NAME
             self._reject(key, name, "no-class", detail, file.size_bytes)
+        elif rejection := check_file_size(file.size_bytes, self._options):
+            self._reject(key, name, rejection.reason, rejection.detail, file.size_bytes)
         else:
             self._nested_images += key.count(b"/") > self._class_depth
             self._sources.add(

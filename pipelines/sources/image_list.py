@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.base import SourceFilter, SourceImage, Sources
+from pipelines.sources.base import SourceFilter, SourceImage, Sources, check_file_size
 from pipelines.sources.class_layout import assign_labels_from_list, parse_split
 from pipelines.sources.group_by import GroupKey
 from pipelines.sources.reader import SourceFiles, open_file, open_source, read_text_file
@@ -68,6 +68,11 @@ def list_image_list(options: ConvertOptions, source_filter: SourceFilter) -> Sou
         file = _find(row, files, follow_symlinks=options.follow_symlinks)
         if file is None or not row.label:
             sources.rejects.append(_reject(row, file))
+            continue
+        if rejection := check_file_size(file.size_bytes, options):
+            reason, detail = rejection.reason, rejection.detail
+            rejected = Reject(key_to_text(row.key), row.label, reason, detail, file.size_bytes)
+            sources.rejects.append(rejected)
             continue
         sources.add(
             SourceImage(

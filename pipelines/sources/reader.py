@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -18,6 +17,8 @@ from pipelines.sources.walk import (
     walk_remote,
 )
 from records.errors import InputNotFoundError, OutputError, StorageError, UsageError
+from records.images.large_file import check_large_file
+from records.images.rejection import ImageRejectedError, Reason, Rejection
 from records.storage import local_path, open_remote, read_named_file, split_location
 from records.storage.retry import LOCAL_RETRY, retry
 from records.storage.untrusted_file import UntrustedFolder, read_descriptor
@@ -37,12 +38,12 @@ class SourceFiles(Protocol):
     def find(self, key: bytes, *, follow_symlinks: bool) -> ListedFile | None:
         """Return a file, or None if absent. Raises UsageError if a link leads out of the folder."""
 
-    def read(self, key: bytes, listed_bytes: int | None = None, *, linked: bool = True) -> bytes:
+    def read(self, key: bytes, size_bytes: int, *, linked: bool = True) -> bytes:
         """Return the content of a file.
 
         Args:
             key: the key of the file.
-            listed_bytes: the size of the file in the listing; None if it may have any size.
+            size_bytes: the size of the file when it was listed.
             linked: whether a part of the path may be a symbolic link.
 
         Raises:
@@ -50,12 +51,19 @@ class SourceFiles(Protocol):
             StorageError: no file can be read: storage failed, or the process reached a limit.
         """
 
+    def read_range(self, key: bytes, offset: int, size_bytes: int, *, linked: bool = True) -> bytes:
+        """Return up to `size_bytes` bytes from `offset`. Raises the errors of `read`."""
+
     def read_head(self, key: bytes, *, linked: bool = True) -> bytes:
         """Return the first 64 bytes of a file. Raises the errors of `read`."""
 
 
 class UnreadableError(Exception):
-    """One file of the source cannot be read; the message is the reason."""
+    """One file of the source is not read; the message is the reason."""
+
+    def __init__(self, detail: str, reason: Reason = "unreadable") -> None:
+        super().__init__(detail)
+        self.rejection = Rejection(reason, detail)
 
 
 def open_source(location: str, *, follow_symlinks: bool) -> SourceFiles:
@@ -78,18 +86,36 @@ def open_file(url: str) -> tuple[SourceFiles, bytes]:
 
 
 def read_file(
-    files: SourceFiles,
-    key: bytes,
-    url: str | None,
-    listed_bytes: int | None = None,
-    *,
-    linked: bool = True,
+    files: SourceFiles, key: bytes, url: str | None, size_bytes: int, *, linked: bool = True
 ) -> bytes:
-    """Return the content of a file, by URL if given, otherwise by key. Raises UnreadableError."""
-    if url is None:
-        return files.read(key, listed_bytes, linked=linked)
-    folder, name = open_file(url)
-    return folder.read(name, listed_bytes)
+    """Return the content of a file, by URL if given, otherwise by key.
+
+    Args:
+        files: the source.
+        key: the key of the file.
+        url: the URL of a file that is not stored below the source.
+        size_bytes: the size of the file when it was listed; no more is read.
+        linked: whether a part of the path of the key may be a symbolic link.
+
+    Raises:
+        UnreadableError: the file cannot be read, is not what the listing found, or is far larger
+            than its image.
+        StorageError: see `SourceFiles.read`.
+    """
+    if url is not None:
+        (files, key), linked = open_file(url), True
+    try:
+        check_large_file(partial(files.read_range, key, linked=linked), size_bytes)
+    except ImageRejectedError as error:
+        raise UnreadableError(error.rejection.detail, error.rejection.reason) from error
+    return files.read(key, size_bytes, linked=linked)
+
+
+def _require_size(data: bytes, size_bytes: int) -> bytes:
+    if len(data) == size_bytes:
+        return data
+    now = f"more than {size_bytes}" if len(data) > size_bytes else str(len(data))
+    raise UnreadableError(f"it changed after it was listed: {size_bytes} bytes then, {now} now")
 
 
 class LocalFiles:
@@ -121,16 +147,17 @@ class LocalFiles:
             return None
         return local_file(key, status, linked=os.path.realpath(path) != root + key)
 
-    def read(self, key: bytes, listed_bytes: int | None = None, *, linked: bool = True) -> bytes:
+    def read(self, key: bytes, size_bytes: int, *, linked: bool = True) -> bytes:
         """See `SourceFiles.read`."""
-        read = partial(read_local_file, self._folder, key, listed_bytes, linked=linked)
-        return self._read(key, read)
+        return _require_size(self.read_range(key, 0, size_bytes + 1, linked=linked), size_bytes)
 
     def read_head(self, key: bytes, *, linked: bool = True) -> bytes:
         """See `SourceFiles.read_head`."""
-        return self._read(key, partial(read_local_head, self._folder, key, linked=linked))
+        return self.read_range(key, 0, HEAD_BYTES, linked=linked)
 
-    def _read(self, key: bytes, read: Callable[[], bytes]) -> bytes:
+    def read_range(self, key: bytes, offset: int, size_bytes: int, *, linked: bool = True) -> bytes:
+        """See `SourceFiles.read_range`."""
+        read = partial(read_local_file, self._folder, key, size_bytes, offset, linked=linked)
         try:
             return retry(read, LOCAL_RETRY, is_transient=_is_transient)
         except OSError as error:
@@ -149,47 +176,26 @@ def _is_transient(error: Exception) -> bool:
 
 
 def read_local_file(
-    folder: UntrustedFolder, key: bytes, listed_bytes: int | None, *, linked: bool
+    folder: UntrustedFolder, key: bytes, size_bytes: int, offset: int = 0, *, linked: bool
 ) -> bytes:
-    """Return the content of a file. For the arguments, see `SourceFiles.read`.
+    """Return up to `size_bytes` bytes of a file, from `offset`.
 
     This takes half the time of a Python file object.
 
     Raises:
-        UnreadableError: the size of the file has changed since it was listed.
         OSError: the file cannot be read, or is not a regular file.
     """
     descriptor = folder.open_file(key, links=linked)
     try:
-        size_bytes = os.fstat(descriptor).st_size
-        if listed_bytes is None:
-            listed_bytes = size_bytes
-        elif listed_bytes != size_bytes:
-            raise _changed(listed_bytes, size_bytes)
-        # One byte more: a file that grows while it is read is refused.
-        data = os.read(descriptor, listed_bytes + 1)
-        if len(data) < listed_bytes:  # one call reads at most 2 GB
-            data += read_descriptor(descriptor, listed_bytes + 1 - len(data))
+        # No allocation of the listed size before the file is known to have it.
+        wanted = min(size_bytes, max(0, os.fstat(descriptor).st_size + 1 - offset))
+        data = os.pread(descriptor, wanted, offset)
+        if len(data) < wanted - 1:  # one call reads at most 2 GB
+            os.lseek(descriptor, offset + len(data), os.SEEK_SET)
+            data += read_descriptor(descriptor, wanted - len(data))
+        return data
     finally:
         os.close(descriptor)
-    if len(data) != listed_bytes:
-        raise _changed(listed_bytes, len(data))
-    return data
-
-
-def read_local_head(folder: UntrustedFolder, key: bytes, *, linked: bool) -> bytes:
-    """Return the first 64 bytes of a file. Raises OSError."""
-    descriptor = folder.open_file(key, links=linked)
-    try:
-        return os.read(descriptor, HEAD_BYTES)
-    finally:
-        os.close(descriptor)
-
-
-def _changed(listed_bytes: int, size_bytes: int) -> UnreadableError:
-    return UnreadableError(
-        f"it changed after it was listed: {listed_bytes} bytes then, {size_bytes} now"
-    )
 
 
 class RemoteFiles:
@@ -207,29 +213,26 @@ class RemoteFiles:
         info = self._storage.stat(key.decode("utf-8", "surrogateescape"))
         return None if info is None else remote_file(key, info)
 
-    def read(
+    def read(self, key: bytes, size_bytes: int, *, linked: bool = True) -> bytes:
+        """See `SourceFiles.read`."""
+        return _require_size(self.read_range(key, 0, size_bytes + 1, linked=linked), size_bytes)
+
+    def read_head(self, key: bytes, *, linked: bool = True) -> bytes:
+        """See `SourceFiles.read_head`."""
+        return self.read_range(key, 0, HEAD_BYTES, linked=linked)
+
+    def read_range(
         self,
         key: bytes,
-        listed_bytes: int | None = None,
+        offset: int,
+        size_bytes: int,
         *,
         linked: bool = True,  # noqa: ARG002 - no links on object stores
     ) -> bytes:
-        """See `SourceFiles.read`."""
-        data = self._read(key, None)
-        if listed_bytes is not None and len(data) != listed_bytes:
-            raise _changed(listed_bytes, len(data))
-        return data
-
-    def read_head(self, key: bytes, *, linked: bool = True) -> bytes:  # noqa: ARG002
-        """See `SourceFiles.read_head`."""
-        return self._read(key, HEAD_BYTES)
-
-    def _read(self, key: bytes, size_bytes: int | None) -> bytes:
+        """See `SourceFiles.read_range`."""
         name = key.decode("utf-8", "surrogateescape")
         try:
-            if size_bytes is None:
-                return self._storage.read(name)
-            return self._storage.read_range(name, 0, size_bytes)
+            return self._storage.read_range(name, offset, size_bytes)
         except FileNotFoundError as error:
             raise UnreadableError("no such file") from error
         except OutputError as error:  # expired credentials do not reject images

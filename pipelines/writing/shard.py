@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import msgspec
 
@@ -48,6 +49,7 @@ class ConvertJob(msgspec.Struct, frozen=True):
     images: ImageOptions
     workers: int
     follow_symlinks: bool
+    image_timeout: int
 
 
 def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
@@ -67,7 +69,7 @@ def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
     with ExitStack() as stack:
         normalize: Normalize = normalize_image
         if run_state.has_crashed(output, name):
-            normalize = stack.enter_context(SubprocessNormalizer())
+            normalize = stack.enter_context(SubprocessNormalizer(job.image_timeout))
         run_state.mark_started(output, name)
         stack.callback(run_state.mark_finished, output, name)
         convert_images(job, plan, output, normalize, count)
@@ -127,13 +129,17 @@ def convert_images(
     count: ProgressCallback,
 ) -> None:
     """Normalize and write the images of a shard."""
+    isolated = isinstance(normalize, SubprocessNormalizer)
     chunks = prefetch_images(
         plan.images,
         open_source(job.source, follow_symlinks=job.follow_symlinks),
         job.images,
         normalize=normalize,
-        threads=1 if isinstance(normalize, SubprocessNormalizer) else _threads(job),
+        threads=1 if isolated else _threads(job),
         inline_until_blocked=_is_gil_bound(job, plan),
+        # An isolated normalizer has its own limit.
+        timeout_s=0 if isolated else job.image_timeout,
+        isolate=partial(SubprocessNormalizer, job.image_timeout),
     )
 
     def write(writer: ShardWriter) -> Iterator[IndexRow | Reject]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
-    from PIL import Image
+    from PIL import Image, ImageFile
 
     from records.format.image_options import ImageOptions
     from records.images.header import ImageHeader
@@ -43,14 +43,20 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
             missing, `unsupported` if the samples cannot be converted to 8 bits.
         Exception: any exception from Pillow, if the bytes are corrupt.
     """
-    image = _open(header, data)
-    image.load()
+    return _load(header, data)[0]
+
+
+def _load(header: ImageHeader, data: bytes) -> tuple[Image.Image, int]:
+    """Return the decoded image and its orientation."""
+    opened, orientation = _open(header, data)
+    opened.load()
+    image: Image.Image = opened
     _require_all_data(header, data)
     if header.colour_key is not None:
         image.info["transparency"] = header.colour_key
     if header.doubtful_alpha:
         image = pixels.drop_empty_alpha(image)
-    return image
+    return image, orientation
 
 
 def verify_decodable(header: ImageHeader, data: bytes) -> None:
@@ -63,7 +69,7 @@ def verify_decodable(header: ImageHeader, data: bytes) -> None:
     Raises:
         The exceptions of `load_image`, for the same files.
     """
-    image = _open(header, data)
+    image, _ = _open(header, data)
     if header.kind == "jpeg" and header.passthrough:
         image.draft("L", (1, 1))
         image.load()
@@ -72,15 +78,15 @@ def verify_decodable(header: ImageHeader, data: bytes) -> None:
     _require_all_data(header, data)
 
 
-def _open(header: ImageHeader, data: bytes) -> Image.Image:
-    image = open_image(header.kind, data)
+def _open(header: ImageHeader, data: bytes) -> tuple[ImageFile.ImageFile, int]:
+    image, orientation, _ = open_image(header.kind, data)
     if image.size != (header.width, header.height):
         raise ImageRejectedError(
             "corrupt",
             f"the size {image.size} does not match the header, {header.width}x{header.height}",
         )
     pixels.require_mode(image)
-    return image
+    return image, orientation
 
 
 def _require_all_data(header: ImageHeader, data: bytes) -> None:
@@ -101,13 +107,12 @@ def prepare_image(
         The exceptions of `load_image`.
     """
     changes = list(header.anomalies)
-    image = load_image(header, data)
+    image, orientation = _load(header, data)
     background = options.background_rgb
-    orientation = pixels.read_orientation(image)
     image, flattened = pixels.flatten(image, background, header.sample_bits)
     if header.inverted:
         image = ImageOps.invert(image)
-    if header.rotated_on_load or orientation != 1:
+    if orientation != 1:
         changes.append("exif-rotated")
     image = pixels.turn_upright(image, orientation)
     raw = options.store == "raw"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from records.errors import CorruptDataError
+from records.images.essentials.truncation import is_truncated
 from records.images.formats import sniff
 from records.images.rejection import ImageRejectedError, Rejection
-from records.images.truncation import is_truncated
 
 _UNSUPPORTED = re.compile(
     r"unsupported|unknown pixel mode|not supported|cannot handle|unknown data organization"

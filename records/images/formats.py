@@ -10,7 +10,7 @@ import logging
 import re
 import warnings
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import (
     AvifImagePlugin,
@@ -21,6 +21,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from records.images.essentials import find_orientation, reduce_file
 from records.images.rejection import ImageRejectedError
 from records.images.tiff import CAMERA_RAW, TiffPicture, begin_with_picture
 
@@ -159,22 +160,35 @@ def is_partial_magic(data: bytes) -> bool:
     return any(prefix.startswith(data) for prefix, _ in _PREFIXES)
 
 
-def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
+class OpenImage(NamedTuple):
+    """The first image of a file, whose pixels are not read yet.
+
+    Attributes:
+        image: the image, as coded.
+        orientation: the orientation in the metadata, 1 (upright) to 8.
+        is_animated: whether the file contains several images.
+    """
+
+    image: ImageFile.ImageFile
+    orientation: int
+    is_animated: bool
+
+
+def open_image(kind: str, data: bytes) -> OpenImage:
     """Open the first image of a file: read the header, not the pixels.
 
     The plugin is called directly: `Image.open` would check sizes against a global of Pillow, warn,
-    and try formats that are not on the allow-list.
+    and try formats that are not on the allow-list. It receives only the parts of the file that
+    determine the pixels: the time and memory of libraries are not bounded for metadata.
 
     Raises:
         ImageRejectedError: `unsupported` if the format is not supported or not installed.
         Exception: any exception from Pillow, if the bytes are corrupt.
     """
     _silence_pillow()
-    if kind == "heif":
-        return _open_heif(data)
     if kind == "raw":
         raise ImageRejectedError("unsupported", CAMERA_RAW)
-    plugin = _PLUGINS.get(kind)
+    plugin = _heif_plugin() if kind == "heif" else _PLUGINS.get(kind)
     if plugin is None:
         raise ImageRejectedError(
             "unsupported", f"the format {kind} is not taken; convert it to PNG"
@@ -186,10 +200,13 @@ def open_image(kind: str, data: bytes) -> ImageFile.ImageFile:
     skipped = False
     if kind == "tiff":
         data, skipped = begin_with_picture(data)
-    image = plugin(BytesIO(data))
-    if skipped:
-        image.is_animated = True  # type: ignore[attr-defined]
-    return image
+    essentials = reduce_file(kind, data)
+    image = plugin(BytesIO(essentials.data))
+    if kind in {"avif", "heif"}:
+        # Pillow describes the transformation of the image as EXIF; libheif has applied it.
+        orientation = find_orientation(image.info.get("exif"), None)
+        return OpenImage(image, orientation, bool(getattr(image, "is_animated", False)))
+    return OpenImage(image, essentials.orientation, essentials.is_animated or skipped)
 
 
 def _silence_pillow() -> None:
@@ -206,14 +223,14 @@ def _silence_pillow() -> None:
         logger.addHandler(_DISCARD_LOG)
 
 
-def _open_heif(data: bytes) -> ImageFile.ImageFile:
+def _heif_plugin() -> type[ImageFile.ImageFile]:
     try:
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError:
         detail = "HEIC needs pillow-heif, which the extra heif of shardmill installs"
         raise ImageRejectedError("unsupported", detail) from None
-    image: ImageFile.ImageFile = HeifImageFile(BytesIO(data))
-    return image
+    plugin: type[ImageFile.ImageFile] = HeifImageFile
+    return plugin
 
 
 def _sniff_brands(head: bytes) -> str | None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.images import jpeg, png
+from records.images.essentials import Essentials, reduce_file
+from records.images.essentials.truncation import is_truncated
 from records.images.formats import is_partial_magic, open_image, sniff
-from records.images.pixels import read_orientation
 from records.images.rejection import ImageRejectedError
 from records.images.tiff import begin_with_picture
-from records.images.truncation import is_truncated
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
         memory_px: the number of decoded pixels: more than width × height if tiles extend beyond
             the image.
         sample_bits: the number of bits per sample in the file.
-        rotated_on_load: whether Pillow turns the image upright during loading.
         colour_key: the transparent colour of a grey or RGB PNG, as decoded samples; otherwise None.
         scan_offset: the offset of the payload of the first scan header of a JPEG; otherwise 0.
         rows_bytes: the size of the uncompressed rows of a PNG; otherwise 0.
@@ -61,7 +60,6 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
     decode_bytes_per_px: int
     memory_px: int
     sample_bits: int = 8
-    rotated_on_load: bool = False
     colour_key: int | tuple[int, ...] | None = None
     scan_offset: int = 0
     rows_bytes: int = 0
@@ -119,13 +117,17 @@ def _read_jpeg(kind: str, data: bytes) -> ImageHeader:
         anomalies = ("incomplete-scans",)
     elif found.huffman and not found.regular:
         anomalies = ("irregular-markers",)
-    upright = not found.metadata or read_orientation(open_image(kind, data)) == 1
+    essentials = reduce_file(kind, data) if found.metadata else Essentials(data)
+    if essentials.is_costly:
+        anomalies += ("costly-metadata",)
     return ImageHeader(
         kind=kind,
         width=found.width,
         height=found.height,
         channels=_CHANNELS[components],
-        passthrough=components == _CHANNELS[components] and upright and not anomalies,
+        passthrough=components == _CHANNELS[components]
+        and essentials.orientation == 1
+        and not anomalies,
         decode_bytes_per_px=(1 if components == 1 else 4) + 2 * components * found.buffered,
         memory_px=found.width * found.height,
         scan_offset=found.scan_offset,
@@ -143,6 +145,8 @@ def _read_png(kind: str, data: bytes) -> ImageHeader:
         anomalies += ("wider-window",)
     if not found.regular:
         anomalies += ("irregular-chunks",)
+    if reduce_file(kind, data).is_costly:
+        anomalies += ("costly-metadata",)
     return ImageHeader(
         kind=kind,
         width=found.width,
@@ -178,7 +182,7 @@ def _read_colour_key(found: png.PngHeader) -> int | tuple[int, ...] | None:
 
 
 def _read_other(kind: str, data: bytes) -> ImageHeader:
-    image = open_image(kind, data)
+    image, _, is_animated = open_image(kind, data)
     if kind == "tiff":
         _require_readable_tiff(image, data)
     width, height = image.size
@@ -194,10 +198,9 @@ def _read_other(kind: str, data: bytes) -> ImageHeader:
         decode_bytes_per_px=12,
         memory_px=max(width * height, tile_px),
         sample_bits=bits if image.mode.startswith("I;16") or bits == _SIXTEEN_BITS else _EIGHT_BITS,
-        rotated_on_load=kind == "tiff" and read_orientation(image) != 1,
         inverted=getattr(image, "inverted", False),
         doubtful_alpha=kind == "bmp" or (kind == "tiff" and _TIFF_EXTRA_SAMPLES not in tags),
-        anomalies=("first-frame",) if _is_animated(image) else (),
+        anomalies=("first-frame",) if is_animated else (),
     )
 
 
@@ -208,13 +211,6 @@ def _require_readable_tiff(image: Image.Image, data: bytes) -> None:
         raise ImageRejectedError("unsupported", "TIFF compressed as WebP")
     if compression != _TIFF_UNCOMPRESSED and is_truncated("tiff", begin_with_picture(data)[0]):
         raise ImageRejectedError("truncated", "TIFF refers to bytes beyond its end")
-
-
-def _is_animated(image: Image.Image) -> bool:
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except Exception:  # the damage is in a later frame, which is not stored
-        return True
 
 
 _READERS = {"jpeg": _read_jpeg, "png": _read_png}

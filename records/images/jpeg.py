@@ -144,31 +144,37 @@ def _describe(
         raise ImageRejectedError("corrupt", "JPEG frame header is too short")
     ids = tuple(frame[_FRAME_BYTES : _FRAME_BYTES + 3 * components : 3])
     progressive = marker == _PROGRESSIVE
+    buffered = marker not in {0xC0, 0xC1} or data[scan_offset] < len(ids)
+    scans = list(find_scans(data, scan_offset)) if buffered else []
     return JpegHeader(
         width=int.from_bytes(frame[3:5]),
         height=int.from_bytes(frame[1:3]),
         bits=frame[0],
         component_ids=ids,
         huffman=marker in _HUFFMAN_FRAMES,
-        buffered=marker not in {0xC0, 0xC1} or data[scan_offset] < len(ids),
-        complete=not progressive or has_all_scans(data, scan_offset, ids),
+        buffered=buffered,
+        complete=not progressive or has_all_scans(data, scans, ids),
         regular=regular,
         metadata=metadata,
         scan_offset=scan_offset,
     )
 
 
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _END_OF_IMAGE = 0xD9
 _COEFFICIENTS = 64
+MAX_SCANS = 100
+"""The maximum number of scans. Each takes a decoder as long as a complete image, however short."""
 
 
 def find_scans(data: bytes, scan_offset: int) -> Iterator[int]:
     """Yield the offset of the payload of each scan header, beginning with `scan_offset`.
 
     Raises:
-        ImageRejectedError: `corrupt` if no end-of-image marker follows the last scan.
+        ImageRejectedError: `corrupt` if no end-of-image marker follows the last scan,
+            `unsupported` if there are more than `MAX_SCANS`.
     """
+    scans = 1
     yield scan_offset
     at = scan_offset - 2 + int.from_bytes(data[scan_offset - 2 : scan_offset])
     while found := _MARKER.search(data, at):
@@ -176,6 +182,9 @@ def find_scans(data: bytes, scan_offset: int) -> Iterator[int]:
         if marker == _END_OF_IMAGE:
             return
         if marker == _START_OF_SCAN:
+            scans += 1
+            if scans > MAX_SCANS:
+                raise ImageRejectedError("unsupported", f"JPEG with more than {MAX_SCANS} scans")
             yield at + 2
         at += int.from_bytes(data[at : at + 2])
     raise ImageRejectedError(
@@ -183,10 +192,9 @@ def find_scans(data: bytes, scan_offset: int) -> Iterator[int]:
     )
 
 
-def has_all_scans(data: bytes, scan_offset: int, component_ids: tuple[int, ...]) -> bool:
+def has_all_scans(data: bytes, scans: list[int], component_ids: tuple[int, ...]) -> bool:
     """Return whether the scans of a progressive JPEG refine all coefficients to the last bit."""
     missing_bits = {identifier: [-1] * _COEFFICIENTS for identifier in component_ids}
-    scans = find_scans(data, scan_offset)
     return all(_apply_scan(data, at, missing_bits) for at in scans) and not any(
         map(any, missing_bits.values())
     )

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 
-_ORIENTATION_TAG = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,15 +39,6 @@ _UNSUPPORTED_MODES = {
     "I": "32-bit or signed samples",
     "LAB": "CIE L*a*b* colours",
 }
-
-
-def read_orientation(image: Image.Image) -> int:
-    """Return the EXIF (or XMP) orientation, 1 to 8; 1 if the metadata is missing or unreadable."""
-    try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # damaged metadata does not damage the pixels
-        return 1
-    return orientation if orientation in _TURNS else 1
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:

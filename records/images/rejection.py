@@ -8,7 +8,14 @@ from typing import Literal
 from records.text.escaping import escape_for_display
 
 Reason = Literal[
-    "empty", "truncated", "corrupt", "unsupported", "too-large", "unreadable", "no-class"
+    "empty",
+    "truncated",
+    "corrupt",
+    "unsupported",
+    "too-large",
+    "too-slow",
+    "unreadable",
+    "no-class",
 ]
 
 _MAX_DETAIL_CHARS = 240
@@ -21,7 +28,8 @@ class Rejection:
     Attributes:
         reason: `empty` (no bytes), `truncated` (bytes are missing at the end), `corrupt` (bytes are
             invalid), `unsupported` (the format or the pixel type is not supported), `too-large`
-            (more pixels or memory than allowed), `unreadable` (storage returned an error),
+            (more pixels, bytes or memory than allowed), `too-slow` (decoding takes longer than
+            allowed), `unreadable` (storage returned an error),
             `no-class` (the image belongs to no class).
         detail: the description for the user, one printable line.
     """

@@ -60,7 +60,7 @@ def _shrink_jpeg(encoded: bytes, size: tuple[int, int], side_px: int) -> NDArray
     try:
         header = read_header(encoded, _OPTIONS.max_pixels)
         with reserve_memory(header, encoded, _OPTIONS, reencode=False):
-            image = open_image(header.kind, encoded)
+            image = open_image(header.kind, encoded).image
             image.draft("L", (side_px, side_px))
             square = _to_square(image, side_px)
     except Exception as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
-from threading import Semaphore
-from typing import TYPE_CHECKING, Generic, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Semaphore, Thread
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -19,10 +21,20 @@ IO_THREADS = 16
 """The number of threads for work that mostly waits, such as reading files at a URL."""
 _EXTRA_PREFETCH = 2
 _BLOCKING_RATIO = 4
+_POLL_SECONDS = 1.0
+
+
+class StuckError(Exception):
+    """A call takes too long. Its thread continues; the process can end without it."""
 
 
 def parallel_map(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int, prefetch: int = 0
+    function: Callable[[_Item], _Result],
+    items: Iterable[_Item],
+    *,
+    threads: int,
+    prefetch: int = 0,
+    is_stuck: Callable[[_Item], bool] | None = None,
 ) -> Iterator[_Result]:
     """Yield the result of `function` for each item, in the order of the items.
 
@@ -35,46 +47,111 @@ def parallel_map(
             requested.
         prefetch: the maximum number of calls whose results are not requested yet; 0 means two more
             than `threads`.
+        is_stuck: a function that returns whether the call for an item takes too long; called about
+            once a second while its result is awaited, with at least one thread.
 
-    Raises the errors of `function` and `items`; calls that have not started are cancelled.
+    Raises the errors of `function` and `items`, and StuckError; calls that have not started are
+    cancelled.
     """
     if not threads:
         yield from map(function, items)
         return
     limit = prefetch or threads + _EXTRA_PREFETCH
-    pending: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) >= limit:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+    pending: deque[tuple[_Item, Future[_Result]]] = deque()
+    with _DaemonThreads(threads) as pool:
+        for item in items:
+            pending.append((item, pool.submit(function, item)))
+            if len(pending) >= limit:
+                yield _await(*pending.popleft(), is_stuck)
+        while pending:
+            yield _await(*pending.popleft(), is_stuck)
+
+
+def _await(
+    item: _Item, future: Future[_Result], is_stuck: Callable[[_Item], bool] | None
+) -> _Result:
+    while is_stuck is not None and not wait([future], _POLL_SECONDS).done:
+        if is_stuck(item):
+            raise StuckError
+    return future.result()
+
+
+class _DaemonThreads:
+    """A pool of threads that does not keep the process alive; one for each call, up to `limit`.
+
+    At the end of the block, calls that have not started are cancelled, and the others are awaited,
+    except after StuckError.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._threads: list[Thread] = []
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+
+    def submit(self, function: Callable[[_Item], _Result], item: _Item) -> Future[_Result]:
+        """Call a function on a thread."""
+        future: Future[_Result] = Future()
+        self._calls.put((future, partial(function, item)))
+        if len(self._threads) < self._limit:
+            self._threads.append(Thread(target=self._work, daemon=True))
+            self._threads[-1].start()
+        return future
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            future, function = call
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(function())
+            except BaseException as error:  # raised again in the thread that awaits the result
+                future.set_exception(error)
+            # While the thread waits for its next call, the last one must not stay in memory.
+            del call, future, function
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with suppress(Empty):
+            while call := self._calls.get_nowait():
+                call[0].cancel()
+        for _thread in self._threads:
+            self._calls.put(None)
+        if kind is None or not issubclass(kind, StuckError):
+            for thread in self._threads:
+                thread.join()
 
 
 def parallel_map_if_blocking(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int
+    function: Callable[[_Item], _Result],
+    items: Iterable[_Item],
+    *,
+    threads: int,
+    is_stuck: Callable[[_Item], bool] | None = None,
 ) -> Iterator[_Result]:
     """Yield the results in the order of the items; use threads after the first call that blocks.
 
-    Work that holds the GIL is a fifth slower on threads. So calls run in this thread until the wall
-    time of a call is more than four times its CPU time. A busy machine alone rarely causes this.
-    Raises as `parallel_map`.
+    Work that holds the GIL is a fifth slower on several threads. So calls run one at a time until
+    the wall time of a call is more than four times its CPU time. A busy machine alone rarely causes
+    this. With `is_stuck`, they run on one thread, which this thread awaits. Arguments and errors
+    are those of `parallel_map`.
     """
-    rest = iter(items)
-    for item in rest:
+
+    def measure(item: _Item) -> tuple[_Result, bool]:
         started, cpu_seconds = time.monotonic(), time.thread_time()
         result = function(item)
-        has_waited = time.monotonic() - started > _BLOCKING_RATIO * (
-            time.thread_time() - cpu_seconds
-        )
+        wall_seconds = time.monotonic() - started
+        return result, wall_seconds > _BLOCKING_RATIO * (time.thread_time() - cpu_seconds)
+
+    rest = iter(items)
+    one_by_one = parallel_map(
+        measure, rest, threads=0 if is_stuck is None else 1, prefetch=1, is_stuck=is_stuck
+    )
+    for result, has_waited in one_by_one:
         yield result
         if has_waited:
-            yield from parallel_map(function, rest, threads=threads)
+            yield from parallel_map(function, rest, threads=threads, is_stuck=is_stuck)
 
 
 def parallel_flat_map(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.writing.crash_isolation import SubprocessNormalizer
+from records.format.image_options import ImageOptions
+from records.images import NormalizedImage, Rejection, normalize_image
 from tests.pipelines.conftest import (
     Convert,
     convert,
@@ -28,7 +29,9 @@ STORED = 21
 class InProcessStore(SubprocessNormalizer):
     """Stores the rest of a shard whose attempt died in this process: a subprocess adds time."""
 
-    _new_pool = staticmethod(lambda: ThreadPoolExecutor(1))  # type: ignore[assignment]
+    def __call__(self, data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
+        """Return the result of `normalize_image`."""
+        return normalize_image(data, options)
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ def store_or_die(data: bytes, options: ImageOptions) -> NormalizedImage | Reject
 class DeadlyStore(crash_isolation.SubprocessNormalizer):
     """Isolated normalizer whose helper processes use that decoder."""
 
-    def __init__(self) -> None:
-        super().__init__(store_or_die)
+    def __init__(self, timeout_s: int) -> None:
+        super().__init__(timeout_s, store_or_die)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from records.errors import InputNotFoundError, ShardmillError, UsageError
 from records.images import IMAGE_EXTENSIONS, sniff
+from records.images.large_file import check_large_file, require_max_size
 from records.storage import (
     Storage,
     is_url,
@@ -38,8 +40,18 @@ class ImageFile(NamedTuple):
     path: str
 
     def read(self) -> bytes:
-        """Return the content of the file. Raises OSError or ShardmillError."""
-        return self.storage.read(self.path)
+        """Return the content of the file.
+
+        Raises:
+            ImageRejectedError: the file is far larger than an image, and was not read.
+            OSError, ShardmillError: the file cannot be read.
+        """
+        info = self.storage.stat(self.path)
+        if info is None:
+            return self.storage.read(self.path)
+        require_max_size(info.size_bytes)
+        check_large_file(partial(self.storage.read_range, self.path), info.size_bytes)
+        return self.storage.read_range(self.path, 0, info.size_bytes)
 
 
 def image_file(location: str | os.PathLike[str]) -> ImageFile:

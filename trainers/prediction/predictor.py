@@ -21,6 +21,7 @@ from PIL import Image
 
 from records.errors import ShardmillError, UsageError
 from records.images import Rejection, normalize_image
+from records.images.rejection import ImageRejectedError
 from records.runtime.parallel_map import parallel_map
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
@@ -223,6 +224,8 @@ class Predictor:
     def _read(self, file: ImageFile) -> _Pixels | Rejection:
         try:
             return self._prepare(file.read())
+        except ImageRejectedError as error:
+            return error.rejection
         except OSError as error:
             return Rejection("unreadable", error.strerror or str(error))
         except ShardmillError as error:

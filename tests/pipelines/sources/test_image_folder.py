@@ -117,7 +117,7 @@ def test_image_folder_too_many_open_files_raises_storage_error(
     def exhausted(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("pipelines.sources.reader.read_local_head", exhausted)
+    monkeypatch.setattr("pipelines.sources.reader.read_local_file", exhausted)
     with pytest.raises(StorageError, match="Too many open files"):
         find()
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import PICTURE, make_file, make_picture
 
 DEADLY = make_picture(666)
+SHARD = "train-00000-of-00001.tfrecord"
 
 
 def crash_on_deadly(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
@@ -29,7 +31,7 @@ def crash_on_deadly(data: bytes, options: ImageOptions) -> NormalizedImage | Rej
 
 
 def test_subprocess_normalizer_decoder_crash_becomes_rejection() -> None:
-    with SubprocessNormalizer(crash_on_deadly) as store:
+    with SubprocessNormalizer(60, crash_on_deadly) as store:
         outcomes = [store(data, ImageOptions()) for data in (PICTURE, DEADLY, PICTURE)]
     assert isinstance(outcomes[0], NormalizedImage)
     assert outcomes[1] == Rejection("corrupt", "the decoder crashed on it, twice")
@@ -38,13 +40,66 @@ def test_subprocess_normalizer_decoder_crash_becomes_rejection() -> None:
 
 def test_subprocess_normalizer_any_image_gives_same_result_as_in_process() -> None:
     for data in (PICTURE, make_picture(kind="GIF"), PICTURE[:50], b""):
-        with SubprocessNormalizer() as store:
+        with SubprocessNormalizer(60) as store:
             assert store(data, ImageOptions()) == normalize_image(data, ImageOptions())
 
 
-def test_process_pool_decoder_crash_raises_broken_process_pool() -> None:
-    with SubprocessNormalizer(crash_on_deadly) as store, pytest.raises(BrokenProcessPool):
-        store.pool.submit(crash_on_deadly, DEADLY, ImageOptions()).result()
+def hang_on_deadly(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
+    """A decoder that does not end."""
+    while data == DEADLY:
+        pass
+    return normalize_image(data, options)
+
+
+def wait_on_deadly(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
+    """A decoder that waits for ever."""
+    if data == DEADLY:
+        threading.Event().wait()
+    return normalize_image(data, options)
+
+
+def test_subprocess_normalizer_decoder_over_time_limit_becomes_rejection() -> None:
+    with SubprocessNormalizer(1, hang_on_deadly) as store:
+        outcomes = [store(data, ImageOptions()) for data in (PICTURE, DEADLY, PICTURE)]
+    assert outcomes[1] == Rejection("too-slow", "decoding takes over --image-timeout 1 s")
+    assert outcomes[2] == outcomes[0] == normalize_image(PICTURE, ImageOptions())
+
+
+@pytest.mark.slow
+def test_subprocess_normalizer_decoder_that_waits_becomes_rejection() -> None:
+    with SubprocessNormalizer(1, wait_on_deadly) as store:
+        rejection = store(DEADLY, ImageOptions())
+    assert rejection == Rejection("too-slow", "decoding takes over --image-timeout 1 s")
+
+
+@pytest.mark.parametrize("check", ["decode", "header"])
+def test_convert_decoder_over_time_limit_rejects_that_image_alone(
+    check: Any, convert: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = convert(images=ImageOptions(check=check))
+    make_file(source, "cat/deadly.png", DEADLY)
+    ended = threading.Event()
+
+    def hang(data: bytes, options: ImageOptions) -> NormalizedImage | Rejection:
+        if data == DEADLY:
+            ended.wait()
+        return normalize_image(data, options)
+
+    monkeypatch.setattr("pipelines.writing.shard.normalize_image", hang)
+    monkeypatch.setattr(
+        "pipelines.writing.shard.SubprocessNormalizer",
+        type("Hanging", (SubprocessNormalizer,), {"__init__": _with_hangs}),
+    )
+    other = output.with_name("other")
+    report = convert(output=str(other), images=ImageOptions(check=check), image_timeout=1)
+    ended.set()
+    assert report.rejects_by_reason == {"too-slow": 1}
+    assert (output / SHARD).read_bytes() == (other / SHARD).read_bytes()
+    assert expected.rejects_by_reason == {}
+
+
+def _with_hangs(self: SubprocessNormalizer, timeout_s: int) -> None:
+    SubprocessNormalizer.__init__(self, timeout_s, hang_on_deadly)
 
 
 def test_convert_shard_of_crashed_worker_is_decoded_in_subprocess(
@@ -59,7 +114,7 @@ def test_convert_shard_of_crashed_worker_is_decoded_in_subprocess(
 
     def die_first(*given: object) -> None:
         real(*given)  # type: ignore[arg-type]
-        run_state.mark_started(open_storage(output), "train-00000-of-00001.tfrecord")
+        run_state.mark_started(open_storage(output), SHARD)
 
     monkeypatch.setattr(run_state, "write_run", die_first)
     report = convert()
@@ -69,8 +124,8 @@ def test_convert_shard_of_crashed_worker_is_decoded_in_subprocess(
     assert "cat/deadly.png" not in keys
 
 
-def _with_crashes(self: SubprocessNormalizer) -> None:
-    SubprocessNormalizer.__init__(self, crash_on_deadly)
+def _with_crashes(self: SubprocessNormalizer, timeout_s: int) -> None:
+    SubprocessNormalizer.__init__(self, timeout_s, crash_on_deadly)
 
 
 _WORKER = """
@@ -79,9 +134,9 @@ from pipelines.writing.crash_isolation import SubprocessNormalizer
 from records.format.image_options import ImageOptions
 
 if __name__ == "__main__":
-    with SubprocessNormalizer() as store:
+    with SubprocessNormalizer(60) as store:
         store(b"", ImageOptions())
-        print(next(iter(store.pool._processes)), flush=True)
+        print(store.process_id, flush=True)
         time.sleep(600)
 """
 
