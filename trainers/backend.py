@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from records.errors import UsageError
 from records.runtime.cpu import available_cpus
-from records.runtime.extras import install_command, require_extra
+from records.runtime.extras import check_extra, install_command, require_extra
 from records.runtime.resource_limits import require_address_space
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def check_backend(backend: str) -> None:
             got=repr(backend),
             hint="set KERAS_BACKEND to tensorflow or jax",
         )
-    require_extra(backend, "jax" if backend == "jax" else "train")
+    check_extra(backend, "jax" if backend == "jax" else "train")
 
 
 class _Gpu(NamedTuple):
