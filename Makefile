@@ -28,8 +28,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-dep
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test torch-test coverage check \
-	lint-workflows api-check pre-commit release-check bench bench-quick docs docs-serve \
+.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test torch-test attack coverage \
+	check lint-workflows api-check pre-commit release-check bench bench-quick docs docs-serve \
 	pages tutorials lock wheel clean distclean
 .DEFAULT_GOAL := help
 
@@ -69,6 +69,9 @@ torch-test: $(INSTALLED) ## install PyTorch into .torch/ (4 GB on Linux), and te
 	@$(BIN)/uv pip install --quiet --no-deps --compile-bytecode --python .torch/bin/python \
 		-r tests/trainers/torch-requirements.txt
 	@$(BIN)/python -m pytest tests/trainers/input/test_distributed_training.py -k torch
+
+attack: $(INSTALLED) ## attack every command for an hour: faults, kills, mutated images; needs cc (MINUTES=60 SEED=0)
+	@$(BIN)/python -m tests.attack --minutes $(or $(MINUTES),60) --seed $(or $(SEED),0)
 
 coverage: $(INSTALLED) ## run the tests of `make test`, and write their coverage into .coverage-report/
 	@mkdir -p .coverage-report
