@@ -145,7 +145,7 @@ def _read_png(kind: str, data: bytes) -> ImageHeader:
         anomalies += ("wider-window",)
     if not found.regular:
         anomalies += ("irregular-chunks",)
-    if reduce_file(kind, data).is_costly:
+    if found.ancillary and reduce_file(kind, data).is_costly:
         anomalies += ("costly-metadata",)
     return ImageHeader(
         kind=kind,

@@ -8,6 +8,7 @@ Pillow tolerates some wrong checksums and some missing ends; other readers rejec
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HEADER_BYTES = 13
-_CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+_PIXEL_CHUNKS = {b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _ORIENTATION_TEXTS = (b"Raw profile type ", b"XML:com.adobe.xmp")
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -54,6 +55,7 @@ class PngHeader(msgspec.Struct, frozen=True, gc=False):
             type has an alpha channel.
         animated: whether the file is an APNG.
         metadata: whether there is a chunk that may contain an orientation.
+        ancillary: whether there are chunks that do not determine the pixels.
         regular: whether all chunks have the name, order, number and length that the specification
             defines. libpng rejects some of the other files; Pillow accepts most of them.
         narrow_window: whether the zlib header declares a window smaller than the image. libpng
@@ -68,6 +70,7 @@ class PngHeader(msgspec.Struct, frozen=True, gc=False):
     transparency: bytes | None
     animated: bool
     metadata: bool
+    ancillary: bool
     regular: bool
     narrow_window: bool
     rows_bytes: int
@@ -89,17 +92,19 @@ def read_header(data: bytes) -> PngHeader:
     described = _describe_header(bytes(header))
     order = ChunkOrder(described.colour_type, described.rows_bytes)
     seen: dict[bytes, memoryview] = {}
-    metadata = False
+    metadata = ancillary = False
     for kind, payload in chunks:
-        if kind[0] & 0x20 == 0 and (kind not in _CRITICAL or kind == b"IHDR"):
-            raise ImageRejectedError("corrupt", f"PNG has an unknown critical chunk {kind!r}")
-        metadata |= kind == b"eXIf" or (
-            kind in _TEXTS and bytes(payload[:17]).startswith(_ORIENTATION_TEXTS)
-        )
+        if kind not in _PIXEL_CHUNKS:
+            if kind[0] & 0x20 == 0:
+                raise ImageRejectedError("corrupt", f"PNG has an unknown critical chunk {kind!r}")
+            ancillary = True
+            metadata |= kind == b"eXIf" or (
+                kind in _TEXTS and bytes(payload[:17]).startswith(_ORIENTATION_TEXTS)
+            )
         order.add(kind, len(payload))
         if kind in _DESCRIBED:
             seen.setdefault(kind, payload)
-    return _describe(described, seen, metadata=metadata, regular=order.regular)
+    return _describe(described, seen, metadata=metadata, ancillary=ancillary, regular=order.regular)
 
 
 def _read_chunks(data: bytes, *, verify: bool = True) -> Iterator[tuple[bytes, memoryview]]:
@@ -132,6 +137,7 @@ class _Header(NamedTuple):
     rows_bytes: int
 
 
+@lru_cache(maxsize=64)
 def _describe_header(payload: bytes) -> _Header:
     width, height = int.from_bytes(payload[:4]), int.from_bytes(payload[4:8])
     bit_depth, colour_type, compression, filtering, interlace = payload[8:]
@@ -148,7 +154,12 @@ def _describe_header(payload: bytes) -> _Header:
 
 
 def _describe(
-    header: _Header, seen: dict[bytes, memoryview], *, metadata: bool, regular: bool
+    header: _Header,
+    seen: dict[bytes, memoryview],
+    *,
+    metadata: bool,
+    ancillary: bool,
+    regular: bool,
 ) -> PngHeader:
     if b"IDAT" not in seen:
         raise ImageRejectedError("corrupt", "PNG without image data")
@@ -163,6 +174,7 @@ def _describe(
         transparency=_read_transparency(header.colour_type, seen.get(b"tRNS")),
         animated=b"acTL" in seen,
         metadata=metadata,
+        ancillary=ancillary,
         regular=regular and has_zlib_header(first_data),
         narrow_window=_window_bytes(first_data) < min(header.rows_bytes, 1 << 15),
         rows_bytes=header.rows_bytes,

@@ -11,6 +11,7 @@ decoded.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
@@ -51,8 +52,11 @@ def _require(condition: bool) -> None:
         raise _IrregularError
 
 
-class _State(NamedTuple):
+@dataclass(frozen=True, eq=False, slots=True)
+class _State:
     """The definitions that the markers so far have made.
+
+    States are compared by identity: the hash of their values would take longer than a cached call.
 
     Attributes:
         components: the components of the frame header, in its order.
@@ -71,6 +75,9 @@ class _State(NamedTuple):
     scanned: frozenset[int] = frozenset()
 
 
+_BEGIN = _State()
+
+
 class MarkerOrder:
     """Check of markers, one after another, against the structure.
 
@@ -84,7 +91,7 @@ class MarkerOrder:
     def __init__(self, data: bytes) -> None:
         self.regular = True
         self._data = data
-        self._state = _State()
+        self._state = _BEGIN
 
     def add(self, marker: int, begin: int, end: int) -> None:
         """Check the marker that follows the previous markers; its payload has these offsets."""
@@ -147,16 +154,16 @@ class MarkerOrder:
 def _read_segment(state: _State, marker: int, payload: bytes) -> _State:
     """Return the state after a marker; the payload of a frame header begins with its components."""
     if marker == _QUANTIZATION:
-        return state._replace(quantization=state.quantization | _read_quantization(payload))
+        return replace(state, quantization=state.quantization | _read_quantization(payload))
     if marker == _HUFFMAN:
-        return state._replace(huffman=state.huffman | _read_huffman(payload))
+        return replace(state, huffman=state.huffman | _read_huffman(payload))
     if marker == _RESTART_INTERVAL:
         _require(len(payload) == 2)
-        return state._replace(interval=int.from_bytes(payload))
+        return replace(state, interval=int.from_bytes(payload))
     if marker == _SCAN:
-        return state._replace(scanned=state.scanned.union(_read_scan(state, payload)))
+        return replace(state, scanned=state.scanned.union(_read_scan(state, payload)))
     _require(marker in _FRAMES and not state.components)
-    return state._replace(components=_read_components(payload), progressive=marker == _PROGRESSIVE)
+    return replace(state, components=_read_components(payload), progressive=marker == _PROGRESSIVE)
 
 
 def _read_scan(state: _State, payload: bytes) -> bytes:
