@@ -148,7 +148,7 @@ def _photo() -> Image.Image:
         (b"%PDF-1.4\n" + bytes(50), "pdf"),
         (b"\xd7\xcd\xc6\x9a" + bytes(50), "wmf"),
         (b"8BPS\0\1" + bytes(50), "psd"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), "shardmill[heif]"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50), "extra heif of shardmill"),
     ],
 )
 def test_normalize_image_unsupported_format_is_rejected_with_hint(data: bytes, hint: str) -> None:
