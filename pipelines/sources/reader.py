@@ -22,6 +22,7 @@ from records.images.rejection import ImageRejectedError, Reason, Rejection
 from records.storage import local_path, open_remote, read_named_file, split_location
 from records.storage.retry import LOCAL_RETRY, retry
 from records.storage.untrusted_file import UntrustedFolder, read_descriptor
+from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
 HEAD_BYTES = 64
@@ -114,8 +115,9 @@ def read_file(
 def _require_size(data: bytes, size_bytes: int) -> bytes:
     if len(data) == size_bytes:
         return data
-    now = f"more than {size_bytes}" if len(data) > size_bytes else str(len(data))
-    raise UnreadableError(f"it changed after it was listed: {size_bytes} bytes then, {now} now")
+    now = f"more than {size_bytes:,}" if len(data) > size_bytes else f"{len(data):,}"
+    then = pluralize(size_bytes, "byte")
+    raise UnreadableError(f"it changed after it was listed: {then} then, {now} now")
 
 
 class LocalFiles:

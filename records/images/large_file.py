@@ -65,7 +65,7 @@ def check_large_file(read_range: ReadRange, size_bytes: int) -> None:
     except (struct.error, ValueError, IndexError):
         width, height = 0, 0
     if size_bytes > LARGE_FILE_BYTES + _BYTES_PER_PX * width * height:
-        pixels = f"{width}x{height} pixels" if width else "an image of unknown size"
+        pixels = f"an image of size {width}x{height}" if width else "an image of unknown size"
         raise ImageRejectedError(
             "too-large",
             f"{format_bytes(size_bytes)} are too many for {pixels}: over"

@@ -36,6 +36,12 @@ def shown_by_pillow(data: bytes) -> Image.Image | None:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
+            if (
+                image.format == "BMP"
+                and upright.mode == "RGBA"
+                and not any(upright.getextrema()[3])
+            ):
+                upright = upright.convert("RGB")  # the fourth channel of a BMP is padding
     except Exception:  # it raises nearly every exception type for wrong bytes
         return None
     return upright

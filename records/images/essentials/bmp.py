@@ -6,6 +6,7 @@ import struct
 
 from records.images.essentials.base import Essentials
 from records.images.rejection import ImageRejectedError
+from records.text.formatting import pluralize
 
 _OS2_HEADER_BYTES = 12
 _RUN_LENGTH = {1, 2}
@@ -21,7 +22,7 @@ def reduce(data: bytes) -> Essentials:
         if compression in _RUN_LENGTH and width > _MAX_RUN_LENGTH_WIDTH:
             raise ImageRejectedError(
                 "unsupported",
-                f"run-length encoded BMP with rows of {width:,} pixels,"
+                f"run-length encoded BMP with rows of {pluralize(width, 'pixel')},"
                 f" over {_MAX_RUN_LENGTH_WIDTH:,}",
             )
     return Essentials(data)

@@ -162,7 +162,7 @@ def _require_plausible_strips(values: dict[int, _Value], layout: Layout) -> None
         allowed = max(_ALWAYS_ALLOWED_STRIPS, expected * number(_SAMPLES, 1))
         if count > min(allowed, _MAX_STRIPS):
             raise ImageRejectedError(
-                "corrupt", f"TIFF of {width}x{height} pixels has {count:,} strips or tiles"
+                "corrupt", f"TIFF of size {width}x{height} has {count:,} strips or tiles"
             )
 
 

@@ -62,7 +62,7 @@ def test_read_file_large_file_with_a_small_image_is_not_read(
 @pytest.mark.parametrize("change", [-1, 1, SPARSE_BYTES])
 def test_read_file_of_another_size_than_listed_is_unreadable(tmp_path: Path, change: int) -> None:
     make_sparse(tmp_path / "a", 1000 + change)
-    with pytest.raises(UnreadableError, match="it changed after it was listed: 1000 bytes then"):
+    with pytest.raises(UnreadableError, match="it changed after it was listed: 1,000 bytes then"):
         read_file(LocalFiles(os.fsencode(tmp_path)), b"a", None, 1000)
 
 

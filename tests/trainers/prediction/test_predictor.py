@@ -147,10 +147,10 @@ def test_predict_unreadable_files_are_rejected_in_order(
     found = find_images(files[:4])
     files[1].unlink()
 
-    def fail(_name: str) -> bytes:
+    def fail(*_arguments: object) -> bytes:
         raise StorageError("cannot be read", got="Input/output error")
 
-    monkeypatch.setattr(found[2].storage, "read", fail)
+    monkeypatch.setattr(found[2].storage, "read_range", fail)
     rejections = [answer.rejection for answer in predictor.predict_files(found)]
     assert [rejection is not None for rejection in rejections] == [False, True, True, False]
     details = [rejection.detail for rejection in rejections if rejection is not None]

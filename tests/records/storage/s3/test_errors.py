@@ -16,6 +16,7 @@ from records.errors import (
     StorageError,
     UsageError,
 )
+from records.runtime.extras import install_command
 from records.storage import open_storage, write_file
 from records.storage.retry import RetryPolicy
 from records.storage.s3.bucket import Bucket, breaker
@@ -210,4 +211,4 @@ def test_open_storage_missing_package_raises_usage_error_with_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match="a package that is not installed") as found:
         open_storage(url)
-    assert f"shardmill[{extra}]" in str(found.value)
+    assert install_command(extra) in str(found.value)
