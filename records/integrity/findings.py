@@ -122,7 +122,7 @@ class FileCheck:
         keys: the keys in the index of a shard (Arrow strings); None if the index cannot be used.
         class_records: the number of records per label in the index of a shard.
         excluded_records: the number of records that `adopt` excluded from the dataset.
-        unfinished: for the manifest, the unfinished run that adds to the dataset.
+        unfinished: the unfinished run that adds to the dataset; only for the manifest.
     """
 
     file: str

@@ -36,12 +36,9 @@ def shown_by_pillow(data: bytes) -> Image.Image | None:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
-            if (
-                image.format == "BMP"
-                and upright.mode == "RGBA"
-                and not any(upright.getextrema()[3])
-            ):
-                upright = upright.convert("RGB")  # the fourth channel of a BMP is padding
+            is_bmp = image.format == "BMP" and upright.mode == "RGBA"
+            if is_bmp and upright.getchannel("A").getextrema() == (0, 0):  # padding, not alpha
+                upright = upright.convert("RGB")
     except Exception:  # it raises nearly every exception type for wrong bytes
         return None
     return upright
