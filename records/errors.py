@@ -68,7 +68,7 @@ class ShardmillError(Exception):
         places = [
             _show(place, _MAX_PLACE_CHARACTERS)
             for place in (self.path, self.shard)
-            if place is not None and place not in self.what
+            if place is not None and not self._names(place)
         ]
         if self.record is not None:
             places.append(f"record {self.record}")
@@ -81,6 +81,10 @@ class ShardmillError(Exception):
         if self.got is not None:
             text += f", got {_show(self.got, _MAX_VALUE_CHARACTERS)}"
         return text
+
+    def _names(self, place: str) -> bool:
+        """Return whether the description contains a path: a short name may be a word of it."""
+        return ("/" in place or "." in place) and len(place) > 2 and place in self.what
 
     @property
     def advice(self) -> str | None:

@@ -42,7 +42,12 @@ def _parse_size(_context: click.Context, _parameter: click.Parameter, text: str 
 
 
 def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
-    return None if text is None else tuple(name for name in text.split(",") if name)
+    if text is None:
+        return None
+    names = tuple(name for name in text.split(",") if name)
+    if not names:
+        raise click.BadParameter(f"must be names separated by commas, got {text!r}")
+    return names
 
 
 @click.command(cls=GroupedCommand, epilog=_EPILOG, context_settings=HELP)

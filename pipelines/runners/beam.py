@@ -153,7 +153,7 @@ def _create_runner(runner: str, options: PipelineOptions) -> Any:
         return _create_local_runner(options.view_as(DirectOptions))
     try:
         return create_runner(_engine(runner).runner or runner)
-    except (ValueError, ImportError, AttributeError) as error:
+    except (ValueError, ImportError, AttributeError, TypeError) as error:
         raise UsageError("unknown runner", got=f"{runner}: {error}") from error
 
 

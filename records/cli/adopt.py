@@ -8,7 +8,7 @@ import click
 
 from records.cli.option_groups import GroupedCommand, option_group
 from records.cli.output import json_option, print_result
-from records.cli.params import Location
+from records.cli.params import Count, Location
 
 # Shown below the options; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -56,7 +56,7 @@ written to.
     ),
     click.option(
         "--max-rejects",
-        type=click.IntRange(min=0),
+        type=Count(0),
         metavar="N",
         help="Maximum number of excluded records.  [default: 1 % of the records, at least 10]",
     ),

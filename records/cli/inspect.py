@@ -6,7 +6,7 @@ import click
 
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import json_option, note_unfinished, print_result
-from records.cli.params import Location, NewFile
+from records.cli.params import Count, Location, NewFile
 
 # Shown below the options; \b keeps click from joining the lines.
 _EPILOG = """\b
@@ -23,7 +23,7 @@ Exit codes: 0 done, 66 dataset or file not found.
 @click.argument("dataset", type=Location())
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=Count(1),
     default=100,
     show_default=True,
     metavar="N",

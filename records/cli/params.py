@@ -1,7 +1,8 @@
-"""Types of option values that several commands share: paths, new files, fractions."""
+"""Types of option values that several commands share: paths, new files, numbers, fractions."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from typing import Any
@@ -65,6 +66,27 @@ class NewFile(Location):
                 got=f"{other.opts[0]} and {param.opts[0]}",
             )
         return path
+
+
+class Count(click.IntRange):
+    """The type of whole numbers from `min` to a number that every library accepts."""
+
+    def __init__(self, min: int = 0, max: int = 2**31 - 1) -> None:  # noqa: A002 names of click
+        super().__init__(min, max)
+
+
+class Positive(click.FloatRange):
+    """The type of finite numbers above 0, or from 0 if `zero` is true."""
+
+    def __init__(self, *, zero: bool = False) -> None:
+        super().__init__(0, min_open=not zero)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """See `click.ParamType.convert`."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 class Fraction(click.ParamType[Any]):

@@ -175,6 +175,7 @@ def _validate(manifest: Manifest, path: str) -> None:
     except UsageError as error:
         raise CorruptDataError(error.what, path=path, got=error.got) from error
     _validate_external_format(manifest, path)
+    _validate_thresholds(manifest, path)
     names = [shard.name for split in manifest.splits.values() for shard in split.shards]
     if len(set(names)) < len(names):
         raise CorruptDataError("the manifest lists a shard twice", path=path)
@@ -203,6 +204,21 @@ def _validate_external_format(manifest: Manifest, path: str) -> None:
     )
     if adopted is not None and adopted.features.label is None and adopted.features.text is None:
         raise CorruptDataError("the manifest names no feature for the class of a record", path=path)
+
+
+def _validate_thresholds(manifest: Manifest, path: str) -> None:
+    """Check that there are thresholds for the splits that were requested: shared or by class."""
+    settings, labels = manifest.settings, [stored.label for stored in manifest.thresholds]
+    is_requested = settings.test is not None or settings.validation is not None
+    by_class = [label for label in labels if label is not None]
+    if settings.stratify:
+        is_valid = by_class == labels and all(label < len(manifest.labels) for label in by_class)
+    else:
+        is_valid = not by_class
+    if not is_valid or len(set(labels)) < len(labels) or (is_requested and not labels):
+        raise CorruptDataError(
+            "the manifest contradicts itself in the thresholds of the splits", path=path
+        )
 
 
 def _validate_split(split: SplitName, info: SplitInfo, manifest: Manifest, path: str) -> None:

@@ -6,7 +6,7 @@ import os
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from records.errors import UsageError
+from records.errors import CorruptDataError, UsageError
 from records.runtime.extras import install_command
 from records.storage.base import (
     COPY_STEP_BYTES,
@@ -95,7 +95,7 @@ def read_named_file(location: str | os.PathLike[str]) -> bytes:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        CorruptDataError: it is neither a regular file nor a pipe.
+        CorruptDataError: it is neither a regular file nor a pipe, such as a folder.
         StorageError: storage failed after retries.
         UsageError: the URL cannot be opened.
     """
@@ -107,7 +107,10 @@ def read_named_file(location: str | os.PathLike[str]) -> bytes:
         storage, name = open_named_file(location)
         return storage.read(name)
     with translate_read_errors(path):
-        return read_named(path)
+        try:
+            return read_named(path)
+        except IsADirectoryError as error:
+            raise CorruptDataError("this is a folder, not a file", path=path) from error
 
 
 def open_remote(url: str) -> RemoteStorage:

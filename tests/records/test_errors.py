@@ -55,3 +55,9 @@ def test_log_line_of_any_length_is_short(form: str, capfd: pytest.CaptureFixture
     finally:
         set_log_format("text")
     assert len(capfd.readouterr().err) < 3 * _MAX_CHARACTERS
+
+
+@pytest.mark.parametrize("place", ["e", "data", "dataset", "folder"])
+def test_error_place_that_is_a_word_of_the_description_is_shown(place: str) -> None:
+    assert str(UsageError("the dataset folder has no data", path=place)).startswith(f"{place}: ")
+    assert str(UsageError("a/b.csv: no data", path="a/b.csv")) == "a/b.csv: no data"

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -359,3 +360,23 @@ def test_convert_group_pattern_that_is_not_utf_8_is_refused() -> None:
 )
 def test_resume_hint_nothing_to_continue_is_none(arguments: str) -> None:
     assert resume_hint(arguments.split()) is None
+
+
+def number_options() -> list[tuple[str, click.IntRange | click.FloatRange]]:
+    return [
+        (f"{name} {option.opts[0]}", option.type)
+        for name, command in commands().items()
+        for option in command.params
+        if isinstance(option.type, click.IntRange | click.FloatRange)
+    ]
+
+
+def test_number_options_refuse_numbers_that_are_huge_or_not_finite() -> None:
+    options = number_options()
+    assert len(options) > 10
+    for name, kind in options:
+        convert: Callable[..., float] = kind.convert
+        values = ["nan", "inf", "-inf", "1e400"]
+        for value in values if isinstance(kind, click.FloatRange) else [*values, str(10**20)]:
+            with pytest.raises(click.BadParameter):
+                pytest.fail(f"{name} {value}: {convert(value, None, None)}")

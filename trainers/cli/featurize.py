@@ -9,7 +9,7 @@ import msgspec
 
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import print_json, print_text
-from records.cli.params import Location
+from records.cli.params import Count, Location
 from records.text.formatting import pluralize
 from trainers.cli import output
 from trainers.cli.options import ImageSize, ModelName
@@ -67,7 +67,7 @@ Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty o
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(1),
+    type=Count(1),
     default=32,
     show_default=True,
     metavar="N",

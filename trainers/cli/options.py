@@ -14,7 +14,7 @@ import msgspec
 from click.shell_completion import CompletionItem
 
 from records.cli.option_groups import option_group
-from records.cli.params import Fraction, Location
+from records.cli.params import Count, Fraction, Location, Positive
 from records.errors import UsageError
 from trainers.augment.spec import parse_augmentation
 from trainers.models import MODELS, find_model, is_reference
@@ -130,8 +130,8 @@ def _option(
 
 
 _PART = Fraction(zero=True)
-_NOT_NEGATIVE = click.IntRange(0)
-_POSITIVE = click.IntRange(1)
+_NOT_NEGATIVE = Count(0)
+_POSITIVE = Count(1)
 
 _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
     "Model": (
@@ -160,7 +160,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option("--pooling", Pooling, "Pooling of the backbone's feature map before the head."),
         _option(
             "--head-units",
-            _NOT_NEGATIVE,
+            Count(0, 2**16),
             "Number of units of a dense layer in the head; 0 means no dense layer.",
             metavar="N",
         ),
@@ -178,7 +178,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
             "Dropout rate of a CNN; each CNN has its own default.",
             metavar="F",
         ),
-        _option("--l2", click.FloatRange(0), "Factor of the L2 penalty in the loss.", metavar="F"),
+        _option("--l2", Positive(zero=True), "Factor of the L2 penalty in the loss.", metavar="F"),
     ),
     "Input": (
         _option(
@@ -269,7 +269,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         ),
         _option(
             "--checkpoint-minutes",
-            click.FloatRange(0, min_open=True),
+            Positive(),
             "Number of minutes between checkpoints.",
             metavar="N",
         ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from records.cli.output import print_text, write_json
-from records.cli.params import Location, NewFile
+from records.cli.params import Count, Location, NewFile
 from records.errors import UsageError
 from records.runtime.progress import progress_bar
 from records.runtime.standard_streams import stdout_error
@@ -46,7 +46,7 @@ Examples:
 @run_model_option
 @click.option(
     "--top-k",
-    type=click.IntRange(1),
+    type=Count(1),
     default=1,
     show_default=True,
     metavar="N",

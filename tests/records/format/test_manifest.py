@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -48,6 +49,22 @@ def set_at(place: str, value: object) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+BOUNDS = {"test": "1" * 16, "validation": "1" * 16}
+
+
+@pytest.mark.parametrize("labels", [[None], [2**70], [99], [0, 0]])
+def test_decode_manifest_stratified_thresholds_of_other_labels_raise_corrupt_data(
+    manifest: Manifest, labels: list[int | None]
+) -> None:
+    content = msgspec.json.decode(encode_manifest(manifest))
+    content["settings"] |= {"stratify": True, "test": 0.2}
+    content["cut_offs"] = [{**BOUNDS, "label": 0}]
+    decode_manifest(msgspec.json.encode(content), path="a")
+    content["cut_offs"] = [{**BOUNDS, "label": label} for label in labels]
+    with pytest.raises(CorruptDataError):
+        decode_manifest(json.dumps(content).encode(), path="a")
+
+
 def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
     return lambda content: content.pop(name)
 
@@ -58,6 +75,9 @@ def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
         (set_at("format_version", 3), "of a later version"),
         (set_at("format_version", 2), "contradicts itself in the format version"),
         (set_at("splits/train/shards/0/left_out", 1), "match its split"),
+        (set_at("settings/test", 0.2), "in the thresholds of the splits"),
+        (set_at("cut_offs", [{**BOUNDS, "label": 0}]), "in the thresholds of the splits"),
+        (set_at("cut_offs", [{**BOUNDS, "label": None}] * 2), "in the thresholds of the splits"),
         (set_at("format_version", "1"), "not a manifest"),
         (set_at("something", 1), "not a manifest"),
         (delete_at("labels"), "not a manifest"),
