@@ -74,6 +74,9 @@ class Count(click.IntRange):
     def __init__(self, min: int = 0, max: int = 2**31 - 1) -> None:  # noqa: A002 names of click
         super().__init__(min, max)
 
+    def _describe_range(self) -> str:
+        return f"x>={self.min}"  # the maximum is of no interest
+
 
 class Positive(click.FloatRange):
     """The type of finite numbers above 0, or from 0 if `zero` is true."""
