@@ -163,7 +163,8 @@ def _check_stdout(code: int) -> int:
     # The reader of a pipe (head, less) may exit early.
     if error is None or error.errno == errno.EPIPE or code != 0:
         return code
-    return _report_error(_translate(error, "stdout"))
+    hint = "send stdout elsewhere; the command itself has succeeded"
+    return _report_error(_translate(error, "stdout", hint))
 
 
 def _run() -> int:
@@ -219,12 +220,12 @@ def _report_exception(error: Exception) -> int:
     return _report_bug(error) if exhausted is None else _report_error(exhausted)
 
 
-def _translate(error: OSError, path: str) -> ShardmillError:
+def _translate(error: OSError, path: str, hint: str | None = None) -> ShardmillError:
     """Return the error that names the remedy for a failed write."""
     from records.storage.errors import HINT_FIX, translate_write_errors
 
     try:
-        with translate_write_errors(path, hint=HINT_FIX):
+        with translate_write_errors(path, hint=hint or HINT_FIX):
             raise error
     except ShardmillError as translated:
         return translated
