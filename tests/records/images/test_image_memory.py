@@ -49,7 +49,11 @@ def gradient(mode: str, size: tuple[int, int]) -> Image.Image:
 
 # Only Linux reports the peak of one process without that of its parent.
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-@pytest.mark.parametrize("large", LARGE, ids=[f"{one[0]}-{one[2]}-{one[4]}" for one in LARGE])
+@pytest.mark.parametrize(
+    "large",
+    [pytest.param(LARGE[0], marks=pytest.mark.slow), *LARGE[1:]],
+    ids=[f"{one[0]}-{one[2]}-{one[4]}" for one in LARGE],
+)
 def test_decoding_large_images_on_threads_stays_within_memory_limit(
     tmp_path: Path, encode: Any, large: Any
 ) -> None:

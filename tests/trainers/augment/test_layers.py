@@ -225,8 +225,7 @@ def test_augmenter_inside_model_varies_images_only_in_training() -> None:
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="it is what runs this")
-@pytest.mark.parametrize(
-    "chosen", ["inside_model", pytest.param("not jax", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", ["inside_model", "not jax"])
 def test_augmenter_on_jax_passes_same_tests(chosen: str) -> None:
     run_python("-m", "pytest", "-p", "no:cacheprovider", "-k", chosen, __file__)

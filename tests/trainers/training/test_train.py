@@ -274,6 +274,7 @@ print(train(plan_training(sys.argv[1], sys.argv[2], options), on_message=print))
 """
 
 
+@pytest.mark.slow
 def test_train_on_jax_writes_weights_readable_by_tensorflow(shapes: Path, tmp_path: Path) -> None:
     printed = run_python("-c", JAX_TRAINING, shapes, tmp_path / "run")
     assert printed.startswith("JAX ")
