@@ -1,4 +1,4 @@
-"""Types of option values that several commands share: paths, new files, numbers, fractions."""
+"""Types of option values: paths, new files, numbers, fractions."""
 
 from __future__ import annotations
 
