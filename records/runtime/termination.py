@@ -42,7 +42,7 @@ class _Watcher:
         # The interpreter writes the number of a signal in its C handler, in any thread.
         signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
         watch = threading.Thread(
-            target=self._watch, args=self._pipe[:1], name="termination", daemon=True
+            target=self._watch, args=(self._pipe,), name="termination", daemon=True
         )
         watch.start()
 
@@ -52,16 +52,16 @@ class _Watcher:
             os.close(self._pipe[1])
             self._pipe = None
 
-    def _watch(self, descriptor: int) -> None:
-        while received := os.read(descriptor, 1):
-            if received[0] in _STATUS and self._is_overdue():
+    def _watch(self, pipe: tuple[int, int]) -> None:
+        while received := os.read(pipe[0], 1):
+            if received[0] in _STATUS and self._is_overdue(pipe):
                 _end(signal.Signals(received[0]))
-        os.close(descriptor)
+        os.close(pipe[0])
 
-    def _is_overdue(self) -> bool:
+    def _is_overdue(self, pipe: tuple[int, int]) -> bool:
         """Wait for the end of the process; return True when it is overdue, False if stopped."""
         received_at = time.monotonic()
-        while self._pipe is not None:
+        while self._pipe is pipe:  # another pipe: stopped, and started again
             if time.monotonic() > max(received_at + self.grace_seconds, self.not_before):
                 return True
             time.sleep(_POLL_SECONDS)
