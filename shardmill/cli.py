@@ -124,12 +124,12 @@ def main() -> NoReturn:
     """Run the command line; report an error as one line on stderr and an exit code."""
     open_standard_streams()
     signal.signal(signal.SIGTERM, _terminate)
-    watch_signals()
     set_log_format("text")
     _set_variables()
     started_at = time.monotonic()
     code = _EXIT_TERMINATED
-    with _capture_native_output():
+    with _capture_native_output():  # forks, so it comes before the thread of `watch_signals`
+        watch_signals()
         try:
             code = _run()
         finally:

@@ -61,7 +61,8 @@ def capture_native_output(format_line: Callable[[str], str] | None) -> Iterator[
     sys.stderr.flush()
     real = os.dup(_STDERR)
     reading, writing = os.pipe()
-    if not _fork_reader(reading, writing, real, format_line):
+    reader = _fork_reader(reading, writing, real, format_line)
+    if reader is None:
         yield
         return
     os.dup2(writing, _STDERR)
@@ -76,19 +77,18 @@ def capture_native_output(format_line: Callable[[str], str] | None) -> Iterator[
             os.write(_STDERR, _END)
         os.dup2(real, _STDERR)
         with suppress(ChildProcessError):
-            os.wait()
+            os.waitpid(reader, 0)  # and no other child
 
 
 def _fork_reader(
     reading: int, writing: int, target: int, format_line: Callable[[str], str] | None
-) -> bool:
-    """Start the process that reads the pipe; return False if the system allows no process."""
+) -> int | None:
+    """Start the process that reads the pipe; return its ID, or None if the system allows none."""
     # The reader ends with the pipe, not with a signal to the process group.
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
+    reader: int | None = None
+    with suppress(OSError):
         reader = os.fork()
-    except OSError:
-        reader = None
     if reader == 0:
         try:
             os.close(writing)
@@ -101,7 +101,7 @@ def _fork_reader(
     if reader is None:
         os.close(writing)
     signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-    return reader is not None
+    return reader
 
 
 def _print_captured(

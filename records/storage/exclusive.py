@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from records.errors import OutputError
 from records.storage import open_storage
-from records.storage.atomic import link_exclusive
+from records.storage.atomic import link_exclusive, locked_staged_file
 from records.storage.errors import HINT_FIX, translate_write_errors
 from records.storage.local import LocalStorage
 from records.storage.urls import split_location
@@ -74,21 +73,19 @@ def write_new_file(path: str, content: bytes) -> None:
         StorageError: storage failed.
     """
     target = Path(path)
-    staged = target.with_name(f".{secrets.token_hex(8)}{target.suffix[:8]}")
     with translate_write_errors(path, hint=HINT_FIX):
         if _is_stream(path):
             with target.open("ab") as stream:
                 stream.write(content)
             return
         try:
-            with staged.open("xb") as file:
-                file.write(content)
-            link_exclusive(staged, target)
+            # A short name: the name of the target may be as long as a name can be.
+            with locked_staged_file(Path("new"), target.parent) as (staged, stream):
+                stream.write(content)
+                stream.flush()
+                link_exclusive(staged, target)
         except FileExistsError as error:
             raise _already_exists(path) from error
-        finally:
-            with suppress(OSError):
-                staged.unlink(missing_ok=True)
 
 
 @contextmanager

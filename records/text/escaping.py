@@ -28,7 +28,7 @@ def escape_surrogates(text: str) -> str:
 
 
 def escape_json(content: bytes) -> bytes:
-    r"""Return JSON with invisible characters as `\uXXXX`, which readers decode to the same text.
+    r"""Return JSON with invisible characters as `\u` escapes, which every reader decodes.
 
     Args:
         content: valid JSON, in which control characters below U+0020 are already escaped.

@@ -75,7 +75,7 @@ def require_same_preparation(run: Run, dataset: Dataset) -> None:
         given = {n: value for n, value in expected.items() if value and value != usual[n]}
         options = "".join(f" {name} {value}" for name, value in given.items())
         raise UsageError(
-            "the images of the dataset were prepared otherwise than those that the run trained on",
+            "the images of the dataset were not prepared like those that the run trained on",
             path=dataset.storage.url,
             expected=_describe(expected, different),
             got=_describe(found, different),

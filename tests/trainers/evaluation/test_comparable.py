@@ -148,12 +148,12 @@ def test_evaluate_images_prepared_otherwise_is_refused_and_named(
     size = options.get("resize")
     images = ImageOptions(**{**options, "resize": (size, size) if isinstance(size, int) else size})
     plain = convert(source, tmp_path / "data")
-    with pytest.raises(UsageError, match="prepared otherwise") as caught:
+    with pytest.raises(UsageError, match="not prepared like") as caught:
         require_same_preparation(make_run(tmp_path / "run", plain, images), plain)
     assert named in str(caught.value.hint)
     prepared = convert(source, tmp_path / "prepared", **options)
     require_same_preparation(make_run(tmp_path / "other", prepared), prepared)
-    with pytest.raises(UsageError, match="prepared otherwise") as caught:
+    with pytest.raises(UsageError, match="not prepared like") as caught:
         require_same_preparation(make_run(tmp_path / "third", plain), prepared)
     assert (named if "fit" not in options else "--resize 4x4") in str(caught.value.got)
 
