@@ -79,7 +79,7 @@ def write_new_file(path: str, content: bytes) -> None:
                 stream.write(content)
             return
         try:
-            # A short name: the name of the target may be as long as a name can be.
+            # A short name: the name of the file may be as long as a name can be.
             with locked_staged_file(Path("new"), target.parent) as (staged, stream):
                 stream.write(content)
                 stream.flush()
