@@ -109,48 +109,20 @@ def convert(
         LockedError: another process is writing to the output.
         StorageError: storage failed after retries.
     """
+    given = dict(locals())
+    del given["on_progress"]
     from pipelines.convert import convert as run
     from pipelines.options import ConvertOptions
     from records.format.image_options import ImageOptions
+    from shardmill.arguments import build_options
 
-    images = ImageOptions(
-        check=check,
-        max_pixels=max_pixels,
-        background=background,
-        resize=(resize, resize) if isinstance(resize, int) else resize,
-        fit=fit,
-        store=store,
-        channels=channels,
-        jpeg_quality=jpeg_quality,
-    )
-    optional: dict[str, Any] = {} if workers is None else {"workers": workers}
-    options = ConvertOptions(
-        source=os.fspath(source),
-        output=os.fspath(output),
-        test=test,
-        validation=validation,
-        stratify=stratify,
-        group_by=group_by,
-        seed=seed,
-        shards=shards,
-        shard_mb=shard_mb,
-        classes=None if classes is None else tuple(classes),
-        labels=_path(labels),
-        list=_path(list),
-        exclude=_path(exclude),
-        layout=layout,
-        follow_symlinks=follow_symlinks,
-        allow_url=allow_url,
-        max_rejects=max_rejects,
-        max_file_mb=max_file_mb,
-        image_timeout=image_timeout,
-        images=images,
-        append=append,
-        allow_new_classes=allow_new_classes,
-        dry_run=dry_run,
-        runner=runner,
-        beam_flags=tuple(beam_flags),
-        **optional,
+    if isinstance(resize, int):
+        given["resize"] = (resize, resize)
+    if workers is None:
+        del given["workers"]
+    images = {name: given.pop(name) for name in ImageOptions.__struct_fields__}
+    options = build_options(
+        ConvertOptions, {**given, "images": build_options(ImageOptions, images)}
     )
     return run(options, on_progress)
 
@@ -221,7 +193,3 @@ def extract(dataset: str | PathLike[str], output: str | PathLike[str]) -> int:
     from pipelines.extract import extract as run
 
     return run(os.fspath(dataset), os.fspath(output))
-
-
-def _path(location: str | PathLike[str] | None) -> str | None:
-    return None if location is None else os.fspath(location)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from trainers.augment.spec import parse_augmentation
+from shardmill.arguments import build_options
+from trainers.augment.spec import to_augmentation
 from trainers.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from trainers.features.job import FeaturizeReport
     from trainers.options import (
+        Augmentation,
         Cache,
         ClassWeights,
         FeatureType,
@@ -43,7 +45,7 @@ def train(
     features: str | PathLike[str] | None = None,
     dropout: float | None = None,
     l2: float = 0.0,
-    augment: str | None = None,
+    augment: str | Augmentation | None = None,
     optimizer: str = "adam",
     learning_rate: float | None = None,
     schedule: Schedule = "constant",
@@ -145,11 +147,10 @@ def train(
     from trainers.training.train import train as run_training
 
     log = on_message or _ignore
-    changed = _changed_options(given)
+    options = _build_train_options(given)
     found = find_run(run) if resume else None
-    options = msgspec.convert(changed, TrainOptions)
     if found is not None:
-        options = merge_options(found, changed)
+        options = merge_options(found, _changed_options(options))
     plan = plan_training(os.fspath(dataset), run, options, resume=resume)
     for note in plan.notes:
         log(note)
@@ -207,14 +208,15 @@ def featurize(
     from trainers.features.job import featurize as run_job
     from trainers.features.plan import FeaturizeOptions, plan_features
 
-    options = FeaturizeOptions(
-        model=model,
-        weights=os.fspath(weights),
-        image_size=_square(image_size),
-        pooling=pooling,
-        dtype=dtype,
-        batch_size=batch_size,
-    )
+    given = {
+        "model": model,
+        "weights": weights,
+        "image_size": _square(image_size),
+        "pooling": pooling,
+        "dtype": dtype,
+        "batch_size": batch_size,
+    }
+    options = build_options(FeaturizeOptions, given)
     chosen = RunnerConfig(runner, tuple(beam_flags))
     executor = PipelineExecutor()
     executor.check_runner(chosen)
@@ -225,17 +227,16 @@ def featurize(
     )
 
 
-def _changed_options(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the training options that differ from the defaults, as fields of `TrainOptions`."""
-    given["image_size"] = _square(given["image_size"])
-    for name in ("weights", "features"):
-        given[name] = None if given[name] is None else os.fspath(given[name])
-    if given["augment"] is None:
-        del given["augment"]
-    else:
-        given["augment"] = parse_augmentation(given["augment"])
-    defaults = TrainOptions()
-    return {name: value for name, value in given.items() if value != getattr(defaults, name)}
+def _build_train_options(given: dict[str, Any]) -> TrainOptions:
+    augment, image_size = to_augmentation(given["augment"]), _square(given["image_size"])
+    return build_options(TrainOptions, {**given, "augment": augment, "image_size": image_size})
+
+
+def _changed_options(options: TrainOptions) -> dict[str, Any]:
+    """Return the options that differ from the defaults."""
+    defaults = msgspec.structs.asdict(TrainOptions())
+    given = msgspec.structs.asdict(options)
+    return {name: value for name, value in given.items() if value != defaults[name]}
 
 
 def _square(size: int | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,6 +11,9 @@ Cache = Literal["none", "memory", "disk"]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=65_500)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+_MOST = sys.float_info.max  # excludes infinity
+Amount = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
+PositiveAmount = Annotated[float, msgspec.Meta(gt=0, le=_MOST)]
 Part = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Mode = Literal["scratch", "transfer", "finetune"]
 Pooling = Literal["avg", "max", "flatten"]
@@ -111,10 +115,10 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_epochs: NotNegative = 3
     features: str | None = None
     dropout: Part | None = None
-    l2: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    l2: Amount = 0.0
     augment: Augmentation = Augmentation()
     optimizer: str = "adam"
-    learning_rate: float | None = None
+    learning_rate: PositiveAmount | None = None
     schedule: Schedule = "constant"
     warmup_steps: NotNegative = 0
     label_smoothing: Part = 0.0
@@ -130,7 +134,7 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: Cache = "none"
     validation_split: str | None = None
     checkpoint_steps: Positive | None = None
-    checkpoint_minutes: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    checkpoint_minutes: PositiveAmount = 10.0
     keep_checkpoints: Positive = 2
     skip_bad: NotNegative = 0
     tensorboard: bool = False

@@ -47,6 +47,25 @@ def parse_augmentation(text: str) -> Augmentation:
     return msgspec.convert(values, Augmentation)
 
 
+def to_augmentation(augment: str | Augmentation | None) -> Augmentation:
+    """Return the augmentation of an argument: a specification, the changes themselves, or None.
+
+    Raises:
+        UsageError: the argument has another type, or `parse_augmentation` refuses it.
+    """
+    if augment is None:
+        return Augmentation()
+    if isinstance(augment, str):
+        return parse_augmentation(augment)
+    if isinstance(augment, Augmentation):
+        return augment
+    raise UsageError(
+        "argument augment: not a specification",
+        expected='a text such as "flip,rotate=20"',
+        got=type(augment).__name__,
+    )
+
+
 def format_augmentation(augmentation: Augmentation) -> str:
     """Return the specification that `parse_augmentation` parses to this augmentation."""
     items = [

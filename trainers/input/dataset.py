@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from records.dataset import Dataset, open_dataset
 from records.dataset.worker_slice import WorkerSlice
 from records.errors import UsageError
-from trainers.augment.spec import parse_augmentation
+from trainers.augment.spec import to_augmentation
 from trainers.backend import start_backend
 from trainers.config import ImageShape
 from trainers.input.image_size import dataset_size
@@ -93,7 +93,7 @@ def as_tf_dataset(
         CorruptDataError: a manifest, an index or a shard is damaged or missing.
     """
     _check_numbers(batch_size=batch_size, seed=seed)
-    augmentation = _parse_augment(augment)
+    augmentation = to_augmentation(augment)
     if cache not in {True, False, *_CACHES}:
         raise UsageError("invalid cache", expected="True, False, memory or disk", got=repr(cache))
     if cache and augmentation.crop < 1:
@@ -153,12 +153,6 @@ def _check_numbers(*, batch_size: int, seed: int) -> None:
         raise UsageError(
             "invalid seed", expected=f"an integer from 0 to {_MAX_SEED}", got=repr(seed)
         )
-
-
-def _parse_augment(augment: str | Augmentation | None) -> Augmentation:
-    if augment is None:
-        return Augmentation()
-    return augment if isinstance(augment, Augmentation) else parse_augmentation(augment)
 
 
 def _augmenter(augmentation: Augmentation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:
