@@ -27,7 +27,9 @@ def _arguments(function: object) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("value", [math.nan, object(), {"a": 1}, [[1]], b"\xff"], ids=repr)
+@pytest.mark.parametrize(
+    "value", [math.nan, object(), {"a": 1}, [[1]], b"\xff"], ids=lambda value: type(value).__name__
+)
 @pytest.mark.parametrize("name", _arguments(sm.convert))
 def test_convert_argument_of_the_wrong_type_is_a_usage_error(
     name: str, value: object, tmp_path: Path
@@ -38,7 +40,9 @@ def test_convert_argument_of_the_wrong_type_is_a_usage_error(
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("value", [math.nan, object(), {"a": 1}, [[1]]], ids=repr)
+@pytest.mark.parametrize(
+    "value", [math.nan, object(), {"a": 1}, [[1]]], ids=lambda value: type(value).__name__
+)
 @pytest.mark.parametrize("name", _arguments(sm.train))
 def test_train_argument_of_the_wrong_type_is_a_usage_error(
     name: str, value: object, tmp_path: Path

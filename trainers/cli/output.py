@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from records.errors import InputNotFoundError
@@ -9,20 +12,37 @@ from records.runtime.logging import log_line
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from trainers.runs.run_dir import Run
+
+# TensorFlow and Keras import these packages where they are installed, for interfaces that no
+# command uses. The imports take 40 % of the time in which TensorFlow and Keras load.
+_UNUSED_PACKAGES = ("jax", "matplotlib", "sklearn")
 
 
 def start_backend(log: Callable[[str], None]) -> None:
     """Load Keras, and log the backend and the devices."""
     from trainers import backend
 
-    started = backend.start_backend()
+    with _unused_packages_hidden():
+        started = backend.start_backend()
     log(f"running on {started}")
     if started.problem is not None:
         log(started.problem)
+
+
+@contextmanager
+def _unused_packages_hidden() -> Iterator[None]:
+    """Make imports of packages that are not loaded yet fail in the block."""
+    hidden = {name for name in _UNUSED_PACKAGES if name not in sys.modules}
+    hidden.discard(os.environ.get("KERAS_BACKEND") or "")
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] # None: "cannot be imported"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def open_run(location: str | os.PathLike[str], model: str | None = None) -> Run:
