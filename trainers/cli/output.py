@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # TensorFlow and Keras import these packages where they are installed, for interfaces that no
 # command uses. The imports take 40 % of the time in which TensorFlow and Keras load.
-_UNUSED_PACKAGES = ("jax", "matplotlib", "sklearn")
+_UNUSED_PACKAGES = ("IPython", "jax", "matplotlib", "sklearn")
 
 
 def start_backend(log: Callable[[str], None]) -> None:

@@ -126,6 +126,7 @@ def _train(plan: TrainingPlan, on_message: Callable[[str], None], *, quiet: bool
     from trainers.training.progress import choose_progress
     from trainers.training.train import train as train_model
 
+    output.start_backend(output.ignore)
     return train_model(plan, on_message=on_message, progress=choose_progress(quiet=quiet))
 
 
