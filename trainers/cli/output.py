@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 # TensorFlow and Keras import these packages where they are installed, for interfaces that no
 # command uses. The imports take 40 % of the time in which TensorFlow and Keras load.
-_UNUSED_PACKAGES = ("IPython", "jax", "matplotlib", "sklearn")
+UNUSED_PACKAGES = ("IPython", "jax", "matplotlib", "sklearn")
 
 
 def start_backend(log: Callable[[str], None]) -> None:
     """Load Keras, and log the backend and the devices."""
     from trainers import backend
 
-    with _unused_packages_hidden():
+    with unused_packages_hidden():
         started = backend.start_backend()
     log(f"running on {started}")
     if started.problem is not None:
@@ -33,9 +33,9 @@ def start_backend(log: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def _unused_packages_hidden() -> Iterator[None]:
+def unused_packages_hidden() -> Iterator[None]:
     """Make imports of packages that are not loaded yet fail in the block."""
-    hidden = {name for name in _UNUSED_PACKAGES if name not in sys.modules}
+    hidden = {name for name in UNUSED_PACKAGES if name not in sys.modules}
     hidden.discard(os.environ.get("KERAS_BACKEND") or "")
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] # None: "cannot be imported"
     try:
