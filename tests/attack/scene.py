@@ -146,12 +146,13 @@ def run(
 def result_of(output: Path, job: Job) -> dict[str, bytes]:
     """Return the files of an output by name, with empty content if it varies.
 
-    The file that is locked is not compared: it remains if it cannot be removed.
+    The file that is locked is not compared: it remains if it cannot be removed. Checkpoints are not
+    compared: a run that was interrupted has more of them; its weights are.
     """
     if output.is_file():
         return {"": output.read_bytes()}
     return {
         name: b"" if name in job.varying else content
         for name, content in content_of(output).items()
-        if name != ".shardmill/lock"
+        if name != ".shardmill/lock" and not name.startswith("checkpoints/")
     }
