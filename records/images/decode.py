@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from records.images import jpeg, pixels, png
 from records.images.formats import open_image
 from records.images.memory_budget import BYTES_PER_PX, PROCESS_BUDGET
 from records.images.rejection import ImageRejectedError
+from records.images.tiff.fax import require_all_rows
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -86,6 +88,8 @@ def _open(header: ImageHeader, data: bytes) -> tuple[ImageFile.ImageFile, int]:
             f"the size {image.size} does not match the header, {header.width}x{header.height}",
         )
     pixels.require_mode(image)
+    if isinstance(image, TiffImageFile):
+        require_all_rows(image)
     return image, orientation
 
 

@@ -1,8 +1,9 @@
-"""Mutations of JPEG and PNG files that keep lengths and checksums valid.
+"""Mutations of image files; those of JPEG and PNG keep lengths and checksums valid.
 
-A file is cut into its segments or chunks. These are removed, repeated, moved, renamed, split and
-changed, and then joined again. Damage at random bytes would rarely reach the code after the checks
-of lengths and checksums.
+A JPEG or PNG is cut into its segments or chunks. These are removed, repeated, moved, renamed, split
+and changed, and then joined again. Damage at random bytes would rarely reach the code after the
+checks of lengths and checksums. Files of other formats, which are always encoded again, are damaged
+at random places.
 """
 
 from __future__ import annotations
@@ -12,11 +13,8 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from io import BytesIO
-from typing import Any
 
-import numpy as np
-from PIL import Image
+from tests.fuzz.mutations import apply, random_edits
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_NAMES = (
@@ -47,8 +45,10 @@ class Part:
 
 
 def mutate_image(data: bytes, chance: random.Random, *, most: int = 3) -> bytes:
-    """Return a mutation of a valid JPEG or PNG file."""
+    """Return a mutation of a valid image file."""
     is_png = data.startswith(PNG_SIGNATURE)
+    if not is_png and not data.startswith(b"\xff\xd8"):
+        return apply(data, random_edits(chance, most=most))
     parts = split_png(data) if is_png else split_jpeg(data)
     changes = _PNG_CHANGES if is_png else _JPEG_CHANGES
     for _ in range(chance.randint(1, most)):
@@ -280,58 +280,3 @@ _JPEG_CHANGES: tuple[_Change, ...] = (
     _changing(_change_scan, b"\xda"), _changing(_change_scan, b"\xda"),
     _changing(_damage_scan, b"\xda"), _changing(_add_junk),
 )  # fmt: skip
-
-
-def image_seeds() -> list[bytes]:
-    """Return small valid files: the codings of JPEG and PNG that cameras and programs write."""
-    across, down = np.meshgrid(np.arange(37) * 6, np.arange(23) * 9)
-    noise = np.random.default_rng(0).integers(0, 30, (23, 37))
-    photo = Image.fromarray(np.stack([across, down, 200 - noise], axis=2).astype(np.uint8))
-    seeds = [
-        _encode(image, "JPEG", quality=80, **options)
-        for image in (photo, photo.convert("L"))
-        for options in (
-            {"subsampling": 0}, {"subsampling": 1}, {"subsampling": 2}, {"progressive": True},
-            {"restart_marker_blocks": 1}, {"progressive": True, "restart_marker_rows": 1},
-            {"optimize": True, "comment": b"a comment", "dpi": (72, 72)},
-        )
-    ]  # fmt: skip
-    seeds.append(_encode(photo, "JPEG", keep_rgb=True))
-    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
-        image = (
-            photo.convert("L").convert("I").convert("I;16")
-            if mode == "I;16"
-            else photo.convert(mode)
-        )
-        seeds += [
-            _encode(image, "PNG"),
-            _encode(image, "PNG", dpi=(72, 72), icc_profile=b"profile"),
-        ]
-    seeds.append(_encode(photo.quantize(9), "PNG", bits=4, transparency=2))
-    seeds += [_interlaced(kind, bits) for kind, bits in ((0, 1), (0, 2), (0, 8), (2, 8), (3, 4))]
-    return seeds
-
-
-def _encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    content = BytesIO()
-    image.save(content, kind, **options)
-    return content.getvalue()
-
-
-def _interlaced(colour_type: int, bits: int) -> bytes:
-    """Return an interlaced PNG of noise, 13 × 9 px."""
-    width, height, rows = 13, 9, bytearray()
-    chance = random.Random(bits)
-    for left, top, across, down in (
-        (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
-        (0, 1, 1, 2),
-    ):  # fmt: skip
-        columns = len(range(left, width, across))
-        row_bytes = (columns * bits * (3 if colour_type == 2 else 1) + 7) // 8
-        for _ in range(top, height, down) if columns else ():
-            rows += bytes([chance.randrange(5)]) + chance.randbytes(row_bytes)
-    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 1)
-    parts = [Part(b"IHDR", header), Part(b"IDAT", zlib.compress(bytes(rows))), Part(b"IEND")]
-    if colour_type == 3:
-        parts.insert(1, Part(b"PLTE", chance.randbytes(48)))
-    return join_png(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,8 +36,9 @@ def test_convert_argument_of_the_wrong_type_is_a_usage_error(
     name: str, value: object, tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
+    arguments: dict[str, Any] = {name: value}
     with pytest.raises(UsageError):
-        sm.convert(tmp_path / "photos", tmp_path / "data", **{name: value})
+        sm.convert(tmp_path / "photos", tmp_path / "data", **arguments)
     assert not (tmp_path / "data").exists()
 
 
@@ -47,8 +49,9 @@ def test_convert_argument_of_the_wrong_type_is_a_usage_error(
 def test_train_argument_of_the_wrong_type_is_a_usage_error(
     name: str, value: object, tmp_path: Path
 ) -> None:
+    arguments: dict[str, Any] = {name: value}
     with pytest.raises(UsageError):
-        sm.train(tmp_path, tmp_path / "run", **{name: value})
+        sm.train(tmp_path, tmp_path / "run", **arguments)
     assert not (tmp_path / "run").exists()
 
 
