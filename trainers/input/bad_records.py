@@ -48,10 +48,11 @@ class OutOfMemoryError(ShardmillError):
 
 @dataclass(frozen=True)
 class DamagedRecord:
-    """A record that cannot be read: its shard, its number in the shard, and the error."""
+    """A record that cannot be read: its shard, its number in the shard, its key and the error."""
 
     shard: str
     number: int
+    key: str
     error: CorruptDataError
 
 
@@ -214,4 +215,4 @@ def _name_record(
     error.record = number
     command = f"shardmill verify {shlex.quote(storage.url)} --decode"
     error.hint = error.hint or f"`{command}` lists all damage"
-    return DamagedRecord(shard, number, error)
+    return DamagedRecord(shard, number, key, error)

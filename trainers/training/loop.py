@@ -145,6 +145,7 @@ class TrainingLoop:
         self._epoch_started_at = time.monotonic() - self._epoch_seconds
         self._epoch_seconds = 0.0
         self._stopped_by_callback = False
+        self.damaged.records |= setup.skipped
         with defer_signals() as self._stop:
             while self.validation_pending or not self.is_over(setup.phase):
                 try:

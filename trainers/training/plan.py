@@ -15,7 +15,7 @@ from records.storage import is_url, open_storage, redact_url
 from records.text.escaping import escape_for_display, escape_surrogates
 from records.text.formatting import pluralize
 from trainers.config import FORMAT_VERSION, Architecture, RunConfig
-from trainers.features import MANIFEST as FEATURES_MANIFEST
+from trainers.features.manifest import read_manifest
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import (
     check_shards,
@@ -37,9 +37,10 @@ from trainers.training.option_checks import (
 from trainers.training.phases import Phase, plan_phases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from records.dataset import Dataset
+    from trainers.features.manifest import FeatureManifest
     from trainers.input.selection import Selection
     from trainers.options import TrainOptions
 
@@ -130,12 +131,15 @@ def plan_training(
     )
     dataset = open_dataset(location)
     training, validation = select_for_training(dataset, options.validation_split)
-    check_shards(dataset, training, validation, sizes=not options.skip_bad)
+    skipped: frozenset[tuple[str, int]] = frozenset()
+    if options.features is not None:
+        store = _read_store(options.features)
+        skipped = store.skipped_in((*training.shards, *validation.shards))
+    check_shards(dataset, training, validation, sizes=not (options.skip_bad or skipped))
+    training, validation = training.excluding(skipped), validation.excluding(skipped)
     weights = choose_weights(options)
     if weights not in {None, IMAGENET}:
         find_weights(str(weights), options.model)
-    if options.features is not None:
-        _require_store(options.features)
     rate, head_rate = choose_learning_rates(options, spec)
     config = RunConfig(
         format_version=FORMAT_VERSION,
@@ -163,7 +167,7 @@ def plan_training(
             learning_rate=rate,
             head_learning_rate=head_rate,
         ),
-        (_describe_model(config), *_notes(dataset, training, validation)),
+        (_describe_model(config), *_notes(dataset, training, validation), *_note_skipped(skipped)),
     )
 
 
@@ -182,13 +186,16 @@ def _choose_architecture(
     )
 
 
-def _require_store(location: str) -> None:
-    if open_storage(location).stat(FEATURES_MANIFEST) is None:
+def _read_store(location: str) -> FeatureManifest:
+    storage = open_storage(location)
+    manifest = read_manifest(storage)
+    if manifest is None:
         raise InputNotFoundError(
             "not a finished feature store",
             path=escape_for_display(location),
             hint="create or resume the store with `shardmill featurize`",
         )
+    return manifest
 
 
 def _check_memory(size_bytes: int) -> None:
@@ -214,6 +221,12 @@ def _describe_model(config: RunConfig) -> str:
         f"{options.model}, {options.mode}, {shape.width_px}x{shape.height_px}: "
         f"{pluralize(count, unit)}, {pluralize(options.batch_size, 'image')} per step"
     )
+
+
+def _note_skipped(skipped: Collection[tuple[str, int]]) -> Iterator[str]:
+    if skipped:
+        records = pluralize(len(skipped), "damaged record")
+        yield f"leaving out {records} of which the feature store has no features"
 
 
 def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iterator[str]:

@@ -157,7 +157,7 @@ def test_evaluate_skip_bad_without_any_intact_record_is_an_error(
 ) -> None:
     for shard in data.glob("test-*.tfrecord"):
         shard.write_bytes(b"")
-    with pytest.raises(CorruptDataError, match="test-00000-of-00002.tfrecord record 0"):
+    with pytest.raises(CorruptDataError, match=r"test-00000-of-00002\.tfrecord record 0"):
         evaluate(run_path, data, skip_bad=99)
 
 
