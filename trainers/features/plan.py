@@ -10,6 +10,7 @@ import msgspec
 from records.dataset import open_dataset
 from records.errors import UsageError
 from records.storage import absolute_location
+from records.storage.exclusive import require_outside
 from trainers.config import Architecture
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import check_shards, select_split
@@ -67,11 +68,12 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
     """Plan an extraction from the dataset at `location` into the store `out`.
 
     Raises:
-        UsageError: the model has no backbone, the image size is too small for the model, or the
-            dataset has no split `train`.
+        UsageError: the output is inside the dataset, the model has no backbone, the image size is
+            too small for the model, or the dataset has no split `train`.
         InputNotFoundError: no finished dataset was found, or the weights do not exist.
         CorruptDataError: a shard is missing, or its size differs from the manifest.
     """
+    require_outside(out, location)
     spec = find_model(options.model)
     if options.weights not in {IMAGENET, "none"}:
         find_weights(options.weights, options.model)

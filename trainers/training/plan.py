@@ -12,6 +12,7 @@ import msgspec
 from records.dataset import open_dataset
 from records.errors import InputNotFoundError, UsageError
 from records.storage import is_url, open_storage, redact_url
+from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display, escape_surrogates
 from records.text.formatting import pluralize
 from trainers.config import FORMAT_VERSION, Architecture, RunConfig
@@ -113,7 +114,8 @@ def plan_training(
         resume: whether to continue an existing run; if no run exists, a new one starts.
 
     Raises:
-        UsageError: an option conflicts with the dataset, the model or the existing run.
+        UsageError: an option conflicts with the dataset, the model or the existing run; or `run` is
+            inside the dataset.
         InputNotFoundError: `location` is not a finished dataset, or the weights or the feature
             store of the options do not exist.
         CorruptDataError: a shard is missing, or its size differs from the manifest.
@@ -124,6 +126,8 @@ def plan_training(
     options = msgspec.structs.replace(options, model=resolve_model(options.model, name))
     spec = find_model(options.model)
     check_options(options, spec)
+    if found is None:
+        require_outside(os.fspath(run), os.fspath(location))
     run_path = (
         require_empty(run, dataset=location, resume=resume)
         if found is None
