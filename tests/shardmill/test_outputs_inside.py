@@ -62,6 +62,6 @@ def test_export_into_the_run_that_it_reads_is_refused(tmp_path: Path) -> None:
     for run, output in (("run", "run/new"), (tmp_path / "run", "link/new"), ("run", "run")):
         (tmp_path / "link").unlink(missing_ok=True)
         (tmp_path / "link").symlink_to("run")
-        with pytest.raises(UsageError, match="inside the run|the same folder"):
+        with pytest.raises(UsageError, match=r"inside the run|the same folder"):
             export(tmp_path / run, tmp_path / output)
     assert list((tmp_path / "run").iterdir()) == []

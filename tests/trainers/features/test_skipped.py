@@ -149,8 +149,8 @@ def test_plan_training_with_features_leaves_out_exactly_the_skipped_records(
     assert plan.training.records + plan.validation.records == 150 - IN_TRAIN
     assert any(f"{IN_TRAIN} damaged records" in note for note in plan.notes)
     # The store of another dataset skips nothing here; its mismatch is found later.
-    other = plan_training(shapes, tmp_path / "run", named)
-    assert other.training.records + other.validation.records == 150 - IN_TRAIN
+    elsewhere = plan_training(shapes, tmp_path / "run", named)
+    assert elsewhere.training.records + elsewhere.validation.records == 150 - IN_TRAIN
 
 
 @pytest.mark.parametrize("use_store", [True, False])
