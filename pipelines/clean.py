@@ -13,7 +13,9 @@ from records.errors import InputNotFoundError
 from records.format import layout
 from records.format.layout import index_name
 from records.format.manifest import read_manifest, shard_names
+from records.format.work_folder import remove_own_files
 from records.storage import Storage, open_storage
+from records.storage.local import LocalStorage
 
 
 class CleanReport(NamedTuple):
@@ -46,10 +48,14 @@ def clean(location: str, *, dry_run: bool = False) -> CleanReport:
 
 
 def remove_run(output: Storage) -> None:
-    """Remove the files and the state of a run from a locked output."""
+    """Remove the files and the state of a run from a locked output, and its empty folders."""
+    folders = _folders_of_run(output)
     for name in _files_of_run(output):
         output.remove(name)
-    output.remove_folder(layout.WORK_FOLDER)
+    remove_own_files(output)
+    if isinstance(output, LocalStorage):
+        for folder in folders:
+            output.remove_if_empty(folder)
 
 
 def _files_of_run(output: Storage) -> list[str]:
@@ -72,6 +78,16 @@ def _files_of_run(output: Storage) -> list[str]:
     ]
     names = [*shards, *map(index_name, shards), *other_files]
     return [name for name in names if output.stat(name) is not None]
+
+
+def _folders_of_run(output: Storage) -> list[str]:
+    """Return the folders that a run creates in its output, the inner ones first."""
+    run = run_state.read_run(output)
+    names = () if run is None else (*run.shards, *map(index_name, run.shards))
+    folders = {layout.parent(name) for name in names}
+    folders |= {layout.parent(folder) for folder in folders}
+    folders |= {layout.parent(folder) for folder in folders}
+    return sorted(folders - {""}, key=len, reverse=True)
 
 
 def _measure(output: Storage, names: list[str]) -> CleanReport:

@@ -21,13 +21,15 @@ from records.dataset import Record, open_dataset
 from records.errors import CorruptDataError, OutputError
 from records.images import decode_record_image
 from records.storage.atomic import atomic_folder
-from records.storage.errors import HINT_FIX, translate_write_errors
+from records.storage.errors import HINT_FIX, starts_over, translate_write_errors
+from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text
 
 _SUFFIXES = {"jpeg": (b".jpg", b".jpeg", b".jpe", b".jfif"), "png": (b".png",), "raw": (b".png",)}
 
 
+@starts_over()
 def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None) -> int:
     """Write every image of a dataset into class folders; return the number of images.
 
@@ -36,9 +38,11 @@ def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None)
 
     Raises:
         InputNotFoundError: there is no finished dataset.
+        UsageError: `out` is inside the dataset.
         CorruptDataError: a record is damaged, or its key leads out of the folder.
         OutputError: `out` already exists, or cannot be written.
     """
+    require_outside(out, dataset)
     opened = open_dataset(dataset)
     written = 0
     with _new_folder(Path(out)) as folder:

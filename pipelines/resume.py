@@ -27,6 +27,7 @@ from records.format import layout
 from records.format.index import read_index, read_shard_summary
 from records.format.layout import index_name, parse_shard_name
 from records.format.manifest import Manifest, read_manifest, shard_names
+from records.format.work_folder import remove_own_files
 from records.images import encoder_versions
 from records.storage import Storage
 from records.strict_json import decode_json
@@ -145,7 +146,7 @@ def prepare_output(run: Run) -> int:
     """
     output, plan = run.output, run.plan
     # This process holds the lock: staged files belong to a killed run.
-    output.remove_folder(f"{layout.WORK_FOLDER}/staging")
+    remove_own_files(output, f"{layout.WORK_FOLDER}/staging")
     unfinished = find_unfinished(run)
     if unfinished is None:
         run_state.write_run(output, plan, encoders())

@@ -22,6 +22,7 @@ from pipelines.planning.plan import Plan, PlannedShard, ShardPlan
 from records import errors
 from records.errors import CorruptDataError, OutputError, ShardmillError
 from records.format.layout import RUN_PLAN, SHARD_PATTERN, WORK_FOLDER
+from records.format.work_folder import list_own_files, remove_own_files
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.runtime.shard_worker import WorkerResult
 from records.storage import Storage
@@ -67,7 +68,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 def has_state(output: Storage) -> bool:
     """Return whether an output has the state of a run."""
-    return bool(output.list(WORK_FOLDER))
+    return bool(list_own_files(output))
 
 
 def read_run(output: Storage) -> UnfinishedRun | None:
@@ -188,8 +189,8 @@ def read_result(output: Storage, name: str) -> WorkerResult | None:
 
 def clear_results(output: Storage) -> None:
     """Remove the results and errors of earlier attempts."""
-    output.remove_folder(_RESULTS)
-    output.remove_folder(_FAILURES)
+    remove_own_files(output, _RESULTS)
+    remove_own_files(output, _FAILURES)
 
 
 def write_etag(output: Storage, name: str, etag: str) -> None:

@@ -57,10 +57,14 @@ def decode_versioned(content: bytes, kind: type[T], *, version: int, what: str, 
         raise CorruptDataError(f"this is not {what}", path=path, got=str(error)) from error
 
 
+class LoneSurrogateError(msgspec.DecodeError):
+    """A string has one half of a surrogate pair without the other half: it is not text."""
+
+
 def decode_json(content: bytes, kind: type[T]) -> T:
     """Return a value of `kind` from JSON. Raises only msgspec.DecodeError."""
     try:
-        value = msgspec.json.decode(content, type=kind)
+        value = _decode(content, kind)
         _PAIRS.raw_decode(content.decode().lstrip())
     except _DuplicateNameError as error:
         raise msgspec.DecodeError(_describe_duplicate(content.decode())) from error
@@ -72,6 +76,28 @@ def decode_json(content: bytes, kind: type[T]) -> T:
 def decode_json_lines(content: bytes, kind: type[T]) -> list[T]:
     """Return a value of `kind` from each line that is not blank. Raises as `decode_json`."""
     return [decode_json(line, kind) for line in content.splitlines() if line.strip()]
+
+
+def _decode(content: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError as error:
+        # The message of msgspec depends on what follows: "Input data was truncated", for example.
+        lone = next((found for found in _ESCAPE.finditer(content) if found[1]), None)
+        if lone is None:
+            raise
+        line = content.count(b"\n", 0, lone.start()) + 1
+        place = f"line {line}: " if b"\n" in content.strip() else ""
+        what = f"{place}{lone[0].decode()} is one half of a surrogate pair, not a character"
+        raise LoneSurrogateError(what) from error
+
+
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""An escape in JSON; group 1 is a surrogate without its other half."""
 
 
 class _DuplicateNameError(Exception):

@@ -171,6 +171,7 @@ def featurize(
     pooling: Pooling = "avg",
     dtype: FeatureType = "float16",
     batch_size: int = 32,
+    skip_bad: int = 0,
     runner: str = "local",
     beam_flags: Sequence[str] = (),
     dry_run: bool = False,
@@ -190,6 +191,8 @@ def featurize(
         pooling: the pooling of the backbone's feature map.
         dtype: the data type of the stored features.
         batch_size: the number of images per backbone call.
+        skip_bad: the maximum number of damaged records that get no features; if there are more, the
+            first one raises an error.
         runner: the name of the runner that computes features; see `convert`.
         beam_flags: the flags to pass to Beam.
         dry_run: whether to only report what would be done, and write nothing.
@@ -198,6 +201,7 @@ def featurize(
     Raises:
         UsageError: an option does not fit the dataset or the model.
         InputNotFoundError: the dataset or the weights do not exist.
+        CorruptDataError: more than `skip_bad` records are damaged.
         OutputError: the store cannot be written, or contains features of a different dataset,
             model or set of weights.
         LockedError: another process is writing to the store.
@@ -215,6 +219,7 @@ def featurize(
         "pooling": pooling,
         "dtype": dtype,
         "batch_size": batch_size,
+        "skip_bad": skip_bad,
     }
     options = build_options(FeaturizeOptions, given)
     chosen = RunnerConfig(runner, tuple(beam_flags))

@@ -13,6 +13,7 @@ import msgspec
 
 from records.errors import OutputError
 from records.format.layout import WORK_FOLDER
+from records.format.work_folder import remove_own_files
 from records.storage import write_file
 from records.strict_json import decode_json
 
@@ -93,18 +94,18 @@ class ContentAddressedDir:
         if self._begun() is None:
             self.storage.replace(_KEY, self.key.encode())
         # The lock excludes other processes, so any staged files are from a killed run.
-        self.storage.remove_folder(_STAGING)
+        remove_own_files(self.storage, _STAGING)
 
     def finish(self, manifest: bytes) -> None:
         """Write the manifest last, and remove the work folder."""
         write_file(self.storage, self.manifest, manifest)
-        self.storage.remove_folder(WORK_FOLDER)
+        remove_own_files(self.storage)
 
     def discard(self) -> None:
         """Remove the files of a folder that will not be finished."""
         for name in self.names:
             self.storage.remove(name)
-        self.storage.remove_folder(WORK_FOLDER)
+        remove_own_files(self.storage)
 
     def _begun(self) -> str | None:
         try:

@@ -122,7 +122,9 @@ def parse_flags(beam_flags: Sequence[str]) -> tuple[argparse.Namespace, list[str
     parser = _FlagParser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in {str(kind): kind for kind in PipelineOptions.__subclasses__()}.values():
         options._add_argparse_args(parser)  # noqa: SLF001 Beam offers no public way
-    return parser.parse_known_args(list(beam_flags))
+    flags, unknown = parser.parse_known_args(list(beam_flags))
+    parser.require_sensible_numbers(flags)
+    return flags, unknown
 
 
 class _FlagParser(argparse.ArgumentParser):
@@ -131,6 +133,29 @@ class _FlagParser(argparse.ArgumentParser):
     def add_value_provider_argument(self, *names: str, **settings: Any) -> None:
         """Add an argument; the option classes of Beam call this method."""
         self.add_argument(*names, **settings)
+
+    def require_sensible_numbers(self, flags: argparse.Namespace) -> None:
+        """Check that numbers are numbers, and not negative unless the default is.
+
+        Some flags have a number as their default, but no type. Raises UsageError.
+        """
+        for action in self._actions:
+            default, value = action.default, getattr(flags, action.dest, None)
+            is_number = action.type in {int, float} or type(default) in {int, float}
+            if not is_number or value is None:
+                continue
+            flag = action.option_strings[0]
+            lowest = min(0, default or 0)
+            try:
+                is_low = float(value) < lowest
+            except ValueError:
+                is_low = True
+            if is_low:
+                raise UsageError(
+                    "a Beam flag is invalid",
+                    expected=f"{flag}=N, a number from {lowest}",
+                    got=f"{flag}={value}",
+                )
 
     def error(self, message: str) -> NoReturn:
         raise UsageError("a Beam flag is invalid", got=message)

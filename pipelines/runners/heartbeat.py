@@ -23,6 +23,7 @@ import pyarrow as pa
 from pipelines.runners.base import CancelledError
 from records.errors import RunnerError, StorageError
 from records.format.layout import WORK_FOLDER
+from records.format.work_folder import remove_own_files
 from records.images import encoder_versions
 from records.storage import Storage, is_url, open_storage
 from records.strict_json import decode_json
@@ -41,8 +42,8 @@ class RunInfo(msgspec.Struct, frozen=True):
 
 def start_run(output: Storage, run_id: str) -> None:
     """Announce a run, and make the remaining workers of earlier runs stop."""
-    output.remove_folder(_RUNS)
-    output.remove_folder(_WORKERS)
+    remove_own_files(output, _RUNS)
+    remove_own_files(output, _WORKERS)
     output.replace(_run_name(run_id), msgspec.json.encode(RunInfo(package_versions())))
 
 

@@ -24,7 +24,7 @@ from records.format.index import Reject
 from records.format.label_map import label_ids
 from records.format.layout import SplitName
 from records.storage import is_url
-from records.strict_json import decode_json
+from records.strict_json import LoneSurrogateError, decode_json
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
 from records.user_text import decode_text, is_utf8
@@ -169,6 +169,13 @@ def _read_json_lines(text: str, path: str) -> Iterator[tuple[int, dict[str, str]
             continue
         try:
             row = decode_json(line, _JsonRow)
+        except LoneSurrogateError as error:
+            raise UsageError(
+                "a text in this line is not valid Unicode",
+                path=f"{path} line {number}",
+                got=str(error),
+                hint="write the character as UTF-8, or as both halves of its surrogate pair",
+            ) from error
         except msgspec.DecodeError as error:
             raise UsageError(
                 "a line is not a JSON object of column names and strings",

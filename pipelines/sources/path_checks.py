@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from records.errors import InputNotFoundError, OutputError, UsageError
-from records.storage import is_url, local_path, open_storage, redact_url
+from records.storage import is_url, local_path, open_storage
+from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
@@ -33,7 +34,7 @@ def check_locations(source: str, output: str) -> None:
             path=escape_for_display(output),
             hint="choose a folder; it need not exist",
         )
-    _check_apart(source_path or source, output_path or output)
+    require_outside(output, source, what="source")
 
 
 def _local_path(location: str) -> str | None:
@@ -52,16 +53,4 @@ def _check_source(path: str) -> None:
             hint="unpack the archive first"
             if path.lower().endswith(_ARCHIVES)
             else "choose the folder that contains one folder per class",
-        )
-
-
-def _check_apart(source: str, output: str) -> None:
-    source, output = source.rstrip("/") + "/", output.rstrip("/") + "/"
-    if output.startswith(source):
-        raise UsageError(
-            "source and output are the same folder"
-            if source == output
-            else "the output is inside the source",
-            path=escape_for_display(redact_url(output)),
-            hint="choose an output outside the source",
         )

@@ -25,6 +25,7 @@ from records.format.index import encode_index, new_row_table
 from records.format.label_map import format_labels, parse_labels
 from records.format.manifest import ExternalFormat, encode_manifest, read_manifest
 from records.format.tfds_metadata import tfds_files
+from records.format.work_folder import list_own_files, remove_own_files
 from records.runtime.cpu import available_cpus
 from records.storage import open_storage, read_named_file, write_file
 from records.text.formatting import pluralize
@@ -100,9 +101,9 @@ def adopt(
     is_adopted = storage.stat(layout.MANIFEST) is not None
     if is_adopted:
         _require_same(storage, plan)
-        if not dry_run and storage.list(layout.WORK_FOLDER):  # of a run that was killed at its end
+        if not dry_run and list_own_files(storage):  # of a run that was killed at its end
             with suppress(OutputError), storage.lock():
-                storage.remove_folder(layout.WORK_FOLDER)
+                remove_own_files(storage)
     elif not dry_run:
         _write(storage, plan)
     status: Status = "nothing-to-do" if is_adopted else "planned" if dry_run else "adopted"
@@ -218,4 +219,4 @@ def _write(storage: Storage, plan: AdoptionPlan) -> None:
             write_file(storage, name, content)
         hold.ensure_held()
         write_file(storage, layout.MANIFEST, encode_manifest(plan.manifest))
-        storage.remove_folder(layout.WORK_FOLDER)
+        remove_own_files(storage)

@@ -16,7 +16,7 @@ from typing import Any, cast
 import msgspec
 
 from records.errors import UsageError
-from records.strict_json import decode_json
+from records.strict_json import LoneSurrogateError, decode_json
 from records.text.escaping import escape_for_display
 from records.text.names import normalize_name
 from records.user_text import decode_strict_text
@@ -87,7 +87,7 @@ def _parse_pbtxt(text: str, path: str) -> list[tuple[int, str]]:
                 path=path,
                 got=", ".join(f"{key}: {value}" for key, value in fields.items()) or "neither",
             )
-        found.append((int(number), _unquote(name)))
+        found.append((int(number), _unquote(name, path)))
     # Object detection reserves 0 for the background and numbers classes from 1.
     first = min((number for number, _ in found), default=0)
     return [(number - first, name) for number, name in found] if first == 1 else found
@@ -120,8 +120,8 @@ def _pbtxt_parts(text: str) -> Iterator[str]:
     return (part for part in found if part != ":" and not part.startswith("#"))
 
 
-def _unquote(quoted: str) -> str:
-    """Return the value of a quoted string; escapes are bytes of UTF-8."""
+def _unquote(quoted: str, path: str) -> str:
+    """Return the value of a quoted string; escapes are bytes of UTF-8. Raises UsageError."""
 
     def replace(match: re.Match[str]) -> str:
         escape = match[1]
@@ -134,7 +134,12 @@ def _unquote(quoted: str) -> str:
         return value.decode("utf-8", "surrogateescape")
 
     plain = _PBTXT_ESCAPE.sub(replace, quoted[1:-1])
-    return plain.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    try:
+        return plain.encode("utf-8", "surrogateescape").decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            "a class name is not valid UTF-8", path=path, got=f"name: {quoted}"
+        ) from error
 
 
 def _parse_json(text: str, path: str) -> list[tuple[int, str]]:
@@ -145,6 +150,13 @@ def _parse_json(text: str, path: str) -> list[tuple[int, str]]:
         if all(isinstance(number, int) for number in value.values()):
             return [(int(number), name) for name, number in value.items()]
         return [(int(number), str(name)) for number, name in value.items()]
+    except LoneSurrogateError as error:
+        raise UsageError(
+            "a class name is not valid Unicode",
+            path=path,
+            got=str(error),
+            hint="write the character as UTF-8, or as both halves of its surrogate pair",
+        ) from error
     except (ValueError, msgspec.DecodeError) as error:
         raise UsageError(
             "a label file in JSON must be a list of names, or an object that maps names to numbers "

@@ -7,13 +7,15 @@ even if the length is in the index. Payloads of any content are copied unchanged
 from __future__ import annotations
 
 import os
+import re
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from records.dataset.resolve import resolve_path
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
 from records.format.index import Index, read_index
-from records.format.layout import index_name
+from records.format.layout import MANIFEST, index_name
 from records.format.shard import ShardWriter
 from records.format.tfrecord import Frame, frame_size_bytes
 from records.format.tfrecord_compression import open_until_error
@@ -21,14 +23,19 @@ from records.integrity.findings import Finding, finding_from_error
 from records.integrity.index_lookup import IndexLookup
 from records.integrity.resilient_reader import read_skipping_damage
 from records.salvage.report import LostRange, SalvageReport
-from records.storage.exclusive import create_exclusive, require_absent
+from records.storage import local_path, open_storage, split_location
+from records.storage.errors import starts_over
+from records.storage.exclusive import create_exclusive, require_absent, require_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from records.storage import Storage
 
+_GENERATION = re.compile(r"/generations/\d{4}$")
 
+
+@starts_over()
 def salvage(
     file: str | os.PathLike[str],
     output: str | os.PathLike[str],
@@ -47,13 +54,14 @@ def salvage(
 
     Raises:
         InputNotFoundError: the file does not exist.
-        UsageError: the path is a folder.
+        UsageError: the path is a folder, or `output` is inside the dataset of the file.
         OutputError: `output` already exists, or cannot be written.
         StorageError: storage failed after retries.
     """
     storage, name = _open_file(file)
     target = os.fspath(output)
     require_absent(target)
+    _require_outside_dataset(target, os.fspath(file))
     index, findings = _read_index_of(storage, name)
     intact = _IntactRecords(index)
     with (
@@ -84,6 +92,20 @@ def salvage(
         lost=tuple(intact.lost),
         findings=tuple(findings),
     )
+
+
+def _require_outside_dataset(output: str, file: str) -> None:
+    """Check that an output is not in the dataset that contains a file, at any depth."""
+    folder = split_location(file)[0]
+    path = local_path(folder)
+    if path is None:
+        folders = [folder, _GENERATION.sub("", folder)]
+    else:
+        real = Path(os.path.realpath(path))
+        folders = [str(each) for each in (real, *real.parents)]
+    for each in folders:
+        if open_storage(each).stat(MANIFEST) is not None:
+            require_outside(output, each)
 
 
 def _open_file(file: str | os.PathLike[str]) -> tuple[Storage, str]:

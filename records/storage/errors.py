@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 from records.errors import CorruptDataError, OutputError, StorageError
 
-HINT_RERUN = "run the same command again: finished work is kept"
+_KEPT = ": finished work is kept"
+HINT_RERUN = f"run the same command again{_KEPT}"
 HINT_FIX = "fix this and run the same command again"
-_HINT_FIX_KEPT = f"{HINT_FIX}: finished work is kept"
+_HINT_FIX_KEPT = f"{HINT_FIX}{_KEPT}"
 
 _PERMANENT = {
     errno.ENOSPC: "the disk is full",
@@ -34,6 +35,19 @@ _PERMANENT = {
 
 class RefusedFileError(OSError):
     """A file that is not read: it is not a regular file, or a link leads out of its folder."""
+
+
+@contextmanager
+def starts_over() -> Iterator[None]:
+    """Drop from hints of errors that finished work is kept; also a decorator.
+
+    For commands that read everything again if they run again.
+    """
+    try:
+        yield
+    except (OutputError, StorageError) as error:
+        error.hint = error.hint and error.hint.removesuffix(_KEPT)
+        raise
 
 
 @contextmanager

@@ -8,17 +8,45 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from records.errors import OutputError
+from records.errors import OutputError, UsageError
 from records.storage import open_storage
 from records.storage.atomic import link_exclusive, locked_staged_file
 from records.storage.errors import HINT_FIX, translate_write_errors
 from records.storage.local import LocalStorage
-from records.storage.urls import split_location
+from records.storage.urls import local_path, redact_url, split_location
+from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from records.storage.base import StagedFile, Storage
+
+
+def require_outside(output: str, folder: str, *, what: str = "dataset") -> None:
+    """Check that an output is not in a folder that the same command reads.
+
+    Args:
+        output: the path or URL of the output.
+        folder: the path or URL of the folder; links are resolved.
+        what: what the folder is, for the message.
+
+    Raises:
+        UsageError: the output is the folder, or is inside it.
+    """
+    inner, outer = (_real_location(each).rstrip("/") + "/" for each in (output, folder))
+    if inner.startswith(outer):
+        raise UsageError(
+            f"{what} and output are the same folder"
+            if inner == outer
+            else f"the output is inside the {what}",
+            path=escape_for_display(redact_url(inner.rstrip("/"))),
+            hint=f"choose an output outside the {what}",
+        )
+
+
+def _real_location(location: str) -> str:
+    path = local_path(location)
+    return location if path is None else os.path.realpath(path)
 
 
 def require_absent(location: str) -> None:

@@ -137,12 +137,21 @@ class LocalStorage:
         with translate_write_errors(self.display_name(name)), suppress(FileNotFoundError):
             shutil.rmtree(self.path / name)
 
+    def remove_empty_folders(self, name: str) -> None:
+        """Remove the empty folders below a folder, then the folder itself if it is empty."""
+        for walked, _, _ in os.walk(self.path / name, topdown=False):
+            self.remove_if_empty(walked)
+
+    def remove_if_empty(self, name: str) -> None:
+        """Remove a folder if it is empty."""
+        with suppress(OSError):  # it contains files, or does not exist
+            (self.path / name).rmdir()
+
     def remove_unused_staging(self) -> None:
         """Remove the staged files of killed processes; then the work folder if it is empty."""
         atomic.remove_staged_files(self.path / _STAGING)
         for folder in (_STAGING, WORK_FOLDER):
-            with suppress(OSError):  # it contains files of another writer or does not exist
-                (self.path / folder).rmdir()
+            self.remove_if_empty(folder)  # it may contain files of another writer
 
     @contextmanager
     def lock(self) -> Iterator[FolderLock]:

@@ -9,8 +9,9 @@ from pipelines.clean import clean
 from records.errors import InputNotFoundError, LockedError, TooManyRejectsError
 from records.format import layout
 from records.storage import open_storage
+from records.verification import verify
 from tests.pipelines.conftest import Convert
-from tests.pipelines.pictures import CORRUPT, content_of, make_file
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
 
 
 @pytest.fixture
@@ -100,3 +101,61 @@ def test_clean_output_url_removes_all_files_of_run(
         convert(max_rejects=0, output="memory://data")
     assert clean("memory://data").files > 2
     assert memory.find("/data") == []
+
+
+def test_clean_removes_its_empty_folders_and_no_others(
+    convert: Convert, source: Path, output: Path
+) -> None:
+    for folder in ("mine", "index-mine", "generations/mine"):
+        (output / folder).mkdir(parents=True)
+    convert()
+    make_file(source, "cat/new.png", make_picture(900))
+    make_file(source, "cat/bad.png", CORRUPT)
+    with pytest.raises(TooManyRejectsError):
+        convert(max_rejects=0, append=True)
+    assert (output / "generations" / "0002").is_dir()
+    clean(str(output))
+    folders = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_dir()}
+    assert folders == {"mine", "index-mine", "generations", "generations/mine", "index"}
+
+
+def test_clean_unfinished_first_run_leaves_no_folder(unfinished: Path) -> None:
+    clean(str(unfinished))
+    assert [path.name for path in unfinished.iterdir()] == ["README.md"]
+
+
+FOREIGN = ["notes.txt", "plan.json.bak", "shards/notes.txt", "staging/notes.txt", "mine/a.json"]
+
+
+@pytest.mark.parametrize("end", ["converted", "cleaned", "resumed"])
+def test_files_of_user_in_work_folder_are_kept_and_reported(
+    convert: Convert, source: Path, output: Path, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = {output / layout.WORK_FOLDER / name for name in FOREIGN}
+    for path in mine:
+        make_file(path.parent, path.name, b"mine")
+    if end != "converted":
+        make_file(source, "cat/bad.png", CORRUPT)
+        with pytest.raises(TooManyRejectsError):
+            convert(max_rejects=0)
+    if end == "cleaned":
+        clean(str(output))
+    else:
+        assert convert(max_rejects=1).status == "converted"
+        assert list(verify(output)) == []
+    work = (output / layout.WORK_FOLDER).rglob("*")
+    assert {path for path in work if path.is_file()} == mine
+    assert {path.read_bytes() for path in mine} == {b"mine"}
+    assert "kept, because shardmill did not write it" in caplog.text
+    with pytest.raises(InputNotFoundError):
+        clean(str(output))
+
+
+def test_file_of_user_in_work_folder_at_url_is_kept(
+    convert: Convert, source: Path, memory: Any
+) -> None:
+    memory.pipe("/data/.shardmill/notes.txt", b"mine")
+    convert(output="memory://data")
+    assert [path for path in memory.find("/data") if ".shardmill" in path] == [
+        "/data/.shardmill/notes.txt"
+    ]

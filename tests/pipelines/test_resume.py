@@ -146,7 +146,7 @@ class TestUnfinished:
     def test_resume_leftover_staging_file_is_removed(
         self, convert: Convert, unfinished: Path, expected: dict[str, bytes]
     ) -> None:
-        make_file(unfinished, f"{layout.WORK_FOLDER}/staging/left-over", b"half")
+        make_file(unfinished, f"{layout.WORK_FOLDER}/staging/.0123456789abcdef-left-over", b"half")
         convert(**OPTIONS)
         assert content_of(unfinished) == expected
 

@@ -6,7 +6,7 @@ import click
 
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import print_json, print_text
-from records.cli.params import Location
+from records.cli.params import Count, Location
 from records.text.formatting import pluralize
 from trainers.cli import output
 from trainers.cli.options import run_model_option
@@ -37,6 +37,14 @@ _DEFAULT_MISTAKES = 25
     metavar="N",
     help="Number of worst mistakes to list and draw.",
 )
+@click.option(
+    "--skip-bad",
+    type=Count(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Maximum number of damaged records that are skipped; with more, the command fails.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all metrics as JSON.")
 def evaluate(
     run: str,
@@ -44,13 +52,14 @@ def evaluate(
     split: str | None,
     *,
     mistakes: int,
+    skip_bad: int,
     model: str | None,
     as_json: bool,
 ) -> None:
     """Evaluate the model of RUN on a split of DATASET, by default the dataset of the run."""
     from trainers.evaluation.evaluate import draw_pictures, evaluate_plan, plan_evaluation
 
-    plan = plan_evaluation(output.open_run(run, model), dataset, split)
+    plan = plan_evaluation(output.open_run(run, model), dataset, split, skip_bad=skip_bad)
     output.note_unfinished(plan.run)
     output.start_backend(output.ignore)
 

@@ -74,6 +74,14 @@ Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty o
     help="Number of images per batch.",
 )
 @click.option(
+    "--skip-bad",
+    type=Count(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Maximum number of damaged records that get no features; with more, the command fails.",
+)
+@click.option(
     "--runner",
     default="local",
     show_default=True,
@@ -128,9 +136,13 @@ def _summarize(report: FeaturizeReport) -> str:
         "nothing-to-do": "nothing to do, the features are complete",
         "planned": "would be written (dry run)",
     }
+    damaged = ""
+    if report.damaged_records:
+        damaged = f"\n  {pluralize(report.damaged_records, 'damaged record')} without features"
+        damaged += ", see features.json"
     return (
         f"{report.store}: {heads[report.status]}\n"
         f"  {images} in {shards}, "
         f"{pluralize(report.features, 'feature')} each as {report.dtype}, "
-        f"{report.bytes / 1e6:,.1f} MB"
+        f"{report.bytes / 1e6:,.1f} MB{damaged}"
     )

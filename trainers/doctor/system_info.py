@@ -56,7 +56,9 @@ class SystemInfo(msgspec.Struct, frozen=True):
         cpus: the number of CPU cores that this process may use.
         memory_bytes: the memory of the machine.
         cache_folder: the folder that contains the caches of decoded images and of features.
-        cache_free_bytes: the free space on the disk of the cache folder.
+        cache_free_bytes: the free space on the disk of the cache folder; None if the folder cannot
+            be created or written.
+        cache_problem: the reason why it cannot; otherwise None.
     """
 
     backend: str
@@ -66,7 +68,8 @@ class SystemInfo(msgspec.Struct, frozen=True):
     cpus: int
     memory_bytes: int
     cache_folder: str
-    cache_free_bytes: int
+    cache_free_bytes: int | None
+    cache_problem: str | None = None
 
 
 def list_versions() -> dict[str, str]:
@@ -87,6 +90,10 @@ def inspect_system(hardware: Backend, cache_folder: Path) -> SystemInfo:
         hardware: the started backend.
         cache_folder: the folder that contains all caches; it may be absent.
     """
+    existing = next(
+        path for path in (cache_folder, *cache_folder.absolute().parents) if os.path.lexists(path)
+    )
+    cache_problem = _explain_unwritable(existing)
     return SystemInfo(
         backend=hardware.backend,
         used=hardware.gpus,
@@ -95,7 +102,8 @@ def inspect_system(hardware: Backend, cache_folder: Path) -> SystemInfo:
         cpus=hardware.cpus,
         memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         cache_folder=str(cache_folder),
-        cache_free_bytes=_free_bytes(cache_folder),
+        cache_free_bytes=None if cache_problem else shutil.disk_usage(existing).free,
+        cache_problem=cache_problem,
     )
 
 
@@ -111,7 +119,10 @@ def describe_system(versions: dict[str, str], devices: SystemInfo) -> Iterator[t
         yield "problem", devices.problem
     yield "CPU", f"{devices.cpus} core{'s' * (devices.cpus > 1)}"
     yield "memory", f"{devices.memory_bytes / 1e9:,.1f} GB"
-    yield "caches", f"{devices.cache_free_bytes / 1e9:,.1f} GB free in {devices.cache_folder}"
+    if devices.cache_free_bytes is None:
+        yield "caches", f"{devices.cache_folder} cannot be written: {devices.cache_problem}"
+    else:
+        yield "caches", f"{devices.cache_free_bytes / 1e9:,.1f} GB free in {devices.cache_folder}"
 
 
 def parse_gpus(table: str) -> tuple[Gpu, ...]:
@@ -138,6 +149,10 @@ def _list_gpus() -> tuple[Gpu, ...]:
     return parse_gpus(ended.stdout)
 
 
-def _free_bytes(folder: Path) -> int:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
-    return shutil.disk_usage(existing).free
+def _explain_unwritable(existing: Path) -> str | None:
+    """Return why no folder can be created in a path; None if one can."""
+    if not existing.is_dir():
+        return f"{existing} is not a folder"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"{existing} is read-only, or permission is denied"
+    return None

@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from records.dataset import Dataset, open_dataset
-from records.errors import InputNotFoundError
+from records.errors import InputNotFoundError, UsageError
 from records.runtime.progress import progress_bar
 from trainers.backend import start_backend
 from trainers.evaluation.comparable import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainers.evaluation.metrics import Evaluation
+    from trainers.input.bad_records import SkippedRecords
     from trainers.input.selection import Selection
 
 _PICTURES = {
@@ -60,6 +62,7 @@ class EvaluationPlan:
         selection: the records to evaluate on.
         excluded_images: the number of images that are left out because the run trained on them.
         notes: lines for the user.
+        skip_bad: the maximum number of damaged records to skip.
     """
 
     run: Run
@@ -67,6 +70,7 @@ class EvaluationPlan:
     selection: Selection
     excluded_images: int = 0
     notes: tuple[str, ...] = ()
+    skip_bad: int = 0
 
 
 def evaluate(
@@ -75,9 +79,10 @@ def evaluate(
     split: str | None = None,
     *,
     mistakes: int = 0,
+    skip_bad: int = 0,
     on_message: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Evaluate a run on a split of a dataset, in one pass.
+    """Evaluate a run on a split of a dataset.
 
     If the dataset is not the one that the run was trained on, or has changed since, images that the
     run trained on are left out, unless the split is `train`.
@@ -89,6 +94,8 @@ def evaluate(
         split: the name of a split. None means `test` or, if the dataset has no test split, the
             records that training validates on.
         mistakes: the maximum number of worst mistakes in the result.
+        skip_bad: the maximum number of damaged records to skip; if there are more, the first one
+            raises an error.
         on_message: called with each line that the command line would print.
 
     Returns:
@@ -98,32 +105,42 @@ def evaluate(
         InputNotFoundError: the run or the dataset does not exist.
         UsageError: the classes or the image options of dataset and run differ, the split is
             missing, or the run trained on all of its images.
-        CorruptDataError: the dataset or the weights are damaged.
+        CorruptDataError: the weights or more than `skip_bad` records are damaged, or no record is
+            intact.
         OutOfMemoryError: a batch does not fit into memory.
     """
     opened = run if isinstance(run, Run) else open_run(run)
-    plan = plan_evaluation(opened, dataset, split)
+    plan = plan_evaluation(opened, dataset, split, skip_bad=skip_bad)
     return evaluate_plan(plan, mistakes=mistakes, on_message=on_message)
 
 
 def plan_evaluation(
-    run: Run, dataset: str | os.PathLike[str] | Dataset | None = None, split: str | None = None
+    run: Run,
+    dataset: str | os.PathLike[str] | Dataset | None = None,
+    split: str | None = None,
+    *,
+    skip_bad: int = 0,
 ) -> EvaluationPlan:
     """Select the records to evaluate on; see `evaluate`.
 
     Raises:
         InputNotFoundError: the dataset does not exist.
         UsageError: the classes or the image options of dataset and run differ, the split is
-            missing, or the run trained on all of its images.
-        CorruptDataError: the dataset is damaged, or the size of a shard differs from the manifest.
+            missing, the run trained on all of its images, or `skip_bad` is negative.
+        CorruptDataError: the dataset is damaged, or the size of a shard differs from the manifest
+            and `skip_bad` is 0.
     """
+    if skip_bad < 0:
+        raise UsageError("argument skip_bad: expected a number >= 0", got=skip_bad)
     opened = dataset if isinstance(dataset, Dataset) else _open_dataset(run, dataset)
     require_same_classes(run, opened)
     require_same_preparation(run, opened)
     selection = select_for_evaluation(opened, split)
-    check_shards(opened, selection)
+    check_shards(opened, selection, sizes=not skip_bad)
     untrained = leave_out_trained(run, opened, selection)
-    return EvaluationPlan(run, opened, untrained.selection, untrained.excluded, untrained.notes)
+    return EvaluationPlan(
+        run, opened, untrained.selection, untrained.excluded, untrained.notes, skip_bad
+    )
 
 
 def evaluate_plan(
@@ -135,7 +152,7 @@ def evaluate_plan(
     """
     start_backend()
 
-    from trainers.input.bad_records import locate_bad_records
+    from trainers.input.bad_records import SkippedRecords
     from trainers.models.load import load_model
 
     report = on_message or _ignore
@@ -143,29 +160,54 @@ def evaluate_plan(
         report(note)
     labels = plan.run.labels
     model = load_model(plan.run)
-    metrics, worst = MetricsAccumulator(len(labels)), WorstMistakes(mistakes)
-    with locate_bad_records(plan.dataset, plan.selection, on_message=report):
-        for logits, true_labels, keys in score_batches(plan, model):
-            metrics.add(logits, true_labels)
-            worst.add(softmax(logits), true_labels, keys)
+    damaged = SkippedRecords(plan.dataset, (plan.selection,), plan.skip_bad, on_message=report)
+    metrics, worst = _measure(plan, model, damaged, mistakes, report)
     ranked = worst.ranked()
     locations = locate_records(plan.dataset, plan.selection, [mistake.key for mistake in ranked])
-    return metrics.summarize(
+    evaluation = metrics.summarize(
         plan.selection.purpose,
         labels,
         describe_mistakes(ranked, locations, labels),
         plan.excluded_images,
     )
+    return msgspec.structs.replace(evaluation, damaged_records=len(damaged.records))
+
+
+def _measure(
+    plan: EvaluationPlan,
+    model: keras.Model,
+    damaged: SkippedRecords,
+    mistakes: int,
+    report: Callable[[str], None],
+) -> tuple[MetricsAccumulator, WorstMistakes]:
+    """Score all intact records; start again without the damaged ones if there are some."""
+    from trainers.input.bad_records import TF_READ_ERRORS, locate_bad_records
+
+    while True:
+        metrics, worst = MetricsAccumulator(len(plan.run.labels)), WorstMistakes(mistakes)
+        with locate_bad_records(plan.dataset, plan.selection, on_message=report):
+            try:
+                for logits, true_labels, keys in score_batches(plan, model, damaged):
+                    metrics.add(logits, true_labels)
+                    worst.add(softmax(logits), true_labels, keys)
+            except TF_READ_ERRORS as error:
+                found = damaged.add_damaged(error)
+                if len(damaged.records) == plan.selection.records:
+                    raise found[0].error from error
+            else:
+                return metrics, worst
 
 
 def score_batches(
-    plan: EvaluationPlan, model: keras.Model
+    plan: EvaluationPlan, model: keras.Model, damaged: SkippedRecords | None = None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.object_]]]:
-    """Yield logits (batch, classes), labels (batch,) and keys (batch,) of every record."""
+    """Yield logits (batch, classes), labels (batch,) and keys (batch,) of every intact record."""
     from trainers.input.pipeline import ShardSourceWithKeys, ordered_batches
 
-    config, selection = plan.run.config, plan.selection
-    source = ShardSourceWithKeys.from_dataset(plan.dataset, config.shape)
+    config, selection, shards = plan.run.config, plan.selection, frozenset[str]()
+    if damaged is not None:
+        selection, shards = selection.excluding(damaged.records), damaged.shards
+    source = ShardSourceWithKeys.from_dataset(plan.dataset, config.shape, shards)
     batches = ordered_batches(source, selection, config.options.batch_size)
     with progress_bar("evaluating", unit="images", total=selection.records) as bar:
         for images, (labels, keys) in batches.as_numpy_iterator():

@@ -55,6 +55,7 @@ class Evaluation(msgspec.Struct, frozen=True):
         confusion_cells: the cells of the confusion matrix that are not 0, as (true label, predicted
             label, images), sorted; None with at most 1,000 classes.
         excluded_images: the number of images that were left out because the run trained on them.
+        damaged_records: the number of damaged records that were skipped.
     """
 
     split: str
@@ -68,6 +69,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     mistakes: tuple[Mistake, ...] = ()
     confusion_cells: tuple[tuple[int, int, int], ...] | None = None
     excluded_images: int = 0
+    damaged_records: int = 0
 
     def __str__(self) -> str:
         if self.confusion is not None:
@@ -106,6 +108,8 @@ class Evaluation(msgspec.Struct, frozen=True):
         if self.excluded_images:
             images = pluralize(self.excluded_images, "image")
             yield f"left out {images} of {self.split}, on which the run trained"
+        if self.damaged_records:
+            yield f"skipped {pluralize(self.damaged_records, 'damaged record')} of {self.split}"
 
 
 class MetricsAccumulator:

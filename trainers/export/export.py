@@ -17,6 +17,7 @@ from records.format.layout import LABELS
 from records.storage import is_url
 from records.storage.atomic import atomic_folder, occupants
 from records.storage.errors import HINT_FIX, translate_write_errors
+from records.storage.exclusive import require_outside
 from trainers.backend import start_backend
 from trainers.export.formats import FORMATS, require_converter
 from trainers.runs.run_dir import Run, open_run
@@ -44,11 +45,14 @@ def export(
     Raises:
         InputNotFoundError: the run does not exist.
         OutputError: the folder contains files, or cannot be written.
-        UsageError: the output is a URL; the format is unknown; its converter is not installed, or
-            cannot convert the model; or Keras uses a backend other than TensorFlow.
+        UsageError: the output is a URL, or inside the run; the format is unknown; its converter is
+            not installed, or cannot convert the model; or Keras uses a backend other than
+            TensorFlow.
         CorruptDataError: the configuration or the weights are damaged.
     """
     path = require_empty_folder(output)
+    location = run.path if isinstance(run, Run) else run
+    require_outside(os.fspath(output), os.fspath(location), what="run")
     require_converter(format)
     opened = run if isinstance(run, Run) else open_run(run)
     start_backend()

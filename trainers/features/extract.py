@@ -10,20 +10,22 @@ import tensorflow as tf
 import xxhash
 
 from records.errors import UsageError
-from trainers.features.manifest import FeatureSpec
+from trainers.features.manifest import FeatureSpec, SkippedRecord
 from trainers.input import decode
+from trainers.input.bad_records import TF_READ_ERRORS, SkippedRecords, locate_bad_records
 from trainers.input.parallelism import parallel_map
+from trainers.input.pipeline import ShardSource, keep_selected
 from trainers.input.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     import keras
     from numpy.typing import NDArray
 
     from records.dataset import Dataset
     from records.format.manifest import ShardInfo
-    from trainers.config import Architecture
+    from trainers.config import Architecture, ImageShape
     from trainers.features.store import FeatureBatch, FeatureStore
     from trainers.input.pipeline import RecordSource
     from trainers.models.build import Network
@@ -78,6 +80,85 @@ def whole_shard(shard: ShardInfo) -> Selection:
     return Selection("train", "train", (shard,))
 
 
+def extract_intact(
+    extractor: keras.Model,
+    dataset: Dataset,
+    shape: ImageShape,
+    shards: Sequence[ShardInfo],
+    store: FeatureStore,
+    *,
+    skip_bad: int,
+    on_message: Callable[[str], None],
+    count: Callable[[int], None],
+    batch_images: int = _BATCH_IMAGES,
+) -> None:
+    """Write the features of some shards; a damaged record gets a row of zeros, with the label -1.
+
+    Args:
+        extractor: as in `extract_features`.
+        dataset: the dataset of the shards.
+        shape: the shape of the images that the extractor receives.
+        shards: as in `extract_features`.
+        store: as in `extract_features`.
+        skip_bad: the maximum number of damaged records in the whole store.
+        on_message: called with each line that the user should read.
+        count: as in `extract_features`.
+        batch_images: as in `extract_features`.
+
+    Raises:
+        CorruptDataError: more records are damaged than `skip_bad` allows.
+        ShardmillError: see `FeatureStore.write`.
+    """
+    known = {(record.shard, record.record): record for record in store.skipped}
+    selections = tuple(map(whole_shard, shards))
+    bad = SkippedRecords(dataset, selections, skip_bad, on_message=on_message, skipped=known)
+    count_once, images = _CountOnce(count), sum(shard.records for shard in shards)
+    with locate_bad_records(dataset, *selections, on_message=on_message):
+        while True:
+            missing = [shard for shard in shards if not store.has(shard)]
+            count_once.restart(images - sum(shard.records for shard in missing))
+            source = ShardSource.from_dataset(dataset, shape, bad.shards)
+            try:
+                extract_features(
+                    extractor,
+                    source,
+                    missing,
+                    store,
+                    count=count_once,
+                    skipped=bad.records,
+                    batch_images=batch_images,
+                )
+            except TF_READ_ERRORS as error:
+                for found in bad.add_damaged(error):
+                    place = found.shard, found.number
+                    known[place] = SkippedRecord(*place, found.key)
+                store.write_skipped(known.values())
+            else:
+                break
+    count_once.restart(images)
+    count_once(0)  # the skipped records
+
+
+class _CountOnce:
+    """Counts images, but none a second time that an earlier attempt has counted."""
+
+    def __init__(self, count: Callable[[int], None]) -> None:
+        self._count = count
+        self._counted = self._done = 0
+
+    def restart(self, done: int) -> None:
+        """Start an attempt; the shards with the first `done` images are finished."""
+        self._done = done
+
+    def __call__(self, images: int) -> None:
+        """Count the images of a batch."""
+        self._done += images
+        new = self._done - self._counted
+        if new > 0:
+            self._counted = self._done
+            self._count(new)
+
+
 def extract_features(
     extractor: keras.Model,
     source: RecordSource,
@@ -85,6 +166,7 @@ def extract_features(
     store: FeatureStore,
     *,
     count: Callable[[int], None],
+    skipped: Collection[tuple[str, int]] = (),
     batch_images: int = _BATCH_IMAGES,
 ) -> None:
     """Write the features of every record of some shards to a store, one shard after another.
@@ -96,37 +178,73 @@ def extract_features(
         store: the store, locked by this process.
         count: a function that is called with the number of images of each batch; an exception that
             it raises stops the extraction.
+        skipped: the records that get a row of zeros with the label -1, as (shard name, record
+            number).
         batch_images: the number of images per batch.
 
     Raises:
         tf.errors.OpError: a record is damaged.
         ShardmillError: see `FeatureStore.write`.
     """
-    # An empty shard yields no batch, and would be missing in the loop below.
-    for shard in shards:
-        if not shard.records:
-            store.write(shard, ())
-    batches = _read_shards(source, shards, batch_images).as_numpy_iterator()
+    chosen = [whole_shard(shard).excluding(skipped).shard_masks[0] for shard in shards]
+    # A shard without intact records yields no batch, and would be missing in the loop below.
+    for shard, mask in zip(shards, chosen, strict=True):
+        if not mask.any():
+            store.write(shard, fill_gaps(iter(()), mask, store.spec.features))
+    batches = _read_shards(source, shards, chosen, batch_images).as_numpy_iterator()
     for number, group in groupby(batches, key=lambda batch: int(batch[0])):
         images = (batch for _, batch in group)
-        store.write(shards[number], _compute(extractor, images, batch_images, count))
+        features = _compute(extractor, images, batch_images, count)
+        store.write(shards[number], fill_gaps(features, chosen[number], store.spec.features))
 
 
 def _read_shards(
-    source: RecordSource, shards: Sequence[ShardInfo], batch_images: int
+    source: RecordSource,
+    shards: Sequence[ShardInfo],
+    chosen: Sequence[NDArray[np.bool_]],
+    batch_images: int,
 ) -> tf.data.Dataset:
     """Return batches of one shard each, with the shard number, prefetched across shards."""
     names = tf.constant([shard.name for shard in shards], tf.string)
     numbered = tf.data.Dataset.from_tensor_slices(names).enumerate()
+    is_whole = all(mask.all() for mask in chosen)
+    ends = np.cumsum([0, *map(len, chosen)])
 
     def read_shard(number: tf.Tensor, name: tf.Tensor) -> tf.data.Dataset:
-        return source.read(name).batch(batch_images).map(lambda records: (number, records))
+        records = source.read(name)
+        if not is_whole:
+            bounds = tf.constant(ends)[number], tf.constant(ends)[number + 1]
+            records = keep_selected(records, tf.constant(np.concatenate(chosen))[slice(*bounds)])
+        return records.batch(batch_images).map(lambda records: (number, records))
 
     def decode(number: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, Any]:
         return number, source.decode(records)
 
     batches = numbered.flat_map(read_shard)
     return parallel_map(batches, decode)
+
+
+def fill_gaps(
+    batches: Iterator[FeatureBatch], chosen: NDArray[np.bool_], features: int
+) -> Iterator[FeatureBatch]:
+    """Insert a row of zeros with the label -1 for each record that is not chosen, bool (records,).
+
+    Args:
+        batches: the features and labels of the chosen records, in order.
+        chosen: the records of the shard that are chosen.
+        features: the number of features of a record.
+    """
+    # For each gap, the number of chosen records before it.
+    gaps = np.cumsum(chosen)[~chosen]
+    first = 0
+    for values, labels in batches:
+        end = first + len(labels)
+        here = gaps[(first <= gaps) & (gaps < end)] - first
+        yield np.insert(values, here, 0, axis=0), np.insert(labels, here, -1)
+        first = end
+    last = int((gaps >= first).sum())
+    if last:
+        yield np.zeros((last, features), np.float32), np.full(last, -1, np.int64)
 
 
 def _compute(

@@ -25,6 +25,7 @@ from records.format.layout import WORK_FOLDER
 from records.storage import open_storage
 from trainers.backend import start_backend
 from trainers.config import Architecture
+from trainers.features.manifest import require_few_skipped
 from trainers.features.store import FeatureStore
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class FeaturizeReport(msgspec.Struct, frozen=True):
     """The result of `featurize`, and its JSON output.
 
     `images` and `shards` count the whole store; `shards_kept` counts the shards whose features the
-    store already contained.
+    store already contained. `damaged_records` counts the records without features, which the
+    manifest of the store names.
     """
 
     status: Literal["featurized", "nothing-to-do", "planned"]
@@ -60,6 +62,7 @@ class FeaturizeReport(msgspec.Struct, frozen=True):
     dtype: str
     bytes: int
     seconds: float
+    damaged_records: int = 0
 
 
 def featurize(
@@ -79,11 +82,10 @@ def featurize(
         OutputError: the store cannot be written, or the folder contains something other than these
             features.
         LockedError: another process writes to the store.
-        CorruptDataError: a record is damaged.
+        CorruptDataError: more records are damaged than the option `skip_bad` allows.
         StorageError: storage failed after retries.
     """
     from trainers.features.extract import make_spec
-    from trainers.features.store import FeatureStore
 
     started_at = time.monotonic()
     extractor = _build_extractor(plan)
@@ -101,7 +103,12 @@ def featurize(
         if missing:
             stage_weights(extractor, store.storage)
             worker = FeatureWorker(
-                plan.location, plan.out, spec, plan.architecture, plan.options.batch_size
+                plan.location,
+                plan.out,
+                spec,
+                plan.architecture,
+                plan.options.batch_size,
+                plan.options.skip_bad,
             )
             executor.map_shards(
                 worker,
@@ -112,6 +119,8 @@ def featurize(
                 on_progress=on_progress,
             )
         hold.ensure_held()
+        # Each worker has checked only the records that were known to it.
+        require_few_skipped(store.skipped, plan.options.skip_bad, path=store.storage.url)
         store.finish()
     kept = len(plan.shards) - len(missing)
     report = _report(plan, store, "featurized", kept=kept)
@@ -140,6 +149,8 @@ def _report(
     *,
     kept: int,
 ) -> FeaturizeReport:
+    skipped = store.skipped if status != "planned" else ()
+    require_few_skipped(skipped, plan.options.skip_bad, path=store.storage.url)
     return FeaturizeReport(
         status=status,
         store=store.storage.url,
@@ -152,6 +163,7 @@ def _report(
         dtype=store.spec.dtype,
         bytes=store.size_bytes,
         seconds=0.0,
+        damaged_records=len(skipped),
     )
 
 
@@ -170,6 +182,7 @@ class FeatureWorker:
         spec: the specification of the features.
         architecture: the architecture of the network that contains the extractor.
         batch_images: the number of images per batch.
+        skip_bad: the maximum number of damaged records in the store.
     """
 
     dataset: str
@@ -177,12 +190,13 @@ class FeatureWorker:
     spec: FeatureSpec
     architecture: Architecture
     batch_images: int
+    skip_bad: int = 0
 
     def __call__(self, name: str, count: Callable[[int], None], /) -> dict[str, Any]:
         """Process the shard with this name.
 
         Raises:
-            CorruptDataError: a record is damaged.
+            CorruptDataError: more records are damaged than `skip_bad` allows.
             UsageError: a feature is too large for its type, NaN or infinite.
             OutputError: the store cannot be written.
             StorageError: storage failed after retries.
@@ -193,9 +207,7 @@ class FeatureWorker:
     def _extract(self, name: str, count: Callable[[int], None]) -> dict[str, Any]:
         extractor = _open_extractor(self)
 
-        from trainers.features.extract import extract_features, whole_shard
-        from trainers.input.bad_records import locate_bad_records
-        from trainers.input.pipeline import ShardSource
+        from trainers.features.extract import extract_intact
 
         dataset = open_dataset(self.dataset)
         shards = (shard for facts in dataset.manifest.splits.values() for shard in facts.shards)
@@ -204,11 +216,17 @@ class FeatureWorker:
         if store.has(shard):
             count(shard.records)
         else:
-            source = ShardSource.from_dataset(dataset, self.architecture.shape)
-            with locate_bad_records(dataset, whole_shard(shard), on_message=lambda _: None):
-                extract_features(
-                    extractor, source, (shard,), store, count=count, batch_images=self.batch_images
-                )
+            extract_intact(
+                extractor,
+                dataset,
+                self.architecture.shape,
+                (shard,),
+                store,
+                skip_bad=self.skip_bad,
+                on_message=lambda _: None,
+                count=count,
+                batch_images=self.batch_images,
+            )
         return {"records": shard.records}
 
 

@@ -10,11 +10,9 @@ from records.errors import InputNotFoundError
 from records.storage import COPY_STEP_BYTES, open_storage
 from records.storage.local import LocalStorage
 from trainers.cache_dir import cache_dir, writing_cache
-from trainers.features.extract import extract_features, get_extractor, make_spec, whole_shard
-from trainers.features.manifest import check_fits, read_manifest
+from trainers.features.extract import extract_intact, get_extractor, make_spec
+from trainers.features.manifest import check_fits, read_manifest, require_few_skipped
 from trainers.features.store import FeatureRangeError, FeatureStore, wait_for_lock
-from trainers.input.bad_records import locate_bad_records
-from trainers.input.pipeline import ShardSource
 from trainers.input.tensor_files import array_name
 
 if TYPE_CHECKING:
@@ -41,10 +39,14 @@ def load_or_extract(
     architecture: Architecture,
     *,
     store: str | None,
+    skip_bad: int = 0,
     on_message: OnMessage,
     on_progress: OnProgress | None = None,
 ) -> ArraySource:
     """Return the features of all records in the shards of some selections.
+
+    The damaged records of a named store, and up to `skip_bad` other damaged records, have no
+    features: they are in `skipped` of the result.
 
     Without a named store, the features are cached in `$XDG_CACHE_HOME/shardmill/features`: as
     float16, or as float32 if a feature is too large for float16.
@@ -55,6 +57,7 @@ def load_or_extract(
         network: a network with an extractor and its weights.
         architecture: the architecture of the network.
         store: the location of a store from `featurize`, a folder or a URL; None means the cache.
+        skip_bad: the maximum number of damaged records, unless the store is named.
         on_message: a function that is called with each line for the user.
         on_progress: a function that is called with the number of finished images and the number
             of all images.
@@ -63,7 +66,7 @@ def load_or_extract(
         UsageError: the named store was made for a different dataset, network or image size, or a
             feature is NaN or infinite.
         InputNotFoundError: the named store does not exist, or is not finished.
-        CorruptDataError: a record or a file of the store is damaged.
+        CorruptDataError: more than `skip_bad` records, or a file of the store, are damaged.
         OutputError: the features cannot be written.
     """
     extractor = get_extractor(network, architecture.model)
@@ -73,20 +76,26 @@ def load_or_extract(
         return _open_named(open_storage(store), spec, shards, on_message)
 
     def extract(target: FeatureStore, missing: tuple[ShardInfo, ...]) -> None:
-        source = ShardSource.from_dataset(dataset, architecture.shape)
-        with locate_bad_records(dataset, *map(whole_shard, missing), on_message=on_message):
-            count = _sum_progress(missing, on_progress)
-            extract_features(extractor, source, missing, target, count=count)
+        extract_intact(
+            extractor,
+            dataset,
+            architecture.shape,
+            missing,
+            target,
+            skip_bad=skip_bad,
+            on_message=on_message,
+            count=_sum_progress(missing, on_progress),
+        )
 
     exact = _cached_store(msgspec.structs.replace(spec, dtype="float32"), shards)
     if exact.is_finished():
-        return _complete(exact, extract, on_message)
+        return _complete(exact, extract, on_message, skip_bad)
     half = _cached_store(spec, shards)
     try:
-        return _complete(half, extract, on_message)
+        return _complete(half, extract, on_message, skip_bad)
     except FeatureRangeError:
         on_message("a feature is too large for float16: storing float32")
-        return _complete(exact, extract, on_message)
+        return _complete(exact, extract, on_message, skip_bad)
 
 
 def _open_named(
@@ -106,10 +115,12 @@ def _open_named(
 
     def copy(target: FeatureStore, missing: tuple[ShardInfo, ...]) -> None:
         on_message(f"copying features from {storage.url}")
+        target.write_skipped(manifest.skipped)
         for shard in missing:
             _copy_file(storage, target.storage, array_name(shard.name))
 
-    return _complete(_cached_store(manifest.spec, shards), copy, on_message)
+    cached = _cached_store(manifest.spec, shards)
+    return _complete(cached, copy, on_message, skip_bad=len(manifest.skipped))
 
 
 def _copy_file(source: Storage, target: Storage, name: str) -> None:
@@ -125,18 +136,19 @@ def _cached_store(spec: FeatureSpec, shards: tuple[ShardInfo, ...]) -> FeatureSt
     return FeatureStore(LocalStorage(str(below / store.key)), spec, shards)
 
 
-def _complete(store: FeatureStore, fill: Fill, on_message: OnMessage) -> ArraySource:
+def _complete(store: FeatureStore, fill: Fill, on_message: OnMessage, skip_bad: int) -> ArraySource:
     """Return the records of a store, and first fill the store if it is not finished."""
     if store.is_finished():
         on_message(f"features are kept in {store.storage.url}")
-        return store.open()
-    with (
-        writing_cache(cache_dir("features"), "the cache of features"),
-        wait_for_lock(store.storage, on_message),
-    ):
-        # Another process may have finished the store before this process got the lock.
-        if not store.is_finished():
-            _fill(store, fill, on_message)
+    else:
+        with (
+            writing_cache(cache_dir("features"), "the cache of features"),
+            wait_for_lock(store.storage, on_message),
+        ):
+            # Another process may have finished the store before this process got the lock.
+            if not store.is_finished():
+                _fill(store, fill, on_message)
+    require_few_skipped(store.skipped, skip_bad, path=store.storage.url)
     return store.open()
 
 

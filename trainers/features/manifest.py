@@ -18,13 +18,15 @@ from records.errors import CorruptDataError, UsageError
 from records.format.manifest import Digest, ShardInfo
 from records.images import ImageOptions
 from records.strict_json import decode_versioned, encode_canonical
+from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from trainers.config import ImageShape
 from trainers.features import MANIFEST
 from trainers.input.tensor_files import ArrayFormat
 from trainers.options import FeatureType, Pooling, Positive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from records.storage import Storage
 
@@ -61,7 +63,15 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ArrayFormat(self.dtype, (self.features,))
 
 
-class FeatureManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SkippedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):
+    """A damaged record, of which a store has no features: its shard, its number and its key."""
+
+    shard: str
+    record: Annotated[int, msgspec.Meta(ge=0)]
+    key: str
+
+
+class FeatureManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The content of `features.json`.
 
     Attributes:
@@ -70,6 +80,7 @@ class FeatureManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         keras: the version of Keras that computed the features.
         spec: the specification of the features.
         shards: the shards of the dataset, each with a file of features.
+        skipped: the damaged records, sorted; their rows have the label -1 and features of 0.
     """
 
     format_version: int
@@ -77,6 +88,27 @@ class FeatureManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keras: str
     spec: FeatureSpec
     shards: tuple[ShardInfo, ...]
+    skipped: tuple[SkippedRecord, ...] = ()
+
+    def skipped_in(self, shards: Iterable[ShardInfo]) -> frozenset[tuple[str, int]]:
+        """Return (shard name, record number) of the skipped records in some shards."""
+        names = {shard.name for shard in set(shards) & set(self.shards)}
+        return frozenset((it.shard, it.record) for it in self.skipped if it.shard in names)
+
+
+def require_few_skipped(skipped: Sequence[SkippedRecord], limit: int, *, path: str) -> None:
+    """Check that at most `limit` records have no features. Raises CorruptDataError."""
+    if len(skipped) > limit:
+        first = skipped[0]
+        raise CorruptDataError(
+            f"{escape_for_display(first.key)}: this record is damaged, and has no features",
+            path=path,
+            shard=first.shard,
+            record=first.record,
+            expected=f"at most {pluralize(limit, 'damaged record')}",
+            got=len(skipped),
+            hint=f"repair the dataset and remove the features, or add --skip-bad {len(skipped)}",
+        )
 
 
 def store_key(spec: FeatureSpec, shards: Sequence[ShardInfo]) -> str:
@@ -132,6 +164,14 @@ def decode_manifest(content: bytes, *, path: str) -> FeatureManifest:
             expected=key,
             got=manifest.key,
         )
+    records = {shard.name: shard.records for shard in manifest.shards}
+    for skipped in manifest.skipped:
+        if skipped.record >= records.get(skipped.shard, 0):
+            raise CorruptDataError(
+                "the manifest names a skipped record that the dataset does not have",
+                path=path,
+                got=f"record {skipped.record} of {escape_for_display(skipped.shard)}",
+            )
     return manifest
 
 

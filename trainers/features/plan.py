@@ -10,12 +10,13 @@ import msgspec
 from records.dataset import open_dataset
 from records.errors import UsageError
 from records.storage import absolute_location
+from records.storage.exclusive import require_outside
 from trainers.config import Architecture
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import check_shards, select_split
 from trainers.models import find_model
 from trainers.models.weights_path import IMAGENET, find_weights
-from trainers.options import FeatureType, Pixels, Pooling, Positive
+from trainers.options import FeatureType, NotNegative, Pixels, Pooling, Positive
 
 if TYPE_CHECKING:
     from records.dataset import Dataset
@@ -33,6 +34,8 @@ class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pooling: the pooling of the backbone's feature map: avg, max or flatten.
         dtype: the data type of the stored features.
         batch_size: the number of images per batch.
+        skip_bad: the maximum number of damaged records that get no features; with more, the
+            extraction fails.
     """
 
     model: str
@@ -41,6 +44,7 @@ class FeaturizeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pooling: Pooling = "avg"
     dtype: FeatureType = "float16"
     batch_size: Positive = 32
+    skip_bad: NotNegative = 0
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,12 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
     """Plan an extraction from the dataset at `location` into the store `out`.
 
     Raises:
-        UsageError: the model has no backbone, the image size is too small for the model, or the
-            dataset has no split `train`.
+        UsageError: the output is inside the dataset, the model has no backbone, the image size is
+            too small for the model, or the dataset has no split `train`.
         InputNotFoundError: no finished dataset was found, or the weights do not exist.
         CorruptDataError: a shard is missing, or its size differs from the manifest.
     """
+    require_outside(out, location)
     spec = find_model(options.model)
     if options.weights not in {IMAGENET, "none"}:
         find_weights(options.weights, options.model)
@@ -80,7 +85,8 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
         )
     dataset = open_dataset(location)
     training = select_split(dataset, "train")
-    check_shards(dataset, *(select_split(dataset, split) for split in dataset if dataset[split]))
+    selections = (select_split(dataset, split) for split in dataset if dataset[split])
+    check_shards(dataset, *selections, sizes=not options.skip_bad)
     shape = resolve_image_size(dataset, training, options.image_size, spec)
     shards = tuple(s for facts in dataset.manifest.splits.values() for s in facts.shards)
     architecture = Architecture(

@@ -2,7 +2,8 @@
 
     train-00000-of-00008.arrays …   see `trainers.input.tensor_files`
     features.json                   see `trainers.features.manifest`; written last
-    .shardmill/                     key and staged files of an unfinished store
+    .shardmill/                     of an unfinished store: key, staged files, and the skipped
+                                    records of each shard that has some
 
 Every file is written atomically and contains a hash of its source, so a killed run resumes with the
 missing shards. One job at a time fills a store.
@@ -16,18 +17,23 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from records.errors import CorruptDataError, LockedError, StorageError, UsageError
+from records.format.layout import WORK_FOLDER
 from records.storage.local import LocalStorage
+from records.strict_json import decode_json
 from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.features import MANIFEST
 from trainers.features.manifest import (
     FORMAT_VERSION,
     FeatureManifest,
     FeatureSpec,
+    SkippedRecord,
     encode_manifest,
     file_identity,
+    read_manifest,
     store_key,
 )
 from trainers.input.tensor_files import array_name, check_space, is_intact, write_arrays
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     from records.storage import Storage
     from trainers.input.tensor_files import ArraySource
 
+_SKIPPED = f"{WORK_FOLDER}/skipped"
 _MISMATCH = "a feature store of a different dataset, model or set of weights"
 WAIT_SECONDS = 1.0
 
@@ -95,7 +102,41 @@ class FeatureStore:
         self._folder.begin()
         for shard in missing:
             self.storage.remove(array_name(shard.name))
+            self.storage.remove(_skipped_name(shard))
         return missing
+
+    @property
+    def skipped(self) -> tuple[SkippedRecord, ...]:
+        """Return the records without features, of all shards that are finished, sorted.
+
+        Raises:
+            CorruptDataError: the manifest, or a file of the work folder, is damaged.
+        """
+        manifest = read_manifest(self.storage)
+        if manifest is not None:
+            return manifest.skipped
+        found: list[SkippedRecord] = []
+        for name in self.storage.list(_SKIPPED):
+            try:
+                found += decode_json(self.storage.read(name), list[SkippedRecord])
+            except msgspec.DecodeError as error:
+                raise CorruptDataError(
+                    "a file of the unfinished store is damaged",
+                    path=self.storage.display_name(name),
+                    got=str(error),
+                    hint="remove the folder of the store, and run the same command again",
+                ) from error
+        return tuple(sorted(found))
+
+    def write_skipped(self, skipped: Iterable[SkippedRecord]) -> None:
+        """Record which records have no features, before their shards are written.
+
+        The records of shards of other workers are ignored. Raises as `Storage.replace`.
+        """
+        for shard in self.shards:
+            records = sorted(record for record in skipped if record.shard == shard.name)
+            if records:
+                self.storage.replace(_skipped_name(shard), msgspec.json.encode(records))
 
     def write(self, shard: ShardInfo, batches: Iterable[FeatureBatch]) -> None:
         """Write the features of a shard.
@@ -141,7 +182,9 @@ class FeatureStore:
                     hint="make this path accessible to all workers",
                 )
         keras = version("keras")
-        manifest = FeatureManifest(FORMAT_VERSION, self.key, keras, self.spec, self.shards)
+        manifest = FeatureManifest(
+            FORMAT_VERSION, self.key, keras, self.spec, self.shards, self.skipped
+        )
         self._folder.finish(encode_manifest(manifest))
 
     def discard(self) -> None:
@@ -166,7 +209,8 @@ class FeatureStore:
 
         from trainers.input.tensor_files import ArraySource
 
-        return ArraySource(self.storage.path, self.spec.format)
+        skipped = frozenset((record.shard, record.record) for record in self.skipped)
+        return ArraySource(self.storage.path, self.spec.format, skipped)
 
     @property
     def _folder(self) -> ContentAddressedDir:
@@ -196,6 +240,10 @@ class FeatureStore:
                 hint="use --dtype float32",
             )
         return stored
+
+
+def _skipped_name(shard: ShardInfo) -> str:
+    return f"{_SKIPPED}/{array_name(shard.name)}.json"
 
 
 @contextmanager

@@ -20,9 +20,10 @@ from records.text.escaping import escape_for_display
 from trainers.config import ImageShape
 from trainers.input.decode import decode_images
 from trainers.input.parse import RecordParser
+from trainers.input.selection import resized_shards
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from records.dataset import Dataset
     from records.storage import Storage
@@ -47,11 +48,79 @@ class OutOfMemoryError(ShardmillError):
 
 @dataclass(frozen=True)
 class DamagedRecord:
-    """A record that cannot be read: its shard, its number in the shard, and the error."""
+    """A record that cannot be read: its shard, its number in the shard, its key and the error."""
 
     shard: str
     number: int
+    key: str
     error: CorruptDataError
+
+
+class SkippedRecords:
+    """The damaged records that a job leaves out, up to a limit.
+
+    Args:
+        dataset: the dataset of the records.
+        selections: the records that the job reads.
+        limit: the maximum number of damaged records.
+        on_message: called with each line that the user should read.
+        skipped: the records that earlier processes of the job left out, as (shard name, record
+            number).
+
+    Attributes:
+        records: the records to leave out, as (shard name, record number).
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        selections: Sequence[Selection],
+        limit: int,
+        *,
+        on_message: Callable[[str], None],
+        skipped: Iterable[tuple[str, int]] = (),
+    ) -> None:
+        self.records = set(skipped)
+        self._dataset, self._selections, self._limit = dataset, selections, limit
+        self._on_message = on_message
+        # TensorFlow would not notice that a shard ends between two records.
+        self._resized = resized_shards(dataset, *selections) if limit else frozenset()
+
+    @property
+    def shards(self) -> frozenset[str]:
+        """Return the names of the shards to read by their index, because records are damaged."""
+        return self._resized | {shard for shard, _ in self.records}
+
+    def add_damaged(self, error: Exception) -> list[DamagedRecord]:
+        """Search for damaged records after an error of TensorFlow; leave them out, return them.
+
+        Raises:
+            CorruptDataError: more records are damaged than the limit allows.
+            Exception: `error` itself, if the limit is 0 or no further record is damaged.
+        """
+        if not self._limit:
+            raise error
+        self._on_message("a record cannot be read; searching for all damaged records")
+        found = [
+            damaged
+            for selection in self._selections
+            for damaged in find_bad_records(self._dataset, selection.excluding(self.records))
+        ]
+        if not found:
+            raise error
+        if len(self.records) + len(found) > self._limit:
+            raise limit_exceeded(found[0].error, self._limit) from error
+        for damaged in found:
+            self._on_message(f"skipped: {damaged.error}")
+        self.records.update((damaged.shard, damaged.number) for damaged in found)
+        return found
+
+
+def limit_exceeded(error: CorruptDataError, limit: int) -> CorruptDataError:
+    """Return the error of one damaged record, of more than `--skip-bad` allows."""
+    if limit:
+        error.hint = f"more records are damaged than --skip-bad {limit} allows; this is one of them"
+    return error
 
 
 @contextmanager
@@ -146,4 +215,4 @@ def _name_record(
     error.record = number
     command = f"shardmill verify {shlex.quote(storage.url)} --decode"
     error.hint = error.hint or f"`{command}` lists all damage"
-    return DamagedRecord(shard, number, error)
+    return DamagedRecord(shard, number, key, error)

@@ -243,9 +243,7 @@ def _read_shards(
         records = source.read(name)
         if chosen is None:
             return records
-        keep = tf.data.Dataset.from_tensor_slices(tf.constant(chosen)[first : first + count])
-        pairs = tf.data.Dataset.zip((records, keep)).filter(no_autograph(lambda _, kept: kept))
-        return pairs.map(no_autograph(lambda record, _: record))
+        return keep_selected(records, tf.constant(chosen)[first : first + count])
 
     at_a_time = min(at_a_time, len(selection.shards))
     return shards.interleave(
@@ -254,3 +252,10 @@ def _read_shards(
         num_parallel_calls=min(CORES, at_a_time),
         deterministic=True,
     )
+
+
+def keep_selected(records: tf.data.Dataset, chosen: tf.Tensor) -> tf.data.Dataset:
+    """Return the records whose value in `chosen`, bool (records,), is true."""
+    keep = tf.data.Dataset.from_tensor_slices(chosen)
+    pairs = tf.data.Dataset.zip((records, keep)).filter(no_autograph(lambda _, kept: kept))
+    return pairs.map(no_autograph(lambda record, _: record))

@@ -239,7 +239,7 @@ def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -
     Raises:
         CorruptDataError: a shard is missing, has another size, or is a link to another folder.
     """
-    for shard in {shard for selection in selections for shard in selection.shards}:
+    for shard in _all_shards(selections):
         facts = dataset.storage.stat(shard.name)
         if facts is not None and dataset.storage.is_local:
             dataset.storage.open(shard.name).close()  # TensorFlow opens the path, and follows links
@@ -253,6 +253,16 @@ def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -
                 got=None if facts is None else pluralize(facts.size_bytes, "byte"),
                 hint="`shardmill verify` lists all damage",
             )
+
+
+def resized_shards(dataset: Dataset, *selections: Selection) -> frozenset[str]:
+    """Return the names of the shards whose size differs from the manifest."""
+    facts = ((shard, dataset.storage.stat(shard.name)) for shard in _all_shards(selections))
+    return frozenset(s.name for s, found in facts if found and found.size_bytes != s.bytes)
+
+
+def _all_shards(selections: Iterable[Selection]) -> set[ShardInfo]:
+    return {shard for selection in selections for shard in selection.shards}
 
 
 def count_steps(records: int, batch_size: int) -> int:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import tensorflow as tf
 import xxhash
 
 from records.errors import OutputError
@@ -24,6 +23,7 @@ from records.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import tensorflow as tf
     from numpy.typing import NDArray
 
     from records.format.manifest import ShardInfo
@@ -132,13 +132,23 @@ def check_space(folder: Path, size_bytes: int, *, what: str, hint: str) -> None:
 
 @dataclass(frozen=True)
 class ArraySource:
-    """Records from the files of a local folder; `decode` returns all floats as float32."""
+    """Records from the files of a local folder; `decode` returns all floats as float32.
+
+    Args:
+        folder: the folder.
+        format: the format of the records.
+        skipped: the records without an array, as (shard name, record number): their source records
+            are damaged, and their stored label is -1.
+    """
 
     folder: Path
     format: ArrayFormat
+    skipped: frozenset[tuple[str, int]] = frozenset()
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
         """See `RecordSource.read`."""
+        import tensorflow as tf
+
         flat = tf.strings.regex_replace(shard, "/", "-")
         name = tf.strings.regex_replace(flat, r"\.tfrecord$", ".arrays")
         return tf.data.FixedLengthRecordDataset(
@@ -150,6 +160,8 @@ class ArraySource:
 
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `RecordSource.decode`; arrays (batch, *shape)."""
+        import tensorflow as tf
+
         array_bytes = self.format.record_bytes - LABEL_BYTES
         content = tf.strings.substr(records, LABEL_BYTES, array_bytes)
         values = to_model_dtype(tf.io.decode_raw(content, self.format.dtype))
@@ -168,4 +180,6 @@ class ArraySource:
 
 def to_model_dtype(arrays: tf.Tensor) -> tf.Tensor:
     """Convert arrays to the type that a model expects: floats of any width to float32."""
+    import tensorflow as tf
+
     return tf.cast(arrays, tf.float32) if arrays.dtype.is_floating else arrays

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,8 +165,11 @@ def remove_if_empty(run: Run) -> None:
     """Remove the files of a run that has neither weights nor checkpoints."""
     if run.has_weights or any((run.path / CHECKPOINTS).glob("step-*")):
         return
+    for event_file in (run.path / TENSORBOARD).glob("events.out.tfevents.*"):
+        event_file.unlink(missing_ok=True)
     for name in (CHECKPOINTS, TENSORBOARD):
-        shutil.rmtree(run.path / name, ignore_errors=True)
+        with suppress(OSError):  # it contains other files, or does not exist
+            (run.path / name).rmdir()
     # The configuration is last: without it, the folder is not a run that --resume completes.
     for name in (LABELS, TRAINING_IMAGES, CONFIG):
         (run.path / name).unlink(missing_ok=True)

@@ -96,7 +96,7 @@ def read_state(path: Path) -> TrainingState:
         with h5py.File(path, "r") as file:
             content = str(file.attrs[_STATE])
     try:
-        return decode_json(content.encode(), TrainingState)
+        return decode_json(content.encode("utf-8", "surrogateescape"), TrainingState)
     except msgspec.DecodeError as error:
         raise _damaged(path, error) from error
 

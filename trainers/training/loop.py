@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from records.errors import UsageError
-from trainers.input.bad_records import TF_READ_ERRORS, find_bad_records
+from trainers.input.bad_records import TF_READ_ERRORS, SkippedRecords
 from trainers.input.pipeline import ShardSource
 from trainers.input.selection import count_classes
 from trainers.input.shuffle import ShuffleSpec
@@ -75,8 +75,13 @@ class TrainingLoop:
         self.plan, self.run = plan, run
         self.epoch_logger = EpochLogger(plan, run, network, state.epochs, progress=progress)
         self.step, self.metric_sums = state.step, state.metric_sums
-        self.damaged = set(state.damaged)
-        self._on_message = on_message
+        self.damaged = SkippedRecords(
+            plan.dataset,
+            (plan.training, plan.validation),
+            plan.config.options.skip_bad,
+            on_message=on_message,
+            skipped=state.damaged,
+        )
         self._stop = StopRequest()
         self._stopped_by_callback = False
         now = time.monotonic()
@@ -102,17 +107,12 @@ class TrainingLoop:
     @property
     def training(self) -> Selection:
         """Return the records to train on, without damaged records."""
-        return self.plan.training.excluding(self.damaged)
+        return self.plan.training.excluding(self.damaged.records)
 
     @property
     def validation(self) -> Selection:
         """Return the records to validate on, without damaged records."""
-        return self.plan.validation.excluding(self.damaged)
-
-    @property
-    def damaged_shards(self) -> frozenset[str]:
-        """Return the names of the shards with damaged records."""
-        return frozenset(shard for shard, _ in self.damaged)
+        return self.plan.validation.excluding(self.damaged.records)
 
     @property
     def validation_pending(self) -> bool:
@@ -145,6 +145,7 @@ class TrainingLoop:
         self._epoch_started_at = time.monotonic() - self._epoch_seconds
         self._epoch_seconds = 0.0
         self._stopped_by_callback = False
+        self.damaged.records |= setup.skipped
         with defer_signals() as self._stop:
             while self.validation_pending or not self.is_over(setup.phase):
                 try:
@@ -164,29 +165,10 @@ class TrainingLoop:
 
     def _exclude_bad_records(self, setup: PhaseSetup, error: Exception) -> PhaseSetup:
         """Exclude damaged records, unless more than allowed; return a setup that skips them."""
-        limit = self.plan.config.options.skip_bad
-        if not limit:
-            raise error
+        self.damaged.add_damaged(error)
         self.metric_sums = self.sum_metrics(setup)
-        self._on_message("a record cannot be read; searching for all damaged records")
-        found = [
-            damaged
-            for part in (self.training, self.validation)
-            for damaged in find_bad_records(self.plan.dataset, part)
-        ]
-        if not found:
-            raise error
-        if len(self.damaged) + len(found) > limit:
-            first = found[0].error
-            first.hint = (
-                f"more records are damaged than --skip-bad {limit} allows; this is one of them"
-            )
-            raise first from error
-        for damaged in found:
-            self._on_message(f"skipped: {damaged.error}")
-        self.damaged.update((record.shard, record.number) for record in found)
         source = ShardSource.from_dataset(
-            self.plan.dataset, self.plan.config.shape, self.damaged_shards
+            self.plan.dataset, self.plan.config.shape, self.damaged.shards
         )
         return replace(setup, source=source)
 
@@ -215,7 +197,7 @@ class TrainingLoop:
     def _epoch_records(self) -> int | None:
         """Return the records per epoch; None if an epoch reads each selected record once."""
         records, divisor = self.plan.training.records, self._batch_divisor
-        return records + -records % divisor if self.damaged or divisor > 1 else None
+        return records + -records % divisor if self.damaged.records or divisor > 1 else None
 
     def _callback(self, setup: PhaseSetup, step_range: StepRange) -> keras.callbacks.Callback:
         def begin_epoch(epoch: int, _logs: Any) -> None:
@@ -298,7 +280,7 @@ class TrainingLoop:
             seconds=self.seconds,
             epochs=tuple(self.epoch_logger.epochs),
             pending_metrics=self._pending_metrics,
-            damaged=tuple(sorted(self.damaged)),
+            damaged=tuple(sorted(self.damaged.records)),
         )
         keep = self.plan.config.options.keep_checkpoints
         save_checkpoint(self.run, setup.model, state, keep=keep)

@@ -104,7 +104,7 @@ def _check_input(options: TrainOptions) -> None:
             got=f"--cache {options.cache} with --augment crop",
             hint="omit --cache or --augment crop",
         )
-    if options.skip_bad and (options.cache == "disk" or from_features):
+    if options.skip_bad and options.cache == "disk":
         raise UsageError(
             "a cache on disk needs complete shards, because later runs use it too",
             got=f"--skip-bad {options.skip_bad}",

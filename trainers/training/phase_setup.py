@@ -62,6 +62,7 @@ class PhaseSetup:
         source: the source of the records.
         reading: the functions that read batches from the source.
         crop: the minimum fraction of the area that a random crop keeps; 1 disables cropping.
+        skipped: the damaged records that the source does not have, as (shard name, record number).
     """
 
     phase: Phase
@@ -70,6 +71,7 @@ class PhaseSetup:
     source: RecordSource
     reading: BatchReader = STREAMING
     crop: float = 1.0
+    skipped: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def metrics(self) -> tuple[keras.metrics.Metric, ...]:
@@ -143,13 +145,17 @@ def set_up_phase(
             network,
             plan.config.architecture,
             store=options.features,
+            skip_bad=options.skip_bad,
             on_message=on_message,
             on_progress=on_progress,
         )
         model = keras.Model(network.head.inputs, network.head.outputs[0])
         size_bytes = sum(part.records * source.format.record_bytes for part in parts)
         reading = IN_MEMORY if size_bytes <= _IN_MEMORY_BYTES else STREAMING
-        return PhaseSetup(phase, model, compile_model(model, options, phase), source, reading)
+        metrics = compile_model(model, options, phase)
+        # The plan has left out the records that a named store does not have.
+        skipped = source.skipped if options.features is None else frozenset[tuple[str, int]]()
+        return PhaseSetup(phase, model, metrics, source, reading, skipped=skipped)
     model = _build_model(plan, network, phase)
     metrics = compile_model(model, options, phase)
     if options.cache == "disk":

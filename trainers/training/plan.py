@@ -12,10 +12,11 @@ import msgspec
 from records.dataset import open_dataset
 from records.errors import InputNotFoundError, UsageError
 from records.storage import is_url, open_storage, redact_url
+from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display, escape_surrogates
 from records.text.formatting import pluralize
 from trainers.config import FORMAT_VERSION, Architecture, RunConfig
-from trainers.features import MANIFEST as FEATURES_MANIFEST
+from trainers.features.manifest import read_manifest
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import (
     check_shards,
@@ -37,9 +38,10 @@ from trainers.training.option_checks import (
 from trainers.training.phases import Phase, plan_phases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from records.dataset import Dataset
+    from trainers.features.manifest import FeatureManifest
     from trainers.input.selection import Selection
     from trainers.options import TrainOptions
 
@@ -112,7 +114,8 @@ def plan_training(
         resume: whether to continue an existing run; if no run exists, a new one starts.
 
     Raises:
-        UsageError: an option conflicts with the dataset, the model or the existing run.
+        UsageError: an option conflicts with the dataset, the model or the existing run; or `run` is
+            inside the dataset.
         InputNotFoundError: `location` is not a finished dataset, or the weights or the feature
             store of the options do not exist.
         CorruptDataError: a shard is missing, or its size differs from the manifest.
@@ -123,6 +126,8 @@ def plan_training(
     options = msgspec.structs.replace(options, model=resolve_model(options.model, name))
     spec = find_model(options.model)
     check_options(options, spec)
+    if found is None:
+        require_outside(os.fspath(run), os.fspath(location))
     run_path = (
         require_empty(run, dataset=location, resume=resume)
         if found is None
@@ -130,12 +135,15 @@ def plan_training(
     )
     dataset = open_dataset(location)
     training, validation = select_for_training(dataset, options.validation_split)
-    check_shards(dataset, training, validation, sizes=not options.skip_bad)
+    skipped: frozenset[tuple[str, int]] = frozenset()
+    if options.features is not None:
+        store = _read_store(options.features)
+        skipped = store.skipped_in((*training.shards, *validation.shards))
+    check_shards(dataset, training, validation, sizes=not (options.skip_bad or skipped))
+    training, validation = training.excluding(skipped), validation.excluding(skipped)
     weights = choose_weights(options)
     if weights not in {None, IMAGENET}:
         find_weights(str(weights), options.model)
-    if options.features is not None:
-        _require_store(options.features)
     rate, head_rate = choose_learning_rates(options, spec)
     config = RunConfig(
         format_version=FORMAT_VERSION,
@@ -163,7 +171,7 @@ def plan_training(
             learning_rate=rate,
             head_learning_rate=head_rate,
         ),
-        (_describe_model(config), *_notes(dataset, training, validation)),
+        (_describe_model(config), *_notes(dataset, training, validation), *_note_skipped(skipped)),
     )
 
 
@@ -182,13 +190,16 @@ def _choose_architecture(
     )
 
 
-def _require_store(location: str) -> None:
-    if open_storage(location).stat(FEATURES_MANIFEST) is None:
+def _read_store(location: str) -> FeatureManifest:
+    storage = open_storage(location)
+    manifest = read_manifest(storage)
+    if manifest is None:
         raise InputNotFoundError(
             "not a finished feature store",
             path=escape_for_display(location),
             hint="create or resume the store with `shardmill featurize`",
         )
+    return manifest
 
 
 def _check_memory(size_bytes: int) -> None:
@@ -214,6 +225,12 @@ def _describe_model(config: RunConfig) -> str:
         f"{options.model}, {options.mode}, {shape.width_px}x{shape.height_px}: "
         f"{pluralize(count, unit)}, {pluralize(options.batch_size, 'image')} per step"
     )
+
+
+def _note_skipped(skipped: Collection[tuple[str, int]]) -> Iterator[str]:
+    if skipped:
+        records = pluralize(len(skipped), "damaged record")
+        yield f"leaving out {records} of which the feature store has no features"
 
 
 def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iterator[str]:

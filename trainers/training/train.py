@@ -103,7 +103,7 @@ def train(
                 plan,
                 network,
                 phase,
-                damaged=loop.damaged_shards,
+                damaged=loop.damaged.shards,
                 on_message=on_message,
                 on_progress=progress.extract,
             )
@@ -158,7 +158,7 @@ def _write_result(
         val_accuracy=saved.val_accuracy,
         val_loss=saved.val_loss,
         seconds=round(loop.seconds, 3),
-        damaged_records=len(loop.damaged),
+        damaged_records=len(loop.damaged.records),
         stopped_early=_has_stopped_early(plan, loop),
     )
     run.write(RESULT, encode_result(result))

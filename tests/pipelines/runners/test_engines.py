@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.runners import check_runner
+from pipelines.runners.beam import parse_flags
 from pipelines.runners.prism import serve_prism
 from records.errors import RunnerError, UsageError
 from records.runtime.shard_worker import RunnerConfig
@@ -105,3 +106,23 @@ def test_runner_check_remote_workers_with_local_folder_logs_warning(
 def test_runner_check_flag_refused_by_beam_raises_usage_error() -> None:
     with pytest.raises(UsageError, match=r"a Beam flag is invalid, got .*external_service_address"):
         check_runner(RunnerConfig("PortableRunner", ("--environment_type=EXTERNAL",)))
+
+
+NUMBERS = {name for name, default in vars(parse_flags([])[0]).items() if type(default) is int}
+NUMBERS |= {"num_workers", "max_num_workers", "disk_size_gb", "number_of_worker_harness_threads"}
+
+
+@pytest.mark.parametrize("value", ["-5", "many", ""])
+def test_runner_check_flag_with_a_number_out_of_range_is_named(value: str) -> None:
+    assert {"direct_num_workers", "sdk_worker_parallelism", "parallelism"} <= NUMBERS
+    for flag in NUMBERS:
+        with pytest.raises(UsageError, match=flag) as caught:
+            check_runner(RunnerConfig("local", (f"--{flag}={value}",)))
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "flag", ["--direct_num_workers=2", "--direct_num_workers=0", "--parallelism=-1"]
+)
+def test_runner_check_flag_with_a_number_in_range_is_accepted(flag: str) -> None:
+    check_runner(RunnerConfig("local", (flag,)))

@@ -201,3 +201,16 @@ def test_read_rows_long_line_gives_short_message_in_linear_time(
         assert len(str(caught.value)) < 2000
 
     assert processor_seconds(parse) < 10
+
+
+@pytest.mark.parametrize("column", ["path", "label", "split", "group"])
+@pytest.mark.parametrize("code", ["\\ud800", "\\udcff", "\\ud83dx"])
+def test_read_rows_json_lines_lone_surrogate_is_named_with_its_line(
+    tmp_path: Path, column: str, code: str
+) -> None:
+    good = {"path": "a.png", "label": "cat", "split": "test", "group": "g"}
+    bad = json.dumps({**good, "path": "b.png", column: "CODE"}).replace("CODE", f"x{code}")
+    content = f"{json.dumps(good)}\n{bad}\n".encode()
+    with pytest.raises(UsageError, match=r"line 2.*half of a surrogate pair") as caught:
+        read(tmp_path, content, name="list.jsonl")
+    assert f"got {code[:6]} " in str(caught.value)

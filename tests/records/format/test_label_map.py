@@ -130,3 +130,19 @@ def test_describe_alike_case_or_blanks_are_noted(other: str) -> None:
     (note,) = describe_alike(("rose", "tulip", other))
     assert "differ only by case or blanks" in note
     assert list(describe_alike(("rose", "roses", "tulip"))) == []
+
+
+@pytest.mark.parametrize("code", ["\\ud800", "\\udfff", "\\uD83Dx", "a\\udc00\\ud800"])
+@pytest.mark.parametrize(
+    "form", ['["cat",\n"{}"]', '{{"cat": 0,\n"{}": 1}}', '{{"0": "cat",\n"1": "{}"}}']
+)
+def test_label_map_json_lone_surrogate_is_named_with_its_line(code: str, form: str) -> None:
+    with pytest.raises(UsageError, match=r"line 2: \\u[dD]\w{3} is one half") as caught:
+        parse_labels(form.format(code).encode(), path="map.json")
+    assert "must be a list" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [r"\355\240\200", r"\xff", r"a\300"])
+def test_label_map_pbtxt_name_that_is_not_utf8_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="not valid UTF-8"):
+        parse_labels(f'item {{ id: 1 name: "{name}" }}'.encode(), path="map.pbtxt")

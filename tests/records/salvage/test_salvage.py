@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from click.testing import CliRunner
 
 import records
 from records.cli.salvage import salvage as command
-from records.errors import InputNotFoundError, OutputError, UsageError
+from records.errors import InputNotFoundError, OutputError, ShardmillError, UsageError
 from records.format.shard import read_shard
 from records.format.tfrecord import frame_bytes
 from records.salvage import salvage
@@ -218,3 +220,19 @@ def test_salvage_removes_staged_files_of_killed_process_and_keeps_those_of_live_
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "1.tfrecord", "2.tfrecord", "a.tfrecord",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_salvage_failed_write_does_not_claim_that_work_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    (tmp_path / "a.tfrecord").write_bytes(b"")
+
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("records.storage.local._flush", fail)
+    with pytest.raises(ShardmillError) as caught:
+        salvage(tmp_path / "a.tfrecord", tmp_path / "out")
+    assert "kept" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tfrecord"]

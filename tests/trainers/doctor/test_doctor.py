@@ -222,9 +222,31 @@ def test_system_info_nvidia_smi_lists_gpus_with_memory(
     facts = dict(describe_system({"Keras": "3"}, found))
     assert facts["GPU"] == "NVIDIA H100, 85.5 GB, driver 550.54.15"
     assert facts["problem"] == "it is not used"
+    assert found.cache_problem is None
+    assert found.cache_free_bytes is not None
     assert found.cache_free_bytes > 0
     program.write_text("#!/bin/sh\nexit 9\n")
     assert inspect_system(hardware, tmp_path).gpus == ()
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link", "forbidden"])
+def test_system_info_cache_that_cannot_be_created_has_no_free_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    parent = tmp_path / "parent"
+    if kind == "file":
+        parent.write_bytes(b"")
+    elif kind == "dangling link":
+        parent.symlink_to("nowhere")
+    else:
+        parent.mkdir()
+        # Nothing is forbidden to root, who may run the tests.
+        monkeypatch.setattr(os, "access", lambda path, _mode: path != parent)
+    found = inspect_system(start_backend(), parent / "cache")
+    assert found.cache_free_bytes is None
+    assert str(parent) in str(found.cache_problem)
+    caches = dict(describe_system({}, found))["caches"]
+    assert caches == f"{parent / 'cache'} cannot be written: {found.cache_problem}"
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +12,24 @@ import pytest
 from click.testing import CliRunner
 
 from records.dataset import open_dataset
-from records.errors import CorruptDataError, ShardmillError
+from records.errors import CorruptDataError, ShardmillError, UsageError
+from records.format.index import read_index
+from records.format.layout import index_name
+from records.storage import open_storage
 from shardmill.cli import shardmill
 from tests.fuzz.image_mutations import Part, join_jpeg, join_png, split_jpeg, split_png
 from tests.trainers.conftest import make_source, write_shapes
 from tests.trainers.toy_backbone import make_network
+from trainers.evaluation import evaluate
 from trainers.input.bad_records import find_bad_records
 from trainers.input.selection import select_for_evaluation
 from trainers.options import TrainOptions
+from trainers.runs.run_dir import open_run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from records.format.index import IndexRow
 
 
 OPTIONS = TrainOptions(batch_size=8, image_size=(24, 32), epochs=1, seed=1)
@@ -48,6 +57,7 @@ def with_fractional_chroma(number: int) -> bytes:
 
 
 REFUSED = {3: with_digit_in_chunk_name, 8: with_fractional_chroma}
+REFUSED_RECORDS = {("test-00000-of-00002.tfrecord", 3), ("test-00001-of-00002.tfrecord", 2)}
 
 
 @pytest.fixture
@@ -105,6 +115,82 @@ def test_train_skip_bad_passes_refused_images(data: Path, tmp_path: Path) -> Non
 def test_evaluate_refused_image_is_named(data: Path, run_path: Path) -> None:
     result = CliRunner().invoke(shardmill, ["evaluate", str(run_path), str(data)])
     assert names_record(result.exception, "test")
+
+
+def test_evaluate_skip_bad_measures_exactly_the_intact_images(data: Path, run_path: Path) -> None:
+    from trainers.evaluation.evaluate import evaluate_plan, plan_evaluation
+
+    plan = plan_evaluation(open_run(run_path), data)
+    intact = replace(plan, selection=plan.selection.excluding(REFUSED_RECORDS))
+    lines: list[str] = []
+    found = evaluate(run_path, data, mistakes=99, skip_bad=2, on_message=lines.append)
+    expected = evaluate_plan(intact, mistakes=99)
+    assert (found.images, found.damaged_records) == (16, 2)
+    assert msgspec.structs.replace(found, damaged_records=0) == expected
+    assert [line.partition(" record ")[2][:1] for line in lines if "skipped: " in line] == [
+        "3",
+        "2",
+    ]
+    assert "skipped 2 damaged records of test" in str(found)
+
+
+def test_evaluate_skip_bad_names_records_on_stderr_and_counts_in_json(
+    data: Path, run_path: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run_path, tmp_path / "run")
+    command = ["evaluate", str(tmp_path / "run"), str(data), "--skip-bad", "2", "--json"]
+    result = CliRunner().invoke(shardmill, command)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["damaged_records"] == 2
+    assert result.stderr.count("skipped: ") == 2
+
+
+def test_evaluate_more_damage_than_skip_bad_is_an_error(data: Path, run_path: Path) -> None:
+    with pytest.raises(CorruptDataError, match=r"record 3.*0003\.png.*--skip-bad 1 allows"):
+        evaluate(run_path, data, skip_bad=1)
+    with pytest.raises(UsageError, match="skip_bad"):
+        evaluate(run_path, data, skip_bad=-1)
+
+
+def test_evaluate_skip_bad_without_any_intact_record_is_an_error(
+    data: Path, run_path: Path
+) -> None:
+    for shard in data.glob("test-*.tfrecord"):
+        shard.write_bytes(b"")
+    with pytest.raises(CorruptDataError, match=r"test-00000-of-00002\.tfrecord record 0"):
+        evaluate(run_path, data, skip_bad=99)
+
+
+def shard_damages(shard: Path, row: IndexRow) -> dict[str, bytes]:
+    """Return damaged contents of a shard by name, all of the record in this row and no other."""
+    content, end = shard.read_bytes(), row.offset + row.length
+    middle = row.offset + row.length // 2
+    return {
+        "changed byte": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        "cut between records": content[: row.offset],
+        "cut in the record": content[:middle],
+        "zeros": content[: row.offset] + bytes(end - row.offset),
+        "changed byte and more after the end": content[:middle] + b"?" + content[middle + 1 :] * 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("split", "number"), [*(("test", number) for number in range(5)), ("train", 1)]
+)
+def test_skip_bad_last_record_of_shard_with_any_damage_is_left_out(
+    shapes: Path, run_path: Path, tmp_path: Path, split: str, number: int
+) -> None:
+    shutil.copytree(shapes, tmp_path / "data")
+    info = open_dataset(shapes)[split].info.shards[-1]  # type: ignore[index]
+    shard = tmp_path / "data" / info.name
+    index = read_index(open_storage(shapes), index_name(info.name))
+    last = index.rows(len(index) - 1, len(index))[0]
+    shard.write_bytes(list(shard_damages(shard, last).values())[number])
+    if split == "test":
+        result = evaluate(run_path, tmp_path / "data", skip_bad=1)
+        assert (result.images, result.damaged_records) == (59, 1)
+    else:
+        assert run_training(tmp_path / "data", tmp_path, skip_bad=1).damaged_records == 1
 
 
 def test_featurize_refused_image_is_named(
