@@ -30,7 +30,7 @@ def test_backend_of_keras_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_loaded_package_stays_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = object()
-    monkeypatch.setitem(sys.modules, "jax", loaded)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "jax", loaded)
     with output.unused_packages_hidden():
         assert sys.modules["jax"] is loaded
     assert sys.modules["jax"] is loaded
