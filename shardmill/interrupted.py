@@ -1,4 +1,4 @@
-"""The command that continues an interrupted one."""
+"""The command that resumes an interrupted one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SAME_COMMAND = {"convert", "compact", "adopt", "featurize"}
 
 
 def resume_hint(arguments: Sequence[str]) -> str | None:
-    """Return how to continue a command; None if it leaves nothing to continue.
+    """Return how to resume a command; None if it leaves nothing to resume.
 
     Args:
         arguments: the arguments of the program, the name of the command among them.
@@ -21,4 +21,4 @@ def resume_hint(arguments: Sequence[str]) -> str | None:
     if name == "predict" and "--csv-parts" not in options:
         return None
     resume = ["--resume"] if name == "train" and "--resume" not in options else []
-    return f"continue with: {shlex.join(['shardmill', *arguments, *resume])}"
+    return f"resume with: {shlex.join(['shardmill', *arguments, *resume])}"

@@ -3,7 +3,7 @@
 Example: `python docs/scripts/capacity_planning.py --images 1e9 --kb 110 --workers 200`.
 
 A model of four terms, each a constant that `make bench` measured times a number of the conversion:
-listing and planning on the driver, processor time and traffic of the workers, reading the indexes.
+listing and planning on the driver, CPU time and storage I/O of the workers, reading the indexes.
 `--write` puts its table into docs/explanation/capacity-planning.md, `--check` fails if the page
 differs.
 """
@@ -21,7 +21,7 @@ import click
 _PAGE = Path(__file__).parents[1] / "explanation" / "capacity-planning.md"
 _BEGIN, _END = "<!-- made by docs/scripts/capacity_planning.py -->\n", "<!-- end -->"
 
-# docs/explanation/performance.md: slopes of processor time at 0.3 and 45 kB per image, on one core
+# docs/explanation/performance.md: slopes of CPU time at 0.3 and 45 kB per image, on one core
 # of an EPYC.
 HEADER_S_IMAGE, HEADER_S_KB = 100e-6, 2.2e-6
 DECODE_S_IMAGE, DECODE_S_KB = 215e-6, 21e-6
@@ -70,14 +70,14 @@ class Conversion:
 
     @property
     def work_s(self) -> float:
-        """Time of writing the shards: the slower of processors and storage."""
+        """Time of writing the shards: the largest of CPU times and storage I/O."""
         # One core of a worker does all work except decoding.
         one_core_s = self.images * (HEADER_S_IMAGE + self.kb * HEADER_S_KB) / self.workers
         decoding_s = self.images * (DECODE_S_IMAGE + self.kb * DECODE_S_KB) / self.workers
         all_cores_s = decoding_s / self.cores if self.decodes else 0
-        processors_s = max(one_core_s, all_cores_s)
+        cpu_s = max(one_core_s, all_cores_s)
         storage_s = 2 * self.images * self.kb * 1e3 * 8 / (self.gbit * 1e9)
-        return max(processors_s * self._last_wave, storage_s)
+        return max(cpu_s * self._last_wave, storage_s)
 
     @property
     def _last_wave(self) -> float:

@@ -49,11 +49,12 @@ FindingKind = Literal[
 
 MEANINGS: Mapping[FindingKind, str] = {
     "truncated": "the file ends inside a record",
-    "length-checksum": "the checksum of a length is wrong; bytes up to the next record are lost",
+    "length-checksum": "the checksum of the length of a record is wrong; the bytes up to the "
+    "next intact record are lost",
     "payload-checksum": "the checksum of a record is wrong; that record is lost",
     "too-long": "the length of a record is over 1 GiB",
     "compression": "a GZIP or ZLIB file is damaged, ends early, or expands more than 1000-fold",
-    "example": "a record is not a tf.train.Example",
+    "example": "a record contains neither a tf.train.Example nor a tf.train.SequenceExample",
     "feature": "a feature of a record is missing, or has the wrong type or number of values",
     "label": "a label is not in the label map",
     "text": "the class name of a record is not the name of its label",

@@ -107,7 +107,7 @@ def test_convert_flink_driver_killed_or_stopped_then_rerun_completes(
     process.terminate()
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
-    assert not errors or errors.startswith("shardmill: interrupted; continue with: ")
+    assert not errors or errors.startswith("shardmill: interrupted; resume with: ")
     assert not require_whole_or_absent(output)
     # A run on one machine accepts its finished shards.
     kept = finished_shards(output)

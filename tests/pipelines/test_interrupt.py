@@ -117,7 +117,7 @@ def test_convert_interrupted_by_signal_exits_cleanly_and_resumes(
     out, error = process.communicate(timeout=60)
     assert (process.returncode, out) == (128 + number, "")
     line = error.strip()
-    assert not line or line.startswith("shardmill: interrupted; continue with: shardmill convert")
+    assert not line or line.startswith("shardmill: interrupted; resume with: shardmill convert")
     assert not (output / layout.MANIFEST).exists()
     assert not list(output.glob(f"{layout.WORK_FOLDER}/staging/*"))
     assert not list(output.glob(f"{layout.WORK_FOLDER}/attempts/*"))

@@ -314,7 +314,7 @@ def test_commands_fractions_have_the_type_with_the_hint() -> None:
 )
 def test_resume_hint_is_the_command_that_continues(arguments: str, resumed: str | None) -> None:
     hint = resume_hint(shlex.split(arguments))
-    assert hint == f"continue with: shardmill {resumed or arguments}"
+    assert hint == f"resume with: shardmill {resumed or arguments}"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def predict_parts(
         as_json: whether to print the manifest of the predictions as JSON.
     """
     from trainers.prediction.batch_job import predict_to_csv_shards
-    from trainers.prediction.find_images import find_images
+    from trainers.prediction.image_files import find_images
 
     # A file whose name starts with -- can be given as ./--name.
     flags = tuple(text for text in given if text.startswith("--"))

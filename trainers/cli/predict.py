@@ -96,7 +96,7 @@ def predict(
 
     FILES are images and folders of images, local or as URLs.
     """
-    from trainers.prediction.find_images import find_images
+    from trainers.prediction.image_files import find_images
 
     if csv_parts is not None:
         if csv_path or grid:

@@ -35,7 +35,7 @@ from records.text.csv_rows import encode_csv_row
 from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.models import find_model, is_registered, require_model
 from trainers.options import Positive
-from trainers.prediction.find_images import ImageFile
+from trainers.prediction.image_files import ImageFile
 from trainers.runs.run_dir import CONFIG, WEIGHTS, open_run
 
 if TYPE_CHECKING:

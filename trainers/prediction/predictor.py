@@ -26,7 +26,7 @@ from records.runtime.parallel_map import parallel_map
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.backend import start_backend
-from trainers.prediction.find_images import ImageFile, image_file
+from trainers.prediction.image_files import ImageFile, image_file
 from trainers.runs.run_dir import Run, open_run
 
 if TYPE_CHECKING:

@@ -73,7 +73,7 @@ def require_empty(
 
 
 def _advise(path: Path, run: str, dataset: str | os.PathLike[str] | None) -> str:
-    """Return the command that continues the run in a folder, if the folder has one."""
+    """Return the command that resumes the run in a folder, if the folder has one."""
     if not (path / CONFIG).is_file():
         return "choose a different folder"
     resume = "--resume"
@@ -81,7 +81,7 @@ def _advise(path: Path, run: str, dataset: str | os.PathLike[str] | None) -> str
         resume = shlex.join(["shardmill", "train", os.fspath(dataset), run, "--resume"])
     if (path / RESULT).is_file():
         return f"train it for longer with `{resume} --epochs N`, or choose a different folder"
-    return f"continue it with `{resume}`, or choose a different folder"
+    return f"resume it with `{resume}`, or choose a different folder"
 
 
 def _empty_run(path: Path) -> set[str]:

@@ -158,11 +158,11 @@ def _check_space(path: Path, size_bytes: int) -> None:
             path=str(path),
             expected=f"{size_bytes / 1e6:,.1f} MB",
             got=f"{free_bytes / 1e6:,.1f} MB",
-            hint="free space, and continue with `shardmill train --resume`",
+            hint="free space, and resume with `shardmill train --resume`",
         )
 
 
 def writing(path: Path) -> AbstractContextManager[None]:
     """Translate an OSError that writing to a run raises, to OutputError or StorageError."""
-    hint = "fix this and continue with `shardmill train --resume`"
+    hint = "fix this and resume with `shardmill train --resume`"
     return translate_write_errors(str(path), what="the run", hint=hint)

@@ -10,7 +10,7 @@ import pytest
 from pipelines.sources.walk import walk_local
 from records.storage.atomic import occupants
 from records.storage.names import is_system_name
-from trainers.prediction.find_images import find_images
+from trainers.prediction.image_files import find_images
 
 SYSTEM = (
     "lost+found", "#recycle", "@Recycle", "@eaDir", "System Volume Information", "$RECYCLE.BIN",

@@ -18,7 +18,7 @@ from tests.trainers.conftest import LABELS, draw_shape, encode, make_source, wri
 from trainers.evaluation.evaluate import plan_evaluation
 from trainers.evaluation.metrics import softmax
 from trainers.prediction import Predictor
-from trainers.prediction.find_images import find_images
+from trainers.prediction.image_files import find_images
 from trainers.prediction.output import csv_columns, csv_row, encode_json, to_file_result
 from trainers.runs.run_dir import Run, open_run
 

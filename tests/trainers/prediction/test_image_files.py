@@ -11,7 +11,7 @@ import pytest
 
 from records.errors import InputNotFoundError, UsageError
 from tests.trainers.conftest import make_source
-from trainers.prediction.find_images import find_images
+from trainers.prediction.image_files import find_images
 
 if TYPE_CHECKING:
     from pathlib import Path
