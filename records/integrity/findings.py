@@ -54,7 +54,7 @@ MEANINGS: Mapping[FindingKind, str] = {
     "payload-checksum": "the checksum of a record is wrong; that record is lost",
     "too-long": "the length of a record is over 1 GiB",
     "compression": "a GZIP or ZLIB file is damaged, ends early, or expands more than 1000-fold",
-    "example": "a record contains neither a tf.train.Example nor a tf.train.SequenceExample",
+    "example": "a record contains no tf.train.Example and no tf.train.SequenceExample",
     "feature": "a feature of a record is missing, or has the wrong type or number of values",
     "label": "a label is not in the label map",
     "text": "the class name of a record is not the name of its label",

@@ -38,5 +38,5 @@ def _check_item(item: Frame | Finding, number: int, checked: FileCheck) -> None:
         return
     checked.records += 1
     if parse_payload(item.payload).kind == "bytes":
-        detail = "the record contains neither a tf.train.Example nor a tf.train.SequenceExample"
+        detail = "the record contains no tf.train.Example and no tf.train.SequenceExample"
         checked.findings.append(Finding("example", checked.file, detail, number, item.offset))
