@@ -42,8 +42,8 @@ def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None)
         CorruptDataError: a record is damaged, or its key leads out of the folder.
         OutputError: `out` already exists, or cannot be written.
     """
-    require_outside(out, dataset)
     opened = open_dataset(dataset)
+    require_outside(out, dataset)
     written = 0
     with _new_folder(Path(out)) as folder:
         for split, records in opened.items():

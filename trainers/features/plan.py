@@ -73,7 +73,6 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
         InputNotFoundError: no finished dataset was found, or the weights do not exist.
         CorruptDataError: a shard is missing, or its size differs from the manifest.
     """
-    require_outside(out, location)
     spec = find_model(options.model)
     if options.weights not in {IMAGENET, "none"}:
         find_weights(options.weights, options.model)
@@ -84,6 +83,7 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
             hint="use a model of keras.applications, such as mobilenet_v2",
         )
     dataset = open_dataset(location)
+    require_outside(out, location)
     training = select_split(dataset, "train")
     selections = (select_split(dataset, split) for split in dataset if dataset[split])
     check_shards(dataset, *selections, sizes=not options.skip_bad)

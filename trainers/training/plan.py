@@ -126,14 +126,14 @@ def plan_training(
     options = msgspec.structs.replace(options, model=resolve_model(options.model, name))
     spec = find_model(options.model)
     check_options(options, spec)
-    if found is None:
-        require_outside(os.fspath(run), os.fspath(location))
     run_path = (
         require_empty(run, dataset=location, resume=resume)
         if found is None
         else Path(os.fspath(run))
     )
     dataset = open_dataset(location)
+    if found is None:
+        require_outside(os.fspath(run), os.fspath(location))
     training, validation = select_for_training(dataset, options.validation_split)
     skipped: frozenset[tuple[str, int]] = frozenset()
     if options.features is not None:

