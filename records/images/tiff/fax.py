@@ -2,8 +2,8 @@
 
 If the data of a strip ends early, libtiff reports no error and does not write the other rows, so
 that two decodings of one file may differ. The check decodes each strip twice: once after a white
-strip, once after a black strip, which libtiff writes to the same memory before. Rows that differ are
-not defined by the data. The same holds for tiles.
+strip, once after a black strip, which libtiff writes to the same memory before. Rows that differ
+are not defined by the data. The same holds for tiles.
 """
 
 from __future__ import annotations
