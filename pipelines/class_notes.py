@@ -1,15 +1,19 @@
-"""Notes of a conversion on its classes: empty, alike, absent from train."""
+"""Notes of a conversion on its classes: empty, alike, rejected, absent from train."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.run import Run
+from records.format.index import Reject
 from records.format.label_map import describe_alike
 from records.format.layout import SPLITS
+from records.images.formats import NEEDS_HEIF
+from records.runtime.extras import install_command
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 
@@ -39,6 +43,34 @@ def class_notes(run: Run) -> Iterator[str]:
     absent = (counts.sum(0) > 0) & (counts[_TRAIN] == 0)
     if absent.any() and counts[_TRAIN].any():
         yield _describe_absent([labels[label] for label in np.flatnonzero(absent)], run)
+
+
+def reject_notes(stored: Mapping[str, int], rejects: Sequence[Reject]) -> Iterator[str]:
+    """Yield notes on classes of which more than half of the images were rejected.
+
+    Args:
+        stored: the number of stored images of each class of the run.
+        rejects: the rejects of the run.
+    """
+    reasons: dict[str, Counter[str]] = {}
+    for reject in rejects:
+        if reject.class_name is not None:
+            reasons.setdefault(reject.class_name, Counter())[reject.reason] += 1
+    lost = [name for name, found in reasons.items() if found.total() > stored.get(name, 0)]
+    for name in sorted(lost, key=lambda name: (stored.get(name, 0), name))[:_SHOWN_CLASSES]:
+        found = reasons[name]
+        images = pluralize(found.total() + stored.get(name, 0), "image")
+        listed = ", ".join(f"{count:,} {reason}" for reason, count in found.most_common())
+        yield (
+            f"class {escape_for_display(name)}: {found.total():,} of {images} rejected ({listed})"
+        )
+    if len(lost) > _SHOWN_CLASSES:
+        more = pluralize(len(lost) - _SHOWN_CLASSES, "more class")
+        yield f"{more} of which more than half of the images were rejected"
+    heif = sum(NEEDS_HEIF in reject.detail for reject in rejects)
+    if heif:
+        command = install_command("heif")
+        yield f"{pluralize(heif, 'HEIC image')} rejected; to read HEIC: {command}"
 
 
 def _describe_absent(names: Sequence[str], run: Run) -> str:

@@ -20,6 +20,9 @@ from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
+SHOWN_REJECTS = 5
+"""Number of rejects that a report lists; `rejects.jsonl` lists all."""
+
 MOST_KEYS = 1000
 """Maximum number of modified or deleted files that a report lists; its notes count all of them."""
 
@@ -49,6 +52,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     layout: str | None
     source_splits: tuple[SplitName, ...] = ()
     rejects_by_reason: dict[str, int]
+    first_rejects: tuple[Reject, ...] = ()
     notes: tuple[str, ...]
     plan_digest: str
     fingerprint: str = msgspec.field(name="stamp")
@@ -84,6 +88,7 @@ def report_plan(run: Run, *, status: Status) -> Report:
         layout=sources.layout,
         source_splits=tuple(split for split in SPLITS if split in sources.splits),
         rejects_by_reason=count_reasons(sources.rejects),
+        first_rejects=tuple(sources.rejects[:SHOWN_REJECTS]),
         notes=(*sources.notes, *class_notes(run)),
         generation=plan.generation,
         plan_digest=plan.digest,

@@ -15,11 +15,16 @@ from pipelines.options import ConvertOptions
 from pipelines.report import Report
 from records.cli.output import print_json, print_text
 from records.dataset import open_dataset
+from records.format.index import Reject
+from records.format.layout import REJECTS, generation_path
 from records.runtime.logging import is_json, log_event, set_quiet
 from records.runtime.progress import progress_callback
 from records.runtime.shard_worker import RunnerConfig
-from records.text.escaping import escape_surrogates
-from records.text.formatting import format_bytes, pluralize
+from records.text.escaping import escape_for_display, escape_surrogates
+from records.text.formatting import abbreviate, format_bytes, pluralize
+
+_KEY_CHARACTERS = 200
+_DETAIL_CHARACTERS = 200
 
 
 def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool) -> None:
@@ -135,10 +140,19 @@ def summarize(report: Report) -> str:
         images, shards = pluralize(info.images, "image"), pluralize(info.shards, "shard")
         lines.append(f"  {split:<10} {images} in {shards}{size}")
     lines.append(f"  {_counts(report)}")
+    lines += map(_describe_reject, report.first_rejects)
+    if len(report.first_rejects) < report.counts.rejected and report.status != "planned":
+        name = generation_path(REJECTS, report.generation)
+        lines.append(f"             all rejects: {report.output.rstrip('/')}/{name}")
     lines += [f"  note: {note}" for note in report.notes]
     if report.seconds:
         lines.append(f"  {report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")
     return "\n".join(lines)
+
+
+def _describe_reject(reject: Reject) -> str:
+    detail = f"{reject.reason}: {abbreviate(reject.detail, _DETAIL_CHARACTERS)}"
+    return f"  rejected   {escape_for_display(abbreviate(reject.key, _KEY_CHARACTERS))}: {detail}"
 
 
 def _counts(report: Report) -> str:

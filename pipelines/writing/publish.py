@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from pipelines.report import Report, count_reasons, encode_report, report_plan, report_splits
+from pipelines.class_notes import reject_notes
+from pipelines.report import (
+    SHOWN_REJECTS,
+    Report,
+    count_reasons,
+    encode_report,
+    report_plan,
+    report_splits,
+)
 from pipelines.run import Run
 from pipelines.writing.results import ConversionResult, make_manifest, merge_splits
 from records.errors import TooManyRejectsError
 from records.format import layout
+from records.format.index import Reject
 from records.format.label_map import format_labels
 from records.format.layout import SplitName
-from records.format.manifest import Manifest, decode_manifest, encode_manifest
+from records.format.manifest import Manifest, SplitInfo, decode_manifest, encode_manifest
 from records.format.rejects import encode_rejects
 from records.format.tfds_metadata import tfds_files
+from records.images.formats import NEEDS_HEIF
+from records.runtime.extras import install_command
 from records.storage import FolderLock, write_file
 from records.storage.conditional import replaced_by_other_run
 from records.text.formatting import pluralize
@@ -65,17 +77,29 @@ def report_result(run: Run, result: ConversionResult, *, shards_kept: int) -> Re
     """
     planned = report_plan(run, status="converted")
     seconds = time.monotonic() - run.started_at
+    splits = merge_splits(result.shards, len(run.plan.labels), {})
     return msgspec.structs.replace(
         planned,
         status="too-many-rejects" if _exceeds_reject_limit(run, result) else "converted",
         counts=result.counts,
         rejects_by_reason=count_reasons(result.rejects),
-        notes=(*planned.notes, *_short_split_warnings(run, result)),
-        splits=report_splits(merge_splits(result.shards, len(run.plan.labels), {})),
+        first_rejects=tuple(result.rejects[:SHOWN_REJECTS]),
+        notes=(
+            *planned.notes,
+            *_short_split_warnings(run, result),
+            *reject_notes(_count_classes(run.plan.labels, splits), result.rejects),
+        ),
+        splits=report_splits(splits),
         shards_kept=shards_kept,
         seconds=round(seconds, 3),
         images_per_second=round(run.plan.images / seconds, 1),
     )
+
+
+def _count_classes(labels: Sequence[str], splits: Mapping[SplitName, SplitInfo]) -> dict[str, int]:
+    """Return the number of records of each class."""
+    columns = zip(*(info.class_records for info in splits.values()), strict=True)
+    return dict(zip(labels, map(sum, columns), strict=False))
 
 
 def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderLock) -> None:
@@ -162,15 +186,23 @@ def _too_many_rejects(
     reasons = ", ".join(f"{count} {reason}" for reason, count in report.rejects_by_reason.items())
     first = result.rejects[0]
     images = result.counts.stored + result.counts.rejected
-    advice = (
-        "move the images of each class into a separate folder, or list all images in a file for"
-        " --list"
-        if all(reject.reason == "no-class" for reject in result.rejects)
-        else "allow more with --max-rejects (finished shards are kept), or run `shardmill clean`"
-        " and then fix the images, or omit them with --exclude"
-    )
+    advice = _advise(result.rejects)
     return TooManyRejectsError(
         f"{result.counts.rejected:,} of {pluralize(images, 'image')} rejected ({reasons}), "
         f"the first: {first.key}: {first.detail}",
         hint=f"{listed_in} lists the rejects; {advice}" if listed_in else advice,
+    )
+
+
+def _advise(rejects: Sequence[Reject]) -> str:
+    if all(reject.detail == NEEDS_HEIF for reject in rejects):
+        return f"to read HEIC: {install_command('heif')}"
+    if all(reject.reason == "no-class" for reject in rejects):
+        return (
+            "move the images of each class into a separate folder, or list all images in a file for"
+            " --list"
+        )
+    return (
+        "allow more with --max-rejects (finished shards are kept), or run `shardmill clean` and"
+        " then fix the images, or omit them with --exclude"
     )

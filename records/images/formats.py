@@ -174,6 +174,10 @@ class OpenImage(NamedTuple):
     is_animated: bool
 
 
+NEEDS_HEIF = "HEIC needs pillow-heif, which the extra heif of shardmill installs"
+"""The detail of rejected HEIC images if pillow-heif is not installed."""
+
+
 def open_image(kind: str, data: bytes) -> OpenImage:
     """Open the first image of a file: read the header, not the pixels.
 
@@ -227,7 +231,7 @@ def _heif_plugin() -> type[ImageFile.ImageFile]:
     try:
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError:
-        detail = "HEIC needs pillow-heif, which the extra heif of shardmill installs"
+        detail = NEEDS_HEIF
         raise ImageRejectedError("unsupported", detail) from None
     plugin: type[ImageFile.ImageFile] = HeifImageFile
     return plugin

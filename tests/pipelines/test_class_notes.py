@@ -10,7 +10,7 @@ import pytest
 from pipelines.cli.output import summarize
 from records.errors import UsageError
 from tests.pipelines.conftest import Convert
-from tests.pipelines.pictures import make_file, make_folders
+from tests.pipelines.pictures import CORRUPT, make_file, make_folders
 
 
 def class_notes(notes: tuple[str, ...]) -> list[str]:
@@ -38,6 +38,28 @@ def test_convert_one_class_in_all_is_noted(convert: Convert, tmp_path: Path) -> 
 def test_convert_empty_class_is_noted(convert: Convert, source: Path) -> None:
     (source / "cow").mkdir()
     assert class_notes(convert(dry_run=True).notes) == ["class cow has no images"]
+
+
+@pytest.mark.parametrize(("good", "bad"), [(0, 4), (3, 4), (4, 4), (9, 1)])
+def test_convert_class_that_loses_most_of_its_images_is_noted(
+    convert: Convert, tmp_path: Path, good: int, bad: int
+) -> None:
+    source = make_folders(tmp_path / "rejected", cat=12, dog=good)
+    for number in range(bad):
+        make_file(source, f"dog/bad{number}.png", CORRUPT)
+    report = convert(source=str(source), max_rejects=bad)
+    expected = [f"class dog: {bad} of {good + bad} images rejected ({bad} corrupt)"]
+    assert class_notes(report.notes) == (expected if bad > good else [])
+
+
+def test_summary_names_five_rejects_and_the_list_of_all(convert: Convert, tmp_path: Path) -> None:
+    source = make_folders(tmp_path / "rejected", cat=12)
+    for number in range(7):
+        make_file(source, f"cat/bad{number}.png", CORRUPT)
+    lines = summarize(convert(source=str(source))).splitlines()
+    named = [line for line in lines if line.startswith("  rejected   cat/bad")]
+    assert [line.split("/bad")[1][0] for line in named] == list("01234")
+    assert lines[lines.index(named[-1]) + 1].strip().endswith("/rejects.jsonl")
 
 
 def test_convert_many_empty_classes_are_counted(convert: Convert, source: Path) -> None:
