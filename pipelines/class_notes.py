@@ -1,4 +1,4 @@
-"""Notes of a conversion on its classes: empty, alike, rejected, absent from train."""
+"""Notes of a conversion on classes: empty, alike, rejected, absent from train."""
 
 from __future__ import annotations
 
