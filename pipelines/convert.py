@@ -34,6 +34,7 @@ from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, write_shard
 from records.errors import InputNotFoundError
 from records.format.manifest import Manifest
+from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.shard_worker import OnProgress
 from records.storage import FolderLock, absolute_location, open_storage
@@ -81,6 +82,8 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     output = open_storage(options.output)
     base = open_existing(output) if options.append else None
     sources = list_sources(options, None if base is None else base.labels)
+    if sources.understood is not None:
+        log_line(f"{escape_for_display(str(options.list or options.source))}: {sources.understood}")
     _require_images(sources, options)
     if base is None:
         plan = make_plan(sources, options.settings())

@@ -16,9 +16,10 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from pipelines.sources.class_layout import class_name, parse_split
+from pipelines.sources.class_layout import class_name
 from records.dataset import Record, open_dataset
 from records.errors import CorruptDataError, OutputError
+from records.format.layout import parse_split
 from records.images import decode_record_image
 from records.storage.atomic import atomic_folder
 from records.storage.errors import HINT_FIX, starts_over, translate_write_errors

@@ -22,11 +22,13 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of a conversion from `source` to `output`, which are local paths or fsspec URLs.
 
     `test`, `validation` and `max_rejects` are fractions if float, counts if int. `list`, `labels`
-    and `exclude` are paths of files. `workers` is the number of threads in each process that writes
-    shards. `append` adds new images to an existing dataset; with `allow_new_classes`, also images
-    of new classes. Files over `max_file_mb` megabytes, and images that take more than
-    `image_timeout` seconds to decode, are rejected. `runner` is `local` or the name of a Beam
-    runner; Beam receives `beam_flags` unchanged.
+    and `exclude` are paths of files. `path_column`, `label_column`, `split_column` and
+    `group_column` are columns of the list, and `image_folder` is the folder of its images below
+    `source`. `map` gives classes new names: pairs, `OLD=NEW` texts or files. `workers` is the
+    number of threads in each process that writes shards. `append` adds new images to an existing
+    dataset; with `allow_new_classes`, also images of new classes. Files over `max_file_mb`
+    megabytes, and images that take more than `image_timeout` seconds to decode, are rejected.
+    `runner` is `local` or the name of a Beam runner; Beam receives `beam_flags` unchanged.
     """
 
     source: str
@@ -41,6 +43,13 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[str, ...] | None = None
     labels: str | None = None
     list: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    split_column: str | None = None
+    group_column: str | None = None
+    image_folder: str | None = None
+    map: dict[str, str | None] | tuple[str, ...] | str | None = None
+    leaf_class: bool = False
     exclude: str | None = None
     layout: Literal["auto", "classes", "splits"] = "auto"
     follow_symlinks: bool = False
@@ -141,6 +150,8 @@ def _check_together(options: ConvertOptions) -> None:
         raise UsageError("--allow-new-classes needs --append")
     if options.classes is not None and options.labels is not None:
         raise UsageError("--classes and --labels cannot be used together")
+    if options.list is not None and options.leaf_class:
+        raise UsageError("--list and --leaf-class cannot be used together")
     if options.shards is not None and options.shard_mb is not None:
         raise UsageError("--shards and --shard-mb cannot be used together")
 

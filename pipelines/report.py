@@ -40,7 +40,8 @@ class SplitReport(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a conversion. It is not part of the dataset: `seconds` differs between runs.
 
-    `source_splits` are the splits that the folders or the list of the source specify.
+    `source_splits` are the splits that the folders or the list of the source specify, and
+    `understood` describes the columns of the list and the paths of the images.
     `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
     """
 
@@ -51,6 +52,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     classes: int
     layout: str | None
     source_splits: tuple[SplitName, ...] = ()
+    understood: str | None = None
     rejects_by_reason: dict[str, int]
     first_rejects: tuple[Reject, ...] = ()
     notes: tuple[str, ...]
@@ -87,6 +89,7 @@ def report_plan(run: Run, *, status: Status) -> Report:
         classes=len(plan.labels),
         layout=sources.layout,
         source_splits=tuple(split for split in SPLITS if split in sources.splits),
+        understood=sources.understood,
         rejects_by_reason=count_reasons(sources.rejects),
         first_rejects=tuple(sources.rejects[:SHOWN_REJECTS]),
         notes=(*sources.notes, *class_notes(run)),
@@ -110,6 +113,7 @@ def report_finished(run: Run, manifest: Manifest) -> Report:
         splits=report_splits(manifest.splits),
         classes=len(manifest.labels),
         layout=None,
+        understood=run.sources.understood,
         rejects_by_reason=count_reasons(rejects),
         notes=(),
         generation=manifest.generations[-1].number,

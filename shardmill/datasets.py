@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
     from pipelines.report import Report
@@ -26,6 +26,13 @@ def convert(
     classes: Sequence[str] | None = None,
     labels: str | PathLike[str] | None = None,
     list: str | PathLike[str] | None = None,  # noqa: A002 # the name of the option
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    image_folder: str | PathLike[str] | None = None,
+    map: Mapping[str, str | None] | str | PathLike[str] | Sequence[str] | None = None,  # noqa: A002
+    leaf_class: bool = False,
     exclude: str | PathLike[str] | None = None,
     layout: Literal["auto", "classes", "splits"] = "auto",
     follow_symlinks: bool = False,
@@ -70,7 +77,16 @@ def convert(
         shard_mb: the megabytes of source images per shard; 128 if this and `shards` are None.
         classes: the names of the classes to convert; all classes if None.
         labels: the path of a label map that numbers the classes.
-        list: the path of a .csv or .jsonl file that lists images, instead of class folders.
+        list: the path of a CSV, TSV, JSON or Parquet file that lists images, instead of class
+            folders.
+        path_column: the column of the list with paths, names or IDs; found by its name if None.
+        label_column: the column of the list with labels, or one-hot columns separated by commas.
+        split_column: the column of the list with splits, or `none`.
+        group_column: the column of the list with groups, or `none`.
+        image_folder: the folder below `source` with the images of the list.
+        map: new names of classes: a mapping (None drops a class), `OLD=NEW` texts, or paths of
+            files.
+        leaf_class: whether the class of an image is its innermost folder.
         exclude: the path of a file with the keys to exclude, one per line.
         layout: the kind of the top folders: classes or splits; detected if `auto`.
         follow_symlinks: whether to convert the targets of links that lead out of `source`.

@@ -50,6 +50,10 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     return names
 
 
+def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> Any:
+    return values or None
+
+
 @click.command(cls=GroupedCommand, epilog=_EPILOG, context_settings=HELP)
 @click.argument("source", type=Location())
 @click.argument("output", type=Location())
@@ -60,8 +64,30 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         "list_",
         type=Location(),
         metavar="FILE",
-        help="Convert the images listed in a .csv or .jsonl file: path,label[,split][,group];"
-        " paths are relative to SOURCE.",
+        help="Convert the images listed in a CSV, TSV, JSON or Parquet file; its columns are found"
+        " by their names, and paths are relative to SOURCE.",
+    ),
+    click.option(
+        "--image-folder",
+        type=Location(),
+        metavar="FOLDER",
+        help="Folder below SOURCE that contains the images of the list.",
+    ),
+    click.option(
+        "--path-column",
+        metavar="NAME",
+        help="Column of the list with paths, or with names or IDs of images.",
+    ),
+    click.option(
+        "--label-column",
+        metavar="NAME",
+        help="Column of the list with labels; one-hot columns are separated by commas.",
+    ),
+    click.option(
+        "--split-column", metavar="NAME|none", help="Column of the list with splits, or none."
+    ),
+    click.option(
+        "--group-column", metavar="NAME|none", help="Column of the list with groups, or none."
     ),
     click.option(
         "--layout",
@@ -95,6 +121,17 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
         type=Location(),
         metavar="FILE",
         help="Number the classes as in this label map.",
+    ),
+    click.option(
+        "--map",
+        multiple=True,
+        callback=_or_none,
+        type=Location(),
+        metavar="OLD=NEW|FILE",
+        help="Rename or merge classes; OLD= drops a class. FILE has a pair per line. Repeatable.",
+    ),
+    click.option(
+        "--leaf-class", is_flag=True, help="Take the innermost folder of each image as its class."
     ),
 )
 @option_group(
@@ -243,9 +280,10 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
     """Convert SOURCE, a folder of labelled images, to a dataset of TFRecord shards in OUTPUT.
 
     SOURCE has one folder per class, or split folders (train/, test/, validation/) that contain
-    class folders; the layout is detected automatically. SOURCE and OUTPUT can be URLs (s3://,
-    gs://, …). To resume an interrupted run, run the same command again. A dataset is never
-    overwritten. With --append, new images are added to the dataset as a new generation.
+    class folders; the layout is detected automatically. --list takes the classes from a table.
+    SOURCE and OUTPUT can be URLs (s3://, gs://, …). To resume an interrupted run, run the same
+    command again. A dataset is never overwritten. With --append, new images are added to the
+    dataset as a new generation.
     """
     from pipelines.cli.output import convert_with_progress
 

@@ -134,6 +134,8 @@ def summarize(report: Report) -> str:
         )
     elif report.layout == "classes":
         lines.append("  source     one folder per class")
+    elif report.understood is not None:
+        lines.append(f"  source     {report.understood}")
     lines.append(f"  classes    {report.classes}")
     for split, info in report.splits.items():
         size = f", {format_bytes(info.bytes)}" if info.bytes else ""

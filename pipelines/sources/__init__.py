@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceImage, Sources, read_source_filter
 from pipelines.sources.image_folder import list_image_folder
-from pipelines.sources.image_list import list_image_list
+from pipelines.sources.lists import list_image_list
 from records.format.label_map import LabelMap
 from records.text.formatting import pluralize
 

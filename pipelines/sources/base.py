@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.class_layout import Layout, choose_labels, extend_labels
+from pipelines.sources.class_map import ClassMap, read_class_map
 from pipelines.sources.reader import read_text_file
 from records.format.index import Reject
 from records.format.label_map import LabelMap, parse_labels
@@ -90,6 +91,7 @@ class Sources:
         excluded_keys: number of images excluded by key.
         splits: splits that the source specifies for an image.
         notes: remarks for the report.
+        understood: what was understood of a list, in one line; None for folders.
     """
 
     labels: LabelMap
@@ -101,6 +103,7 @@ class Sources:
     excluded_keys: int = 0
     splits: set[SplitName] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    understood: str | None = None
 
     @property
     def found(self) -> int:
@@ -137,6 +140,7 @@ class SourceFilter(NamedTuple):
         given_labels: label map of `--labels`.
         existing_labels: label map of the dataset to append to.
         allow_new_classes: whether an append may add classes.
+        class_map: new names of classes, of `--map`.
     """
 
     excluded_keys: frozenset[bytes]
@@ -144,6 +148,7 @@ class SourceFilter(NamedTuple):
     given_labels: LabelMap | None
     existing_labels: LabelMap | None
     allow_new_classes: bool
+    class_map: ClassMap
 
     def choose_labels(self, present: Iterable[str], *, source: str) -> LabelMap:
         """Return the label map for the classes in the source. Raises UsageError."""
@@ -159,7 +164,7 @@ class SourceFilter(NamedTuple):
 
 
 def read_source_filter(options: ConvertOptions, existing_labels: LabelMap | None) -> SourceFilter:
-    """Read the files of `--exclude` and `--labels`. Raises InputNotFoundError, UsageError."""
+    """Read the files that options name. Raises InputNotFoundError, UsageError."""
     given = None
     if options.labels is not None:
         given = parse_labels(read_text_file(options.labels), path=options.labels)
@@ -169,5 +174,10 @@ def read_source_filter(options: ConvertOptions, existing_labels: LabelMap | None
         lines = text.split("\n")
         excluded = (key_from_text(line.rstrip("\r")) for line in lines if line.strip())
     return SourceFilter(
-        frozenset(excluded), options.classes, given, existing_labels, options.allow_new_classes
+        frozenset(excluded),
+        options.classes,
+        given,
+        existing_labels,
+        options.allow_new_classes,
+        read_class_map(options.map),
     )

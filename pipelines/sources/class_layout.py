@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypeVar
 
 from records.errors import UsageError
 from records.format.label_map import LabelMap, check_labels, is_valid_name
-from records.format.layout import SPLITS, SplitName
+from records.format.layout import SPLIT_WORDS, SplitName, parse_split
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
 from records.text.names import normalize_name
 
 Layout = Literal["classes", "splits"]
-
-SPLIT_FOLDER_ALIASES: Mapping[str, SplitName] = {
-    **{split: split for split in SPLITS},
-    "val": "validation",
-    "valid": "validation",
-}
-"""Lower-case names of split folders, and of splits in image lists."""
 
 CLASS_FOLDERS = "one folder per class, with the images of the class in it"
 """The expected source, for error messages."""
@@ -34,35 +29,71 @@ class KeyParts(NamedTuple):
     split: SplitName | None
 
 
-def parse_split(name: str | bytes) -> SplitName | None:
-    """Return the split with this name or alias, in any case; None if the name is unknown."""
-    text = name if isinstance(name, str) else name.decode("utf-8", "replace")
-    return SPLIT_FOLDER_ALIASES.get(text.lower())
-
-
 def detect_layout(folders: Iterable[bytes]) -> Layout:
     """Return `splits` if every top folder is named after a split, otherwise `classes`."""
     top = {folder for folder in folders if b"/" not in folder}
     return "splits" if top and all(parse_split(folder) for folder in top) else "classes"
 
 
-def parse_key(key: bytes, layout: Layout) -> KeyParts:
-    """Return class folder and split of a key; folders below the class folder do not matter.
+def check_not_split(folders: Iterable[bytes], *, source: str) -> None:
+    """Check that top folders whose layout is `classes` do not look like splits.
+
+    They do if their names contain words for two splits, such as `train_a` and `test_a`, or if a
+    folder with a word for a split and another folder contain a folder of the same name.
+
+    Raises:
+        UsageError: the top folders look like splits.
+    """
+    below: dict[bytes, set[bytes]] = {}
+    for folder in folders:
+        top, _, name = folder.partition(b"/")
+        below.setdefault(top, set()).update([name] if name else [])
+    split_like = {top: split for top in below if (split := _split_word(top)) is not None}
+    if len(below) < 2 or not split_like:
+        return
+    holders = Counter(name for names in below.values() for name in names)
+    has_same_classes = any(holders[name] > 1 for top in split_like for name in below[top])
+    if len(set(split_like.values())) > 1 or has_same_classes:
+        raise UsageError(
+            "the top folders look like splits, but not all of them are named after one",
+            path=source,
+            expected="train, validation, test, or a name such as Training, val, test_set",
+            got=", ".join(key_to_text(top) for top in sorted(below)[:10]),
+            hint="rename the folders, move the others out of the source, or pass --layout classes "
+            "if these folders are the classes",
+        )
+
+
+def _split_word(folder: bytes) -> SplitName | None:
+    """Return the split of the first word in a name that stands for one."""
+    words = re.split(r"[^a-z]+", folder.decode("utf-8", "replace").lower())
+    return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)
+
+
+def parse_key(key: bytes, layout: Layout, *, leaf_class: bool = False) -> KeyParts:
+    """Return class folder and split of a key.
+
+    Args:
+        key: the key.
+        layout: the layout of the top folders.
+        leaf_class: whether the class folder is the innermost folder; otherwise it is the outermost
+            one, and folders below it do not matter.
 
     Raises:
         UsageError: the layout is `splits`, and the top folder is not named after a split.
     """
     folders = key.split(b"/")[:-1]
-    if layout == "classes":
-        return KeyParts(folders[0] if folders else None, None)
-    split = parse_split(folders[0]) if folders else None
-    if folders and split is None:
-        raise UsageError(
-            "with --layout splits, every top folder must be named after a split",
-            expected="train, test, val, valid or validation",
-            got=key_to_text(folders[0]),
-        )
-    return KeyParts(folders[1] if len(folders) > 1 else None, split)
+    split = None
+    if layout == "splits" and folders:
+        split = parse_split(folders[0])
+        if split is None:
+            raise UsageError(
+                "with --layout splits, every top folder must be named after a split",
+                expected="train, validation, test, or a name such as Training, val, test_set",
+                got=key_to_text(folders[0]),
+            )
+        folders = folders[1:]
+    return KeyParts(folders[-1 if leaf_class else 0] if folders else None, split)
 
 
 def class_folders(folders: Iterable[bytes], layout: Layout) -> set[bytes]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, SourceImage, Sources, check_file_size
 from pipelines.sources.class_layout import (
     CLASS_FOLDERS,
+    KeyParts,
     Layout,
     assign_labels,
+    check_not_split,
     class_folders,
     detect_layout,
     is_class_folder,
     parse_key,
 )
 from pipelines.sources.group_by import GroupKey
+from pipelines.sources.lists import find_metadata, list_metadata
+from pipelines.sources.lists.columns import named_columns
 from pipelines.sources.reader import SourceFiles, UnreadableError, open_source
 from pipelines.sources.walk import ListedFile, Listing
 from records.errors import InputNotFoundError, UsageError
@@ -28,8 +32,8 @@ from records.text.keys import key_to_text
 
 _IMAGE_EXTENSIONS = frozenset(extension.encode() for extension in IMAGE_EXTENSIONS)
 
-
 _MAX_NOTED_FOLDERS = 5
+_MIN_CLASSES = 2
 _NO_CLASS_NAME = "the name of the class folder is empty or has control characters"
 
 
@@ -54,7 +58,39 @@ def list_image_folder(options: ConvertOptions, source_filter: SourceFilter) -> S
         )
     _refuse_escaping_links(listing, source_filter, options.source)
     layout = detect_layout(listing.folders) if options.layout == "auto" else options.layout
+    if (listed := _list_metadata(options, source_filter, files, listing, layout)) is not None:
+        return listed
+    if options.layout == "auto" and layout == "classes":
+        check_not_split(listing.folders, source=escape_for_display(options.source))
     return _FolderSources(options, source_filter, files, listing, layout).collect()
+
+
+def _list_metadata(
+    options: ConvertOptions,
+    source_filter: SourceFilter,
+    files: SourceFiles,
+    listing: Listing,
+    layout: Layout,
+) -> Sources | None:
+    """List the images of metadata files next to them, if folders do not name the classes.
+
+    Raises:
+        UsageError: an option names a column, and there is no list.
+    """
+    named = named_columns(options)
+    found = find_metadata(listing) if options.layout == "auto" and not options.leaf_class else []
+    classes = class_folders(listing.folders, layout)
+    if found and (named or len(classes) < _MIN_CLASSES):
+        with suppress(UsageError) if classes and not named else nullcontext():
+            if (listed := list_metadata(found, options, source_filter, files)) is not None:
+                return listed
+    if named or options.image_folder is not None:
+        raise UsageError(
+            "an option names a column or the image folder of a list, and there is no list",
+            path=escape_for_display(options.source),
+            hint="add --list FILE",
+        )
+    return None
 
 
 def _refuse_escaping_links(listing: Listing, source_filter: SourceFilter, source: str) -> None:
@@ -85,14 +121,30 @@ class _FolderSources:
         self._listing = listing
         self._layout = layout
         # A folder that cannot name a class does not affect the others.
-        folders = filter(is_class_folder, class_folders(listing.folders, layout))
-        self._class_names = assign_labels(folders, source=options.source)
-        labels = source_filter.choose_labels(self._class_names.values(), source=options.source)
+        folders = filter(is_class_folder, self._class_folders())
+        names = assign_labels(folders, source=options.source)
+        renamed = source_filter.class_map.apply(names.values(), source=options.source)
+        self._class_names = {folder: renamed[name] for folder, name in names.items()}
+        labels = source_filter.choose_labels(
+            sorted({name for name in renamed.values() if name is not None}, key=str.encode),
+            source=options.source,
+        )
         self._label_ids = label_ids(labels)
         self._group_of = GroupKey(options.group_by)
         self._sources = Sources(labels, layout, skipped=listing.skipped)
+        self._sources.notes += source_filter.class_map.notes(names.values())
         self._class_depth = 1 if layout == "classes" else 2
         self._nested_images = 0
+
+    def _class_folders(self) -> set[bytes]:
+        if not self._options.leaf_class:
+            return class_folders(self._listing.folders, self._layout)
+        keys = (file.key for file in self._listing.files if self._is_image(file))
+        folders = (self._parse(key).class_folder for key in keys)
+        return {folder for folder in folders if folder is not None}
+
+    def _parse(self, key: bytes) -> KeyParts:
+        return parse_key(key, self._layout, leaf_class=self._options.leaf_class)
 
     def collect(self) -> Sources:
         # The remaining escaping links are excluded by key; all others were refused.
@@ -122,11 +174,11 @@ class _FolderSources:
 
     def _add(self, key: bytes, file: ListedFile | None) -> None:
         """Add an image, a reject or an excluded image; `file` is None for a broken link."""
-        folder, split = parse_key(key, self._layout)
+        folder, split = self._parse(key)
         name = None if folder is None else self._class_names.get(folder)
         if key in self._excluded_keys:
             self._sources.exclude(by_key=True)
-        elif name is not None and name not in self._label_ids:
+        elif self._is_dropped(folder):
             self._sources.exclude(by_key=False)
         elif file is None:
             self._reject(key, name, "unreadable", "the link leads nowhere", 0)
@@ -136,7 +188,8 @@ class _FolderSources:
         elif rejection := check_file_size(file.size_bytes, self._options):
             self._reject(key, name, rejection.reason, rejection.detail, file.size_bytes)
         else:
-            self._nested_images += key.count(b"/") > self._class_depth
+            is_nested = key.count(b"/") > self._class_depth
+            self._nested_images += is_nested and not self._options.leaf_class
             self._sources.add(
                 SourceImage(
                     key,
@@ -153,14 +206,18 @@ class _FolderSources:
         """Reject what the listing refused, unless it is excluded."""
         folder = None
         with suppress(UsageError):  # with --layout splits, it is in no split folder
-            folder, _ = parse_key(key, self._layout)
+            folder, _ = self._parse(key)
         name = None if folder is None else self._class_names.get(folder)
         if key in self._excluded_keys:
             self._sources.exclude(by_key=True)
-        elif name is not None and name not in self._label_ids:
+        elif self._is_dropped(folder):
             self._sources.exclude(by_key=False)
         else:
             self._reject(key, name, "unreadable", reason, 0)
+
+    def _is_dropped(self, folder: bytes | None) -> bool:
+        """Return whether --classes or --map drops the class of this folder."""
+        return folder in self._class_names and self._class_names[folder] not in self._label_ids
 
     def _reject(
         self, key: bytes, name: str | None, reason: str, detail: str, size_bytes: int
@@ -188,5 +245,5 @@ class _FolderSources:
         if len(self._class_names) == 1 and nested and nested == images:
             self._sources.notes.append(
                 f"the only class is {escape_for_display(self._sources.labels[0])}: if the "
-                "subfolders are the classes, convert this folder instead"
+                "subfolders are the classes, pass --leaf-class"
             )

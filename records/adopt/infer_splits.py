@@ -7,23 +7,12 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from records.errors import UsageError
-from records.format.layout import SPLITS
+from records.format.layout import SPLIT_WORDS, SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from records.format.layout import SplitName
-
-_WORDS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-}
 
 
 def parse_split_rules(texts: Iterable[str]) -> dict[str, SplitName]:
@@ -40,7 +29,7 @@ def parse_split_rules(texts: Iterable[str]) -> dict[str, SplitName]:
                 expected="train=PATTERN, test=PATTERN or validation=PATTERN",
                 got=text,
             )
-        rules.setdefault(pattern, _WORDS[split])
+        rules.setdefault(pattern, SPLIT_WORDS[split])
     return rules
 
 
@@ -66,7 +55,7 @@ def choose_split(name: str, rules: Mapping[str, SplitName]) -> SplitName:
             return split
     for part in reversed(parts):
         words = re.split(r"[^a-z]+", part.lower())
-        splits = {_WORDS[word] for word in words if word in _WORDS}
+        splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
         if len(splits) == 1:
             return splits.pop()
         if splits:

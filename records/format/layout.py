@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from records.storage import names
 
 SplitName = Literal["train", "test", "validation"]
 SPLITS: tuple[SplitName, ...] = ("train", "test", "validation")
+SPLIT_WORDS: Mapping[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "holdout": "test",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "eval": "validation",
+    "evaluation": "validation",
+}
+"""Lower-case words for splits, in names of folders and files and in columns of lists."""
+_SPLIT_NAME = re.compile(
+    rf"({'|'.join(SPLIT_WORDS)})(?:[ _-]?(?:sets?|data|dataset|split|images?|imgs?))?"
+    r"(?:[ _-]?(?:1|(?:19|20)[0-9]{2}))?"
+)
+_LONGEST_SPLIT_NAME = 40
 
 WORK_FOLDER = names.WORK_FOLDER
 LEASE = names.LEASE
@@ -38,6 +58,17 @@ class ShardName(NamedTuple):
     split: SplitName
     number: int
     of: int
+
+
+def parse_split(name: str | bytes) -> SplitName | None:
+    """Return the split that a name stands for, None if it stands for no split.
+
+    Case and surrounding blanks do not matter; `Training`, `test_set`, `test1` and `val2017` are
+    names of splits too.
+    """
+    text = name if isinstance(name, str) else name.decode("utf-8", "replace")
+    match = _SPLIT_NAME.fullmatch(text.strip().lower()) if len(text) < _LONGEST_SPLIT_NAME else None
+    return SPLIT_WORDS[match[1]] if match else None
 
 
 def generation_folder(generation: int) -> str:

@@ -1,5 +1,9 @@
 """Reader of untrusted Parquet files, with limits on memory and time."""
 
-from records.untrusted_parquet.read import InvalidParquetError, read_untrusted
+from records.untrusted_parquet.read import (
+    InvalidParquetError,
+    read_untrusted,
+    read_untrusted_columns,
+)
 
-__all__ = ["InvalidParquetError", "read_untrusted"]
+__all__ = ["InvalidParquetError", "read_untrusted", "read_untrusted_columns"]

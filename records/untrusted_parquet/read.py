@@ -8,7 +8,7 @@ batches that are so small that no dictionary can expand a batch beyond the limit
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,12 +38,49 @@ def read_untrusted(content: bytes, schema: pa.Schema) -> pa.Table:
         InvalidParquetError: `content` is damaged, does not match `schema`, or expands too much.
     """
     try:
-        return _read(content, schema)
+        return _require_no_nulls(_read(content, None).cast(schema))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InvalidParquetError(str(error)) from error
 
 
-def _read(content: bytes, schema: pa.Schema) -> pa.Table:
+def read_untrusted_columns(content: bytes) -> pa.Table:
+    """Return the columns of a Parquet file that hold numbers, booleans or strings; with nulls.
+
+    Raises:
+        InvalidParquetError: `content` is damaged, expands too much, or has two columns of one name.
+    """
+    try:
+        return _require_distinct(_read(content, _is_plain))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InvalidParquetError(str(error)) from error
+
+
+def _require_no_nulls(table: pa.Table) -> pa.Table:
+    if any(map(_count_nulls, table.columns)):
+        raise ValueError("a column contains null values")
+    return table
+
+
+def _require_distinct(table: pa.Table) -> pa.Table:
+    if len(set(table.column_names)) < table.num_columns:
+        raise ValueError("two columns have the same name")
+    return table
+
+
+def _is_plain(field: pa.Field) -> bool:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    tests = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_boolean,
+    )
+    return any(test(kind) for test in tests)
+
+
+def _read(content: bytes, wanted: Callable[[pa.Field], bool] | None) -> pa.Table:
+    """Return all columns, or those of the wanted fields at the top; without the file's metadata."""
     allowed_bytes = max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * len(content))
     sizes = read_page_sizes(content)
     _require_growth(_least_bytes(sizes), allowed_bytes)
@@ -51,16 +88,34 @@ def _read(content: bytes, schema: pa.Schema) -> pa.Table:
     _require_growth(sizes.rows * largest_bytes, _MAX_BATCHES * allowed_bytes)
     batch_rows = max(1, min(sizes.rows, allowed_bytes // (largest_bytes + 1)))
     file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
+    fields = [field for field in file.schema_arrow if wanted is None or wanted(field)]
+    if not fields:
+        raise ValueError("no column holds text or numbers")
+    names = None if wanted is None else [field.name for field in fields]
     # Small columns are read in less time than a thread needs to start.
-    batches = file.iter_batches(batch_rows, use_threads=False)
-    table = pa.Table.from_batches(_within(batches, sizes.rows, allowed_bytes), file.schema_arrow)
+    batches = file.iter_batches(batch_rows, columns=names, use_threads=False)
+    decoded = map(_decode_dictionaries, batches)
+    schema = pa.schema([_without_dictionary(field) for field in fields])
+    table = pa.Table.from_batches(_within(decoded, sizes.rows, allowed_bytes), schema)
     if len(table) != sizes.rows:
         raise ValueError(f"the file has {pluralize(len(table), 'row')} instead of {sizes.rows}")
-    table.validate(full=True)
-    table = table.replace_schema_metadata(None).cast(schema)
-    if any(map(_count_nulls, table.columns)):
-        raise ValueError("a column contains null values")
     return table
+
+
+def _without_dictionary(field: pa.Field) -> pa.Field:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return pa.field(field.name, kind)
+
+
+def _decode_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch with values in place of dictionaries, such as those of pandas' categories."""
+    columns = []
+    for column in batch.columns:
+        column.validate(full=True)
+        is_dictionary = pa.types.is_dictionary(column.type)
+        columns.append(column.dictionary_decode() if is_dictionary else column)
+    schema = pa.schema(list(map(_without_dictionary, batch.schema)))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _least_bytes(sizes: FileSizes) -> int:

@@ -18,10 +18,13 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from pipelines import run_state
+from pipelines.options import ConvertOptions
 from pipelines.planning.plan import ShardPlan
 from pipelines.run_state import UnfinishedRun
 from pipelines.sources.base import SourceImage
-from pipelines.sources.image_list import read_rows
+from pipelines.sources.lists.columns import choose_columns
+from pipelines.sources.lists.open import parse_list
+from pipelines.sources.lists.rows import read_rows
 from records.dataset import decode_record
 from records.errors import CorruptDataError, ShardmillError, UsageError
 from records.format import layout
@@ -185,18 +188,20 @@ def check_labels(data: bytes) -> None:
 
 
 def check_list(data: bytes) -> None:
-    """Check that no path in a list of images leaves the source, in CSV and in JSON lines."""
+    """Check that no path in a list of images leaves the source, in any format of lists."""
+    options = ConvertOptions(source="/photos", output="")
     for name in ("list.csv", "list.jsonl"):
-        path = _scratch() / name
-        path.write_bytes(data)
         try:
-            rows = list(read_rows(str(path), "/photos", allow_url=False))
+            table = parse_list(data, name, options)
+            roles = choose_columns(table, options)
+            rows = list(read_rows(table, roles, "/photos", allow_url=False))
         except UsageError:
             continue
         for row in rows:
             assert row.url is None
-            assert not row.key.startswith(b"/")
-            assert b".." not in row.key.split(b"/")
+            for key in (row.key, *row.spellings):
+                assert not key.startswith(b"/")
+                assert b".." not in key.split(b"/")
 
 
 @cache
@@ -279,10 +284,27 @@ def _label_maps() -> list[bytes]:
 
 
 def _lists() -> list[bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parquet = io.BytesIO()
+    columns = {"id": [1, 2], "label": ["cat", None], "score": [0.5, 1.0], "many": [["a"], []]}
+    pq.write_table(pa.table(columns), parquet)
     return [
         b'path,label,split,group\na.png,cat,train,g\n"b,c/d.png",dog,test,\n',
         b'{"path": "a.png", "label": "cat"}\n{"path": "b/c.png", "label": 3, "split": "val"}\n',
         b"path,label\n../a.png,cat\n/b.png,dog\nfile:///c.png,dog\n",
+        "sep=;\r\nImage ID;Label;Größe\r\na.png;cat;1,5\r\n".encode("utf-16"),
+        b"filename, cat, dog\na\\b.png, 1, 0\n /c.png, 0, 1\n",
+        b"TRAIN,gs://b/a.png,cat\nTEST,gs://b/b.png,dog\n",
+        b"a.png 3\nb.png  4\n",
+        b'[{"image": "/data/upload/1/a.png", "label": ["cat"], "x": {"y": null}}]',
+        b"""[{"data": {"image": "/data/local-files/?d=a/b.png"},
+        "annotations": [{"result": [{"type": "choices", "value": {"choices": ["cat"]}}]}]}]""",
+        b"""{"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 2, "name": "cat"}],
+        "annotations": [{"image_id": 1, "category_id": 2}]}""",
+        b'{"a.png": "cat",\n"b.png": 2}',
+        parquet.getvalue(),
     ]
 
 

@@ -5,6 +5,7 @@ import pytest
 from pipelines.sources.class_layout import (
     assign_labels,
     assign_labels_from_list,
+    check_not_split,
     choose_labels,
     class_folders,
     class_name,
@@ -26,7 +27,14 @@ NFC, NFD = "é", "e\N{COMBINING ACUTE ACCENT}"
         ([b"train", b"validation"], "splits"),
         ([b"test"], "splits"),
         ([b"train", b"cat"], "classes"),
-        ([b"train", b"testing"], "classes"),
+        ([b"Training", b"Testing"], "splits"),
+        ([b"training_set", b"test_set"], "splits"),
+        ([b"train", b"test1"], "splits"),
+        ([b"train2017", b"val2017"], "splits"),
+        ([b"train-images", b"DEV", b"Hold out"], "classes"),
+        ([b"train-images", b"DEV", b"holdout"], "splits"),
+        ([b"train", b"test2"], "classes"),
+        ([b"trainer", b"test"], "classes"),
         ([b"cat", b"cat/train"], "classes"),
         ([], "classes"),
     ],
@@ -55,6 +63,52 @@ def test_parse_key_any_depth_gives_class_and_split(
     key: bytes, layout: str, place: tuple[bytes | None, str | None]
 ) -> None:
     assert parse_key(key, layout) == place  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("key", "layout", "class_folder"),
+    [
+        (b"a/b/1.png", "classes", b"b"),
+        (b"a/1.png", "classes", b"a"),
+        (b"1.png", "classes", None),
+        (b"train/a/b/1.png", "splits", b"b"),
+        (b"train/1.png", "splits", None),
+    ],
+)
+def test_parse_key_leaf_class_is_the_innermost_folder(
+    key: bytes, layout: str, class_folder: bytes | None
+) -> None:
+    assert parse_key(key, layout, leaf_class=True).class_folder == class_folder  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        [b"train", b"test", b"extra"],
+        [b"train_a", b"test_a"],
+        [b"Train Data v2", b"validation of 2020"],
+        [b"train", b"train/cat", b"more", b"more/cat"],
+    ],
+)
+def test_check_not_split_folders_that_look_like_splits_are_refused(folders: list[bytes]) -> None:
+    with pytest.raises(UsageError, match=r"look like splits.*--layout classes"):
+        check_not_split(folders, source="s")
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        [b"train", b"car", b"ship"],
+        [b"train", b"train/red", b"car", b"car/blue"],
+        [b"cat", b"cat/a", b"dog", b"dog/a"],
+        [b"test_tube", b"beaker", b"test_strip"],
+        [b"cat", b"cat/train", b"cat/test"],
+        [b"training"],
+        [],
+    ],
+)
+def test_check_not_split_class_folders_are_accepted(folders: list[bytes]) -> None:
+    check_not_split(folders, source="s")
 
 
 def test_parse_key_split_layout_unknown_top_folder_is_refused() -> None:

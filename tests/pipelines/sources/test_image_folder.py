@@ -54,7 +54,9 @@ def test_image_folder_explicit_layout_overrides_detection(root: Path, find: Find
     make_file(root, "test/cat/2.png")
     assert find(layout="classes").labels == ("test", "train")
     make_file(root, "other/cat/3.png")
-    assert find().labels == ("other", "test", "train")
+    with pytest.raises(UsageError, match="look like splits"):
+        find()
+    assert find(layout="classes").labels == ("other", "test", "train")
     with pytest.raises(UsageError, match="got other"):
         find(layout="splits")
 

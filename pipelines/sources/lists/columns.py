@@ -1,0 +1,272 @@
+"""Which column of a list is the path, the label, the split and the group."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import islice
+from typing import NamedTuple
+
+from pipelines.options import ConvertOptions
+from pipelines.sources.lists.table import ListTable, is_image_path, show_names
+from records.errors import UsageError
+from records.format.layout import parse_split
+from records.text.escaping import escape_for_display
+
+NO_COLUMN = "none"
+"""The value of `--split-column` and `--group-column` for a list without such a column."""
+NO_SPLIT = frozenset({"", "unassigned"})
+"""Lower-case values of a split column that assign no split; the second one is AutoML's."""
+ONES, ZEROS = frozenset({"1", "1.0", "true"}), frozenset({"", "0", "0.0", "-1", "false"})
+"""Lower-case values of one-hot columns."""
+
+_SAMPLE_ROWS = 100
+
+# Names are compared without case, blanks and punctuation. The names of one set have equal rank; a
+# set counts only if the list has no column of the sets before it.
+_ALIASES: dict[str, tuple[frozenset[str], ...]] = {
+    "path": (
+        frozenset((
+            "path", "paths", "file", "files", "filename", "filenames", "filepath", "filepaths",
+            "fname", "image", "images", "img", "imagepath", "imagepaths", "imgpath", "imagefile",
+            "imgfile", "imagefilename", "imagefilepath", "imagename", "imgname", "imageuri",
+            "imageurl", "imagegcsuri", "gcsuri", "gcspath", "uri", "url", "photo", "picture",
+            "relpath", "relativepath",
+        )),
+        frozenset((
+            "id", "ids", "idcode", "imageid", "imgid", "photoid", "pictureid", "isicid", "uid",
+            "uuid", "key",
+        )),
+        frozenset(("name",)),
+    ),
+    "label": (
+        frozenset((
+            "label", "labels", "class", "classes", "classname", "classlabel", "category",
+            "categories", "categoryname", "target", "diagnosis", "dx", "labelname", "breed",
+            "species", "tag", "tags", "choice", "y", "groundtruth",
+        )),
+        frozenset((
+            "classid", "classidx", "classindex", "categoryid", "labelid", "labelidx", "labelindex",
+        )),
+    ),
+    "split": (
+        frozenset((
+            "split", "splits", "subset", "set", "datasplit", "splitname", "partition", "mluse",
+        )),
+    ),
+    "group": (frozenset(("group", "groupid", "patient", "patientid", "subjectid")),),
+}  # fmt: skip
+_INDEX = re.compile(r"|index|unnamed\d*")
+"""Columns that pandas adds: without a name, `index`, `Unnamed: 0`."""
+
+
+class Roles(NamedTuple):
+    """The columns of a list by role.
+
+    Attributes:
+        path: the column with the path of the image, or with its name without the extension.
+        labels: the column of the label, or one-hot columns, each named after its class.
+        split: the column of the split, if there is one.
+        group: the column of the group, if there is one.
+        confidence: the column of Open Images in which 0 means that the label is wrong.
+        ignored: all other columns, except the index of pandas.
+    """
+
+    path: str
+    labels: tuple[str, ...]
+    split: str | None
+    group: str | None
+    confidence: str | None
+    ignored: tuple[str, ...]
+
+    @property
+    def is_one_hot(self) -> bool:
+        """Return whether each class has a column."""
+        return len(self.labels) > 1
+
+
+def named_columns(options: ConvertOptions) -> tuple[str, ...]:
+    """Return the columns that the user names."""
+    given = (
+        options.path_column,
+        options.label_column,
+        options.split_column,
+        options.group_column,
+    )
+    names = [name for name in given if name is not None and name != NO_COLUMN]
+    return tuple(part for name in names for part in name.split(","))
+
+
+def choose_columns(table: ListTable, options: ConvertOptions) -> Roles:
+    """Return the columns of a list by role.
+
+    A column that the user names is taken; otherwise, the one with a well-known name. If only one
+    column is left for the path or the label, it is taken. If all columns that are left hold 0 and
+    1, they are one-hot.
+
+    Raises:
+        UsageError: a named column does not exist, or no column or several ones can have a role.
+    """
+    return _Choice(table, options).choose()
+
+
+def is_same_name(first: str, second: str) -> bool:
+    """Return whether two column names differ only by case, blanks and punctuation."""
+    return _plain(first) == _plain(second)
+
+
+class _Choice:
+    """One choice of columns; `left` are the columns without a role."""
+
+    def __init__(self, table: ListTable, options: ConvertOptions) -> None:
+        self._table = table
+        self._options = options
+        self.left = [name for name in table.columns if not _INDEX.fullmatch(_plain(name))]
+        self._indexes = [name for name in table.columns if name not in set(self.left)]
+
+    def choose(self) -> Roles:
+        options = self._options
+        # Columns that the user names first: they are candidates of no other role.
+        path = self._named("path", options.path_column)
+        labels = self._named_labels()
+        split = self._named("split", options.split_column)
+        group = self._named("group", options.group_column)
+        if not self._table.has_header:
+            path, split = self._guess(path, split)
+        path = path or self._find("path")
+        confidence = self._find_confidence()
+        if split is None and options.split_column is None:
+            split = self._find("split")
+        if group is None and options.group_column is None:
+            group = self._find("group")
+        label = None if labels else self._find("label")
+        labels = labels or ((label,) if label is not None else ())
+        path = path or self._last("path", labels)
+        labels = labels or self._last_labels(path)
+        return Roles(path, labels, split, group, confidence, tuple(self.left))
+
+    def _named(self, role: str, name: str | None) -> str | None:
+        """Return the column that the user names, without regard to case and punctuation."""
+        if name is None or (name == NO_COLUMN and role in {"split", "group"}):
+            return None
+        columns = [*self.left, *self._indexes]
+        alike = [column for column in columns if is_same_name(column, name)]
+        found = name if name in columns else alike[0] if len(alike) == 1 else None
+        if found is None:
+            raise UsageError(
+                f"--{role}-column is not a column of the list",
+                path=self._table.path,
+                expected=self._table.shown_columns(),
+                got=escape_for_display(name),
+            )
+        return self._take(found)
+
+    def _named_labels(self) -> tuple[str, ...]:
+        name = self._options.label_column
+        if name is None:
+            return ()
+        is_one = "," not in name or name in self._table.columns
+        names = [name] if is_one else [part.strip() for part in name.split(",")]
+        return tuple(column for part in names if (column := self._named("label", part)))
+
+    def _take(self, name: str) -> str:
+        if name in self.left:
+            self.left.remove(name)
+        return name
+
+    def _find(self, role: str) -> str | None:
+        """Return the column with a well-known name. Raises UsageError if there are several."""
+        if not self._table.has_header:
+            return None
+        plain = {name: _plain(name) for name in self.left}
+        for names in _ALIASES[role]:
+            found = [name for name, text in plain.items() if text in names]
+            if len(found) > 1:
+                raise self._ambiguous(role, found)
+            if found:
+                return self._take(found[0])
+        return None
+
+    def _find_confidence(self) -> str | None:
+        """Return the column `Confidence` of a list of Open Images."""
+        plain = {_plain(name): name for name in self.left}
+        is_open_images = {"labelname", "confidence"} <= plain.keys()
+        return self._take(plain["confidence"]) if is_open_images else None
+
+    def _guess(self, path: str | None, split: str | None) -> tuple[str | None, str | None]:
+        """Return the columns of path and split of a list without a header, by their values."""
+        rows = [row for _, row in islice(self._table.rows(), _SAMPLE_ROWS)]
+        if path is None:
+            found = [name for name in self.left if is_image_path(str(rows[0].get(name, "")))]
+            if len(found) > 1:
+                raise self._ambiguous("path", found)
+            path = self._take(found[0]) if found else None
+        if split is None and self._options.split_column is None:
+            for name in self.left:
+                values = [str(row.get(name, "")) for row in rows]
+                splits = [value for value in values if value.strip().lower() not in NO_SPLIT]
+                if splits and all(map(parse_split, splits)) and len(self.left) > 1:
+                    split = self._take(name)
+                    break
+        empty = [name for name in self.left if not any(row.get(name) for row in rows)]
+        self.left = [name for name in self.left if name not in empty]
+        return path, split
+
+    def _last(self, role: str, others: Iterable[str]) -> str:
+        """Return the only column that is left, if the columns of the other role are known."""
+        if any(others) and len(self.left) == 1:
+            return self._take(self.left[0])
+        raise self._missing(role)
+
+    def _last_labels(self, path: str) -> tuple[str, ...]:
+        if len(self.left) == 1:
+            return (self._last("label", (path,)),)
+        columns = self._binary_columns() if self._table.has_header else ()
+        if len(columns) < 2:
+            raise self._missing("label")
+        self.left = [name for name in self.left if name not in set(columns)]
+        return columns
+
+    def _binary_columns(self) -> tuple[str, ...]:
+        """Return the columns that hold only 0 and 1, and both of them at least once."""
+        binary, with_one = dict.fromkeys(self.left), set()
+        for _, row in self._table.rows():
+            for name, value in row.items():
+                if name in binary:
+                    text = value.strip().lower() if isinstance(value, str) else None
+                    if text in ONES:
+                        with_one.add(name)
+                    elif text not in ZEROS:
+                        del binary[name]
+            if len(binary) < 2:
+                return ()
+        return tuple(binary) if with_one & binary.keys() else ()
+
+    def _ambiguous(self, role: str, names: list[str]) -> UsageError:
+        shown = [escape_for_display(name) for name in names[:5]]
+        return UsageError(
+            f"several columns of the list can be the {role}",
+            path=self._table.path,
+            got=show_names(tuple(names)),
+            hint=f"pass --{role}-column {_quoted(shown[0])} or --{role}-column {_quoted(shown[1])}",
+        )
+
+    def _missing(self, role: str) -> UsageError:
+        return UsageError(
+            f"no column of the list is known to be the {role}",
+            path=self._table.path,
+            expected="a column such as path, file_name or image_id"
+            if role == "path"
+            else "a column such as label, class or category, or one-hot columns",
+            got=self._table.shown_columns(),
+            hint=f"pass --{role}-column NAME"
+            + ("" if self._table.has_header else ", with the number of the column as its name"),
+        )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _quoted(name: str) -> str:
+    return f"'{name}'" if re.search(r"[^\w.-]", name) else name

@@ -1,0 +1,51 @@
+"""What was understood of a list, as one line for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pipelines.sources.lists.columns import Roles
+from pipelines.sources.lists.table import show_names
+from records.format.label_map import LabelMap
+from records.text.escaping import escape_for_display
+from records.text.formatting import plural, pluralize
+
+_SHOWN_PATTERNS = 3
+
+
+def describe_list(roles: Roles, labels: LabelMap, patterns: Sequence[tuple[str, str]]) -> str:
+    """Return one line: the columns of labels, paths, splits and groups, and where the images are.
+
+    Args:
+        roles: the columns.
+        labels: the label map.
+        patterns: what precedes and follows the paths of the list in keys.
+    """
+    source = (
+        f"{len(roles.labels)} one-hot columns"
+        if roles.is_one_hot
+        else f"column `{escape_for_display(roles.labels[0])}`"
+    )
+    parts = [f"labels from {source}, {pluralize(len(labels), 'class')}"]
+    shown = [
+        f"`{escape_for_display(before)}<{escape_for_display(roles.path)}>{escape_for_display(after)}`"
+        for before, after in dict.fromkeys(patterns)
+    ] or [f"`<{escape_for_display(roles.path)}>`"]
+    more = ", …" * (len(shown) > _SHOWN_PATTERNS)
+    parts.append(f"images {', '.join(shown[:_SHOWN_PATTERNS])}{more}")
+    parts += [
+        f"{plural(role)} from column `{escape_for_display(column)}`"
+        for role, column in (("split", roles.split), ("group", roles.group))
+        if column is not None
+    ]
+    return "; ".join(parts)
+
+
+def describe_ignored(lists: Iterable[Roles]) -> list[str]:
+    """Return a note that names the columns of lists that are not used, if there are any."""
+    names = tuple(dict.fromkeys(name for roles in lists for name in roles.ignored))
+    if not names:
+        return []
+    return [
+        f"the list has {pluralize(len(names), 'column')} that are not used: {show_names(names)}"
+    ]

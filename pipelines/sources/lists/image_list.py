@@ -1,0 +1,197 @@
+"""Images of a list, with labels, splits and groups."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pipelines.options import ConvertOptions
+from pipelines.sources.base import SourceFilter, SourceImage, Sources, check_file_size
+from pipelines.sources.class_layout import assign_labels_from_list
+from pipelines.sources.group_by import GroupKey
+from pipelines.sources.lists.columns import Roles, choose_columns
+from pipelines.sources.lists.describe import describe_ignored, describe_list
+from pipelines.sources.lists.labels import name_numbers
+from pipelines.sources.lists.locate import Locator
+from pipelines.sources.lists.open import image_folder, open_list
+from pipelines.sources.lists.rows import ListRow, read_rows
+from pipelines.sources.lists.table import ListTable
+from pipelines.sources.reader import SourceFiles, open_source
+from pipelines.sources.walk import ListedFile
+from records.errors import InputNotFoundError, UsageError
+from records.format.index import Reject
+from records.format.label_map import label_ids
+from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
+from records.text.keys import key_to_text
+
+
+def list_image_list(options: ConvertOptions, source_filter: SourceFilter) -> Sources:
+    """List the images of an image list. Raises the errors of `list_sources`."""
+    files = open_source(options.source, follow_symlinks=options.follow_symlinks)
+    folder = image_folder(options)
+    table = open_list(str(options.list), options)
+    return collect_rows([read_part(table, options, folder)], options, source_filter, files)
+
+
+class ListPart(NamedTuple):
+    """One list, read: there are several if each split folder has one.
+
+    Attributes:
+        table: the list.
+        roles: its columns.
+        rows: its rows.
+        folder: the folder below the source to which the paths belong.
+    """
+
+    table: ListTable
+    roles: Roles
+    rows: list[ListRow]
+    folder: str
+
+
+def read_part(table: ListTable, options: ConvertOptions, folder: str) -> ListPart:
+    """Read all rows of a list. Raises InputNotFoundError if it is empty, and UsageError."""
+    if not table.columns or next(table.rows(), None) is None:
+        raise InputNotFoundError("the list is empty", path=table.path)
+    roles = choose_columns(table, options)
+    rows = read_rows(table, roles, options.source, allow_url=options.allow_url, folder=folder)
+    return ListPart(table, roles, list(rows), folder)
+
+
+def collect_rows(
+    parts: Sequence[ListPart],
+    options: ConvertOptions,
+    source_filter: SourceFilter,
+    files: SourceFiles,
+) -> Sources:
+    """Return the images, rejects and excluded images of lists. Raises UsageError."""
+    return _ListSources(parts, options, source_filter, files).collect()
+
+
+class _ListSources:
+    """Sorts the rows of lists into images, rejects and excluded images."""
+
+    def __init__(
+        self,
+        parts: Sequence[ListPart],
+        options: ConvertOptions,
+        source_filter: SourceFilter,
+        files: SourceFiles,
+    ) -> None:
+        self._parts = parts
+        self._options = options
+        self._excluded_keys = source_filter.excluded_keys
+        self._files = files
+        path = parts[0].table.path
+        if any(row.group for part in parts for row in part.rows):
+            self._refuse_counts(parts[0])
+        texts = dict.fromkeys(row.label for part in parts for row in part.rows if row.label)
+        names = name_numbers(texts, source_filter.given_labels)
+        normalized = assign_labels_from_list(names.values(), source=path)
+        renamed = source_filter.class_map.apply(normalized.values(), source=path)
+        self._class_names = {text: renamed[normalized[names[text]]] for text in texts}
+        labels = source_filter.choose_labels(
+            sorted({name for name in renamed.values() if name is not None}, key=str.encode),
+            source=path,
+        )
+        self._label_ids = label_ids(labels)
+        self._group_of = GroupKey(options.group_by)
+        self._sources = Sources(labels, None)
+        self._sources.notes += source_filter.class_map.notes(normalized.values())
+        self._first_rows: dict[bytes, tuple[ListPart, ListRow]] = {}
+        self._repeated = 0
+
+    def collect(self) -> Sources:
+        patterns = []
+        for part in self._parts:
+            locator = Locator(
+                self._files, part.rows, part.folder, follow_symlinks=self._options.follow_symlinks
+            )
+            for row in part.rows:
+                self._add(part, row, locator)
+            patterns += locator.patterns
+        if self._repeated:
+            self._sources.notes.append(
+                f"the list has {pluralize(self._repeated, 'row')} twice; each image is stored once"
+            )
+        self._sources.notes += describe_ignored(part.roles for part in self._parts)
+        roles = self._parts[0].roles
+        self._sources.understood = describe_list(roles, self._sources.labels, patterns)
+        return self._sources
+
+    def _add(self, part: ListPart, row: ListRow, locator: Locator) -> None:
+        key = locator.key_of(row, part.table.place(row.number))
+        if self._is_repeated(key, part, row):
+            return
+        is_excluded = key in self._excluded_keys
+        name = self._class_names[row.label] if row.label else None
+        if is_excluded or (row.label and name not in self._label_ids):
+            self._sources.exclude(by_key=is_excluded)
+            return
+        file = locator.find(row, key)
+        if file is None or name is None:
+            self._sources.rejects.append(_reject(key, name, file))
+        elif rejection := check_file_size(file.size_bytes, self._options):
+            reason, detail = rejection.reason, rejection.detail
+            rejected = Reject(key_to_text(key), name, reason, detail, file.size_bytes)
+            self._sources.rejects.append(rejected)
+        else:
+            self._sources.add(
+                SourceImage(
+                    key,
+                    self._label_ids[name],
+                    file.size_bytes,
+                    url=row.url,
+                    linked=file.linked or None,
+                    split=row.split,
+                    group=os.fsencode(row.group) if row.group else self._group_of(key),
+                    fingerprint=file.fingerprint,
+                )
+            )
+
+    def _is_repeated(self, key: bytes, part: ListPart, row: ListRow) -> bool:
+        """Return whether an equal row came before. Raises UsageError if a different one did."""
+        first_part, first = self._first_rows.setdefault(key, (part, row))
+        if first is row:
+            return False
+        for what, now, before in (
+            ("labels", row.label, first.label),
+            ("splits", row.split, first.split),
+            ("groups", row.group, first.group),
+        ):
+            if now != before:
+                raise UsageError(
+                    f"two rows of one image have different {what}",
+                    path=part.table.place(row.number),
+                    got=f"{escape_for_display(now or 'none')}, and "
+                    f"{escape_for_display(before or 'none')} in {first_part.table.unit} "
+                    f"{first.number}",
+                    hint=f"remove one of the rows of {escape_for_display(key_to_text(key))}; "
+                    "several labels per image are not supported yet"
+                    if what == "labels"
+                    else f"remove one of the rows of {escape_for_display(key_to_text(key))}",
+                )
+        self._repeated += 1
+        return True
+
+    def _refuse_counts(self, part: ListPart) -> None:
+        options = self._options
+        counts = isinstance(options.test, int) or isinstance(options.validation, int)
+        if counts or options.stratify:
+            column = escape_for_display(part.roles.group or "group")
+            raise UsageError(
+                "exact counts and --stratify need a list without groups: groups are never divided",
+                path=part.table.path,
+                got=f"groups in the column {column}",
+                hint="use fractions: --test 0.2; or --group-column none if the column does not "
+                "contain groups",
+            )
+
+
+def _reject(key: bytes, name: str | None, file: ListedFile | None) -> Reject:
+    text = key_to_text(key)
+    if file is None:
+        return Reject(text, name, "unreadable", "no such file", 0)
+    return Reject(text, None, "no-class", "no label in the list", file.size_bytes)

@@ -1,0 +1,160 @@
+"""Lists in JSON: lines, an array, and exports of annotation tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from pipelines.sources.lists.table import Cell, ListTable, Row, cell_text, is_image_path
+from records.errors import UsageError
+from records.strict_json import decode_json
+from records.text.escaping import escape_for_display
+
+_Object = dict[str, Any]
+_LABELLED = ("path", "label")
+"""Columns of the tables that this module makes of exports."""
+
+
+def is_json(text: str) -> bool:
+    """Return whether a text begins as JSON objects and arrays do."""
+    return text[:4096].lstrip()[:1] in {"{", "["}
+
+
+def read_json_table(text: str, path: str, *, is_lines: bool) -> ListTable:
+    """Return the table of JSON lines, of an array of objects, or of a known export.
+
+    Known exports are those of Label Studio, and COCO with categories, as iNaturalist uses it.
+
+    Args:
+        text: the text.
+        path: the path of the list, for messages.
+        is_lines: whether the name of the file says that it contains JSON lines.
+
+    Raises:
+        UsageError: the text is not valid JSON, or is neither of these.
+    """
+    content = text.encode("utf-8", "surrogateescape")
+    if not is_lines and content.lstrip()[:1] == b"[":
+        return _read_array(_decode(content, list[_Object], path), path)
+    if not is_lines and (whole := _read_whole(content)) is not None:
+        return _read_object(whole, path)
+    columns: dict[str, None] = {}
+    for _, row in _read_lines(content, path):
+        columns.update(dict.fromkeys(row))
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for number, row in _read_lines(content, path):
+            yield number, {name: cell_text(value) for name, value in row.items()}
+
+    return ListTable(path, tuple(columns), rows)
+
+
+def _read_lines(content: bytes, path: str) -> Iterator[tuple[int, _Object]]:
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            yield number, _decode(line, _Object, f"{path} line {number}")
+
+
+def _decode(content: bytes, kind: Any, place: str) -> Any:
+    try:
+        return decode_json(content, kind)
+    except msgspec.DecodeError as error:
+        is_array = kind is not _Object
+        raise UsageError(
+            "the list is not a JSON array of objects"
+            if is_array
+            else "a line is not a JSON object of column names and values",
+            path=place,
+            got=escape_for_display(str(error)),
+        ) from error
+
+
+def _read_whole(content: bytes) -> _Object | None:
+    """Return the object if the text is one object over several lines, or names no columns."""
+    try:
+        found = decode_json(content, _Object)
+    except msgspec.DecodeError:
+        return None
+    is_line = len(content.split(b"\n", 2)) < 3 and not _is_coco(found)
+    return None if is_line and not any(map(is_image_path, found)) else found
+
+
+def _read_array(found: list[_Object], path: str) -> ListTable:
+    if found and isinstance(found[0].get("data"), dict) and "annotations" in found[0]:
+        return _table(map(_read_task, found), path)
+    columns: dict[str, None] = {}
+    for row in found:
+        columns.update(dict.fromkeys(row))
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for number, row in enumerate(found, start=1):
+            yield number, {name: cell_text(value) for name, value in row.items()}
+
+    return ListTable(path, tuple(columns), rows, unit="row")
+
+
+def _table(labelled: Iterable[tuple[Cell, Cell]], path: str) -> ListTable:
+    pairs = list(labelled)
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for number, pair in enumerate(pairs, start=1):
+            yield number, dict(zip(_LABELLED, pair, strict=True))
+
+    return ListTable(path, _LABELLED, rows, unit="row")
+
+
+def _read_task(task: _Object) -> tuple[Cell, Cell]:
+    """Return the image of a task of Label Studio, and the choices of its annotators."""
+    data = task.get("data")
+    values = data if isinstance(data, dict) else {}
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    images = [value for value in texts.values() if is_image_path(value)]
+    choices: dict[str, None] = {}
+    for annotation in _objects(task.get("annotations")):
+        if annotation.get("was_cancelled") is True:
+            continue
+        for result in _objects(annotation.get("result")):
+            value = result.get("value")
+            chosen = cell_text(value.get("choices")) if isinstance(value, dict) else None
+            choices.update(dict.fromkeys(chosen if isinstance(chosen, tuple) else ()))
+    return texts.get("image", images[0] if images else ""), tuple(choices)
+
+
+def _objects(value: object) -> list[_Object]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _is_coco(found: _Object) -> bool:
+    return {"images", "annotations"} <= found.keys()
+
+
+def _read_object(found: _Object, path: str) -> ListTable:
+    """Return the table of COCO's JSON, or of an object of paths and labels."""
+    if _is_coco(found):
+        return _table(_read_coco(found), path)
+    if found and all(map(is_image_path, found)):
+        return _table(((name, cell_text(label)) for name, label in found.items()), path)
+    raise UsageError(
+        "the list is a JSON object of an unknown form",
+        path=path,
+        expected="an array of objects, or one object per line",
+        got=", ".join(map(escape_for_display, list(found)[:10])) or "an empty object",
+        hint='write one line per image, such as {"path": "1.jpg", "label": "cat"}, to a file that '
+        "ends in .jsonl",
+    )
+
+
+def _read_coco(found: _Object) -> Iterator[tuple[Cell, Cell]]:
+    names = {
+        str(category.get("id")): cell_text(category.get("name"))
+        for category in _objects(found.get("categories"))
+    }
+    labels: dict[str, dict[str, None]] = {}
+    for annotation in _objects(found["annotations"]):
+        number = str(annotation.get("category_id"))
+        name = names.get(number, number)
+        labels.setdefault(str(annotation.get("image_id")), {})[str(name)] = None
+    for image in _objects(found["images"]):
+        yield cell_text(image.get("file_name")), tuple(labels.get(str(image.get("id")), ()))

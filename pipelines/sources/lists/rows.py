@@ -1,0 +1,270 @@
+"""Rows of a list: paths, labels, splits and groups, checked."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+import msgspec
+
+from pipelines.sources.lists.columns import NO_SPLIT, ONES, ZEROS, Roles
+from pipelines.sources.lists.table import Cell, ListTable, Row
+from records.errors import UsageError
+from records.format.layout import SplitName, parse_split
+from records.storage import is_url
+from records.text.escaping import escape_for_display
+from records.user_text import is_utf8
+
+_MAX_PATH_BYTES = 4096
+_URL_PROTOCOLS = ("file://", "memory://", "s3://", "gs://")
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_LABEL_STUDIO = ("/data/local-files/?d=", "/data/upload/")
+
+
+class ListRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of a list.
+
+    Attributes:
+        number: the number of the row.
+        key: the path below the source, or the URL.
+        url: the URL, if the path is one.
+        label: the label without surrounding blanks; empty if the row has none.
+        split: the split, if the row has one.
+        group: the group, if the row has one.
+        spellings: other paths that the row may mean: without surrounding blanks, or with slashes in
+            place of backslashes.
+    """
+
+    number: int
+    key: bytes
+    url: str | None
+    label: str
+    split: SplitName | None
+    group: str | None
+    spellings: tuple[bytes, ...] = ()
+
+
+def read_rows(
+    table: ListTable, roles: Roles, source: str, *, allow_url: bool, folder: str = ""
+) -> Iterator[ListRow]:
+    """Yield the rows of a list.
+
+    Args:
+        table: the list.
+        roles: the columns of the list.
+        source: the folder or URL of the images.
+        allow_url: whether paths may be URLs outside the source.
+        folder: the folder below the source that relative paths are relative to.
+
+    Raises:
+        UsageError: a row has no path, a path that leads out of the source, an unknown split, or
+            several labels; the message contains the number of the row.
+    """
+    reader = _RowReader(table, roles, source, allow_url=allow_url, folder=folder)
+    for number, cells in table.rows():
+        if roles.confidence is not None and _is_zero(cells.get(roles.confidence, "")):
+            continue
+        yield reader.read(number, cells)
+
+
+def _is_zero(cell: Cell) -> bool:
+    return isinstance(cell, str) and cell.strip() in {"0", "0.0"}
+
+
+class _RowReader:
+    """Reads the rows of one list."""
+
+    def __init__(
+        self, table: ListTable, roles: Roles, source: str, *, allow_url: bool, folder: str
+    ) -> None:
+        self._table = table
+        self._roles = roles
+        self._one_hot = frozenset(roles.labels)
+        self._source = source
+        self._allow_url = allow_url
+        self._folder = folder
+
+    def read(self, number: int, cells: Row) -> ListRow:
+        roles = self._roles
+        where = self._table.place(number)
+        path = self._text(cells, roles.path, where)
+        if not path.strip() or "\0" in path:
+            raise UsageError("a row has no path, or a path with a zero byte", path=where)
+        label = self._read_one_hot(cells, where) if roles.is_one_hot else self._label(cells, where)
+        split = self._split(cells, where)
+        group = (self._text(cells, roles.group, where) or None) if roles.group else None
+        if "://" in path[:_MAX_PATH_BYTES] and (key := self._url_key(path, where)) is not None:
+            return ListRow(number, key, None, label, split, group)
+        _check_length(path, where)
+        if "://" in path:
+            return ListRow(number, _encode(path), path, label, split, group)
+        key = self._key(path, where)
+        return ListRow(number, key, None, label, split, group, self._spellings(path, key, where))
+
+    def _text(self, cells: Row, column: str, where: str) -> str:
+        value = cells.get(column, "")
+        if isinstance(value, tuple) and len(value) <= 1:
+            return value[0] if value else ""
+        if not isinstance(value, str):
+            raise UsageError(
+                f"a value of the column {escape_for_display(column)} is neither text nor a number",
+                path=where,
+                got=", ".join(map(escape_for_display, value[:5])) if value else "an object",
+            )
+        return value
+
+    def _label(self, cells: Row, where: str) -> str:
+        column = self._roles.labels[0]
+        value = cells.get(column, "")
+        if isinstance(value, tuple) and len(value) > 1:
+            raise _several_labels(list(value), where)
+        label = self._text(cells, column, where).strip()
+        if not is_utf8(label):
+            raise UsageError(
+                "a label is not valid UTF-8",
+                path=where,
+                got=escape_for_display(label),
+                hint="save the list as UTF-8",
+            )
+        return label
+
+    def _read_one_hot(self, cells: Row, where: str) -> str:
+        """Return the class whose column has a 1; empty if there is none."""
+        found = []
+        for name, value in cells.items():
+            if name in self._one_hot:
+                text = value.strip().lower() if isinstance(value, str) else None
+                if text in ONES:
+                    found.append(name)
+                elif text not in ZEROS:
+                    raise UsageError(
+                        f"a value of the one-hot column {escape_for_display(name)} is not 0 or 1",
+                        path=where,
+                        got=escape_for_display(str(value)),
+                    )
+        if len(found) > 1:
+            raise _several_labels(found, where)
+        return found[0] if found else ""
+
+    def _split(self, cells: Row, where: str) -> SplitName | None:
+        if self._roles.split is None:
+            return None
+        name = self._text(cells, self._roles.split, where)
+        if len(name) < 100 and name.strip().lower() in NO_SPLIT:
+            return None
+        split = parse_split(name)
+        if split is None:
+            raise UsageError(
+                "a row has an unknown split",
+                path=where,
+                expected="train, test or validation",
+                got=escape_for_display(name),
+                hint="pass --split-column none if the column "
+                f"{escape_for_display(self._roles.split)} is not the split",
+            )
+        return split
+
+    def _url_key(self, url: str, where: str) -> bytes | None:
+        """Return the key of a URL below the source; None for any other URL."""
+        root = self._source.rstrip("/") + "/"
+        if not self._allow_url and is_url(self._source) and url.strip().startswith(root):
+            return self._key(url.strip().removeprefix(root).lstrip("/"), where, folder="")
+        _check_url(url, where, allow_url=self._allow_url)
+        return None
+
+    def _key(self, path: str, where: str, folder: str | None = None) -> bytes:
+        _check_length(path, where)
+        relative = _relative_path(path, self._source, where)
+        folder = self._folder if folder is None else folder
+        # An absolute path below the source, and a path that begins with the folder, are complete.
+        is_whole = path.startswith("/") or relative.startswith(f"{folder}/")
+        return _encode(relative if not folder or is_whole else f"{folder}/{relative}")
+
+    def _spellings(self, path: str, key: bytes, where: str) -> tuple[bytes, ...]:
+        others = dict.fromkeys((path.strip(), path.strip().replace("\\", "/")))
+        others.pop(path, None)
+        if not others:
+            return ()
+        if _WINDOWS_PATH.match(path.strip()):
+            raise UsageError(
+                "a path is an absolute path of Windows",
+                path=where,
+                expected="a path below the source",
+                got=escape_for_display(path),
+                hint=f"make the paths relative to {escape_for_display(self._source)}",
+            )
+        keys = dict.fromkeys(self._key(other, where) for other in others)
+        keys.pop(key, None)
+        return tuple(keys)
+
+
+def _several_labels(labels: list[str], where: str) -> UsageError:
+    shown = ", ".join(map(escape_for_display, labels[:10]))
+    return UsageError(
+        "a row has several labels",
+        path=where,
+        expected="one label: several labels per image are not supported yet",
+        got=shown,
+        hint="keep one label of each image, or name the column of one with --label-column",
+    )
+
+
+def _check_length(path: str, where: str) -> None:
+    if len(_encode(path)) > _MAX_PATH_BYTES:
+        raise UsageError(
+            "a path is longer than paths of files can be",
+            path=where,
+            expected=f"at most {_MAX_PATH_BYTES:,} bytes",
+            got=path,
+            hint="a quotation mark without a second one makes many lines one path",
+        )
+
+
+def _check_url(url: str, where: str, *, allow_url: bool) -> None:
+    if not allow_url:
+        raise UsageError(
+            "a row contains a URL outside the source",
+            path=where,
+            got=f"{url.partition('://')[0]}://",
+            hint="pass --allow-url if you trust this list, or the folder of the images at this "
+            "URL as the source",
+        )
+    # A user name or password would be stored in every record.
+    if not url.startswith(_URL_PROTOCOLS) or "::" in url or "@" in url.split("/", 3)[2]:
+        raise UsageError(
+            "a row contains a URL that is not supported",
+            path=where,
+            expected=", ".join(_URL_PROTOCOLS) + " without user names",
+            got=f"{url.partition('://')[0]}://",
+        )
+
+
+def _relative_path(path: str, source: str, where: str) -> str:
+    relative = path
+    if path.startswith("/") and not is_url(source):
+        relative = posixpath.relpath(path, posixpath.abspath(source))
+    normal = posixpath.normpath(relative)
+    if normal == ".." or normal.startswith(("../", "/")) or normal == ".":
+        if (name := _label_studio_path(path)) is not None:
+            return _relative_path(name, source, where)
+        raise UsageError(
+            "a path leads out of the source",
+            path=where,
+            got=escape_for_display(path),
+            hint=f"paths are relative to {escape_for_display(source)}",
+        )
+    return normal
+
+
+def _label_studio_path(path: str) -> str | None:
+    """Return the relative path of an image in Label Studio; None for any other path."""
+    local, uploaded = _LABEL_STUDIO
+    if path.startswith(local):
+        return unquote(path.removeprefix(local)).lstrip("/")
+    return path.rpartition("/")[2] if path.startswith(uploaded) else None
+
+
+def _encode(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
