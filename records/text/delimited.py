@@ -39,7 +39,8 @@ def find_dialect(text: str, delimiters: str) -> Dialect:
     """
     sample = text[:_SAMPLE_CHARACTERS]
     start = lines = 0
-    if sample[:4].lower() == "sep=" and sample[5:6] in {"\r", "\n"}:
+    is_named = sample[:4].lower() == "sep=" and sample[5:6] in {"\r", "\n"}
+    if is_named and sample[4] in delimiters:
         delimiters, lines = sample[4], 1
         start = 7 if sample[5:7] == "\r\n" else 6
     while sample[start : start + 1] in {"\r", "\n"}:

@@ -121,8 +121,9 @@ class _Choice:
     def __init__(self, table: ListTable, options: ConvertOptions) -> None:
         self._table = table
         self._options = options
-        self.left = [name for name in table.columns if not _INDEX.fullmatch(_plain(name))]
-        self._indexes = [name for name in table.columns if name not in set(self.left)]
+        self._plain = {name: _plain(name) for name in table.columns}
+        is_index = {name: bool(_INDEX.fullmatch(text)) for name, text in self._plain.items()}
+        self.left = [name for name in table.columns if not is_index[name]]
 
     def choose(self) -> Roles:
         options = self._options
@@ -149,9 +150,9 @@ class _Choice:
         """Return the column that the user names, without regard to case and punctuation."""
         if name is None or (name == NO_COLUMN and role in {"split", "group"}):
             return None
-        columns = [*self.left, *self._indexes]
-        alike = [column for column in columns if is_same_name(column, name)]
-        found = name if name in columns else alike[0] if len(alike) == 1 else None
+        wanted = _plain(name)
+        alike = [column for column, text in self._plain.items() if text == wanted]
+        found = name if name in self._plain else alike[0] if len(alike) == 1 else None
         if found is None:
             raise UsageError(
                 f"--{role}-column is not a column of the list",
@@ -178,9 +179,8 @@ class _Choice:
         """Return the column with a well-known name. Raises UsageError if there are several."""
         if not self._table.has_header:
             return None
-        plain = {name: _plain(name) for name in self.left}
         for names in _ALIASES[role]:
-            found = [name for name, text in plain.items() if text in names]
+            found = [name for name in self.left if self._plain[name] in names]
             if len(found) > 1:
                 raise self._ambiguous(role, found)
             if found:
@@ -189,7 +189,7 @@ class _Choice:
 
     def _find_confidence(self) -> str | None:
         """Return the column `Confidence` of a list of Open Images."""
-        plain = {_plain(name): name for name in self.left}
+        plain = {self._plain[name]: name for name in self.left}
         is_open_images = {"labelname", "confidence"} <= plain.keys()
         return self._take(plain["confidence"]) if is_open_images else None
 
@@ -208,8 +208,7 @@ class _Choice:
                 if splits and all(map(parse_split, splits)) and len(self.left) > 1:
                     split = self._take(name)
                     break
-        empty = [name for name in self.left if not any(row.get(name) for row in rows)]
-        self.left = [name for name in self.left if name not in empty]
+        self.left = [name for name in self.left if any(row.get(name) for row in rows)]
         return path, split
 
     def _last(self, role: str, others: Iterable[str]) -> str:
@@ -224,7 +223,8 @@ class _Choice:
         columns = self._binary_columns() if self._table.has_header else ()
         if len(columns) < 2:
             raise self._missing("label")
-        self.left = [name for name in self.left if name not in set(columns)]
+        chosen = set(columns)
+        self.left = [name for name in self.left if name not in chosen]
         return columns
 
     def _binary_columns(self) -> tuple[str, ...]:

@@ -29,7 +29,9 @@ def read_delimited_table(text: str, path: str, *, columns: tuple[str, ...]) -> L
     dialect = _find_dialect(text, path)
     _, first = next(_read(text, path, dialect), (0, []))
     names = [cell.strip() for cell in first]
-    has_header = not any(map(is_image_path, names)) and not _are_numbers(columns, names)
+    has_header = not any(map(is_image_path, dict.fromkeys(names))) and not _are_numbers(
+        columns, names
+    )
     if not has_header:
         names = [str(number) for number in range(1, len(first) + 1)]
     _require_distinct(names, path)

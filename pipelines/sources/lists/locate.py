@@ -80,9 +80,7 @@ class Locator:
         if row.url is not None:
             folder, name = open_file(row.url)
             return folder.find(name, follow_symlinks=True)
-        if self._listed is not None and key in self._listed:
-            return self._listed[key]
-        return self._find(key)
+        return self._find(key) if self._listed is None else self._listed.get(key)
 
     def _find(self, key: bytes) -> ListedFile | None:
         return self._files.find(key, follow_symlinks=self._follow_symlinks)

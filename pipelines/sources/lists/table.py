@@ -10,6 +10,8 @@ from records.images import IMAGE_EXTENSIONS
 from records.text.escaping import escape_for_display
 
 _SHOWN_COLUMNS = 10
+_EXTENSIONS = tuple(IMAGE_EXTENSIONS)
+_LONGEST_EXTENSION = max(map(len, _EXTENSIONS))
 
 Cell = str | tuple[str, ...] | None
 """A text, several texts, or None for a value that is neither text nor a number."""
@@ -66,5 +68,4 @@ def cell_text(value: object) -> Cell:
 
 def is_image_path(text: str) -> bool:
     """Return whether a text ends as names of images do, or is a URL."""
-    name = text.strip()[-4096:].lower()
-    return "://" in text[:16] or any(name.endswith(extension) for extension in IMAGE_EXTENSIONS)
+    return "://" in text[:16] or text.rstrip()[-_LONGEST_EXTENSION:].lower().endswith(_EXTENSIONS)
