@@ -84,7 +84,8 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def find(root: Path, tmp_path: Path) -> Find:
     def find_now(**options: Any) -> Sources:
-        found = list_sources(ConvertOptions(source=str(root), output="", **options))
+        given: dict[str, Any] = {"source": str(root), "output": "", **options}
+        found = list_sources(ConvertOptions(**given))
         parts = (len(found.images), len(found.rejects), found.skipped, found.excluded)
         assert found.found == sum(parts)
         return found

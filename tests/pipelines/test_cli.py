@@ -111,9 +111,46 @@ def test_convert_command_quiet_prints_nothing_and_applies_all_options(
     assert manifest.generations[0].counts.excluded == 1
 
 
+def test_convert_command_list_prints_what_it_understood_before_the_conversion(
+    source: Path, output: Path, tmp_path: Path, run: Run
+) -> None:
+    rows = "id;diagnosis;weight\n000;2;3,5\n001;0;4\n"
+    listed = make_file(tmp_path, "list.csv", rows.encode())
+    line = "labels from column `diagnosis`, 2 classes; images `cat/<id>.png`"
+    command = ("convert", source, output, "--list", listed, "--image-folder", "cat")
+    planned = run(*command, "--dry-run")
+    assert (planned.code, planned.err) == (0, f"{listed}: {line}\n")
+    assert f"\n  source     {line}\n" in planned.out
+    assert "note: the list has 1 column that is not used: weight" in planned.out
+    reported = run(*command, "--json")
+    assert json.loads(reported.out)["understood"] == line
+    assert reported.err.startswith(f"{listed}: {line}\n")
+    assert run(*command, "--quiet").err == ""
+    assert open_dataset(output).manifest.labels == ("0", "2")
+
+
+def test_convert_command_column_map_and_leaf_class_options_are_applied(
+    source: Path, output: Path, tmp_path: Path, run: Run
+) -> None:
+    rows = "where,what,when,who,path,label\ncat/000.png,a,train,g,-,-\ncat/001.png,b,dev,h,-,-\n"
+    listed = make_file(tmp_path, "list.csv", rows.encode())
+    names = ("--path-column", "where", "--label-column", "what", "--split-column", "when")
+    files = ("--list", listed, "--group-column", "who", "--map", "a=A", "--map", "b=A")
+    assert run("convert", source, output, *names, *files).code == 0
+    assert open_dataset(output).manifest.labels == ("A",)
+    assert {*open_dataset(output)} == {"train", "validation"}
+    make_file(source, "dog/deep/er/1.png")
+    assert run("convert", source, output.with_name("leaf"), "--leaf-class").code == 0
+    assert "er" in open_dataset(output.with_name("leaf")).manifest.labels
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
+        ("{source} {output} --label-column x", 2, "add --list FILE"),
+        ("{source} {output} --map nothing=x", 2, "--map names a class"),
+        ("{source} {output} --map /nowhere.csv", 66, "file not found"),
+        ("{source} {output} --list x.csv --leaf-class", 2, "cannot be used together"),
         ("/nowhere {output}", 66, "folder not found"),
         ("{source} {source}", 2, "same folder"),
         ("{source} {output} --test 1.5", 2, "--test"),
