@@ -91,7 +91,7 @@ class Sources:
         excluded_keys: number of images excluded by key.
         splits: splits that the source specifies for an image.
         notes: remarks for the report.
-        understood: what was understood of a list, in one line; None for folders.
+        understood: description of the list in one line: columns and paths; None for folders.
     """
 
     labels: LabelMap

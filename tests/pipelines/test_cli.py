@@ -121,7 +121,7 @@ def test_convert_command_list_prints_what_it_understood_before_the_conversion(
     planned = run(*command, "--dry-run")
     assert (planned.code, planned.err) == (0, f"{listed}: {line}\n")
     assert f"\n  source     {line}\n" in planned.out
-    assert "note: the list has 1 column that is not used: weight" in planned.out
+    assert "note: columns of the list that are not used: weight" in planned.out
     reported = run(*command, "--json")
     assert json.loads(reported.out)["understood"] == line
     assert reported.err.startswith(f"{listed}: {line}\n")

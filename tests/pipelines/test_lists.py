@@ -16,7 +16,10 @@ IMAGES = {"cat": 5, "dog": 4}
 PATHS = [f"{name}/{number:03d}.png" for name, images in IMAGES.items() for number in range(images)]
 LABELS = [path.partition("/")[0] for path in PATHS]
 STEMS = [path.removesuffix(".png") for path in PATHS]
-ONE_HOT = [[path, *(int(label == name) for name in IMAGES)] for path, label in zip(PATHS, LABELS)]
+ONE_HOT = [
+    [path, *(int(label == name) for name in IMAGES)]
+    for path, label in zip(PATHS, LABELS, strict=True)
+]
 PAIRS = list(zip(PATHS, LABELS, strict=True))
 
 FORMS: dict[str, tuple[bytes, dict[str, Any]]] = {

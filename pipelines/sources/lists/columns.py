@@ -1,4 +1,4 @@
-"""Which column of a list is the path, the label, the split and the group."""
+"""Roles of the columns of a list: path, label, split, group."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ def named_columns(options: ConvertOptions) -> tuple[str, ...]:
 def choose_columns(table: ListTable, options: ConvertOptions) -> Roles:
     """Return the columns of a list by role.
 
-    A column that the user names is taken; otherwise, the one with a well-known name. If only one
-    column is left for the path or the label, it is taken. If all columns that are left hold 0 and
-    1, they are one-hot.
+    A role has the column that the user names; otherwise, the one with a well-known name. If only
+    one column is left, it has the missing role of path or label. Columns that are left and hold
+    only 0 and 1 are one-hot.
 
     Raises:
         UsageError: a named column does not exist, or no column or several ones can have a role.

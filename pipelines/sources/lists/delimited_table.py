@@ -74,7 +74,7 @@ def _read(text: str, path: str, dialect: Dialect) -> Iterator[tuple[int, list[st
 
 
 def _are_numbers(columns: tuple[str, ...], names: list[str]) -> bool:
-    """Return whether the user names columns by number, and the first row has no such names."""
+    """Return whether the user names columns by number, and the first row has other names."""
     is_numbered = bool(columns) and all(name.isdecimal() for name in columns)
     return is_numbered and set(columns).isdisjoint(names)
 

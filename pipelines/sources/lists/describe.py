@@ -1,4 +1,4 @@
-"""What was understood of a list, as one line for the user."""
+"""Description of a list for the user, in one line."""
 
 from __future__ import annotations
 
@@ -46,6 +46,4 @@ def describe_ignored(lists: Iterable[Roles]) -> list[str]:
     names = tuple(dict.fromkeys(name for roles in lists for name in roles.ignored))
     if not names:
         return []
-    return [
-        f"the list has {pluralize(len(names), 'column')} that are not used: {show_names(names)}"
-    ]
+    return [f"columns of the list that are not used: {show_names(names)}"]

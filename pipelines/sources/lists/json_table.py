@@ -9,7 +9,7 @@ import msgspec
 
 from pipelines.sources.lists.table import Cell, ListTable, Row, cell_text, is_image_path
 from records.errors import UsageError
-from records.strict_json import decode_json
+from records.strict_json import LoneSurrogateError, decode_json
 from records.text.escaping import escape_for_display
 
 _Object = dict[str, Any]
@@ -30,7 +30,7 @@ def read_json_table(text: str, path: str, *, is_lines: bool) -> ListTable:
     Args:
         text: the text.
         path: the path of the list, for messages.
-        is_lines: whether the name of the file says that it contains JSON lines.
+        is_lines: whether the name of the file is that of JSON lines.
 
     Raises:
         UsageError: the text is not valid JSON, or is neither of these.
@@ -60,6 +60,13 @@ def _read_lines(content: bytes, path: str) -> Iterator[tuple[int, _Object]]:
 def _decode(content: bytes, kind: Any, place: str) -> Any:
     try:
         return decode_json(content, kind)
+    except LoneSurrogateError as error:
+        raise UsageError(
+            "a text in the list is not valid Unicode",
+            path=place,
+            got=str(error),
+            hint="write the character as UTF-8, or as both halves of its surrogate pair",
+        ) from error
     except msgspec.DecodeError as error:
         is_array = kind is not _Object
         raise UsageError(

@@ -19,7 +19,7 @@ _MAX_PATTERNS = 3
 
 
 class Locator:
-    """Finds the files of rows: at their paths, or, if none is there, by the ends of their paths.
+    """Finds the files of rows: at their paths, or, if none exists, by the ends of their paths.
 
     A list of IDs, or of paths that are relative to a folder below the source, has no file at any
     path. Then the source is listed once; the file of a row is the only image whose path ends with

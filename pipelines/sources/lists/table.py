@@ -1,4 +1,4 @@
-"""A list as a table: column names, and rows that are read again on demand."""
+"""A list as a table: column names and rows."""
 
 from __future__ import annotations
 

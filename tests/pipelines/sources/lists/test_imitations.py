@@ -91,5 +91,5 @@ def test_imitation_what_was_understood_is_one_line(
 def test_imitation_columns_that_are_not_used_are_named(tmp_path: Path, memory: Any) -> None:
     (note,) = find(IMITATIONS["ham10000"], tmp_path, memory).notes
     assert note == (
-        "the list has 5 columns that are not used: lesion_id, dx_type, age, sex, localization"
+        "columns of the list that are not used: lesion_id, dx_type, age, sex, localization"
     )

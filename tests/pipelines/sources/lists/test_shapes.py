@@ -53,10 +53,7 @@ def find(root: Path, tmp_path: Path) -> Callable[..., Found]:
 
 
 def expected() -> Found:
-    return {
-        path: (label, SPLITS[split], group.encode())  # type: ignore[misc]
-        for path, label, split, group in ROWS
-    }
+    return {path: (label, SPLITS[split], group.encode()) for path, label, split, group in ROWS}
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
