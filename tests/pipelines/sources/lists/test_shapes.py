@@ -164,10 +164,12 @@ def test_list_named_column_is_missing_the_columns_are_shown(
 
 @pytest.mark.parametrize("value", ["1", "1.0", "True"])
 def test_list_one_hot_columns_give_one_label(find: Callable[..., Found], value: str) -> None:
-    rows = [["image", "cat", "dog", "age"], ["c|3.png", "0", value, 7], ["x/a 1", value, "0", 8]]
-    assert {key: it[0] for key, it in find(table(*rows[:2])).items()} == {"c|3.png": "dog"}
-    named = find(table(*rows[:2]), label_column="cat, dog")
-    assert {key: it[0] for key, it in named.items()} == {"c|3.png": "dog"}
+    content = table(
+        ["image", "cat", "dog", "age"], ["c|3.png", "0", value, 7], ["x/a 1.png", value, "", 8]
+    )
+    for options in ({}, {"label_column": "cat, dog"}, {"label_column": "Dog,CAT"}):
+        found = {key: it[0] for key, it in find(content, **options).items()}
+        assert found == {"c|3.png": "dog", "x/a 1.png": "cat"}
 
 
 @pytest.mark.parametrize(
