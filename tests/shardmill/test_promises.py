@@ -37,7 +37,8 @@ ROOT = shardmill.cli.shardmill
 HOSTILE = ("ab\u202egnp", "z\u200bw", "\u2066\u3164b")
 OTHER_TEXT = {
     "background", "group_by", "runner", "splits", "features", "split", "validation_split", "model",
-    "classes", "resize", "beam_flags",
+    "classes", "resize", "beam_flags", "path_column", "label_column", "split_column",
+    "group_column",
 }  # fmt: skip
 
 
