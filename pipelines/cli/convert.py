@@ -8,6 +8,7 @@ import click
 
 from pipelines.cli.options import HELP, job_options
 from records.cli.option_groups import GroupedCommand, option_group
+from records.cli.output import processes_option
 from records.cli.params import Fraction, Location
 from records.errors import UsageError
 
@@ -231,11 +232,13 @@ def _parse_names(_context: click.Context, _parameter: click.Parameter, text: str
     click.option("--allow-new-classes", is_flag=True, help="With --append, also add new classes."),
 )
 @job_options(
+    processes_option,
     click.option(
         "--workers",
         type=int,
         metavar="N",
-        help="Number of threads per process.  [default: the number of cores]",
+        help="Number of threads in each process, which read and decode.  [default: the cores "
+        "divided by the processes]",
     ),
     click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing."),
 )

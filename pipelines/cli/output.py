@@ -41,6 +41,7 @@ def compact_with_progress(
     *,
     runner: str,
     beam_flags: tuple[str, ...],
+    processes: int | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -52,6 +53,7 @@ def compact_with_progress(
             dataset,
             output,
             runner=RunnerConfig(runner, beam_flags),
+            processes=processes,
             dry_run=dry_run,
             on_progress=on_progress,
         )

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from records.verification.unfinished import UnfinishedRun
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of processes.  [default: the number of cores, but 1 for little work]",
+)
 
 
 def print_text(text: str) -> None:
