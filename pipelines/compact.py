@@ -38,7 +38,6 @@ from records.runtime.shard_worker import OnProgress, ProgressCallback, RunnerCon
 from records.storage import FolderLock, absolute_location, open_storage
 from records.text.keys import key_from_text
 
-
 _COPY_COSTS = (50e-6, 2e-9)
 """The approximate seconds of one CPU per record and per byte of its source file."""
 

@@ -22,11 +22,11 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `test`, `validation` and `max_rejects` are fractions if float, counts if int. `list`, `labels`
     and `exclude` are paths of files. `processes` is the number of processes of the runner `local`,
-    and `workers` the number of threads in each process that writes shards; if None, both follow
-    from the usable CPUs and the work. `append` adds new images to an existing dataset; with `allow_new_classes`, also images
-    of new classes. Files over `max_file_mb` megabytes, and images that take more than
-    `image_timeout` seconds to decode, are rejected. `runner` is `local` or the name of a Beam
-    runner; Beam receives `beam_flags` unchanged.
+    and `workers` the number of threads in each process that writes shards; if None, they follow
+    from the usable CPUs and the work. `append` adds new images to an existing dataset; with
+    `allow_new_classes`, also images of new classes. Files over `max_file_mb` megabytes, and images
+    that take more than `image_timeout` seconds to decode, are rejected. `runner` is `local` or the
+    name of a Beam runner; Beam receives `beam_flags` unchanged.
     """
 
     source: str
@@ -145,7 +145,7 @@ def _check_together(options: ConvertOptions) -> None:
         raise UsageError(
             "--processes needs the runner local",
             got=options.runner,
-            hint="set the number of workers where the engine is started, or with its flags after --",
+            hint="set the number of workers where the engine starts, or with its flags after --",
         )
     if options.classes is not None and options.labels is not None:
         raise UsageError("--classes and --labels cannot be used together")

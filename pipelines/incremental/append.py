@@ -100,7 +100,8 @@ def select_new(
             return b""
 
     fingerprints = _previous_fingerprints(images, ingested, output)
-    diff = diff_sources(images, ingested, fingerprints, hash_file, threads=options.workers)
+    threads = options.workers or available_cpus()
+    diff = diff_sources(images, ingested, fingerprints, hash_file, threads=threads)
     sources.images.filter(pa.array(diff.is_new))
     return _without_known_rejects(sources, ingested, diff)
 

@@ -17,7 +17,7 @@ LOCAL = "local"
 ProgressCallback = Callable[[int], None]
 """A function that a worker calls with the number of images processed since the previous call.
 
-The function raises CancelledError when the run is cancelled; a worker must not catch this exception.
+The function raises CancelledError when the run is cancelled; a worker must not catch it.
 """
 
 OnProgress = Callable[[int, int], None]

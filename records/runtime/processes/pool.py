@@ -57,6 +57,7 @@ class _Process:
     def __init__(self, function: bytes) -> None:
         self.number: int | None = None
         self.images = 0
+        self._is_stopped = False
         self.connection, other_end = Pipe()
         try:
             self._process = _start(other_end)
@@ -69,9 +70,18 @@ class _Process:
             self.connection.send(sys.path)
             self.connection.send_bytes(function)
 
-    def send(self, message: object) -> None:
+    def begin(self, number: int, item: object) -> None:
+        """Make the process process an item."""
+        self.number, self.images = number, 0
         with suppress(OSError):
-            self.connection.send(message)
+            self.connection.send(item)
+
+    def stop(self) -> None:
+        """Make the process stop at its next image."""
+        if not self._is_stopped:
+            self._is_stopped = True
+            with suppress(OSError):
+                self.connection.send(Stop())
 
     def end(self) -> None:
         """Make the process end: at once, also while it processes an item."""
@@ -89,7 +99,7 @@ def _start(connection: Connection) -> subprocess.Popen[bytes]:
     # The child inherits the mask of this thread: it receives no signal until it ignores them.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED_SIGNALS)
     try:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - its own interpreter
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -119,6 +129,9 @@ class ProcessPool(Generic[_Item, _Result]):
         self._limit = processes
         self._on_progress = on_progress
         self._children: list[_Process] = []
+        self._waiting: deque[int] = deque()
+        self._deaths: Counter[int] = Counter()
+        self._failed: ResourceError | None = None
         self._stop_at: float | None = None
 
     def __enter__(self) -> Self:
@@ -144,47 +157,52 @@ class ProcessPool(Generic[_Item, _Result]):
             ResourceError: two children ended while they processed the same item.
             OSError: no child can be started.
         """
-        waiting = deque(range(len(items)))
-        deaths: Counter[int] = Counter()
-        is_stopped = False
-        failure: ResourceError | None = None
-        while True:
-            if self._stop_at is not None:
-                waiting.clear()
-            while waiting and (idle := self._idle_child()):
-                idle.number, idle.images = waiting.popleft(), 0
-                idle.send(items[idle.number])
-            busy = {child.connection: child for child in self._children if child.number is not None}
-            if self._stop_at is not None and not is_stopped:
-                is_stopped = True
-                for child in busy.values():
-                    child.send(Stop())
-            if not busy or (self._stop_at is not None and time.monotonic() > self._stop_at):
-                if failure is not None:
-                    raise failure
-                return
+        self._waiting = deque(range(len(items)))
+        while busy := self._hand_out(items):
             for connection in wait([*busy], _POLL_SECONDS):
                 child = busy[cast("Connection", connection)]
-                number = child.number
-                assert number is not None  # it is busy
-                try:
-                    message = child.connection.recv()
-                except (EOFError, OSError):
-                    self._on_progress(-child.images)
-                    deaths[number] += 1
-                    ended = self._remove(child)
-                    if deaths[number] == _MAX_ATTEMPTS:
-                        failure = failure or _died(str(items[number]), ended)
-                        self.stop()
-                    else:
-                        waiting.appendleft(number)
-                    continue
-                if isinstance(message, Counted):
-                    child.images += message.images
-                    self._on_progress(message.images)
-                else:
+                number, message = child.number, self._receive(child, items)
+                if number is not None and message is not None:
                     child.number = None
                     yield number, _to_future(message)
+        if self._failed is not None:
+            raise self._failed
+
+    def _hand_out(self, items: Sequence[_Item]) -> dict[Connection, _Process]:
+        """Give an item to each idle child, and return the busy ones; none once the pool is over."""
+        while self._stop_at is None and self._waiting and (idle := self._idle_child()):
+            idle.begin(number := self._waiting.popleft(), items[number])
+        busy = [child for child in self._children if child.number is not None]
+        if self._stop_at is not None:
+            for child in busy:
+                child.stop()
+            if time.monotonic() > self._stop_at:
+                return {}
+        return {child.connection: child for child in busy}
+
+    def _receive(self, child: _Process, items: Sequence[_Item]) -> Returned | Raised | None:
+        """Return how the function has ended for the item of a child; None if it has not ended."""
+        number = child.number
+        assert number is not None  # the child is busy
+        try:
+            message = child.connection.recv()
+        except (EOFError, OSError):
+            self._on_progress(-child.images)
+            self._children.remove(child)
+            child.end()
+            ended = child.wait()
+            self._deaths[number] += 1
+            if self._deaths[number] < _MAX_ATTEMPTS:
+                self._waiting.appendleft(number)
+            else:
+                self._failed = self._failed or _died(str(items[number]), ended)
+                self.stop()
+            return None
+        if isinstance(message, Counted):
+            child.images += message.images
+            self._on_progress(message.images)
+            return None
+        return cast("Returned | Raised", message)
 
     def _idle_child(self) -> _Process | None:
         """Return a child without an item, which is started if there may be more children."""
@@ -201,11 +219,6 @@ class ProcessPool(Generic[_Item, _Result]):
             else:
                 return self._children[-1]
         return None
-
-    def _remove(self, child: _Process) -> str:
-        child.end()
-        self._children.remove(child)
-        return child.wait()
 
 
 def _to_future(message: Returned | Raised) -> Future[Any]:
@@ -244,8 +257,12 @@ def process_map(
     Raises the errors of `function`, in the order of the items, and of `ProcessPool.map_unordered`.
     """
     if processes == 1:
+
+        def count(images: int) -> None:
+            on_progress(images)
+
         for item in items:
-            yield function(item, on_progress)
+            yield function(item, count)
         return
     finished: dict[int, Future[_Result]] = {}
     following = 0
