@@ -30,6 +30,7 @@ from pipelines.sources.reader import UnreadableError, open_source, read_file
 from records.errors import LockedError, UsageError
 from records.format import layout
 from records.format.manifest import Manifest, Settings, read_manifest
+from records.runtime.cpu import available_cpus
 from records.storage import Storage
 from records.text.keys import key_from_text
 

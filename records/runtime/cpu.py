@@ -16,7 +16,7 @@ def available_cpus() -> int:
     A quota of 1.5 CPUs counts as 2.
     """
     cpus = _affinity()
-    quota = _cgroup_quota()
+    quota = cgroup_quota()
     return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
 
 
@@ -26,7 +26,7 @@ def _affinity() -> int:
     return os.cpu_count() or 1
 
 
-def _cgroup_quota(own: Path = _OWN_CGROUPS, root: Path = _CGROUP) -> float | None:
+def cgroup_quota(own: Path = _OWN_CGROUPS, root: Path = _CGROUP) -> float | None:
     """Return the smallest CPU quota of the cgroups of this process; None without a quota.
 
     Args:
