@@ -22,7 +22,7 @@ Examples:
   shardmill convert photos/ data/ --test-count 500 --stratify --resize 224 --fit crop
   shardmill convert photos/ data/ --list labels.csv --dry-run
   shardmill convert photos/ data/ --test 0.2 --append
-  shardmill convert photos/ data/ -- --direct_running_mode=multi_processing
+  shardmill convert photos/ data/ --processes 8
   shardmill convert photos/ data/ --runner prism
 
 \b

@@ -13,7 +13,7 @@ from records.runtime.processes import ProcessPool
 class ProcessesJob:
     """Processes shards in child processes; see `pipelines.runners.base.Job`.
 
-    A shard whose process is killed is processed once more, in a new process.
+    A shard whose process is killed is processed again, in a new process.
     """
 
     def __init__(self, task: ShardTask, names: Sequence[str], processes: int) -> None:

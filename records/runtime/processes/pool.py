@@ -4,7 +4,7 @@ A child is a new interpreter. It does not import the main module of the program,
 needs no `if __name__ == "__main__"`, and it inherits no thread and no lock. It ends when its parent
 ends, because its connection is closed then.
 
-An item whose child is killed is processed once more, by a new child. If that child is killed too,
+An item whose child is killed is processed again, by a new child. If that child is killed too,
 the item cannot be processed here.
 """
 
@@ -84,7 +84,7 @@ class _Process:
                 self.connection.send(Stop())
 
     def end(self) -> None:
-        """Make the process end: at once, also while it processes an item."""
+        """Make the process end immediately, also while it processes an item."""
         self.connection.close()
         self._process.kill()
 
@@ -169,7 +169,7 @@ class ProcessPool(Generic[_Item, _Result]):
             raise self._failed
 
     def _hand_out(self, items: Sequence[_Item]) -> dict[Connection, _Process]:
-        """Give an item to each idle child, and return the busy ones; none once the pool is over."""
+        """Give an item to each idle child, and return the busy ones; none if the pool has ended."""
         while self._stop_at is None and self._waiting and (idle := self._idle_child()):
             idle.begin(number := self._waiting.popleft(), items[number])
         busy = [child for child in self._children if child.number is not None]
