@@ -1,7 +1,7 @@
 """Conversion in one and two processes, and the costs of its parts.
 
-It shows how many cores of one machine a conversion can use. Only the number of processes and threads
-differs between the conversions.
+It shows how many cores of one machine a conversion can use. Only the number of processes and
+threads differs between the conversions.
 """
 
 from __future__ import annotations

@@ -27,12 +27,13 @@ class Ended(NamedTuple):
     errors: str
 
 
-def start(source: Path, output: Path, *flags: str) -> subprocess.Popen[str]:
-    """Start a conversion."""
+def start(
+    source: Path, output: Path, *flags: str, program: tuple[str, str] = ("-m", "shardmill")
+) -> subprocess.Popen[str]:
+    """Start a conversion, by the arguments of Python that run shardmill."""
     command: list[str | Path] = [
         sys.executable,
-        "-m",
-        "shardmill",
+        *program,
         "convert",
         source,
         output,

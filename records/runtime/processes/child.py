@@ -1,8 +1,9 @@
 """The program of a child process.
 
-It calls the function of its parent for one item after another. The parent sends the function and then items, and receives messages: counts of processed images, and
-the result or the exception of each item. The child ends when its parent has ended or closes the
-connection, whatever it does at this moment.
+It calls the function of its parent for one item after another. The parent sends the function and
+then items, and receives messages: counts of processed images, and the result or the exception of
+each item. The child ends when its parent has ended or closes the connection, whatever it does at
+this moment.
 """
 
 from __future__ import annotations
