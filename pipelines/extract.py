@@ -77,9 +77,10 @@ def extract(
         )
         for (name, (split, _)), paths in zip(shards.items(), written_paths, strict=True):
             with translate_write_errors(writer.out, hint=HINT_FIX):
+                staged = writer.staged_folder(name)
                 for record, path in enumerate(paths):
-                    _move(writer.staged_path(name, record), folder / split / path)
-                shutil.rmtree(writer.staging / name)
+                    _move(staged / str(record), folder / split / path)
+                staged.rmdir()
             written += len(paths)
         with translate_write_errors(writer.out, hint=HINT_FIX):
             writer.staging.rmdir()
@@ -122,22 +123,23 @@ class _ShardWriter:
             OutputError: a file cannot be written.
         """
         split, number = self.dataset.shards()[name]
+        folder = self.staged_folder(name)
         # Another process may have written a part of this shard before it was killed.
-        shutil.rmtree(self.staging / name, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         with translate_write_errors(self.out, hint=HINT_FIX):
-            (self.staging / name).mkdir(parents=True)
+            folder.mkdir(parents=True)
         paths: list[Path] = []
         for record in self.dataset[split].iter_shard(number):
             content, path = _as_file(record), _relative_path(record)
             with translate_write_errors(self.out, hint=HINT_FIX):
-                write_new_file(self.staged_path(name, len(paths)), content)
+                write_new_file(folder / str(len(paths)), content)
             paths.append(path)
             count(1)
         return paths
 
-    def staged_path(self, name: str, record: int) -> Path:
-        """Return the path of the file of a record before it gets its final name."""
-        return self.staging / name / str(record)
+    def staged_folder(self, name: str) -> Path:
+        """Return the folder of the files of a shard, which are named after their records."""
+        return self.staging / str([*self.dataset.shards()].index(name))
 
 
 def write_new_file(path: Path, content: bytes) -> None:
