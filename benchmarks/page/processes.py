@@ -22,8 +22,13 @@ def speedup(result: Result, case: str, check: str) -> float:
 
 def processes_table(result: Result) -> str:
     """Return the measured times, the costs of the parts, and the model of more cores."""
-    tables = [_measured(result), _parts(result), _model(result)]
-    return "\n\n".join(tables)
+    measured = [_measured(result)] if has_conversions(result) else []
+    return "\n\n".join([*measured, _parts(result), _model(result)])
+
+
+def has_conversions(result: Result) -> bool:
+    """Return whether whole conversions were measured, and not only their parts."""
+    return ONE.name(CHECKS[0]) in statistics.names_of(result.samples)
 
 
 def _measured(result: Result) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.inputs.pictures import PHOTOS, SMALL
 from benchmarks.page import statistics
-from benchmarks.page.processes import speedup
+from benchmarks.page.processes import has_conversions, speedup
 from benchmarks.page.tables import markdown
 from benchmarks.suites import access, conversion, large_plan, planning, reading
 from benchmarks.suites import processes as in_processes
@@ -129,6 +129,8 @@ def _check_large_plan(result: Result) -> Iterator[Target]:
 
 
 def _check_processes(result: Result) -> Iterator[Target]:
+    if not has_conversions(result):
+        return
     for case in result.cases():
         for check in in_processes.CHECKS:
             text = f"{case}: {check} check, speed of two processes ÷ one process with one thread"
