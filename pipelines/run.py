@@ -87,8 +87,8 @@ class Run:
         """
         options = self.options
         runner = RunnerConfig(options.runner, options.beam_flags, division.processes)
-        if not runner.needs_beam:
-            log_line(f"{division}", **division._asdict())
+        if division.processes > 1:
+            log_line(str(division), **division._asdict())
         run_on_shards(
             worker,
             [shard.name for shard in self.plan.shards],
