@@ -9,7 +9,16 @@ from benchmarks.harness.machine import describe_machine, own_versions
 from benchmarks.harness.rounds import find_able, run_rounds
 from benchmarks.harness.samples import Result
 from benchmarks.inputs.pictures import describe, photos
-from benchmarks.suites import access, conversion, engines, large_plan, linear, planning, reading
+from benchmarks.suites import (
+    access,
+    conversion,
+    engines,
+    large_plan,
+    linear,
+    planning,
+    processes,
+    reading,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -24,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
     "large-plan": large_plan.enter,
     "linear": linear.enter,
     "engines": engines.enter,
+    "processes": processes.enter,
 }
 _TRIAL_IMAGES = 100
 

@@ -38,6 +38,9 @@ from records.runtime.shard_worker import OnProgress, ProgressCallback, RunnerCon
 from records.storage import FolderLock, absolute_location, open_storage
 from records.text.keys import key_from_text
 
+_COPY_COSTS = (50e-6, 2e-9)
+"""The approximate seconds of one CPU per record and per byte of its source file."""
+
 
 class CopyJob(msgspec.Struct, frozen=True):
     """The parameters that all shards of a compaction share; sent to each worker."""
@@ -51,6 +54,7 @@ def compact(
     output: str,
     *,
     runner: RunnerConfig | None = None,
+    processes: int | None = None,
     dry_run: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Report:
@@ -62,6 +66,8 @@ def compact(
         dataset: the path or URL of a dataset, which is not changed.
         output: the path or URL of the new dataset.
         runner: the runner that copies shards; `local` by default.
+        processes: the number of processes of the runner `local`; by default, it follows from the
+            usable CPUs and the work.
         dry_run: whether to only report what would be written.
         on_progress: a callback that receives the number of processed images and the total number.
 
@@ -79,7 +85,16 @@ def compact(
     check_locations(dataset, output)
     check_runner(runner, dataset, output)
     opened = open_dataset(dataset)
-    run = _list_and_plan(opened, dataset, output, runner)
+    options = ConvertOptions(
+        source=dataset,
+        output=output,
+        processes=processes,
+        workers=1,
+        runner=runner.name,
+        beam_flags=runner.flags,
+    )
+    options.validate()
+    run = _list_and_plan(opened, options)
     if dry_run:
         return report_plan(run, status="planned")
     with run.output.lock() as lock:
@@ -95,14 +110,11 @@ def compact(
 
 
 @table_blocks_returned()
-def _list_and_plan(opened: Dataset, dataset: str, output: str, runner: RunnerConfig) -> Run:
-    options = ConvertOptions(
-        source=dataset, output=output, runner=runner.name, beam_flags=runner.flags
-    )
+def _list_and_plan(opened: Dataset, options: ConvertOptions) -> Run:
     sources = list_records(opened)
     manifest = opened.manifest
     plan = make_plan(sources, manifest.settings, existing=manifest.thresholds, is_split=True)
-    return Run(options, sources, plan, open_storage(output))
+    return Run(options, sources, plan, open_storage(options.output))
 
 
 def _write_and_publish(
@@ -110,7 +122,8 @@ def _write_and_publish(
 ) -> Report:
     prepare_output(run)
     job = CopyJob(absolute_location(run.options.source), absolute_location(run.options.output))
-    run.write_shards(partial(copy_shard, job), on_progress)
+    division = run.divide_cpus(*_COPY_COSTS)
+    run.write_shards(partial(copy_shard, job), division, on_progress)
     result = replace(collect_results(run), encoders=_encoders(compacted))
     report = report_plan(run, status="converted")
     publish(run, result, report, lock=lock)

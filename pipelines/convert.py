@@ -31,11 +31,12 @@ from pipelines.sources import Sources, list_sources
 from pipelines.sources.path_checks import check_locations
 from pipelines.writing.publish import check_reject_limit_early, publish, report_result
 from pipelines.writing.results import collect_results
-from pipelines.writing.shard import ConvertJob, write_shard
+from pipelines.writing.shard import ConvertJob, estimate_costs, write_shard
 from records.errors import InputNotFoundError
 from records.format.manifest import Manifest
 from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
+from records.runtime.processes import Division
 from records.runtime.shard_worker import OnProgress
 from records.storage import FolderLock, absolute_location, open_storage
 from records.text.escaping import escape_for_display
@@ -103,7 +104,8 @@ def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | Non
         discard_stale_run(run)
     shards_kept = prepare_output(run)
     check_reject_limit_early(run, lock=lock)
-    run.write_shards(partial(write_shard, _job(run)), on_progress)
+    division = run.divide_cpus(*estimate_costs(run.options.images))
+    run.write_shards(partial(write_shard, _job(run, division)), division, on_progress)
     result = collect_results(run)
     report = report_result(run, result, shards_kept=shards_kept)
     publish(run, result, report, lock=lock)
@@ -111,13 +113,13 @@ def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | Non
     return report
 
 
-def _job(run: Run) -> ConvertJob:
+def _job(run: Run, division: Division) -> ConvertJob:
     return ConvertJob(
         source=absolute_location(run.options.source),
         output=absolute_location(run.options.output),
         labels=run.plan.labels,
         images=run.plan.settings.images,
-        workers=run.options.workers,
+        workers=division.threads,
         follow_symlinks=run.options.follow_symlinks,
         image_timeout=run.options.image_timeout,
     )

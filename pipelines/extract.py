@@ -8,34 +8,55 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image
 
 from pipelines.sources.class_layout import class_name
-from records.dataset import Record, open_dataset
+from records.dataset import Dataset, Record, open_dataset
 from records.errors import CorruptDataError, OutputError
 from records.format.layout import parse_split
 from records.images import decode_record_image
+from records.runtime.processes import divide_cpus, process_map
+from records.runtime.shard_worker import ProgressCallback
+from records.storage import is_in_memory
 from records.storage.atomic import atomic_folder
 from records.storage.errors import HINT_FIX, starts_over, translate_write_errors
 from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text
 
+_STAGING = ".staging"
 _SUFFIXES = {"jpeg": (b".jpg", b".jpeg", b".jpe", b".jfif"), "png": (b".png",), "raw": (b".png",)}
 
 
+# Approximate seconds of one CPU per record and per byte of a shard.
+_SECONDS_PER_RECORD, _SECONDS_PER_BYTE = 150e-6, 2e-9
+
+
 @starts_over()
-def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None) -> int:
+def extract(
+    dataset: str,
+    out: str,
+    on_images: Callable[[int], object] = lambda _images: None,
+    *,
+    processes: int | None = None,
+) -> int:
     """Write every image of a dataset into class folders; return the number of images.
 
     Files contain the stored bytes, but raw images are written as PNG files. A file name without an
     extension of the stored format gets one.
+
+    Args:
+        dataset: the path or URL of a dataset.
+        out: the path of the new folder.
+        on_images: a callback that receives the number of images written since the previous call.
+        processes: the number of processes that write files; by default, it follows from the usable
+            CPUs and the work.
 
     Raises:
         InputNotFoundError: there is no finished dataset.
@@ -47,13 +68,85 @@ def extract(dataset: str, out: str, on_image: Callable[[], None] = lambda: None)
     require_outside(out, dataset)
     written = 0
     with _new_folder(Path(out)) as folder:
-        for split, records in opened.items():
-            for record in records:
-                with translate_write_errors(escape_for_display(out), hint=HINT_FIX):
-                    _write(folder / split, record)
-                written += 1
-                on_image()
+        writer = _ShardWriter(opened, folder / _STAGING, escape_for_display(out))
+        shards = opened.shards()
+        written_paths = process_map(
+            writer,
+            [*shards],
+            processes=_count_processes(opened, processes),
+            on_progress=on_images,
+        )
+        for (name, (split, _)), paths in zip(shards.items(), written_paths, strict=True):
+            with translate_write_errors(writer.out, hint=HINT_FIX):
+                staged = writer.staged_folder(name)
+                for record, path in enumerate(paths):
+                    _move(staged / str(record), folder / split / path)
+                staged.rmdir()
+            written += len(paths)
+        with translate_write_errors(writer.out, hint=HINT_FIX):
+            writer.staging.rmdir()
     return written
+
+
+def _count_processes(dataset: Dataset, processes: int | None) -> int:
+    splits = [split.info for split in dataset.values()]
+    seconds = sum(
+        _SECONDS_PER_RECORD * split.records + _SECONDS_PER_BYTE * split.bytes for split in splits
+    )
+    shards = sum(len(split.shards) for split in splits)
+    if is_in_memory(dataset.path):
+        processes = 1
+    return divide_cpus(shards, seconds, processes=processes).processes
+
+
+@dataclass(frozen=True)
+class _ShardWriter:
+    """Writes the images of a shard, given by its name; it is sent to other processes.
+
+    The files have numbers as names. Their final names depend on the images of earlier shards: two
+    images may have the same name.
+
+    Attributes:
+        dataset: the dataset.
+        staging: the folder of the files, which contains one folder per shard.
+        out: the final folder, for messages.
+    """
+
+    dataset: Dataset
+    staging: Path
+    out: str
+
+    def __call__(self, name: str, count: ProgressCallback) -> list[Path]:
+        """Return the wanted path of each file, relative to the folder of its split.
+
+        Raises:
+            CorruptDataError: a record is damaged, or its key leads out of the folder.
+            OutputError: a file cannot be written.
+        """
+        split, number = self.dataset.shards()[name]
+        folder = self.staged_folder(name)
+        # Another process may have written a part of this shard before it was killed.
+        shutil.rmtree(folder, ignore_errors=True)
+        with translate_write_errors(self.out, hint=HINT_FIX):
+            folder.mkdir(parents=True)
+        paths: list[Path] = []
+        for record in self.dataset[split].iter_shard(number):
+            content, path = _as_file(record), _relative_path(record)
+            with translate_write_errors(self.out, hint=HINT_FIX):
+                write_new_file(folder / str(len(paths)), content)
+            paths.append(path)
+            count(1)
+        return paths
+
+    def staged_folder(self, name: str) -> Path:
+        """Return the folder of the files of a shard, which are named after their records."""
+        return self.staging / str([*self.dataset.shards()].index(name))
+
+
+def write_new_file(path: Path, content: bytes) -> None:
+    """Create a file. Raises OSError."""
+    with path.open("xb") as stream:
+        stream.write(content)
 
 
 @contextmanager
@@ -70,25 +163,17 @@ def _new_folder(out: Path) -> Iterator[Path]:
             stack.close()
 
 
-def _write(folder: Path, record: Record) -> None:
-    content = _as_file(record)
-    path = folder / _relative_path(record)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open_new_file(path) as stream:
-        stream.write(content)
-
-
-def open_new_file(path: Path) -> BinaryIO:
-    """Create a file; if it exists, add `~2`, `~3` and so on to the stem of its name.
+def _move(staged: Path, path: Path) -> None:
+    """Move a file to a path; if the path exists, add `~2`, `~3` and so on to the stem of its name.
 
     For example, both images `a.gif` and `a.gif.png` would be written as `a.gif.png`.
     """
-    for number in count(2):
-        try:
-            return path.open("xb")
-        except FileExistsError:
-            path = path.with_stem(f"{path.stem.removesuffix(f'~{number - 1}')}~{number}")
-    raise AssertionError("unreachable")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number = 2
+    while os.path.lexists(path):
+        path = path.with_stem(f"{path.stem.removesuffix(f'~{number - 1}')}~{number}")
+        number += 1
+    staged.rename(path)
 
 
 def _relative_path(record: Record) -> Path:

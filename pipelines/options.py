@@ -11,7 +11,6 @@ from records.errors import UsageError
 from records.format.manifest import Settings, SplitSize
 from records.images import ImageOptions
 from records.images.large_file import MAX_FILE_MB
-from records.runtime.cpu import available_cpus
 from records.runtime.shard_worker import LOCAL, RunnerConfig
 
 DEFAULT_MAX_REJECTS = 0.01
@@ -24,11 +23,13 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     `test`, `validation` and `max_rejects` are fractions if float, counts if int. `list`, `labels`
     and `exclude` are paths of files. `path_column`, `label_column`, `split_column` and
     `group_column` are columns of the list, and `image_folder` is the folder of its images below
-    `source`. `map` gives classes new names: pairs, `OLD=NEW` texts or files. `workers` is the
-    number of threads in each process that writes shards. `append` adds new images to an existing
-    dataset; with `allow_new_classes`, also images of new classes. Files over `max_file_mb`
-    megabytes, and images that take more than `image_timeout` seconds to decode, are rejected.
-    `runner` is `local` or the name of a Beam runner; Beam receives `beam_flags` unchanged.
+    `source`. `map` gives classes new names: pairs, `OLD=NEW` texts or files. `processes` is the
+    number of processes of the runner `local`, and `workers` the number of threads in each process
+    that writes shards; if None, they follow from the usable CPUs and the work. `append` adds new
+    images to an existing dataset; with `allow_new_classes`, also images of new classes. Files over
+    `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to decode, are
+    rejected. `runner` is `local` or the name of a Beam runner; Beam receives `beam_flags`
+    unchanged.
     """
 
     source: str
@@ -58,7 +59,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_file_mb: int = MAX_FILE_MB
     image_timeout: int = 60
     images: ImageOptions = ImageOptions()
-    workers: int = msgspec.field(default_factory=available_cpus)
+    processes: int | None = None
+    workers: int | None = None
     append: bool = False
     allow_new_classes: bool = False
     dry_run: bool = False
@@ -104,6 +106,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         for flag, value in (
             ("--shards", self.shards),
             ("--shard-mb", self.shard_mb),
+            ("--processes", self.processes),
             ("--workers", self.workers),
             ("--max-file-mb", self.max_file_mb),
             ("--image-timeout", self.image_timeout),
@@ -148,6 +151,12 @@ def _check_together(options: ConvertOptions) -> None:
         raise UsageError("--stratify needs --test or --validation", hint="add --test 0.2")
     if options.allow_new_classes and not options.append:
         raise UsageError("--allow-new-classes needs --append")
+    if options.processes is not None and options.runner_config.needs_beam:
+        raise UsageError(
+            "--processes needs the runner local",
+            got=options.runner,
+            hint="set the number of workers where the engine starts, or with its flags after --",
+        )
     if options.classes is not None and options.labels is not None:
         raise UsageError("--classes and --labels cannot be used together")
     if options.list is not None and options.leaf_class:

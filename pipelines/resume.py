@@ -29,6 +29,7 @@ from records.format.layout import index_name, parse_shard_name
 from records.format.manifest import Manifest, read_manifest, shard_names
 from records.format.work_folder import remove_own_files
 from records.images import encoder_versions
+from records.runtime.cpu import available_cpus
 from records.storage import Storage
 from records.strict_json import decode_json
 from records.text.formatting import pluralize
@@ -225,7 +226,7 @@ def _files_of(manifest: Manifest) -> set[str]:
 def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]:
     """Yield each finished shard that has a modified source file, and the key of the first one."""
     files = open_source(run.options.source, follow_symlinks=run.options.follow_symlinks)
-    with ThreadPoolExecutor(run.options.workers) as pool:
+    with ThreadPoolExecutor(run.options.workers or available_cpus()) as pool:
         for shard in run.plan.shards:
             stored = _stored_hashes(run.output, shard.name)
             images = shard.images

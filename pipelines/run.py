@@ -6,14 +6,19 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipelines.options import ConvertOptions
 from pipelines.planning.plan import Plan
 from pipelines.runners import run_on_shards
 from pipelines.sources import Sources
 from records.format.layout import index_name
 from records.format.manifest import Manifest
-from records.runtime.shard_worker import OnProgress, Worker
-from records.storage import Storage
+from records.runtime.logging import log_line
+from records.runtime.processes import Division, divide_cpus
+from records.runtime.shard_worker import OnProgress, RunnerConfig, Worker
+from records.storage import Storage, is_in_memory
 
 if TYPE_CHECKING:
     from pipelines.incremental.diff import SourceDiff
@@ -41,10 +46,36 @@ class Run:
     diff: SourceDiff | None = None
     started_at: float = field(default_factory=time.monotonic)
 
-    def write_shards(self, worker: Worker, on_progress: OnProgress | None) -> None:
+    def divide_cpus(self, seconds_per_image: float, seconds_per_byte: float) -> Division:
+        """Return the number of processes, and of threads in each, for the work of this run.
+
+        Args:
+            seconds_per_image: the estimated time of an image on one CPU.
+            seconds_per_byte: the estimated time of a byte of a source file on one CPU.
+        """
+        options, shards = self.options, self.plan.shards
+        source_bytes = pc.sum(shards[0].table["size_bytes"]).as_py() if shards else 0
+        is_divisible = not (options.runner_config.needs_beam or self._is_in_memory())
+        return divide_cpus(
+            len(shards),
+            seconds_per_image * self.plan.images + seconds_per_byte * source_bytes,
+            processes=options.processes if is_divisible else 1,
+            threads=options.workers,
+        )
+
+    def _is_in_memory(self) -> bool:
+        """Return whether a file to read or write is in the memory of this process."""
+        urls = self.plan.shards[0].table["url"] if self.plan.shards else pa.chunked_array([[]])
+        others = () if urls.null_count == len(urls) else pc.unique(urls).to_pylist()
+        return any(map(is_in_memory, (self.options.source, self.options.output, *others)))
+
+    def write_shards(
+        self, worker: Worker, division: Division, on_progress: OnProgress | None
+    ) -> None:
         """Call a worker for every planned shard.
 
         Args:
+            division: the number of processes.
             worker: the function that writes a shard and then its index, unless both exist; it reads
                 the plan of the shard from the work folder.
             on_progress: a callback that receives the number of processed images and the total
@@ -54,11 +85,15 @@ class Run:
             ShardmillError: the first permanent error of a shard.
             KeyboardInterrupt: the user interrupted the run; finished shards are kept.
         """
+        options = self.options
+        runner = RunnerConfig(options.runner, options.beam_flags, division.processes)
+        if division.processes > 1:
+            log_line(str(division), **division._asdict())
         run_on_shards(
             worker,
             [shard.name for shard in self.plan.shards],
-            self.options.output,
-            self.options.runner_config,
+            options.output,
+            runner,
             is_done=lambda name: self.output.stat(index_name(name)) is not None,
             images=self.plan.images,
             on_progress=on_progress,

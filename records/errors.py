@@ -110,7 +110,8 @@ def _show(value: object, characters: int) -> str:
 
 
 def _rebuild(kind: type[ShardmillError], fields: dict[str, object]) -> ShardmillError:
-    error = kind(str(fields["what"]))
+    # Not by its constructor: those of subclasses may have other arguments.
+    error = kind.__new__(kind, fields["what"])
     error.__dict__.update(fields)
     return error
 

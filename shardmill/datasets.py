@@ -50,6 +50,7 @@ def convert(
     jpeg_quality: int = 95,
     append: bool = False,
     allow_new_classes: bool = False,
+    processes: int | None = None,
     workers: int | None = None,
     dry_run: bool = False,
     runner: str = "local",
@@ -106,7 +107,9 @@ def convert(
         jpeg_quality: the quality of images that are re-encoded as JPEG.
         append: whether to add the new images of `source` to an existing dataset.
         allow_new_classes: whether `append` may add classes that the dataset does not have.
-        workers: the number of threads per process; the number of cores if None.
+        processes: the number of processes of the runner `local`; if None, the number of cores that
+            this process may use, but fewer for a few seconds of work or for fewer shards.
+        workers: the number of threads in each process; if None, the cores divided by the processes.
         dry_run: whether to only report what would be done, and write nothing.
         runner: the name of the runner: `local`, `flink`, `spark`, `prism`, `dataflow`, or any Beam
             runner.
@@ -134,8 +137,6 @@ def convert(
 
     if isinstance(resize, int):
         given["resize"] = (resize, resize)
-    if workers is None:
-        del given["workers"]
     images = {name: given.pop(name) for name in ImageOptions.__struct_fields__}
     options = build_options(
         ConvertOptions, {**given, "images": build_options(ImageOptions, images)}
@@ -162,6 +163,7 @@ def compact(
     *,
     runner: str = "local",
     beam_flags: Sequence[str] = (),
+    processes: int | None = None,
     dry_run: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -174,6 +176,7 @@ def compact(
         output: the folder or URL of the new dataset.
         runner: the name of the runner that copies shards; see `convert`.
         beam_flags: the flags to pass to Beam.
+        processes: the number of processes of the runner `local`; see `convert`.
         dry_run: whether to only report what would be done, and write nothing.
         on_progress: a callback that receives the number of processed images and the total number.
 
@@ -191,15 +194,23 @@ def compact(
         os.fspath(dataset),
         os.fspath(output),
         runner=RunnerConfig(runner, tuple(beam_flags)),
+        processes=processes,
         dry_run=dry_run,
         on_progress=on_progress,
     )
 
 
-def extract(dataset: str | PathLike[str], output: str | PathLike[str]) -> int:
+def extract(
+    dataset: str | PathLike[str], output: str | PathLike[str], *, processes: int | None = None
+) -> int:
     """Write the images of a dataset to `OUTPUT/SPLIT/CLASS/FILE`; return their number.
 
         sm.extract("data", "images")
+
+    Args:
+        dataset: the folder or URL of a finished dataset; it is only read.
+        output: the new folder.
+        processes: the number of processes that write files; see `convert`.
 
     Raises:
         InputNotFoundError: there is no finished dataset.
@@ -208,4 +219,4 @@ def extract(dataset: str | PathLike[str], output: str | PathLike[str]) -> int:
     """
     from pipelines.extract import extract as run
 
-    return run(os.fspath(dataset), os.fspath(output))
+    return run(os.fspath(dataset), os.fspath(output), processes=processes)

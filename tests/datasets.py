@@ -12,7 +12,6 @@ import xxhash
 from PIL import Image
 
 from records.format import layout
-from records.format.example import encode_example
 from records.format.index import IndexRow, Reject, ShardSummary, encode_index, new_row_table
 from records.format.label_map import format_labels
 from records.format.manifest import (
@@ -28,7 +27,7 @@ from records.format.manifest import (
 from records.format.shard import ShardWriter
 from records.format.tfds_metadata import tfds_files
 from records.images import ImageOptions, NormalizedImage, normalize_image
-from records.images.features import image_features
+from records.images.features import encode_image_example
 from records.storage import Storage, write_file
 from records.text.keys import key_to_text
 
@@ -150,10 +149,10 @@ class DatasetBuilder:
         if source.key in self.replaced:
             source = replace(source, data=self.replaced[source.key])
             image = msgspec.structs.replace(image, encoded=source.data, changes=())
-        features = image_features(
+        example = encode_image_example(
             image, key=source.key, label=source.label, class_name=self.labels[source.label]
         )
-        position = writer.write(encode_example(features))
+        position = writer.write(example)
         return IndexRow(
             key=key_to_text(source.key),
             label=source.label,

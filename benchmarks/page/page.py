@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from benchmarks.harness.samples import Result, read_result
+from benchmarks.page.processes import processes_table
 from benchmarks.page.tables import TABLES, environment_table
 from benchmarks.page.targets import targets_table
 
@@ -32,7 +33,8 @@ def read_results(folder: Path) -> dict[str, Result]:
 
 def make_tables(results: Mapping[str, Result]) -> dict[str, str]:
     """Return every table that results exist for, by name."""
-    tables = {name: make(results[name]) for name, make in TABLES.items() if name in results}
+    makers = {**TABLES, "processes": processes_table}
+    tables = {name: make(results[name]) for name, make in makers.items() if name in results}
     if results:
         tables["targets"] = targets_table(results)
         tables["environment"] = environment_table(list(results.values()))

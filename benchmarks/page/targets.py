@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.inputs.pictures import PHOTOS, SMALL
 from benchmarks.page import statistics
+from benchmarks.page.processes import has_conversions, speedup
 from benchmarks.page.tables import markdown
 from benchmarks.suites import access, conversion, large_plan, planning, reading
+from benchmarks.suites import processes as in_processes
 from benchmarks.suites.conversion import DECODE, HEADER, PILLOW, PLAIN_LOOP
 
 if TYPE_CHECKING:
@@ -126,6 +128,15 @@ def _check_large_plan(result: Result) -> Iterator[Target]:
     yield Target(f"{images}, peak MB", peak / 1e6, 2000, is_least=False)
 
 
+def _check_processes(result: Result) -> Iterator[Target]:
+    if not has_conversions(result):
+        return
+    for case in result.cases():
+        for check in in_processes.CHECKS:
+            text = f"{case}: {check} check, speed of two processes ÷ one process with one thread"
+            yield Target(text, speedup(result, case, check), 1.8, is_least=True)
+
+
 _LEAST_RATIOS = {
     (conversion.TFDS_BEAM, PHOTOS): 3.0,
     (conversion.TFDS_BEAM, SMALL): 3.0,
@@ -138,4 +149,5 @@ _CHECKS: dict[str, Callable[[Result], Iterator[Target]]] = {
     "access": _check_access,
     "planning": _check_planning,
     "large-plan": _check_large_plan,
+    "processes": _check_processes,
 }

@@ -33,7 +33,7 @@ _SHARDS = 8
 def start(engine: str, workers: int, folder: Path) -> Iterator[Sequence[str]]:
     """Yield the flags that `convert` needs for an engine, which runs as long as the block."""
     if engine == "local":
-        yield ()
+        yield ("--processes=1",)
     elif engine == "processes":
         count = f"--direct_num_workers={workers}"
         yield ("--", "--direct_running_mode=multi_processing", count)

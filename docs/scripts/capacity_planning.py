@@ -69,10 +69,15 @@ class Conversion:
         return PROGRAM_BYTES + self.images * PLAN_BYTES_IMAGE
 
     @property
+    def processes(self) -> int:
+        """Number of processes that write shards: on one machine, one for each core."""
+        return self.cores if self.workers == 1 else self.workers
+
+    @property
     def work_s(self) -> float:
         """Time of writing the shards: the largest of CPU times and storage I/O."""
-        # One core of a worker does all work except decoding.
-        one_core_s = self.images * (HEADER_S_IMAGE + self.kb * HEADER_S_KB) / self.workers
+        # One core of a process does all work except decoding.
+        one_core_s = self.images * (HEADER_S_IMAGE + self.kb * HEADER_S_KB) / self.processes
         decoding_s = self.images * (DECODE_S_IMAGE + self.kb * DECODE_S_KB) / self.workers
         all_cores_s = decoding_s / self.cores if self.decodes else 0
         cpu_s = max(one_core_s, all_cores_s)
@@ -82,7 +87,7 @@ class Conversion:
     @property
     def _last_wave(self) -> float:
         """Factor for indivisible shards: at the end some workers are idle."""
-        each = self.shards / self.workers
+        each = self.shards / self.processes
         return math.ceil(each) / each
 
     @property

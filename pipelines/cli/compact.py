@@ -8,6 +8,7 @@ import click
 
 from pipelines.cli.options import HELP, job_options
 from records.cli.option_groups import GroupedCommand
+from records.cli.output import processes_option
 from records.cli.params import Location
 
 _EPILOG = """\b
@@ -20,7 +21,8 @@ Example:
 @click.argument("dataset", type=Location())
 @click.argument("output", type=Location())
 @job_options(
-    click.option("--dry-run", is_flag=True, help="Report what would be written; write nothing.")
+    processes_option,
+    click.option("--dry-run", is_flag=True, help="Report what would be written; write nothing."),
 )
 def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
     """Copy all generations of DATASET into OUTPUT as one generation. DATASET is not changed.

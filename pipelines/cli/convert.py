@@ -8,6 +8,7 @@ import click
 
 from pipelines.cli.options import HELP, job_options
 from records.cli.option_groups import GroupedCommand, option_group
+from records.cli.output import processes_option
 from records.cli.params import Fraction, Location
 from records.errors import UsageError
 
@@ -21,7 +22,7 @@ Examples:
   shardmill convert photos/ data/ --test-count 500 --stratify --resize 224 --fit crop
   shardmill convert photos/ data/ --list labels.csv --dry-run
   shardmill convert photos/ data/ --test 0.2 --append
-  shardmill convert photos/ data/ -- --direct_running_mode=multi_processing
+  shardmill convert photos/ data/ --processes 8
   shardmill convert photos/ data/ --runner prism
 
 \b
@@ -268,11 +269,13 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     click.option("--allow-new-classes", is_flag=True, help="With --append, also add new classes."),
 )
 @job_options(
+    processes_option,
     click.option(
         "--workers",
         type=int,
         metavar="N",
-        help="Number of threads per process.  [default: the number of cores]",
+        help="Number of threads in each process, which read and decode.  [default: the cores "
+        "divided by the processes]",
     ),
     click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing."),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pipelines.cli.options import HELP, QUIET
-from records.cli.output import json_option
+from records.cli.output import json_option, processes_option
 from records.cli.params import Location
 
 _EPILOG = """\b
@@ -17,10 +17,11 @@ Example:
 @click.command(epilog=_EPILOG, context_settings=HELP)
 @click.argument("dataset", type=Location())
 @click.argument("output", type=Location())
+@processes_option
 @json_option
 @QUIET
-def extract(dataset: str, output: str, as_json: bool, quiet: bool) -> None:
+def extract(dataset: str, output: str, processes: int | None, as_json: bool, quiet: bool) -> None:
     """Write the images of DATASET to folders: OUTPUT/SPLIT/CLASS/FILE."""
     from pipelines.cli.output import extract_with_progress
 
-    extract_with_progress(dataset, output, as_json=as_json, quiet=quiet)
+    extract_with_progress(dataset, output, processes, as_json=as_json, quiet=quiet)

@@ -41,6 +41,7 @@ def compact_with_progress(
     *,
     runner: str,
     beam_flags: tuple[str, ...],
+    processes: int | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -52,6 +53,7 @@ def compact_with_progress(
             dataset,
             output,
             runner=RunnerConfig(runner, beam_flags),
+            processes=processes,
             dry_run=dry_run,
             on_progress=on_progress,
         )
@@ -99,18 +101,20 @@ def _log_thread(raised: threading.ExceptHookArgs) -> None:
     logging.getLogger("apache_beam").error("in a thread", exc_info=trace)  # type: ignore[arg-type]
 
 
-def extract_with_progress(dataset: str, output: str, *, as_json: bool, quiet: bool) -> None:
+def extract_with_progress(
+    dataset: str, output: str, processes: int | None, *, as_json: bool, quiet: bool
+) -> None:
     """Extract with a progress bar, and print the number of images."""
     total = sum(map(len, open_dataset(dataset).values()))
     done = 0
     with progress_callback("extracting", unit="images", quiet=quiet) as on_progress:
 
-        def on_image() -> None:
+        def on_images(images: int) -> None:
             nonlocal done
-            done += 1
+            done += images
             on_progress(done, total)
 
-        written = extract(dataset, output, on_image)
+        written = extract(dataset, output, on_images, processes=processes)
     if as_json:
         print_json({"output": escape_surrogates(output), "images": written})
     elif not quiet:

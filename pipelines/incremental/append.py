@@ -30,6 +30,7 @@ from pipelines.sources.reader import UnreadableError, open_source, read_file
 from records.errors import LockedError, UsageError
 from records.format import layout
 from records.format.manifest import Manifest, Settings, read_manifest
+from records.runtime.cpu import available_cpus
 from records.storage import Storage
 from records.text.keys import key_from_text
 
@@ -100,7 +101,8 @@ def select_new(
             return b""
 
     fingerprints = _previous_fingerprints(images, ingested, output)
-    diff = diff_sources(images, ingested, fingerprints, hash_file, threads=options.workers)
+    threads = options.workers or available_cpus()
+    diff = diff_sources(images, ingested, fingerprints, hash_file, threads=threads)
     sources.images.filter(pa.array(diff.is_new))
     return _without_known_rejects(sources, ingested, diff)
 

@@ -15,7 +15,7 @@ import msgspec
 
 from pipelines import run_state
 from records.errors import ShardmillError, StorageError
-from records.runtime.shard_worker import ProgressCallback, Worker
+from records.runtime.shard_worker import CancelledError, ProgressCallback, Worker
 from records.storage import open_storage
 
 
@@ -69,10 +69,6 @@ def run_shard(task: ShardTask, name: str, count: ProgressCallback) -> bool:
     if result is not None:
         run_state.write_result(open_storage(task.folder), name, result)
     return True
-
-
-class CancelledError(Exception):
-    """The run was cancelled."""
 
 
 class RunControl:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pipelines import run_state
 from pipelines.runners.base import Job, ShardTask, unregister
 from pipelines.runners.local import LocalJob
+from pipelines.runners.processes import ProcessesJob
 from records.errors import StorageError
 from records.format import layout
 from records.runtime.shard_worker import LOCAL, OnProgress, RunnerConfig, Worker, WorkerResult
@@ -136,7 +137,8 @@ def run_on_shards(
 
 def _make_job(task: ShardTask, names: Sequence[str], runner: RunnerConfig) -> Job:
     if not runner.needs_beam:
-        return LocalJob(task, names)
+        processes = min(runner.processes, len(names))
+        return LocalJob(task, names) if processes < 2 else ProcessesJob(task, names, processes)
     from pipelines.runners import beam
 
     return beam.make_job(task, names, runner.name, runner.flags)

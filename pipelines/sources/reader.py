@@ -17,7 +17,7 @@ from pipelines.sources.walk import (
     walk_remote,
 )
 from records.errors import InputNotFoundError, OutputError, StorageError, UsageError
-from records.images.large_file import check_large_file
+from records.images.large_file import LARGE_FILE_BYTES, check_large_file
 from records.images.rejection import ImageRejectedError, Reason, Rejection
 from records.storage import local_path, open_remote, read_named_file, split_location
 from records.storage.retry import LOCAL_RETRY, retry
@@ -105,10 +105,11 @@ def read_file(
     """
     if url is not None:
         (files, key), linked = open_file(url), True
-    try:
-        check_large_file(partial(files.read_range, key, linked=linked), size_bytes)
-    except ImageRejectedError as error:
-        raise UnreadableError(error.rejection.detail, error.rejection.reason) from error
+    if size_bytes > LARGE_FILE_BYTES:
+        try:
+            check_large_file(partial(files.read_range, key, linked=linked), size_bytes)
+        except ImageRejectedError as error:
+            raise UnreadableError(error.rejection.detail, error.rejection.reason) from error
     return files.read(key, size_bytes, linked=linked)
 
 
@@ -187,10 +188,10 @@ def read_local_file(
     Raises:
         OSError: the file cannot be read, or is not a regular file.
     """
-    descriptor = folder.open_file(key, links=linked)
+    descriptor, present_bytes = folder.open_with_size(key, links=linked)
     try:
         # No allocation of the listed size before the file is known to have it.
-        wanted = min(size_bytes, max(0, os.fstat(descriptor).st_size + 1 - offset))
+        wanted = min(size_bytes, max(0, present_bytes + 1 - offset))
         data = os.pread(descriptor, wanted, offset)
         if len(data) < wanted - 1:  # one call reads at most 2 GB
             os.lseek(descriptor, offset + len(data), os.SEEK_SET)

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from records.verification.unfinished import UnfinishedRun
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_MAX_PROCESSES = 4096
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(1, _MAX_PROCESSES),
+    metavar="N",
+    help="Number of processes.  [default: the number of cores, but 1 for little work]",
+)
 
 
 def print_text(text: str) -> None:

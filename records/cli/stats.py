@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from records.cli.option_groups import GroupedCommand, option_group
-from records.cli.output import json_option, note_unfinished, print_result
+from records.cli.output import json_option, note_unfinished, print_result, processes_option
 from records.cli.params import Location, NewFile
 from records.errors import UsageError
 
@@ -70,6 +70,7 @@ Exit codes: 0 done, 66 no finished dataset.
         help="New file for a picture of near-duplicate pairs side by side; requires --near.",
     ),
 )
+@processes_option
 @json_option
 def stats(
     dataset: str,
@@ -78,6 +79,7 @@ def stats(
     near: bool,
     grid: str | None,
     keys: str | None,
+    processes: int | None,
     as_json: bool,
 ) -> None:
     """Count classes, sizes, formats and duplicates of a dataset.
@@ -94,12 +96,13 @@ def stats(
     if plot is not None:
         check_extra("matplotlib", "plot")
     near = near or keys in {"near", "near-leaks"}
-    if grid is not None and not near:
-        raise UsageError("--grid requires --near", hint="add --near")
+    for flag, value in (("--grid", grid), ("--processes", processes)):
+        if value is not None and not near:
+            raise UsageError(f"{flag} requires --near", hint="add --near")
     opened = open_dataset(dataset)
     note_unfinished(find_unfinished(opened.storage)[0])
     rows = read_index_rows(opened)
-    found = _find_near(opened, rows) if near else None
+    found = _find_near(opened, rows, processes) if near else None
     if found is not None and grid is not None:
         from records.dedup.pair_sheet import draw_pair_sheet
 
@@ -132,7 +135,7 @@ def _print_stats(
     print_result(result, [*lines, *format_near(found, computed.labels)], as_json=as_json)
 
 
-def _find_near(dataset: Dataset, rows: pa.Table) -> NearDuplicates:
+def _find_near(dataset: Dataset, rows: pa.Table, processes: int | None) -> NearDuplicates:
     from records.dedup import find_near_duplicates
     from records.runtime.progress import progress_bar, progress_callback
 
@@ -145,7 +148,9 @@ def _find_near(dataset: Dataset, rows: pa.Table) -> NearDuplicates:
             bar.close()  # when the search begins, all images are hashed
             show(done, total)
 
-        return find_near_duplicates(dataset, rows, on_images=bar.update, on_progress=on_progress)
+        return find_near_duplicates(
+            dataset, rows, processes=processes, on_images=bar.update, on_progress=on_progress
+        )
 
 
 def _choose_keys(keys: str, rows: pa.Table, near: NearDuplicates | None) -> Sequence[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from records.cli.option_groups import GroupedCommand
-from records.cli.output import json_option, note_unfinished, print_result
+from records.cli.output import json_option, note_unfinished, print_result, processes_option
 from records.cli.params import Location
 
 # Shown below the options; \b keeps click from joining the lines.
@@ -21,8 +21,9 @@ Exit codes: 0 no findings, 1 findings, 66 dataset or file not found.
 @click.command(cls=GroupedCommand, epilog=_EPILOG)
 @click.argument("dataset", type=Location())
 @click.option("--decode", is_flag=True, help="Also decode every image of a dataset.")
+@processes_option
 @json_option
-def verify(dataset: str, decode: bool, as_json: bool) -> None:
+def verify(dataset: str, decode: bool, processes: int | None, as_json: bool) -> None:
     """Check every checksum, count and size of a dataset.
 
     DATASET is a dataset, or any single TFRecord file. Each finding is one line: kind, place and
@@ -33,7 +34,7 @@ def verify(dataset: str, decode: bool, as_json: bool) -> None:
 
     totals = VerifyTotals(dataset)
     with progress_bar("verifying", unit="B") as bar:
-        for checked in check_files(dataset, decode=decode):
+        for checked in check_files(dataset, decode=decode, processes=processes):
             totals.add(checked)
             bar.update(checked.size_bytes)
             note_unfinished(checked.unfinished)

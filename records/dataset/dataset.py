@@ -71,6 +71,14 @@ class Dataset(Mapping[SplitName, Split]):
         """Class names in the order of their labels; the same as `labels`."""
         return self.manifest.labels
 
+    def shards(self) -> dict[str, tuple[SplitName, int]]:
+        """Return the split of each shard and its number there, by name, in stored order."""
+        return {
+            shard.name: (name, number)
+            for name, split in self.items()
+            for number, shard in enumerate(split.info.shards)
+        }
+
     def __getitem__(self, name: SplitName) -> Split:
         """Return a split by name. Raises SplitNotFoundError, a KeyError."""
         try:

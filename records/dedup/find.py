@@ -22,6 +22,7 @@ def find_near_duplicates(
     dataset: Dataset | str | os.PathLike[str],
     rows: pa.Table | None = None,
     *,
+    processes: int | None = None,
     on_images: Callable[[int], object] = lambda _images: None,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> NearDuplicates:
@@ -33,6 +34,8 @@ def find_near_duplicates(
     Args:
         dataset: a path or URL, or an open dataset.
         rows: the result of `records.stats.read_index_rows`; None reads the index rows.
+        processes: the number of processes that compute hashes; by default, it follows from the
+            usable CPUs and the number of images.
         on_images: a callback that receives the number of images in each batch whose hashes were
             computed or read.
         on_progress: a callback that receives the number of finished parts of the search, and the
@@ -47,7 +50,7 @@ def find_near_duplicates(
         dataset = open_dataset(dataset)
     if rows is None:
         rows = read_index_rows(dataset)
-    hasher = DatasetHasher(dataset, on_images)
+    hasher = DatasetHasher(dataset, on_images, processes)
     hashes = hasher.run()
     if hasher.save_error is not None:
         log_line(f"the hashes cannot be saved: {hasher.save_error}", level=logging.WARNING)

@@ -4,8 +4,9 @@ The files are in the folder `hashes`. The footer of each file contains the xxh3-
 the name of the hash method. If the shard or the method has changed, the file is ignored and
 replaced.
 
-A shard without saved hashes is read once, from start to end. Threads decode and hash the images, a
-few chunks ahead: only the hashes take memory in proportion to the dataset.
+A shard without saved hashes is read once, from start to end, by one of several processes. Threads
+decode and hash its images, a few chunks ahead: only the hashes take memory in proportion to the
+dataset.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from records.dedup.perceptual_hash import METHOD, SIDE_PX, WINDOWS, WORDS, hash_
 from records.errors import CorruptDataError, OutputError, ShardmillError, StorageError
 from records.format.layout import SPLITS, phash_name
 from records.images.thumbnail import decode_thumbnail
-from records.runtime.cpu import available_cpus
 from records.runtime.parallel_map import parallel_map
+from records.runtime.processes import divide_cpus, process_map
+from records.storage import is_in_memory
 from records.storage.local import LocalStorage
 from records.strict_json import decode_json
 from records.untrusted_parquet import read_untrusted
@@ -34,13 +36,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from records.dataset import Dataset, Record, Split
+    from records.dataset import Dataset, Record
     from records.format.manifest import ShardInfo
+    from records.runtime.shard_worker import ProgressCallback
     from records.storage import Storage
 
 
 _CHUNK_IMAGES = 32
 _CHUNK_BYTES = 4 << 20
+# Approximate seconds of one CPU per image and per byte of a shard.
+_SECONDS_PER_IMAGE, _SECONDS_PER_BYTE = 1e-3, 10e-9
 _NO_HASHES = np.zeros((WINDOWS, WORDS), np.uint64)
 
 
@@ -52,11 +57,14 @@ class DatasetHasher:
         dataset: an open dataset.
         on_images: a callback that receives the number of images in each batch whose hashes were
             computed or read.
+        processes: the number of processes that hash shards; None if it follows from the CPUs and
+            the work.
         save_error: the error of the first save that failed; no more hashes are saved after it.
     """
 
     dataset: Dataset
     on_images: Callable[[int], object] = lambda _images: None
+    processes: int | None = None
     save_error: ShardmillError | None = field(default=None, init=False)
 
     def run(self) -> Hashes:
@@ -65,47 +73,80 @@ class DatasetHasher:
         Raises:
             CorruptDataError: a shard is damaged or missing.
         """
-        splits = [self.dataset[name] for name in SPLITS if name in self.dataset]
         shards = [
-            self._hash_shard(split, number)
-            for split in splits
-            for number in range(len(split.info.shards))
+            shard
+            for name in SPLITS
+            if name in self.dataset
+            for shard in self.dataset[name].info.shards
         ]
-        return concatenate([Hashes.empty(), *shards])
+        saved = [self._read_saved(shard) for shard in shards]
+        missing = [shard for shard, found in zip(shards, saved, strict=True) if found is None]
+        computed = self._compute(missing)
+        hashes = [
+            self._save(shard, next(computed)) if found is None else found
+            for shard, found in zip(shards, saved, strict=True)
+        ]
+        return concatenate([Hashes.empty(), *hashes])
 
-    def _hash_shard(self, split: Split, number: int) -> Hashes:
-        shard = split.info.shards[number]
+    def _read_saved(self, shard: ShardInfo) -> Hashes | None:
         saved = read_hashes(self.dataset.storage, shard)
         if saved is not None:
             self.on_images(shard.records)
-            return saved
-        hashes = concatenate([Hashes.empty(), *self._hash_chunks(split.iter_shard(number))])
-        if len(hashes.states) != shard.records:
-            raise CorruptDataError(
-                "the number of records in a shard does not match the manifest",
-                path=self.dataset.storage.display_name(shard.name),
-                expected=shard.records,
-                got=len(hashes.states),
-                hint="run `shardmill verify` on the dataset",
-            )
-        self._save(shard, hashes)
-        return hashes
+        return saved
 
-    def _hash_chunks(self, records: Iterable[Record]) -> Iterator[Hashes]:
-        for hashes in _hash_in_parallel(records):
-            self.on_images(len(hashes.states))
-            yield hashes
+    def _compute(self, shards: Sequence[ShardInfo]) -> Iterator[Hashes]:
+        """Yield the hashes of each shard, which several processes compute."""
+        seconds = sum(
+            _SECONDS_PER_IMAGE * shard.records + _SECONDS_PER_BYTE * shard.bytes for shard in shards
+        )
+        processes = 1 if is_in_memory(self.dataset.path) else self.processes
+        division = divide_cpus(len(shards), seconds, processes=processes)
+        return process_map(
+            _ShardHasher(self.dataset, division.threads),
+            [shard.name for shard in shards],
+            processes=division.processes,
+            on_progress=self.on_images,
+        )
 
-    def _save(self, shard: ShardInfo, hashes: Hashes) -> None:
+    def _save(self, shard: ShardInfo, hashes: Hashes) -> Hashes:
+        """Save the hashes of a shard, unless an earlier save has failed; return the hashes."""
         if self.save_error is None:
             try:
                 save_hashes(self.dataset.storage, shard, hashes)
             except (OutputError, StorageError) as error:
                 self.save_error = error
+        return hashes
 
 
-def _hash_in_parallel(records: Iterable[Record]) -> Iterator[Hashes]:
-    return parallel_map(_hash_chunk, _chunks(records), threads=available_cpus())
+class _ShardHasher:
+    """Computes the hashes of a shard, given by its name; it is sent to other processes."""
+
+    def __init__(self, dataset: Dataset, threads: int) -> None:
+        self._dataset = dataset
+        self._threads = threads
+        self._shards = dataset.shards()
+
+    def __call__(self, name: str, count: ProgressCallback) -> Hashes:
+        """Return the hashes. Raises CorruptDataError."""
+        split, number = self._shards[name]
+        records = self._dataset[split]
+        found = [Hashes.empty()]
+        for hashes in parallel_map(
+            _hash_chunk, _chunks(records.iter_shard(number)), threads=self._threads
+        ):
+            found.append(hashes)
+            count(len(hashes.states))
+        hashes = concatenate(found)
+        expected = records.info.shards[number].records
+        if len(hashes.states) != expected:
+            raise CorruptDataError(
+                "the number of records in a shard does not match the manifest",
+                path=self._dataset.storage.display_name(name),
+                expected=expected,
+                got=len(hashes.states),
+                hint="run `shardmill verify` on the dataset",
+            )
+        return hashes
 
 
 def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:

@@ -13,6 +13,7 @@ a CRC is weak, so the plain value is never stored.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 import google_crc32c
@@ -60,8 +61,13 @@ def masked_crc32c(*parts: bytes) -> int:
 
 def frame_parts(payload: bytes) -> tuple[bytes, bytes, bytes]:
     """Return the frame of one record: header, payload and footer."""
-    length = _LENGTH.pack(len(payload))
-    return length + _CRC.pack(masked_crc32c(length)), payload, _CRC.pack(masked_crc32c(payload))
+    return _frame_header(len(payload)), payload, _CRC.pack(masked_crc32c(payload))
+
+
+@lru_cache(maxsize=1 << 12)
+def _frame_header(payload_bytes: int) -> bytes:
+    length = _LENGTH.pack(payload_bytes)
+    return length + _CRC.pack(masked_crc32c(length))
 
 
 def frame_bytes(payload: bytes) -> bytes:

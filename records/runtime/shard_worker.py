@@ -6,13 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+
+class CancelledError(Exception):
+    """The run was cancelled."""
+
+
 LOCAL = "local"
 """The runner without a cluster: this process, or other processes on this machine."""
 
 ProgressCallback = Callable[[int], None]
 """A function that a worker calls with the number of images processed since the previous call.
 
-The function raises an exception when the run is cancelled; a worker must not catch this exception.
+The function raises CancelledError when the run is cancelled; a worker must not catch it.
 """
 
 OnProgress = Callable[[int, int], None]
@@ -40,10 +45,12 @@ class RunnerConfig:
     Attributes:
         name: the runner: `local`, an engine such as `flink`, or the name of a Beam runner.
         flags: the options for Beam.
+        processes: the number of processes of the runner `local`.
     """
 
     name: str = LOCAL
     flags: tuple[str, ...] = ()
+    processes: int = 1
 
     @property
     def needs_beam(self) -> bool:

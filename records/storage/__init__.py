@@ -22,6 +22,7 @@ from records.storage.base import (
 )
 from records.storage.urls import (
     absolute_location,
+    is_in_memory,
     is_url,
     local_path,
     redact_url,
@@ -40,6 +41,7 @@ __all__ = [
     "Storage",
     "absolute_location",
     "hash_stream",
+    "is_in_memory",
     "is_url",
     "local_path",
     "open_named_file",

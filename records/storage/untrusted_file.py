@@ -74,6 +74,10 @@ class UntrustedFolder:
                 out of the folder, or a part of the path is a link although `links` is False.
             OSError: the file cannot be opened.
         """
+        return self.open_with_size(name, links=links)[0]
+
+    def open_with_size(self, name: bytes, *, links: bool = True) -> tuple[int, int]:
+        """Return the descriptor of a regular file, and its size. Raises as `open_file`."""
         try:
             descriptor = self._open_strictly(name)
         except OSError as error:
@@ -84,11 +88,12 @@ class UntrustedFolder:
                 raise RefusedFileError(error.errno, what) from error
             descriptor = self._open_linked(name)
         try:
-            _require_regular(os.fstat(descriptor).st_mode)
+            status = os.fstat(descriptor)
+            _require_regular(status.st_mode)
         except OSError:
             os.close(descriptor)
             raise
-        return descriptor
+        return descriptor, status.st_size
 
     def open_folder(self, name: bytes) -> OpenFolder:
         """Return an open folder; no part of its path is a link. The last ones opened stay open.

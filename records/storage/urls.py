@@ -18,6 +18,11 @@ def is_url(location: str) -> bool:
     return bool(scheme_of(location))
 
 
+def is_in_memory(location: str | None) -> bool:
+    """Return whether a location is in the memory of this process, unseen by others."""
+    return location is not None and scheme_of(location) == "memory"
+
+
 def local_path(location: str) -> str | None:
     """Return the local path of a path or `file://` URL; None for any other URL."""
     scheme = scheme_of(location)

@@ -14,6 +14,7 @@ import os
 from bisect import bisect_right
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from records.format.layout import MANIFEST, parse_shard_name
 from records.format.manifest import read_manifest
 from records.integrity.findings import FileCheck, Finding, finding_from_error
 from records.runtime.cpu import available_cpus
+from records.runtime.processes import divide_cpus, process_map
+from records.storage import is_in_memory
 from records.verification.shard import check_shard
 from records.verification.side_files import check_side_files
 from records.verification.tfrecord import check_tfrecord
@@ -36,10 +39,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from records.format.manifest import Manifest, ShardInfo
+    from records.runtime.shard_worker import ProgressCallback
     from records.storage import Storage
 
 
-def verify(path: str | os.PathLike[str], decode: bool = False) -> Iterator[Finding]:
+# Approximate seconds of one CPU per record and per byte.
+_COSTS = (80e-6, 2e-9)
+_DECODING_COSTS = (200e-6, 20e-9)
+
+
+def verify(
+    path: str | os.PathLike[str], decode: bool = False, *, processes: int | None = None
+) -> Iterator[Finding]:
     """Check every checksum, count, size, label and index row of a dataset.
 
     Args:
@@ -47,6 +58,8 @@ def verify(path: str | os.PathLike[str], decode: bool = False) -> Iterator[Findi
             the only checks are whether the frames are intact, and whether each record is an Example
             or a SequenceExample.
         decode: whether to decode every image of a dataset, too.
+        processes: the number of processes that check shards; by default, it follows from the usable
+            CPUs and the size of the dataset.
 
     Yields:
         Findings, in the order of the files. An intact dataset has no findings.
@@ -54,11 +67,13 @@ def verify(path: str | os.PathLike[str], decode: bool = False) -> Iterator[Findi
     Raises:
         InputNotFoundError: the path is neither a dataset nor a file.
     """
-    for checked in check_files(path, decode=decode):
+    for checked in check_files(path, decode=decode, processes=processes):
         yield from checked.findings
 
 
-def check_files(path: str | os.PathLike[str], *, decode: bool = False) -> Iterator[FileCheck]:
+def check_files(
+    path: str | os.PathLike[str], *, decode: bool = False, processes: int | None = None
+) -> Iterator[FileCheck]:
     """Yield the result of checking each file: the findings, and the number of bytes read.
 
     For arguments and exceptions, see `verify`. An intact manifest has two results: the first has
@@ -72,21 +87,24 @@ def check_files(path: str | os.PathLike[str], *, decode: bool = False) -> Iterat
         manifest = read_manifest(storage)
     except CorruptDataError as error:
         yield FileCheck(MANIFEST, findings=[finding_from_error(error, "manifest", MANIFEST)])
-        yield from _check_without_manifest(storage, decode=decode)
+        shards = dict.fromkeys(filter(parse_shard_name, storage.list()))
+        yield from _check_shards(_Check(storage, shards, RecordDecoder(()), decode), processes)
         return
     unfinished, known = find_unfinished(storage)
     findings = list(check_side_files(storage, manifest, known))
     yield FileCheck(MANIFEST, findings=findings, unfinished=unfinished)
-    yield from _check_dataset(storage, manifest, decode=decode)
+    yield from _check_dataset(storage, manifest, decode=decode, processes=processes)
 
 
-def _check_dataset(storage: Storage, manifest: Manifest, *, decode: bool) -> Iterator[FileCheck]:
+def _check_dataset(
+    storage: Storage, manifest: Manifest, *, decode: bool, processes: int | None
+) -> Iterator[FileCheck]:
     shards = {shard.name: shard for split in manifest.splits.values() for shard in split.shards}
     split_of = {shard.name: name for name, it in manifest.splits.items() for shard in it.shards}
     decoder = RecordDecoder(manifest.labels, manifest.adopted)
     counts: dict[str, Counter[int]] = {split: Counter() for split in manifest.splits}
     keys = {}
-    for checked in _check_shards(storage, shards, decoder, decode=decode):
+    for checked in _check_shards(_Check(storage, shards, decoder, decode), processes):
         yield checked
         if checked.keys is not None:
             keys[checked.file] = checked.keys
@@ -97,23 +115,42 @@ def _check_dataset(storage: Storage, manifest: Manifest, *, decode: bool) -> Ite
     yield FileCheck(MANIFEST, findings=findings)
 
 
-def _check_without_manifest(storage: Storage, *, decode: bool) -> Iterator[FileCheck]:
-    names = [name for name in storage.list() if parse_shard_name(name)]
-    yield from _check_shards(storage, dict.fromkeys(names), RecordDecoder(()), decode=decode)
+@dataclass(frozen=True)
+class _Check:
+    """The check of a shard by its name; it is sent to other processes."""
+
+    storage: Storage
+    shards: Mapping[str, ShardInfo | None]
+    decoder: RecordDecoder
+    decode: bool
+
+    def __call__(self, name: str, _count: ProgressCallback | None = None) -> FileCheck:
+        return check_shard(
+            self.storage,
+            name,
+            expected=self.shards[name],
+            decoder=self.decoder,
+            decode=self.decode,
+        )
+
+    @property
+    def seconds(self) -> float:
+        """The approximate time of all shards on one CPU; 0 if the manifest is damaged."""
+        known = [shard for shard in self.shards.values() if shard is not None]
+        records, size_bytes = sum(each.records for each in known), sum(each.bytes for each in known)
+        per_record, per_byte = _DECODING_COSTS if self.decode else _COSTS
+        return per_record * records + per_byte * size_bytes
 
 
-def _check_shards(
-    storage: Storage,
-    shards: Mapping[str, ShardInfo | None],
-    decoder: RecordDecoder,
-    *,
-    decode: bool,
-) -> Iterator[FileCheck]:
-    def check(name: str) -> FileCheck:
-        return check_shard(storage, name, expected=shards[name], decoder=decoder, decode=decode)
-
+def _check_shards(check: _Check, processes: int | None) -> Iterator[FileCheck]:
+    if is_in_memory(check.storage.url):
+        processes = 1
+    processes = divide_cpus(len(check.shards), check.seconds, processes=processes).processes
+    if processes > 1:
+        yield from process_map(check, [*check.shards], processes=processes)
+        return
     with ThreadPoolExecutor(available_cpus()) as threads:
-        yield from threads.map(check, shards)
+        yield from threads.map(check, check.shards)
 
 
 def _check_class_counts(

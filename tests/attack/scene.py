@@ -52,12 +52,21 @@ JOBS = (
         ("convert", "@photos", "OUT", "--resize", "16", "--store", "raw", "--max-rejects", "1"),
         "raw",
     ),
+    Job(
+        (
+            *("convert", "@photos", "OUT", "--shards", "4", "--processes", "2"),
+            *("--max-rejects", "1"),
+        ),
+        "processes",
+    ),
     Job(("convert", "@more", "OUT", "--append", "--max-rejects", "1"), "data", "data"),
     Job(("compact", "@grown", "OUT"), "compacted"),
     Job(("extract", "@data", "OUT"), "images"),
+    Job(("extract", "@grown", "OUT", "--processes", "2"), "all-images"),
     Job(("adopt", "OUT/*.tfrecord", "OUT"), "files", "files"),
     Job(("salvage", "@damaged.tfrecord", "OUT"), "salvaged.tfrecord"),
     Job(("verify", "@data", "--decode")),
+    Job(("verify", "@grown", "--processes", "2")),
     Job(("stats", "@data", "--json")),
     Job(("inspect", "@data", "--grid", "OUT"), "grid.png"),
     Job(

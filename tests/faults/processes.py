@@ -16,6 +16,7 @@ from records.format import layout
 from records.format.layout import index_name
 
 _OUTPUT = "SHARDMILL_TEST_OUTPUT"
+IN_PROCESSES = ("--processes=2",)
 IN_CHILDREN = ("--", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
 
@@ -26,12 +27,13 @@ class Ended(NamedTuple):
     errors: str
 
 
-def start(source: Path, output: Path, *flags: str) -> subprocess.Popen[str]:
-    """Start a conversion."""
+def start(
+    source: Path, output: Path, *flags: str, program: tuple[str, str] = ("-m", "shardmill")
+) -> subprocess.Popen[str]:
+    """Start a conversion, by the arguments of Python that run shardmill."""
     command: list[str | Path] = [
         sys.executable,
-        "-m",
-        "shardmill",
+        *program,
         "convert",
         source,
         output,
@@ -84,6 +86,15 @@ def processes_on(output: Path) -> list[int]:
         with suppress(OSError):
             if wanted in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
+    return found
+
+
+def children_of(process: subprocess.Popen[str]) -> list[int]:
+    """Return the child processes of a conversion."""
+    found: list[int] = []
+    for task in Path(f"/proc/{process.pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, task.read_text().split())
     return found
 
 

@@ -1,7 +1,7 @@
 """SIGKILL at random moments of real conversions, restarted until done.
 
-SHARDMILL_TEST_KILLS=N kills N times; 3 times in the quick test, 100 times in the long one. What the
-killed process has started is left running.
+SHARDMILL_TEST_KILLS=N kills N times; 3 times in the quick tests, 100 times in the long ones. The
+children of a killed process are left running. Or the children are killed, and the process is not.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -94,7 +96,7 @@ def kill_times(photos: Path, folder: Path, expected: dict[str, bytes], wanted: i
     kills = chains = 0
     while kills < wanted:
         output = folder / f"{chains}"
-        flags = FLAGS + processes.IN_CHILDREN * (chains % 2)
+        flags = FLAGS + ((), processes.IN_PROCESSES, processes.IN_CHILDREN)[chains % 3]
         kills += kill_and_restart(photos, output, flags, chance, min(5, wanted - kills))
         chains += 1
         # Children of killed processes may still run: they must change nothing, now or later.
@@ -102,6 +104,48 @@ def kill_times(photos: Path, folder: Path, expected: dict[str, bytes], wanted: i
         assert processes.wait_for_none(output) == []
         assert content_of(output) == expected, chains
         logging.getLogger(__name__).info("%d kills, %d datasets", kills, chains)
+
+
+def kill_children(photos: Path, folder: Path, expected: dict[str, bytes], wanted: int) -> None:
+    """Kill children of conversions, which go on; a shard whose children die twice ends its run."""
+    chance = random.Random(9)
+    kills = datasets = 0
+    output = folder / "0"
+    while kills < wanted:
+        process = processes.start(photos, output, *FLAGS, *processes.IN_PROCESSES)
+        most = kills + min(5, wanted - kills)
+        while process.poll() is None:
+            time.sleep(chance.uniform(0, START_SECONDS / 2))
+            children = processes.children_of(process)
+            if children and kills < most:
+                with suppress(ProcessLookupError):
+                    os.kill(chance.choice(children), signal.SIGKILL)
+                    kills += 1
+        _, errors = process.communicate()
+        assert process.returncode == 0 or "two processes ended while" in errors, errors
+        assert process.returncode in {0, 74}
+        assert processes.wait_for_none(output) == []
+        assert processes.require_whole_or_absent(output) == (process.returncode == 0)
+        if process.returncode == 0:
+            assert content_of(output) == expected, datasets
+            datasets += 1
+            output = folder / f"{datasets}"
+    assert processes.convert(photos, output, *FLAGS) == (0, "")
+    assert content_of(output) == expected
+
+
+def test_convert_sigkill_of_children_gives_same_dataset(
+    photos: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    kill_children(photos, tmp_path, expected, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_convert_100_sigkills_of_children_give_same_dataset(
+    photos: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    kill_children(photos, tmp_path, expected, int(os.environ.get("SHARDMILL_TEST_KILLS", "100")))
 
 
 def test_convert_sigkill_at_random_times_then_rerun_gives_same_dataset(

@@ -38,6 +38,13 @@ class TestSameBytes:
         convert(**SAME, output=str(tmp_path / "b"), workers=workers)
         assert content_of(tmp_path / "b") == expected
 
+    @pytest.mark.parametrize("processes", [2, 4])
+    def test_convert_any_process_count_gives_same_bytes(
+        self, convert: Convert, tmp_path: Path, expected: dict[str, bytes], processes: int
+    ) -> None:
+        convert(**SAME, output=str(tmp_path / "b"), processes=processes)
+        assert content_of(tmp_path / "b") == expected
+
     def test_convert_small_prefetch_chunks_give_same_bytes(
         self,
         convert: Convert,

@@ -61,3 +61,23 @@ def test_log_line_of_any_length_is_short(form: str, capfd: pytest.CaptureFixture
 def test_error_place_that_is_a_word_of_the_description_is_shown(place: str) -> None:
     assert str(UsageError("the dataset folder has no data", path=place)).startswith(f"{place}: ")
     assert str(UsageError("a/b.csv: no data", path="a/b.csv")) == "a/b.csv: no data"
+
+
+def test_every_error_survives_pickling() -> None:
+    import importlib
+    import pkgutil
+
+    import records
+
+    for module in pkgutil.walk_packages(records.__path__, "records."):
+        if ".s3" not in module.name:
+            importlib.import_module(module.name)
+    kinds = [ShardmillError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert len(kinds) > 10
+    for kind in kinds:
+        error = kind.__new__(kind, "the problem")
+        error.__dict__.update(ShardmillError("the problem", path="a/b", record=3).__dict__)
+        copy = pickle.loads(pickle.dumps(error))
+        assert (type(copy), str(copy), copy.args) == (kind, str(error), ("the problem",))

@@ -58,7 +58,7 @@ def test_train_argument_of_the_wrong_type_is_a_usage_error(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"workers": 1.5}, "argument workers: expected `int`, got `float`"),
+        ({"workers": 1.5}, "argument workers: expected `int | None`, got `float`"),
         ({"classes": "cat"}, "argument classes: expected `sequence | None`, got `str`"),
         ({"classes": ["cat", 3]}, r"argument classes\[1\]: expected `str`, got `int`"),
         ({"layout": "flat"}, "argument layout: invalid enum value 'flat', expected one of auto"),

@@ -74,10 +74,14 @@ class ChunkOrder:
         if kind == b"IDAT" or kind in _LENGTHS or kind in _LENGTHS_BY_COLOUR:
             self._seen.add(kind)
 
+    def allows_data(self, length: int) -> bool:
+        """Return whether an IDAT chunk of this length is valid after IHDR."""
+        return length <= self._max_data_bytes
+
     def _follows(self, kind: bytes, length: int) -> bool:
         if kind == b"IDAT":
             is_consecutive = kind not in self._seen or self._last == kind
-            return is_consecutive and length <= self._max_data_bytes
+            return is_consecutive and self.allows_data(length)
         lengths = self._valid_lengths(kind)
         if lengths is None:
             is_known = kind == b"IEND" and length == 0

@@ -8,7 +8,6 @@ import pytest
 
 from pipelines import run_state
 from pipelines.runners.base import (
-    CancelledError,
     ShardTask,
     run_control,
     run_shard,
@@ -16,7 +15,7 @@ from pipelines.runners.base import (
 from pipelines.runners.beam import ProcessShard
 from pipelines.runners.heartbeat import end_run, read_progress, start_run
 from records.errors import CorruptDataError, OutputError, StorageError, UsageError
-from records.runtime.shard_worker import ProgressCallback, Worker, WorkerResult
+from records.runtime.shard_worker import CancelledError, ProgressCallback, Worker, WorkerResult
 from records.storage import Storage, open_storage
 
 SHARD = "generations/0002/train-00000-of-00002.tfrecord"

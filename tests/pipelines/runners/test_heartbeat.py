@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runners.base import CancelledError
 from pipelines.runners.heartbeat import (
     WorkerHeartbeat,
     end_run,
@@ -16,6 +15,7 @@ from pipelines.runners.heartbeat import (
 )
 from records.errors import RunnerError, StorageError
 from records.format.layout import WORK_FOLDER
+from records.runtime.shard_worker import CancelledError
 from records.storage import Storage, open_storage
 
 

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from records.dataset import open_dataset
 from records.dataset.indexed_records import IndexedRecords
-from records.format.example import encode_example
 from records.format.index import IndexRow, encode_index, new_row_table, read_index
 from records.format.layout import index_name
 from records.format.tfrecord import frame_bytes
 from records.images import NormalizedImage
-from records.images.features import image_features
+from records.images.features import encode_image_example
 from records.storage import open_storage
 from tests.datasets import LABELS
 
@@ -63,8 +62,8 @@ def test_indexed_record_image_is_at_the_computed_offset(
     size_bytes: int, label: int, text: str, key: str, channels: int
 ) -> None:
     image = NormalizedImage(b"i" * size_bytes, "png", 2, 3, channels, ())
-    features = image_features(image, key=key.encode(), label=label, class_name=text)
-    frame = frame_bytes(encode_example(features))
+    example = encode_image_example(image, key=key.encode(), label=label, class_name=text)
+    frame = frame_bytes(example)
     rows = new_row_table([row_of(frame, key, label, image)])
     indexed = IndexedRecords(rows.compact(), ("",) * label + (text,))[0]
     assert indexed is not None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import random
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from records.images import (
     ImageOptions,
@@ -181,3 +185,37 @@ def test_png_header_zlib_window_smaller_than_image_sets_narrow_window(
 ) -> None:
     # 32 rows of a filter byte and 48 RGB pixels are 4,640 bytes: 2**13 hold them.
     assert png.read_header(with_window(encode(picture, "PNG"), bits)).narrow_window is narrow
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("seed", range(6))
+def test_png_header_of_three_chunks_equals_that_of_the_general_reader(mode: str, seed: int) -> None:
+    chance = random.Random(seed)
+    image = Image.new(mode, (chance.randint(1, 40), chance.randint(1, 40)))
+    content = io.BytesIO()
+    image.save(content, "PNG", compress_level=chance.randint(0, 9))
+    data = content.getvalue()
+    assert (png.read_plain(data) is None) == (mode == "P")
+    files = [data, data + b"x", data[:-1], data[:45], data[:33]]
+    for _ in range(60):
+        changed = bytearray(data)
+        at = chance.randrange(8, len(data))
+        changed[at] ^= 1 << chance.randrange(8)
+        files.append(_with_checksums(bytes(changed)) if chance.random() < 0.5 else bytes(changed))
+    for file in files:
+        assert _outcome(png.read_header, file) == _outcome(png.read_general, file)
+
+
+def _with_checksums(data: bytes) -> bytes:
+    """Return a PNG of three chunks with the right checksums of the first two."""
+    end = len(data) - 12
+    header, pixels = data[12:29], data[37 : end - 4]
+    checksums = [zlib.crc32(part).to_bytes(4) for part in (header, pixels)]
+    return data[:12] + header + checksums[0] + data[33:37] + pixels + checksums[1] + data[end:]
+
+
+def _outcome(read: Callable[[bytes], png.PngHeader], data: bytes) -> object:
+    try:
+        return read(data)
+    except ImageRejectedError as error:
+        return error.rejection

@@ -1,0 +1,52 @@
+"""Examples of stored images: the bytes that protobuf writes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from records.format import schema
+from records.format.example import encode_example
+from records.images.features import encode_image_example
+from records.images.normalize import NormalizedImage
+
+# The lengths at which the size of a varint grows, with the bytes around the image.
+_SIZES = st.sampled_from(
+    [at + near for at in (0, 1 << 7, 1 << 14, 1 << 21) for near in range(-40, 41) if at + near >= 0]
+)
+
+
+@given(
+    size=st.one_of(st.integers(0, 300), _SIZES),
+    key=st.one_of(st.binary(max_size=300), _SIZES.map(bytes)),
+    label=st.integers(0, (1 << 31) - 1),
+    class_name=st.text(st.characters(exclude_categories=["Cs"]), max_size=200),
+    image_format=st.sampled_from(["jpeg", "png", "raw"]),
+    shape=st.tuples(st.integers(1, 1 << 20), st.integers(1, 1 << 20), st.sampled_from([1, 3])),
+)
+def test_encode_image_example_equals_protobuf(
+    *,
+    size: int,
+    key: bytes,
+    label: int,
+    class_name: str,
+    image_format: str,
+    shape: tuple[int, int, int],
+) -> None:
+    height, width, channels = shape
+    encoded = bytes(size)
+    image = NormalizedImage(encoded, image_format, width, height, channels, ())  # type: ignore[arg-type]
+    assert encode_image_example(
+        image, key=key, label=label, class_name=class_name
+    ) == encode_example(
+        {
+            schema.ENCODED: [encoded],
+            schema.FORMAT: [image_format.encode()],
+            schema.HEIGHT: [height],
+            schema.WIDTH: [width],
+            schema.CHANNELS: [channels],
+            schema.LABEL: [label],
+            schema.TEXT: [class_name.encode()],
+            schema.FILENAME: [key],
+        }
+    )
