@@ -157,12 +157,13 @@ def _check_together(options: ConvertOptions) -> None:
             got=options.runner,
             hint="set the number of workers where the engine starts, or with its flags after --",
         )
-    if options.classes is not None and options.labels is not None:
-        raise UsageError("--classes and --labels cannot be used together")
-    if options.list is not None and options.leaf_class:
-        raise UsageError("--list and --leaf-class cannot be used together")
-    if options.shards is not None and options.shard_mb is not None:
-        raise UsageError("--shards and --shard-mb cannot be used together")
+    for first, one, second, other in (
+        ("--classes", options.classes, "--labels", options.labels),
+        ("--list", options.list, "--leaf-class", options.leaf_class or None),
+        ("--shards", options.shards, "--shard-mb", options.shard_mb),
+    ):
+        if one is not None and other is not None:
+            raise UsageError(f"{first} and {second} cannot be used together")
 
 
 def _compile(pattern: str) -> None:
