@@ -34,6 +34,7 @@ from records.runtime.standard_streams import (
     stdout_error,
 )
 from records.runtime.termination import watch_signals
+from records.storage.patience import DEFAULT, VARIABLE, set_default_patience
 from shardmill.interrupted import resume_hint
 from shardmill.wiring import PipelineExecutor
 
@@ -74,6 +75,7 @@ Examples:
 """
 _VERBOSE = "--verbose"
 _LOG_FORMAT = "--log-format"
+_PATIENCE = "--storage-patience"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _EXIT_BUG = 70
 _EXIT_INTERRUPTED = 130
@@ -112,6 +114,14 @@ class _LazyGroup(click.Group):
     expose_value=False,
     callback=lambda _context, _option, name: set_log_format(name),
     help="Format of stderr; json prints one object per line.",
+)
+@click.option(
+    _PATIENCE,
+    metavar="DURATION",
+    expose_value=False,
+    callback=lambda _context, _option, text: text and set_default_patience(text),
+    help=f"How long to wait for a store (s3://, gs://, az://, …) that does not answer, such as 90s"
+    f" or 10m; also in {VARIABLE}.  [default: {DEFAULT}]",
 )
 @click.version_option(package_name="shardmill")
 @click.pass_context
@@ -250,9 +260,9 @@ def _arguments() -> list[str]:
     rest: list[str] = []
     given = iter(arguments[:end])
     for argument in given:
-        if argument == _LOG_FORMAT:
+        if argument in {_LOG_FORMAT, _PATIENCE}:
             front += [argument, *islice(given, 1)]
-        elif argument == _VERBOSE or argument.startswith(f"{_LOG_FORMAT}="):
+        elif argument == _VERBOSE or argument.partition("=")[0] in {_LOG_FORMAT, _PATIENCE}:
             front.append(argument)
         else:
             rest.append(argument)

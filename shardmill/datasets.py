@@ -55,6 +55,7 @@ def convert(
     dry_run: bool = False,
     runner: str = "local",
     beam_flags: Sequence[str] = (),
+    storage_patience: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Convert a folder of labelled images into a dataset of TFRecord shards.
@@ -114,6 +115,8 @@ def convert(
         runner: the name of the runner: `local`, `flink`, `spark`, `prism`, `dataflow`, or any Beam
             runner.
         beam_flags: the flags to pass to Beam.
+        storage_patience: how long to wait for a store that does not answer, such as `90s` or `10m`;
+            if None, the value of SHARDMILL_STORAGE_PATIENCE, or ten minutes.
         on_progress: a callback that receives the number of processed images and the total number.
 
     Returns:
@@ -129,10 +132,11 @@ def convert(
         StorageError: storage failed after retries.
     """
     given = dict(locals())
-    del given["on_progress"]
+    del given["on_progress"], given["storage_patience"]
     from pipelines.convert import convert as run
     from pipelines.options import ConvertOptions
     from records.format.image_options import ImageOptions
+    from records.storage.patience import default_patience
     from shardmill.arguments import build_options
 
     if isinstance(resize, int):
@@ -141,7 +145,8 @@ def convert(
     options = build_options(
         ConvertOptions, {**given, "images": build_options(ImageOptions, images)}
     )
-    return run(options, on_progress)
+    with default_patience(storage_patience):
+        return run(options, on_progress)
 
 
 def append(source: str | PathLike[str], output: str | PathLike[str], **options: Any) -> Report:

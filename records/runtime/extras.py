@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _EXTRAS = {
-    "adlfs": "azure",
     "apache_beam": "beam",
     "botocore": "s3",
-    "gcsfs": "gcs",
     "h5py": "train",
     "imagehash": "dedup",
     "jax": "jax",

@@ -7,7 +7,6 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from records.errors import CorruptDataError, UsageError
-from records.runtime.extras import install_command
 from records.storage.base import (
     COPY_STEP_BYTES,
     FileInfo,
@@ -66,8 +65,8 @@ def open_storage(location: str | os.PathLike[str]) -> Storage:
     """Open a folder for reading and writing, without reading or creating files.
 
     Args:
-        location: a local path or a URL. The scheme is `file://`, `s3://`, the scheme of a plug-in
-            (see `ENTRY_POINT_GROUP`), or any scheme that fsspec opens.
+        location: a local path or a URL. The scheme is `file://`, `s3://`, `gs://`, `az://`, the
+            scheme of a plug-in (see `ENTRY_POINT_GROUP`), or any scheme that fsspec opens.
 
     Raises:
         UsageError: the URL cannot be opened, or needs a package that is not installed.
@@ -118,26 +117,16 @@ def read_named_file(location: str | os.PathLike[str]) -> bytes:
 def open_remote(url: str) -> RemoteStorage:
     """Open the folder at a URL other than `file://`. Raises as `open_storage`."""
     scheme = scheme_of(url)
-    if scheme == "s3":
-        return _open_s3(url)
+    from records.storage.objects import SCHEMES, open_object_storage
+
+    if scheme in SCHEMES:
+        return open_object_storage(url)
     plugin = find_plugin(scheme)
     if plugin is not None:
         return _open_with_plugin(plugin, url)
     from records.storage.fsspec import FsspecStorage
 
     return FsspecStorage(url)
-
-
-def _open_s3(url: str) -> RemoteStorage:
-    try:
-        from records.storage.s3.storage import S3Storage
-    except ImportError as error:
-        raise UsageError(
-            "s3:// needs a package that is not installed",
-            got=str(error),
-            hint=install_command("s3"),
-        ) from error
-    return S3Storage(url)
 
 
 @cache

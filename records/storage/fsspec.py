@@ -19,22 +19,33 @@ import fsspec
 import xxhash
 
 from records.errors import OutputError, ShardmillError, StorageError, UsageError
-from records.runtime.extras import install_command
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.conditional import PreconditionFailedError, VersionedObject, compare_and_swap
 from records.storage.errors import HINT_RERUN
 from records.storage.lease import hold_lease
 from records.storage.names import LEASE, WORK_FOLDER
+from records.storage.patience import Patience, UnavailableError, default_patience_seconds
 from records.storage.range_stream import SizedRangeReader, open_seekable
 from records.storage.retry import FSSPEC_RETRY, RetryPolicy, retry
 from records.storage.staging import staged_upload
 from records.storage.urls import join_location, redact_url, scheme_of
 from records.text.escaping import escape_for_display
-from records.text.formatting import pluralize
 
 _T = TypeVar("_T")
-_HINT_INSTALL = f"{install_command('gcs')} for gs://, or {install_command('azure')} for az://"
-_WITHOUT_FOLDERS = {"gs", "gcs"}
+_WITHOUT_FOLDERS = {"gcs", "abfs", "abfss", "oss"}
+_PACKAGES = {
+    **dict.fromkeys(("http", "https"), "pip install aiohttp requests"),
+    "hf": "pip install huggingface_hub",
+    "hdfs": "install the Hadoop client, and set HADOOP_HOME, JAVA_HOME and CLASSPATH",
+    **dict.fromkeys(("sftp", "ssh"), "pip install paramiko"),
+    **dict.fromkeys(("smb", "cifs"), "pip install smbprotocol"),
+    "gcs": "use gs://BUCKET/FOLDER",
+    **dict.fromkeys(("abfs", "abfss", "wasb"), "use az://CONTAINER/FOLDER"),
+    "zip": "name the archive: zip://FOLDER::ARCHIVE.zip, or zip://::ARCHIVE.zip for all of it",
+}
+"""What opens the URLs of a scheme, for hints."""
+_HINT = "see the table of stores in the documentation for the URLs that shardmill opens"
+_TRY_LATER = {408, 429, *range(500, 600)}
 
 
 class FsspecStorage:
@@ -42,7 +53,9 @@ class FsspecStorage:
 
     Args:
         url: the URL of the folder.
-        retry_policy: the retry policy of every request.
+        retry_policy: the retry policy of failures that may be permanent.
+        patience_seconds: the time for which requests are repeated while the store does not answer;
+            by default, that of this process.
 
     Raises:
         UsageError: no installed package opens this kind of URL.
@@ -50,10 +63,18 @@ class FsspecStorage:
 
     is_local = False
 
-    def __init__(self, url: str, retry_policy: RetryPolicy = FSSPEC_RETRY) -> None:
+    def __init__(
+        self,
+        url: str,
+        retry_policy: RetryPolicy = FSSPEC_RETRY,
+        patience_seconds: float | None = None,
+    ) -> None:
         self.url = escape_for_display(redact_url(url)).rstrip("/")
         self._full_url = url
         self._retry_policy = retry_policy
+        seconds = default_patience_seconds() if patience_seconds is None else patience_seconds
+        self._patience = Patience(self.url, seconds)
+        hint = _PACKAGES.get(scheme_of(url), _HINT)
         try:
             filesystem, root = fsspec.core.url_to_fs(url)
         except ImportError as error:
@@ -61,20 +82,17 @@ class FsspecStorage:
                 "this kind of URL needs a package that is not installed",
                 path=self.url,
                 got=str(error),
-                hint=_HINT_INSTALL,
+                hint=hint,
             ) from error
-        except ValueError as error:
+        except Exception as error:  # whatever the package of the store raises
             raise UsageError(
-                "this kind of URL cannot be opened",
-                path=self.url,
-                got=str(error),
-                hint=_HINT_INSTALL,
+                "this URL cannot be opened", path=self.url, got=_first_line(error), hint=hint
             ) from error
         self._fs: Any = filesystem
         self._root: str = root.rstrip("/")
 
-    def __reduce__(self) -> tuple[type[FsspecStorage], tuple[str, RetryPolicy]]:
-        return (FsspecStorage, (self._full_url, self._retry_policy))
+    def __reduce__(self) -> tuple[type[FsspecStorage], tuple[str, RetryPolicy, float]]:
+        return (FsspecStorage, (self._full_url, self._retry_policy, self._patience.seconds))
 
     def display_name(self, name: str) -> str:
         """See `Storage.display_name`."""
@@ -210,8 +228,17 @@ class FsspecStorage:
 
     def _retry(self, name: str, action: Callable[[], _T]) -> _T:
         path = self.display_name(name)
+
+        def attempt() -> _T:
+            try:
+                return retry(action, self._retry_policy, is_transient=_may_be_transient)
+            except Exception as error:
+                if _is_unavailable(error):
+                    raise UnavailableError(type(error).__name__) from error
+                raise
+
         try:
-            return retry(action, self._retry_policy, is_transient=_is_transient)
+            return self._patience.call(attempt)
         except (FileNotFoundError, FileExistsError, ShardmillError):
             raise
         except NotADirectoryError as error:
@@ -223,17 +250,40 @@ class FsspecStorage:
         except Exception as error:
             if _already_exists(error):
                 raise FileExistsError(path) from error
+            got = str(error) if isinstance(error, UnavailableError) else type(error).__name__
             raise StorageError(
-                f"storage failed {pluralize(self._retry_policy.attempts, 'time')}",
-                path=path,
-                got=type(error).__name__,
-                hint=HINT_RERUN,
+                "storage failed after retries", path=path, got=got, hint=HINT_RERUN
             ) from error
 
 
-def _is_transient(error: Exception) -> bool:
+def _may_be_transient(error: Exception) -> bool:
+    """Return whether to repeat a failure a few times: it may be permanent."""
     permanent = (FileNotFoundError, NotADirectoryError, PermissionError, ShardmillError)
-    return not isinstance(error, permanent) and not _already_exists(error)
+    return not (
+        isinstance(error, permanent)
+        or _already_exists(error)
+        or _is_unavailable(error)
+        or _status(error) in {400, 401, 403, 404}
+    )
+
+
+def _is_unavailable(error: Exception) -> bool:
+    """Return whether the store does not answer now, to its package's best knowledge."""
+    is_network_error = isinstance(error, ConnectionError | TimeoutError) or any(
+        kind.__name__ in {"ClientConnectionError", "ConnectionError", "Timeout", "NetworkError"}
+        for kind in type(error).__mro__
+    )
+    return _status(error) in _TRY_LATER or is_network_error
+
+
+def _status(error: Exception) -> object:
+    """Return the HTTP status of an error of aiohttp, requests or httpx; None if it has none."""
+    response = getattr(error, "response", None)
+    return getattr(error, "status", None) or getattr(response, "status_code", None)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _already_exists(error: Exception) -> bool:

@@ -31,9 +31,8 @@ class RetryPolicy(NamedTuple):
 
 LOCAL_RETRY = RetryPolicy(attempts=3, first_wait_seconds=0.5, factor=1)
 """Reads of local source files: network file systems have transient errors."""
-S3_RETRY = RetryPolicy(attempts=4, first_wait_seconds=0.25, factor=4)
-FSSPEC_RETRY = RetryPolicy(attempts=5, first_wait_seconds=0.5)
-"""`gs://`, `az://` and every other URL that fsspec opens."""
+FSSPEC_RETRY = RetryPolicy(attempts=4, first_wait_seconds=0.5)
+"""Failures of URLs that fsspec opens, if they are not known to pass; see also `Patience`."""
 
 
 def retry(

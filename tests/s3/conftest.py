@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from records.storage.s3.bucket import breaker
-from records.storage.s3.client import disconnect
+from records.storage.objects.s3 import disconnect
+from records.storage.patience import forget_outages
 from tests.s3.server import BUCKET, S3Server, find_server
 
 
@@ -30,7 +30,7 @@ def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Return the URL of an empty folder; this process is configured for the server."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    breaker.reset()
+    forget_outages()
     disconnect()
     yield f"s3://{BUCKET}/{uuid.uuid4().hex}"
     disconnect()

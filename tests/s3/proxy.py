@@ -131,7 +131,10 @@ async def _read_response(reader: asyncio.StreamReader, *, is_head: bool) -> byte
     head = await reader.readuntil(b"\r\n\r\n")
     if is_head:
         return head
-    return head + await reader.readexactly(int(_fields(head).get("content-length", "0")))
+    fields = _fields(head)
+    if "chunked" in fields.get("transfer-encoding", ""):
+        return head + await reader.readuntil(b"\r\n0\r\n\r\n")
+    return head + await reader.readexactly(int(fields.get("content-length", "0")))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 from records import verify
 from records.format import layout
 from records.storage import Storage, open_storage
+from records.storage.patience import VARIABLE
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 from tests.s3 import runs
 from tests.s3.proxy import NO_FAULT, Fault, Proxy, always, random_faults, running
@@ -151,7 +152,7 @@ def test_convert_s3_server_outage_is_retried_then_exits_with_status_74_and_resum
 ) -> None:
     """A short outage is retried; a long one is one line, and the next run resumes."""
     command = ("convert", source, target.url, *FLAGS)
-    process = runs.start(server.environment, *command)
+    process = runs.start({**server.environment, VARIABLE: "10s"}, *command)
     runs.wait_for(lambda: len(shards_at(target)) >= 2, process)
     server.stop()
     time.sleep(2)
@@ -224,7 +225,7 @@ class TestUnreliableNetwork:
                 return NO_FAULT
 
             proxy.plan = turn
-            ended = runs.run(environment, "convert", few[0], url, *FLAGS)
+            ended = runs.run({**environment, VARIABLE: "3s"}, "convert", few[0], url, *FLAGS)
             assert ended.status == 74
             assert "storage failed after retries, got 503 SlowDown" in ended.errors
             assert ended.errors.count("\n") == 1

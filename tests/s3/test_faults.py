@@ -9,10 +9,9 @@ import pytest
 
 from records.errors import StorageError
 from records.storage import write_file
-from records.storage.retry import RetryPolicy
-from records.storage.s3.bucket import breaker
-from records.storage.s3.client import DEFAULT_LIMITS, disconnect
-from records.storage.s3.storage import S3Storage
+from records.storage.objects import client, open_object_storage
+from records.storage.objects.s3 import disconnect
+from records.storage.objects.storage import ObjectStorage
 from tests.s3.proxy import NO_FAULT, Fault, Proxy, always, random_faults, running
 from tests.s3.server import S3Server
 
@@ -36,8 +35,8 @@ def proxy(s3: str, server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture
-def storage(s3: str, proxy: Proxy) -> S3Storage:
-    return S3Storage(s3)
+def storage(s3: str, proxy: Proxy) -> ObjectStorage:
+    return open_object_storage(s3, patience_seconds=20)
 
 
 def once(fault: Fault) -> Callable[[str, str], Fault]:
@@ -47,7 +46,7 @@ def once(fault: Fault) -> Callable[[str, str], Fault]:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_s3_request_failing_once_is_retried(storage: S3Storage, proxy: Proxy, fault: Fault) -> None:
+def test_s3_request_failing_once_is_retried(storage: ObjectStorage, proxy: Proxy, fault: Fault) -> None:
     content = os.urandom(300_000)
     for action in (
         lambda: write_file(storage, "a", content),
@@ -73,7 +72,7 @@ def test_s3_request_failing_once_is_retried(storage: S3Storage, proxy: Proxy, fa
     assert storage.read("a") == content
 
 
-def test_s3_random_request_failures_are_retried(storage: S3Storage, proxy: Proxy) -> None:
+def test_s3_random_request_failures_are_retried(storage: ObjectStorage, proxy: Proxy) -> None:
     proxy.plan = random_faults(3, 0.2)
     content = {f"{number}": os.urandom(50_000) for number in range(60)}
     with storage.lock() as hold:
@@ -87,23 +86,36 @@ def test_s3_random_request_failures_are_retried(storage: S3Storage, proxy: Proxy
 
 @pytest.mark.parametrize("fault", [Fault("refuse"), Fault(status=500), Fault(status=503)], ids=str)
 def test_s3_request_failing_always_raises_storage_error_then_fails_fast(
-    storage: S3Storage, proxy: Proxy, fault: Fault
+    s3: str, proxy: Proxy, fault: Fault
 ) -> None:
+    storage = open_object_storage(s3, patience_seconds=1)
     proxy.plan = always(fault)
     with pytest.raises(StorageError, match=r"s3://.*/a: storage .* after retries"):
         storage.read("a")
-    assert len(proxy.seen) == DEFAULT_LIMITS.attempts
+    attempts = len(proxy.seen)
+    assert attempts > 2
     with pytest.raises(StorageError):
         storage.read("a")
-    assert len(proxy.seen) == DEFAULT_LIMITS.attempts + 1
+    assert len(proxy.seen) == attempts + 1
     proxy.plan = always(NO_FAULT)
     assert storage.stat("a") is None
     proxy.plan = once(fault)
     assert storage.stat("a") is None
 
 
+@pytest.mark.parametrize("fault", [Fault(status=401), Fault(status=403), Fault(status=301)], ids=str)
+def test_s3_refused_request_is_not_repeated(
+    storage: ObjectStorage, proxy: Proxy, fault: Fault
+) -> None:
+    proxy.plan = always(fault)
+    with pytest.raises(StorageError, match=f"got {fault.status}"):
+        storage.read("a")
+    # botocore looks for the region of a redirection itself.
+    assert len(proxy.seen) == 1 or fault.status == 301
+
+
 def test_s3_response_always_truncated_raises_storage_error(s3: str, proxy: Proxy) -> None:
-    storage = S3Storage(s3, RetryPolicy(attempts=3, first_wait_seconds=0))
+    storage = open_object_storage(s3, patience_seconds=1)
     storage.replace("a", bytes(300_000))
     proxy.plan = always(Fault("cut-response"))
     with pytest.raises(StorageError, match="storage failed after retries"):
@@ -111,17 +123,20 @@ def test_s3_response_always_truncated_raises_storage_error(s3: str, proxy: Proxy
 
 
 def test_s3_server_without_response_raises_storage_error_after_timeout(
-    storage: S3Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    s3: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breaker, "limits", DEFAULT_LIMITS._replace(read_seconds=0.2))
+    monkeypatch.setattr(client, "READ_SECONDS", 0.2)
+    disconnect()
     proxy.plan = always(Fault("silence"))
     with pytest.raises(StorageError, match="does not respond after retries, got ReadTimeoutError"):
-        storage.read("a")
+        open_object_storage(s3, patience_seconds=1).read("a")
 
 
 def test_s3_server_unavailable_while_lock_is_held_raises_storage_error(
-    storage: S3Storage, proxy: Proxy
+    s3: str, proxy: Proxy
 ) -> None:
+    storage = open_object_storage(s3, patience_seconds=1)
+
     def lose_server() -> None:
         with storage.lock():
             proxy.plan = always(Fault("refuse"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -14,15 +14,16 @@ from records.format.layout import LEASE
 from records.storage import lease, write_file
 from records.storage.conditional import PreconditionFailedError
 from records.storage.lease import Lease
-from records.storage.s3.storage import S3Storage
+from records.storage.objects import open_object_storage
+from records.storage.objects.storage import ObjectStorage
 
 RUNS = 6
 SHORT_SECONDS = 2.0
 
 
 @pytest.fixture
-def storage(s3: str) -> S3Storage:
-    return S3Storage(s3)
+def storage(s3: str) -> ObjectStorage:
+    return open_object_storage(s3)
 
 
 @pytest.fixture
@@ -31,14 +32,14 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "LEASE_SECONDS", SHORT_SECONDS)
 
 
-def acquire(storage: S3Storage) -> Lease:
+def acquire(storage: ObjectStorage) -> Lease:
     """Acquire the lease without a thread that renews it, as a suspended run holds it."""
     acquired = Lease(storage)
     acquired.acquire()
     return acquired
 
 
-def wait_until_expired(storage: S3Storage) -> None:
+def wait_until_expired(storage: ObjectStorage) -> None:
     """Wait until the lease has expired by the store's clock."""
     while (seen := storage.get(LEASE)) is not None and seen.age_seconds is not None:
         if seen.age_seconds >= SHORT_SECONDS:
@@ -61,7 +62,7 @@ def run_in_parallel(action: Callable[[], Any]) -> list[Any]:
         return list(threads.map(act, range(RUNS)))
 
 
-def test_lease_concurrent_runs_only_one_acquires(storage: S3Storage) -> None:
+def test_lease_concurrent_runs_only_one_acquires(storage: ObjectStorage) -> None:
     for _ in range(5):
         found = run_in_parallel(lambda: acquire(storage))
         held = [one for one in found if isinstance(one, Lease)]
@@ -71,13 +72,13 @@ def test_lease_concurrent_runs_only_one_acquires(storage: S3Storage) -> None:
         assert storage.list() == []
 
 
-def test_lease_held_raises_locked_with_time_to_expiry(storage: S3Storage) -> None:
+def test_lease_held_raises_locked_with_time_to_expiry(storage: ObjectStorage) -> None:
     acquire(storage)
     with pytest.raises(LockedError, match=r"its lease expires in (60|5\d) s"):
         acquire(storage)
 
 
-def test_lease_expired_concurrent_runs_only_one_acquires(storage: S3Storage, short: None) -> None:
+def test_lease_expired_concurrent_runs_only_one_acquires(storage: ObjectStorage, short: None) -> None:
     dead = acquire(storage)
     wait_until_expired(storage)
     found = run_in_parallel(lambda: acquire(storage))
@@ -87,7 +88,7 @@ def test_lease_expired_concurrent_runs_only_one_acquires(storage: S3Storage, sho
         dead.renew()
 
 
-def test_lease_renew_after_takeover_raises_locked(storage: S3Storage, short: None) -> None:
+def test_lease_renew_after_takeover_raises_locked(storage: ObjectStorage, short: None) -> None:
     suspended = acquire(storage)
     wait_until_expired(storage)
     second = acquire(storage)
@@ -104,7 +105,7 @@ def test_lease_renew_after_takeover_raises_locked(storage: S3Storage, short: Non
 
 
 def test_lease_renew_after_expiry_without_takeover_succeeds(
-    storage: S3Storage, short: None
+    storage: ObjectStorage, short: None
 ) -> None:
     suspended = acquire(storage)
     wait_until_expired(storage)
@@ -114,7 +115,7 @@ def test_lease_renew_after_expiry_without_takeover_succeeds(
 
 
 def test_lease_is_renewed_while_lock_is_held(
-    storage: S3Storage, short: None, monkeypatch: pytest.MonkeyPatch
+    storage: ObjectStorage, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.2)
     with storage.lock():
@@ -124,7 +125,7 @@ def test_lease_is_renewed_while_lock_is_held(
     assert storage.list() == []
 
 
-def test_lease_survives_removal_of_work_folder(storage: S3Storage) -> None:
+def test_lease_survives_removal_of_work_folder(storage: ObjectStorage) -> None:
     with storage.lock():
         write_file(storage, ".shardmill/plan.json", b"{}")
         storage.remove_folder(".shardmill")
@@ -134,20 +135,28 @@ def test_lease_survives_removal_of_work_folder(storage: S3Storage) -> None:
     assert storage.list() == []
 
 
-def test_lease_error_in_body_releases_it(storage: S3Storage) -> None:
+def test_lease_error_in_body_releases_it(storage: ObjectStorage) -> None:
     with pytest.raises(ZeroDivisionError), storage.lock():
         raise ZeroDivisionError
     assert storage.list() == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"token": 1}', b"\xff"])
-def test_lease_damaged_file_counts_as_expired(storage: S3Storage, content: bytes) -> None:
+def test_lease_damaged_file_counts_as_expired(storage: ObjectStorage, content: bytes) -> None:
     storage.replace(LEASE, content)
     with storage.lock():
         pass
 
 
-class _LosesResponses(S3Storage):
+_Kind = TypeVar("_Kind", bound=ObjectStorage)
+
+
+def reopen(url: str, kind: type[_Kind]) -> _Kind:
+    """Open a folder as a kind of storage with a defect."""
+    return kind(open_object_storage(url).client, url.rpartition("/")[2])
+
+
+class _LosesResponses(ObjectStorage):
     """Loses responses: a request succeeds, and its retry is refused."""
 
     loses_responses = False
@@ -168,7 +177,7 @@ class _LosesResponses(S3Storage):
 class TestLostResponses:
     @pytest.fixture
     def storage(self, s3: str) -> _LosesResponses:
-        storage = _LosesResponses(s3)
+        storage = reopen(s3, _LosesResponses)
         storage.loses_responses = True
         return storage
 
@@ -198,7 +207,7 @@ class TestLostResponses:
 
 
 def test_lease_renew_applied_but_failed_can_be_repeated(
-    storage: S3Storage, monkeypatch: pytest.MonkeyPatch
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = acquire(storage)
     real = storage.put_if_match
@@ -216,32 +225,32 @@ def test_lease_renew_applied_but_failed_can_be_repeated(
     assert storage.list() == []
 
 
-class _IgnoresIfMatch(S3Storage):
+class _IgnoresIfMatch(ObjectStorage):
     """A store that knows `If-None-Match` but ignores `If-Match`."""
 
     def put_if_match(self, name: str, data: bytes, tag: str) -> str:
-        return str(self._request("put_object", name, Body=data)["ETag"])
+        return self.client.put(self._key(name), data)
 
 
 class _IgnoresConditions(_IgnoresIfMatch):
     """A store that ignores every condition."""
 
     def put_if_absent(self, name: str, data: bytes) -> str:
-        return str(self._request("put_object", name, Body=data)["ETag"])
+        return self.client.put(self._key(name), data)
 
 
 @pytest.mark.parametrize("kind", [_IgnoresIfMatch, _IgnoresConditions])
 def test_lease_store_without_conditional_writes_raises_output_error(
-    s3: str, kind: type[S3Storage]
+    s3: str, kind: type[ObjectStorage]
 ) -> None:
-    storage = kind(s3)
+    storage = reopen(s3, kind)
     with pytest.raises(OutputError, match="does not support conditional writes") as refused:
         acquire(storage)
     assert refused.value.exit_code == 73
     assert storage.list() == []
 
 
-def test_compare_and_swap_concurrent_calls_only_one_succeeds(storage: S3Storage) -> None:
+def test_compare_and_swap_concurrent_calls_only_one_succeeds(storage: ObjectStorage) -> None:
     storage.replace("a", b"old")
     numbers = iter(range(RUNS))
     found = run_in_parallel(lambda: storage.compare_and_swap("a", b"old", b"%d" % next(numbers)))
@@ -249,7 +258,7 @@ def test_compare_and_swap_concurrent_calls_only_one_succeeds(storage: S3Storage)
     assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
 
 
-def test_conditional_store_put_and_delete_check_etag(storage: S3Storage) -> None:
+def test_conditional_store_put_and_delete_check_etag(storage: ObjectStorage) -> None:
     first = storage.put_if_absent("a", b"1")
     with pytest.raises(FileExistsError):
         storage.put_if_absent("a", b"2")

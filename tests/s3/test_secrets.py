@@ -9,6 +9,7 @@ import pytest
 
 from records.format import layout
 from records.storage import open_storage
+from records.storage.patience import VARIABLE
 from tests.pipelines.pictures import make_folders
 from tests.s3 import runs
 from tests.s3.proxy import Fault, Proxy, always, running
@@ -62,7 +63,7 @@ def test_credentials_are_absent_from_all_output_and_files(
         output_of(wrong, "verify", data, status=74),
     ]
     with running(Proxy(server.port, always(Fault(status=500)))) as proxy:
-        broken = {**right, "AWS_ENDPOINT_URL": proxy.endpoint}
+        broken = {**right, "AWS_ENDPOINT_URL": proxy.endpoint, VARIABLE: "2s"}
         output.append(output_of(broken, "convert", photos, f"{s3}/4", status=74))
     address = f"http://{ACCESS_KEY}:{SECRET_KEY}@[127.0.0.1"
     output.append(output_of({**right, "AWS_ENDPOINT_URL": address}, "verify", data, status=2))
@@ -91,5 +92,5 @@ def test_convert_url_with_password_is_refused_without_showing_it(
     url = f"s3://{ACCESS_KEY}:{SECRET_KEY}@bucket/folder"
     pair = (url, f"{s3}/data") if argument == "source" else (photos, url)
     output = output_of(server.environment, "convert", *pair, status=2)
-    assert "a user name or a password" in output
+    assert "a user name or password" in output
     assert not any(secret in output for secret in SECRETS)

@@ -11,8 +11,8 @@ import pytest
 
 from records.errors import InputNotFoundError, OutputError, StorageError
 from records.storage import RemoteStorage, Storage, open_storage, write_file
-from records.storage.s3 import upload
-from records.storage.s3.client import connect
+from records.storage.objects import s3 as client
+from records.storage.objects.s3 import S3Client, connect
 from records.testing.storage_conformance import StorageConformance
 from tests.s3.server import S3Server
 
@@ -89,8 +89,8 @@ def test_s3_storage_folder_markers_are_not_files(
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> bytes:
     """Return content that is uploaded in three parts of the smallest size S3 allows."""
-    monkeypatch.setattr(upload, "ONE_REQUEST_BYTES", 6 << 20)
-    monkeypatch.setattr(upload, "PART_BYTES", 5 << 20)
+    monkeypatch.setattr(client, "ONE_REQUEST_BYTES", 6 << 20)
+    monkeypatch.setattr(client, "PART_BYTES", 5 << 20)
     return bytes(range(256)) * 4 * (11 << 10)
 
 
@@ -121,13 +121,13 @@ class TestParts:
         in_parts: bytes,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        real = upload.upload_parts
+        real = S3Client._upload_parts  # noqa: SLF001
 
         def failing(*given: object) -> object:
             yield next(iter(real(*given)))  # type: ignore[arg-type]
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(upload, "upload_parts", failing)
+        monkeypatch.setattr(S3Client, "_upload_parts", failing)
         with pytest.raises(KeyboardInterrupt):
             write_file(storage, "a.bin", in_parts)
         assert storage.list() == []

@@ -1,0 +1,212 @@
+"""The requests that an object store must answer, and their failures.
+
+A client sends single requests to one bucket and repeats each while the store is unavailable. Only
+`records.storage.objects.storage` uses clients: it makes files and folders of objects. The tag of an
+object names its version: the ETag, or the generation on Google Cloud Storage.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from email.utils import parsedate_to_datetime
+from typing import BinaryIO, NamedTuple, Protocol, TypeVar
+
+from records.errors import InputNotFoundError, OutputError, ShardmillError, StorageError, UsageError
+from records.storage.base import FileInfo
+from records.storage.conditional import VersionedObject
+from records.storage.errors import HINT_RERUN
+from records.storage.patience import Patience, UnavailableError
+from records.text.escaping import escape_for_display
+
+_T = TypeVar("_T")
+
+ABSENT = "*"
+"""The condition that no object with this key exists; any other condition is the tag to replace."""
+CONNECT_SECONDS, READ_SECONDS = 5.0, 15.0
+"""The timeouts of one attempt."""
+CONNECTIONS = 64
+_PERMANENT_HOST_ERRORS = {socket.EAI_NONAME}
+_CUT_CONNECTIONS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+
+class ConditionFailedError(Exception):
+    """The condition of a write or a read does not hold."""
+
+
+class RangeError(Exception):
+    """The range starts after the end of the object."""
+
+
+class ListPage(NamedTuple):
+    """A part of a listing, in the order of the keys.
+
+    Attributes:
+        files: the key, size and tag of each object, without objects that stand for folders.
+        folders: with a delimiter, the common prefixes of keys that contain the delimiter.
+        next_token: the token of the next page; None on the last page.
+    """
+
+    files: Sequence[tuple[str, FileInfo]]
+    folders: Sequence[str]
+    next_token: str | None
+
+
+class ObjectClient(Protocol):
+    """One bucket. Every method raises ShardmillError as `Requests.send`."""
+
+    url: str
+    """The URL of the bucket."""
+    lists_from_key: bool
+    """Whether `list_page` heeds `start` and `delimiter`."""
+
+    def head(self, key: str) -> FileInfo:
+        """Return the size and tag of an object. Raises FileNotFoundError."""
+
+    def get(
+        self, key: str, span: tuple[int, int] | None = None, tag: str | None = None
+    ) -> VersionedObject:
+        """Return the bytes from `span[0]` to before `span[1]`, or all.
+
+        Raises:
+            FileNotFoundError: the object does not exist.
+            ConditionFailedError: its tag is not `tag`.
+            RangeError: the range starts after its end.
+        """
+
+    def put(self, key: str, data: bytes, condition: str | None = None) -> str:
+        """Write an object in one request, and return its tag.
+
+        Raises:
+            ConditionFailedError: the condition, `ABSENT` or a tag, does not hold.
+            FileNotFoundError: the object with this tag does not exist.
+        """
+
+    def create(self, key: str, stream: BinaryIO) -> None:
+        """Create an object from a seekable stream, with little memory.
+
+        Raises:
+            ConditionFailedError: the object exists.
+            FileNotFoundError: the upload no longer exists: it was completed by a request whose
+                response was lost, or another process ended it.
+        """
+
+    def delete(self, key: str, tag: str | None = None) -> None:
+        """Remove an object, if it has this tag. Raises FileNotFoundError, ConditionFailedError."""
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Remove up to a page of objects; missing objects are ignored."""
+
+    def list_page(
+        self, prefix: str, *, token: str | None = None, start: str = "", delimiter: str = ""
+    ) -> ListPage:
+        """Return one page of the keys that begin with `prefix`.
+
+        Args:
+            prefix: the beginning of the keys.
+            token: the `next_token` of the page before.
+            start: list only keys from here on; the first may be `start` itself.
+            delimiter: list only keys without it after the prefix, and the others as folders.
+        """
+
+
+class Requests:
+    """Sends the requests of a client with patience.
+
+    Args:
+        url: the URL of the bucket.
+        patience: the patience with the store.
+    """
+
+    def __init__(self, url: str, patience: Patience) -> None:
+        self.url = url
+        self._patience = patience
+
+    def path(self, key: str) -> str:
+        """Return the URL of an object for messages."""
+        return f"{self.url}/{escape_for_display(key)}" if key else self.url
+
+    def send(self, key: str, request: Callable[[], _T]) -> _T:
+        """Return the result of a request that is repeated while it raises UnavailableError.
+
+        Raises:
+            InputNotFoundError: the bucket to read from does not exist.
+            OutputError: the bucket to write to does not exist, or the store refuses the request.
+            UsageError: the configuration, or the name of the bucket or object, is invalid.
+            StorageError: the store is unavailable, refuses a read, or has an invalid certificate.
+        """
+        try:
+            return self._patience.call(request)
+        except UnavailableError as error:
+            how = "storage failed" if error.has_answered else "storage does not respond"
+            raise StorageError(
+                f"{how} after retries", path=self.path(key), got=str(error), hint=HINT_RERUN
+            ) from error
+
+
+def missing_bucket(url: str, *, writes: bool) -> ShardmillError:
+    """Return the error for a bucket that does not exist."""
+    return (OutputError if writes else InputNotFoundError)("the bucket does not exist", path=url)
+
+
+def refused(
+    path: str, status: int, code: str, *, writes: bool, access_hint: str, hint: str | None = None
+) -> ShardmillError:
+    """Return the error for a response that says no.
+
+    Args:
+        path: the URL of the object.
+        status: the HTTP status.
+        code: the error code of the store; may be empty.
+        writes: whether the request writes.
+        access_hint: the hint if access is denied.
+        hint: the hint otherwise.
+    """
+    got = f"{status} {code}".rstrip()
+    kind: type[ShardmillError] = OutputError if writes else StorageError
+    if status in {401, 403}:
+        return kind("access is denied", path=path, got=got, hint=access_hint)
+    return kind("storage refused a request", path=path, got=got, hint=hint)
+
+
+def explain_no_response(
+    error: Exception, path: str, *, certificate_hint: str, address_hint: str
+) -> Exception:
+    """Return the error for a request that got no response.
+
+    Args:
+        error: the error of the HTTP library.
+        path: the URL of the object.
+        certificate_hint: the hint if the certificate of the server is not trusted.
+        address_hint: the hint if the name of the server is unknown.
+    """
+    reason = type(error).__name__
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _CUT_CONNECTIONS):
+            got = getattr(cause, "verify_message", "") or cause.reason or reason
+            return StorageError(
+                "the TLS connection to the server failed", path=path, got=got, hint=certificate_hint
+            )
+        if isinstance(cause, socket.gaierror) and cause.errno in _PERMANENT_HOST_ERRORS:
+            return UsageError("the name of the server is unknown", path=path, hint=address_hint)
+    return UnavailableError(reason, has_answered=False)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen = set[int]()
+    pending = [error]
+    while pending:
+        cause = pending.pop()
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            reason = getattr(cause, "reason", None)
+            pending += [cause.__cause__, cause.__context__, reason, *cause.args]  # type: ignore[list-item]
+
+
+def age_seconds(modified: str | None, sent: str | None) -> float | None:
+    """Return the age of an object by the clock of the store: `Date` minus `Last-Modified`."""
+    if not modified or not sent:
+        return None
+    return (parsedate_to_datetime(sent) - parsedate_to_datetime(modified)).total_seconds()

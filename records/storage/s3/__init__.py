@@ -1,1 +1,0 @@
-"""Object storage with the S3 protocol, over botocore."""
