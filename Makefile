@@ -21,14 +21,17 @@ INSTALLED := $(VENV)/installed
 UNFINISHED := $(VENV)/unfinished
 S3_SERVER := .s3-server/versitygw
 S3_SERVER_PACKAGE := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+CLOUD_SERVERS := .cloud-servers/installed
+GCS_SERVER_PACKAGE := github.com/fsouza/fake-gcs-server@v1.56.1
+AZURE_SERVER_PACKAGE := azurite@3
 ACTIONLINT := .actionlint/actionlint
 ACTIONLINT_PACKAGE := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
-QUICK_TESTS := -n auto --dist loadfile -m "not slow and not s3 and not cluster"
+QUICK_TESTS := -n auto --dist loadfile -m "not slow and not s3 and not clouds and not cluster"
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-compile
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup demo test test-all s3-server test-s3 cluster-test deploy-test torch-test attack coverage \
+.PHONY: help setup demo test test-all s3-server test-s3 cloud-servers test-clouds cluster-test deploy-test torch-test attack coverage \
 	check lint-workflows api-check pre-commit release-check bench bench-quick docs docs-serve \
 	pages tutorials lock wheel clean distclean
 .DEFAULT_GOAL := help
@@ -51,6 +54,11 @@ s3-server: $(S3_SERVER) ## build versitygw, the S3 server of the tests, in .s3-s
 
 test-s3: $(INSTALLED) $(S3_SERVER) ## run the tests of object storage against that server
 	@$(BIN)/python -m pytest -m s3 tests/s3
+
+cloud-servers: $(S3_SERVER) $(CLOUD_SERVERS) ## fetch the servers of the tests of three clouds; needs go and npm
+
+test-clouds: $(INSTALLED) cloud-servers ## run the tests of S3, Google Cloud Storage and Azure: half an hour
+	@$(BIN)/python -m pytest -m clouds tests/clouds
 
 cluster-test: $(INSTALLED) $(S3_SERVER) ## fetch Flink, Spark and Prism, and convert on each: java, Maven, Go
 	@$(BIN)/python -m tests.clusters.testbed fetch
@@ -148,13 +156,21 @@ clean: ## remove what these targets made, but .venv
 	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove all environments and fetched programs as well
-	rm -rf .venv .venv-3.* .s3-server .actionlint .deploy-test .torch .engines
+	rm -rf .venv .venv-3.* .s3-server .cloud-servers .actionlint .deploy-test .torch .engines
 
 $(S3_SERVER):
 	@command -v go >/dev/null || { echo "shardmill: the S3 server of the tests is built by go" \
 		"(Debian: golang-go); got no go on PATH" >&2; exit 1; }
 	@echo "Building versitygw into .s3-server; the first time this takes a few minutes."
 	@GOBIN=$(CURDIR)/.s3-server go install $(S3_SERVER_PACKAGE)
+
+$(CLOUD_SERVERS):
+	@command -v npm >/dev/null || { echo "shardmill: the Azure server of the tests is installed by npm" \
+		"(Debian: npm); got no npm on PATH" >&2; exit 1; }
+	@echo "Building fake-gcs-server and installing Azurite into .cloud-servers: a few minutes."
+	@GOBIN=$(CURDIR)/.cloud-servers go install $(GCS_SERVER_PACKAGE)
+	@npm install --silent --no-save --prefix .cloud-servers $(AZURE_SERVER_PACKAGE)
+	@touch $@
 
 $(ACTIONLINT):
 	@echo "Building actionlint into .actionlint."

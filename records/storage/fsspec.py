@@ -13,12 +13,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import fsspec
 import xxhash
 
 from records.errors import OutputError, ShardmillError, StorageError, UsageError
+from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
 from records.storage.conditional import PreconditionFailedError, VersionedObject, compare_and_swap
 from records.storage.errors import HINT_RERUN
@@ -136,9 +137,14 @@ class FsspecStorage:
         self._fs.invalidate_cache()
         try:
             found = self._retry(folder, lambda: self._fs.find(self._path(folder), detail=True))
+            if not found:  # `find` also returns nothing if a server (https) does not answer
+                self._retry(folder, lambda: self._fs.ls(self._path(folder)))
         except FileNotFoundError:
             return
-        for path, info in found.items():
+        has_sizes = all(info.get("size") is not None for info in found.values())
+        threads = 0 if has_sizes else IO_THREADS  # a listing over HTTP has no sizes
+        infos = parallel_map(self._with_size, found.items(), threads=threads)
+        for path, info in zip(found, infos, strict=True):
             yield str(path)[len(self._root) :].removeprefix("/"), _file_info(info)
 
     @contextmanager
@@ -211,6 +217,12 @@ class FsspecStorage:
         if current is not None and current.tag == tag:
             self.remove(name)
 
+    def _with_size(self, found: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+        path, info = found
+        if info.get("size") is not None:
+            return info
+        return self._retry(path, lambda: cast("dict[str, Any]", self._fs.info(path)))
+
     def _path(self, name: str) -> str:
         return join_location(self._root, name)
 
@@ -228,17 +240,8 @@ class FsspecStorage:
 
     def _retry(self, name: str, action: Callable[[], _T]) -> _T:
         path = self.display_name(name)
-
-        def attempt() -> _T:
-            try:
-                return retry(action, self._retry_policy, is_transient=_may_be_transient)
-            except Exception as error:
-                if _is_unavailable(error):
-                    raise UnavailableError(type(error).__name__) from error
-                raise
-
         try:
-            return self._patience.call(attempt)
+            return self._patience.call(partial(self._attempt, action))
         except (FileNotFoundError, FileExistsError, ShardmillError):
             raise
         except NotADirectoryError as error:
@@ -254,6 +257,14 @@ class FsspecStorage:
             raise StorageError(
                 "storage failed after retries", path=path, got=got, hint=HINT_RERUN
             ) from error
+
+    def _attempt(self, action: Callable[[], _T]) -> _T:
+        try:
+            return retry(action, self._retry_policy, is_transient=_may_be_transient)
+        except Exception as error:
+            if _is_unavailable(error):
+                raise UnavailableError(type(error).__name__) from error
+            raise
 
 
 def _may_be_transient(error: Exception) -> bool:

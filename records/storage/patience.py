@@ -144,6 +144,9 @@ class Patience:
                     outage.notice(error, left)
                 time.sleep(min(left, _RANDOM.uniform(longest / 2, longest)))
                 longest = min(2 * longest, self.longest_wait_seconds)
+            except Exception:  # a refusal is an answer too
+                outage.end()
+                raise
             else:
                 outage.end()
                 return result

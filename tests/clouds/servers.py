@@ -95,7 +95,9 @@ class CloudServer:
 def azure_connection(address: str, key: str = f"AccountKey={AZURE_KEY}") -> str:
     """Return the connection string of an Azurite."""
     endpoint = f"http://{address}/{AZURE_ACCOUNT}"
-    return f"DefaultEndpointsProtocol=http;AccountName={AZURE_ACCOUNT};{key};BlobEndpoint={endpoint};"
+    return (
+        f"DefaultEndpointsProtocol=http;AccountName={AZURE_ACCOUNT};{key};BlobEndpoint={endpoint};"
+    )
 
 
 def find_program(name: str) -> Path | None:

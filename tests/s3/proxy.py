@@ -133,7 +133,7 @@ async def _read_response(reader: asyncio.StreamReader, *, is_head: bool) -> byte
         return head
     fields = _fields(head)
     if "chunked" in fields.get("transfer-encoding", ""):
-        return head + await reader.readuntil(b"\r\n0\r\n\r\n")
+        return head + await reader.read()  # the request asked the server to close
     return head + await reader.readexactly(int(fields.get("content-length", "0")))
 
 

@@ -46,7 +46,9 @@ def once(fault: Fault) -> Callable[[str, str], Fault]:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_s3_request_failing_once_is_retried(storage: ObjectStorage, proxy: Proxy, fault: Fault) -> None:
+def test_s3_request_failing_once_is_retried(
+    storage: ObjectStorage, proxy: Proxy, fault: Fault
+) -> None:
     content = os.urandom(300_000)
     for action in (
         lambda: write_file(storage, "a", content),
@@ -103,7 +105,9 @@ def test_s3_request_failing_always_raises_storage_error_then_fails_fast(
     assert storage.stat("a") is None
 
 
-@pytest.mark.parametrize("fault", [Fault(status=401), Fault(status=403), Fault(status=301)], ids=str)
+@pytest.mark.parametrize(
+    "fault", [Fault(status=401), Fault(status=403), Fault(status=301)], ids=str
+)
 def test_s3_refused_request_is_not_repeated(
     storage: ObjectStorage, proxy: Proxy, fault: Fault
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -81,7 +82,7 @@ class AzureClient:
         """See `ObjectClient.head`."""
         found = self._send(key, lambda blobs: blobs.get_blob_client(key).get_blob_properties())
         if _is_folder(found):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), key)
+            raise _not_found(self._requests.path(key))
         return FileInfo(found.size, _tag(found.etag))
 
     def get(
@@ -125,18 +126,17 @@ class AzureClient:
             self.put(key, stream.read(), ABSENT)
             return
         part_bytes = max(PART_BYTES, -(-size_bytes // _MOST_PARTS))
-        names = list[str]()
+        # Uploads of the same object share one list of blocks: each needs names of its own.
+        upload, names = secrets.token_bytes(16), list[str]()
         while block := stream.read(part_bytes):
-            names.append(b64encode(b"%08d" % len(names)).decode())
+            names.append(b64encode(upload + b"%08d" % len(names)).decode())
             self._send(key, partial(_stage, key, names[-1], block), writes=True)
         self._send(key, partial(_commit, key, names), writes=True)
 
     def delete(self, key: str, tag: str | None = None) -> None:
         """See `ObjectClient.delete`."""
         wanted = _condition(tag)
-        self._send(
-            key, lambda blobs: blobs.get_blob_client(key).delete_blob(**wanted), writes=True
-        )
+        self._send(key, lambda blobs: blobs.get_blob_client(key).delete_blob(**wanted), writes=True)
 
     def delete_all(self, keys: Sequence[str]) -> None:
         """See `ObjectClient.delete_all`; each object is one request."""
@@ -144,7 +144,12 @@ class AzureClient:
             pass
 
     def list_page(
-        self, prefix: str, *, token: str | None = None, start: str = "", delimiter: str = ""
+        self,
+        prefix: str,
+        *,
+        token: str | None = None,
+        start: str = "",  # noqa: ARG002 - see `lists_from_key`
+        delimiter: str = "",  # noqa: ARG002
     ) -> ListPage:
         """See `ObjectClient.list_page`."""
 
@@ -190,23 +195,25 @@ class AzureClient:
     def _explain(self, error: HttpResponseError, path: str, *, writes: bool) -> Exception:
         status = error.status_code or 0
         code = str(getattr(error, "error_code", None) or "")
-        if not status:  # no token, or a cut document
-            if not isinstance(error, ClientAuthenticationError):
-                return UnavailableError(type(error).__name__)
+        if not status and isinstance(error, ClientAuthenticationError):  # no token
             return StorageError("credentials are missing", path=path, hint=_HINT_ACCOUNT)
-        if status >= 500 or status in {408, 429} or code in _TRY_LATER:
-            return UnavailableError(f"{status} {code}".rstrip())
-        if code == "ContainerNotFound":
-            return missing_bucket(self.url, writes=writes)
-        if status == 412 or code in _EXISTS:
-            return ConditionFailedError(code)
-        by_status: dict[int, Exception] = {
-            404: FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path),
-            416: RangeError(code),
+        if not status or status >= 500 or status in {408, 429} or code in _TRY_LATER:
+            return UnavailableError(f"{status} {code}".rstrip() if status else "a cut response")
+        by_code = {
+            **dict.fromkeys(_EXISTS, ConditionFailedError(code)),
+            "ContainerNotFound": missing_bucket(self.url, writes=writes),
+            "InvalidBlockList": _not_found(path),  # another upload has been completed
         }
-        return by_status.get(status) or refused(
-            path, status, code, writes=writes, access_hint=_HINT_CREDENTIALS
+        by_status = {404: _not_found(path), 412: ConditionFailedError(code), 416: RangeError(code)}
+        return (
+            by_code.get(code)
+            or by_status.get(status)
+            or refused(path, status, code, writes=writes, access_hint=_HINT_CREDENTIALS)
         )
+
+
+def _not_found(path: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
 def _stage(key: str, name: str, block: bytes, blobs: ContainerClient) -> None:

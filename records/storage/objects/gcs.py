@@ -1,7 +1,8 @@
 """`gs://`: requests to Google Cloud Storage, over its JSON API.
 
-The tag of an object is its generation: the store compares it in every conditional request. google-auth
-finds the credentials as in every Google tool; without credentials, requests are anonymous.
+The tag of an object is its generation: the store compares it in every conditional request.
+google-auth finds the credentials as in every Google tool; without credentials, requests are
+anonymous.
 """
 
 from __future__ import annotations
@@ -113,9 +114,10 @@ class GcsClient:
             self.put(key, stream.read(), ABSENT)
             return
         session = self._requests.send(key, partial(self._begin_upload, key, size_bytes))
+        put = partial(self._send_once, "PUT", session, key, writes=True)
         sent_bytes = 0
         while sent_bytes < size_bytes:
-            part = _Part(self._send_once, session, key, stream, size_bytes, sent_bytes)
+            part = _Part(put, stream, size_bytes, sent_bytes)
             sent_bytes = self._requests.send(key, part.send)
 
     def delete(self, key: str, tag: str | None = None) -> None:
@@ -235,14 +237,12 @@ class _Part:
 
     def __init__(
         self,
-        send_once: Callable[..., urllib3.BaseHTTPResponse],
-        session: str,
-        key: str,
+        put: Callable[..., urllib3.BaseHTTPResponse],
         stream: BinaryIO,
         size_bytes: int,
         sent_bytes: int,
     ) -> None:
-        self._put = partial(send_once, "PUT", session, key, writes=True)
+        self._put = put
         self._stream, self._size_bytes, self._sent_bytes = stream, size_bytes, sent_bytes
         self._is_repeated = False
 

@@ -98,7 +98,7 @@ class S3Client:
             whole = {"MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"}
             self.request("complete_multipart_upload", key, **upload, **whole)
         except BaseException:
-            # The parts of a killed process remain until a lifecycle rule of the bucket removes them.
+            # The parts of a killed process remain until a lifecycle rule of the bucket ends them.
             with suppress(ShardmillError, FileNotFoundError):
                 self.request("abort_multipart_upload", key, **upload)
             raise

@@ -81,7 +81,9 @@ def translate_errors(
     except BotoCoreError as error:
         raise _explain_no_response(error, path) from error
     except RecursionError as error:  # botocore follows a redirection that names no region
-        raise refused(path, 301, "", writes=writes, access_hint="", hint=_region_hint(301, "", {})) from error
+        raise refused(
+            path, 301, "", writes=writes, access_hint="", hint=_region_hint(301, "", {})
+        ) from error
     except (ResponseParserError, ValueError) as error:  # a cut document or date
         raise UnavailableError(type(error).__name__) from error
 

@@ -154,9 +154,9 @@ class ObjectStorage:
             return b""
         try:
             return self.client.get(self._key(name), (offset, offset + size_bytes), tag).content
-        except RangeError:
-            return b""
-        except ConditionFailedError as error:
+        except (ConditionFailedError, RangeError) as error:
+            if tag is None and isinstance(error, RangeError):
+                return b""
             raise StorageError(
                 "the file was replaced while it was read", path=self.display_name(name)
             ) from error

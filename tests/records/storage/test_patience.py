@@ -31,7 +31,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     sleeps: list[float] = []
     monkeypatch.setattr(patience.time, "sleep", sleeps.append)
     monkeypatch.setattr(patience.time, "monotonic", lambda: 1000 + sum(sleeps))
-    monkeypatch.setattr(patience, "_RANDOM", type("Top", (), {"uniform": lambda _, low, top: top})())
+    monkeypatch.setattr(
+        patience, "_RANDOM", type("Top", (), {"uniform": lambda _, low, top: top})()
+    )
     patience.forget_outages()
     return sleeps
 
@@ -51,13 +53,23 @@ def failing(times: float, error: Exception | None = None) -> Callable[[], int]:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0", 0), ("90s", 90), ("10m", 600), ("1.5h", 5400), ("1d", 86400), (" 45 ", 45), ("2 M", 120)],
+    [
+        ("0", 0),
+        ("90s", 90),
+        ("10m", 600),
+        ("1.5h", 5400),
+        ("1d", 86400),
+        (" 45 ", 45),
+        ("2 M", 120),
+    ],
 )
 def test_parse_duration_number_and_unit_returns_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "-1s", "10 min", "1e3", "nan", "∞", "1.m", "1h30m", "٣m"])
+@pytest.mark.parametrize(
+    "text", ["", "m", "-1s", "10 min", "1e3", "nan", "∞", "1.m", "1h30m", "٣m"]
+)
 def test_parse_duration_anything_else_raises_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="invalid duration, expected a number of s, m, h or d"):
         parse_duration(text)
@@ -97,9 +109,12 @@ def test_patience_after_giving_up_fails_fast_until_store_answers(clock: list[flo
 
 
 def test_patience_other_error_is_raised_at_once(clock: list[float]) -> None:
+    with pytest.raises(UnavailableError):
+        Patience(URL, 0).call(failing(1))
     with pytest.raises(PermissionError):
         Patience(URL, 600).call(failing(1, PermissionError()))
     assert clock == []
+    assert Patience(URL, 600).call(failing(3)) == 4, "a refusal is an answer: no more failing fast"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_open_storage_builtin_schemes_ignore_plugins(
 ) -> None:
     install(s3="cloud_plugin:CloudStorage", file="cloud_plugin:CloudStorage")
     for location in ("s3://photos/data", tmp_path.as_uri(), str(tmp_path)):
-        assert type(open_storage(location)).__name__ in {"S3Storage", "LocalStorage"}
+        assert type(open_storage(location)).__name__ in {"ObjectStorage", "LocalStorage"}
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,11 @@ from records.errors import (
 )
 from records.runtime.extras import install_command
 from records.storage import open_storage, write_file
-from records.storage.retry import RetryPolicy
-from records.storage.s3.bucket import Bucket, breaker
-from records.storage.s3.client import connect, disconnect
-from records.storage.s3.storage import S3Storage, split_url
+from records.storage.objects import open_object_storage, split_url
+from records.storage.objects.s3 import S3Client, connect, disconnect
+from records.storage.objects.storage import ObjectStorage
+from records.storage.patience import Patience, forget_outages
 
-NO_WAIT = RetryPolicy(attempts=3, first_wait_seconds=0)
 NAMES = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
@@ -36,7 +35,7 @@ def _isolated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    breaker.reset()
+    forget_outages()
     disconnect()
     yield
     disconnect()
@@ -49,8 +48,8 @@ def _signed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def storage() -> S3Storage:
-    return S3Storage("s3://photos/data/", NO_WAIT)
+def storage() -> ObjectStorage:
+    return open_object_storage("s3://photos/data/", patience_seconds=0)
 
 
 def respond(operation: str, status: int, code: str) -> Stubber:
@@ -67,13 +66,15 @@ def respond(operation: str, status: int, code: str) -> Stubber:
         (403, "403", StorageError, "access is denied, got 403; check the credentials"),
         (400, "ExpiredToken", StorageError, "refused a request, got 400 ExpiredToken"),
         (301, "PermanentRedirect", StorageError, "301 PermanentRedirect; set AWS_DEFAULT_REGION"),
+        (400, "400", StorageError, "got 400; set AWS_DEFAULT_REGION to the region of the bucket"),
+        (301, "301", StorageError, "got 301; set AWS_DEFAULT_REGION to the region of the bucket"),
         (500, "InternalError", StorageError, "storage failed after retries, got 500"),
         (503, "SlowDown", StorageError, "storage failed after retries, got 503 SlowDown"),
     ],
 )
 @pytest.mark.usefixtures("_signed")
 def test_s3_read_error_response_maps_to_one_line_error(
-    storage: S3Storage, status: int, code: str, kind: type[ShardmillError], message: str
+    storage: ObjectStorage, status: int, code: str, kind: type[ShardmillError], message: str
 ) -> None:
     with respond("get_object", status, code), pytest.raises(kind) as found:
         storage.read("a")
@@ -93,7 +94,7 @@ def test_s3_read_error_response_maps_to_one_line_error(
 )
 @pytest.mark.usefixtures("_signed")
 def test_s3_write_error_response_maps_to_error(
-    storage: S3Storage, status: int, code: str, kind: type[ShardmillError], message: str
+    storage: ObjectStorage, status: int, code: str, kind: type[ShardmillError], message: str
 ) -> None:
     with respond("put_object", status, code), pytest.raises(kind) as found:
         write_file(storage, "a", b"x")
@@ -101,7 +102,8 @@ def test_s3_write_error_response_maps_to_error(
 
 
 @pytest.mark.usefixtures("_signed")
-def test_s3_put_conflict_is_retried(storage: S3Storage) -> None:
+def test_s3_put_conflict_is_retried() -> None:
+    storage = open_object_storage("s3://photos/data", patience_seconds=60)
     with respond("put_object", 409, "ConditionalRequestConflict") as stubber:
         stubber.add_response("put_object", {"ETag": '"1"'})
         assert storage.put_if_absent("a", b"x") == '"1"'
@@ -120,15 +122,14 @@ def test_s3_put_conflict_is_retried(storage: S3Storage) -> None:
 def test_s3_response_without_required_fields_raises_storage_error(
     operation: str, parameters: dict[str, str]
 ) -> None:
-    bucket = Bucket("photos", NO_WAIT._replace(attempts=2))
+    client = S3Client("photos", Patience("s3://photos", 0))
     with Stubber(connect()) as stubber:
-        for _ in range(2):
-            stubber.add_response(operation, {})
+        stubber.add_response(operation, {})
         with pytest.raises(StorageError, match="after retries, got a response without"):
-            bucket.request(operation, "s3://photos/data", **parameters)
+            client.request(operation, "a" if parameters else "")
 
 
-def test_s3_access_denied_without_credentials_has_profile_hint(storage: S3Storage) -> None:
+def test_s3_access_denied_without_credentials_has_profile_hint(storage: ObjectStorage) -> None:
     with (
         respond("get_object", 403, "AccessDenied"),
         pytest.raises(StorageError, match="no credentials were found: set AWS_PROFILE"),
@@ -145,7 +146,7 @@ def test_s3_access_denied_without_credentials_has_profile_hint(storage: S3Storag
     ],
 )
 def test_s3_connection_error_raises_storage_error_without_secrets(
-    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
     def fail(**_: object) -> None:
         raise error
@@ -159,7 +160,7 @@ def test_s3_connection_error_raises_storage_error_without_secrets(
 
 @pytest.mark.parametrize("address", ["host:80", "http://user:secret@[host"])
 def test_s3_invalid_endpoint_url_raises_usage_error_without_secrets(
-    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, address: str
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
     with pytest.raises(UsageError, match="the address of the S3 server is not a URL") as found:
@@ -169,7 +170,7 @@ def test_s3_invalid_endpoint_url_raises_usage_error_without_secrets(
 
 
 def test_s3_unknown_aws_profile_raises_usage_error(
-    storage: S3Storage, monkeypatch: pytest.MonkeyPatch
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nosuch")
     with pytest.raises(UsageError, match=r"profile \(nosuch\) could not be found"):
@@ -200,13 +201,18 @@ def test_s3_invalid_url_raises_usage_error_without_showing_url(url: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("url", "package", "extra"),
-    [("s3://photos/a", "botocore", "s3"), ("gs://photos/a", "gcsfs", "gcs")],
+    ("url", "package", "module", "extra"),
+    [
+        ("s3://photos/a", "botocore", "s3", "s3"),
+        ("gs://photos/a", "google.auth", "gcs", "gcs"),
+        ("az://photos/a", "azure", "azure", "azure"),
+    ],
 )
 def test_open_storage_missing_package_raises_usage_error_with_extra(
-    monkeypatch: pytest.MonkeyPatch, url: str, package: str, extra: str
+    monkeypatch: pytest.MonkeyPatch, url: str, package: str, module: str, extra: str
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith(("records.storage.s3", package))]:
+    ours = f"records.storage.objects.{module}"
+    for name in [name for name in sys.modules if name.startswith((ours, package))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match="a package that is not installed") as found:

@@ -12,7 +12,6 @@ import pytest
 from records.errors import LockedError, OutputError, StorageError
 from records.format.layout import LEASE
 from records.storage import lease, write_file
-from records.storage.conditional import PreconditionFailedError
 from records.storage.lease import Lease
 from records.storage.objects import open_object_storage
 from records.storage.objects.storage import ObjectStorage
@@ -22,8 +21,8 @@ SHORT_SECONDS = 2.0
 
 
 @pytest.fixture
-def storage(s3: str) -> ObjectStorage:
-    return open_object_storage(s3)
+def storage(cloud: str) -> ObjectStorage:
+    return open_object_storage(cloud)
 
 
 @pytest.fixture
@@ -78,7 +77,9 @@ def test_lease_held_raises_locked_with_time_to_expiry(storage: ObjectStorage) ->
         acquire(storage)
 
 
-def test_lease_expired_concurrent_runs_only_one_acquires(storage: ObjectStorage, short: None) -> None:
+def test_lease_expired_concurrent_runs_only_one_acquires(
+    storage: ObjectStorage, short: None
+) -> None:
     dead = acquire(storage)
     wait_until_expired(storage)
     found = run_in_parallel(lambda: acquire(storage))
@@ -176,8 +177,8 @@ class _LosesResponses(ObjectStorage):
 
 class TestLostResponses:
     @pytest.fixture
-    def storage(self, s3: str) -> _LosesResponses:
-        storage = reopen(s3, _LosesResponses)
+    def storage(self, cloud: str) -> _LosesResponses:
+        storage = reopen(cloud, _LosesResponses)
         storage.loses_responses = True
         return storage
 
@@ -241,9 +242,9 @@ class _IgnoresConditions(_IgnoresIfMatch):
 
 @pytest.mark.parametrize("kind", [_IgnoresIfMatch, _IgnoresConditions])
 def test_lease_store_without_conditional_writes_raises_output_error(
-    s3: str, kind: type[ObjectStorage]
+    cloud: str, kind: type[ObjectStorage]
 ) -> None:
-    storage = reopen(s3, kind)
+    storage = reopen(cloud, kind)
     with pytest.raises(OutputError, match="does not support conditional writes") as refused:
         acquire(storage)
     assert refused.value.exit_code == 73
@@ -256,19 +257,3 @@ def test_compare_and_swap_concurrent_calls_only_one_succeeds(storage: ObjectStor
     found = run_in_parallel(lambda: storage.compare_and_swap("a", b"old", b"%d" % next(numbers)))
     assert found.count(None) == 1
     assert sum(isinstance(one, LockedError) for one in found) == RUNS - 1
-
-
-def test_conditional_store_put_and_delete_check_etag(storage: ObjectStorage) -> None:
-    first = storage.put_if_absent("a", b"1")
-    with pytest.raises(FileExistsError):
-        storage.put_if_absent("a", b"2")
-    second = storage.put_if_match("a", b"2", first)
-    with pytest.raises(PreconditionFailedError):
-        storage.put_if_match("a", b"3", first)
-    with pytest.raises(PreconditionFailedError):
-        storage.put_if_match("absent", b"3", first)
-    storage.delete_if_match("a", first)
-    assert storage.read("a") == b"2"
-    storage.delete_if_match("a", second)
-    storage.delete_if_match("a", second)
-    assert storage.list() == []
