@@ -150,6 +150,7 @@ def test_convert_cloud_unreliable_network_gives_local_bytes(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_convert_and_append_cloud_continue_after_outage_of_a_minute(
     source: str,
     target: Storage,
@@ -173,6 +174,7 @@ def test_convert_and_append_cloud_continue_after_outage_of_a_minute(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_train_cloud_continues_after_outage_of_a_minute(
     photos: Path, target: Storage, server: CloudServer, proxy: Proxy, tmp_path: Path
 ) -> None:
@@ -190,7 +192,7 @@ def test_convert_cloud_away_longer_than_patience_exits_with_status_74(
     proxy.plan = always(Fault("refuse"))
     ended = runs.run(
         server.environment(proxy.port),
-        *("convert", source, target.url, "--storage-patience", "3s"),
+        *("convert", source, target.url, "--storage-patience", "8s"),
     )
     assert ended.status == 74
     assert "storage does not respond after retries" in ended.errors

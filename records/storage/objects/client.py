@@ -202,7 +202,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             seen.add(id(cause))
             yield cause
             reason = getattr(cause, "reason", None)
-            pending += [cause.__cause__, cause.__context__, reason, *cause.args]  # type: ignore[list-item]
+            pending += [cause.__cause__, cause.__context__, reason, *cause.args]
 
 
 def age_seconds(modified: str | None, sent: str | None) -> float | None:

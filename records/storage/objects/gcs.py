@@ -188,7 +188,7 @@ class GcsClient:
         """Send a request once and return a complete, successful response."""
         path = self._requests.path(key)
         try:
-            response = connect().urlopen(
+            response: urllib3.BaseHTTPResponse = connect().urlopen(
                 *(method, url, body, {**(headers or {}), "Accept-Encoding": "identity"}),
                 retries=False,
                 redirect=False,
@@ -297,7 +297,13 @@ def _connect(_process_id: int) -> AuthorizedHttp:
         )
     except auth_errors.DefaultCredentialsError:
         credentials = AnonymousCredentials()  # public buckets are read without credentials
-    return AuthorizedHttp(credentials, http=urllib3.PoolManager(maxsize=CONNECTIONS))
+    is_anonymous = isinstance(credentials, AnonymousCredentials)
+    return AuthorizedHttp(
+        credentials,
+        http=urllib3.PoolManager(maxsize=CONNECTIONS),
+        # Anonymous credentials cannot be renewed.
+        refresh_status_codes=() if is_anonymous else (401,),
+    )
 
 
 def _generation(condition: str | None) -> str | None:

@@ -29,8 +29,8 @@ URL = "s3://photos"
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Replace the clock by one that only `sleep` moves; return the sleeps."""
     sleeps: list[float] = []
-    monkeypatch.setattr(patience.time, "sleep", sleeps.append)
-    monkeypatch.setattr(patience.time, "monotonic", lambda: 1000 + sum(sleeps))
+    monkeypatch.setattr("records.storage.patience.time.sleep", sleeps.append)
+    monkeypatch.setattr("records.storage.patience.time.monotonic", lambda: 1000 + sum(sleeps))
     monkeypatch.setattr(
         patience, "_RANDOM", type("Top", (), {"uniform": lambda _, low, top: top})()
     )
