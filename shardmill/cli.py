@@ -119,7 +119,7 @@ class _LazyGroup(click.Group):
     _PATIENCE,
     metavar="DURATION",
     expose_value=False,
-    callback=lambda _context, _option, text: text and set_default_patience(text),
+    callback=lambda _context, _option, text: _set_patience(text),
     help=f"How long to wait for a store (s3://, gs://, az://, …) that does not answer, such as 90s"
     f" or 10m; also in {VARIABLE}.  [default: {DEFAULT}]",
 )
@@ -128,6 +128,11 @@ class _LazyGroup(click.Group):
 def shardmill(context: click.Context, *, _verbose: bool) -> None:
     """Convert labelled images to verified TFRecord shards, and train models on them."""
     context.obj = PipelineExecutor()
+
+
+def _set_patience(text: str | None) -> None:
+    if text is not None:
+        set_default_patience(text)
 
 
 def main() -> NoReturn:

@@ -58,7 +58,7 @@ def parse_duration(text: str) -> float:
     """Return the seconds of a duration: a number and a unit, such as `90s`, `10m`, `1.5h` or `0`.
 
     Raises:
-        UsageError: the text is no duration.
+        UsageError: the text is not a duration.
     """
     found = _DURATION.fullmatch(text.strip().lower())
     if found is None:

@@ -51,16 +51,19 @@ def test_api_function_has_docstring_and_annotated_parameters(name: str) -> None:
     assert all(each.annotation is not each.empty for each in signature.parameters.values())
 
 
+_OF_ALL_COMMANDS = {"on_progress", "storage_patience"}
+
+
 def test_convert_parameters_are_the_options_of_the_command() -> None:
     options = {*ConvertOptions.__struct_fields__, *ImageOptions.__struct_fields__} - {"images"}
-    assert {*inspect.signature(sm.convert).parameters} == {*options, "on_progress"}
+    assert {*inspect.signature(sm.convert).parameters} == {*options, *_OF_ALL_COMMANDS}
 
 
 def test_convert_defaults_are_those_of_the_command() -> None:
     parameters = inspect.signature(sm.convert).parameters
     images, options = ImageOptions(), ConvertOptions(source="", output="")
     for name, parameter in parameters.items():
-        if parameter.default is not parameter.empty and name not in {"workers", "on_progress"}:
+        if parameter.default is not parameter.empty and name not in {"workers", *_OF_ALL_COMMANDS}:
             owner = images if hasattr(images, name) else options
             assert parameter.default == getattr(owner, name), name
 

@@ -126,7 +126,7 @@ class AzureClient:
             self.put(key, stream.read(), ABSENT)
             return
         part_bytes = max(PART_BYTES, -(-size_bytes // _MOST_PARTS))
-        # Uploads of the same object share one list of blocks: each needs names of its own.
+        # Uploads of the same object share one list of blocks: each needs unique names.
         upload, names = secrets.token_bytes(16), list[str]()
         while block := stream.read(part_bytes):
             names.append(b64encode(upload + b"%08d" % len(names)).decode())

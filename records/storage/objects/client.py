@@ -44,7 +44,7 @@ class ListPage(NamedTuple):
 
     Attributes:
         files: the key, size and tag of each object, without objects that stand for folders.
-        folders: with a delimiter, the common prefixes of keys that contain the delimiter.
+        folders: the common prefixes of keys that contain the delimiter, if there is one.
         next_token: the token of the next page; None on the last page.
     """
 
@@ -153,7 +153,7 @@ def missing_bucket(url: str, *, writes: bool) -> ShardmillError:
 def refused(
     path: str, status: int, code: str, *, writes: bool, access_hint: str, hint: str | None = None
 ) -> ShardmillError:
-    """Return the error for a response that says no.
+    """Return the error for a response that refuses the request.
 
     Args:
         path: the URL of the object.

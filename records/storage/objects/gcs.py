@@ -96,7 +96,7 @@ class GcsClient:
     def put(self, key: str, data: bytes, condition: str | None = None) -> str:
         """See `ObjectClient.put`."""
         generation = _generation(condition)
-        url = self._url(None, upload=True, uploadType="multipart", ifGenerationMatch=generation)
+        url = self._url("", uploadType="multipart", ifGenerationMatch=generation)
         body = _multipart(_metadata(key), data)
         headers = {"Content-Type": f"multipart/related; boundary={_BOUNDARY.decode()}"}
 
@@ -160,7 +160,7 @@ class GcsClient:
         return self._requests.send(key, lambda: _decode(self._send_once(method, url, key)))
 
     def _begin_upload(self, key: str, size_bytes: int) -> str:
-        url = self._url(None, upload=True, uploadType="resumable", ifGenerationMatch="0")
+        url = self._url("", uploadType="resumable", ifGenerationMatch="0")
         headers = {
             "Content-Type": "application/json",
             "X-Upload-Content-Length": str(size_bytes),
@@ -170,10 +170,11 @@ class GcsClient:
         )
         return str(_require(response.headers, "location"))
 
-    def _url(self, key: str | None, *, upload: bool = False, **query: str | None) -> str:
-        path = f"{endpoint()}{'/upload' * upload}/storage/v1/b/{quote(self.bucket)}/o"
+    def _url(self, key: str, **query: str | None) -> str:
+        upload = "/upload" if "uploadType" in query else ""
+        path = f"{endpoint()}{upload}/storage/v1/b/{quote(self.bucket)}/o"
         given = {name: value for name, value in query.items() if value}
-        return f"{path}{'/' if key else ''}{quote(key or '', safe='')}?{urlencode(given)}"
+        return f"{path}{'/' if key else ''}{quote(key, safe='')}?{urlencode(given)}"
 
     def _send_once(
         self,
@@ -309,7 +310,7 @@ def _connect(_process_id: int) -> AuthorizedHttp:
 def _generation(condition: str | None) -> str | None:
     if condition == ABSENT:
         return "0"
-    # The store refuses what is no number instead of comparing it.
+    # The store does not compare a generation that is not a number: it refuses the request.
     return condition if condition is None or condition.isdecimal() else "1"
 
 

@@ -24,7 +24,7 @@ from records.storage.objects.client import (
     ObjectClient,
     RangeError,
 )
-from records.storage.objects.listing import list_files
+from records.storage.objects.listing import Files, list_files
 from records.storage.range_stream import SizedRangeReader, open_seekable
 from records.storage.staging import staged_upload
 from records.storage.urls import join_location
@@ -170,7 +170,7 @@ class ObjectStorage:
                 "the upload created no file", path=self.display_name(name), hint=HINT_RERUN
             ) from error
 
-    def _list_pages(self, folder: str) -> Iterator[list[tuple[str, FileInfo]]]:
+    def _list_pages(self, folder: str) -> Iterator[Files]:
         """Yield the files below a folder, one page per response."""
         root = f"{self._root}/" if self._root else ""
         for page in list_files(self.client, root + (f"{folder}/" if folder else "")):
