@@ -14,7 +14,7 @@ from records import verify
 from records.format import layout
 from records.storage import Storage, open_storage
 from tests.clouds.servers import AZURE_ACCOUNT, AZURE_KEY, BUCKET, CloudServer, azure_connection
-from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
+from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders, make_picture
 from tests.s3 import runs
 from tests.s3.proxy import NO_FAULT, Fault, FaultPlan, Proxy, always, random_faults, running
 
@@ -164,8 +164,8 @@ def test_convert_and_append_cloud_continue_after_outage_of_a_minute(
     assert ended.status == 0, ended.errors
     assert len(_NOTICE.findall(ended.errors)) == 1, ended.errors
     assert content_at(target) == expected
-    new = open_storage(f"{source}/cat")
-    new.replace("new.png", new.read("0.png"))
+    content = make_picture(500, kind="JPEG", size=(40, 40))
+    open_storage(f"{source}/cat").replace("new.jpg", content)
     proxy.plan = away_after(4, is_write)
     ended = runs.run(server.environment(proxy.port), *command, "--append")
     assert ended.status == 0, ended.errors

@@ -193,16 +193,17 @@ def explain_no_response(
     return UnavailableError(reason, has_answered=False)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException) -> Iterator[BaseException]:
     seen = set[int]()
-    pending = [error]
+    pending: list[object] = [error]
     while pending:
         cause = pending.pop()
         if isinstance(cause, BaseException) and id(cause) not in seen:
             seen.add(id(cause))
             yield cause
-            reason = getattr(cause, "reason", None)
-            pending += [cause.__cause__, cause.__context__, reason, *cause.args]
+            # urllib3 and azure-core keep the cause in an attribute.
+            kept = [getattr(cause, name, None) for name in ("reason", "inner_exception")]
+            pending += [cause.__cause__, cause.__context__, *kept, *cause.args]
 
 
 def age_seconds(modified: str | None, sent: str | None) -> float | None:
