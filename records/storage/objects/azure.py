@@ -11,6 +11,7 @@ import os
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any, BinaryIO, TypeVar
 
@@ -166,10 +167,8 @@ class AzureClient:
         return self._send("", request)
 
     def _delete_if_exists(self, key: str) -> None:
-        try:
+        with suppress(FileNotFoundError):
             self.delete(key)
-        except FileNotFoundError:
-            return
 
     def _send(
         self, key: str, request: Callable[[ContainerClient], _T], *, writes: bool = False

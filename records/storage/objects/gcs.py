@@ -11,6 +11,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
@@ -150,10 +151,8 @@ class GcsClient:
         return ListPage(files, found.get("prefixes", ()), found.get("nextPageToken") or None)
 
     def _delete_if_exists(self, key: str) -> None:
-        try:
+        with suppress(FileNotFoundError):
             self.delete(key)
-        except FileNotFoundError:
-            return
 
     def _json(self, method: str, key: str, **query: str) -> dict[str, Any]:
         url = self._url(key, **query)
@@ -161,10 +160,7 @@ class GcsClient:
 
     def _begin_upload(self, key: str, size_bytes: int) -> str:
         url = self._url("", uploadType="resumable", ifGenerationMatch="0")
-        headers = {
-            "Content-Type": "application/json",
-            "X-Upload-Content-Length": str(size_bytes),
-        }
+        headers = {"Content-Type": "application/json", "X-Upload-Content-Length": str(size_bytes)}
         response = self._send_once(
             "POST", url, key, writes=True, body=_metadata(key), headers=headers
         )

@@ -1,0 +1,152 @@
+"""Storage over fsspec: failures that may pass, listings without sizes, URLs that do not open."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from records.errors import OutputError, StorageError, UsageError
+from records.storage import open_storage
+from records.storage.fsspec import FsspecStorage
+from records.storage.patience import forget_outages
+from records.storage.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ONCE = RetryPolicy(attempts=1, first_wait_seconds=0)
+
+
+class ClientConnectorError(Exception):
+    """As aiohttp reports a server that does not answer: a subclass by name."""
+
+
+class ClientConnectionError(ClientConnectorError):
+    """The name that shardmill knows."""
+
+
+def with_status(status: int) -> Exception:
+    """Return an error as aiohttp raises it for a response."""
+    error = Exception("response")
+    error.status = status  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Return a function that lets the next reads of a storage fail, and counts all reads."""
+    monkeypatch.setattr("records.storage.patience.time.sleep", lambda _: None)
+    forget_outages()
+
+    def install(storage: FsspecStorage, error: Exception, times: int) -> list[int]:
+        real, calls = storage._fs.cat_file, list[int]()  # noqa: SLF001
+
+        def cat_file(*given: Any, **named: Any) -> bytes:
+            calls.append(1)
+            if len(calls) <= times:
+                raise error
+            return bytes(real(*given, **named))
+
+        monkeypatch.setattr(storage._fs, "cat_file", cat_file)  # noqa: SLF001
+        return calls
+
+    return install
+
+
+def make_storage(patience_seconds: float = 600) -> FsspecStorage:
+    """Return a folder in memory with one file."""
+    url = f"memory://{uuid.uuid4().hex}/data"
+    storage = FsspecStorage(url, ONCE, patience_seconds)
+    storage.replace("a", b"content")
+    return storage
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionResetError(), TimeoutError(), ClientConnectionError(), with_status(429)]
+    + [with_status(status) for status in (500, 502, 503, 504)],
+    ids=lambda error: f"{type(error).__name__}-{getattr(error, 'status', '')}",
+)
+def test_fsspec_unavailable_store_is_waited_for(
+    fail: Callable[..., list[int]], error: Exception
+) -> None:
+    storage = make_storage()
+    calls = fail(storage, error, times=20)
+    assert storage.read("a") == b"content"
+    assert len(calls) == 21
+
+
+@pytest.mark.parametrize("error", [ValueError(), with_status(401), with_status(403)], ids=repr)
+def test_fsspec_other_failure_is_not_waited_for(
+    fail: Callable[..., list[int]], error: Exception
+) -> None:
+    storage = make_storage()
+    calls = fail(storage, error, times=20)
+    with pytest.raises(StorageError, match="storage failed after retries"):
+        storage.read("a")
+    assert len(calls) == 1
+
+
+def test_fsspec_patience_over_names_reason(fail: Callable[..., list[int]]) -> None:
+    storage = make_storage(patience_seconds=0)
+    fail(storage, ConnectionResetError(), times=1)
+    with pytest.raises(StorageError, match="after retries, got ConnectionResetError"):
+        storage.read("a")
+
+
+def test_fsspec_denied_permission_raises_output_error(fail: Callable[..., list[int]]) -> None:
+    storage = make_storage()
+    fail(storage, PermissionError(), times=1)
+    with pytest.raises(OutputError, match="access is denied"):
+        storage.read("a")
+
+
+def test_fsspec_listing_without_sizes_asks_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = make_storage()
+    real = storage._fs.find  # noqa: SLF001
+
+    def find(*given: Any, **named: Any) -> dict[str, Any]:
+        return {name: {**info, "size": None} for name, info in real(*given, **named).items()}
+
+    monkeypatch.setattr(storage._fs, "find", find)  # noqa: SLF001
+    assert [(name, info.size_bytes) for name, info in storage.list_info()] == [("a", 7)]
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("zip://cat::{folder}/no.zip", "name the archive: zip://"),
+        ("zip://{folder}/photos", "name the archive: zip://"),
+        ("nosuch://bucket/a", "see the table of stores"),
+    ],
+)
+def test_fsspec_url_that_cannot_be_opened_is_one_line_with_hint(
+    tmp_path: Path, url: str, hint: str
+) -> None:
+    with pytest.raises(UsageError, match="this URL cannot be opened, got ") as found:
+        open_storage(url.format(folder=tmp_path))
+    assert hint in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "module", "hint"),
+    [
+        ("https", "fsspec.implementations.http", "pip install aiohttp requests"),
+        ("hf", "huggingface_hub", "pip install huggingface_hub"),
+        ("sftp", "fsspec.implementations.sftp", "pip install paramiko"),
+    ],
+)
+def test_fsspec_missing_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, module: str, hint: str
+) -> None:
+    known = sys.modules["fsspec.registry"]._registry  # noqa: SLF001 - what it has loaded before
+    monkeypatch.delitem(known, scheme, raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match="a package that is not installed") as found:
+        open_storage(f"{scheme}://host/folder/")
+    assert hint in str(found.value)
