@@ -120,7 +120,7 @@ class _LazyGroup(click.Group):
     metavar="DURATION",
     expose_value=False,
     callback=lambda _context, _option, text: _set_patience(text),
-    help=f"How long to wait for a store (s3://, gs://, az://, …) that does not answer, such as 90s"
+    help=f"Time to wait for a store (s3://, gs://, az://, …) that does not answer, such as 90s"
     f" or 10m; also in {VARIABLE}.  [default: {DEFAULT}]",
 )
 @click.version_option(package_name="shardmill")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import click
 import pytest
 
 import shardmill.cli
+from records.storage.patience import VARIABLE
 
 ROOT = shardmill.cli.shardmill
 PREPOSITIONS = {"as", "at", "by", "for", "from", "in", "of", "on", "over", "such", "to", "with"}
@@ -34,3 +39,24 @@ def test_option_help_ends_with_a_full_stop_and_names_its_subject(
     condition, comma, _ = rest.partition(",")
     is_condition = bool(comma) and ":" not in condition  # "With --append, also add new classes."
     assert is_condition or first.lower() not in PREPOSITIONS, text
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("given", [("--storage-patience", "10min"), ("--storage-patience=10min",)])
+def test_storage_patience_that_is_not_a_duration_is_a_usage_error(
+    place: str, given: tuple[str, ...]
+) -> None:
+    command = (*given, "verify", "no") if place == "before" else ("verify", "no", *given)
+    ended = subprocess.run(
+        [sys.executable, "-m", "shardmill", *command], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("shardmill: invalid duration, expected a number of s, m, h or d")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_storage_patience_is_set_for_child_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "1m")
+    with pytest.raises(SystemExit):
+        ROOT.main(["--storage-patience", "90s", "verify", "--help"])
+    assert os.environ[VARIABLE] == "90s"
