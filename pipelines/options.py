@@ -70,6 +70,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     def settings(self) -> Settings:
         """Return the options that determine the bytes of the dataset."""
         given = {name: getattr(self, name) for name in Settings.__struct_fields__}
+        if self.images.resize is not None:
+            given["images"] = msgspec.structs.replace(self.images, scaled_decode=True)
         return Settings(**{name: value for name, value in given.items() if value is not None})
 
     @property

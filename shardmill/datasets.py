@@ -141,7 +141,8 @@ def convert(
 
     if isinstance(resize, int):
         given["resize"] = (resize, resize)
-    images = {name: given.pop(name) for name in ImageOptions.__struct_fields__}
+    names = given.keys() & set(ImageOptions.__struct_fields__)
+    images = {name: given.pop(name) for name in names}
     options = build_options(
         ConvertOptions, {**given, "images": build_options(ImageOptions, images)}
     )

@@ -15,7 +15,10 @@ from records.images import ImageOptions
 from records.strict_json import decode_versioned, encode_canonical
 from trainers.options import NotNegative, Part, Pixels, Pooling, Positive, TrainOptions
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+
+DECODER = 2
+"""The current version of `trainers.input.decode`: increased when bytes give different pixels."""
 
 
 class ImageShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +75,8 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         images: the image options of the dataset, with which prediction normalizes image files.
         dataset: the location of the dataset, which `evaluate` uses by default.
         plan_digests: the plan digests of the dataset, one per generation.
+        decoder: the version of the decoder with which the run trains; 1 in runs of format version 2.
+            Evaluation, prediction and export use the same version.
     """
 
     format_version: int
@@ -81,6 +86,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: ImageOptions
     dataset: str
     plan_digests: tuple[str, ...]
+    decoder: Literal[1, 2] = 1
 
     @property
     def shape(self) -> ImageShape:

@@ -62,7 +62,7 @@ def resolve_settings(options: ConvertOptions, base: Manifest) -> Settings:
     """
     default = ConvertOptions(source="", output="").settings()
     _refuse_other_settings(options.settings(), default, base.settings)
-    _refuse_other_settings(options.settings().images, default.images, base.settings.images)
+    _refuse_other_settings(options.images, default.images, base.settings.images)
     return base.settings
 
 

@@ -6,6 +6,7 @@ import re
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from records.errors import UsageError
 from records.text.formatting import pluralize
@@ -33,6 +34,9 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         channels: the number of channels. 3 keeps grey images grey and colour images RGB;
             with `raw`, all images become RGB. 1 makes all images grey.
         jpeg_quality: the quality of images that are re-encoded as JPEG, 1 to 100.
+        scaled_decode: whether a JPEG is decoded at 1/2, 1/4 or 1/8 of its size before it is
+            resized, if that leaves at least twice `resize`. Set by `convert`; unset in datasets of
+            earlier versions, and in datasets without `resize`.
     """
 
     check: Literal["header", "decode"] = "decode"
@@ -43,6 +47,7 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: Literal["source", "jpeg", "png", "raw"] = "source"
     channels: Literal[1, 3] = 3
     jpeg_quality: int = 95
+    scaled_decode: Literal[True] | UnsetType = UNSET
 
     def validate(self) -> None:
         """Check the values, but not the types.

@@ -23,18 +23,46 @@ if TYPE_CHECKING:
     from records.format.image_options import ImageOptions
     from records.images.header import ImageHeader
 
+_SMALLEST_SCALE = 8
+
 
 def reserve_memory(
     header: ImageHeader, data: bytes, options: ImageOptions, *, reencode: bool
 ) -> AbstractContextManager[None]:
     """Return a context that waits for, and then reserves, the memory to decode an image.
 
-    If `reencode`, the reservation includes the memory to re-encode the image.
+    If `reencode`, the reservation includes the memory to re-encode the image; otherwise it is for
+    `verify_decodable`.
     """
     width, height = options.resize or (0, 0)
-    largest_px = max(header.memory_px, width * height)
+    scale = _scale_to_store(header, options) if reencode else _scale_to_verify(header)
     per_px = BYTES_PER_PX if reencode else header.decode_bytes_per_px
-    return PROCESS_BUDGET.acquire(largest_px * per_px + len(data), largest_px)
+    cost_bytes = max(_scaled_px(header, scale), width * height) * per_px + len(data)
+    if scale > 1:
+        cost_bytes += header.memory_px * header.buffer_bytes_per_px
+    return PROCESS_BUDGET.acquire(cost_bytes, max(header.memory_px, width * height))
+
+
+def _scaled_px(header: ImageHeader, scale: int) -> int:
+    if scale == 1:
+        return header.memory_px
+    return -(-header.width // scale) * -(-header.height // scale)
+
+
+def _scale_to_store(header: ImageHeader, options: ImageOptions) -> int:
+    """Return the divisor of the sides at which `prepare_image` decodes an image."""
+    # Decoders differ in how they read a JPEG with anomalies. At full size, they find most errors.
+    if not options.scaled_decode or options.resize is None:
+        return 1
+    if header.kind != "jpeg" or header.anomalies:
+        return 1
+    size = header.width, header.height
+    upright = size[::-1] if header.swaps_sides else size
+    return pixels.choose_jpeg_scale(upright, options.resize, options.fit)
+
+
+def _scale_to_verify(header: ImageHeader) -> int:
+    return _SMALLEST_SCALE if header.kind == "jpeg" and header.passthrough else 1
 
 
 def load_image(header: ImageHeader, data: bytes) -> Image.Image:
@@ -45,12 +73,14 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
             missing, `unsupported` if the samples cannot be converted to 8 bits.
         Exception: any exception from Pillow, if the bytes are corrupt.
     """
-    return _load(header, data)[0]
+    return _load(header, data, scale=1)[0]
 
 
-def _load(header: ImageHeader, data: bytes) -> tuple[Image.Image, int]:
-    """Return the decoded image and its orientation."""
+def _load(header: ImageHeader, data: bytes, scale: int) -> tuple[Image.Image, int]:
+    """Return the decoded image and its orientation; a JPEG is decoded at 1/`scale` of its size."""
     opened, orientation = _open(header, data)
+    if scale > 1:
+        opened.draft(opened.mode, (header.width // scale, header.height // scale))
     opened.load()
     image: Image.Image = opened
     _require_all_data(header, data)
@@ -72,7 +102,7 @@ def verify_decodable(header: ImageHeader, data: bytes) -> None:
         The exceptions of `load_image`, for the same files.
     """
     image, _ = _open(header, data)
-    if header.kind == "jpeg" and header.passthrough:
+    if _scale_to_verify(header) > 1:
         image.draft("L", (1, 1))
         image.load()
         return
@@ -107,11 +137,17 @@ def prepare_image(
 ) -> tuple[Image.Image, list[str]]:
     """Return the image to store, upright and in mode `L` or `RGB`, and the names of the changes.
 
+    A JPEG that is resized to much fewer pixels is decoded at a fraction of its size. This takes a
+    third of the time and misses no error: all coefficients are decoded.
+
     Raises:
         The exceptions of `load_image`.
     """
     changes = list(header.anomalies)
-    image, orientation = _load(header, data)
+    scale = _scale_to_store(header, options)
+    image, orientation = _load(header, data, scale)
+    area = pixels.whole_box(header.width / scale, header.height / scale)
+    area = pixels.turn_box(area, image.size, orientation)
     background = options.background_rgb
     image, flattened = pixels.flatten(image, background, header.sample_bits)
     if header.inverted:
@@ -123,7 +159,7 @@ def prepare_image(
     image, counted = pixels.to_channels(image, options.channels, exact=raw)
     resized: list[str] = []
     if options.resize is not None:
-        image, resized = pixels.resize(image, options.resize, options.fit, background)
+        image, resized = pixels.resize(image, area, options.resize, options.fit, background)
     # Flattening or padding with a coloured background turns a grey image into RGB.
     image, recounted = pixels.to_channels(image, options.channels, exact=raw)
     return image, [*changes, *flattened, *counted, *resized, *recounted]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from records.images import jpeg, png
+from records.images import jpeg, pixels, png
 from records.images.essentials import Essentials, reduce_file
 from records.images.essentials.truncation import is_truncated
 from records.images.formats import is_partial_magic, open_image, sniff
@@ -41,6 +41,8 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
         passthrough: whether the file may be stored unchanged: a JPEG or PNG that is 8-bit grey or
             RGB, upright and opaque, and that every reader decodes to the same pixels.
         decode_bytes_per_px: the maximum memory to decode the image, in bytes per pixel.
+        buffer_bytes_per_px: the part of it that does not depend on the scale at which a JPEG is
+            decoded: the coefficients, if there are several scans.
         memory_px: the number of decoded pixels: more than width × height if tiles extend beyond
             the image.
         sample_bits: the number of bits per sample in the file.
@@ -49,6 +51,7 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
         rows_bytes: the size of the uncompressed rows of a PNG; otherwise 0.
         inverted: whether the decoded samples are a negative, to be inverted.
         doubtful_alpha: whether a fourth channel may be padding: the file does not declare alpha.
+        swaps_sides: whether the orientation of a JPEG exchanges width and height.
         anomalies: the entries for `changes`, if the coding of the file requires re-encoding.
     """
 
@@ -59,12 +62,14 @@ class ImageHeader(msgspec.Struct, frozen=True, gc=False):
     passthrough: bool
     decode_bytes_per_px: int
     memory_px: int
+    buffer_bytes_per_px: int = 0
     sample_bits: int = 8
     colour_key: int | tuple[int, ...] | None = None
     scan_offset: int = 0
     rows_bytes: int = 0
     inverted: bool = False
     doubtful_alpha: bool = False
+    swaps_sides: bool = False
     anomalies: tuple[str, ...] = ()
 
 
@@ -120,6 +125,7 @@ def _read_jpeg(kind: str, data: bytes) -> ImageHeader:
     essentials = reduce_file(kind, data) if found.metadata else Essentials(data)
     if essentials.is_costly:
         anomalies += ("costly-metadata",)
+    buffer_bytes_per_px = 2 * components * found.buffered
     return ImageHeader(
         kind=kind,
         width=found.width,
@@ -128,9 +134,11 @@ def _read_jpeg(kind: str, data: bytes) -> ImageHeader:
         passthrough=components == _CHANNELS[components]
         and essentials.orientation == 1
         and not anomalies,
-        decode_bytes_per_px=(1 if components == 1 else 4) + 2 * components * found.buffered,
+        decode_bytes_per_px=(1 if components == 1 else 4) + buffer_bytes_per_px,
         memory_px=found.width * found.height,
+        buffer_bytes_per_px=buffer_bytes_per_px,
         scan_offset=found.scan_offset,
+        swaps_sides=pixels.swaps_sides(essentials.orientation),
         anomalies=anomalies,
     )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from records.errors import CorruptDataError
 from records.images import ImageOptions
 from trainers.config import (
+    DECODER,
     FORMAT_VERSION,
     Architecture,
     ImageShape,
@@ -66,3 +68,10 @@ def test_run_config_invalid_content_is_refused_with_path(content: bytes, message
     with pytest.raises(CorruptDataError, match=message) as caught:
         decode_config(content, path="run/config.json")
     assert str(caught.value).startswith("run/config.json: ")
+
+
+def test_run_config_of_format_version_2_has_the_first_decoder() -> None:
+    content = json.loads(encode_config(msgspec.structs.replace(CONFIG, decoder=DECODER)))
+    del content["decoder"]
+    found = decode_config(json.dumps({**content, "format_version": 2}).encode(), path="")
+    assert found.decoder == 1

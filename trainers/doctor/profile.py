@@ -259,7 +259,7 @@ def _decode(plan: TrainingPlan, encoded: tf.Tensor) -> tf.Tensor:
     config = plan.config
     crop = config.options.augment.crop
     if crop == 1:
-        return decode_images(encoded, config.images, config.shape)
+        return decode_images(encoded, config.images, config.shape, config.decoder)
     numbers = tf.range(tf.size(encoded, tf.int64))
     seeds = tf.stack([tf.fill(tf.shape(numbers), tf.constant(0, tf.int64)), numbers], axis=1)
-    return decode_crops(encoded, config.images, config.shape, crop, seeds)
+    return decode_crops(encoded, config.images, config.shape, crop, seeds, config.decoder)

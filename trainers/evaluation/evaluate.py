@@ -207,7 +207,9 @@ def score_batches(
     config, selection, shards = plan.run.config, plan.selection, frozenset[str]()
     if damaged is not None:
         selection, shards = selection.excluding(damaged.records), damaged.shards
-    source = ShardSourceWithKeys.from_dataset(plan.dataset, config.shape, shards)
+    source = ShardSourceWithKeys.from_dataset(
+        plan.dataset, config.shape, shards, decoder=config.decoder
+    )
     batches = ordered_batches(source, selection, config.options.batch_size)
     with progress_bar("evaluating", unit="images", total=selection.records) as bar:
         for images, (labels, keys) in batches.as_numpy_iterator():
@@ -248,7 +250,10 @@ def decode_mistakes(plan: EvaluationPlan, evaluation: Evaluation) -> NDArray[np.
     records = read_mistakes(plan.dataset, plan.selection, evaluation.mistakes)
     encoded = tf.constant([record.image for record in records])
     options = plan.dataset.manifest.settings.images
-    pixels: NDArray[np.uint8] = decode_images(encoded, options, plan.run.config.shape).numpy()
+    config = plan.run.config
+    pixels: NDArray[np.uint8] = decode_images(
+        encoded, options, config.shape, config.decoder
+    ).numpy()
     return pixels
 
 

@@ -37,7 +37,7 @@ def write(model: keras.Model, run: Run, folder: Path) -> None:
         }
 
     def classify_files(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return classify_pixels(prepare_images(image, config.images, config.shape))
+        return classify_pixels(prepare_images(image, config.images, config.shape, config.decoder))
 
     archive = ExportArchive()
     archive.track(model)

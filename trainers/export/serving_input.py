@@ -17,25 +17,28 @@ from typing import TYPE_CHECKING
 import msgspec
 import tensorflow as tf
 
-from trainers.input.decode import decode_images
+from trainers.config import DECODER
+from trainers.input.decode import decode_images, decode_jpeg, switch_ratio
 
 if TYPE_CHECKING:
     from records.images import ImageOptions
     from trainers.config import ImageShape
 
 
-_DCT = "INTEGER_ACCURATE"
 # ITU-R 601 in 16 bits, as in the conversion of RGB to grey in Pillow.
 _GREY_WEIGHTS = (19595, 38470, 7471)
 
 
-def prepare_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
+def prepare_images(
+    encoded: tf.Tensor, options: ImageOptions, shape: ImageShape, decoder: int = DECODER
+) -> tf.Tensor:
     """Return the input of the model for a batch of image files.
 
     Args:
         encoded: strings (batch,), each a whole JPEG or PNG file.
         options: the image options of the dataset.
         shape: the shape of the input images of the model.
+        decoder: the version of the decoder with which the model was trained.
 
     Returns:
         uint8 (batch, height, width, channels).
@@ -45,7 +48,7 @@ def prepare_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape)
     options = msgspec.structs.replace(options, store=stored_as)
     if options.resize is not None or options.channels == 1 or stored_as == "jpeg":
         encoded = tf.map_fn(lambda image: _store(image, options), encoded)
-    return decode_images(encoded, options, shape)
+    return decode_images(encoded, options, shape, decoder)
 
 
 def _store(image: tf.Tensor, options: ImageOptions) -> tf.Tensor:
@@ -80,16 +83,44 @@ def _is_kept(jpeg: tf.Tensor, options: ImageOptions) -> tf.Tensor:
 
 def _change(image: tf.Tensor, options: ImageOptions) -> tf.Tensor:
     """Return the pixels of the stored image, uint8 (height, width, channels)."""
-    pixels = tf.io.decode_jpeg(image, channels=3, dct_method=_DCT)
-    if options.channels == 1:
-        pixels = _to_grey(pixels)
     if options.resize is None:
-        return pixels
+        return _decode(image, 1, options)
     size = tf.constant(options.resize[::-1])
+    pixels, sides = _decode_to_resize(image, size, options)
     if options.fit == "pad":
-        return _pad(pixels, size, options)
-    box = _middle(pixels, size) if options.fit == "crop" else _whole(pixels)
-    return resample(pixels, size, box)
+        return _pad(pixels, sides, size, options)
+    return resample(pixels, size, _middle(sides, size) if options.fit == "crop" else _whole(sides))
+
+
+def _decode(image: tf.Tensor, ratio: int, options: ImageOptions) -> tf.Tensor:
+    pixels = decode_jpeg(image, ratio, channels=3)
+    return _to_grey(pixels) if options.channels == 1 else pixels
+
+
+def _decode_to_resize(
+    image: tf.Tensor, size: tf.Tensor, options: ImageOptions
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the pixels of an image, and the height and width of the picture in them, float64 (2,).
+
+    A side of a JPEG that the ratio of its decoding does not divide ends inside the last pixel.
+    """
+    if not options.scaled_decode:
+        pixels = _decode(image, 1, options)
+        return pixels, tf.cast(tf.shape(pixels)[:2], tf.float64)
+    jpeg_size = tf.cond(
+        tf.io.is_jpeg(image),
+        lambda: tf.io.extract_jpeg_shape(image)[:2],
+        lambda: tf.zeros(2, tf.int32),
+    )
+    picture = size
+    if options.fit == "pad":
+        picture = _fit_inside(tf.cast(jpeg_size, tf.float64), size)
+    pixels, ratio = switch_ratio(
+        tf.reduce_min(jpeg_size // (2 * picture)),
+        lambda ratio: (_decode(image, ratio, options), tf.constant(ratio)),
+    )
+    source = tf.where(ratio > 1, jpeg_size, tf.shape(pixels)[:2])
+    return pixels, source / ratio
 
 
 def _to_grey(pixels: tf.Tensor) -> tf.Tensor:
@@ -97,26 +128,23 @@ def _to_grey(pixels: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.bitwise.right_shift(weighted + (1 << 15), 16), tf.uint8)
 
 
-def _whole(pixels: tf.Tensor) -> tf.Tensor:
-    """Return the box of the whole image: top, left, bottom, right."""
-    return tf.concat([tf.zeros(2), tf.cast(tf.shape(pixels)[:2], tf.float32)], axis=0)
+def _whole(sides: tf.Tensor) -> tf.Tensor:
+    """Return the box of a picture with this height and width: top, left, bottom, right."""
+    return tf.cast(tf.concat([tf.zeros(2, tf.float64), sides], axis=0), tf.float32)
 
 
-def _middle(pixels: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+def _middle(sides: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Return the box of the largest centered part with the aspect ratio of `size`."""
-    source = tf.cast(tf.shape(pixels)[:2], tf.float64)
-    inner = _largest(tf.cast(size, tf.float64), source)
-    begin = (source - inner) / 2
-    box = tf.concat([tf.maximum(begin, 0), tf.minimum(begin + inner, source)], axis=0)
+    inner = _largest(tf.cast(size, tf.float64), sides)
+    begin = (sides - inner) / 2
+    box = tf.concat([tf.maximum(begin, 0), tf.minimum(begin + inner, sides)], axis=0)
     return tf.cast(box, tf.float32)
 
 
-def _pad(pixels: tf.Tensor, size: tf.Tensor, options: ImageOptions) -> tf.Tensor:
-    """Return the whole image, scaled to fit into `size` and centered on the background."""
-    source = tf.cast(tf.shape(pixels)[:2], tf.float64)
-    inner = tf.cast(tf.round(_largest(source, tf.cast(size, tf.float64))), tf.int32)
-    inner = tf.clip_by_value(inner, 1, size)
-    image = tf.cast(resample(pixels, inner, _whole(pixels)), tf.int32)
+def _pad(pixels: tf.Tensor, sides: tf.Tensor, size: tf.Tensor, options: ImageOptions) -> tf.Tensor:
+    """Return the whole picture, scaled to fit into `size` and centered on the background."""
+    inner = _fit_inside(sides, size)
+    image = tf.cast(resample(pixels, inner, _whole(sides)), tf.int32)
     background = tf.constant([[options.background_rgb]], tf.uint8)
     if options.channels == 1:
         background = _to_grey(background)
@@ -126,6 +154,12 @@ def _pad(pixels: tf.Tensor, size: tf.Tensor, options: ImageOptions) -> tf.Tensor
     # The margins are 0 until the background is added.
     padded = tf.pad(image - background, tf.concat([margins, [[0, 0]]], axis=0)) + background
     return tf.cast(padded, tf.uint8)
+
+
+def _fit_inside(sides: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Return the largest int32 height and width inside `size` with the aspect ratio of `sides`."""
+    inner = tf.cast(tf.round(_largest(sides, tf.cast(size, tf.float64))), tf.int32)
+    return tf.clip_by_value(inner, 1, size)
 
 
 def _largest(shape: tf.Tensor, within: tf.Tensor) -> tf.Tensor:

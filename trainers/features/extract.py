@@ -10,8 +10,8 @@ import tensorflow as tf
 import xxhash
 
 from records.errors import UsageError
+from trainers.config import DECODER
 from trainers.features.manifest import FeatureSpec, SkippedRecord
-from trainers.input import decode
 from trainers.input.bad_records import TF_READ_ERRORS, SkippedRecords, locate_bad_records
 from trainers.input.parallelism import parallel_map
 from trainers.input.pipeline import ShardSource, keep_selected
@@ -49,7 +49,11 @@ def get_extractor(network: Network, model: str) -> keras.Model:
 
 
 def make_spec(
-    dataset: Dataset, extractor: keras.Model, architecture: Architecture, dtype: FeatureType
+    dataset: Dataset,
+    extractor: keras.Model,
+    architecture: Architecture,
+    dtype: FeatureType,
+    decoder: int = DECODER,
 ) -> FeatureSpec:
     """Return the specification of the features that an extractor computes from a dataset."""
     return FeatureSpec(
@@ -60,7 +64,7 @@ def make_spec(
         dtype=dtype,
         features=extractor.output_shape[-1],
         images=dataset.manifest.settings.images,
-        decoder=decode.VERSION,
+        decoder=decoder,
     )
 
 
@@ -117,7 +121,8 @@ def extract_intact(
         while True:
             missing = [shard for shard in shards if not store.has(shard)]
             count_once.restart(images - sum(shard.records for shard in missing))
-            source = ShardSource.from_dataset(dataset, shape, bad.shards)
+            decoder = store.spec.decoder
+            source = ShardSource.from_dataset(dataset, shape, bad.shards, decoder=decoder)
             try:
                 extract_features(
                     extractor,

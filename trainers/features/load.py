@@ -10,6 +10,7 @@ from records.errors import InputNotFoundError
 from records.storage import COPY_STEP_BYTES, open_storage
 from records.storage.local import LocalStorage
 from trainers.cache_dir import cache_dir, writing_cache
+from trainers.config import DECODER
 from trainers.features.extract import extract_intact, get_extractor, make_spec
 from trainers.features.manifest import check_fits, read_manifest, require_few_skipped
 from trainers.features.store import FeatureRangeError, FeatureStore, wait_for_lock
@@ -42,6 +43,7 @@ def load_or_extract(
     skip_bad: int = 0,
     on_message: OnMessage,
     on_progress: OnProgress | None = None,
+    decoder: int = DECODER,
 ) -> ArraySource:
     """Return the features of all records in the shards of some selections.
 
@@ -58,6 +60,7 @@ def load_or_extract(
         architecture: the architecture of the network.
         store: the location of a store from `featurize`, a folder or a URL; None means the cache.
         skip_bad: the maximum number of damaged records, unless the store is named.
+        decoder: the version of the decoder, see `trainers.config.DECODER`.
         on_message: a function that is called with each line for the user.
         on_progress: a function that is called with the number of finished images and the number
             of all images.
@@ -71,7 +74,7 @@ def load_or_extract(
     """
     extractor = get_extractor(network, architecture.model)
     shards = tuple(dict.fromkeys(shard for part in selections for shard in part.shards))
-    spec = make_spec(dataset, extractor, architecture, dtype="float16")
+    spec = make_spec(dataset, extractor, architecture, "float16", decoder)
     if store is not None:
         return _open_named(open_storage(store), spec, shards, on_message)
 

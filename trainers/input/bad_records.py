@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trainers.input.selection import Selection
 
 _SIDE_PX = 8  # images of any size are resized, so the smallest costs least
+_WHOLE_DECODER = 1  # decodes at full size: finds every image that TensorFlow refuses at any size
 _LOCATION = re.compile(r"\{\{.*?\}\}|\[Op:\w+\]")
 TF_READ_ERRORS = (
     tf.errors.DataLossError,
@@ -183,7 +184,7 @@ class _ImageCheck:
         width_px, height_px = options.resize or (_SIDE_PX, _SIDE_PX)
         shape = ImageShape(height_px, width_px, options.channels)
         self._decode = tf.function(
-            lambda records: decode_images(parser.parse(records)[0], options, shape),
+            lambda records: decode_images(parser.parse(records)[0], options, shape, _WHOLE_DECODER),
             input_signature=[tf.TensorSpec((1,), tf.string)],
         )
         self._decoder = RecordDecoder(dataset.labels, dataset.manifest.adopted)

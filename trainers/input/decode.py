@@ -1,11 +1,15 @@
 """Decoding of images to uint8 at the input size of the model.
 
 Training, evaluation and prediction use this decoder, so that they see identical pixels. JPEG is
-decoded with the accurate inverse DCT, which gives the same pixel values as Pillow. Resizing is
-bilinear without antialiasing, as in `keras.utils.image_dataset_from_directory`; antialiasing would
-halve the throughput of the input pipeline. The result is rounded to uint8. In batches, caches and
-transfers to a GPU, uint8 needs a quarter of the memory of float32. An image that already has the
-input size of the model is not resized.
+decoded with the accurate inverse DCT, which gives the same pixel values as Pillow. The result is
+rounded to uint8. In batches, caches and transfers to a GPU, uint8 needs a quarter of the memory of
+float32. An image that already has the input size of the model is not resized.
+
+Resizing is bilinear. An image that is at least twice as large as the input in both dimensions is
+resized with antialiasing, and a JPEG of this size is decoded at the smallest of 1/2, 1/4 and 1/8 of
+its size that is not below the input. All other images are resized without antialiasing, as in
+`keras.utils.image_dataset_from_directory`: it would halve the throughput of the input pipeline, and
+there is little to smooth. Version 1 of the decoder treats all images like that.
 
 Random crops are cut during decoding: pixels of a JPEG outside the crop are never computed. Pixels
 inside the crop have the same values as if the whole image were decoded.
@@ -13,18 +17,18 @@ inside the crop have the same values as if the whole image were decoded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from trainers.config import DECODER
 from trainers.input.random_crop import sample_crop_box
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from records.images import ImageOptions
     from trainers.config import ImageShape
-
-VERSION = 1
-"""Increased when the same bytes give different pixels; part of the key of caches."""
 
 _DCT = "INTEGER_ACCURATE"
 # If the color channels of a JPEG are subsampled, libjpeg computes a pixel from its neighbors up to
@@ -32,13 +36,19 @@ _DCT = "INTEGER_ACCURATE"
 _COLOR_REACH_PX = 2
 
 
-def decode_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
+_RATIOS = (1, 2, 4, 8)
+
+
+def decode_images(
+    encoded: tf.Tensor, options: ImageOptions, shape: ImageShape, decoder: int = DECODER
+) -> tf.Tensor:
     """Return the pixels of a batch of stored images.
 
     Args:
         encoded: the `image/encoded` of each record, strings (batch,).
         options: the image options of the dataset.
         shape: the shape of the images that the model receives.
+        decoder: the version of the decoder, see `trainers.config.DECODER`.
 
     Returns:
         uint8 (batch, height, width, channels).
@@ -46,12 +56,26 @@ def decode_images(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) 
     Raises:
         tf.errors.InvalidArgumentError: an image does not decode.
     """
+    size = None if options.resize is None else options.resize[::-1]
     if options.store == "raw":
-        return _fit(_decode_raw(encoded, options, shape), options, shape)
+        pixels = _decode_raw(encoded, options, shape)
+        return _fit(pixels, size, shape, antialias=_known_ratio(size, shape, decoder) > 1)
+
+    def decode(image: tf.Tensor) -> tf.Tensor:
+        if decoder > 1 and size is None:
+            return _decode_any_size(image, shape)
+        ratio = _known_ratio(size, shape, decoder)
+        if ratio == 1:
+            return _fit(_decode_compressed(image, shape), size, shape)
+        pixels = tf.cond(
+            tf.io.is_jpeg(image),
+            lambda: decode_jpeg(image, ratio, shape.channels),
+            lambda: _decode_compressed(image, shape),
+        )
+        return _resize(pixels, shape, antialias=True)
+
     return tf.map_fn(
-        lambda image: _fit(_decode_compressed(image, shape), options, shape),
-        encoded,
-        fn_output_signature=tf.TensorSpec(shape.array_shape, tf.uint8),
+        decode, encoded, fn_output_signature=tf.TensorSpec(shape.array_shape, tf.uint8)
     )
 
 
@@ -61,6 +85,7 @@ def decode_crops(
     shape: ImageShape,
     min_area: float,
     seeds: tf.Tensor,
+    decoder: int = DECODER,
 ) -> tf.Tensor:
     """Return a random crop of each image, resized to `shape`; see `trainers.input.random_crop`.
 
@@ -70,6 +95,7 @@ def decode_crops(
         shape: the shape of the images that the model receives.
         min_area: the smallest fraction of the area of an image that a crop covers, in (0, 1].
         seeds: the seeds that determine the crops, int64 (batch, 2).
+        decoder: the version of the decoder, see `trainers.config.DECODER`.
 
     Returns:
         uint8 (batch, height, width, channels).
@@ -79,26 +105,91 @@ def decode_crops(
     """
 
     def crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        def cut(pixels: tf.Tensor) -> tf.Tensor:
+        def cut_pixels(pixels: tf.Tensor) -> tf.Tensor:
             window = sample_crop_box(tf.shape(pixels)[:2], min_area, seed)
-            return _slice(pixels, window)
+            return _resize_once_decoded(_slice(pixels, window), shape, decoder)
 
         def cut_jpeg() -> tf.Tensor:
             size = tf.io.extract_jpeg_shape(image)[:2]
-            return _decode_window(image, size, sample_crop_box(size, min_area, seed), shape)
+            window = sample_crop_box(size, min_area, seed)
+            if decoder == 1:
+                return _resize(_decode_window(image, size, window, shape), shape)
+            return _by_ratio(
+                window[2:],
+                shape,
+                lambda ratio: _decode_window(
+                    image, -(-size // ratio), window // ratio, shape, ratio
+                ),
+            )
 
         if options.store == "raw":
-            window = cut(_decode_raw(image, options, shape)[0])
-        else:
-            window = tf.cond(
-                tf.io.is_jpeg(image), cut_jpeg, lambda: cut(_decode_compressed(image, shape))
-            )
-        return _resize(window, shape)
+            return cut_pixels(_decode_raw(image, options, shape)[0])
+        return tf.cond(
+            tf.io.is_jpeg(image), cut_jpeg, lambda: cut_pixels(_decode_compressed(image, shape))
+        )
 
     return tf.map_fn(
         lambda pair: crop(*pair),
         (encoded, seeds),
         fn_output_signature=tf.TensorSpec(shape.array_shape, tf.uint8),
+    )
+
+
+def decode_jpeg(image: tf.Tensor, ratio: int, channels: int) -> tf.Tensor:
+    """Return the pixels of a JPEG at 1/`ratio` of its size, as Pillow decodes it.
+
+    Args:
+        image: a JPEG file, a string.
+        ratio: 1, 2, 4 or 8.
+        channels: 1 or 3.
+
+    Returns:
+        uint8 (height / ratio, width / ratio, channels), the sides rounded up.
+    """
+    return tf.io.decode_jpeg(image, channels=channels, ratio=ratio, dct_method=_DCT)
+
+
+def switch_ratio(largest: tf.Tensor, decode: Callable[[int], Any]) -> Any:
+    """Return the result of `decode` for the largest of 1, 2, 4 and 8 that is at most `largest`."""
+    number = tf.reduce_sum(tf.cast(largest >= _RATIOS[1:], tf.int32))
+    return tf.switch_case(number, [lambda ratio=ratio: decode(ratio) for ratio in _RATIOS])
+
+
+def _known_ratio(size: tuple[int, int] | None, shape: ImageShape, decoder: int) -> int:
+    """Return the ratio at which images of a known size (height, width) are decoded."""
+    if decoder == 1 or size is None:
+        return 1
+    largest = min(size[0] // shape.height_px, size[1] // shape.width_px)
+    return max(ratio for ratio in _RATIOS if ratio <= max(largest, 1))
+
+
+def _decode_any_size(image: tf.Tensor, shape: ImageShape) -> tf.Tensor:
+    return tf.cond(
+        tf.io.is_jpeg(image),
+        lambda: _by_ratio(
+            tf.io.extract_jpeg_shape(image)[:2],
+            shape,
+            lambda ratio: decode_jpeg(image, ratio, shape.channels),
+        ),
+        lambda: _resize_once_decoded(_decode_compressed(image, shape), shape, DECODER),
+    )
+
+
+def _by_ratio(size: tf.Tensor, shape: ImageShape, decode: Callable[[int], tf.Tensor]) -> tf.Tensor:
+    """Return the pixels of a JPEG of a size, decoded at the ratio for the size, and resized."""
+    largest = tf.reduce_min(size // (shape.height_px, shape.width_px))
+    return switch_ratio(largest, lambda ratio: _resize(decode(ratio), shape, antialias=ratio > 1))
+
+
+def _resize_once_decoded(pixels: tf.Tensor, shape: ImageShape, decoder: int) -> tf.Tensor:
+    """Resize an image that was decoded at full size, with antialiasing if it is large."""
+    if decoder == 1:
+        return _resize(pixels, shape)
+    largest = tf.reduce_min(tf.shape(pixels)[:2] // (shape.height_px, shape.width_px))
+    return tf.cond(
+        largest > 1,
+        lambda: _resize(pixels, shape, antialias=True),
+        lambda: _resize(pixels, shape),
     )
 
 
@@ -121,9 +212,12 @@ def _decode_raw(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) ->
 
 
 def _decode_window(
-    image: tf.Tensor, size: tf.Tensor, window: tf.Tensor, shape: ImageShape
+    image: tf.Tensor, size: tf.Tensor, window: tf.Tensor, shape: ImageShape, ratio: int = 1
 ) -> tf.Tensor:
-    """Return the pixels of a JPEG in `window`: top, left, height, width."""
+    """Return the pixels in `window` (top, left, height, width) of a JPEG decoded at 1/`ratio`.
+
+    `size` and `window` are in pixels of the decoded image.
+    """
     begin, end = window[:2], window[:2] + window[2:]
     wider_begin = tf.maximum(begin - _COLOR_REACH_PX, 0)
     wider_end = tf.minimum(end + _COLOR_REACH_PX, size)
@@ -131,6 +225,7 @@ def _decode_window(
         image,
         tf.concat([wider_begin, wider_end - wider_begin], axis=0),
         channels=shape.channels,
+        ratio=ratio,
         dct_method=_DCT,
     )
     return _slice(pixels, tf.concat([begin - wider_begin, window[2:]], axis=0))
@@ -141,14 +236,16 @@ def _slice(pixels: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
     return pixels[top : top + height, left : left + width]
 
 
-def _fit(pixels: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:
-    """Return the pixels at the input size of the model; resize unless all have this size."""
-    if options.resize == (shape.width_px, shape.height_px):
+def _fit(
+    pixels: tf.Tensor, size: tuple[int, int] | None, shape: ImageShape, *, antialias: bool = False
+) -> tf.Tensor:
+    """Return the pixels at the input size of the model; resize unless `size` is this size."""
+    if size == (shape.height_px, shape.width_px):
         return tf.ensure_shape(pixels, (*pixels.shape[:-3], *shape.array_shape))
-    return _resize(pixels, shape)
+    return _resize(pixels, shape, antialias=antialias)
 
 
-def _resize(pixels: tf.Tensor, shape: ImageShape) -> tf.Tensor:
+def _resize(pixels: tf.Tensor, shape: ImageShape, *, antialias: bool = False) -> tf.Tensor:
     size = (shape.height_px, shape.width_px)
-    resized = tf.image.resize(pixels, size, method="bilinear", antialias=False)
+    resized = tf.image.resize(pixels, size, method="bilinear", antialias=antialias)
     return tf.cast(tf.round(resized), tf.uint8)

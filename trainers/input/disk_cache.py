@@ -17,7 +17,7 @@ import xxhash
 
 from records.storage.atomic import atomic_folder, remove_unfinished
 from trainers.cache_dir import HINT, cache_dir, writing_cache
-from trainers.input import decode, tensor_files
+from trainers.input import tensor_files
 from trainers.input.pipeline import ShardSource, ordered_batches
 from trainers.input.selection import Selection
 from trainers.input.tensor_files import (
@@ -88,7 +88,7 @@ def pixel_format(shape: ImageShape) -> ArrayFormat:
 
 def cache_key(source: ShardSource, shards: tuple[ShardInfo, ...]) -> str:
     """Return the name of the cache of some shards, 32 hexadecimal digits."""
-    versions = (tensor_files.FORMAT_VERSION, decode.VERSION)
+    versions = (tensor_files.FORMAT_VERSION, source.decoder)
     content = (*versions, source.options, source.shape, shards)
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(content, order="sorted"))
 

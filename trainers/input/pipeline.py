@@ -20,6 +20,7 @@ from records.format.layout import index_name
 from records.format.shard import missing_as_corrupt, read_shard
 from records.storage.local import LocalStorage
 from records.text.keys import key_from_text
+from trainers.config import DECODER
 from trainers.input.bad_records import read_skipping_damage
 from trainers.input.decode import decode_crops, decode_images
 from trainers.input.parallelism import CORES, parallel_map, prefetch, without_autotune
@@ -68,12 +69,18 @@ class ShardSource:
     shape: ImageShape
     damaged: frozenset[str] = frozenset()
     parser: RecordParser = OUR_RECORDS
+    decoder: int = DECODER
 
     @classmethod
     def from_dataset(
-        cls, dataset: Dataset, shape: ImageShape, damaged: frozenset[str] = frozenset()
+        cls,
+        dataset: Dataset,
+        shape: ImageShape,
+        damaged: frozenset[str] = frozenset(),
+        *,
+        decoder: int = DECODER,
     ) -> ShardSource:
-        """Return a source of the records of a dataset; it decodes images to `shape`.
+        """Return a source of the records of a dataset; this decoder decodes images to `shape`.
 
         From shards in `damaged` and shards with excluded records, only the records in the index are
         read.
@@ -83,7 +90,7 @@ class ShardSource:
             shard.name for facts in splits for shard in facts.shards if shard.excluded_records
         }
         images, parser = dataset.manifest.settings.images, RecordParser.from_dataset(dataset)
-        return cls(dataset.storage, images, shape, damaged | larger, parser)
+        return cls(dataset.storage, images, shape, damaged | larger, parser, decoder)
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
         """See `RecordSource.read`."""
@@ -109,14 +116,15 @@ class ShardSource:
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `RecordSource.decode`."""
         encoded, labels = self.parser.parse(records)
-        return decode_images(encoded, self.options, self.shape), labels
+        return decode_images(encoded, self.options, self.shape, self.decoder), labels
 
     def decode_crops(
         self, records: tf.Tensor, min_area: float, seeds: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return a random crop of each image, and labels; `seeds` are int64 (batch, 2)."""
         encoded, labels = self.parser.parse(records)
-        return decode_crops(encoded, self.options, self.shape, min_area, seeds), labels
+        crops = decode_crops(encoded, self.options, self.shape, min_area, seeds, self.decoder)
+        return crops, labels
 
     def record_bytes(self, selection: Selection) -> int:
         """See `RecordSource.record_bytes`."""

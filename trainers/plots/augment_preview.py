@@ -56,7 +56,9 @@ def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:
         uint8 (1 + VARIANTS, height, width, channels).
     """
     options, shape = config.options, config.shape
-    original = decode_images(tf.constant([record.image]), config.images, shape).numpy()
+    original = decode_images(
+        tf.constant([record.image]), config.images, shape, config.decoder
+    ).numpy()
     variants = np.repeat(original, VARIANTS, axis=0)
     if options.augment.crop < 1:
         seeds = tf.stack(
@@ -67,7 +69,9 @@ def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:
             axis=1,
         )
         encoded = tf.fill((VARIANTS,), record.image)
-        variants = decode_crops(encoded, config.images, shape, options.augment.crop, seeds).numpy()
+        variants = decode_crops(
+            encoded, config.images, shape, options.augment.crop, seeds, config.decoder
+        ).numpy()
     augmenter = build_augmenter(options.augment, shape, options.seed)
     if augmenter is not None:
         variants = ops.convert_to_numpy(augmenter(variants, training=True))

@@ -134,7 +134,7 @@ class Predictor:
         # Images that do not decode must be rejected, even if `convert` did not decode the images.
         self._options = msgspec.structs.replace(config.images, check="decode")
         self._decode = tf.function(
-            lambda encoded: decode_images(encoded, self._options, config.shape),
+            lambda encoded: decode_images(encoded, self._options, config.shape, config.decoder),
             input_signature=[tf.TensorSpec((None,), tf.string)],
         )
 

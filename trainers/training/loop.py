@@ -168,7 +168,10 @@ class TrainingLoop:
         self.damaged.add_damaged(error)
         self.metric_sums = self.sum_metrics(setup)
         source = ShardSource.from_dataset(
-            self.plan.dataset, self.plan.config.shape, self.damaged.shards
+            self.plan.dataset,
+            self.plan.config.shape,
+            self.damaged.shards,
+            decoder=self.plan.config.decoder,
         )
         return replace(setup, source=source)
 

@@ -131,7 +131,9 @@ def set_up_phase(
             number of all images.
     """
     options = plan.config.options
-    shards = ShardSource.from_dataset(plan.dataset, plan.config.shape, damaged)
+    shards = ShardSource.from_dataset(
+        plan.dataset, plan.config.shape, damaged, decoder=plan.config.decoder
+    )
     parts = plan.training, plan.validation
     if phase.trainable == "head":
         freeze_backbone(network)
@@ -146,6 +148,7 @@ def set_up_phase(
             plan.config.architecture,
             store=options.features,
             skip_bad=options.skip_bad,
+            decoder=plan.config.decoder,
             on_message=on_message,
             on_progress=on_progress,
         )

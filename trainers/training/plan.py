@@ -15,7 +15,7 @@ from records.storage import is_url, open_storage, redact_url
 from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display, escape_surrogates
 from records.text.formatting import pluralize
-from trainers.config import FORMAT_VERSION, Architecture, RunConfig
+from trainers.config import DECODER, FORMAT_VERSION, Architecture, RunConfig
 from trainers.features.manifest import read_manifest
 from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import (
@@ -153,6 +153,7 @@ def plan_training(
         images=dataset.manifest.settings.images,
         dataset=_absolute(os.fspath(location)),
         plan_digests=tuple(part.plan_digest for part in dataset.manifest.generations),
+        decoder=DECODER if found is None else found.decoder,
     )
     if found is not None:
         require_compatible(found, config, path=str(run_path))

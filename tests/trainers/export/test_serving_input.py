@@ -11,11 +11,13 @@ import tensorflow as tf
 from PIL import Image
 
 from records.images import ImageOptions, NormalizedImage, normalize_image
-from trainers.config import ImageShape
+from trainers.config import DECODER, ImageShape
 from trainers.export.serving_input import prepare_images
 from trainers.input.decode import decode_images
 
+# The last ones are several times as large as the images of the datasets, also with a remainder.
 _SIZES = [(37, 52), (96, 64), (64, 96), (300, 9), (9, 300), (1, 1), (32, 24)]
+_SIZES += [(131, 99), (133, 203), (517, 402), (1001, 203)]
 
 
 def make_files() -> list[bytes]:
@@ -28,7 +30,8 @@ def make_files() -> list[bytes]:
         image = Image.fromarray(samples.clip(0, 255).astype(np.uint8))
         for mode in ("RGB", "L"):
             content = io.BytesIO()
-            image.convert(mode).save(content, ("PNG", "JPEG")[(number + (mode == "L")) % 2])
+            kind = ("PNG", "JPEG")[(number + (mode == "L")) % 2]
+            image.convert(mode).save(content, kind, progressive=number % 3 == 2)
             files.append(content.getvalue())
     return files
 
@@ -37,6 +40,11 @@ def make_files() -> list[bytes]:
     "options",
     [
         {},
+        {"resize": (32, 24), "scaled_decode": True},
+        {"resize": (20, 30), "scaled_decode": True, "store": "png", "channels": 1},
+        {"resize": (30, 20), "scaled_decode": True, "fit": "crop", "store": "raw"},
+        {"resize": (20, 30), "scaled_decode": True, "fit": "pad", "background": "FF8000"},
+        {"resize": (80, 60), "store": "raw"},
         {"store": "jpeg", "jpeg_quality": 80},
         {"channels": 1},
         {"resize": (32, 24)},
@@ -46,16 +54,27 @@ def make_files() -> list[bytes]:
         {"resize": (50, 200), "fit": "pad", "background": "FF8000", "channels": 1},
     ],
 )
-def test_serving_input_gives_same_pixels_as_stored_record(options: dict[str, Any]) -> None:
+def test_serving_input_gives_same_pixels_as_stored_record(
+    options: dict[str, Any],
+) -> None:
+    check_parity(options, DECODER)
+
+
+@pytest.mark.parametrize("options", [{}, {"resize": (80, 60), "store": "raw"}])
+def test_serving_input_gives_same_pixels_as_first_decoder(options: dict[str, Any]) -> None:
+    check_parity(options, 1)
+
+
+def check_parity(options: dict[str, Any], decoder: int) -> None:
     images = ImageOptions(**options)
     shape = ImageShape(24, 32, images.channels)
     files = make_files()
     stored = [normalize_image(data, images) for data in files]
     encoded = [each.encoded for each in stored if isinstance(each, NormalizedImage)]
     assert len(encoded) == len(files)
-    prepare = tf.function(lambda files: prepare_images(files, images, shape))
+    prepare = tf.function(lambda files: prepare_images(files, images, shape, decoder))
     np.testing.assert_array_equal(
-        prepare(tf.constant(files)), decode_images(tf.constant(encoded), images, shape)
+        prepare(tf.constant(files)), decode_images(tf.constant(encoded), images, shape, decoder)
     )
 
 

@@ -1,4 +1,4 @@
-"""Crops made in decoding are cut out of what decoding whole images gives, bit for bit."""
+"""The decoder and its crops give the pixels that Pillow decodes, resized; bit for bit."""
 
 from __future__ import annotations
 
@@ -40,28 +40,96 @@ def write_noise(kind: str, channels: int, size: tuple[int, int] | None = None, *
     return content.getvalue()
 
 
-def cut_and_resize(encoded: bytes, seed: tf.Tensor, shape: ImageShape) -> NDArray[np.uint8]:
-    """The crop of an image that was decoded whole."""
-    if tf.io.is_jpeg(encoded):
-        whole = tf.io.decode_jpeg(encoded, channels=shape.channels, dct_method="INTEGER_ACCURATE")
-    else:
-        whole = tf.io.decode_png(encoded, channels=shape.channels)
-    top, left, height, width = sample_crop_box(tf.shape(whole)[:2], LEAST_AREA, seed).numpy()
-    window = whole[top : top + height, left : left + width]
-    resized = tf.image.resize(window, (shape.height_px, shape.width_px), method="bilinear")
-    pixels: NDArray[np.uint8] = tf.cast(tf.round(resized), tf.uint8).numpy()
-    return pixels
+def decode_whole(encoded: bytes, channels: int, ratio: int) -> NDArray[np.uint8]:
+    """Decode a PNG by TensorFlow, or a JPEG at 1/`ratio` of its size by Pillow."""
+    image = Image.open(io.BytesIO(encoded))
+    if image.format == "PNG":
+        pixels: NDArray[np.uint8] = tf.io.decode_png(encoded, channels=channels).numpy()
+        return pixels
+    mode = "RGB" if channels == 3 else "L"
+    image.draft("L" if channels == 1 else None, (image.width // ratio, image.height // ratio))
+    pixels = np.asarray(image.convert(mode))
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def resize(pixels: NDArray[np.uint8], shape: ImageShape, *, antialias: bool) -> NDArray[np.uint8]:
+    size = (shape.height_px, shape.width_px)
+    resized = tf.image.resize(pixels, size, method="bilinear", antialias=antialias)
+    rounded: NDArray[np.uint8] = tf.cast(tf.round(resized), tf.uint8).numpy()
+    return rounded
+
+
+def expected_pixels(
+    encoded: bytes, shape: ImageShape, decoder: int, seed: tf.Tensor | None = None
+) -> NDArray[np.uint8]:
+    """Decode an image whole, cut the crop of a seed out of it, and resize it."""
+    height, width = Image.open(io.BytesIO(encoded)).size[::-1]
+    window = np.array([0, 0, height, width])
+    if seed is not None:
+        window = sample_crop_box(tf.constant([height, width]), LEAST_AREA, seed).numpy()
+    larger = int(min(window[2:] // (shape.height_px, shape.width_px)))
+    is_large = decoder > 1 and larger >= 2
+    ratio = max(by for by in (1, 2, 4, 8) if by <= max(larger, 1)) if is_large else 1
+    ratio = 1 if encoded.startswith(b"\x89PNG") else ratio
+    pixels = decode_whole(encoded, shape.channels, ratio)
+    if seed is not None:
+        top, left, height, width = window // ratio
+        pixels = pixels[top : top + height, left : left + width]
+    return resize(pixels, shape, antialias=is_large)
 
 
 def check_crops(encoded: Sequence[bytes], shape: ImageShape) -> None:
     seeds = seed_pairs(len(encoded))
-    crop = tf.function(
-        lambda batch, pairs: decode_crops(batch, ImageOptions(), shape, LEAST_AREA, pairs)
-    )
-    crops = crop(tf.constant(encoded), seeds).numpy()
-    assert crops.shape == (len(encoded), *shape.array_shape)
-    for image, seed, pixels in zip(encoded, seeds, crops, strict=True):
-        np.testing.assert_array_equal(pixels, cut_and_resize(image, seed, shape))
+    for decoder in (1, 2):
+        crop = tf.function(
+            lambda batch, pairs, decoder=decoder: decode_crops(
+                batch, ImageOptions(), shape, LEAST_AREA, pairs, decoder
+            )
+        )
+        crops = crop(tf.constant(encoded), seeds).numpy()
+        assert crops.shape == (len(encoded), *shape.array_shape)
+        for image, seed, pixels in zip(encoded, seeds, crops, strict=True):
+            np.testing.assert_array_equal(pixels, expected_pixels(image, shape, decoder, seed))
+
+
+@pytest.mark.parametrize("decoder", [1, 2])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_decode_images_of_any_size_equals_resize_of_pixels_of_pillow(
+    decoder: int, channels: Literal[1, 3]
+) -> None:
+    shape = ImageShape(12, 16, channels)
+    sizes = [(12, 16), (23, 90), (24, 32), (47, 63), (49, 65), (97, 131), (203, 400), (9, 300)]
+    encoded = [
+        write_noise(kind, found, size, **how)
+        for size in sizes
+        for found in {3, channels}
+        for kind, how in (
+            ("PNG", {}),
+            ("JPEG", {"subsampling": 2}),
+            ("JPEG", {"progressive": True, "subsampling": 1}),
+        )
+    ]
+    decode = tf.function(lambda batch: decode_images(batch, ImageOptions(), shape, decoder))
+    decoded = decode(tf.constant(encoded)).numpy()
+    for image, pixels in zip(encoded, decoded, strict=True):
+        np.testing.assert_array_equal(pixels, expected_pixels(image, shape, decoder))
+
+
+@pytest.mark.parametrize("decoder", [1, 2])
+@pytest.mark.parametrize("store", ["raw", "png", "jpeg"])
+@pytest.mark.parametrize("size", [(12, 16), (23, 31), (24, 32), (53, 65), (100, 200)])
+def test_decode_images_of_a_resized_dataset_equals_images_of_any_size(
+    size: tuple[int, int], store: Literal["raw", "png", "jpeg"], decoder: int
+) -> None:
+    shape, options = ImageShape(12, 16), ImageOptions(resize=size[::-1], store=store)
+    encoded = [write_noise(store.upper(), 3, size)]
+    files = encoded
+    if store == "raw":
+        pixels = np.frombuffer(encoded[0], np.uint8).reshape(*size, 3)
+        files = [tf.io.encode_png(pixels).numpy()]
+    decoded = decode_images(tf.constant(encoded), options, shape, decoder)
+    expected = decode_images(tf.constant(files), ImageOptions(), shape, decoder)
+    np.testing.assert_array_equal(decoded, expected)
 
 
 # 0 stores colours at the full size, 1 at half the width, 2 at half of both, where libjpeg looks at
