@@ -17,7 +17,8 @@ from trainers.options import NotNegative, Part, Pixels, Pooling, Positive, Train
 
 FORMAT_VERSION = 3
 
-DECODER = 2
+Decoder = Literal[1, 2]
+DECODER: Decoder = 2
 """The current version of `trainers.input.decode`: increased when bytes give different pixels."""
 
 
@@ -75,8 +76,8 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         images: the image options of the dataset, with which prediction normalizes image files.
         dataset: the location of the dataset, which `evaluate` uses by default.
         plan_digests: the plan digests of the dataset, one per generation.
-        decoder: the version of the decoder with which the run trains; 1 in runs of format version 2.
-            Evaluation, prediction and export use the same version.
+        decoder: the version of the decoder that training, evaluation, prediction and export use; 1
+            in runs of format version 2.
     """
 
     format_version: int
@@ -86,7 +87,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: ImageOptions
     dataset: str
     plan_digests: tuple[str, ...]
-    decoder: Literal[1, 2] = 1
+    decoder: Decoder = 1
 
     @property
     def shape(self) -> ImageShape:

@@ -159,7 +159,7 @@ def prepare_image(
     image, counted = pixels.to_channels(image, options.channels, exact=raw)
     resized: list[str] = []
     if options.resize is not None:
-        image, resized = pixels.resize(image, area, options.resize, options.fit, background)
+        image, resized = pixels.resize(image, options.resize, options.fit, background, area=area)
     # Flattening or padding with a coloured background turns a grey image into RGB.
     image, recounted = pixels.to_channels(image, options.channels, exact=raw)
     return image, [*changes, *flattened, *counted, *resized, *recounted]

@@ -139,20 +139,27 @@ def choose_jpeg_scale(source: tuple[int, int], size: tuple[int, int], fit: str) 
 
 
 def resize(
-    image: Image.Image, area: Box, size: tuple[int, int], fit: str, background: Colour
+    image: Image.Image,
+    size: tuple[int, int],
+    fit: str,
+    background: Colour,
+    *,
+    area: Box | None = None,
 ) -> tuple[Image.Image, list[str]]:
     """Resize to `size` (width, height in px) with the antialiased bilinear filter of Pillow.
 
     Args:
         image: the image.
-        area: the part of the image that is the picture; all of the image, unless a JPEG was decoded
-            at a fraction of its size that divides a side with a remainder.
         size: the width and height of the result in pixels.
         fit: `stretch`, `crop` or `pad`.
         background: the colour around a padded picture.
+        area: the part of the image that is the picture, if a JPEG was decoded at a scale that
+            divides its sides with a remainder; by default all of the image.
     """
     if image.size == size:
         return image, []
+    if area is None:
+        area = whole_box(*image.size)
     if fit == "crop":
         return _scale(image, size, _center_box(area, size)), ["resized"]
     if fit == "pad":

@@ -262,4 +262,4 @@ def _decode(plan: TrainingPlan, encoded: tf.Tensor) -> tf.Tensor:
         return decode_images(encoded, config.images, config.shape, config.decoder)
     numbers = tf.range(tf.size(encoded, tf.int64))
     seeds = tf.stack([tf.fill(tf.shape(numbers), tf.constant(0, tf.int64)), numbers], axis=1)
-    return decode_crops(encoded, config.images, config.shape, crop, seeds, config.decoder)
+    return decode_crops(encoded, config.images, config.shape, crop, seeds, decoder=config.decoder)

@@ -85,6 +85,7 @@ def decode_crops(
     shape: ImageShape,
     min_area: float,
     seeds: tf.Tensor,
+    *,
     decoder: int = DECODER,
 ) -> tf.Tensor:
     """Return a random crop of each image, resized to `shape`; see `trainers.input.random_crop`.
@@ -104,29 +105,32 @@ def decode_crops(
         tf.errors.InvalidArgumentError: an image does not decode.
     """
 
-    def crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        def cut_pixels(pixels: tf.Tensor) -> tf.Tensor:
-            window = sample_crop_box(tf.shape(pixels)[:2], min_area, seed)
-            return _resize_once_decoded(_slice(pixels, window), shape, decoder)
+    def cut_pixels(pixels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        window = sample_crop_box(tf.shape(pixels)[:2], min_area, seed)
+        return _slice(pixels, window), _times_larger(window[2:], shape)
 
-        def cut_jpeg() -> tf.Tensor:
-            size = tf.io.extract_jpeg_shape(image)[:2]
-            window = sample_crop_box(size, min_area, seed)
-            if decoder == 1:
-                return _resize(_decode_window(image, size, window, shape), shape)
-            return _by_ratio(
-                window[2:],
-                shape,
-                lambda ratio: _decode_window(
-                    image, -(-size // ratio), window // ratio, shape, ratio
-                ),
-            )
-
-        if options.store == "raw":
-            return cut_pixels(_decode_raw(image, options, shape)[0])
-        return tf.cond(
-            tf.io.is_jpeg(image), cut_jpeg, lambda: cut_pixels(_decode_compressed(image, shape))
+    def cut_jpeg(image: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        size = tf.io.extract_jpeg_shape(image)[:2]
+        window = sample_crop_box(size, min_area, seed)
+        times = _times_larger(window[2:], shape)
+        if decoder == 1:
+            return _decode_window(image, size, window, shape, 1), times
+        pixels = switch_ratio(
+            times,
+            lambda ratio: _decode_window(image, -(-size // ratio), window // ratio, shape, ratio),
         )
+        return pixels, times
+
+    def crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        if options.store == "raw":
+            pixels, times = cut_pixels(_decode_raw(image, options, shape)[0], seed)
+        else:
+            pixels, times = tf.cond(
+                tf.io.is_jpeg(image),
+                lambda: cut_jpeg(image, seed),
+                lambda: cut_pixels(_decode_compressed(image, shape), seed),
+            )
+        return _resize(pixels, shape) if decoder == 1 else _resize_by_size(pixels, times, shape)
 
     return tf.map_fn(
         lambda pair: crop(*pair),
@@ -164,30 +168,28 @@ def _known_ratio(size: tuple[int, int] | None, shape: ImageShape, decoder: int) 
 
 
 def _decode_any_size(image: tf.Tensor, shape: ImageShape) -> tf.Tensor:
-    return tf.cond(
+    # Few operations: in a loop over small images, each takes time, also in branches not taken.
+    jpeg_size = tf.cond(
         tf.io.is_jpeg(image),
-        lambda: _by_ratio(
-            tf.io.extract_jpeg_shape(image)[:2],
-            shape,
-            lambda ratio: decode_jpeg(image, ratio, shape.channels),
-        ),
-        lambda: _resize_once_decoded(_decode_compressed(image, shape), shape, DECODER),
+        lambda: tf.io.extract_jpeg_shape(image)[:2],
+        lambda: tf.zeros(2, tf.int32),
     )
+    times = _times_larger(jpeg_size, shape)
+    pixels = switch_ratio(times, lambda ratio: decode_jpeg(image, ratio, shape.channels))
+    # The size of other images is known only after decoding.
+    times = tf.maximum(times, _times_larger(tf.shape(pixels)[:2], shape))
+    return _resize_by_size(pixels, times, shape)
 
 
-def _by_ratio(size: tf.Tensor, shape: ImageShape, decode: Callable[[int], tf.Tensor]) -> tf.Tensor:
-    """Return the pixels of a JPEG of a size, decoded at the ratio for the size, and resized."""
-    largest = tf.reduce_min(size // (shape.height_px, shape.width_px))
-    return switch_ratio(largest, lambda ratio: _resize(decode(ratio), shape, antialias=ratio > 1))
+def _times_larger(size: tf.Tensor, shape: ImageShape) -> tf.Tensor:
+    """Return how many times an image is as large as the input of the model, in both dimensions."""
+    return tf.reduce_min(size // (shape.height_px, shape.width_px))
 
 
-def _resize_once_decoded(pixels: tf.Tensor, shape: ImageShape, decoder: int) -> tf.Tensor:
-    """Resize an image that was decoded at full size, with antialiasing if it is large."""
-    if decoder == 1:
-        return _resize(pixels, shape)
-    largest = tf.reduce_min(tf.shape(pixels)[:2] // (shape.height_px, shape.width_px))
+def _resize_by_size(pixels: tf.Tensor, times: tf.Tensor, shape: ImageShape) -> tf.Tensor:
+    """Resize an image that was at least `times` as large; with antialiasing if that is twice."""
     return tf.cond(
-        largest > 1,
+        times > 1,
         lambda: _resize(pixels, shape, antialias=True),
         lambda: _resize(pixels, shape),
     )
@@ -212,7 +214,7 @@ def _decode_raw(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) ->
 
 
 def _decode_window(
-    image: tf.Tensor, size: tf.Tensor, window: tf.Tensor, shape: ImageShape, ratio: int = 1
+    image: tf.Tensor, size: tf.Tensor, window: tf.Tensor, shape: ImageShape, ratio: int
 ) -> tf.Tensor:
     """Return the pixels in `window` (top, left, height, width) of a JPEG decoded at 1/`ratio`.
 

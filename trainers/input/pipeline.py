@@ -123,7 +123,9 @@ class ShardSource:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return a random crop of each image, and labels; `seeds` are int64 (batch, 2)."""
         encoded, labels = self.parser.parse(records)
-        crops = decode_crops(encoded, self.options, self.shape, min_area, seeds, self.decoder)
+        crops = decode_crops(
+            encoded, self.options, self.shape, min_area, seeds, decoder=self.decoder
+        )
         return crops, labels
 
     def record_bytes(self, selection: Selection) -> int:

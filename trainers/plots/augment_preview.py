@@ -70,7 +70,7 @@ def make_variants(record: Record, config: RunConfig) -> NDArray[np.uint8]:
         )
         encoded = tf.fill((VARIANTS,), record.image)
         variants = decode_crops(
-            encoded, config.images, shape, options.augment.crop, seeds, config.decoder
+            encoded, config.images, shape, options.augment.crop, seeds, decoder=config.decoder
         ).numpy()
     augmenter = build_augmenter(options.augment, shape, options.seed)
     if augmenter is not None:

@@ -83,7 +83,7 @@ def check_crops(encoded: Sequence[bytes], shape: ImageShape) -> None:
     for decoder in (1, 2):
         crop = tf.function(
             lambda batch, pairs, decoder=decoder: decode_crops(
-                batch, ImageOptions(), shape, LEAST_AREA, pairs, decoder
+                batch, ImageOptions(), shape, LEAST_AREA, pairs, decoder=decoder
             )
         )
         crops = crop(tf.constant(encoded), seeds).numpy()
