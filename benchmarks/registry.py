@@ -17,6 +17,10 @@ from benchmarks.suites import (
     linear,
     planning,
     processes,
+    large_photos,
+    large_plan,
+    linear,
+    planning,
     reading,
 )
 
@@ -34,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Setting], Entry]] = {
     "linear": linear.enter,
     "engines": engines.enter,
     "processes": processes.enter,
+    "large-photos": large_photos.enter,
 }
 _TRIAL_IMAGES = 100
 

@@ -25,6 +25,7 @@ class Scale:
         draws: the number of those reads.
         paths: number of paths that are listed and planned.
         made_up_images: number of planned images that have no files.
+        large_photos: the numbers of 12-megapixel photos that are made small, ascending.
         linear_sizes: the numbers of images of conversions that show a linear cost, ascending.
     """
 
@@ -36,6 +37,7 @@ class Scale:
     draws: int
     paths: int
     made_up_images: int
+    large_photos: tuple[int, ...]
     linear_sizes: tuple[int, ...]
 
 
@@ -48,6 +50,7 @@ FULL = Scale(
     draws=50_000,
     paths=1_000_000,
     made_up_images=10_000_000,
+    large_photos=(20, 120),
     linear_sizes=(1_000, 3_000, 10_000, 30_000, 100_000, 300_000),
 )
 QUICK = Scale(
@@ -59,6 +62,7 @@ QUICK = Scale(
     draws=20_000,
     paths=200_000,
     made_up_images=1_000_000,
+    large_photos=(10, 60),
     linear_sizes=(1_000, 3_000, 10_000, 30_000),
 )
 TRY = Scale(
@@ -70,6 +74,7 @@ TRY = Scale(
     draws=2_000,
     paths=10_000,
     made_up_images=20_000,
+    large_photos=(4, 8),
     linear_sizes=(500, 1_000),
 )
 

@@ -20,14 +20,18 @@ from PIL import Image
 from benchmarks.harness.rounds import Case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 PHOTOS = "photos"
 SMALL = "small"
+LARGE = "large photos"
 _MADE_PHOTOS = 200
 _MADE_SIZE_PX = (500, 375)
 _MADE_DIGITS = 200
+_LARGE_SIZE_PX = (4032, 3024)
+_TILE_PX = (504, 378)
+_TILES = 64
 _DIGIT_SIDE_PX = 28
 _PNG_END_BYTES = 12
 
@@ -60,9 +64,25 @@ def small_images(data: Path, cache: Path, images: int) -> Case:
     return _case(SMALL, cache, images, _digits(path) if path.is_file() else _made_digits())
 
 
+def large_photos(data: Path, cache: Path, images: int) -> Case:
+    """Return a case of that many photos of 12 megapixels, each a mosaic of 64 photos."""
+    pictures = _real_photos(data) or _made_photos()
+    tiles = zip(*[pictures] * _TILES, strict=False)  # the last ones may be too few
+    return _case(LARGE, cache, images, map(_mosaic, tiles))
+
+
+def _mosaic(tiles: Sequence[Picture]) -> Picture:
+    mosaic = Image.new("RGB", _LARGE_SIZE_PX)
+    places = itertools.product(*map(range, (0, 0), _LARGE_SIZE_PX, _TILE_PX))
+    for tile, place in zip(tiles, places, strict=False):
+        image = Image.open(io.BytesIO(tile.content)).convert("RGB")
+        mosaic.paste(image.resize(_TILE_PX, Image.Resampling.BICUBIC), place)
+    return Picture(tiles[0].class_name, _encode(np.asarray(mosaic), "jpeg"), ".jpg")
+
+
 def _case(name: str, cache: Path, images: int, pictures: Iterator[Picture]) -> Case:
     """Return a folder of pictures; write it unless it exists and is complete."""
-    folder = cache / "data" / f"{name}-{images}"
+    folder = cache / "data" / f"{name.replace(' ', '-')}-{images}"
     if not folder.is_dir():
         click.echo(f"making {images:,} images in {folder}", err=True)
         unfinished = folder.with_name(f"{folder.name}.unfinished")

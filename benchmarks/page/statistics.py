@@ -55,7 +55,12 @@ def ratio(
     return statistics.median(own[number] / theirs[number] for number in own)
 
 
-def slope_seconds(result: Result, case: str, contestant: str) -> float | None:
+def slope_seconds(
+    result: Result,
+    case: str,
+    contestant: str,
+    figure: Callable[[Sample], float] = work_seconds,
+) -> float | None:
     """Return the cost of one more image between the smallest and the largest size, median by round.
 
     For programs that report the duration of their work, that is the basis: start-up is the same at
@@ -64,7 +69,7 @@ def slope_seconds(result: Result, case: str, contestant: str) -> float | None:
     """
     smallest, largest = min(result.sizes(case)), max(result.sizes(case))
     rounds = [
-        {each.round: work_seconds(each) for each in samples if each.contestant == contestant}
+        {each.round: figure(each) for each in samples if each.contestant == contestant}
         for samples in (result.of(case, smallest), result.of(case, largest))
     ]
     both = rounds[0].keys() & rounds[1].keys()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.page import statistics
-from benchmarks.suites import conversion, engines, reading
+from benchmarks.suites import conversion, engines, large_photos, reading
 from benchmarks.suites.access import OPEN_DATASET
 
 if TYPE_CHECKING:
@@ -156,6 +156,20 @@ def engines_table(result: Result) -> str:
     return f"{samples[0].images:,} photos:\n\n{markdown(heads, rows)}"
 
 
+def large_photos_table(result: Result) -> str:
+    """Return the processor time of one more photo, without start-up, and its ratio to libvips."""
+    (case,) = result.cases()
+    slopes = {
+        name: statistics.slope_seconds(result, case, name, statistics.cpu_seconds) or 0
+        for name in statistics.names_of(result.samples)
+    }
+    rows = [
+        [name, f"{slope * 1e3:.1f}", f"{slope / slopes[large_photos.VIPS]:.2f}"]
+        for name, slope in sorted(slopes.items(), key=lambda item: item[1])
+    ]
+    return markdown(["", "ms of processor per photo", "× libvips"], rows)
+
+
 def environment_table(results: Sequence[Result]) -> str:
     """Return the machine, the data and all versions of the results."""
     facts: dict[str, str] = {}
@@ -195,4 +209,5 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "engines": engines_table,
     "large-plan": planning_table,
     "linear": linear_table,
+    "large-photos": large_photos_table,
 }

@@ -7,10 +7,11 @@ import pytest
 
 from benchmarks.harness.environments import PEERS, list_environments, requirements
 from benchmarks.page.page import fill
-from benchmarks.suites import access, conversion, reading
+from benchmarks.suites import access, conversion, large_photos, reading
 
 ROOT = Path(__file__).parents[2]
 _PEERS = [*conversion.PEER_WRITERS, conversion.PILLOW_DECODER, *reading.PEERS, *access.READERS]
+_PEERS += large_photos.PEERS
 
 
 @pytest.mark.parametrize("path", sorted(PEERS.rglob("*.py")), ids=lambda path: path.stem)
@@ -42,6 +43,7 @@ def test_performance_page_has_a_marker_for_every_table() -> None:
         "planning",
         "large-plan",
         "linear",
+        "large-photos",
         "environment",
     )
     filled = fill(page, {name: f"table of {name}" for name in names})
