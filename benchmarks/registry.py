@@ -13,14 +13,11 @@ from benchmarks.suites import (
     access,
     conversion,
     engines,
-    large_plan,
-    linear,
-    planning,
-    processes,
     large_photos,
     large_plan,
     linear,
     planning,
+    processes,
     reading,
 )
 

@@ -76,8 +76,8 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         images: the image options of the dataset, with which prediction normalizes image files.
         dataset: the location of the dataset, which `evaluate` uses by default.
         plan_digests: the plan digests of the dataset, one per generation.
-        decoder: the version of the decoder that training, evaluation, prediction and export use; 1
-            in runs of format version 2.
+        decoder: the version of the decoder for training, evaluation, prediction and export; 1 in
+            runs of format version 2.
     """
 
     format_version: int

@@ -8,7 +8,7 @@ from benchmarks.inputs.pictures import PHOTOS, SMALL
 from benchmarks.page import statistics
 from benchmarks.page.processes import has_conversions, speedup
 from benchmarks.page.tables import markdown
-from benchmarks.suites import access, conversion, large_plan, planning, reading
+from benchmarks.suites import access, conversion, large_photos, large_plan, planning, reading
 from benchmarks.suites import processes as in_processes
 from benchmarks.suites.conversion import DECODE, HEADER, PILLOW, PLAIN_LOOP
 
@@ -137,6 +137,17 @@ def _check_processes(result: Result) -> Iterator[Target]:
             yield Target(text, speedup(result, case, check), 1.8, is_least=True)
 
 
+def _check_large_photos(result: Result) -> Iterator[Target]:
+    (case,) = result.cases()
+    ours, vips = (
+        statistics.slope_seconds(result, case, name, statistics.cpu_seconds)
+        for name in (large_photos.RESIZE, large_photos.VIPS)
+    )
+    if ours and vips:
+        text = f"{case}: processor time, {large_photos.RESIZE} ÷ {large_photos.VIPS}"
+        yield Target(text, ours / vips, 1.3, is_least=False)
+
+
 _LEAST_RATIOS = {
     (conversion.TFDS_BEAM, PHOTOS): 3.0,
     (conversion.TFDS_BEAM, SMALL): 3.0,
@@ -150,4 +161,5 @@ _CHECKS: dict[str, Callable[[Result], Iterator[Target]]] = {
     "planning": _check_planning,
     "large-plan": _check_large_plan,
     "processes": _check_processes,
+    "large-photos": _check_large_photos,
 }

@@ -30,7 +30,17 @@ def enter(setting: Setting) -> Entry:
     """Enter `convert` and the peers, on two numbers of photos."""
 
     def command(case: Case, out: Path) -> list[str]:
-        options = ["--resize", _SIDE, "--fit", "crop", "--workers", "1", "--quiet"]
+        options = [
+            "--resize",
+            _SIDE,
+            "--fit",
+            "crop",
+            "--processes",
+            "1",
+            "--workers",
+            "1",
+            "--quiet",
+        ]
         return [sys.executable, "-m", "shardmill", "convert", str(case.source), str(out), *options]
 
     peers = [of_peer(peer, setting.cache, _SIDE) for peer in PEERS]

@@ -34,9 +34,7 @@ _DCT = "INTEGER_ACCURATE"
 # If the color channels of a JPEG are subsampled, libjpeg computes a pixel from its neighbors up to
 # this distance, but never from pixels outside the region that it decodes.
 _COLOR_REACH_PX = 2
-
-
-_RATIOS = (1, 2, 4, 8)
+_RATIOS = (1, 2, 4, 8)  # at which libjpeg decodes a part of the coefficients
 
 
 def decode_images(
@@ -182,7 +180,7 @@ def _decode_any_size(image: tf.Tensor, shape: ImageShape) -> tf.Tensor:
 
 
 def _times_larger(size: tf.Tensor, shape: ImageShape) -> tf.Tensor:
-    """Return how many times an image is as large as the input of the model, in both dimensions."""
+    """Return the size of an image divided by the input size of the model: the smaller quotient."""
     return tf.reduce_min(size // (shape.height_px, shape.width_px))
 
 
