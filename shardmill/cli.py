@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from records.errors import ShardmillError
+from records.errors import InputNotFoundError, ShardmillError
 from records.runtime.logging import (
     format_native_line,
     is_terminal,
@@ -231,6 +231,10 @@ def _report_exception(error: Exception) -> int:
     """Report an exception that is not a ShardmillError: a limit of the machine, or a bug."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return _report_error(_translate(error, str(error.filename or "a file")))
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        # Writers report long names of outputs, so this is the name of an input.
+        path = str(error.filename or "a path")
+        return _report_error(InputNotFoundError("the name is too long for a file", path=path))
     exhausted = explain_exhaustion(error)
     return _report_bug(error) if exhausted is None else _report_error(exhausted)
 

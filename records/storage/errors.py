@@ -55,7 +55,7 @@ def translate_read_errors(path: str) -> Iterator[None]:
     """Translate an OSError that reading raises.
 
     Raises:
-        FileNotFoundError: the file does not exist.
+        FileNotFoundError: the file does not exist, or its name is too long for a file to exist.
         CorruptDataError: the file is not a regular file, or a link leads out of its folder.
         StorageError: any other OSError.
     """
@@ -67,6 +67,8 @@ def translate_read_errors(path: str) -> Iterator[None]:
         hint = "replace the link by a copy of its file" if error.errno == errno.ELOOP else None
         raise CorruptDataError(str(error.strerror), path=path, hint=hint) from error
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
         raise StorageError(
             "cannot be read", path=path, got=os.strerror(error.errno or errno.EIO)
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -256,6 +257,7 @@ def _flush(stream: BinaryIO) -> None:
 
 
 def _raise_unless_closed(error: OSError) -> None:
-    """Raise an error of a listing, unless the folder was deleted or may not be read."""
-    if not isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):
+    """Raise an error of a listing, unless the folder does not exist or may not be read."""
+    missing = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError)
+    if not missing and error.errno != errno.ENAMETOOLONG:
         raise error

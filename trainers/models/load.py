@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import h5py
+import numpy as np
 
 from records.errors import CorruptDataError
 from records.storage.untrusted_file import require_regular
@@ -14,7 +15,7 @@ from trainers.models.build import build_network
 from trainers.models.hdf5 import walk_groups
 from trainers.models.registry import find_model, require_model
 from trainers.models.weights_file import WeightsMismatchError, match_model, set_weights
-from trainers.runs.run_dir import WEIGHTS, Run
+from trainers.runs.run_dir import CONFIG, WEIGHTS, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,11 +36,13 @@ def load_model(run: Run) -> keras.Model:
     """
     require_model(run)
     architecture = run.config.architecture
+    _require_size(run)
     model = build_network(architecture).model
     if find_model(architecture.model).custom is not None:
         # A custom layer may contain further layers, whose weights only Keras finds in the file.
         with open_weights(run.path / WEIGHTS):
             model.load_weights(run.path / WEIGHTS)
+        _require_finite(run, model)
         return model
     try:
         with open_weights(run.path / WEIGHTS) as file:
@@ -51,7 +54,32 @@ def load_model(run: Run) -> keras.Model:
             expected=error.expected,
             got=error.got,
         ) from error
+    _require_finite(run, model)
     return model
+
+
+def _require_finite(run: Run, model: keras.Model) -> None:
+    """Check that no weight is NaN or infinite. Raises CorruptDataError."""
+    if not all(np.isfinite(weight.numpy()).all() for weight in model.weights):
+        raise CorruptDataError(
+            "the weights contain NaN or infinite values",
+            path=run.describe(WEIGHTS),
+            hint="if the loss became NaN, train a new run with a lower --learning-rate",
+        )
+
+
+def _require_size(run: Run) -> None:
+    """Check that the input is not smaller than the model supports. Raises CorruptDataError."""
+    architecture = run.config.architecture
+    least_px = find_model(architecture.model).min_side_px
+    height_px, width_px = architecture.shape.height_px, architecture.shape.width_px
+    if min(height_px, width_px) < least_px:
+        raise CorruptDataError(
+            "the image size is too small for the model of this run",
+            path=run.describe(CONFIG),
+            expected=f"a height and a width of at least {least_px} px",
+            got=f"{height_px}x{width_px}",
+        )
 
 
 @contextmanager

@@ -58,11 +58,11 @@ def require_empty(
     if is_url(text):
         raise UsageError("a run folder must be local", got=text)
     path = Path(text)
-    if path.exists() and not path.is_dir():
-        raise OutputError("the run folder is an existing file", path=text)
-    if not path.is_dir():
-        return path
     with writing(path):
+        if path.exists() and not path.is_dir():
+            raise OutputError("the run folder is an existing file", path=text)
+        if not path.is_dir():
+            return path
         if not set(occupants(path)) - (_empty_run(path) if resume else set()):
             return path
     raise OutputError(

@@ -49,6 +49,31 @@ def test_load_model_saved_run_restores_weights(name: str, tmp_path: Path) -> Non
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_load_model_weight_that_is_not_finite_is_refused(value: float, tmp_path: Path) -> None:
+    from trainers.models.load import load_model
+
+    architecture = Architecture("cnn-bn", ImageShape(32, 32), 3)
+    run = make_run(tmp_path, architecture)
+    model = build_network(architecture).model
+    *others, last = model.get_weights()
+    model.set_weights([*others, np.full_like(last, value)])
+    model.save_weights(run.path / WEIGHTS)
+    with pytest.raises(CorruptDataError, match="NaN or infinite"):
+        load_model(run)
+
+
+@pytest.mark.parametrize("shape", [ImageShape(1, 32), ImageShape(32, 7), ImageShape(1, 1)])
+def test_load_model_image_smaller_than_the_model_supports_is_refused(
+    shape: ImageShape, tmp_path: Path
+) -> None:
+    from trainers.models.load import load_model
+
+    run = make_run(tmp_path, Architecture("cnn", shape, 3))
+    with pytest.raises(CorruptDataError, match="too small for the model"):
+        load_model(run)
+
+
 @pytest.mark.parametrize(
     ("other", "expected", "got"),
     [
