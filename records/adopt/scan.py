@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -189,6 +190,13 @@ def locate_files(files: Sequence[str], folder: str) -> tuple[str, ...]:
 
 
 def _locate(file: str, folder: str) -> str:
+    if not is_url(file) and Path(file).is_dir():
+        place = shlex.quote(file.rstrip("/"))
+        raise UsageError(
+            "a folder is given, not TFRecord files",
+            path=file,
+            hint=f"shardmill adopt {place}/*.tfrecord* {place}",
+        )
     name = _relative_name(file, folder)
     if name is None:
         raise UsageError(

@@ -117,6 +117,13 @@ def test_locate_files_unsafe_name_raises_usage_error(tmp_path: Path, name: str) 
         locate_files([str(tmp_path / name)], str(tmp_path))
 
 
+def test_locate_files_folder_instead_of_files_raises_usage_error_with_the_command(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError, match=r"; shardmill adopt \S+/\*\.tfrecord\* \S+$"):
+        locate_files([str(tmp_path)], str(tmp_path))
+
+
 def test_locate_files_outside_folder_or_ambiguous_raise_usage_error(tmp_path: Path) -> None:
     for file in ("../a", "/etc/passwd", "memory://b/a"):
         with pytest.raises(UsageError, match="not in the output folder"):
