@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from records.runtime.logging import set_log_format
+from records.runtime.termination import stop_watching
 
 # No test depends on the load of the machine.
 settings.register_profile("shardmill", deadline=None)
@@ -22,6 +24,13 @@ SHARED_DATA = Path(os.environ.get("SHARDMILL_TEST_DATA", _BESIDE_THE_REPOSITORY)
 def _log_to_stderr() -> None:
     """Log as the command line does."""
     set_log_format("text")
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_not_watched() -> Iterator[None]:
+    """Stop the watch that a command in this process starts: a later signal would end the tests."""
+    yield
+    stop_watching()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ import shardmill.cli
 from records.dataset import open_dataset
 from records.format import layout
 from records.runtime.logging import set_log_format
-from records.runtime.termination import stop_watching
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_folders
 
@@ -52,7 +51,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
 
     before = signal.getsignal(signal.SIGTERM)
     yield run_here
-    stop_watching()
     set_log_format("text")
     signal.signal(signal.SIGTERM, before)
 
