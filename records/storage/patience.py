@@ -60,7 +60,8 @@ def parse_duration(text: str) -> float:
     Raises:
         UsageError: the text is not a duration.
     """
-    found = _DURATION.fullmatch(text.strip().lower())
+    is_text = isinstance(text, str)  # the Python API passes what it was given
+    found = _DURATION.fullmatch(text.strip().lower()) if is_text else None
     if found is None:
         raise UsageError(
             "invalid duration", expected="a number of s, m, h or d, such as 90s or 10m", got=text

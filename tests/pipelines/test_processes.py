@@ -141,7 +141,9 @@ main()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_convert_signal_ends_all_processes_and_resumes(
     tmp_path: Path, output: Path, number: int
 ) -> None:

@@ -27,14 +27,14 @@ def test_explain_unused_gpu_no_gpu_returns_none() -> None:
 
 @pytest.mark.parametrize(
     ("backend", "install"),
-    [("tensorflow", install_command("gpu")), ("jax", 'pip install "jax[cuda12]"')],
+    [("tensorflow", None), ("jax", 'pip install "jax[cuda12]"')],
 )
 def test_explain_unused_gpu_missing_library_names_package_to_install(
-    backend: str, install: str
+    backend: str, install: str | None
 ) -> None:
     problem = explain_unused_gpu(backend, has_gpu=True)
     assert problem is not None
-    assert install in problem
+    assert (install or install_command("gpu")) in problem
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])

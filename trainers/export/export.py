@@ -51,9 +51,10 @@ def export(
         CorruptDataError: the configuration or the weights are damaged.
     """
     path = require_empty_folder(output)
+    location = run.path if isinstance(run, Run) else run
+    require_outside(str(path), os.fspath(location), what="run")
     require_converter(format)
     opened = run if isinstance(run, Run) else open_run(run)
-    require_outside(str(path), str(opened.path), what="run")
     start_backend()
 
     import keras

@@ -94,6 +94,7 @@ def test_train_finetune_trains_head_then_unfrozen_layers(data: Path, tmp_path: P
     assert result.trained_parameters == 3 * (9 * 512 * 512 + 512) + 512 * 3 + 3
 
 
+@pytest.mark.slow
 def test_resume_finetune_stopped_in_second_phase_gives_same_weights(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

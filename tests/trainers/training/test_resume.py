@@ -90,7 +90,9 @@ def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("step", [4, 17, 34])
+@pytest.mark.parametrize(
+    "step", [4, pytest.param(17, marks=pytest.mark.slow), pytest.param(34, marks=pytest.mark.slow)]
+)
 def test_resume_stopped_at_any_step_gives_same_weights_and_history(
     shapes: Path, tmp_path: Path, undisturbed: Path, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +145,14 @@ def run_until_a_validation_step(
 
 # Two steps each of three epochs, the last of which is a part of one.
 @pytest.mark.usefixtures("hears_ctrl_c")
-@pytest.mark.parametrize("moment", [(1, 17), (4, 34), (6, 40)])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param((1, 17), marks=pytest.mark.slow),
+        (4, 34),
+        pytest.param((6, 40), marks=pytest.mark.slow),
+    ],
+)
 def test_resume_stopped_in_validation_gives_same_weights_and_history(
     shapes: Path,
     tmp_path: Path,
@@ -162,6 +171,7 @@ def test_resume_stopped_in_validation_gives_same_weights_and_history(
     assert_same_run(undisturbed, tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hears_ctrl_c")
 def test_resume_stopped_in_last_validation_of_phase_gives_same_weights(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
