@@ -97,7 +97,8 @@ def test_featurize_skip_bad_writes_zeros_for_damaged_records_and_all_other_featu
 
 
 @pytest.mark.usefixtures("_toy_backbone")
-@pytest.mark.parametrize("calls", [2])
+@pytest.mark.slow
+@pytest.mark.parametrize("calls", [0, 2, 4])
 def test_featurize_skip_bad_resumed_after_interruption_gives_same_store(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:

@@ -84,6 +84,7 @@ def test_history_has_one_row_per_epoch(run_path: Path) -> None:
     assert last.learning_rate == pytest.approx(RUN_OPTIONS.learning_rate, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_train_same_seed_with_disk_cache_gives_same_weights(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
