@@ -34,7 +34,7 @@ from records.runtime.standard_streams import (
     stdout_error,
 )
 from records.runtime.termination import watch_signals
-from records.storage.patience import DEFAULT, VARIABLE, set_default_patience
+from records.storage.remote.patience import DEFAULT, VARIABLE, set_default_patience
 from shardmill.interrupted import resume_hint
 from shardmill.wiring import PipelineExecutor
 

@@ -136,7 +136,7 @@ def convert(
     from pipelines.convert import convert as run
     from pipelines.options import ConvertOptions
     from records.format.image_options import ImageOptions
-    from records.storage.patience import default_patience
+    from records.storage.remote.patience import default_patience
     from shardmill.arguments import build_options
 
     if isinstance(resize, int):

@@ -29,7 +29,7 @@ from records.format.tfds_metadata import tfds_files
 from records.images.formats import NEEDS_HEIF
 from records.runtime.extras import install_command
 from records.storage import FolderLock, write_file
-from records.storage.conditional import replaced_by_other_run
+from records.storage.errors import replaced_by_other_run
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
 

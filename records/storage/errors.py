@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from records.errors import CorruptDataError, OutputError, StorageError
+from records.errors import CorruptDataError, LockedError, OutputError, StorageError
 
 _KEPT = ": finished work is kept"
 HINT_RERUN = f"run the same command again{_KEPT}"
@@ -105,4 +105,11 @@ def conditional_writes_unsupported(path: str) -> OutputError:
         "this store does not support conditional writes (If-None-Match, If-Match)",
         path=path,
         hint="write to a store that supports them, or write to a local folder and copy the folder",
+    )
+
+
+def replaced_by_other_run(path: str) -> LockedError:
+    """Return the error for a file that another run has replaced."""
+    return LockedError(
+        "another run has replaced this file", path=path, hint="run the same command again"
     )

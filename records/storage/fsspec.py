@@ -21,12 +21,16 @@ import xxhash
 from records.errors import OutputError, ShardmillError, StorageError, UsageError
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
-from records.storage.conditional import PreconditionFailedError, VersionedObject, compare_and_swap
 from records.storage.errors import HINT_RERUN
-from records.storage.lease import hold_lease
 from records.storage.names import LEASE, WORK_FOLDER
-from records.storage.patience import Patience, UnavailableError, default_patience_seconds
-from records.storage.range_stream import SizedRangeReader, open_seekable
+from records.storage.remote.conditional import (
+    PreconditionFailedError,
+    VersionedObject,
+    compare_and_swap,
+)
+from records.storage.remote.lease import hold_lease
+from records.storage.remote.patience import Patience, UnavailableError, default_patience_seconds
+from records.storage.remote.range_stream import SizedRangeReader, open_seekable
 from records.storage.retry import FSSPEC_RETRY, RetryPolicy, retry
 from records.storage.staging import staged_upload
 from records.storage.urls import join_location, redact_url, scheme_of

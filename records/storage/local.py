@@ -14,8 +14,11 @@ from typing import BinaryIO
 from records.errors import LockedError
 from records.storage import atomic
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
-from records.storage.conditional import replaced_by_other_run
-from records.storage.errors import translate_read_errors, translate_write_errors
+from records.storage.errors import (
+    replaced_by_other_run,
+    translate_read_errors,
+    translate_write_errors,
+)
 from records.storage.names import WORK_FOLDER
 from records.storage.staging import StagedStream
 from records.storage.untrusted_file import UntrustedFolder

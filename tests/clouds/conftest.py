@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from records.storage.patience import forget_outages
+from records.storage.remote.patience import forget_outages
 from tests.clouds.servers import BUCKET, CLOUDS, CloudServer, find_program, program_of
 
 _CLIENTS = ("s3", "gcs", "azure")

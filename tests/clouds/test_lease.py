@@ -11,10 +11,11 @@ import pytest
 
 from records.errors import LockedError, OutputError, StorageError
 from records.format.layout import LEASE
-from records.storage import lease, write_file
-from records.storage.lease import Lease
+from records.storage import write_file
 from records.storage.objects import open_object_storage
 from records.storage.objects.storage import ObjectStorage
+from records.storage.remote import lease
+from records.storage.remote.lease import Lease
 
 RUNS = 6
 SHORT_SECONDS = 2.0

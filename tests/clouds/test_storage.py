@@ -11,9 +11,9 @@ import pytest
 from records.errors import InputNotFoundError, OutputError, StorageError
 from records.runtime.parallel_map import IO_THREADS
 from records.storage import RemoteStorage, Storage, open_storage, write_file
-from records.storage.conditional import PreconditionFailedError
 from records.storage.objects import open_object_storage
 from records.storage.objects.storage import ObjectStorage
+from records.storage.remote.conditional import PreconditionFailedError
 from records.testing.storage_conformance import StorageConformance
 from tests.clouds.servers import BUCKET, CloudServer
 

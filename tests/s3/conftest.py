@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from records.storage.objects.s3 import disconnect
-from records.storage.patience import forget_outages
+from records.storage.remote.patience import forget_outages
 from tests.s3.server import BUCKET, S3Server, find_server
 
 

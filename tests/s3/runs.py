@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 _MAIN = """
 import sys
-from records.storage import lease
+from records.storage.remote import lease
 lease.LEASE_SECONDS, lease.RENEW_SECONDS = 3.0, 0.5
 import shardmill.cli
 sys.argv[0] = "shardmill"

@@ -9,7 +9,7 @@ import pytest
 
 from records.format import layout
 from records.storage import open_storage
-from records.storage.patience import VARIABLE
+from records.storage.remote.patience import VARIABLE
 from tests.pipelines.pictures import make_folders
 from tests.s3 import runs
 from tests.s3.proxy import Fault, Proxy, always, running

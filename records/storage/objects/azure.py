@@ -29,7 +29,6 @@ from records.errors import StorageError, UsageError
 from records.runtime.extras import require_extra
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage.base import FileInfo
-from records.storage.conditional import VersionedObject
 from records.storage.objects import client as limits
 from records.storage.objects.client import (
     ABSENT,
@@ -42,7 +41,8 @@ from records.storage.objects.client import (
     missing_bucket,
     refused,
 )
-from records.storage.patience import Patience, UnavailableError
+from records.storage.remote.conditional import VersionedObject
+from records.storage.remote.patience import Patience, UnavailableError
 
 _T = TypeVar("_T")
 

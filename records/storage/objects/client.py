@@ -15,9 +15,9 @@ from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
 from records.errors import InputNotFoundError, OutputError, ShardmillError, StorageError, UsageError
 from records.storage.base import FileInfo
-from records.storage.conditional import VersionedObject
 from records.storage.errors import HINT_RERUN
-from records.storage.patience import Patience, UnavailableError
+from records.storage.remote.conditional import VersionedObject
+from records.storage.remote.patience import Patience, UnavailableError
 from records.text.escaping import escape_for_display
 
 _T = TypeVar("_T")

@@ -25,7 +25,6 @@ from google.auth.transport.urllib3 import AuthorizedHttp
 from records.errors import StorageError
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage.base import FileInfo
-from records.storage.conditional import VersionedObject
 from records.storage.objects import client as limits
 from records.storage.objects.client import (
     ABSENT,
@@ -39,7 +38,8 @@ from records.storage.objects.client import (
     missing_bucket,
     refused,
 )
-from records.storage.patience import Patience, UnavailableError
+from records.storage.remote.conditional import VersionedObject
+from records.storage.remote.patience import Patience, UnavailableError
 
 ONE_REQUEST_BYTES = 16 << 20
 PART_BYTES = 16 << 20  # a multiple of 256 KiB, as the API demands

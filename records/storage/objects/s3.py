@@ -26,11 +26,11 @@ from botocore.utils import parse_timestamp
 
 from records.errors import OutputError, ShardmillError
 from records.storage.base import FileInfo
-from records.storage.conditional import VersionedObject
 from records.storage.objects import client as limits
 from records.storage.objects.client import ABSENT, CONNECTIONS, ListPage, Requests, age_seconds
 from records.storage.objects.s3_errors import invalid_address, translate_errors
-from records.storage.patience import Patience, UnavailableError
+from records.storage.remote.conditional import VersionedObject
+from records.storage.remote.patience import Patience, UnavailableError
 
 ONE_REQUEST_BYTES = 256 << 20
 PART_BYTES = 64 << 20

@@ -35,7 +35,7 @@ from records.storage.objects.client import (
     missing_bucket,
     refused,
 )
-from records.storage.patience import UnavailableError
+from records.storage.remote.patience import UnavailableError
 
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 _HINT_CREDENTIALS = "check the credentials and their permissions"

@@ -14,9 +14,7 @@ from typing import BinaryIO
 
 from records.errors import StorageError
 from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
-from records.storage.conditional import PreconditionFailedError, VersionedObject, compare_and_swap
 from records.storage.errors import HINT_RERUN
-from records.storage.lease import hold_lease
 from records.storage.names import LEASE
 from records.storage.objects.client import (
     ABSENT,
@@ -25,7 +23,13 @@ from records.storage.objects.client import (
     RangeError,
 )
 from records.storage.objects.listing import Files, list_files
-from records.storage.range_stream import SizedRangeReader, open_seekable
+from records.storage.remote.conditional import (
+    PreconditionFailedError,
+    VersionedObject,
+    compare_and_swap,
+)
+from records.storage.remote.lease import hold_lease
+from records.storage.remote.range_stream import SizedRangeReader, open_seekable
 from records.storage.staging import staged_upload
 from records.storage.urls import join_location
 from records.text.escaping import escape_for_display

@@ -11,7 +11,7 @@ import pytest
 from records.errors import OutputError, StorageError, UsageError
 from records.storage import open_storage
 from records.storage.fsspec import FsspecStorage
-from records.storage.patience import forget_outages
+from records.storage.remote.patience import forget_outages
 from records.storage.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def with_status(status: int) -> Exception:
 @pytest.fixture
 def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     """Return a function that lets the next reads of a storage fail, and counts all reads."""
-    monkeypatch.setattr("records.storage.patience.time.sleep", lambda _: None)
+    monkeypatch.setattr("records.storage.remote.patience.time.sleep", lambda _: None)
     forget_outages()
 
     def install(storage: FsspecStorage, error: Exception, times: int) -> list[int]:

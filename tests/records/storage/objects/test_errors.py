@@ -21,7 +21,7 @@ from records.storage import open_storage, write_file
 from records.storage.objects import open_object_storage, split_url
 from records.storage.objects.s3 import S3Client, connect, disconnect
 from records.storage.objects.storage import ObjectStorage
-from records.storage.patience import Patience, forget_outages
+from records.storage.remote.patience import Patience, forget_outages
 
 NAMES = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 

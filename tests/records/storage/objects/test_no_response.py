@@ -15,7 +15,7 @@ import pytest
 
 from records.errors import ShardmillError, StorageError, UsageError
 from records.storage.objects import open_object_storage
-from records.storage.patience import forget_outages
+from records.storage.remote.patience import forget_outages
 
 LONG_SECONDS = 30.0
 MODULES = {"s3": ("s3", "botocore"), "gs": ("gcs", "google.auth"), "az": ("azure", "azure.storage")}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from records.errors import UsageError
-from records.storage import patience
-from records.storage.patience import (
+from records.storage.remote import patience
+from records.storage.remote.patience import (
     VARIABLE,
     Patience,
     UnavailableError,
@@ -29,8 +29,10 @@ URL = "s3://photos"
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Replace the clock by one that only `sleep` moves; return the sleeps."""
     sleeps: list[float] = []
-    monkeypatch.setattr("records.storage.patience.time.sleep", sleeps.append)
-    monkeypatch.setattr("records.storage.patience.time.monotonic", lambda: 1000 + sum(sleeps))
+    monkeypatch.setattr(patience.time, "sleep", sleeps.append)
+    monkeypatch.setattr(
+        "records.storage.remote.patience.time.monotonic", lambda: 1000 + sum(sleeps)
+    )
     monkeypatch.setattr(
         patience, "_RANDOM", type("Top", (), {"uniform": lambda _, low, top: top})()
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from records.errors import LockedError
+from records.storage.errors import replaced_by_other_run
 
 
 class PreconditionFailedError(Exception):
@@ -62,10 +62,3 @@ def compare_and_swap(store: ConditionalStore, name: str, old: bytes, new: bytes)
         current = store.get(name)
         if current is None or current.content != new:
             raise replaced_by_other_run(store.display_name(name)) from error
-
-
-def replaced_by_other_run(path: str) -> LockedError:
-    """Return the error for a file that another run has replaced."""
-    return LockedError(
-        "another run has replaced this file", path=path, hint="run the same command again"
-    )

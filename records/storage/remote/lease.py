@@ -21,9 +21,13 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from records.errors import LockedError, ShardmillError, StorageError
-from records.storage.conditional import ConditionalStore, PreconditionFailedError, VersionedObject
 from records.storage.errors import conditional_writes_unsupported
 from records.storage.names import LEASE
+from records.storage.remote.conditional import (
+    ConditionalStore,
+    PreconditionFailedError,
+    VersionedObject,
+)
 from records.strict_json import decode_json
 
 LEASE_SECONDS = 60.0

@@ -1,0 +1,1 @@
+"""What storage on other machines shares: conditions, the lease, ranges, patience."""
