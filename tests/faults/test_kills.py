@@ -134,29 +134,24 @@ def kill_children(photos: Path, folder: Path, expected: dict[str, bytes], wanted
     assert content_of(output) == expected
 
 
+KILLS = [
+    3,
+    pytest.param(
+        int(os.environ.get("SHARDMILL_TEST_KILLS", "100")),
+        marks=[pytest.mark.slow, pytest.mark.timeout(3600)],
+    ),
+]
+
+
+@pytest.mark.parametrize("kills", KILLS)
 def test_convert_sigkill_of_children_gives_same_dataset(
-    photos: Path, tmp_path: Path, expected: dict[str, bytes]
+    photos: Path, tmp_path: Path, expected: dict[str, bytes], kills: int
 ) -> None:
-    kill_children(photos, tmp_path, expected, 3)
+    kill_children(photos, tmp_path, expected, kills)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_convert_100_sigkills_of_children_give_same_dataset(
-    photos: Path, tmp_path: Path, expected: dict[str, bytes]
-) -> None:
-    kill_children(photos, tmp_path, expected, int(os.environ.get("SHARDMILL_TEST_KILLS", "100")))
-
-
+@pytest.mark.parametrize("kills", KILLS)
 def test_convert_sigkill_at_random_times_then_rerun_gives_same_dataset(
-    photos: Path, tmp_path: Path, expected: dict[str, bytes]
+    photos: Path, tmp_path: Path, expected: dict[str, bytes], kills: int
 ) -> None:
-    kill_times(photos, tmp_path, expected, 3)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_convert_100_sigkills_at_random_times_give_same_dataset(
-    photos: Path, tmp_path: Path, expected: dict[str, bytes]
-) -> None:
-    kill_times(photos, tmp_path, expected, int(os.environ.get("SHARDMILL_TEST_KILLS", "100")))
+    kill_times(photos, tmp_path, expected, kills)

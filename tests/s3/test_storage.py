@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -50,24 +49,6 @@ def requests(storage: Storage) -> list[str]:
     return operations
 
 
-def test_s3_storage_concurrent_writers_only_one_succeeds(storage: Storage) -> None:
-    barrier = Barrier(WRITERS)
-
-    def write(content: bytes) -> bool:
-        barrier.wait()
-        try:
-            write_file(storage, "a.bin", content)
-        except OutputError:
-            return False
-        return True
-
-    contents = [bytes([number]) * 100_000 for number in range(WRITERS)]
-    with ThreadPoolExecutor(WRITERS) as threads:
-        won = list(threads.map(write, contents))
-    assert won.count(True) == 1
-    assert storage.read("a.bin") == contents[won.index(True)]
-
-
 @pytest.mark.parametrize("name", ["a b", "é/ü", "x%41", "n\nl", "a?b#c", "+&=", "a'\"b"])
 def test_s3_storage_special_characters_in_name_round_trip(storage: Storage, name: str) -> None:
     write_file(storage, name, b"x")
@@ -102,15 +83,6 @@ class TestParts:
         begin, *parts, end = requests
         assert (begin, end) == ("CreateMultipartUpload", "CompleteMultipartUpload")
         assert parts == ["UploadPart"] * 3
-        assert storage.read("a.bin") == in_parts
-
-    def test_s3_multipart_upload_existing_file_accepts_only_same_bytes(
-        self, storage: Storage, in_parts: bytes
-    ) -> None:
-        write_file(storage, "a.bin", in_parts)
-        write_file(storage, "a.bin", in_parts)
-        with pytest.raises(OutputError, match="already exists and differs from the new file"):
-            write_file(storage, "a.bin", in_parts + b"x")
         assert storage.read("a.bin") == in_parts
 
     def test_s3_multipart_upload_interrupted_is_aborted(

@@ -6,10 +6,10 @@ import click
 
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import print_json, print_text
-from records.cli.params import Count, Location
+from records.cli.params import Location
 from records.text.formatting import pluralize
 from trainers.cli import output
-from trainers.cli.options import run_model_option
+from trainers.cli.options import run_model_option, skip_bad_option
 
 _EXAMPLES = """\b
 Examples:
@@ -37,14 +37,7 @@ _DEFAULT_MISTAKES = 25
     metavar="N",
     help="Number of worst mistakes to list and draw.",
 )
-@click.option(
-    "--skip-bad",
-    type=Count(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Maximum number of damaged records that are skipped; with more, the command fails.",
-)
+@skip_bad_option("are skipped")
 @click.option("--json", "as_json", is_flag=True, help="Print all metrics as JSON.")
 def evaluate(
     run: str,

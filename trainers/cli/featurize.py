@@ -12,7 +12,7 @@ from records.cli.output import print_json, print_text
 from records.cli.params import Count, Location
 from records.text.formatting import pluralize
 from trainers.cli import output
-from trainers.cli.options import ImageSize, ModelName
+from trainers.cli.options import ImageSize, ModelName, skip_bad_option
 from trainers.options import FeatureType, Pooling
 
 if TYPE_CHECKING:
@@ -73,14 +73,7 @@ Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty o
     metavar="N",
     help="Number of images per batch.",
 )
-@click.option(
-    "--skip-bad",
-    type=Count(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Maximum number of damaged records that get no features; with more, the command fails.",
-)
+@skip_bad_option("get no features")
 @click.option(
     "--runner",
     default="local",

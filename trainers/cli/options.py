@@ -285,6 +285,18 @@ run_model_option = click.option(
 )
 
 
+def skip_bad_option(effect: str) -> Callable[[F], F]:
+    """Return the decorator for `--skip-bad`; `effect` is what happens to a damaged record."""
+    return click.option(
+        "--skip-bad",
+        type=Count(),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help=f"Maximum number of damaged records that {effect}; with more, the command fails.",
+    )
+
+
 def train_options(*flags: str) -> Callable[[F], F]:
     """Return a decorator that adds the options of these flags, or all options, in groups."""
 

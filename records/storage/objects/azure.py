@@ -32,17 +32,17 @@ from records.storage.base import FileInfo
 from records.storage.objects import client as limits
 from records.storage.objects.client import (
     ABSENT,
+    BucketClient,
     ConditionFailedError,
     ListPage,
     RangeError,
-    Requests,
     age_seconds,
     explain_no_response,
     missing_bucket,
     refused,
 )
 from records.storage.remote.conditional import VersionedObject
-from records.storage.remote.patience import Patience, UnavailableError
+from records.storage.remote.patience import UnavailableError
 
 _T = TypeVar("_T")
 
@@ -64,26 +64,16 @@ _EXISTS = {"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"}
 _TRY_LATER = {"ServerBusy", "OperationTimedOut", "InternalError"}
 
 
-class AzureClient:
-    """A container; see `ObjectClient`. The first request opens the connection.
-
-    Args:
-        bucket: the name of the container.
-        patience: the patience with the store.
-    """
+class AzureClient(BucketClient):
+    """A container of Azure Blob Storage; see `ObjectClient`."""
 
     lists_from_key = False
-
-    def __init__(self, bucket: str, patience: Patience) -> None:
-        self.bucket = bucket
-        self.url = f"az://{bucket}"
-        self._requests = Requests(self.url, patience)
 
     def head(self, key: str) -> FileInfo:
         """See `ObjectClient.head`."""
         found = self._send(key, lambda blobs: blobs.get_blob_client(key).get_blob_properties())
         if _is_folder(found):
-            raise _not_found(self._requests.path(key))
+            raise _not_found(self.path(key))
         return FileInfo(found.size, _tag(found.etag))
 
     def get(
@@ -173,7 +163,7 @@ class AzureClient:
     def _send(
         self, key: str, request: Callable[[ContainerClient], _T], *, writes: bool = False
     ) -> _T:
-        path = self._requests.path(key)
+        path = self.path(key)
 
         def send_once() -> _T:
             try:
@@ -189,7 +179,7 @@ class AzureClient:
             except AzureError as error:  # a cut body
                 raise UnavailableError(type(error).__name__) from error
 
-        return self._requests.send(key, send_once)
+        return self.send(key, send_once)
 
     def _explain(self, error: HttpResponseError, path: str, *, writes: bool) -> Exception:
         status = error.status_code or 0

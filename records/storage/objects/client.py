@@ -54,7 +54,7 @@ class ListPage(NamedTuple):
 
 
 class ObjectClient(Protocol):
-    """One bucket. Every method raises ShardmillError as `Requests.send`."""
+    """One bucket. Every method raises ShardmillError as `BucketClient.send`."""
 
     url: str
     """The URL of the bucket."""
@@ -111,16 +111,19 @@ class ObjectClient(Protocol):
         """
 
 
-class Requests:
-    """Sends the requests of a client with patience.
+class BucketClient:
+    """Base of the clients: one bucket, and the patience of requests to it.
+
+    Nothing is sent until the first request.
 
     Args:
-        url: the URL of the bucket.
-        patience: the patience with the store.
+        bucket: the name of the bucket or container.
+        patience: the patience with the bucket; it knows the URL.
     """
 
-    def __init__(self, url: str, patience: Patience) -> None:
-        self.url = url
+    def __init__(self, bucket: str, patience: Patience) -> None:
+        self.bucket = bucket
+        self.url = patience.url
         self._patience = patience
 
     def path(self, key: str) -> str:

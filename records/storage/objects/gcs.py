@@ -29,17 +29,17 @@ from records.storage.objects import client as limits
 from records.storage.objects.client import (
     ABSENT,
     CONNECTIONS,
+    BucketClient,
     ConditionFailedError,
     ListPage,
     RangeError,
-    Requests,
     age_seconds,
     explain_no_response,
     missing_bucket,
     refused,
 )
 from records.storage.remote.conditional import VersionedObject
-from records.storage.remote.patience import Patience, UnavailableError
+from records.storage.remote.patience import UnavailableError
 
 ONE_REQUEST_BYTES = 16 << 20
 PART_BYTES = 16 << 20  # a multiple of 256 KiB, as the API demands
@@ -56,20 +56,10 @@ _HINT_CERTIFICATE = "set SSL_CERT_FILE to the file of the certificates that sign
 _HINT_ADDRESS = f"check the network, and unset {_ENDPOINT} if you use Google's servers"
 
 
-class GcsClient:
-    """A bucket; see `ObjectClient`. The first request opens the connection.
-
-    Args:
-        bucket: the name of the bucket.
-        patience: the patience with the store.
-    """
+class GcsClient(BucketClient):
+    """A bucket of Google Cloud Storage; see `ObjectClient`."""
 
     lists_from_key = True
-
-    def __init__(self, bucket: str, patience: Patience) -> None:
-        self.bucket = bucket
-        self.url = f"gs://{bucket}"
-        self._requests = Requests(self.url, patience)
 
     def head(self, key: str) -> FileInfo:
         """See `ObjectClient.head`."""
@@ -92,7 +82,7 @@ class GcsClient:
             age = age_seconds(found.get("last-modified"), found.get("date"))
             return VersionedObject(response.data, generation, age)
 
-        return self._requests.send(key, request)
+        return self.send(key, request)
 
     def put(self, key: str, data: bytes, condition: str | None = None) -> str:
         """See `ObjectClient.put`."""
@@ -105,7 +95,7 @@ class GcsClient:
             response = self._send_once("POST", url, key, writes=True, body=body, headers=headers)
             return str(_require(_decode(response), "generation"))
 
-        return self._requests.send(key, request)
+        return self.send(key, request)
 
     def create(self, key: str, stream: BinaryIO) -> None:
         """See `ObjectClient.create`; the condition holds when the last part arrives."""
@@ -114,17 +104,17 @@ class GcsClient:
         if size_bytes <= ONE_REQUEST_BYTES:
             self.put(key, stream.read(), ABSENT)
             return
-        session = self._requests.send(key, partial(self._begin_upload, key, size_bytes))
+        session = self.send(key, partial(self._begin_upload, key, size_bytes))
         put = partial(self._send_once, "PUT", session, key, writes=True)
         sent_bytes = 0
         while sent_bytes < size_bytes:
             part = _Part(put, stream, size_bytes, sent_bytes)
-            sent_bytes = self._requests.send(key, part.send)
+            sent_bytes = self.send(key, part.send)
 
     def delete(self, key: str, tag: str | None = None) -> None:
         """See `ObjectClient.delete`."""
         url = self._url(key, ifGenerationMatch=tag)
-        self._requests.send(key, partial(self._send_once, "DELETE", url, key, writes=True))
+        self.send(key, partial(self._send_once, "DELETE", url, key, writes=True))
 
     def delete_all(self, keys: Sequence[str]) -> None:
         """See `ObjectClient.delete_all`; the API removes one object per request."""
@@ -142,7 +132,7 @@ class GcsClient:
         def request() -> dict[str, Any]:
             return _decode(self._send_once("GET", url, ""))
 
-        found = self._requests.send("", request)
+        found = self.send("", request)
         files = [
             (each["name"], FileInfo(int(each["size"]), each["generation"]))
             for each in found.get("items", ())
@@ -156,7 +146,7 @@ class GcsClient:
 
     def _json(self, method: str, key: str, **query: str) -> dict[str, Any]:
         url = self._url(key, **query)
-        return self._requests.send(key, lambda: _decode(self._send_once(method, url, key)))
+        return self.send(key, lambda: _decode(self._send_once(method, url, key)))
 
     def _begin_upload(self, key: str, size_bytes: int) -> str:
         url = self._url("", uploadType="resumable", ifGenerationMatch="0")
@@ -183,7 +173,7 @@ class GcsClient:
         headers: Mapping[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send a request once and return a complete, successful response."""
-        path = self._requests.path(key)
+        path = self.path(key)
         try:
             response: urllib3.BaseHTTPResponse = connect().urlopen(
                 *(method, url, body, {**(headers or {}), "Accept-Encoding": "identity"}),

@@ -27,10 +27,10 @@ from botocore.utils import parse_timestamp
 from records.errors import OutputError, ShardmillError
 from records.storage.base import FileInfo
 from records.storage.objects import client as limits
-from records.storage.objects.client import ABSENT, CONNECTIONS, ListPage, Requests, age_seconds
+from records.storage.objects.client import ABSENT, CONNECTIONS, BucketClient, ListPage, age_seconds
 from records.storage.objects.s3_errors import invalid_address, translate_errors
 from records.storage.remote.conditional import VersionedObject
-from records.storage.remote.patience import Patience, UnavailableError
+from records.storage.remote.patience import UnavailableError
 
 ONE_REQUEST_BYTES = 256 << 20
 PART_BYTES = 64 << 20
@@ -48,20 +48,10 @@ _READS = {"head_object", "get_object", "list_objects_v2"}
 _connecting = threading.Lock()
 
 
-class S3Client:
-    """A bucket; see `ObjectClient`. The first request opens the connection.
-
-    Args:
-        bucket: the name of the bucket.
-        patience: the patience with the store.
-    """
+class S3Client(BucketClient):
+    """A bucket of Amazon S3 or a compatible store; see `ObjectClient`."""
 
     lists_from_key = True
-
-    def __init__(self, bucket: str, patience: Patience) -> None:
-        self.bucket = bucket
-        self.url = f"s3://{bucket}"
-        self._requests = Requests(self.url, patience)
 
     def head(self, key: str) -> FileInfo:
         """See `ObjectClient.head`."""
@@ -113,7 +103,7 @@ class S3Client:
         for error in self.request("delete_objects", "", Delete=wanted).get("Errors", ()):
             raise OutputError(
                 "a file cannot be removed",
-                path=self._requests.path(error["Key"]),
+                path=self.path(error["Key"]),
                 got=error.get("Code"),
             )
 
@@ -145,11 +135,11 @@ class S3Client:
         """
         if key:
             parameters["Key"] = key
-        return self._requests.send(key, partial(self._send_once, operation, key, parameters))
+        return self.send(key, partial(self._send_once, operation, key, parameters))
 
     def _send_once(self, operation: str, key: str, parameters: dict[str, Any]) -> dict[str, Any]:
         with translate_errors(
-            self._requests.path(key), self.url, writes=operation not in _READS, signed=is_signed
+            self.path(key), self.url, writes=operation not in _READS, signed=is_signed
         ):
             if hasattr(parameters.get("Body"), "seek"):
                 parameters["Body"].seek(0)

@@ -1,1 +1,1 @@
-"""What storage on other machines shares: conditions, the lease, ranges, patience."""
+"""Shared parts of remote storage: conditional writes, the lease, range reads, patience."""

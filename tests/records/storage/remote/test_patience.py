@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ URL = "s3://photos"
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Replace the clock by one that only `sleep` moves; return the sleeps."""
     sleeps: list[float] = []
-    monkeypatch.setattr(patience.time, "sleep", sleeps.append)
+    monkeypatch.setattr(time, "sleep", sleeps.append)
     monkeypatch.setattr(
         "records.storage.remote.patience.time.monotonic", lambda: 1000 + sum(sleeps)
     )
