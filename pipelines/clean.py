@@ -5,6 +5,7 @@ Only files that the run itself has recorded are removed.
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from pipelines import run_state
@@ -84,10 +85,8 @@ def _folders_of_run(output: Storage) -> list[str]:
     """Return the folders that a run creates in its output, the inner ones first."""
     run = run_state.read_run(output)
     names = () if run is None else (*run.shards, *map(index_name, run.shards))
-    folders = {layout.parent(name) for name in names}
-    folders |= {layout.parent(folder) for folder in folders}
-    folders |= {layout.parent(folder) for folder in folders}
-    return sorted(folders - {""}, key=len, reverse=True)
+    folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
+    return sorted(folders - {"."}, key=len, reverse=True)
 
 
 def _measure(output: Storage, names: list[str]) -> CleanReport:

@@ -104,7 +104,7 @@ def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | Non
         discard_stale_run(run)
     shards_kept = prepare_output(run)
     check_reject_limit_early(run, lock=lock)
-    division = run.divide_cpus(*estimate_costs(run.options.images))
+    division = run.divide_cpus(*estimate_costs(run.plan.settings.images))
     run.write_shards(partial(write_shard, _job(run, division)), division, on_progress)
     result = collect_results(run)
     report = report_result(run, result, shards_kept=shards_kept)

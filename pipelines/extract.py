@@ -76,9 +76,9 @@ def extract(
             processes=_count_processes(opened, processes),
             on_progress=on_images,
         )
-        for (name, (split, _)), paths in zip(shards.items(), written_paths, strict=True):
+        for (split, number), paths in zip(shards.values(), written_paths, strict=True):
             with translate_write_errors(writer.out, hint=HINT_FIX):
-                staged = writer.staged_folder(name)
+                staged = writer.staged_folder(split, number)
                 for record, path in enumerate(paths):
                     _move(staged / str(record), folder / split / path)
                 staged.rmdir()
@@ -124,7 +124,7 @@ class _ShardWriter:
             OutputError: a file cannot be written.
         """
         split, number = self.dataset.shards()[name]
-        folder = self.staged_folder(name)
+        folder = self.staged_folder(split, number)
         # Another process may have written a part of this shard before it was killed.
         shutil.rmtree(folder, ignore_errors=True)
         with translate_write_errors(self.out, hint=HINT_FIX):
@@ -133,17 +133,17 @@ class _ShardWriter:
         for record in self.dataset[split].iter_shard(number):
             content, path = _as_file(record), _relative_path(record)
             with translate_write_errors(self.out, hint=HINT_FIX):
-                write_new_file(folder / str(len(paths)), content)
+                create_file(folder / str(len(paths)), content)
             paths.append(path)
             count(1)
         return paths
 
-    def staged_folder(self, name: str) -> Path:
+    def staged_folder(self, split: str, number: int) -> Path:
         """Return the folder of the files of a shard, which are named after their records."""
-        return self.staging / str([*self.dataset.shards()].index(name))
+        return self.staging / f"{split}-{number}"
 
 
-def write_new_file(path: Path, content: bytes) -> None:
+def create_file(path: Path, content: bytes) -> None:
     """Create a file. Raises OSError."""
     with path.open("xb") as stream:
         stream.write(content)

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.options import ConvertOptions
@@ -65,9 +64,13 @@ class Run:
 
     def _is_in_memory(self) -> bool:
         """Return whether a file to read or write is in the memory of this process."""
-        urls = self.plan.shards[0].table["url"] if self.plan.shards else pa.chunked_array([[]])
-        others = () if urls.null_count == len(urls) else pc.unique(urls).to_pylist()
-        return any(map(is_in_memory, (self.options.source, self.options.output, *others)))
+        if any(map(is_in_memory, (self.options.source, self.options.output))):
+            return True
+        if not self.plan.shards:
+            return False
+        urls = self.plan.shards[0].table["url"]  # all shards share one table
+        has_urls = urls.null_count < len(urls)
+        return has_urls and bool(pc.any(pc.starts_with(urls, "memory://")).as_py())
 
     def write_shards(
         self, worker: Worker, division: Division, on_progress: OnProgress | None
@@ -75,9 +78,9 @@ class Run:
         """Call a worker for every planned shard.
 
         Args:
-            division: the number of processes.
             worker: the function that writes a shard and then its index, unless both exist; it reads
                 the plan of the shard from the work folder.
+            division: the number of processes.
             on_progress: a callback that receives the number of processed images and the total
                 number.
 

@@ -34,11 +34,10 @@ def main(part: str, source: str, output: str) -> None:
     for each in shards:
         images = ImageOptions(check="decode" if part == "decode" else "header")
         chunks = list(time_reading(each, source, images))
-        seconds += sum(elapsed for _, elapsed in chunks)
         if part == "write":
-            seconds = (seconds - sum(elapsed for _, elapsed in chunks)) + time_writing(
-                each, plan, output, [chunk for chunk, _ in chunks]
-            )
+            seconds += time_writing(each, plan, output, [chunk for chunk, _ in chunks])
+        else:
+            seconds += sum(elapsed for _, elapsed in chunks)
     print(json.dumps({"images": plan.images, "seconds": seconds}))
 
 

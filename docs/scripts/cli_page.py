@@ -18,8 +18,8 @@ Errors are one line on stderr; `--verbose`, anywhere in the command, adds the tr
 JSON alone on stdout; progress goes to stderr: a bar on a terminal, one line per minute in a log.
 `--log-format json`, anywhere too, makes every line on stderr a JSON object
 ([fields](../how-to/incremental-conversion.md#the-log)).
-`--storage-patience 10m`, anywhere too, is how long a command waits for a store that does not answer
-([patience](stores.md#patience)).
+`--storage-patience 10m`, also anywhere, sets how long a command waits for a store that does not
+answer ([patience](stores.md#patience)).
 
 | status | meaning |
 | --- | --- |

@@ -75,13 +75,16 @@ def _list_metadata(
     """List the images of metadata files next to them, if folders do not name the classes.
 
     Raises:
-        UsageError: an option names a column, and there is no list.
+        UsageError: an option names a column or an image folder, and there is no list.
+        InputNotFoundError: a metadata file is empty, and the source has no classes.
     """
     named = named_columns(options)
-    found = find_metadata(listing) if options.layout == "auto" and not options.leaf_class else []
+    # The images of a metadata file are next to it, so it is no list for --image-folder.
+    is_list = options.layout == "auto" and not options.leaf_class and options.image_folder is None
+    found = find_metadata(listing) if is_list else []
     classes = class_folders(listing.folders, layout)
     if found and (named or len(classes) < _MIN_CLASSES):
-        with suppress(UsageError) if classes and not named else nullcontext():
+        with suppress(UsageError, InputNotFoundError) if classes and not named else nullcontext():
             if (listed := list_metadata(found, options, source_filter, files)) is not None:
                 return listed
     if named or options.image_folder is not None:

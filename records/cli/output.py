@@ -22,7 +22,7 @@ processes_option = click.option(
     "--processes",
     type=click.IntRange(1, _MAX_PROCESSES),
     metavar="N",
-    help="Number of processes.  [default: the number of cores, but 1 for little work]",
+    help="Number of processes.  [default: the number of cores, fewer for little work]",
 )
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,18 @@ def test_convert_from_memory_uses_one_process(
 ) -> None:
     convert(output="memory://bucket/data", shards=2, processes=2)
     assert logged.messages == []
+
+
+def test_convert_list_of_memory_urls_uses_one_process(
+    convert: Convert, source: Path, memory: Any, logged: pytest.LogCaptureFixture
+) -> None:
+    memory.pipe_file("/pool/1.png", make_picture(1))
+    name = min((source / "cat").iterdir()).name
+    rows = f"path,label\nmemory://pool/1.png,cat\ncat/{name},cat\n"
+    path = make_file(source.parent, "list.csv", rows.encode())
+    report = convert(list=str(path), allow_url=True, shards=2, processes=2)
+    assert report.counts.stored == 2
+    assert not [line for line in logged.messages if "2 processes" in line]
 
 
 def test_convert_logs_processes_and_threads(

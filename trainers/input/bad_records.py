@@ -110,18 +110,16 @@ class SkippedRecords:
         if not found:
             raise error
         if len(self.records) + len(found) > self._limit:
-            raise limit_exceeded(found[0].error, self._limit) from error
+            first = found[0].error
+            first.hint = (
+                f"more records are damaged than --skip-bad {self._limit} allows; "
+                "this is one of them"
+            )
+            raise first from error
         for damaged in found:
             self._on_message(f"skipped: {damaged.error}")
         self.records.update((damaged.shard, damaged.number) for damaged in found)
         return found
-
-
-def limit_exceeded(error: CorruptDataError, limit: int) -> CorruptDataError:
-    """Return the error of one damaged record, of more than `--skip-bad` allows."""
-    if limit:
-        error.hint = f"more records are damaged than --skip-bad {limit} allows; this is one of them"
-    return error
 
 
 @contextmanager

@@ -142,7 +142,7 @@ class Patience:
                     outage.fail_fast_until = failed + _FAIL_FAST_SECONDS
                     raise
                 if failed - first_failure >= _NOTICE_SECONDS:
-                    outage.notice(error, left)
+                    outage.notice(error, left, since=first_failure)
                 time.sleep(min(left, _RANDOM.uniform(longest / 2, longest)))
                 longest = min(2 * longest, self.longest_wait_seconds)
             except Exception:  # a refusal is an answer too
@@ -158,16 +158,16 @@ class _Outage:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._noticed_at: float | None = None
+        self._since: float | None = None
         self._lock = Lock()
         self.fail_fast_until = 0.0
 
-    def notice(self, error: UnavailableError, left_seconds: float) -> None:
-        """Log one line for this outage."""
+    def notice(self, error: UnavailableError, left_seconds: float, *, since: float) -> None:
+        """Log one line for this outage, which began at a time of the monotonic clock."""
         with self._lock:
-            if self._noticed_at is not None:
+            if self._since is not None:
                 return
-            self._noticed_at = time.monotonic()
+            self._since = since
         what = "fails" if error.has_answered else "does not answer"
         until = datetime.now().astimezone() + timedelta(seconds=left_seconds)
         log_line(
@@ -177,12 +177,12 @@ class _Outage:
     def end(self) -> None:
         """Record that the store has answered."""
         self.fail_fast_until = 0.0
-        if self._noticed_at is None:
+        if self._since is None:
             return
         with self._lock:
-            noticed_at, self._noticed_at = self._noticed_at, None
-        if noticed_at is not None:
-            seconds = round(time.monotonic() - noticed_at + _NOTICE_SECONDS)
+            since, self._since = self._since, None
+        if since is not None:
+            seconds = round(time.monotonic() - since)
             log_line(
                 f"{self._url} answers again after {pluralize(seconds, 'second')}",
                 level=logging.WARNING,

@@ -89,3 +89,15 @@ def test_column_options_without_a_list_are_refused(
     make_file(root, "cat/1.png")
     with pytest.raises(UsageError, match="--list FILE"):
         find(**option)
+
+
+def test_metadata_next_to_image_folder_option_is_no_list(root: Path, find: Find) -> None:
+    write(root, "metadata.csv", ("1.png", "a"), ("2.png", "b"))
+    with pytest.raises(UsageError, match="there is no list; add --list FILE"):
+        find(image_folder="images")
+
+
+def test_metadata_without_rows_next_to_a_class_folder_is_ignored(root: Path, find: Find) -> None:
+    make_file(root, "cat/1.png")
+    write(root, "metadata.csv")
+    assert labelled(find()) == {"cat/1.png": "cat"}
