@@ -79,7 +79,7 @@ def _list_metadata(
         InputNotFoundError: a metadata file is empty, and the source has no classes.
     """
     named = named_columns(options)
-    # The images of a metadata file are next to it, so it is no list for --image-folder.
+    # The images of a metadata file are next to it, and `--image-folder` does not apply to it.
     is_list = options.layout == "auto" and not options.leaf_class and options.image_folder is None
     found = find_metadata(listing) if is_list else []
     classes = class_folders(listing.folders, layout)
