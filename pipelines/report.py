@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Literal
 
 import msgspec
@@ -19,6 +18,7 @@ from records.format.rejects import read_all_rejects
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
+from records.version import __version__
 
 SHOWN_REJECTS = 5
 """Number of rejects that a report lists; `rejects.jsonl` lists all."""
@@ -64,7 +64,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     shards_kept: int = 0
     seconds: float = 0.0
     images_per_second: float = 0.0
-    shardmill_version: str = msgspec.field(default_factory=lambda: version("shardmill"))
+    shardmill_version: str = __version__
 
 
 def report_plan(run: Run, *, status: Status) -> Report:

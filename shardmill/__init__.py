@@ -16,8 +16,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from importlib.metadata import version
-
     from records.adopt import adopt
     from records.dataset import Dataset, Record, Split, open_dataset
     from records.errors import ShardmillError
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from records.salvage import salvage
     from records.stats import stats
     from records.verification import verify
+    from records.version import __version__
     from shardmill.datasets import append, compact, convert, extract
     from shardmill.training import featurize, train
     from trainers.evaluation import evaluate
@@ -33,14 +32,13 @@ if TYPE_CHECKING:
     from trainers.models import register_model
     from trainers.prediction import Predictor
 
-    __version__ = version("shardmill")
-
 _MODULES = {
     "Dataset": "records.dataset",
     "Predictor": "trainers.prediction",
     "Record": "records.dataset",
     "ShardmillError": "records.errors",
     "Split": "records.dataset",
+    "__version__": "records.version",
     "adopt": "records.adopt",
     "append": "shardmill.datasets",
     "as_tf_dataset": "trainers.input",
@@ -86,10 +84,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("shardmill")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

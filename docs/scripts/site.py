@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mkdocs.structure.files import File
+
+from records.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,7 @@ _CODE = re.compile(r"^( *)```.*?^\1```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Show the version of the package on every page; add the decisions to the navigation."""
-    project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    config.copyright = f"shardmill {project['version']}, Apache License 2.0"
+    config.copyright = f"shardmill {__version__}, Apache License 2.0"
     explanation = config.nav[-1]["Explanation"]
     explanation.append({"Decisions": ["decisions/index.md", *_decision_pages()]})
     return config

@@ -27,6 +27,7 @@ from records.images import encoder_versions
 from records.runtime.shard_worker import CancelledError
 from records.storage import Storage, is_url, open_storage
 from records.strict_json import decode_json
+from records.version import __version__
 
 _RUNS = f"{WORK_FOLDER}/runs"
 _WORKERS = f"{WORK_FOLDER}/workers"
@@ -124,7 +125,7 @@ def package_versions() -> dict[str, str]:
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "apache-beam": version("apache-beam"),
-        "shardmill": version("shardmill"),
+        "shardmill": __version__,
         "pyarrow": pa.__version__,
         **encoder_versions(),
     }

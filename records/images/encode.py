@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import metadata
+from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
@@ -53,7 +53,7 @@ def encoder_versions() -> dict[str, str]:
         "webp": features.version("webp"),
         "tiff": features.version("libtiff"),
         "avif": features.version("avif"),
-        "heif": _distribution_version("pillow-heif"),
+        "heif": _heif_version(),
     }
     if found["libjpeg-turbo"] is None:
         found["libjpeg"] = features.version("jpg")
@@ -62,8 +62,9 @@ def encoder_versions() -> dict[str, str]:
     return {name: version for name, version in found.items() if version}
 
 
-def _distribution_version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
+def _heif_version() -> str | None:
+    if find_spec("pillow_heif") is None:
         return None
+    from importlib.metadata import version
+
+    return version("pillow-heif")

@@ -93,8 +93,8 @@ def read_header(data: bytes) -> JpegHeader:
         raise ImageRejectedError("corrupt", "JPEG scan before any frame header")
     if not _has_end_marker(data, at):
         raise ImageRejectedError("truncated", "JPEG without an end-of-image marker")
-    order.add_rest(at)
-    return _describe(data, *frame, payload_at, metadata=metadata, regular=order.regular)
+    regular = order.is_regular(at)
+    return _describe(data, *frame, payload_at, metadata=metadata, regular=regular)
 
 
 def _has_end_marker(data: bytes, scan_offset: int) -> bool:

@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate
@@ -110,14 +110,22 @@ def _plain(value: object) -> Any:
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
+def write_above_bars(line: str, stream: TextIO) -> None:
+    """Write a line to stdout or stderr, above the progress bars on the terminal."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(line, file=stream)
+    else:  # it has drawn no bar, and takes longer to load than a small conversion to write
+        stream.write(line + "\n")
+
+
 class _StderrHandler(logging.Handler):
     """A handler that writes above a progress bar; a failed write to stderr does not stop a run."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm
-
         try:
-            tqdm.write(self.format(record), file=sys.stderr)
+            write_above_bars(self.format(record), sys.stderr)
         except OSError:
             self.handleError(record)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, Self, cast
 
-from tqdm import tqdm
-
-from records.runtime.logging import is_terminal, log_line
+from records.runtime.logging import is_terminal, log_line, write_above_bars
 from records.text.escaping import escape_for_display
 from records.text.formatting import format_bytes
 
@@ -43,6 +42,8 @@ def progress_bar(what: str, *, unit: str, total: int | None = None, quiet: bool 
     """
     if quiet or not is_terminal():
         return _LogProgress(what, unit, total, quiet=quiet)
+    from tqdm import tqdm
+
     bar = tqdm(
         desc=what,
         total=total,
@@ -56,7 +57,7 @@ def progress_bar(what: str, *, unit: str, total: int | None = None, quiet: bool 
 
 def write_line(text: str) -> None:
     """Write a line to stdout, above the progress bar if one is drawn; its names are escaped."""
-    tqdm.write(escape_for_display(text))
+    write_above_bars(escape_for_display(text), sys.stdout)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from records.errors import CorruptDataError, UsageError
 from records.storage.base import (
@@ -28,6 +28,9 @@ from records.storage.urls import (
     scheme_of,
     split_location,
 )
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "COPY_STEP_BYTES",
@@ -132,6 +135,8 @@ def open_remote(url: str) -> RemoteStorage:
 @cache
 def find_plugin(scheme: str) -> EntryPoint | None:
     """Return the plug-in for a scheme, or None; if there are several, the first by module name."""
+    from importlib.metadata import entry_points
+
     found = entry_points(group=ENTRY_POINT_GROUP, name=scheme)
     return min(found, key=lambda plugin: plugin.value, default=None)
 

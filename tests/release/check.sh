@@ -17,9 +17,8 @@ fail() {
   exit 1
 }
 
-version=$("$python" -c 'import tomllib
-print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])')
-[[ -z $tag || $tag == "v$version" ]] || fail "the tag is $tag, the version in pyproject.toml is $version"
+version=$("$python" -c 'from records.version import __version__; print(__version__)')
+[[ -z $tag || $tag == "v$version" ]] || fail "the tag is $tag, the version in records/version.py is $version"
 
 rm -rf .release
 mkdir -p .release/dist .release/notes

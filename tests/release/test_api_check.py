@@ -33,7 +33,7 @@ def repository(tmp_path: Path) -> Path:
         "shardmill/__init__.py": API,
         "records/__init__.py": "",
         "records/reading.py": "def read(path, split=None): ...\n",
-        "pyproject.toml": '[project]\nversion = "0.1.1"\n',
+        "records/version.py": '__version__ = "0.1.1"\n',
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -75,7 +75,7 @@ def test_break_in_patch_version_is_refused(
 
 def test_break_in_minor_version_before_1_is_permitted(repository: Path) -> None:
     (repository / "records" / "reading.py").write_text("def read(path): ...\n")
-    (repository / "pyproject.toml").write_text('[project]\nversion = "0.2.0"\n')
+    (repository / "records" / "version.py").write_text('__version__ = "0.2.0"\n')
     ended = run(repository)
     assert ended.returncode == 0
     assert "permits them" in ended.stdout

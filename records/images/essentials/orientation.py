@@ -17,6 +17,7 @@ _TYPE_BYTES |= {13: 4, 16: 8, 17: 8, 18: 8}
 MAX_ENTRIES = 4096
 _MAX_OFFSET = 1 << 62
 _COSTLY_RATIO = 4
+_MAX_PREFIX_BYTES = 4 * len(b"Exif\0\0")
 
 
 class TooManyEntriesError(ValueError):
@@ -141,8 +142,14 @@ def read_exif_orientation(exif: bytes) -> int | None:
 
 
 def is_costly_exif(exif: bytes) -> bool:
-    """Return whether the tags of an EXIF block refer to far more bytes than the block has."""
-    exif = strip_exif_prefix(exif)
+    """Return whether readers take far longer for an EXIF block than for its bytes.
+
+    That is so if its tags refer to more bytes than it has, or if its identifier is repeated: Pillow
+    copies the block for each identifier.
+    """
+    exif, size_bytes = strip_exif_prefix(exif), len(exif)
+    if size_bytes - len(exif) > _MAX_PREFIX_BYTES:
+        return True
     try:
         layout = read_layout(exif)
         entries, _ = read_entries(exif, layout)

@@ -11,7 +11,6 @@ decoded.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,6 +39,10 @@ class _IrregularError(Exception):
     """A marker is not one of the structure."""
 
 
+# The caches help because most files have the same segments. Their keys have at most 64 kB.
+_cached = lru_cache(maxsize=256)
+
+
 class _Component(NamedTuple):
     id: int
     across: int
@@ -52,158 +55,154 @@ def _require(condition: bool) -> None:
         raise _IrregularError
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _State:
-    """The definitions that the markers so far have made.
-
-    States are compared by identity: the hash of their values would take longer than a cached call.
-
-    Attributes:
-        components: the components of the frame header, in its order.
-        progressive: whether the frame is progressive.
-        quantization: the numbers of the quantization tables.
-        huffman: class and number of the Huffman tables.
-        interval: the restart interval; 0 means none.
-        scanned: the components that a scan contains.
-    """
-
-    components: tuple[_Component, ...] = ()
-    progressive: bool = False
-    quantization: frozenset[int] = frozenset()
-    huffman: frozenset[tuple[int, int]] = frozenset()
-    interval: int = 0
-    scanned: frozenset[int] = frozenset()
-
-
-_BEGIN = _State()
-
-
 class MarkerOrder:
     """Check of markers, one after another, against the structure.
 
     Args:
         data: the complete file.
-
-    Attributes:
-        regular: whether all markers so far are valid.
     """
 
     def __init__(self, data: bytes) -> None:
-        self.regular = True
         self._data = data
-        self._state = _BEGIN
+        self._is_regular = True
+        self._components: tuple[_Component, ...] = ()  # of the frame header, in its order
+        self._progressive = False
+        # Tables as bits: bit n is the quantization table n, the DC table n, or the AC table n - 4.
+        self._quantization = self._huffman = 0
+        self._restart_interval = 0  # none
+        self._scanned: set[int] = set()  # the components that a scan contains
 
     def add(self, marker: int, begin: int, end: int) -> None:
         """Check the marker that follows the previous markers; its payload has these offsets."""
-        if self.regular and marker not in _IGNORED:
-            begin += _SIZE_BYTES if marker in _FRAMES else 0
+        if marker not in _IGNORED and self._is_regular:
             try:
-                self._state = _read_segment(self._state, marker, self._data[begin:end])
+                self._define(marker, self._data[begin:end])
             except (_IrregularError, IndexError):
-                self.regular = False
+                self._is_regular = False
 
-    def add_rest(self, at: int) -> None:
-        """Check the scan at an offset, and all markers after it, up to the end of the image."""
+    def is_regular(self, scan_at: int) -> bool:
+        """Return whether all markers are valid, up to the end-of-image marker.
+
+        Args:
+            scan_at: the offset of the first entropy-coded byte, after the markers that were added.
+        """
+        if not self._is_regular:
+            return False
         try:
-            marker = _SCAN
-            while self.regular and marker != _END:
-                marker, at = self._next_marker(self._skip_scan(at) if marker == _SCAN else at)
-                if marker != _END:
-                    at = self._add_at(marker, at)
-            missing = len(self._state.components) - len(self._state.scanned)
-            self.regular = self.regular and not missing
+            self._read_scans(scan_at)
         except (_IrregularError, IndexError, ValueError):
-            self.regular = False
+            return False
+        return len(self._scanned) == len(self._components)
 
-    def _add_at(self, marker: int, at: int) -> int:
-        """Check the marker whose length is at an offset; return the offset after the segment."""
-        end = at + int.from_bytes(self._data[at : at + 2])
-        _require(at + 2 <= end <= len(self._data))
-        self.add(marker, at + 2, end)
-        return end
+    def _define(self, marker: int, payload: bytes) -> None:
+        if marker == _HUFFMAN:
+            self._huffman |= _read_huffman(payload)
+        elif marker == _QUANTIZATION:
+            self._quantization |= _read_quantization(payload)
+        elif marker == _SCAN:
+            _require(self._progressive or self._scanned.isdisjoint(payload[1:-3:2]))
+            tables = self._quantization, self._huffman
+            self._scanned |= _read_scan(payload, self._components, *tables, self._progressive)
+        elif marker == _RESTART_INTERVAL:
+            _require(len(payload) == 2)
+            self._restart_interval = int.from_bytes(payload)
+        else:
+            _require(marker in _FRAMES and not self._components)
+            self._components = _read_components(payload[_SIZE_BYTES:])
+            self._progressive = marker == _PROGRESSIVE
 
-    def _next_marker(self, at: int) -> tuple[int, int]:
-        """Return the first marker at or after an offset, and the offset after the marker."""
-        marker = 0
-        while marker == 0:
-            at = self._skip_fill(self._data.index(_FILL, at))
-            marker, at = self._data[at], at + 1
-        return marker, at
-
-    def _skip_fill(self, at: int) -> int:
-        while self._data[at] == _FILL:
-            at += 1
-        return at
-
-    def _skip_scan(self, at: int) -> int:
-        """Return the offset of the marker after a scan; check the restart markers in the scan."""
-        restarts = 0
-        while found := _END_OF_DATA.search(self._data, at):
-            marker = self._data[found.end() - 1]
-            if marker & ~7 != _RESTARTS:
-                # A zero byte after fill bytes would be data for some decoders.
-                _require(self._data[self._skip_fill(found.start())] != 0)
-                return found.start()
-            _require(self._state.interval > 0 and marker == _RESTARTS + restarts % 8)
-            restarts, at = restarts + 1, found.end()
-        raise _IrregularError
-
-
-# The cache helps because most files have the same tables; its keys have at most 64 kB.
-@lru_cache(maxsize=256)
-def _read_segment(state: _State, marker: int, payload: bytes) -> _State:
-    """Return the state after a marker; the payload of a frame header begins with its components."""
-    if marker == _QUANTIZATION:
-        return replace(state, quantization=state.quantization | _read_quantization(payload))
-    if marker == _HUFFMAN:
-        return replace(state, huffman=state.huffman | _read_huffman(payload))
-    if marker == _RESTART_INTERVAL:
-        _require(len(payload) == 2)
-        return replace(state, interval=int.from_bytes(payload))
-    if marker == _SCAN:
-        return replace(state, scanned=state.scanned.union(_read_scan(state, payload)))
-    _require(marker in _FRAMES and not state.components)
-    return replace(state, components=_read_components(payload), progressive=marker == _PROGRESSIVE)
+    def _read_scans(self, at: int) -> None:
+        """Check the scan at an offset, and all markers after it, up to the end of the image."""
+        data, marker = self._data, _SCAN
+        while True:
+            if marker == _SCAN:
+                at = _skip_scan(data, at, self._restart_interval)
+            marker, at = _next_marker(data, at)
+            if marker == _END:
+                return
+            begin, at = at + 2, at + int.from_bytes(data[at : at + 2])
+            _require(begin <= at <= len(data))
+            if marker not in _IGNORED:
+                self._define(marker, data[begin:at])
 
 
-def _read_scan(state: _State, payload: bytes) -> bytes:
+def _next_marker(data: bytes, at: int) -> tuple[int, int]:
+    """Return the first marker at or after an offset, and the offset after the marker."""
+    marker = 0
+    while marker == 0:
+        at = _skip_fill(data, data.index(_FILL, at))
+        marker, at = data[at], at + 1
+    return marker, at
+
+
+def _skip_fill(data: bytes, at: int) -> int:
+    while data[at] == _FILL:
+        at += 1
+    return at
+
+
+def _skip_scan(data: bytes, at: int, interval: int) -> int:
+    """Return the offset of the marker after a scan; check the restart markers in the scan."""
+    restarts = 0
+    while found := _END_OF_DATA.search(data, at):
+        at = found.end()
+        marker = data[at - 1]
+        if marker & ~7 != _RESTARTS:
+            # A zero byte after fill bytes would be data for some decoders.
+            _require(data[_skip_fill(data, at - 2)] != 0)
+            return at - 2
+        _require(interval > 0 and marker == _RESTARTS + restarts % 8)
+        restarts += 1
+    raise _IrregularError
+
+
+@_cached
+def _read_scan(
+    payload: bytes,
+    frame: tuple[_Component, ...],
+    quantization: int,
+    huffman: int,
+    progressive: bool,
+) -> frozenset[int]:
     """Return the components of a scan."""
     count, parameters = payload[0], payload[-3:]
     _require(len(payload) == 4 + 2 * count)
     ids, tables = payload[1:-3:2], payload[2:-3:2]
-    components = [component for component in state.components if component.id in ids]
+    components = [component for component in frame if component.id in ids]
     # In the order of the frame, each at most once.
     _require(count > 0 and list(ids) == [component.id for component in components])
     _require(count == 1 or sum(c.across * c.down for c in components) <= _MAX_BLOCKS)
-    _require(state.quantization.issuperset([component.table for component in components]))
-    if state.progressive:
+    _require(all(quantization >> component.table & 1 for component in components))
+    if progressive:
         _require(_is_progressive_scan(count, parameters))
     else:
-        _require(parameters == _SEQUENTIAL_SCAN and state.scanned.isdisjoint(ids))
+        _require(parameters == _SEQUENTIAL_SCAN)
     first, last, bits = parameters
     for table in tables:
         dc, ac = table >> 4, table & 15
         _require(dc < _TABLES and ac < _TABLES)
-        _require(first > 0 or bits >> 4 > 0 or (_DC, dc) in state.huffman)
-        _require(last == 0 or (_AC, ac) in state.huffman)
-    return ids
+        _require(first > 0 or bits >> 4 > 0 or huffman >> dc & 1 > 0)
+        _require(last == 0 or huffman >> (_TABLES + ac) & 1 > 0)
+    return frozenset(ids)
 
 
-def _read_quantization(payload: bytes) -> frozenset[int]:
-    """Return the numbers of the tables that a segment defines."""
-    found = []
+@_cached
+def _read_quantization(payload: bytes) -> int:
+    """Return the tables that a segment defines, as bits."""
+    found = 0
     while payload:
         bytes_per_value, table = (payload[0] >> 4) + 1, payload[0] & 15
         size = 1 + _COEFFICIENTS * bytes_per_value
         _require(bytes_per_value <= 2 and table < _TABLES and len(payload) >= size)
-        found.append(table)
+        found |= 1 << table
         payload = payload[size:]
-    return frozenset(found)
+    return found
 
 
-def _read_huffman(payload: bytes) -> frozenset[tuple[int, int]]:
-    """Return class and number of the tables that a segment defines."""
-    found = []
+@_cached
+def _read_huffman(payload: bytes) -> int:
+    """Return the tables that a segment defines, as bits."""
+    found = 0
     while payload:
         kind, table = payload[0] >> 4, payload[0] & 15
         counts = payload[1 : 1 + _CODE_BITS]
@@ -212,9 +211,9 @@ def _read_huffman(payload: bytes) -> frozenset[tuple[int, int]]:
         _require(kind in {_DC, _AC} and table < _TABLES and len(payload) >= size)
         _require(_is_prefix_code(counts) and len(symbols) <= _MAX_SYMBOLS)
         _require(kind == _AC or max(symbols, default=0) <= _MAX_DC_SYMBOL)
-        found.append((kind, table))
+        found |= 1 << _TABLES * kind + table
         payload = payload[size:]
-    return frozenset(found)
+    return found
 
 
 def _is_prefix_code(counts: bytes) -> bool:
@@ -226,6 +225,7 @@ def _is_prefix_code(counts: bytes) -> bool:
     return used < 1 << _CODE_BITS
 
 
+@_cached
 def _read_components(payload: bytes) -> tuple[_Component, ...]:
     """Return the components of a frame header, whose number precedes them."""
     count = payload[0]
