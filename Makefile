@@ -96,6 +96,7 @@ check: $(INSTALLED) lint-workflows api-check ## lint, formatting, types, layerin
 		shardmill records pipelines trainers benchmarks deploy
 	$(BIN)/mkdocs build --quiet
 	$(BIN)/python docs/scripts/cli_page.py --check
+	$(BIN)/python docs/scripts/json_schema.py --check
 	$(BIN)/python docs/scripts/capacity_planning.py --check
 	$(BIN)/python docs/scripts/architecture_picture.py --check
 	$(BIN)/python tests/docs/run_commands.py README.md docs
@@ -132,6 +133,7 @@ docs-serve: $(INSTALLED) ## serve the documentation site on localhost:8000, and 
 
 pages: demo ## write the pages and pictures that are made by commands
 	@$(BIN)/python docs/scripts/cli_page.py
+	@$(BIN)/python docs/scripts/json_schema.py
 	@$(BIN)/python docs/scripts/capacity_planning.py --write
 	@$(BIN)/python docs/scripts/architecture_picture.py
 	@mkdir -p docs/pictures

@@ -189,8 +189,9 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
         for image in plan.images:
             assert image.record_number is not None  # list_records sets it
             payload, row = records.read_raw(image.record_number)
-            position = writer.write(payload)
-            yield row._replace(offset=position.offset, length=position.length)
+            location = writer.write(payload)
+            image_offset = location.offset + row.image_offset - row.offset
+            yield row._replace(offset=location.offset, image_offset=image_offset)
             count(1)
 
     publish_shard(output, plan, copy)

@@ -24,7 +24,7 @@ from pipelines.sources.reader import SourceFiles, UnreadableError, open_source, 
 from pipelines.writing.publish import DATASET_FILES
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
-from records.format.index import read_index, read_shard_summary
+from records.format.index import read_index, read_index_file
 from records.format.layout import index_name, parse_shard_name
 from records.format.manifest import Manifest, read_manifest, shard_names
 from records.format.work_folder import remove_own_files
@@ -165,7 +165,7 @@ def prepare_output(run: Run) -> int:
 def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> bool:
     """Return whether a shard may be kept; if not, remove its files."""
     try:
-        rejects = read_shard_summary(output, index_name(shard.name)).rejects
+        rejects = read_index_file(output, index_name(shard.name)).summary.rejects
     except (FileNotFoundError, CorruptDataError):
         pass
     else:

@@ -45,7 +45,7 @@ class UnfinishedRun(msgspec.Struct, frozen=True):
     """
 
     plan_digest: str
-    fingerprint: str = msgspec.field(name="stamp")
+    fingerprint: str
     encoders: dict[str, str]
     shards: tuple[ShardFile, ...]
     started: str = ""

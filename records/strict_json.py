@@ -28,18 +28,21 @@ def encode_canonical(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n"
 
 
-def decode_versioned(content: bytes, kind: type[T], *, version: int, what: str, path: str) -> T:
+def decode_versioned(
+    content: bytes, kind: type[T], *, version: int, oldest: int | None = None, what: str, path: str
+) -> T:
     """Return the value in a JSON file with a format version.
 
     Args:
         content: JSON with a field `format_version`.
         kind: a struct that forbids unknown fields.
         version: the latest format version that this program reads.
+        oldest: the oldest format version that this program reads; by default, the latest.
         what: the kind of file, for messages, such as `a manifest`.
         path: the file, for messages.
 
     Raises:
-        CorruptDataError: the content is invalid, or a later version of shardmill wrote the file.
+        CorruptDataError: the content is invalid, or another version of shardmill wrote the file.
     """
     try:
         # Check the version first: a later version may have fields that `kind` does not have.
@@ -51,6 +54,14 @@ def decode_versioned(content: bytes, kind: type[T], *, version: int, what: str, 
                 expected=f"format version {version} or less",
                 got=found,
                 hint="upgrade shardmill",
+            )
+        if found < (version if oldest is None else oldest):
+            raise CorruptDataError(
+                f"this is {what} of an earlier version",
+                path=path,
+                expected=f"format version {version}",
+                got=found,
+                hint="make it again with this version of shardmill",
             )
         return decode_json(content, kind)
     except msgspec.DecodeError as error:

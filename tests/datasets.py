@@ -12,10 +12,17 @@ import xxhash
 from PIL import Image
 
 from records.format import layout
-from records.format.index import IndexRow, Reject, ShardSummary, encode_index, new_row_table
+from records.format.digest import digest_of
+from records.format.index import (
+    IndexFile,
+    IndexRow,
+    Reject,
+    ShardSummary,
+    encode_index,
+    new_row_table,
+)
 from records.format.label_map import format_labels
 from records.format.manifest import (
-    FORMAT_VERSION,
     Counts,
     Generation,
     Manifest,
@@ -23,16 +30,19 @@ from records.format.manifest import (
     ShardInfo,
     SplitInfo,
     encode_manifest,
+    read_manifest,
 )
 from records.format.shard import ShardWriter
 from records.format.tfds_metadata import tfds_files
+from records.format.tfrecord import HEADER_BYTES
 from records.images import ImageOptions, NormalizedImage, normalize_image
 from records.images.features import encode_image_example
-from records.storage import Storage, write_file
+from records.storage import Storage, open_storage, write_file
 from records.text.keys import key_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 LABELS = ("cat", "dog", "élan")
 DIGEST = "0123456789abcdef" * 2
@@ -84,13 +94,13 @@ class DatasetBuilder:
         """Write all files, the manifest last; `splits` has one list of sources per shard."""
         facts = {name: self._write_split(name, shards) for name, shards in splits.items()}
         manifest = self._manifest(facts)
-        lines = {
+        files = {
             layout.LABELS: format_labels(self.labels),
             layout.REJECTS: b"".join(map(_json_line, self.rejects)),
             **tfds_files(manifest),
-            layout.MANIFEST: encode_manifest(manifest),
         }
-        for name, content in lines.items():
+        manifest = manifest.with_files(files)
+        for name, content in (files | {layout.MANIFEST: encode_manifest(manifest)}).items():
             write_file(self.storage, name, content)
         return manifest
 
@@ -101,12 +111,12 @@ class DatasetBuilder:
             found=stored + rejected, stored=stored, rejected=rejected, skipped=0, excluded=0
         )
         return Manifest(
-            format_version=FORMAT_VERSION,
             labels=self.labels,
             settings=Settings(images=self.images),
             splits=splits,
             thresholds=(),
             generations=(Generation(1, DIGEST, {}, counts),),
+            files={},
         )
 
     def _write_split(
@@ -138,10 +148,12 @@ class DatasetBuilder:
             records=writer.records,
             bytes=writer.size_bytes,
             xxh3_128=writer.xxh3_128,
+            sha256=writer.sha256,
             class_records={label: labels.count(label) for label in sorted(set(labels))},
         )
-        write_file(self.storage, layout.index_name(name), encode_index(facts, new_row_table(rows)))
-        return ShardInfo(name, writer.records, writer.size_bytes, writer.xxh3_128)
+        index = encode_index(facts, new_row_table(rows))
+        write_file(self.storage, layout.index_name(name), index)
+        return IndexFile(facts, digest_of(index)).info
 
     def _write_record(self, writer: ShardWriter, source: Source) -> IndexRow:
         image = normalize_image(source.data, self.images)
@@ -152,12 +164,13 @@ class DatasetBuilder:
         example = encode_image_example(
             image, key=source.key, label=source.label, class_name=self.labels[source.label]
         )
-        position = writer.write(example)
+        location = writer.write(example.payload)
         return IndexRow(
             key=key_to_text(source.key),
             label=source.label,
-            offset=position.offset,
-            length=position.length,
+            offset=location.offset,
+            length=location.length,
+            image_offset=location.offset + HEADER_BYTES + example.image_offset,
             stored_bytes=len(image.encoded),
             format=image.format,
             width=image.width,
@@ -171,3 +184,23 @@ class DatasetBuilder:
 
 def _json_line(reject: Reject) -> bytes:
     return msgspec.json.encode(reject) + b"\n"
+
+
+def replace_index(folder: Path, shard: str, content: bytes) -> None:
+    """Replace the index of a shard; the manifest has the digest of the new one."""
+    (folder / layout.index_name(shard)).write_bytes(content)
+    storage = open_storage(folder)
+    manifest = read_manifest(storage)
+    digest = digest_of(content)
+    splits = {
+        split: msgspec.structs.replace(
+            info,
+            shards=tuple(
+                msgspec.structs.replace(it, index=digest) if it.name == shard else it
+                for it in info.shards
+            ),
+        )
+        for split, info in manifest.splits.items()
+    }
+    manifest = msgspec.structs.replace(manifest, splits=splits)
+    (folder / layout.MANIFEST).write_bytes(encode_manifest(manifest))

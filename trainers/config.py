@@ -108,7 +108,7 @@ def decode_config(content: bytes, *, path: str) -> RunConfig:
             `path`.
     """
     config = decode_versioned(
-        content, RunConfig, version=FORMAT_VERSION, what="a run configuration", path=path
+        content, RunConfig, version=FORMAT_VERSION, oldest=1, what="a run configuration", path=path
     )
     try:
         config.images.validate()

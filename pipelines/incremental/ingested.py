@@ -1,7 +1,7 @@
 """Files that a dataset has stored or rejected, and their fingerprints.
 
-`generations/stamps.parquet` contains the fingerprint (`mtime_ns` or a hash of the ETag) of each
-file when it was last seen unmodified, so that an append does not read the file again. If the
+`generations/fingerprints.parquet` contains the fingerprint (`mtime_ns` or a hash of the ETag) of
+each file when it was last seen unmodified, so that an append does not read the file again. If the
 fingerprints are lost or damaged, the next append reads every file and saves them again.
 """
 
@@ -38,7 +38,7 @@ class IngestedFile(msgspec.Struct, frozen=True, gc=False):
 _COLUMNS = pa.schema(
     {"key": pa.large_binary(), "size_bytes": pa.int64(), "xxh3_128": pa.large_binary()}
 )
-_FINGERPRINT_FILE = pa.schema({"key": pa.large_binary(), "stamp": pa.uint64()})
+_FINGERPRINT_FILE = pa.schema({"key": pa.large_binary(), "fingerprint": pa.uint64()})
 _FINGERPRINT_COLUMNS = ["key", "fingerprint"]
 
 
@@ -69,7 +69,7 @@ def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
 def read_fingerprints(output: Storage) -> pa.Table:
     """Return a table of the saved fingerprints: key, fingerprint; empty if lost or damaged."""
     try:
-        saved = read_untrusted(output.read(layout.MTIMES), _FINGERPRINT_FILE)
+        saved = read_untrusted(output.read(layout.FINGERPRINTS), _FINGERPRINT_FILE)
     except (FileNotFoundError, OSError, InvalidParquetError):
         saved = _FINGERPRINT_FILE.empty_table()
     return saved.rename_columns(_FINGERPRINT_COLUMNS)
@@ -81,4 +81,4 @@ def write_fingerprints(output: Storage, fingerprints: pa.Table) -> None:
     table = fingerprints.rename_columns(_FINGERPRINT_FILE.names).cast(_FINGERPRINT_FILE)
     pq.write_table(table, stream, compression="zstd")
     with suppress(OutputError):
-        output.replace(layout.MTIMES, stream.getvalue())
+        output.replace(layout.FINGERPRINTS, stream.getvalue())

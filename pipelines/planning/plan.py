@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from pipelines.planning.assign_splits import assign_splits
 from pipelines.planning.split_hash import Hashes, SplitNumbers, hash_keys
 from pipelines.sources.base import WORKER_FIELDS, SourceImage, Sources
+from records.format.digest import FORMAT_VERSION
 from records.format.label_map import LabelMap
 from records.format.layout import SPLITS, SplitName, shard_name
-from records.format.manifest import FORMAT_VERSION, Settings, SplitThreshold
+from records.format.manifest import Settings, SplitThreshold
 from records.runtime.row_table import iter_rows
 
 _BYTES_PER_MB = 1_000_000

@@ -122,17 +122,20 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     output, plan, base = run.output, run.plan, run.base
     lock.ensure_held()
     rejects = layout.generation_path(layout.REJECTS, plan.generation)
-    output.replace(rejects, encode_rejects(result.rejects))
+    files = {rejects: encode_rejects(result.rejects)}
+    output.replace(rejects, files[rejects])
     output.replace(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
         raise _too_many_rejects(result, report, listed_in=output.display_name(rejects))
     # A run that was killed may have renamed an index into place without syncing the folder.
     output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
     manifest = make_manifest(run, result)
+    metadata = _tfds_files(manifest, base)
     if base is None or base.labels != manifest.labels:
-        output.replace(layout.LABELS, format_labels(plan.labels))
-    for name, content in _tfds_files(manifest, base).items():
+        metadata[layout.LABELS] = format_labels(plan.labels)
+    for name, content in metadata.items():
         output.replace(name, content)
+    manifest = manifest.with_files(files | metadata)
     lock.ensure_held()
     if base is None:
         write_file(output, layout.MANIFEST, encode_manifest(manifest))
@@ -170,7 +173,7 @@ def _short_split_warnings(run: Run, result: ConversionResult) -> list[str]:
     settings = run.plan.settings
     requested: dict[SplitName, object] = {"test": settings.test, "validation": settings.validation}
     for split, size in requested.items():
-        stored = sum(shard.records for shard in result.shards if shard.split == split)
+        stored = sum(s.summary.records for s in result.shards if s.summary.split == split)
         if isinstance(size, int) and stored < size:
             notes.append(
                 f"{split} has {pluralize(stored, 'image')}, not {size}: the others were rejected"

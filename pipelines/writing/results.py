@@ -10,14 +10,12 @@ from functools import partial
 from pipelines.planning.plan import PlannedShard
 from pipelines.run import Run
 from records.errors import ShardmillError, StorageError
-from records.format.index import Reject, ShardSummary, read_shard_summary
+from records.format.index import IndexFile, Reject, read_index_file
 from records.format.layout import SPLITS, SplitName, index_name
 from records.format.manifest import (
-    FORMAT_VERSION,
     Counts,
     Generation,
     Manifest,
-    ShardInfo,
     SplitInfo,
 )
 from records.images import encoder_versions
@@ -31,7 +29,7 @@ from records.text.keys import key_from_text
 class ConversionResult:
     """The shards that were written, all rejects sorted by key, and their counts."""
 
-    shards: Sequence[ShardSummary]
+    shards: Sequence[IndexFile]
     rejects: Sequence[Reject]
     counts: Counts
     encoders: Mapping[str, str] = field(default_factory=encoder_versions)
@@ -48,11 +46,11 @@ def collect_results(run: Run) -> ConversionResult:
     read = partial(_read_summary, run.output, plan_digest=run.plan.digest)
     threads = 0 if run.output.is_local else IO_THREADS
     shards = list(parallel_map(read, run.plan.shards, threads=threads))
-    rejects = [*sources.rejects, *(reject for shard in shards for reject in shard.rejects)]
+    rejects = [*sources.rejects, *(reject for shard in shards for reject in shard.summary.rejects)]
     rejects.sort(key=lambda reject: key_from_text(reject.key))
     counts = Counts(
         found=sources.found,
-        stored=sum(shard.records for shard in shards),
+        stored=sum(shard.summary.records for shard in shards),
         rejected=len(rejects),
         skipped=sources.skipped,
         excluded=sources.excluded,
@@ -60,16 +58,17 @@ def collect_results(run: Run) -> ConversionResult:
     return ConversionResult(shards, rejects, counts)
 
 
-def _read_summary(output: Storage, planned: PlannedShard, plan_digest: str) -> ShardSummary:
+def _read_summary(output: Storage, planned: PlannedShard, plan_digest: str) -> IndexFile:
     """Read the summary of a shard, and check that it contains all images of the plan."""
     try:
-        summary = read_shard_summary(output, index_name(planned.name))
+        index = read_index_file(output, index_name(planned.name))
     except FileNotFoundError as error:
         raise StorageError(
             "a shard was written but is missing",
             path=output.display_name(planned.name),
             hint="make this path accessible to all workers; nothing was published",
         ) from error
+    summary = index.summary
     present = output.stat(planned.name)
     is_complete = present is not None and present.size_bytes == summary.bytes
     images = summary.records + len(summary.rejects)
@@ -82,14 +81,17 @@ def _read_summary(output: Storage, planned: PlannedShard, plan_digest: str) -> S
             got=f"{pluralize(images, 'image')}, {pluralize(stored_bytes, 'byte')}",
             hint="this is a bug; nothing was published",
         )
-    return summary
+    return index
 
 
 _EMPTY_SPLIT = SplitInfo(0, 0, (), ())
 
 
 def make_manifest(run: Run, result: ConversionResult) -> Manifest:
-    """Return the manifest of a new dataset, or the previous manifest with a new generation."""
+    """Return the manifest of a new dataset, or the previous manifest with a new generation.
+
+    It has the digests of the previous generations' files.
+    """
     plan, base = run.plan, run.base
     generation = Generation(
         number=plan.generation,
@@ -98,22 +100,22 @@ def make_manifest(run: Run, result: ConversionResult) -> Manifest:
         counts=result.counts,
     )
     return Manifest(
-        format_version=FORMAT_VERSION,
         labels=plan.labels,
         settings=plan.settings,
         splits=merge_splits(result.shards, len(plan.labels), {} if base is None else base.splits),
         thresholds=plan.thresholds,
         generations=(*(() if base is None else base.generations), generation),
+        files={} if base is None else base.files,
     )
 
 
 def merge_splits(
-    shards: Iterable[ShardSummary], classes: int, previous: Mapping[SplitName, SplitInfo]
+    shards: Iterable[IndexFile], classes: int, previous: Mapping[SplitName, SplitInfo]
 ) -> dict[SplitName, SplitInfo]:
     """Return the splits of the previous generations with the new shards appended."""
-    by_split: dict[SplitName, list[ShardSummary]] = {split: [] for split in SPLITS}
+    by_split: dict[SplitName, list[IndexFile]] = {split: [] for split in SPLITS}
     for shard in shards:
-        by_split[shard.split].append(shard)
+        by_split[shard.summary.split].append(shard)
     return {
         split: _merge_split(members, classes, previous.get(split, _EMPTY_SPLIT))
         for split, members in by_split.items()
@@ -121,14 +123,14 @@ def merge_splits(
     }
 
 
-def _merge_split(shards: Sequence[ShardSummary], classes: int, previous: SplitInfo) -> SplitInfo:
+def _merge_split(shards: Sequence[IndexFile], classes: int, previous: SplitInfo) -> SplitInfo:
     by_label = Counter(dict(enumerate(previous.class_records)))
     for shard in shards:
-        by_label.update(shard.class_records)
-    added = (ShardInfo(s.name, s.records, s.bytes, s.xxh3_128) for s in shards)
+        by_label.update(shard.summary.class_records)
+    added = [shard.info for shard in shards]
     return SplitInfo(
-        records=previous.records + sum(shard.records for shard in shards),
-        bytes=previous.bytes + sum(shard.bytes for shard in shards),
+        records=previous.records + sum(shard.records for shard in added),
+        bytes=previous.bytes + sum(shard.bytes for shard in added),
         class_records=tuple(by_label[label] for label in range(classes)),
         shards=(*previous.shards, *added),
     )

@@ -28,6 +28,7 @@ from records.format.index import (
 )
 from records.format.layout import index_name
 from records.format.shard import ShardWriter, hash_file
+from records.format.tfrecord import HEADER_BYTES
 from records.images import NormalizedImage, Rejection, normalize_image
 from records.images.features import encode_image_example
 from records.runtime.parallel_map import IO_THREADS
@@ -199,6 +200,7 @@ def publish_shard(
         records=writer.records,
         bytes=writer.size_bytes,
         xxh3_128=writer.xxh3_128,
+        sha256=writer.sha256,
         class_records=dict(sorted(class_records.items())),
         rejects=tuple(rejects),
     )
@@ -230,12 +232,13 @@ def _write_record(
     example = encode_image_example(
         normalized, key=image.key, label=image.label, class_name=labels[image.label]
     )
-    position = writer.write(example)
+    location = writer.write(example.payload)
     return IndexRow(
         key=key_to_text(image.key),
         label=image.label,
-        offset=position.offset,
-        length=position.length,
+        offset=location.offset,
+        length=location.length,
+        image_offset=location.offset + HEADER_BYTES + example.image_offset,
         stored_bytes=len(normalized.encoded),
         format=normalized.format,
         width=normalized.width,

@@ -21,9 +21,9 @@ from records.adopt.report import AdoptReport, Status, make_report
 from records.adopt.scan import locate_files, read_file, summarize_adoptable
 from records.errors import InputNotFoundError, OutputError, TooManyRejectsError
 from records.format import layout
-from records.format.index import encode_index, new_row_table
 from records.format.label_map import format_labels, parse_labels
 from records.format.manifest import ExternalFormat, encode_manifest, read_manifest
+from records.format.rejects import encode_rejects
 from records.format.tfds_metadata import tfds_files
 from records.format.work_folder import list_own_files, remove_own_files
 from records.runtime.cpu import available_cpus
@@ -96,7 +96,7 @@ def adopt(
     valid = {it for it in references if it.label is None or it.label >= 0}
     given = _read_labels(storage, chosen, None if labels is None else os.fspath(labels))
     classes = decide_classes(valid, given, first_label, path=storage.url)
-    plan = _keep_existing(storage, plan_adoption(scanned, split_of, chosen, classes))
+    plan = _plan_files(storage, plan_adoption(scanned, split_of, chosen, classes))
     _check_rejects(plan, max_rejects)
     is_adopted = storage.stat(layout.MANIFEST) is not None
     if is_adopted:
@@ -182,8 +182,8 @@ def _check_rejects(plan: AdoptionPlan, allowed: int | None) -> None:
         )
 
 
-def _keep_existing(storage: Storage, plan: AdoptionPlan) -> AdoptionPlan:
-    """Return a plan that keeps each existing side file whose content is not as planned."""
+def _plan_files(storage: Storage, plan: AdoptionPlan) -> AdoptionPlan:
+    """Return the plan with the side files; an existing one with another content is kept."""
     planned = {layout.LABELS: format_labels(plan.manifest.labels), **tfds_files(plan.manifest)}
     kept = tuple(
         name
@@ -193,7 +193,11 @@ def _keep_existing(storage: Storage, plan: AdoptionPlan) -> AdoptionPlan:
     adopted = msgspec.structs.replace(
         cast("ExternalFormat", plan.manifest.adopted), preexisting=kept
     )
-    return plan._replace(manifest=msgspec.structs.replace(plan.manifest, adopted=adopted))
+    manifest = msgspec.structs.replace(plan.manifest, adopted=adopted)
+    files = {layout.REJECTS: encode_rejects(plan.rejects), **tfds_files(manifest)}
+    if layout.LABELS not in kept:
+        files[layout.LABELS] = format_labels(manifest.labels)
+    return plan._replace(manifest=manifest.with_files(files), files=files)
 
 
 def _require_same(storage: Storage, plan: AdoptionPlan) -> None:
@@ -206,14 +210,8 @@ def _write(storage: Storage, plan: AdoptionPlan) -> None:
 
     Side files that an interrupted run wrote have the same bytes.
     """
-    contents = {
-        layout.index_name(s.summary.name): encode_index(s.summary, new_row_table(s.rows))
-        for s in plan.shards
-    }
-    contents[layout.REJECTS] = b"".join(msgspec.json.encode(r) + b"\n" for r in plan.rejects)
-    if layout.LABELS not in cast("ExternalFormat", plan.manifest.adopted).preexisting:
-        contents[layout.LABELS] = format_labels(plan.manifest.labels)
-    contents |= tfds_files(plan.manifest)
+    contents = {layout.index_name(shard.summary.name): shard.encoded_index for shard in plan.shards}
+    contents |= plan.files
     with storage.lock() as hold:
         for name, content in contents.items():
             write_file(storage, name, content)

@@ -9,11 +9,18 @@ import msgspec
 import xxhash
 
 from records.adopt.scan import OPTIONS, ScannedFile, ScannedRecord
-from records.format.index import IndexRow, Reject, ShardSummary
+from records.format.digest import FORMAT_VERSION, digest_of
+from records.format.index import (
+    IndexFile,
+    IndexRow,
+    Reject,
+    ShardSummary,
+    encode_index,
+    new_row_table,
+)
 from records.format.label_map import label_ids
 from records.format.layout import SPLITS, SplitName
 from records.format.manifest import (
-    ADOPTED_VERSION,
     Counts,
     ExternalFormat,
     Generation,
@@ -33,18 +40,28 @@ if TYPE_CHECKING:
 
 
 class AdoptedShard(NamedTuple):
-    """The index of an adopted file: metadata and rows."""
+    """An adopted file: the summary and the bytes of its index."""
 
     summary: ShardSummary
-    rows: tuple[IndexRow, ...]
+    encoded_index: bytes
+
+    @property
+    def info(self) -> ShardInfo:
+        """The file as a manifest lists it."""
+        info = IndexFile(self.summary, digest_of(self.encoded_index)).info
+        return msgspec.structs.replace(info, excluded_records=len(self.summary.rejects))
 
 
 class AdoptionPlan(NamedTuple):
-    """The content of the files that `adopt` writes next to the TFRecord files."""
+    """The content of the files that `adopt` writes next to the TFRecord files.
+
+    `files` has the contents of all files other than indexes and the manifest, by name.
+    """
 
     manifest: Manifest
     shards: tuple[AdoptedShard, ...]
     rejects: tuple[Reject, ...]
+    files: Mapping[str, bytes]
 
 
 def plan_adoption(
@@ -72,7 +89,6 @@ def plan_adoption(
         found=stored + len(rejects), stored=stored, rejected=len(rejects), skipped=0, excluded=0
     )
     manifest = Manifest(
-        format_version=ADOPTED_VERSION,
         labels=classes.labels,
         settings=Settings(images=OPTIONS),
         splits={
@@ -81,10 +97,11 @@ def plan_adoption(
             if (members := [shard for shard in shards if shard.summary.split == split])
         },
         thresholds=(),
+        files={},
         generations=(Generation(1, digest, {}, counts),),
         adopted=adopted,
     )
-    return AdoptionPlan(manifest, tuple(shards), rejects)
+    return AdoptionPlan(manifest, tuple(shards), rejects, {})
 
 
 def _have_keys(files: Sequence[ScannedFile]) -> bool:
@@ -115,10 +132,11 @@ def _plan_shard(
         records=len(rows),
         bytes=file.size_bytes,
         xxh3_128=file.xxh3_128,
+        sha256=file.sha256,
         class_records=dict(sorted(Counter(row.label for row in rows).items())),
         rejects=tuple(rejects),
     )
-    return AdoptedShard(summary, tuple(rows))
+    return AdoptedShard(summary, encode_index(summary, new_row_table(rows)))
 
 
 def _plan_record(
@@ -142,6 +160,7 @@ def _plan_record(
         label=label,
         offset=record.offset,
         length=record.length,
+        image_offset=image.offset,
         stored_bytes=image.stored_bytes,
         format=image.format,
         width=image.width,
@@ -184,10 +203,7 @@ def _plan_split(shards: Sequence[AdoptedShard], classes: int) -> SplitInfo:
         records=sum(shard.records for shard in summaries),
         bytes=sum(shard.bytes for shard in summaries),
         class_records=tuple(class_records[label] for label in range(classes)),
-        shards=tuple(
-            ShardInfo(shard.name, shard.records, shard.bytes, shard.xxh3_128, len(shard.rejects))
-            for shard in summaries
-        ),
+        shards=tuple(shard.info for shard in shards),
     )
 
 
@@ -199,5 +215,5 @@ def _digest(
 ) -> str:
     """Return the hash of the inputs that determine the dataset."""
     content = [(file.name, splits[file.name], file.xxh3_128) for file in files]
-    encoded = msgspec.json.encode((ADOPTED_VERSION, adopted, classes.labels, content))
+    encoded = msgspec.json.encode((FORMAT_VERSION, adopted, classes.labels, content))
     return xxhash.xxh3_128_hexdigest(encoded)

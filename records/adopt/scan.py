@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from pathlib import Path
@@ -14,11 +15,11 @@ from records.dataset.record import normalize_class_name, single_value
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
 from records.format.example import decode_example
 from records.format.layout import ADOPTED_PATTERN, index_name
-from records.format.shard import hash_file, read_shard
-from records.format.tfrecord import Frame, frame_size_bytes
+from records.format.shard import read_shard
+from records.format.tfrecord import HEADER_BYTES, Frame, frame_size_bytes
 from records.images import ImageOptions, NormalizedImage, Rejection, normalize_image
 from records.inspection.file_summary import FileSummary, summarize_file
-from records.storage import is_url
+from records.storage import COPY_STEP_BYTES, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ _HINT = "run `shardmill salvage FILE OUTPUT` to copy the intact records to an un
 class ScannedImage(NamedTuple):
     """The image in a record, described by the image fields of an index row."""
 
+    offset: int
     stored_bytes: int
     format: str
     width: int
@@ -68,6 +70,7 @@ class ScannedFile(NamedTuple):
     name: str
     size_bytes: int
     xxh3_128: str
+    sha256: str
     records: tuple[ScannedRecord, ...]
 
 
@@ -120,7 +123,17 @@ def read_file(
         error.path, error.hint = error.path or storage.display_name(name), _HINT
         raise
     size_bytes = sum(record.length for record in found)
-    return ScannedFile(name, size_bytes, hash_file(storage, name), tuple(found))
+    return ScannedFile(name, size_bytes, *_hash_file(storage, name), tuple(found))
+
+
+def _hash_file(storage: Storage, name: str) -> tuple[str, str]:
+    """Return the XXH3-128 and the SHA-256 of a file."""
+    xxh3_128, sha256 = xxhash.xxh3_128(), hashlib.sha256()
+    with storage.open(name) as stream:
+        while block := stream.read(COPY_STEP_BYTES):
+            xxh3_128.update(block)
+            sha256.update(block)
+    return xxh3_128.hexdigest(), sha256.hexdigest()
 
 
 def _read(frame: Frame, names: FeatureNames) -> ScannedRecord:
@@ -133,7 +146,7 @@ def _read(frame: Frame, names: FeatureNames) -> ScannedRecord:
         single_value(features, names.key, bytes) or None if names.key is not None else None,
         Rejection("unreadable", f"no feature {names.image} with exactly one bytes value")
         if encoded is None
-        else _check_image(encoded),
+        else _check_image(encoded, frame.offset + HEADER_BYTES + frame.payload.find(encoded)),
     )
 
 
@@ -143,7 +156,7 @@ def _read_class(features: Mapping[str, FeatureValue], names: FeatureNames) -> Cl
     return ClassReference(label, normalize_class_name(text))
 
 
-def _check_image(encoded: bytes) -> ScannedImage | Rejection:
+def _check_image(encoded: bytes, offset: int) -> ScannedImage | Rejection:
     stored = normalize_image(encoded, OPTIONS)
     if not isinstance(stored, NormalizedImage):
         return stored
@@ -152,6 +165,7 @@ def _check_image(encoded: bytes) -> ScannedImage | Rejection:
         changes = ", ".join(stored.changes)
         return Rejection("unsupported", f"the image would have to be changed: {changes}")
     return ScannedImage(
+        offset,
         len(encoded),
         stored.format,
         stored.width,

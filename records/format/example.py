@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
@@ -196,3 +196,30 @@ def _to_python(features: Any) -> dict[str, FeatureValue]:
 def _values(feature: Any) -> FeatureValue:
     kind = feature.WhichOneof("kind")
     return list(getattr(feature, kind).value) if kind else []
+
+
+PayloadKind = Literal["Example", "SequenceExample", "bytes"]
+
+
+class Payload(NamedTuple):
+    """The kind and the features of a record; for a SequenceExample, also its feature lists."""
+
+    kind: PayloadKind
+    features: dict[str, FeatureValue]
+    lists: dict[str, list[FeatureValue]]
+
+
+def parse_payload(payload: bytes) -> Payload:
+    """Parse the content of a record of unknown kind. Never raises.
+
+    The features of an Example and the context of a SequenceExample have the same field number, so
+    one parser reads both. Arbitrary bytes may parse by chance; if they contain no features, they
+    count as bytes. Only an empty payload counts as an Example without features.
+    """
+    try:
+        features, lists = decode_sequence_example(payload)
+    except CorruptDataError:
+        return Payload("bytes", {}, {})
+    if lists:
+        return Payload("SequenceExample", features, lists)
+    return Payload("Example" if features or not payload else "bytes", features, {})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -18,22 +18,17 @@ import pyarrow.parquet as pq
 import xxhash
 
 from records.errors import CorruptDataError
+from records.format.digest import FORMAT_VERSION, FileDigest, FormatVersion, digest_of
 from records.format.layout import SplitName, index_name
+from records.format.manifest import ShardInfo
 from records.format.shard import FrameLocation, missing_as_corrupt
 from records.format.tfrecord import MAX_RECORD_BYTES, frame_size_bytes
 from records.runtime.row_table import RowTable
 from records.storage import Storage
-from records.strict_json import decode_json
+from records.strict_json import decode_versioned
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.untrusted_parquet import read_untrusted
-
-if TYPE_CHECKING:
-    from records.format.manifest import ShardInfo
-
-FORMAT_VERSION = 1
-GROUPED_VERSION = 2
-"""The format version of an index with the column `group`, which only images of groups need."""
 
 _SUMMARY_KEY = b"shardmill"
 
@@ -43,6 +38,7 @@ SCHEMA = pa.schema(
         pa.field("label", pa.int32(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("length", pa.int64(), nullable=False),
+        pa.field("image_offset", pa.int64(), nullable=False),
         pa.field("stored_bytes", pa.int64(), nullable=False),
         pa.field("format", pa.dictionary(pa.int8(), pa.string()), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
@@ -54,20 +50,20 @@ SCHEMA = pa.schema(
         pa.field("group", pa.uint64(), nullable=False),
     ]
 )
-_GROUP = "group"
-_UNGROUPED_SCHEMA = pa.schema([field for field in SCHEMA if field.name != _GROUP])
 
 
 class IndexRow(NamedTuple):
     """The row of one record: its key as text, the location of its frame, and image properties.
 
-    `group` is the hash of the group of the image (`hash_group`); 0 if the image is in no group.
+    The encoded image has `stored_bytes` bytes at `image_offset` in the shard. `group` is the hash
+    of the group of the image (`hash_group`); 0 if the image is in no group.
     """
 
     key: str
     label: int
     offset: int
     length: int
+    image_offset: int
     stored_bytes: int
     format: str
     width: int
@@ -111,9 +107,10 @@ class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     records: int
     bytes: int
     xxh3_128: str
+    sha256: str
     class_records: dict[int, int]
     rejects: tuple[Reject, ...] = ()
-    format_version: int = FORMAT_VERSION
+    format_version: FormatVersion = FORMAT_VERSION
 
 
 class Index:
@@ -180,16 +177,8 @@ def new_row_table(rows: Iterable[IndexRow] = ()) -> RowTable[IndexRow]:
 
 
 def encode_index(summary: ShardSummary, rows: RowTable[IndexRow]) -> bytes:
-    """Return the Parquet file of an index; equal rows and summaries give equal bytes.
-
-    Only an index with images of groups has the column `group`.
-    """
-    table = rows.compact()
-    if table[_GROUP].to_numpy().any():
-        summary = msgspec.structs.replace(summary, format_version=GROUPED_VERSION)
-    else:
-        table = table.drop_columns(_GROUP)
-    table = table.replace_schema_metadata({_SUMMARY_KEY: msgspec.json.encode(summary)})
+    """Return the Parquet file of an index; equal rows and summaries give equal bytes."""
+    table = rows.compact().replace_schema_metadata({_SUMMARY_KEY: msgspec.json.encode(summary)})
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd", write_page_checksum=True)
     return content.getvalue()
@@ -202,33 +191,26 @@ def read_index(storage: Storage, name: str) -> Index:
         CorruptDataError: the file is damaged, or is not an index.
         FileNotFoundError: the file is missing.
     """
-    content = storage.read(name)
-    path = storage.display_name(name)
+    return decode_index(storage.read(name), path=storage.display_name(name))
+
+
+def decode_index(content: bytes, *, path: str) -> Index:
+    """Read an index from its bytes. Raises CorruptDataError, with `path`."""
     with _corrupt_if_unreadable(path):
         schema = pq.read_schema(io.BytesIO(content))
         names = schema.names
     summary = _decode_summary(schema.metadata, path)
-    if names not in (SCHEMA.names, _UNGROUPED_SCHEMA.names):
+    if names != SCHEMA.names:
         raise CorruptDataError(
             "the columns of the index are wrong",
             path=path,
-            expected=", ".join(_UNGROUPED_SCHEMA.names) + f"[, {_GROUP}]",
+            expected=", ".join(SCHEMA.names),
             got=escape_for_display(", ".join(names)),
         )
     with _corrupt_if_unreadable(path):
-        index = Index(summary, _read_table(content, names))
+        index = Index(summary, read_untrusted(content, SCHEMA))
     index.require_valid_locations(path)
     return index
-
-
-def _read_table(content: bytes, names: list[str]) -> pa.Table:
-    """Return the rows with all columns of `SCHEMA`."""
-    if _GROUP in names:
-        return read_untrusted(content, SCHEMA)
-    table = read_untrusted(content, _UNGROUPED_SCHEMA)
-    return table.append_column(
-        SCHEMA.field(_GROUP), pa.repeat(pa.scalar(0, pa.uint64()), len(table))
-    )
 
 
 def read_shard_index(storage: Storage, shard: ShardInfo) -> Index:
@@ -238,42 +220,58 @@ def read_shard_index(storage: Storage, shard: ShardInfo) -> Index:
         CorruptDataError: the file is missing or damaged, or is the index of another shard.
     """
     name = index_name(shard.name)
+    path = storage.display_name(name)
     with missing_as_corrupt(storage, name):
-        index = read_index(storage, name)
+        content = storage.read(name)
+    if (found := digest_of(content)) != shard.index:
+        raise CorruptDataError(
+            "the index is damaged, or belongs to another shard",
+            path=path,
+            expected=f"{pluralize(shard.index.bytes, 'byte')}, SHA-256 {shard.index.sha256}",
+            got=f"{pluralize(found.bytes, 'byte')}, SHA-256 {found.sha256}",
+            hint="copy the folder `index` together with its shards; `shardmill verify` lists all"
+            " damage",
+        )
+    index = decode_index(content, path=path)
     if len(index) != shard.records:
         raise CorruptDataError(
             "the index has a wrong number of rows",
-            path=storage.display_name(name),
+            path=path,
             expected=f"{pluralize(shard.records, 'row')}, one per record of its shard",
             got=len(index),
-        )
-    summary = index.summary
-    if (summary.name, summary.xxh3_128) != (shard.name, shard.xxh3_128):
-        raise CorruptDataError(
-            "the index belongs to another shard",
-            path=storage.display_name(name),
-            expected=f"{shard.name}, xxh3-128 {shard.xxh3_128}",
-            got=f"{escape_for_display(summary.name)}, {escape_for_display(summary.xxh3_128)}",
-            hint="copy the folder `index` together with its shards; `shardmill verify` lists all"
-            " damage",
         )
     return index
 
 
-def read_shard_summary(storage: Storage, name: str) -> ShardSummary:
-    """Read the summary in the footer of an index, without the rows. Raises as `read_index`."""
+class IndexFile(NamedTuple):
+    """The summary in the footer of an index, and the digest of the file."""
+
+    summary: ShardSummary
+    digest: FileDigest
+
+    @property
+    def info(self) -> ShardInfo:
+        """The shard as a manifest lists it."""
+        it = self.summary
+        return ShardInfo(it.name, it.records, it.bytes, it.xxh3_128, it.sha256, self.digest)
+
+
+def read_index_file(storage: Storage, name: str) -> IndexFile:
+    """Read an index without its rows. Raises as `read_index`."""
+    content = storage.read(name)
     path = storage.display_name(name)
-    with storage.open(name) as stream, _corrupt_if_unreadable(path):
-        metadata = pq.read_metadata(stream).metadata
-    return _decode_summary(metadata, path)
+    with _corrupt_if_unreadable(path):
+        metadata = pq.read_metadata(io.BytesIO(content)).metadata
+    return IndexFile(_decode_summary(metadata, path), digest_of(content))
 
 
 def _decode_summary(metadata: dict[bytes, bytes] | None, path: str) -> ShardSummary:
     encoded = (metadata or {}).get(_SUMMARY_KEY)
     if encoded is None:
         raise CorruptDataError("the index has no summary of a shard", path=path)
-    with _corrupt_if_unreadable(path):
-        return decode_json(encoded, ShardSummary)
+    return decode_versioned(
+        encoded, ShardSummary, version=FORMAT_VERSION, what="the summary of an index", path=path
+    )
 
 
 @contextmanager

@@ -7,22 +7,20 @@ reader validates it strictly, because a manifest is untrusted input.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
 
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
 from records.format import layout
+from records.format.digest import FORMAT_VERSION, FileDigest, FormatVersion, Sha256, digest_of
 from records.format.image_options import ImageOptions
 from records.format.label_map import check_labels
 from records.format.layout import SplitName
 from records.format.schema import FeatureNames
 from records.storage import Storage
 from records.strict_json import decode_versioned, encode_canonical
-
-FORMAT_VERSION = 1
-ADOPTED_VERSION = 2
-"""The format version of adopted datasets; earlier versions of shardmill cannot read them."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -77,7 +75,7 @@ class Generation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A shard: its name, size and hash.
+    """A shard: its name, its size, its hashes, and the digest of its index.
 
     `excluded_records` counts records of an adopted file that are not part of the dataset;
     `records` does not count them.
@@ -87,7 +85,9 @@ class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     records: Count
     bytes: Count
     xxh3_128: Digest
-    excluded_records: Count = msgspec.field(default=0, name="left_out")
+    sha256: Sha256
+    index: FileDigest
+    excluded_records: Count = 0
 
 
 class SplitInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,21 +110,28 @@ class ExternalFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     features: FeatureNames
     first_label: Literal[0, 1]
-    preexisting: tuple[Literal["labels.txt", "dataset_info.json", "features.json"], ...] = (
-        msgspec.field(name="theirs")
-    )
+    preexisting: tuple[Literal["labels.txt", "dataset_info.json", "features.json"], ...]
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The content of `dataset.json`."""
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of `dataset.json`.
 
-    format_version: int
+    `files` has the digest of each file of the dataset that is neither a shard nor an index.
+    """
+
     labels: tuple[str, ...]
     settings: Settings
     splits: dict[SplitName, SplitInfo]
-    thresholds: tuple[SplitThreshold, ...] = msgspec.field(name="cut_offs")
+    thresholds: tuple[SplitThreshold, ...]
     generations: tuple[Generation, ...]
+    files: dict[str, FileDigest]
+    format_version: FormatVersion = FORMAT_VERSION
     adopted: ExternalFormat | None = None
+
+    def with_files(self, contents: Mapping[str, bytes]) -> Manifest:
+        """Return this manifest with the digests of these files, by name."""
+        digests = {name: digest_of(content) for name, content in contents.items()}
+        return msgspec.structs.replace(self, files=self.files | digests)
 
 
 def shard_names(manifest: Manifest) -> set[str]:
@@ -142,7 +149,7 @@ def read_manifest(storage: Storage) -> Manifest:
 
     Raises:
         InputNotFoundError: there is no manifest: no conversion into this folder has finished.
-        CorruptDataError: the manifest is damaged, inconsistent, or has a later format version.
+        CorruptDataError: the manifest is damaged, inconsistent, or has another format version.
     """
     try:
         content = storage.read(layout.MANIFEST)
@@ -162,7 +169,7 @@ def read_manifest(storage: Storage) -> Manifest:
 def decode_manifest(content: bytes, *, path: str) -> Manifest:
     """Decode and validate a manifest. Raises CorruptDataError, with `path`."""
     manifest = decode_versioned(
-        content, Manifest, version=ADOPTED_VERSION, what="a manifest", path=path
+        content, Manifest, version=FORMAT_VERSION, what="a manifest", path=path
     )
     _validate(manifest, path)
     return manifest
@@ -196,12 +203,6 @@ def _validate(manifest: Manifest, path: str) -> None:
 
 def _validate_external_format(manifest: Manifest, path: str) -> None:
     adopted = manifest.adopted
-    _require_equal(
-        "format version",
-        manifest.format_version,
-        FORMAT_VERSION if adopted is None else ADOPTED_VERSION,
-        path,
-    )
     if adopted is not None and adopted.features.label is None and adopted.features.text is None:
         raise CorruptDataError("the manifest names no feature for the class of a record", path=path)
 

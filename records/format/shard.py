@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -36,11 +37,12 @@ class FrameLocation(NamedTuple):
 
 
 class ShardWriter:
-    """Writer of records to a staged file; it also computes record count, size and XXH3-128."""
+    """Writer of records to a staged file; it also computes record count, size and hashes."""
 
     def __init__(self, stream: StagedFile) -> None:
         self._stream = stream
-        self._digest = xxhash.xxh3_128()
+        self._xxh3_128 = xxhash.xxh3_128()
+        self._sha256 = hashlib.sha256()
         self.records = 0
         self.size_bytes = 0
 
@@ -51,7 +53,8 @@ class ShardWriter:
             parts = (b"".join(parts),)
         for part in parts:
             self._stream.write(part)
-            self._digest.update(part)
+            self._xxh3_128.update(part)
+            self._sha256.update(part)
         location = FrameLocation(self.size_bytes, frame_size_bytes(len(payload)))
         self.records += 1
         self.size_bytes += location.length
@@ -59,8 +62,13 @@ class ShardWriter:
 
     @property
     def xxh3_128(self) -> str:
-        """The hash of all bytes written so far, as 32 hexadecimal digits."""
-        return str(self._digest.hexdigest())
+        """The XXH3-128 of all bytes written so far, as 32 hexadecimal digits."""
+        return str(self._xxh3_128.hexdigest())
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of all bytes written so far, as 64 hexadecimal digits."""
+        return self._sha256.hexdigest()
 
 
 def read_shard(storage: Storage, name: str) -> Iterator[Frame]:

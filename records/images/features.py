@@ -8,15 +8,23 @@ serialized here, between the other features, which are serialized once for all e
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from records.format import schema
 from records.format.example import encode_features
 from records.images.normalize import NormalizedImage
 
 
+class EncodedExample(NamedTuple):
+    """A serialized Example, and the offset of the encoded image in it, in bytes."""
+
+    payload: bytes
+    image_offset: int
+
+
 def encode_image_example(
     image: NormalizedImage, *, key: bytes, label: int, class_name: str
-) -> bytes:
+) -> EncodedExample:
     """Return the serialized Example of an image, equal to that of `encode_example`.
 
     Args:
@@ -26,15 +34,29 @@ def encode_image_example(
         class_name: the name of the class.
     """
     # In the order of the names, as `encode_example` writes them.
+    before = encode_before_image(image.channels, label, class_name, len(image.encoded))
     features = (
-        _encode_leading(image.channels, label, class_name),
-        _bytes_head(_IMAGE, len(image.encoded)),
+        before,
         image.encoded,
         _bytes_head(_KEY, len(key)),
         key,
         _encode_trailing(image.format, image.height, image.width),
     )
-    return b"".join((b"\x0a", _varint(sum(map(len, features))), *features))
+    size = _varint(sum(map(len, features)))
+    payload = b"".join((b"\x0a", size, *features))
+    return EncodedExample(payload, 1 + len(size) + len(before))
+
+
+def encode_before_image(channels: int, label: int, class_name: str, image_bytes: int) -> bytes:
+    """Return the features of an Example before the bytes of its image.
+
+    Args:
+        channels: the number of channels.
+        label: the label, from 0.
+        class_name: the name of the class.
+        image_bytes: the size of the encoded image.
+    """
+    return _encode_leading(channels, label, class_name) + _bytes_head(_IMAGE, image_bytes)
 
 
 @lru_cache(maxsize=1 << 12)

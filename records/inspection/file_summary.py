@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from records.errors import CorruptDataError
-from records.format.payload import Payload, PayloadKind, parse_payload
+from records.format.example import Payload, PayloadKind, parse_payload
 from records.format.tfrecord import HEADER_BYTES, read_frames
 from records.format.tfrecord_compression import Compression, compression_of, open_tfrecord
 from records.inspection.feature_stats import FeatureAccumulator, FeatureStats

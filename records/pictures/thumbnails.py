@@ -11,8 +11,8 @@ from PIL import Image
 from records.dataset import decode_record
 from records.errors import CorruptDataError
 from records.format import schema
+from records.format.example import parse_payload
 from records.format.image_options import ImageOptions
-from records.format.payload import parse_payload
 from records.format.shard import read_shard
 from records.images import decode_pixels
 from records.images.header import recognize_image

@@ -13,9 +13,10 @@ import msgspec
 import xxhash
 
 from records.errors import CorruptDataError, StorageError
-from records.format.index import Index, read_index
-from records.format.layout import index_name
-from records.format.tfrecord import frame_size_bytes
+from records.format.digest import digest_of
+from records.format.index import Index, decode_index
+from records.format.layout import MANIFEST, index_name
+from records.format.tfrecord import HEADER_BYTES, frame_size_bytes
 from records.format.tfrecord_compression import PartialStream
 from records.images import decode_record_image
 from records.integrity.findings import FileCheck, Finding, FindingKind, finding_from_error
@@ -124,7 +125,8 @@ def _check_index(
     """Return the index rows of a shard; if they are not usable, add a finding and return None."""
     file = index_name(name)
     try:
-        index = read_index(storage, file)
+        content = storage.read(file)
+        index = decode_index(content, path=storage.display_name(file))
     except FileNotFoundError:
         checked.findings.append(Finding("missing", file, "file not found"))
         return None
@@ -135,6 +137,8 @@ def _check_index(
         checked.findings.append(Finding("unreadable", file, str(error)))
         return None
     mismatches = "; ".join(_index_mismatches(index, name, expected))
+    if not mismatches and expected is not None and digest_of(content) != expected.index:
+        mismatches = f"size or SHA-256: not as in {MANIFEST}"
     if mismatches:
         checked.findings.append(Finding("index", file, mismatches))
         return None
@@ -300,5 +304,8 @@ def _compare_with_row(
     if not row.changes:  # stored byte for byte: source and image have the same hash
         yield "source_bytes", row.source_bytes, len(found.image)
         yield "source_xxh3_128", row.source_xxh3_128, xxhash.xxh3_128_hexdigest(found.image)
+    image_at = row.image_offset - row.offset - HEADER_BYTES
+    if image_at < 0 or not record.frame.payload.startswith(found.image, image_at):
+        yield "image_offset", row.image_offset, "other bytes at this offset"
     if not record.moved:
         yield "offset", row.offset, record.frame.offset

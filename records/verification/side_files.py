@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 from records.errors import CorruptDataError, StorageError
 from records.format import layout
+from records.format.digest import FileDigest, digest_of
 from records.format.label_map import format_labels
 from records.format.manifest import shard_names
 from records.format.rejects import read_rejects
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from records.format.manifest import Generation, Manifest
     from records.storage import Storage
 
+_KINDS: dict[str, FindingKind] = {layout.LABELS: "labels", layout.REJECTS: "rejects"}
+
 
 def check_side_files(
     storage: Storage, manifest: Manifest, known_shards: Collection[str] = ()
@@ -29,14 +33,31 @@ def check_side_files(
     their indexes, are expected although the manifest does not list them.
     """
     yield from _check_names(storage, manifest, known_shards)
+    implied = {name: digest_of(content) for name, content in _implied_files(manifest).items()}
+    rejects = {layout.generation_path(layout.REJECTS, g.number): g for g in manifest.generations}
+    for name in sorted(implied.keys() | rejects.keys() | manifest.files.keys()):
+        digest = manifest.files.get(name)
+        if digest is None or implied.get(name, digest) != digest:
+            yield Finding("manifest", layout.MANIFEST, f"wrong or no digest of {name}")
+            continue
+        findings = list(_check_digest(storage, name, digest))
+        if not findings and name in rejects:
+            findings = list(_check_rejects(storage, rejects[name]))
+        yield from findings
+
+
+def _implied_files(manifest: Manifest) -> dict[str, bytes]:
+    """Return the contents of all files whose content follows from the manifest, by name."""
+    files = {
+        layout.generation_path(name, generation.number): content
+        for generation in manifest.generations
+        for name, content in tfds_files(
+            manifest, folder=layout.generation_folder(generation.number)
+        ).items()
+    }
     if manifest.adopted is None or layout.LABELS not in manifest.adopted.preexisting:
-        yield from _check_content(storage, layout.LABELS, format_labels(manifest.labels), "labels")
-    for generation in manifest.generations:
-        folder = layout.generation_folder(generation.number)
-        for name, content in tfds_files(manifest, folder=folder).items():
-            place = layout.generation_path(name, generation.number)
-            yield from _check_content(storage, place, content, "tfds")
-        yield from _check_rejects(storage, generation)
+        files[layout.LABELS] = format_labels(manifest.labels)
+    return files
 
 
 def _check_names(
@@ -45,7 +66,7 @@ def _check_names(
     """Yield a finding for each shard, index or hash file that the manifest does not list."""
     shards = shard_names(manifest) | set(known_shards)
     indexes, hashes = map(layout.index_name, shards), map(layout.phash_name, shards)
-    expected = {*shards, *indexes, *hashes, layout.MTIMES}
+    expected = {*shards, *indexes, *hashes, layout.FINGERPRINTS}
     # The folder of an adopted dataset may contain TFRecord files that were not adopted.
     suffixes = (".tfrecord", ".parquet") if manifest.adopted is None else ()
     for name in storage.list():
@@ -54,11 +75,10 @@ def _check_names(
             yield Finding("unexpected", name, f"{layout.MANIFEST} does not list this file")
 
 
-def _check_content(
-    storage: Storage, name: str, expected: bytes, kind: FindingKind
-) -> Iterator[Finding]:
+def _check_digest(storage: Storage, name: str, expected: FileDigest) -> Iterator[Finding]:
     try:
-        if storage.read(name) != expected:
+        if digest_of(storage.read(name)) != expected:
+            kind = _KINDS.get(posixpath.basename(name), "tfds")
             yield Finding(kind, name, f"the content does not match {layout.MANIFEST}")
     except FileNotFoundError:
         yield Finding("missing", name, "file not found")

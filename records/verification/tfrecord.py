@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from records.errors import CorruptDataError, StorageError
-from records.format.payload import parse_payload
+from records.format.example import parse_payload
 from records.format.tfrecord_compression import open_until_error
 from records.integrity.findings import FileCheck, Finding
 from records.integrity.resilient_reader import read_skipping_damage

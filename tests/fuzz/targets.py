@@ -29,7 +29,7 @@ from records.dataset import decode_record
 from records.errors import CorruptDataError, ShardmillError, UsageError
 from records.format import layout
 from records.format.example import decode_example, decode_sequence_example, encode_example
-from records.format.index import SCHEMA, encode_index, new_row_table, read_index, read_shard_summary
+from records.format.index import SCHEMA, encode_index, new_row_table, read_index, read_index_file
 from records.format.label_map import format_labels, parse_labels
 from records.format.manifest import decode_manifest, encode_manifest
 from records.format.tfds_metadata import tfds_files
@@ -115,7 +115,7 @@ def check_example(data: bytes) -> None:
 def check_index(data: bytes) -> None:
     """Check that the rows of an index have the right types, and survive a round trip."""
     with suppress(CorruptDataError):
-        read_shard_summary(OneFile(data), "a")
+        read_index_file(OneFile(data), "a")
     try:
         index = read_index(OneFile(data), "a")
     except CorruptDataError:

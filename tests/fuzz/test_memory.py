@@ -53,7 +53,7 @@ def header(length: int) -> bytes:
 
 def facts(records: int) -> bytes:
     whole = ShardSummary(
-        "train-00000-of-00001.tfrecord", "train", "0" * 32, records, 0, "0" * 32, {}
+        "train-00000-of-00001.tfrecord", "train", "0" * 32, records, 0, "0" * 32, "0" * 64, {}
     )
     return msgspec.json.encode(whole)
 

@@ -19,6 +19,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from records.format.digest import FileDigest
 from records.format.manifest import ShardInfo
 from trainers.augment.layers import build_augmenter
 from trainers.doctor.diagnose import StageRate
@@ -217,9 +218,9 @@ def profile_inputs(plan: TrainingPlan, source: RecordSource) -> StageInputs:
     shards = _Undecoded(source.read, mean_bytes)
     records = _read_sample(plan, shards)
     kept = _Undecoded(lambda _: tf.data.Dataset.from_tensor_slices(records), mean_bytes)
-    everything = Selection(
-        "train", "train", (ShardInfo("memory", len(records), len(records) * mean_bytes, ""),)
-    )
+    size_bytes = len(records) * mean_bytes
+    in_memory = ShardInfo("memory", len(records), size_bytes, "", "", FileDigest(0, ""))
+    everything = Selection("train", "train", (in_memory,))
     parse = RecordParser.from_dataset(plan.dataset).parse
     encoded, labels = parse(records)
 

@@ -18,7 +18,7 @@ from records.format.layout import index_name
 from records.format.shard import read_shard
 from records.format.tfrecord import frame_bytes
 from records.storage import open_storage
-from tests.datasets import LABELS, make_sources
+from tests.datasets import LABELS, make_sources, replace_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ def test_split_record_without_image_raises_corrupt_data(build_dataset: Callable[
     (folder / name).write_bytes(frame)
     first, *others = index.rows()
     rows = new_row_table([first._replace(length=len(frame)), *others])
-    (folder / index_name(name)).write_bytes(encode_index(index.summary, rows))
+    replace_index(folder, name, encode_index(index.summary, rows))
     with pytest.raises(CorruptDataError, match="no valid feature image/encoded") as found:
         open_dataset(folder)["test"][0]
     assert found.value.record == 0

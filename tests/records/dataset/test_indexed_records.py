@@ -1,4 +1,4 @@
-"""Computed offsets of images, compared with the output of `encode_example`."""
+"""Records whose image is cut out of the frame at the offset in the index."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from records.dataset import open_dataset
 from records.dataset.indexed_records import IndexedRecords
 from records.format.index import IndexRow, encode_index, new_row_table, read_index
 from records.format.layout import index_name
-from records.format.tfrecord import frame_bytes
+from records.format.tfrecord import HEADER_BYTES, frame_bytes
 from records.images import NormalizedImage
 from records.images.features import encode_image_example
 from records.storage import open_storage
-from tests.datasets import LABELS
+from tests.datasets import LABELS, replace_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,12 +33,15 @@ SIZES = st.one_of(
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=150)
 
 
-def row_of(frame: bytes, key: str, label: int, image: NormalizedImage) -> IndexRow:
+def row_of(
+    frame: bytes, image_offset: int, key: str, label: int, image: NormalizedImage
+) -> IndexRow:
     return IndexRow(
         key=key,
         label=label,
         offset=0,
         length=len(frame),
+        image_offset=image_offset,
         stored_bytes=len(image.encoded),
         format=image.format,
         width=image.width,
@@ -58,13 +61,14 @@ def row_of(frame: bytes, key: str, label: int, image: NormalizedImage) -> IndexR
     key=TEXTS.map(lambda text: text.replace("\\", "")),
     channels=st.sampled_from([1, 3]),
 )
-def test_indexed_record_image_is_at_the_computed_offset(
+def test_indexed_record_has_the_image_at_its_offset(
     size_bytes: int, label: int, text: str, key: str, channels: int
 ) -> None:
     image = NormalizedImage(b"i" * size_bytes, "png", 2, 3, channels, ())
     example = encode_image_example(image, key=key.encode(), label=label, class_name=text)
-    frame = frame_bytes(example)
-    rows = new_row_table([row_of(frame, key, label, image)])
+    frame = frame_bytes(example.payload)
+    image_offset = HEADER_BYTES + example.image_offset
+    rows = new_row_table([row_of(frame, image_offset, key, label, image)])
     indexed = IndexedRecords(rows.compact(), ("",) * label + (text,))[0]
     assert indexed is not None
     before_bytes, image_bytes, after_bytes = indexed.sizes_bytes
@@ -89,6 +93,9 @@ def test_indexed_record_image_is_at_the_computed_offset(
         ("stored_bytes", 0),
         ("stored_bytes", 1 << 40),
         ("channels", 1 << 6),
+        ("image_offset", -1),
+        ("image_offset", 0),
+        ("image_offset", 1 << 40),
     ],
 )
 def test_indexed_record_contradicting_index_falls_back_to_decoding(
@@ -114,4 +121,4 @@ def change_first_row(folder: Path, **changes: int) -> None:
     index = read_index(open_storage(folder), index_name(SHARD))
     first, *others = index.rows()
     rows = new_row_table([first._replace(**changes), *others])  # type: ignore[arg-type]
-    (folder / index_name(SHARD)).write_bytes(encode_index(index.summary, rows))
+    replace_index(folder, SHARD, encode_index(index.summary, rows))

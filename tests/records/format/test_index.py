@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from typing import TYPE_CHECKING
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from records.errors import CorruptDataError
+from records.format.digest import FileDigest
 from records.format.index import (
     SCHEMA,
     Index,
@@ -23,7 +24,7 @@ from records.format.index import (
     hash_group,
     new_row_table,
     read_index,
-    read_shard_summary,
+    read_index_file,
 )
 from records.format.shard import FrameLocation
 from records.storage import Storage, open_storage
@@ -38,13 +39,18 @@ FACTS = ShardSummary(
     records=2,
     bytes=300,
     xxh3_128="f" * 32,
+    sha256="e" * 64,
     class_records={0: 1, 7: 1},
     rejects=(Reject("a/é.png", None, "empty", "no bytes", 0),),
 )
 ROWS = [
-    IndexRow("a/1.jpg", 0, 0, 100, 60, "jpeg", 10, 20, 3, 70, "0" * 32, ("exif-rotated", "a→b")),
-    IndexRow("b/%FF.png", 7, 100, 200, 160, "png", 11, 21, 1, 160, "1" * 32, ()),
+    IndexRow(
+        "a/1.jpg", 0, 0, 100, 20, 60, "jpeg", 10, 20, 3, 70, "0" * 32, ("exif-rotated", "a→b")
+    ),
+    IndexRow("b/%FF.png", 7, 100, 200, 120, 160, "png", 11, 21, 1, 160, "1" * 32, ()),
 ]
+
+EARLIER = b'{"format_version": 1}'
 
 
 def read(content: bytes, tmp_path: Path) -> Index:
@@ -63,9 +69,12 @@ def test_index_round_trip_returns_shard_info_rows_and_locations(tmp_path: Path) 
     assert [index.find(offset) for offset in (0, 100, 50, 300)] == [0, 1, None, None]
 
 
-def test_read_shard_info_returns_info_of_index(tmp_path: Path) -> None:
-    (tmp_path / "a.parquet").write_bytes(encode_index(FACTS, new_row_table(ROWS)))
-    assert read_shard_summary(open_storage(tmp_path), "a.parquet") == FACTS
+def test_read_index_file_returns_summary_and_digest(tmp_path: Path) -> None:
+    content = encode_index(FACTS, new_row_table(ROWS))
+    (tmp_path / "a.parquet").write_bytes(content)
+    found = read_index_file(open_storage(tmp_path), "a.parquet")
+    assert found == (FACTS, FileDigest(len(content), hashlib.sha256(content).hexdigest()))
+    assert (found.info.name, found.info.sha256) == (FACTS.name, FACTS.sha256)
 
 
 def test_index_without_rows_round_trips(tmp_path: Path) -> None:
@@ -84,6 +93,7 @@ rows = st.builds(
     label=st.integers(0, 2**31 - 1),
     offset=st.integers(0, 2**62),
     length=st.integers(0, 2**62),
+    image_offset=st.integers(0, 2**62),
     stored_bytes=st.integers(0, 2**62),
     format=st.sampled_from(["jpeg", "png", "raw"]),
     width=st.integers(1, 2**31 - 1),
@@ -99,17 +109,14 @@ rows = st.builds(
 @given(st.lists(rows, max_size=20))
 def test_index_any_rows_round_trip(given_rows: list[IndexRow]) -> None:
     table = pq.read_table(io.BytesIO(encode_index(FACTS, new_row_table(given_rows))))
-    assert ("group" in table.column_names) == any(row.group for row in given_rows)
-    if "group" not in table.column_names:
-        table = table.append_column("group", pa.array([0] * len(table), pa.uint64()))
     assert Index(FACTS, table.cast(SCHEMA)).rows() == given_rows
 
 
-def test_index_of_groups_round_trips_with_its_format_version(tmp_path: Path) -> None:
+def test_index_of_groups_round_trips(tmp_path: Path) -> None:
     grouped = [ROWS[0], ROWS[1]._replace(group=hash_group(b"patient 1"))]
     index = read(encode_index(FACTS, new_row_table(grouped)), tmp_path)
     assert index.rows() == grouped
-    assert index.summary == msgspec.structs.replace(FACTS, format_version=2)
+    assert index.summary == FACTS
     assert (hash_group(None), hash_group(b"")) == (0, hash_group(b""))
     assert hash_group(b"") != 0
 
@@ -138,7 +145,13 @@ def own_table() -> pa.Table:
         ),
         (
             as_parquet(own_table().replace_schema_metadata({b"shardmill": b"{}"})),
-            "the index is damaged",
+            "this is not the summary of an index",
+        ),
+        (
+            as_parquet(
+                own_table().replace_schema_metadata({b"shardmill": b'{"format_version":1}'})
+            ),
+            "the summary of an index of an earlier version",
         ),
     ],
 )

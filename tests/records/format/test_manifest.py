@@ -58,9 +58,9 @@ def test_decode_manifest_stratified_thresholds_of_other_labels_raise_corrupt_dat
 ) -> None:
     content = msgspec.json.decode(encode_manifest(manifest))
     content["settings"] |= {"stratify": True, "test": 0.2}
-    content["cut_offs"] = [{**BOUNDS, "label": 0}]
+    content["thresholds"] = [{**BOUNDS, "label": 0}]
     decode_manifest(msgspec.json.encode(content), path="a")
-    content["cut_offs"] = [{**BOUNDS, "label": label} for label in labels]
+    content["thresholds"] = [{**BOUNDS, "label": label} for label in labels]
     with pytest.raises(CorruptDataError):
         decode_manifest(json.dumps(content).encode(), path="a")
 
@@ -72,12 +72,12 @@ def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (set_at("format_version", 3), "of a later version"),
-        (set_at("format_version", 2), "contradicts itself in the format version"),
-        (set_at("splits/train/shards/0/left_out", 1), "match its split"),
+        (set_at("format_version", 4), "of a later version"),
+        (set_at("format_version", 2), "of an earlier version"),
+        (set_at("splits/train/shards/0/excluded_records", 1), "match its split"),
         (set_at("settings/test", 0.2), "in the thresholds of the splits"),
-        (set_at("cut_offs", [{**BOUNDS, "label": 0}]), "in the thresholds of the splits"),
-        (set_at("cut_offs", [{**BOUNDS, "label": None}] * 2), "in the thresholds of the splits"),
+        (set_at("thresholds", [{**BOUNDS, "label": 0}]), "in the thresholds of the splits"),
+        (set_at("thresholds", [{**BOUNDS, "label": None}] * 2), "in the thresholds of the splits"),
         (set_at("format_version", "1"), "not a manifest"),
         (set_at("something", 1), "not a manifest"),
         (delete_at("labels"), "not a manifest"),

@@ -103,9 +103,9 @@ def test_resilient_reader_record_inside_a_payload_is_rejected_by_index(tmp_path:
     inner = frame_bytes(b"not of this dataset")
     frames = [frame_bytes(b"first"), frame_bytes(b"picture" + inner), frame_bytes(b"last")]
     offsets = [0, len(frames[0]), len(frames[0]) + len(frames[1])]
-    facts = ShardSummary("s", "train", "", 3, sum(map(len, frames)), "", {0: 3})
+    facts = ShardSummary("s", "train", "", 3, sum(map(len, frames)), "", "", {0: 3})
     rows = [
-        IndexRow(str(number), 0, offset, len(frame), 1, "png", 1, 1, 1, 1, "", ())
+        IndexRow(str(number), 0, offset, len(frame), offset, 1, "png", 1, 1, 1, 1, "", ())
         for number, (offset, frame) in enumerate(zip(offsets, frames, strict=True))
     ]
     storage = open_storage(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -21,7 +22,14 @@ from records.images import ImageOptions
 from records.integrity.findings import MEANINGS, Finding
 from records.storage import open_storage
 from records.verification.dataset import check_files
-from tests.datasets import LABELS, DatasetBuilder, Source, encode_picture, make_sources
+from tests.datasets import (
+    LABELS,
+    DatasetBuilder,
+    Source,
+    encode_picture,
+    make_sources,
+    replace_index,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,12 +99,13 @@ def rewrite_shard(
         edit_manifest(folder, lambda m: m["splits"]["train"]["shards"][0].update(xxh3_128=digest))
         index = read_index(storage, FIRST_INDEX)
         facts = msgspec.structs.replace(index.summary, xxh3_128=digest)
-        (folder / FIRST_INDEX).write_bytes(encode_index(facts, new_row_table(index.rows())))
+        replace_index(folder, FIRST, encode_index(facts, new_row_table(index.rows())))
 
 
 def rewrite_index(folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
-    path = folder / FIRST_INDEX
-    pq.write_table(change(pq.read_table(path)), path)
+    content = io.BytesIO()
+    pq.write_table(change(pq.read_table(folder / FIRST_INDEX)), content)
+    replace_index(folder, FIRST, content.getvalue())
 
 
 def set_column(table: pa.Table, name: str, record: int, value: object) -> pa.Table:
@@ -254,7 +263,7 @@ def test_verify_shard_with_different_hash_is_checksum_finding(folder: Path) -> N
     edit_manifest(folder, lambda m: m["splits"]["train"]["shards"][0].update(xxh3_128=digest))
     index = read_index(open_storage(folder), FIRST_INDEX)
     facts = msgspec.structs.replace(index.summary, xxh3_128=digest)
-    (folder / FIRST_INDEX).write_bytes(encode_index(facts, new_row_table(index.rows())))
+    replace_index(folder, FIRST, encode_index(facts, new_row_table(index.rows())))
     assert manifest.splits["train"].shards[0].bytes == len(content)
     assert [(item.kind, item.file) for item in findings(folder)] == [("checksum", FIRST)]
 
@@ -270,7 +279,7 @@ def test_verify_image_damaged_before_framing_is_found_only_with_decode(folder: P
     rewrite_shard(folder, damage, reseal=True)
     index = read_index(open_storage(folder), FIRST_INDEX)
     rows = [row._replace(changes=("x",)) for row in index.rows()]
-    (folder / FIRST_INDEX).write_bytes(encode_index(index.summary, new_row_table(rows)))
+    replace_index(folder, FIRST, encode_index(index.summary, new_row_table(rows)))
     assert findings(folder) == []
     assert [(item.kind, item.record) for item in findings(folder, decode=True)] == [("image", 0)]
 

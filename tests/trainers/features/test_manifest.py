@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from records.errors import CorruptDataError, UsageError
+from records.format.digest import FileDigest
 from records.format.manifest import ShardInfo
 from records.images import ImageOptions
 from trainers.config import ImageShape
@@ -36,7 +37,10 @@ SPEC = FeatureSpec(
     decoder=1,
 )
 SHARDS = tuple(
-    ShardInfo(f"train-{number:05}-of-00002.tfrecord", 5, 100, f"{number}" * 32) for number in (0, 1)
+    ShardInfo(
+        f"train-{number:05}-of-00002.tfrecord", 5, 100, f"{number}" * 32, "", FileDigest(0, "")
+    )
+    for number in (0, 1)
 )
 CHANGES: dict[str, Any] = {
     "model": "vgg16",
