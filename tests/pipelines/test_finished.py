@@ -103,7 +103,7 @@ class TestFinished:
     def test_convert_run_killed_after_manifest_removes_run_state(
         self, convert: Convert, finished: Path, expected: dict[str, bytes]
     ) -> None:
-        plan = '{"plan_digest":"","stamp":"","encoders":{},"shards":[]}'
+        plan = '{"plan_digest":"","fingerprint":"","encoders":{},"shards":[]}'
         make_file(finished, f"{layout.WORK_FOLDER}/plan.json", plan.encode())
         assert convert(**OPTIONS).status == "nothing-to-do"
         assert content_of(finished) == expected

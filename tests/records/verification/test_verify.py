@@ -295,6 +295,27 @@ def test_verify_duplicate_key_is_a_finding_with_first_location(tmp_path: Path) -
     assert f"{FIRST} record 0" in found[0].detail
 
 
+@pytest.mark.parametrize("change", ["one byte more", "one byte less", "one bit", "gone"])
+def test_verify_any_change_of_any_file_is_a_finding_of_this_file(folder: Path, change: str) -> None:
+    names = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
+    names.remove("dataset.json")
+    assert len(names) > 8
+    for name in names:
+        file, content = folder / name, (folder / name).read_bytes()
+        if change == "gone":
+            file.unlink()
+        else:
+            flipped = bytearray(content or b"x")
+            flipped[len(flipped) // 2] ^= 1
+            changed = {"one byte more": content + b"\n", "one byte less": content[:-1]}
+            file.write_bytes(changed.get(change, bytes(flipped)))
+        if not content and change == "one byte less":
+            continue
+        assert name in {item.file for item in findings(folder)}, name
+        file.write_bytes(content)
+    assert findings(folder) == []
+
+
 def test_verify_several_damages_are_reported_in_order(folder: Path) -> None:
     flip(folder / FIRST, 40)
     truncate(folder)
