@@ -33,6 +33,7 @@ from records.format.index import IndexRow, Reject
 from records.format.manifest import Manifest, read_manifest
 from records.format.rejects import read_all_rejects
 from records.format.shard import ShardWriter
+from records.format.skipped import load_skipped
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.shard_worker import OnProgress, ProgressCallback, RunnerConfig
 from records.storage import FolderLock, absolute_location, open_storage
@@ -145,8 +146,8 @@ def list_records(dataset: Dataset) -> Sources:
             path=storage.url,
             hint="convert the source images of these records",
         )
-    last = manifest.generations[-1].counts
-    sources = Sources(manifest.labels, None, skipped=last.skipped, excluded=last.excluded)
+    left_out = load_skipped(storage, manifest.generations[-1])
+    sources = Sources(manifest.labels, None, left_out=left_out)
     for split, records in dataset.items():
         numbers = iter(range(len(records)))
         for shard in range(len(records.info.shards)):

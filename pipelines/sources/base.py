@@ -16,6 +16,7 @@ from pipelines.sources.reader import read_text_file
 from records.format.index import Reject
 from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import SplitName
+from records.format.skipped import SkippedFiles
 from records.images import Rejection
 from records.images.large_file import require_max_size
 from records.images.rejection import ImageRejectedError
@@ -86,9 +87,7 @@ class Sources:
         layout: layout of the folders; None for a list.
         images: images to convert.
         rejects: images that the listing rejects because they are unreadable or have no class.
-        skipped: number of files that are not images.
-        excluded: number of images excluded, by key or by class.
-        excluded_keys: number of images excluded by key.
+        left_out: skipped files, which are not images, and excluded images.
         splits: splits that the source specifies for an image.
         notes: remarks for the report.
         understood: description of the list in one line: columns and paths; None for folders.
@@ -98,9 +97,7 @@ class Sources:
     layout: Layout | None
     images: RowTable[SourceImage] = field(default_factory=new_image_table)
     rejects: list[Reject] = field(default_factory=list)
-    skipped: int = 0
-    excluded: int = 0
-    excluded_keys: int = 0
+    left_out: SkippedFiles = field(default_factory=SkippedFiles)
     splits: set[SplitName] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     understood: str | None = None
@@ -108,18 +105,23 @@ class Sources:
     @property
     def found(self) -> int:
         """Return the number of files found."""
-        return len(self.images) + len(self.rejects) + self.skipped + self.excluded
+        return len(self.images) + len(self.rejects) + len(self.left_out)
+
+    @property
+    def skipped(self) -> int:
+        """Return the number of files that are not images."""
+        return self.left_out.outcomes["skipped"]
+
+    @property
+    def excluded(self) -> int:
+        """Return the number of images excluded, by key or by class."""
+        return self.left_out.outcomes["excluded"]
 
     def add(self, image: SourceImage) -> None:
         """Add an image to convert."""
         self.images.append(image)
         if image.split is not None:
             self.splits.add(image.split)
-
-    def exclude(self, *, by_key: bool) -> None:
-        """Count an excluded image."""
-        self.excluded += 1
-        self.excluded_keys += by_key
 
 
 def check_file_size(size_bytes: int, options: ConvertOptions) -> Rejection | None:

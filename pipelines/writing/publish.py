@@ -9,7 +9,7 @@ import msgspec
 
 from pipelines.class_notes import reject_notes
 from pipelines.report import (
-    SHOWN_REJECTS,
+    SHOWN_FILES,
     Report,
     count_reasons,
     encode_report,
@@ -25,6 +25,7 @@ from records.format.label_map import format_labels
 from records.format.layout import SplitName
 from records.format.manifest import Manifest, SplitInfo, decode_manifest, encode_manifest
 from records.format.rejects import encode_rejects
+from records.format.skipped import write_skipped
 from records.format.tfds_metadata import tfds_files
 from records.images.formats import NEEDS_HEIF
 from records.runtime.extras import install_command
@@ -36,6 +37,7 @@ from records.text.keys import key_from_text
 DATASET_FILES = (
     layout.LABELS,
     layout.REJECTS,
+    layout.SKIPPED,
     layout.REPORT,
     layout.TFDS_INFO,
     layout.TFDS_FEATURES,
@@ -83,7 +85,7 @@ def report_result(run: Run, result: ConversionResult, *, shards_kept: int) -> Re
         status="too-many-rejects" if _exceeds_reject_limit(run, result) else "converted",
         counts=result.counts,
         rejects_by_reason=count_reasons(result.rejects),
-        first_rejects=tuple(result.rejects[:SHOWN_REJECTS]),
+        first_rejects=tuple(result.rejects[:SHOWN_FILES]),
         notes=(
             *planned.notes,
             *_short_split_warnings(run, result),
@@ -123,6 +125,8 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     lock.ensure_held()
     rejects = layout.generation_path(layout.REJECTS, plan.generation)
     output.replace(rejects, encode_rejects(result.rejects))
+    if report.skipped_list is not None:
+        write_skipped(output, report.skipped_list, run.sources.left_out)
     output.replace(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
         raise _too_many_rejects(result, report, listed_in=output.display_name(rejects))

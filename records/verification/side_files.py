@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from records.errors import CorruptDataError, StorageError
@@ -9,8 +10,9 @@ from records.format import layout
 from records.format.label_map import format_labels
 from records.format.manifest import shard_names
 from records.format.rejects import read_rejects
+from records.format.skipped import read_skipped, require_counts
 from records.format.tfds_metadata import tfds_files
-from records.integrity.findings import Finding, FindingKind
+from records.integrity.findings import Finding, FindingKind, finding_from_error
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def check_side_files(
             place = layout.generation_path(name, generation.number)
             yield from _check_content(storage, place, content, "tfds")
         yield from _check_rejects(storage, generation)
+        yield from _check_skipped(storage, generation)
 
 
 def _check_names(
@@ -82,3 +85,16 @@ def _check_rejects(storage: Storage, generation: Generation) -> Iterator[Finding
             yield Finding(
                 "rejects", name, f"expected {pluralize(expected, 'line')}, got {len(rejects)}"
             )
+
+
+def _check_skipped(storage: Storage, generation: Generation) -> Iterator[Finding]:
+    name = layout.generation_path(layout.SKIPPED, generation.number)
+    try:
+        outcomes = Counter[str](file.outcome for file in read_skipped(storage, generation.number))
+        require_counts(storage, generation, outcomes)
+    except FileNotFoundError:
+        pass  # earlier versions wrote no list
+    except CorruptDataError as error:
+        yield finding_from_error(error, "skipped", name)
+    except StorageError as error:
+        yield Finding("unreadable", name, str(error))

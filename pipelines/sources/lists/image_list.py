@@ -101,6 +101,7 @@ class _ListSources:
         self._sources = Sources(labels, None)
         self._sources.notes += source_filter.class_map.notes(normalized.values())
         self._first_rows: dict[bytes, tuple[ListPart, ListRow]] = {}
+        self._unconfirmed: dict[bytes, None] = {}
         self._repeated = 0
 
     def collect(self) -> Sources:
@@ -112,6 +113,9 @@ class _ListSources:
             for row in part.rows:
                 self._add(part, row, locator)
             patterns += locator.patterns
+        for key in self._unconfirmed.keys() - self._first_rows.keys():
+            is_excluded = key in self._excluded_keys
+            self._sources.left_out.add(key, "excluded-key" if is_excluded else "not-confirmed")
         if self._repeated:
             self._sources.notes.append(
                 f"the list has {pluralize(self._repeated, 'row')} twice; each image is stored once"
@@ -123,12 +127,17 @@ class _ListSources:
 
     def _add(self, part: ListPart, row: ListRow, locator: Locator) -> None:
         key = locator.key_of(row, part.table.place(row.number))
+        if not row.is_confirmed:
+            self._unconfirmed[key] = None
+            return
         if self._is_repeated(key, part, row):
             return
-        is_excluded = key in self._excluded_keys
         name = self._class_names[row.label] if row.label else None
-        if is_excluded or (row.label and name not in self._label_ids):
-            self._sources.exclude(by_key=is_excluded)
+        if key in self._excluded_keys:
+            self._sources.left_out.add(key, "excluded-key")
+            return
+        if row.label and name not in self._label_ids:
+            self._sources.left_out.add(key, "excluded-class", row.label)
             return
         file = locator.find(row, key)
         if file is None or name is None:

@@ -62,6 +62,33 @@ def test_image_list_classes_and_exclude_options_exclude_rows(find: Find, tmp_pat
     assert found.notes == ["--exclude lists 1 key not found in the source"]
 
 
+def test_image_list_rows_that_are_left_out_are_listed_with_their_reason(
+    find: Find, tmp_path: Path
+) -> None:
+    exclude = make_file(tmp_path, "exclude.txt", b"x/c.png\n")
+    rows = "ImageID,Source,LabelName,Confidence\n" + "".join(
+        f"{row}\n"
+        for row in (
+            "a.png,human,cat,1",
+            "a.png,human,dog,0",  # the image has another label
+            "-d.png,human,cat,0",
+            "-d.png,human,dog,0",
+            "x/b.png,human,cow,1",
+            "x/c.png,human,dog,0",
+            "gone.png,human,,1",
+        )
+    )
+    found = find(rows, classes=("cat",), exclude=str(exclude))
+    assert [image.key for image in found.images] == [b"a.png"]
+    assert [reject.key for reject in found.rejects] == ["gone.png"]
+    assert {file.key: (file.outcome, file.reason) for file in found.left_out} == {
+        "-d.png": ("skipped", "not-confirmed"),
+        "x/b.png": ("excluded", "excluded-class"),
+        "x/c.png": ("excluded", "excluded-key"),
+    }
+    assert [file.detail for file in found.left_out][1].endswith(" cow")
+
+
 def test_image_list_label_map_assigns_labels_and_refuses_unknown_class(
     find: Find, tmp_path: Path
 ) -> None:
