@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -133,6 +133,20 @@ def check_file_size(size_bytes: int, options: ConvertOptions) -> Rejection | Non
     return None
 
 
+class MappedClasses(NamedTuple):
+    """The classes of a source: their names after `--map`, the label map, and notes.
+
+    Attributes:
+        names: the new name of each class; None if `--map` drops it.
+        labels: the label map.
+        notes: remarks for the report.
+    """
+
+    names: Mapping[str, str | None]
+    labels: LabelMap
+    notes: list[str]
+
+
 class SourceFilter(NamedTuple):
     """A selection of the images of a source, and the label map to use.
 
@@ -152,17 +166,25 @@ class SourceFilter(NamedTuple):
     allow_new_classes: bool
     class_map: ClassMap
 
-    def choose_labels(self, present: Iterable[str], *, source: str) -> LabelMap:
-        """Return the label map for the classes in the source. Raises UsageError."""
+    def map_classes(self, found: Iterable[str], *, source: str) -> MappedClasses:
+        """Return the new names and the label map of the classes in the source.
+
+        Raises:
+            UsageError: no class is left, or a class is unknown to an option or to the dataset.
+        """
+        found = set(found)
+        renamed = self.class_map.apply(found, source=source)
+        present = {name for name in renamed.values() if name is not None}
         labels = choose_labels(
-            present,
+            sorted(present, key=str.encode),
             classes=self.classes,
             given=self.given_labels,
             source=escape_for_display(source),
+            is_mapped=bool(found),
         )
-        if self.existing_labels is None:
-            return labels
-        return extend_labels(self.existing_labels, labels, allow_new=self.allow_new_classes)
+        if self.existing_labels is not None:
+            labels = extend_labels(self.existing_labels, labels, allow_new=self.allow_new_classes)
+        return MappedClasses(renamed, labels, self.class_map.notes(found))
 
 
 def read_source_filter(options: ConvertOptions, existing_labels: LabelMap | None) -> SourceFilter:

@@ -127,16 +127,12 @@ class _FolderSources:
         # A folder that cannot name a class does not affect the others.
         folders = filter(is_class_folder, self._class_folders())
         names = assign_labels(folders, source=options.source)
-        renamed = source_filter.class_map.apply(names.values(), source=options.source)
-        self._class_names = {folder: renamed[name] for folder, name in names.items()}
-        labels = source_filter.choose_labels(
-            sorted({name for name in renamed.values() if name is not None}, key=str.encode),
-            source=options.source,
-        )
-        self._label_ids = label_ids(labels)
+        classes = source_filter.map_classes(names.values(), source=options.source)
+        self._class_names = {folder: classes.names[name] for folder, name in names.items()}
+        self._label_ids = label_ids(classes.labels)
         self._group_of = GroupKey(options.group_by)
-        self._sources = Sources(labels, layout, left_out=listing.skipped)
-        self._sources.notes += source_filter.class_map.notes(names.values())
+        self._sources = Sources(classes.labels, layout, left_out=listing.skipped)
+        self._sources.notes += classes.notes
         self._class_depth = 1 if layout == "classes" else 2
         self._nested_images = 0
 

@@ -89,6 +89,24 @@ def test_image_list_rows_that_are_left_out_are_listed_with_their_reason(
     assert [file.detail for file in found.left_out][1].endswith(" cow")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path,label\na.png,\n", "in the column label, got 1 row without a label"),
+        ("path,label,note\na.png, ,x\nx/b.png,,y\n", "got 2 rows .* --label-column NAME; .* note"),
+        ("ImageID,Source,LabelName,Confidence\na.png,human,cat,0\n", "in the column LabelName"),
+    ],
+)
+def test_image_list_without_any_label_names_the_column_and_the_option(
+    find: Find, content: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=f"no row of the list has a label.*{message}"):
+        find(content)
+    rows = "path,cat,dog\na.png,0,0\n"
+    with pytest.raises(UsageError, match="expected a 1 in one of the one-hot columns"):
+        find(rows, label_column="cat,dog")
+
+
 def test_image_list_label_map_assigns_labels_and_refuses_unknown_class(
     find: Find, tmp_path: Path
 ) -> None:
