@@ -6,11 +6,12 @@ import math
 import os
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
+from records.arguments import NotNegative
 from records.errors import UsageError
 from records.storage.exclusive import require_new
 
@@ -70,16 +71,22 @@ class NewFile(Location):
 
 
 class Count(click.IntRange):
-    """The type of whole numbers from `min` to a number that every library accepts."""
+    """The type of whole numbers with the bounds of a type of `records.arguments`.
 
-    def __init__(self, min: int = 0, max: int = 2**31 - 1) -> None:  # noqa: A002 names of click
-        super().__init__(min, max)
+    Args:
+        kind: the annotated type, such as `Positive`.
+    """
+
+    def __init__(self, kind: Any = NotNegative) -> None:
+        bounds = get_args(kind)[1]
+        super().__init__(bounds.ge, bounds.le)
+        self._is_bounded = bounds.le != get_args(NotNegative)[1].le
 
     def _describe_range(self) -> str:
-        return f"x>={self.min}"  # the maximum is of no interest
+        return super()._describe_range() if self._is_bounded else f"x>={self.min}"
 
 
-class Positive(click.FloatRange):
+class PositiveNumber(click.FloatRange):
     """The type of finite numbers above 0, or from 0 if `zero` is true."""
 
     def __init__(self, *, zero: bool = False) -> None:

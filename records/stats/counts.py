@@ -13,6 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from records.arguments import check_arguments
 from records.dataset import Dataset, open_dataset
 from records.format.layout import SPLITS, SplitName
 from records.format.rejects import read_all_rejects
@@ -103,6 +104,7 @@ class Stats(msgspec.Struct, frozen=True):
         return "\n".join(format_stats(self))
 
 
+@check_arguments
 def stats(dataset: Dataset | str | os.PathLike[str], rows: pa.Table | None = None) -> Stats:
     """Compute the statistics of a dataset.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
+from records.arguments import Positive, check_arguments
 from records.dataset import Dataset, open_dataset
 from records.dataset.worker_slice import WorkerSlice
 from records.errors import UsageError
@@ -22,7 +23,7 @@ from trainers.input.selection import (
     select_for_training,
     select_split,
 )
-from trainers.options import Augmentation
+from trainers.options import Augmentation, Seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,14 +39,15 @@ _MAX_EPOCHS = 2**31
 _CACHES = ("memory", "disk")
 
 
+@check_arguments
 def as_tf_dataset(
     path: str | os.PathLike[str] | Dataset,
     split: str = "train",
     *,
     image_size: int | tuple[int, int] | None = None,
-    batch_size: int = 32,
+    batch_size: Positive = 32,
     shuffle: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     augment: str | Augmentation | None = None,
     shard_index: int = 0,
     shard_count: int = 1,

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import xxhash
 
+from records.arguments import Positive
 from records.format.layout import LABELS, WORK_FOLDER
 from records.format.manifest import Count, Digest
 from records.storage import absolute_location, open_storage
@@ -34,7 +35,6 @@ from records.strict_json import decode_msgpack, decode_versioned, encode_canonic
 from records.text.csv_rows import encode_csv_row
 from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.models import find_model, is_registered, require_model
-from trainers.options import Positive
 from trainers.prediction.image_files import ImageFile
 from trainers.runs.run_dir import CONFIG, WEIGHTS, open_run
 
