@@ -126,12 +126,19 @@ def _parts(value: Any) -> tuple[Any, ...]:
 
 
 def _explain(options: type, name: str, what: str) -> str:
-    choices = get_args(get_type_hints(options).get(name))
     if what.startswith("Invalid enum value"):
-        return f"{what.lower()}, expected one of {', '.join(map(str, choices))}"
+        choices = ", ".join(map(str, _words(get_type_hints(options).get(name))))
+        return f"{what.lower()}, expected one of {choices}"
     for theirs, python in _PYTHON_NAMES.items():
         what = re.sub(rf"\b{theirs}\b", python, what)
     return what[0].lower() + what[1:]
+
+
+def _words(kind: Any) -> list[Any]:
+    """Return the words of a type, or of all types in a union."""
+    if get_origin(kind) is Literal:
+        return [*get_args(kind)]
+    return [word for part in get_args(kind) for word in _words(part)]
 
 
 def _to_builtin(value: Any) -> Any:
