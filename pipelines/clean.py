@@ -1,6 +1,6 @@
 """Removal of unfinished runs.
 
-Only files that the run itself has recorded are removed.
+Only files whose content the run has recorded are removed.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from pipelines import run_state
-from pipelines.writing.publish import DATASET_FILES
+from pipelines.writing.publish import read_published
 from records.errors import InputNotFoundError
-from records.format import layout
-from records.format.layout import index_name
-from records.format.manifest import read_manifest, shard_names
-from records.format.work_folder import remove_own_files
+from records.format.layout import index_name, is_dataset_file
+from records.format.manifest import file_names
+from records.format.work_folder import remove_own_files, warn_kept
 from records.storage import Storage, open_storage
 from records.storage.local import LocalStorage
+from records.storage.ownership import is_own, recorded_names
 
 
 class CleanReport(NamedTuple):
@@ -29,12 +29,16 @@ class CleanReport(NamedTuple):
 def clean(location: str, *, dry_run: bool = False) -> CleanReport:
     """Remove the files of an unfinished run. A finished dataset is not changed.
 
+    A file that has the name of a dataset file, but that the run did not write, is kept; one line of
+    the log names the first of them.
+
     Args:
         location: the path or URL of the output.
         dry_run: whether to only report the files, and remove nothing.
 
     Raises:
         InputNotFoundError: the output has no unfinished run.
+        OutputError: a file cannot be removed, or the manifest in the output is damaged.
         LockedError: a run is writing to the output.
     """
     output = open_storage(location)
@@ -45,6 +49,7 @@ def clean(location: str, *, dry_run: bool = False) -> CleanReport:
     with output.lock():
         report = _measure(output, _files_of_run(output))
         remove_run(output)
+        warn_kept(output, _files_of_user(output))
     return report
 
 
@@ -60,25 +65,21 @@ def remove_run(output: Storage) -> None:
 
 
 def _files_of_run(output: Storage) -> list[str]:
-    """Return the files of a run outside its work folder; none if the manifest lists its shards.
+    """Return the files that a run has written outside its work folder, and not published."""
+    published = _published_files(output)
+    names = [name for name in recorded_names(output) if name not in published]
+    return [name for name in names if is_dataset_file(name) and is_own(output, name)]
 
-    The shards of a run that appends to a dataset are in the folder of its generation.
-    """
-    run = run_state.read_run(output)
-    if run is None:
-        return []
-    is_first = output.stat(layout.MANIFEST) is None
-    published = set() if is_first else shard_names(read_manifest(output))
-    shards = [name for name in run.shards if name not in published]
-    folders = {layout.parent(name) for name in shards} | ({""} if is_first else set())
-    other_files = [
-        f"{folder}/{name}".lstrip("/")
-        for folder in sorted(folders)
-        for name in DATASET_FILES
-        if folder or is_first
-    ]
-    names = [*shards, *map(index_name, shards), *other_files]
-    return [name for name in names if output.stat(name) is not None]
+
+def _files_of_user(output: Storage) -> list[str]:
+    """Return the files with the name of a dataset file that do not belong to a finished dataset."""
+    published = _published_files(output)
+    return [name for name in output.list() if is_dataset_file(name) and name not in published]
+
+
+def _published_files(output: Storage) -> set[str]:
+    manifest = read_published(output)
+    return set() if manifest is None else file_names(manifest)
 
 
 def _folders_of_run(output: Storage) -> list[str]:

@@ -11,10 +11,13 @@ import msgspec
 from pipelines.class_notes import class_notes
 from pipelines.run import Run
 from records.errors import CorruptDataError
+from records.format import layout
 from records.format.index import Reject
 from records.format.layout import SPLITS, SplitName
 from records.format.manifest import Counts, Manifest, SplitInfo
 from records.format.rejects import read_all_rejects
+from records.storage import Storage
+from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
@@ -161,6 +164,14 @@ def report_splits(splits: Mapping[SplitName, SplitInfo]) -> dict[SplitName, Spli
 def encode_report(report: Report) -> bytes:
     """Return the content of `report.json`."""
     return msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+
+
+def read_report(output: Storage) -> Report | None:
+    """Return the report of the last finished run; None if it is lost or damaged."""
+    try:
+        return decode_json(output.read(layout.REPORT), Report)
+    except (FileNotFoundError, CorruptDataError, msgspec.DecodeError):
+        return None
 
 
 def count_reasons(rejects: Sequence[Reject]) -> dict[str, int]:

@@ -22,7 +22,8 @@ from pipelines.incremental.ingested import (
 )
 from pipelines.options import ConvertOptions
 from pipelines.planning.plan import make_fingerprint
-from pipelines.resume import encoders, read_report
+from pipelines.report import read_report
+from pipelines.resume import encoders
 from pipelines.run import Run
 from pipelines.run_state import read_run
 from pipelines.sources.base import Sources

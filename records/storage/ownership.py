@@ -1,0 +1,113 @@
+"""Files that runs have written into a folder, known by their content.
+
+Before a file gets its name, an empty file `.shardmill/written/NAME.HASH` records its hash. A file
+is replaced or removed only if its hash is recorded. So a file of the user is never mistaken for one
+of a run, whatever its name is and whenever it was added. A run that is killed between the record
+and the file leaves a record without a file, which has no effect.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote
+
+import xxhash
+
+from records.errors import CorruptDataError, OutputError
+from records.storage.base import Storage, hash_stream, write_file
+from records.storage.names import WORK_FOLDER
+
+_WRITTEN = f"{WORK_FOLDER}/written"
+_ETAGS = f"{WORK_FOLDER}/etags"
+
+
+def record_hash(storage: Storage, name: str, xxh3_128: str) -> None:
+    """Record the hash of a file that is about to be published. Raises as `Storage.create`."""
+    storage.replace(_record_name(name, xxh3_128), b"")
+
+
+def is_own(storage: Storage, name: str, *, known: bytes | None = None) -> bool:
+    """Return whether a file exists and has the bytes that a run wrote, or those of `known`.
+
+    A file with the ETag that was saved after it was written is not read.
+
+    Raises:
+        StorageError: storage failed after retries.
+    """
+    present = storage.stat(name)
+    if present is None:
+        return False
+    if present.etag is not None and present.etag == read_etag(storage, name):
+        return True
+    try:
+        with storage.open(name) as stream:
+            xxh3_128 = hash_stream(stream)
+    except (FileNotFoundError, CorruptDataError):  # a link that leads out of the folder
+        return False
+    is_known = known is not None and xxh3_128 == xxhash.xxh3_128_hexdigest(known)
+    return is_known or storage.stat(_record_name(name, xxh3_128)) is not None
+
+
+def require_own(storage: Storage, name: str, *, known: bytes | None = None) -> None:
+    """Check that no file exists at a name, unless it is own, see `is_own`.
+
+    Raises:
+        OutputError: the file belongs to the user; the error names it.
+        StorageError: storage failed after retries.
+    """
+    if storage.stat(name) is not None and not is_own(storage, name, known=known):
+        raise OutputError(
+            "this run did not write this file, or the file was changed since",
+            path=storage.display_name(name),
+            hint="move the file away and run the same command again, or choose another output",
+        )
+
+
+def create_own(storage: Storage, name: str, data: bytes) -> None:
+    """Record and create a small file. Raises as `Storage.create`."""
+    record_hash(storage, name, xxhash.xxh3_128_hexdigest(data))
+    write_file(storage, name, data)
+
+
+def write_own(storage: Storage, name: str, data: bytes, *, known: bytes | None = None) -> None:
+    """Create a small file, or replace it if it is own, see `is_own`; the caller holds the lock.
+
+    Raises:
+        OutputError: the folder cannot be written to, or the file belongs to the user.
+        LockedError: the file was changed at this moment.
+        StorageError: storage failed after retries.
+    """
+    if storage.stat(name) is None:
+        create_own(storage, name, data)
+        return
+    require_own(storage, name, known=known)
+    record_hash(storage, name, xxhash.xxh3_128_hexdigest(data))
+    storage.compare_and_swap(name, storage.read(name), data)
+
+
+def remove_own(storage: Storage, name: str) -> None:
+    """Remove a file if it exists. Raises as `require_own`."""
+    require_own(storage, name)
+    storage.remove(name)
+
+
+def recorded_names(storage: Storage) -> list[str]:
+    """Return the names of the files that have a record, sorted; a file may be missing."""
+    records = (record.rpartition("/")[2] for record in storage.list(_WRITTEN))
+    return sorted({unquote(record.rpartition(".")[0]) for record in records})
+
+
+def write_etag(storage: Storage, name: str, etag: str) -> None:
+    """Save the ETag of a file that was just written."""
+    storage.replace(f"{_ETAGS}/{name}", etag.encode())
+
+
+def read_etag(storage: Storage, name: str) -> str | None:
+    """Return the ETag that was saved for a file; None if there is none."""
+    try:
+        return storage.read(f"{_ETAGS}/{name}").decode(errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _record_name(name: str, xxh3_128: str) -> str:
+    return f"{_WRITTEN}/{quote(name, safe='')}.{xxh3_128}"
