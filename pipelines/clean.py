@@ -8,15 +8,17 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+import xxhash
+
 from pipelines import run_state
-from pipelines.writing.publish import read_published
+from pipelines.writing.publish import derived_files, read_published
 from records.errors import InputNotFoundError
 from records.format.layout import index_name, is_dataset_file
 from records.format.manifest import file_names
 from records.format.work_folder import remove_own_files, warn_kept
 from records.storage import Storage, open_storage
 from records.storage.local import LocalStorage
-from records.storage.ownership import is_own, recorded_names
+from records.storage.ownership import is_own, recorded_hashes, write_own
 
 
 class CleanReport(NamedTuple):
@@ -54,10 +56,14 @@ def clean(location: str, *, dry_run: bool = False) -> CleanReport:
 
 
 def remove_run(output: Storage) -> None:
-    """Remove the files and the state of a run from a locked output, and its empty folders."""
+    """Remove the files and the state of a run from a locked output, and its empty folders.
+
+    Files of the dataset that the run has replaced before its manifest get their content back.
+    """
     folders = _folders_of_run(output)
     for name in _files_of_run(output):
         output.remove(name)
+    _restore_files(output)
     remove_own_files(output)
     if isinstance(output, LocalStorage):
         for folder in folders:
@@ -66,9 +72,20 @@ def remove_run(output: Storage) -> None:
 
 def _files_of_run(output: Storage) -> list[str]:
     """Return the files that a run has written outside its work folder, and not published."""
-    published = _published_files(output)
-    names = [name for name in recorded_names(output) if name not in published]
+    names = sorted(recorded_hashes(output).keys() - _published_files(output))
     return [name for name in names if is_dataset_file(name) and is_own(output, name)]
+
+
+def _restore_files(output: Storage) -> None:
+    """Restore the label map and the TFDS metadata that an unfinished append has replaced."""
+    manifest = read_published(output)
+    if manifest is None or manifest.adopted is not None:
+        return
+    hashes = recorded_hashes(output)
+    for name, content in derived_files(manifest).items():
+        others = hashes.get(name, set()) - {xxhash.xxh3_128_hexdigest(content)}
+        if others and is_own(output, name):
+            write_own(output, name, content)
 
 
 def _files_of_user(output: Storage) -> list[str]:

@@ -157,8 +157,12 @@ def replaced_files(run: Run) -> Mapping[str, bytes | None]:
         return {}
     report = None if read_report(output) is None else output.read(layout.REPORT)
     has_new_labels = base.labels != run.plan.labels
-    labels = {layout.LABELS: format_labels(base.labels), **_tfds_files(base, None)}
-    return {layout.REPORT: report, **(labels if has_new_labels else {})}
+    return {layout.REPORT: report, **(derived_files(base) if has_new_labels else {})}
+
+
+def derived_files(manifest: Manifest) -> dict[str, bytes]:
+    """Return the files whose content follows from the manifest of a converted dataset."""
+    return {layout.LABELS: format_labels(manifest.labels), **_tfds_files(manifest, None)}
 
 
 def read_published(output: Storage) -> Manifest | None:

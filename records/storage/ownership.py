@@ -80,8 +80,10 @@ def write_own(storage: Storage, name: str, data: bytes, *, known: bytes | None =
         create_own(storage, name, data)
         return
     require_own(storage, name, known=known)
-    record_hash(storage, name, xxhash.xxh3_128_hexdigest(data))
-    storage.compare_and_swap(name, storage.read(name), data)
+    current = storage.read(name)
+    if current != data:
+        record_hash(storage, name, xxhash.xxh3_128_hexdigest(data))
+        storage.compare_and_swap(name, current, data)
 
 
 def remove_own(storage: Storage, name: str) -> None:
@@ -90,10 +92,13 @@ def remove_own(storage: Storage, name: str) -> None:
     storage.remove(name)
 
 
-def recorded_names(storage: Storage) -> list[str]:
-    """Return the names of the files that have a record, sorted; a file may be missing."""
-    records = (record.rpartition("/")[2] for record in storage.list(_WRITTEN))
-    return sorted({unquote(record.rpartition(".")[0]) for record in records})
+def recorded_hashes(storage: Storage) -> dict[str, set[str]]:
+    """Return the recorded hashes of each file; a file may be missing."""
+    hashes: dict[str, set[str]] = {}
+    for record in storage.list(_WRITTEN):
+        name, _, xxh3_128 = record.removeprefix(f"{_WRITTEN}/").rpartition(".")
+        hashes.setdefault(unquote(name), set()).add(xxh3_128)
+    return hashes
 
 
 def write_etag(storage: Storage, name: str, etag: str) -> None:
