@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from records.format import layout
 from records.format.index import Reject
 from records.format.layout import SPLITS, SplitName
 from records.format.manifest import Counts, Manifest, SplitInfo
-from records.format.rejects import read_all_rejects
+from records.format.rejects import read_unresolved_rejects
 from records.storage import Storage
 from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
@@ -105,19 +106,18 @@ def report_plan(run: Run, *, status: Status) -> Report:
 
 def report_finished(run: Run, manifest: Manifest) -> Report:
     """Return the report of a dataset that is already complete."""
-    try:
-        rejects = read_all_rejects(run.output, manifest)
-    except (FileNotFoundError, CorruptDataError):
-        rejects = []  # `verify` reports the damage
+    rejects: Sequence[Reject] | None = None
+    with suppress(CorruptDataError):  # `verify` reports the damage
+        rejects = read_unresolved_rejects(run.output, manifest)
     report = Report(
         status="nothing-to-do",
         output=run.output.url,
-        counts=_add_up(generation.counts for generation in manifest.generations),
+        counts=_count_dataset(manifest, rejects),
         splits=report_splits(manifest.splits),
         classes=len(manifest.labels),
         layout=None,
         understood=run.sources.understood,
-        rejects_by_reason=count_reasons(rejects),
+        rejects_by_reason=count_reasons(rejects or ()),
         notes=(),
         generation=manifest.generations[-1].number,
         plan_digest=run.plan.digest,
@@ -126,9 +126,17 @@ def report_finished(run: Run, manifest: Manifest) -> Report:
     return _with_diff(report, run)
 
 
-def _add_up(counts: Iterable[Counts]) -> Counts:
-    columns = zip(*map(msgspec.structs.astuple, counts), strict=True)
-    return Counts(*map(sum, columns))
+def _count_dataset(manifest: Manifest, rejects: Sequence[Reject] | None) -> Counts:
+    """Return the counts of all generations, in which each file counts once.
+
+    A file may be rejected by one generation, and stored by a later one. Each generation lists, and
+    counts, all skipped and excluded files of the source again.
+    """
+    counts = [generation.counts for generation in manifest.generations]
+    stored = sum(each.stored for each in counts)
+    rejected = sum(each.rejected for each in counts) if rejects is None else len(rejects)
+    parts = (stored, rejected, counts[-1].skipped, counts[-1].excluded)
+    return Counts(sum(parts), *parts)
 
 
 def _with_diff(report: Report, run: Run) -> Report:

@@ -56,7 +56,7 @@ def require_own(storage: Storage, name: str, *, known: bytes | None = None) -> N
     """
     if storage.stat(name) is not None and not is_own(storage, name, known=known):
         raise OutputError(
-            "this run did not write this file, or the file was changed since",
+            "shardmill did not write this file, or the file was changed since",
             path=storage.display_name(name),
             hint="move the file away and run the same command again, or choose another output",
         )

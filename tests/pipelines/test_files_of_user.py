@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -15,6 +16,7 @@ from pipelines.clean import clean
 from pipelines.compact import compact
 from records.errors import OutputError
 from records.format import layout
+from records.format.layout import index_name
 from records.format.manifest import file_names, read_manifest
 from records.storage import Storage, open_storage
 from records.storage.fsspec import FsspecStorage
@@ -24,6 +26,7 @@ from tests.pipelines.pictures import CORRUPT, make_file, make_folders, make_pict
 
 EVERY = pytest.param(True, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 OPTIONS: dict[str, Any] = {"test": 1, "shards": 2, "max_rejects": 5, "workers": 1}
+SHARD = layout.shard_name("train", 0, 2)
 MINE = b"a file of the user"
 
 
@@ -232,3 +235,33 @@ def test_clean_after_kill_keeps_file_of_user_with_note_and_removes_all_others(
         assert storage.read(name) == MINE
         if not is_published:
             assert read_all(storage) | {name: MINE} == before | {name: MINE}, (number, name)
+
+
+KINDS: dict[str, Callable[[Path, Path], object]] = {
+    "folder": lambda path, _: path.mkdir(),
+    "full folder": lambda path, _: make_file(path, "mine.txt", MINE),
+    "link to file": lambda path, target: path.symlink_to(target),
+    "dangling link": lambda path, target: path.symlink_to(target.with_name("missing")),
+    "pipe": lambda path, _: os.mkfifo(path),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", [*layout.SIDE_FILES, SHARD, index_name(SHARD), "index"])
+def test_other_kinds_of_files_are_kept_and_refused_by_name(
+    convert: Convert, output: Path, kills: Kills, kind: str, name: str
+) -> None:
+    with kills.at(4), pytest.raises(KilledError):
+        convert(**OPTIONS)
+    path, target = output / name, make_file(output.parent, "elsewhere.txt", MINE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    KINDS[kind](path, target)
+    before = os.lstat(path)
+    if name == "index" and path.is_dir():
+        assert convert(**OPTIONS).status == "converted"
+    else:
+        with pytest.raises(OutputError, match=path.name):
+            convert(**OPTIONS)
+        clean(str(output))
+    assert os.path.samestat(os.lstat(path), before)
+    assert target.read_bytes() == MINE
