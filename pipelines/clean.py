@@ -5,6 +5,7 @@ Only files whose content the run has recorded are removed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -47,11 +48,12 @@ def clean(location: str, *, dry_run: bool = False) -> CleanReport:
     if not run_state.has_state(output):
         raise InputNotFoundError("no unfinished run found", path=output.url)
     if dry_run:
-        return _measure(output, _files_of_run(output))
+        return _measure(output, _RunFiles(output).unpublished())
     with output.lock():
-        report = _measure(output, _files_of_run(output))
+        files = _RunFiles(output)
+        report = _measure(output, files.unpublished())
         remove_run(output)
-        warn_kept(output, _files_of_user(output))
+        warn_kept(output, [name for name in output.list() if files.is_unknown(name)])
     return report
 
 
@@ -61,42 +63,43 @@ def remove_run(output: Storage) -> None:
     Files of the dataset that the run has replaced before its manifest get their content back.
     """
     folders = _folders_of_run(output)
-    for name in _files_of_run(output):
+    files = _RunFiles(output)
+    for name in files.unpublished():
         output.remove(name)
-    _restore_files(output)
+    for name, content in files.replaced():
+        write_own(output, name, content)
     remove_own_files(output)
     if isinstance(output, LocalStorage):
         for folder in folders:
             output.remove_if_empty(folder)
 
 
-def _files_of_run(output: Storage) -> list[str]:
-    """Return the files that a run has written outside its work folder, and not published."""
-    names = sorted(recorded_hashes(output).keys() - _published_files(output))
-    return [name for name in names if is_dataset_file(name) and is_own(output, name)]
+class _RunFiles:
+    """The files that a run has written outside its work folder. Raises OutputError."""
 
+    def __init__(self, output: Storage) -> None:
+        self._output = output
+        self._manifest = read_published(output)
+        self._published = set() if self._manifest is None else file_names(self._manifest)
+        self._hashes = recorded_hashes(output)
 
-def _restore_files(output: Storage) -> None:
-    """Restore the label map and the TFDS metadata that an unfinished append has replaced."""
-    manifest = read_published(output)
-    if manifest is None or manifest.adopted is not None:
-        return
-    hashes = recorded_hashes(output)
-    for name, content in derived_files(manifest).items():
-        others = hashes.get(name, set()) - {xxhash.xxh3_128_hexdigest(content)}
-        if others and is_own(output, name):
-            write_own(output, name, content)
+    def unpublished(self) -> list[str]:
+        """Return the files that do not belong to the finished dataset in the output, sorted."""
+        names = sorted(name for name in self._hashes if self.is_unknown(name))
+        return [name for name in names if is_own(self._output, name)]
 
+    def is_unknown(self, name: str) -> bool:
+        """Return whether a dataset file of this name does not belong to the finished dataset."""
+        return is_dataset_file(name) and name not in self._published
 
-def _files_of_user(output: Storage) -> list[str]:
-    """Return the files with the name of a dataset file that do not belong to a finished dataset."""
-    published = _published_files(output)
-    return [name for name in output.list() if is_dataset_file(name) and name not in published]
-
-
-def _published_files(output: Storage) -> set[str]:
-    manifest = read_published(output)
-    return set() if manifest is None else file_names(manifest)
+    def replaced(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the label map and the TFDS metadata that differ from the manifest."""
+        if self._manifest is None or not self._hashes:
+            return
+        for name, content in derived_files(self._manifest).items():
+            others = self._hashes.get(name, set()) - {xxhash.xxh3_128_hexdigest(content)}
+            if others and is_own(self._output, name):
+                yield name, content
 
 
 def _folders_of_run(output: Storage) -> list[str]:

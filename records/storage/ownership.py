@@ -8,12 +8,14 @@ and the file leaves a record without a file, which has no effect.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, unquote
 
 import xxhash
 
 from records.errors import CorruptDataError, OutputError
-from records.storage.base import Storage, hash_stream, write_file
+from records.storage.base import StagedFile, Storage, hash_stream
 from records.storage.names import WORK_FOLDER
 
 _WRITTEN = f"{WORK_FOLDER}/written"
@@ -55,17 +57,44 @@ def require_own(storage: Storage, name: str, *, known: bytes | None = None) -> N
         StorageError: storage failed after retries.
     """
     if storage.stat(name) is not None and not is_own(storage, name, known=known):
-        raise OutputError(
-            "shardmill did not write this file, or the file was changed since",
-            path=storage.display_name(name),
-            hint="move the file away and run the same command again, or choose another output",
-        )
+        raise foreign_file(storage, name)
+
+
+def foreign_file(storage: Storage, name: str) -> OutputError:
+    """Return the error for a file that the command would replace or use, but that is not own."""
+    return OutputError(
+        "shardmill did not write this file, or the file was changed since",
+        path=storage.display_name(name),
+        hint="move the file away and run the same command again, or choose another output",
+    )
+
+
+@contextmanager
+def create_recorded(storage: Storage, name: str) -> Iterator[StagedFile]:
+    """Create a file in the block, and record it before it is published. As `Storage.create`."""
+    with storage.create(name) as staged:
+        hashed = _HashedFile(staged)
+        yield hashed
+        record_hash(storage, name, hashed.digest.hexdigest())
+
+
+class _HashedFile:
+    """A staged file that hashes what is written."""
+
+    def __init__(self, staged: StagedFile) -> None:
+        self._staged = staged
+        self.digest = xxhash.xxh3_128()
+
+    def write(self, data: bytes, /) -> None:
+        """See `StagedFile.write`."""
+        self._staged.write(data)
+        self.digest.update(data)
 
 
 def create_own(storage: Storage, name: str, data: bytes) -> None:
     """Record and create a small file. Raises as `Storage.create`."""
-    record_hash(storage, name, xxhash.xxh3_128_hexdigest(data))
-    write_file(storage, name, data)
+    with create_recorded(storage, name) as staged:
+        staged.write(data)
 
 
 def write_own(storage: Storage, name: str, data: bytes, *, known: bytes | None = None) -> None:
