@@ -24,7 +24,8 @@ from records.storage.local import LocalStorage
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, make_file, make_folders, make_picture
 
-EVERY = pytest.param(True, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+MANY = pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+EVERY = pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
 OPTIONS: dict[str, Any] = {"test": 1, "shards": 2, "max_rejects": 5, "workers": 1}
 SHARD = layout.shard_name("train", 0, 2)
 MINE = b"a file of the user"
@@ -168,18 +169,18 @@ def count_changes(kills: Kills, run: Run) -> tuple[int, dict[str, bytes], list[s
     return kills.changes, read_all(storage), names_of(storage)
 
 
-def choose(changes: int, names: list[str], seed: str, *, every: bool) -> list[tuple[int, str]]:
-    """Return numbers of changes with names of files: all pairs, or a few."""
-    pairs = list(product(range(1, changes + 1), names))
-    return pairs if every else random.Random(seed).sample(pairs, 5)
+def choose(changes: int, names: list[str], pairs: int, seed: str) -> list[tuple[int, str]]:
+    """Return pairs of a number of a change and the name of a file."""
+    every = list(product(range(1, changes + 1), names))
+    return random.Random(seed).sample(every, min(pairs, len(every)))
 
 
-@pytest.mark.parametrize("every", [False, EVERY])
+@pytest.mark.parametrize("step", [9, EVERY])
 def test_run_killed_before_any_change_then_rerun_gives_same_bytes(
-    run: Run, kills: Kills, every: bool
+    run: Run, kills: Kills, step: int
 ) -> None:
     changes, expected, _ = count_changes(kills, run)
-    for number in range(1, changes + 1, 1 if every else 9):
+    for number in range(1, changes + 1, step):
         storage = open_storage(run.prepare(number))
         with kills.at(number), pytest.raises(KilledError):
             run.run(storage.url)
@@ -187,13 +188,13 @@ def test_run_killed_before_any_change_then_rerun_gives_same_bytes(
         assert read_all(storage) == expected, number
 
 
-@pytest.mark.parametrize("every", [False, EVERY])
+@pytest.mark.parametrize("pairs", [5, MANY])
 @pytest.mark.parametrize("content", [MINE, pytest.param(b"", marks=pytest.mark.slow)])
 def test_file_of_user_added_after_kill_is_kept_and_refused_by_name(
-    run: Run, kills: Kills, content: bytes, every: bool
+    run: Run, kills: Kills, content: bytes, pairs: int
 ) -> None:
     changes, expected, names = count_changes(kills, run)
-    for case, (number, name) in enumerate(choose(changes, names, run.name, every=every)):
+    for case, (number, name) in enumerate(choose(changes, names, pairs, run.name)):
         storage = open_storage(run.prepare(case))
         with kills.at(number), pytest.raises(KilledError):
             run.run(storage.url)
@@ -214,12 +215,12 @@ def test_file_of_user_added_after_kill_is_kept_and_refused_by_name(
         assert read_all(storage) == expected, (number, name)
 
 
-@pytest.mark.parametrize("every", [False, EVERY])
+@pytest.mark.parametrize("pairs", [5, MANY])
 def test_clean_after_kill_keeps_file_of_user_with_note_and_removes_all_others(
-    run: Run, kills: Kills, every: bool, logged: pytest.LogCaptureFixture
+    run: Run, kills: Kills, pairs: int, logged: pytest.LogCaptureFixture
 ) -> None:
     changes, expected, names = count_changes(kills, run)
-    for case, (number, name) in enumerate(choose(changes, names, run.name, every=every)):
+    for case, (number, name) in enumerate(choose(changes, names, pairs, run.name)):
         storage = open_storage(run.prepare(case))
         before = read_all(storage)
         with kills.at(number), pytest.raises(KilledError):

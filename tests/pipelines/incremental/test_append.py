@@ -239,7 +239,7 @@ class TestFilesThatAreNotAsTheyWere:
         source: Path,
         output: Path,
         content: bytes,
-        caplog: pytest.LogCaptureFixture,
+        logged: pytest.LogCaptureFixture,
     ) -> None:
         append()
         add(source, "cat/new.png")
@@ -247,7 +247,7 @@ class TestFilesThatAreNotAsTheyWere:
         (output / layout.MTIMES).write_bytes(content)
         assert append().modified == ()
         assert (output / layout.MTIMES).read_bytes() == content
-        assert f"{layout.MTIMES}: kept" in caplog.text
+        assert f"{layout.MTIMES}: kept" in logged.text
         changed = source / "cat" / "000.png"
         changed.write_bytes(changed.read_bytes()[::-1])
         assert append().modified == ("cat/000.png",)
