@@ -79,7 +79,7 @@ def create_recorded(storage: Storage, name: str) -> Iterator[StagedFile]:
 
 
 class _HashedFile:
-    """A staged file that hashes what is written."""
+    """A staged file that hashes the bytes written to it."""
 
     def __init__(self, staged: StagedFile) -> None:
         self._staged = staged
