@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -16,9 +16,10 @@ from records.format import layout
 from records.format.index import Reject
 from records.format.layout import SPLITS, SplitName
 from records.format.manifest import Counts, Manifest, SplitInfo
-from records.format.rejects import read_all_rejects
+from records.format.rejects import read_unresolved_rejects
 from records.format.skipped import SkippedFile, read_skipped
 from records.storage import Storage
+from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
@@ -116,19 +117,18 @@ def report_plan(run: Run, *, status: Status) -> Report:
 
 def report_finished(run: Run, manifest: Manifest) -> Report:
     """Return the report of a dataset that is already complete."""
-    try:
-        rejects = read_all_rejects(run.output, manifest)
-    except (FileNotFoundError, CorruptDataError):
-        rejects = []  # `verify` reports the damage
+    rejects: Sequence[Reject] | None = None
+    with suppress(CorruptDataError):  # `verify` reports the damage
+        rejects = read_unresolved_rejects(run.output, manifest)
     report = Report(
         status="nothing-to-do",
         output=run.output.url,
-        counts=_add_up(generation.counts for generation in manifest.generations),
+        counts=_count_dataset(manifest, rejects),
         splits=report_splits(manifest.splits),
         classes=len(manifest.labels),
         layout=None,
         understood=run.sources.understood,
-        rejects_by_reason=count_reasons(rejects),
+        rejects_by_reason=count_reasons(rejects or ()),
         skipped_by_reason=_count_skipped(run.output, manifest),
         notes=(),
         generation=manifest.generations[-1].number,
@@ -139,11 +139,11 @@ def report_finished(run: Run, manifest: Manifest) -> Report:
 
 
 def _count_skipped(output: Storage, manifest: Manifest) -> dict[str, int]:
-    """Return the number of skipped and excluded files by reason, in all lists that exist."""
+    """Return the number of skipped and excluded files of the last generation, by reason."""
     reasons: Counter[str] = Counter()
-    for generation in manifest.generations:
-        with suppress(FileNotFoundError, CorruptDataError):  # `verify` reports the damage
-            reasons.update(file.reason for file in read_skipped(output, generation.number))
+    with suppress(FileNotFoundError, CorruptDataError):  # `verify` reports the damage
+        number = manifest.generations[-1].number
+        reasons.update(file.reason for file in read_skipped(output, number))
     return _by_count(reasons)
 
 
@@ -152,9 +152,17 @@ def _by_count(reasons: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _add_up(counts: Iterable[Counts]) -> Counts:
-    columns = zip(*map(msgspec.structs.astuple, counts), strict=True)
-    return Counts(*map(sum, columns))
+def _count_dataset(manifest: Manifest, rejects: Sequence[Reject] | None) -> Counts:
+    """Return the counts of all generations, in which each file counts once.
+
+    A file may be rejected by one generation, and stored by a later one. Each generation lists, and
+    counts, all skipped and excluded files of the source again.
+    """
+    counts = [generation.counts for generation in manifest.generations]
+    stored = sum(each.stored for each in counts)
+    rejected = sum(each.rejected for each in counts) if rejects is None else len(rejects)
+    parts = (stored, rejected, counts[-1].skipped, counts[-1].excluded)
+    return Counts(sum(parts), *parts)
 
 
 def _with_diff(report: Report, run: Run) -> Report:
@@ -190,6 +198,14 @@ def report_splits(splits: Mapping[SplitName, SplitInfo]) -> dict[SplitName, Spli
 def encode_report(report: Report) -> bytes:
     """Return the content of `report.json`."""
     return msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+
+
+def read_report(output: Storage) -> Report | None:
+    """Return the report of the last finished run; None if it is lost or damaged."""
+    try:
+        return decode_json(output.read(layout.REPORT), Report)
+    except (FileNotFoundError, CorruptDataError, msgspec.DecodeError):
+        return None
 
 
 def count_reasons(rejects: Sequence[Reject]) -> dict[str, int]:

@@ -14,6 +14,7 @@ from records.errors import CorruptDataError
 from records.format import layout
 from records.runtime.row_table import RowTable
 from records.storage.errors import translate_read_errors
+from records.storage.ownership import create_recorded, remove_own
 from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text, key_to_text
@@ -131,12 +132,11 @@ def write_skipped(storage: Storage, name: str, files: SkippedFiles) -> None:
     """Write the list of a generation that is not published yet.
 
     Raises:
-        OutputError, StorageError: the file cannot be written.
+        OutputError, StorageError: the file cannot be written, or belongs to the user.
     """
-    if storage.stat(name) is not None:  # of a killed run, and perhaps different
-        storage.remove(name)
+    remove_own(storage, name)  # of a killed run, and perhaps different
     lines = (msgspec.json.encode(file) + b"\n" for file in files)
-    with storage.create(name) as staged:
+    with create_recorded(storage, name) as staged:
         while block := b"".join(islice(lines, _LINES_PER_WRITE)):
             staged.write(block)
 
