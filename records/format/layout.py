@@ -41,7 +41,7 @@ SKIPPED = "skipped.jsonl"
 REPORT = "report.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
-SIDE_FILES = (LABELS, REJECTS, REPORT, TFDS_INFO, TFDS_FEATURES)
+SIDE_FILES = (LABELS, REJECTS, SKIPPED, REPORT, TFDS_INFO, TFDS_FEATURES)
 """The files of a dataset other than shards, indexes and the manifest; a generation may have all."""
 INDEX_FOLDER = "index"
 MTIMES = "generations/stamps.parquet"
