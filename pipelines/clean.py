@@ -1,22 +1,25 @@
 """Removal of unfinished runs.
 
-Only files that the run itself has recorded are removed.
+Only files whose content the run has recorded are removed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+import xxhash
+
 from pipelines import run_state
-from pipelines.writing.publish import DATASET_FILES
+from pipelines.writing.publish import derived_files, read_published
 from records.errors import InputNotFoundError
-from records.format import layout
-from records.format.layout import index_name
-from records.format.manifest import read_manifest, shard_names
-from records.format.work_folder import remove_own_files
+from records.format.layout import index_name, is_dataset_file
+from records.format.manifest import file_names
+from records.format.work_folder import remove_own_files, warn_kept
 from records.storage import Storage, open_storage
 from records.storage.local import LocalStorage
+from records.storage.ownership import is_own, recorded_hashes, write_own
 
 
 class CleanReport(NamedTuple):
@@ -29,56 +32,74 @@ class CleanReport(NamedTuple):
 def clean(location: str, *, dry_run: bool = False) -> CleanReport:
     """Remove the files of an unfinished run. A finished dataset is not changed.
 
+    A file that has the name of a dataset file, but that the run did not write, is kept; one line of
+    the log names the first of them.
+
     Args:
         location: the path or URL of the output.
         dry_run: whether to only report the files, and remove nothing.
 
     Raises:
         InputNotFoundError: the output has no unfinished run.
+        OutputError: a file cannot be removed, or the manifest in the output is damaged.
         LockedError: a run is writing to the output.
     """
     output = open_storage(location)
     if not run_state.has_state(output):
         raise InputNotFoundError("no unfinished run found", path=output.url)
     if dry_run:
-        return _measure(output, _files_of_run(output))
+        return _measure(output, _RunFiles(output).unpublished())
     with output.lock():
-        report = _measure(output, _files_of_run(output))
+        files = _RunFiles(output)
+        report = _measure(output, files.unpublished())
         remove_run(output)
+        warn_kept(output, [name for name in output.list() if files.is_unknown(name)])
     return report
 
 
 def remove_run(output: Storage) -> None:
-    """Remove the files and the state of a run from a locked output, and its empty folders."""
+    """Remove the files and the state of a run from a locked output, and its empty folders.
+
+    Files of the dataset that the run has replaced before its manifest get their content back.
+    """
     folders = _folders_of_run(output)
-    for name in _files_of_run(output):
+    files = _RunFiles(output)
+    for name in files.unpublished():
         output.remove(name)
+    for name, content in files.replaced():
+        write_own(output, name, content)
     remove_own_files(output)
     if isinstance(output, LocalStorage):
         for folder in folders:
             output.remove_if_empty(folder)
 
 
-def _files_of_run(output: Storage) -> list[str]:
-    """Return the files of a run outside its work folder; none if the manifest lists its shards.
+class _RunFiles:
+    """The files that a run has written outside its work folder. Raises OutputError."""
 
-    The shards of a run that appends to a dataset are in the folder of its generation.
-    """
-    run = run_state.read_run(output)
-    if run is None:
-        return []
-    is_first = output.stat(layout.MANIFEST) is None
-    published = set() if is_first else shard_names(read_manifest(output))
-    shards = [name for name in run.shards if name not in published]
-    folders = {layout.parent(name) for name in shards} | ({""} if is_first else set())
-    other_files = [
-        f"{folder}/{name}".lstrip("/")
-        for folder in sorted(folders)
-        for name in DATASET_FILES
-        if folder or is_first
-    ]
-    names = [*shards, *map(index_name, shards), *other_files]
-    return [name for name in names if output.stat(name) is not None]
+    def __init__(self, output: Storage) -> None:
+        self._output = output
+        self._manifest = read_published(output)
+        self._published = set() if self._manifest is None else file_names(self._manifest)
+        self._hashes = recorded_hashes(output)
+
+    def unpublished(self) -> list[str]:
+        """Return the files that do not belong to the finished dataset in the output, sorted."""
+        names = sorted(name for name in self._hashes if self.is_unknown(name))
+        return [name for name in names if is_own(self._output, name)]
+
+    def is_unknown(self, name: str) -> bool:
+        """Return whether a dataset file of this name does not belong to the finished dataset."""
+        return is_dataset_file(name) and name not in self._published
+
+    def replaced(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the label map and the TFDS metadata that differ from the manifest."""
+        if self._manifest is None or not self._hashes:
+            return
+        for name, content in derived_files(self._manifest).items():
+            others = self._hashes.get(name, set()) - {xxhash.xxh3_128_hexdigest(content)}
+            if others and is_own(self._output, name):
+                yield name, content
 
 
 def _folders_of_run(output: Storage) -> list[str]:

@@ -29,10 +29,11 @@ from pipelines.writing.results import collect_results
 from pipelines.writing.shard import is_finished, publish_shard
 from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
-from records.format.index import IndexRow, Reject
+from records.format.index import IndexRow
 from records.format.manifest import Manifest, read_manifest
-from records.format.rejects import read_all_rejects
+from records.format.rejects import read_unresolved_rejects
 from records.format.shard import ShardWriter
+from records.format.skipped import load_skipped
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.shard_worker import OnProgress, ProgressCallback, RunnerConfig
 from records.storage import FolderLock, absolute_location, open_storage
@@ -145,8 +146,8 @@ def list_records(dataset: Dataset) -> Sources:
             path=storage.url,
             hint="convert the source images of these records",
         )
-    last = manifest.generations[-1].counts
-    sources = Sources(manifest.labels, None, skipped=last.skipped, excluded=last.excluded)
+    left_out = load_skipped(storage, manifest.generations[-1])
+    sources = Sources(manifest.labels, None, left_out=left_out)
     for split, records in dataset.items():
         numbers = iter(range(len(records)))
         for shard in range(len(records.info.shards)):
@@ -160,20 +161,8 @@ def list_records(dataset: Dataset) -> Sources:
                         split=split,
                     )
                 )
-    sources.rejects = _still_rejected(dataset, sources)
+    sources.rejects = read_unresolved_rejects(storage, manifest)
     return sources
-
-
-def _still_rejected(dataset: Dataset, sources: Sources) -> list[Reject]:
-    """Return the distinct rejects of all generations, without files that were stored later."""
-    rejects = {
-        key_from_text(reject.key): reject
-        for reject in read_all_rejects(dataset.storage, dataset.manifest)
-    }
-    if rejects:
-        for image in sources.images:
-            rejects.pop(image.key, None)
-    return list(rejects.values())
 
 
 def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -11,17 +12,21 @@ import msgspec
 from pipelines.class_notes import class_notes
 from pipelines.run import Run
 from records.errors import CorruptDataError
+from records.format import layout
 from records.format.index import Reject
 from records.format.layout import SPLITS, SplitName
 from records.format.manifest import Counts, Manifest, SplitInfo
-from records.format.rejects import read_all_rejects
+from records.format.rejects import read_unresolved_rejects
+from records.format.skipped import SkippedFile, read_skipped
+from records.storage import Storage
+from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 from records.version import __version__
 
-SHOWN_REJECTS = 5
-"""Number of rejects that a report lists; `rejects.jsonl` lists all."""
+SHOWN_FILES = 5
+"""Number of rejects, and of skipped files, that a report lists; two files list all."""
 
 MOST_KEYS = 1000
 """Maximum number of modified or deleted files that a report lists; its notes count all of them."""
@@ -42,6 +47,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `source_splits` are the splits that the folders or the list of the source specify, and
     `understood` describes the columns of the list and the paths of the images.
+    `skipped_by_reason` and `first_skipped` include excluded files; `skipped_list` is the name of
+    the list of these files in the output, None if none was written.
     `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
     """
 
@@ -55,6 +62,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     understood: str | None = None
     rejects_by_reason: dict[str, int]
     first_rejects: tuple[Reject, ...] = ()
+    skipped_by_reason: dict[str, int] = {}
+    first_skipped: tuple[SkippedFile, ...] = ()
+    skipped_list: str | None = None
     notes: tuple[str, ...]
     plan_digest: str
     fingerprint: str = msgspec.field(name="stamp")
@@ -91,7 +101,12 @@ def report_plan(run: Run, *, status: Status) -> Report:
         source_splits=tuple(split for split in SPLITS if split in sources.splits),
         understood=sources.understood,
         rejects_by_reason=count_reasons(sources.rejects),
-        first_rejects=tuple(sources.rejects[:SHOWN_REJECTS]),
+        first_rejects=tuple(sources.rejects[:SHOWN_FILES]),
+        skipped_by_reason=_by_count(sources.left_out.reasons),
+        first_skipped=sources.left_out.first(SHOWN_FILES),
+        skipped_list=layout.generation_path(layout.SKIPPED, plan.generation)
+        if status != "planned"
+        else None,
         notes=(*sources.notes, *class_notes(run)),
         generation=plan.generation,
         plan_digest=plan.digest,
@@ -102,19 +117,19 @@ def report_plan(run: Run, *, status: Status) -> Report:
 
 def report_finished(run: Run, manifest: Manifest) -> Report:
     """Return the report of a dataset that is already complete."""
-    try:
-        rejects = read_all_rejects(run.output, manifest)
-    except (FileNotFoundError, CorruptDataError):
-        rejects = []  # `verify` reports the damage
+    rejects: Sequence[Reject] | None = None
+    with suppress(CorruptDataError):  # `verify` reports the damage
+        rejects = read_unresolved_rejects(run.output, manifest)
     report = Report(
         status="nothing-to-do",
         output=run.output.url,
-        counts=_add_up(generation.counts for generation in manifest.generations),
+        counts=_count_dataset(manifest, rejects),
         splits=report_splits(manifest.splits),
         classes=len(manifest.labels),
         layout=None,
         understood=run.sources.understood,
-        rejects_by_reason=count_reasons(rejects),
+        rejects_by_reason=count_reasons(rejects or ()),
+        skipped_by_reason=_count_skipped(run.output, manifest),
         notes=(),
         generation=manifest.generations[-1].number,
         plan_digest=run.plan.digest,
@@ -123,9 +138,31 @@ def report_finished(run: Run, manifest: Manifest) -> Report:
     return _with_diff(report, run)
 
 
-def _add_up(counts: Iterable[Counts]) -> Counts:
-    columns = zip(*map(msgspec.structs.astuple, counts), strict=True)
-    return Counts(*map(sum, columns))
+def _count_skipped(output: Storage, manifest: Manifest) -> dict[str, int]:
+    """Return the number of skipped and excluded files of the last generation, by reason."""
+    reasons: Counter[str] = Counter()
+    with suppress(FileNotFoundError, CorruptDataError):  # `verify` reports the damage
+        number = manifest.generations[-1].number
+        reasons.update(file.reason for file in read_skipped(output, number))
+    return _by_count(reasons)
+
+
+def _by_count(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by reason, the most frequent first, in the same order on any storage."""
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _count_dataset(manifest: Manifest, rejects: Sequence[Reject] | None) -> Counts:
+    """Return the counts of all generations, in which each file counts once.
+
+    A file may be rejected by one generation, and stored by a later one. Each generation lists, and
+    counts, all skipped and excluded files of the source again.
+    """
+    counts = [generation.counts for generation in manifest.generations]
+    stored = sum(each.stored for each in counts)
+    rejected = sum(each.rejected for each in counts) if rejects is None else len(rejects)
+    parts = (stored, rejected, counts[-1].skipped, counts[-1].excluded)
+    return Counts(sum(parts), *parts)
 
 
 def _with_diff(report: Report, run: Run) -> Report:
@@ -163,6 +200,14 @@ def encode_report(report: Report) -> bytes:
     return msgspec.json.format(msgspec.json.encode(report)) + b"\n"
 
 
+def read_report(output: Storage) -> Report | None:
+    """Return the report of the last finished run; None if it is lost or damaged."""
+    try:
+        return decode_json(output.read(layout.REPORT), Report)
+    except (FileNotFoundError, CorruptDataError, msgspec.DecodeError):
+        return None
+
+
 def count_reasons(rejects: Sequence[Reject]) -> dict[str, int]:
     """Return the number of rejects by reason, the most frequent first."""
-    return dict(Counter(reject.reason for reject in rejects).most_common())
+    return _by_count(Counter(reject.reason for reject in rejects))

@@ -6,7 +6,7 @@ has changed, every source file is hashed again and compared with its hash in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -16,22 +16,22 @@ import xxhash
 
 from pipelines import run_state
 from pipelines.planning.plan import PlannedShard
-from pipelines.report import Report, encode_report
+from pipelines.report import encode_report, read_report
 from pipelines.run import Run
 from pipelines.run_state import UnfinishedRun
 from pipelines.sources.base import SourceImage
 from pipelines.sources.reader import SourceFiles, UnreadableError, open_source, read_file
-from pipelines.writing.publish import DATASET_FILES
+from pipelines.writing.publish import read_published, replaced_files
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
 from records.format.index import read_index, read_index_file
-from records.format.layout import index_name, parse_shard_name
-from records.format.manifest import Manifest, read_manifest, shard_names
+from records.format.layout import index_name, is_dataset_file
+from records.format.manifest import Manifest, file_names
 from records.format.work_folder import remove_own_files
 from records.images import encoder_versions
 from records.runtime.cpu import available_cpus
 from records.storage import Storage
-from records.strict_json import decode_json
+from records.storage.ownership import remove_own, require_own
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
@@ -43,17 +43,9 @@ def find_finished(run: Run) -> Manifest | None:
         OutputError: the output contains a dataset of a different plan, or a damaged dataset.
     """
     output = run.output
-    if output.stat(layout.MANIFEST) is None:
+    manifest = read_published(output)
+    if manifest is None:
         return None
-    try:
-        manifest = read_manifest(output)
-    except CorruptDataError as error:
-        raise OutputError(
-            f"the output already contains a damaged dataset: {error.what}",
-            path=error.path,
-            got=error.got,
-            hint="choose another output",
-        ) from error
     if manifest.generations[-1].plan_digest != run.plan.digest:
         raise OutputError(
             "the output already contains a dataset of a different plan (images or options differ)",
@@ -101,25 +93,17 @@ def check_unchanged(run: Run) -> None:
             output.replace(layout.REPORT, encode_report(report))
 
 
-def read_report(output: Storage) -> Report | None:
-    """Return the report of the last finished run; None if it is lost or damaged."""
-    try:
-        return decode_json(output.read(layout.REPORT), Report)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-
-
 def find_unfinished(run: Run) -> UnfinishedRun | None:
     """Return the unfinished run of this plan; None if the output contains no unfinished run.
 
     Raises:
         OutputError: the output contains an unfinished run that cannot be resumed (its plan or its
-            image libraries differ), or dataset files that do not belong to this run.
+            image libraries differ), or a file of the user that has the name of a dataset file.
     """
     output = run.output
     unfinished = run_state.read_run(output)
     if unfinished is None:
-        _refuse_foreign_files(output, run.base)
+        _refuse_files_of_user(run)
         return None
     if unfinished.plan_digest != run.plan.digest:
         raise OutputError(
@@ -136,6 +120,8 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
             got=_differences(present, unfinished.encoders),
             hint="install the expected versions to resume, or run `shardmill clean` and start over",
         )
+    shards = [shard.name for shard in run.plan.shards]
+    _refuse_files_of_user(run, {*shards, *map(index_name, shards)})
     return unfinished
 
 
@@ -163,7 +149,7 @@ def prepare_output(run: Run) -> int:
 
 
 def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> bool:
-    """Return whether a shard may be kept; if not, remove its files."""
+    """Return whether a shard may be kept; if not, remove its files. Raises OutputError."""
     try:
         rejects = read_index_file(output, index_name(shard.name)).summary.rejects
     except (FileNotFoundError, CorruptDataError):
@@ -173,15 +159,15 @@ def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> b
         # compare with: if any file was touched, these rejects are checked again.
         if not any(is_touched or reject.reason == "unreadable" for reject in rejects):
             return True
-    output.remove(index_name(shard.name))
-    output.remove(shard.name)
+    remove_own(output, index_name(shard.name))
+    remove_own(output, shard.name)
     return False
 
 
 def _remove_modified(run: Run) -> None:
     """Remove the indexes of finished shards with modified source files."""
     for shard, _ in list(shards_with_modified_sources(run)):
-        run.output.remove(index_name(shard.name))
+        remove_own(run.output, index_name(shard.name))
 
 
 def encoders() -> dict[str, str]:
@@ -193,34 +179,17 @@ def _differences(these: dict[str, str], others: dict[str, str]) -> str:
     return ", ".join(f"{k} {v}" for k, v in sorted(these.items()) if others.get(k) != v) or "none"
 
 
-def _refuse_foreign_files(output: Storage, base: Manifest | None) -> None:
-    """Raise OutputError if the output contains dataset files that do not belong to `base`."""
-    own = set() if base is None else _files_of(base)
-    for name in output.list():
-        if name in own:
-            continue
-        folder = name.rpartition("/")[0]
-        if (
-            name in DATASET_FILES
-            or parse_shard_name(name) is not None
-            or folder == layout.INDEX_FOLDER
-        ):
-            raise OutputError(
-                "the output contains a file of a dataset, but no unfinished run",
-                path=output.display_name(name),
-                hint="move the file away, or choose another output",
-            )
+def _refuse_files_of_user(run: Run, planned: Collection[str] = ()) -> None:
+    """Raise OutputError if the output contains a file with a name that belongs to a dataset.
 
-
-def _files_of(manifest: Manifest) -> set[str]:
-    """Return all files that a dataset may have."""
-    shards = shard_names(manifest)
-    side_files = (
-        layout.generation_path(name, generation.number)
-        for name in DATASET_FILES
-        for generation in manifest.generations
-    )
-    return {*shards, *map(index_name, shards), *side_files}
+    The files of the dataset to append to that the run keeps are not read. The files in `planned`
+    are not read either: they are checked before they are removed.
+    """
+    replaced = replaced_files(run)
+    kept = set() if run.base is None else file_names(run.base) - replaced.keys()
+    for name in run.output.list():
+        if is_dataset_file(name) and name not in kept and name not in planned:
+            require_own(run.output, name, known=replaced.get(name))
 
 
 def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]:

@@ -5,7 +5,7 @@ shards/NAME.msgpack      the plan of one shard
 attempts/NAME            exists while a worker writes the shard; remains if the worker crashed
 failures/NAME.json       the error of a shard that could not be written
 facts/NAME.json          the result of the worker for a shard, if the worker returned one
-etags/NAME               the ETag of a finished shard, on storage that has ETags
+written/, etags/         files that the run wrote: see `records.storage.ownership`
 runs/, workers/          heartbeats: see `pipelines.runners.heartbeat`
 """
 
@@ -193,19 +193,6 @@ def clear_results(output: Storage) -> None:
     remove_own_files(output, _FAILURES)
 
 
-def write_etag(output: Storage, name: str, etag: str) -> None:
-    """Write the ETag of a finished shard."""
-    output.replace(_etag_name(name), etag.encode())
-
-
-def read_etag(output: Storage, name: str) -> str | None:
-    """Return the ETag that was written for a shard; None if there is none."""
-    try:
-        return output.read(_etag_name(name)).decode(errors="replace")
-    except FileNotFoundError:
-        return None
-
-
 @contextmanager
 def _as_corrupt(output: Storage, name: str, *, hint: str) -> Iterator[None]:
     try:
@@ -233,7 +220,3 @@ def _failure_name(shard: str) -> str:
 
 def _result_name(shard: str) -> str:
     return f"{_RESULTS}/{shard}.json"
-
-
-def _etag_name(shard: str) -> str:
-    return f"{WORK_FOLDER}/etags/{shard}"

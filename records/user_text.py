@@ -16,21 +16,52 @@ _MARKS = (
 )
 
 
-def decode_text(content: bytes, *, path: str) -> str:
+_BINARY = (
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x89PNG", "a PNG image"),
+    (b"GIF8", "a GIF image"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"RIFF", "a WebP image, or audio or video"),
+    (b"%PDF-", "a PDF file"),
+    (b"PK\x03\x04", "a ZIP archive, or a spreadsheet"),
+    (b"\x1f\x8b", "a GZIP file"),
+    (b"PAR1", "a Parquet file"),
+    (b"SQLite format 3\0", "an SQLite database"),
+)
+_CONTROLS = bytes({*range(32), 127} - {*b"\t\n\v\f\r\x1b"})
+_HEAD_BYTES = 4096
+_MOST_CONTROLS = 8
+
+
+def _describe_binary(content: bytes) -> str | None:
+    """Return what a file is that is not text; None if it may be text with a few odd characters."""
+    found = next((name for magic, name in _BINARY if content.startswith(magic)), None)
+    head = content[:_HEAD_BYTES]
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    is_binary = controls > max(_MOST_CONTROLS, len(head) // 20)
+    return found or ("binary data" if is_binary else None)
+
+
+def decode_text(content: bytes, *, path: str, expected: str = "text in UTF-8") -> str:
     """Return the text of a file: UTF-8, or UTF-16 or UTF-32 with a byte order mark (PowerShell).
 
     Args:
         content: the content of the file. Bytes that are not UTF-8 become lone surrogates, as in
             file names of Python, because a path may contain any bytes.
         path: the path of the file, for messages.
+        expected: the expected content, for messages.
 
     Raises:
-        UsageError: the file is UTF-16 or UTF-32 without a mark, or with invalid characters.
+        UsageError: the file is binary, or is UTF-16 or UTF-32 without a mark or with invalid
+            characters.
     """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
     if encoding is None:
         if 0 in content[:2]:
             raise _not_text(path, "zero bytes, as in UTF-16 without a byte order mark")
+        if (binary := _describe_binary(content)) is not None:
+            raise UsageError("the file is not text", path=path, expected=expected, got=binary)
         return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     try:
         return content.decode(encoding)

@@ -1,3 +1,6 @@
-"""The version of all packages, without a search in the installed metadata, which takes 50 ms."""
+"""The version of all packages.
+
+A search in the metadata of the installed packages would take 50 ms.
+"""
 
 __version__ = "0.1.0"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
+from records.arguments import Processes, build_options, check_arguments
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from pipelines.report import Report
 
 
+@check_arguments
 def convert(
     source: str | PathLike[str],
     output: str | PathLike[str],
@@ -50,7 +53,7 @@ def convert(
     jpeg_quality: int = 95,
     append: bool = False,
     allow_new_classes: bool = False,
-    processes: int | None = None,
+    processes: Processes | None = None,
     workers: int | None = None,
     dry_run: bool = False,
     runner: str = "local",
@@ -137,7 +140,6 @@ def convert(
     from pipelines.options import ConvertOptions
     from records.format.image_options import ImageOptions
     from records.storage.remote.patience import default_patience
-    from shardmill.arguments import build_options
 
     if isinstance(resize, int):
         given["resize"] = (resize, resize)
@@ -150,6 +152,7 @@ def convert(
         return run(options, on_progress)
 
 
+@check_arguments
 def append(source: str | PathLike[str], output: str | PathLike[str], **options: Any) -> Report:
     """Add the new images of a source to an existing dataset, as one generation.
 
@@ -163,13 +166,14 @@ def append(source: str | PathLike[str], output: str | PathLike[str], **options: 
     return convert(source, output, append=True, **options)
 
 
+@check_arguments
 def compact(
     dataset: str | PathLike[str],
     output: str | PathLike[str],
     *,
     runner: str = "local",
     beam_flags: Sequence[str] = (),
-    processes: int | None = None,
+    processes: Processes | None = None,
     dry_run: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -206,8 +210,9 @@ def compact(
     )
 
 
+@check_arguments
 def extract(
-    dataset: str | PathLike[str], output: str | PathLike[str], *, processes: int | None = None
+    dataset: str | PathLike[str], output: str | PathLike[str], *, processes: Processes | None = None
 ) -> int:
     """Write the images of a dataset to `OUTPUT/SPLIT/CLASS/FILE`; return their number.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from shardmill.arguments import build_options
+from records.arguments import build_options, check_arguments
 from trainers.augment.spec import to_augmentation
 from trainers.options import TrainOptions
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trainers.training.progress import Progress
 
 
+@check_arguments
 def train(
     dataset: str | PathLike[str],
     run: str | PathLike[str],
@@ -161,6 +162,7 @@ def train(
     return run_training(plan, on_message=on_message, progress=progress)
 
 
+@check_arguments
 def featurize(
     dataset: str | PathLike[str],
     output: str | PathLike[str],

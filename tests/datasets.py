@@ -97,6 +97,7 @@ class DatasetBuilder:
         files = {
             layout.LABELS: format_labels(self.labels),
             layout.REJECTS: b"".join(map(_json_line, self.rejects)),
+            layout.SKIPPED: b"",
             **tfds_files(manifest),
         }
         manifest = manifest.with_files(files)

@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from records.arguments import NotNegative, Positive
 from records.errors import CorruptDataError, UsageError
 from records.images import ImageOptions
 from records.strict_json import decode_versioned, encode_canonical
-from trainers.options import NotNegative, Part, Pixels, Pooling, Positive, TrainOptions
+from trainers.options import Part, Pixels, Pooling, TrainOptions
 
 FORMAT_VERSION = 3
 

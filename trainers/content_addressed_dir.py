@@ -18,6 +18,8 @@ from records.storage import write_file
 from records.strict_json import decode_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from records.storage import Storage
 
 _KEY = f"{WORK_FOLDER}/key"
@@ -101,9 +103,9 @@ class ContentAddressedDir:
         write_file(self.storage, self.manifest, manifest)
         remove_own_files(self.storage)
 
-    def discard(self) -> None:
-        """Remove the files of a folder that will not be finished."""
-        for name in self.names:
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove the given files and the work folder: the folder will not be finished."""
+        for name in names:
             self.storage.remove(name)
         remove_own_files(self.storage)
 

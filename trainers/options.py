@@ -7,10 +7,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from records.arguments import NotNegative, Positive
+
 Cache = Literal["none", "memory", "disk"]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=65_500)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+Units = Annotated[int, msgspec.Meta(ge=0, le=2**16)]
+Mistakes = Annotated[int, msgspec.Meta(ge=0, le=100)]
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 _MOST = sys.float_info.max  # excludes infinity
 Amount = Annotated[float, msgspec.Meta(ge=0, le=_MOST)]
 PositiveAmount = Annotated[float, msgspec.Meta(gt=0, le=_MOST)]
@@ -110,7 +113,7 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights: str | None = None
     unfreeze: Positive | Literal["all"] = "all"
     pooling: Pooling = "avg"
-    head_units: NotNegative = 0
+    head_units: Units = 0
     head_dropout: Part = 0.0
     head_epochs: NotNegative = 3
     features: str | None = None
@@ -130,7 +133,7 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: Positive | None = None
     batch_size: Positive = 32
     image_size: tuple[Pixels, Pixels] | None = None
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
     cache: Cache = "none"
     validation_split: str | None = None
     checkpoint_steps: Positive | None = None

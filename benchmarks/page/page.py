@@ -11,17 +11,28 @@ import re
 from typing import TYPE_CHECKING
 
 from benchmarks.harness.samples import Result, read_result
+from benchmarks.page import tables
 from benchmarks.page.processes import processes_table
-from benchmarks.page.tables import TABLES, environment_table
 from benchmarks.page.targets import targets_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _TABLE = re.compile(
     r"(?P<begin><!-- table: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL
 )
+_TABLES: dict[str, Callable[[Result], str]] = {
+    "conversion": tables.conversion_table,
+    "reading": tables.reading_table,
+    "access": tables.access_table,
+    "planning": tables.planning_table,
+    "engines": tables.engines_table,
+    "large-plan": tables.planning_table,
+    "linear": tables.linear_table,
+    "large-photos": tables.large_photos_table,
+    "processes": processes_table,
+}
 _NOT_MEASURED = "Not measured yet."
 
 
@@ -33,19 +44,18 @@ def read_results(folder: Path) -> dict[str, Result]:
 
 def make_tables(results: Mapping[str, Result]) -> dict[str, str]:
     """Return every table that results exist for, by name."""
-    makers = {**TABLES, "processes": processes_table}
-    tables = {name: make(results[name]) for name, make in makers.items() if name in results}
+    made = {name: make(results[name]) for name, make in _TABLES.items() if name in results}
     if results:
-        tables["targets"] = targets_table(results)
-        tables["environment"] = environment_table(list(results.values()))
-    return tables
+        made["targets"] = targets_table(results)
+        made["environment"] = tables.environment_table(list(results.values()))
+    return made
 
 
-def fill(page: str, tables: Mapping[str, str]) -> str:
+def fill(page: str, made: Mapping[str, str]) -> str:
     """Return the page with these tables between their markers."""
 
     def put(found: re.Match[str]) -> str:
-        table = tables.get(found["name"], _NOT_MEASURED)
+        table = made.get(found["name"], _NOT_MEASURED)
         return f"{found['begin']}\n{table}\n\n{found['end']}"
 
     return _TABLE.sub(put, page)

@@ -9,7 +9,7 @@ from benchmarks.suites import conversion, engines, large_photos, reading
 from benchmarks.suites.access import OPEN_DATASET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from benchmarks.harness.samples import Result
 
@@ -199,15 +199,3 @@ def _times_as_fast(result: Result, case: str, name: str, than: str) -> str:
     if than not in statistics.names_of(samples):
         return ""
     return f"{statistics.ratio(samples, than, name, statistics.work_seconds):.2f}"
-
-
-TABLES: dict[str, Callable[[Result], str]] = {
-    "conversion": conversion_table,
-    "reading": reading_table,
-    "access": access_table,
-    "planning": planning_table,
-    "engines": engines_table,
-    "large-plan": planning_table,
-    "linear": linear_table,
-    "large-photos": large_photos_table,
-}

@@ -57,7 +57,9 @@ def enter(setting: Setting) -> Entry:
         *(small_images(setting.data, setting.cache, size) for size in setting.scale.small_sizes),
         *(photos(setting.data, setting.cache, size) for size in setting.scale.photo_sizes),
     ]
-    contestants = [convert(HEADER, "header"), convert(DECODE, "decode"), *peers, pillow]
+    checks = [(HEADER, "header"), (DECODE, "decode")]
+    ours = [convert(name, "--check", check) for name, check in checks]
+    contestants = [*ours, *peers, pillow]
     return Entry(contestants, cases)
 
 
@@ -71,11 +73,11 @@ def of_peer(peer: Peer, cache: Path, *more: str) -> Contestant:
     return Contestant(peer.name, command, peer.version())
 
 
-def convert(name: str, check: str) -> Contestant:
-    """Return `convert` with its own start-up, as a user calls it."""
-    options = ("--quiet", "--check", check)
+def convert(name: str, *options: str) -> Contestant:
+    """Return `convert` with these options and its own start-up, as a user calls it."""
 
     def command(case: Case, out: Path) -> list[str]:
-        return [sys.executable, "-m", "shardmill", "convert", str(case.source), str(out), *options]
+        locations = [str(case.source), str(out)]
+        return [sys.executable, "-m", "shardmill", "convert", *locations, "--quiet", *options]
 
     return Contestant(name, command, OURS)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.harness.rounds import Case, Contestant
 from benchmarks.harness.settings import Entry
 from benchmarks.inputs.pictures import large_photos
-from benchmarks.suites.conversion import OURS, Peer, of_peer
+from benchmarks.suites.conversion import Peer, convert, of_peer
+from benchmarks.suites.processes import ONE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchmarks.harness.settings import Setting
 
 RESIZE = "convert --resize 256 --fit crop"
@@ -28,22 +25,8 @@ _SIDE = "256"
 
 def enter(setting: Setting) -> Entry:
     """Enter `convert` and the peers, on two numbers of photos."""
-
-    def command(case: Case, out: Path) -> list[str]:
-        options = [
-            "--resize",
-            _SIDE,
-            "--fit",
-            "crop",
-            "--processes",
-            "1",
-            "--workers",
-            "1",
-            "--quiet",
-        ]
-        return [sys.executable, "-m", "shardmill", "convert", str(case.source), str(out), *options]
-
+    ours = convert(RESIZE, "--resize", _SIDE, "--fit", "crop", *ONE.options())
     peers = [of_peer(peer, setting.cache, _SIDE) for peer in PEERS]
     sizes = setting.scale.large_photos
     cases = [large_photos(setting.data, setting.cache, size) for size in sizes]
-    return Entry([Contestant(RESIZE, command, OURS), *peers], cases)
+    return Entry([ours, *peers], cases)

@@ -12,7 +12,7 @@ import click
 from benchmarks.harness.environments import program
 from benchmarks.harness.rounds import Case, Contestant
 from benchmarks.harness.settings import Entry, Setting
-from benchmarks.suites.conversion import OURS
+from benchmarks.suites.conversion import OURS, convert
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,23 +29,10 @@ _TINY_PNG = bytes.fromhex("89504e470d0a1a0a")
 def enter(setting: Setting) -> Entry:
     """Enter the command, and the same from Python, which reports the plan alone."""
 
-    def dry_run(case: Case, out: Path) -> list[str]:
-        source, target = str(case.source), str(out)
-        return [
-            sys.executable,
-            "-m",
-            "shardmill",
-            "convert",
-            source,
-            target,
-            "--dry-run",
-            "--quiet",
-        ]
-
     def plan(case: Case, out: Path) -> list[str]:
         return [sys.executable, program("shardmill_plan"), str(case.source), str(out)]
 
-    contestants = [Contestant(DRY_RUN, dry_run, OURS), Contestant(PLAN, plan, OURS)]
+    contestants = [convert(DRY_RUN, "--dry-run"), Contestant(PLAN, plan, OURS)]
     return Entry(contestants, [paths(setting.cache, setting.scale.paths)])
 
 

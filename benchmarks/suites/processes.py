@@ -13,7 +13,7 @@ from benchmarks.harness.environments import program
 from benchmarks.harness.rounds import Case, Contestant
 from benchmarks.harness.settings import Entry, Setting
 from benchmarks.inputs.pictures import photos, small_images
-from benchmarks.suites.conversion import OURS
+from benchmarks.suites.conversion import OURS, convert
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,10 @@ class Layout(NamedTuple):
         """Return the name of the contestant with this check."""
         return f"{check}, {self.processes} × {self.threads}"
 
+    def options(self) -> tuple[str, ...]:
+        """Return the options of `convert` for this division."""
+        return ("--processes", str(self.processes), "--workers", str(self.threads))
+
 
 ONE, THREADS, PROCESSES = Layout(1, 1), Layout(1, 2), Layout(2, 1)
 LAYOUTS = (ONE, THREADS, PROCESSES)
@@ -42,23 +46,17 @@ PARTS = {PLAN: "plan", READ["header"]: "header", READ["decode"]: "decode", WRITE
 
 def enter(setting: Setting) -> Entry:
     """Enter every layout with both checks, and every part alone, on photos and small images."""
-    contestants = [_convert(layout, check) for check in CHECKS for layout in LAYOUTS]
+    contestants = [
+        convert(layout.name(check), "--check", check, *layout.options())
+        for check in CHECKS
+        for layout in LAYOUTS
+    ]
     contestants += [_part(name, part) for name, part in PARTS.items()]
     cases = [
         *(small_images(setting.data, setting.cache, size) for size in setting.scale.small_sizes),
         *(photos(setting.data, setting.cache, size) for size in setting.scale.photo_sizes),
     ]
     return Entry(contestants, cases)
-
-
-def _convert(layout: Layout, check: str) -> Contestant:
-    numbers = ("--processes", str(layout.processes), "--workers", str(layout.threads))
-    options = ("--quiet", "--check", check, *numbers)
-
-    def command(case: Case, out: Path) -> list[str]:
-        return [sys.executable, "-m", "shardmill", "convert", str(case.source), str(out), *options]
-
-    return Contestant(layout.name(check), command, OURS)
 
 
 def _part(name: str, part: str) -> Contestant:

@@ -30,7 +30,7 @@ answer ([patience](stores.md#patience)).
 | 66 | no input, or no finished dataset |
 | 69 | the engine failed: no job server, worker pool or worker, or one was lost |
 | 70 | a bug in shardmill |
-| 73 | the output cannot be written: full, read-only, or not empty |
+| 73 | the output cannot be written: full, read-only, or a file exists that must be kept |
 | 74 | storage failed after retries |
 | 75 | in use by another run; try later |
 | 130, 143 | interrupted, terminated |

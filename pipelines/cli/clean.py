@@ -19,7 +19,10 @@ Example:
 @click.option("--dry-run", is_flag=True, help="Report what would be removed; remove nothing.")
 @json_option
 def clean(output: str, dry_run: bool, as_json: bool) -> None:
-    """Remove the files of an unfinished run from OUTPUT. A finished dataset is not changed."""
+    """Remove the files of an unfinished run from OUTPUT. A finished dataset is not changed.
+
+    A file that the run did not write, or that was changed since, is kept.
+    """
     from pipelines.clean import clean as clean_output
     from records.text.formatting import format_bytes, pluralize
 

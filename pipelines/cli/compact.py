@@ -29,7 +29,7 @@ def compact(*, as_json: bool, quiet: bool, **given: Any) -> None:
 
     Records are copied without decoding. The new shards have their full size, and the records are in
     the order that a single conversion of all images would write. To resume an interrupted run, run
-    the same command again.
+    the same command again. Other files in OUTPUT are kept.
     """
     from pipelines.cli.output import compact_with_progress
 

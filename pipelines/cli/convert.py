@@ -27,8 +27,9 @@ Examples:
 
 \b
 Exit codes: 0 done or nothing to do, 2 usage error, 65 too many rejects,
-66 no input, 69 the engine failed, 73 output contains a different dataset or
-cannot be written, 74 storage failed, 75 output in use by another run.
+66 no input, 69 the engine failed, 73 output cannot be written, or contains a
+different dataset or a file with the name of a dataset file, 74 storage failed,
+75 output in use by another run.
 """
 
 
@@ -285,8 +286,8 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
     SOURCE has one folder per class, or split folders (train/, test/, validation/) that contain
     class folders; the layout is detected automatically. --list takes the classes from a table.
     SOURCE and OUTPUT can be URLs (s3://, gs://, …). To resume an interrupted run, run the same
-    command again. A dataset is never overwritten. With --append, new images are added to the
-    dataset as a new generation.
+    command again. A dataset is never overwritten, and other files in OUTPUT are kept. With
+    --append, new images are added to the dataset as a new generation.
     """
     from pipelines.cli.output import convert_with_progress
 

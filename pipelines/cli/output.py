@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Iterator
 
 import msgspec
 
@@ -17,6 +18,7 @@ from records.cli.output import print_json, print_text
 from records.dataset import open_dataset
 from records.format.index import Reject
 from records.format.layout import REJECTS, generation_path
+from records.format.skipped import SkippedFile
 from records.runtime.logging import is_json, log_event, set_quiet
 from records.runtime.progress import progress_callback
 from records.runtime.shard_worker import RunnerConfig
@@ -146,19 +148,28 @@ def summarize(report: Report) -> str:
         images, shards = pluralize(info.images, "image"), pluralize(info.shards, "shard")
         lines.append(f"  {split:<10} {images} in {shards}{size}")
     lines.append(f"  {_counts(report)}")
-    lines += map(_describe_reject, report.first_rejects)
-    if len(report.first_rejects) < report.counts.rejected and report.status != "planned":
-        name = generation_path(REJECTS, report.generation)
-        lines.append(f"             all rejects: {report.output.rstrip('/')}/{name}")
+    lines += _left_out(report)
     lines += [f"  note: {note}" for note in report.notes]
     if report.seconds:
         lines.append(f"  {report.seconds:.1f} s, {report.images_per_second:,.0f} images/s")
     return "\n".join(lines)
 
 
-def _describe_reject(reject: Reject) -> str:
-    detail = f"{reject.reason}: {abbreviate(reject.detail, _DETAIL_CHARACTERS)}"
-    return f"  rejected   {escape_for_display(abbreviate(reject.key, _KEY_CHARACTERS))}: {detail}"
+def _left_out(report: Report) -> Iterator[str]:
+    """Yield lines on the first files that are not stored, and the names of the lists of all."""
+    folder = report.output.rstrip("/")
+    yield from (_describe_file("rejected", reject) for reject in report.first_rejects)
+    if len(report.first_rejects) < report.counts.rejected and report.status != "planned":
+        yield f"{'':13}all rejects: {folder}/{generation_path(REJECTS, report.generation)}"
+    yield from (_describe_file(file.outcome, file) for file in report.first_skipped)
+    left_out = report.counts.skipped + report.counts.excluded
+    if len(report.first_skipped) < left_out and report.skipped_list is not None:
+        yield f"{'':13}all skipped and excluded files: {folder}/{report.skipped_list}"
+
+
+def _describe_file(outcome: str, file: Reject | SkippedFile) -> str:
+    detail = f"{file.reason}: {abbreviate(file.detail, _DETAIL_CHARACTERS)}"
+    return f"  {outcome:<10} {escape_for_display(abbreviate(file.key, _KEY_CHARACTERS))}: {detail}"
 
 
 def _counts(report: Report) -> str:

@@ -22,13 +22,14 @@ from pipelines.incremental.ingested import (
 )
 from pipelines.options import ConvertOptions
 from pipelines.planning.plan import make_fingerprint
-from pipelines.resume import encoders, read_report
+from pipelines.report import read_report
+from pipelines.resume import encoders
 from pipelines.run import Run
 from pipelines.run_state import read_run
 from pipelines.sources.base import Sources
 from pipelines.sources.reader import UnreadableError, open_source, read_file
+from pipelines.writing.publish import read_published
 from records.errors import LockedError, UsageError
-from records.format import layout
 from records.format.manifest import Manifest, Settings, read_manifest
 from records.runtime.cpu import available_cpus
 from records.storage import Storage
@@ -39,13 +40,11 @@ def open_existing(output: Storage) -> Manifest | None:
     """Return the manifest of the dataset to append to; None if the output contains no dataset.
 
     Raises:
-        CorruptDataError: the manifest is damaged.
+        OutputError: the manifest is damaged, or is a file of the user.
         UsageError: the dataset is adopted: another program wrote its records.
     """
-    if output.stat(layout.MANIFEST) is None:
-        return None
-    base = read_manifest(output)
-    if base.adopted is not None:
+    base = read_published(output)
+    if base is not None and base.adopted is not None:
         raise UsageError(
             "cannot append to an adopted dataset",
             path=output.url,

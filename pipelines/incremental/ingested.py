@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from records.errors import OutputError
+from records.errors import CorruptDataError, OutputError
 from records.format import layout
 from records.format.index import read_shard_index
 from records.format.manifest import Manifest
 from records.format.rejects import read_all_rejects
+from records.format.work_folder import warn_kept
 from records.runtime.row_table import RowTable, iter_rows
 from records.storage import Storage
 from records.text.keys import key_from_text
@@ -68,15 +69,27 @@ def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
 
 def read_fingerprints(output: Storage) -> pa.Table:
     """Return a table of the saved fingerprints: key, fingerprint; empty if lost or damaged."""
-    try:
-        saved = read_untrusted(output.read(layout.FINGERPRINTS), _FINGERPRINT_FILE)
-    except (FileNotFoundError, OSError, InvalidParquetError):
+    saved = _read_saved(output)
+    if saved is None:
         saved = _FINGERPRINT_FILE.empty_table()
     return saved.rename_columns(_FINGERPRINT_COLUMNS)
 
 
+def _read_saved(output: Storage) -> pa.Table | None:
+    try:
+        return read_untrusted(output.read(layout.FINGERPRINTS), _FINGERPRINT_FILE)
+    except (OSError, CorruptDataError, InvalidParquetError):
+        return None
+
+
 def write_fingerprints(output: Storage, fingerprints: pa.Table) -> None:
-    """Save fingerprints. A failure is ignored: the next append then reads the files again."""
+    """Save fingerprints. A failure is ignored: the next append then reads the files again.
+
+    A file of this name that contains no fingerprints is kept: it belongs to the user.
+    """
+    if output.stat(layout.FINGERPRINTS) is not None and _read_saved(output) is None:
+        warn_kept(output, [layout.FINGERPRINTS])
+        return
     stream = io.BytesIO()
     table = fingerprints.rename_columns(_FINGERPRINT_FILE.names).cast(_FINGERPRINT_FILE)
     pq.write_table(table, stream, compression="zstd")

@@ -26,6 +26,6 @@ def list_sources(options: ConvertOptions, existing_labels: LabelMap | None = Non
     source_filter = read_source_filter(options, existing_labels)
     list_images = list_image_folder if options.list is None else list_image_list
     sources = list_images(options, source_filter)
-    if absent := len(source_filter.excluded_keys) - sources.excluded_keys:
+    if absent := len(source_filter.excluded_keys) - sources.left_out.reasons["excluded-key"]:
         sources.notes.append(f"--exclude lists {pluralize(absent, 'key')} not found in the source")
     return sources

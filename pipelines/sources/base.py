@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from pipelines.sources.reader import read_text_file
 from records.format.index import Reject
 from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import SplitName
+from records.format.skipped import SkippedFiles
 from records.images import Rejection
 from records.images.large_file import require_max_size
 from records.images.rejection import ImageRejectedError
@@ -86,9 +87,7 @@ class Sources:
         layout: layout of the folders; None for a list.
         images: images to convert.
         rejects: images that the listing rejects because they are unreadable or have no class.
-        skipped: number of files that are not images.
-        excluded: number of images excluded, by key or by class.
-        excluded_keys: number of images excluded by key.
+        left_out: skipped files, which are not images, and excluded images.
         splits: splits that the source specifies for an image.
         notes: remarks for the report.
         understood: description of the list in one line: columns and paths; None for folders.
@@ -98,9 +97,7 @@ class Sources:
     layout: Layout | None
     images: RowTable[SourceImage] = field(default_factory=new_image_table)
     rejects: list[Reject] = field(default_factory=list)
-    skipped: int = 0
-    excluded: int = 0
-    excluded_keys: int = 0
+    left_out: SkippedFiles = field(default_factory=SkippedFiles)
     splits: set[SplitName] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     understood: str | None = None
@@ -108,18 +105,23 @@ class Sources:
     @property
     def found(self) -> int:
         """Return the number of files found."""
-        return len(self.images) + len(self.rejects) + self.skipped + self.excluded
+        return len(self.images) + len(self.rejects) + len(self.left_out)
+
+    @property
+    def skipped(self) -> int:
+        """Return the number of files that are not images."""
+        return self.left_out.outcomes["skipped"]
+
+    @property
+    def excluded(self) -> int:
+        """Return the number of images excluded, by key or by class."""
+        return self.left_out.outcomes["excluded"]
 
     def add(self, image: SourceImage) -> None:
         """Add an image to convert."""
         self.images.append(image)
         if image.split is not None:
             self.splits.add(image.split)
-
-    def exclude(self, *, by_key: bool) -> None:
-        """Count an excluded image."""
-        self.excluded += 1
-        self.excluded_keys += by_key
 
 
 def check_file_size(size_bytes: int, options: ConvertOptions) -> Rejection | None:
@@ -129,6 +131,20 @@ def check_file_size(size_bytes: int, options: ConvertOptions) -> Rejection | Non
     except ImageRejectedError as error:
         return error.rejection
     return None
+
+
+class MappedClasses(NamedTuple):
+    """The classes of a source: their names after `--map`, the label map, and notes.
+
+    Attributes:
+        names: the new name of each class; None if `--map` drops it.
+        labels: the label map.
+        notes: remarks for the report.
+    """
+
+    names: Mapping[str, str | None]
+    labels: LabelMap
+    notes: list[str]
 
 
 class SourceFilter(NamedTuple):
@@ -150,17 +166,25 @@ class SourceFilter(NamedTuple):
     allow_new_classes: bool
     class_map: ClassMap
 
-    def choose_labels(self, present: Iterable[str], *, source: str) -> LabelMap:
-        """Return the label map for the classes in the source. Raises UsageError."""
+    def map_classes(self, found: Iterable[str], *, source: str) -> MappedClasses:
+        """Return the new names and the label map of the classes in the source.
+
+        Raises:
+            UsageError: no class is left, or a class is unknown to an option or to the dataset.
+        """
+        found = set(found)
+        renamed = self.class_map.apply(found, source=source)
+        present = {name for name in renamed.values() if name is not None}
         labels = choose_labels(
-            present,
+            sorted(present, key=str.encode),
             classes=self.classes,
             given=self.given_labels,
             source=escape_for_display(source),
+            is_mapped=bool(found),
         )
-        if self.existing_labels is None:
-            return labels
-        return extend_labels(self.existing_labels, labels, allow_new=self.allow_new_classes)
+        if self.existing_labels is not None:
+            labels = extend_labels(self.existing_labels, labels, allow_new=self.allow_new_classes)
+        return MappedClasses(renamed, labels, self.class_map.notes(found))
 
 
 def read_source_filter(options: ConvertOptions, existing_labels: LabelMap | None) -> SourceFilter:

@@ -153,6 +153,7 @@ def choose_labels(
     classes: tuple[str, ...] | None,
     given: LabelMap | None,
     source: str,
+    is_mapped: bool = False,
 ) -> LabelMap:
     """Return the label map: the classes in `present`, the subset `classes`, or `given`.
 
@@ -161,6 +162,7 @@ def choose_labels(
         classes: value of `--classes`: the subset to convert.
         given: label map of `--labels`.
         source: the source, for error messages.
+        is_mapped: whether the source has classes, which `--map` may have dropped.
 
     Raises:
         UsageError: the source has no class, lacks one of `classes`, or has one that `given` lacks.
@@ -173,6 +175,10 @@ def choose_labels(
     if given is not None:
         _require_known("--labels lacks a class of the source", set(found) - set(given), given)
         return given
+    if not found and is_mapped:
+        raise UsageError(
+            "--map drops every class of the source", path=source, hint="keep at least one class"
+        )
     if not found:
         raise UsageError(
             "the source has no classes",

@@ -13,6 +13,7 @@ from pipelines.sources.class_layout import (
     assign_labels,
     check_not_split,
     class_folders,
+    class_name,
     detect_layout,
     is_class_folder,
     parse_key,
@@ -52,7 +53,7 @@ def list_image_folder(options: ConvertOptions, source_filter: SourceFilter) -> S
             "the source is empty",
             path=escape_for_display(options.source),
             expected=CLASS_FOLDERS,
-            got=f"only {pluralize(listing.skipped, 'hidden or system file')}"
+            got=f"only {pluralize(len(listing.skipped), 'hidden or system file')}"
             if listing.skipped
             else None,
         )
@@ -126,16 +127,12 @@ class _FolderSources:
         # A folder that cannot name a class does not affect the others.
         folders = filter(is_class_folder, self._class_folders())
         names = assign_labels(folders, source=options.source)
-        renamed = source_filter.class_map.apply(names.values(), source=options.source)
-        self._class_names = {folder: renamed[name] for folder, name in names.items()}
-        labels = source_filter.choose_labels(
-            sorted({name for name in renamed.values() if name is not None}, key=str.encode),
-            source=options.source,
-        )
-        self._label_ids = label_ids(labels)
+        classes = source_filter.map_classes(names.values(), source=options.source)
+        self._class_names = {folder: classes.names[name] for folder, name in names.items()}
+        self._label_ids = label_ids(classes.labels)
         self._group_of = GroupKey(options.group_by)
-        self._sources = Sources(labels, layout, skipped=listing.skipped)
-        self._sources.notes += source_filter.class_map.notes(names.values())
+        self._sources = Sources(classes.labels, layout, left_out=listing.skipped)
+        self._sources.notes += classes.notes
         self._class_depth = 1 if layout == "classes" else 2
         self._nested_images = 0
 
@@ -151,8 +148,8 @@ class _FolderSources:
 
     def collect(self) -> Sources:
         # The remaining escaping links are excluded by key; all others were refused.
-        for _ in self._listing.escaping_links:
-            self._sources.exclude(by_key=True)
+        for key in self._listing.escaping_links:
+            self._sources.left_out.add(key, "excluded-key")
         for key in self._listing.broken_links:
             self._add(key, None)
         for key, reason in self._listing.refused:
@@ -161,7 +158,7 @@ class _FolderSources:
             if file.key in self._excluded_keys or self._is_image(file):
                 self._add(file.key, file)
             else:
-                self._sources.skipped += 1
+                self._sources.left_out.add(file.key, "not-an-image")
         self._note_nested_images()
         self._note_forbidden_folders()
         return self._sources
@@ -180,9 +177,9 @@ class _FolderSources:
         folder, split = self._parse(key)
         name = None if folder is None else self._class_names.get(folder)
         if key in self._excluded_keys:
-            self._sources.exclude(by_key=True)
-        elif self._is_dropped(folder):
-            self._sources.exclude(by_key=False)
+            self._sources.left_out.add(key, "excluded-key")
+        elif folder is not None and self._is_dropped(folder):
+            self._sources.left_out.add(key, "excluded-class", class_name(folder))
         elif file is None:
             self._reject(key, name, "unreadable", "the link leads nowhere", 0)
         elif name is None:
@@ -212,13 +209,13 @@ class _FolderSources:
             folder, _ = self._parse(key)
         name = None if folder is None else self._class_names.get(folder)
         if key in self._excluded_keys:
-            self._sources.exclude(by_key=True)
-        elif self._is_dropped(folder):
-            self._sources.exclude(by_key=False)
+            self._sources.left_out.add(key, "excluded-key")
+        elif folder is not None and self._is_dropped(folder):
+            self._sources.left_out.add(key, "excluded-class", class_name(folder))
         else:
             self._reject(key, name, "unreadable", reason, 0)
 
-    def _is_dropped(self, folder: bytes | None) -> bool:
+    def _is_dropped(self, folder: bytes) -> bool:
         """Return whether --classes or --map drops the class of this folder."""
         return folder in self._class_names and self._class_names[folder] not in self._label_ids
 

@@ -1,8 +1,9 @@
 """Recursive listing of a source folder, local or remote.
 
-Hidden files and system files are counted, not listed. Links that lead out of the source are listed
-separately, and so are folders that cannot be listed. Keys are the bytes of the file system. Every
-folder is walked once, even if links lead to it: loops end, and no image is listed twice.
+Hidden and system files are skipped; a hidden folder is one skipped file, and is not walked. Links
+that lead out of the source are listed separately, and so are folders that cannot be listed. Keys
+are the bytes of the file system. Every folder is walked once, even if links lead to it: loops end,
+and no image is listed twice.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pyarrow as pa
 import xxhash
 
 from records.errors import InputNotFoundError, StorageError
+from records.format.skipped import Reason, SkippedFiles
 from records.runtime.parallel_map import parallel_map_if_blocking
 from records.runtime.row_table import RowTable
 from records.storage import FileInfo, RemoteStorage
@@ -88,7 +90,7 @@ class Listing:
     Attributes:
         files: regular files that are neither hidden nor system files.
         folders: keys of the folders of the top two levels.
-        skipped: number of other files: hidden, system, special; and of forbidden folders.
+        skipped: hidden, system and special files, and folders that are not walked.
         broken_links: keys of broken symbolic links.
         escaping_links: keys of symbolic links that lead out of the source and are not followed.
         forbidden_folders: keys of folders that this user may not list.
@@ -97,16 +99,18 @@ class Listing:
 
     files: RowTable[ListedFile] = field(default_factory=new_file_table)
     folders: list[bytes] = field(default_factory=list)
-    skipped: int = 0
+    skipped: SkippedFiles = field(default_factory=SkippedFiles)
     broken_links: list[bytes] = field(default_factory=list)
     escaping_links: list[bytes] = field(default_factory=list)
     forbidden_folders: list[bytes] = field(default_factory=list)
     refused: list[tuple[bytes, str]] = field(default_factory=list)
 
 
-def is_hidden(name: bytes) -> bool:
-    """Return whether a file or folder with this name is hidden or belongs to the system."""
-    return name.startswith(b".") or is_system_name(name)
+def hidden_reason(name: bytes) -> Reason | None:
+    """Return why a file or folder with this name is skipped; None if it is not."""
+    if is_system_name(name):
+        return "system"
+    return "hidden" if name.startswith(b".") else None
 
 
 def walk_local(root: bytes, *, follow_symlinks: bool) -> Listing:
@@ -123,12 +127,19 @@ def walk_remote(storage: RemoteStorage) -> Listing:
     """List everything below a URL, in any order. Raises the errors of `walk_local`."""
     listing = Listing()
     folders: set[bytes] = set()
+    hidden_folders: set[bytes] = set()
     for name, info in storage.list_info():
         key = name.encode("utf-8", "surrogateescape")
         parts = key.split(b"/")
-        is_marker = key.endswith(b"/") or not key  # consoles make these for empty folders
-        if is_marker or any(map(is_hidden, parts)):
-            listing.skipped += 1
+        if (found := _first_hidden(parts)) is not None:
+            hidden, reason = found
+            if hidden not in hidden_folders:
+                listing.skipped.add(hidden, reason)
+            if hidden.endswith(b"/"):
+                hidden_folders.add(hidden)
+            continue
+        if key.endswith(b"/") or not key:  # consoles make these for empty folders
+            listing.skipped.add(key, "not-a-file")
             continue
         if not all(parts):
             listing.refused.append((key, "a part of the path is empty"))
@@ -139,19 +150,25 @@ def walk_remote(storage: RemoteStorage) -> Listing:
     return listing
 
 
+def _first_hidden(parts: list[bytes]) -> tuple[bytes, Reason] | None:
+    """Return the key up to the first hidden part, with a slash after a folder, and the reason."""
+    for number, part in enumerate(parts, 1):
+        if (reason := hidden_reason(part)) is not None:
+            return b"/".join(parts[:number]) + b"/" * (number < len(parts)), reason
+    return None
+
+
 class _Folder(NamedTuple):
     """A folder to walk.
 
     Attributes:
         key: path below the source.
         real_path: the path without links.
-        hidden: whether it is hidden or in a hidden folder.
         linked: whether a part of its path below the source is a link.
     """
 
     key: bytes
     real_path: bytes
-    hidden: bool
     linked: bool
 
 
@@ -165,14 +182,14 @@ class _LocalWalk:
         self.listing = Listing()
         self._source = UntrustedFolder(root)
         # Not recursive: folders may be nested deeper than Python's stack.
-        self._to_walk = [_Folder(b"", self.real_root, hidden=False, linked=False)]
+        self._to_walk = [_Folder(b"", self.real_root, linked=False)]
         self._walked: set[bytes] = set()
 
     def run(self) -> Listing:
         while self._to_walk:
             folder = self._to_walk.pop()
             if folder.real_path in self._walked:
-                self.listing.skipped += 1
+                self.listing.skipped.add(folder.key + b"/", "listed-elsewhere")
                 continue
             self._walked.add(folder.real_path)
             self._walk(folder)
@@ -220,10 +237,8 @@ class _LocalWalk:
             path = _shown(self.root)
             raise InputNotFoundError("folder not found", path=path) from error
         if folder.key and code in _FORBIDDEN:
-            self.listing.skipped += 1
+            self.listing.skipped.add(folder.key + b"/", "forbidden")
             self.listing.forbidden_folders.append(folder.key)
-        elif folder.hidden:
-            self.listing.skipped += 1
         elif folder.key and code in _NOT_LISTABLE:
             self.listing.refused.append((folder.key, _NOT_LISTABLE[code]))
         else:
@@ -237,12 +252,11 @@ class _LocalWalk:
     def _visit(self, folder: _Folder, entry: _Entry) -> None:
         name = os.fsencode(entry.name)
         key = folder.key + b"/" + name if folder.key else name
-        hidden = folder.hidden or is_hidden(name)
-        if entry.is_dir(follow_symlinks=False):
-            real_path = folder.real_path + b"/" + name
-            self._visit_folder(_Folder(key, real_path, hidden, folder.linked))
-        elif hidden:
-            self.listing.skipped += 1
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if (reason := hidden_reason(name)) is not None:
+            self.listing.skipped.add(key + b"/" * is_folder, reason)
+        elif is_folder:
+            self._visit_folder(_Folder(key, folder.real_path + b"/" + name, folder.linked))
         elif entry.is_symlink():
             self._visit_link(key, entry)
         else:
@@ -252,9 +266,9 @@ class _LocalWalk:
 
     def _visit_folder(self, folder: _Folder) -> None:
         if folder.linked and self._is_inside(folder.real_path):
-            self.listing.skipped += 1  # it is listed at its real path
+            self.listing.skipped.add(folder.key + b"/", "listed-elsewhere")
             return
-        if not folder.hidden and folder.key.count(b"/") < 2:
+        if folder.key.count(b"/") < 2:
             self.listing.folders.append(folder.key)
         self._to_walk.append(folder)
 
@@ -266,7 +280,7 @@ class _LocalWalk:
         elif not self.follow_symlinks and not self._is_inside(real_path):
             self.listing.escaping_links.append(key)
         elif stat.S_ISDIR(status.st_mode):
-            self._visit_folder(_Folder(key, real_path, hidden=False, linked=True))
+            self._visit_folder(_Folder(key, real_path, linked=True))
         else:
             self._visit_file(key, status, linked=True)
 
@@ -276,7 +290,7 @@ class _LocalWalk:
         elif stat.S_ISREG(status.st_mode):
             self.listing.files.append(local_file(key, status, linked=linked))
         else:
-            self.listing.skipped += 1
+            self.listing.skipped.add(key, "not-a-file")
 
     def _is_inside(self, real_path: bytes) -> bool:
         return (real_path + b"/").startswith(self.real_root + b"/")

@@ -9,38 +9,39 @@ import msgspec
 
 from pipelines.class_notes import reject_notes
 from pipelines.report import (
-    SHOWN_REJECTS,
+    SHOWN_FILES,
     Report,
     count_reasons,
     encode_report,
+    read_report,
     report_plan,
     report_splits,
 )
 from pipelines.run import Run
 from pipelines.writing.results import ConversionResult, make_manifest, merge_splits
-from records.errors import TooManyRejectsError
+from records.errors import CorruptDataError, OutputError, TooManyRejectsError
 from records.format import layout
+from records.format.digest import FileDigest, digest_of
 from records.format.index import Reject
 from records.format.label_map import format_labels
 from records.format.layout import SplitName
-from records.format.manifest import Manifest, SplitInfo, decode_manifest, encode_manifest
+from records.format.manifest import (
+    Manifest,
+    SplitInfo,
+    decode_manifest,
+    encode_manifest,
+    read_manifest,
+)
 from records.format.rejects import encode_rejects
+from records.format.skipped import write_skipped
 from records.format.tfds_metadata import tfds_files
 from records.images.formats import NEEDS_HEIF
 from records.runtime.extras import install_command
-from records.storage import FolderLock, write_file
+from records.storage import FolderLock, Storage, write_file
 from records.storage.errors import replaced_by_other_run
+from records.storage.ownership import write_own
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
-
-DATASET_FILES = (
-    layout.LABELS,
-    layout.REJECTS,
-    layout.REPORT,
-    layout.TFDS_INFO,
-    layout.TFDS_FEATURES,
-)
-"""The files of a dataset other than shards, indexes and the manifest."""
 
 
 def check_reject_limit_early(run: Run, *, lock: FolderLock | None = None) -> None:
@@ -83,7 +84,7 @@ def report_result(run: Run, result: ConversionResult, *, shards_kept: int) -> Re
         status="too-many-rejects" if _exceeds_reject_limit(run, result) else "converted",
         counts=result.counts,
         rejects_by_reason=count_reasons(result.rejects),
-        first_rejects=tuple(result.rejects[:SHOWN_REJECTS]),
+        first_rejects=tuple(result.rejects[:SHOWN_FILES]),
         notes=(
             *planned.notes,
             *_short_split_warnings(run, result),
@@ -106,7 +107,8 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
     """Write the files of a dataset other than shards and indexes; write the manifest last.
 
     Readers of the previous generation see no change until they open the dataset again: no file that
-    the previous manifest names is changed.
+    the previous manifest names is changed. Only files that are known to be written by shardmill are
+    replaced.
 
     Args:
         run: the run.
@@ -116,31 +118,80 @@ def publish(run: Run, result: ConversionResult, report: Report, *, lock: FolderL
 
     Raises:
         TooManyRejectsError: more images were rejected than allowed; report and rejects are written.
-        OutputError: the output cannot be written.
+        OutputError: the output cannot be written, or a file of the user has the name of one of
+            these files.
         LockedError: another run has taken over the lock.
     """
     output, plan, base = run.output, run.plan, run.base
     lock.ensure_held()
     rejects = layout.generation_path(layout.REJECTS, plan.generation)
-    files = {rejects: encode_rejects(result.rejects)}
-    output.replace(rejects, files[rejects])
-    output.replace(layout.REPORT, encode_report(report))
+    replaced = replaced_files(run)
+    files: dict[str, FileDigest] = {}
+
+    def write(name: str, content: bytes) -> None:
+        write_own(output, name, content, known=replaced.get(name))
+        files[name] = digest_of(content)
+
+    write(rejects, encode_rejects(result.rejects))
+    if report.skipped_list is not None:
+        files[report.skipped_list] = write_skipped(
+            output, report.skipped_list, run.sources.left_out
+        )
+    write(layout.REPORT, encode_report(report))
     if report.status == "too-many-rejects":
         raise _too_many_rejects(result, report, listed_in=output.display_name(rejects))
     # A run that was killed may have renamed an index into place without syncing the folder.
     output.fsync_folder(layout.generation_path(layout.INDEX_FOLDER, plan.generation))
     manifest = make_manifest(run, result)
-    metadata = _tfds_files(manifest, base)
     if base is None or base.labels != manifest.labels:
-        metadata[layout.LABELS] = format_labels(plan.labels)
-    for name, content in metadata.items():
-        output.replace(name, content)
-    manifest = manifest.with_files(files | metadata)
+        write(layout.LABELS, format_labels(plan.labels))
+    for name, content in _tfds_files(manifest, base).items():
+        write(name, content)
+    del files[layout.REPORT]  # it is not part of the dataset
+    manifest = msgspec.structs.replace(manifest, files=manifest.files | files)
     lock.ensure_held()
     if base is None:
         write_file(output, layout.MANIFEST, encode_manifest(manifest))
     else:
         _replace_manifest(run, base, manifest)
+
+
+def replaced_files(run: Run) -> Mapping[str, bytes | None]:
+    """Return the files of the previous generations that a run replaces, and their known content.
+
+    A file with other content belongs to the user. The content of the report is not derived from the
+    manifest: it is known if it is a report; otherwise it is None.
+    """
+    base, output = run.base, run.output
+    if base is None:
+        return {}
+    report = None if read_report(output) is None else output.read(layout.REPORT)
+    has_new_labels = base.labels != run.plan.labels
+    return {layout.REPORT: report, **(derived_files(base) if has_new_labels else {})}
+
+
+def derived_files(manifest: Manifest) -> dict[str, bytes]:
+    """Return the files whose content follows from the manifest of a converted dataset."""
+    return {layout.LABELS: format_labels(manifest.labels), **_tfds_files(manifest, None)}
+
+
+def read_published(output: Storage) -> Manifest | None:
+    """Return the manifest of the dataset in an output; None if there is none.
+
+    Raises:
+        OutputError: the manifest is damaged, or is a file of the user.
+    """
+    if output.stat(layout.MANIFEST) is None:
+        return None
+    try:
+        return read_manifest(output)
+    except CorruptDataError as error:
+        raise OutputError(
+            f"the output already contains a damaged dataset: {error.what}",
+            path=error.path,
+            got=error.got,
+            hint="choose another output",
+        ) from error
 
 
 def _replace_manifest(run: Run, base: Manifest, manifest: Manifest) -> None:

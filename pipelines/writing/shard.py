@@ -33,7 +33,8 @@ from records.images import NormalizedImage, Rejection, normalize_image
 from records.images.features import encode_image_example
 from records.runtime.parallel_map import IO_THREADS
 from records.runtime.shard_worker import ProgressCallback
-from records.storage import Storage, is_url, open_storage, write_file
+from records.storage import Storage, is_url, open_storage
+from records.storage.ownership import create_own, read_etag, record_hash, remove_own, write_etag
 from records.text.escaping import escape_for_display
 from records.text.keys import key_to_text
 
@@ -111,7 +112,7 @@ def is_finished(output: Storage, name: str, plan_digest: str) -> bool:
     present = output.stat(name)
     if summary.plan_digest != plan_digest or present is None or present.size_bytes != summary.bytes:
         return False
-    if present.etag is not None and present.etag == run_state.read_etag(output, name):
+    if present.etag is not None and present.etag == read_etag(output, name):
         return True
     return hash_file(output, name) == summary.xxh3_128
 
@@ -172,13 +173,14 @@ def publish_shard(
         write: the function that writes the records, and yields an index row or a reject per image.
 
     Raises:
-        OutputError: the output cannot be written.
+        OutputError: the output cannot be written, or a file of the user has the name of the shard
+            or its index.
         StorageError: storage failed after retries.
     """
     # An index must not exist while its shard is written: it marks a complete shard.
     if output.stat(index_name(plan.name)) is not None:
-        output.remove(index_name(plan.name))
-        output.remove(plan.name)
+        remove_own(output, index_name(plan.name))
+        remove_own(output, plan.name)
     rows = new_row_table()
     class_records: Counter[int] = Counter()
     rejects: list[Reject] = []
@@ -190,9 +192,10 @@ def publish_shard(
             else:
                 rows.append(written)
                 class_records[written.label] += 1
+        record_hash(output, plan.name, writer.xxh3_128)
     present = output.stat(plan.name)
     if present is not None and present.etag is not None:
-        run_state.write_etag(output, plan.name, present.etag)
+        write_etag(output, plan.name, present.etag)
     summary = ShardSummary(
         name=plan.name,
         split=plan.split,
@@ -204,7 +207,7 @@ def publish_shard(
         class_records=dict(sorted(class_records.items())),
         rejects=tuple(rejects),
     )
-    write_file(output, index_name(plan.name), encode_index(summary, rows))
+    create_own(output, index_name(plan.name), encode_index(summary, rows))
 
 
 def _threads(job: ConvertJob) -> int:

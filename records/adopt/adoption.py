@@ -19,6 +19,7 @@ from records.adopt.infer_splits import choose_split
 from records.adopt.plan import AdoptionPlan, plan_adoption
 from records.adopt.report import AdoptReport, Status, make_report
 from records.adopt.scan import locate_files, read_file, summarize_adoptable
+from records.arguments import NotNegative, check_arguments
 from records.errors import InputNotFoundError, OutputError, TooManyRejectsError
 from records.format import layout
 from records.format.label_map import format_labels, parse_labels
@@ -42,6 +43,7 @@ _REJECTS_ALWAYS_ALLOWED = 10
 _REJECTS_ALLOWED_OF = 100
 
 
+@check_arguments
 def adopt(
     files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
@@ -50,7 +52,7 @@ def adopt(
     splits: Mapping[str, SplitName] | None = None,
     features: Mapping[str, str] | None = None,
     first_label: FirstLabel | None = None,
-    max_rejects: int | None = None,
+    max_rejects: NotNegative | None = None,
     dry_run: bool = False,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> AdoptReport:

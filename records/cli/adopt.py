@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from records.arguments import NotNegative
 from records.cli.option_groups import GroupedCommand, option_group
 from records.cli.output import json_option, print_result
 from records.cli.params import Count, Location
@@ -56,7 +57,7 @@ written to.
     ),
     click.option(
         "--max-rejects",
-        type=Count(0),
+        type=Count(NotNegative),
         metavar="N",
         help="Maximum number of excluded records.  [default: 1 % of the records, at least 10]",
     ),

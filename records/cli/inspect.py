@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from records.arguments import Positive
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import json_option, note_unfinished, print_result
 from records.cli.params import Count, Location, NewFile
@@ -23,7 +24,7 @@ Exit codes: 0 done, 66 dataset or file not found.
 @click.argument("dataset", type=Location())
 @click.option(
     "--limit",
-    type=Count(1),
+    type=Count(Positive),
     default=100,
     show_default=True,
     metavar="N",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from records.arguments import Processes
+from records.cli.params import Count
 from records.runtime.logging import log_line
 from records.text.escaping import escape_for_display, escape_json
 
@@ -17,10 +19,9 @@ if TYPE_CHECKING:
     from records.verification.unfinished import UnfinishedRun
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_MAX_PROCESSES = 4096
 processes_option = click.option(
     "--processes",
-    type=click.IntRange(1, _MAX_PROCESSES),
+    type=Count(Processes),
     metavar="N",
     help="Number of processes.  [default: the number of cores, fewer for little work]",
 )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 import re
-from typing import Any
+from decimal import Decimal, InvalidOperation
+from typing import Any, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
+from records.arguments import NotNegative
 from records.errors import UsageError
 from records.storage.exclusive import require_new
 
@@ -69,16 +71,22 @@ class NewFile(Location):
 
 
 class Count(click.IntRange):
-    """The type of whole numbers from `min` to a number that every library accepts."""
+    """The type of whole numbers with the bounds of a type of `records.arguments`.
 
-    def __init__(self, min: int = 0, max: int = 2**31 - 1) -> None:  # noqa: A002 names of click
-        super().__init__(min, max)
+    Args:
+        kind: the annotated type, such as `Positive`.
+    """
+
+    def __init__(self, kind: Any = NotNegative) -> None:
+        bounds = get_args(kind)[1]
+        super().__init__(bounds.ge, bounds.le)
+        self._is_bounded = bounds.le != get_args(NotNegative)[1].le
 
     def _describe_range(self) -> str:
-        return f"x>={self.min}"  # the maximum is of no interest
+        return super()._describe_range() if self._is_bounded else f"x>={self.min}"
 
 
-class Positive(click.FloatRange):
+class PositiveNumber(click.FloatRange):
     """The type of finite numbers above 0, or from 0 if `zero` is true."""
 
     def __init__(self, *, zero: bool = False) -> None:
@@ -111,28 +119,32 @@ class Fraction(click.ParamType[Any]):
     def convert(self, value: Any, param: Any, ctx: Any) -> float | int:
         """See `click.ParamType.convert`."""
         text = str(value).strip()
-        if self._or_count and text.isdecimal():
-            return int(text)
+        if self._or_count and (count := _to_count(text)) is not None:
+            return count
         number = _to_float(text)
-        if number is not None and (0 < number < 1 or (self._zero and number == 0)):
+        if number is not None and 0 < number < 1:
+            return number
+        rounded = _describe_rounding(text)
+        if self._zero and number == 0 and not rounded:
             return number
         expected = "a fraction between 0 and 1" + ", or a whole number" * self._or_count
         raise click.BadParameter(
-            f"must be {expected}, got {value}{self._suggest(text)}", ctx=ctx, param=param
+            f"must be {expected}, got {value}{rounded or self._suggest(text)}", ctx=ctx, param=param
         )
 
     def _suggest(self, text: str) -> str:
         fraction = _guess_fraction(text)
-        words = [] if fraction is None else [f"{fraction:.6g}"]
-        if self._count_flag is not None and text.isdecimal() and int(text):
-            words.append(f"{self._count_flag} {int(text)}")
+        words = [] if fraction is None else [_shortest(fraction)]
+        if self._count_flag is not None and (count := _to_count(text)):
+            words.append(f"{self._count_flag} {count}")
         return f"; did you mean {' or '.join(words)}?" if words else ""
 
 
 def _guess_fraction(text: str) -> float | None:
     """Return the fraction that a percentage, a ratio, or a number with a slip stands for."""
     if ratio := _RATIO.fullmatch(text):
-        guess = int(ratio[1]) / int(ratio[2]) if int(ratio[2]) else None
+        parts = _to_float(ratio[1]), _to_float(ratio[2])
+        guess = parts[0] / parts[1] if parts[0] is not None and parts[1] else None
     elif percent := _PERCENT.fullmatch(text):
         number = _to_float(percent[1].replace(",", "."))
         guess = None if number is None else number / 100
@@ -142,6 +154,31 @@ def _guess_fraction(text: str) -> float | None:
         if guess is not None and guess >= 1:
             guess /= 100
     return guess if guess is not None and 0 < guess < 1 else None
+
+
+def _shortest(fraction: float) -> str:
+    """Return a fraction with six digits, or with all if six would round it to 1."""
+    text = f"{fraction:.6g}"
+    return text if float(text) < 1 else repr(fraction)
+
+
+def _describe_rounding(text: str) -> str:
+    """Return a remark on a fraction that has too many digits for a float; empty for others."""
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:
+        return ""
+    number = _to_float(text)
+    is_rounded = not exact.is_nan() and 0 < exact < 1 and number in {0, 1}
+    return f", which is rounded to {number:.0f}" if is_rounded else ""
+
+
+def _to_count(text: str) -> int | None:
+    """Return a whole number from 0; None for other texts, and for more digits than Python takes."""
+    try:
+        return int(text) if text.isdecimal() else None
+    except ValueError:
+        return None
 
 
 def _to_float(text: str) -> float | None:

@@ -15,6 +15,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 
+from records.arguments import check_arguments
 from records.dataset.notebook import dataset_html
 from records.dataset.record import RecordDecoder
 from records.dataset.split import Split
@@ -134,6 +135,7 @@ class Dataset(Mapping[SplitName, Split]):
         return list(self._splits)
 
 
+@check_arguments
 def open_dataset(
     path: str | os.PathLike[str],
     *,

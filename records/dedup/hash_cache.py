@@ -240,14 +240,30 @@ def save_hashes(storage: Storage, shard: ShardInfo, hashes: Hashes) -> None:
     """Save the hashes of a shard, completely or not at all.
 
     Raises:
-        OutputError: the folder of the dataset cannot be written to.
+        OutputError: the folder of the dataset cannot be written to, or contains another file of
+            this name.
         StorageError: storage failed after retries.
     """
+    name = phash_name(shard.name)
+    if storage.stat(name) is not None and not _is_hash_file(storage, name):
+        raise OutputError(
+            "the file contains no hashes: shardmill did not write it, or it is damaged",
+            path=storage.display_name(name),
+            hint="move the file away, so that hashes can be saved",
+        )
     try:
-        storage.replace(phash_name(shard.name), _encode(shard, hashes))
+        storage.replace(name, _encode(shard, hashes))
     finally:
         if isinstance(storage, LocalStorage):
             storage.remove_unused_staging()
+
+
+def _is_hash_file(storage: Storage, name: str) -> bool:
+    """Return whether a file has the footer of a file of hashes, of any shard and method."""
+    try:
+        return _FACTS in (pq.read_schema(io.BytesIO(storage.read(name))).metadata or {})
+    except (CorruptDataError, pa.ArrowException, OSError, ValueError):
+        return False
 
 
 def concatenate(parts: Sequence[Hashes]) -> Hashes:

@@ -37,9 +37,12 @@ RUN_PLAN = f"{WORK_FOLDER}/plan.json"
 MANIFEST = "dataset.json"
 LABELS = "labels.txt"
 REJECTS = "rejects.jsonl"
+SKIPPED = "skipped.jsonl"
 REPORT = "report.json"
 TFDS_INFO = "dataset_info.json"
 TFDS_FEATURES = "features.json"
+SIDE_FILES = (LABELS, REJECTS, SKIPPED, REPORT, TFDS_INFO, TFDS_FEATURES)
+"""The files of a dataset other than shards, indexes and the manifest; a generation may have all."""
 INDEX_FOLDER = "index"
 FINGERPRINTS = "generations/fingerprints.parquet"
 """Fingerprints of source files, for the next incremental run; not part of the dataset."""
@@ -48,6 +51,7 @@ HASHES_FOLDER = "hashes"
 
 SHARD_PATTERN = r"(?:generations/\d{4}/)?(train|test|validation)-(\d{5,})-of-(\d{5,})\.tfrecord"
 _SHARD = re.compile(SHARD_PATTERN)
+_GENERATION_FILE = re.compile(r"(?:generations/\d{4}/)?(.+)", re.DOTALL)
 ADOPTED_PATTERN = r"(?:\w[\w .@=+,()-]*/)*\w[\w .@=+,()-]*"
 """Pattern of the name of an adopted file: a path in the dataset folder, no part of it hidden."""
 
@@ -99,6 +103,14 @@ def parse_shard_name(name: str) -> ShardName | None:
     split: SplitName = match[1]  # type: ignore[assignment]
     number, of = int(match[2]), int(match[3])
     return ShardName(split, number, of) if number < of else None
+
+
+def is_dataset_file(name: str) -> bool:
+    """Return whether a conversion may write a file of this name: a shard, an index, a side file."""
+    match = _GENERATION_FILE.fullmatch(name)
+    below = match[1] if match else ""
+    is_index = parent(below) == INDEX_FOLDER and below.endswith(".parquet")
+    return below in SIDE_FILES or is_index or parse_shard_name(name) is not None
 
 
 def index_name(shard: str) -> str:

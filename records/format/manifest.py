@@ -139,6 +139,17 @@ def shard_names(manifest: Manifest) -> set[str]:
     return {shard.name for split in manifest.splits.values() for shard in split.shards}
 
 
+def file_names(manifest: Manifest) -> set[str]:
+    """Return the names of all files that a dataset may have, except the manifest."""
+    shards = shard_names(manifest)
+    side_files = (
+        layout.generation_path(name, generation.number)
+        for name in layout.SIDE_FILES
+        for generation in manifest.generations
+    )
+    return {*shards, *map(layout.index_name, shards), *side_files}
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the canonical bytes of a manifest."""
     return encode_canonical(manifest)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from records.errors import CorruptDataError
 from records.format import layout
-from records.format.index import Reject
+from records.format.index import Reject, read_shard_index
 from records.format.shard import missing_as_corrupt
 from records.strict_json import decode_json_lines
+from records.text.keys import key_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,3 +55,24 @@ def read_all_rejects(storage: Storage, manifest: Manifest) -> list[Reject]:
         with missing_as_corrupt(storage, name):
             rejects += read_rejects(storage, generation.number)
     return rejects
+
+
+def read_unresolved_rejects(storage: Storage, manifest: Manifest) -> list[Reject]:
+    """Return the newest reject of each file that no generation has stored, sorted by key.
+
+    A file that was rejected, repaired and then stored by a later generation has none.
+
+    Raises:
+        CorruptDataError: a list of rejects or an index is missing or damaged.
+    """
+    found = read_all_rejects(storage, manifest)
+    if len(manifest.generations) == 1:
+        return found
+    rejects = {reject.key: reject for reject in found}
+    if rejects:
+        keys = pa.array(rejects, pa.string())
+        for shard in (shard for split in manifest.splits.values() for shard in split.shards):
+            stored = read_shard_index(storage, shard).table["key"].cast(pa.string())
+            for key in keys.filter(pc.is_in(keys, value_set=stored)).to_pylist():
+                rejects.pop(key, None)
+    return sorted(rejects.values(), key=lambda reject: key_from_text(reject.key))

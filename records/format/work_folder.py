@@ -11,6 +11,8 @@ from records.storage.local import LocalStorage
 from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from records.storage import Storage
 
 _log = logging.getLogger("shardmill")
@@ -18,7 +20,7 @@ _OWN = re.compile(
     rf"{re.escape(WORK_FOLDER)}/(?:"
     r"plan\.json|lock|lease\.json|key|base\.npz|probe"  # state of a run, and of a feature store
     r"|staging/\.[0-9a-f]{16}-[^/]+"
-    r"|shards/.+\.msgpack|(?:failures|facts|skipped)/.+\.json|(?:attempts|etags)/.+"
+    r"|shards/.+\.msgpack|(?:failures|facts|skipped)/.+\.json|(?:attempts|etags|written)/.+"
     r"|run/[^/]+|chunks/.+"  # of predict --csv-parts
     r"|(?:runs|workers)/[^/]+(?:/[^/]+)?"  # heartbeats
     r")",
@@ -54,6 +56,12 @@ def remove_own_files(storage: Storage, folder: str = WORK_FOLDER) -> None:
         storage.remove_empty_folders(folder)
     if folder != WORK_FOLDER:
         return  # one line, when the work folder is removed
-    more = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
-    path = escape_for_display(storage.display_name(foreign[0]))
-    _log.warning("%s%s: kept, because shardmill did not write it", path, more)
+    warn_kept(storage, foreign)
+
+
+def warn_kept(storage: Storage, names: Sequence[str]) -> None:
+    """Log one line that names the first of the files that are kept, if there are any."""
+    if names:
+        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+        path = escape_for_display(storage.display_name(names[0]))
+        _log.warning("%s%s: kept, because shardmill did not write it", path, more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from records.arguments import Positive, check_arguments
 from records.dataset import Dataset, missing_as_corrupt, open_dataset
 from records.dataset.resolve import resolve_path
 from records.inspection.file_summary import DEFAULT_LIMIT, FileSummary, summarize_file
@@ -75,8 +76,9 @@ class DatasetInspection:
         return "\n".join(self.lines())
 
 
+@check_arguments
 def inspect(
-    path: str | os.PathLike[str], *, limit: int = DEFAULT_LIMIT
+    path: str | os.PathLike[str], *, limit: Positive = DEFAULT_LIMIT
 ) -> FileInspection | DatasetInspection:
     """Summarize a dataset or any TFRecord file.
 

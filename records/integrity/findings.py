@@ -43,6 +43,7 @@ FindingKind = Literal[
     "unreadable",
     "labels",
     "rejects",
+    "skipped",
     "tfds",
     "manifest",
 ]
@@ -71,6 +72,7 @@ MEANINGS: Mapping[FindingKind, str] = {
     "unreadable": "storage failed to read a file",
     "labels": "labels.txt does not match the label map in the manifest",
     "rejects": "rejects.jsonl is damaged, or its number of lines does not match the manifest",
+    "skipped": "skipped.jsonl is damaged, or its counts do not match the manifest",
     "tfds": "dataset_info.json or features.json does not match the manifest",
     "manifest": "dataset.json is damaged; shards are checked without it",
 }

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from records.arguments import check_arguments
 from records.dataset.resolve import resolve_path
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
 from records.format.index import Index, read_index
@@ -36,6 +37,7 @@ _GENERATION = re.compile(r"/generations/\d{4}$")
 
 
 @starts_over()
+@check_arguments
 def salvage(
     file: str | os.PathLike[str],
     output: str | os.PathLike[str],

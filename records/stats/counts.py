@@ -13,9 +13,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from records.arguments import check_arguments
 from records.dataset import Dataset, open_dataset
 from records.format.layout import SPLITS, SplitName
-from records.format.rejects import read_all_rejects
+from records.format.rejects import read_unresolved_rejects
 from records.stats.duplicates import Duplicates, count_duplicates, find_groups
 from records.stats.text import format_stats
 
@@ -77,7 +78,8 @@ class Stats(msgspec.Struct, frozen=True):
         image_bytes: the extremes and the median of the stored sizes; None without records.
         formats: the number of records of each stored format, the most frequent first.
         changes: the number of records with each change by the conversion, the most frequent first.
-        rejects: the number of rejected images for each reason, the most frequent first.
+        rejects: the number of rejected images for each reason, the most frequent first; without
+            images that a later generation has stored.
         duplicates: the counts of images with identical file content.
     """
 
@@ -103,6 +105,7 @@ class Stats(msgspec.Struct, frozen=True):
         return "\n".join(format_stats(self))
 
 
+@check_arguments
 def stats(dataset: Dataset | str | os.PathLike[str], rows: pa.Table | None = None) -> Stats:
     """Compute the statistics of a dataset.
 
@@ -194,5 +197,5 @@ def _most_first(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _count_rejects(dataset: Dataset) -> dict[str, int]:
-    rejects = read_all_rejects(dataset.storage, dataset.manifest)
+    rejects = read_unresolved_rejects(dataset.storage, dataset.manifest)
     return _most_first(Counter(reject.reason for reject in rejects))

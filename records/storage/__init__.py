@@ -6,7 +6,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING
 
-from records.errors import CorruptDataError, UsageError
+from records.errors import UsageError
 from records.storage.base import (
     COPY_STEP_BYTES,
     FileInfo,
@@ -111,10 +111,7 @@ def read_named_file(location: str | os.PathLike[str]) -> bytes:
         storage, name = open_named_file(location)
         return storage.read(name)
     with translate_read_errors(path):
-        try:
-            return read_named(path)
-        except IsADirectoryError as error:
-            raise CorruptDataError("this is a folder, not a file", path=path) from error
+        return read_named(path)
 
 
 def open_remote(url: str) -> RemoteStorage:

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 import xxhash
 
-from records.errors import OutputError
+from records.errors import CorruptDataError, OutputError
 
 COPY_STEP_BYTES = 1 << 20
 
@@ -156,8 +156,11 @@ def require_identical(storage: Storage, name: str, staged: BinaryIO) -> None:
     Raises:
         OutputError: the bytes differ.
     """
-    with storage.open(name) as existing:
-        is_identical = hash_stream(existing) == hash_stream(staged)
+    try:
+        with storage.open(name) as existing:
+            is_identical = hash_stream(existing) == hash_stream(staged)
+    except CorruptDataError:  # a folder, a pipe, or a link that leads out of the folder
+        is_identical = False
     if not is_identical:
         raise OutputError(
             "the file already exists and differs from the new file",

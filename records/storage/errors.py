@@ -66,6 +66,8 @@ def translate_read_errors(path: str) -> Iterator[None]:
     except RefusedFileError as error:
         hint = "replace the link by a copy of its file" if error.errno == errno.ELOOP else None
         raise CorruptDataError(str(error.strerror), path=path, hint=hint) from error
+    except IsADirectoryError as error:
+        raise CorruptDataError("this is a folder, not a file", path=path) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from records.arguments import Processes, check_arguments
 from records.dataset.record import RecordDecoder
 from records.dataset.resolve import resolve_path
 from records.errors import CorruptDataError
@@ -48,8 +49,9 @@ _COSTS = (80e-6, 2e-9)
 _DECODING_COSTS = (200e-6, 20e-9)
 
 
+@check_arguments
 def verify(
-    path: str | os.PathLike[str], decode: bool = False, *, processes: int | None = None
+    path: str | os.PathLike[str], decode: bool = False, *, processes: Processes | None = None
 ) -> Iterator[Finding]:
     """Check every checksum, count, size, label and index row of a dataset.
 

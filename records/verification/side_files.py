@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from records.errors import CorruptDataError, StorageError
 from records.format import layout
-from records.format.digest import FileDigest, digest_of
+from records.format.digest import digest_of, digest_stream
 from records.format.label_map import format_labels
 from records.format.manifest import shard_names
 from records.format.rejects import read_rejects
+from records.format.skipped import read_skipped, require_counts
 from records.format.tfds_metadata import tfds_files
-from records.integrity.findings import Finding, FindingKind
+from records.integrity.findings import Finding, FindingKind, finding_from_error
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
+    from records.format.digest import FileDigest
     from records.format.manifest import Generation, Manifest
     from records.storage import Storage
 
-_KINDS: dict[str, FindingKind] = {layout.LABELS: "labels", layout.REJECTS: "rejects"}
+_KINDS: dict[str, FindingKind] = {
+    layout.LABELS: "labels",
+    layout.REJECTS: "rejects",
+    layout.SKIPPED: "skipped",
+}
 
 
 def check_side_files(
@@ -34,16 +41,31 @@ def check_side_files(
     """
     yield from _check_names(storage, manifest, known_shards)
     implied = {name: digest_of(content) for name, content in _implied_files(manifest).items()}
-    rejects = {layout.generation_path(layout.REJECTS, g.number): g for g in manifest.generations}
-    for name in sorted(implied.keys() | rejects.keys() | manifest.files.keys()):
+    lists = _lists(manifest)
+    for name in sorted(implied.keys() | lists.keys() | manifest.files.keys()):
         digest = manifest.files.get(name)
         if digest is None or implied.get(name, digest) != digest:
             yield Finding("manifest", layout.MANIFEST, f"wrong or no digest of {name}")
             continue
         findings = list(_check_digest(storage, name, digest))
-        if not findings and name in rejects:
-            findings = list(_check_rejects(storage, rejects[name]))
+        if not findings and name in lists:
+            check, generation = lists[name]
+            findings = list(check(storage, generation))
         yield from findings
+
+
+def _lists(
+    manifest: Manifest,
+) -> dict[str, tuple[Callable[[Storage, Generation], Iterator[Finding]], Generation]]:
+    """Return the check of each list of files, and its generation, by name of the list."""
+    checks = {layout.REJECTS: _check_rejects}
+    if manifest.adopted is None:
+        checks[layout.SKIPPED] = _check_skipped
+    return {
+        layout.generation_path(name, generation.number): (check, generation)
+        for name, check in checks.items()
+        for generation in manifest.generations
+    }
 
 
 def _implied_files(manifest: Manifest) -> dict[str, bytes]:
@@ -77,7 +99,9 @@ def _check_names(
 
 def _check_digest(storage: Storage, name: str, expected: FileDigest) -> Iterator[Finding]:
     try:
-        if digest_of(storage.read(name)) != expected:
+        with storage.open(name) as stream:
+            found = digest_stream(stream)
+        if found != expected:
             kind = _KINDS.get(posixpath.basename(name), "tfds")
             yield Finding(kind, name, f"the content does not match {layout.MANIFEST}")
     except FileNotFoundError:
@@ -102,3 +126,16 @@ def _check_rejects(storage: Storage, generation: Generation) -> Iterator[Finding
             yield Finding(
                 "rejects", name, f"expected {pluralize(expected, 'line')}, got {len(rejects)}"
             )
+
+
+def _check_skipped(storage: Storage, generation: Generation) -> Iterator[Finding]:
+    name = layout.generation_path(layout.SKIPPED, generation.number)
+    try:
+        outcomes = Counter[str](file.outcome for file in read_skipped(storage, generation.number))
+        require_counts(storage, generation, outcomes)
+    except FileNotFoundError:
+        yield Finding("missing", name, "file not found")
+    except CorruptDataError as error:
+        yield finding_from_error(error, "skipped", name)
+    except StorageError as error:
+        yield Finding("unreadable", name, str(error))

@@ -19,6 +19,7 @@ from tests.s3 import runs
 from tests.s3.proxy import NO_FAULT, Fault, FaultPlan, Proxy, always, random_faults, running
 
 FLAGS = ("--test=0.2", "--shards=6")
+FIRST_SHARD = layout.shard_name("train", 0, 6)
 OUTAGE_SECONDS = 60.0
 TRAIN = ("--model=cnn", "--epochs=2", "--image-size=32", "--batch-size=8")
 _NOTICE = re.compile(r"note: \w+://[\w-]+ (does not answer|fails) .*; retrying until \d\d:\d\d")
@@ -130,6 +131,29 @@ def test_convert_cloud_killed_runs_resume(
         assert target.stat(layout.MANIFEST) is None
         time.sleep(3.5)  # its lease has expired then
     assert runs.run_when_free(server.environment(), *command).status == 0
+    assert content_at(target) == expected
+
+
+@pytest.mark.parametrize("name", [layout.LABELS, layout.REPORT, FIRST_SHARD])
+def test_file_of_user_in_unfinished_cloud_output_is_kept(
+    source: str,
+    target: Storage,
+    server: CloudServer,
+    expected: Mapping[str, bytes],
+    name: str,
+) -> None:
+    command = ("convert", source, target.url, *FLAGS)
+    assert runs.run(server.environment(), *command, "--max-rejects=0").status == 65
+    target.replace(name, b"mine")
+    refused = runs.run(server.environment(), *command)
+    assert refused.status == 73
+    assert f"{target.display_name(name)}: shardmill did not write this file" in refused.errors
+    cleaned = runs.run(server.environment(), "clean", target.url)
+    assert cleaned.status == 0
+    assert f"{target.display_name(name)}: kept" in cleaned.errors
+    assert {each: target.read(each) for each in target.list()} == {name: b"mine"}
+    target.remove(name)
+    assert runs.run(server.environment(), *command).status == 0
     assert content_at(target) == expected
 
 

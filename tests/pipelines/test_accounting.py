@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from pipelines.cli.output import summarize
+from pipelines.compact import compact
 from pipelines.report import Report
 from records.dataset import open_dataset
 from records.errors import TooManyRejectsError
 from records.format import layout
 from records.format.image_options import ImageOptions
 from records.format.layout import SplitName
+from records.verification import verify
 from tests.pipelines.conftest import Convert, manifest_of, rejects_of
 from tests.pipelines.pictures import (
     CORRUPT,
@@ -23,6 +28,11 @@ from tests.pipelines.pictures import (
     make_folders,
     make_picture,
 )
+
+
+def read_list(folder: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (folder / layout.SKIPPED).read_text().splitlines()]
+
 
 ACCOUNTED: dict[str, Any] = {"images": ImageOptions(max_pixels=10_000), "max_rejects": 10}
 
@@ -73,6 +83,99 @@ class TestAccounting:
         assert counts.stored == files - 13
         stored = sum(len(split) for split in open_dataset(output).values())
         assert stored == counts.stored
+
+    def test_skipped_list_names_each_file_that_is_neither_stored_nor_rejected(
+        self, convert: Convert, source: Path, output: Path, tmp_path: Path
+    ) -> None:
+        os.mkfifo(source / "cat" / "pipe.png")
+        (source / "cat" / "again").symlink_to("../dog")
+        make_file(source, "dog/.ipynb_checkpoints/000.png")
+        exclude = make_file(tmp_path, "exclude.txt", b"dog/000.png\n")
+        report = convert(**ACCOUNTED, exclude=str(exclude), classes=("cat", "dog"))
+        listed = read_list(output)
+        assert [(line["key"], line["outcome"], line["reason"]) for line in listed] == [
+            (".git/", "skipped", "hidden"),
+            ("cat/again/", "skipped", "listed-elsewhere"),
+            ("cat/pipe.png", "skipped", "not-a-file"),
+            ("cow/1.png", "excluded", "excluded-class"),
+            ("dog/.ipynb_checkpoints/", "skipped", "system"),
+            ("dog/000.png", "excluded", "excluded-key"),
+            ("dog/notes.txt", "skipped", "not-an-image"),
+            ("exclude", "skipped", "not-an-image"),
+        ]
+        assert (report.counts.skipped, report.counts.excluded) == (6, 2)
+        assert report.skipped_by_reason == Counter(line["reason"] for line in listed)
+        assert [file.key for file in report.first_skipped] == [it["key"] for it in listed[:5]]
+        assert report.skipped_list == layout.SKIPPED
+        assert list(verify(output)) == []
+
+    def test_skipped_list_is_the_same_for_a_url_a_resumed_run_and_a_compaction(
+        self, convert: Convert, source: Path, output: Path, tmp_path: Path, memory: Any
+    ) -> None:
+        (source / "dog" / "gone.png").unlink()
+        convert(**ACCOUNTED)
+        expected = (output / layout.SKIPPED).read_bytes()
+        assert len(read_list(output)) == 3
+        for path in source.rglob("*"):
+            if path.is_file():
+                name = os.fsencode(path.relative_to(source)).decode("utf-8", "surrogateescape")
+                memory.pipe_file(f"/photos/{name}", path.read_bytes())
+        convert(**ACCOUNTED, source="memory://photos", output=str(tmp_path / "remote"))
+        assert (tmp_path / "remote" / layout.SKIPPED).read_bytes() == expected
+        compact(str(output), str(tmp_path / "compacted"))
+        assert (tmp_path / "compacted" / layout.SKIPPED).read_bytes() == expected
+        with pytest.raises(TooManyRejectsError):
+            convert(**ACCOUNTED | {"max_rejects": 1}, output=str(tmp_path / "resumed"))
+        make_file(source, "dog/more.txt", b"text")
+        convert(**ACCOUNTED, output=str(tmp_path / "resumed"))
+        keys = [line["key"] for line in read_list(tmp_path / "resumed")]
+        assert keys == [".git/", "dog/more.txt", "dog/notes.txt", "exclude"]
+
+    def test_skipped_list_of_an_append_is_that_of_its_run(
+        self, convert: Convert, source: Path, output: Path, tmp_path: Path
+    ) -> None:
+        convert(**ACCOUNTED)
+        make_file(source, "cat/new.png", make_picture(9))
+        make_file(source, "cat/new.txt", b"text")
+        report = convert(**ACCOUNTED, append=True)
+        assert (report.generation, report.skipped_list) == (2, "generations/0002/skipped.jsonl")
+        keys = [line["key"] for line in read_list(output / "generations" / "0002")]
+        assert keys == [".git/", "cat/new.txt", "dog/notes.txt", "exclude"]
+        assert list(verify(output)) == []
+        compact(str(output), str(tmp_path / "compacted"))
+        assert [line["key"] for line in read_list(tmp_path / "compacted")] == keys
+
+    def test_dataset_without_skipped_list_is_intact_and_compacted_without_one(
+        self, convert: Convert, output: Path, tmp_path: Path
+    ) -> None:
+        convert(**ACCOUNTED)
+        (output / layout.SKIPPED).unlink()
+        assert list(verify(output)) == []
+        report = compact(str(output), str(tmp_path / "compacted"))
+        assert (report.counts.skipped, report.skipped_list) == (3, None)
+        assert not (tmp_path / "compacted" / layout.SKIPPED).exists()
+        assert list(verify(tmp_path / "compacted")) == []
+
+    def test_dry_run_names_skipped_files_and_writes_no_list(self, convert: Convert) -> None:
+        report = convert(**ACCOUNTED, dry_run=True)
+        assert [file.key for file in report.first_skipped] == [".git/", "dog/notes.txt", "exclude"]
+        assert report.skipped_list is None
+
+    def test_summary_names_skipped_files_and_their_list(
+        self, convert: Convert, source: Path
+    ) -> None:
+        for number in range(5):
+            make_file(source, f"cat/{number}.txt", b"text")
+        lines = summarize(convert(**ACCOUNTED)).splitlines()
+        named = [line for line in lines if line.startswith("  skipped  ")]
+        assert [line.split()[1] for line in named] == [
+            ".git/:",
+            *(f"cat/{number}.txt:" for number in range(4)),
+        ]
+        assert "not-an-image: neither the extension" in named[1]
+        after = lines[lines.index(named[-1]) + 1]
+        assert after.strip().startswith("all skipped and excluded files: ")
+        assert after.endswith(f"/{layout.SKIPPED}")
 
     def test_rejects_file_is_sorted_by_key(self, convert: Convert, output: Path) -> None:
         convert(**ACCOUNTED)

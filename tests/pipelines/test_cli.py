@@ -224,7 +224,7 @@ def test_clean_and_extract_commands_print_counts_and_set_exit_codes(
     make_file(source, "cat/bad.png", CORRUPT)
     assert run("convert", source, output, "--max-rejects", "0").code == 65
     foretold = run("clean", output, "--dry-run").out
-    assert foretold.startswith("would remove 4 files")
+    assert foretold.startswith("would remove 5 files")
     assert run("clean", output).out == foretold.replace("would remove", "removed")
     ended = run("clean", output)
     assert (ended.code, "no unfinished run found" in assert_one_line(ended)) == (66, True)

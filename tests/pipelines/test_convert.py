@@ -49,6 +49,7 @@ def test_convert_output_has_the_documented_files(convert: Convert, output: Path)
         "index/train-00001-of-00002.parquet",
         "labels.txt",
         "rejects.jsonl",
+        "skipped.jsonl",
         "test-00000-of-00001.tfrecord",
         "train-00000-of-00002.tfrecord",
         "train-00001-of-00002.tfrecord",

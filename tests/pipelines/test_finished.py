@@ -118,6 +118,7 @@ class TestForeign:
             "index/train-00000-of-00009.parquet",
             "labels.txt",
             "rejects.jsonl",
+            "skipped.jsonl",
             "report.json",
             "features.json",
         ],

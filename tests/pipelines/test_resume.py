@@ -77,7 +77,7 @@ class TestUnfinished:
         ],
     )
     @pytest.mark.parametrize("name", [SHARDS[0], index_name(SHARDS[0])])
-    def test_resume_damaged_shard_is_rewritten(
+    def test_resume_changed_shard_is_refused_by_name_and_rewritten_once_it_is_moved_away(
         self, convert: Convert, unfinished: Path, expected: dict[str, bytes], damage: Any, name: str
     ) -> None:
         before = identities(unfinished)
@@ -86,6 +86,12 @@ class TestUnfinished:
         path.unlink()  # damage must not reach the file that a link shares
         path.write_bytes(content)
         damage(path)
+        if path.exists():  # only the user knows whether it is damaged or a file of the user
+            changed = path.read_bytes()
+            with pytest.raises(OutputError, match=f"{name}: .*move the file away"):
+                convert(**OPTIONS)
+            assert path.read_bytes() == changed
+            path.unlink()
         convert(**OPTIONS)
         assert content_of(unfinished) == expected
         assert identities(unfinished)[SHARDS[1]] == before[SHARDS[1]]

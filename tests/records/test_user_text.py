@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,33 @@ def test_decode_text_any_bytes_are_text_or_a_usage_error(content: bytes) -> None
 def test_decode_text_utf_16_without_mark_is_refused(encoding: str) -> None:
     with pytest.raises(UsageError, match="UTF-16 without a byte order mark"):
         decode_text("rose/1.jpg\n".encode(encoding), path="list.txt")
+
+
+BINARY = {
+    "a JPEG image": b"\xff\xd8\xff\xe0\0\x10JFIF",
+    "a PNG image": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    "a ZIP archive, or a spreadsheet": b"PK\x03\x04\x14\0",
+    "a GZIP file": b"\x1f\x8b\x08\0",
+    "a Parquet file": b"PAR1\x15\x04",
+    "an SQLite database": b"SQLite format 3\0\x10",
+    "binary data": b"AB\0\1\2\3\4\5\6\7" * 30,
+}
+
+
+@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize("decode", [decode_text, decode_strict_text])
+def test_decode_text_binary_file_is_one_line_that_names_it(
+    decode: Callable[..., str], name: str
+) -> None:
+    with pytest.raises(UsageError) as found:
+        decode(BINARY[name] + b"\xff" * 5000, path="list.txt")
+    line = "list.txt: the file is not text, expected text in UTF-8, got "
+    assert str(found.value) == line + name
+
+
+def test_decode_text_with_a_few_control_characters_is_text() -> None:
+    content = b"rose/\x01\x02.jpg,rose\r\n\x0c\x1b\x00" * 2
+    assert decode_text(content, path="list.txt").encode() == content
 
 
 def test_decode_strict_text_invalid_utf_8_names_the_line() -> None:

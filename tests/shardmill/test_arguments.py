@@ -5,16 +5,19 @@ from __future__ import annotations
 import inspect
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import click
+import msgspec
 import numpy as np
 import pytest
 
 import shardmill as sm
 from pipelines.options import ConvertOptions
+from records.arguments import NotNegative, Positive, Processes, build_options, check_arguments
+from records.cli.params import Count
 from records.errors import UsageError
-from shardmill.arguments import build_options
-from trainers.options import TrainOptions
+from trainers.options import Mistakes, Seed, TrainOptions, Units
 
 _CALLBACKS = {"on_progress", "on_message", "progress", "resume"}
 _PATHS = {"source", "output", "dataset", "run"}
@@ -90,3 +93,111 @@ def test_numpy_scalars_and_paths_are_accepted() -> None:
 def test_numbers_of_training_are_finite_and_not_negative(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=name):
         build_options(TrainOptions, {name: value})
+
+
+_REQUIRED = {
+    "adopt": ("a.tfrecord", "out"),
+    "as_tf_dataset": ("data",),
+    "compact": ("data", "out"),
+    "convert": ("photos", "out"),
+    "evaluate": ("run",),
+    "export": ("run", "out"),
+    "extract": ("data", "out"),
+    "featurize": ("data", "out"),
+    "inspect": ("data",),
+    "open_dataset": ("data",),
+    "salvage": ("a.tfrecord", "out"),
+    "stats": ("data",),
+    "train": ("data", "run"),
+    "verify": ("data",),
+    "Predictor": ("run",),
+}
+_NAMED = {"featurize": {"model": "mobilenet_v2"}}
+
+
+@pytest.mark.parametrize(
+    ("function", "number"),
+    [(name, number) for name, paths in _REQUIRED.items() for number in range(len(paths))],
+)
+def test_path_with_half_of_a_surrogate_pair_is_a_usage_error(
+    function: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = list(_REQUIRED[function])
+    paths[number] = "a\udc80b\ud800"
+    with pytest.raises(UsageError, match=r"argument \w+: .*surrogate"):
+        getattr(sm, function)(*paths, **_NAMED.get(function, {}))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("function", "given"),
+    [
+        ("inspect", {"limit": -1}),
+        ("inspect", {"limit": 0}),
+        ("inspect", {"limit": 2.5}),
+        ("inspect", {"limit": True}),
+        ("evaluate", {"mistakes": -1}),
+        ("evaluate", {"mistakes": 101}),
+        ("evaluate", {"skip_bad": -1}),
+        ("verify", {"decode": "x"}),
+        ("verify", {"decode": 1}),
+        ("verify", {"processes": 0}),
+        ("verify", {"processes": 4097}),
+        ("extract", {"processes": -1}),
+        ("compact", {"processes": 0}),
+        ("compact", {"dry_run": "no"}),
+        ("convert", {"processes": 0}),
+        ("adopt", {"max_rejects": -1}),
+        ("adopt", {"dry_run": 3}),
+        ("salvage", {"dry_run": "no"}),
+        ("as_tf_dataset", {"batch_size": 0}),
+        ("as_tf_dataset", {"seed": -1}),
+        ("as_tf_dataset", {"shuffle": "yes"}),
+        ("open_dataset", {"pad": None}),
+        ("open_dataset", {"shard_index": "0"}),
+        ("train", {"epochs": 0}),
+        ("train", {"head_units": 2**16 + 1}),
+        ("featurize", {"batch_size": 0}),
+    ],
+    ids=str,
+)
+def test_argument_out_of_bounds_is_a_usage_error_before_anything_is_read(
+    function: str, given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (name,) = given
+    with pytest.raises(UsageError, match=f"argument {name}: "):
+        getattr(sm, function)(*_REQUIRED[function], **_NAMED.get(function, {}), **given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_functions_of_the_api_check_their_arguments() -> None:
+    values = {name: getattr(sm, name) for name in sm.__all__}
+    functions = {name for name, value in values.items() if inspect.isfunction(value)}
+    checked = {name for name in functions if hasattr(values[name], "__wrapped__")}
+    assert functions - checked == {"register_model"}
+    assert functions & _REQUIRED.keys() == checked - {"append"}
+
+
+def test_checked_function_receives_its_arguments_unchanged() -> None:
+    @check_arguments
+    def count(path: str, *, least: Positive = 1, most: NotNegative | None = None) -> object:
+        return path, least, most
+
+    assert count("a\udc80", least=np.int64(3)) == ("a\udc80", 3, None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="missing a required argument"):
+        count()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("kind", [Positive, NotNegative, Processes, Units, Mistakes, Seed])
+def test_option_type_has_the_bounds_of_the_argument(kind: Any) -> None:
+    bounds = get_args(kind)[1]
+    for number in (bounds.ge, bounds.le):
+        assert Count(kind).convert(number, None, None) == number
+        assert msgspec.convert(number, kind) == number
+    for number in (bounds.ge - 1, bounds.le + 1):
+        with pytest.raises(click.BadParameter):
+            Count(kind).convert(number, None, None)
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(number, kind)

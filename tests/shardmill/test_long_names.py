@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.convert import convert
+from pipelines.options import ConvertOptions
+from records.errors import OutputError
+from tests.pipelines.pictures import make_folders
+from trainers.runs.resume import find_run
+
 LONG = ("o" * 300, "/".join(["o" * 200] * 30))
 
 
@@ -30,15 +36,51 @@ LONG = ("o" * 300, "/".join(["o" * 200] * 30))
 def test_command_input_with_a_name_too_long_is_missing(
     command: tuple[str, ...], name: str, tmp_path: Path
 ) -> None:
+    ended = run(tmp_path, command, name)
+    assert ended.returncode == 66, ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.rglob("*")] == ["here"]
+
+
+@pytest.mark.parametrize("name", [*LONG, f"{LONG[0]}/run"], ids=["name", "path", "parent"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("convert", "photos", "LONG"),
+        pytest.param(("train", "data", "LONG"), marks=pytest.mark.slow),
+        pytest.param(("train", "data", "LONG", "--resume"), marks=pytest.mark.slow),
+        ("extract", "data", "LONG"),
+        ("compact", "data", "LONG"),
+    ],
+    ids=" ".join,
+)
+def test_command_output_with_a_name_too_long_cannot_be_written(
+    command: tuple[str, ...], name: str, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    make_folders(here / "photos", cat=2, dog=2)
+    convert(ConvertOptions(source=str(here / "photos"), output=str(here / "data")))
+    ended = run(tmp_path, command, name)
+    assert ended.returncode == 73, ended.stderr
+    assert "too long" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert {path.name for path in here.iterdir()} == {"photos", "data"}
+
+
+@pytest.mark.parametrize("name", [*LONG, f"{LONG[0]}/run"], ids=["name", "path", "parent"])
+def test_find_run_with_a_name_too_long_is_an_output_that_cannot_be_written(name: str) -> None:
+    with pytest.raises(OutputError, match="too long") as found:
+        find_run(name)
+    assert found.value.exit_code == 73
+
+
+def run(tmp_path: Path, command: tuple[str, ...], name: str) -> subprocess.CompletedProcess[str]:
     arguments = [name if word == "LONG" else word for word in command]
-    (tmp_path / "here").mkdir()
-    ended = subprocess.run(
+    (tmp_path / "here").mkdir(exist_ok=True)
+    return subprocess.run(
         [sys.executable, "-m", "shardmill", *arguments],
         cwd=tmp_path / "here",
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ended.returncode == 66, ended.stderr
-    assert ended.stderr.count("\n") == 1
-    assert [path.name for path in tmp_path.rglob("*")] == ["here"]

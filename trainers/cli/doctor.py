@@ -9,7 +9,7 @@ import click
 
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import print_json, print_text
-from records.cli.params import Location, Positive
+from records.cli.params import Location, PositiveNumber
 from records.errors import UsageError
 from trainers.cli import output
 from trainers.cli.options import train_options
@@ -46,7 +46,7 @@ Exit codes: 0 done, 1 a GPU exists and is not used, 66 no finished dataset.
 )
 @click.option(
     "--seconds",
-    type=Positive(),
+    type=PositiveNumber(),
     default=3.0,
     show_default=True,
     metavar="S",

@@ -6,17 +6,17 @@ import click
 
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import print_json, print_text
-from records.cli.params import Location
+from records.cli.params import Count, Location
 from records.text.formatting import pluralize
 from trainers.cli import output
 from trainers.cli.options import run_model_option, skip_bad_option
+from trainers.options import Mistakes
 
 _EXAMPLES = """\b
 Examples:
   shardmill evaluate run/
   shardmill evaluate run/ data/ --split validation --json
 """
-_MAX_MISTAKES = 100
 _DEFAULT_MISTAKES = 25
 
 
@@ -31,7 +31,7 @@ _DEFAULT_MISTAKES = 25
 )
 @click.option(
     "--mistakes",
-    type=click.IntRange(0, _MAX_MISTAKES),
+    type=Count(Mistakes),
     default=_DEFAULT_MISTAKES,
     show_default=True,
     metavar="N",

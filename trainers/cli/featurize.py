@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 import msgspec
 
+from records.arguments import Positive
 from records.cli.option_groups import GroupedCommand
 from records.cli.output import print_json, print_text
 from records.cli.params import Count, Location
@@ -67,7 +68,7 @@ Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty o
 )
 @click.option(
     "--batch-size",
-    type=Count(1),
+    type=Count(Positive),
     default=32,
     show_default=True,
     metavar="N",

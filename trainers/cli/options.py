@@ -13,8 +13,9 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
+from records.arguments import NotNegative, Positive
 from records.cli.option_groups import option_group
-from records.cli.params import Count, Fraction, Location, Positive
+from records.cli.params import Count, Fraction, Location, PositiveNumber
 from records.errors import UsageError
 from trainers.augment.spec import parse_augmentation
 from trainers.models import MODELS, find_model, is_reference
@@ -27,7 +28,9 @@ from trainers.options import (
     Pooling,
     Precision,
     Schedule,
+    Seed,
     TrainOptions,
+    Units,
 )
 
 _SIZE = re.compile(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?")
@@ -130,8 +133,8 @@ def _option(
 
 
 _PART = Fraction(zero=True)
-_NOT_NEGATIVE = Count(0)
-_POSITIVE = Count(1)
+_NOT_NEGATIVE = Count(NotNegative)
+_POSITIVE = Count(Positive)
 
 _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
     "Model": (
@@ -160,7 +163,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option("--pooling", Pooling, "Pooling of the backbone's feature map before the head."),
         _option(
             "--head-units",
-            Count(0, 2**16),
+            Count(Units),
             "Number of units of a dense layer in the head; 0 means no dense layer.",
             metavar="N",
         ),
@@ -178,7 +181,9 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
             "Dropout rate of a CNN; each CNN has its own default.",
             metavar="F",
         ),
-        _option("--l2", Positive(zero=True), "Factor of the L2 penalty in the loss.", metavar="F"),
+        _option(
+            "--l2", PositiveNumber(zero=True), "Factor of the L2 penalty in the loss.", metavar="F"
+        ),
     ),
     "Input": (
         _option(
@@ -252,7 +257,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         ),
         _option(
             "--seed",
-            click.IntRange(0, 2**32 - 1),
+            Count(Seed),
             "Seed of image order, initial weights and augmentation.",
             metavar="N",
         ),
@@ -269,7 +274,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         ),
         _option(
             "--checkpoint-minutes",
-            Positive(),
+            PositiveNumber(),
             "Number of minutes between checkpoints.",
             metavar="N",
         ),
@@ -289,7 +294,7 @@ def skip_bad_option(effect: str) -> Callable[[F], F]:
     """Return the decorator for `--skip-bad`; `effect` is what happens to a damaged record."""
     return click.option(
         "--skip-bad",
-        type=Count(),
+        type=Count(NotNegative),
         default=0,
         show_default=True,
         metavar="N",

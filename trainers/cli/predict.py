@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from records.arguments import Positive
 from records.cli.output import print_text, write_json
 from records.cli.params import Count, Location, NewFile
 from records.errors import UsageError
@@ -46,7 +47,7 @@ Examples:
 @run_model_option
 @click.option(
     "--top-k",
-    type=Count(1),
+    type=Count(Positive),
     default=1,
     show_default=True,
     metavar="N",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from records.arguments import NotNegative, check_arguments
 from records.dataset import Dataset, open_dataset
 from records.errors import InputNotFoundError, UsageError
 from records.runtime.progress import progress_bar
@@ -31,6 +32,7 @@ from trainers.evaluation.mistakes import (
     read_mistakes,
 )
 from trainers.input.selection import check_shards, select_for_evaluation
+from trainers.options import Mistakes
 from trainers.plots.charts import plot_calibration, plot_confusion, plot_mistakes
 from trainers.runs.run_dir import Run, open_run
 
@@ -73,13 +75,14 @@ class EvaluationPlan:
     skip_bad: int = 0
 
 
+@check_arguments
 def evaluate(
     run: str | os.PathLike[str] | Run,
     dataset: str | os.PathLike[str] | Dataset | None = None,
     split: str | None = None,
     *,
-    mistakes: int = 0,
-    skip_bad: int = 0,
+    mistakes: Mistakes = 0,
+    skip_bad: NotNegative = 0,
     on_message: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Evaluate a run on a split of a dataset.

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from records.arguments import check_arguments
 from records.errors import OutputError, UsageError
 from records.format.label_map import format_labels
 from records.format.layout import LABELS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@check_arguments
 def export(
     run: str | os.PathLike[str] | Run,
     output: str | os.PathLike[str],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import xxhash
 
+from records.arguments import Positive
 from records.errors import CorruptDataError, UsageError
 from records.format.manifest import Digest, ShardInfo
 from records.images import ImageOptions
@@ -23,7 +24,7 @@ from records.text.formatting import pluralize
 from trainers.config import ImageShape
 from trainers.features import MANIFEST
 from trainers.input.tensor_files import ArrayFormat
-from trainers.options import FeatureType, Pooling, Positive
+from trainers.options import FeatureType, Pooling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from records.arguments import NotNegative, Positive
 from records.dataset import open_dataset
 from records.errors import UsageError
 from records.storage import absolute_location
@@ -16,7 +17,7 @@ from trainers.input.image_size import resolve_image_size
 from trainers.input.selection import check_shards, select_split
 from trainers.models import find_model
 from trainers.models.weights_path import IMAGENET, find_weights
-from trainers.options import FeatureType, NotNegative, Pixels, Pooling, Positive
+from trainers.options import FeatureType, Pixels, Pooling
 
 if TYPE_CHECKING:
     from records.dataset import Dataset

@@ -23,6 +23,7 @@ import numpy as np
 from records.errors import CorruptDataError, LockedError, StorageError, UsageError
 from records.format.layout import WORK_FOLDER
 from records.storage.local import LocalStorage
+from records.storage.ownership import foreign_file
 from records.strict_json import decode_json
 from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.features import MANIFEST
@@ -89,19 +90,22 @@ class FeatureStore:
         """Prepare the folder, which the caller has locked; return the shards without features.
 
         Raises:
-            OutputError: the folder contains something other than these features, or the disk has
-                too little space.
+            OutputError: the folder contains something other than these features, or a file that is
+                damaged or belongs to the user; or the disk has too little space.
             StorageError: storage failed.
         """
         self._folder.check()
         missing = tuple(shard for shard in self.shards if not self.has(shard))
+        # The checksum of an own file covers the key of the store, and no file appears incomplete.
+        for name in (array_name(shard.name) for shard in missing):
+            if self.storage.stat(name) is not None:
+                raise foreign_file(self.storage, name)
         if isinstance(self.storage, LocalStorage):
             size_bytes = sum(map(self._file_bytes, missing))
             hint = "free disk space, or choose another location; finished shards are kept"
             check_space(self.storage.path, size_bytes, what="features", hint=hint)
         self._folder.begin()
         for shard in missing:
-            self.storage.remove(array_name(shard.name))
             self.storage.remove(_skipped_name(shard))
         return missing
 
@@ -189,7 +193,7 @@ class FeatureStore:
 
     def discard(self) -> None:
         """Remove the files of a store that will not be finished."""
-        self._folder.discard()
+        self._folder.discard(array_name(shard.name) for shard in self.shards if self.has(shard))
 
     def open(self) -> ArraySource:
         """Return the records of a finished local store.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
+from records.arguments import Positive, check_arguments
 from records.dataset import Dataset, open_dataset
 from records.dataset.worker_slice import WorkerSlice
 from records.errors import UsageError
@@ -22,7 +23,7 @@ from trainers.input.selection import (
     select_for_training,
     select_split,
 )
-from trainers.options import Augmentation
+from trainers.options import Augmentation, Seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,19 +34,18 @@ if TYPE_CHECKING:
     from trainers.input.selection import Selection
 
 _MAX_SIDE_PX = 65_500
-_MAX_SEED = 2**32 - 1
 _MAX_EPOCHS = 2**31
-_CACHES = ("memory", "disk")
 
 
+@check_arguments
 def as_tf_dataset(
     path: str | os.PathLike[str] | Dataset,
     split: str = "train",
     *,
     image_size: int | tuple[int, int] | None = None,
-    batch_size: int = 32,
+    batch_size: Positive = 32,
     shuffle: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     augment: str | Augmentation | None = None,
     shard_index: int = 0,
     shard_count: int = 1,
@@ -92,10 +92,7 @@ def as_tf_dataset(
             and no `image_size` is given, or there are fewer records than workers.
         CorruptDataError: a manifest, an index or a shard is damaged or missing.
     """
-    _check_numbers(batch_size=batch_size, seed=seed)
     augmentation = to_augmentation(augment)
-    if cache not in {True, False, *_CACHES}:
-        raise UsageError("invalid cache", expected="True, False, memory or disk", got=repr(cache))
     if cache and augmentation.crop < 1:
         raise UsageError(
             "cache and crop cannot be combined: cached images are already decoded",
@@ -142,17 +139,6 @@ def as_tf_dataset(
     )
     batches.class_names = list(dataset.labels)
     return batches
-
-
-def _check_numbers(*, batch_size: int, seed: int) -> None:
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise UsageError(
-            "invalid batch_size", expected="an integer of at least 1", got=repr(batch_size)
-        )
-    if not isinstance(seed, int) or not 0 <= seed <= _MAX_SEED:
-        raise UsageError(
-            "invalid seed", expected=f"an integer from 0 to {_MAX_SEED}", got=repr(seed)
-        )
 
 
 def _augmenter(augmentation: Augmentation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:

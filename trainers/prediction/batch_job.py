@@ -26,15 +26,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import xxhash
 
+from records.arguments import Positive
 from records.format.layout import LABELS, WORK_FOLDER
 from records.format.manifest import Count, Digest
 from records.storage import absolute_location, open_storage
 from records.storage.local import LocalStorage
+from records.storage.ownership import create_recorded, require_own
 from records.strict_json import decode_msgpack, decode_versioned, encode_canonical
 from records.text.csv_rows import encode_csv_row
 from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.models import find_model, is_registered, require_model
-from trainers.options import Positive
 from trainers.prediction.image_files import ImageFile
 from trainers.runs.run_dir import CONFIG, WEIGHTS, open_run
 
@@ -255,16 +256,18 @@ class PredictionWorker:
 
         Raises:
             CorruptDataError: the run is damaged.
-            OutputError: the output cannot be written.
+            OutputError: the output cannot be written, or a file of the user has the name of the
+                chunk.
             StorageError: storage failed after retries.
         """
         out = open_storage(self.out)
         with _ONE_AT_A_TIME:
             if out.stat(name) is None:
                 files = [self._find(listed) for listed in _read_chunk(out, name)]
-                with out.create(name) as stream:
+                with create_recorded(out, name) as stream:
                     self.write_rows(stream, files, count)
                 return _count_rows(out, name)
+        require_own(out, name)
         facts = _count_rows(out, name)
         count(facts["files"])
         return facts

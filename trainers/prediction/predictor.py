@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from records.arguments import check_arguments
 from records.errors import ShardmillError, UsageError
 from records.images import Rejection, normalize_image
 from records.images.rejection import ImageRejectedError
@@ -118,6 +119,7 @@ class Predictor:
         CorruptDataError: the configuration or the weights are damaged.
     """
 
+    @check_arguments
     def __init__(self, run: FilePath | Run) -> None:
         self.run = run if isinstance(run, Run) else open_run(run)
         start_backend()

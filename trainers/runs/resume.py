@@ -10,7 +10,7 @@ import msgspec
 
 from records.errors import UsageError
 from trainers.options import TrainOptions
-from trainers.runs.run_dir import is_run, read_config
+from trainers.runs.run_dir import is_run, read_config, writing
 
 if TYPE_CHECKING:
     from trainers.config import RunConfig
@@ -27,9 +27,12 @@ def find_run(run: str | os.PathLike[str]) -> RunConfig | None:
 
     Raises:
         CorruptDataError: `config.json` is invalid.
+        OutputError: no folder can have this name.
     """
     path = Path(os.fspath(run))
-    return read_config(path) if is_run(path) else None
+    with writing(path):
+        found = is_run(path)
+    return read_config(path) if found else None
 
 
 def merge_options(found: RunConfig, given: dict[str, Any]) -> TrainOptions:

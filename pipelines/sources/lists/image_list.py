@@ -16,7 +16,7 @@ from pipelines.sources.lists.labels import name_numbers
 from pipelines.sources.lists.locate import Locator
 from pipelines.sources.lists.open import image_folder, open_list
 from pipelines.sources.lists.rows import ListRow, read_rows
-from pipelines.sources.lists.table import ListTable
+from pipelines.sources.lists.table import ListTable, show_names
 from pipelines.sources.reader import SourceFiles, open_source
 from pipelines.sources.walk import ListedFile
 from records.errors import InputNotFoundError, UsageError
@@ -90,17 +90,16 @@ class _ListSources:
         texts = dict.fromkeys(row.label for part in parts for row in part.rows if row.label)
         names = name_numbers(texts, source_filter.given_labels)
         normalized = assign_labels_from_list(names.values(), source=path)
-        renamed = source_filter.class_map.apply(normalized.values(), source=path)
-        self._class_names = {text: renamed[normalized[names[text]]] for text in texts}
-        labels = source_filter.choose_labels(
-            sorted({name for name in renamed.values() if name is not None}, key=str.encode),
-            source=path,
-        )
-        self._label_ids = label_ids(labels)
+        if not texts:
+            _require_given_labels(parts, source_filter)
+        classes = source_filter.map_classes(normalized.values(), source=path)
+        self._class_names = {text: classes.names[normalized[names[text]]] for text in texts}
+        self._label_ids = label_ids(classes.labels)
         self._group_of = GroupKey(options.group_by)
-        self._sources = Sources(labels, None)
-        self._sources.notes += source_filter.class_map.notes(normalized.values())
+        self._sources = Sources(classes.labels, None)
+        self._sources.notes += classes.notes
         self._first_rows: dict[bytes, tuple[ListPart, ListRow]] = {}
+        self._unconfirmed: dict[bytes, None] = {}
         self._repeated = 0
 
     def collect(self) -> Sources:
@@ -112,6 +111,9 @@ class _ListSources:
             for row in part.rows:
                 self._add(part, row, locator)
             patterns += locator.patterns
+        for key in self._unconfirmed.keys() - self._first_rows.keys():
+            is_excluded = key in self._excluded_keys
+            self._sources.left_out.add(key, "excluded-key" if is_excluded else "not-confirmed")
         if self._repeated:
             self._sources.notes.append(
                 f"the list has {pluralize(self._repeated, 'row')} twice; each image is stored once"
@@ -123,12 +125,17 @@ class _ListSources:
 
     def _add(self, part: ListPart, row: ListRow, locator: Locator) -> None:
         key = locator.key_of(row, part.table.place(row.number))
+        if not row.is_confirmed:
+            self._unconfirmed[key] = None
+            return
         if self._is_repeated(key, part, row):
             return
-        is_excluded = key in self._excluded_keys
         name = self._class_names[row.label] if row.label else None
-        if is_excluded or (row.label and name not in self._label_ids):
-            self._sources.exclude(by_key=is_excluded)
+        if key in self._excluded_keys:
+            self._sources.left_out.add(key, "excluded-key")
+            return
+        if row.label and name not in self._label_ids:
+            self._sources.left_out.add(key, "excluded-class", row.label)
             return
         file = locator.find(row, key)
         if file is None or name is None:
@@ -188,6 +195,24 @@ class _ListSources:
                 hint="use fractions: --test 0.2; or --group-column none if the column does not "
                 "contain groups",
             )
+
+
+def _require_given_labels(parts: Sequence[ListPart], source_filter: SourceFilter) -> None:
+    """Raise UsageError for a list without a label if no option gives classes."""
+    if source_filter.given_labels is not None or source_filter.classes is not None:
+        return
+    part = parts[0]
+    columns = part.roles.labels
+    raise UsageError(
+        "no row of the list has a label",
+        path=part.table.path,
+        expected="a 1 in one of the one-hot columns of each row"
+        if part.roles.is_one_hot
+        else f"the class of each image in the column {show_names(columns)}",
+        got=pluralize(sum(len(part.rows) for part in parts), "row") + " without a label",
+        hint=f"if another column has the labels, pass --label-column NAME; the columns are: "
+        f"{part.table.shown_columns()}",
+    )
 
 
 def _reject(key: bytes, name: str | None, file: ListedFile | None) -> Reject:

@@ -29,7 +29,7 @@ def parse_list(content: bytes, path: str, options: ConvertOptions) -> ListTable:
     """Return the table of a list; its content decides on the format. Raises UsageError."""
     if content.startswith(MAGIC):
         return read_parquet_table(content, path)
-    text = decode_text(content, path=path)
+    text = decode_text(content, path=path, expected="a list in CSV, TSV, JSON or Parquet")
     is_lines = path.lower().endswith(_JSON_LINES)
     if is_lines or is_json(text):
         return read_json_table(text, path, is_lines=is_lines)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 import msgspec
+from msgspec.structs import replace
 
 from pipelines.sources.lists.columns import NO_SPLIT, ONES, ZEROS, Roles
 from pipelines.sources.lists.table import Cell, ListTable, Row
@@ -35,6 +36,7 @@ class ListRow(msgspec.Struct, frozen=True, gc=False):
         group: the group, if the row has one.
         spellings: other paths that the row may mean: without surrounding blanks, or with slashes in
             place of backslashes.
+        is_confirmed: False if the label of the row is wrong; the row then has no label here.
     """
 
     number: int
@@ -44,6 +46,7 @@ class ListRow(msgspec.Struct, frozen=True, gc=False):
     split: SplitName | None
     group: str | None
     spellings: tuple[bytes, ...] = ()
+    is_confirmed: bool = True
 
 
 def read_rows(
@@ -64,9 +67,10 @@ def read_rows(
     """
     reader = _RowReader(table, roles, source, allow_url=allow_url, folder=folder)
     for number, cells in table.rows():
+        row = reader.read(number, cells)
         if roles.confidence is not None and _is_zero(cells.get(roles.confidence, "")):
-            continue
-        yield reader.read(number, cells)
+            row = replace(row, label="", split=None, group=None, is_confirmed=False)
+        yield row
 
 
 def _is_zero(cell: Cell) -> bool:

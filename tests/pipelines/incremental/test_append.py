@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from pipelines.clean import clean
+from pipelines.compact import compact
 from pipelines.planning.split_hash import from_threshold, hash_keys, split_numbers
 from pipelines.report import Report
 from records import open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
 from records.format import layout
 from records.format.layout import SPLITS
-from records.format.manifest import read_manifest
+from records.format.manifest import Counts, read_manifest
+from records.stats import stats
 from records.storage import open_storage
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import CORRUPT, content_of, make_file, make_picture
@@ -232,13 +234,20 @@ class TestFilesThatAreNotAsTheyWere:
 
     @pytest.mark.parametrize("content", [b"", b"no Parquet file"])
     def test_append_damaged_fingerprints_still_detects_modified_files(
-        self, append: Convert, source: Path, output: Path, content: bytes
+        self,
+        append: Convert,
+        source: Path,
+        output: Path,
+        content: bytes,
+        logged: pytest.LogCaptureFixture,
     ) -> None:
         append()
         add(source, "cat/new.png")
         append()
         (output / layout.FINGERPRINTS).write_bytes(content)
         assert append().modified == ()
+        assert (output / layout.FINGERPRINTS).read_bytes() == content
+        assert f"{layout.FINGERPRINTS}: kept" in logged.text
         changed = source / "cat" / "000.png"
         changed.write_bytes(changed.read_bytes()[::-1])
         assert append().modified == ("cat/000.png",)
@@ -267,6 +276,32 @@ class TestRejects:
         report = append()
         assert (report.status, report.counts.stored, report.counts.rejected) == ("converted", 0, 2)
         assert append().status == "nothing-to-do"
+        assert list(verify(output)) == []
+
+    @pytest.mark.parametrize("repaired", range(4))
+    def test_append_repaired_rejects_count_every_file_once(
+        self, append: Convert, source: Path, output: Path, tmp_path: Path, repaired: int
+    ) -> None:
+        exclude = make_file(tmp_path, "exclude.txt", b"dog/000.png\n")
+        make_file(source, "notes.txt", b"no image")
+        for number in range(3):
+            make_file(source, f"cat/bad{number}.png", CORRUPT)
+        append(exclude=str(exclude))
+        add(source, "cat/new.png")
+        append(exclude=str(exclude))
+        for number in range(repaired):
+            make_file(source, f"cat/bad{number}.png", make_picture(number, size=(8, 8)))
+        if repaired:
+            report = append(exclude=str(exclude))
+            assert report.counts == Counts(repaired + 2, repaired, 0, 1, 1)
+        left = 3 - repaired
+        report = append(exclude=str(exclude))
+        files = sum(path.is_file() for path in source.rglob("*"))
+        assert report.status == "nothing-to-do"
+        assert report.counts == Counts(files, files - left - 2, left, 1, 1)
+        assert report.rejects_by_reason == ({"corrupt": left} if left else {})
+        assert stats(str(output)).rejects == report.rejects_by_reason
+        assert compact(str(output), str(tmp_path / "compacted")).counts == report.counts
         assert list(verify(output)) == []
 
 

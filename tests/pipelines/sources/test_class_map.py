@@ -66,6 +66,11 @@ def test_map_classes_and_labels_options_name_the_new_classes(convert: Find, tmp_
     assert found.labels == ("pet", "junk")
 
 
+def test_map_that_drops_every_class_is_refused(convert: Find) -> None:
+    with pytest.raises(UsageError, match="--map drops every class"):
+        convert(map=("cat=", "kitten=", "dog=", "junk="))
+
+
 def test_map_unknown_class_is_refused_by_name(convert: Find) -> None:
     with pytest.raises(UsageError, match=r"expected cat, dog, junk, kitten, got cow"):
         convert(map=("cow=cat",))

@@ -119,8 +119,12 @@ def test_hash_cache_damaged_file_is_recomputed(folder: Path) -> None:
         path.write_bytes(damage)
         found = read_hashes(storage, shard)
         assert found is None or same(found, Hashes(expected.states[-5:], expected.words[-5:]))
-    hashes, _ = hash_all(folder)
+    hashes, hashing = hash_all(folder)
     assert same(hashes, expected)
+    assert path.read_bytes() == damages[-1], "only the user knows whose file this is"
+    assert path.name in str(hashing.save_error)
+    path.unlink()
+    hash_all(folder)
     assert path.read_bytes() == content
 
 

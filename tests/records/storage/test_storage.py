@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from records.errors import LockedError, OutputError, StorageError
+from records.errors import CorruptDataError, LockedError, OutputError
 from records.storage import Storage, open_storage, write_file
 from records.storage.fsspec import FsspecStorage
 from records.storage.local import LocalStorage
@@ -185,11 +185,11 @@ def test_local_create_file_in_place_of_folder_raises_output_error(tmp_path: Path
         write_file(LocalStorage(str(tmp_path / "target")), "a.bin", b"x")
 
 
-def test_local_read_of_folder_raises_storage_error(tmp_path: Path) -> None:
+def test_local_read_of_folder_raises_corrupt_data_error(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(StorageError, match="cannot be read") as found:
+    with pytest.raises(CorruptDataError, match="this is a folder, not a file") as found:
         LocalStorage(str(tmp_path)).read("folder")
-    assert found.value.exit_code == 74
+    assert found.value.exit_code == 66
 
 
 def test_open_storage_unknown_protocol_raises_usage_error_with_hint() -> None:

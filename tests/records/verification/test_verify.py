@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+SKIPPED_LINE = b'{"key": "a", "outcome": "skipped", "reason": "hidden", "detail": ""}\n'
 FIRST = "train-00000-of-00002.tfrecord"
 SECOND = "train-00001-of-00002.tfrecord"
 FIRST_INDEX = "index/train-00000-of-00002.parquet"
@@ -233,6 +234,15 @@ CASES = {
         ),
         "rejects",
         "rejects.jsonl",
+    ),
+    "skipped files that are no JSON": Case(
+        lambda f: (f / "skipped.jsonl").write_text("{"), "skipped", "skipped.jsonl"
+    ),
+    "a skipped file too many": Case(
+        lambda f: (f / "skipped.jsonl").write_bytes(SKIPPED_LINE), "skipped", "skipped.jsonl"
+    ),
+    "a skipped file without an end": Case(
+        lambda f: (f / "skipped.jsonl").write_bytes(b" " * (1 << 20)), "skipped", "skipped.jsonl"
     ),
     "other class counts": Case(
         lambda f: edit_manifest(f, exchange_classes), "class-count", "dataset.json"

@@ -54,7 +54,7 @@ def test_feature_store_filled_store_is_finished_and_readable(tmp_path: Path) -> 
     assert labels.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_feature_store_prepare_keeps_intact_files_and_removes_damaged_ones(tmp_path: Path) -> None:
+def test_feature_store_prepare_keeps_intact_files_and_refuses_changed_ones(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     assert store.prepare() == SHARDS
     store.write(SHARDS[0], [make_batch()])
@@ -62,9 +62,13 @@ def test_feature_store_prepare_keeps_intact_files_and_removes_damaged_ones(tmp_p
     path = tmp_path / "train-00000-of-00002.arrays"
     content = bytearray(path.read_bytes())
     content[9] ^= 1
-    path.write_bytes(content)
+    for changed in (content, b"mine", b""):
+        path.write_bytes(changed)
+        with pytest.raises(OutputError, match=rf"{path.name}: .*move the file away"):
+            store.prepare()
+        assert path.read_bytes() == changed
+    path.unlink()
     assert store.prepare() == SHARDS
-    assert not path.exists()
 
 
 @pytest.mark.parametrize("finish", [True, False])
@@ -156,8 +160,9 @@ def test_feature_store_discard_removes_only_its_own_files(tmp_path: Path) -> Non
     store.prepare()
     store.write(SHARDS[0], [make_batch()])
     (tmp_path / "mine").touch()
+    (tmp_path / max(FILES)).write_text("mine")
     store.discard()
-    assert names_in(tmp_path) == {"mine"}
+    assert names_in(tmp_path) == {"mine", max(FILES)}
 
 
 def test_wait_for_lock_held_store_waits_until_released(

@@ -115,6 +115,32 @@ def test_csv_shards_failed_run_resumes_and_reuses_finished_shards(
     assert (tmp_path / "out" / PARTS[2]).read_bytes() == (parts / PARTS[2]).read_bytes()
 
 
+@pytest.mark.parametrize("name", PARTS)
+def test_csv_shards_file_of_user_added_after_failure_is_refused_and_kept(
+    run: Run, new: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, name: str
+) -> None:
+    out = tmp_path / "out"
+
+    def fail(*_: Any) -> None:
+        raise StorageError("the network is down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainers.prediction.batch_job._sum_up", fail)
+        if name == PARTS[0]:
+            patch.setattr(PredictionWorker, "write_rows", fail)
+        with pytest.raises(StorageError):
+            predict(run, new, out)
+    (out / name).write_text("file,class\nmine,cat\n")
+    with pytest.raises(OutputError, match=f"{name}: .*move the file away"):
+        predict(run, new, out)
+    assert (out / name).read_text() == "file,class\nmine,cat\n"
+    (out / name).unlink()
+    predict(run, new, out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {
+        path.name: path.read_bytes() for path in parts.iterdir()
+    }
+
+
 @pytest.mark.parametrize("change", ["top_k", "files"])
 def test_csv_shards_output_of_other_predictions_is_refused(
     run: Run, new: Path, parts: Path, tmp_path: Path, change: str

@@ -62,6 +62,51 @@ def test_image_list_classes_and_exclude_options_exclude_rows(find: Find, tmp_pat
     assert found.notes == ["--exclude lists 1 key not found in the source"]
 
 
+def test_image_list_rows_that_are_left_out_are_listed_with_their_reason(
+    find: Find, tmp_path: Path
+) -> None:
+    exclude = make_file(tmp_path, "exclude.txt", b"x/c.png\n")
+    rows = "ImageID,Source,LabelName,Confidence\n" + "".join(
+        f"{row}\n"
+        for row in (
+            "a.png,human,cat,1",
+            "a.png,human,dog,0",  # the image has another label
+            "-d.png,human,cat,0",
+            "-d.png,human,dog,0",
+            "x/b.png,human,cow,1",
+            "x/c.png,human,dog,0",
+            "gone.png,human,,1",
+        )
+    )
+    found = find(rows, classes=("cat",), exclude=str(exclude))
+    assert [image.key for image in found.images] == [b"a.png"]
+    assert [reject.key for reject in found.rejects] == ["gone.png"]
+    assert {file.key: (file.outcome, file.reason) for file in found.left_out} == {
+        "-d.png": ("skipped", "not-confirmed"),
+        "x/b.png": ("excluded", "excluded-class"),
+        "x/c.png": ("excluded", "excluded-key"),
+    }
+    assert [file.detail for file in found.left_out][1].endswith(" cow")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path,label\na.png,\n", "in the column label, got 1 row without a label"),
+        ("path,label,note\na.png, ,x\nx/b.png,,y\n", "got 2 rows .* --label-column NAME; .* note"),
+        ("ImageID,Source,LabelName,Confidence\na.png,human,cat,0\n", "in the column LabelName"),
+    ],
+)
+def test_image_list_without_any_label_names_the_column_and_the_option(
+    find: Find, content: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=f"no row of the list has a label.*{message}"):
+        find(content)
+    rows = "path,cat,dog\na.png,0,0\n"
+    with pytest.raises(UsageError, match="expected a 1 in one of the one-hot columns"):
+        find(rows, label_column="cat,dog")
+
+
 def test_image_list_label_map_assigns_labels_and_refuses_unknown_class(
     find: Find, tmp_path: Path
 ) -> None:
