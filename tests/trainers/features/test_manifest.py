@@ -38,7 +38,12 @@ SPEC = FeatureSpec(
 )
 SHARDS = tuple(
     ShardInfo(
-        f"train-{number:05}-of-00002.tfrecord", 5, 100, f"{number}" * 32, "", FileDigest(0, "")
+        f"train-{number:05}-of-00002.tfrecord",
+        5,
+        100,
+        f"{number}" * 32,
+        f"{number}" * 64,
+        FileDigest(0, "0" * 64),
     )
     for number in (0, 1)
 )
