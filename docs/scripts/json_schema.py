@@ -14,6 +14,7 @@ import msgspec
 from pipelines.report import Report
 from records.format.index import Reject, ShardSummary
 from records.format.manifest import Manifest
+from records.format.skipped import SkippedFile
 
 _DOCS = Path(__file__).parents[1]
 FOLDER = _DOCS / "reference" / "schemas"
@@ -22,6 +23,7 @@ KINDS = {
     "index-summary": ShardSummary,
     "reject": Reject,
     "report": Report,
+    "skipped": SkippedFile,
 }
 """The types of the JSON that is published, by the name of the schema."""
 

@@ -29,6 +29,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = folder / "photos" / "ab"[number % 2] / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(encode_picture(number) if number else b"no image")
+    (folder / "photos" / "a" / "notes.txt").touch()
     options: dict[str, Any] = {"test": 0.3, "group_by": "stem", "max_rejects": 1}
     convert(folder / "photos", folder / "data", **options)
     (folder / "photos" / "a" / "more.png").write_bytes(encode_picture(99))
@@ -42,8 +43,9 @@ def read_documents(dataset: Path) -> list[tuple[str, Any]]:
         ("dataset", json.loads((dataset / "dataset.json").read_text())),
         ("report", json.loads((dataset / "report.json").read_text())),
     ]
-    for file in dataset.rglob("rejects.jsonl"):
-        found += [("reject", json.loads(line)) for line in file.read_text().splitlines()]
+    for name, kind in (("rejects.jsonl", "reject"), ("skipped.jsonl", "skipped")):
+        for file in dataset.rglob(name):
+            found += [(kind, json.loads(line)) for line in file.read_text().splitlines()]
     for index in dataset.rglob("index/*.parquet"):
         found.append(("index-summary", json.loads(pq.read_metadata(index).metadata[b"shardmill"])))
     return found
@@ -65,7 +67,8 @@ def test_json_schema_accepts_the_manifest_of_adopted_files(dataset: Path, tmp_pa
 
 def test_json_schemas_refuse_other_names_and_other_versions(dataset: Path) -> None:
     for name, document in read_documents(dataset):
-        # A report may get more fields; the files of a dataset get another format version.
-        assert validator(name).is_valid({**document, "other": 1}) == (name == "report"), name
+        # A report and a skipped file may get more fields; the others get another format version.
+        is_open = name in {"report", "skipped"}
+        assert validator(name).is_valid({**document, "other": 1}) == is_open, name
         if "format_version" in document:
             assert not validator(name).is_valid({**document, "format_version": 2}), name
