@@ -20,5 +20,5 @@ def test_features_page_manifest_example_is_canonical() -> None:
 def test_features_page_file_identity_matches_documented_hash() -> None:
     fields, manifest = msgspec.json.decode(CONTENT), decode_manifest(CONTENT, path="features.json")
     for shard, facts in zip(manifest.shards, fields["shards"], strict=True):
-        content = msgspec.json.encode([1, fields["spec"], facts], order="sorted")
+        content = msgspec.json.encode([2, fields["spec"], facts], order="sorted")
         assert file_identity(manifest.spec, shard) == xxhash.xxh3_128_hexdigest(content)

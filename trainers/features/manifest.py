@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from records.storage import Storage
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
