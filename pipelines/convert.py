@@ -28,6 +28,7 @@ from pipelines.run import Run
 from pipelines.run_state import has_state
 from pipelines.runners import check_runner
 from pipelines.sources import Sources, list_sources
+from pipelines.sources.containers import ContainerFiles, open_images
 from pipelines.sources.path_checks import check_locations
 from pipelines.writing.publish import check_reject_limit_early, publish, report_result
 from pipelines.writing.results import collect_results
@@ -104,6 +105,7 @@ def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | Non
         discard_stale_run(run)
     shards_kept = prepare_output(run)
     check_reject_limit_early(run, lock=lock)
+    _unpack_containers(run)
     division = run.divide_cpus(*estimate_costs(run.plan.settings.images))
     run.write_shards(partial(write_shard, _job(run, division)), division, on_progress)
     result = collect_results(run)
@@ -113,15 +115,26 @@ def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | Non
     return report
 
 
+def _unpack_containers(run: Run) -> None:
+    """Write the copies of compressed containers that workers read. Raises as `write_copies`."""
+    sources = run.sources
+    if any(container.is_unpacked for container in sources.containers):
+        follow_symlinks = run.options.follow_symlinks
+        files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
+        if isinstance(files, ContainerFiles):
+            files.unpack(run.output)
+
+
 def _job(run: Run, division: Division) -> ConvertJob:
     return ConvertJob(
-        source=absolute_location(run.options.source),
+        source=absolute_location(run.sources.location),
         output=absolute_location(run.options.output),
         labels=run.plan.labels,
         images=run.plan.settings.images,
         workers=division.threads,
         follow_symlinks=run.options.follow_symlinks,
         image_timeout=run.options.image_timeout,
+        containers=run.sources.containers,
     )
 
 

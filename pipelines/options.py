@@ -20,6 +20,8 @@ ALWAYS_ALLOWED_REJECTS = 10
 class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of a conversion from `source` to `output`, which are local paths or fsspec URLs.
 
+    `source` is a folder, a container such as an archive, or a pattern of containers.
+
     `test`, `validation` and `max_rejects` are fractions if float, counts if int. `list`, `labels`
     and `exclude` are paths of files. `path_column`, `label_column`, `split_column` and
     `group_column` are columns of the list, and `image_folder` is the folder of its images below
@@ -119,7 +121,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 "unexpected argument after SOURCE and OUTPUT",
                 got=self.beam_flags[0],
-                hint="put Beam flags after --",
+                hint="put Beam flags after --, and a pattern of files in quotes",
             )
         if not 0 <= self.seed < 1 << 64:
             raise UsageError("--seed must be from 0 to 2**64 - 1", got=self.seed)

@@ -20,7 +20,9 @@ from pipelines.report import encode_report, read_report
 from pipelines.run import Run
 from pipelines.run_state import UnfinishedRun
 from pipelines.sources.base import SourceImage
-from pipelines.sources.reader import SourceFiles, UnreadableError, open_source, read_file
+from pipelines.sources.containers import open_images, read_image
+from pipelines.sources.containers.member import known_hash
+from pipelines.sources.reader import SourceFiles, UnreadableError
 from pipelines.writing.publish import read_published, replaced_files
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
@@ -194,7 +196,8 @@ def _refuse_files_of_user(run: Run, planned: Collection[str] = ()) -> None:
 
 def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]:
     """Yield each finished shard that has a modified source file, and the key of the first one."""
-    files = open_source(run.options.source, follow_symlinks=run.options.follow_symlinks)
+    sources, follow_symlinks = run.sources, run.options.follow_symlinks
+    files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
     with ThreadPoolExecutor(run.options.workers or available_cpus()) as pool:
         for shard in run.plan.shards:
             stored = _stored_hashes(run.output, shard.name)
@@ -217,9 +220,13 @@ def _stored_hashes(output: Storage, name: str) -> dict[str, str] | None:
 
 
 def _hash(image: SourceImage, files: SourceFiles) -> str:
+    if (known := known_hash(image.member)) is not None:
+        return known.hex()
     try:
-        linked = bool(image.linked)
-        data = read_file(files, image.key, image.url, image.size_bytes, linked=linked)
+        linked, size_bytes = bool(image.linked), image.size_bytes
+        data = read_image(
+            files, image.key, image.url, size_bytes, linked=linked, member=image.member
+        )
     except UnreadableError:
         return ""
     return str(xxhash.xxh3_128_hexdigest(data))

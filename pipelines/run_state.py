@@ -6,6 +6,7 @@ attempts/NAME            exists while a worker writes the shard; remains if the 
 failures/NAME.json       the error of a shard that could not be written
 facts/NAME.json          the result of the worker for a shard, if the worker returned one
 written/, etags/         files that the run wrote: see `records.storage.ownership`
+unpacked/NAME            the decompressed copy of a container: see `pipelines.sources.containers`
 runs/, workers/          heartbeats: see `pipelines.runners.heartbeat`
 """
 

@@ -70,7 +70,8 @@ def convert(
 
     Args:
         source: the folder or URL of the images: one folder per class, or split folders (train/,
-            test/, validation/) that contain class folders.
+            test/, validation/) that contain class folders; or a container (ZIP, TAR, Parquet,
+            TFRecord, idx, .npz), a pattern such as `data/*.tar`, or a folder of containers.
         output: the folder or URL of the dataset.
         test: the size of the test split, as a fraction (float) or an image count (int).
         validation: the size of the validation split, as a fraction (float) or an image count (int).
@@ -85,7 +86,8 @@ def convert(
         list: the path of a CSV, TSV, JSON or Parquet file that lists images, instead of class
             folders.
         path_column: the column of the list with paths, names or IDs; found by its name if None.
-        label_column: the column of the list with labels, or one-hot columns separated by commas.
+        label_column: the column of the list with labels, or one-hot columns separated by commas; or
+            the column, field or feature of containers with images.
         split_column: the column of the list with splits, or `none`.
         group_column: the column of the list with groups, or `none`.
         image_folder: the folder below `source` with the images of the list.

@@ -23,6 +23,7 @@ Examples:
   shardmill convert photos/ data/ --list labels.csv --dry-run
   shardmill convert photos/ data/ --test 0.2 --append
   shardmill convert photos/ data/ --processes 8
+  shardmill convert photos.zip data/ --test 0.2
   shardmill convert photos/ data/ --runner prism
 
 \b
@@ -83,7 +84,8 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     click.option(
         "--label-column",
         metavar="NAME",
-        help="Column of the list with labels; one-hot columns are separated by commas.",
+        help="Column with labels, of the list or of containers with images; one-hot columns of a"
+        " list are separated by commas.",
     ),
     click.option(
         "--split-column", metavar="NAME|none", help="Column of the list with splits, or none."
@@ -281,10 +283,12 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing."),
 )
 def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
-    """Convert SOURCE, a folder of labelled images, to a dataset of TFRecord shards in OUTPUT.
+    """Convert SOURCE, labelled images, to a dataset of TFRecord shards in OUTPUT.
 
     SOURCE has one folder per class, or split folders (train/, test/, validation/) that contain
-    class folders; the layout is detected automatically. --list takes the classes from a table.
+    class folders; the layout is detected automatically. SOURCE can also be a container (ZIP, TAR,
+    Parquet, TFRecord, idx, .npz), a pattern such as 'data/*.tar', or a folder of containers. --list
+    takes the classes from a table.
     SOURCE and OUTPUT can be URLs (s3://, gs://, …). To resume an interrupted run, run the same
     command again. A dataset is never overwritten, and other files in OUTPUT are kept. With
     --append, new images are added to the dataset as a new generation.

@@ -27,7 +27,9 @@ from pipelines.resume import encoders
 from pipelines.run import Run
 from pipelines.run_state import read_run
 from pipelines.sources.base import Sources
-from pipelines.sources.reader import UnreadableError, open_source, read_file
+from pipelines.sources.containers import open_images, read_image
+from pipelines.sources.containers.member import known_hash
+from pipelines.sources.reader import UnreadableError
 from pipelines.writing.publish import read_published
 from records.errors import LockedError, UsageError
 from records.format.manifest import Manifest, Settings, read_manifest
@@ -91,11 +93,15 @@ def select_new(
     """
     ingested = read_ingested_files(output, base)
     images = sources.images.sort("key")
-    files = open_source(options.source, follow_symlinks=options.follow_symlinks)
+    follow_symlinks = options.follow_symlinks
+    files = open_images(sources.location, sources.containers, follow_symlinks=follow_symlinks)
 
-    def hash_file(key: bytes, url: str | None, size_bytes: int) -> bytes:
+    def hash_file(key: bytes, url: str | None, size_bytes: int, member: bytes | None) -> bytes:
+        if (known := known_hash(member)) is not None:
+            return known
         try:
-            return bytes(xxhash.xxh3_128_digest(read_file(files, key, url, size_bytes)))
+            data = read_image(files, key, url, size_bytes, member=member)
+            return bytes(xxhash.xxh3_128_digest(data))
         except UnreadableError:
             return b""
 

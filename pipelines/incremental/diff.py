@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from records.runtime.row_table import iter_rows
 
 Mask = NDArray[np.bool_]
-HashFile = Callable[[bytes, "str | None", int], bytes]
-"""A function that returns the xxh3-128 of the file with a key, a URL and a size in bytes.
+HashFile = Callable[[bytes, "str | None", int, "bytes | None"], bytes]
+"""A function that returns the xxh3-128 of the file with a key, a URL, a size in bytes and a member.
 
 The result is empty if the file is unreadable.
 """
@@ -55,7 +55,7 @@ def diff_sources(
     """Compare a source with the files that a dataset has ingested.
 
     Args:
-        images: table of the listed images: key, fingerprint, size_bytes, url.
+        images: table of the listed images: key, fingerprint, size_bytes, url, member.
         ingested: the result of `read_ingested_files`.
         fingerprints: table of key and fingerprint of each file when it was last seen unmodified.
         hash_file: function that hashes a file.
@@ -120,7 +120,7 @@ def _rehash(
     rows = np.flatnonzero(needs_rehash)
     if not len(rows):
         return differs
-    files = iter_rows(images.take(pa.array(rows)), "key", "url", "size_bytes")
+    files = iter_rows(images.take(pa.array(rows)), "key", "url", "size_bytes", "member")
     stored = previous["xxh3_128"].take(pa.array(rows)).to_pylist()
     with ThreadPoolExecutor(threads) as pool:
         hashes = pool.map(lambda file: hash_file(*file), files)

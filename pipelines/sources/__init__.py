@@ -1,11 +1,22 @@
-"""Images to convert, from image folders and image lists."""
+"""Images to convert, from image folders, containers and image lists."""
 
 from __future__ import annotations
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.base import SourceImage, Sources, read_source_filter
+from pipelines.sources.base import SourceFilter, SourceImage, Sources, read_source_filter
+from pipelines.sources.containers import (
+    ContainerFiles,
+    find_in_folder,
+    find_named,
+    locate_source,
+)
+from pipelines.sources.containers.kinds import kind_of
+from pipelines.sources.containers.member import Container
 from pipelines.sources.image_folder import list_image_folder
+from pipelines.sources.labelled import list_labelled
 from pipelines.sources.lists import list_image_list
+from pipelines.sources.reader import SourceFiles, open_source
+from pipelines.sources.walk import ListedFile
 from records.format.label_map import LabelMap
 from records.text.formatting import pluralize
 
@@ -21,11 +32,64 @@ def list_sources(options: ConvertOptions, existing_labels: LabelMap | None = Non
 
     Raises:
         UsageError: a link leads out of the source, class names collide, or a list is invalid.
-        InputNotFoundError: the source or the list does not exist.
+        InputNotFoundError: the source or the list does not exist, or a container cannot be read.
+        CorruptDataError: a container is damaged.
     """
     source_filter = read_source_filter(options, existing_labels)
-    list_images = list_image_folder if options.list is None else list_image_list
-    sources = list_images(options, source_filter)
+    located = locate_source(options.source)
+    follow_symlinks = options.follow_symlinks
+    files: SourceFiles = open_source(located.folder, follow_symlinks=follow_symlinks)
+    if located.name is not None:
+        found = find_named(located, files, follow_symlinks=follow_symlinks)
+        files = _open_containers(located.folder, files, found, options)
+    if options.list is not None:
+        sources = list_image_list(options, source_filter, files)
+    else:
+        sources, files = _list_folder(options, source_filter, files, located.folder)
+    sources.location = located.folder
+    if isinstance(files, ContainerFiles):
+        sources.containers = files.containers
+        _describe_containers(sources, files)
     if absent := len(source_filter.excluded_keys) - sources.left_out.reasons["excluded-key"]:
         sources.notes.append(f"--exclude lists {pluralize(absent, 'key')} not found in the source")
     return sources
+
+
+def _describe_containers(sources: Sources, files: ContainerFiles) -> None:
+    images, classes = len(sources.images), len(sources.labels)
+    found = f"{pluralize(images, 'image')} in {pluralize(classes, 'class')}"
+    parts = [f"{files.describe()} with {found}", sources.understood]
+    sources.understood = "; ".join(part for part in parts if part)
+    if files.members.archives:
+        archives = pluralize(files.members.archives, "archive")
+        sources.notes.append(f"{archives} inside the containers are not read")
+
+
+def _open_containers(
+    location: str, files: SourceFiles, found: list[ListedFile], options: ConvertOptions
+) -> ContainerFiles:
+    containers = [
+        Container(file.key, file.size_bytes, file.fingerprint, kind_of(file.key).unpack is not None)
+        for file in found
+    ]
+    is_list = options.list is not None
+    return ContainerFiles(
+        location,
+        files,
+        containers,
+        for_list=is_list,
+        label_column=None if is_list else options.label_column,
+    )
+
+
+def _list_folder(
+    options: ConvertOptions, source_filter: SourceFilter, files: SourceFiles, location: str
+) -> tuple[Sources, SourceFiles]:
+    """List the images of a folder, or of the containers in a folder without images."""
+    listing = files.walk(follow_symlinks=options.follow_symlinks)
+    if not isinstance(files, ContainerFiles) and (found := find_in_folder(listing)):
+        files = _open_containers(location, files, found, options)
+        listing = files.walk()
+    if isinstance(files, ContainerFiles) and files.members.labels is not None:
+        return list_labelled(options, source_filter, files), files
+    return list_image_folder(options, source_filter, files, listing), files

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipelines.options import ConvertOptions
 from pipelines.sources.class_layout import Layout, choose_labels, extend_labels
 from pipelines.sources.class_map import ClassMap, read_class_map
+from pipelines.sources.containers.member import Container
 from pipelines.sources.reader import read_text_file
 from records.format.index import Reject
 from records.format.label_map import LabelMap, parse_labels
@@ -40,6 +41,7 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
         record_number: number, in its split, of the record to copy, if the source is a dataset.
         group: group of the image; all images of a group are assigned to the same split.
         linked: True if a part of the path was a symbolic link when it was listed, otherwise None.
+        member: place of the image if it is a member of a container; see `Member`.
         split: the split that the source specifies.
         fingerprint: fingerprint of the file; see `ListedFile`.
     """
@@ -51,11 +53,12 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     record_number: int | None = None
     group: bytes | None = None
     linked: bool | None = None
+    member: bytes | None = None
     split: SplitName | None = None
     fingerprint: int = 0
 
 
-WORKER_FIELDS = ("key", "label", "size_bytes", "url", "record_number", "group", "linked")
+WORKER_FIELDS = ("key", "label", "size_bytes", "url", "record_number", "group", "linked", "member")
 """The first fields of `SourceImage`."""
 
 _COLUMNS = pa.schema(
@@ -67,6 +70,7 @@ _COLUMNS = pa.schema(
         "record_number": pa.int64(),
         "group": pa.large_binary(),
         "linked": pa.bool_(),
+        "member": pa.large_binary(),
         "split": pa.string(),
         "fingerprint": pa.uint64(),
     }
@@ -90,7 +94,10 @@ class Sources:
         left_out: skipped files, which are not images, and excluded images.
         splits: splits that the source specifies for an image.
         notes: remarks for the report.
-        understood: description of the list in one line: columns and paths; None for folders.
+        understood: description in one line, of the columns and paths of a list, and of containers;
+            None for folders.
+        location: the folder or URL that contains the files, or the containers of the images.
+        containers: the containers whose members the images are.
     """
 
     labels: LabelMap
@@ -101,6 +108,8 @@ class Sources:
     splits: set[SplitName] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     understood: str | None = None
+    location: str = ""
+    containers: tuple[Container, ...] = ()
 
     @property
     def found(self) -> int:

@@ -21,7 +21,7 @@ from pipelines.sources.class_layout import (
 from pipelines.sources.group_by import GroupKey
 from pipelines.sources.lists import find_metadata, list_metadata
 from pipelines.sources.lists.columns import named_columns
-from pipelines.sources.reader import SourceFiles, UnreadableError, open_source
+from pipelines.sources.reader import SourceFiles, UnreadableError
 from pipelines.sources.walk import ListedFile, Listing
 from records.errors import InputNotFoundError, UsageError
 from records.format.index import Reject
@@ -38,10 +38,17 @@ _MIN_CLASSES = 2
 _NO_CLASS_NAME = "the name of the class folder is empty or has control characters"
 
 
-def list_image_folder(options: ConvertOptions, source_filter: SourceFilter) -> Sources:
-    """List the images below a folder. Raises the errors of `list_sources`."""
-    files = open_source(options.source, follow_symlinks=options.follow_symlinks)
-    listing = files.walk(follow_symlinks=options.follow_symlinks)
+def list_image_folder(
+    options: ConvertOptions, source_filter: SourceFilter, files: SourceFiles, listing: Listing
+) -> Sources:
+    """List the images below a folder. Raises the errors of `list_sources`.
+
+    Args:
+        options: the options.
+        source_filter: the selection of the images.
+        files: the folder, or the containers that stand for one.
+        listing: all files in it.
+    """
     if not (
         listing.files
         or listing.folders
@@ -196,6 +203,7 @@ class _FolderSources:
                     self._label_ids[name],
                     file.size_bytes,
                     linked=file.linked or None,
+                    member=file.member,
                     split=split,
                     group=self._group_of(key),
                     fingerprint=file.fingerprint,

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 
+from pipelines.sources.containers import locate_source
+from pipelines.sources.containers.kinds import SUFFIXES, suffix_of
 from records.errors import InputNotFoundError, OutputError, UsageError
 from records.storage import is_url, local_path, open_storage
 from records.storage.exclusive import require_outside
 from records.text.escaping import escape_for_display
 
-_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
-
 
 def check_locations(source: str, output: str) -> None:
-    """Check that the source is a folder, and that the output is absent or a separate folder.
+    """Check the source, and that the output is absent or a separate folder.
 
     Raises:
-        UsageError: a path is invalid, the source is a file, or the output is in the source.
+        UsageError: a path is invalid, the source is a file but no container, or the output is in
+            the source.
         InputNotFoundError: the source is a local path and does not exist.
         OutputError: the output is a file.
     """
@@ -25,8 +26,9 @@ def check_locations(source: str, output: str) -> None:
             raise UsageError(f"the {name} is not a valid path", got=repr(location))
         if is_url(location):
             open_storage(location)  # raises if a package is missing, or the URL contains a password
-    source_path, output_path = _local_path(source), _local_path(output)
-    if source_path is not None:
+    located = locate_source(source)
+    output_path = _local_path(output)
+    if not located.is_pattern and (source_path := _local_path(source)) is not None:
         _check_source(source_path)
     if output_path is not None and os.path.isfile(output_path):  # noqa: PTH113 - may be any bytes
         raise OutputError(
@@ -34,7 +36,8 @@ def check_locations(source: str, output: str) -> None:
             path=escape_for_display(output),
             hint="choose a folder; it need not exist",
         )
-    require_outside(output, source, what="source")
+    if located.name is None:
+        require_outside(output, source, what="source")
 
 
 def _local_path(location: str) -> str | None:
@@ -46,11 +49,10 @@ def _local_path(location: str) -> str | None:
 def _check_source(path: str) -> None:
     if not os.path.exists(path):  # noqa: PTH110
         raise InputNotFoundError("folder not found", path=escape_for_display(path))
-    if not os.path.isdir(path):  # noqa: PTH112
+    if not os.path.isdir(path) and suffix_of(os.path.basename(path)) is None:  # noqa: PTH112, PTH119
         raise UsageError(
-            "the source is a file, not a folder",
+            "the source is a file, but not a container of a known format",
             path=escape_for_display(path),
-            hint="unpack the archive first"
-            if path.lower().endswith(_ARCHIVES)
-            else "choose the folder that contains one folder per class",
+            expected=f"a folder with one folder per class, or a file: {', '.join(SUFFIXES)}",
+            hint="if it is an archive, extract it with its own program, and convert the folder",
         )

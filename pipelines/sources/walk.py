@@ -49,12 +49,14 @@ class ListedFile(msgspec.Struct, frozen=True, gc=False):
         fingerprint: modification time in nanoseconds, or xxh3-64 of the ETag; a uint64. It changes
             if the file is modified.
         linked: whether a part of its path is a symbolic link.
+        member: the place of the file if it is a member of a container; see `Member`.
     """
 
     key: bytes
     size_bytes: int
     fingerprint: int
     linked: bool = False
+    member: bytes | None = None
 
 
 _COLUMNS = pa.schema(
@@ -63,6 +65,7 @@ _COLUMNS = pa.schema(
         "size_bytes": pa.int64(),
         "fingerprint": pa.uint64(),
         "linked": pa.bool_(),
+        "member": pa.large_binary(),
     }
 )
 
@@ -131,7 +134,7 @@ def walk_remote(storage: RemoteStorage) -> Listing:
     for name, info in storage.list_info():
         key = name.encode("utf-8", "surrogateescape")
         parts = key.split(b"/")
-        if (found := _first_hidden(parts)) is not None:
+        if (found := first_hidden(parts)) is not None:
             hidden, reason = found
             if hidden not in hidden_folders:
                 listing.skipped.add(hidden, reason)
@@ -150,7 +153,7 @@ def walk_remote(storage: RemoteStorage) -> Listing:
     return listing
 
 
-def _first_hidden(parts: list[bytes]) -> tuple[bytes, Reason] | None:
+def first_hidden(parts: list[bytes]) -> tuple[bytes, Reason] | None:
     """Return the key up to the first hidden part, with a slash after a folder, and the reason."""
     for number, part in enumerate(parts, 1):
         if (reason := hidden_reason(part)) is not None:

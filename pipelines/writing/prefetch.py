@@ -18,7 +18,8 @@ from typing import NamedTuple
 import xxhash
 
 from pipelines.sources.base import SourceImage
-from pipelines.sources.reader import SourceFiles, UnreadableError, read_file
+from pipelines.sources.containers import read_image
+from pipelines.sources.reader import SourceFiles, UnreadableError
 from pipelines.writing.crash_isolation import Normalize
 from records.format.image_options import ImageOptions
 from records.images import NormalizedImage, Rejection
@@ -141,8 +142,14 @@ def _read(
     image: SourceImage, files: SourceFiles, options: ImageOptions, normalize: Normalize
 ) -> PrefetchedImage:
     try:
-        linked = bool(image.linked)
-        data = read_file(files, image.key, image.url, image.size_bytes, linked=linked)
+        data = read_image(
+            files,
+            image.key,
+            image.url,
+            image.size_bytes,
+            linked=bool(image.linked),
+            member=image.member,
+        )
     except UnreadableError as error:
         return PrefetchedImage(image, error.rejection, "")
     digest = xxhash.xxh3_128_hexdigest(data)

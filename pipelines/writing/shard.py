@@ -12,7 +12,8 @@ import msgspec
 
 from pipelines import run_state
 from pipelines.planning.plan import ShardPlan
-from pipelines.sources.reader import open_source
+from pipelines.sources.containers import open_images
+from pipelines.sources.containers.member import Container
 from pipelines.writing.crash_isolation import Normalize, SubprocessNormalizer
 from pipelines.writing.prefetch import PrefetchedImage, prefetch_images
 from records.errors import CorruptDataError, StorageError
@@ -42,7 +43,10 @@ _SMALL_IMAGE_BYTES = 16 << 10
 
 
 class ConvertJob(msgspec.Struct, frozen=True):
-    """The parameters that all shards of a conversion share; sent to each worker."""
+    """The parameters that all shards of a conversion share; sent to each worker.
+
+    `source` is the folder or URL of the images or, if there are any, of the containers.
+    """
 
     source: str
     output: str
@@ -51,6 +55,7 @@ class ConvertJob(msgspec.Struct, frozen=True):
     workers: int
     follow_symlinks: bool
     image_timeout: int
+    containers: tuple[Container, ...] = ()
 
 
 def estimate_costs(images: ImageOptions) -> tuple[float, float]:
@@ -140,7 +145,7 @@ def convert_images(
     isolated = isinstance(normalize, SubprocessNormalizer)
     chunks = prefetch_images(
         plan.images,
-        open_source(job.source, follow_symlinks=job.follow_symlinks),
+        open_images(job.source, job.containers, follow_symlinks=job.follow_symlinks, output=output),
         job.images,
         normalize=normalize,
         threads=1 if isolated else _threads(job),

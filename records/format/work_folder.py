@@ -21,6 +21,7 @@ _OWN = re.compile(
     r"plan\.json|lock|lease\.json|key|base\.npz|probe"  # state of a run, and of a feature store
     r"|staging/\.[0-9a-f]{16}-[^/]+"
     r"|shards/.+\.msgpack|(?:failures|facts|skipped)/.+\.json|(?:attempts|etags|written)/.+"
+    r"|unpacked/[^/]+"  # copies of compressed containers
     r"|run/[^/]+|chunks/.+"  # of predict --csv-parts
     r"|(?:runs|workers)/[^/]+(?:/[^/]+)?"  # heartbeats
     r")",

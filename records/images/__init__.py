@@ -4,7 +4,7 @@ No other package opens image files.
 """
 
 from records.format.image_options import ImageOptions
-from records.images.encode import encoder_versions
+from records.images.encode import encode_samples, encoder_versions
 from records.images.formats import IMAGE_EXTENSIONS, sniff
 from records.images.normalize import (
     NormalizedImage,
@@ -22,6 +22,7 @@ __all__ = [
     "Rejection",
     "decode_pixels",
     "decode_record_image",
+    "encode_samples",
     "encoder_versions",
     "normalize_image",
     "sniff",

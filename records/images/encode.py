@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from PIL import features
 
 from records.images.rejection import ImageRejectedError
@@ -38,6 +39,27 @@ def encode_image(image: Image.Image, stored_format: StoredFormat, jpeg_quality: 
     else:
         image.save(content, "JPEG", quality=jpeg_quality, subsampling=0)
     return content.getvalue()
+
+
+def encode_samples(
+    content: bytes, height: int, width: int, channels: int, *, is_planar: bool = False
+) -> bytes:
+    """Return samples as a PNG file.
+
+    Args:
+        content: unsigned bytes, row by row.
+        height: the height in pixels.
+        width: the width in pixels.
+        channels: 1 for grey, 3 for RGB.
+        is_planar: whether the samples of each channel are together.
+    """
+    from PIL import Image
+
+    if is_planar:
+        planes = np.frombuffer(content, np.uint8).reshape(channels, height * width)
+        content = planes.T.tobytes()
+    image = Image.frombytes("RGB" if channels == 3 else "L", (width, height), content)
+    return encode_image(image, "png", 0)
 
 
 def encoder_versions() -> dict[str, str]:

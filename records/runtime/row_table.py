@@ -75,6 +75,12 @@ class RowTable(Generic[Row]):
         self._batches = self.to_table().filter(mask).to_batches()
         self._packed = sum(map(len, self._batches))
 
+    def set_column(self, name: str, values: pa.ChunkedArray) -> None:
+        """Replace a column; `values` has its type, and one value per row."""
+        table = self.to_table()
+        number = self._schema.get_field_index(name)
+        self._batches = table.set_column(number, self._schema.field(number), values).to_batches()
+
     def sort(self, by: str) -> pa.Table:
         """Sort the rows by a column, in ascending order, and return the rows as a table."""
         return self._concatenate(_order(self.to_table(), by))

@@ -5,5 +5,6 @@ from records.untrusted_parquet.read import (
     read_untrusted,
     read_untrusted_columns,
 )
+from records.untrusted_parquet.stream import ParquetStream
 
-__all__ = ["InvalidParquetError", "read_untrusted", "read_untrusted_columns"]
+__all__ = ["InvalidParquetError", "ParquetStream", "read_untrusted", "read_untrusted_columns"]

@@ -11,7 +11,7 @@ the padding that PyArrow allows for old writers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, overload
 
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8
@@ -36,12 +36,26 @@ _NUM_VALUES = (1, _I32)
 _ENCODINGS = {0, 2, 3, 8}
 
 
+class Content(Protocol):
+    """The bytes of a file: `bytes`, or an object that reads them as they are indexed."""
+
+    def __len__(self) -> int: ...
+    def endswith(self, suffix: bytes, /) -> bool:
+        """Return whether the file ends with these bytes."""
+
+    @overload
+    def __getitem__(self, where: int, /) -> int: ...
+    @overload
+    def __getitem__(self, where: slice, /) -> bytes: ...
+
+
 class ColumnSizes(NamedTuple):
     """Declared sizes of one column in one row group; dictionaries count as pages too."""
 
     page_bytes: int
     values: int
     dictionary_bytes: int
+    largest_page_bytes: int
 
 
 class FileSizes(NamedTuple):
@@ -51,7 +65,7 @@ class FileSizes(NamedTuple):
     columns: list[ColumnSizes]
 
 
-def read_page_sizes(content: bytes) -> FileSizes:
+def read_page_sizes(content: Content) -> FileSizes:
     """Return the sizes that the footer and the page headers of a Parquet file declare.
 
     Raises:
@@ -64,7 +78,7 @@ def read_page_sizes(content: bytes) -> FileSizes:
         raise ValueError("the footer or a page header is damaged") from error
 
 
-def _read_page_sizes(content: bytes) -> FileSizes:
+def _read_page_sizes(content: Content) -> FileSizes:
     if len(content) < _TAIL_BYTES or not content.endswith(_MAGIC):
         raise ValueError("the file is not a Parquet file")
     footer_bytes = int.from_bytes(content[-_TAIL_BYTES:-4], "little")
@@ -80,8 +94,8 @@ def _read_page_sizes(content: bytes) -> FileSizes:
     return FileSizes(_not_negative(footer[_NUM_ROWS]), columns)
 
 
-def _sum_pages(content: bytes, column: Struct) -> ColumnSizes:
-    page_bytes = values = dictionary_bytes = 0
+def _sum_pages(content: Content, column: Struct) -> ColumnSizes:
+    page_bytes = values = dictionary_bytes = largest_page_bytes = 0
     for header in _read_page_headers(content, column):
         size_bytes = _not_negative(header[_PAGE_BYTES])
         number, encoding_number = _TYPE_HEADERS[header[_TYPE]]
@@ -89,14 +103,15 @@ def _sum_pages(content: bytes, column: Struct) -> ColumnSizes:
         if type_header[encoding_number, _I32] not in _ENCODINGS:
             raise ValueError("a page has an unsupported encoding")
         page_bytes += size_bytes
+        largest_page_bytes = max(largest_page_bytes, size_bytes)
         if header[_TYPE] == _DICTIONARY_PAGE:
             dictionary_bytes += size_bytes
         else:
             values += _not_negative(type_header[_NUM_VALUES])
-    return ColumnSizes(page_bytes, values, dictionary_bytes)
+    return ColumnSizes(page_bytes, values, dictionary_bytes, largest_page_bytes)
 
 
-def _read_page_headers(content: bytes, column: Struct) -> Iterator[Struct]:
+def _read_page_headers(content: Content, column: Struct) -> Iterator[Struct]:
     if column[_TOTAL_VALUES] == 0:
         return  # PyArrow writes an offset of 0 and reads no page.
     dictionary_offset, data_offset = column.get(_DICTIONARY_OFFSET, 0), column[_DATA_OFFSET]
@@ -118,7 +133,7 @@ def _not_negative(number: int) -> int:
 class _CompactReader:
     """A reader of the compact protocol of Thrift; malformed input raises LookupError."""
 
-    def __init__(self, content: bytes, at: int) -> None:
+    def __init__(self, content: Content, at: int) -> None:
         if at < 0:
             raise IndexError(at)
         self._content = content

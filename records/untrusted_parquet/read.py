@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from records.text.formatting import pluralize
 from records.untrusted_parquet.page_sizes import FileSizes, read_page_sizes
 
-_MAX_GROWTH = 1000
-_GROWTH_ALLOWED_BYTES = 16 << 20
+MAX_GROWTH = 1000
+GROWTH_ALLOWED_BYTES = 16 << 20
 _MAX_BATCHES = 1000
 # The size of a number, or of the position and the row of a string.
 _VALUE_BYTES = 16
@@ -81,11 +81,11 @@ def _is_plain(field: pa.Field) -> bool:
 
 def _read(content: bytes, wanted: Callable[[pa.Field], bool] | None) -> pa.Table:
     """Return all columns, or those of the wanted fields at the top; without the file's metadata."""
-    allowed_bytes = max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * len(content))
+    allowed_bytes = max(GROWTH_ALLOWED_BYTES, MAX_GROWTH * len(content))
     sizes = read_page_sizes(content)
-    _require_growth(_least_bytes(sizes), allowed_bytes)
+    require_growth(_least_bytes(sizes), allowed_bytes)
     largest_bytes = max((column.dictionary_bytes for column in sizes.columns), default=0)
-    _require_growth(sizes.rows * largest_bytes, _MAX_BATCHES * allowed_bytes)
+    require_growth(sizes.rows * largest_bytes, _MAX_BATCHES * allowed_bytes)
     batch_rows = max(1, min(sizes.rows, allowed_bytes // (largest_bytes + 1)))
     file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
     fields = [field for field in file.schema_arrow if wanted is None or wanted(field)]
@@ -137,15 +137,16 @@ def _within(
     for batch in batches:
         total_bytes += batch.nbytes
         total_rows += len(batch)
-        _require_growth(total_bytes, allowed_bytes)
+        require_growth(total_bytes, allowed_bytes)
         if total_rows > rows:
             raise ValueError(f"the file has more than {pluralize(rows, 'row')}")
         yield batch
 
 
-def _require_growth(size_bytes: int, allowed_bytes: int) -> None:
+def require_growth(size_bytes: int, allowed_bytes: int) -> None:
+    """Raise ValueError if a file expands to more bytes than allowed."""
     if size_bytes > allowed_bytes:
-        raise ValueError(f"the file expands more than {_MAX_GROWTH}-fold")
+        raise ValueError(f"the file expands more than {MAX_GROWTH}-fold")
 
 
 def _count_nulls(column: pa.ChunkedArray) -> int:

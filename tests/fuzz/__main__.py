@@ -1,9 +1,12 @@
-"""Fuzzer of image files by hand: mutations for some minutes, findings in a folder.
+"""Fuzzer of files by hand: mutations for some minutes, findings in a folder.
 
     python -m tests.fuzz --minutes 60 --seed 1 --findings fuzz-findings
+    python -m tests.fuzz --minutes 60 --target zip --target tar --target parquet
 
-A file is a finding if TensorFlow refuses what is stored or shows other pixels, if two decodings
-differ, or if the check takes 10 s of processor time or adds 600 MB to the memory of the process.
+Without a target, the files are images; a file is a finding if TensorFlow refuses what is stored or
+shows other pixels, or if two decodings differ. With targets, the files are those of targets.py; a
+file is a finding if its check raises an error. Any file is a finding if its check takes 10 s of
+processor time or adds 600 MB to the memory of the process.
 Exit code 1 means findings. The same seed makes the same files.
 """
 
@@ -16,6 +19,7 @@ import resource
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -23,6 +27,8 @@ import click
 from tests.fuzz.image_mutations import mutate_image
 from tests.fuzz.image_seeds import image_seeds, other_image_seeds
 from tests.fuzz.images import check_image
+from tests.fuzz.mutations import apply, random_edits
+from tests.fuzz.targets import TARGETS
 
 _MOST_SECONDS = 10
 _MOST_MEMORY_KB = 600_000
@@ -33,20 +39,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--target", action="append", default=[], choices=list(TARGETS))
     parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"))
     options = parser.parse_args()
-    chance, seeds = random.Random(options.seed), image_seeds() + other_image_seeds()
-    for seed in seeds:  # also loads TensorFlow
-        check_image(seed)
+    chance = random.Random(options.seed)
+    mutate, check = _choose(options.target)
     files = stored = findings = 0
     allowed_kb = _peak_kb() + _MOST_MEMORY_KB
     ends_at = time.monotonic() + 60 * options.minutes
     while time.monotonic() < ends_at:
-        data = mutate_image(chance.choice(seeds), chance)
+        name, data = mutate(chance)
         files += 1
         try:
             started = time.process_time()
-            stored += check_image(data)
+            stored += check(name, data)
             assert time.process_time() - started < _MOST_SECONDS, "too slow"
             assert _peak_kb() < allowed_kb, "too much memory"
         except Exception:
@@ -57,6 +63,31 @@ def main() -> int:
             click.echo(f"{files:,} files, {stored:,} stored, {findings} findings")
     click.echo(f"{files:,} files, {stored:,} stored, {findings} findings")
     return 1 if findings else 0
+
+
+def _choose(
+    targets: list[str],
+) -> tuple[Callable[[random.Random], tuple[str, bytes]], Callable[[str, bytes], bool]]:
+    """Return functions that make a file and its name, and that check it: is it stored?"""
+    if not targets:
+        seeds = image_seeds() + other_image_seeds()
+        for seed in seeds:  # also loads TensorFlow
+            check_image(seed)
+        return (
+            lambda chance: ("", mutate_image(chance.choice(seeds), chance)),
+            lambda _, data: bool(check_image(data)),
+        )
+    files = [(name, seed) for name in targets for seed in TARGETS[name].seeds()]
+
+    def mutate(chance: random.Random) -> tuple[str, bytes]:
+        name, seed = chance.choice(files)
+        return name, apply(seed, random_edits(chance))
+
+    def check(name: str, data: bytes) -> bool:
+        TARGETS[name].check(data)
+        return True
+
+    return mutate, check
 
 
 def _peak_kb() -> int:

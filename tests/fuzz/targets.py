@@ -38,6 +38,17 @@ from records.format.tfrecord_compression import open_tfrecord
 from records.integrity.resilient_reader import scan_frames
 from records.storage.local import LocalStorage
 from tests.datasets import DatasetBuilder, make_sources
+from tests.fuzz.containers import (
+    check_container,
+    cifar_files,
+    compressed_tars,
+    idx_files,
+    npz_files,
+    parquets,
+    tars,
+    tfrecords,
+    zips,
+)
 
 SHARD = layout.shard_name("train", 0, 1)
 
@@ -318,4 +329,12 @@ TARGETS = {
     "plan": Target(check_plan, _plans),
     "labels": Target(check_labels, _label_maps),
     "list": Target(check_list, _lists),
+    "zip": Target(check_container(".zip"), zips),
+    "tar": Target(check_container(".tar"), tars),
+    "parquet": Target(check_container(".parquet"), parquets),
+    "npz": Target(check_container(".npz"), npz_files),
+    "idx": Target(check_container("-images-idx3-ubyte.gz"), idx_files),
+    "cifar": Target(check_container(".tar"), cifar_files),
+    "tfrecords": Target(check_container(".tfrecord"), tfrecords),
+    "compressedtar": Target(check_container(".tar.gz"), compressed_tars),
 }

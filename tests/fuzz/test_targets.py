@@ -20,7 +20,7 @@ MANY = settings(max_examples=5000, suppress_health_check=[HealthCheck.too_slow])
 def check_damaged(name: str, data: st.DataObject, damage: Sequence[Edit]) -> None:
     target = TARGETS[name]
     damaged = apply(data.draw(st.sampled_from(target.seeds())), damage)
-    if name == "framing" and data.draw(st.booleans()):
+    if name in {"framing", "tfrecords"} and data.draw(st.booleans()):
         damaged = reseal(damaged)
     target.check(damaged)
 

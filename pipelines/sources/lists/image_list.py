@@ -17,7 +17,7 @@ from pipelines.sources.lists.locate import Locator
 from pipelines.sources.lists.open import image_folder, open_list
 from pipelines.sources.lists.rows import ListRow, read_rows
 from pipelines.sources.lists.table import ListTable, show_names
-from pipelines.sources.reader import SourceFiles, open_source
+from pipelines.sources.reader import SourceFiles
 from pipelines.sources.walk import ListedFile
 from records.errors import InputNotFoundError, UsageError
 from records.format.index import Reject
@@ -27,9 +27,10 @@ from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
 
-def list_image_list(options: ConvertOptions, source_filter: SourceFilter) -> Sources:
+def list_image_list(
+    options: ConvertOptions, source_filter: SourceFilter, files: SourceFiles
+) -> Sources:
     """List the images of an image list. Raises the errors of `list_sources`."""
-    files = open_source(options.source, follow_symlinks=options.follow_symlinks)
     folder = image_folder(options)
     table = open_list(str(options.list), options)
     return collect_rows([read_part(table, options, folder)], options, source_filter, files)
@@ -152,6 +153,7 @@ class _ListSources:
                     file.size_bytes,
                     url=row.url,
                     linked=file.linked or None,
+                    member=file.member,
                     split=row.split,
                     group=os.fsencode(row.group) if row.group else self._group_of(key),
                     fingerprint=file.fingerprint,

@@ -219,14 +219,14 @@ class TestFilesThatAreNotAsTheyWere:
             os.utime(source / "cat" / f"00{number}.png", (5, 5))
         read: list[bytes] = []
 
-        def count(*given: Any) -> bytes:
+        def count(*given: Any, **options: Any) -> bytes:
             read.append(given[1])
-            return bytes(real(*given))
+            return bytes(real(*given, **options))
 
         from pipelines.incremental import append as module
-        from pipelines.sources.reader import read_file as real
+        from pipelines.sources.containers import read_image as real
 
-        monkeypatch.setattr(module, "read_file", count)
+        monkeypatch.setattr(module, "read_image", count)
         assert append().modified == ()
         assert sorted(read) == [b"cat/000.png", b"cat/001.png", b"cat/002.png"]
         assert append().modified == ()

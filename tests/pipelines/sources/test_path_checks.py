@@ -11,7 +11,7 @@ from records.errors import InputNotFoundError, OutputError, UsageError
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos" / "cat").mkdir(parents=True)
-    (tmp_path / "photos.zip").write_bytes(b"PK")
+    (tmp_path / "photos.rar").write_bytes(b"PK")
     (tmp_path / "photo.jpg").write_bytes(b"")
     (tmp_path / "link").symlink_to("photos")
     monkeypatch.chdir(tmp_path)
@@ -48,7 +48,7 @@ def test_path_checks_output_next_to_or_above_source_is_accepted(
         ("/", "data", "inside the source"),
         ("memory://a", "memory://a/", "same folder"),
         ("memory://a/", "memory://a/b", "inside the source"),
-        ("photos.zip", "data", "unpack the archive"),
+        ("photos.rar", "data", "extract it with its own program"),
         ("photo.jpg", "data", "one folder per class"),
         ("", "data", "the source is not a valid path"),
         ("photos", "", "the output is not a valid path"),

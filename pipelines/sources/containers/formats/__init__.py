@@ -1,0 +1,1 @@
+"""Formats of containers: a function per format that lists its entries."""

@@ -1,0 +1,154 @@
+"""Images in the records of third-party TFRecord files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple, TypeVar
+
+import xxhash
+
+from pipelines.sources.containers.byte_window import ContainerBytes, damaged
+from pipelines.sources.containers.entry import (
+    Entry,
+    clean_name,
+    image_extension,
+    name_problem,
+    refuse,
+)
+from pipelines.sources.containers.member import Member
+from pipelines.sources.containers.stream import StreamBytes
+from records.adopt.infer_schema import choose_features
+from records.errors import CorruptDataError, UsageError
+from records.format.example import FeatureValue, decode_example
+from records.format.schema import FeatureNames
+from records.format.tfrecord import (
+    FOOTER_BYTES,
+    HEADER_BYTES,
+    check_payload,
+    frame_size_bytes,
+    payload_length,
+)
+from records.inspection.feature_stats import FeatureAccumulator
+
+_Value = TypeVar("_Value", bytes, int)
+
+TFRECORD_SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec")
+_SUFFIX = re.compile(rb"\.tf(?:records?|rec)(?:\.gz)?", re.IGNORECASE)
+_SAMPLE_RECORDS = 100
+_SAMPLE_BYTES = 64 << 20
+_MOST_RECORD_BYTES = 256 << 20
+
+
+class _Record(NamedTuple):
+    """A record: the position of its payload, the payload, and its features."""
+
+    offset: int
+    payload: bytes
+    features: dict[str, FeatureValue]
+
+
+def list_tfrecords(data: ContainerBytes) -> Iterator[Entry]:
+    """Yield the images of the records of a file; each is a range of bytes in its record.
+
+    Raises:
+        CorruptDataError: a record is damaged, or is not an Example.
+        UsageError: no feature has an image per record, or no feature has its class.
+    """
+    records = _read_records(data)
+    sample: list[_Record] = []
+    for record in records:
+        sample.append(record)
+        sample_bytes = sum(len(it.payload) for it in sample)
+        if len(sample) == _SAMPLE_RECORDS or sample_bytes > _SAMPLE_BYTES:
+            break
+    if not sample:
+        return
+    names = _choose_features(sample, data)
+    stem = _SUFFIX.sub(b"", data.container.key.rpartition(b"/")[2])
+    for number, record in enumerate(chain(sample, records)):
+        yield _entry(data, record, names, stem, number)
+
+
+def list_compressed_tfrecords(data: ContainerBytes) -> Iterator[Entry]:
+    """Yield the images of a compressed file. Raises as `list_tfrecords`."""
+    return list_tfrecords(StreamBytes(data))
+
+
+def _entry(
+    data: ContainerBytes, record: _Record, names: FeatureNames, stem: bytes, number: int
+) -> Entry:
+    image = _first(record.features, names.image, bytes)
+    key = _key(record.features, names)
+    if not image:
+        return refuse(key or b"%s/%08d" % (stem, number), "its record has no image")
+    digest = xxhash.xxh3_128_digest(image)
+    offset = record.offset + record.payload.index(image)
+    member = Member(data.number, offset, len(image), xxh3_128=digest)
+    key = key or b"%s/%08d%s" % (stem, number, image_extension(image))
+    label = _label(record.features, names)
+    return Entry(key, len(image), int.from_bytes(digest[:8], "big"), member, label=label)
+
+
+def _read_records(data: ContainerBytes) -> Iterator[_Record]:
+    at = number = 0
+    while header := data.read(at, HEADER_BYTES):
+        try:
+            length = payload_length(header, record=number, offset=at)
+            if length > _MOST_RECORD_BYTES:
+                raise damaged(data, f"a record has over {_MOST_RECORD_BYTES:,} bytes", at)
+            payload = data.read(at + HEADER_BYTES, length)
+            footer = data.read(at + HEADER_BYTES + length, FOOTER_BYTES)
+            check_payload(payload, footer, length, record=number, offset=at)
+            yield _Record(at + HEADER_BYTES, payload, decode_example(payload))
+        except CorruptDataError as error:
+            if error.path is None:
+                raise damaged(data, f"{error.what} (record {number})", at) from error
+            raise
+        at += frame_size_bytes(length)
+        number += 1
+
+
+def _choose_features(sample: Sequence[_Record], data: ContainerBytes) -> FeatureNames:
+    found: dict[str, FeatureAccumulator] = {}
+    for record in sample:
+        for name, values in record.features.items():
+            found.setdefault(name, FeatureAccumulator(name)).add(values)
+    stats = {name: feature.stats() for name, feature in found.items()}
+    requested: dict[str, str] = {}
+    if (column := data.label_column) is not None:
+        is_number = column in stats and stats[column].kind == "int64"
+        requested = {"label" if is_number else "text": column}
+    try:
+        names = choose_features(stats.values(), requested, path=data.shown)
+    except UsageError as error:
+        raise UsageError(
+            error.what,
+            path=data.shown,
+            got=error.got,
+            hint="name the feature of the class with --label-column NAME",
+        ) from error
+    if "label" in requested:
+        return FeatureNames(names.image, names.label, None, names.key)
+    return names
+
+
+def _label(features: dict[str, FeatureValue], names: FeatureNames) -> str:
+    """Return the name of the class, or its number as text; empty if the record has none."""
+    if names.text is not None and (text := _first(features, names.text, bytes)):
+        return text.decode("utf-8", "replace").strip()
+    number = None if names.label is None else _first(features, names.label, int)
+    return "" if number is None else str(number)
+
+
+def _key(features: dict[str, FeatureValue], names: FeatureNames) -> bytes | None:
+    name = None if names.key is None else _first(features, names.key, bytes)
+    cleaned = None if name is None else clean_name(name)
+    return None if cleaned is None or name_problem(cleaned) else cleaned
+
+
+def _first(features: dict[str, FeatureValue], name: str, kind: type[_Value]) -> _Value | None:
+    """Return the first value of a feature, if it has the type."""
+    value = next(iter(features.get(name, ())), None)
+    return value if isinstance(value, kind) else None

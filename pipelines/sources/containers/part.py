@@ -1,0 +1,87 @@
+"""Adjacent entries of one archive, and what they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipelines.sources.containers.entry import Entry, is_image_name, name_problem
+from pipelines.sources.containers.kinds import suffix_of
+from pipelines.sources.walk import ListedFile, Listing, first_hidden
+from records.format.layout import SplitName
+
+Label = tuple[str | None, SplitName | None]
+"""The label and the split that a container gives a file; None for each that it does not give."""
+
+_MOST_DEPTH = 3
+"""Folders of the two top levels are listed, and one level may be removed from the front."""
+
+
+@dataclass
+class Part:
+    """Adjacent entries of one archive.
+
+    Attributes:
+        container: number of the container.
+        split: folder of the split of the container; empty if it stands for none.
+        name: folder of all members if an image is in no folder; empty for none.
+        labels: label and split of each regular file that is neither hidden nor a system file.
+        folders: folders of the top levels, also those that only occur in paths.
+        refused: entries that are not read, with the reason.
+        hidden_folders: hidden folders, with a slash at their end.
+        heads: the first bytes of members, by the encoded member.
+        archives: number of files that are archives.
+        tops: the first two top folders of images, and `b""` if an image is in no folder.
+        is_deep: whether each image is in a folder of a top folder.
+    """
+
+    container: int
+    split: bytes
+    name: bytes
+    labels: list[Label] = field(default_factory=list)
+    folders: set[bytes] = field(default_factory=set)
+    refused: list[tuple[bytes, str]] = field(default_factory=list)
+    hidden_folders: set[bytes] = field(default_factory=set)
+    heads: dict[bytes, bytes] = field(default_factory=dict)
+    archives: int = 0
+    tops: set[bytes] = field(default_factory=set)
+    is_deep: bool = True
+
+    def add(self, entry: Entry, listing: Listing) -> None:
+        """Add an entry, and its file to the listing."""
+        key = entry.key
+        is_folder = entry.member is None and entry.refused is None
+        parts = [*key.split(b"/"), b""] if is_folder else key.split(b"/")
+        hidden = first_hidden(parts) if name_problem(key) is None else None
+        if hidden is not None:
+            # A hidden folder is one file that is skipped, as in a walk over folders.
+            if hidden[0] not in self.hidden_folders:
+                listing.skipped.add(*hidden)
+            if hidden[0].endswith(b"/"):
+                self.hidden_folders.add(hidden[0])
+        elif entry.refused is not None:
+            self.refused.append((key, entry.refused))
+        elif entry.member is None:
+            self._add_folders(parts[:-1])
+        else:
+            self._add_file(key)
+            self.labels.append((entry.label, entry.split))
+            member = entry.member.encode()
+            if entry.head:
+                self.heads[member] = entry.head
+            listing.files.append(
+                ListedFile(key, entry.size_bytes, entry.fingerprint, member=member)
+            )
+
+    def _add_file(self, key: bytes) -> None:
+        parts = key.split(b"/")
+        self.archives += suffix_of(key) is not None
+        self._add_folders(parts[:-1])
+        if is_image_name(key):
+            self.is_deep &= len(parts) > 2
+            if len(self.tops) < 2 or len(parts) == 1:
+                self.tops.add(parts[0] if len(parts) > 1 else b"")
+
+    def _add_folders(self, parts: Sequence[bytes]) -> None:
+        for depth in range(1, min(len(parts), _MOST_DEPTH) + 1):
+            self.folders.add(b"/".join(parts[:depth]))
