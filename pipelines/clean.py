@@ -16,10 +16,10 @@ from pipelines.writing.publish import derived_files, read_published
 from records.errors import InputNotFoundError
 from records.format.layout import index_name, is_dataset_file
 from records.format.manifest import file_names
-from records.format.work_folder import remove_own_files, warn_kept
 from records.storage import Storage, open_storage
 from records.storage.local import LocalStorage
 from records.storage.ownership import is_own, recorded_hashes, write_own
+from records.storage.work_folder import remove_own_files, warn_kept
 
 
 class CleanReport(NamedTuple):

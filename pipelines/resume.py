@@ -29,11 +29,11 @@ from records.format import layout
 from records.format.index import read_index, read_index_file
 from records.format.layout import index_name, is_dataset_file
 from records.format.manifest import Manifest, file_names
-from records.format.work_folder import remove_own_files
 from records.images import encoder_versions
 from records.runtime.cpu import available_cpus
 from records.storage import Storage
 from records.storage.ownership import remove_own, require_own
+from records.storage.work_folder import remove_own_files
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 

@@ -23,10 +23,10 @@ from pipelines.planning.plan import Plan, PlannedShard, ShardPlan
 from records import errors
 from records.errors import CorruptDataError, OutputError, ShardmillError
 from records.format.layout import RUN_PLAN, SHARD_PATTERN, WORK_FOLDER
-from records.format.work_folder import list_own_files, remove_own_files
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.runtime.shard_worker import WorkerResult
 from records.storage import Storage
+from records.storage.work_folder import list_own_files, remove_own_files
 from records.strict_json import decode_json, decode_msgpack
 
 _FAILURES = f"{WORK_FOLDER}/failures"

@@ -13,8 +13,8 @@ import msgspec
 
 from records.errors import OutputError
 from records.format.layout import WORK_FOLDER
-from records.format.work_folder import remove_own_files
 from records.storage import write_file
+from records.storage.work_folder import remove_own_files
 from records.strict_json import decode_json
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from records.format import layout
 from records.format.index import read_shard_index
 from records.format.manifest import Manifest
 from records.format.rejects import read_all_rejects
-from records.format.work_folder import warn_kept
 from records.runtime.row_table import RowTable, iter_rows
 from records.storage import Storage
+from records.storage.work_folder import warn_kept
 from records.text.keys import key_from_text
 from records.untrusted_parquet import InvalidParquetError, read_untrusted
 

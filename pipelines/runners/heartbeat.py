@@ -22,10 +22,10 @@ import pyarrow as pa
 
 from records.errors import RunnerError, StorageError
 from records.format.layout import WORK_FOLDER
-from records.format.work_folder import remove_own_files
 from records.images import encoder_versions
 from records.runtime.shard_worker import CancelledError
 from records.storage import Storage, is_url, open_storage
+from records.storage.work_folder import remove_own_files
 from records.strict_json import decode_json
 from records.version import __version__
 

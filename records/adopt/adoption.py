@@ -26,9 +26,9 @@ from records.format.label_map import format_labels, parse_labels
 from records.format.manifest import ExternalFormat, encode_manifest, read_manifest
 from records.format.rejects import encode_rejects
 from records.format.tfds_metadata import tfds_files
-from records.format.work_folder import list_own_files, remove_own_files
 from records.runtime.cpu import available_cpus
 from records.storage import open_storage, read_named_file, write_file
+from records.storage.work_folder import list_own_files, remove_own_files
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:

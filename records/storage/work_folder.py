@@ -6,8 +6,8 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from records.format.layout import WORK_FOLDER
 from records.storage.local import LocalStorage
+from records.storage.names import WORK_FOLDER
 from records.text.escaping import escape_for_display
 
 if TYPE_CHECKING:
