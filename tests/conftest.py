@@ -20,9 +20,9 @@ _BESIDE_THE_REPOSITORY = Path(__file__).parents[2] / "shared" / "data"
 SHARED_DATA = Path(os.environ.get("SHARDMILL_TEST_DATA", _BESIDE_THE_REPOSITORY))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _log_to_stderr() -> None:
-    """Log as the command line does."""
+    """Log as the command line does, also after a test with `--quiet`."""
     set_log_format("text")
 
 

@@ -15,7 +15,7 @@ from pipelines.cli.output import summarize
 from pipelines.compact import compact
 from pipelines.report import Report
 from records.dataset import open_dataset
-from records.errors import TooManyRejectsError
+from records.errors import CorruptDataError, TooManyRejectsError
 from records.format import layout
 from records.format.image_options import ImageOptions
 from records.format.layout import SplitName
@@ -145,16 +145,16 @@ class TestAccounting:
         compact(str(output), str(tmp_path / "compacted"))
         assert [line["key"] for line in read_list(tmp_path / "compacted")] == keys
 
-    def test_dataset_without_skipped_list_is_intact_and_compacted_without_one(
+    def test_dataset_without_skipped_list_is_damaged(
         self, convert: Convert, output: Path, tmp_path: Path
     ) -> None:
         convert(**ACCOUNTED)
         (output / layout.SKIPPED).unlink()
-        assert list(verify(output)) == []
-        report = compact(str(output), str(tmp_path / "compacted"))
-        assert (report.counts.skipped, report.skipped_list) == (3, None)
-        assert not (tmp_path / "compacted" / layout.SKIPPED).exists()
-        assert list(verify(tmp_path / "compacted")) == []
+        assert [(found.kind, found.file) for found in verify(output)] == [
+            ("missing", layout.SKIPPED)
+        ]
+        with pytest.raises(CorruptDataError, match="missing"):
+            compact(str(output), str(tmp_path / "compacted"))
 
     def test_dry_run_names_skipped_files_and_writes_no_list(self, convert: Convert) -> None:
         report = convert(**ACCOUNTED, dry_run=True)
