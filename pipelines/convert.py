@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from functools import partial
 
+import msgspec
+
 from pipelines.clean import remove_run
 from pipelines.incremental.append import (
     discard_stale_run,
@@ -34,7 +36,7 @@ from pipelines.writing.publish import check_reject_limit_early, publish, report_
 from pipelines.writing.results import collect_results
 from pipelines.writing.shard import ConvertJob, estimate_costs, write_shard
 from records.errors import InputNotFoundError
-from records.format.manifest import Manifest
+from records.format.manifest import Manifest, Settings
 from records.runtime.logging import log_line
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.processes import Division
@@ -83,21 +85,35 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     check_runner(options.runner_config, options.source, options.output)
     output = open_storage(options.output)
     base = open_existing(output) if options.append else None
+    settings = options.settings() if base is None else resolve_settings(options, base)
+    options = _with_grouping(options, settings)
     sources = list_sources(options, None if base is None else base.labels)
     if sources.understood is not None:
         log_line(f"{escape_for_display(str(options.list or options.source))}: {sources.understood}")
     _require_images(sources, options)
     if base is None:
-        plan = make_plan(sources, options.settings())
+        plan = make_plan(sources, settings)
         return Run(options, sources, plan, output, started_at=started_at)
     diff = select_new(sources, output, base, options)
     plan = make_plan(
         sources,
-        resolve_settings(options, base),
+        settings,
         existing=base.thresholds,
         generation=base.generations[-1].number + 1,
     )
     return Run(options, sources, plan, output, base, diff, started_at)
+
+
+def _with_grouping(options: ConvertOptions, settings: Settings) -> ConvertOptions:
+    """Return the options with the groups of the dataset: a group stays in its split for ever.
+
+    Raises:
+        UsageError: the manifest of the dataset has an invalid regular expression.
+    """
+    grouped = msgspec.structs.replace(options, group_by=settings.group_by)
+    if grouped != options:
+        grouped.validate()
+    return grouped
 
 
 def _write_and_publish(run: Run, lock: FolderLock, on_progress: OnProgress | None) -> Report:

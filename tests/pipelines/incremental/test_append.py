@@ -395,6 +395,25 @@ class TestKilledRuns:
         assert list(verify(output)) == []
 
 
+@pytest.mark.parametrize("group_by", ["parent", r"/(\w+)-\d+\.png$"])
+@pytest.mark.parametrize("repeated", [True, False])
+def test_append_keeps_groups_whole_with_or_without_the_option(
+    convert: Convert, source: Path, output: Path, group_by: str, repeated: bool
+) -> None:
+    def keys(number: int) -> list[str]:
+        return [f"cat/g{group}/p{group}-{number}.png" for group in range(8)]
+
+    options: dict[str, Any] = {"group_by": group_by}
+    add(source, *keys(0), *keys(1))
+    convert(test=0.5, **options)
+    add(source, *keys(2), *keys(3))
+    convert(append=True, **(options if repeated else {}))
+    split_of = {key: split for split, found in keys_of(output).items() for key in found}
+    splits = [{split_of[keys(number)[group]] for number in range(4)} for group in range(8)]
+    assert all(len(each) == 1 for each in splits)
+    assert set.union(*splits) == {"train", "test"}
+
+
 def test_append_overtaken_by_concurrent_run_asks_to_run_again(
     append: Convert, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
