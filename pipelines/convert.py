@@ -105,7 +105,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
 
 
 def _with_grouping(options: ConvertOptions, settings: Settings) -> ConvertOptions:
-    """Return the options with the groups of the dataset: a group stays in its split for ever.
+    """Return the options with the groups of the dataset: a group keeps its split.
 
     Raises:
         UsageError: the manifest of the dataset has an invalid regular expression.
