@@ -69,7 +69,7 @@ def _open_containers(
     location: str, files: SourceFiles, found: list[ListedFile], options: ConvertOptions
 ) -> ContainerFiles:
     containers = [
-        Container(file.key, file.size_bytes, file.fingerprint, kind_of(file.key).unpack is not None)
+        Container(file.key, file.size_bytes, file.fingerprint, kind_of(file.key).is_unpacked)
         for file in found
     ]
     is_list = options.list is not None

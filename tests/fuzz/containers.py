@@ -72,7 +72,7 @@ def check_container(suffix: str) -> Callable[[bytes], None]:
 
     def check(content: bytes) -> None:
         name = f"a{suffix}".encode()
-        container = Container(name, len(content), 1, kind_of(name).unpack is not None)
+        container = Container(name, len(content), 1, kind_of(name).is_unpacked)
         files = ContainerFiles("fuzzed", OneFile(content), [container])
         with suppress(ShardmillError):
             listing = files.walk()

@@ -180,11 +180,11 @@ class TestWrongIdeas:
         error = self.error(convert, source=str(tmp_path / "classes"))
         assert (error.exit_code, error.got) == (66, "1 non-image file, 0 excluded images")
 
-    def test_convert_archive_source_is_refused_with_unpack_hint(
+    def test_convert_archive_of_unknown_format_is_refused_with_extract_hint(
         self, convert: Convert, tmp_path: Path
     ) -> None:
-        path = make_file(tmp_path, "photos.tar.gz", b"")
-        assert "unpack" in str(self.error(convert, source=str(path)))
+        path = make_file(tmp_path, "photos.rar", b"")
+        assert "extract it" in str(self.error(convert, source=str(path)))
 
     def test_convert_output_inside_source_is_refused_with_status_2(
         self, convert: Convert, source: Path

@@ -18,7 +18,6 @@ from pipelines.sources.containers.kinds import kind_of
 from pipelines.sources.containers.listing import MemberListing, list_members
 from pipelines.sources.containers.member import Container, decode_member
 from pipelines.sources.containers.read import ChangedMemberError, read_part, read_whole
-from pipelines.sources.containers.stream import StreamBytes
 from pipelines.sources.containers.unpack import copy_name, write_copies
 from pipelines.sources.reader import (
     HEAD_BYTES,
@@ -189,6 +188,8 @@ class ContainerFiles:
 
     def _read_copy(self, number: int, offset: int, size_bytes: int) -> bytes:
         if self._copies is None:
+            from pipelines.sources.containers.stream import StreamBytes
+
             return StreamBytes(self._windows()[number]).read(offset, size_bytes)
         reader = self._open_copies.get(number)
         if reader is None:

@@ -2,76 +2,78 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from pipelines.sources.containers.byte_window import ContainerBytes
 from pipelines.sources.containers.entry import Entry
-from pipelines.sources.containers.formats.arrays import (
-    CIFAR_NAMES,
-    expand_cifar,
-    list_cifar_file,
-    list_idx,
+
+CIFAR_NAMES = (
+    *(f"data_batch_{number}.bin" for number in range(1, 6)),
+    *("test_batch.bin", "train.bin", "test.bin"),
 )
-from pipelines.sources.containers.formats.npz import list_npz, unpack_npz
-from pipelines.sources.containers.formats.parquet import list_parquet, unpack_parquet
-from pipelines.sources.containers.formats.tar import list_tar
-from pipelines.sources.containers.formats.tfrecord import (
-    TFRECORD_SUFFIXES,
-    list_compressed_tfrecords,
-    list_tfrecords,
-)
-from pipelines.sources.containers.formats.webdataset import read_samples
-from pipelines.sources.containers.formats.zip import list_zip
-from pipelines.sources.containers.stream import StreamBytes, decompress, hash_members
-
-
-def _list_tar(data: ContainerBytes) -> Iterator[Entry]:
-    return read_samples(expand_cifar(list_tar(data), data), data)
-
-
-def _list_compressed_tar(data: ContainerBytes) -> Iterator[Entry]:
-    stream = StreamBytes(data)
-    entries = hash_members(expand_cifar(list_tar(stream), stream), stream)
-    return read_samples(entries, stream)
+"""The names of the binary files of CIFAR-10 and CIFAR-100."""
+_DECOMPRESS = "stream.decompress"
 
 
 class Kind(NamedTuple):
-    """A kind of container.
+    """A kind of container; its module is imported when a container is read.
 
     Attributes:
         name: the name for users.
-        list_entries: the function that lists the entries of a container.
-        unpack: the function that yields the bytes of the unpacked copy, to which the offsets of
+        lister: the function that lists the entries of a container, as `module.name`.
+        unpacker: the function that yields the bytes of the unpacked copy, to which the offsets of
             members refer; None if they refer to the container.
     """
 
     name: str
-    list_entries: Callable[[ContainerBytes], Iterator[Entry]]
-    unpack: Callable[[ContainerBytes], Iterator[bytes]] | None = None
+    lister: str
+    unpacker: str | None = None
+
+    @property
+    def is_unpacked(self) -> bool:
+        """Whether workers read an unpacked copy."""
+        return self.unpacker is not None
+
+    def list_entries(self, data: ContainerBytes) -> Iterator[Entry]:
+        """Yield the entries of a container. Raises CorruptDataError, UsageError."""
+        entries: Iterator[Entry] = _import(self.lister)(data)
+        return entries
+
+    def unpack(self, data: ContainerBytes) -> Iterator[bytes]:
+        """Yield the bytes of the unpacked copy of a container. Raises as `list_entries`."""
+        pieces: Iterator[bytes] = _import(self.unpacker or _DECOMPRESS)(data)
+        return pieces
 
 
-_COMPRESSED_TAR = Kind("compressed TAR archive", _list_compressed_tar, decompress)
+def _import(function: str) -> Any:
+    module, _, name = function.rpartition(".")
+    return getattr(importlib.import_module(f"{__package__}.{module}"), name)
+
+
+_TAR = Kind("compressed TAR archive", "formats.webdataset.list_compressed_tar", _DECOMPRESS)
+_IDX = Kind("idx file", "formats.arrays.list_idx")
+_TFRECORD = "formats.tfrecord.list_tfrecords"
 _KINDS: dict[str, Kind] = {
-    ".zip": Kind("ZIP archive", list_zip),
-    ".tar": Kind("TAR archive", _list_tar),
-    ".npz": Kind("NumPy file", list_npz, unpack_npz),
-    **dict.fromkeys(("images-idx3-ubyte", "images.idx3-ubyte"), Kind("idx file", list_idx)),
-    **dict.fromkeys(
-        ("images-idx3-ubyte.gz", "images.idx3-ubyte.gz"),
-        Kind("idx file", list_idx, decompress),
+    ".zip": Kind("ZIP archive", "formats.zip.list_zip"),
+    ".tar": Kind("TAR archive", "formats.webdataset.list_tar_samples"),
+    **dict.fromkeys((".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"), _TAR),
+    ".parquet": Kind(
+        "Parquet file", "formats.parquet.list_parquet", "formats.parquet.unpack_parquet"
     ),
-    **dict.fromkeys(CIFAR_NAMES, Kind("CIFAR file", list_cifar_file)),
-    **dict.fromkeys(TFRECORD_SUFFIXES, Kind("TFRecord file", list_tfrecords)),
+    **dict.fromkeys((".tfrecord", ".tfrecords", ".tfrec"), Kind("TFRecord file", _TFRECORD)),
     **dict.fromkeys(
-        [f"{suffix}.gz" for suffix in TFRECORD_SUFFIXES],
-        Kind("compressed TFRecord file", list_compressed_tfrecords, decompress),
+        (".tfrecord.gz", ".tfrecords.gz", ".tfrec.gz"),
+        Kind("compressed TFRecord file", "formats.tfrecord.list_compressed_tfrecords", _DECOMPRESS),
     ),
-    ".parquet": Kind("Parquet file", list_parquet, unpack_parquet),
+    ".npz": Kind("NumPy file", "formats.npz.list_npz", "formats.npz.unpack_npz"),
+    **dict.fromkeys(("images-idx3-ubyte", "images.idx3-ubyte"), _IDX),
     **dict.fromkeys(
-        (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"), _COMPRESSED_TAR
+        ("images-idx3-ubyte.gz", "images.idx3-ubyte.gz"), _IDX._replace(unpacker=_DECOMPRESS)
     ),
+    **dict.fromkeys(CIFAR_NAMES, Kind("CIFAR file", "formats.arrays.list_cifar_file")),
 }
 SUFFIXES = tuple(_KINDS)
 """The suffixes of the names of containers, in lower case."""
@@ -83,7 +85,11 @@ _LONGEST = max(map(len, SUFFIXES)) + len("-00000-of-00000") + 4
 def suffix_of(name: str | bytes) -> str | None:
     """Return the suffix of the name of a container in lower case; None for any other file."""
     text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-    lower = _SHARD.sub("", text[-_LONGEST:].lower())
+    lower = text[-_LONGEST:].lower()
+    if "-of-" in lower:
+        lower = _SHARD.sub("", lower)
+    if not lower.endswith(SUFFIXES):
+        return None
     return next((suffix for suffix in _KINDS if lower.endswith(suffix)), None)
 
 

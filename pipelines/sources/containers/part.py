@@ -75,12 +75,13 @@ class Part:
 
     def _add_file(self, key: bytes) -> None:
         parts = key.split(b"/")
-        self.archives += suffix_of(key) is not None
         self._add_folders(parts[:-1])
         if is_image_name(key):
             self.is_deep &= len(parts) > 2
             if len(self.tops) < 2 or len(parts) == 1:
                 self.tops.add(parts[0] if len(parts) > 1 else b"")
+        else:
+            self.archives += suffix_of(key) is not None
 
     def _add_folders(self, parts: Sequence[bytes]) -> None:
         for depth in range(1, min(len(parts), _MOST_DEPTH) + 1):

@@ -36,11 +36,10 @@ def write_copies(containers: Sequence[ContainerBytes], output: Storage) -> int:
     written = 0
     for data in containers:
         name = copy_name(data.number, data.container)
-        unpack = kind_of(data.container.key).unpack
-        if unpack is None or output.stat(name) is not None:
+        if not data.container.is_unpacked or output.stat(name) is not None:
             continue
         with output.create(name) as stream:
-            for piece in unpack(data):
+            for piece in kind_of(data.container.key).unpack(data):
                 stream.write(piece)
         written += 1
     return written

@@ -11,17 +11,13 @@ import xxhash
 
 from pipelines.sources.containers.byte_window import ContainerBytes, damaged
 from pipelines.sources.containers.entry import Entry, split_in_name
+from pipelines.sources.containers.kinds import CIFAR_NAMES
 from pipelines.sources.containers.member import ArrayShape, Member
 from pipelines.sources.containers.stream import StreamBytes
 
 _UBYTE = 8
 _MOST_IMAGES = 100_000_000
 _MOST_SIDE = 1 << 16
-CIFAR_NAMES = (
-    *(f"data_batch_{number}.bin" for number in range(1, 6)),
-    *("test_batch.bin", "train.bin", "test.bin"),
-)
-"""The names of the binary files of CIFAR-10 and CIFAR-100."""
 _CIFAR_SHAPE = ArrayShape(32, 32, 3, is_planar=True)
 _CIFAR_BYTES = 3072
 

@@ -34,7 +34,6 @@ from records.inspection.feature_stats import FeatureAccumulator
 
 _Value = TypeVar("_Value", bytes, int)
 
-TFRECORD_SUFFIXES = (".tfrecord", ".tfrecords", ".tfrec")
 _SUFFIX = re.compile(rb"\.tf(?:records?|rec)(?:\.gz)?", re.IGNORECASE)
 _SAMPLE_RECORDS = 100
 _SAMPLE_BYTES = 64 << 20

@@ -8,6 +8,9 @@ import msgspec
 
 from pipelines.sources.containers.byte_window import ContainerBytes
 from pipelines.sources.containers.entry import Entry
+from pipelines.sources.containers.formats.arrays import expand_cifar
+from pipelines.sources.containers.formats.tar import list_tar
+from pipelines.sources.containers.stream import StreamBytes, hash_members
 from records.images import IMAGE_EXTENSIONS
 from records.strict_json import decode_json
 
@@ -18,6 +21,18 @@ _EXTENSIONS = frozenset(extension[1:].encode() for extension in IMAGE_EXTENSIONS
 _MOST_BYTES = 64 << 10
 _MOST_CHARACTERS = 200
 _MOST_FILES = 64
+
+
+def list_tar_samples(data: ContainerBytes) -> Iterator[Entry]:
+    """Yield the entries of a TAR archive, with labels. Raises as `list_tar`."""
+    return read_samples(expand_cifar(list_tar(data), data), data)
+
+
+def list_compressed_tar(data: ContainerBytes) -> Iterator[Entry]:
+    """Yield the entries of a compressed TAR archive, with labels. Raises as `list_tar`."""
+    stream = StreamBytes(data)
+    entries = hash_members(expand_cifar(list_tar(stream), stream), stream)
+    return read_samples(entries, stream)
 
 
 def read_samples(entries: Iterator[Entry], data: ContainerBytes) -> Iterator[Entry]:
