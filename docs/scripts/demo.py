@@ -21,6 +21,9 @@ import records
 
 DEMO = Path("demo")
 DIGITS, DATA, RUN = DEMO / "digits", DEMO / "data", DEMO / "run"
+STATS, GRID, PREDICTIONS = PICTURES = tuple(
+    DEMO / f"{name}.png" for name in ("stats", "grid", "predictions")
+)
 SIDE_PX = 32
 PREDICTED_IMAGES = 3
 OUTPUT_FILES = f"""
@@ -65,14 +68,16 @@ def main() -> None:
     """Run the commands from digits to predictions."""
     for made_last_time in (DIGITS, DATA, RUN):
         shutil.rmtree(made_last_time, ignore_errors=True)
+    for picture in PICTURES:  # no command overwrites a file
+        picture.unlink(missing_ok=True)
     print(f"{write_digits(DIGITS)} handwritten digits as PNG files, a folder per class: {DIGITS}/")
     run_shardmill("convert", DIGITS, DATA, "--test", "0.2", "--validation", "0.1")
     run_shardmill("verify", DATA, "--decode")
-    run_shardmill("stats", DATA, "--plot", DEMO / "stats.png")
-    run_shardmill("inspect", DATA, "--grid", DEMO / "grid.png")
+    run_shardmill("stats", DATA, "--plot", STATS)
+    run_shardmill("inspect", DATA, "--grid", GRID)
     run_shardmill("train", DATA, RUN, "--model", "cnn", "--epochs", "20")
     run_shardmill("evaluate", RUN)
-    run_shardmill("predict", RUN, *pick_unseen_files(), "--grid", DEMO / "predictions.png")
+    run_shardmill("predict", RUN, *pick_unseen_files(), "--grid", PREDICTIONS)
     print(OUTPUT_FILES, flush=True)
 
 
