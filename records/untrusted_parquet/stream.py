@@ -14,6 +14,7 @@ from typing import Any, overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from records.text.formatting import pluralize
 from records.untrusted_parquet.page_sizes import FileSizes, read_page_sizes
 from records.untrusted_parquet.read import (
     GROWTH_ALLOWED_BYTES,
@@ -92,7 +93,7 @@ class ParquetStream:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InvalidParquetError(str(error)) from error
         if rows != self._rows:
-            raise InvalidParquetError(f"the file does not have {self._rows:,} rows")
+            raise InvalidParquetError(f"the file does not have {pluralize(self._rows, 'row')}")
 
 
 def _require_small_footer(content: _Content) -> None:

@@ -14,6 +14,7 @@ from pipelines.sources.containers.entry import Entry, split_in_name
 from pipelines.sources.containers.kinds import CIFAR_NAMES
 from pipelines.sources.containers.member import ArrayShape, Member
 from pipelines.sources.containers.stream import StreamBytes
+from records.text.formatting import pluralize
 
 _UBYTE = 8
 _MOST_IMAGES = 100_000_000
@@ -114,7 +115,7 @@ def _read_labels(data: ContainerBytes, count: int) -> list[str] | None:
     stream = StreamBytes(found)
     dimensions = _read_dimensions(stream)
     if dimensions != (count,):
-        raise damaged(found, f"it does not have the labels of {count:,} images")
+        raise damaged(found, f"it does not have the labels of {pluralize(count, 'image')}")
     values = stream.read(8, count)
     if len(values) < count:
         raise damaged(found, "it is cut short", 8)

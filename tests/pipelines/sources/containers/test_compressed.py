@@ -104,6 +104,7 @@ def test_compressed_archive_cut_short_is_one_error(
         list_sources(ConvertOptions(source=str(path), output=""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["bz2", "xz"])
 def test_compressed_bomb_is_one_error_in_bounded_memory(
     convert: Convert, tmp_path: Path, suffix: str

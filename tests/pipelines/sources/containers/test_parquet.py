@@ -137,7 +137,10 @@ def test_parquet_files_of_splits_are_splits(tmp_path: Path, folder: str) -> None
     assert {image.split for image in found.images} == {"train", "validation"}
 
 
-@pytest.mark.parametrize(("size_bytes", "rows"), [(900_000, 20_000), (3_000_000, 9)])
+@pytest.mark.parametrize(
+    ("size_bytes", "rows"),
+    [pytest.param(900_000, 20_000, marks=pytest.mark.slow), (3_000_000, 9)],
+)
 def test_parquet_bomb_is_one_error(tmp_path: Path, size_bytes: int, rows: int) -> None:
     """A dictionary with one large image for many rows, and pages of zeros."""
     image = pa.array([bytes(size_bytes)]).take(pa.array([0] * 9))
