@@ -130,7 +130,7 @@ class _ShardWriter:
         with translate_write_errors(self.out, hint=HINT_FIX):
             folder.mkdir(parents=True)
         paths: list[Path] = []
-        for record in self.dataset[split].iter_shard(number):
+        for record in self.dataset[split].iter_indexed_shard(number):
             content, path = _as_file(record), _relative_path(record)
             with translate_write_errors(self.out, hint=HINT_FIX):
                 create_file(folder / str(len(paths)), content)

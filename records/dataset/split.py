@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice, zip_longest
 from typing import Any, overload
 
 from records.dataset.indexed_records import IndexedRecords
@@ -18,9 +18,13 @@ from records.format.index import Index, IndexRow, read_shard_index
 from records.format.layout import SplitName
 from records.format.manifest import SplitInfo
 from records.format.shard import ShardReader, missing_as_corrupt, read_shard, with_path
-from records.format.tfrecord import Frame
+from records.format.tfrecord import HEADER_BYTES, Frame
+from records.images.features import is_example_of
 from records.storage import Storage
 from records.text.formatting import pluralize
+from records.text.keys import key_from_text
+
+_KEYS_PER_BATCH = 4096
 
 
 class Split(Sequence[Record]):
@@ -124,7 +128,30 @@ class Split(Sequence[Record]):
         """
         shard_number, record = self._locate(number)
         (row,) = self.load_index(shard_number).rows(record, record + 1)
-        return self._read(shard_number, record), row
+        payload = self._read(shard_number, record)
+        if not self._decoder.reads_adopted and not self._is_record_of(payload, row):
+            raise self._other_records(shard_number, record, expected=row.key)
+        return payload, row
+
+    def _is_record_of(self, payload: bytes, row: IndexRow) -> bool:
+        return 0 <= row.label < len(self.labels) and is_example_of(
+            payload,
+            image_offset=row.image_offset - row.offset - HEADER_BYTES,
+            image_bytes=row.stored_bytes,
+            channels=row.channels,
+            label=row.label,
+            class_name=self.labels[row.label],
+            key=key_from_text(row.key),
+        )
+
+    def _other_records(self, shard_number: int, record: int, *, expected: str) -> CorruptDataError:
+        return CorruptDataError(
+            "the shard has other records than its index",
+            path=self._storage.display_name(self.info.shards[shard_number].name),
+            record=record,
+            expected=expected,
+            hint="`shardmill verify` lists all damage",
+        )
 
     def find_by_label(self, labels: Collection[int], count: int) -> dict[int, list[int]]:
         """Return the numbers of the first records of each label; only the indexes are read.
@@ -204,6 +231,22 @@ class Split(Sequence[Record]):
         with self._with_shard_path(shard_number):
             for record, frame in self._read_shard(shard_number):
                 yield self._decode(frame.payload, shard_number, record)
+
+    def iter_indexed_shard(self, shard_number: int) -> Iterator[Record]:
+        """Yield all records of one shard as `iter_shard`, and compare each key with the index.
+
+        Raises:
+            CorruptDataError: the shard or its index is damaged or missing, or the shard has other
+                records than its index.
+        """
+        index = self.load_index(shard_number)
+        batches = range(0, len(index), _KEYS_PER_BATCH)
+        keys = chain.from_iterable(index.keys(at, at + _KEYS_PER_BATCH) for at in batches)
+        pairs = zip_longest(self.iter_shard(shard_number), keys)
+        for number, (record, key) in enumerate(pairs):
+            if record is None or record.key != key:
+                raise self._other_records(shard_number, number, expected=key or "no more records")
+            yield record
 
     def _read_shard(self, shard_number: int) -> Iterator[tuple[int, Frame]]:
         """Yield the frames of a shard with their record numbers."""

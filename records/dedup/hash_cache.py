@@ -132,7 +132,7 @@ class _ShardHasher:
         records = self._dataset[split]
         found = [Hashes.empty()]
         for hashes in parallel_map(
-            _hash_chunk, _chunks(records.iter_shard(number)), threads=self._threads
+            _hash_chunk, _chunks(records.iter_indexed_shard(number)), threads=self._threads
         ):
             found.append(hashes)
             count(len(hashes.states))

@@ -12,7 +12,7 @@ from records.images import jpeg, pixels, png
 from records.images.formats import open_image
 from records.images.memory_budget import BYTES_PER_PX, PROCESS_BUDGET
 from records.images.rejection import ImageRejectedError
-from records.images.tiff.fax import require_all_rows
+from records.images.tiff.undefined_rows import require_all_rows
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

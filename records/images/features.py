@@ -59,6 +59,34 @@ def encode_before_image(channels: int, label: int, class_name: str, image_bytes:
     return _encode_leading(channels, label, class_name) + _bytes_head(_IMAGE, image_bytes)
 
 
+def is_example_of(
+    payload: bytes,
+    *,
+    image_offset: int,
+    image_bytes: int,
+    channels: int,
+    label: int,
+    class_name: str,
+    key: bytes,
+) -> bool:
+    """Return whether an Example of `encode_image_example` has these features around its image.
+
+    Args:
+        payload: the serialized Example.
+        image_offset: the offset of the encoded image in it, in bytes.
+        image_bytes: the size of the encoded image.
+        channels: the number of channels.
+        label: the label, from 0.
+        class_name: the name of the class.
+        key: the key of the image.
+    """
+    before = encode_before_image(channels, label, class_name, image_bytes)
+    after = _bytes_head(_KEY, len(key)) + key
+    return payload[: max(image_offset, 0)].endswith(before) and payload.startswith(
+        after, image_offset + image_bytes
+    )
+
+
 @lru_cache(maxsize=1 << 12)
 def _encode_leading(channels: int, label: int, class_name: str) -> bytes:
     return encode_features(

@@ -97,6 +97,22 @@ def read_header(data: bytes) -> JpegHeader:
     return _describe(data, *frame, payload_at, metadata=metadata, regular=regular)
 
 
+def read_frame_size(data: bytes) -> tuple[int, int]:
+    """Return the coded width and height of a JPEG without its tables, such as a strip of a TIFF.
+
+    Raises:
+        ImageRejectedError: `truncated` or `corrupt`: there is no frame header.
+    """
+    at = 2
+    while True:
+        marker, payload_at, at = _next_segment(data, at)
+        if marker in _FRAMES:
+            frame = data[payload_at:at]
+            return int.from_bytes(frame[3:5]), int.from_bytes(frame[1:3])
+        if marker == _START_OF_SCAN:
+            raise ImageRejectedError("corrupt", "JPEG scan before any frame header")
+
+
 def _has_end_marker(data: bytes, scan_offset: int) -> bool:
     return data.endswith(_END_MARKER) or data.find(_END_MARKER, scan_offset) >= 0
 

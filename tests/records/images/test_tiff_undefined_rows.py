@@ -1,4 +1,4 @@
-"""TIFF files with CCITT (fax) data, whole and cut."""
+"""TIFF files with CCITT (fax) or JPEG data, whole, cut, and smaller than the picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from records.images import ImageOptions, NormalizedImage, Rejection, normalize_image
-from records.images.tiff import fax
+from records.images.tiff import undefined_rows
 
 _CODINGS = [
     ("tiff_ccitt", {}),
@@ -85,5 +85,31 @@ def test_normalize_image_tiles_of_group_4_are_stored_or_truncated() -> None:
             323: (32,),
         }
         fields |= {324: tuple(starts), 325: tuple(map(len, parts))}
-        result = normalize_image(fax.write_tiff(b"".join(parts), fields), ImageOptions())
+        result = normalize_image(undefined_rows.write_tiff(b"".join(parts), fields), ImageOptions())
         assert isinstance(result, Rejection if damaged else NormalizedImage), result
+
+
+@pytest.mark.parametrize("rows", [None, 8, 16])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_normalize_image_whole_jpeg_data_in_tiff_is_stored(mode: str, rows: int | None) -> None:
+    picture = Image.linear_gradient("L").resize((37, 23)).convert(mode)
+    data = _encode(picture, "jpeg", {278: rows} if rows else {})
+    assert isinstance(normalize_image(data, ImageOptions()), NormalizedImage)
+
+
+@pytest.mark.parametrize("tag", [256, 257])
+@pytest.mark.parametrize("more", [1, 9, 2048])
+@pytest.mark.parametrize("rows", [None, 8])
+def test_normalize_image_jpeg_data_smaller_than_the_tiff_is_rejected(
+    tag: int, more: int, rows: int | None
+) -> None:
+    picture = Image.linear_gradient("L").resize((37, 23)).convert("RGB")
+    data = bytearray(_encode(picture, "jpeg", {278: rows} if rows else {}))
+    directory_at = int.from_bytes(data[4:8], "little")
+    for entry in range(int.from_bytes(data[directory_at : directory_at + 2], "little")):
+        at = directory_at + 2 + 12 * entry
+        if int.from_bytes(data[at : at + 2], "little") == tag:
+            value = int.from_bytes(data[at + 8 : at + 10], "little") + more
+            data[at + 8 : at + 10] = value.to_bytes(2, "little")
+    results = [normalize_image(bytes(data), ImageOptions()) for _ in range(2)]
+    assert all(isinstance(result, Rejection) for result in results), results

@@ -1,9 +1,11 @@
-"""Check that CCITT (fax) data of a TIFF defines every row.
+"""Check that CCITT (fax) and JPEG data of a TIFF define every pixel.
 
-If the data of a strip ends early, libtiff reports no error and does not write the other rows, so
-that two decodings of one file may differ. The check decodes each strip twice: once after a white
-strip, once after a black strip, which libtiff writes to the same memory before. Rows that differ
-are not defined by the data. The same holds for tiles.
+If the data of a strip ends early, or if its JPEG is smaller than the strip, libtiff reports no error
+and does not write the other pixels, so that two decodings of one file may differ. The same holds
+for tiles.
+
+CCITT strips are decoded twice: once after a white strip, once after a black strip, which libtiff
+writes to the same memory before. Rows that differ are not defined by the data.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from records.images.jpeg import read_frame_size
 from records.images.rejection import ImageRejectedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_JPEG = 7
 _CCITT = {2: "tiff_ccitt", 3: "group3", 4: "group4"}
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
 _ROWS_PER_STRIP, _T4_OPTIONS = 278, 292
@@ -32,19 +36,51 @@ _LONG = 4
 
 
 def require_all_rows(image: TiffImagePlugin.TiffImageFile) -> None:
-    """Reject an opened TIFF with CCITT data that ends before the last row.
+    """Reject an opened TIFF with CCITT or JPEG data that does not define every pixel.
 
     Raises:
-        ImageRejectedError: `truncated`, if rows are missing.
+        ImageRejectedError: `truncated`, if pixels are missing; `corrupt`, if a JPEG is.
         Exception: any exception from Pillow, if the bytes are corrupt.
     """
     tags = image.tag_v2
-    if tags.get(_COMPRESSION, 1) not in _CCITT:
+    compression = tags.get(_COMPRESSION, 1)
+    if compression != _JPEG and compression not in _CCITT:
         return
     data = image.fp.getvalue()  # type: ignore[union-attr] # opened from memory, not loaded yet
+    if compression == _JPEG:
+        _require_jpeg_sizes(tags, data)
+        return
     first, second = (_decode_after(color, tags, data) for color in (0, 1))
     if not np.array_equal(first, second):
         raise ImageRejectedError("truncated", "the CCITT data ends before the last row")
+
+
+def _require_jpeg_sizes(tags: TiffImagePlugin.ImageFileDirectory_v2, data: bytes) -> None:
+    parts = _parts(tags, data)
+    is_tiled = _TILE_WIDTH in tags
+    width_px = tags[_TILE_WIDTH] if is_tiled else tags[_WIDTH]
+    length_px = tags[_TILE_LENGTH] if is_tiled else _rows_per_strip(tags)
+    strips_per_plane = -(-tags[_LENGTH] // max(length_px, 1))
+    for number, part in enumerate(parts):
+        rows_px = length_px
+        if not is_tiled:
+            rows_px = min(length_px, tags[_LENGTH] - number % strips_per_plane * length_px)
+        found_px = read_frame_size(part)
+        if found_px[0] < width_px or found_px[1] < rows_px:
+            raise ImageRejectedError(
+                "truncated",
+                f"a JPEG part of the TIFF has {found_px[0]}x{found_px[1]} pixels, "
+                f"expected {width_px}x{rows_px}",
+            )
+
+
+def _parts(tags: TiffImagePlugin.ImageFileDirectory_v2, data: bytes) -> list[bytes]:
+    """Return the data of each strip or tile."""
+    offsets, counts = _TILES if _TILE_WIDTH in tags else _STRIPS
+    return [
+        data[offset : offset + count]
+        for offset, count in zip(tags[offsets], tags[counts], strict=True)
+    ]
 
 
 def _decode_after(
@@ -53,10 +89,7 @@ def _decode_after(
     """Return the rows of all strips or tiles, each decoded after one of a single color."""
     is_tiled = _TILE_WIDTH in tags
     offsets, counts = _TILES if is_tiled else _STRIPS
-    parts = [
-        data[offset : offset + count]
-        for offset, count in zip(tags[offsets], tags[counts], strict=True)
-    ]
+    parts = _parts(tags, data)
     width_px = tags[_TILE_WIDTH] if is_tiled else tags[_WIDTH]
     length_px = tags[_TILE_LENGTH] if is_tiled else _rows_per_strip(tags)
     last_px = length_px if is_tiled else tags[_LENGTH] - (len(parts) - 1) * length_px
