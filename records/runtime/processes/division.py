@@ -7,7 +7,7 @@ from typing import NamedTuple
 from records.runtime.cpu import available_cpus
 from records.text.formatting import pluralize
 
-_SECONDS_PER_PROCESS = 2.0
+_SECONDS_PER_PROCESS = 1.5
 """The least work for which a process is started: its start takes half a second of a CPU."""
 
 
@@ -30,7 +30,7 @@ def divide_cpus(
 
     Args:
         shards: the number of items; no process remains without one.
-        seconds: the estimated time of the work on one CPU. Less than two seconds for each process
+        seconds: the estimated time of the work on one CPU. Less than 1.5 seconds for each process
             are not worth its start.
         processes: the number of processes, if the user has chosen it.
         threads: the number of threads per process, if the user has chosen it.

@@ -153,9 +153,9 @@ def is_alive(process: int) -> bool:
     ("shards", "seconds", "chosen", "division"),
     [
         (16, 0.1, {}, Division(1, 8, 8)),
-        (16, 3.9, {}, Division(1, 8, 8)),
-        (16, 4.0, {}, Division(2, 4, 8)),
-        (16, 11.0, {}, Division(5, 1, 8)),
+        (16, 2.9, {}, Division(1, 8, 8)),
+        (16, 3.0, {}, Division(2, 4, 8)),
+        (16, 8.0, {}, Division(5, 1, 8)),
         (16, 1e6, {}, Division(8, 1, 8)),
         (3, 1e6, {}, Division(3, 2, 8)),
         (0, 1e6, {}, Division(1, 8, 8)),
