@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import ImageOps
+from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from records.images import jpeg, pixels, png
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
-    from PIL import Image, ImageFile
+    from PIL import ImageFile
 
     from records.format.image_options import ImageOptions
     from records.images.header import ImageHeader
@@ -62,7 +62,7 @@ def _scale_to_store(header: ImageHeader, options: ImageOptions) -> int:
 
 
 def _scale_to_verify(header: ImageHeader) -> int:
-    return _SMALLEST_SCALE if header.kind == "jpeg" and header.passthrough else 1
+    return _SMALLEST_SCALE if _is_plain_jpeg(header) else 1
 
 
 def load_image(header: ImageHeader, data: bytes) -> Image.Image:
@@ -78,6 +78,10 @@ def load_image(header: ImageHeader, data: bytes) -> Image.Image:
 
 def _load(header: ImageHeader, data: bytes, scale: int) -> tuple[Image.Image, int]:
     """Return the decoded image and its orientation; a JPEG is decoded at 1/`scale` of its size."""
+    if _is_plain_jpeg(header):
+        decoded = decode_plain_jpeg(header, data, "L" if header.channels == 1 else "RGB", scale)
+        _require_all_data(header, data)
+        return decoded, 1
     opened, orientation = _open(header, data)
     if scale > 1:
         opened.draft(opened.mode, (header.width // scale, header.height // scale))
@@ -101,13 +105,27 @@ def verify_decodable(header: ImageHeader, data: bytes) -> None:
     Raises:
         The exceptions of `load_image`, for the same files.
     """
-    image, _ = _open(header, data)
-    if _scale_to_verify(header) > 1:
-        image.draft("L", (1, 1))
-        image.load()
+    if _is_plain_jpeg(header):
+        decode_plain_jpeg(header, data, "L", _SMALLEST_SCALE)
         return
+    image, _ = _open(header, data)
     image.load()
     _require_all_data(header, data)
+
+
+def _is_plain_jpeg(header: ImageHeader) -> bool:
+    return header.kind == "jpeg" and header.passthrough
+
+
+def decode_plain_jpeg(header: ImageHeader, data: bytes, mode: str, scale: int) -> Image.Image:
+    """Decode a JPEG that may be stored unchanged, at 1/`scale` of its size.
+
+    The decoder gets the file without `Image.open`: its markers are known, and to read them again
+    takes Pillow a third of the time of `verify_decodable`.
+    """
+    size = -(-header.width // scale), -(-header.height // scale)
+    raw_mode, colour_space, is_draft = mode, "", 0
+    return Image.frombytes(mode, size, data, "jpeg", raw_mode, colour_space, scale, is_draft)
 
 
 def _open(header: ImageHeader, data: bytes) -> tuple[ImageFile.ImageFile, int]:

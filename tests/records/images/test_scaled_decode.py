@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -11,8 +12,8 @@ import pytest
 from PIL import Image
 
 from records.images import ImageOptions, Rejection, decode_pixels, normalize_image
-from records.images.decode import reserve_memory
-from records.images.header import read_header
+from records.images.decode import decode_plain_jpeg, reserve_memory
+from records.images.header import ImageHeader, read_header
 from records.images.memory_budget import PROCESS_BUDGET
 from records.images.pixels import choose_jpeg_scale
 
@@ -137,3 +138,49 @@ def test_scaled_decode_reserves_only_the_memory_of_the_small_image(
     assert costs[0] == 12 * 1600 * 1200 + len(data)
     coefficients = 6 * 1600 * 1200 if progressive else 0
     assert costs[1] == 12 * 200 * 150 + coefficients + len(data)
+
+
+@pytest.mark.parametrize("how", KINDS, ids=str)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (64, 31), (171, 139)], ids=str)
+def test_plain_jpeg_is_decoded_as_pillow_opens_it(
+    how: dict[str, Any], size: tuple[int, int]
+) -> None:
+    data = write_jpeg(*size, **how)
+    random = np.random.default_rng(5)
+    plain = 0
+    for content in [data, *(mutate(data, random) for _ in range(8))]:
+        try:
+            header = read_header(content, 10**8)
+        except Exception:
+            continue  # not decoded
+        if header.passthrough:
+            plain += 1
+            for scale in (1, 2, 4, 8):
+                assert _decoded(decode_plain_jpeg, header, content, scale) == _decoded(
+                    _open_and_draft, header, content, scale
+                )
+    assert plain > 0 or how["mode"] == "CMYK" or "orientation" in how
+
+
+def _open_and_draft(header: ImageHeader, data: bytes, mode: str, scale: int) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    if scale > 1:
+        image.draft(mode, (max(1, header.width // scale), max(1, header.height // scale)))
+    image.load()
+    return image
+
+
+def _decoded(
+    decode: Callable[[ImageHeader, bytes, str, int], Image.Image],
+    header: ImageHeader,
+    data: bytes,
+    scale: int,
+) -> object:
+    """Return what a decoder makes of a file: its pixels, or nothing."""
+    try:
+        image = decode(header, data, "RGB" if header.channels == 3 else "L", scale)
+    except (OSError, ValueError):
+        return None
+    # Pillow chooses a smaller scale than asked for if a side has fewer pixels.
+    return (image.mode, image.size, image.tobytes()) if min(header.width, header.height) >= scale else None
