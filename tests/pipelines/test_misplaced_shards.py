@@ -23,9 +23,7 @@ COMMANDS: dict[str, Callable[[str, str], object]] = {
 
 
 @pytest.fixture(params=["equal sizes", "other sizes"])
-def misplaced(
-    request: pytest.FixtureRequest, convert: Convert, source: Path, output: Path
-) -> Path:
+def misplaced(request: pytest.FixtureRequest, convert: Convert, source: Path, output: Path) -> Path:
     for number in range(40):
         size = (6, 5 + number % 7)
         make_file(source, f"cat/n{number:02d}.png", make_picture(number, size=size))

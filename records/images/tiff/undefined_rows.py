@@ -1,8 +1,8 @@
 """Check that CCITT (fax) and JPEG data of a TIFF define every pixel.
 
-If the data of a strip ends early, or if its JPEG is smaller than the strip, libtiff reports no error
-and does not write the other pixels, so that two decodings of one file may differ. The same holds
-for tiles.
+If the data of a strip ends early, or if its JPEG is smaller than the strip, libtiff reports no
+error and does not write the other pixels, so that two decodings of one file may differ. The same
+holds for tiles.
 
 CCITT strips are decoded twice: once after a white strip, once after a black strip, which libtiff
 writes to the same memory before. Rows that differ are not defined by the data.

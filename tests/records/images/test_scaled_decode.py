@@ -183,4 +183,6 @@ def _decoded(
     except (OSError, ValueError):
         return None
     # Pillow chooses a smaller scale than asked for if a side has fewer pixels.
-    return (image.mode, image.size, image.tobytes()) if min(header.width, header.height) >= scale else None
+    if min(header.width, header.height) < scale:
+        return None
+    return image.mode, image.size, image.tobytes()
