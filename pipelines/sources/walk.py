@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -36,6 +37,8 @@ _NOT_LISTABLE = {
 }
 
 _Entry = os.DirEntry[str]
+_NamedEntry = tuple[bytes, _Entry]
+_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # as `os.fsencode`
 _CHUNK_ENTRIES = 256
 _THREADS = 16
 
@@ -208,8 +211,8 @@ class _LocalWalk:
         try:
             chunks = _chunks(self._entries(folder, descriptor))
             for chunk in parallel_map_if_blocking(_prefetch_stat, chunks, threads=_THREADS):
-                for entry in chunk:
-                    self._visit(folder, entry)
+                for name, entry in chunk:
+                    self._visit(folder, name, entry)
         finally:
             os.close(descriptor)  # until now, the status of the entries is read through it
         # Sorted: if two links lead to one folder, every machine follows the first by name.
@@ -225,10 +228,11 @@ class _LocalWalk:
             return UntrustedFolder(folder.real_path).open_listing(b"")
         return self._source.open_listing(folder.key)
 
-    def _entries(self, folder: _Folder, descriptor: int) -> list[_Entry]:
+    def _entries(self, folder: _Folder, descriptor: int) -> list[_NamedEntry]:
+        """Return the entries of a folder, sorted by name."""
         try:
             with os.scandir(descriptor) as entries:
-                return sorted(entries, key=_name)
+                return sorted((entry.name.encode(*_ENCODING), entry) for entry in entries)
         except OSError as error:
             self._refuse(folder, error)
             return []
@@ -252,8 +256,7 @@ class _LocalWalk:
                 hint="make the folder readable, or move it out of the source",
             ) from error
 
-    def _visit(self, folder: _Folder, entry: _Entry) -> None:
-        name = os.fsencode(entry.name)
+    def _visit(self, folder: _Folder, name: bytes, entry: _Entry) -> None:
         key = folder.key + b"/" + name if folder.key else name
         is_folder = entry.is_dir(follow_symlinks=False)
         if (reason := hidden_reason(name)) is not None:
@@ -299,15 +302,11 @@ class _LocalWalk:
         return (real_path + b"/").startswith(self.real_root + b"/")
 
 
-def _name(entry: _Entry) -> bytes:
-    return os.fsencode(entry.name)
-
-
 def _first_key(folder: _Folder) -> bytes:
     return folder.key + b"/"
 
 
-def _chunks(entries: list[_Entry]) -> Iterator[list[_Entry]]:
+def _chunks(entries: list[_NamedEntry]) -> Iterator[list[_NamedEntry]]:
     """Yield entries in order and release them: the status of each takes half a kB."""
     entries.reverse()
     while entries:
@@ -315,9 +314,9 @@ def _chunks(entries: list[_Entry]) -> Iterator[list[_Entry]]:
         del entries[-_CHUNK_ENTRIES:]
 
 
-def _prefetch_stat(entries: list[_Entry]) -> list[_Entry]:
+def _prefetch_stat(entries: list[_NamedEntry]) -> list[_NamedEntry]:
     """Request and cache the status of each file; a request is slow on network mounts."""
-    for entry in entries:
+    for _, entry in entries:
         if not entry.is_dir(follow_symlinks=False):
             stat_entry(entry, follow_symlinks=False)
     return entries

@@ -130,8 +130,9 @@ def _concatenate(column: pa.ChunkedArray, order: pa.Array | None) -> pa.ChunkedA
 
 
 def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    array = pa.array(values, kind)
-    return array if array.null_count < len(array) else _nulls(kind)[: len(array)]
+    if values[-1] is None and values.count(None) == len(values):
+        return _nulls(kind)[: len(values)]
+    return pa.array(values, kind)
 
 
 @cache
