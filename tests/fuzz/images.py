@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,12 @@ _DCT = "INTEGER_ACCURATE"
 _REACH_PX = 2
 
 
-def check_image(data: bytes) -> bool:
+def check_image(data: bytes, on_decoded: Callable[[], None] = lambda: None) -> bool:
     """Check that a file is rejected, or stored as an image that TensorFlow decodes likewise.
+
+    Args:
+        data: the file.
+        on_decoded: called before TensorFlow decodes the stored image.
 
     Returns:
         Whether the file is stored.
@@ -27,11 +32,13 @@ def check_image(data: bytes) -> bool:
     stored = normalize_image(data, ImageOptions())
     _check_header_option(data, stored)
     if isinstance(stored, Rejection):
+        on_decoded()
         return False
     assert bool(stored.changes) == (stored.encoded != data)
     ours = decode_record_image(
         stored.encoded, stored.format, stored.width, stored.height, stored.channels
     )
+    on_decoded()
     _compare(stored.encoded, stored.format, ours)
     return True
 
