@@ -16,7 +16,6 @@ from records.format import layout
 from records.format.digest import FileDigest
 from records.format.shard import missing_as_corrupt
 from records.runtime.row_table import RowTable
-from records.storage.errors import translate_read_errors
 from records.storage.ownership import create_recorded, remove_own
 from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
@@ -146,7 +145,7 @@ def read_skipped(storage: Storage, generation: int) -> Iterator[SkippedFile]:
         StorageError: storage failed after retries.
     """
     name = layout.generation_path(layout.SKIPPED, generation)
-    with translate_read_errors(storage.display_name(name)), storage.open(name) as stream:
+    with storage.open(name) as stream:
         for number, line in enumerate(iter(lambda: stream.readline(_MAX_LINE_BYTES), b""), 1):
             try:
                 yield decode_json(line, SkippedFile)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from records.errors import LockedError
 from records.storage import atomic
@@ -24,8 +25,12 @@ from records.storage.staging import StagedStream
 from records.storage.untrusted_file import UntrustedFolder
 from records.text.escaping import escape_for_display
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 WRITE_STEP_BYTES = 1 << 20
 """The size of a write(2). Fewer calls are faster: each releases the GIL to prefetching threads."""
+_READ_BUFFER_BYTES = 1 << 20
 _STAGING = f"{WORK_FOLDER}/staging"
 _LOCK = f"{WORK_FOLDER}/lock"
 
@@ -54,7 +59,7 @@ class LocalStorage:
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
-        with self.open(name) as stream, translate_read_errors(self.display_name(name)):
+        with self.open(name) as stream:
             return stream.read()
 
     def read_range(self, name: str, offset: int, size_bytes: int) -> bytes:
@@ -67,7 +72,8 @@ class LocalStorage:
 
     def open(self, name: str) -> BinaryIO:
         """See `Storage.open`."""
-        return os.fdopen(self._open_descriptor(name), "rb", buffering=1 << 20)
+        file = _ReadFile(self._open_descriptor(name), self.display_name(name))
+        return io.BufferedReader(file, _READ_BUFFER_BYTES)
 
     def _open_descriptor(self, name: str) -> int:
         folder = UntrustedFolder(self.path, follow_links=self.follow_links)
@@ -252,6 +258,24 @@ class RandomAccessFile:
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         # When the interpreter exits, this module may already be cleared: the default keeps `close`.
         close(self._descriptor)
+
+
+class _ReadFile(io.FileIO):
+    """An open file whose read errors name its path, whoever reads it."""
+
+    def __init__(self, descriptor: int, display_name: str) -> None:
+        super().__init__(descriptor)
+        self._display_name = display_name
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        """See `io.RawIOBase.readinto`. Raises StorageError."""
+        with translate_read_errors(self._display_name):
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        """See `io.RawIOBase.readall`. Raises StorageError."""
+        with translate_read_errors(self._display_name):
+            return super().readall()
 
 
 def _flush(stream: BinaryIO) -> None:

@@ -10,18 +10,20 @@ import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from records.errors import CorruptDataError, LockedError, OutputError
+from records.errors import CorruptDataError, LockedError, OutputError, StorageError
+from records.format.digest import digest_stream
+from records.format.tfrecord import read_frames
 from records.storage import Storage, open_storage, write_file
 from records.storage.fsspec import FsspecStorage
 from records.storage.local import LocalStorage
 from records.testing.storage_conformance import StorageConformance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -197,3 +199,30 @@ def test_open_storage_unknown_protocol_raises_usage_error_with_hint() -> None:
 
     with pytest.raises(UsageError, match="Protocol not known: nosuch; see the table of stores"):
         open_storage("nosuch://bucket/a")
+
+
+READS: dict[str, Callable[[BinaryIO], object]] = {
+    "read": lambda stream: stream.read(),
+    "read of a size": lambda stream: stream.read(10),
+    "read of a large size": lambda stream: stream.read(8 << 20),
+    "readline": lambda stream: stream.readline(),
+    "readinto": lambda stream: stream.readinto(bytearray(10)),  # type: ignore[attr-defined]
+    "lines": list,
+    "TFRecord": lambda stream: list(read_frames(stream)),
+    "digest": digest_stream,
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file whose reads fail")
+@pytest.mark.parametrize("read", READS)
+def test_local_read_that_fails_is_a_storage_error_for_every_reader(read: str) -> None:
+    # The memory of a process is a file; no process has memory at the address 0.
+    storage = LocalStorage("/proc/self/task")
+    name = f"{os.getpid()}/mem"
+    with (
+        pytest.raises(StorageError, match=f"{name}: cannot be read, got .*error"),
+        storage.open(name) as stream,
+    ):
+        READS[read](stream)
+    with pytest.raises(StorageError, match=f"{name}: cannot be read"):
+        storage.read(name)
