@@ -6,12 +6,13 @@ Until then the work folder holds the key, so that a later process can check whet
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from records.errors import OutputError
+from records.errors import OutputError, ShardmillError
 from records.format.layout import WORK_FOLDER
 from records.storage import write_file
 from records.storage.work_folder import remove_own_files
@@ -68,7 +69,16 @@ class ContentAddressedDir:
             raise OutputError(
                 f"the folder contains {self.mismatch}", path=self.storage.url, hint=_HINT
             )
+        self._clean_up()
         return True
+
+    def _clean_up(self) -> None:
+        """Remove the work folder of a process that ended after it wrote the manifest."""
+        if not self.storage.list(WORK_FOLDER):
+            return
+        # Another process may be about to do it; and a folder that cannot be written is complete.
+        with suppress(ShardmillError), self.storage.lock():
+            remove_own_files(self.storage)
 
     def check(self) -> None:
         """Check that an unfinished folder has the same key, or no key and none of the files.

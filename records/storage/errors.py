@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from records.errors import CorruptDataError, LockedError, OutputError, StorageError
+from records.runtime.resource_limits import explain_exhaustion
 
 _KEPT = ": finished work is kept"
 HINT_RERUN = f"run the same command again{_KEPT}"
@@ -57,6 +58,7 @@ def translate_read_errors(path: str) -> Iterator[None]:
     Raises:
         FileNotFoundError: the file does not exist, or its name is too long for a file to exist.
         CorruptDataError: the file is not a regular file, or a link leads out of its folder.
+        ResourceError: this process has reached a limit, which says nothing about the file.
         StorageError: any other OSError.
     """
     try:
@@ -71,6 +73,8 @@ def translate_read_errors(path: str) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+        if (exhausted := explain_exhaustion(error)) is not None:
+            raise exhausted from error
         raise StorageError(
             "cannot be read", path=path, got=os.strerror(error.errno or errno.EIO)
         ) from error

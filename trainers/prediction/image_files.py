@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from records.errors import InputNotFoundError, ShardmillError, UsageError
+from records.errors import InputNotFoundError, ResourceError, ShardmillError, UsageError
 from records.images import IMAGE_EXTENSIONS, sniff
 from records.images.large_file import check_large_file, require_max_size
 from records.storage import (
@@ -113,5 +113,7 @@ def _may_be_image(storage: Storage, name: str) -> bool:
         return True
     try:
         return sniff(storage.read_range(name, 0, _MAGIC_BYTES)) is not None
+    except ResourceError:
+        raise
     except (OSError, ShardmillError):
         return False

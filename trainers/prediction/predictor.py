@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from records.arguments import check_arguments
-from records.errors import ShardmillError, UsageError
+from records.errors import ResourceError, ShardmillError, UsageError
 from records.images import Rejection, normalize_image
 from records.images.rejection import ImageRejectedError
 from records.runtime.parallel_map import parallel_map
@@ -228,6 +228,8 @@ class Predictor:
             return self._prepare(file.read())
         except ImageRejectedError as error:
             return error.rejection
+        except ResourceError:
+            raise  # no property of the file
         except OSError as error:
             return Rejection("unreadable", error.strerror or str(error))
         except ShardmillError as error:

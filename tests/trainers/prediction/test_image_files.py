@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from typing import TYPE_CHECKING
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 
-from records.errors import InputNotFoundError, UsageError
+from records.errors import InputNotFoundError, ResourceError, UsageError
+from records.storage.untrusted_file import UntrustedFolder
 from tests.trainers.conftest import make_source
-from trainers.prediction.image_files import find_images
+from trainers.prediction.image_files import find_images, image_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,3 +91,19 @@ def test_find_images_invalid_url_error_hides_credentials() -> None:
         find_images(["nothing://user:password@host/a"])
     assert "nothing://host" in str(raised.value)
     assert "password" not in str(raised.value)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_limit_of_the_process_is_not_an_unreadable_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "photo").write_bytes(b"\x89PNG\r\n\x1a\n")  # its first bytes are read
+
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(UntrustedFolder, "open_file", fail)
+    with pytest.raises(ResourceError):
+        find_images([tmp_path])
+    with pytest.raises(ResourceError):
+        image_file(tmp_path / "photo").read()
