@@ -159,7 +159,8 @@ class LocalStorage:
 
     def remove_unused_staging(self) -> None:
         """Remove the staged files of killed processes; then the work folder if it is empty."""
-        atomic.remove_staged_files(self.path / _STAGING)
+        with translate_write_errors(self.display_name(_STAGING)):
+            atomic.remove_staged_files(self.path / _STAGING)
         for folder in (_STAGING, WORK_FOLDER):
             self.remove_if_empty(folder)  # it may contain files of another writer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -226,3 +227,17 @@ def test_local_read_that_fails_is_a_storage_error_for_every_reader(read: str) ->
         READS[read](stream)
     with pytest.raises(StorageError, match=f"{name}: cannot be read"):
         storage.read(name)
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO])
+def test_staging_folder_that_cannot_be_listed_is_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    storage = LocalStorage(str(tmp_path))
+    storage.replace("a.bin", b"a")
+    monkeypatch.setattr("records.storage.atomic.remove_staged_files", fail)
+    with pytest.raises(StorageError, match="staging"):
+        storage.remove_unused_staging()
