@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from trainers.models.load import file_bytes
+from trainers.models.weights_file import encode_weights
 from trainers.runs.history import EpochMetrics, encode_history
 from trainers.runs.run_dir import HISTORY, TENSORBOARD, WEIGHTS, Run
 from trainers.training.early_stopping import EarlyStopping
@@ -70,11 +70,9 @@ class EpochLogger:
         """
         self.epochs.append(result)
         if self._should_save(phase, step):
-            model = self._network.model
-            with self._run.atomic_write(WEIGHTS, size_bytes=file_bytes(model.variables)) as path:
-                model.save_weights(path)
+            self._run.write(WEIGHTS, encode_weights(self._network.model))
             self._saved_at = time.monotonic()
-        self._run.write(HISTORY, encode_history(self.epochs))
+        self._run.write_unrecorded(HISTORY, encode_history(self.epochs))
         if self._tensorboard is not None:
             self._tensorboard.write_epoch(step, result)
         self._progress.end_epoch(result)
