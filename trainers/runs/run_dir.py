@@ -25,6 +25,7 @@ from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import LABELS
 from records.storage.atomic import atomic_file
 from records.storage.errors import translate_write_errors
+from records.storage.local import LocalStorage
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.config import RunConfig, decode_config
@@ -155,6 +156,7 @@ def open_run(location: str | os.PathLike[str]) -> Run:
             path=str(path),
             hint="wait until an epoch ends, or continue the run with `shardmill train --resume`",
         )
+    LocalStorage(str(path)).open(WEIGHTS).close()  # HDF5 opens the path, and would follow a link
     return run
 
 
