@@ -129,7 +129,7 @@ def open_new_file(path: str) -> Iterator[BinaryIO]:
     is_stream = _is_stream(path)
     with translate_write_errors(path, hint=HINT_FIX):
         try:
-            file = _open_stream(path) if is_stream else Path(path).open("xb")
+            file = _open_stream(path) if is_stream else Path(path).open("xb")  # noqa: SIM115
         except FileExistsError as error:
             raise _already_exists(path) from error
     try:

@@ -81,7 +81,7 @@ def _read(
     while True:
         with storage.open(name) as stream, translate_read_errors(storage.display_name(name)):
             content = read(stream)
-        listed, found = _read_digests(run), digest(content)
+        found, listed = digest(content), _read_digests(run)
         if found in listed.get(name, ()):
             return content
         if listed == earlier:

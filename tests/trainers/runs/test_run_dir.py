@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -20,12 +20,10 @@ from records.format.layout import LABELS as LABELS_NAME
 from tests.faults.calls import Faults, KilledError
 from tests.trainers.test_config import CONFIG
 from trainers.runs.create import create_run, open_for_writing, remove_if_empty, require_empty
+from trainers.runs.digests import DIGESTS
 from trainers.runs.resume import find_run
 from trainers.runs.run_dir import CONFIG as CONFIG_NAME
 from trainers.runs.run_dir import RESULT, WEIGHTS, is_run, open_run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LABELS = ("disc", "square", "star", "arc", "dot")
 
@@ -129,9 +127,10 @@ def test_write_interrupted_keeps_old_file(tmp_path: Path, monkeypatch: pytest.Mo
             file.write(b"half")
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", write_half)
-        run.write_unrecorded("curves.png", b"new")
+        with pytest.raises(KeyboardInterrupt):
+            run.write_unrecorded("curves.png", b"new")
     assert run.read("curves.png") == b"old"
     assert not list(run.path.glob(".*"))
 
@@ -193,7 +192,7 @@ def test_run_creation_fails_at_any_call_then_run_is_complete_or_absent(
             assert require_empty(path) == path
             with open_for_writing(path, CONFIG, LABELS) as run:
                 run.write(WEIGHTS, b"weights")
-        names = {CONFIG_NAME, LABELS_NAME, WEIGHTS, "lost+found"}
+        names = {CONFIG_NAME, LABELS_NAME, WEIGHTS, DIGESTS, "lost+found"}
         assert {each.name for each in path.iterdir() if each.suffix != ".unfinished"} <= names
         assert is_run(path)
     assert number > 5
@@ -215,7 +214,7 @@ def test_open_for_writing_completes_run_and_removes_files_of_killed_process(tmp_
         (path / ".0-notes").touch()
         with open_for_writing(path, CONFIG, LABELS):
             pass
-        names = [".0-notes", CONFIG_NAME, LABELS_NAME, WEIGHTS]
+        names = [".0-notes", CONFIG_NAME, LABELS_NAME, WEIGHTS, DIGESTS]
         assert {each.name for each in path.iterdir()} == set(names)
         assert open_run(path).labels == LABELS
 
