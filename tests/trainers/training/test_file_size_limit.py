@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from records.errors import OutputError
 from trainers.models.weights_path import find_weights
 from trainers.runs.run_dir import WEIGHTS, open_run
 
@@ -30,6 +32,20 @@ for limit_bytes, command in json.loads(sys.argv[1]):
     print(json.dumps([type(result.exception).__name__, code, str(result.exception)]))
 """
 _TRAIN = ("--epochs=2", "--batch-size=8", "--image-size=24x32")
+
+
+def test_tensorboard_logs_that_exceed_the_size_limit_are_an_output_error(tmp_path: Path) -> None:
+    from trainers.training.epoch_logger import TensorBoardWriter
+
+    writer = TensorBoardWriter(tmp_path)
+    writer.write_step(0, {"loss": 1.0})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60, hard))
+    try:
+        with pytest.raises(OutputError, match=r"tensorboard: .*, got File too large; fix this"):
+            writer.write_step(1, {"loss": 1.0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.slow
