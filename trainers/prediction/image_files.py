@@ -89,7 +89,7 @@ def _find_at(location: str) -> list[ImageFile]:
         storage, name = open_named_file(location)
         if storage.stat(name) is not None:
             return [ImageFile(_display(location), storage, name)]
-        if isinstance(storage, LocalStorage) and not (storage.path / name).is_dir():
+        if isinstance(storage, LocalStorage) and not os.path.isdir(storage.path / name):  # noqa: PTH112
             _refuse(storage, name)
     storage = open_storage(location)
     names = storage.list()

@@ -16,7 +16,6 @@ import msgspec
 from records.errors import CorruptDataError
 from records.format.digest import FileDigest, digest_of, digest_stream
 from records.storage.atomic import atomic_file
-from records.storage.errors import translate_read_errors
 from records.storage.local import LocalStorage
 from records.strict_json import decode_versioned, encode_canonical
 
@@ -79,7 +78,7 @@ def _read(
     storage = LocalStorage(str(run))
     earlier = None
     while True:
-        with storage.open(name) as stream, translate_read_errors(storage.display_name(name)):
+        with storage.open(name) as stream:
             content = read(stream)
         found, listed = digest(content), _read_digests(run)
         if found in listed.get(name, ()):
