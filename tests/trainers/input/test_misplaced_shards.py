@@ -65,9 +65,9 @@ def test_check_shards_records_of_another_shard_are_damage(
 
 def test_check_shards_remote_records_of_another_shard_are_damage(intact: Path) -> None:
     remote = open_storage("memory://misplaced-shards")
-    for path in intact.rglob("*.*"):
-        name = path.relative_to(intact).as_posix()
-        remote.replace(name, path.read_bytes())
+    for path in intact.rglob("*"):
+        if path.is_file():
+            remote.replace(path.relative_to(intact).as_posix(), path.read_bytes())
     check_all("memory://misplaced-shards")
     remote.replace(SHARDS[1], (intact / SHARDS[0]).read_bytes())
     with pytest.raises(CorruptDataError, match=SHARDS[1]):
@@ -108,7 +108,7 @@ def test_plans_of_commands_refuse_records_of_another_shard(
         plan_training(data, tmp_path / "new", options)
     with pytest.raises(CorruptDataError, match=SHARDS[3]):
         plan_evaluation(run, data, "test", skip_bad=skip_bad)
-    with pytest.raises(CorruptDataError, match=SHARDS[0]):
+    with pytest.raises(CorruptDataError, match="the shard has other records"):
         plan_features(
             str(data),
             str(tmp_path / "out"),
