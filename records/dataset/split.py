@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from itertools import accumulate, chain, islice, zip_longest
 from typing import Any, overload
 
+import xxhash
+
 from records.dataset.indexed_records import IndexedRecords
 from records.dataset.notebook import split_html
 from records.dataset.open_shards import MAX_OPEN_SHARDS, OpenShards
@@ -18,7 +20,14 @@ from records.format.index import Index, IndexRow, read_shard_index
 from records.format.layout import SplitName
 from records.format.manifest import SplitInfo
 from records.format.shard import ShardReader, missing_as_corrupt, read_shard, with_path
-from records.format.tfrecord import HEADER_BYTES, Frame
+from records.format.tfrecord import (
+    FOOTER_BYTES,
+    HEADER_BYTES,
+    Frame,
+    frame_bytes,
+    frame_size_bytes,
+    is_frame_header,
+)
 from records.images.features import is_example_of
 from records.storage import Storage
 from records.text.formatting import pluralize
@@ -133,10 +142,40 @@ class Split(Sequence[Record]):
             raise self._other_records(shard_number, record, expected=row.key)
         return payload, row
 
+    def check_first_record(self, shard_number: int) -> None:
+        """Check that the first record of a shard is the one that its index names, in one read.
+
+        Another shard may have the same size, and all of its checksums are right. A damaged record
+        is ignored, because reading the shard reports it.
+
+        Raises:
+            CorruptDataError: the index is damaged or missing, or the shard has other records.
+            StorageError: storage failed after retries.
+        """
+        shard = self.info.shards[shard_number]
+        # The index is not kept: all indexes together may need much memory.
+        index = self._indexes.get(shard_number) or read_shard_index(self._storage, shard)
+        for row in index.rows(0, 1):
+            with missing_as_corrupt(self._storage, shard.name):
+                frame = self._storage.read_range(shard.name, row.offset, row.length)
+            header, payload = frame[:HEADER_BYTES], frame[HEADER_BYTES:-FOOTER_BYTES]
+            if not is_frame_header(header):
+                return
+            if frame == frame_bytes(payload):
+                is_own = self._is_record_of(payload, row)
+            else:
+                is_own = frame_size_bytes(int.from_bytes(header[:8], "little")) == row.length
+            if not is_own:
+                raise self._other_records(shard_number, 0, expected=row.key)
+
     def _is_record_of(self, payload: bytes, row: IndexRow) -> bool:
+        image_at = row.image_offset - row.offset - HEADER_BYTES
+        if self._decoder.reads_adopted:
+            image = payload[max(image_at, 0) : image_at + row.stored_bytes]
+            return str(xxhash.xxh3_128_hexdigest(image)) == row.source_xxh3_128
         return 0 <= row.label < len(self.labels) and is_example_of(
             payload,
-            image_offset=row.image_offset - row.offset - HEADER_BYTES,
+            image_offset=image_at,
             image_bytes=row.stored_bytes,
             channels=row.channels,
             label=row.label,

@@ -28,6 +28,7 @@ _PERMANENT = {
     errno.ENOTEMPTY: "the folder is not empty",
     errno.ENAMETOOLONG: "the name is too long",
     errno.EPIPE: "the reader has closed the pipe",
+    errno.ENXIO: "no process reads the pipe",
     errno.EFBIG: "the file exceeds the size limit",
     errno.ELOOP: "symbolic links form a loop",
 }

@@ -103,7 +103,7 @@ def write_new_file(path: str, content: bytes) -> None:
     target = Path(path)
     with translate_write_errors(path, hint=HINT_FIX):
         if _is_stream(path):
-            with target.open("ab") as stream:
+            with _open_stream(path) as stream:
                 stream.write(content)
             return
         try:
@@ -129,7 +129,7 @@ def open_new_file(path: str) -> Iterator[BinaryIO]:
     is_stream = _is_stream(path)
     with translate_write_errors(path, hint=HINT_FIX):
         try:
-            file = Path(path).open("ab" if is_stream else "xb")  # noqa: SIM115
+            file = _open_stream(path) if is_stream else Path(path).open("xb")  # noqa: SIM115
         except FileExistsError as error:
             raise _already_exists(path) from error
     try:
@@ -162,6 +162,16 @@ def _is_stream(path: str) -> bool:
         with suppress(OSError):
             return path.startswith("/dev/") and os.path.samestat(found, os.fstat(1))
     return not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode))
+
+
+def _open_stream(path: str) -> BinaryIO:
+    """Open a terminal, pipe or device for writing. Raises OSError, also for a pipe without reader.
+
+    Without O_NONBLOCK, a named pipe that no process reads would block forever.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "ab")
 
 
 def _open(location: str) -> tuple[Storage, str]:

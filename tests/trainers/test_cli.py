@@ -17,6 +17,7 @@ from tests.trainers.conftest import LABELS, make_source, write_shapes
 from trainers.cli.evaluate import evaluate
 from trainers.cli.predict import predict
 from trainers.cli.train import train
+from trainers.runs.digests import DIGESTS, encode_digests
 
 if TYPE_CHECKING:
     import click
@@ -92,8 +93,9 @@ def test_evaluate_predict_commands_invalid_arguments_are_refused_before_loading(
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(make_source(1).data)
     (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "config.json").write_text("{}")
-    (tmp_path / "damaged" / "labels.txt").write_text("0:a")
+    files = {"config.json": b"{}", "labels.txt": b"0:a"}
+    for name, content in {**files, DIGESTS: encode_digests(files)}.items():
+        (tmp_path / "damaged" / name).write_bytes(content)
     cases: list[tuple[click.Command, list[object], type[Exception], str]] = [
         (evaluate, [run, "--split", "nothing"], UsageError, "the dataset has no split nothing"),
         (evaluate, [run, tmp_path / "nowhere"], InputNotFoundError, "nowhere"),

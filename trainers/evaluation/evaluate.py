@@ -240,7 +240,7 @@ def draw_pictures(plan: EvaluationPlan, evaluation: Evaluation) -> Iterator[str]
 
 def _draw(plan: EvaluationPlan, evaluation: Evaluation, kind: str, picture: bytes) -> str:
     name = f"{kind}-{evaluation.split}.png"
-    plan.run.write(name, picture)
+    plan.run.write_unrecorded(name, picture)
     return f"{_PICTURES[kind]}: {plan.run.describe(name)}"
 
 

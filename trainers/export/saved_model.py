@@ -49,5 +49,7 @@ def write(model: keras.Model, run: Run, folder: Path) -> None:
         archive.write_out(folder, verbose=False)
     except tf.errors.OpError as error:
         raise OutputError(
-            "the model cannot be written", path=str(folder), got=error.message.partition("\n")[0]
+            "the model cannot be written",
+            path=str(folder),
+            got=error.message.partition("\n")[0].rpartition("; ")[2].partition(" [Op:")[0],
         ) from error

@@ -109,8 +109,8 @@ def as_tf_dataset(
             got=selected.records,
         )
     shape = _image_shape(dataset, selected, image_size)
-    if dataset.storage.is_local:
-        check_shards(dataset, selected)
+    own = selected.part(worker_slice)
+    check_shards(dataset, own)
     start_backend()
 
     import tensorflow as tf
@@ -118,7 +118,6 @@ def as_tf_dataset(
     from trainers.input.pipeline import ShardSource, cached_batches, shuffled_batches
     from trainers.input.shuffle import ShuffleSpec
 
-    own = selected.part(worker_slice)
     order = ShuffleSpec(
         seed,
         end_epoch=_MAX_EPOCHS,

@@ -17,6 +17,7 @@ from records.dataset.worker_slice import ALL_RECORDS
 from records.errors import CorruptDataError, UsageError
 from records.format.index import read_shard_index
 from records.format.layout import SPLITS
+from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_from_text
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from records.dataset.worker_slice import WorkerSlice
     from records.format.layout import SplitName
     from records.format.manifest import ShardInfo
+    from records.storage import Storage
 
 # Different from the seed with which `convert` hashes keys to choose their splits and shards.
 _HOLDOUT_SEED = 0x7E57ED
@@ -234,35 +236,60 @@ def _hash(values: Iterable[bytes], count: int, seed: int) -> NDArray[np.uint64]:
 
 
 def check_shards(dataset: Dataset, *selections: Selection, sizes: bool = True) -> None:
-    """Check that all shards exist and, if `sizes`, have the right size.
+    """Check that all shards exist, have the records of their indexes and, if `sizes`, their size.
 
     Raises:
-        CorruptDataError: a shard is missing, has another size, or is a link to another folder.
+        CorruptDataError: a shard is missing, has another size, is a link to another folder, or
+            contains the records of another shard.
     """
-    for shard in _all_shards(selections):
-        facts = dataset.storage.stat(shard.name)
-        if facts is not None and dataset.storage.is_local:
-            dataset.storage.open(shard.name).close()  # TensorFlow opens the path, and follows links
-        if facts is None or (sizes and facts.size_bytes != shard.bytes):
-            raise CorruptDataError(
-                "a shard is missing"
-                if facts is None
-                else "the size of a shard differs from the manifest",
-                path=dataset.storage.display_name(shard.name),
-                expected=pluralize(shard.bytes, "byte"),
-                got=None if facts is None else pluralize(facts.size_bytes, "byte"),
-                hint="`shardmill verify` lists all damage",
-            )
+
+    def check(shard: ShardInfo) -> None:
+        size_bytes = _check_file(dataset.storage, shard, sizes=sizes)
+        if size_bytes == shard.bytes:  # else records may be damaged, and have moved
+            split, number = places[shard]
+            dataset[split].check_first_record(number)
+
+    places = _all_shards(dataset, selections)
+    for _ in parallel_map(check, places, threads=0 if dataset.storage.is_local else IO_THREADS):
+        pass
+
+
+def _check_file(storage: Storage, shard: ShardInfo, *, sizes: bool) -> int:
+    """Return the size of the file of a shard. Raises CorruptDataError as `check_shards`."""
+    facts = storage.stat(shard.name)
+    if facts is not None and storage.is_local:
+        storage.open(shard.name).close()  # TensorFlow opens the path, and follows links
+    if facts is None or (sizes and facts.size_bytes != shard.bytes):
+        raise CorruptDataError(
+            "a shard is missing"
+            if facts is None
+            else "the size of a shard differs from the manifest",
+            path=storage.display_name(shard.name),
+            expected=pluralize(shard.bytes, "byte"),
+            got=None if facts is None else pluralize(facts.size_bytes, "byte"),
+            hint="`shardmill verify` lists all damage",
+        )
+    return facts.size_bytes
 
 
 def resized_shards(dataset: Dataset, *selections: Selection) -> frozenset[str]:
     """Return the names of the shards whose size differs from the manifest."""
-    facts = ((shard, dataset.storage.stat(shard.name)) for shard in _all_shards(selections))
+    shards = _all_shards(dataset, selections)
+    facts = ((shard, dataset.storage.stat(shard.name)) for shard in shards)
     return frozenset(s.name for s, found in facts if found and found.size_bytes != s.bytes)
 
 
-def _all_shards(selections: Iterable[Selection]) -> set[ShardInfo]:
-    return {shard for selection in selections for shard in selection.shards}
+def _all_shards(
+    dataset: Dataset, selections: Iterable[Selection]
+) -> dict[ShardInfo, tuple[SplitName, int]]:
+    """Return the shards of some selections, each with its split and its number in the split."""
+    chosen = {shard for selection in selections for shard in selection.shards}
+    return {
+        shard: (split, number)
+        for split in dataset
+        for number, shard in enumerate(dataset[split].info.shards)
+        if shard in chosen
+    }
 
 
 def count_steps(records: int, batch_size: int) -> int:

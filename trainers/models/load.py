@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,13 +17,10 @@ from trainers.models.weights_file import WeightsMismatchError, match_model, set_
 from trainers.runs.run_dir import CONFIG, WEIGHTS, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import keras
-
-_BYTES_PER_VARIABLE = 4096
-"""The space for names, groups and gaps between arrays in HDF5."""
 
 
 def load_model(run: Run) -> keras.Model:
@@ -37,6 +33,7 @@ def load_model(run: Run) -> keras.Model:
     require_model(run)
     architecture = run.config.architecture
     _require_size(run)
+    run.check(WEIGHTS)
     model = build_network(architecture).model
     if find_model(architecture.model).custom is not None:
         # A custom layer may contain further layers, whose weights only Keras finds in the file.
@@ -99,13 +96,6 @@ def open_weights(path: Path) -> Iterator[h5py.File]:
             path=str(path),
             got=str(error).partition("\n")[0],
         ) from error
-
-
-def file_bytes(variables: Iterable[keras.Variable]) -> int:
-    """Return an upper bound, in bytes, of the size of a weights file of some variables."""
-    variables = list(variables)
-    values_bytes: int = sum(4 * math.prod(variable.shape) for variable in variables)
-    return values_bytes + _BYTES_PER_VARIABLE * len(variables)
 
 
 def check_weights(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Weights files of Keras, read as arrays and set layer by layer.
+"""Weights files of Keras, encoded in memory and set layer by layer.
 
 Keras writes HDF5 files in two layouts:
 
@@ -12,6 +12,7 @@ Automatic layer names differ between processes, so a layer is found by its posit
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 from collections import Counter
@@ -25,11 +26,36 @@ import numpy as np
 from trainers.models.hdf5 import walk_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _SHOWN_ARRAYS = 6
 _MAX_MODELS = 100
 _MAX_ARRAYS = 100_000
+
+
+class _WeightsBuffer(io.BytesIO):
+    """A weights file in memory: Keras checks the extension of its name, and writes to it."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"
+
+
+def encode_weights(model: keras.Model, extend: Callable[[h5py.File], None] | None = None) -> bytes:
+    """Return the content of a `.weights.h5` file of a model.
+
+    HDF5 writes only to memory. After a failed write to a disk, it would keep the file open and
+    write again when the process ends, which crashes the process.
+
+    Args:
+        model: a built model.
+        extend: a function that adds to the file.
+    """
+    buffer = _WeightsBuffer()
+    model.save_weights(buffer)
+    if extend is not None:
+        with h5py.File(buffer, "a") as file:
+            extend(file)
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)

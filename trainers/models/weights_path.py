@@ -49,7 +49,9 @@ def _find_in_folder(path: Path, model: str) -> Path:
             expected=_EXPECTED,
             hint=_WRITE_WEIGHTS,
         )
-    trained = open_run(path).config.architecture.model
+    run = open_run(path)
+    run.check(WEIGHTS)
+    trained = run.config.architecture.model
     if trained != model:
         raise UsageError(
             "the run has a different model", path=str(path), expected=model, got=trained

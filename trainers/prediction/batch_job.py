@@ -37,6 +37,7 @@ from records.text.csv_rows import encode_csv_row
 from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.models import find_model, is_registered, require_model
 from trainers.prediction.image_files import ImageFile
+from trainers.runs.digests import DIGESTS, encode_digests
 from trainers.runs.run_dir import CONFIG, WEIGHTS, open_run
 
 if TYPE_CHECKING:
@@ -294,8 +295,9 @@ class PredictionWorker:
 
 def publish_run(run: Run, out: Storage) -> None:
     """Copy to the work folder those files of a run that predictions need."""
-    for name in (CONFIG, LABELS, WEIGHTS):
-        out.replace(f"{_RUN}/{name}", run.read(name))
+    contents = {name: run.read(name) for name in (CONFIG, LABELS, WEIGHTS)}
+    for name, content in {**contents, DIGESTS: encode_digests(contents)}.items():
+        out.replace(f"{_RUN}/{name}", content)
 
 
 def stage_chunk(out: Storage, name: str, files: Sequence[ListedFile]) -> None:
@@ -314,7 +316,7 @@ def _open_predictor(out: str, _key: str, model: str | None) -> Predictor:
 
     storage = open_storage(out)
     with tempfile.TemporaryDirectory(prefix="shardmill-") as folder:
-        for name in (CONFIG, LABELS, WEIGHTS):
+        for name in (CONFIG, LABELS, WEIGHTS, DIGESTS):
             Path(folder, name).write_bytes(storage.read(f"{_RUN}/{name}"))
         run = open_run(folder)
         if model is not None and not is_registered(run.config.architecture.model):

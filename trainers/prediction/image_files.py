@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,7 @@ from records.storage import (
     redact_url,
     split_location,
 )
+from records.storage.local import LocalStorage
 from records.storage.names import is_system_name
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def find_images(locations: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
 
     Raises:
         InputNotFoundError: a location does not exist, or a folder has no images.
+        CorruptDataError: a location is neither a file nor a folder, such as a named pipe.
         UsageError: a URL cannot be opened.
     """
     return [file for location in locations for file in _find_at(os.fspath(location))]
@@ -86,6 +89,8 @@ def _find_at(location: str) -> list[ImageFile]:
         storage, name = open_named_file(location)
         if storage.stat(name) is not None:
             return [ImageFile(_display(location), storage, name)]
+        if isinstance(storage, LocalStorage) and not os.path.isdir(storage.path / name):  # noqa: PTH112
+            _refuse(storage, name)
     storage = open_storage(location)
     names = storage.list()
     if not names:
@@ -96,6 +101,12 @@ def _find_at(location: str) -> list[ImageFile]:
     if not found:
         raise InputNotFoundError("no images in this folder", path=_display(location))
     return found
+
+
+def _refuse(storage: Storage, name: str) -> None:
+    """Raise CorruptDataError if a name exists, such as a named pipe, and is not a regular file."""
+    with suppress(FileNotFoundError):
+        storage.open(name).close()
 
 
 def _file_in(location: str, storage: Storage, name: str) -> ImageFile:

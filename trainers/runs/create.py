@@ -19,12 +19,17 @@ from records.storage.atomic import (
     remove_staged_files,
 )
 from trainers.config import RunConfig, encode_config
+from trainers.runs.digests import DIGESTS, encode_digests, forget
 from trainers.runs.run_dir import (
     CHECKPOINTS,
     CONFIG,
+    CURVES,
+    HINT_LABELS,
+    HISTORY,
     RESULT,
     TENSORBOARD,
     TRAINING_IMAGES,
+    WEIGHTS,
     Run,
     is_run,
     writing,
@@ -85,10 +90,11 @@ def _advise(path: Path, run: str, dataset: str | os.PathLike[str] | None) -> str
 
 
 def _empty_run(path: Path) -> set[str]:
-    """Return the files of a run whose configuration is an empty file."""
-    if is_run(path) or not (path / CONFIG).is_file():
+    """Return the files of a run whose configuration is an empty file, or is removed."""
+    if is_run(path):
         return set()
-    return {CONFIG, LABELS}
+    # `remove_if_empty` may have been interrupted before it removed the digests.
+    return {CONFIG, LABELS, DIGESTS} if (path / CONFIG).is_file() else {DIGESTS}
 
 
 def _describe_content(path: Path) -> str:
@@ -108,6 +114,7 @@ def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterato
 
     Raises:
         LockedError: another process is training this run.
+        CorruptDataError: a file of the run is damaged.
         OutputError: the run cannot be written, or another process has created a run there.
     """
     run = Run(path, config, labels) if is_run(path) else create_run(path, config, labels)
@@ -119,7 +126,11 @@ def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterato
         if run.read(CONFIG) != encode_config(config):
             run.write(CONFIG, encode_config(config))
         complete_run(run)
-        (path / RESULT).unlink(missing_ok=True)  # a resumed run is not finished
+        if run.has_weights:
+            run.check(WEIGHTS)
+        with writing(path):
+            (path / RESULT).unlink(missing_ok=True)  # a resumed run is not finished
+            forget(path, (RESULT, HISTORY, CURVES))
         try:
             yield run
         finally:
@@ -129,9 +140,11 @@ def open_for_writing(path: Path, config: RunConfig, labels: LabelMap) -> Iterato
 
 
 def complete_run(run: Run) -> None:
-    """Write the label map of a run that lost it. Raises OutputError or StorageError."""
+    """Check the label map, or write it again if it is missing. Raises as `Run.write`."""
     path = run.path / LABELS
-    if not path.is_file() or not path.stat().st_size:
+    if path.is_file() and path.stat().st_size:
+        run.check(LABELS, hint=HINT_LABELS)
+    else:
         run.write(LABELS, format_labels(run.labels))
 
 
@@ -155,9 +168,11 @@ def create_run(path: Path, config: RunConfig, labels: LabelMap) -> Run:
     with writing(path):
         for name in _empty_run(path):
             (path / name).unlink(missing_ok=True)
+        contents = {LABELS: format_labels(labels), CONFIG: encode_config(config)}
         with atomic_folder(path, last=CONFIG) as folder:
-            (folder / LABELS).write_bytes(format_labels(labels))
-            (folder / CONFIG).write_bytes(encode_config(config))
+            (folder / DIGESTS).write_bytes(encode_digests(contents))
+            for name, content in contents.items():
+                (folder / name).write_bytes(content)
     return Run(path, config, labels)
 
 
@@ -170,8 +185,8 @@ def remove_if_empty(run: Run) -> None:
     for name in (CHECKPOINTS, TENSORBOARD):
         with suppress(OSError):  # it contains other files, or does not exist
             (run.path / name).rmdir()
-    # The configuration is last: without it, the folder is not a run that --resume completes.
-    for name in (LABELS, TRAINING_IMAGES, CONFIG):
+    # Without its configuration, the folder is not a run that --resume completes.
+    for name in (LABELS, TRAINING_IMAGES, CONFIG, DIGESTS):
         (run.path / name).unlink(missing_ok=True)
     with suppress(OSError):  # it contains other files, or is the root of a volume
         run.path.rmdir()

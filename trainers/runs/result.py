@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.errors import CorruptDataError
-from records.storage.local import LocalStorage
 from records.strict_json import decode_json
+from trainers.runs.digests import read_checked
 from trainers.runs.run_dir import RESULT
 
 if TYPE_CHECKING:
     from trainers.training.plan import TrainingPlan
+
+
+_HINT = "remove this file, and the same command finishes the run again"
 
 
 class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,16 +78,16 @@ def find_result(plan: TrainingPlan) -> TrainingResult | None:
     With early stopping, a run that has a result is finished, whatever the number of its steps.
 
     Raises:
-        CorruptDataError: `result.json` is invalid.
+        CorruptDataError: `result.json` is damaged.
     """
     path = plan.run_path / RESULT
     if not path.is_file():
         return None
     try:
-        result = decode_json(LocalStorage(str(plan.run_path)).read(RESULT), TrainingResult)
+        result = decode_json(read_checked(plan.run_path, RESULT, hint=_HINT), TrainingResult)
     except msgspec.DecodeError as error:
         raise CorruptDataError(
-            "not the result of a run", path=str(path), got=str(error), hint="remove this file"
+            "not the result of a run", path=str(path), got=str(error), hint=_HINT
         ) from error
     ended_early = plan.config.options.early_stopping is not None
     return result if ended_early or result.steps >= plan.phases[-1].end_step else None

@@ -7,6 +7,7 @@ history.csv         one row per epoch, written at the end of the epoch
 model.weights.h5    the weights of the last or the best epoch
 curves.png          accuracy and loss by epoch
 result.json         the result, written last; it exists only if the run is finished
+digests.json        the SHA-256 of each file that a command reads; see `digests`
 checkpoints/        the newest checkpoints, for `train --resume`
 tensorboard/        the logs of `train --tensorboard`
 """
@@ -14,13 +15,12 @@ tensorboard/        the logs of `train --tensorboard`
 from __future__ import annotations
 
 import os
-import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from records.errors import CorruptDataError, InputNotFoundError, OutputError
+from records.errors import CorruptDataError, InputNotFoundError
+from records.format.digest import digest_of
 from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import LABELS
 from records.storage.atomic import atomic_file
@@ -29,9 +29,10 @@ from records.storage.local import LocalStorage
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.config import RunConfig, decode_config
+from trainers.runs.digests import RESTORE, check_file, read_checked, recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
 CONFIG = "config.json"
@@ -42,6 +43,7 @@ RESULT = "result.json"
 TRAINING_IMAGES = "training_images.u64"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
+HINT_LABELS = "remove this file, and `shardmill train DATASET RUN --resume` writes it again"
 
 
 @dataclass(frozen=True)
@@ -71,28 +73,37 @@ class Run:
         return escape_for_display(str(self.path / name))
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file of the run. Raises as `Storage.read`."""
-        return LocalStorage(str(self.path)).read(name)
+        """Return the content of a file of the run, checked. Raises as `read_checked`."""
+        return read_checked(self.path, name)
+
+    def check(self, name: str, *, hint: str = RESTORE) -> None:
+        """Check the digest of a file of the run. Raises as `read_checked`."""
+        check_file(self.path, name, hint=hint)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write or replace a file of the run atomically. Raises OutputError or StorageError."""
-        with self.atomic_write(name) as staged:
-            staged.write_bytes(content)
-
-    @contextmanager
-    def atomic_write(self, name: str, *, size_bytes: int = 0) -> Iterator[Path]:
-        """Yield a temporary path to write; it is renamed to `name` when the block succeeds.
+        """Write or replace a file of the run atomically, and record its digest.
 
         Raises:
-            OutputError: the file cannot be written, or is larger than the free disk space.
+            CorruptDataError: `digests.json` is damaged.
+            OutputError: the file cannot be written.
             StorageError: storage failed.
         """
+        self.write_all({name: content})
+
+    def write_all(self, contents: Mapping[str, bytes]) -> None:
+        """Write or replace files in this order, each atomically. Raises as `write`."""
+        digests = {name: digest_of(content) for name, content in contents.items()}
+        with writing(self.path), recording(self.path, digests):
+            for name, content in contents.items():
+                self.write_unrecorded(name, content)
+
+    def write_unrecorded(self, name: str, content: bytes) -> None:
+        """Write or replace a file that no command reads. Raises OutputError or StorageError."""
         path = self.path / name
         with writing(path):
             path.parent.mkdir(exist_ok=True)
-            _check_space(path, size_bytes)
             with atomic_file(path) as staged:
-                yield staged
+                staged.write_bytes(content)
 
 
 def is_run(path: Path) -> bool:
@@ -102,8 +113,8 @@ def is_run(path: Path) -> bool:
 
 
 def read_config(path: Path) -> RunConfig:
-    """Return the configuration in a run folder. Raises CorruptDataError or FileNotFoundError."""
-    return decode_config(LocalStorage(str(path)).read(CONFIG), path=str(path / CONFIG))
+    """Return the configuration in a run folder. Raises as `read_checked`."""
+    return decode_config(read_checked(path, CONFIG), path=str(path / CONFIG))
 
 
 def open_run(location: str | os.PathLike[str]) -> Run:
@@ -111,13 +122,13 @@ def open_run(location: str | os.PathLike[str]) -> Run:
 
     Raises:
         InputNotFoundError: the folder is not a run, or the run has no weights yet.
-        CorruptDataError: the configuration is invalid, or the label map does not match it.
+        CorruptDataError: the configuration or the label map is damaged.
         UsageError: the label map is invalid.
     """
     path = Path(os.fspath(location))
     try:
         config = read_config(path)
-        labels = parse_labels(LocalStorage(str(path)).read(LABELS), path=str(path / LABELS))
+        labels = parse_labels(read_checked(path, LABELS, hint=HINT_LABELS), path=str(path / LABELS))
     except (FileNotFoundError, NotADirectoryError):
         if is_run(path):
             raise CorruptDataError(
@@ -147,19 +158,6 @@ def open_run(location: str | os.PathLike[str]) -> Run:
         )
     LocalStorage(str(path)).open(WEIGHTS).close()  # HDF5 opens the path, and would follow a link
     return run
-
-
-def _check_space(path: Path, size_bytes: int) -> None:
-    # HDF5 may abort the process if the disk is full.
-    free_bytes = shutil.disk_usage(path.parent).free
-    if size_bytes > free_bytes:
-        raise OutputError(
-            "not enough disk space for this file",
-            path=str(path),
-            expected=f"{size_bytes / 1e6:,.1f} MB",
-            got=f"{free_bytes / 1e6:,.1f} MB",
-            hint="free space, and resume with `shardmill train --resume`",
-        )
 
 
 def writing(path: Path) -> AbstractContextManager[None]:

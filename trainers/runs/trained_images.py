@@ -13,6 +13,7 @@ import numpy as np
 
 from records.errors import CorruptDataError
 from records.text.formatting import pluralize
+from trainers.runs.digests import read_checked
 from trainers.runs.run_dir import TRAINING_IMAGES
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from trainers.runs.run_dir import Run
 
 _DTYPE = np.dtype("<u8")
+_HINT = "remove this file; images that the run trained on are then not recognized"
 
 
 def write_trained_images(run: Run, hashes: Sequence[NDArray[np.uint64]]) -> None:
@@ -39,7 +41,7 @@ def read_trained_images(run: Run) -> NDArray[np.uint64] | None:
     path = run.path / TRAINING_IMAGES
     if not path.is_file():
         return None
-    content = path.read_bytes()
+    content = read_checked(run.path, TRAINING_IMAGES, hint=_HINT)
     if len(content) % _DTYPE.itemsize == 0:
         hashes = np.frombuffer(content, _DTYPE).astype(np.uint64)
         if (hashes[:-1] < hashes[1:]).all():
@@ -49,5 +51,5 @@ def read_trained_images(run: Run) -> NDArray[np.uint64] | None:
         path=str(path),
         expected="sorted integers of 64 bits",
         got=pluralize(len(content), "byte"),
-        hint="remove this file; images that the run trained on are then not recognized",
+        hint=_HINT,
     )

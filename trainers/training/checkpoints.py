@@ -19,7 +19,9 @@ from keras import ops
 
 from records.errors import CorruptDataError
 from records.strict_json import decode_json
-from trainers.models.load import check_weights, file_bytes
+from trainers.models.load import check_weights
+from trainers.models.weights_file import encode_weights
+from trainers.runs.digests import check_file
 from trainers.runs.history import EpochMetrics
 from trainers.runs.run_dir import CHECKPOINTS
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 _STATE = "shardmill"
 _RANDOM = "random"
 _PATTERN = "step-*.weights.h5"
+_HINT = "remove this file to resume from the previous checkpoint"
 
 
 class TrainingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,13 +71,13 @@ def save_checkpoint(run: Run, model: keras.Model, state: TrainingState, *, keep:
         OutputError: the run cannot be written.
     """
     name = f"{CHECKPOINTS}/step-{state.step:08}.weights.h5"
-    size_bytes = file_bytes([*model.variables, *model.optimizer.variables])
-    with run.atomic_write(name, size_bytes=size_bytes) as path:
-        model.save_weights(path)
-        with h5py.File(path, "a") as file:
-            file.attrs[_STATE] = msgspec.json.encode(state).decode()
-            for number, variable in enumerate(_list_random_states(model)):
-                file[f"{_RANDOM}/{number}"] = ops.convert_to_numpy(variable)
+
+    def add_state(file: h5py.File) -> None:
+        file.attrs[_STATE] = msgspec.json.encode(state).decode()
+        for number, variable in enumerate(_list_random_states(model)):
+            file[f"{_RANDOM}/{number}"] = ops.convert_to_numpy(variable)
+
+    run.write(name, encode_weights(model, add_state))
     for path in list_checkpoints(run)[:-keep]:
         path.unlink(missing_ok=True)
 
@@ -91,6 +94,7 @@ def latest_checkpoint(run: Run) -> Path | None:
 
 def read_state(path: Path) -> TrainingState:
     """Return the state of a run that a checkpoint contains. Raises CorruptDataError."""
+    check_file(path.parent.parent, f"{CHECKPOINTS}/{path.name}", hint=_HINT)
     with _reading(path):
         check_weights(path)
         with h5py.File(path, "r") as file:
@@ -142,5 +146,5 @@ def _damaged(path: Path, error: Exception) -> CorruptDataError:
         "not a checkpoint of this run",
         path=str(path),
         got=str(error).partition("\n")[0],
-        hint="remove this file to resume from the previous checkpoint",
+        hint=_HINT,
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from trainers.models.load import file_bytes
+from records.errors import OutputError
+from trainers.models.weights_file import encode_weights
 from trainers.runs.history import EpochMetrics, encode_history
 from trainers.runs.run_dir import HISTORY, TENSORBOARD, WEIGHTS, Run
 from trainers.training.early_stopping import EarlyStopping
@@ -70,11 +71,9 @@ class EpochLogger:
         """
         self.epochs.append(result)
         if self._should_save(phase, step):
-            model = self._network.model
-            with self._run.atomic_write(WEIGHTS, size_bytes=file_bytes(model.variables)) as path:
-                model.save_weights(path)
+            self._run.write(WEIGHTS, encode_weights(self._network.model))
             self._saved_at = time.monotonic()
-        self._run.write(HISTORY, encode_history(self.epochs))
+        self._run.write_unrecorded(HISTORY, encode_history(self.epochs))
         if self._tensorboard is not None:
             self._tensorboard.write_epoch(step, result)
         self._progress.end_epoch(result)
@@ -113,18 +112,27 @@ class TensorBoardWriter:
     """
 
     def __init__(self, run: Path) -> None:
-        self._writer = tf.summary.create_file_writer(str(run / TENSORBOARD))
+        self._folder = run / TENSORBOARD
+        self._writer = tf.summary.create_file_writer(str(self._folder))
 
     def write_step(self, step: int, metrics: dict[str, float]) -> None:
-        """Write the metrics accumulated since the epoch began."""
+        """Write the metrics accumulated since the epoch began. Raises OutputError."""
         self._write(step, {f"epoch so far/{name}": value for name, value in metrics.items()})
 
     def write_epoch(self, step: int, result: EpochMetrics) -> None:
-        """Write the result of an epoch that ended after `step` steps of the run."""
+        """Write the result of an epoch that ended after `step` steps. Raises OutputError."""
         self._write(step, {f"epoch/{name}": value for name, value in result.to_columns().items()})
 
     def _write(self, step: int, metrics: dict[str, float]) -> None:
-        with self._writer.as_default():
-            for name, value in metrics.items():
-                tf.summary.scalar(name, value, step=step)
-        self._writer.flush()
+        try:
+            with self._writer.as_default():
+                for name, value in metrics.items():
+                    tf.summary.scalar(name, value, step=step)
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            raise OutputError(
+                "the logs of TensorBoard cannot be written",
+                path=str(self._folder),
+                got=error.message.partition("\n")[0].rpartition("; ")[2],
+                hint="fix this and resume with `shardmill train --resume`",
+            ) from error

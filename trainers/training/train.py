@@ -8,8 +8,9 @@ from records.text.escaping import escape_surrogates
 from trainers.backend import check_batch_size, data_parallel, start_backend
 from trainers.input.selection import hash_images
 from trainers.runs.create import open_for_writing
+from trainers.runs.history import encode_history
 from trainers.runs.result import TrainingResult, encode_result
-from trainers.runs.run_dir import CURVES, RESULT, TRAINING_IMAGES, Run
+from trainers.runs.run_dir import CURVES, HISTORY, RESULT, TRAINING_IMAGES, Run
 from trainers.runs.trained_images import write_trained_images
 from trainers.training.progress import EpochMessages, NullProgress
 
@@ -141,7 +142,6 @@ def _write_result(
     options, saved = plan.config.options, loop.epoch_logger.saved_epoch()
     epochs = loop.epoch_logger.epochs
     parameters, trained_parameters = count_parameters(network)
-    run.write(CURVES, plot_curves(epochs))
     result = TrainingResult(
         run=escape_surrogates(str(plan.run_path)),
         model=options.model,
@@ -161,7 +161,13 @@ def _write_result(
         damaged_records=len(loop.damaged.records),
         stopped_early=_has_stopped_early(plan, loop),
     )
-    run.write(RESULT, encode_result(result))
+    run.write_all(
+        {
+            HISTORY: encode_history(epochs),
+            CURVES: plot_curves(epochs),
+            RESULT: encode_result(result),
+        }
+    )
     return result
 
 

@@ -125,7 +125,7 @@ def test_read_trained_images_damaged_file_is_refused(
     source: Path, tmp_path: Path, content: bytes
 ) -> None:
     run = make_run(tmp_path / "run", convert(source, tmp_path / "data"))
-    (run.path / TRAINING_IMAGES).write_bytes(content)
+    run.write(TRAINING_IMAGES, content)
     with pytest.raises(CorruptDataError, match="record of the training images is damaged"):
         read_trained_images(run)
 

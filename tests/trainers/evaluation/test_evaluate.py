@@ -89,6 +89,7 @@ def test_evaluate_other_dataset_of_same_classes_is_accepted(run: Run, tmp_path: 
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> EvaluationPlan:
     """A model that knows nothing, and every image of `train`, in shards of unequal length."""
     from trainers.models.build import build_network
+    from trainers.models.weights_file import encode_weights
 
     folder: Path = tmp_path_factory.mktemp("untrained")
     write_shapes(folder / "data", {"train": [range(31), range(31, 40), range(40, 75), [75]]})
@@ -103,7 +104,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> EvaluationPlan:
         plan_digests=(),
     )
     run = create_run(folder / "run", config, LABELS)
-    build_network(architecture).model.save_weights(run.path / WEIGHTS)
+    run.write(WEIGHTS, encode_weights(build_network(architecture).model))
     return plan_evaluation(run, split="train")
 
 
@@ -220,6 +221,7 @@ def test_evaluate_invalid_weights_file_is_refused(run: Run, damage: object) -> N
     assert callable(damage)
     path = run.path / "model.weights.h5"
     damage(path)
+    run.write(WEIGHTS, path.read_bytes())
     with pytest.raises(
         CorruptDataError,
         match=r"model\.weights\.h5: (the weights do not fit|not a valid weights file)",

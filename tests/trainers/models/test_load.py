@@ -13,6 +13,7 @@ from records.format.label_map import LabelMap
 from records.images import ImageOptions
 from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
 from trainers.models.build import build_network
+from trainers.models.weights_file import encode_weights
 from trainers.options import TrainOptions
 from trainers.runs.create import create_run
 from trainers.runs.run_dir import WEIGHTS, Run
@@ -43,7 +44,7 @@ def test_load_model_saved_run_restores_weights(name: str, tmp_path: Path) -> Non
     architecture = Architecture(name, ImageShape(32, 32), 3, head_units=4, head_dropout=0.5)
     run = make_run(tmp_path, architecture)
     saved = build_network(architecture).model
-    saved.save_weights(run.path / WEIGHTS)
+    run.write(WEIGHTS, encode_weights(saved))
     loaded = load_model(run)
     for ours, theirs in zip(loaded.get_weights(), saved.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -58,7 +59,7 @@ def test_load_model_weight_that_is_not_finite_is_refused(value: float, tmp_path:
     model = build_network(architecture).model
     *others, last = model.get_weights()
     model.set_weights([*others, np.full_like(last, value)])
-    model.save_weights(run.path / WEIGHTS)
+    run.write(WEIGHTS, encode_weights(model))
     with pytest.raises(CorruptDataError, match="NaN or infinite"):
         load_model(run)
 
@@ -88,7 +89,7 @@ def test_load_model_weights_of_other_model_are_refused_with_layer_and_shapes(
     from trainers.models.load import load_model
 
     run = make_run(tmp_path, Architecture("cnn", ImageShape(32, 32), 3))
-    build_network(other).model.save_weights(run.path / WEIGHTS)
+    run.write(WEIGHTS, encode_weights(build_network(other).model))
     pattern = (
         r"run/model\.weights\.h5: the weights do not fit the model of this run, "
         rf"expected layer \S+ of float32 {expected}.*, got layer \S+ of float32 {got}"
@@ -102,9 +103,10 @@ def test_load_model_missing_layer_is_refused_by_name(tmp_path: Path) -> None:
 
     architecture = Architecture("cnn", ImageShape(32, 32), 3)
     run = make_run(tmp_path, architecture)
-    build_network(architecture).model.save_weights(run.path / WEIGHTS)
+    run.write(WEIGHTS, encode_weights(build_network(architecture).model))
     with h5py.File(run.path / WEIGHTS, "a") as file:
         del file["layers/dense_1"]
+    run.write(WEIGHTS, (run.path / WEIGHTS).read_bytes())
     with pytest.raises(CorruptDataError, match=r"expected layer logits of .*, got no layer"):
         load_model(run)
 
@@ -113,7 +115,7 @@ def test_load_model_file_not_hdf5_is_refused(tmp_path: Path) -> None:
     from trainers.models.load import load_model
 
     run = make_run(tmp_path, Architecture("cnn", ImageShape(32, 32), 3))
-    (run.path / WEIGHTS).write_bytes(b"not HDF5")
+    run.write(WEIGHTS, b"not HDF5")
     with pytest.raises(CorruptDataError, match=r"model\.weights\.h5: not a valid weights file"):
         load_model(run)
 

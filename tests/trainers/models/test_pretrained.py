@@ -17,6 +17,7 @@ from records.images import ImageOptions
 from trainers.config import FORMAT_VERSION, Architecture, ImageShape, RunConfig
 from trainers.models import MODELS
 from trainers.models.build import Network, build_network
+from trainers.models.weights_file import encode_weights
 from trainers.options import TrainOptions
 from trainers.runs.create import create_run
 from trainers.runs.run_dir import WEIGHTS
@@ -116,7 +117,7 @@ def write_run(folder: Path, network: Network, model: str = SMALL) -> Path:
         plan_digests=(),
     )
     run = create_run(folder / "run", config, LabelMap(("a", "b", "c")))
-    network.model.save_weights(run.path / WEIGHTS)
+    run.write(WEIGHTS, encode_weights(network.model))
     return run.path
 
 

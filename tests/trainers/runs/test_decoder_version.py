@@ -25,6 +25,7 @@ from trainers.evaluation.evaluate import plan_evaluation, score_batches
 from trainers.export.saved_model import write
 from trainers.input.decode import decode_images
 from trainers.models.build import build_network
+from trainers.models.weights_file import encode_weights
 from trainers.options import TrainOptions
 from trainers.prediction.predictor import Predictor
 from trainers.runs.create import create_run
@@ -74,7 +75,7 @@ def test_run_is_used_with_the_decoder_of_its_training(
     )
     run = create_run(tmp_path / "run", config, LABELS)
     model = build_network(architecture).model
-    model.save_weights(run.path / WEIGHTS)
+    run.write(WEIGHTS, encode_weights(model))
     images = [record.image for record in open_dataset(data)["test"]]
     pixels = decode(images, decoder)
     expected = tf.nn.softmax(model.predict(pixels, verbose=0)).numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -20,12 +20,10 @@ from records.format.layout import LABELS as LABELS_NAME
 from tests.faults.calls import Faults, KilledError
 from tests.trainers.test_config import CONFIG
 from trainers.runs.create import create_run, open_for_writing, remove_if_empty, require_empty
+from trainers.runs.digests import DIGESTS
 from trainers.runs.resume import find_run
 from trainers.runs.run_dir import CONFIG as CONFIG_NAME
-from trainers.runs.run_dir import RESULT, WEIGHTS, Run, is_run, open_run
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from trainers.runs.run_dir import RESULT, WEIGHTS, is_run, open_run
 
 LABELS = ("disc", "square", "star", "arc", "dot")
 
@@ -120,18 +118,21 @@ def test_remove_if_empty_run_with_weights_is_kept(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_atomic_write_interrupted_keeps_old_file(tmp_path: Path) -> None:
-    run = Run(tmp_path, CONFIG, LABELS)
+def test_write_interrupted_keeps_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create_run(tmp_path / "run", CONFIG, LABELS)
     run.write("curves.png", b"old")
 
-    def write_half() -> None:
-        with run.atomic_write("curves.png") as staged:
-            staged.write_bytes(b"half")
-            raise KeyboardInterrupt
+    def write_half(path: Path, _content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(b"half")
+        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        write_half()
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"curves.png": b"old"}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", write_half)
+        with pytest.raises(KeyboardInterrupt):
+            run.write_unrecorded("curves.png", b"new")
+    assert run.read("curves.png") == b"old"
+    assert not list(run.path.glob(".*"))
 
 
 @pytest.mark.parametrize(
@@ -142,24 +143,18 @@ def test_atomic_write_interrupted_keeps_old_file(tmp_path: Path) -> None:
         (errno.EIO, "the run cannot be written, got Input/output error", 74),
     ],
 )
-def test_atomic_write_os_error_gives_reason_and_exit_code(
-    tmp_path: Path, number: int, reason: str, code: int
+def test_write_os_error_gives_reason_and_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str, code: int
 ) -> None:
-    run = Run(tmp_path, CONFIG, LABELS)
-    with pytest.raises(ShardmillError, match=reason) as caught, run.atomic_write("curves.png"):
-        raise OSError(number, os.strerror(number))
-    assert caught.value.exit_code == code
-
-
-def test_atomic_write_insufficient_space_is_refused_before_writing(tmp_path: Path) -> None:
     run = create_run(tmp_path / "run", CONFIG, LABELS)
-    run.write(WEIGHTS, b"weights")
-    with (
-        pytest.raises(OutputError, match=r"not enough disk space .* expected 1,000,000,000"),
-        run.atomic_write("model.weights.h5", size_bytes=10**15),
-    ):
-        pytest.fail("nothing may be written")
-    assert [path.name for path in run.path.glob("*weights*")] == [WEIGHTS]
+
+    def fail(_path: Path, _content: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(ShardmillError, match=reason) as caught:
+        run.write("curves.png", b"new")
+    assert caught.value.exit_code == code
 
 
 @pytest.mark.parametrize("place", ["absent", "empty", "volume"])
@@ -197,7 +192,7 @@ def test_run_creation_fails_at_any_call_then_run_is_complete_or_absent(
             assert require_empty(path) == path
             with open_for_writing(path, CONFIG, LABELS) as run:
                 run.write(WEIGHTS, b"weights")
-        names = {CONFIG_NAME, LABELS_NAME, WEIGHTS, "lost+found"}
+        names = {CONFIG_NAME, LABELS_NAME, WEIGHTS, DIGESTS, "lost+found"}
         assert {each.name for each in path.iterdir() if each.suffix != ".unfinished"} <= names
         assert is_run(path)
     assert number > 5
@@ -219,7 +214,7 @@ def test_open_for_writing_completes_run_and_removes_files_of_killed_process(tmp_
         (path / ".0-notes").touch()
         with open_for_writing(path, CONFIG, LABELS):
             pass
-        names = [".0-notes", CONFIG_NAME, LABELS_NAME, WEIGHTS]
+        names = [".0-notes", CONFIG_NAME, LABELS_NAME, WEIGHTS, DIGESTS]
         assert {each.name for each in path.iterdir()} == set(names)
         assert open_run(path).labels == LABELS
 

@@ -56,7 +56,7 @@ def weights_of(folder: Path) -> list[np.ndarray]:
 
 def test_train_finished_run_has_the_documented_files(run_path: Path) -> None:
     assert sorted(path.name for path in run_path.iterdir()) == [
-        "checkpoints", "config.json", "curves.png", "history.csv", "labels.txt",
+        "checkpoints", "config.json", "curves.png", "digests.json", "history.csv", "labels.txt",
         "model.weights.h5", "result.json", "training_images.u64",
     ]  # fmt: skip
     run = open_run(run_path)
