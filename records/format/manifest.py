@@ -22,6 +22,7 @@ from records.format.label_map import check_labels
 from records.format.layout import SplitName
 from records.format.schema import FeatureNames
 from records.storage import Storage
+from records.storage.work_folder import unfinished_command
 from records.strict_json import decode_versioned, encode_canonical
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -180,16 +181,23 @@ def read_manifest(storage: Storage) -> Manifest:
     try:
         content = storage.read(layout.MANIFEST)
     except FileNotFoundError:
-        unfinished = bool(storage.list(layout.WORK_FOLDER))
-        raise InputNotFoundError(
-            "there is no finished dataset here" + (": a conversion is unfinished" * unfinished),
-            path=storage.url,
-            expected=f"a file {layout.MANIFEST}",
-            hint="run the same `shardmill convert` command again: it resumes"
-            if unfinished
-            else "make a dataset with `shardmill convert SOURCE OUTPUT`",
-        ) from None
+        raise _dataset_not_found(storage) from None
     return decode_manifest(content, path=storage.display_name(layout.MANIFEST))
+
+
+def _dataset_not_found(storage: Storage) -> InputNotFoundError:
+    what, hint = "", "make a dataset with `shardmill convert SOURCE OUTPUT`"
+    if command := unfinished_command(storage):
+        what = f": a run of `shardmill {command}` is unfinished"
+        hint = f"run the same `shardmill {command}` command again: it resumes"
+    elif storage.list(layout.WORK_FOLDER):
+        what, hint = ": a run is unfinished", "run the command of this run again: it resumes"
+    return InputNotFoundError(
+        f"there is no finished dataset here{what}",
+        path=storage.url,
+        expected=f"a file {layout.MANIFEST}",
+        hint=hint,
+    )
 
 
 def decode_manifest(content: bytes, *, path: str) -> Manifest:
