@@ -68,7 +68,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("changed")
     source = make_folders(folder / "source", cat=6, dog=5)
     make_file(source, "dog/bad.png", CORRUPT)
-    options = {"source": str(source), "output": str(folder / "data"), "max_rejects": 1}
+    options: dict[str, Any] = {
+        "source": str(source),
+        "output": str(folder / "data"),
+        "max_rejects": 1,
+    }
     convert(ConvertOptions(**options, test=0.3, seed=2))
     make_file(source, "cat/more.png", make_picture(99))
     convert(ConvertOptions(**options, append=True))
@@ -93,10 +97,8 @@ def another(name: object, value: Any) -> object:
         return ABSENT[str(name)]
     if isinstance(value, bool):
         return not value
-    if isinstance(value, int):
-        return 1 if name == "channels" else value + 1
-    if isinstance(value, float):
-        return value / 2
+    if isinstance(value, int | float):
+        return 1 if name == "channels" else value + (1 if isinstance(value, int) else 0.125)
     assert isinstance(value, str)
     if name in {"sha256", "xxh3_128", "plan_digest", "test", "validation"}:
         return f"{int(value[0], 16) ^ 1:x}{value[1:]}"
