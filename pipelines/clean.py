@@ -14,7 +14,7 @@ import xxhash
 from pipelines import run_state
 from pipelines.writing.publish import derived_files, read_published
 from records.errors import InputNotFoundError
-from records.format.layout import index_name, is_dataset_file
+from records.format.layout import is_dataset_file
 from records.format.manifest import file_names
 from records.storage import Storage, open_storage
 from records.storage.local import LocalStorage
@@ -62,8 +62,8 @@ def remove_run(output: Storage) -> None:
 
     Files of the dataset that the run has replaced before its manifest get their content back.
     """
-    folders = _folders_of_run(output)
     files = _RunFiles(output)
+    folders = files.folders()
     for name in files.unpublished():
         output.remove(name)
     for name, content in files.replaced():
@@ -92,6 +92,11 @@ class _RunFiles:
         """Return whether a dataset file of this name does not belong to the finished dataset."""
         return is_dataset_file(name) and name not in self._published
 
+    def folders(self) -> list[str]:
+        """Return the folders of the files that the run has recorded, the inner ones first."""
+        found = {str(folder) for name in self._hashes for folder in PurePosixPath(name).parents}
+        return sorted(found - {"."}, key=len, reverse=True)
+
     def replaced(self) -> Iterator[tuple[str, bytes]]:
         """Yield the label map and the TFDS metadata that differ from the manifest."""
         if self._manifest is None or not self._hashes:
@@ -100,14 +105,6 @@ class _RunFiles:
             others = self._hashes.get(name, set()) - {xxhash.xxh3_128_hexdigest(content)}
             if others and is_own(self._output, name):
                 yield name, content
-
-
-def _folders_of_run(output: Storage) -> list[str]:
-    """Return the folders that a run creates in its output, the inner ones first."""
-    run = run_state.read_run(output)
-    names = () if run is None else (*run.shards, *map(index_name, run.shards))
-    folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
-    return sorted(folders - {"."}, key=len, reverse=True)
 
 
 def _measure(output: Storage, names: list[str]) -> CleanReport:

@@ -23,7 +23,7 @@ from pipelines.run import Run
 from pipelines.runners import check_runner
 from pipelines.sources import Sources
 from pipelines.sources.base import SourceImage
-from pipelines.sources.path_checks import check_locations
+from pipelines.sources.path_checks import check_output
 from pipelines.writing.publish import publish
 from pipelines.writing.results import collect_results
 from pipelines.writing.shard import is_finished, publish_shard
@@ -37,6 +37,7 @@ from records.format.skipped import load_skipped
 from records.runtime.malloc import table_blocks_returned
 from records.runtime.shard_worker import OnProgress, ProgressCallback, RunnerConfig
 from records.storage import FolderLock, absolute_location, open_storage
+from records.storage.exclusive import require_outside
 from records.text.keys import key_from_text
 
 _COPY_COSTS = (50e-6, 2e-9)
@@ -83,9 +84,10 @@ def compact(
     """
     started_at = time.monotonic()
     runner = runner or RunnerConfig()
-    check_locations(dataset, output)
-    check_runner(runner, dataset, output)
+    check_output(output)
     opened = open_dataset(dataset)
+    require_outside(output, dataset)
+    check_runner(runner, dataset, output)
     options = ConvertOptions(
         source=dataset,
         output=output,
@@ -115,7 +117,7 @@ def _list_and_plan(opened: Dataset, options: ConvertOptions) -> Run:
     sources = list_records(opened)
     manifest = opened.manifest
     plan = make_plan(sources, manifest.settings, existing=manifest.thresholds, is_split=True)
-    return Run(options, sources, plan, open_storage(options.output))
+    return Run(options, sources, plan, open_storage(options.output), command="compact")
 
 
 def _write_and_publish(

@@ -33,7 +33,12 @@ from records.images import encoder_versions
 from records.runtime.cpu import available_cpus
 from records.storage import Storage
 from records.storage.ownership import remove_own, require_own
-from records.storage.work_folder import remove_own_files
+from records.storage.work_folder import (
+    record_command,
+    remove_own_files,
+    run_of_other_command,
+    unfinished_command,
+)
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
@@ -49,16 +54,20 @@ def find_finished(run: Run) -> Manifest | None:
     if manifest is None:
         return None
     if manifest.generations[-1].plan_digest != run.plan.digest:
+        is_compaction = run.command == "compact"
+        difference = "the records" if is_compaction else "images or options"
+        addition = "" if is_compaction else ", or add new images with --append"
         raise OutputError(
-            "the output already contains a dataset of a different plan (images or options differ)",
+            f"the output already contains a dataset of a different plan ({difference} differ)",
             path=output.url,
-            hint="choose another output, or add new images with --append",
+            hint=f"choose another output{addition}",
         )
-    _check_sizes(output, manifest)
+    _check_sizes(run, manifest)
     return manifest
 
 
-def _check_sizes(output: Storage, manifest: Manifest) -> None:
+def _check_sizes(run: Run, manifest: Manifest) -> None:
+    output = run.output
     for shard in (shard for split in manifest.splits.values() for shard in split.shards):
         present = output.stat(shard.name)
         if present is None or present.size_bytes != shard.bytes:
@@ -67,7 +76,8 @@ def _check_sizes(output: Storage, manifest: Manifest) -> None:
                 path=output.display_name(shard.name),
                 expected=pluralize(shard.bytes, "byte"),
                 got="no file" if present is None else pluralize(present.size_bytes, "byte"),
-                hint="list all damage with `shardmill verify`, and convert into another output",
+                hint="list all damage with `shardmill verify`, and"
+                f" {run.command} into another output",
             )
 
 
@@ -99,10 +109,15 @@ def find_unfinished(run: Run) -> UnfinishedRun | None:
     """Return the unfinished run of this plan; None if the output contains no unfinished run.
 
     Raises:
-        OutputError: the output contains an unfinished run that cannot be resumed (its plan or its
-            image libraries differ), or a file of the user that has the name of a dataset file.
+        OutputError: the output contains an unfinished run that cannot be resumed (its command, its
+            plan or its image libraries differ), or a file of the user that has the name of a
+            dataset file.
     """
     output = run.output
+    command = unfinished_command(output)
+    # If there is a dataset to append to, the other command has written it and was then killed.
+    if run.base is None and command not in {None, run.command}:
+        raise run_of_other_command(output, str(command))
     unfinished = run_state.read_run(output)
     if unfinished is None:
         _refuse_files_of_user(run)
@@ -137,6 +152,7 @@ def prepare_output(run: Run) -> int:
     # This process holds the lock: staged files belong to a killed run.
     remove_own_files(output, f"{layout.WORK_FOLDER}/staging")
     unfinished = find_unfinished(run)
+    record_command(output, run.command)
     if unfinished is None:
         run_state.write_run(output, plan, encoders())
         return 0

@@ -18,6 +18,7 @@ from records.runtime.logging import log_line
 from records.runtime.processes import Division, divide_cpus
 from records.runtime.shard_worker import OnProgress, RunnerConfig, Worker
 from records.storage import Storage, is_in_memory
+from records.storage.work_folder import Command
 
 if TYPE_CHECKING:
     from pipelines.incremental.diff import SourceDiff
@@ -35,6 +36,7 @@ class Run:
         base: the manifest of the dataset to append to, if any.
         diff: the differences between the source and that dataset, if any.
         started_at: the start of the run on the monotonic clock, in seconds.
+        command: the command that runs it, and that resumes it.
     """
 
     options: ConvertOptions
@@ -44,6 +46,7 @@ class Run:
     base: Manifest | None = None
     diff: SourceDiff | None = None
     started_at: float = field(default_factory=time.monotonic)
+    command: Command = "convert"
 
     def divide_cpus(self, seconds_per_image: float, seconds_per_byte: float) -> Division:
         """Return the number of processes, and of threads in each, for the work of this run.

@@ -1,5 +1,6 @@
 """The state of an unfinished run, in the folder `.shardmill`.
 
+command                  the command of the run: see `records.storage.work_folder`
 plan.json                the run: plan digest, fingerprint, encoders, names of its shards
 shards/NAME.msgpack      the plan of one shard
 attempts/NAME            exists while a worker writes the shard; remains if the worker crashed
@@ -32,6 +33,7 @@ from records.strict_json import decode_json, decode_msgpack
 _FAILURES = f"{WORK_FOLDER}/failures"
 _RESULTS = f"{WORK_FOLDER}/facts"
 
+_CLEAN = "remove the run with `shardmill clean`, and run the same command again"
 _RERUN = "run the same command again: it rewrites this file"
 _KINDS = {kind.__name__: kind for kind in ShardmillError.__subclasses__()}
 
@@ -78,7 +80,7 @@ def read_run(output: Storage) -> UnfinishedRun | None:
         content = output.read(RUN_PLAN)
     except FileNotFoundError:
         return None
-    with _as_corrupt(output, RUN_PLAN, hint="remove the output and convert again"):
+    with _as_corrupt(output, RUN_PLAN, hint=_CLEAN):
         return decode_json(content, UnfinishedRun)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -41,7 +42,7 @@ from records.storage import Storage, open_storage, write_file
 from records.text.keys import key_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 LABELS = ("cat", "dog", "élan")
@@ -185,6 +186,27 @@ class DatasetBuilder:
 
 def _json_line(reject: Reject) -> bytes:
     return msgspec.json.encode(reject) + b"\n"
+
+
+def sign_manifest(fields: dict[str, Any]) -> bytes:
+    """Return `dataset.json` with these fields and the right digest, whether they are valid or not.
+
+    The JSON module writes the bytes, because msgspec has a bound for integers.
+    """
+    others = {name: value for name, value in fields.items() if name != "sha256"}
+    return _canonical_json(others | {"sha256": digest_of(_canonical_json(others)).sha256})
+
+
+def _canonical_json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the fields of the manifest of a dataset, and sign it again."""
+    path = folder / layout.MANIFEST
+    fields = json.loads(path.read_bytes())
+    change(fields)
+    path.write_bytes(sign_manifest(fields))
 
 
 def replace_index(folder: Path, shard: str, content: bytes) -> None:

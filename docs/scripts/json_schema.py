@@ -13,13 +13,13 @@ import msgspec
 
 from pipelines.report import Report
 from records.format.index import Reject, ShardSummary
-from records.format.manifest import Manifest
+from records.format.manifest import ManifestFile
 from records.format.skipped import SkippedFile
 
 _DOCS = Path(__file__).parents[1]
 FOLDER = _DOCS / "reference" / "schemas"
 KINDS = {
-    "dataset": Manifest,
+    "dataset": ManifestFile,
     "index-summary": ShardSummary,
     "reject": Reject,
     "report": Report,

@@ -35,6 +35,7 @@ from records.errors import LockedError, UsageError
 from records.format.manifest import Manifest, Settings, read_manifest
 from records.runtime.cpu import available_cpus
 from records.storage import Storage
+from records.storage.work_folder import unfinished_command
 from records.text.keys import key_from_text
 
 
@@ -137,7 +138,12 @@ def _without_known_rejects(sources: Sources, ingested: pa.Table, diff: SourceDif
 
 
 def discard_stale_run(run: Run) -> None:
-    """Remove an unfinished run with a different plan or different encoder versions."""
+    """Remove an unfinished run with a different plan or different encoder versions.
+
+    The run of another command is kept if it has not written a dataset: it can be resumed.
+    """
+    if run.base is None and unfinished_command(run.output) != run.command:
+        return
     found = read_run(run.output)
     if found is not None and (found.plan_digest, found.encoders) != (run.plan.digest, encoders()):
         remove_run(run.output)

@@ -21,23 +21,37 @@ def check_locations(source: str, output: str) -> None:
         InputNotFoundError: the source is a local path and does not exist.
         OutputError: the output is a file.
     """
-    for name, location in (("source", source), ("output", output)):
-        if not location or "\0" in location:
-            raise UsageError(f"the {name} is not a valid path", got=repr(location))
-        if is_url(location):
-            open_storage(location)  # raises if a package is missing, or the URL contains a password
+    _check_path("source", source)
     located = locate_source(source)
-    output_path = _local_path(output)
     if not located.is_pattern and (source_path := _local_path(source)) is not None:
         _check_source(source_path)
+    check_output(output)
+    if located.name is None:
+        require_outside(output, source, what="source")
+
+
+def check_output(output: str) -> None:
+    """Check that the path of an output is valid, and that the output is absent or a folder.
+
+    Raises:
+        UsageError: the path is invalid.
+        OutputError: the output is a file.
+    """
+    _check_path("output", output)
+    output_path = _local_path(output)
     if output_path is not None and os.path.isfile(output_path):  # noqa: PTH113 - may be any bytes
         raise OutputError(
             "the output is a file",
             path=escape_for_display(output),
             hint="choose a folder; it need not exist",
         )
-    if located.name is None:
-        require_outside(output, source, what="source")
+
+
+def _check_path(name: str, location: str) -> None:
+    if not location or "\0" in location:
+        raise UsageError(f"the {name} is not a valid path", got=repr(location))
+    if is_url(location):
+        open_storage(location)  # raises if a package is missing, or the URL contains a password
 
 
 def _local_path(location: str) -> str | None:

@@ -190,7 +190,7 @@ def read_published(output: Storage) -> Manifest | None:
             f"the output already contains a damaged dataset: {error.what}",
             path=error.path,
             got=error.got,
-            hint="choose another output",
+            hint=error.hint or f"restore {layout.MANIFEST} from a copy, or choose another output",
         ) from error
 
 

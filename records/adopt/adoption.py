@@ -28,7 +28,14 @@ from records.format.rejects import encode_rejects
 from records.format.tfds_metadata import tfds_files
 from records.runtime.cpu import available_cpus
 from records.storage import open_storage, read_named_file, write_file
-from records.storage.work_folder import list_own_files, remove_own_files
+from records.storage.errors import starts_over
+from records.storage.work_folder import (
+    list_own_files,
+    record_command,
+    remove_own_files,
+    run_of_other_command,
+    unfinished_command,
+)
 from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
@@ -44,6 +51,7 @@ _REJECTS_ALLOWED_OF = 100
 
 
 @check_arguments
+@starts_over()
 def adopt(
     files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
@@ -81,8 +89,8 @@ def adopt(
         InputNotFoundError: a file does not exist, or no file has records.
         CorruptDataError: a file is damaged.
         TooManyRejectsError: more than `max_rejects` records, or all records, would be excluded.
-        OutputError: the folder contains an unfinished conversion, or a dataset that was not made of
-            these files with these options; or the folder cannot be written to.
+        OutputError: the folder contains an unfinished run of another command, or a dataset that was
+            not made of these files with these options; or the folder cannot be written to.
         LockedError: another process is writing to the folder.
     """
     folder = os.fspath(output)
@@ -113,16 +121,12 @@ def adopt(
 
 
 def _require_adoptable(storage: Storage) -> None:
-    """Raise OutputError if the folder is the output of a conversion, finished or not.
+    """Raise OutputError if the folder is the output of another command, finished or not.
 
     No TFRecord file is read.
     """
-    if storage.stat(layout.RUN_PLAN) is not None:
-        raise OutputError(
-            "a conversion into this folder has not finished",
-            path=storage.url,
-            hint="run the conversion again to finish it, or run `shardmill clean` on the folder",
-        )
+    if (command := unfinished_command(storage)) not in {None, "adopt"}:
+        raise run_of_other_command(storage, str(command))
     if storage.stat(layout.MANIFEST) is not None and read_manifest(storage).adopted is None:
         raise _another_dataset(storage)
 
@@ -215,6 +219,7 @@ def _write(storage: Storage, plan: AdoptionPlan) -> None:
     contents = {layout.index_name(shard.summary.name): shard.encoded_index for shard in plan.shards}
     contents |= plan.files
     with storage.lock() as hold:
+        record_command(storage, "adopt")
         for name, content in contents.items():
             write_file(storage, name, content)
         hold.ensure_held()

@@ -1,13 +1,15 @@
 """The manifest, `dataset.json`.
 
 The manifest is written last, so it exists only if the dataset is complete. It has a format version
-and is canonical: equal datasets have equal manifests, independent of the machine and the time. The
-reader validates it strictly, because a manifest is untrusted input.
+and is canonical: equal datasets have equal manifests, independent of the machine and the time. It
+has a digest of itself, so a reader refuses a manifest that was changed after it was written, and
+validates the others strictly, because a manifest is untrusted input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,6 +22,7 @@ from records.format.label_map import check_labels
 from records.format.layout import SplitName
 from records.format.schema import FeatureNames
 from records.storage import Storage
+from records.storage.work_folder import unfinished_command
 from records.strict_json import decode_versioned, encode_canonical
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -114,7 +117,7 @@ class ExternalFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of `dataset.json`.
+    """The content of `dataset.json`, without its digest.
 
     `files` has the digest of each file of the dataset that is neither a shard nor an index.
     """
@@ -134,6 +137,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.structs.replace(self, files=self.files | digests)
 
 
+class ManifestFile(Manifest, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The content of `dataset.json`.
+
+    `files` has the digest of each file of the dataset that is neither a shard nor an index.
+    `sha256` is the SHA-256 of the canonical JSON of all other fields: of the bytes of the file
+    without the line of this field.
+    """
+
+    sha256: Sha256
+
+
 def shard_names(manifest: Manifest) -> set[str]:
     """Return the names of all shards."""
     return {shard.name for split in manifest.splits.values() for shard in split.shards}
@@ -151,8 +165,9 @@ def file_names(manifest: Manifest) -> set[str]:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the canonical bytes of a manifest."""
-    return encode_canonical(manifest)
+    """Return the content of `dataset.json`: canonical, with its digest."""
+    sha256 = digest_of(encode_canonical(manifest)).sha256
+    return encode_canonical(ManifestFile(**msgspec.structs.asdict(manifest), sha256=sha256))
 
 
 def read_manifest(storage: Storage) -> Manifest:
@@ -160,30 +175,58 @@ def read_manifest(storage: Storage) -> Manifest:
 
     Raises:
         InputNotFoundError: there is no manifest: no conversion into this folder has finished.
-        CorruptDataError: the manifest is damaged, inconsistent, or has another format version.
+        CorruptDataError: the manifest is damaged, was changed after it was written, is
+            inconsistent, or has another format version.
     """
     try:
         content = storage.read(layout.MANIFEST)
     except FileNotFoundError:
-        unfinished = bool(storage.list(layout.WORK_FOLDER))
-        raise InputNotFoundError(
-            "there is no finished dataset here" + (": a conversion is unfinished" * unfinished),
-            path=storage.url,
-            expected=f"a file {layout.MANIFEST}",
-            hint="run the same `shardmill convert` command again: it resumes"
-            if unfinished
-            else "make a dataset with `shardmill convert SOURCE OUTPUT`",
-        ) from None
+        raise _dataset_not_found(storage) from None
     return decode_manifest(content, path=storage.display_name(layout.MANIFEST))
+
+
+def _dataset_not_found(storage: Storage) -> InputNotFoundError:
+    what, hint = "", "make a dataset with `shardmill convert SOURCE OUTPUT`"
+    if command := unfinished_command(storage):
+        what = f": a run of `shardmill {command}` is unfinished"
+        hint = f"run the same `shardmill {command}` command again: it resumes"
+    elif storage.list(layout.WORK_FOLDER):
+        what, hint = ": a run is unfinished", "run the command of this run again: it resumes"
+    return InputNotFoundError(
+        f"there is no finished dataset here{what}",
+        path=storage.url,
+        expected=f"a file {layout.MANIFEST}",
+        hint=hint,
+    )
 
 
 def decode_manifest(content: bytes, *, path: str) -> Manifest:
     """Decode and validate a manifest. Raises CorruptDataError, with `path`."""
-    manifest = decode_versioned(
-        content, Manifest, version=FORMAT_VERSION, what="a manifest", path=path
+    fields = msgspec.structs.asdict(
+        decode_versioned(
+            content, ManifestFile, version=FORMAT_VERSION, what="a manifest", path=path
+        )
     )
+    del fields["sha256"]
+    manifest = Manifest(**fields)
+    _require_unchanged(content, manifest, path)
     _validate(manifest, path)
     return manifest
+
+
+def _require_unchanged(content: bytes, manifest: Manifest, path: str) -> None:
+    """Check that a manifest has the bytes that its writer wrote. Its digest follows from them."""
+    with suppress(OverflowError):  # an integer that no writer can write
+        if content == encode_manifest(manifest):
+            return
+    restore = f"restore {layout.MANIFEST} from a copy"
+    raise CorruptDataError(
+        "the manifest was changed after it was written",
+        path=path,
+        hint=f"{restore}, or convert again into another folder: `shardmill convert SOURCE OUTPUT`"
+        if manifest.adopted is None
+        else f"{restore}, or remove it and run the same `shardmill adopt` command again",
+    )
 
 
 def _validate(manifest: Manifest, path: str) -> None:

@@ -174,7 +174,7 @@ class LocalStorage:
                 raise LockedError(
                     "another run is writing here",
                     path=self.url,
-                    hint="wait for it to end, or choose another output",
+                    hint="wait for it to end, then run the same command again",
                 ) from None
         try:
             yield _KernelLock()

@@ -1,11 +1,12 @@
-"""Files of the work folder `.shardmill`, and their removal."""
+"""Files of the work folder `.shardmill`: their command, and their removal."""
 
 from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
+from records.errors import OutputError
 from records.storage.local import LocalStorage
 from records.storage.names import WORK_FOLDER
 from records.text.escaping import escape_for_display
@@ -15,10 +16,18 @@ if TYPE_CHECKING:
 
     from records.storage import Storage
 
+Command = Literal["convert", "compact", "adopt"]
+"""A command that records its name in the work folder of its output."""
+_CLEANED = ("convert", "compact")
+_COMMAND = f"{WORK_FOLDER}/command"
+_KEY = f"{WORK_FOLDER}/key"
+_RUN = f"{WORK_FOLDER}/run"
+
 _log = logging.getLogger("shardmill")
 _OWN = re.compile(
     rf"{re.escape(WORK_FOLDER)}/(?:"
-    r"plan\.json|lock|lease\.json|key|base\.npz|probe"  # state of a run, and of a feature store
+    r"plan\.json|command|lock|lease\.json|probe"  # state of a run
+    r"|key|base\.npz"  # state of a feature store
     r"|staging/\.[0-9a-f]{16}-[^/]+"
     r"|shards/.+\.msgpack|(?:failures|facts|skipped)/.+\.json|(?:attempts|etags|written)/.+"
     r"|unpacked/[^/]+"  # copies of compressed containers
@@ -27,6 +36,39 @@ _OWN = re.compile(
     r")",
     re.DOTALL,
 )
+
+
+def record_command(storage: Storage, command: Command) -> None:
+    """Record the command of a run before it writes to a folder that the caller has locked.
+
+    Raises:
+        OutputError, StorageError: the file cannot be written.
+    """
+    storage.replace(_COMMAND, command.encode())
+
+
+def unfinished_command(storage: Storage) -> str | None:
+    """Return the command whose run in a folder is unfinished; None if there is none, or no record.
+
+    A feature store and predictions record their key instead of a command.
+    """
+    try:
+        recorded = storage.read(_COMMAND).decode(errors="replace")
+    except FileNotFoundError:
+        if storage.stat(_KEY) is None:
+            return None
+        return "predict" if storage.list(_RUN) else "featurize"
+    return recorded if recorded in get_args(Command) else None
+
+
+def run_of_other_command(storage: Storage, command: str) -> OutputError:
+    """Return the error for a folder with an unfinished run of a command that is not this one."""
+    other = "remove the run with `shardmill clean`" if command in _CLEANED else "choose another one"
+    return OutputError(
+        f"the folder contains an unfinished run of `shardmill {command}`",
+        path=storage.url,
+        hint=f"run that command again to finish it, or {other}",
+    )
 
 
 def list_own_files(storage: Storage, folder: str = WORK_FOLDER) -> list[str]:

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import cast
 
 import msgspec
+import pytest
 
 from pipelines.report import Report
 from records.format.index import Reject, ShardSummary
 from records.format.manifest import decode_manifest, encode_manifest
 from records.format.skipped import REASONS, Reason, SkippedFile
+from records.storage import open_storage
+from tests.datasets import DatasetBuilder, edit_manifest, make_sources
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "on-disk-format.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```json\n(.*?)```", PAGE, re.DOTALL))
@@ -18,6 +21,21 @@ EXAMPLES = dict(re.findall(r"<!-- example: (.+?) -->\n```json\n(.*?)```", PAGE, 
 def test_format_page_manifest_example_is_canonical() -> None:
     content = EXAMPLES["dataset.json"].encode()
     assert encode_manifest(decode_manifest(content, path="dataset.json")) == content
+
+
+def test_format_page_lines_check_the_digest_of_a_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [lines] = re.findall(r"```python\n(import hashlib\n.*?)```", PAGE, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    DatasetBuilder(open_storage("data")).build({"train": [make_sources(2)]})
+    exec(lines, {})
+    edit_manifest(tmp_path / "data", lambda fields: fields["settings"].update(seed=7))
+    exec(lines, {})
+    manifest = tmp_path / "data" / "dataset.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"seed": 7', b'"seed": 8'))
+    with pytest.raises(AssertionError):
+        exec(lines, {})
 
 
 def test_format_page_shard_info_example_is_decoded() -> None:

@@ -8,8 +8,9 @@ file, and a value that is encoded again is read the same.
 from __future__ import annotations
 
 import io
+import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -31,13 +32,13 @@ from records.format import layout
 from records.format.example import decode_example, decode_sequence_example, encode_example
 from records.format.index import SCHEMA, encode_index, new_row_table, read_index, read_index_file
 from records.format.label_map import format_labels, parse_labels
-from records.format.manifest import decode_manifest, encode_manifest
+from records.format.manifest import Manifest, decode_manifest, encode_manifest
 from records.format.tfds_metadata import tfds_files
 from records.format.tfrecord import Frame, FrameError, frame_bytes, read_frames
 from records.format.tfrecord_compression import open_tfrecord
 from records.integrity.resilient_reader import scan_frames
 from records.storage.local import LocalStorage
-from tests.datasets import DatasetBuilder, make_sources
+from tests.datasets import DatasetBuilder, make_sources, sign_manifest
 from tests.fuzz.containers import (
     check_container,
     cifar_files,
@@ -143,13 +144,26 @@ def check_index(data: bytes) -> None:
 
 
 def check_manifest(data: bytes) -> None:
-    """Check that a manifest survives a round trip, and that its derived files can be made."""
-    try:
-        manifest = decode_manifest(data, path="a")
-    except CorruptDataError:
-        return
-    content = encode_manifest(manifest)
-    assert encode_manifest(decode_manifest(content, path="a")) == content
+    """Check that a manifest survives a round trip, and that its derived files can be made.
+
+    A change is refused because of the digest, so the manifest is also signed again.
+    """
+    for content in (data, *_signed(data)):
+        try:
+            manifest = decode_manifest(content, path="a")
+        except CorruptDataError:
+            continue
+        _check_valid_manifest(content, manifest)
+
+
+def _signed(data: bytes) -> Iterator[bytes]:
+    """Yield the manifest with the right digest; nothing if it is not JSON of a manifest."""
+    with suppress(ValueError, RecursionError, AttributeError):
+        yield sign_manifest(json.loads(data))
+
+
+def _check_valid_manifest(content: bytes, manifest: Manifest) -> None:
+    assert encode_manifest(manifest) == content
     tfds_files(manifest)
     format_labels(manifest.labels)
     for split in manifest.splits.values():

@@ -11,6 +11,7 @@ import pytest
 from records.errors import CorruptDataError, InputNotFoundError
 from records.format.manifest import decode_manifest, encode_manifest, read_manifest
 from records.storage import open_storage
+from tests.datasets import sign_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,13 +57,13 @@ BOUNDS = {"test": "1" * 16, "validation": "1" * 16}
 def test_decode_manifest_stratified_thresholds_of_other_labels_raise_corrupt_data(
     manifest: Manifest, labels: list[int | None]
 ) -> None:
-    content = msgspec.json.decode(encode_manifest(manifest))
+    content = json.loads(encode_manifest(manifest))
     content["settings"] |= {"stratify": True, "test": 0.2}
     content["thresholds"] = [{**BOUNDS, "label": 0}]
-    decode_manifest(msgspec.json.encode(content), path="a")
+    decode_manifest(sign_manifest(content), path="a")
     content["thresholds"] = [{**BOUNDS, "label": label} for label in labels]
     with pytest.raises(CorruptDataError):
-        decode_manifest(json.dumps(content).encode(), path="a")
+        decode_manifest(sign_manifest(content), path="a")
 
 
 def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
@@ -109,10 +110,10 @@ def delete_at(name: str) -> Callable[[dict[str, Any]], None]:
 def test_decode_manifest_contradiction_raises_corrupt_data(
     manifest: Manifest, change: Callable[[dict[str, Any]], None], told: str
 ) -> None:
-    content = msgspec.json.decode(encode_manifest(manifest))
+    content = json.loads(encode_manifest(manifest))
     change(content)
     with pytest.raises(CorruptDataError, match=told) as found:
-        decode_manifest(msgspec.json.encode(content), path="data/dataset.json")
+        decode_manifest(sign_manifest(content), path="data/dataset.json")
     assert "data/dataset.json" in str(found.value)
     assert "\n" not in str(found.value)
 

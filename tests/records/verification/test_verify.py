@@ -22,6 +22,7 @@ from records.images import ImageOptions
 from records.integrity.findings import MEANINGS, Finding
 from records.storage import open_storage
 from records.verification.dataset import check_files
+from tests import datasets
 from tests.datasets import (
     LABELS,
     DatasetBuilder,
@@ -69,11 +70,9 @@ def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
     """Change the manifest, and what is derived from it, so that only the change is wrong."""
     from records.format.tfds_metadata import tfds_files
 
-    path = folder / "dataset.json"
-    content = msgspec.json.decode(path.read_bytes())
-    change(content)
-    path.write_bytes(msgspec.json.encode(content))
-    for name, derived in tfds_files(decode_manifest(path.read_bytes(), path="")).items():
+    datasets.edit_manifest(folder, change)
+    content = (folder / "dataset.json").read_bytes()
+    for name, derived in tfds_files(decode_manifest(content, path="")).items():
         (folder / name).write_bytes(derived)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from records.errors import CorruptDataError, LockedError, UsageError
+from tests.datasets import edit_manifest
 from tests.trainers.conftest import write_shapes
 from trainers.options import Augmentation, TrainOptions
 from trainers.runs.create import open_for_writing
@@ -241,10 +242,9 @@ def test_resume_changed_option_is_refused_by_name(
 
 def test_resume_changed_dataset_is_refused(undisturbed: Path, tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", {"train": [range(60)]})
-    manifest = tmp_path / "data" / "dataset.json"
-    content = manifest.read_text()
-    found = msgspec.json.decode(content)["generations"][0]["plan_digest"]
-    manifest.write_text(content.replace(found, found[::-1]))
+    edit_manifest(
+        tmp_path / "data", lambda manifest: manifest["generations"][0].update(plan_digest="0" * 32)
+    )
     with pytest.raises(UsageError, match="the dataset has changed"):
         plan_training(tmp_path / "data", undisturbed, OPTIONS, resume=True)
 
