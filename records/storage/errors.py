@@ -59,7 +59,7 @@ def translate_read_errors(path: str) -> Iterator[None]:
     Raises:
         FileNotFoundError: the file does not exist, or its name is too long for a file to exist.
         CorruptDataError: the file is not a regular file, or a link leads out of its folder.
-        ResourceError: this process has reached a limit, which says nothing about the file.
+        ResourceError: this process has reached a limit; the file may be intact.
         StorageError: any other OSError.
     """
     try:

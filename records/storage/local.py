@@ -262,7 +262,7 @@ class RandomAccessFile:
 
 
 class _ReadFile(io.FileIO):
-    """An open file whose read errors name its path, whoever reads it."""
+    """An open file whose read errors name its path."""
 
     def __init__(self, descriptor: int, display_name: str) -> None:
         super().__init__(descriptor)

@@ -1,4 +1,4 @@
-"""Check that CCITT (fax) and JPEG data of a TIFF define every pixel.
+"""Check that fax and JPEG data of a TIFF define every pixel.
 
 If the data of a strip ends early, or if its JPEG is smaller than the strip, libtiff reports no
 error and does not write the other pixels, so that two decodings of one file may differ. The same
