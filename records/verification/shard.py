@@ -17,8 +17,8 @@ from records.format.digest import digest_of
 from records.format.index import Index, decode_index
 from records.format.layout import MANIFEST, index_name
 from records.format.tfrecord import HEADER_BYTES, frame_size_bytes
-from records.format.tfrecord_compression import PartialStream
 from records.images import decode_record_image
+from records.integrity.compressed_parts import PartialStream
 from records.integrity.findings import FileCheck, Finding, FindingKind, finding_from_error
 from records.integrity.index_lookup import IndexLookup
 from records.integrity.resilient_reader import read_skipping_damage

@@ -419,9 +419,9 @@ class TestAnybodysFile:
         path.write_bytes(gzip.compress(frame_bytes(encode_example({"a": [1]})))[:-5])
         assert [item.kind for item in findings(path)] == ["compression"]
 
-    def test_verify_empty_file_has_no_findings(self, tmp_path: Path) -> None:
+    def test_verify_empty_file_is_a_finding(self, tmp_path: Path) -> None:
         (tmp_path / "a.tfrecord").write_bytes(b"")
-        assert findings(tmp_path / "a.tfrecord") == []
+        assert [item.kind for item in findings(tmp_path / "a.tfrecord")] == ["empty"]
 
     def test_verify_text_file_is_length_checksum_finding(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("some text that is no TFRecord file\n" * 9)
