@@ -339,6 +339,16 @@ def test_verify_several_damages_are_reported_in_order(folder: Path) -> None:
     ]
 
 
+def test_verify_other_plan_digest_in_manifest_is_a_finding_about_each_index(folder: Path) -> None:
+    edit_manifest(folder, lambda m: m["generations"][0].update(plan_digest="0" * 32))
+    found = findings(folder)
+    assert {item.kind for item in found} == {"index"}
+    assert {item.file for item in found} == {
+        path.relative_to(folder).as_posix() for path in (folder / "index").iterdir()
+    }
+    assert all("plan digest" in item.detail for item in found)
+
+
 def test_verify_damaged_manifest_still_checks_shards(folder: Path) -> None:
     (folder / "dataset.json").write_text("{}")
     flip(folder / SECOND, 40)
