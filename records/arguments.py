@@ -41,7 +41,7 @@ _NOT_TEXT = (bytes, bytearray, datetime.datetime, datetime.date, datetime.time, 
 _PATH = re.compile(r"\b(PathLike|FilePath)\b")
 _PATH_TYPES = {"str", "PathLike", "os.PathLike", "FilePath", "None"}
 _BRACKETS = re.compile(r"\[[^\[\]]*\]")
-_NEVER_PATHS = bytes | bytearray | int | float | types.NoneType
+_MAY_BE_PATH = (str, os.PathLike, bytes, bytearray, int, float, types.NoneType)
 _PYTHON_NAMES = {"array": "sequence", "object": "mapping", "null": "None"}
 
 
@@ -136,11 +136,11 @@ def _require_paths(name: str, annotation: str, value: Any) -> None:
     allowed = {part.strip() for part in annotation.split("|")}
     if value is None and "None" in allowed:
         return
-    if allowed <= _PATH_TYPES or isinstance(value, str | os.PathLike | _NEVER_PATHS):
+    if allowed <= _PATH_TYPES or isinstance(value, _MAY_BE_PATH):
         require_path(name, value)
         return
     for part in _parts(value):
-        if isinstance(part, str | os.PathLike | _NEVER_PATHS):
+        if isinstance(part, _MAY_BE_PATH):
             require_path(name, part)
 
 
