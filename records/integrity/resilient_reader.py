@@ -52,11 +52,12 @@ def read_skipping_damage(
         rows: the index rows of the file, if any, for the keys of destroyed records.
     """
     index = rows.index if rows is not None else None
-    is_last = False
+    is_last, number = False, 0
     while not is_last:
         pending: FrameError | None = None
         begin = end = readable.begin
-        for item in _scan_from(begin, readable.stream, index):
+        for item in _scan_from(begin, number, readable.stream, index):
+            number += 1
             if pending is not None:
                 yield _name_record(finding_from_error(pending, "truncated", file), rows)
             pending = item if isinstance(item, FrameError) else None
@@ -74,8 +75,10 @@ def read_skipping_damage(
         is_last = damaged is None or damaged.is_last
 
 
-def _scan_from(begin: int, stream: BinaryIO, index: Index | None) -> Iterator[Frame | FrameError]:
-    """Yield the records of a stream that begins at an offset of the whole data."""
+def _scan_from(
+    begin: int, number: int, stream: BinaryIO, index: Index | None
+) -> Iterator[Frame | FrameError]:
+    """Yield the records of a part that begins at an offset, after a number of records."""
     for item in scan_frames(stream, index):
         if isinstance(item, Frame):
             yield item._replace(offset=item.offset + begin) if begin else item
@@ -83,6 +86,7 @@ def _scan_from(begin: int, stream: BinaryIO, index: Index | None) -> Iterator[Fr
             assert item.offset is not None
             moved = copy(item)  # `scan_frames` still uses the item
             moved.offset = item.offset + begin
+            moved.record = number + (item.record or 0)
             yield moved
 
 

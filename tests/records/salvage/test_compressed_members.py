@@ -137,6 +137,23 @@ def test_salvage_members_that_begin_inside_a_record_are_found_by_their_checksum(
     assert [finding.kind for finding in report.findings].count("compression") == 1
 
 
+def test_salvage_findings_after_a_damaged_member_have_the_number_and_offset_of_their_record(
+    tmp_path: Path,
+) -> None:
+    frames = [bytearray(frame_bytes(payload)) for payload in make_records(6)]
+    frames[4][20] ^= 1
+    plain = [b"".join(frames[at : at + 2]) for at in (0, 2, 4)]
+    content = gzip.compress(plain[0]) + b"junk" * 9 + gzip.compress(plain[1] + plain[2])
+    found, report = salvaged(tmp_path / "a", content)
+    assert len(found) == 5
+    places = [(each.kind, each.record, each.offset) for each in report.findings]
+    end = len(plain[0])
+    assert places == [
+        ("compression", None, end),
+        ("payload-checksum", 4, end + len(plain[1])),
+    ]
+
+
 @pytest.mark.parametrize("junk", [b"\0" * 100, b"\x1f\x8b\x08\0" * 50, b"\x1f\x8b" * 3])
 def test_salvage_bytes_between_members_are_lost_and_counted(tmp_path: Path, junk: bytes) -> None:
     payloads = make_records(4)
