@@ -38,6 +38,10 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _PROBLEM = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<argument>[^`]*)`)?")
 _NOT_TEXT = (bytes, bytearray, datetime.datetime, datetime.date, datetime.time, uuid.UUID)
+_PATH = re.compile(r"\b(PathLike|FilePath)\b")
+_PATH_TYPES = {"str", "PathLike", "os.PathLike", "FilePath", "None"}
+_BRACKETS = re.compile(r"\[[^\[\]]*\]")
+_MAY_BE_PATH = (str, os.PathLike, bytes, bytearray, int, float, types.NoneType)
 _PYTHON_NAMES = {"array": "sequence", "object": "mapping", "null": "None"}
 
 
@@ -60,8 +64,8 @@ def build_options(options: type[_Options], given: dict[str, Any]) -> _Options:
 def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Return a function of the Python API that checks its arguments when it is called.
 
-    A number, a switch or a word must have the type and the bounds of its annotation; a text must be
-    one that a file name can have.
+    A number, a switch or a word must have the type and the bounds of its annotation; a path must be
+    str or os.PathLike of str; a text must be one that a file name can have.
 
     Raises:
         UsageError: an argument has the wrong type, or is out of range.
@@ -80,6 +84,9 @@ def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         given = signature.bind(*args, **kwargs).arguments
         for name, value in given.items():
+            annotation = str(signature.parameters[name].annotation)
+            if _PATH.search(annotation):
+                _require_paths(name, annotation, value)
             _require_names(name, value)
         names = given.keys() & set(options().__struct_fields__)
         build_options(options(), {name: given[name] for name in names})
@@ -108,21 +115,60 @@ def _is_plain(kind: Any) -> bool:
     return origin is Literal or kind in {int, float, bool, types.NoneType}
 
 
+def require_path(name: str, value: object) -> None:
+    """Check that an argument is a path: str, or os.PathLike of str, that a file can have.
+
+    Raises:
+        UsageError: the argument has a different type, or contains a character that no path has.
+    """
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str):
+        raise UsageError(
+            f"argument {name}: not a path", expected="str or os.PathLike[str]", got=_type_name(path)
+        )
+    _require_name(name, path)
+
+
+def _require_paths(name: str, annotation: str, value: Any) -> None:
+    """Check an argument whose annotation allows paths, and perhaps values of other types."""
+    while _BRACKETS.search(annotation):
+        annotation = _BRACKETS.sub("", annotation)
+    allowed = {part.strip() for part in annotation.split("|")}
+    if value is None and "None" in allowed:
+        return
+    if allowed <= _PATH_TYPES or isinstance(value, _MAY_BE_PATH):
+        require_path(name, value)
+        return
+    for part in _parts(value):
+        if isinstance(part, _MAY_BE_PATH):
+            require_path(name, part)
+
+
 def _require_names(name: str, value: Any) -> None:
     """Check that all texts in an argument are texts that a file name can have."""
-    for part in (*value, *value.values()) if isinstance(value, dict) else _parts(value):
-        try:
-            if isinstance(part, str | os.PathLike):
-                os.fsencode(part)
-        except UnicodeEncodeError as error:
-            raise UsageError(
-                f"argument {name}: a character is half of a surrogate pair",
-                got=escape_for_display(os.fspath(part)),
-            ) from error
+    for part in _parts(value):
+        if isinstance(part, str):
+            _require_name(name, part)
+
+
+def _require_name(name: str, text: str) -> None:
+    problem = "a NUL character" if "\0" in text else None
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        problem = "a character that is half of a surrogate pair"
+    if problem is not None:
+        raise UsageError(f"argument {name}: a text has {problem}", got=escape_for_display(text))
 
 
 def _parts(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, dict):
+        return (*value, *value.values())
     return tuple(value) if isinstance(value, list | tuple | set) else (value,)
+
+
+def _type_name(value: object) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 def _explain(options: type, name: str, what: str) -> str:

@@ -6,6 +6,7 @@ their splits. Modified and deleted files are reported, and their records are kep
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
@@ -31,11 +32,13 @@ from pipelines.sources.containers import open_images, read_image
 from pipelines.sources.containers.member import known_hash
 from pipelines.sources.reader import UnreadableError
 from pipelines.writing.publish import read_published
-from records.errors import LockedError, UsageError
+from records.errors import CorruptDataError, LockedError, UsageError
 from records.format.manifest import Manifest, Settings, read_manifest
+from records.format.skipped import read_skipped
 from records.runtime.cpu import available_cpus
 from records.storage import Storage
 from records.storage.work_folder import unfinished_command
+from records.text.formatting import pluralize
 from records.text.keys import key_from_text
 
 
@@ -110,7 +113,25 @@ def select_new(
     threads = options.workers or available_cpus()
     diff = diff_sources(images, ingested, fingerprints, hash_file, threads=threads)
     sources.images.filter(pa.array(diff.is_new))
+    _note_no_longer_excluded(sources, images.filter(pa.array(diff.is_new)), output, base)
     return _without_known_rejects(sources, ingested, diff)
+
+
+def _note_no_longer_excluded(
+    sources: Sources, new: pa.Table, output: Storage, base: Manifest
+) -> None:
+    """Add a note if the run adds images that the last run excluded."""
+    if not base.generations[-1].counts.excluded:
+        return
+    with suppress(FileNotFoundError, CorruptDataError):  # `verify` reports the damage
+        listed = read_skipped(output, base.generations[-1].number)
+        keys = [key_from_text(file.key) for file in listed if file.outcome == "excluded"]
+        excluded = pc.is_in(new["key"], value_set=pa.array(keys, pa.large_binary()))
+        if added := pc.sum(excluded).as_py():
+            sources.notes.append(
+                f"{pluralize(added, 'new image')}: excluded by the last run, but not by this one"
+                " (--exclude, --classes and --map are not stored in the dataset)"
+            )
 
 
 def _previous_fingerprints(images: pa.Table, ingested: pa.Table, output: Storage) -> pa.Table:

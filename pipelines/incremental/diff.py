@@ -1,8 +1,9 @@
 """Differences between a source and a dataset: new, modified and deleted files.
 
 Files are identified by key. A stored file is modified if its size differs. If only its fingerprint
-differs, the file is read again, and is modified if its content differs. A rejected file counts as
-new if its size or fingerprint differs, because the user may have fixed the file.
+differs, or is unknown, the file is read again, and is modified if its content differs. A rejected
+file that is modified counts as new, because the user may have fixed the file. A rejected file that
+was never read has no hash: a different or unknown fingerprint is then enough.
 """
 
 from __future__ import annotations
@@ -67,16 +68,15 @@ def diff_sources(
     is_touched = is_seen & _differ(seen, images["fingerprint"])
     is_resized = _differ(previous["size_bytes"], images["size_bytes"])
     is_ingested = previous["key"].is_valid().to_numpy()
-    is_stored = previous["xxh3_128"].is_valid().to_numpy()
-    needs_rehash = is_stored & ~is_resized & (is_touched | ~is_seen)
-    is_modified = (is_stored & is_resized) | _rehash(
-        images, previous, needs_rehash, hash_file, threads
-    )
-    is_retried = is_ingested & ~is_stored & (is_resized | is_touched)
-    is_new = ~is_ingested | is_retried
-    is_deleted = (
-        _find(ingested, images).is_null().to_numpy() & ingested["xxh3_128"].is_valid().to_numpy()
-    )
+    is_stored = previous["is_stored"].fill_null(False).to_numpy()
+    has_hash = previous["xxh3_128"].is_valid().to_numpy()
+    is_doubtful = ~is_resized & (is_touched | ~is_seen)
+    needs_rehash = has_hash & is_doubtful
+    is_changed = is_resized | _rehash(images, previous, needs_rehash, hash_file, threads)
+    is_modified = is_stored & is_changed
+    is_rejected = is_ingested & ~is_stored
+    is_new = ~is_ingested | is_rejected & (is_changed | ~has_hash & is_doubtful)
+    is_deleted = _find(ingested, images).is_null().to_numpy() & ingested["is_stored"].to_numpy()
     must_save = (is_new | needs_rehash & ~is_modified).any()
     return SourceDiff(
         is_new=is_new,

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
-from records.format.index import read_shard_index
+from records.format.index import Reject, read_shard_index
 from records.format.manifest import Manifest
 from records.format.rejects import read_all_rejects
 from records.runtime.row_table import RowTable, iter_rows
@@ -29,42 +29,54 @@ from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 
 class IngestedFile(msgspec.Struct, frozen=True, gc=False):
-    """A file when it was stored or rejected; `xxh3_128` is its hash, None if it was rejected."""
+    """A file when it was stored or rejected; `xxh3_128` is its hash, None if it was not read."""
 
     key: bytes
     size_bytes: int
     xxh3_128: bytes | None
+    is_stored: bool
 
 
 _COLUMNS = pa.schema(
-    {"key": pa.large_binary(), "size_bytes": pa.int64(), "xxh3_128": pa.large_binary()}
+    {
+        "key": pa.large_binary(),
+        "size_bytes": pa.int64(),
+        "xxh3_128": pa.large_binary(),
+        "is_stored": pa.bool_(),
+    }
 )
 _FINGERPRINT_FILE = pa.schema({"key": pa.large_binary(), "fingerprint": pa.uint64()})
 _FINGERPRINT_COLUMNS = ["key", "fingerprint"]
 
 
 def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
-    """Return a table of all stored or rejected files: key, size_bytes, xxh3_128; keys are unique.
+    """Return a table of all stored or rejected files, with unique keys.
+
+    The columns are those of `IngestedFile`.
 
     Raises:
         CorruptDataError: an index or a list of rejects is damaged or missing.
     """
     stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest)).to_table()
     # By key: several generations may reject a file, and a later one may store it.
-    rejected = {
-        key_from_text(reject.key): reject.bytes for reject in read_all_rejects(output, manifest)
-    }
-    files = (IngestedFile(key, size_bytes, None) for key, size_bytes in rejected.items())
-    rejects = RowTable(IngestedFile, _COLUMNS, files).to_table()
+    rejected = {reject.key: reject for reject in read_all_rejects(output, manifest)}
+    rejects = RowTable(IngestedFile, _COLUMNS, map(_ingested, rejected.values())).to_table()
     is_stored = pc.is_in(rejects["key"], value_set=stored["key"])
     return pa.concat_tables([stored, rejects.filter(pc.invert(is_stored))])
+
+
+def _ingested(reject: Reject) -> IngestedFile:
+    digest = None if reject.xxh3_128 is None else bytes.fromhex(reject.xxh3_128)
+    return IngestedFile(key_from_text(reject.key), reject.bytes, digest, is_stored=False)
 
 
 def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
     for shard in (shard for split in manifest.splits.values() for shard in split.shards):
         rows = read_shard_index(output, shard).table
         for key, size_bytes, digest in iter_rows(rows, "key", "source_bytes", "source_xxh3_128"):
-            yield IngestedFile(key_from_text(key), size_bytes, bytes.fromhex(digest))
+            yield IngestedFile(
+                key_from_text(key), size_bytes, bytes.fromhex(digest), is_stored=True
+            )
 
 
 def read_fingerprints(output: Storage) -> pa.Table:

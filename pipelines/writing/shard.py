@@ -267,4 +267,5 @@ def _reject(prefetched: PrefetchedImage, rejection: Rejection, labels: tuple[str
         rejection.reason,
         rejection.detail,
         image.size_bytes,
+        prefetched.source_xxh3_128 or None,
     )

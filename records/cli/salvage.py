@@ -14,8 +14,8 @@ Examples:
   shardmill salvage data/train-00003-of-00008.tfrecord intact.tfrecord
   shardmill salvage train.record intact.record --json > lost.json
 
-Exit codes: 0 nothing lost, 1 records lost, 66 file not found, 73 OUTPUT exists or cannot be
-written.
+Exit codes: 0 nothing lost, 1 records lost or FILE is empty, 66 file not found, 73 OUTPUT exists or
+cannot be written.
 """
 
 
@@ -37,4 +37,4 @@ def salvage(file: str, output: str, dry_run: bool, as_json: bool) -> None:
     with progress_bar("reading", unit="B") as bar:
         report = copy_intact_records(file, output, dry_run=dry_run, on_bytes=bar.update)
     print_result(report, report.lines(), as_json=as_json)
-    click.get_current_context().exit(1 if report.lost else 0)
+    click.get_current_context().exit(1 if report.lost or report.is_empty else 0)

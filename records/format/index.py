@@ -20,7 +20,7 @@ import xxhash
 from records.errors import CorruptDataError
 from records.format.digest import FORMAT_VERSION, FileDigest, FormatVersion, digest_of
 from records.format.layout import SplitName, index_name
-from records.format.manifest import ShardInfo
+from records.format.manifest import Digest, ShardInfo
 from records.format.shard import FrameLocation, missing_as_corrupt
 from records.format.tfrecord import MAX_RECORD_BYTES, frame_size_bytes
 from records.runtime.row_table import RowTable
@@ -80,7 +80,7 @@ def hash_group(group: bytes | None) -> int:
     return 0 if group is None else xxhash.xxh3_64_intdigest(group) or 1
 
 
-class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An image that was found and not stored.
 
     Attributes:
@@ -89,6 +89,7 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         reason: the reason, one of those in `records.images.rejection`.
         detail: the explanation in one printable line.
         bytes: the size of the image file, in bytes.
+        xxh3_128: the xxh3-128 of the image file; absent if the file was not read.
     """
 
     key: str
@@ -96,6 +97,7 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
     detail: str
     bytes: int
+    xxh3_128: Digest | None = None
 
 
 class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

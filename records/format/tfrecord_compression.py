@@ -13,11 +13,16 @@ Compression = Literal["gzip", "zlib"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZLIB_DEFLATE = b"\x78"
-_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _MAX_GROWTH = 1000
 _GROWTH_ALLOWED_BYTES = 16 << 20
-_BLOCK_BYTES = 1 << 16
-_BUFFER_BYTES = 1 << 20
+_FIRST_BLOCK_BYTES = 1 << 12
+BLOCK_BYTES = 1 << 16
+BUFFER_BYTES = 1 << 20
+
+
+class TooLargeError(CorruptDataError):
+    """Compressed data that expands more than 1000-fold."""
 
 
 def open_tfrecord(stream: BinaryIO) -> BinaryIO:
@@ -26,21 +31,12 @@ def open_tfrecord(stream: BinaryIO) -> BinaryIO:
     Reading raises CorruptDataError at the first bytes that cannot be decompressed.
     """
     return (
-        io.BufferedReader(_InflateReader(stream), _BUFFER_BYTES)
-        if _is_compressed(stream)
-        else stream
+        io.BufferedReader(InflateReader(stream), BUFFER_BYTES) if is_compressed(stream) else stream
     )
 
 
-def open_until_error(stream: BinaryIO) -> PartialStream:
-    """Open a stream like `open_tfrecord`; damage ends the stream instead of raising an error."""
-    if not _is_compressed(stream):
-        return PartialStream(stream)
-    inflated = _PartialInflateReader(stream)
-    return PartialStream(io.BufferedReader(inflated, _BUFFER_BYTES), inflated)
-
-
-def _is_compressed(stream: BinaryIO) -> bool:
+def is_compressed(stream: BinaryIO) -> bool:
+    """Return whether a stream at its start is GZIP or ZLIB; it stays at its start."""
     head = stream.read(HEADER_BYTES)
     stream.seek(0)
     return compression_of(head) is not None
@@ -60,23 +56,45 @@ def compression_of(head: bytes) -> Compression | None:
     return "zlib" if is_zlib else None
 
 
-class _InflateReader(io.RawIOBase):
-    """The decompressed bytes of a ZLIB stream, or of a GZIP stream of one or more members."""
+class InflateReader(io.RawIOBase):
+    """The decompressed bytes of a ZLIB or GZIP stream of one or more members.
 
-    def __init__(self, source: BinaryIO) -> None:
+    Args:
+        source: the compressed stream.
+        begin: the offset of the first member.
+
+    Attributes:
+        member_at: the offset of the member that is being read.
+        member_position: the number of decompressed bytes before this member.
+    """
+
+    def __init__(self, source: BinaryIO, begin: int = 0) -> None:
         self._source = source
+        self._begin = begin
         self._restart()
 
+    @property
+    def consumed_bytes(self) -> int:
+        """The number of compressed bytes of the data that was returned."""
+        return self._source_bytes - len(self._pending)
+
     def _restart(self) -> None:
-        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._source.seek(self._begin)
         self._pending = b""
         self._source_bytes = 0
         self._position = 0
+        self._start_member(self._begin)
+
+    def _start_member(self, offset: int) -> None:
+        self.member_at, self.member_position = offset, self._position
+        self._inflate = zlib.decompressobj(GZIP_OR_ZLIB)
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -85,71 +103,48 @@ class _InflateReader(io.RawIOBase):
             raise io.UnsupportedOperation("the size of the decompressed data is unknown")
         target = offset if whence == io.SEEK_SET else self._position + offset
         if target < self._position:
-            self._source.seek(0)
             self._restart()
-        while self._position < target and self.read(min(target - self._position, _BLOCK_BYTES)):
+        while self._position < target and self.read(min(target - self._position, BLOCK_BYTES)):
             pass
         return self._position
 
     def readinto(self, buffer: Any) -> int:
+        """Read decompressed bytes into a buffer; return their number. Raises CorruptDataError."""
         while True:
-            block = self._pending or self._next_block()
-            if not block:
+            self._pending = self._pending or self._next_block()
+            if not self._pending:
                 return self._end()
-            data = self._decompress(block, len(buffer))
+            data = self._decompress(len(buffer))
             if data:
                 buffer[: len(data)] = data
                 return len(data)
 
     def _next_block(self) -> bytes:
-        block = self._source.read(_BLOCK_BYTES)
+        block = self._source.read(min(BLOCK_BYTES, max(_FIRST_BLOCK_BYTES, self._source_bytes)))
         self._source_bytes += len(block)
         return block
 
-    def _decompress(self, block: bytes, limit: int) -> bytes:
-        if self._inflate.eof:  # the next member of a GZIP file
-            self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+    def _decompress(self, limit: int) -> bytes:
+        if self._inflate.eof:
+            self._start_member(self._begin + self.consumed_bytes)
         try:
-            data = self._inflate.decompress(block, limit)
+            data = self._inflate_some(limit)
         except zlib.error as error:
             raise CorruptDataError("the compressed data is damaged", got=str(error)) from error
-        self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
         self._position += len(data)
-        consumed_bytes = self._source_bytes - len(self._pending)
-        if self._position > max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * consumed_bytes):
-            raise CorruptDataError(
+        if self._position > max(_GROWTH_ALLOWED_BYTES, _MAX_GROWTH * self.consumed_bytes):
+            raise TooLargeError(
                 f"the compressed data expands more than {_MAX_GROWTH}-fold",
                 hint="this is not a TFRecord file of images; it may be a zip bomb",
             )
+        return data
+
+    def _inflate_some(self, limit: int) -> bytes:
+        data = self._inflate.decompress(self._pending, limit)
+        self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
         return data
 
     def _end(self) -> int:
         if not self._inflate.eof:
             raise CorruptDataError("the compressed data is truncated")
         return 0
-
-
-class _PartialInflateReader(_InflateReader):
-    """Decompressed bytes up to the first damage."""
-
-    damage: CorruptDataError | None = None
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            return super().readinto(buffer)
-        except CorruptDataError as error:
-            self.damage = error
-            return 0
-
-
-class PartialStream:
-    """A stream of bytes that ends at the first damage, with a description of the damage."""
-
-    def __init__(self, stream: BinaryIO, inflated: _PartialInflateReader | None = None) -> None:
-        self.stream = stream
-        self._inflated = inflated
-
-    @property
-    def damage(self) -> CorruptDataError | None:
-        """The damage that ended the stream; None before the end, or if the stream is intact."""
-        return self._inflated.damage if self._inflated is not None else None

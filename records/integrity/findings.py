@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from records.verification.unfinished import UnfinishedRun
 
 FindingKind = Literal[
+    "empty",
     "truncated",
     "length-checksum",
     "payload-checksum",
@@ -49,6 +50,7 @@ FindingKind = Literal[
 ]
 
 MEANINGS: Mapping[FindingKind, str] = {
+    "empty": "a file without a manifest contains no records",
     "truncated": "the file ends inside a record",
     "length-checksum": "the checksum of the length of a record is wrong; the bytes up to the "
     "next intact record are lost",
@@ -89,6 +91,8 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
         record: the number of the record in its shard, from 0.
         offset: the byte offset in the file; for a compressed file, in the decompressed bytes.
         key: the key of the record as text.
+        lost_bytes: the number of bytes of a compressed file that cannot be decompressed; 0 if the
+            file ends early.
     """
 
     kind: FindingKind
@@ -97,6 +101,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     record: int | None = None
     offset: int | None = None
     key: str | None = None
+    lost_bytes: int | None = None
 
     def __str__(self) -> str:
         places = [self.file]
@@ -136,6 +141,11 @@ class FileCheck:
     class_records: Counter[int] = field(default_factory=Counter)
     excluded_records: int = 0
     unfinished: UnfinishedRun | None = None
+
+
+def empty_file(file: str) -> Finding:
+    """Return the finding about a file without records: often an upload has failed."""
+    return Finding("empty", file, "the file contains no records, expected at least one")
 
 
 def finding_from_error(

@@ -11,6 +11,7 @@ is not read as a record again, so the time is proportional to the file size for 
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
@@ -30,12 +31,13 @@ from records.format.tfrecord import (
 from records.integrity.findings import Finding, finding_from_error
 from records.integrity.index_lookup import IndexLookup
 from records.integrity.resync import EMPTY, ScannedRegion, find_records
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from records.format.index import Index
-    from records.format.tfrecord_compression import PartialStream
+    from records.integrity.compressed_parts import DamagedEnd, PartialStream
     from records.storage import Storage
 
 
@@ -45,26 +47,55 @@ def read_skipping_damage(
     """Yield every intact record in order, and a finding for each damaged region.
 
     Args:
-        readable: the decompressed bytes of the file, up to a decompression error.
+        readable: the bytes of the file; a compressed file has several parts if it is damaged.
         file: the name of the file, for findings.
         rows: the index rows of the file, if any, for the keys of destroyed records.
     """
     index = rows.index if rows is not None else None
-    pending: FrameError | None = None
-    end = 0
-    for item in scan_frames(readable.stream, index):
-        if pending is not None:
+    is_last, number = False, 0
+    while not is_last:
+        pending: FrameError | None = None
+        begin = end = readable.begin
+        for item in _scan_from(begin, number, readable.stream, index):
+            number += 1
+            if pending is not None:
+                yield _name_record(finding_from_error(pending, "truncated", file), rows)
+            pending = item if isinstance(item, FrameError) else None
+            if isinstance(item, Frame):
+                end = item.offset + frame_size_bytes(len(item.payload))
+                yield item
+            elif item.offset == begin > 0:
+                pending = None  # the rest of a record that begins before the damage
+        damaged = readable.next_part()
+        if damaged is not None:
+            # The last record is incomplete because of this error: both are one finding.
+            yield _finding_of(damaged, file, end if pending is None else pending.offset)
+        elif pending is not None:
             yield _name_record(finding_from_error(pending, "truncated", file), rows)
-        pending = item if isinstance(item, FrameError) else None
+        is_last = damaged is None or damaged.is_last
+
+
+def _scan_from(
+    begin: int, number: int, stream: BinaryIO, index: Index | None
+) -> Iterator[Frame | FrameError]:
+    """Yield the records of a part that begins at an offset, after a number of records."""
+    for item in scan_frames(stream, index):
         if isinstance(item, Frame):
-            end = item.offset + frame_size_bytes(len(item.payload))
-            yield item
-    if readable.damage is not None:
-        # The last record is incomplete because of this error: both are one finding.
-        offset = end if pending is None else pending.offset
-        yield finding_from_error(readable.damage, "compression", file, offset=offset)
-    elif pending is not None:
-        yield _name_record(finding_from_error(pending, "truncated", file), rows)
+            yield item._replace(offset=item.offset + begin) if begin else item
+        else:
+            assert item.offset is not None
+            moved = copy(item)  # `scan_frames` still uses the item
+            moved.offset = item.offset + begin
+            moved.record = number + (item.record or 0)
+            yield moved
+
+
+def _finding_of(damaged: DamagedEnd, file: str, offset: int | None) -> Finding:
+    finding = finding_from_error(damaged.error, "compression", file, offset=offset)
+    if damaged.lost_bytes is None:
+        return finding
+    detail = f"{finding.detail}; {pluralize(damaged.lost_bytes, 'compressed byte')} lost"
+    return msgspec.structs.replace(finding, detail=detail, lost_bytes=damaged.lost_bytes)
 
 
 def _name_record(finding: Finding, rows: IndexLookup | None) -> Finding:

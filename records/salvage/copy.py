@@ -19,8 +19,8 @@ from records.format.index import Index, read_index
 from records.format.layout import MANIFEST, index_name
 from records.format.shard import ShardWriter
 from records.format.tfrecord import Frame, frame_size_bytes
-from records.format.tfrecord_compression import open_until_error
-from records.integrity.findings import Finding, finding_from_error
+from records.integrity.compressed_parts import open_until_damage
+from records.integrity.findings import Finding, empty_file, finding_from_error
 from records.integrity.index_lookup import IndexLookup
 from records.integrity.resilient_reader import read_skipping_damage
 from records.salvage.report import LostRange, SalvageReport
@@ -71,19 +71,23 @@ def salvage(
         storage.open(name) as stream,
     ):
         writer = ShardWriter(staged) if staged is not None else None
-        readable = open_until_error(stream)
+        readable = open_until_damage(stream)
         for item in read_skipping_damage(readable, name, intact.rows):
             if isinstance(item, Finding):
                 findings.append(item)
+                intact.lose(item)
                 continue
             intact.add(item)
             on_bytes(frame_size_bytes(len(item.payload)))
             if writer is not None:
                 writer.write(item.payload)
-        intact.finish(readable.stream.tell())
+        size_bytes = readable.begin + readable.stream.tell()
+        intact.finish(size_bytes)
     if index is not None and intact.lost and not findings:
         detail = f"records: expected {len(index)} as in the index, got {intact.records}"
         findings.append(Finding("record-count", name, detail))
+    if index is None and not intact.records and not findings:
+        findings.append(empty_file(name))
     return SalvageReport(
         file=storage.display_name(name),
         output=None if dry_run else target,
@@ -147,6 +151,7 @@ class _IntactRecords:
         self.records = 0
         self.size_bytes = 0
         self.lost: list[LostRange] = []
+        self._lost_compressed: int | None = None
         self._end = 0
         self._next_row = 0
 
@@ -164,11 +169,18 @@ class _IntactRecords:
         self.records += 1
         self.size_bytes += size_bytes
 
+    def lose(self, finding: Finding) -> None:
+        """Add the compressed bytes that a finding reports as lost before the next record."""
+        if finding.lost_bytes is not None:
+            self._lost_compressed = (self._lost_compressed or 0) + finding.lost_bytes
+
     def finish(self, size_bytes: int) -> None:
         """Add the lost range, if any, at the end of a file of this size."""
         self._add_lost(size_bytes, 0 if self.rows is None else len(self.rows.index))
 
     def _add_lost(self, offset: int, row: int) -> None:
         keys = self.rows.index.keys(self._next_row, row) if self.rows is not None else ()
-        if offset > self._end or keys:
-            self.lost.append(LostRange(self._end, offset - self._end, keys))
+        compressed = self._lost_compressed
+        if offset > self._end or keys or compressed is not None:
+            self.lost.append(LostRange(self._end, offset - self._end, keys, compressed))
+        self._lost_compressed = None

@@ -14,7 +14,7 @@ import os
 from bisect import bisect_right
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from records.arguments import Processes, check_arguments
 from records.dataset.record import RecordDecoder
 from records.dataset.resolve import resolve_path
 from records.errors import CorruptDataError
-from records.format.layout import MANIFEST, parse_shard_name
+from records.format.layout import MANIFEST, generation_folder, parent, parse_shard_name
 from records.format.manifest import read_manifest
 from records.integrity.findings import FileCheck, Finding, finding_from_error
 from records.runtime.cpu import available_cpus
@@ -106,7 +106,9 @@ def _check_dataset(
     decoder = RecordDecoder(manifest.labels, manifest.adopted)
     counts: dict[str, Counter[int]] = {split: Counter() for split in manifest.splits}
     keys = {}
-    for checked in _check_shards(_Check(storage, shards, decoder, decode), processes):
+    plans = {generation_folder(each.number): each.plan_digest for each in manifest.generations}
+    digests = {name: plans.get(parent(name), plans.get("")) for name in shards}
+    for checked in _check_shards(_Check(storage, shards, decoder, decode, digests), processes):
         yield checked
         if checked.keys is not None:
             keys[checked.file] = checked.keys
@@ -125,12 +127,14 @@ class _Check:
     shards: Mapping[str, ShardInfo | None]
     decoder: RecordDecoder
     decode: bool
+    plan_digests: Mapping[str, str | None] = field(default_factory=dict)
 
     def __call__(self, name: str, _count: ProgressCallback | None = None) -> FileCheck:
         return check_shard(
             self.storage,
             name,
             expected=self.shards[name],
+            plan_digest=self.plan_digests.get(name),
             decoder=self.decoder,
             decode=self.decode,
         )

@@ -17,8 +17,8 @@ from records.format.digest import digest_of
 from records.format.index import Index, decode_index
 from records.format.layout import MANIFEST, index_name
 from records.format.tfrecord import HEADER_BYTES, frame_size_bytes
-from records.format.tfrecord_compression import PartialStream
 from records.images import decode_record_image
+from records.integrity.compressed_parts import PartialStream
 from records.integrity.findings import FileCheck, Finding, FindingKind, finding_from_error
 from records.integrity.index_lookup import IndexLookup
 from records.integrity.resilient_reader import read_skipping_damage
@@ -38,6 +38,7 @@ def check_shard(
     name: str,
     *,
     expected: ShardInfo | None,
+    plan_digest: str | None = None,
     decoder: RecordDecoder,
     decode: bool,
 ) -> FileCheck:
@@ -47,11 +48,12 @@ def check_shard(
         storage: the folder of the dataset.
         name: the name of the shard.
         expected: the entry of the shard in the manifest; None if the manifest is damaged.
+        plan_digest: the plan digest of the generation; None if the manifest is damaged.
         decoder: the decoder of the records, without labels if the manifest is damaged.
         decode: whether to decode every image, too.
     """
     checked = FileCheck(name)
-    rows = _check_index(storage, name, expected, checked)
+    rows = _check_index(storage, name, expected, plan_digest, checked)
     index_findings = len(checked.findings)
     try:
         with storage.open(name) as stream:
@@ -120,7 +122,11 @@ def _check_totals(expected: ShardInfo, checked: FileCheck, xxh3_128: str) -> Ite
 
 
 def _check_index(
-    storage: Storage, name: str, expected: ShardInfo | None, checked: FileCheck
+    storage: Storage,
+    name: str,
+    expected: ShardInfo | None,
+    plan_digest: str | None,
+    checked: FileCheck,
 ) -> IndexLookup | None:
     """Return the index rows of a shard; if they are not usable, add a finding and return None."""
     file = index_name(name)
@@ -136,7 +142,7 @@ def _check_index(
     except StorageError as error:
         checked.findings.append(Finding("unreadable", file, str(error)))
         return None
-    mismatches = "; ".join(_index_mismatches(index, name, expected))
+    mismatches = "; ".join(_index_mismatches(index, name, expected, plan_digest))
     if not mismatches and expected is not None and digest_of(content) != expected.index:
         mismatches = f"size or SHA-256: not as in {MANIFEST}"
     if mismatches:
@@ -147,7 +153,9 @@ def _check_index(
     return IndexLookup(index)
 
 
-def _index_mismatches(index: Index, name: str, expected: ShardInfo | None) -> Iterator[str]:
+def _index_mismatches(
+    index: Index, name: str, expected: ShardInfo | None, plan_digest: str | None
+) -> Iterator[str]:
     facts = index.summary
     by_class = dict(Counter(index.table["label"].to_pylist()))
     pairs: list[tuple[str, object, object]] = [
@@ -161,6 +169,8 @@ def _index_mismatches(index: Index, name: str, expected: ShardInfo | None) -> It
             ("bytes", expected.bytes, facts.bytes),
             ("xxh3-128", expected.xxh3_128, facts.xxh3_128),
         ]
+    if plan_digest is not None:
+        pairs.append(("plan digest", plan_digest, facts.plan_digest))
     return (f"{what}: expected {want}, got {got}" for what, want, got in pairs if want != got)
 
 

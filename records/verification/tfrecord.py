@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from records.errors import CorruptDataError, StorageError
 from records.format.example import parse_payload
-from records.format.tfrecord_compression import open_until_error
-from records.integrity.findings import FileCheck, Finding
+from records.integrity.compressed_parts import open_until_damage
+from records.integrity.findings import FileCheck, Finding, empty_file
 from records.integrity.resilient_reader import read_skipping_damage
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ def check_tfrecord(storage: Storage, name: str) -> FileCheck:
         facts = storage.stat(name)
         checked.size_bytes = facts.size_bytes if facts is not None else 0
         with storage.open(name) as stream:
-            for number, item in enumerate(read_skipping_damage(open_until_error(stream), name)):
+            for number, item in enumerate(read_skipping_damage(open_until_damage(stream), name)):
                 _check_item(item, number, checked)
+        if not checked.records and not checked.findings:
+            checked.findings.append(empty_file(name))
     except (CorruptDataError, StorageError, OSError) as error:
         checked.findings.append(Finding("unreadable", name, str(error)))
     return checked

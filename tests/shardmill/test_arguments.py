@@ -115,19 +115,74 @@ _REQUIRED = {
 _NAMED = {"featurize": {"model": "mobilenet_v2"}}
 
 
+class BytesPath:
+    def __fspath__(self) -> bytes:
+        return b"a"
+
+
+_NO_PATHS: dict[str, Any] = {
+    "surrogate": "a\udc80b\ud800",
+    "nul": "a\0b",
+    "nul in a Path": Path("a\0b"),
+    "nul in a URL": "s3://bucket/a\0b",
+    "bytes": b"a",
+    "bytearray": bytearray(b"a"),
+    "PathLike of bytes": BytesPath(),
+    "int": 3,
+    "bool": True,
+    "float": 0.5,
+}
+
+
+@pytest.mark.parametrize("kind", _NO_PATHS)
 @pytest.mark.parametrize(
     ("function", "number"),
     [(name, number) for name, paths in _REQUIRED.items() for number in range(len(paths))],
 )
-def test_path_with_half_of_a_surrogate_pair_is_a_usage_error(
-    function: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_argument_that_is_no_path_is_a_usage_error(
+    function: str, number: int, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    paths = list(_REQUIRED[function])
-    paths[number] = "a\udc80b\ud800"
-    with pytest.raises(UsageError, match=r"argument \w+: .*surrogate"):
+    paths: list[Any] = list(_REQUIRED[function])
+    paths[number] = _NO_PATHS[kind]
+    name = list(inspect.signature(getattr(sm, function)).parameters)[number]
+    with pytest.raises(UsageError, match=f"argument {name}: "):
         getattr(sm, function)(*paths, **_NAMED.get(function, {}))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", _NO_PATHS)
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("convert", "labels"),
+        ("convert", "list"),
+        ("convert", "image_folder"),
+        ("convert", "exclude"),
+        ("adopt", "labels"),
+        ("train", "weights"),
+        ("train", "features"),
+        ("featurize", "weights"),
+        ("evaluate", "dataset"),
+    ],
+)
+def test_optional_argument_that_is_no_path_is_a_usage_error(
+    function: str, name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=f"argument {name}: "):
+        getattr(sm, function)(
+            *_REQUIRED[function], **_NAMED.get(function, {}), **{name: _NO_PATHS[kind]}
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", _NO_PATHS)
+def test_adopt_list_with_an_element_that_is_no_path_is_a_usage_error(
+    kind: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="argument files: "):
+        sm.adopt(["a.tfrecord", _NO_PATHS[kind]], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -182,8 +237,8 @@ def test_functions_of_the_api_check_their_arguments() -> None:
 
 def test_checked_function_receives_its_arguments_unchanged() -> None:
     @check_arguments
-    def count(path: str, *, least: Positive = 1, most: NotNegative | None = None) -> object:
-        return path, least, most
+    def count(text: str, *, least: Positive = 1, most: NotNegative | None = None) -> object:
+        return text, least, most
 
     assert count("a\udc80", least=np.int64(3)) == ("a\udc80", 3, None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="missing a required argument"):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from records.arguments import check_arguments
+from records.arguments import check_arguments, require_path
 from records.errors import ResourceError, ShardmillError, UsageError
 from records.images import Rejection, normalize_image
 from records.images.rejection import ImageRejectedError
@@ -188,9 +188,9 @@ class Predictor:
             top_k: the number of classes per file.
 
         Raises:
-            TypeError: an element is not a path; raised before any file is read if `paths` is a
-                sequence.
-            UsageError: `paths` is a single path, a URL cannot be opened, or `top_k` is below 1.
+            TypeError: `paths` is not iterable.
+            UsageError: an element is not a path (raised before any file is read if `paths` is a
+                sequence), `paths` is a single path, a URL cannot be opened, or `top_k` is below 1.
         """
         _check_top_k(top_k)
         if isinstance(paths, str | bytes | os.PathLike):
@@ -284,8 +284,7 @@ def _check_top_k(top_k: int) -> None:
 def _named_file(path: FilePath | ImageFile) -> tuple[FilePath, ImageFile]:
     if isinstance(path, ImageFile):
         return path.name, path
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"a path must be str or os.PathLike, not {type(path).__name__}")
+    require_path("paths", path)
     file = image_file(path)
     return (file.name if isinstance(path, str) else path), file
 

@@ -267,6 +267,61 @@ class TestRejects:
         assert append().status == "nothing-to-do"
         assert list(verify(output)) == []
 
+    @pytest.mark.parametrize("appended_between", [0, 1], ids=["first run", "later run"])
+    @pytest.mark.parametrize("kind", ["corrupt", "truncated", "empty", "too-large"])
+    def test_append_repaired_reject_is_retried_alone(
+        self, append: Convert, source: Path, kind: str, appended_between: int
+    ) -> None:
+        picture = make_picture(5, size=(40, 40))
+        size = 1_100_000 if kind == "too-large" else 10_000
+        good = picture + bytes(size - len(picture))  # bytes after the image are ignored
+        bad = {
+            "corrupt": CORRUPT + bytes(len(good) - len(CORRUPT)),
+            "truncated": picture[: len(picture) // 2] + bytes(size - len(picture) // 2),
+            "empty": b"",
+            "too-large": good,
+        }[kind]
+        options = {"max_file_mb": 1} if kind == "too-large" else {}
+        path = make_file(source, "cat/bad.png", bad)
+        make_file(source, "cat/other.png", CORRUPT)
+        assert append(**options).counts.rejected == 2
+        for number in range(appended_between):
+            add(source, f"cat/new{number}.png")
+            append(**options)
+        before = path.stat()
+        make_file(source, "cat/bad.png", good[:900_000])
+        if kind in {"corrupt", "truncated"}:
+            assert path.stat().st_size == before.st_size
+        os.utime(path, ns=(before.st_mtime_ns + 10**9,) * 2)
+        report = append(**options)
+        assert (report.counts.stored, report.counts.rejected) == (1, 0)
+        assert append(**options).status == "nothing-to-do"
+
+    def test_append_known_rejects_are_not_retried_after_an_unrelated_change(
+        self, append: Convert, source: Path, output: Path
+    ) -> None:
+        for number in range(15):
+            make_file(source, f"cat/bad{number}.png", CORRUPT + bytes([number]))
+        append(max_rejects=20)
+        for path in source.rglob("*.png"):
+            os.utime(path, (5, 5))
+        assert append().status == "nothing-to-do"
+        make_file(source, "cat/000.png", b"changed")
+        report = append()
+        assert (report.status, report.modified) == ("nothing-to-do", ("cat/000.png",))
+        assert [each.number for each in read_manifest(open_storage(output)).generations] == [1]
+
+    def test_append_file_without_a_class_that_the_list_later_labels_is_added(
+        self, convert: Convert, source: Path, tmp_path: Path
+    ) -> None:
+        keys = [f"cat/00{number}.png" for number in range(3)] + ["dog/000.png"]
+        rows = "".join(f"{key},{key[:3]}\n" for key in keys)
+        listed = make_file(tmp_path, "list.csv", f"path,label\n{rows}dog/001.png,\n".encode())
+        assert convert(list=str(listed), append=True).counts.stored == 4
+        listed.write_text(f"path,label\n{rows}dog/001.png,dog\n")
+        assert convert(list=str(listed), append=True).counts.stored == 1
+        assert convert(list=str(listed), append=True).status == "nothing-to-do"
+
     def test_append_only_rejects_succeeds_with_no_stored_images(
         self, append: Convert, source: Path, output: Path
     ) -> None:
@@ -306,6 +361,24 @@ class TestRejects:
 
 
 class TestOptions:
+    @pytest.mark.parametrize("excluded", [1, 3])
+    @pytest.mark.parametrize("runs", [1, 2])
+    def test_append_without_the_exclude_file_notes_the_images_it_adds(
+        self, append: Convert, source: Path, tmp_path: Path, excluded: int, runs: int
+    ) -> None:
+        keys = [f"dog/00{number}.png" for number in range(excluded)]
+        exclude = make_file(tmp_path, "exclude.txt", "\n".join(keys).encode())
+        for number in range(runs):
+            add(source, f"cat/new{number}.png")
+            report = append(exclude=str(exclude))
+            assert not any("excluded" in note for note in report.notes)
+        add(source, "cat/newest.png")
+        for dry_run in (True, False):
+            report = append(dry_run=dry_run)
+            assert report.counts.stored == excluded + 1
+            (note,) = [note for note in report.notes if "excluded by the last run" in note]
+            assert note.startswith(f"{excluded} new image")
+
     def test_append_omitted_options_are_taken_from_dataset(
         self, append: Convert, source: Path, output: Path
     ) -> None:

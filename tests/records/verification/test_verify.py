@@ -338,6 +338,16 @@ def test_verify_several_damages_are_reported_in_order(folder: Path) -> None:
     ]
 
 
+def test_verify_other_plan_digest_in_manifest_is_a_finding_about_each_index(folder: Path) -> None:
+    edit_manifest(folder, lambda m: m["generations"][0].update(plan_digest="0" * 32))
+    found = findings(folder)
+    assert {item.kind for item in found} == {"index"}
+    assert {item.file for item in found} == {
+        path.relative_to(folder).as_posix() for path in (folder / "index").iterdir()
+    }
+    assert all("plan digest" in item.detail for item in found)
+
+
 def test_verify_damaged_manifest_still_checks_shards(folder: Path) -> None:
     (folder / "dataset.json").write_text("{}")
     flip(folder / SECOND, 40)
@@ -418,9 +428,9 @@ class TestAnybodysFile:
         path.write_bytes(gzip.compress(frame_bytes(encode_example({"a": [1]})))[:-5])
         assert [item.kind for item in findings(path)] == ["compression"]
 
-    def test_verify_empty_file_has_no_findings(self, tmp_path: Path) -> None:
+    def test_verify_empty_file_is_a_finding(self, tmp_path: Path) -> None:
         (tmp_path / "a.tfrecord").write_bytes(b"")
-        assert findings(tmp_path / "a.tfrecord") == []
+        assert [item.kind for item in findings(tmp_path / "a.tfrecord")] == ["empty"]
 
     def test_verify_text_file_is_length_checksum_finding(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("some text that is no TFRecord file\n" * 9)
