@@ -120,7 +120,7 @@ answer = served.signatures["serving_default"](
 print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 
 # %% [markdown]
-# ## What it replaces
+# ## Comparison with the original
 #
 # | step of the original | here |
 # | --- | --- |
@@ -151,5 +151,5 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# With augmentation, validation accuracy is 5.5 points higher after 40 epochs, and still rising. With so few photos,
-# a pretrained backbone is better still: see [the last layers of VGG16](vgg16-last-layers.md) on the same photos.
+# With augmentation, validation accuracy is 5.5 points higher after 40 epochs, and still rising. With so few photos, a
+# pretrained backbone is more accurate: see [the last layers of VGG16](vgg16-last-layers.md) on the same photos.

@@ -35,7 +35,7 @@ Path("new.txt").write_text("".join(keys))
 # !shardmill convert flowers/ data/ --validation 0.2 --resize 180 --exclude new.txt
 
 # %% [markdown]
-# ## Train, and see it overfit
+# ## Train without augmentation
 #
 # `cnn` is the network of the original: three blocks of 16, 32 and 64 filters, and a dense layer of 128.
 # `--cache memory` decodes each photo once.
@@ -54,8 +54,8 @@ Image("plain/curves.png")
 #
 # ## Train with augmentation and dropout
 #
-# `--augment` flips, rotates and zooms each photo at random in every epoch. `rotate=36` is the original's factor of
-# 0.1; `zoom=0.2` is twice the original's factor. The dropout rate before the dense layers is 0.2.
+# `--augment` flips, rotates and zooms each photo at random in every epoch. `rotate=36` corresponds to the factor 0.1
+# of the original; `zoom=0.2` is twice the factor of the original. The dropout rate before the dense layers is 0.2.
 
 # %%
 # !shardmill train data/ augmented/ --model cnn --epochs 8 --cache memory \
@@ -112,7 +112,7 @@ answer = served.signatures["serving_default"](
 print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 
 # %% [markdown]
-# ## What it replaces
+# ## Comparison with the original
 #
 # | step of the original | here |
 # | --- | --- |
@@ -144,5 +144,5 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# With so few photos a pretrained backbone is better still: see
-# [retraining with cached features](inception-bottlenecks.md).
+# With so few photos, a pretrained backbone is more accurate: see [retraining with cached
+# features](inception-bottlenecks.md).

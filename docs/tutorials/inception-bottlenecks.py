@@ -6,7 +6,7 @@
 # train Inception-v3 from scratch, for a number of steps, with checkpoints.
 #
 # You need `flowers/CLASS/*.jpg` and a weights file. This page was executed with MobileNetV2, because its
-# weights were available. For Inception-v3 change the two values of `backbone`: `model` to `inception_v3`, and
+# weights were available. For Inception-v3, change the two values of `backbone`: `model` to `inception_v3`, and
 # `weights` to `imagenet`, which lets Keras download them. Everything else is the same.
 #
 # ## Set some photos aside
@@ -51,7 +51,7 @@ first = sm.train("data", "first", **backbone, **settings, on_message=print)
 # %% [markdown]
 # ## Train a different head
 #
-# The second run finds the features of the first one, so it takes seconds, and you can try many settings.
+# The second run finds the features of the first run, so it takes seconds, and you can try many settings.
 
 # %%
 second = sm.train(
@@ -120,7 +120,7 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # `--weights` accepts a run folder as well as a file: `--mode transfer --weights scratch/` computes features with
 # this backbone.
 #
-# ## What it replaces
+# ## Comparison with the original
 #
 # | step of the original | here |
 # | --- | --- |
@@ -191,10 +191,11 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ```
 # <!-- not run: takes half an hour, and needs the data -->
 #
-# Computing the features with that backbone takes 200 s. The run for the first head takes 209 s with this
-# computation, and the run for a second head 7 s. Validation accuracy is 43.9 %. Both fine-tuning runs end at 45.6 %,
-# in 162 and 159 s: a weights file with the classifier and one without it give the same backbone. This backbone has
-# seen 1,200 photos for two epochs, so the figures show that the commands work, not how accurate Inception-v3 can be.
+# Computing the features with that backbone takes 200 s. The run for the first head takes 209 s, including this
+# computation, and the run for a second head takes 7 s. Validation accuracy is 43.9 %. Both fine-tuning runs end at
+# 45.6 %, in 162 and 159 s: a weights file with the classifier and one without it give the same backbone. This backbone
+# has seen 1,200 photos for two epochs, so the figures show that the commands work, not how accurate Inception-v3 can
+# be.
 #
 # Nothing was measured on a GPU. `shardmill doctor data/` compares the rate of the input with that of the model on
 # your machine. If the input is slower, `convert --resize 224 --store raw` leaves nothing to decode

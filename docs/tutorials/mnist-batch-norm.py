@@ -1,16 +1,16 @@
 # %% [markdown]
 # # The batch-norm CNN on MNIST
 #
-# You train the well-known convolutional network with batch normalization and dropout on 60,000 digits, and
-# measure it on 10,000. After five epochs, it classifies more than 99 % of these correctly.
+# You train the well-known convolutional network with batch normalization and dropout on 60,000 digits, and evaluate
+# it on 10,000 others. After five epochs, it classifies more than 99 % of the latter correctly.
 #
 # You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. The page was executed with
 # the full settings; it took five minutes on two busy cores without a GPU.
 #
 # ## From arrays to folders
 #
-# `convert` reads image files in folders, but MNIST comes as arrays. This cell writes each digit to a file such as
-# `mnist/train/7/00042.png`.
+# `convert` can also [read `mnist.npz` directly](../how-to/archives.md#images-in-arrays). This tutorial uses folders:
+# the cell writes each digit to a file such as `mnist/train/7/00042.png`.
 
 # %%
 from pathlib import Path
@@ -30,7 +30,7 @@ for split in ("train", "test"):
 # ## Convert
 #
 # The folders `train` and `test` become splits of the same names. `--validation-count` moves 1,000 of the training
-# images to `validation`, so that you use the test images only once, at the end. `--channels 1` keeps them grayscale.
+# images to `validation`, so that you use the test images only once, at the end. `--channels 1` keeps the images grey.
 
 # %%
 # !shardmill convert mnist/ digits/ --validation-count 1000 --channels 1
@@ -73,7 +73,7 @@ Picture(filename="run/confusion-test.png")
 #
 # ## Predict new digits
 #
-# `predict_files` takes image files. Here these are five test images in a new folder.
+# `predict_files` takes image files. Here, they are five test images in a new folder.
 
 # %%
 import shardmill as sm
@@ -102,7 +102,7 @@ scores = model.predict(arrays["x_test"][::2000, :, :, None], verbose=0)
 print(scores.argmax(axis=1), arrays["y_test"][::2000])
 
 # %% [markdown]
-# ## What it replaces
+# ## Comparison with the original
 #
 # | step of the original | here |
 # | --- | --- |
@@ -123,6 +123,6 @@ print(scores.argmax(axis=1), arrays["y_test"][::2000])
 # | a plain Keras loop with all arrays in memory: same network, optimizer and epochs | 99.36 % | |
 # | the original tutorial | 98.64 % | |
 #
-# Both ran on two cores without a GPU. In one round of `python -m benchmarks.suites.training digits`, training from
-# shards took 0.95 times as long as the plain loop. For this table, the dataset was converted without
+# The first two ran on two cores without a GPU. In one round of `python -m benchmarks.suites.training digits`,
+# training from shards took 0.95 times as long as the plain loop. For this table, the dataset was converted without
 # `--channels 1`; the result with this option is above.

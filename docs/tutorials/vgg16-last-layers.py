@@ -6,8 +6,8 @@
 # rate.
 #
 # You need `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` and a weights file. **This page was executed with
-# MobileNetV2**, because no ImageNet weights of VGG16 were available. For VGG16 change two arguments:
-# `model="vgg16"`, and no `weights`, so that Keras downloads them. Train VGG16 on a GPU.
+# MobileNetV2**, because no ImageNet weights of VGG16 were available. For VGG16, change two arguments: pass
+# `model="vgg16"`, and omit `weights`, so that Keras downloads the weights. Train VGG16 on a GPU.
 #
 # ## Set some photos aside
 
@@ -39,7 +39,7 @@ print(sm.convert("cats_and_dogs", "data", resize=224, exclude="new.txt"))
 # ## Fine-tune
 #
 # `--mode finetune` has two phases. During `--head-epochs`, the backbone is frozen and its features are
-# cached, so these epochs take seconds. Then the last four layers of the backbone are trained too.
+# cached, so these epochs take seconds. Then the last four layers of the backbone train too.
 
 # %%
 result = sm.train(
@@ -67,7 +67,8 @@ Image("tuned/curves.png")
 # %% [markdown]
 # `--unfreeze 4` counts layers as Keras lists them. In VGG16, the last four are the three convolutions of
 # block 5 and their pooling. In MobileNetV2, they are the last convolution with its normalization and activation, and
-# the normalization before it. Batch normalizations stay frozen ([models](../reference/models.md#backbone-and-head)).
+# the normalization before it. Batch normalization layers stay frozen
+# ([models](../reference/models.md#backbone-and-head)).
 #
 # ## Fine-tune VGG16
 #
@@ -116,7 +117,7 @@ print(
 )
 
 # %% [markdown]
-# ## What it replaces
+# ## Comparison with the original
 #
 # | step of the original | here |
 # | --- | --- |
