@@ -22,7 +22,7 @@ def work_seconds(sample: Sample) -> float:
 
 
 def cpu_seconds(sample: Sample) -> float:
-    """Return the processor time of the whole process and its children."""
+    """Return the CPU time of the whole process and its children."""
     return sample.cpu_seconds
 
 

@@ -157,7 +157,7 @@ def engines_table(result: Result) -> str:
 
 
 def large_photos_table(result: Result) -> str:
-    """Return the processor time of one more photo, without start-up, and its ratio to libvips."""
+    """Return the CPU time of one more photo, without start-up, and its ratio to libvips."""
     (case,) = result.cases()
     slopes = {
         name: statistics.slope_seconds(result, case, name, statistics.cpu_seconds) or 0
@@ -167,7 +167,7 @@ def large_photos_table(result: Result) -> str:
         [name, f"{slope * 1e3:.1f}", f"{slope / slopes[large_photos.VIPS]:.2f}"]
         for name, slope in sorted(slopes.items(), key=lambda item: item[1])
     ]
-    return markdown(["", "ms of processor per photo", "× libvips"], rows)
+    return markdown(["", "CPU ms per photo", "× libvips"], rows)
 
 
 def environment_table(results: Sequence[Result]) -> str:

@@ -144,7 +144,7 @@ def _check_large_photos(result: Result) -> Iterator[Target]:
         for name in (large_photos.RESIZE, large_photos.VIPS)
     )
     if ours and vips:
-        text = f"{case}: processor time, {large_photos.RESIZE} ÷ {large_photos.VIPS}"
+        text = f"{case}: CPU time, {large_photos.RESIZE} ÷ {large_photos.VIPS}"
         yield Target(text, ours / vips, 1.3, is_least=False)
 
 

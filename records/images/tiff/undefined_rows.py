@@ -19,6 +19,7 @@ from PIL import Image, TiffImagePlugin
 
 from records.images.jpeg import read_frame_size
 from records.images.rejection import ImageRejectedError
+from records.text.formatting import pluralize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def _require_jpeg_sizes(tags: TiffImagePlugin.ImageFileDirectory_v2, data: bytes
         if found_px[0] < width_px or found_px[1] < rows_px:
             raise ImageRejectedError(
                 "truncated",
-                f"a JPEG part of the TIFF has {found_px[0]}x{found_px[1]} pixels, "
+                f"a JPEG part of the TIFF has {found_px[0]}x{pluralize(found_px[1], 'pixel')}, "
                 f"expected {width_px}x{rows_px}",
             )
 
