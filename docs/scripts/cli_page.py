@@ -17,7 +17,7 @@ This page contains the `--help` of each command. `make pages` generates it.
 An error is one line on stderr. With `--json`, stdout contains only JSON. Progress goes to stderr: as a
 bar on a terminal, as one line per minute in a log.
 
-These options may stand anywhere in a command:
+These options are valid anywhere in a command:
 
 | option | effect |
 | --- | --- |
