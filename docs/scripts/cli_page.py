@@ -14,16 +14,16 @@ _INTRODUCTION = """# Command line
 
 This page contains the `--help` of each command. `make pages` generates it.
 
-An error is one line on stderr. With `--json`, stdout contains only JSON. Progress goes to stderr: as a
-bar on a terminal, as one line per minute in a log.
+An error is one line on stderr. With `--json`, stdout contains only JSON. Progress goes to stderr:
+as a bar on a terminal, as one line per minute in a log.
 
 These options are valid anywhere in a command:
 
-| option | effect |
-| --- | --- |
-| `--verbose` | errors have a traceback |
-| `--log-format json` | each line on stderr is a JSON object ([fields](../how-to/incremental-conversion.md#the-log)) |
-| `--storage-patience 10m` | the time for which a command waits for a store that does not answer ([patience](stores.md#patience)) |
+- `--verbose`: errors have a traceback.
+- `--log-format json`: each line on stderr is a JSON object
+  ([fields](../how-to/incremental-conversion.md#the-log)).
+- `--storage-patience 10m`: the time for which a command waits for a store that does not answer
+  ([patience](stores.md#patience)).
 
 | status | meaning |
 | --- | --- |

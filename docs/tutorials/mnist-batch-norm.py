@@ -1,16 +1,16 @@
 # %% [markdown]
 # # The batch-norm CNN on MNIST
 #
-# You train the well-known convolutional network with batch normalization and dropout on 60,000 digits, and evaluate
+# You train a well-known convolutional network with batch normalization and dropout on 59,000 digits, and evaluate
 # it on 10,000 others. After five epochs, it classifies more than 99 % of the latter correctly.
 #
-# You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. The page was executed with
-# the full settings; it took five minutes on two busy cores without a GPU.
+# You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. We ran the code of this page with
+# the settings shown; it took five minutes on two busy cores without a GPU.
 #
 # ## From arrays to folders
 #
 # `convert` can also [read `mnist.npz` directly](../how-to/archives.md#images-in-arrays). This tutorial uses folders:
-# the cell writes each digit to a file such as `mnist/train/7/00042.png`.
+# the following code writes each digit to a file such as `mnist/train/7/00042.png`.
 
 # %%
 from pathlib import Path
@@ -36,7 +36,7 @@ for split in ("train", "test"):
 # !shardmill convert mnist/ digits/ --validation-count 1000 --channels 1
 
 # %% [markdown]
-# Before training, `verify` checks every record against its checksums, and every index against its shard.
+# Before training, run `verify`: it checks every record against its checksums, and every index against its shard.
 
 # %%
 # !shardmill verify digits/
@@ -44,7 +44,7 @@ for split in ("train", "test"):
 # %% [markdown]
 # ## Train
 #
-# `cnn-bn` has two convolutions with 32 filters of 3×3, each with max pooling, and one with 32 filters of 5×5 and
+# `cnn-bn` has two convolutions with 32 filters of 3×3, each followed by max pooling, and one with 32 filters of 5×5 and
 # stride 2. Batch normalization, dropout with a rate of 0.4 and a dense layer of 128 units follow. Its default image
 # size is 28×28.
 
@@ -71,7 +71,7 @@ Picture(filename="run/confusion-test.png")
 # %% [markdown]
 # Nearly all images are on the diagonal. `run/mistakes-test.png` shows the wrong predictions with the highest scores.
 #
-# ## Predict new digits
+# ## Classify new digits
 #
 # `predict_files` takes image files. Here, they are five test images in a new folder.
 
@@ -88,7 +88,7 @@ for prediction in sm.Predictor("run").predict_files(sorted(Path("new").iterdir()
 # %% [markdown]
 # ## Export
 #
-# The Keras file needs only Keras. It takes the pixels unscaled, and returns probabilities
+# To load the Keras file, you need only Keras. The model takes the pixels unscaled, and returns probabilities
 # ([all formats](../how-to/serving.md)).
 
 # %%
@@ -106,7 +106,7 @@ print(scores.argmax(axis=1), arrays["y_test"][::2000])
 #
 # | step of the original | here |
 # | --- | --- |
-# | `mnist.load_data()`, arrays in memory | `convert`: verified shards, also for data larger than memory |
+# | `mnist.load_data()`, arrays in memory | `convert`: verified shards, even for data larger than memory |
 # | `reshape`, `astype`, division by 255 | part of the model |
 # | `to_categorical` | not needed: labels are numbers |
 # | `Sequential` with `Conv2D`, `BatchNormalization`, `Dropout(0.4)` | `--model cnn-bn` |

@@ -287,6 +287,16 @@ class Split(Sequence[Record]):
                 raise self._other_records(shard_number, number, expected=key or "no more records")
             yield record
 
+    def iter_examples(self, shard_number: int) -> Iterator[bytes]:
+        """Yield the serialized Examples of all records of one shard, in one streaming read.
+
+        Raises:
+            CorruptDataError: the shard, or a record in it, is damaged or missing.
+        """
+        with self._with_shard_path(shard_number):
+            for _, frame in self._read_shard(shard_number):
+                yield frame.payload
+
     def _read_shard(self, shard_number: int) -> Iterator[tuple[int, Frame]]:
         """Yield the frames of a shard with their record numbers."""
         frames = read_shard(self._storage, self.info.shards[shard_number].name)
