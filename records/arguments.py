@@ -76,7 +76,8 @@ def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def options() -> type[msgspec.Struct]:
         """Return a struct of the arguments that are numbers, switches or words."""
         given = signature.parameters
-        kinds = {name: _find_kind(given[name].annotation, function.__globals__) for name in given}
+        names = inspect.unwrap(function).__globals__
+        kinds = {name: _find_kind(given[name].annotation, names) for name in given}
         fields = [(name, kind, None) for name, kind in kinds.items() if kind is not None]
         return msgspec.defstruct(function.__name__, fields)
 

@@ -72,7 +72,7 @@ JOBS = (
     Job(
         ("train", "@data", "OUT", "--epochs", "2", *_TRAINING),
         "run",
-        varying=("history.json", "history.csv", "result.json", "curves.png"),
+        varying=("history.json", "history.csv", "result.json", "curves.png", "digests.json"),
         loads_tensorflow=True,
     ),
     Job(("evaluate", "@run", "--json"), loads_tensorflow=True),

@@ -130,12 +130,16 @@ def test_read_manifest_missing_raises_input_not_found_with_hint(tmp_path: Path) 
     assert found.value.exit_code == 66
 
 
-def test_read_manifest_unfinished_conversion_raises_input_not_found_with_hint(
-    tmp_path: Path,
+@pytest.mark.parametrize("command", ["convert", "compact", "adopt", None])
+def test_read_manifest_unfinished_run_raises_input_not_found_with_its_command(
+    tmp_path: Path, command: str | None
 ) -> None:
-    (tmp_path / ".shardmill").mkdir()
-    (tmp_path / ".shardmill" / "plan").write_bytes(b"")
-    with pytest.raises(
-        InputNotFoundError, match=r"is unfinished.*run the same `shardmill convert` command again"
-    ):
-        read_manifest(open_storage(tmp_path))
+    storage = open_storage(tmp_path)
+    storage.replace(".shardmill/plan.json" if command is None else ".shardmill/command", b"")
+    if command is not None:
+        storage.replace(".shardmill/command", command.encode())
+    again = (
+        f"the same `shardmill {command}` command again" if command else "the command of this run"
+    )
+    with pytest.raises(InputNotFoundError, match=f"is unfinished.*run {again} again"):
+        read_manifest(storage)
