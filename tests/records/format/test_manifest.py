@@ -138,8 +138,6 @@ def test_read_manifest_unfinished_run_raises_input_not_found_with_its_command(
     storage.replace(".shardmill/plan.json" if command is None else ".shardmill/command", b"")
     if command is not None:
         storage.replace(".shardmill/command", command.encode())
-    again = (
-        f"the same `shardmill {command}` command again" if command else "the command of this run"
-    )
+    again = f"the same `shardmill {command}` command" if command else "the command of this run"
     with pytest.raises(InputNotFoundError, match=f"is unfinished.*run {again} again"):
         read_manifest(storage)
