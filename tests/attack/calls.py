@@ -91,6 +91,8 @@ class CallAttack:
         if not job.output:
             return []
         if ended is None or ended.returncode not in {0, 1}:
+            if job.streams:
+                output.unlink(missing_ok=True)
             again = run(command)
             if again.returncode == 73 and "--resume" in again.stderr:
                 again = run([*command, "--resume"])

@@ -29,6 +29,8 @@ class Job:
         copied: name of a folder of the scene that is the output's content before the command.
         varying: names of files that differ between two undisturbed runs.
         loads_tensorflow: whether the command takes seconds to start.
+        streams: whether the output grows while the command runs, so that the user removes the one
+            of a killed command.
     """
 
     arguments: tuple[str, ...]
@@ -36,6 +38,7 @@ class Job:
     copied: str = ""
     varying: tuple[str, ...] = ()
     loads_tensorflow: bool = False
+    streams: bool = False
 
     @property
     def name(self) -> str:
@@ -76,7 +79,12 @@ JOBS = (
         loads_tensorflow=True,
     ),
     Job(("evaluate", "@run", "--json"), loads_tensorflow=True),
-    Job(("predict", "@run", "@photos", "--csv", "OUT"), "predictions.csv", loads_tensorflow=True),
+    Job(
+        ("predict", "@run", "@photos", "--csv", "OUT"),
+        "predictions.csv",
+        loads_tensorflow=True,
+        streams=True,
+    ),
     Job(("predict", "@run", "@good", "--csv-parts", "OUT"), "parts", loads_tensorflow=True),
     Job(
         ("export", "@run", "OUT", "--format", "keras"),
