@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -38,7 +37,6 @@ _NOT_LISTABLE = {
 
 _Entry = os.DirEntry[str]
 _NamedEntry = tuple[bytes, _Entry]
-_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # as `os.fsencode`
 _CHUNK_ENTRIES = 256
 _THREADS = 16
 
@@ -232,7 +230,7 @@ class _LocalWalk:
         """Return the entries of a folder, sorted by name."""
         try:
             with os.scandir(descriptor) as entries:
-                return sorted((entry.name.encode(*_ENCODING), entry) for entry in entries)
+                return sorted((_encode(entry.name), entry) for entry in entries)
         except OSError as error:
             self._refuse(folder, error)
             return []
@@ -300,6 +298,11 @@ class _LocalWalk:
 
     def _is_inside(self, real_path: bytes) -> bool:
         return (real_path + b"/").startswith(self.real_root + b"/")
+
+
+def _encode(name: str) -> bytes:
+    # `os.fsencode` takes five times as long, and most names are ASCII.
+    return name.encode() if name.isascii() else os.fsencode(name)
 
 
 def _first_key(folder: _Folder) -> bytes:
