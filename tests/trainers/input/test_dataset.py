@@ -57,7 +57,10 @@ def everything(shapes: Path) -> Counter[bytes]:
     return images
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 12])
+@pytest.mark.parametrize(
+    "count",
+    [1, 2, 3, pytest.param(7, marks=pytest.mark.slow), pytest.param(12, marks=pytest.mark.slow)],
+)
 def test_as_tf_dataset_unshuffled_workers_read_each_record_once(
     shapes: Path, everything: Counter[bytes], count: int
 ) -> None:
@@ -67,7 +70,7 @@ def test_as_tf_dataset_unshuffled_workers_read_each_record_once(
     )
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 12])
+@pytest.mark.parametrize("count", [1, 2, 7, pytest.param(12, marks=pytest.mark.slow)])
 def test_as_tf_dataset_padded_workers_have_equal_step_counts(
     shapes: Path, everything: Counter[bytes], count: int
 ) -> None:

@@ -139,6 +139,7 @@ def test_early_stopping_no_improvement_stops_after_patience_with_best_weights(
     assert evaluation.loss == pytest.approx(result.val_loss, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_class_weights_balanced_lowers_loss_of_rare_class(tmp_path: Path) -> None:
     many, few = [number for number in range(90) if number % 3 == 0], [1, 4]
     write_shapes(tmp_path / "data", {"train": [[*many, *few]], "validation": [[91, 94]]})
