@@ -230,7 +230,7 @@ class _LocalWalk:
         """Return the entries of a folder, sorted by name."""
         try:
             with os.scandir(descriptor) as entries:
-                return sorted((_encode(entry.name), entry) for entry in entries)
+                return sorted((os.fsencode(entry.name), entry) for entry in entries)
         except OSError as error:
             self._refuse(folder, error)
             return []
@@ -298,11 +298,6 @@ class _LocalWalk:
 
     def _is_inside(self, real_path: bytes) -> bool:
         return (real_path + b"/").startswith(self.real_root + b"/")
-
-
-def _encode(name: str) -> bytes:
-    # `os.fsencode` takes five times as long, and most names are ASCII.
-    return name.encode() if name.isascii() else os.fsencode(name)
 
 
 def _first_key(folder: _Folder) -> bytes:

@@ -135,7 +135,7 @@ def test_read_manifest_unfinished_run_raises_input_not_found_with_its_command(
     tmp_path: Path, command: str | None
 ) -> None:
     storage = open_storage(tmp_path)
-    storage.replace(".shardmill/plan.json" if command is None else ".shardmill/command", b"")
+    storage.replace(".shardmill/plan.json", b"")
     if command is not None:
         storage.replace(".shardmill/command", command.encode())
     again = f"the same `shardmill {command}` command" if command else "the command of this run"
