@@ -29,6 +29,7 @@ from pipelines.writing.results import collect_results
 from pipelines.writing.shard import is_finished, publish_shard
 from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
+from records.format.columns import pack_values
 from records.format.index import IndexRow
 from records.format.manifest import Manifest, read_manifest
 from records.format.rejects import read_unresolved_rejects
@@ -149,7 +150,8 @@ def list_records(dataset: Dataset) -> Sources:
             hint="convert the source images of these records",
         )
     left_out = load_skipped(storage, manifest.generations[-1])
-    sources = Sources(manifest.labels, None, left_out=left_out)
+    columns = manifest.settings.columns
+    sources = Sources(manifest.labels, None, left_out=left_out, columns=columns)
     for split, records in dataset.items():
         numbers = iter(range(len(records)))
         for shard in range(len(records.info.shards)):
@@ -160,6 +162,7 @@ def list_records(dataset: Dataset) -> Sources:
                         row.label,
                         row.source_bytes,
                         record_number=next(numbers),
+                        columns=pack_values([*row.columns.values()]) if columns else None,
                         split=split,
                     )
                 )

@@ -86,8 +86,9 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     output = open_storage(options.output)
     base = open_existing(output) if options.append else None
     settings = options.settings() if base is None else resolve_settings(options, base)
-    options = _with_grouping(options, settings)
-    sources = list_sources(options, None if base is None else base.labels)
+    options = _with_options_of_dataset(options, settings)
+    sources = list_sources(options, base)
+    settings = msgspec.structs.replace(settings, columns=sources.columns or ())
     if sources.understood is not None:
         log_line(f"{escape_for_display(str(options.list or options.source))}: {sources.understood}")
     _require_images(sources, options)
@@ -104,12 +105,15 @@ def _list_and_plan(options: ConvertOptions) -> Run:
     return Run(options, sources, plan, output, base, diff, started_at)
 
 
-def _with_grouping(options: ConvertOptions, settings: Settings) -> ConvertOptions:
-    """Return the options with the groups of the dataset: a group keeps its split.
+def _with_options_of_dataset(options: ConvertOptions, settings: Settings) -> ConvertOptions:
+    """Return the options with the groups and columns of the dataset: a group keeps its split.
 
     Raises:
         UsageError: the manifest of the dataset has an invalid regular expression.
     """
+    if settings.columns and options.keep_columns is None:
+        names = tuple(column.name for column in settings.columns)
+        options = msgspec.structs.replace(options, keep_columns=names)
     grouped = msgspec.structs.replace(options, group_by=settings.group_by)
     if grouped != options:
         grouped.validate()

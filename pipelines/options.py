@@ -25,13 +25,14 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     `test`, `validation` and `max_rejects` are fractions if float, counts if int. `list`, `labels`
     and `exclude` are paths of files. `path_column`, `label_column`, `split_column` and
     `group_column` are columns of the list, and `image_folder` is the folder of its images below
-    `source`. `map` gives classes new names: pairs, `OLD=NEW` texts or files. `processes` is the
-    number of processes of the runner `local`, and `workers` the number of threads in each process
-    that writes shards; if None, they follow from the usable CPUs and the work. `append` adds new
-    images to an existing dataset; with `allow_new_classes`, also images of new classes. Files over
-    `max_file_mb` megabytes, and images that take more than `image_timeout` seconds to decode, are
-    rejected. `runner` is `local` or the name of a Beam runner; Beam receives `beam_flags`
-    unchanged.
+    `source`. `keep_columns` are the columns whose values the records keep: `all` for all columns
+    without another use, `none`, or names. `map` gives classes new names: pairs, `OLD=NEW` texts or
+    files. `processes` is the number of processes of the runner `local`, and `workers` the number of
+    threads in each process that writes shards; if None, they follow from the usable CPUs and the
+    work. `append` adds new images to an existing dataset; with `allow_new_classes`, also images of
+    new classes. Files over `max_file_mb` megabytes, and images that take more than `image_timeout`
+    seconds to decode, are rejected. `runner` is `local` or the name of a Beam runner; Beam receives
+    `beam_flags` unchanged.
     """
 
     source: str
@@ -51,6 +52,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     split_column: str | None = None
     group_column: str | None = None
     image_folder: str | None = None
+    keep_columns: tuple[str, ...] | str | None = None
     map: dict[str, str | None] | tuple[str, ...] | str | None = None
     leaf_class: bool = False
     exclude: str | None = None
@@ -70,8 +72,11 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     beam_flags: tuple[str, ...] = ()
 
     def settings(self) -> Settings:
-        """Return the options that determine the bytes of the dataset."""
-        given = {name: getattr(self, name) for name in Settings.__struct_fields__}
+        """Return the options that determine the bytes of the dataset.
+
+        The columns of a list are those of the result only after the list has been read.
+        """
+        given = {name: getattr(self, name, None) for name in Settings.__struct_fields__}
         if self.images.resize is not None:
             given["images"] = msgspec.structs.replace(self.images, scaled_decode=True)
         return Settings(**{name: value for name, value in given.items() if value is not None})

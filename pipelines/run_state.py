@@ -88,7 +88,7 @@ def write_run(output: Storage, plan: Plan, encoders: dict[str, str]) -> None:
     """Write the plan of each shard, and then the identity of the run."""
 
     def write(shard: PlannedShard) -> None:
-        content = msgspec.msgpack.encode(shard.to_plan(plan.digest))
+        content = msgspec.msgpack.encode(shard.to_plan(plan))
         output.replace(_shard_plan_name(shard.name), content)
 
     for _ in parallel_map(write, plan.shards, threads=0 if output.is_local else IO_THREADS):

@@ -34,6 +34,7 @@ def convert(
     split_column: str | None = None,
     group_column: str | None = None,
     image_folder: str | PathLike[str] | None = None,
+    keep_columns: Sequence[str] | str | None = None,
     map: Mapping[str, str | None] | str | PathLike[str] | Sequence[str] | None = None,  # noqa: A002
     leaf_class: bool = False,
     exclude: str | PathLike[str] | None = None,
@@ -91,6 +92,8 @@ def convert(
         split_column: the column of the list with splits, or `none`.
         group_column: the column of the list with groups, or `none`.
         image_folder: the folder below `source` with the images of the list.
+        keep_columns: the names of the columns of the list whose values the records keep, or `all`;
+            none if None, or those of the dataset with `append`.
         map: new names of classes: a mapping (None drops a class), `OLD=NEW` texts, or paths of
             files.
         leaf_class: whether the class of an image is its innermost folder.

@@ -30,7 +30,7 @@ def main(part: str, source: str, output: str) -> None:
     started = time.thread_time()
     plan = make_plan(list_sources(options), options.settings())
     seconds = time.thread_time() - started if part == "plan" else 0.0
-    shards = [] if part == "plan" else [each.to_plan(plan.digest) for each in plan.shards]
+    shards = [] if part == "plan" else [each.to_plan(plan) for each in plan.shards]
     for each in shards:
         images = ImageOptions(check="decode" if part == "decode" else "header")
         chunks = list(time_reading(each, source, images))

@@ -94,6 +94,11 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
         "--group-column", metavar="NAME|none", help="Column of the list with groups, or none."
     ),
     click.option(
+        "--keep-columns",
+        metavar="all|none|a,b,…",
+        help="Columns of the list whose values the records keep.  [default: none]",
+    ),
+    click.option(
         "--layout",
         type=click.Choice(["auto", "classes", "splits"]),
         default="auto",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pipelines.planning.assign_splits import assign_splits
 from pipelines.planning.split_hash import Hashes, SplitNumbers, hash_keys
 from pipelines.sources.base import WORKER_FIELDS, SourceImage, Sources
+from records.format.columns import Columns
 from records.format.digest import FORMAT_VERSION
 from records.format.label_map import LabelMap
 from records.format.layout import SPLITS, SplitName, shard_name
@@ -37,6 +38,7 @@ class ShardPlan(msgspec.Struct, frozen=True, array_like=True):
     split: SplitName
     plan_digest: str
     images: tuple[SourceImage, ...]
+    columns: Columns = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +70,10 @@ class PlannedShard:
         images = self.table.take(pa.array(self.rows))
         return list(starmap(SourceImage, iter_rows(images, *images.column_names)))
 
-    def to_plan(self, plan_digest: str) -> ShardPlan:
+    def to_plan(self, plan: Plan) -> ShardPlan:
         """Return the plan that the worker of this shard receives."""
-        return ShardPlan(self.name, self.split, plan_digest, tuple(self.images))
+        columns = plan.settings.columns
+        return ShardPlan(self.name, self.split, plan.digest, tuple(self.images), columns)
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,8 @@ class Plan:
         labels: the label map.
         shards: shards of all splits.
         thresholds: hash thresholds of the splits; empty if no split was requested.
-        digest: digest of the format version, the settings, and the key, label, split, group and
-            size of every image; 32 hexadecimal digits.
+        digest: digest of the format version, the settings, and the key, label, split, group, size
+            and columns of every image; 32 hexadecimal digits.
         fingerprint: digest of the modification time or ETag of every image. It changes if a file is
             modified, and is never compared between datasets.
         generation: the generation of the dataset that the plan writes, from 1.
@@ -201,6 +204,9 @@ def _digest(images: pa.Table, splits: SplitNumbers, labels: LabelMap, settings: 
     rows = iter_rows(images, "key", "label", "group", "size_bytes")
     for (key, label, group, size_bytes), split in zip(rows, names, strict=True):
         digest.update(encode((key, label, split, group, size_bytes)))
+    if settings.columns:
+        for row in iter_rows(images, "columns"):
+            digest.update(encode(row))
     return str(digest.hexdigest())
 
 

@@ -15,27 +15,30 @@ from pipelines.sources.containers.member import Container
 from pipelines.sources.image_folder import list_image_folder
 from pipelines.sources.labelled import list_labelled
 from pipelines.sources.lists import list_image_list
+from pipelines.sources.lists.table import show_names
 from pipelines.sources.reader import SourceFiles, open_source
 from pipelines.sources.walk import ListedFile
-from records.format.label_map import LabelMap
+from records.errors import UsageError
+from records.format.manifest import Manifest
+from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 
 __all__ = ["SourceImage", "Sources", "list_sources"]
 
 
-def list_sources(options: ConvertOptions, existing_labels: LabelMap | None = None) -> Sources:
+def list_sources(options: ConvertOptions, base: Manifest | None = None) -> Sources:
     """List the images of the source and assign a label to each.
 
     Args:
         options: the source, and the selection of its images.
-        existing_labels: the label map of the dataset, for an append; classes keep their labels.
+        base: the manifest of the dataset to append to; classes keep their labels.
 
     Raises:
         UsageError: a link leads out of the source, class names collide, or a list is invalid.
         InputNotFoundError: the source or the list does not exist, or a container cannot be read.
         CorruptDataError: a container is damaged.
     """
-    source_filter = read_source_filter(options, existing_labels)
+    source_filter = read_source_filter(options, base)
     located = locate_source(options.source)
     follow_symlinks = options.follow_symlinks
     files: SourceFiles = open_source(located.folder, follow_symlinks=follow_symlinks)
@@ -46,6 +49,8 @@ def list_sources(options: ConvertOptions, existing_labels: LabelMap | None = Non
         sources = list_image_list(options, source_filter, files)
     else:
         sources, files = _list_folder(options, source_filter, files, located.folder)
+    if sources.columns is None:
+        _require_no_columns(options, base)
     sources.location = located.folder
     if isinstance(files, ContainerFiles):
         sources.containers = files.containers
@@ -53,6 +58,21 @@ def list_sources(options: ConvertOptions, existing_labels: LabelMap | None = Non
     if absent := len(source_filter.excluded_keys) - sources.left_out.reasons["excluded-key"]:
         sources.notes.append(f"--exclude lists {pluralize(absent, 'key')} not found in the source")
     return sources
+
+
+def _require_no_columns(options: ConvertOptions, base: Manifest | None) -> None:
+    """Raise UsageError if a source without a list needs the columns of one."""
+    path = escape_for_display(options.source)
+    if options.keep_columns not in {None, "none", ()}:
+        raise UsageError("--keep-columns needs a list", path=path, hint="add --list FILE")
+    if base is not None and base.settings.columns:
+        names = tuple(column.name for column in base.settings.columns)
+        raise UsageError(
+            "the dataset keeps columns of a list, and there is no list",
+            path=path,
+            expected=show_names(names),
+            hint="add --list FILE",
+        )
 
 
 def _describe_containers(sources: Sources, files: ContainerFiles) -> None:

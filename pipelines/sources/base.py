@@ -14,9 +14,11 @@ from pipelines.sources.class_layout import Layout, choose_labels, extend_labels
 from pipelines.sources.class_map import ClassMap, read_class_map
 from pipelines.sources.containers.member import Container
 from pipelines.sources.reader import read_text_file
+from records.format.columns import Columns
 from records.format.index import Reject
 from records.format.label_map import LabelMap, parse_labels
 from records.format.layout import SplitName
+from records.format.manifest import Manifest
 from records.format.skipped import SkippedFiles
 from records.images import Rejection
 from records.images.large_file import require_max_size
@@ -42,6 +44,7 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
         group: group of the image; all images of a group are assigned to the same split.
         linked: True if a part of the path was a symbolic link when it was listed, otherwise None.
         member: place of the image if it is a member of a container; see `Member`.
+        columns: values of the columns of the dataset, packed by `pack_values`.
         split: the split that the source specifies.
         fingerprint: fingerprint of the file; see `ListedFile`.
     """
@@ -54,11 +57,14 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     group: bytes | None = None
     linked: bool | None = None
     member: bytes | None = None
+    columns: bytes | None = None
     split: SplitName | None = None
     fingerprint: int = 0
 
 
-WORKER_FIELDS = ("key", "label", "size_bytes", "url", "record_number", "group", "linked", "member")
+WORKER_FIELDS = (
+    "key", "label", "size_bytes", "url", "record_number", "group", "linked", "member", "columns",
+)  # fmt: skip
 """The first fields of `SourceImage`."""
 
 _COLUMNS = pa.schema(
@@ -71,6 +77,7 @@ _COLUMNS = pa.schema(
         "group": pa.large_binary(),
         "linked": pa.bool_(),
         "member": pa.large_binary(),
+        "columns": pa.large_binary(),
         "split": pa.string(),
         "fingerprint": pa.uint64(),
     }
@@ -98,6 +105,7 @@ class Sources:
             None for folders.
         location: the folder or URL that contains the files, or the containers of the images.
         containers: the containers whose members the images are.
+        columns: the columns of the list that the dataset keeps; None for a source without a list.
     """
 
     labels: LabelMap
@@ -110,6 +118,7 @@ class Sources:
     understood: str | None = None
     location: str = ""
     containers: tuple[Container, ...] = ()
+    columns: Columns | None = None
 
     @property
     def found(self) -> int:
@@ -166,6 +175,7 @@ class SourceFilter(NamedTuple):
         existing_labels: label map of the dataset to append to.
         allow_new_classes: whether an append may add classes.
         class_map: new names of classes, of `--map`.
+        existing_columns: columns of the dataset to append to.
     """
 
     excluded_keys: frozenset[bytes]
@@ -174,6 +184,7 @@ class SourceFilter(NamedTuple):
     existing_labels: LabelMap | None
     allow_new_classes: bool
     class_map: ClassMap
+    existing_columns: Columns | None = None
 
     def map_classes(self, found: Iterable[str], *, source: str) -> MappedClasses:
         """Return the new names and the label map of the classes in the source.
@@ -196,8 +207,13 @@ class SourceFilter(NamedTuple):
         return MappedClasses(renamed, labels, self.class_map.notes(found))
 
 
-def read_source_filter(options: ConvertOptions, existing_labels: LabelMap | None) -> SourceFilter:
-    """Read the files that options name. Raises InputNotFoundError, UsageError."""
+def read_source_filter(options: ConvertOptions, base: Manifest | None) -> SourceFilter:
+    """Return the selection of the options, for an append to the dataset `base`.
+
+    Raises:
+        InputNotFoundError: a file that an option names does not exist.
+        UsageError: the content of a file is invalid.
+    """
     given = None
     if options.labels is not None:
         given = parse_labels(read_text_file(options.labels), path=options.labels)
@@ -210,7 +226,8 @@ def read_source_filter(options: ConvertOptions, existing_labels: LabelMap | None
         frozenset(excluded),
         options.classes,
         given,
-        existing_labels,
+        None if base is None else base.labels,
         options.allow_new_classes,
         read_class_map(options.map),
+        None if base is None else base.settings.columns,
     )

@@ -20,7 +20,7 @@ from pipelines.sources.class_layout import (
 )
 from pipelines.sources.group_by import GroupKey
 from pipelines.sources.lists import find_metadata, list_metadata
-from pipelines.sources.lists.columns import named_columns
+from pipelines.sources.lists.columns import names_columns
 from pipelines.sources.reader import SourceFiles, UnreadableError
 from pipelines.sources.walk import ListedFile, Listing
 from records.errors import InputNotFoundError, UsageError
@@ -86,7 +86,7 @@ def _list_metadata(
         UsageError: an option names a column or an image folder, and there is no list.
         InputNotFoundError: a metadata file is empty, and the source has no classes.
     """
-    named = named_columns(options)
+    named = names_columns(options)
     # The images of a metadata file are next to it, and `--image-folder` does not apply to it.
     is_list = options.layout == "auto" and not options.leaf_class and options.image_folder is None
     found = find_metadata(listing) if is_list else []

@@ -29,7 +29,7 @@ def list_labelled(
     """
     members = files.members
     table = ListTable(escape_for_display(options.source), (), lambda: iter(()), unit="image")
-    roles = Roles("path", ("label",), None, None, None, ())
+    roles = Roles("path", ("label",), None, None, None, (), ())
     keys = (key for (key,) in iter_rows(members.listing.files.to_table(), "key"))
     rows = [
         ListRow(number, key, None, label or "", split, None)
@@ -47,6 +47,7 @@ def list_labelled(
     _refuse_captions(rows, options)
     sources = collect_rows([ListPart(table, roles, rows, "")], options, source_filter, files)
     sources.understood = None
+    sources.columns = None
     for file in members.listing.skipped:
         sources.left_out.append(file)
     for key, reason in members.listing.refused:

@@ -17,6 +17,7 @@ from pipelines.sources.containers.member import Container
 from pipelines.writing.crash_isolation import Normalize, SubprocessNormalizer
 from pipelines.writing.prefetch import PrefetchedImage, prefetch_images
 from records.errors import CorruptDataError, StorageError
+from records.format.columns import Columns, encode_columns, unpack_values
 from records.format.image_options import ImageOptions
 from records.format.index import (
     IndexRow,
@@ -127,7 +128,7 @@ def _read_intact_index(output: Storage, name: str) -> ShardSummary | None:
     try:
         index = read_index(output, index_name(name))
         # Parquet's checksums do not cover every byte; an intact index encodes to the same bytes.
-        content = encode_index(index.summary, new_row_table(index.rows()))
+        content = encode_index(index.summary, new_row_table(index.rows(), index.columns))
         is_intact = content == output.read(index_name(name))
     except (FileNotFoundError, CorruptDataError):
         return None
@@ -161,7 +162,9 @@ def convert_images(
                 if isinstance(prefetched.normalized, Rejection):
                     yield _reject(prefetched, prefetched.normalized, job.labels)
                 else:
-                    yield _write_record(writer, prefetched, prefetched.normalized, job.labels)
+                    yield _write_record(
+                        writer, prefetched, prefetched.normalized, job.labels, plan.columns
+                    )
             count(len(chunk))
 
     publish_shard(output, plan, write)
@@ -186,7 +189,7 @@ def publish_shard(
     if output.stat(index_name(plan.name)) is not None:
         remove_own(output, index_name(plan.name))
         remove_own(output, plan.name)
-    rows = new_row_table()
+    rows = new_row_table(columns=plan.columns)
     class_records: Counter[int] = Counter()
     rejects: list[Reject] = []
     with output.create(plan.name) as stream:
@@ -235,10 +238,16 @@ def _write_record(
     prefetched: PrefetchedImage,
     normalized: NormalizedImage,
     labels: tuple[str, ...],
+    columns: Columns,
 ) -> IndexRow:
     image = prefetched.image
+    values = [] if image.columns is None else unpack_values(image.columns)
     example = encode_image_example(
-        normalized, key=image.key, label=image.label, class_name=labels[image.label]
+        normalized,
+        key=image.key,
+        label=image.label,
+        class_name=labels[image.label],
+        columns=encode_columns(columns, values) if columns else b"",
     )
     location = writer.write(example.payload)
     return IndexRow(
@@ -256,6 +265,7 @@ def _write_record(
         source_xxh3_128=prefetched.source_xxh3_128,
         changes=normalized.changes,
         group=hash_group(image.group),
+        columns={column.name: value for column, value in zip(columns, values, strict=True)},
     )
 
 

@@ -21,6 +21,7 @@ from records.dataset.record import RecordDecoder
 from records.dataset.split import Split
 from records.dataset.worker_slice import ALL_RECORDS, WorkerSlice
 from records.errors import UsageError
+from records.format.columns import Columns
 from records.format.label_map import LabelMap
 from records.format.layout import SplitName
 from records.format.manifest import Manifest, read_manifest
@@ -51,7 +52,7 @@ class Dataset(Mapping[SplitName, Split]):
         self.storage = storage
         self.manifest = manifest
         self._worker_slice = worker_slice
-        decoder = RecordDecoder(manifest.labels, manifest.adopted)
+        decoder = RecordDecoder.of(manifest)
         self._splits = {
             name: Split(storage, name, info, decoder, worker_slice)
             for name, info in manifest.splits.items()
@@ -71,6 +72,11 @@ class Dataset(Mapping[SplitName, Split]):
     def class_names(self) -> LabelMap:
         """Class names in the order of their labels; the same as `labels`."""
         return self.manifest.labels
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of the list that the records keep, with the types of their values."""
+        return self.manifest.settings.columns
 
     def shards(self) -> dict[str, tuple[SplitName, int]]:
         """Return the split of each shard and its number there, by name, in stored order."""

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from records.dataset.record import Record
 from records.format import schema
+from records.format.columns import encode_columns
 from records.format.tfrecord import FOOTER_BYTES, HEADER_BYTES
 from records.images.features import encode_before_image
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Mapping
 
+    from records.format.columns import Value
+    from records.format.index import Index
     from records.format.label_map import LabelMap
 
 _INTEGER_COLUMNS = (
@@ -46,6 +49,7 @@ class IndexedRecord(NamedTuple):
         offset: the offset of the frame in the shard, in bytes.
         sizes_bytes: the sizes of the three parts of the frame: the bytes before the image, the
             image, and the bytes after the image.
+        encoded_columns: the features of the columns.
     """
 
     label: int
@@ -57,6 +61,8 @@ class IndexedRecord(NamedTuple):
     channels: int
     offset: int
     sizes_bytes: tuple[int, int, int]
+    columns: Mapping[str, Value]
+    encoded_columns: bytes
 
     def matches_frame(self, before: bytes, after: bytes) -> bool:
         """Return whether a frame has the features and the image position of this record.
@@ -66,7 +72,7 @@ class IndexedRecord(NamedTuple):
             after: the part of the frame after the image.
         """
         next_name_at = 2 if after[1] < 0x80 else 3  # a tag and the size of the map entry
-        expected = encode_before_image(
+        expected = self.encoded_columns + encode_before_image(
             self.channels, self.label, self.class_name, self.sizes_bytes[1]
         )
         return before.endswith(expected) and after.startswith(_NEXT_FEATURE, next_name_at)
@@ -82,6 +88,7 @@ class IndexedRecord(NamedTuple):
             self.width,
             self.height,
             self.channels,
+            self.columns,
         )
 
 
@@ -89,15 +96,18 @@ class IndexedRecords:
     """The indexed records of a shard, by number.
 
     Args:
-        table: the rows of the index of the shard.
+        index: the index of the shard.
         labels: the label map.
     """
 
-    def __init__(self, table: pa.Table, labels: LabelMap) -> None:
+    def __init__(self, index: Index, labels: LabelMap) -> None:
+        table = index.table
         columns = {name: table[name].to_numpy() for name in _INTEGER_COLUMNS}
         formats = table["format"].combine_chunks()
         self._labels, self._formats = labels, formats.dictionary.to_pylist()
         self._keys = table["key"].combine_chunks()
+        self._columns = index.columns
+        self._values = table["columns"].combine_chunks() if index.columns else None
         # A memoryview returns Python integers five times as fast as an array.
         self._label, self._width, self._height, self._channels = (
             columns[name].data for name in ("label", "width", "height", "channels")
@@ -117,6 +127,11 @@ class IndexedRecords:
         )
         if not is_possible or not 0 <= label < len(self._labels):
             return None
+        values: Mapping[str, Value] = {}
+        encoded = b""
+        if self._values is not None:
+            values = self._values[record].as_py()
+            encoded = encode_columns(self._columns, list(values.values()))
         return IndexedRecord(
             label,
             self._labels[label],
@@ -127,4 +142,6 @@ class IndexedRecords:
             self._channels[record],
             self._offset[record],
             (before_bytes, image_bytes, after_bytes),
+            values,
+            encoded,
         )

@@ -6,7 +6,10 @@ the features that the manifest names.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -14,6 +17,7 @@ import msgspec
 from records.dataset.notebook import encode_png, record_html
 from records.errors import CorruptDataError
 from records.format import schema
+from records.format.columns import Columns, Value, column_features, decode_columns
 from records.format.example import decode_example, decode_scalars
 from records.format.image_options import MAX_PIXELS_LIMIT
 from records.format.label_map import LabelMap, label_ids
@@ -26,17 +30,16 @@ from records.text.keys import key_to_text
 from records.text.names import normalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     from numpy.typing import NDArray
 
     from records.format.example import FeatureValue
-    from records.format.manifest import ExternalFormat
+    from records.format.manifest import ExternalFormat, Manifest
     from records.images.header import ImageHeader
 
 T = TypeVar("T", bytes, int)
 _SHOWN_CHARS = 120
+_SHOWN_COLUMNS = 20
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -51,6 +54,8 @@ class Record(msgspec.Struct, frozen=True):
         width: the width in pixels.
         height: the height in pixels.
         channels: the number of channels: 1 (grey) or 3 (RGB).
+        columns: the values of the columns of the list that the dataset keeps, by name: int, float
+            (NaN for a missing number) or str.
     """
 
     image: bytes
@@ -61,6 +66,7 @@ class Record(msgspec.Struct, frozen=True):
     width: int
     height: int
     channels: int
+    columns: Mapping[str, Value] = {}
 
     def decode(self) -> NDArray[np.uint8]:
         """Decode the image to the pixels that a training run reads.
@@ -81,7 +87,9 @@ class Record(msgspec.Struct, frozen=True):
         return [*self._summary(), ("image", f"<{pluralize(len(self.image), 'byte')}>")]
 
     def _summary(self) -> list[tuple[str, object]]:
-        names = ("key", "label", "class_name", "format", "width", "height", "channels")
+        names = ["key", "label", "class_name", "format", "width", "height", "channels"]
+        if self.columns:
+            names.append("columns")
         return [(name, getattr(self, name)) for name in names]
 
     def _repr_png_(self) -> bytes | None:
@@ -95,23 +103,31 @@ class Record(msgspec.Struct, frozen=True):
 
 
 def _shorten(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _shorten(each) for name, each in islice(value.items(), _SHOWN_COLUMNS)}
     if isinstance(value, str) and len(value) > _SHOWN_CHARS:
         return f"{value[: _SHOWN_CHARS // 2]}…{value[-_SHOWN_CHARS // 2 :]}"
     return value
 
 
-def decode_record(payload: bytes, *, record: int | None = None) -> Record:
+@lru_cache(maxsize=16)
+def _features(columns: Columns) -> Mapping[str, type]:
+    return {**schema.FEATURES, **column_features(columns)}
+
+
+def decode_record(payload: bytes, *, columns: Columns = (), record: int | None = None) -> Record:
     """Return the record in a serialized Example that shardmill wrote.
 
     Args:
         payload: the serialized Example.
+        columns: the columns of the dataset.
         record: the number of the record, for messages.
 
     Raises:
         CorruptDataError: a feature is missing, or does not have exactly one value of its type.
     """
     try:
-        values = decode_scalars(payload, schema.FEATURES)
+        values = decode_scalars(payload, _features(columns))
     except CorruptDataError as error:
         error.record = record
         raise
@@ -125,6 +141,7 @@ def decode_record(payload: bytes, *, record: int | None = None) -> Record:
             width=values[schema.WIDTH],
             height=values[schema.HEIGHT],
             channels=values[schema.CHANNELS],
+            columns=decode_columns(columns, values),
         )
     except UnicodeDecodeError as error:
         raise CorruptDataError("a text in a record is not valid UTF-8", record=record) from error
@@ -137,14 +154,21 @@ class RecordDecoder:
     Args:
         labels: the label map.
         adopted: the features of adopted records; None for records of a conversion.
+        columns: the columns of the dataset.
     """
 
     labels: LabelMap
     adopted: ExternalFormat | None = None
+    columns: Columns = ()
     _numbers: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_numbers", label_ids(self.labels) if self.adopted else {})
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> RecordDecoder:
+        """Return the decoder of the records of a dataset."""
+        return cls(manifest.labels, manifest.adopted, manifest.settings.columns)
 
     @property
     def reads_adopted(self) -> bool:
@@ -166,7 +190,7 @@ class RecordDecoder:
                 or the image header of an adopted record is invalid.
         """
         if self.adopted is None:
-            return decode_record(payload, record=record)
+            return decode_record(payload, columns=self.columns, record=record)
         try:
             return self._decode_adopted(payload, self.adopted, key or "")
         except CorruptDataError as error:

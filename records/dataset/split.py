@@ -16,6 +16,7 @@ from records.dataset.open_shards import MAX_OPEN_SHARDS, OpenShards
 from records.dataset.record import Record, RecordDecoder
 from records.dataset.worker_slice import ALL_RECORDS, WorkerSlice
 from records.errors import CorruptDataError
+from records.format.columns import encode_columns
 from records.format.index import Index, IndexRow, read_shard_index
 from records.format.layout import SplitName
 from records.format.manifest import SplitInfo
@@ -124,7 +125,7 @@ class Split(Sequence[Record]):
     def _load_indexed_records(self, shard_number: int) -> IndexedRecords:
         indexed = self._indexed_records.get(shard_number)
         if indexed is None:
-            indexed = IndexedRecords(self.load_index(shard_number).table, self.labels)
+            indexed = IndexedRecords(self.load_index(shard_number), self.labels)
             self._indexed_records[shard_number] = indexed
         return indexed
 
@@ -154,7 +155,7 @@ class Split(Sequence[Record]):
         """
         shard = self.info.shards[shard_number]
         # The index is not kept: all indexes together may need much memory.
-        index = self._indexes.get(shard_number) or read_shard_index(self._storage, shard)
+        index = self._indexes.get(shard_number) or self._read_index(shard_number)
         for row in index.rows(0, 1):
             with missing_as_corrupt(self._storage, shard.name):
                 frame = self._storage.read_range(shard.name, row.offset, row.length)
@@ -181,6 +182,7 @@ class Split(Sequence[Record]):
             label=row.label,
             class_name=self.labels[row.label],
             key=key_from_text(row.key),
+            columns=encode_columns(self._decoder.columns, list(row.columns.values())),
         )
 
     def _other_records(self, shard_number: int, record: int, *, expected: str) -> CorruptDataError:
@@ -333,9 +335,12 @@ class Split(Sequence[Record]):
             CorruptDataError: the index is damaged or missing, or belongs to another shard.
         """
         if shard_number not in self._indexes:
-            shard = self.info.shards[shard_number]
-            self._indexes[shard_number] = read_shard_index(self._storage, shard)
+            self._indexes[shard_number] = self._read_index(shard_number)
         return self._indexes[shard_number]
+
+    def _read_index(self, shard_number: int) -> Index:
+        shard = self.info.shards[shard_number]
+        return read_shard_index(self._storage, shard, self._decoder.columns)
 
     def __getstate__(self) -> dict[str, Any]:
         # Worker processes open the files again: reading an index is cheaper than pickling it.

@@ -8,7 +8,7 @@ the shard. The index is written after its shard, so if an index exists, its shar
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from records.errors import CorruptDataError
+from records.format.columns import Column, Columns, Value, arrow_field, columns_of
 from records.format.digest import FORMAT_VERSION, FileDigest, FormatVersion, digest_of
 from records.format.layout import SplitName, index_name
 from records.format.manifest import Digest, ShardInfo
@@ -50,13 +51,18 @@ SCHEMA = pa.schema(
         pa.field("group", pa.uint64(), nullable=False),
     ]
 )
+"""The columns of every index; if the dataset has columns, `columns` follows."""
+
+_COLUMNS = "columns"
+_NO_COLUMNS: Mapping[str, Value] = {}
 
 
 class IndexRow(NamedTuple):
     """The row of one record: its key as text, the location of its frame, and image properties.
 
     The encoded image has `stored_bytes` bytes at `image_offset` in the shard. `group` is the hash
-    of the group of the image (`hash_group`); 0 if the image is in no group.
+    of the group of the image (`hash_group`); 0 if the image is in no group. `columns` has the
+    values of the columns of the dataset by name.
     """
 
     key: str
@@ -73,6 +79,7 @@ class IndexRow(NamedTuple):
     source_xxh3_128: str
     changes: tuple[str, ...]
     group: int = 0
+    columns: Mapping[str, Value] = _NO_COLUMNS
 
 
 def hash_group(group: bytes | None) -> int:
@@ -121,6 +128,8 @@ class Index:
     def __init__(self, summary: ShardSummary, table: pa.Table) -> None:
         self.summary = summary
         self.table = table
+        is_extended = _COLUMNS in table.column_names
+        self.columns = columns_of(table.schema.field(_COLUMNS)) if is_extended else ()
         self._offsets = table["offset"].to_numpy()
         self._lengths = table["length"].to_numpy()
 
@@ -168,14 +177,23 @@ class Index:
     def rows(self, start: int = 0, stop: int | None = None) -> list[IndexRow]:
         """Return the rows in `range(start, stop)`, by default all rows, as Python values."""
         part = self.table.slice(start, None if stop is None else stop - start)
-        columns: list[list[Any]] = [part[name].to_pylist() for name in SCHEMA.names]
-        *scalars, changes, groups = columns
-        return [IndexRow(*row) for row in zip(*scalars, map(tuple, changes), groups, strict=True)]
+        values: dict[str, Iterable[Any]] = {
+            name: part[name].to_pylist() for name in part.column_names
+        }
+        values["changes"] = map(tuple, values["changes"])
+        return [IndexRow(*row) for row in zip(*values.values(), strict=True)]
 
 
-def new_row_table(rows: Iterable[IndexRow] = ()) -> RowTable[IndexRow]:
+def index_schema(columns: Sequence[Column] = ()) -> pa.Schema:
+    """Return the schema of the index of a dataset with these columns."""
+    return SCHEMA.append(arrow_field(columns)) if columns else SCHEMA
+
+
+def new_row_table(
+    rows: Iterable[IndexRow] = (), columns: Sequence[Column] = ()
+) -> RowTable[IndexRow]:
     """Return a compact table for index rows; a shard of tiny images can have millions of rows."""
-    return RowTable(IndexRow, SCHEMA, rows)
+    return RowTable(IndexRow, index_schema(columns), rows)
 
 
 def encode_index(summary: ShardSummary, rows: RowTable[IndexRow]) -> bytes:
@@ -199,24 +217,30 @@ def read_index(storage: Storage, name: str) -> Index:
 def decode_index(content: bytes, *, path: str) -> Index:
     """Read an index from its bytes. Raises CorruptDataError, with `path`."""
     with _corrupt_if_unreadable(path):
-        schema = pq.read_schema(io.BytesIO(content))
-        names = schema.names
-    summary = _decode_summary(schema.metadata, path)
-    if names != SCHEMA.names:
+        found = pq.read_schema(io.BytesIO(content))
+        is_extended = found.names[len(SCHEMA) :] == [_COLUMNS]
+        schema = index_schema(columns_of(found.field(_COLUMNS)) if is_extended else ())
+    summary = _decode_summary(found.metadata, path)
+    if found.names != schema.names:
         raise CorruptDataError(
             "the columns of the index are wrong",
             path=path,
             expected=", ".join(SCHEMA.names),
-            got=escape_for_display(", ".join(names)),
+            got=escape_for_display(", ".join(found.names)),
         )
     with _corrupt_if_unreadable(path):
-        index = Index(summary, read_untrusted(content, SCHEMA))
+        index = Index(summary, read_untrusted(content, schema))
     index.require_valid_locations(path)
     return index
 
 
-def read_shard_index(storage: Storage, shard: ShardInfo) -> Index:
+def read_shard_index(storage: Storage, shard: ShardInfo, columns: Columns | None = None) -> Index:
     """Read the index of a shard that a manifest lists.
+
+    Args:
+        storage: the dataset.
+        shard: the shard.
+        columns: the columns of the dataset; None for callers that do not read their values.
 
     Raises:
         CorruptDataError: the file is missing or damaged, or is the index of another shard.
@@ -242,6 +266,8 @@ def read_shard_index(storage: Storage, shard: ShardInfo) -> Index:
             expected=f"{pluralize(shard.records, 'row')}, one per record of its shard",
             got=len(index),
         )
+    if columns is not None and index.columns != columns:
+        raise CorruptDataError("the index has other columns than the manifest", path=path)
     return index
 
 

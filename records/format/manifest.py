@@ -16,6 +16,7 @@ import msgspec
 
 from records.errors import CorruptDataError, InputNotFoundError, UsageError
 from records.format import layout
+from records.format.columns import Columns, check_columns
 from records.format.digest import FORMAT_VERSION, FileDigest, FormatVersion, Sha256, digest_of
 from records.format.image_options import ImageOptions
 from records.format.label_map import check_labels
@@ -33,7 +34,10 @@ SplitSize = int | float
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The options of a conversion that determine the bytes of the dataset."""
+    """The options of a conversion that determine the bytes of the dataset.
+
+    `columns` are the columns of the list that are kept, with the types of their values.
+    """
 
     images: ImageOptions = ImageOptions()
     seed: int = 0
@@ -43,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group_by: str | None = None
     shards: int | None = None
     shard_mb: int = 128
+    columns: Columns = ()
 
 
 class SplitThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -233,6 +238,7 @@ def _validate(manifest: Manifest, path: str) -> None:
     try:
         check_labels(manifest.labels, path=path)
         manifest.settings.images.validate()
+        check_columns(manifest.settings.columns)
     except UsageError as error:
         raise CorruptDataError(error.what, path=path, got=error.got) from error
     _validate_external_format(manifest, path)

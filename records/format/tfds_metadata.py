@@ -130,6 +130,9 @@ def _features(manifest: Manifest) -> Json:
         schema.TEXT: _text(),
         schema.FILENAME: _bytes(),
     }
+    for column in manifest.settings.columns:
+        is_text = column.type == "string"
+        features[column.feature] = _text() if is_text else _scalar(column.type)
     return _feature("features_dict.FeaturesDict", featuresDict={"features": features})
 
 
@@ -156,8 +159,8 @@ def _bytes() -> Json:
     return _feature("tensor_feature.Tensor", tensor=_tensor("string"))
 
 
-def _scalar() -> Json:
-    return _feature("scalar.Scalar", tensor=_tensor("int64"))
+def _scalar(dtype: str = "int64") -> Json:
+    return _feature("scalar.Scalar", tensor=_tensor(dtype))
 
 
 def _tensor(dtype: str) -> Json:

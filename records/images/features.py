@@ -23,7 +23,7 @@ class EncodedExample(NamedTuple):
 
 
 def encode_image_example(
-    image: NormalizedImage, *, key: bytes, label: int, class_name: str
+    image: NormalizedImage, *, key: bytes, label: int, class_name: str, columns: bytes = b""
 ) -> EncodedExample:
     """Return the serialized Example of an image, equal to that of `encode_example`.
 
@@ -32,9 +32,10 @@ def encode_image_example(
         key: the key of the image.
         label: the label, from 0.
         class_name: the name of the class.
+        columns: the features of the columns, as `encode_columns` returns them.
     """
     # In the order of the names, as `encode_example` writes them.
-    before = encode_before_image(image.channels, label, class_name, len(image.encoded))
+    before = columns + encode_before_image(image.channels, label, class_name, len(image.encoded))
     features = (
         before,
         image.encoded,
@@ -68,6 +69,7 @@ def is_example_of(
     label: int,
     class_name: str,
     key: bytes,
+    columns: bytes = b"",
 ) -> bool:
     """Return whether an Example of `encode_image_example` has these features around its image.
 
@@ -79,8 +81,9 @@ def is_example_of(
         label: the label, from 0.
         class_name: the name of the class.
         key: the key of the image.
+        columns: the features of the columns, as `encode_columns` returns them.
     """
-    before = encode_before_image(channels, label, class_name, image_bytes)
+    before = columns + encode_before_image(channels, label, class_name, image_bytes)
     after = _bytes_head(_KEY, len(key)) + key
     return payload[: max(image_offset, 0)].endswith(before) and payload.startswith(
         after, image_offset + image_bytes

@@ -17,6 +17,7 @@ from records.arguments import check_arguments
 from records.dataset import Dataset, open_dataset
 from records.format.layout import SPLITS, SplitName
 from records.format.rejects import read_unresolved_rejects
+from records.stats.columns import ColumnStats, column_stats
 from records.stats.duplicates import Duplicates, count_duplicates, find_groups
 from records.stats.text import format_stats
 
@@ -81,6 +82,7 @@ class Stats(msgspec.Struct, frozen=True):
         rejects: the number of rejected images for each reason, the most frequent first; without
             images that a later generation has stored.
         duplicates: the counts of images with identical file content.
+        columns: the statistics of each column that the dataset keeps, by name.
     """
 
     labels: tuple[str, ...]
@@ -95,6 +97,7 @@ class Stats(msgspec.Struct, frozen=True):
     changes: dict[str, int]
     rejects: dict[str, int]
     duplicates: Duplicates
+    columns: dict[str, ColumnStats] = {}
 
     @property
     def class_totals(self) -> list[int]:
@@ -135,6 +138,7 @@ def stats(dataset: Dataset | str | os.PathLike[str], rows: pa.Table | None = Non
         changes=_frequencies(pc.list_flatten(rows["changes"])),
         rejects=_count_rejects(dataset),
         duplicates=count_duplicates(find_groups(rows)),
+        columns=column_stats(rows),
     )
 
 
@@ -154,7 +158,8 @@ def read_index_rows(dataset: Dataset) -> pa.Table:
 
 
 def _read_columns(dataset: Dataset, name: SplitName, shard: int) -> pa.Table:
-    table = dataset[name].load_index(shard).table.select(_COLUMNS)
+    index = dataset[name].load_index(shard)
+    table = index.table.select([*_COLUMNS, "columns"] if index.columns else _COLUMNS)
     # Dictionaries from different files cannot be concatenated.
     table = table.set_column(3, "format", table["format"].cast(pa.string()))
     split = pa.repeat(pa.scalar(SPLITS.index(name), pa.int8()), len(table))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from records.text.escaping import escape_for_display
-from records.text.formatting import align, format_bytes, pluralize
+from records.text.formatting import abbreviate, align, format_bytes, pluralize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from records.stats.columns import ColumnStats
     from records.stats.counts import MinMedianMax, Stats
     from records.stats.duplicates import Duplicates
 
 _MAX_CLASSES = 40
 _SHOWN_AT_EACH_END = 15
 _SHOWN_EMPTY = 20
+_SHOWN_VALUES = 3
+_SHOWN_CHARS = 30
 
 
 def format_stats(stats: Stats, path: str | None = None) -> list[str]:
@@ -33,7 +37,8 @@ def format_stats(stats: Stats, path: str | None = None) -> list[str]:
         ("rejected", _frequencies(stats.rejects, "none")),
         *_duplicates(stats.duplicates),
     ]
-    return [head, "", *_classes(stats), "", *_sizes(stats), "", *align(facts)]
+    columns = ["", *_columns(stats.columns)] if stats.columns else []
+    return [head, "", *_classes(stats), "", *_sizes(stats), *columns, "", *align(facts)]
 
 
 def _classes(stats: Stats) -> list[str]:
@@ -76,6 +81,24 @@ def _sizes(stats: Stats) -> list[str]:
         ("size", *_range(stats.image_bytes, format_bytes)),
     ]
     return align(rows, right="<>>>")
+
+
+def _columns(columns: Mapping[str, ColumnStats]) -> list[str]:
+    rows = [("column", "type", "missing", "distinct", "values")]
+    for name, found in columns.items():
+        if found.mean is not None:
+            values = f"{found.min:,.6g} to {found.max:,.6g}, mean {found.mean:,.6g}"
+        else:
+            shown = islice(found.most_frequent.items(), _SHOWN_VALUES)
+            texts = [f"{_shorten(text)} ({number:,})" for text, number in shown]
+            values = ", ".join(texts) + ", …" * (found.distinct > _SHOWN_VALUES) or "none"
+        counts = (f"{found.missing:,}", f"{found.distinct:,}")
+        rows.append((escape_for_display(name), found.type, *counts, values))
+    return align(rows, right="<<>>")
+
+
+def _shorten(text: str) -> str:
+    return abbreviate(escape_for_display(text), _SHOWN_CHARS)
 
 
 def _range(found: MinMedianMax, show: Callable[[int], str]) -> tuple[str, str, str]:

@@ -32,7 +32,8 @@ def read_untrusted(content: bytes, schema: pa.Schema) -> pa.Table:
 
     Args:
         content: the content of the file.
-        schema: the schema of the result: numbers, strings, and lists of strings, all without nulls.
+        schema: the schema of the result: numbers, strings, lists of strings, and structs of numbers
+            and strings, all without nulls.
 
     Raises:
         InvalidParquetError: `content` is damaged, does not match `schema`, or expands too much.
@@ -150,5 +151,9 @@ def require_growth(size_bytes: int, allowed_bytes: int) -> None:
 
 
 def _count_nulls(column: pa.ChunkedArray) -> int:
-    lists = column.chunks if pa.types.is_list(column.type) else []
-    return int(column.null_count) + sum(int(part.flatten().null_count) for part in lists)
+    nested: list[pa.Array] = []
+    if pa.types.is_list(column.type):
+        nested = [part.flatten() for part in column.chunks]
+    elif pa.types.is_struct(column.type):
+        nested = [field for part in column.chunks for field in part.flatten()]
+    return int(column.null_count) + sum(int(values.null_count) for values in nested)

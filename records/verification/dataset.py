@@ -103,7 +103,7 @@ def _check_dataset(
 ) -> Iterator[FileCheck]:
     shards = {shard.name: shard for split in manifest.splits.values() for shard in split.shards}
     split_of = {shard.name: name for name, it in manifest.splits.items() for shard in it.shards}
-    decoder = RecordDecoder(manifest.labels, manifest.adopted)
+    decoder = RecordDecoder.of(manifest)
     counts: dict[str, Counter[int]] = {split: Counter() for split in manifest.splits}
     keys = {}
     plans = {generation_folder(each.number): each.plan_digest for each in manifest.generations}

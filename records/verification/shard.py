@@ -13,6 +13,7 @@ import msgspec
 import xxhash
 
 from records.errors import CorruptDataError, StorageError
+from records.format.columns import pack_values
 from records.format.digest import digest_of
 from records.format.index import Index, decode_index
 from records.format.layout import MANIFEST, index_name
@@ -314,6 +315,9 @@ def _compare_with_row(
     if not row.changes:  # stored byte for byte: source and image have the same hash
         yield "source_bytes", row.source_bytes, len(found.image)
         yield "source_xxh3_128", row.source_xxh3_128, xxhash.xxh3_128_hexdigest(found.image)
+    values, stored = ([*it.columns.values()] for it in (row, found))
+    if stored and pack_values(values) != pack_values(stored):  # NaN differs from NaN
+        yield "columns", dict(row.columns), dict(found.columns)
     image_at = row.image_offset - row.offset - HEADER_BYTES
     if image_at < 0 or not record.frame.payload.startswith(found.image, image_at):
         yield "image_offset", row.image_offset, "other bytes at this offset"

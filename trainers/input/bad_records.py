@@ -185,7 +185,7 @@ class _ImageCheck:
             lambda records: decode_images(parser.parse(records)[0], options, shape, _WHOLE_DECODER),
             input_signature=[tf.TensorSpec((1,), tf.string)],
         )
-        self._decoder = RecordDecoder(dataset.labels, dataset.manifest.adopted)
+        self._decoder = RecordDecoder.of(dataset.manifest)
 
     def __call__(self, payload: bytes) -> CorruptDataError | None:
         try:

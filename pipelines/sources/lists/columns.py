@@ -8,6 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from pipelines.options import ConvertOptions
+from pipelines.sources.lists.kept_columns import kept_names, named_to_keep
 from pipelines.sources.lists.table import ListTable, is_image_path, show_names
 from records.errors import UsageError
 from records.format.layout import parse_split
@@ -69,6 +70,7 @@ class Roles(NamedTuple):
         split: the column of the split, if there is one.
         group: the column of the group, if there is one.
         confidence: the column of Open Images in which 0 means that the label is wrong.
+        kept: the columns whose values the records keep.
         ignored: all other columns, except the index of pandas.
     """
 
@@ -77,6 +79,7 @@ class Roles(NamedTuple):
     split: str | None
     group: str | None
     confidence: str | None
+    kept: tuple[str, ...]
     ignored: tuple[str, ...]
 
     @property
@@ -94,7 +97,12 @@ def named_columns(options: ConvertOptions) -> tuple[str, ...]:
         options.group_column,
     )
     names = [name for name in given if name is not None and name != NO_COLUMN]
-    return tuple(part for name in names for part in name.split(","))
+    return (*(part for name in names for part in name.split(",")), *named_to_keep(options))
+
+
+def names_columns(options: ConvertOptions) -> bool:
+    """Return whether an option names or selects columns, so that there must be a list."""
+    return bool(named_columns(options)) or options.keep_columns == "all"
 
 
 def choose_columns(table: ListTable, options: ConvertOptions) -> Roles:
@@ -144,7 +152,9 @@ class _Choice:
         labels = labels or ((label,) if label is not None else ())
         path = path or self._last("path", labels)
         labels = labels or self._last_labels(path)
-        return Roles(path, labels, split, group, confidence, tuple(self.left))
+        kept = kept_names(self._table, options, self.left)
+        ignored = tuple(name for name in self.left if name not in kept)
+        return Roles(path, labels, split, group, confidence, kept, ignored)
 
     def _named(self, role: str, name: str | None) -> str | None:
         """Return the column that the user names, without regard to case and punctuation."""

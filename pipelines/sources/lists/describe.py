@@ -38,6 +38,8 @@ def describe_list(roles: Roles, labels: LabelMap, patterns: Sequence[tuple[str, 
         for role, column in (("split", roles.split), ("group", roles.group))
         if column is not None
     ]
+    if roles.kept:
+        parts.append(f"keeps {pluralize(len(roles.kept), 'column')}: {show_names(roles.kept)}")
     return "; ".join(parts)
 
 
@@ -46,4 +48,5 @@ def describe_ignored(lists: Iterable[Roles]) -> list[str]:
     names = tuple(dict.fromkeys(name for roles in lists for name in roles.ignored))
     if not names:
         return []
-    return [f"columns of the list that are not used: {show_names(names)}"]
+    hint = "--keep-columns all keeps them"
+    return [f"columns of the list that are not used: {show_names(names)} ({hint})"]

@@ -12,6 +12,7 @@ from pipelines.sources.class_layout import assign_labels_from_list
 from pipelines.sources.group_by import GroupKey
 from pipelines.sources.lists.columns import Roles, choose_columns
 from pipelines.sources.lists.describe import describe_ignored, describe_list
+from pipelines.sources.lists.kept_columns import infer_columns, parse_values, require_columns
 from pipelines.sources.lists.labels import name_numbers
 from pipelines.sources.lists.locate import Locator
 from pipelines.sources.lists.open import image_folder, open_list
@@ -20,6 +21,7 @@ from pipelines.sources.lists.table import ListTable, show_names
 from pipelines.sources.reader import SourceFiles
 from pipelines.sources.walk import ListedFile
 from records.errors import InputNotFoundError, UsageError
+from records.format.columns import Columns, pack_values
 from records.format.index import Reject
 from records.format.label_map import label_ids
 from records.text.escaping import escape_for_display
@@ -97,7 +99,8 @@ class _ListSources:
         self._class_names = {text: classes.names[normalized[names[text]]] for text in texts}
         self._label_ids = label_ids(classes.labels)
         self._group_of = GroupKey(options.group_by)
-        self._sources = Sources(classes.labels, None)
+        self._columns = _columns(parts, source_filter)
+        self._sources = Sources(classes.labels, None, columns=self._columns)
         self._sources.notes += classes.notes
         self._first_rows: dict[bytes, tuple[ListPart, ListRow]] = {}
         self._unconfirmed: dict[bytes, None] = {}
@@ -154,11 +157,20 @@ class _ListSources:
                     url=row.url,
                     linked=file.linked or None,
                     member=file.member,
+                    columns=self._pack_columns(part, row),
                     split=row.split,
                     group=os.fsencode(row.group) if row.group else self._group_of(key),
                     fingerprint=file.fingerprint,
                 )
             )
+
+    def _pack_columns(self, part: ListPart, row: ListRow) -> bytes | None:
+        """Return the values of the columns of the dataset. Raises UsageError."""
+        if not self._columns:
+            return None
+        texts = dict(zip(part.roles.kept, row.kept, strict=True))
+        wanted = [texts.get(column.name, "") for column in self._columns]
+        return pack_values(parse_values(self._columns, wanted, part.table.place(row.number)))
 
     def _is_repeated(self, key: bytes, part: ListPart, row: ListRow) -> bool:
         """Return whether an equal row came before. Raises UsageError if a different one did."""
@@ -169,6 +181,7 @@ class _ListSources:
             ("labels", row.label, first.label),
             ("splits", row.split, first.split),
             ("groups", row.group, first.group),
+            ("columns", ", ".join(row.kept), ", ".join(first.kept)),
         ):
             if now != before:
                 raise UsageError(
@@ -197,6 +210,19 @@ class _ListSources:
                 hint="use fractions: --test 0.2; or --group-column none if the column does not "
                 "contain groups",
             )
+
+
+def _columns(parts: Sequence[ListPart], source_filter: SourceFilter) -> Columns:
+    """Return the columns to keep, with the types of the dataset if there is one."""
+    texts: dict[str, list[str]] = {name: [] for part in parts for name in part.roles.kept}
+    for part in parts:
+        for number, name in enumerate(part.roles.kept):
+            texts[name] += [row.kept[number] for row in part.rows]
+        for name in texts.keys() - set(part.roles.kept):
+            texts[name].append("")
+    columns = infer_columns(texts)
+    require_columns(columns, source_filter.existing_columns, parts[0].table.path)
+    return columns if source_filter.existing_columns is None else source_filter.existing_columns
 
 
 def _require_given_labels(parts: Sequence[ListPart], source_filter: SourceFilter) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pipelines.sources.lists.columns import NO_SPLIT, ONES, ZEROS, Roles
+from pipelines.sources.lists.kept_columns import check_text
 from pipelines.sources.lists.table import Cell, ListTable, Row
 from records.errors import UsageError
 from records.format.layout import SplitName, parse_split
@@ -37,6 +38,7 @@ class ListRow(msgspec.Struct, frozen=True, gc=False):
         spellings: other paths that the row may mean: without surrounding blanks, or with slashes in
             place of backslashes.
         is_confirmed: False if the label of the row is wrong; the row then has no label here.
+        kept: the texts of the columns that are kept, in the order of `Roles.kept`.
     """
 
     number: int
@@ -47,6 +49,7 @@ class ListRow(msgspec.Struct, frozen=True, gc=False):
     group: str | None
     spellings: tuple[bytes, ...] = ()
     is_confirmed: bool = True
+    kept: tuple[str, ...] = ()
 
 
 def read_rows(
@@ -68,6 +71,8 @@ def read_rows(
     reader = _RowReader(table, roles, source, allow_url=allow_url, folder=folder)
     for number, cells in table.rows():
         row = reader.read(number, cells)
+        if roles.kept:
+            row = replace(row, kept=reader.read_kept(number, cells))
         if roles.confidence is not None and _is_zero(cells.get(roles.confidence, "")):
             row = replace(row, label="", split=None, group=None, is_confirmed=False)
         yield row
@@ -106,6 +111,13 @@ class _RowReader:
             return ListRow(number, _encode(path), path, label, split, group)
         key = self._key(path, where)
         return ListRow(number, key, None, label, split, group, self._spellings(path, key, where))
+
+    def read_kept(self, number: int, cells: Row) -> tuple[str, ...]:
+        """Return the texts of the columns to keep. Raises UsageError."""
+        where = self._table.place(number)
+        return tuple(
+            check_text(self._text(cells, name, where), name, where) for name in self._roles.kept
+        )
 
     def _text(self, cells: Row, column: str, where: str) -> str:
         value = cells.get(column, "")
