@@ -6,8 +6,8 @@
 # corresponds to the cats-and-dogs tutorial of TensorFlow, which is called the original below.
 #
 # You need the files `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` of the Dogs vs. Cats collection. This page uses
-# 500 training photos and 200 validation photos; the original uses 2,000 and 1,000. We executed this page with fewer epochs
-# than the original, on a machine that was also doing other work, so ignore the times in the output. The section
+# 500 training photos and 200 validation photos; the original uses 2,000 and 1,000. We executed this page with fewer
+# epochs than the original, on a machine that was also doing other work, so ignore the times in the output. The section
 # [Measured](#measured) contains the results of the full settings.
 #
 # ## Set some photos aside
@@ -39,8 +39,8 @@ report = sm.convert("cats_and_dogs", "data", resize=150, exclude="new.txt")
 print(report.counts)
 
 # %% [markdown]
-# If a photo were in both splits, the validation accuracy would be too high. `stats` uses the hashes in the indexes to find
-# identical photos. It also counts the images of each class.
+# If a photo were in both splits, the validation accuracy would be too high. `stats` uses the hashes in the indexes to
+# find identical photos. It also counts the images of each class.
 
 # %%
 print(sm.stats("data"))
@@ -48,8 +48,8 @@ print(sm.stats("data"))
 # %% [markdown]
 # ## Train without augmentation
 #
-# `cnn-512` is the network of the original: three convolution blocks with 16, 32 and 64 filters, and a dense layer with 512
-# units. For two classes, the network computes one logit, so the loss is the binary cross-entropy. `train` returns the
+# `cnn-512` is the network of the original: three convolution blocks with 16, 32 and 64 filters, and a dense layer with
+# 512 units. For two classes, the network computes one logit, so the loss is the binary cross-entropy. `train` returns the
 # result of the last epoch. `before/history.csv` has one row per epoch.
 
 # %%
@@ -154,5 +154,5 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # <!-- not run: takes minutes, and needs the data -->
 #
 # With augmentation, the validation accuracy after 40 epochs is 5.5 points higher, and it is still rising. With so few
-# photos, a pretrained backbone is more accurate: see [VGG16: train the last four layers](vgg16-last-layers.md), which uses
-# the same photos.
+# photos, a pretrained backbone is more accurate: see [VGG16: train the last four layers](vgg16-last-layers.md), which
+# uses the same photos.

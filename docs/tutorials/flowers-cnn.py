@@ -5,10 +5,10 @@
 # augmentation and dropout reduce the overfitting. This tutorial corresponds to the image classification tutorial of
 # TensorFlow, which is called the original below.
 #
-# You need the files `flowers/CLASS/*.jpg`. This page uses 1,500 photos of the Flowers Recognition collection. You can also
-# use the 3,670 photos of the original, `flower_photos`. We executed this page with fewer epochs than the original, on a
-# machine that was also doing other work, so ignore the times in the output. The section [Measured](#measured) contains the
-# results of the full settings.
+# You need the files `flowers/CLASS/*.jpg`. This page uses 1,500 photos of the Flowers Recognition collection. You can
+# also use the 3,670 photos of the original, `flower_photos`. We executed this page with fewer epochs than the original,
+# on a machine that was also doing other work, so ignore the times in the output. The section [Measured](#measured)
+# contains the results of the full settings.
 #
 # ## Set some photos aside
 #
@@ -28,8 +28,9 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert
 #
-# About a fifth of the photos are used for validation. Only the keys of the photos and `--seed` determine which photos these
-# are, so every training run validates on the same photos. `--resize` resizes all photos to the input size of the network.
+# About a fifth of the photos are used for validation. Only the keys of the photos and `--seed` determine which photos
+# these are, so every training run validates on the same photos. `--resize` resizes all photos to the input size of the
+# network.
 
 # %%
 # !shardmill convert flowers/ data/ --validation 0.2 --resize 180 --exclude new.txt
@@ -49,8 +50,8 @@ from IPython.display import Image
 Image("plain/curves.png")
 
 # %% [markdown]
-# The training accuracy rises to 78 %, but the validation accuracy does not rise above 60 %: the network begins to memorize
-# the 1,190 training photos. After ten epochs, the gap is [40 points](#measured).
+# The training accuracy rises to 78 %, but the validation accuracy does not rise above 60 %: the network begins to
+# memorize the 1,190 training photos. After ten epochs, the gap is [40 points](#measured).
 #
 # ## Train with augmentation and dropout
 #
@@ -65,8 +66,8 @@ Image("plain/curves.png")
 Image("augmented/curves.png")
 
 # %% [markdown]
-# The curves of the training accuracy and the validation accuracy stay close together, and still rise. After 25 epochs, the
-# validation accuracy is [14 points higher](#measured) than after ten epochs without augmentation.
+# The curves of the training accuracy and the validation accuracy stay close together, and still rise. After 25 epochs,
+# the validation accuracy is [14 points higher](#measured) than after ten epochs without augmentation.
 #
 # ## Evaluate
 #

@@ -114,8 +114,8 @@ sm.train("data", "scratch", **scratch, learning_rate=0.0003, checkpoint_steps=1,
 print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 
 # %% [markdown]
-# If the run is killed, the same call with `resume=True` continues from the newest checkpoint, even if the checkpoint is in
-# the middle of an epoch. On a CPU, the run ends with the same weights as an uninterrupted run.
+# If the run is killed, the same call with `resume=True` continues from the newest checkpoint, even if the checkpoint is
+# in the middle of an epoch. On a CPU, the run ends with the same weights as an uninterrupted run.
 #
 # `--weights` accepts a weights file or a run folder. For example, `--mode transfer --weights scratch/` computes features
 # with the backbone of the run `scratch/`.
@@ -137,9 +137,9 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ## Measured
 #
 # With all 1,500 photos, of which about a fifth are used for validation, the head on MobileNetV2 reaches a validation
-# accuracy of 88.6 %, the mean of three seeds (87.9 %, 85.3 % and 92.7 %). The original reports 90 to 95 % with Inception-v3
-# on 3,670 photos. The table shows the mean accuracies and the ranges of the times for the same three seeds, on two CPU
-# cores without a GPU:
+# accuracy of 88.6 %, the mean of three seeds (87.9 %, 85.3 % and 92.7 %). The original reports 90 to 95 % with
+# Inception-v3 on 3,670 photos. The table shows the mean accuracies and the ranges of the times for the same three seeds,
+# on two CPU cores without a GPU:
 #
 # | `--resize` | validation accuracy | time of the first run | time of the second run | first time / second time |
 # | --- | --- | --- | --- | --- |
@@ -171,9 +171,9 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# Training Inception-v3 from scratch for 300 steps, with batches of 8 photos of 299×299 pixels, takes 29 minutes on two busy
-# CPU cores. The mean loss is 1.51 in the first epoch and 1.21 in the second epoch; random predictions have a loss of 1.61.
-# The training accuracy rises from 41 % to 51 %. The validation accuracy is only 22 %. The reason is that batch
+# Training Inception-v3 from scratch for 300 steps, with batches of 8 photos of 299×299 pixels, takes 29 minutes on two
+# busy CPU cores. The mean loss is 1.51 in the first epoch and 1.21 in the second epoch; random predictions have a loss of
+# 1.61. The training accuracy rises from 41 % to 51 %. The validation accuracy is only 22 %. The reason is that batch
 # normalization uses averages over hundreds of steps for validation, and the weights change faster than these averages. On
 # a GPU, use `--epochs` instead of `--steps`. The following commands also use this backbone for a new head and for
 # fine-tuning:
@@ -195,11 +195,11 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # <!-- not run: takes half an hour, and needs the data -->
 #
 # Computing the features with this backbone takes 200 s. The run for the first head takes 209 s, including this
-# computation, and the run for a second head takes 7 s. The validation accuracy of the head is 43.9 %. Both fine-tuning runs
-# reach 45.6 %, in 162 s and 159 s: a weights file with the classifier and a weights file without it give the same
+# computation, and the run for a second head takes 7 s. The validation accuracy of the head is 43.9 %. Both fine-tuning
+# runs reach 45.6 %, in 162 s and 159 s: a weights file with the classifier and a weights file without it give the same
 # backbone. This backbone was trained on only 1,200 photos for two epochs. Therefore, the figures show that the commands
 # work, but not how accurate Inception-v3 can be.
 #
-# We measured nothing on a GPU. `shardmill doctor data/` compares the speed of the input with the speed of the model on your
-# machine. If the input is slower, convert the photos with `--resize 224 --store raw`, so that `train` does not need to
-# decode them ([profiling](../how-to/profiling.md)).
+# We measured nothing on a GPU. `shardmill doctor data/` compares the speed of the input with the speed of the model on
+# your machine. If the input is slower, convert the photos with `--resize 224 --store raw`, so that `train` does not need
+# to decode them ([profiling](../how-to/profiling.md)).

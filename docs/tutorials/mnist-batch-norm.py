@@ -1,11 +1,11 @@
 # %% [markdown]
 # # The batch-norm CNN on MNIST
 #
-# You train a well-known convolutional network with batch normalization and dropout on 59,000 images of digits, and evaluate
-# the network on 10,000 other images. After five epochs, it classifies more than 99 % of these images correctly.
+# You train a well-known convolutional network with batch normalization and dropout on 59,000 images of digits, and
+# evaluate the network on 10,000 other images. After five epochs, it classifies more than 99 % of these images correctly.
 #
-# You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. We executed this page with the settings shown, which
-# took five minutes on two busy CPU cores without a GPU.
+# You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. We executed this page with the settings shown,
+# which took five minutes on two busy CPU cores without a GPU.
 #
 # ## From arrays to folders
 #
@@ -30,8 +30,8 @@ for split in ("train", "test"):
 # ## Convert
 #
 # `convert` makes a split of the same name from each of the folders `train` and `test`. `--validation-count 1000` assigns
-# 1,000 of the training images to `validation`, so that you use the test images only once, at the end. With `--channels 1`,
-# the images stay grey.
+# 1,000 of the training images to `validation`, so that you use the test images only once, at the end. With
+# `--channels 1`, the images stay grey.
 
 # %%
 # !shardmill convert mnist/ digits/ --validation-count 1000 --channels 1
@@ -45,9 +45,9 @@ for split in ("train", "test"):
 # %% [markdown]
 # ## Train
 #
-# `cnn-bn` has two convolutions with 32 filters of 3×3, each followed by max pooling, and one convolution with 32 filters of
-# 5×5 and stride 2. Batch normalization, dropout with a rate of 0.4 and a dense layer with 128 units follow. The default
-# image size of `cnn-bn` is 28×28.
+# `cnn-bn` has two convolutions with 32 filters of 3×3, each followed by max pooling, and one convolution with 32 filters
+# of 5×5 and stride 2. Batch normalization, dropout with a rate of 0.4 and a dense layer with 128 units follow. The
+# default image size of `cnn-bn` is 28×28.
 
 # %%
 # !shardmill train digits/ run/ --model cnn-bn --epochs 5 --batch-size 64 \

@@ -1,9 +1,8 @@
 # %% [markdown]
 # # VGG16: train the last four layers
 #
-# You adapt a pretrained network to two classes of your own. First you train a new head with a dense
-# layer of 1,024 units. Then you train the head and the last four layers of the backbone, with RMSprop and a small learning
-# rate.
+# You adapt a pretrained network to two classes of your own. First you train a new head with a dense layer of 1,024 units.
+# Then you train the head and the last four layers of the backbone, with RMSprop and a small learning rate.
 #
 # You need the files `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` and a weights file. **We executed this page with
 # MobileNetV2**, because no ImageNet weights of VGG16 were available. For VGG16, change two arguments: pass
@@ -40,8 +39,9 @@ print(sm.convert("cats_and_dogs", "data", resize=224, exclude="new.txt"))
 # %% [markdown]
 # ## Fine-tune
 #
-# A run with `--mode finetune` has two phases. In the first `--head-epochs` epochs, the backbone is frozen and its features
-# are stored, so these epochs take only seconds. Then the head and the last four layers of the backbone are trained.
+# A run with `--mode finetune` has two phases. In the first `--head-epochs` epochs, the backbone is frozen and its
+# features are stored, so these epochs take only seconds. Then the head and the last four layers of the backbone are
+# trained.
 
 # %%
 result = sm.train(
