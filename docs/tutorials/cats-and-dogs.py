@@ -1,16 +1,18 @@
 # %% [markdown]
 # # Cats and dogs, before and after augmentation
 #
-# You train a network with ten million parameters on 500 photos of two classes, which it soon memorizes.
-# Then you train it again with strong augmentation and dropout, and compare the two runs. This is the
-# cats-and-dogs tutorial of TensorFlow.
+# You train a network with ten million parameters on 500 photos of two classes. The network soon memorizes these photos.
+# Then you train the network again with strong augmentation and dropout, and compare the two runs. This tutorial
+# corresponds to the cats-and-dogs tutorial of TensorFlow, which is called the original below.
 #
-# You need `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg`: 500 training and 200 validation photos of the Dogs
-# vs. Cats collection here, 2,000 and 1,000 in the original. The page was executed with fewer epochs than the
-# original, on a machine that was busy with other work, so ignore its times. [The full settings](#measured) and their
-# times follow at the end.
+# You need the files `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` of the Dogs vs. Cats collection. This page uses
+# 500 training photos and 200 validation photos; the original uses 2,000 and 1,000. We executed this page with fewer
+# epochs than the original, on a machine that was also doing other work, so ignore the times in the output. The section
+# [Measured](#measured) contains the results of the full settings.
 #
 # ## Set some photos aside
+#
+# One photo per class is excluded from the dataset, for the predictions at the end.
 
 # %%
 import shutil
@@ -28,7 +30,7 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert
 #
-# The folders `train` and `validation` become splits of the same names.
+# `convert` makes a split of the same name from each of the folders `train` and `validation`.
 
 # %%
 import shardmill as sm
@@ -37,8 +39,8 @@ report = sm.convert("cats_and_dogs", "data", resize=150, exclude="new.txt")
 print(report.counts)
 
 # %% [markdown]
-# Photos that are in both splits would make validation accuracy too high. `stats` finds identical photos by the
-# hashes in the indexes, and counts the images of each class.
+# If a photo were in both splits, the validation accuracy would be too high. `stats` uses the hashes in the indexes to
+# find identical photos. It also counts the images of each class.
 
 # %%
 print(sm.stats("data"))
@@ -46,9 +48,9 @@ print(sm.stats("data"))
 # %% [markdown]
 # ## Train without augmentation
 #
-# `cnn-512` is the network of the original: three blocks of 16, 32 and 64 filters and a dense layer of 512. For
-# two classes it has one logit, so the loss is the binary cross-entropy. `train` returns the result of the last
-# epoch; `before/history.csv` has one row per epoch.
+# `cnn-512` is the network of the original: three convolution blocks with 16, 32 and 64 filters, and a dense layer with
+# 512 units. For two classes, the network computes one logit, so the loss is the binary cross-entropy. `train` returns the
+# result of the last epoch. `before/history.csv` has one row per epoch.
 
 # %%
 before = sm.train("data", "before", model="cnn-512", epochs=12, cache="memory")
@@ -62,8 +64,8 @@ Image("before/curves.png")
 # %% [markdown]
 # ## Train with augmentation and dropout
 #
-# `augment` changes each photo at random in every epoch. The values are those of the original's
-# `ImageDataGenerator`. The dropout rate after the first and after the last pooling layer is 0.2.
+# `augment` changes each photo at random in every epoch. The values are those of the `ImageDataGenerator` in the original.
+# The dropout rate after the first and after the last pooling layer is 0.2.
 
 # %%
 after = sm.train(
@@ -81,9 +83,9 @@ print(after)
 Image("after/curves.png")
 
 # %% [markdown]
-# The gap between training and validation accuracy is 3 points instead of 36. After 15 epochs, validation accuracy is
-# 57.6 %, still below the 59.1 % without augmentation. After 40 epochs it is [67.5 %](#measured): augmentation needs
-# more epochs.
+# The gap between training accuracy and validation accuracy is 3 points instead of 37. After 15 epochs, the validation
+# accuracy is 57.6 %, which is lower than the 59.1 % without augmentation. After 40 epochs, it is [67.5 %](#measured):
+# training with augmentation needs more epochs.
 #
 # ## Evaluate
 
@@ -94,7 +96,7 @@ for metrics in evaluation.per_class:
     print(f"{metrics.name:10} precision {metrics.precision:.1%}  recall {metrics.recall:.1%}")
 
 # %% [markdown]
-# The command `shardmill evaluate` also draws the confusion matrix and the worst mistakes.
+# The command `shardmill evaluate` also draws the confusion matrix, and the wrong predictions with the highest scores.
 #
 # ## Predict new photos
 
@@ -105,7 +107,7 @@ for prediction in sm.Predictor("after").predict_files(sorted(Path("new").iterdir
 # %% [markdown]
 # ## Export
 #
-# The SavedModel takes the bytes of image files ([all formats](../how-to/serving.md)).
+# The SavedModel receives the contents of image files ([all formats](../how-to/serving.md)).
 
 # %%
 sm.export("after", "served/1", format="saved_model")
@@ -122,22 +124,22 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # %% [markdown]
 # ## Comparison with the original
 #
-# | step of the original | here |
+# | step of the original | step of this tutorial |
 # | --- | --- |
-# | four lists of files, counted by `os.listdir` | `convert`, which reports the counts |
+# | four lists of files, counted with `os.listdir` | `convert`, which reports the counts |
 # | `ImageDataGenerator(rescale=1/255)`, `flow_from_directory(class_mode="binary")` | part of `train` |
 # | `Sequential` with `Conv2D` 16, 32, 64, `Dense(512)`, `Dense(1)` | `--model cnn-512` |
 # | `compile` with Adam and binary cross-entropy, `fit_generator` | `train` |
 # | `rotation_range=45, width_shift_range=.15, height_shift_range=.15, horizontal_flip=True, zoom_range=0.5` | `--augment flip,rotate=45,shift=0.15,zoom=0.5` |
-# | a plot of five augmented variants of a photo, by `plotImages` | `--augment-preview FILE.png` |
+# | a plot of five augmented versions of a photo, drawn by `plotImages` | `--augment-preview FILE.png` |
 # | `Dropout(0.2)`, twice | `--dropout 0.2` |
 # | `matplotlib` code for the curves | `curves.png` in the run folder |
 #
 # ## Measured
 #
-# The full settings on two cores without a GPU:
+# The following table contains the results of the full settings on two CPU cores without a GPU:
 #
-# | | training | validation | gap | time |
+# | run | training accuracy | validation accuracy | gap in points | time |
 # | --- | ---: | ---: | ---: | ---: |
 # | without augmentation, 15 epochs | 99.8 % | 62.0 % | 37.8 | 132 s |
 # | with augmentation and dropout, 40 epochs | 67.4 % | 67.5 % | -0.1 | 281 s |
@@ -151,5 +153,6 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# With augmentation, validation accuracy is 5.5 points higher after 40 epochs, and still rising. With so few photos, a
-# pretrained backbone is more accurate: see [the last layers of VGG16](vgg16-last-layers.md) on the same photos.
+# With augmentation, the validation accuracy after 40 epochs is 5.5 points higher, and it is still rising. With so few
+# photos, a pretrained backbone is more accurate: see [VGG16: train the last four layers](vgg16-last-layers.md), which
+# uses the same photos.

@@ -2,13 +2,13 @@
 # # A flower CNN with augmentation and dropout
 #
 # You train a small convolutional network on photos of five kinds of flowers. The network overfits;
-# augmentation and dropout reduce the overfitting. This is the image classification tutorial of TensorFlow, with
-# shardmill in place of its code.
+# augmentation and dropout reduce the overfitting. This tutorial corresponds to the image classification tutorial of
+# TensorFlow, which is called the original below.
 #
-# You need `flowers/CLASS/*.jpg`: the 1,500 photos of the Flowers Recognition collection used here, or the
-# 3,670 of TensorFlow's `flower_photos`. The page was executed with fewer epochs than the original, on a machine
-# that was busy with other work, so ignore its times. [The full settings](#measured) and their times follow
-# at the end.
+# You need the files `flowers/CLASS/*.jpg`. This page uses 1,500 photos of the Flowers Recognition collection. You can
+# also use the 3,670 photos of the original, `flower_photos`. We executed this page with fewer epochs than the original,
+# on a machine that was also doing other work, so ignore the times in the output. The section [Measured](#measured)
+# contains the results of the full settings.
 #
 # ## Set some photos aside
 #
@@ -28,8 +28,9 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert
 #
-# A fifth of the photos is for validation. Only the keys and `--seed` decide which photos these are, so every run
-# validates on the same photos. `--resize` gives all photos the input size of the network.
+# About a fifth of the photos are used for validation. Only the keys of the photos and `--seed` determine which photos
+# these are, so every training run validates on the same photos. `--resize` resizes all photos to the input size of the
+# network.
 
 # %%
 # !shardmill convert flowers/ data/ --validation 0.2 --resize 180 --exclude new.txt
@@ -37,8 +38,8 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Train without augmentation
 #
-# `cnn` is the network of the original: three blocks of 16, 32 and 64 filters, and a dense layer of 128.
-# `--cache memory` decodes each photo once.
+# `cnn` is the network of the original: three convolution blocks with 16, 32 and 64 filters, and a dense layer with 128
+# units. With `--cache memory`, `train` decodes each photo only once.
 
 # %%
 # !shardmill train data/ plain/ --model cnn --epochs 6 --cache memory
@@ -49,13 +50,13 @@ from IPython.display import Image
 Image("plain/curves.png")
 
 # %% [markdown]
-# Training accuracy rises to 78 %, and validation accuracy stops at 60 %: the network begins to memorize the
-# 1,190 training photos. After ten epochs the gap is [40 points](#measured).
+# The training accuracy rises to 78 %, but the validation accuracy does not rise above 60 %: the network begins to
+# memorize the 1,190 training photos. After ten epochs, the gap is [40 points](#measured).
 #
 # ## Train with augmentation and dropout
 #
 # `--augment` flips, rotates and zooms each photo at random in every epoch. `rotate=36` corresponds to the factor 0.1
-# of the original; `zoom=0.2` is twice the factor of the original. The dropout rate before the dense layers is 0.2.
+# in the original; `zoom=0.2` is twice the factor in the original. The dropout rate before the dense layers is 0.2.
 
 # %%
 # !shardmill train data/ augmented/ --model cnn --epochs 8 --cache memory \
@@ -65,12 +66,12 @@ Image("plain/curves.png")
 Image("augmented/curves.png")
 
 # %% [markdown]
-# The curves of training and validation stay together, and still rise. After 25 epochs, validation accuracy is
-# [14 points higher](#measured) than after ten epochs without augmentation.
+# The curves of the training accuracy and the validation accuracy stay close together, and still rise. After 25 epochs,
+# the validation accuracy is [14 points higher](#measured) than after ten epochs without augmentation.
 #
 # ## Evaluate
 #
-# `evaluate` prints precision, recall and F1 of each class, and draws the confusion matrix.
+# `evaluate` prints the precision, the recall and the F1 score of each class, and draws the confusion matrix.
 
 # %%
 # !shardmill evaluate augmented/
@@ -81,8 +82,8 @@ Image("augmented/confusion-validation.png")
 # %% [markdown]
 # ## Predict new photos
 #
-# The photos that you set aside have their original sizes. The run folder contains the settings of the
-# conversion, so `Predictor` prepares each file as the conversion did.
+# The photos that you set aside have their original sizes. The run folder contains the options of the
+# conversion, so `Predictor` prepares each photo as `convert` prepared the photos of the dataset.
 
 # %%
 import shardmill as sm
@@ -92,11 +93,11 @@ for prediction in predictor.predict_files(sorted(Path("new").iterdir())):
     print(prediction.path, prediction.class_name, f"{prediction.score:.2f}")
 
 # %% [markdown]
-# Three of five predictions are right: after these few epochs, the accuracy is only 64 %.
+# Three of the five predictions are correct, because the accuracy after these few epochs is only 64 %.
 #
 # ## Export
 #
-# A SavedModel takes the bytes of image files and returns class names, without shardmill
+# A SavedModel receives the contents of image files, and returns class names. It does not need shardmill
 # ([all formats](../how-to/serving.md)).
 
 # %%
@@ -114,7 +115,7 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # %% [markdown]
 # ## Comparison with the original
 #
-# | step of the original | here |
+# | step of the original | step of this tutorial |
 # | --- | --- |
 # | `image_dataset_from_directory`, twice, with the same `seed` | `convert --validation 0.2` |
 # | `cache()`, `shuffle(1000)`, `prefetch` | `--cache memory`; `train` always shuffles and prefetches |
@@ -124,16 +125,16 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # | `Dropout(0.2)` | `--dropout 0.2` |
 # | `matplotlib` code for the curves | `curves.png` in the run folder |
 # | `load_img`, `expand_dims`, `predict`, `softmax`, `argmax` | `predict`, or `sm.Predictor` |
-# | conversion to TensorFlow Lite | `export --format saved_model`, then [TensorFlow's converter](../how-to/serving.md#convert-to-tflite) |
+# | conversion to TensorFlow Lite | `export --format saved_model`, then [the converter of TensorFlow](../how-to/serving.md#convert-to-tflite) |
 #
 # ## Measured
 #
-# The full settings on the 1,500 photos, on two cores without a GPU:
+# The following table contains the results of the full settings on the 1,500 photos, on two CPU cores without a GPU:
 #
-# | | training | validation | gap | time |
+# | run | training accuracy | validation accuracy | gap in points | time |
 # | --- | ---: | ---: | ---: | ---: |
-# | plain, 10 epochs | 98.2 % | 58.4 % | 39.8 | 140 s |
-# | augmented, dropout, 25 epochs | 82.7 % | 72.8 % | 9.9 | 516 s, on a busy machine |
+# | without augmentation, 10 epochs | 98.2 % | 58.4 % | 39.8 | 140 s |
+# | with augmentation and dropout, 25 epochs | 82.7 % | 72.8 % | 9.9 | 516 s, on a busy machine |
 # | the original without augmentation, 3,670 photos | | about 60 % | | |
 #
 # ```console
@@ -144,5 +145,5 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# With so few photos, a pretrained backbone is more accurate: see [retraining with cached
-# features](inception-bottlenecks.md).
+# With so few photos, a pretrained backbone is more accurate: see [Retrain Inception-v3 with cached
+# bottlenecks](inception-bottlenecks.md).

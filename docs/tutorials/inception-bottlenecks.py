@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Retrain Inception-v3 with cached bottlenecks
 #
-# You train a new head on a pretrained backbone. The backbone processes each photo once, and shardmill caches its
-# outputs, the features. TensorFlow's `retrain.py`, the original of this tutorial, calls them bottlenecks. You also
-# train Inception-v3 from scratch, for a number of steps, with checkpoints.
+# You train a new head on a pretrained backbone. The backbone processes each photo only once, and shardmill stores its
+# outputs, the features. This tutorial corresponds to `retrain.py` of TensorFlow, which is called the original below, and
+# which calls the features bottlenecks. You also train Inception-v3 from scratch, for a number of steps, with checkpoints.
 #
-# You need `flowers/CLASS/*.jpg` and a weights file. This page was executed with MobileNetV2, because its
-# weights were available. For Inception-v3, change the two values of `backbone`: `model` to `inception_v3`, and
-# `weights` to `imagenet`, which lets Keras download them. Everything else is the same.
+# You need the files `flowers/CLASS/*.jpg` and a weights file. We executed this page with MobileNetV2, because its
+# weights were available. For Inception-v3, change two values in `backbone`: change `model` to `inception_v3`, and
+# `weights` to `imagenet`. Then Keras downloads the weights. All other code stays the same.
 #
 # ## Set some photos aside
 #
@@ -27,9 +27,9 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert to TFRecord
 #
-# A tenth of the photos is for validation and a tenth for the test, as in the original. `--shards 2` names the files
-# as Inception's `build_image_data.py` does, with the suffix `.tfrecord`. The features have the same names, without
-# `image/colorspace`; labels count from 0 instead of 1.
+# As in the original, about a tenth of the photos are used for validation, and about a tenth for the test. With `--shards
+# 2`, the names of the shards are those that `build_image_data.py` of Inception uses, with the suffix `.tfrecord`. The
+# records have the same features, except for `image/colorspace`. Labels start at 0 instead of 1.
 
 # %%
 # !shardmill convert flowers/ data/ --validation 0.1 --test 0.1 --shards 2 --resize 224 --exclude new.txt
@@ -38,8 +38,8 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Train a new head
 #
-# `--mode transfer` leaves the backbone unchanged. The first run processes every photo and keeps the features.
-# Batches of 100 and the learning rate of 0.01 are the original's; 25 epochs are 300 steps.
+# `--mode transfer` does not change the weights of the backbone. The first run processes every photo, and stores the
+# features. The batch size of 100 and the learning rate of 0.01 are those of the original. 25 epochs are 300 steps.
 
 # %%
 import shardmill as sm
@@ -51,7 +51,7 @@ first = sm.train("data", "first", **backbone, **settings, on_message=print)
 # %% [markdown]
 # ## Train a different head
 #
-# The second run finds the features of the first run, so it takes seconds, and you can try many settings.
+# The second run reuses the features of the first run, so it takes only seconds. Therefore, you can try many settings.
 
 # %%
 second = sm.train(
@@ -66,7 +66,7 @@ from IPython.display import Image
 Image("second/curves.png")
 
 # %% [markdown]
-# [`featurize`](../how-to/feature-stores.md) computes the features of many images on many machines.
+# To compute the features of many images on several machines, use [`featurize`](../how-to/feature-stores.md).
 #
 # ## Evaluate on the test split
 
@@ -77,7 +77,7 @@ for metrics in evaluation.per_class:
     print(f"{metrics.name:10} precision {metrics.precision:.1%}  recall {metrics.recall:.1%}")
 
 # %% [markdown]
-# The command `shardmill evaluate` also draws the confusion matrix and the worst mistakes.
+# The command `shardmill evaluate` also draws the confusion matrix, and the wrong predictions with the highest scores.
 #
 # ## Predict new photos
 
@@ -87,13 +87,13 @@ for prediction in sm.Predictor("second").predict_files(sorted(Path("new").iterdi
 
 # %% [markdown]
 # Damaged files do not stop a prediction. For a folder with 90 photos and ten truncated, empty or random files,
-# `shardmill predict run/ new/ --csv predictions.csv` writes 90 rows with a class and ten with a reason
-# (`truncated`, `empty`, `corrupt`), and ends with exit code 0.
+# `shardmill predict run/ new/ --csv predictions.csv` writes 90 rows with a class and ten rows with a reason
+# (`truncated`, `empty` or `corrupt`), and ends with exit code 0.
 #
 # ## Export
 #
-# The original writes `output_graph.pb` and `output_labels.txt`. A SavedModel replaces both: it takes the bytes of
-# image files and returns class names.
+# The original writes the files `output_graph.pb` and `output_labels.txt`. A SavedModel replaces both files: it receives
+# the contents of image files, and returns class names.
 
 # %%
 sm.export("second", "served/1", format="saved_model")
@@ -102,9 +102,9 @@ print(*sorted(path.name for path in Path("served/1").iterdir()))
 # %% [markdown]
 # ## Train Inception-v3 from scratch, by steps
 #
-# All weights start at random values, and all are trained. `steps` counts batches, as the original's `max_steps` does;
-# `checkpoint_steps=1` writes a checkpoint after each step. Two steps with small images show only that training works;
-# [the results of 300 steps](#measured) follow at the end.
+# All weights start with random values, and all weights are trained. `steps` is the number of batches, like `max_steps` in
+# the original. With `checkpoint_steps=1`, `train` writes a checkpoint after each step. Two steps with small images show
+# only that training works. The section [Measured](#measured) contains the results of 300 steps.
 
 # %%
 scratch = {"model": "inception_v3", "image_size": 96, "steps": 2, "batch_size": 8}
@@ -114,33 +114,34 @@ sm.train("data", "scratch", **scratch, learning_rate=0.0003, checkpoint_steps=1,
 print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 
 # %% [markdown]
-# If the run is killed, the same call with `resume=True` continues from the newest checkpoint, in the middle of the
-# epoch. On a CPU, the run ends with the same weights as an uninterrupted run.
+# If the run is killed, the same call with `resume=True` continues from the newest checkpoint, even if the checkpoint is
+# in the middle of an epoch. On a CPU, the run ends with the same weights as an uninterrupted run.
 #
-# `--weights` accepts a run folder as well as a file: `--mode transfer --weights scratch/` computes features with
-# this backbone.
+# `--weights` accepts a weights file or a run folder. For example, `--mode transfer --weights scratch/` computes features
+# with the backbone of the run `scratch/`.
 #
 # ## Comparison with the original
 #
-# | step of the original | here |
+# | step of the original | step of this tutorial |
 # | --- | --- |
 # | `build_image_data.py` with its label file and its lists | `convert` |
 # | download of a frozen graph | `--weights imagenet`, a file, or a run folder |
-# | `--bottleneck_dir`, one text file per photo | the feature store: float16, shared by all runs with equal input |
+# | `--bottleneck_dir`, one text file per photo | the feature store, in float16, which all runs with the same photos and the same backbone share |
 # | `--testing_percentage 10 --validation_percentage 10` | `convert --test 0.1 --validation 0.1` |
-# | `--how_many_training_steps 4000 --train_batch_size 100` | `--steps 4000 --batch-size 100`, or epochs |
-# | `--flip_left_right --random_scale …`, which disables the cache | `--augment flip,zoom=0.2`, which disables it as well |
+# | `--how_many_training_steps 4000 --train_batch_size 100` | `--steps 4000 --batch-size 100`, or `--epochs` |
+# | `--flip_left_right --random_scale …`, with which bottlenecks are not cached | `--augment flip,zoom=0.2`, with which features are not stored |
 # | `inception_train` with `max_steps` and checkpoints | `train --steps`, `--checkpoint-steps`, `--resume` |
 # | `label_image.py` | `predict` |
 # | `output_graph.pb` | `export` |
 #
 # ## Measured
 #
-# With all 1,500 photos, a fifth of them for validation, the head on MobileNetV2 reaches a validation accuracy of
-# 88.6 %, the mean of three seeds (87.9, 85.3, 92.7). The original reports 90 to 95 % with Inception-v3 on 3,670
-# photos. The table shows mean accuracies and ranges of times for the same three seeds, on two cores without a GPU:
+# With all 1,500 photos, of which about a fifth are used for validation, the head on MobileNetV2 reaches a validation
+# accuracy of 88.6 %, the mean of three seeds (87.9 %, 85.3 % and 92.7 %). The original reports 90 to 95 % with
+# Inception-v3 on 3,670 photos. The table shows the mean accuracies and the ranges of the times for the same three seeds,
+# on two CPU cores without a GPU:
 #
-# | `--resize` | validation | first run | second run | times as fast |
+# | `--resize` | validation accuracy | time of the first run | time of the second run | first time / second time |
 # | --- | --- | --- | --- | --- |
 # | 224 | 86.8 % | 31 to 37 s | 2.4 to 3.5 s | 9 to 15 |
 # | 288 | 88.7 % | 44 to 62 s | 2.6 to 3.1 s | 14 to 24 |
@@ -155,13 +156,13 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# The times exclude the start of TensorFlow, which adds 10 s to each command. On the features of `--resize 224`,
-# logistic regression (C = 0.1, scikit-learn) reaches 87.4 %, and this head, trained for 25 epochs with larger
-# batches, 87.2 %. If a run is killed while it computes features, the next run computes only those of the missing
-# shards.
+# The times do not include the start of TensorFlow, which adds 10 s to each command. On the features of `--resize 224`,
+# logistic regression (scikit-learn, C = 0.1) reaches 87.4 %, and the head in the table, trained for 25 epochs with larger
+# batches, reaches 87.2 %. If a run is killed while it computes features, the next run computes only the features of the
+# missing shards.
 #
-# Fine-tuning adapts the backbone to flowers: after three epochs with its last 30 layers, validation accuracy is
-# 91.1 %, compared with 87.9 % for the head alone on the same split. Fine-tuning takes 260 s.
+# Fine-tuning adapts the backbone to flowers. After three epochs in which also the last 30 layers of the backbone are
+# trained, the validation accuracy is 91.1 %. The head alone reaches 87.9 % on the same split. Fine-tuning takes 260 s.
 #
 # ```console
 # $ shardmill train flowers-0/ finetune-0/ --model mobilenet_v2 --mode finetune \
@@ -170,10 +171,12 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# Inception-v3 from scratch at 299×299, 300 steps of 8 photos, takes 29 minutes on two busy cores. Its mean
-# loss is 1.51 in the first epoch and 1.21 in the second; guessing gives 1.61. Training accuracy rises from 41 to
-# 51 %. Validation accuracy is 22 %: in validation, batch normalization uses averages over the last hundreds of
-# steps, and the weights change faster than these averages. On a GPU, set `--epochs` instead of `--steps`.
+# Training Inception-v3 from scratch for 300 steps, with batches of 8 photos of 299×299 pixels, takes 29 minutes on two
+# busy CPU cores. The mean loss is 1.51 in the first epoch and 1.21 in the second epoch; random predictions have a loss of
+# 1.61. The training accuracy rises from 41 % to 51 %. The validation accuracy is only 22 %. The reason is that batch
+# normalization uses averages over hundreds of steps for validation, and the weights change faster than these averages. On
+# a GPU, use `--epochs` instead of `--steps`. The following commands also use this backbone for a new head and for
+# fine-tuning:
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2
@@ -191,12 +194,12 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ```
 # <!-- not run: takes half an hour, and needs the data -->
 #
-# Computing the features with that backbone takes 200 s. The run for the first head takes 209 s, including this
-# computation, and the run for a second head takes 7 s. Validation accuracy is 43.9 %. Both fine-tuning runs end at
-# 45.6 %, in 162 and 159 s: a weights file with the classifier and one without it give the same backbone. This backbone
-# has seen 1,200 photos for two epochs, so the figures show that the commands work, not how accurate Inception-v3 can
-# be.
+# Computing the features with this backbone takes 200 s. The run for the first head takes 209 s, including this
+# computation, and the run for a second head takes 7 s. The validation accuracy of the head is 43.9 %. Both fine-tuning
+# runs reach 45.6 %, in 162 s and 159 s: a weights file with the classifier and a weights file without it give the same
+# backbone. This backbone was trained on only 1,200 photos for two epochs. Therefore, the figures show that the commands
+# work, but not how accurate Inception-v3 can be.
 #
-# Nothing was measured on a GPU. `shardmill doctor data/` compares the rate of the input with that of the model on
-# your machine. If the input is slower, `convert --resize 224 --store raw` leaves nothing to decode
-# ([profiling](../how-to/profiling.md)).
+# We measured nothing on a GPU. `shardmill doctor data/` compares the speed of the input with the speed of the model on
+# your machine. If the input is slower, convert the photos with `--resize 224 --store raw`, so that `train` does not need
+# to decode them ([profiling](../how-to/profiling.md)).

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # The batch-norm CNN on MNIST
 #
-# You train a well-known convolutional network with batch normalization and dropout on 59,000 digits, and evaluate
-# it on 10,000 others. After five epochs, it classifies more than 99 % of the latter correctly.
+# You train a well-known convolutional network with batch normalization and dropout on 59,000 images of digits, and
+# evaluate the network on 10,000 other images. After five epochs, it classifies more than 99 % of these images correctly.
 #
-# You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. We ran the code of this page with
-# the settings shown; it took five minutes on two busy cores without a GPU.
+# You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. We executed this page with the settings shown,
+# which took five minutes on two busy CPU cores without a GPU.
 #
 # ## From arrays to folders
 #
 # `convert` can also [read `mnist.npz` directly](../how-to/archives.md#images-in-arrays). This tutorial uses folders:
-# the following code writes each digit to a file such as `mnist/train/7/00042.png`.
+# the following code writes each image to a file such as `mnist/train/7/00042.png`.
 
 # %%
 from pathlib import Path
@@ -29,14 +29,15 @@ for split in ("train", "test"):
 # %% [markdown]
 # ## Convert
 #
-# The folders `train` and `test` become splits of the same names. `--validation-count` moves 1,000 of the training
-# images to `validation`, so that you use the test images only once, at the end. `--channels 1` keeps the images grey.
+# `convert` makes a split of the same name from each of the folders `train` and `test`. `--validation-count 1000` assigns
+# 1,000 of the training images to `validation`, so that you use the test images only once, at the end. With
+# `--channels 1`, the images stay grey.
 
 # %%
 # !shardmill convert mnist/ digits/ --validation-count 1000 --channels 1
 
 # %% [markdown]
-# Before training, run `verify`: it checks every record against its checksums, and every index against its shard.
+# Before you train, run `verify`. It compares every record with its checksums, and every index with its shard.
 
 # %%
 # !shardmill verify digits/
@@ -44,9 +45,9 @@ for split in ("train", "test"):
 # %% [markdown]
 # ## Train
 #
-# `cnn-bn` has two convolutions with 32 filters of 3×3, each followed by max pooling, and one with 32 filters of 5×5 and
-# stride 2. Batch normalization, dropout with a rate of 0.4 and a dense layer of 128 units follow. Its default image
-# size is 28×28.
+# `cnn-bn` has two convolutions with 32 filters of 3×3, each followed by max pooling, and one convolution with 32 filters
+# of 5×5 and stride 2. Batch normalization, dropout with a rate of 0.4 and a dense layer with 128 units follow. The
+# default image size of `cnn-bn` is 28×28.
 
 # %%
 # !shardmill train digits/ run/ --model cnn-bn --epochs 5 --batch-size 64 \
@@ -69,11 +70,12 @@ Picture(filename="run/curves.png")
 Picture(filename="run/confusion-test.png")
 
 # %% [markdown]
-# Nearly all images are on the diagonal. `run/mistakes-test.png` shows the wrong predictions with the highest scores.
+# Nearly all images are on the diagonal of the confusion matrix. `run/mistakes-test.png` shows the wrong predictions with
+# the highest scores.
 #
 # ## Classify new digits
 #
-# `predict_files` takes image files. Here, they are five test images in a new folder.
+# `predict_files` classifies image files. The following code writes five test images to a new folder, and classifies them.
 
 # %%
 import shardmill as sm
@@ -88,7 +90,7 @@ for prediction in sm.Predictor("run").predict_files(sorted(Path("new").iterdir()
 # %% [markdown]
 # ## Export
 #
-# To load the Keras file, you need only Keras. The model takes the pixels unscaled, and returns probabilities
+# To load the Keras file, you need only Keras. The model receives pixels from 0 to 255, and returns probabilities
 # ([all formats](../how-to/serving.md)).
 
 # %%
@@ -104,25 +106,28 @@ print(scores.argmax(axis=1), arrays["y_test"][::2000])
 # %% [markdown]
 # ## Comparison with the original
 #
-# | step of the original | here |
+# The table compares this tutorial with a Keras tutorial that trains the same network on MNIST, the original.
+#
+# | step of the original | step of this tutorial |
 # | --- | --- |
-# | `mnist.load_data()`, arrays in memory | `convert`: verified shards, even for data larger than memory |
+# | `mnist.load_data()`, arrays in memory | `convert`, which writes shards even if the data are larger than memory |
 # | `reshape`, `astype`, division by 255 | part of the model |
-# | `to_categorical` | not needed: labels are numbers |
+# | `to_categorical` | not necessary, because labels are numbers |
 # | `Sequential` with `Conv2D`, `BatchNormalization`, `Dropout(0.4)` | `--model cnn-bn` |
 # | `compile`, `fit` with `validation_split` | `train`, with a validation split that does not change |
 # | a callback for the learning rate | `--schedule cosine` |
-# | `evaluate`, a confusion matrix by hand | `evaluate` |
+# | `evaluate`, and code for a confusion matrix | `evaluate` |
 # | `model.save` | `export` |
 #
 # ## Measured
 #
-# | | test accuracy | training |
+# | run | test accuracy | training time |
 # | --- | ---: | ---: |
 # | shardmill, five epochs | 99.40 % | 105 s |
-# | a plain Keras loop with all arrays in memory: same network, optimizer and epochs | 99.36 % | |
+# | a Keras loop with all arrays in memory, with the same network, optimizer and epochs | 99.36 % | |
 # | the original tutorial | 98.64 % | |
 #
-# The first two ran on two cores without a GPU. In one round of `python -m benchmarks.suites.training digits`,
-# training from shards took 0.95 times as long as the plain loop. For this table, the dataset was converted without
-# `--channels 1`; the result with this option is above.
+# We executed the first two runs on two CPU cores without a GPU. In one round of
+# `python -m benchmarks.suites.training digits`, training from shards took 0.95 times as long as the Keras loop. For this
+# table, the dataset was converted without `--channels 1`; the section [Evaluate](#evaluate) shows the result with this
+# option.

@@ -1,15 +1,16 @@
 # %% [markdown]
 # # VGG16: train the last four layers
 #
-# You adapt a pretrained network to two classes of your own. First you train a new head with a dense
-# layer of 1,024 units, then the head and the last four layers of the backbone, with RMSprop and a small learning
-# rate.
+# You adapt a pretrained network to two classes of your own. First you train a new head with a dense layer of 1,024 units.
+# Then you train the head and the last four layers of the backbone, with RMSprop and a small learning rate.
 #
-# You need `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` and a weights file. **This page was executed with
+# You need the files `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` and a weights file. **We executed this page with
 # MobileNetV2**, because no ImageNet weights of VGG16 were available. For VGG16, change two arguments: pass
 # `model="vgg16"`, and omit `weights`, so that Keras downloads the weights. Train VGG16 on a GPU.
 #
 # ## Set some photos aside
+#
+# One photo per class is excluded from the dataset, for the predictions at the end.
 
 # %%
 import shutil
@@ -27,8 +28,8 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert
 #
-# The folders `train` and `validation` become splits of the same names. 224×224 is the input size of
-# both networks.
+# `convert` makes a split of the same name from each of the folders `train` and `validation`. 224×224 is the input size of
+# both MobileNetV2 and VGG16.
 
 # %%
 import shardmill as sm
@@ -38,8 +39,9 @@ print(sm.convert("cats_and_dogs", "data", resize=224, exclude="new.txt"))
 # %% [markdown]
 # ## Fine-tune
 #
-# `--mode finetune` has two phases. During `--head-epochs`, the backbone is frozen and its features are
-# cached, so these epochs take seconds. Then the last four layers of the backbone train too.
+# A run with `--mode finetune` has two phases. In the first `--head-epochs` epochs, the backbone is frozen and its
+# features are stored, so these epochs take only seconds. Then the head and the last four layers of the backbone are
+# trained.
 
 # %%
 result = sm.train(
@@ -65,14 +67,14 @@ from IPython.display import Image
 Image("tuned/curves.png")
 
 # %% [markdown]
-# `--unfreeze 4` counts layers as Keras lists them. In VGG16, the last four are the three convolutions of
-# block 5 and their pooling. In MobileNetV2, they are the last convolution with its normalization and activation, and
-# the normalization before it. Batch normalization layers stay frozen
+# `--unfreeze 4` selects the last four layers in the order of Keras. In VGG16, these layers are the three convolutions of
+# block 5 and the pooling layer after them. In MobileNetV2, they are the last convolution, the normalization and the
+# activation after it, and the normalization before it. Batch normalization layers stay frozen
 # ([models](../reference/models.md#backbone-and-head)).
 #
 # ## Fine-tune VGG16
 #
-# The command for VGG16 has the same options, with more epochs; `imagenet` is the default of `--weights`.
+# The command for VGG16 has the same options, but trains for more epochs. The default value of `--weights` is `imagenet`.
 #
 # ```console
 # $ shardmill train data/ vgg16/ --model vgg16 --mode finetune --unfreeze 4 --head-units 1024 \
@@ -89,7 +91,7 @@ for metrics in evaluation.per_class:
     print(f"{metrics.name:10} precision {metrics.precision:.1%}  recall {metrics.recall:.1%}")
 
 # %% [markdown]
-# The command `shardmill evaluate` also draws the confusion matrix and the worst mistakes.
+# The command `shardmill evaluate` also draws the confusion matrix, and the wrong predictions with the highest scores.
 #
 # ## Predict new photos
 
@@ -100,7 +102,7 @@ for prediction in sm.Predictor("tuned").predict_files(sorted(Path("new").iterdir
 # %% [markdown]
 # ## Export
 #
-# The Keras file contains the head, the backbone and the preprocessing, so it takes pixels of 0 to 255.
+# The Keras file contains the head, the backbone and the preprocessing, so the model receives pixels from 0 to 255.
 
 # %%
 sm.export("tuned", "exported", format="keras")
@@ -119,12 +121,14 @@ print(
 # %% [markdown]
 # ## Comparison with the original
 #
-# | step of the original | here |
+# The table compares this tutorial with a Keras tutorial that adapts VGG16, the original.
+#
+# | step of the original | step of this tutorial |
 # | --- | --- |
 # | `VGG16(weights="imagenet", include_top=False)` | `--model vgg16`, with `--weights imagenet` as the default |
 # | `for layer in vgg.layers[:-4]: layer.trainable = False` | `--unfreeze 4` |
 # | `Flatten`, `Dense(1024)`, `Dropout(0.5)`, `Dense` with softmax | `--pooling flatten --head-units 1024 --head-dropout 0.5` |
-# | features by `predict`, saved as arrays, to train the head first | `--head-epochs`, from the feature store |
+# | features that `predict` computes, saved as arrays, to train the head first | `--head-epochs`, which trains the head on the feature store |
 # | `RMSprop(1e-4)` | `--optimizer rmsprop --learning-rate 0.0001` |
 # | `ImageDataGenerator(rotation_range=20, …)` | `--augment rotate=20,…` |
 # | a loop over errors with `load_img` | `evaluate`, which draws `mistakes-validation.png` |
@@ -138,10 +142,10 @@ print(
 # The fine-tuned MobileNetV2 above classifies 98.5 % of the 198 validation photos correctly. The head alone reaches
 # the same accuracy after its first epoch, because ImageNet contains cats and dogs.
 #
-# VGG16 with this head and five classes has 15,245,125 parameters, of which 7,609,861 are trained: the three
-# convolutions of the last block (7,079,424), 512 × 1024 + 1024 of the dense layer, and 1024 × 5 + 5 of the
-# logits. Six steps and the validation on 305 photos take 120 s on two cores. A comparison with the original's
-# accuracy needs the ImageNet weights, which were not available.
+# VGG16 with this head and five classes has 15,245,125 parameters, of which 7,609,861 are trained: 7,079,424 in the three
+# convolutions of the last block, 512 × 1024 + 1024 in the dense layer, and 1024 × 5 + 5 in the layer for the logits. Six
+# steps and the validation on 305 photos take 120 s on two CPU cores. We did not compare the accuracy with that of the
+# original, because the ImageNet weights of VGG16 were not available. These commands ran the six steps:
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2
