@@ -1,18 +1,19 @@
 # %% [markdown]
 # # A flower CNN with augmentation and dropout
 #
-# You train a small convolutional network on photos of five kinds of flowers. The network overfits;
-# augmentation and dropout reduce the overfitting. This tutorial corresponds to the image classification tutorial of
-# TensorFlow, which is called the original below.
+# You train a small convolutional network on photos of five kinds of flowers. The network overfits; augmentation and
+# dropout reduce the overfitting. This tutorial corresponds to the image classification tutorial of TensorFlow ("the
+# original" below).
 #
-# You need the files `flowers/CLASS/*.jpg`. This page uses 1,500 photos of the Flowers Recognition collection. You can
-# also use the 3,670 photos of the original, `flower_photos`. We executed this page with fewer epochs than the original,
-# on a machine that was also doing other work, so ignore the times in the output. The section [Measured](#measured)
-# contains the results of the full settings.
+# You need the photos `flowers/CLASS/*.jpg`. This page uses 1,500 photos of the Flowers Recognition collection. You can
+# also use `flower_photos`, the 3,670 photos of the original. We ran the code on this page with few epochs. Ignore the
+# times in the output, because other programs were running on the same machine. The section [Measured](#measured) contains
+# the results of longer training runs.
 #
 # ## Set some photos aside
 #
-# One photo per class is excluded from the dataset, for the predictions at the end.
+# The following code copies one photo per class to the folder `new`, for the predictions at the end of this page. It also
+# writes the keys of these photos to `new.txt`, so that `convert` can exclude these photos from the dataset.
 
 # %%
 import shutil
@@ -28,9 +29,9 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert
 #
-# About a fifth of the photos are used for validation. Only the keys of the photos and `--seed` determine which photos
-# these are, so every training run validates on the same photos. `--resize` resizes all photos to the input size of the
-# network.
+# With `--validation 0.2`, about a fifth of the photos are used for validation. The keys of the photos and `--seed`
+# determine which photos these are, so every training run uses the same photos for validation. `--resize 180` resizes all
+# photos to 180×180 pixels, the input size of the network.
 
 # %%
 # !shardmill convert flowers/ data/ --validation 0.2 --resize 180 --exclude new.txt
@@ -50,13 +51,15 @@ from IPython.display import Image
 Image("plain/curves.png")
 
 # %% [markdown]
-# The training accuracy rises to 78 %, but the validation accuracy does not rise above 60 %: the network begins to
-# memorize the 1,190 training photos. After ten epochs, the gap is [40 points](#measured).
+# The training accuracy rises to 78 %, but the validation accuracy does not rise above 61 %: the network begins to
+# memorize the 1,190 training photos. After ten epochs, the training accuracy is [40 percentage points](#measured) higher
+# than the validation accuracy.
 #
 # ## Train with augmentation and dropout
 #
-# `--augment` flips, rotates and zooms each photo at random in every epoch. `rotate=36` corresponds to the factor 0.1
-# in the original; `zoom=0.2` is twice the factor in the original. The dropout rate before the dense layers is 0.2.
+# `--augment` flips, rotates and zooms each photo at random in every epoch. `rotate=36` corresponds to
+# `RandomRotation(0.1)` in the original; `zoom=0.2` is twice the factor of `RandomZoom(0.1)` in the original. Before the
+# dense layers, the network has a dropout layer with a rate of 0.2.
 
 # %%
 # !shardmill train data/ augmented/ --model cnn --epochs 8 --cache memory \
@@ -67,11 +70,12 @@ Image("augmented/curves.png")
 
 # %% [markdown]
 # The curves of the training accuracy and the validation accuracy stay close together, and still rise. After 25 epochs,
-# the validation accuracy is [14 points higher](#measured) than after ten epochs without augmentation.
+# the validation accuracy is [14 percentage points higher](#measured) than after ten epochs without augmentation.
 #
 # ## Evaluate
 #
-# `evaluate` prints the precision, the recall and the F1 score of each class, and draws the confusion matrix.
+# `evaluate` prints the precision, the recall and the F1 score of each class. It also draws the confusion matrix, the
+# reliability diagram, and a picture of the wrong predictions with the highest scores.
 
 # %%
 # !shardmill evaluate augmented/
@@ -82,8 +86,8 @@ Image("augmented/confusion-validation.png")
 # %% [markdown]
 # ## Predict new photos
 #
-# The photos that you set aside have their original sizes. The run folder contains the options of the
-# conversion, so `Predictor` prepares each photo as `convert` prepared the photos of the dataset.
+# The photos in the folder `new` have their original sizes. The run folder contains the options of the conversion, so
+# `Predictor` prepares each of these photos as `convert` prepared the photos of the dataset.
 
 # %%
 import shardmill as sm
@@ -93,12 +97,12 @@ for prediction in predictor.predict_files(sorted(Path("new").iterdir())):
     print(prediction.path, prediction.class_name, f"{prediction.score:.2f}")
 
 # %% [markdown]
-# Three of the five predictions are correct, because the accuracy after these few epochs is only 64 %.
+# Only three of the five predictions are correct: after so few epochs, the validation accuracy is only 64 %.
 #
 # ## Export
 #
-# A SavedModel receives the contents of image files, and returns class names. It does not need shardmill
-# ([all formats](../how-to/serving.md)).
+# A SavedModel receives the contents of image files, and returns class names and scores. To load it, you need TensorFlow,
+# but not shardmill ([all formats](../how-to/serving.md)).
 
 # %%
 sm.export("augmented", "served/1", format="saved_model")
@@ -125,16 +129,17 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # | `Dropout(0.2)` | `--dropout 0.2` |
 # | `matplotlib` code for the curves | `curves.png` in the run folder |
 # | `load_img`, `expand_dims`, `predict`, `softmax`, `argmax` | `predict`, or `sm.Predictor` |
-# | conversion to TensorFlow Lite | `export --format saved_model`, then [the converter of TensorFlow](../how-to/serving.md#convert-to-tflite) |
+# | conversion to TensorFlow Lite | `export --format saved_model`, and then [the converter of TensorFlow](../how-to/serving.md#convert-to-tflite) |
 #
 # ## Measured
 #
-# The following table contains the results of the full settings on the 1,500 photos, on two CPU cores without a GPU:
+# The first two rows of the following table show our results with more epochs and all 1,500 photos, on two CPU cores
+# without a GPU. The last row shows the result of the original:
 #
-# | run | training accuracy | validation accuracy | gap in points | time |
+# | run | training accuracy | validation accuracy | gap in percentage points | time |
 # | --- | ---: | ---: | ---: | ---: |
 # | without augmentation, 10 epochs | 98.2 % | 58.4 % | 39.8 | 140 s |
-# | with augmentation and dropout, 25 epochs | 82.7 % | 72.8 % | 9.9 | 516 s, on a busy machine |
+# | with augmentation and dropout, 25 epochs | 82.7 % | 72.8 % | 9.9 | 516 s, while other programs used the same cores |
 # | the original without augmentation, 3,670 photos | | about 60 % | | |
 #
 # ```console

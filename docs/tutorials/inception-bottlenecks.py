@@ -1,17 +1,20 @@
 # %% [markdown]
 # # Retrain Inception-v3 with cached bottlenecks
 #
-# You train a new head on a pretrained backbone. The backbone processes each photo only once, and shardmill stores its
-# outputs, the features. This tutorial corresponds to `retrain.py` of TensorFlow, which is called the original below, and
-# which calls the features bottlenecks. You also train Inception-v3 from scratch, for a number of steps, with checkpoints.
+# You train a new head on a pretrained backbone. The backbone processes each photo only once, and shardmill stores the
+# outputs of the backbone, which are called *features* on this page. This tutorial corresponds to `retrain.py` of
+# TensorFlow ("the original" below), which calls the features *bottlenecks*. You also train Inception-v3 from scratch for
+# a number of steps, with checkpoints.
 #
-# You need the files `flowers/CLASS/*.jpg` and a weights file. We executed this page with MobileNetV2, because its
-# weights were available. For Inception-v3, change two values in `backbone`: change `model` to `inception_v3`, and
-# `weights` to `imagenet`. Then Keras downloads the weights. All other code stays the same.
+# You need the photos `flowers/CLASS/*.jpg` and a file with the ImageNet weights of the backbone. We ran the code on this
+# page with MobileNetV2, because no ImageNet weights of Inception-v3 were available. For Inception-v3, change two values
+# in the dictionary `backbone`: set `model` to `inception_v3`, and `weights` to `imagenet`, so that Keras downloads the
+# weights. All other code stays the same.
 #
 # ## Set some photos aside
 #
-# One photo per class is excluded from the dataset, for the predictions at the end.
+# The following code copies one photo per class to the folder `new`, for the predictions at the end of this page. It also
+# writes the keys of these photos to `new.txt`, so that `convert` can exclude these photos from the dataset.
 
 # %%
 import shutil
@@ -27,9 +30,10 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert to TFRecord
 #
-# As in the original, about a tenth of the photos are used for validation, and about a tenth for the test. With `--shards
-# 2`, the names of the shards are those that `build_image_data.py` of Inception uses, with the suffix `.tfrecord`. The
-# records have the same features, except for `image/colorspace`. Labels start at 0 instead of 1.
+# As in the original, about a tenth of the photos are used for validation, and about a tenth for testing. `--shards 2`
+# sets the number of shards of `train`. The names of the shards follow the pattern of `build_image_data.py` of Inception,
+# with the additional suffix `.tfrecord`. The records contain the same `tf.train.Example` features as the records of
+# `build_image_data.py`, but not `image/colorspace`. Labels start at 0; in `build_image_data.py`, they start at 1.
 
 # %%
 # !shardmill convert flowers/ data/ --validation 0.1 --test 0.1 --shards 2 --resize 224 --exclude new.txt
@@ -38,8 +42,9 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Train a new head
 #
-# `--mode transfer` does not change the weights of the backbone. The first run processes every photo, and stores the
-# features. The batch size of 100 and the learning rate of 0.01 are those of the original. 25 epochs are 300 steps.
+# With the mode `transfer`, the weights of the backbone do not change. In the first run, the backbone processes every
+# photo, and shardmill stores the features. The batch size of 100 and the learning rate of 0.01 are those of the original.
+# With this batch size, 25 epochs have 300 steps.
 
 # %%
 import shardmill as sm
@@ -51,7 +56,8 @@ first = sm.train("data", "first", **backbone, **settings, on_message=print)
 # %% [markdown]
 # ## Train a different head
 #
-# The second run reuses the features of the first run, so it takes only seconds. Therefore, you can try many settings.
+# The second run trains a head with other settings. It reuses the features of the first run, so it takes only seconds. In
+# this way, you can try many settings.
 
 # %%
 second = sm.train(
@@ -77,7 +83,8 @@ for metrics in evaluation.per_class:
     print(f"{metrics.name:10} precision {metrics.precision:.1%}  recall {metrics.recall:.1%}")
 
 # %% [markdown]
-# The command `shardmill evaluate` also draws the confusion matrix, and the wrong predictions with the highest scores.
+# The command `shardmill evaluate` also draws the confusion matrix, the reliability diagram, and a picture of the wrong
+# predictions with the highest scores.
 #
 # ## Predict new photos
 
@@ -86,25 +93,26 @@ for prediction in sm.Predictor("second").predict_files(sorted(Path("new").iterdi
     print(prediction.path, prediction.class_name, f"{prediction.score:.2f}")
 
 # %% [markdown]
-# Damaged files do not stop a prediction. For a folder with 90 photos and ten truncated, empty or random files,
-# `shardmill predict run/ new/ --csv predictions.csv` writes 90 rows with a class and ten rows with a reason
+# Damaged files do not stop `predict`. For a folder with 90 photos and ten files that are truncated, empty or filled with
+# random bytes, `shardmill predict run/ new/ --csv predictions.csv` writes 90 rows with a class and ten rows with a reason
 # (`truncated`, `empty` or `corrupt`), and ends with exit code 0.
 #
 # ## Export
 #
 # The original writes the files `output_graph.pb` and `output_labels.txt`. A SavedModel replaces both files: it receives
-# the contents of image files, and returns class names.
+# the contents of image files, and returns class names and scores.
 
 # %%
 sm.export("second", "served/1", format="saved_model")
 print(*sorted(path.name for path in Path("served/1").iterdir()))
 
 # %% [markdown]
-# ## Train Inception-v3 from scratch, by steps
+# ## Train Inception-v3 from scratch for a number of steps
 #
-# All weights start with random values, and all weights are trained. `steps` is the number of batches, like `max_steps` in
-# the original. With `checkpoint_steps=1`, `train` writes a checkpoint after each step. Two steps with small images show
-# only that training works. The section [Measured](#measured) contains the results of 300 steps.
+# All weights start with random values, and all weights are trained. `steps` is the number of training steps (one batch
+# per step), like `max_steps` of `inception_train`. With `checkpoint_steps=1`, `train` writes a checkpoint after each
+# step. This example has only two steps and small images, so it shows only that training works. The section
+# [Measured](#measured) contains the results of 300 steps.
 
 # %%
 scratch = {"model": "inception_v3", "image_size": 96, "steps": 2, "batch_size": 8}
@@ -114,34 +122,34 @@ sm.train("data", "scratch", **scratch, learning_rate=0.0003, checkpoint_steps=1,
 print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 
 # %% [markdown]
-# If the run is killed, the same call with `resume=True` continues from the newest checkpoint, even if the checkpoint is
-# in the middle of an epoch. On a CPU, the run ends with the same weights as an uninterrupted run.
+# If the run is killed, the same call with `resume=True` continues from the newest checkpoint, even if this checkpoint was
+# written in the middle of an epoch. On a CPU, the resumed run ends with the same weights as an uninterrupted run.
 #
-# `--weights` accepts a weights file or a run folder. For example, `--mode transfer --weights scratch/` computes features
-# with the backbone of the run `scratch/`.
+# Instead of `imagenet`, `--weights` also accepts a weights file or a run folder. For example, with
+# `--mode transfer --weights scratch/`, `train` computes the features with the backbone of the run `scratch/`.
 #
 # ## Comparison with the original
 #
 # | step of the original | step of this tutorial |
 # | --- | --- |
 # | `build_image_data.py` with its label file and its lists | `convert` |
-# | download of a frozen graph | `--weights imagenet`, a file, or a run folder |
-# | `--bottleneck_dir`, one text file per photo | the feature store, in float16, which all runs with the same photos and the same backbone share |
+# | download of a frozen graph | `--weights` with `imagenet`, a weights file or a run folder |
+# | `--bottleneck_dir`, a folder with one text file per photo | one feature store in float16; all runs with the same photos and the same backbone share it |
 # | `--testing_percentage 10 --validation_percentage 10` | `convert --test 0.1 --validation 0.1` |
-# | `--how_many_training_steps 4000 --train_batch_size 100` | `--steps 4000 --batch-size 100`, or `--epochs` |
-# | `--flip_left_right --random_scale …`, with which bottlenecks are not cached | `--augment flip,zoom=0.2`, with which features are not stored |
-# | `inception_train` with `max_steps` and checkpoints | `train --steps`, `--checkpoint-steps`, `--resume` |
+# | `--how_many_training_steps 4000 --train_batch_size 100` | `train --steps 4000 --batch-size 100`, or `--epochs N` instead of `--steps` |
+# | `--flip_left_right --random_scale …`; with these options, bottlenecks are not cached | `--augment flip,zoom=0.2`; with this option, features are not stored |
+# | `inception_train` with `max_steps` and checkpoints | `train` with `--steps`, `--checkpoint-steps` and `--resume` |
 # | `label_image.py` | `predict` |
-# | `output_graph.pb` | `export` |
+# | `output_graph.pb` and `output_labels.txt` | `export` |
 #
 # ## Measured
 #
-# With all 1,500 photos, of which about a fifth are used for validation, the head on MobileNetV2 reaches a validation
-# accuracy of 88.6 %, the mean of three seeds (87.9 %, 85.3 % and 92.7 %). The original reports 90 to 95 % with
-# Inception-v3 on 3,670 photos. The table shows the mean accuracies and the ranges of the times for the same three seeds,
-# on two CPU cores without a GPU:
+# With all 1,500 photos, of which about a fifth are used for validation, and with `--resize 384`, the head on MobileNetV2
+# reaches a mean validation accuracy of 88.6 % over three seeds (87.9 %, 85.3 % and 92.7 %). The original reports 90 to
+# 95 % with Inception-v3 on 3,670 photos. The following table shows the mean accuracy and the range of the times for the
+# same three seeds, on two CPU cores without a GPU. The first run computes the features, and the second run reuses them:
 #
-# | `--resize` | validation accuracy | time of the first run | time of the second run | first time / second time |
+# | `--resize` | mean validation accuracy | time of the first run | time of the second run | first run / second run |
 # | --- | --- | --- | --- | --- |
 # | 224 | 86.8 % | 31 to 37 s | 2.4 to 3.5 s | 9 to 15 |
 # | 288 | 88.7 % | 44 to 62 s | 2.6 to 3.1 s | 14 to 24 |
@@ -156,13 +164,15 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# The times do not include the start of TensorFlow, which adds 10 s to each command. On the features of `--resize 224`,
-# logistic regression (scikit-learn, C = 0.1) reaches 87.4 %, and the head in the table, trained for 25 epochs with larger
-# batches, reaches 87.2 %. If a run is killed while it computes features, the next run computes only the features of the
-# missing shards.
+# These commands convert the photos with `--resize 384`, and train the head for each seed. The times in the table do not
+# include the start of TensorFlow, which takes another 10 s per command. On the features of `--resize 224`, logistic
+# regression (scikit-learn, C = 0.1) reaches 87.4 %, and the same head reaches 87.2 % if it is trained for 25 epochs with
+# larger batches. If a run is killed while it computes features, the next run computes only the features of the shards
+# that the feature store does not yet contain.
 #
-# Fine-tuning adapts the backbone to flowers. After three epochs in which also the last 30 layers of the backbone are
-# trained, the validation accuracy is 91.1 %. The head alone reaches 87.9 % on the same split. Fine-tuning takes 260 s.
+# Fine-tuning adapts the backbone to flowers. After three epochs in which the last 30 layers of the backbone are also
+# trained, the validation accuracy is 91.1 %. The head alone reaches 87.9 % on the same validation photos. The fine-tuning
+# run takes 260 s:
 #
 # ```console
 # $ shardmill train flowers-0/ finetune-0/ --model mobilenet_v2 --mode finetune \
@@ -172,10 +182,11 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # <!-- not run: takes minutes, and needs the data -->
 #
 # Training Inception-v3 from scratch for 300 steps, with batches of 8 photos of 299×299 pixels, takes 29 minutes on two
-# busy CPU cores. The mean loss is 1.51 in the first epoch and 1.21 in the second epoch; random predictions have a loss of
-# 1.61. The training accuracy rises from 41 % to 51 %. The validation accuracy is only 22 %. The reason is that batch
-# normalization uses averages over hundreds of steps for validation, and the weights change faster than these averages. On
-# a GPU, use `--epochs` instead of `--steps`. The following commands also use this backbone for a new head and for
+# CPU cores that other processes also use. The mean training loss is 1.51 in the first epoch and 1.21 in the second epoch;
+# random predictions have a loss of 1.61. The training accuracy rises from 41 % to 51 %. The validation accuracy is only
+# 22 %. The reason is that, for validation, batch normalization uses moving averages over hundreds of training steps, and
+# the weights change faster than these averages. On a GPU, you can train for many epochs: use `--epochs` instead of
+# `--steps`. The following commands train Inception-v3 in this way, and then use its backbone for a new head and for
 # fine-tuning:
 #
 # ```console
@@ -195,11 +206,12 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # <!-- not run: takes half an hour, and needs the data -->
 #
 # Computing the features with this backbone takes 200 s. The run for the first head takes 209 s, including this
-# computation, and the run for a second head takes 7 s. The validation accuracy of the head is 43.9 %. Both fine-tuning
-# runs reach 45.6 %, in 162 s and 159 s: a weights file with the classifier and a weights file without it give the same
-# backbone. This backbone was trained on only 1,200 photos for two epochs. Therefore, the figures show that the commands
-# work, but not how accurate Inception-v3 can be.
+# computation, and the run for a second head takes 7 s. The validation accuracy of the first head is 43.9 %. The
+# fine-tuning runs take 162 s and 159 s, and both reach a validation accuracy of 45.6 %. The results are equal because the
+# weights file of the run, which contains the classifier, and `base.weights.h5`, which does not contain the classifier,
+# give the same backbone. This backbone was trained on only 1,200 photos for two epochs. Therefore, these results show
+# that the commands work, but not how accurate Inception-v3 can be.
 #
-# We measured nothing on a GPU. `shardmill doctor data/` compares the speed of the input with the speed of the model on
-# your machine. If the input is slower, convert the photos with `--resize 224 --store raw`, so that `train` does not need
-# to decode them ([profiling](../how-to/profiling.md)).
+# We made no measurements on a GPU. `shardmill doctor data/` compares the speed of the input pipeline with the speed of
+# the model on your machine. If the input pipeline is slower, convert the photos with `--resize 224 --store raw`, so that
+# `train` does not need to decode them ([profiling](../how-to/profiling.md)).

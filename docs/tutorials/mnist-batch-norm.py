@@ -1,16 +1,17 @@
 # %% [markdown]
 # # The batch-norm CNN on MNIST
 #
-# You train a well-known convolutional network with batch normalization and dropout on 59,000 images of digits, and
-# evaluate the network on 10,000 other images. After five epochs, it classifies more than 99 % of these images correctly.
+# You train a convolutional network with batch normalization and dropout on 59,000 images of handwritten digits, and
+# evaluate the network on 10,000 other images. After five epochs of training, the network classifies more than 99 % of
+# these 10,000 images correctly.
 #
-# You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. We executed this page with the settings shown,
-# which took five minutes on two busy CPU cores without a GPU.
+# You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. Running the code on this page took five minutes on
+# two CPU cores without a GPU, while other programs used the same cores.
 #
 # ## From arrays to folders
 #
-# `convert` can also [read `mnist.npz` directly](../how-to/archives.md#images-in-arrays). This tutorial uses folders:
-# the following code writes each image to a file such as `mnist/train/7/00042.png`.
+# `convert` can also [read `mnist.npz` directly](../how-to/archives.md#images-in-arrays). This tutorial uses folders
+# instead: the following code writes each image to a file such as `mnist/train/7/00042.png`.
 
 # %%
 from pathlib import Path
@@ -30,8 +31,8 @@ for split in ("train", "test"):
 # ## Convert
 #
 # `convert` makes a split of the same name from each of the folders `train` and `test`. `--validation-count 1000` assigns
-# 1,000 of the training images to `validation`, so that you use the test images only once, at the end. With
-# `--channels 1`, the images stay grey.
+# 1,000 of the training images to the split `validation`, so that you use the test images only once, at the end. With
+# `--channels 1`, `convert` stores grey images.
 
 # %%
 # !shardmill convert mnist/ digits/ --validation-count 1000 --channels 1
@@ -61,7 +62,7 @@ Picture(filename="run/curves.png")
 # %% [markdown]
 # ## Evaluate
 #
-# `evaluate` uses the split `test` if the dataset has one.
+# `evaluate` uses the split `test`, because the dataset has this split.
 
 # %%
 # !shardmill evaluate run/
@@ -70,8 +71,8 @@ Picture(filename="run/curves.png")
 Picture(filename="run/confusion-test.png")
 
 # %% [markdown]
-# Nearly all images are on the diagonal of the confusion matrix. `run/mistakes-test.png` shows the wrong predictions with
-# the highest scores.
+# Nearly all images are on the diagonal of the confusion matrix. The picture `run/mistakes-test.png` shows the wrong
+# predictions with the highest scores.
 #
 # ## Classify new digits
 #
@@ -90,8 +91,8 @@ for prediction in sm.Predictor("run").predict_files(sorted(Path("new").iterdir()
 # %% [markdown]
 # ## Export
 #
-# To load the Keras file, you need only Keras. The model receives pixels from 0 to 255, and returns probabilities
-# ([all formats](../how-to/serving.md)).
+# To load the exported file `model.keras`, you need only Keras. The model receives pixels from 0 to 255, and returns one
+# probability per class ([all formats](../how-to/serving.md)).
 
 # %%
 sm.export("run", "exported", format="keras")
@@ -106,13 +107,13 @@ print(scores.argmax(axis=1), arrays["y_test"][::2000])
 # %% [markdown]
 # ## Comparison with the original
 #
-# The table compares this tutorial with a Keras tutorial that trains the same network on MNIST, the original.
+# The following table compares this tutorial with a Keras tutorial that trains the same network on MNIST ("the original").
 #
 # | step of the original | step of this tutorial |
 # | --- | --- |
 # | `mnist.load_data()`, arrays in memory | `convert`, which writes shards even if the data are larger than memory |
 # | `reshape`, `astype`, division by 255 | part of the model |
-# | `to_categorical` | not necessary, because labels are numbers |
+# | `to_categorical` | not necessary, because the loss of `train` uses integer labels |
 # | `Sequential` with `Conv2D`, `BatchNormalization`, `Dropout(0.4)` | `--model cnn-bn` |
 # | `compile`, `fit` with `validation_split` | `train`, with a validation split that does not change |
 # | a callback for the learning rate | `--schedule cosine` |
@@ -124,10 +125,10 @@ print(scores.argmax(axis=1), arrays["y_test"][::2000])
 # | run | test accuracy | training time |
 # | --- | ---: | ---: |
 # | shardmill, five epochs | 99.40 % | 105 s |
-# | a Keras loop with all arrays in memory, with the same network, optimizer and epochs | 99.36 % | |
+# | a Keras loop with all arrays in memory, and with the same network, optimizer and number of epochs | 99.36 % | |
 # | the original tutorial | 98.64 % | |
 #
-# We executed the first two runs on two CPU cores without a GPU. In one round of
+# The first two rows show our own results on two CPU cores without a GPU. In one round of
 # `python -m benchmarks.suites.training digits`, training from shards took 0.95 times as long as the Keras loop. For this
-# table, the dataset was converted without `--channels 1`; the section [Evaluate](#evaluate) shows the result with this
+# table, we converted the images without `--channels 1`; the section [Evaluate](#evaluate) shows the result with this
 # option.

@@ -1,16 +1,18 @@
 # %% [markdown]
 # # VGG16: train the last four layers
 #
-# You adapt a pretrained network to two classes of your own. First you train a new head with a dense layer of 1,024 units.
-# Then you train the head and the last four layers of the backbone, with RMSprop and a small learning rate.
+# You adapt a pretrained network to two new classes. First, you train a new head, which has a dense layer with 1,024
+# units. Then you train the head and the last four layers of the backbone, with RMSprop and a small learning rate.
 #
-# You need the files `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` and a weights file. **We executed this page with
-# MobileNetV2**, because no ImageNet weights of VGG16 were available. For VGG16, change two arguments: pass
-# `model="vgg16"`, and omit `weights`, so that Keras downloads the weights. Train VGG16 on a GPU.
+# You need the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` and a file with the ImageNet weights of the
+# backbone. **We ran the code on this page with MobileNetV2**, because no ImageNet weights of VGG16 were available. For
+# VGG16, change two arguments of `train`: pass `model="vgg16"`, and omit `weights`, so that Keras downloads the weights.
+# Train VGG16 on a GPU.
 #
 # ## Set some photos aside
 #
-# One photo per class is excluded from the dataset, for the predictions at the end.
+# The following code copies one photo per class to the folder `new`, for the predictions at the end of this page. It also
+# writes the keys of these photos to `new.txt`, so that `convert` can exclude these photos from the dataset.
 
 # %%
 import shutil
@@ -28,8 +30,8 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert
 #
-# `convert` makes a split of the same name from each of the folders `train` and `validation`. 224×224 is the input size of
-# both MobileNetV2 and VGG16.
+# The source contains the folders `train` and `validation`. `convert` makes a split of the same name from each folder. The
+# argument `resize=224` resizes all photos to 224×224 pixels, the input size of both MobileNetV2 and VGG16.
 
 # %%
 import shardmill as sm
@@ -39,9 +41,10 @@ print(sm.convert("cats_and_dogs", "data", resize=224, exclude="new.txt"))
 # %% [markdown]
 # ## Fine-tune
 #
-# A run with `--mode finetune` has two phases. In the first `--head-epochs` epochs, the backbone is frozen and its
-# features are stored, so these epochs take only seconds. Then the head and the last four layers of the backbone are
-# trained.
+# A run with the mode `finetune` has two phases. In the first phase, which has `head_epochs` epochs, the backbone is
+# frozen, and only the head is trained. shardmill stores the outputs of the backbone for every photo (the features), so
+# this phase takes only seconds. In the second phase, which has `epochs` epochs, the head and the last four layers of the
+# backbone are trained.
 
 # %%
 result = sm.train(
@@ -67,14 +70,15 @@ from IPython.display import Image
 Image("tuned/curves.png")
 
 # %% [markdown]
-# `--unfreeze 4` selects the last four layers in the order of Keras. In VGG16, these layers are the three convolutions of
-# block 5 and the pooling layer after them. In MobileNetV2, they are the last convolution, the normalization and the
-# activation after it, and the normalization before it. Batch normalization layers stay frozen
-# ([models](../reference/models.md#backbone-and-head)).
+# `unfreeze=4` selects the last four layers in the order in which Keras lists the layers. In VGG16, these layers are the
+# three convolutions of block 5 and the pooling layer after them. In MobileNetV2, these layers are a batch normalization
+# layer, the last convolution, another batch normalization layer and the activation. Batch normalization layers stay
+# frozen, even if `unfreeze` selects them ([models](../reference/models.md#backbone-and-head)).
 #
 # ## Fine-tune VGG16
 #
-# The command for VGG16 has the same options, but trains for more epochs. The default value of `--weights` is `imagenet`.
+# The following command trains VGG16 with the same settings, but for more epochs. It omits `--weights`, because the
+# default value of this option is `imagenet`.
 #
 # ```console
 # $ shardmill train data/ vgg16/ --model vgg16 --mode finetune --unfreeze 4 --head-units 1024 \
@@ -91,7 +95,8 @@ for metrics in evaluation.per_class:
     print(f"{metrics.name:10} precision {metrics.precision:.1%}  recall {metrics.recall:.1%}")
 
 # %% [markdown]
-# The command `shardmill evaluate` also draws the confusion matrix, and the wrong predictions with the highest scores.
+# The command `shardmill evaluate` also draws the confusion matrix, the reliability diagram, and a picture of the wrong
+# predictions with the highest scores.
 #
 # ## Predict new photos
 
@@ -121,31 +126,32 @@ print(
 # %% [markdown]
 # ## Comparison with the original
 #
-# The table compares this tutorial with a Keras tutorial that adapts VGG16, the original.
+# The following table compares this tutorial with a Keras tutorial that adapts VGG16 ("the original").
 #
 # | step of the original | step of this tutorial |
 # | --- | --- |
 # | `VGG16(weights="imagenet", include_top=False)` | `--model vgg16`, with `--weights imagenet` as the default |
 # | `for layer in vgg.layers[:-4]: layer.trainable = False` | `--unfreeze 4` |
 # | `Flatten`, `Dense(1024)`, `Dropout(0.5)`, `Dense` with softmax | `--pooling flatten --head-units 1024 --head-dropout 0.5` |
-# | features that `predict` computes, saved as arrays, to train the head first | `--head-epochs`, which trains the head on the feature store |
+# | training of the head on features that `predict` computed and that were saved as arrays | `--head-epochs 5`, which trains the head on the feature store |
 # | `RMSprop(1e-4)` | `--optimizer rmsprop --learning-rate 0.0001` |
 # | `ImageDataGenerator(rotation_range=20, …)` | `--augment rotate=20,…` |
-# | a loop over errors with `load_img` | `evaluate`, which draws `mistakes-validation.png` |
+# | a loop that shows the wrong predictions with `load_img` | `evaluate`, which draws `mistakes-validation.png` |
 # | `model.save` | `export` |
 #
-# `--pooling avg`, the default, averages the feature map before the dense layer. With `flatten`, the dense
-# layer of VGG16 has 25,691,136 parameters instead of 525,312.
+# By default (`--pooling avg`), the head averages the feature map of the backbone before the dense layer. With
+# `--pooling flatten`, the dense layer on VGG16 has 25,691,136 parameters; with `--pooling avg`, it has 525,312
+# parameters.
 #
 # ## Measured
 #
-# The fine-tuned MobileNetV2 above classifies 98.5 % of the 198 validation photos correctly. The head alone reaches
-# the same accuracy after its first epoch, because ImageNet contains cats and dogs.
+# The fine-tuned MobileNetV2 classifies 98.5 % of the 198 validation photos correctly. ImageNet contains photos of cats
+# and dogs, so the head alone reaches the same accuracy after its first epoch.
 #
 # VGG16 with this head and five classes has 15,245,125 parameters, of which 7,609,861 are trained: 7,079,424 in the three
-# convolutions of the last block, 512 × 1024 + 1024 in the dense layer, and 1024 × 5 + 5 in the layer for the logits. Six
-# steps and the validation on 305 photos take 120 s on two CPU cores. We did not compare the accuracy with that of the
-# original, because the ImageNet weights of VGG16 were not available. These commands ran the six steps:
+# convolutions of block 5, 512 × 1024 + 1024 in the dense layer, and 1024 × 5 + 5 in the layer for the logits. On two CPU
+# cores, six training steps and the validation on 305 photos take 120 s. For this measurement, the weights of VGG16 were
+# random, so we did not compare the accuracy with that of the original. These commands ran the six steps:
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2
