@@ -86,8 +86,8 @@ Image("after/curves.png")
 # %% [markdown]
 # The gap between the training accuracy and the validation accuracy is 3 percentage points, compared with 37 percentage
 # points without augmentation. The validation accuracy is 57.6 % after 15 epochs with augmentation, and 59.1 % after 12
-# epochs without augmentation. Training with augmentation needs more epochs: after 40 epochs, the validation accuracy is
-# [67.5 %](#measured).
+# epochs without augmentation. Training with augmentation needs more epochs: in a longer run with 40 epochs, the
+# validation accuracy is [67.5 %](#measured).
 #
 # ## Evaluate
 

@@ -56,8 +56,8 @@ first = sm.train("data", "first", **backbone, **settings, on_message=print)
 # %% [markdown]
 # ## Train a different head
 #
-# The second run trains a head with other settings. It reuses the features of the first run, so it takes only seconds. In
-# this way, you can try many settings.
+# The second run trains a head with different settings. It reuses the features of the first run, so it takes only seconds.
+# In this way, you can try many settings.
 
 # %%
 second = sm.train(
@@ -186,7 +186,7 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # random predictions have a loss of 1.61. The training accuracy rises from 41 % to 51 %. The validation accuracy is only
 # 22 %. The reason is that, for validation, batch normalization uses moving averages over hundreds of training steps, and
 # the weights change faster than these averages. On a GPU, you can train for many epochs: use `--epochs` instead of
-# `--steps`. The following commands train Inception-v3 in this way, and then use its backbone for a new head and for
+# `--steps`. The following commands train Inception-v3 for 300 steps, and then use its backbone for a new head and for
 # fine-tuning:
 #
 # ```console

@@ -48,7 +48,7 @@ for split in ("train", "test"):
 #
 # `cnn-bn` has two convolutions with 32 filters of 3×3, each followed by max pooling, and one convolution with 32 filters
 # of 5×5 and stride 2. Batch normalization, dropout with a rate of 0.4 and a dense layer with 128 units follow. The
-# default image size of `cnn-bn` is 28×28.
+# default image size of `cnn-bn` is 28×28 pixels.
 
 # %%
 # !shardmill train digits/ run/ --model cnn-bn --epochs 5 --batch-size 64 \
@@ -111,16 +111,18 @@ print(scores.argmax(axis=1), arrays["y_test"][::2000])
 #
 # | step of the original | step of this tutorial |
 # | --- | --- |
-# | `mnist.load_data()`, arrays in memory | `convert`, which writes shards even if the data are larger than memory |
-# | `reshape`, `astype`, division by 255 | part of the model |
+# | `mnist.load_data()`, which loads all arrays into memory | `convert`, which writes shards even if the data are larger than memory |
+# | `reshape`, `astype`, division by 255 | not necessary, because the model receives uint8 pixels |
 # | `to_categorical` | not necessary, because the loss of `train` uses integer labels |
 # | `Sequential` with `Conv2D`, `BatchNormalization`, `Dropout(0.4)` | `--model cnn-bn` |
-# | `compile`, `fit` with `validation_split` | `train`, with a validation split that does not change |
+# | `compile`, `fit` with `validation_split` | `train`, with the split `validation`, which is the same in every run |
 # | a callback for the learning rate | `--schedule cosine` |
-# | `evaluate`, and code for a confusion matrix | `evaluate` |
+# | `evaluate`, and code that draws a confusion matrix | `evaluate` |
 # | `model.save` | `export` |
 #
 # ## Measured
+#
+# The following table compares shardmill with a Keras loop and with the original:
 #
 # | run | test accuracy | training time |
 # | --- | ---: | ---: |

@@ -77,8 +77,8 @@ Image("tuned/curves.png")
 #
 # ## Fine-tune VGG16
 #
-# The following command trains VGG16 with the same settings, but for more epochs. It omits `--weights`, because the
-# default value of this option is `imagenet`.
+# The following command trains VGG16 with the same settings, but for more epochs. The command omits `--weights`, because
+# the default value of this option is `imagenet`.
 #
 # ```console
 # $ shardmill train data/ vgg16/ --model vgg16 --mode finetune --unfreeze 4 --head-units 1024 \
@@ -148,10 +148,11 @@ print(
 # The fine-tuned MobileNetV2 classifies 98.5 % of the 198 validation photos correctly. ImageNet contains photos of cats
 # and dogs, so the head alone reaches the same accuracy after its first epoch.
 #
-# VGG16 with this head and five classes has 15,245,125 parameters, of which 7,609,861 are trained: 7,079,424 in the three
-# convolutions of block 5, 512 × 1024 + 1024 in the dense layer, and 1024 × 5 + 5 in the layer for the logits. On two CPU
-# cores, six training steps and the validation on 305 photos take 120 s. For this measurement, the weights of VGG16 were
-# random, so we did not compare the accuracy with that of the original. These commands ran the six steps:
+# VGG16 with the head of this tutorial and five classes has 15,245,125 parameters, of which 7,609,861 are trained:
+# 7,079,424 in the three convolutions of block 5, 512 × 1024 + 1024 in the dense layer, and 1024 × 5 + 5 in the layer for
+# the logits. On two CPU cores, six training steps and the validation on 305 photos take 120 s. For this measurement, the
+# weights of VGG16 were random, so we did not compare the accuracy with that of the original. These commands ran the six
+# steps:
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2
