@@ -23,7 +23,7 @@ from records.format.skipped import SkippedFiles
 from records.images import Rejection
 from records.images.large_file import require_max_size
 from records.images.rejection import ImageRejectedError
-from records.runtime.row_table import RowTable
+from records.runtime.row_table import Column, RowTable
 from records.text.escaping import escape_for_display
 from records.text.keys import key_from_text
 from records.user_text import decode_text
@@ -140,6 +140,11 @@ class Sources:
         self.images.append(image)
         if image.split is not None:
             self.splits.add(image.split)
+
+    def add_columns(self, splits: list[SplitName | None], **columns: Column) -> None:
+        """Add images to convert by columns, as `RowTable.append_columns` takes them."""
+        self.images.append_columns(split=splits, **columns)
+        self.splits.update(split for split in set(splits) if split is not None)
 
 
 def check_file_size(size_bytes: int, options: ConvertOptions) -> Rejection | None:

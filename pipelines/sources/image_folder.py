@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.base import SourceFilter, SourceImage, Sources, check_file_size
+from pipelines.sources.base import SourceFilter, Sources, check_file_size
 from pipelines.sources.class_layout import (
     CLASS_FOLDERS,
-    KeyParts,
     Layout,
     assign_labels,
     check_not_split,
@@ -22,11 +25,13 @@ from pipelines.sources.group_by import GroupKey
 from pipelines.sources.lists import find_metadata, list_metadata
 from pipelines.sources.lists.columns import names_columns
 from pipelines.sources.reader import SourceFiles, UnreadableError
-from pipelines.sources.walk import ListedFile, Listing
+from pipelines.sources.walk import Listing
 from records.errors import InputNotFoundError, UsageError
 from records.format.index import Reject
 from records.format.label_map import label_ids
+from records.format.layout import SplitName
 from records.images import IMAGE_EXTENSIONS, sniff
+from records.runtime.row_table import iter_rows
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
@@ -115,6 +120,28 @@ def _refuse_escaping_links(listing: Listing, source_filter: SourceFilter, source
         )
 
 
+class _Folder(NamedTuple):
+    """What a folder gives the images in it.
+
+    Attributes:
+        path: path below the source, with a slash at its end; empty for the source.
+        class_folder: name of the class folder; None if the folder is in none.
+        name: class name; None if there is none, or `--map` drops it.
+        label: label number; None if there is none, or the class is dropped.
+        split: the split that the path specifies.
+        is_dropped: whether `--classes` or `--map` drops the class.
+        is_nested: whether the folder is below its class folder, which names the class.
+    """
+
+    path: bytes
+    class_folder: bytes | None
+    name: str | None
+    label: int | None
+    split: SplitName | None
+    is_dropped: bool
+    is_nested: bool
+
+
 class _FolderSources:
     """Sorts listed files into images, rejects, skipped files and excluded images."""
 
@@ -142,90 +169,111 @@ class _FolderSources:
         self._sources.notes += classes.notes
         self._class_depth = 1 if layout == "classes" else 2
         self._nested_images = 0
+        self._folder = self._find_folder(b"")
 
     def _class_folders(self) -> set[bytes]:
         if not self._options.leaf_class:
             return class_folders(self._listing.folders, self._layout)
-        keys = (file.key for file in self._listing.files if self._is_image(file))
-        folders = (self._parse(key).class_folder for key in keys)
+        files = iter_rows(self._listing.files.to_table(), "key", "linked")
+        keys = (key for key, linked in files if self._is_image(key, linked=linked))
+        folders = (parse_key(key, self._layout, leaf_class=True).class_folder for key in keys)
         return {folder for folder in folders if folder is not None}
-
-    def _parse(self, key: bytes) -> KeyParts:
-        return parse_key(key, self._layout, leaf_class=self._options.leaf_class)
 
     def collect(self) -> Sources:
         # The remaining escaping links are excluded by key; all others were refused.
         for key in self._listing.escaping_links:
             self._sources.left_out.add(key, "excluded-key")
         for key in self._listing.broken_links:
-            self._add(key, None)
+            self._refuse(key, self._folder_of(key), "the link leads nowhere")
         for key, reason in self._listing.refused:
-            self._refuse(key, reason)
-        for file in self._listing.files.consume():
-            if file.key in self._excluded_keys or self._is_image(file):
-                self._add(file.key, file)
-            else:
-                self._sources.left_out.add(file.key, "not-an-image")
+            folder = self._find_folder(b"")
+            with suppress(UsageError):  # with --layout splits, it is in no split folder
+                folder = self._folder_of(key)
+            self._refuse(key, folder, reason)
+        for files in self._listing.files.consume():
+            self._add(files)
         self._note_nested_images()
         self._note_forbidden_folders()
         return self._sources
 
-    def _is_image(self, file: ListedFile) -> bool:
+    def _add(self, files: pa.RecordBatch) -> None:
+        """Add the images of a batch of files; all others are rejected, skipped or excluded."""
+        columns = (files[name].to_pylist() for name in ("key", "size_bytes", "linked"))
+        found = list(map(self._check, *columns))
+        folders = [folder for folder in found if folder is not None]
+        if not folders:
+            return
+        if len(folders) < len(found):
+            files = files.filter(pa.array([folder is not None for folder in found]))
+        self._nested_images += sum(folder.is_nested for folder in folders)
+        self._sources.add_columns(
+            [folder.split for folder in folders],
+            key=files["key"],
+            label=[folder.label for folder in folders],
+            size_bytes=files["size_bytes"],
+            group=list(map(self._group_of, files["key"].to_pylist())),
+            linked=pc.if_else(files["linked"], True, pa.scalar(None, pa.bool_())),
+            member=files["member"],
+            fingerprint=files["fingerprint"],
+        )
+
+    def _check(self, key: bytes, size_bytes: int, linked: bool) -> _Folder | None:
+        """Return the folder of an image; otherwise, record what becomes of the file."""
+        if not (self._is_image(key, linked=linked) or key in self._excluded_keys):
+            self._sources.left_out.add(key, "not-an-image")
+            return None
+        folder = self._folder_of(key)
+        if self._exclude(key, folder):
+            return None
+        if folder.name is None:
+            detail = "not in a class folder" if folder.class_folder is None else _NO_CLASS_NAME
+            self._reject(key, None, "no-class", detail, size_bytes)
+            return None
+        if rejection := check_file_size(size_bytes, self._options):
+            self._reject(key, folder.name, rejection.reason, rejection.detail, size_bytes)
+            return None
+        return folder
+
+    def _is_image(self, key: bytes, *, linked: bool) -> bool:
         """Return whether a file has an image extension or begins like an image."""
-        if file.key[file.key.rfind(b".") :].lower() in _IMAGE_EXTENSIONS:
+        if key[key.rfind(b".") :].lower() in _IMAGE_EXTENSIONS:
             return True
         try:
-            return sniff(self._files.read_head(file.key, linked=file.linked)) is not None
+            return sniff(self._files.read_head(key, linked=linked)) is not None
         except UnreadableError:
             return False
 
-    def _add(self, key: bytes, file: ListedFile | None) -> None:
-        """Add an image, a reject or an excluded image; `file` is None for a broken link."""
-        folder, split = self._parse(key)
-        name = None if folder is None else self._class_names.get(folder)
+    def _folder_of(self, key: bytes) -> _Folder:
+        """Return the folder of a key. Raises the errors of `parse_key`."""
+        path = key[: key.rfind(b"/") + 1]
+        if path != self._folder.path:  # most files follow another one of their folder
+            self._folder = self._find_folder(path)
+        return self._folder
+
+    def _find_folder(self, path: bytes) -> _Folder:
+        leaf_class = self._options.leaf_class
+        class_folder, split = parse_key(path, self._layout, leaf_class=leaf_class)
+        name = None if class_folder is None else self._class_names.get(class_folder)
+        label = None if name is None else self._label_ids.get(name)
+        is_dropped = class_folder in self._class_names and label is None
+        is_nested = path.count(b"/") > self._class_depth and not leaf_class
+        return _Folder(path, class_folder, name, label, split, is_dropped, is_nested)
+
+    def _exclude(self, key: bytes, folder: _Folder) -> bool:
+        """Return whether an image is excluded, and record it if so."""
         if key in self._excluded_keys:
             self._sources.left_out.add(key, "excluded-key")
-        elif folder is not None and self._is_dropped(folder):
-            self._sources.left_out.add(key, "excluded-class", class_name(folder))
-        elif file is None:
-            self._reject(key, name, "unreadable", "the link leads nowhere", 0)
-        elif name is None:
-            detail = "not in a class folder" if folder is None else _NO_CLASS_NAME
-            self._reject(key, name, "no-class", detail, file.size_bytes)
-        elif rejection := check_file_size(file.size_bytes, self._options):
-            self._reject(key, name, rejection.reason, rejection.detail, file.size_bytes)
+        elif folder.is_dropped:
+            assert folder.class_folder is not None
+            self._sources.left_out.add(key, "excluded-class", class_name(folder.class_folder))
         else:
-            is_nested = key.count(b"/") > self._class_depth
-            self._nested_images += is_nested and not self._options.leaf_class
-            self._sources.add(
-                SourceImage(
-                    key,
-                    self._label_ids[name],
-                    file.size_bytes,
-                    linked=file.linked or None,
-                    member=file.member,
-                    split=split,
-                    group=self._group_of(key),
-                    fingerprint=file.fingerprint,
-                )
-            )
+            return False
+        return True
 
-    def _refuse(self, key: bytes, reason: str) -> None:
+    def _refuse(self, key: bytes, folder: _Folder, reason: str) -> None:
         """Reject what the listing refused, unless it is excluded."""
-        folder = None
-        with suppress(UsageError):  # with --layout splits, it is in no split folder
-            folder, _ = self._parse(key)
-        name = None if folder is None else self._class_names.get(folder)
-        if key in self._excluded_keys:
-            self._sources.left_out.add(key, "excluded-key")
-        elif folder is not None and self._is_dropped(folder):
-            self._sources.left_out.add(key, "excluded-class", class_name(folder))
-        else:
-            self._reject(key, name, "unreadable", reason, 0)
-
-    def _is_dropped(self, folder: bytes) -> bool:
-        """Return whether --classes or --map drops the class of this folder."""
-        return folder in self._class_names and self._class_names[folder] not in self._label_ids
+        if not self._exclude(key, folder):
+            self._reject(key, folder.name, "unreadable", reason, 0)
 
     def _reject(
         self, key: bytes, name: str | None, reason: str, detail: str, size_bytes: int

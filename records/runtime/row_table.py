@@ -7,7 +7,7 @@ operation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 _BATCH_ROWS = 8192
 
 Row = TypeVar("Row")
+Column = list[Any] | pa.Array
+"""The values of a column, of shape (N,)."""
 
 
 class RowTable(Generic[Row]):
@@ -52,14 +54,20 @@ class RowTable(Generic[Row]):
         """Yield every row as a new object."""
         self._pack()
         for batch in self._batches:
-            yield from self._unpack(batch)
+            for part in _divide(batch):
+                yield from map(self._kind, *map(_to_list, part.columns))
 
-    def consume(self) -> Iterator[Row]:
-        """Yield every row and free its memory; the table is empty afterwards."""
+    def append_columns(self, **columns: Column) -> None:
+        """Append rows by columns of equal length; a column that is not given is null."""
+        self._pack()
+        self._append(columns)
+
+    def consume(self) -> Iterator[pa.RecordBatch]:
+        """Yield all rows in batches and free their memory; the table is empty afterwards."""
         self._pack()
         batches, self._batches, self._packed = self._batches[::-1], [], 0
         while batches:
-            yield from self._unpack(batches.pop())
+            yield from _divide(batches.pop())
 
     def to_table(self) -> pa.Table:
         """Return all rows in their current order."""
@@ -97,20 +105,17 @@ class RowTable(Generic[Row]):
         return table
 
     def _pack(self) -> None:
-        if not self._unpacked:
-            return
-        columns = [
-            _to_array(list(map(attrgetter(name), self._unpacked)), kind)
-            for name, kind in zip(self._schema.names, self._schema.types, strict=True)
-        ]
-        self._batches.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
-        self._packed += len(self._unpacked)
-        self._unpacked.clear()
+        if self._unpacked:
+            rows, self._unpacked = self._unpacked, []
+            self._append({name: list(map(attrgetter(name), rows)) for name in self._schema.names})
 
-    def _unpack(self, batch: pa.RecordBatch) -> Iterator[Row]:
-        for first in range(0, len(batch), _BATCH_ROWS):
-            columns = batch.slice(first, _BATCH_ROWS).columns
-            yield from map(self._kind, *map(_to_list, columns))
+    def _append(self, columns: Mapping[str, Column]) -> None:
+        rows = len(next(iter(columns.values())))
+        arrays = [
+            _to_array(columns.get(field.name), field.type, rows) for field in self._schema
+        ]
+        self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._packed += rows
 
 
 def _order(table: pa.Table, by: str) -> pa.Array | None:
@@ -129,9 +134,16 @@ def _concatenate(column: pa.ChunkedArray, order: pa.Array | None) -> pa.ChunkedA
     return column.combine_chunks() if order is None else column.take(order)
 
 
-def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    if values[-1] is None and values.count(None) == len(values):
-        return _nulls(kind)[: len(values)]
+def _divide(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    for first in range(0, len(batch), _BATCH_ROWS):
+        yield batch.slice(first, _BATCH_ROWS)
+
+
+def _to_array(values: Column | None, kind: pa.DataType, rows: int) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return _nulls(kind)[:rows] if values.null_count == rows else values
+    if values is None or (values[-1] is None and values.count(None) == rows):
+        return _nulls(kind)[:rows]
     return pa.array(values, kind)
 
 

@@ -45,7 +45,8 @@ def test_row_table_append_after_iteration_is_included() -> None:
 
 def test_row_table_consume_yields_every_row_and_empties_table() -> None:
     rows = pack(items(20_000))
-    assert list(rows.consume()) == items(20_000)
+    found = pa.Table.from_batches(rows.consume(), SCHEMA)
+    assert [Item(*row) for row in iter_rows(found, *found.column_names)] == items(20_000)
     assert (len(rows), list(rows)) == (0, [])
 
 
