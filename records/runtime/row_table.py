@@ -7,10 +7,10 @@ operation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 _BATCH_ROWS = 8192
 
 Row = TypeVar("Row")
-Column = list[Any] | pa.Array
+Column: TypeAlias = Sequence[Any] | pa.Array
 """The values of a column, of shape (N,)."""
 
 
@@ -60,7 +60,10 @@ class RowTable(Generic[Row]):
     def append_columns(self, **columns: Column) -> None:
         """Append rows by columns of equal length; a column that is not given is null."""
         self._pack()
-        self._append(columns)
+        rows = max(map(len, columns.values()), default=0)
+        for first in range(0, rows, _BATCH_ROWS):
+            end = first + _BATCH_ROWS
+            self._append({name: values[first:end] for name, values in columns.items()})
 
     def consume(self) -> Iterator[pa.RecordBatch]:
         """Yield all rows in batches and free their memory; the table is empty afterwards."""

@@ -43,3 +43,13 @@ def is_system_name(name: str | bytes) -> bool:
         return True
     # Most names are those of images: a look at their beginning is faster than the pattern.
     return text.startswith(_SYSTEM_PREFIXES) and _SYSTEM_PATTERN.fullmatch(text) is not None
+
+
+def has_unusual_name(names: list[str]) -> bool:
+    """Return whether one of the names in a folder may begin with a dot or be a system name.
+
+    A check of each name takes five times as long.
+    """
+    text = "\0".join(["", *names]).lower()
+    has_prefix = any("\0" + prefix in text for prefix in _SYSTEM_PREFIXES)
+    return has_prefix or not _SYSTEM_NAMES.isdisjoint(text.split("\0"))
