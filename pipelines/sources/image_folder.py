@@ -31,7 +31,7 @@ from records.format.index import Reject
 from records.format.label_map import label_ids
 from records.format.layout import SplitName
 from records.images import IMAGE_EXTENSIONS, sniff
-from records.runtime.row_table import iter_rows
+from records.runtime.row_table import Column, iter_rows
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
@@ -211,15 +211,20 @@ class _FolderSources:
             key=files["key"],
             label=[folder.label for folder in folders],
             size_bytes=files["size_bytes"],
-            group=list(map(self._group_of, files["key"].to_pylist())),
+            group=self._groups_of(files["key"]),
             linked=pc.if_else(files["linked"], True, pa.scalar(None, pa.bool_())),
             member=files["member"],
             fingerprint=files["fingerprint"],
         )
 
+    def _groups_of(self, keys: pa.Array) -> Column:
+        if self._options.group_by is None:
+            return [None] * len(keys)
+        return list(map(self._group_of, keys.to_pylist()))
+
     def _check(self, key: bytes, size_bytes: int, linked: bool) -> _Folder | None:
         """Return the folder of an image; otherwise, record what becomes of the file."""
-        if not (self._is_image(key, linked=linked) or key in self._excluded_keys):
+        if not (key in self._excluded_keys or self._is_image(key, linked=linked)):
             self._sources.left_out.add(key, "not-an-image")
             return None
         folder = self._folder_of(key)

@@ -214,7 +214,7 @@ class _LocalWalk:
         pending = len(self._to_walk)
         try:
             chunks = _chunks(self._entries(folder, descriptor))
-            for chunk in parallel_map_if_blocking(_stat, chunks, threads=_THREADS):
+            for chunk in parallel_map_if_blocking(_stat_files, chunks, threads=_THREADS):
                 self._visit(folder, chunk)
         finally:
             os.close(descriptor)  # until now, the status of the entries is read through it
@@ -308,7 +308,7 @@ class _LocalWalk:
             self.listing.skipped.add(key, "not-a-file")
 
     def _flush(self) -> None:
-        """Move the files to the listing, by columns: objects would take twice the time."""
+        """Move the files to the listing, by columns: they take less time than objects."""
         columns = dict(zip(_COLUMNS.names, zip(*self._files, strict=True), strict=False))
         self.listing.files.append_columns(**columns)
         self._files.clear()
@@ -329,9 +329,14 @@ def _chunks(entries: list[_NamedEntry]) -> Iterator[list[_NamedEntry]]:
         del entries[-_CHUNK_ENTRIES:]
 
 
-def _stat(entries: list[_NamedEntry]) -> list[_StatEntry]:
-    """Return entries with their status; a request is slow on network mounts."""
-    return [(name, entry, stat_entry(entry, follow_symlinks=False)) for name, entry in entries]
+def _stat_files(entries: list[_NamedEntry]) -> list[_StatEntry]:
+    """Return entries with the status of each file; a request is slow on network mounts."""
+    return [(name, entry, _stat_file(entry)) for name, entry in entries]
+
+
+def _stat_file(entry: _Entry) -> os.stat_result | None:
+    is_folder = entry.is_dir(follow_symlinks=False)
+    return None if is_folder else stat_entry(entry, follow_symlinks=False)
 
 
 def stat_entry(entry: _Entry, *, follow_symlinks: bool) -> os.stat_result | None:

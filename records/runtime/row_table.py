@@ -114,9 +114,7 @@ class RowTable(Generic[Row]):
 
     def _append(self, columns: Mapping[str, Column]) -> None:
         rows = len(next(iter(columns.values())))
-        arrays = [
-            _to_array(columns.get(field.name), field.type, rows) for field in self._schema
-        ]
+        arrays = [_to_array(columns.get(field.name), field.type, rows) for field in self._schema]
         self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._packed += rows
 
@@ -163,5 +161,9 @@ def iter_rows(table: pa.Table, *columns: str) -> Iterator[tuple[Any, ...]]:
 
 
 def _to_list(column: pa.Array) -> list[Any]:
-    """Return the values of a column; Arrow takes five times as long for a column of nulls."""
-    return [None] * len(column) if column.null_count == len(column) else column.to_pylist()
+    """Return the values of a column; Arrow takes longer for columns of nulls and dictionaries."""
+    if column.null_count == len(column):
+        return [None] * len(column)
+    is_dictionary = pa.types.is_dictionary(column.type)
+    values: list[Any] = (column.dictionary_decode() if is_dictionary else column).to_pylist()
+    return values

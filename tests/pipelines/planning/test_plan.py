@@ -4,7 +4,9 @@ import random
 from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from pipelines.planning.plan import Plan, make_plan
 from pipelines.planning.split_hash import hash_keys
 from pipelines.sources.base import SourceImage, Sources, new_image_table
 from records.errors import UsageError
+from records.format.digest import FORMAT_VERSION
 from records.format.layout import shard_name
 from records.format.manifest import Settings, SplitThreshold
 
@@ -44,6 +47,26 @@ def test_plan_any_shard_count_assigns_each_image_exactly_once(count: int, shards
     assert [shard.name for shard in plan.shards] == [
         shard_name("train", number, len(sizes)) for number in range(len(sizes))
     ]
+
+
+# Around the number of items up to which an array has a short header, and that of rows in a block.
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 1023, 1024, 1025, 1039, 1040, 9000])
+def test_plan_digests_are_those_of_the_encoded_rows_in_key_order(count: int) -> None:
+    found = [
+        msgspec.structs.replace(image, group=b"g" if n % 3 else None, fingerprint=1 << 63 | n)
+        for n, image in enumerate(images(count))
+    ]
+    plan = plan_of(found, validation=0.25 if count > 1000 else None)
+    splits = splits_of(plan)
+    digest, fingerprint = xxhash.xxh3_128(), xxhash.xxh3_128()
+    head = (FORMAT_VERSION, plan.settings, LABELS)
+    digest.update(msgspec.json.encode(head, order="sorted"))
+    for image in sorted(found, key=lambda image: image.key):
+        row = (image.key, image.label, splits[image.key], image.group, image.size_bytes)
+        digest.update(msgspec.msgpack.encode(row))
+        fingerprint.update(msgspec.msgpack.encode((image.key, image.fingerprint)))
+    assert plan.digest == digest.hexdigest()
+    assert plan.fingerprint == fingerprint.hexdigest()
 
 
 @given(count=st.integers(2, 400), test=st.integers(1, 100), shards=st.integers(1, 30))

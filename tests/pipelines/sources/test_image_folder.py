@@ -35,6 +35,54 @@ def test_image_folder_one_folder_per_class_gives_labels(root: Path, find: Find) 
     assert {image.split for image in found.images} == {None}
 
 
+def test_image_folder_10000_files_of_all_kinds_are_each_placed(
+    root: Path, find: Find, tmp_path: Path
+) -> None:
+    """More files than a batch has; among the images are files of each other outcome."""
+    images = {f"{name}/{number}.png" for name in ("cat", "dog") for number in range(4990)}
+    others = {"cat/100.txt", "cat/.hidden.png", "dog/Thumbs.db", "dog/5.gone", "loose.png"}
+    for name in ("cat", "dog"):
+        (root / name).mkdir(parents=True)
+    for key in images | others:
+        (root / key).touch()
+    (root / "dog" / "5.png").unlink()
+    (root / "dog" / "5.png").symlink_to("nowhere")
+    (root / "dog" / "6.png").unlink()
+    (root / "dog" / "6.png").symlink_to("../cat/6.png")
+    exclude = make_file(tmp_path, "exclude.txt", b"cat/7.png\ndog/5.gone\n")
+    found = find(exclude=str(exclude), group_by="parent", layout="classes")
+    expected = images - {"dog/5.png", "cat/7.png"}
+    assert labelled(found) == {key.encode(): key.partition("/")[0] for key in expected}
+    assert {image.group for image in found.images} == {b"cat", b"dog"}
+    assert [image.key for image in found.images if image.linked] == [b"dog/6.png"]
+    assert {(file.key, file.reason) for file in found.left_out} == {
+        ("cat/100.txt", "not-an-image"),
+        ("cat/.hidden.png", "hidden"),
+        ("dog/Thumbs.db", "system"),
+        ("cat/7.png", "excluded-key"),
+        ("dog/5.gone", "excluded-key"),
+    }
+    assert rejected(found) == [
+        ("dog/5.png", "dog", "unreadable"),
+        ("loose.png", None, "no-class"),
+    ]
+
+
+def test_image_folder_excluded_file_is_not_read(
+    root: Path, find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("cat/1.png", "cat/no-extension"):
+        make_file(root, key)
+    exclude = make_file(tmp_path, "exclude.txt", b"cat/no-extension\n")
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise AssertionError
+
+    monkeypatch.setattr(LocalFiles, "read_head", fail)
+    found = find(exclude=str(exclude))
+    assert (len(found.images), found.excluded) == (1, 1)
+
+
 def test_image_folder_split_folders_give_splits_and_labels(root: Path, find: Find) -> None:
     for key in ("Train/cat/1.png", "TEST/cat/1.png", "val/dog/1.png"):
         make_file(root, key)

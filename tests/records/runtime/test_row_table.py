@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -41,6 +42,34 @@ def test_row_table_append_after_iteration_is_included() -> None:
     assert len(list(rows)) == 3
     rows.append(Item(b"x", 9))
     assert list(rows) == [*items(3), Item(b"x", 9)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 8192, 20_000])
+@pytest.mark.parametrize("kind", [list, tuple, pa.array])
+def test_row_table_append_columns_is_append_of_rows(count: int, kind: Any) -> None:
+    given = [Item(item.key, item.number) for item in items(count)]
+    rows = pack(items(3))
+    key, number = kind([item.key for item in given]), kind([item.number for item in given])
+    if kind is pa.array:
+        key, number = key.cast(pa.large_binary()), number.cast(pa.int64())
+    rows.append_columns(number=number, key=key)
+    rows.append(Item(b"x", 9))
+    assert len(rows) == count + 4
+    assert list(rows) == [*items(3), *given, Item(b"x", 9)]
+
+
+def test_row_table_append_columns_some_nulls_round_trip() -> None:
+    rows = pack([])
+    rows.append_columns(key=[b"a", b"b"], number=[1, 2], note=["first", None])
+    rows.append_columns(
+        key=[b"c"], number=pa.array([3], pa.int64()), note=pa.array([None], pa.string())
+    )
+    assert list(rows) == [Item(b"a", 1, "first"), Item(b"b", 2), Item(b"c", 3)]
+
+
+def test_row_table_dictionary_column_round_trips() -> None:
+    schema = SCHEMA.set(2, pa.field("note", pa.dictionary(pa.int32(), pa.string())))
+    assert list(RowTable(Item, schema, items(20_000))) == items(20_000)
 
 
 def test_row_table_consume_yields_every_row_and_empties_table() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.sources.walk import walk_local
 from records.storage.atomic import occupants
-from records.storage.names import is_system_name
+from records.storage.names import has_unusual_name, is_system_name
 from trainers.prediction.image_files import find_images
 
 SYSTEM = (
@@ -24,6 +24,19 @@ USER = ("recycled", "recycle", "found", "found.00", "trash", "snapshot", "lost",
 def test_is_system_name_any_case_and_type(change: type) -> None:
     assert all(is_system_name(change(name)) for name in SYSTEM)
     assert not any(is_system_name(change(name)) for name in USER)
+
+
+@pytest.mark.parametrize("change", [str, str.upper, str.lower])
+@pytest.mark.parametrize("name", [*SYSTEM, ".hidden", "."])
+def test_has_unusual_name_finds_hidden_and_system_names_anywhere(name: str, change: type) -> None:
+    usual = ["1.jpg", "cat", "thumbs.dbx", "a.b"]
+    for place in range(len(usual) + 1):
+        assert has_unusual_name([*usual[:place], change(name), *usual[place:]])
+
+
+@pytest.mark.parametrize("names", [[], ["1.jpg"], [name for name in USER if name != "found.00"]])
+def test_has_unusual_name_usual_names_have_none(names: list[str]) -> None:
+    assert not has_unusual_name(names)
 
 
 @pytest.mark.parametrize("name", SYSTEM)
