@@ -41,7 +41,6 @@ _NamedEntry = tuple[bytes, _Entry]
 _StatEntry = tuple[bytes, _Entry, os.stat_result | None]
 _CHUNK_ENTRIES = 256
 _BUFFERED_FILES = 4096
-_UINT64 = 1 << 64
 _THREADS = 16
 
 
@@ -82,7 +81,7 @@ def new_file_table(files: Iterable[ListedFile] = ()) -> RowTable[ListedFile]:
 
 def local_file(key: bytes, status: os.stat_result, *, linked: bool) -> ListedFile:
     """Return the `ListedFile` of a local file."""
-    return ListedFile(key, status.st_size, status.st_mtime_ns % _UINT64, linked)
+    return ListedFile(key, status.st_size, status.st_mtime_ns % (1 << 64), linked)
 
 
 def remote_file(key: bytes, info: FileInfo) -> ListedFile:
@@ -236,8 +235,8 @@ class _LocalWalk:
         try:
             with os.scandir(descriptor) as found:
                 entries = list(found)
-            # All names are encoded in one call: no name contains a zero.
-            names = os.fsencode("\0".join([entry.name for entry in entries])).split(b"\0")
+            # One call encodes all names: no name contains a zero.
+            names = os.fsencode("\0".join(entry.name for entry in entries)).split(b"\0")
             return sorted(zip(names, entries, strict=False), key=itemgetter(0))
         except OSError as error:
             self._refuse(folder, error)
@@ -303,14 +302,14 @@ class _LocalWalk:
         if status is None:  # it is listed nevertheless: a later read gives the reason
             self._files.append((key, 0, 0, linked))
         elif stat.S_ISREG(status.st_mode):
-            self._files.append((key, status.st_size, status.st_mtime_ns % _UINT64, linked))
+            self._files.append((key, status.st_size, status.st_mtime_ns % (1 << 64), linked))
         else:
             self.listing.skipped.add(key, "not-a-file")
 
     def _flush(self) -> None:
         """Move the files to the listing, by columns: they take less time than objects."""
-        columns = dict(zip(_COLUMNS.names, zip(*self._files, strict=True), strict=False))
-        self.listing.files.append_columns(**columns)
+        columns = zip(_COLUMNS.names, zip(*self._files, strict=True), strict=False)
+        self.listing.files.append_columns(**dict(columns))
         self._files.clear()
 
     def _is_inside(self, real_path: bytes) -> bool:
