@@ -16,13 +16,14 @@ class Container(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         key: path below the location of the source, raw bytes.
         size_bytes: size of the file when it was listed.
-        fingerprint: fingerprint of the file when it was listed; see `ListedFile`.
+        fingerprint: fingerprint of the file when it was listed, see `ListedFile`; None for a file
+            that this run wrote, all of whose members have hashes.
         is_unpacked: whether offsets of members are those in the unpacked copy of the container.
     """
 
     key: bytes
     size_bytes: int
-    fingerprint: int
+    fingerprint: int | None
     is_unpacked: bool = False
 
 
