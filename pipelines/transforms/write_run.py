@@ -105,17 +105,29 @@ def begin_run(options: WriteOptions, parts: Sequence[Part]) -> PlannedRun:
             fingerprint=plan.fingerprint,
             planned_at=planned_at,
         )
-        with output.lock() as lock:
-            remove_parts(output, parts, others=True)
-            if (finished := find_finished(run)) is not None:
-                check_unchanged(run)
-                return replace(planned, finished=report_finished(run, finished))
-            discard_stale_run(run, keep=PARTS)
-            shards_kept = prepare_output(run)
-            check_reject_limit_early(run, lock=lock)
-            start_run(output, planned.run_id)
-    names = tuple(shard.name for shard in plan.shards)
-    return replace(planned, shards=names, shards_kept=shards_kept)
+        finished = _report_finished(run)
+        if finished is None:
+            with output.lock() as lock:
+                # Another run may have published a dataset before this one got the lock.
+                finished = _report_finished(run)
+                if finished is None:
+                    remove_parts(output, parts, others=True)
+                    discard_stale_run(run, keep=PARTS)
+                    shards_kept = prepare_output(run)
+                    check_reject_limit_early(run, lock=lock)
+                    start_run(output, planned.run_id)
+                    names = tuple(shard.name for shard in plan.shards)
+                    return replace(planned, shards=names, shards_kept=shards_kept)
+    return replace(planned, finished=finished)
+
+
+def _report_finished(run: Run) -> Report | None:
+    """Return the report of the dataset in the output if it is that of the plan."""
+    finished = find_finished(run)
+    if finished is None:
+        return None
+    check_unchanged(run)
+    return report_finished(run, finished)
 
 
 def make_task(options: WriteOptions, planned: PlannedRun) -> ShardTask:
@@ -152,37 +164,42 @@ def finish_run(options: WriteOptions, planned: PlannedRun, written: Collection[s
         ShardmillError: the recorded error of a shard.
     """
     output = open_storage(options.convert.output)
+    _find_report(output, planned)
     with output.lock() as lock:
-        report = planned.finished or _find_report(output, planned)
-        if report is None:
-            report = _publish(options, planned, written, lock)
+        report = _find_report(output, planned) or _publish(options, planned, written, lock)
         remove_run(output)
     return report
+
+
+def _find_report(output: Storage, planned: PlannedRun) -> Report | None:
+    """Return the report of a run if its dataset is published; None if it is the current run.
+
+    The dataset was complete when the run began, or an earlier attempt of the last step has
+    published it. Raises LockedError if a later run has started.
+    """
+    if planned.finished is not None:
+        return planned.finished
+    manifest, report = read_published(output), read_report(output)
+    if manifest is not None and report is not None:
+        digests = {report.plan_digest, manifest.generations[-1].plan_digest}
+        if digests == {planned.plan_digest} and report.fingerprint == planned.fingerprint:
+            return report
+    if not is_active(output, planned.run_id):
+        raise taken_over(output)
+    return None
 
 
 def _publish(
     options: WriteOptions, planned: PlannedRun, written: Collection[str], lock: FolderLock
 ) -> Report:
-    output = open_storage(options.convert.output)
-    if not is_active(output, planned.run_id):
-        raise taken_over(output)
     missing = [name for name in planned.shards if name not in written]
-    raise_failures(output, missing, planned.shards)
+    raise_failures(open_storage(options.convert.output), missing, planned.shards)
     seconds = max(0.0, time.time() - planned.planned_at)
     run = _plan(options, planned.parts, started_at=time.monotonic() - seconds)
     result = collect_results(run)
     report = report_result(run, result, shards_kept=planned.shards_kept)
     publish(run, result, report, lock=lock)
     return report
-
-
-def _find_report(output: Storage, planned: PlannedRun) -> Report | None:
-    """Return the report of a run if an earlier attempt of the last step has published it."""
-    manifest, report = read_published(output), read_report(output)
-    if manifest is None or report is None:
-        return None
-    is_own = (report.plan_digest, report.fingerprint) == (planned.plan_digest, planned.fingerprint)
-    return report if is_own and manifest.generations[-1].plan_digest == report.plan_digest else None
 
 
 @table_blocks_returned()
