@@ -187,7 +187,7 @@ def list_parts(
 
 def locate_parts(output: str, parts: Sequence[Part]) -> tuple[str, tuple[Container, ...]]:
     """Return the folder of parts, and the parts as containers, for `open_images`."""
-    containers = (Container(part.name.encode(), part.size_bytes, None) for part in parts)
+    containers = (Container(part.name.encode(), part.size_bytes, 0, is_own=True) for part in parts)
     return join_location(absolute_location(output), PARTS), tuple(containers)
 
 
@@ -271,8 +271,15 @@ def _require_equal(first: _StagedRow, second: _StagedRow) -> None:
 def _compare(first: _StagedRow, second: _StagedRow) -> Iterator[tuple[str, Any, Any]]:
     yield "labels", first.label, second.label
     yield "splits", first.split, second.split
-    groups = [None if row.group is None else os.fsdecode(row.group) for row in (first, second)]
-    yield "groups", *groups
+    yield "groups", _show_group(first), _show_group(second)
     yield "URIs", first.url, second.url
-    hashes = [known_hash(row.member) for row in (first, second)]
-    yield "images", *(None if it is None else f"XXH3-128 {it.hex()}" for it in hashes)
+    yield "images", _show_hash(first), _show_hash(second)
+
+
+def _show_group(row: _StagedRow) -> str | None:
+    return None if row.group is None else os.fsdecode(row.group)
+
+
+def _show_hash(row: _StagedRow) -> str | None:
+    known = known_hash(row.member)
+    return None if known is None else f"XXH3-128 {known.hex()}"

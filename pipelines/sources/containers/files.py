@@ -144,7 +144,7 @@ class ContainerFiles:
         """
         member = decode_member(encoded)
         number = member.container
-        is_own = self.containers[number].fingerprint is None
+        is_own = self.containers[number].is_own
         if not is_own and number not in self._unchanged:
             self._require_unchanged(number)
             self._unchanged.add(number)

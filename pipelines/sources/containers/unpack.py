@@ -18,7 +18,7 @@ from records.storage import Storage
 
 def copy_name(number: int, container: Container) -> str:
     """Return the name of the copy of a container in the output."""
-    return f"{WORK_FOLDER}/unpacked/{number:05d}-{container.fingerprint or 0:016x}"
+    return f"{WORK_FOLDER}/unpacked/{number:05d}-{container.fingerprint:016x}"
 
 
 def write_copies(containers: Sequence[ContainerBytes], output: Storage) -> int:

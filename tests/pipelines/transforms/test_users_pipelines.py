@@ -28,18 +28,25 @@ from tests.pipelines.pictures import make_picture
 Pixels = NDArray[np.uint8]
 
 
-class MeanHandler(ModelHandler[Pixels, PredictionResult, float]):  # type: ignore[misc]
+class MeanModel:
     """A model that returns how far the mean of an image is from a threshold."""
 
-    def load_model(self) -> float:
-        return 127.5
+    def predict(self, pixels: Pixels) -> float:
+        return float(pixels.mean()) - 127.5
+
+
+class MeanHandler(ModelHandler[Pixels, PredictionResult, MeanModel]):  # type: ignore[misc]
+    """The handler that loads the model in workers."""
+
+    def load_model(self) -> MeanModel:
+        return MeanModel()
 
     def run_inference(
-        self, batch: Sequence[Pixels], model: float, inference_args: Any = None
+        self, batch: Sequence[Pixels], model: MeanModel, inference_args: Any = None
     ) -> Iterable[PredictionResult]:
         del inference_args
         for pixels in batch:
-            yield PredictionResult(pixels, float(pixels.mean()) - model)
+            yield PredictionResult(pixels, model.predict(pixels))
 
 
 def crop(row: dict[str, Any]) -> beam.Row:
@@ -76,7 +83,7 @@ def test_pipeline_crops_images_of_parquet_and_writes_a_dataset(tmp_path: Path) -
             | WriteDataset(tmp_path / "data", test=0.3)
         )
     dataset = open_dataset(tmp_path / "data")
-    owners = {}
+    owners: dict[int, str] = {}
     for name, split in dataset.items():
         for record in split:
             assert record.decode().shape == (6, 8, 3)
@@ -95,7 +102,7 @@ def test_pipeline_runs_inference_on_the_records_of_a_dataset(tmp_path: Path) -> 
     with beam.Pipeline() as pipeline:
         pipeline | beam.Create(rows) | WriteDataset(tmp_path / "data")
     expected = {
-        record.key: float(record.decode().mean()) - 127.5
+        record.key: MeanModel().predict(record.decode())
         for record in open_dataset(tmp_path / "data")["train"]
     }
 

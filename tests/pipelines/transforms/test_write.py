@@ -6,7 +6,7 @@ import inspect
 import json
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ import shardmill as sm
 from pipelines.report import Report
 from pipelines.transforms import ReadRecords, WriteDataset
 from pipelines.transforms import parts as parts_module
+from pipelines.transforms.parts import Part
+from pipelines.transforms.write_run import PlannedRun, WriteOptions, begin_run
 from records import verify
 from records.errors import InputNotFoundError, OutputError, UsageError
 from records.format import layout
@@ -74,22 +76,16 @@ def test_write_part_is_full_after_its_bytes(
 ) -> None:
     monkeypatch.setattr(parts_module, "_PART_BYTES", 500)
     sizes: list[int] = []
-    monkeypatch.setattr(
-        "pipelines.transforms.write.begin_run",
-        lambda options, parts: (
-            sizes.extend(part.images_bytes for part in parts) or _begin_run(options, parts)
-        ),
-    )
+
+    def begin_and_note(options: WriteOptions, parts: Sequence[Part]) -> PlannedRun:
+        sizes.extend(part.images_bytes for part in parts)
+        return begin_run(options, parts)
+
+    monkeypatch.setattr("pipelines.transforms.write.begin_run", begin_and_note)
     write(rows, tmp_path / "b", **SAME)
     assert len(sizes) > 3
     assert max(sizes) < 500 + max(len(row["image"]) for row in rows)
     assert content_of(tmp_path / "b") == expected
-
-
-def _begin_run(*given: Any) -> Any:
-    from pipelines.transforms.write_run import begin_run
-
-    return begin_run(*given)
 
 
 def test_write_each_bundle_twice_gives_the_bytes_of_the_folder(
@@ -210,7 +206,7 @@ def test_write_files_of_options_are_read_where_the_pipeline_is_made(
     rows: Rows, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    options = {"labels": "names.txt", "exclude": "keys.txt"}
+    options: dict[str, Any] = {"labels": "names.txt", "exclude": "keys.txt"}
     make_file(tmp_path, "names.txt", b"zebra\ndog\ncat\n")
     make_file(tmp_path, "keys.txt", b"cat/000.png\n")
     sm.convert(source, "a", **options)
