@@ -96,7 +96,7 @@ def _get_attribute(row: Any, name: str) -> Any:
 
 
 def _key(key: Any, row: Any) -> bytes:
-    """Return the key of a row as bytes. Raises UsageError if it is no path below a folder."""
+    """Return the key of a row as bytes. Raises UsageError if it is not a path below a folder."""
     if not isinstance(key, str | bytes):
         raise UsageError(
             "a row has no key" if key is None else "the key of a row is neither text nor bytes",

@@ -110,14 +110,14 @@ class WriteDataset(beam.PTransform):  # type: ignore[misc] # Beam has no types
         workers: the number of threads that write a shard; if None, the number of usable cores.
 
     Raises:
-        UsageError: an option is invalid, the PCollection is unbounded, or its schema lacks a field;
-            in a worker: a row is invalid, or two rows of one key differ.
-        InputNotFoundError: a file of an option does not exist; in a worker: there are no rows.
-        OutputError: the output is a file; in a worker: it cannot be written, or contains a dataset
-            of different images or options.
-        TooManyRejectsError: in a worker: more images were rejected than allowed.
-        LockedError: in a worker: another run writes to the same output.
-        StorageError: in a worker: storage failed after retries.
+        UsageError: an option is invalid, the PCollection is unbounded, or its schema lacks a field.
+            A worker raises it if a row is invalid, or two rows of one key differ.
+        InputNotFoundError: the file of an option does not exist, or there are no rows.
+        OutputError: the output is a file. A worker raises it if the output cannot be written, or
+            contains a dataset of different images or options.
+        TooManyRejectsError: more images were rejected than allowed; raised by a worker.
+        LockedError: another run writes to the same output; raised by a worker.
+        StorageError: storage failed after retries; raised by a worker.
     """
 
     @check_arguments

@@ -1,6 +1,6 @@
-"""The first and the last step of writing a dataset in a pipeline.
+"""The steps of `WriteDataset` that need all rows: plan and publish.
 
-The first step plans over all parts, and the last one publishes. Both hold the lock of the output,
+The first one plans over all parts, and the last one publishes. Both hold the lock of the output,
 but no process can hold it in between. So the first step announces a run, as a driver does: a later
 pipeline that writes to the same output ends it, and the last step publishes only the current run.
 """
