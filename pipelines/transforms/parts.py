@@ -200,16 +200,16 @@ def _read_rows(output: Storage, part: Part) -> list[ImageRow]:
         )
     except FileNotFoundError:
         what = (
-            "a part of this run is missing: this worker does not see the output of others, or a failed"
-            " attempt, another run or `shardmill clean` has removed it"
+            "a part of this run is missing: this worker does not see the output of others, or a"
+            " failed attempt, another run or `shardmill clean` has removed it"
         )
     except (msgspec.DecodeError, CorruptDataError):
         what = "a part of this run is damaged"
     raise StorageError(
         what,
         path=output.display_name(name),
-        hint="make the output accessible to all workers, write to it from one pipeline at a time, and"
-        " run the same pipeline again",
+        hint="make the output accessible to all workers, write to it from one pipeline at a time,"
+        " and run the same pipeline again",
     )
 
 

@@ -41,13 +41,13 @@ def read_row(path: str, source: str) -> beam.Row:
 
 def check_same(tmp_path: Path, *flags: str) -> None:
     source = make_folders(tmp_path / "photos", cat=120, dog=80)
-    options = {"source": str(source), "output": str(tmp_path / "expected")}
-    convert(ConvertOptions(**options, test=0.2, shards=6))
+    expected = tmp_path / "expected"
+    convert(ConvertOptions(source=str(source), output=str(expected), test=0.2, shards=6))
     paths = sorted(map(str, source.rglob("*.png")))
     with beam.Pipeline("PortableRunner", PipelineOptions(list(flags))) as pipeline:
         rows = pipeline | beam.Create(paths) | beam.Reshuffle() | beam.Map(read_row, str(source))
         rows | WriteDataset(tmp_path / "data", test=0.2, shards=6)
-    assert content_of(tmp_path / "data") == content_of(tmp_path / "expected")
+    assert content_of(tmp_path / "data") == content_of(expected)
 
 
 Start = Callable[[Path], AbstractContextManager[Sequence[str]]]

@@ -15,7 +15,6 @@ from records.format.label_map import LabelMap, label_ids
 from records.format.layout import SplitName
 from records.text.keys import key_to_text
 
-
 _NUMBER = re.compile(r"([0-9]{1,9})(\.0+)?")
 
 
