@@ -27,7 +27,7 @@ from tests.pipelines.transforms.rows import Rows, rows_of, write
 from tests.pipelines.transforms.test_parts import options_of, write_parts
 
 SAME: dict[str, Any] = {"test": 0.3, "shards": 3}
-EVERY = pytest.param(1, marks=pytest.mark.slow)
+OFTEN = pytest.param(4, marks=pytest.mark.slow)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     return Faults(monkeypatch, "change", "removal")
 
 
-@pytest.mark.parametrize("step", [31, EVERY])
+@pytest.mark.parametrize("step", [31, OFTEN])
 def test_write_killed_at_any_call_then_run_again_gives_same_dataset(
     rows: Rows, expected: dict[str, bytes], tmp_path: Path, faults: Faults, step: int
 ) -> None:
@@ -111,7 +111,7 @@ def test_write_killed_at_any_call_then_run_again_gives_same_dataset(
         assert content_of(output) == expected, number
 
 
-@pytest.mark.parametrize("step", [31, EVERY])
+@pytest.mark.parametrize("step", [31, OFTEN])
 def test_write_step_that_fails_at_any_call_and_is_retried_gives_same_dataset(
     rows: Rows, expected: dict[str, bytes], tmp_path: Path, faults: Faults, step: int
 ) -> None:
