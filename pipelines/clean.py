@@ -57,10 +57,14 @@ def clean(location: str, *, dry_run: bool = False) -> CleanReport:
     return report
 
 
-def remove_run(output: Storage) -> None:
+def remove_run(output: Storage, *, keep: str | None = None) -> None:
     """Remove the files and the state of a run from a locked output, and its empty folders.
 
     Files of the dataset that the run has replaced before its manifest get their content back.
+
+    Args:
+        output: the output.
+        keep: a folder in the work folder whose files remain.
     """
     files = _RunFiles(output)
     folders = files.folders()
@@ -68,7 +72,7 @@ def remove_run(output: Storage) -> None:
         output.remove(name)
     for name, content in files.replaced():
         write_own(output, name, content)
-    remove_own_files(output)
+    remove_own_files(output, keep=keep)
     if isinstance(output, LocalStorage):
         for folder in folders:
             output.remove_if_empty(folder)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
+from records.arguments import build_options
 from records.errors import UsageError
 from records.format.manifest import Settings, SplitSize
 from records.images import ImageOptions
@@ -135,6 +137,24 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
                 "--max-rejects must be a fraction from 0 to below 1, or a whole number from 0",
                 got=self.max_rejects,
             )
+
+
+def make_options(given: Mapping[str, Any]) -> ConvertOptions:
+    """Return the options that arguments of the Python API give.
+
+    Args:
+        given: the arguments by name: those of `ConvertOptions`, and those of `ImageOptions`, where
+            `resize` may be the side of a square.
+
+    Raises:
+        UsageError: an argument has the wrong type, or is out of range.
+    """
+    resize = given.get("resize")
+    square = {"resize": (resize, resize)} if isinstance(resize, int) else {}
+    options = {**given, **square}
+    names = options.keys() & set(ImageOptions.__struct_fields__)
+    images = {name: options.pop(name) for name in names}
+    return build_options(ConvertOptions, {**options, "images": build_options(ImageOptions, images)})
 
 
 def _check_amount(flag: str, amount: SplitSize | None) -> None:

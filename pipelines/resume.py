@@ -56,7 +56,7 @@ def find_finished(run: Run) -> Manifest | None:
     if manifest.generations[-1].plan_digest != run.plan.digest:
         is_compaction = run.command == "compact"
         difference = "the records" if is_compaction else "images or options"
-        addition = "" if is_compaction else ", or add new images with --append"
+        addition = ", or add new images with --append" if run.command == "convert" else ""
         raise OutputError(
             f"the output already contains a dataset of a different plan ({difference} differ)",
             path=output.url,

@@ -8,6 +8,7 @@ failures/NAME.json       the error of a shard that could not be written
 facts/NAME.json          the result of the worker for a shard, if the worker returned one
 written/, etags/         files that the run wrote: see `records.storage.ownership`
 unpacked/NAME            the decompressed copy of a container: see `pipelines.sources.containers`
+parts/NAME               staged images of a Beam pipeline: see `pipelines.transforms.parts`
 runs/, workers/          heartbeats: see `pipelines.runners.heartbeat`
 """
 
@@ -127,7 +128,7 @@ def mark_finished(output: Storage, name: str) -> None:
 def write_failure(output: Storage, name: str, error: ShardmillError) -> None:
     """Write the error of a shard."""
     failure = Failure(
-        _public_kind(error),
+        public_kind(error),
         error.exit_code,
         error.what,
         error.path,
@@ -141,7 +142,7 @@ def write_failure(output: Storage, name: str, error: ShardmillError) -> None:
     output.replace(_failure_name(name), msgspec.json.encode(failure))
 
 
-def _public_kind(error: ShardmillError) -> str:
+def public_kind(error: ShardmillError) -> str:
     """Return the name of the nearest base class of an error in `records.errors`."""
     kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
     return next(kinds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from records.arguments import Processes, build_options, check_arguments
+from records.arguments import Processes, check_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -142,19 +142,11 @@ def convert(
     given = dict(locals())
     del given["on_progress"], given["storage_patience"]
     from pipelines.convert import convert as run
-    from pipelines.options import ConvertOptions
-    from records.format.image_options import ImageOptions
+    from pipelines.options import make_options
     from records.storage.remote.patience import default_patience
 
-    if isinstance(resize, int):
-        given["resize"] = (resize, resize)
-    names = given.keys() & set(ImageOptions.__struct_fields__)
-    images = {name: given.pop(name) for name in names}
-    options = build_options(
-        ConvertOptions, {**given, "images": build_options(ImageOptions, images)}
-    )
     with default_patience(storage_patience):
-        return run(options, on_progress)
+        return run(make_options(given), on_progress)
 
 
 @check_arguments

@@ -158,16 +158,20 @@ def _without_known_rejects(sources: Sources, ingested: pa.Table, diff: SourceDif
     return replace(diff, deleted=deleted)
 
 
-def discard_stale_run(run: Run) -> None:
+def discard_stale_run(run: Run, *, keep: str | None = None) -> None:
     """Remove an unfinished run with a different plan or different encoder versions.
 
     The run of another command is kept if it has not written a dataset: it can be resumed.
+
+    Args:
+        run: the run to start.
+        keep: a folder in the work folder whose files belong to this run.
     """
     if run.base is None and unfinished_command(run.output) != run.command:
         return
     found = read_run(run.output)
     if found is not None and (found.plan_digest, found.encoders) != (run.plan.digest, encoders()):
-        remove_run(run.output)
+        remove_run(run.output, keep=keep)
 
 
 def ensure_unchanged(run: Run) -> None:

@@ -25,9 +25,10 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from pipelines.runners.base import ShardTask, run_control, run_shard
 from pipelines.runners.engines import BEAM, ENGINES, Engine, unshared_locations
 from pipelines.runners.heartbeat import WorkerHeartbeat
+from pipelines.runners.job_errors import whole_messages
 from pipelines.runners.job_monitor import BeamJob
 from records.errors import UsageError
-from records.runtime.shard_worker import LOCAL
+from records.runtime.shard_worker import LOCAL, ProgressCallback
 from records.text.escaping import escape_for_display
 
 _NAMESPACE = "shardmill"
@@ -45,31 +46,47 @@ class MapShards(beam.PTransform):  # type: ignore[misc] # Beam has no types
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
         """Distribute the names over all workers, and process each shard once."""
-        return names | beam.Reshuffle() | "ProcessShard" >> beam.ParDo(ProcessShard(self._task))
+        return names | beam.Reshuffle() | "ProcessShard" >> beam.ParDo(ProcessShard(), self._task)
 
 
+@beam.typehints.with_input_types(str, ShardTask)
+@beam.typehints.with_output_types(str)
 class ProcessShard(beam.DoFn):  # type: ignore[misc] # Beam has no types
-    """Processes the shard of each name; yields the name if the shard is done."""
+    """Processes the shard of each name; yields the name if the shard is done.
 
-    def __init__(self, task: ShardTask) -> None:
+    The task is an argument, because it may be the result of an earlier step of the pipeline.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self._task = task
         self._images_done = Metrics.counter(_NAMESPACE, _IMAGES_DONE)
+        self._heartbeat: WorkerHeartbeat | None = None
 
-    def setup(self) -> None:
-        """Check in with the run. Raises the errors of `WorkerHeartbeat.check_in`."""
-        self._heartbeat = WorkerHeartbeat(self._task.folder, self._task.run_id)
-        self._heartbeat.check_in()
+    def process(self, name: str, task: ShardTask) -> list[str]:
+        """Process one shard.
 
-    def process(self, name: str) -> list[str]:
-        """Process one shard."""
-        return [name] if run_shard(self._task, name, self._count) else []
+        Raises:
+            StorageError: a temporary error that the runner retries.
+            ShardmillError: an error of `WorkerHeartbeat.check_in`.
+        """
+        with whole_messages():
+            return [name] if run_shard(task, name, self._counter(task)) else []
 
-    def _count(self, images: int) -> None:
-        control = run_control(self._task.run_id)
-        control.add(images)
-        self._images_done.inc(images)
-        self._heartbeat.beat(control.images)
+    def _counter(self, task: ShardTask) -> ProgressCallback:
+        """Return the function that counts images; check in with the run at its first shard."""
+        heartbeat = self._heartbeat
+        if heartbeat is None or heartbeat.run_id != task.run_id:
+            heartbeat = WorkerHeartbeat(task.folder, task.run_id)
+            heartbeat.check_in()
+            self._heartbeat = heartbeat
+        control = run_control(task.run_id)
+
+        def count(images: int) -> None:
+            control.add(images)
+            self._images_done.inc(images)
+            heartbeat.beat(control.images)
+
+        return count
 
 
 def make_job(

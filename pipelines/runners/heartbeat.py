@@ -20,7 +20,7 @@ from importlib.metadata import version
 import msgspec
 import pyarrow as pa
 
-from records.errors import RunnerError, StorageError
+from records.errors import LockedError, RunnerError, StorageError
 from records.format.layout import WORK_FOLDER
 from records.images import encoder_versions
 from records.runtime.shard_worker import CancelledError
@@ -53,6 +53,20 @@ def end_run(output: Storage, run_id: str) -> None:
     output.remove(_run_name(run_id))
 
 
+def is_active(output: Storage, run_id: str) -> bool:
+    """Return whether a run was started, and neither ended nor replaced by a later run."""
+    return output.stat(_run_name(run_id)) is not None
+
+
+def taken_over(output: Storage) -> LockedError:
+    """Return the error for a run that was replaced by a later one."""
+    return LockedError(
+        "another run has started to write here, and this run ends",
+        path=output.url,
+        hint="wait for the other run to end; let only one run at a time write to an output",
+    )
+
+
 def read_progress(folder: str, run_id: str) -> dict[str, int]:
     """Return the number of images that each worker has processed, by the name of the worker."""
     workers = open_storage(f"{folder.rstrip('/')}/{_WORKERS}/{run_id}")
@@ -68,8 +82,8 @@ class WorkerHeartbeat:
     """The heartbeat of a worker: finds its run, and reports its progress."""
 
     def __init__(self, folder: str, run_id: str) -> None:
+        self.run_id = run_id
         self._output = open_storage(folder)
-        self._run_id = run_id
         self._interval = heartbeat_interval(folder)
         self._reported_at = -self._interval
 
@@ -77,12 +91,15 @@ class WorkerHeartbeat:
         """Check that this worker can process shards of the run.
 
         Raises:
+            LockedError: a later run has started to write to the same output.
             StorageError: this machine does not see the storage that the driver writes to.
             RunnerError: a package that determines the written bytes has a different version here.
         """
         try:
-            content = self._output.read(_run_name(self._run_id))
+            content = self._output.read(_run_name(self.run_id))
         except FileNotFoundError:
+            if self._output.list(_RUNS):
+                raise taken_over(self._output) from None
             raise StorageError(
                 f"a worker on {platform.node()} does not see the files of this run",
                 path=self._output.url,
@@ -101,9 +118,9 @@ class WorkerHeartbeat:
         if now - self._reported_at < self._interval:
             return
         self._reported_at = now
-        if self._output.stat(_run_name(self._run_id)) is None:
+        if not is_active(self._output, self.run_id):
             raise CancelledError
-        name = f"{_WORKERS}/{self._run_id}/{_worker_name()}"
+        name = f"{_WORKERS}/{self.run_id}/{_worker_name()}"
         self._output.replace(name, str(images).encode())
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
+from pipelines.run_state import public_kind
 from records import errors
 from records.errors import RunnerError, ShardmillError
 from records.runtime.docs import docs_page
@@ -81,6 +83,16 @@ _CAUSES = (
         _AGAIN,
     ),
 )
+
+
+@contextmanager
+def whole_messages() -> Iterator[None]:
+    """Put all fields of an error into its message: Beam copies only the message."""
+    try:
+        yield
+    except ShardmillError as error:
+        kind: type[ShardmillError] = getattr(errors, public_kind(error))
+        raise kind(str(error)) from error
 
 
 def parse_job_error(log_text: str) -> ShardmillError:

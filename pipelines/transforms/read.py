@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from pipelines.runners.job_errors import whole_messages
 from records.dataset import Record, Split, open_dataset
-from records.errors import CorruptDataError, StorageError
 from records.format.layout import SplitName
 from records.storage import absolute_location
 
@@ -85,17 +84,6 @@ class ReadExamples(_ReadSplit):
         return self._read(pipeline, _ReadExamples)
 
 
-@contextmanager
-def _whole_message() -> Iterator[None]:
-    """Put all fields of an error into its message: Beam copies only the message."""
-    try:
-        yield
-    except CorruptDataError as error:
-        raise CorruptDataError(str(error)) from error
-    except StorageError as error:
-        raise StorageError(str(error)) from error
-
-
 class _ReadShard(beam.DoFn):  # type: ignore[misc] # Beam has no types
     def __init__(self, location: str, split: SplitName) -> None:
         super().__init__()
@@ -104,7 +92,7 @@ class _ReadShard(beam.DoFn):  # type: ignore[misc] # Beam has no types
 
     def setup(self) -> None:
         """Open the dataset in this worker."""
-        with _whole_message():
+        with whole_messages():
             self._split: Split = open_dataset(self._location)[self._name]
 
 
@@ -112,7 +100,7 @@ class _ReadShard(beam.DoFn):  # type: ignore[misc] # Beam has no types
 class _ReadRecords(_ReadShard):
     def process(self, shard_number: int) -> Iterator[Record]:
         """Yield the records of a shard, each compared with the index."""
-        with _whole_message():
+        with whole_messages():
             for record in self._split.iter_indexed_shard(shard_number):
                 self._records_read.inc()
                 yield record
@@ -122,7 +110,7 @@ class _ReadRecords(_ReadShard):
 class _ReadExamples(_ReadShard):
     def process(self, shard_number: int) -> Iterator[bytes]:
         """Yield the Examples of a shard, each with valid checksums."""
-        with _whole_message():
+        with whole_messages():
             for example in self._split.iter_examples(shard_number):
                 self._records_read.inc()
                 yield example

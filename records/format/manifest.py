@@ -23,7 +23,7 @@ from records.format.label_map import check_labels
 from records.format.layout import SplitName
 from records.format.schema import FeatureNames
 from records.storage import Storage
-from records.storage.work_folder import unfinished_command
+from records.storage.work_folder import describe_command, unfinished_command
 from records.strict_json import decode_versioned, encode_canonical
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -193,8 +193,9 @@ def read_manifest(storage: Storage) -> Manifest:
 def _dataset_not_found(storage: Storage) -> InputNotFoundError:
     what, hint = "", "make a dataset with `shardmill convert SOURCE OUTPUT`"
     if command := unfinished_command(storage):
-        what = f": a run of `shardmill {command}` is unfinished"
-        hint = f"run the same `shardmill {command}` command again: it resumes"
+        name, kind = describe_command(command)
+        what = f": a run of `{name}` is unfinished"
+        hint = f"run the same `{name}` {kind} again: it resumes"
     elif storage.list(layout.WORK_FOLDER):
         what, hint = ": a run is unfinished", "run the command of this run again: it resumes"
     return InputNotFoundError(

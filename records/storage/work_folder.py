@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from records.storage import Storage
 
-Command = Literal["convert", "compact", "adopt"]
-"""A command that records its name in the work folder of its output."""
-_CLEANED = ("convert", "compact")
+Command = Literal["convert", "compact", "adopt", "WriteDataset"]
+"""A command, or a Beam transform, that records its name in the work folder of its output."""
+_CLEANED = ("convert", "compact", "WriteDataset")
+PARTS = f"{WORK_FOLDER}/parts"
+"""The folder of the images that a Beam pipeline has staged."""
 _COMMAND = f"{WORK_FOLDER}/command"
 _KEY = f"{WORK_FOLDER}/key"
 _RUN = f"{WORK_FOLDER}/run"
@@ -31,6 +33,7 @@ _OWN = re.compile(
     r"|staging/\.[0-9a-f]{16}-[^/]+"
     r"|shards/.+\.msgpack|(?:failures|facts|skipped)/.+\.json|(?:attempts|etags|written)/.+"
     r"|unpacked/[^/]+"  # copies of compressed containers
+    r"|parts/[^/]+"  # staged images of a Beam pipeline
     r"|run/[^/]+|chunks/.+"  # of predict --csv-parts
     r"|(?:runs|workers)/[^/]+(?:/[^/]+)?"  # heartbeats
     r")",
@@ -64,11 +67,19 @@ def unfinished_command(storage: Storage) -> str | None:
 def run_of_other_command(storage: Storage, command: str) -> OutputError:
     """Return the error for a folder with an unfinished run of a command that is not this one."""
     other = "remove the run with `shardmill clean`" if command in _CLEANED else "choose another one"
+    name, kind = describe_command(command)
     return OutputError(
-        f"the folder contains an unfinished run of `shardmill {command}`",
+        f"the folder contains an unfinished run of `{name}`",
         path=storage.url,
-        hint=f"run that command again to finish it, or {other}",
+        hint=f"run that {kind} again to finish it, or {other}",
     )
+
+
+def describe_command(command: str) -> tuple[str, str]:
+    """Return the full name of a command, and what it is, for messages."""
+    if command == "WriteDataset":
+        return "shardmill.beam.WriteDataset", "pipeline"
+    return f"shardmill {command}", "command"
 
 
 def list_own_files(storage: Storage, folder: str = WORK_FOLDER) -> list[str]:
@@ -76,7 +87,9 @@ def list_own_files(storage: Storage, folder: str = WORK_FOLDER) -> list[str]:
     return [name for name in storage.list(folder) if _OWN.fullmatch(name)]
 
 
-def remove_own_files(storage: Storage, folder: str = WORK_FOLDER) -> None:
+def remove_own_files(
+    storage: Storage, folder: str = WORK_FOLDER, *, keep: str | None = None
+) -> None:
     """Remove the files that shardmill wrote in the work folder, and the folder if it is then empty.
 
     Other files remain; one line of the log names the first of them. The caller holds the lock.
@@ -84,16 +97,18 @@ def remove_own_files(storage: Storage, folder: str = WORK_FOLDER) -> None:
     Args:
         storage: the storage with the work folder.
         folder: the work folder, or a folder in it.
+        keep: a folder in the work folder whose files remain.
 
     Raises:
         OutputError, StorageError: a file cannot be removed.
     """
     foreign = [name for name in storage.list(folder) if not _OWN.fullmatch(name)]
-    if not foreign:
+    if not foreign and keep is None:
         storage.remove_folder(folder)
         return
     for name in list_own_files(storage, folder):
-        if not name.endswith("/lease.json"):  # until it is released
+        is_kept = keep is not None and name.startswith(f"{keep}/")
+        if not is_kept and not name.endswith("/lease.json"):  # until it is released
             storage.remove(name)
     if isinstance(storage, LocalStorage):
         storage.remove_empty_folders(folder)

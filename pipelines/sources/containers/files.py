@@ -143,18 +143,27 @@ class ContainerFiles:
                 listed.
         """
         member = decode_member(encoded)
-        if member.container not in self._unchanged:
-            self._require_unchanged(member.container)
-            self._unchanged.add(member.container)
-        read = partial(self._read, member.container)
+        number = member.container
+        is_own = self.containers[number].is_own
+        if not is_own and number not in self._unchanged:
+            self._require_unchanged(number)
+            self._unchanged.add(number)
+        read = partial(self._read, number)
         try:
             if size_bytes > LARGE_FILE_BYTES:
                 check_large_file(partial(read_part, read, member), size_bytes)
             return read_whole(read, member, size_bytes)
         except ImageRejectedError as error:
             raise UnreadableError(error.rejection.detail, error.rejection.reason) from error
-        except ChangedMemberError:
-            self._require_unchanged(member.container)
+        except ChangedMemberError as error:
+            if is_own:
+                raise StorageError(
+                    "a file that this run wrote is damaged",
+                    path=self._shown(number),
+                    got=str(error),
+                    hint="run the same pipeline again: it writes the file again",
+                ) from error
+            self._require_unchanged(number)
             raise
 
     def unpack(self, output: Storage) -> None:

@@ -18,12 +18,15 @@ class Container(msgspec.Struct, frozen=True, array_like=True):
         size_bytes: size of the file when it was listed.
         fingerprint: fingerprint of the file when it was listed; see `ListedFile`.
         is_unpacked: whether offsets of members are those in the unpacked copy of the container.
+        is_own: whether this run wrote the file. The hashes of its members show damage, so its
+            fingerprint is not compared.
     """
 
     key: bytes
     size_bytes: int
     fingerprint: int
     is_unpacked: bool = False
+    is_own: bool = False
 
 
 class ArrayShape(msgspec.Struct, frozen=True, array_like=True, gc=False):

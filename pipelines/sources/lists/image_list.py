@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.base import SourceFilter, SourceImage, Sources, check_file_size
-from pipelines.sources.class_layout import assign_labels_from_list
-from pipelines.sources.group_by import GroupKey
+from pipelines.sources.base import SourceFilter, Sources
 from pipelines.sources.lists.columns import Roles, choose_columns
 from pipelines.sources.lists.describe import describe_ignored, describe_list
 from pipelines.sources.lists.kept_columns import infer_columns, parse_values, require_columns
-from pipelines.sources.lists.labels import name_numbers
 from pipelines.sources.lists.locate import Locator
 from pipelines.sources.lists.open import image_folder, open_list
 from pipelines.sources.lists.rows import ListRow, read_rows
+from pipelines.sources.lists.sorter import RowSorter
 from pipelines.sources.lists.table import ListTable, show_names
 from pipelines.sources.reader import SourceFiles
-from pipelines.sources.walk import ListedFile
 from records.errors import InputNotFoundError, UsageError
 from records.format.columns import Columns, pack_values
-from records.format.index import Reject
-from records.format.label_map import label_ids
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from records.text.keys import key_to_text
@@ -91,17 +87,11 @@ class _ListSources:
         if any(row.group for part in parts for row in part.rows):
             self._refuse_counts(parts[0])
         texts = dict.fromkeys(row.label for part in parts for row in part.rows if row.label)
-        names = name_numbers(texts, source_filter.given_labels)
-        normalized = assign_labels_from_list(names.values(), source=path)
         if not texts:
             _require_given_labels(parts, source_filter)
-        classes = source_filter.map_classes(normalized.values(), source=path)
-        self._class_names = {text: classes.names[normalized[names[text]]] for text in texts}
-        self._label_ids = label_ids(classes.labels)
-        self._group_of = GroupKey(options.group_by)
-        self._columns = _columns(parts, source_filter)
-        self._sources = Sources(classes.labels, None, columns=self._columns)
-        self._sources.notes += classes.notes
+        self._sorter = RowSorter(texts, options, source_filter, path=path)
+        self._sources = self._sorter.sources
+        self._columns = self._sources.columns = _columns(parts, source_filter)
         self._first_rows: dict[bytes, tuple[ListPart, ListRow]] = {}
         self._unconfirmed: dict[bytes, None] = {}
         self._repeated = 0
@@ -134,35 +124,15 @@ class _ListSources:
             return
         if self._is_repeated(key, part, row):
             return
-        name = self._class_names[row.label] if row.label else None
-        if key in self._excluded_keys:
-            self._sources.left_out.add(key, "excluded-key")
-            return
-        if row.label and name not in self._label_ids:
-            self._sources.left_out.add(key, "excluded-class", row.label)
-            return
-        file = locator.find(row, key)
-        if file is None or name is None:
-            self._sources.rejects.append(_reject(key, name, file))
-        elif rejection := check_file_size(file.size_bytes, self._options):
-            reason, detail = rejection.reason, rejection.detail
-            rejected = Reject(key_to_text(key), name, reason, detail, file.size_bytes)
-            self._sources.rejects.append(rejected)
-        else:
-            self._sources.add(
-                SourceImage(
-                    key,
-                    self._label_ids[name],
-                    file.size_bytes,
-                    url=row.url,
-                    linked=file.linked or None,
-                    member=file.member,
-                    columns=self._pack_columns(part, row),
-                    split=row.split,
-                    group=os.fsencode(row.group) if row.group else self._group_of(key),
-                    fingerprint=file.fingerprint,
-                )
-            )
+        self._sorter.add(
+            key,
+            row.label,
+            partial(locator.find, row, key),
+            split=row.split,
+            group=os.fsencode(row.group) if row.group else None,
+            url=row.url,
+            columns=partial(self._pack_columns, part, row),
+        )
 
     def _pack_columns(self, part: ListPart, row: ListRow) -> bytes | None:
         """Return the values of the columns of the dataset. Raises UsageError."""
@@ -241,10 +211,3 @@ def _require_given_labels(parts: Sequence[ListPart], source_filter: SourceFilter
         hint=f"if another column has the labels, pass --label-column NAME; the columns are: "
         f"{part.table.shown_columns()}",
     )
-
-
-def _reject(key: bytes, name: str | None, file: ListedFile | None) -> Reject:
-    text = key_to_text(key)
-    if file is None:
-        return Reject(text, name, "unreadable", "no such file", 0)
-    return Reject(text, None, "no-class", "no label in the list", file.size_bytes)

@@ -187,7 +187,7 @@ class _RowReader:
         root = self._source.rstrip("/") + "/"
         if not self._allow_url and is_url(self._source) and url.strip().startswith(root):
             return self._key(url.strip().removeprefix(root).lstrip("/"), where, folder="")
-        _check_url(url, where, allow_url=self._allow_url)
+        check_url(url, where, allow_url=self._allow_url)
         return None
 
     def _key(self, path: str, where: str, folder: str | None = None) -> bytes:
@@ -238,7 +238,17 @@ def _check_length(path: str, where: str) -> None:
         )
 
 
-def _check_url(url: str, where: str, *, allow_url: bool) -> None:
+def check_url(url: str, where: str, *, allow_url: bool) -> None:
+    """Check the URL of an image outside the source.
+
+    Args:
+        url: the URL.
+        where: the place of the row, for messages.
+        allow_url: whether rows may have such URLs.
+
+    Raises:
+        UsageError: the URL is not allowed, is not supported, or contains a user name.
+    """
     if not allow_url:
         raise UsageError(
             "a row contains a URL outside the source",

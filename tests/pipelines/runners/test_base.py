@@ -14,7 +14,7 @@ from pipelines.runners.base import (
 )
 from pipelines.runners.beam import ProcessShard
 from pipelines.runners.heartbeat import end_run, read_progress, start_run
-from records.errors import CorruptDataError, OutputError, StorageError, UsageError
+from records.errors import CorruptDataError, LockedError, OutputError, StorageError, UsageError
 from records.runtime.shard_worker import CancelledError, ProgressCallback, Worker, WorkerResult
 from records.storage import Storage, open_storage
 
@@ -54,9 +54,7 @@ def test_run_shard_worker_result_is_saved_in_run_state(tmp_path: Path, folder: S
 
     task = make_task(tmp_path, work)
     start_run(folder, task.run_id)
-    process_shard = ProcessShard(task)
-    process_shard.setup()
-    assert process_shard.process(SHARD) == [SHARD]
+    assert ProcessShard().process(SHARD, task) == [SHARD]
     assert run_state.read_result(folder, SHARD) == {"name": SHARD, "images": 3}
     assert run_control(task.run_id).images == 3
     assert len(read_progress(task.folder, task.run_id)) == 1
@@ -104,12 +102,31 @@ def test_run_shard_transient_error_is_raised_for_retry(tmp_path: Path) -> None:
     run_control(task.run_id).add(0)
 
 
-def test_run_shard_cancelled_run_starts_no_shard(tmp_path: Path, folder: Storage) -> None:
+def test_run_shard_cancelled_run_starts_no_shard(
+    tmp_path: Path, folder: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.runners.heartbeat.LOCAL_SECONDS", 0.0)
+    called: list[str] = []
+    task = make_task(tmp_path, lambda name, _count: called.append(name))
+    start_run(folder, task.run_id)
+    process_shard = ProcessShard()
+    assert process_shard.process("first", task) == ["first"]
+    end_run(folder, task.run_id)
+    assert process_shard.process(SHARD, task) == []
+    assert called == ["first"]
+
+
+def test_process_shard_of_a_replaced_run_is_refused(tmp_path: Path, folder: Storage) -> None:
     task = make_task(tmp_path, failing_with(AssertionError("was called")))
     start_run(folder, task.run_id)
-    process_shard = ProcessShard(task)
-    process_shard.setup()
-    end_run(folder, task.run_id)
-    assert process_shard.process(SHARD) == []
-    with pytest.raises(AssertionError):
-        run_shard(task, SHARD, lambda _: None)
+    start_run(folder, "later")
+    with pytest.raises(LockedError, match="another run has started to write here"):
+        ProcessShard().process(SHARD, task)
+
+
+def test_process_shard_error_message_has_all_fields(tmp_path: Path, folder: Storage) -> None:
+    task = make_task(tmp_path, failing_with(StorageError("cut", path="there", hint="wait")))
+    start_run(folder, task.run_id)
+    with pytest.raises(StorageError) as caught:
+        ProcessShard().process(SHARD, task)
+    assert caught.value.args == ("there: cut; wait",)
