@@ -92,4 +92,5 @@ def test_imitation_columns_that_are_not_used_are_named(tmp_path: Path, memory: A
     (note,) = find(IMITATIONS["ham10000"], tmp_path, memory).notes
     assert note == (
         "columns of the list that are not used: lesion_id, dx_type, age, sex, localization"
+        " (--keep-columns all keeps them)"
     )
