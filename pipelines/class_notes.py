@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.run import Run
-from records.format.index import Reject
+from records.format.index import Reject, flat_labels
 from records.format.label_map import describe_alike
 from records.format.layout import SPLITS
 from records.images.formats import NEEDS_HEIF
@@ -87,10 +88,9 @@ def _count_images(run: Run) -> NDArray[np.int64]:
     counts = np.zeros((len(SPLITS), len(run.plan.labels)), np.int64)
     for split, info in ({} if run.base is None else run.base.splits).items():
         counts[SPLITS.index(split), : len(info.class_records)] += info.class_records
-    if run.plan.shards:
+    for shard in run.plan.shards:
         # All shards of a plan share one table.
-        labels = run.plan.shards[0].table["label"].to_numpy()
-        for shard in run.plan.shards:
-            found = np.bincount(labels[shard.rows], minlength=counts.shape[1])
-            counts[SPLITS.index(shard.split)] += found
+        names = ["labels" if run.plan.settings.is_multi_label else "label"]
+        labels = flat_labels(shard.table.select(names).take(pa.array(shard.rows)))
+        counts[SPLITS.index(shard.split)] += np.bincount(labels, minlength=counts.shape[1])
     return counts

@@ -163,6 +163,7 @@ def list_records(dataset: Dataset) -> Sources:
                         row.source_bytes,
                         record_number=next(numbers),
                         columns=pack_values([*row.columns.values()]) if columns else None,
+                        labels=None if row.labels is None else [*row.labels],
                         split=split,
                     )
                 )

@@ -106,7 +106,7 @@ def _list_and_plan(options: ConvertOptions) -> Run:
 
 
 def _with_options_of_dataset(options: ConvertOptions, settings: Settings) -> ConvertOptions:
-    """Return the options with the groups and columns of the dataset: a group keeps its split.
+    """Return the options with the groups, columns and task of the dataset.
 
     Raises:
         UsageError: the manifest of the dataset has an invalid regular expression.
@@ -114,7 +114,9 @@ def _with_options_of_dataset(options: ConvertOptions, settings: Settings) -> Con
     if settings.columns and options.keep_columns is None:
         names = tuple(column.name for column in settings.columns)
         options = msgspec.structs.replace(options, keep_columns=names)
-    grouped = msgspec.structs.replace(options, group_by=settings.group_by)
+    grouped = msgspec.structs.replace(
+        options, group_by=settings.group_by, multi_label=settings.is_multi_label
+    )
     if grouped != options:
         grouped.validate()
     return grouped

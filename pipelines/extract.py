@@ -60,11 +60,12 @@ def extract(
 
     Raises:
         InputNotFoundError: there is no finished dataset.
-        UsageError: `out` is inside the dataset.
+        UsageError: `out` is inside the dataset, or an image may have several labels.
         CorruptDataError: a record is damaged, or its key leads out of the folder.
         OutputError: `out` already exists, or cannot be written.
     """
     opened = open_dataset(dataset)
+    opened.require_one_label("extract")
     require_outside(out, dataset)
     written = 0
     with _new_folder(Path(out)) as folder:

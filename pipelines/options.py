@@ -53,6 +53,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     label_column: str | None = None
     split_column: str | None = None
     group_column: str | None = None
+    multi_label: bool = False
+    label_separator: str | None = None
     image_folder: str | None = None
     keep_columns: tuple[str, ...] | str | None = None
     map: dict[str, str | None] | tuple[str, ...] | str | None = None
@@ -79,9 +81,16 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         The columns of a list are those of the result only after the list has been read.
         """
         given = {name: getattr(self, name, None) for name in Settings.__struct_fields__}
+        if self.is_multi_label:
+            given["task"] = "multi-label"
         if self.images.resize is not None:
             given["images"] = msgspec.structs.replace(self.images, scaled_decode=True)
         return Settings(**{name: value for name, value in given.items() if value is not None})
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether an image may have any number of labels."""
+        return self.multi_label or self.label_separator is not None
 
     @property
     def runner_config(self) -> RunnerConfig:
@@ -111,6 +120,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         self.images.validate()
         _check_amount("--test", self.test)
         _check_amount("--validation", self.validation)
+        _check_splits(self)
         _check_together(self)
         if self.group_by not in {None, "parent"}:
             _compile(str(self.group_by))
@@ -166,7 +176,7 @@ def _check_amount(flag: str, amount: SplitSize | None) -> None:
         raise UsageError(f"{flag}-count must be at least 1", got=amount)
 
 
-def _check_together(options: ConvertOptions) -> None:
+def _check_splits(options: ConvertOptions) -> None:
     amounts = [amount for amount in (options.test, options.validation) if amount is not None]
     if sum(amount for amount in amounts if isinstance(amount, float)) >= 1:
         raise UsageError("--test and --validation leave no images for training", got=sum(amounts))
@@ -176,8 +186,18 @@ def _check_together(options: ConvertOptions) -> None:
             "--group-by cannot be used with exact counts or --stratify: groups are never divided",
             hint="use fractions: --test 0.2",
         )
+    if options.stratify and options.is_multi_label:
+        raise UsageError(
+            "--stratify needs one label per image",
+            hint="omit --stratify, or --multi-label and --label-separator",
+        )
     if options.stratify and not amounts:
         raise UsageError("--stratify needs --test or --validation", hint="add --test 0.2")
+
+
+def _check_together(options: ConvertOptions) -> None:
+    if options.label_separator is not None and not options.label_separator:
+        raise UsageError("--label-separator is empty")
     if options.allow_new_classes and not options.append:
         raise UsageError("--allow-new-classes needs --append")
     if options.processes is not None and options.runner_config.needs_beam:

@@ -33,6 +33,8 @@ def convert(
     label_column: str | None = None,
     split_column: str | None = None,
     group_column: str | None = None,
+    multi_label: bool = False,
+    label_separator: str | None = None,
     image_folder: str | PathLike[str] | None = None,
     keep_columns: Sequence[str] | str | None = None,
     map: Mapping[str, str | None] | str | PathLike[str] | Sequence[str] | None = None,  # noqa: A002
@@ -92,6 +94,9 @@ def convert(
         split_column: the column of the list with splits, or `none`.
         group_column: the column of the list with groups, or `none`.
         image_folder: the folder below `source` with the images of the list.
+        multi_label: whether an image may have any number of labels: from multi-hot columns, rows
+            with several labels, or several rows per image.
+        label_separator: the separator of the labels in a cell; implies `multi_label`.
         keep_columns: the names of the columns of the list whose values the records keep, or `all`;
             none if None, or those of the dataset with `append`.
         map: new names of classes: a mapping (None drops a class), `OLD=NEW` texts, or paths of

@@ -164,7 +164,10 @@ class DatasetBuilder:
             source = replace(source, data=self.replaced[source.key])
             image = msgspec.structs.replace(image, encoded=source.data, changes=())
         example = encode_image_example(
-            image, key=source.key, label=source.label, class_name=self.labels[source.label]
+            image,
+            key=source.key,
+            labels=(source.label,),
+            class_names=(self.labels[source.label],),
         )
         location = writer.write(example.payload)
         return IndexRow(

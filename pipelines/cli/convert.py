@@ -94,6 +94,17 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
         "--group-column", metavar="NAME|none", help="Column of the list with groups, or none."
     ),
     click.option(
+        "--multi-label",
+        is_flag=True,
+        help="Store any number of labels per image: from multi-hot columns, rows with several"
+        " labels, or several rows per image.",
+    ),
+    click.option(
+        "--label-separator",
+        metavar="TEXT",
+        help="Separator of the labels in a cell, such as '|'; implies --multi-label.",
+    ),
+    click.option(
         "--keep-columns",
         metavar="all|none|a,b,…",
         help="Columns of the list whose values the records keep.  [default: none]",

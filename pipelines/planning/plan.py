@@ -41,6 +41,7 @@ class ShardPlan(msgspec.Struct, frozen=True, array_like=True):
     plan_digest: str
     images: tuple[SourceImage, ...]
     columns: Columns = ()
+    multi_label: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +75,10 @@ class PlannedShard:
 
     def to_plan(self, plan: Plan) -> ShardPlan:
         """Return the plan that the worker of this shard receives."""
-        columns = plan.settings.columns
-        return ShardPlan(self.name, self.split, plan.digest, tuple(self.images), columns)
+        settings, images = plan.settings, tuple(self.images)
+        return ShardPlan(
+            self.name, self.split, plan.digest, images, settings.columns, settings.is_multi_label
+        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Plan:
         labels: the label map.
         shards: shards of all splits.
         thresholds: hash thresholds of the splits; empty if no split was requested.
-        digest: digest of the format version, the settings, and the key, label, split, group, size
+        digest: digest of the format version, the settings, and the key, labels, split, group, size
             and columns of every image; 32 hexadecimal digits.
         fingerprint: digest of the modification time or ETag of every image. It changes if a file is
             modified, and is never compared between datasets.
@@ -204,8 +207,9 @@ def _digest(images: pa.Table, splits: SplitNumbers, labels: LabelMap, settings: 
     names = pa.DictionaryArray.from_arrays(pa.array(splits), pa.array(SPLITS))
     rows = images.set_column(images.column_names.index("split"), "split", names)
     _update(digest, iter_rows(rows, "key", "label", "split", "group", "size_bytes"))
-    if settings.columns:
-        _update(digest, iter_rows(images, "columns"))
+    for name in ("labels", "columns"):
+        if images[name].null_count < len(images):
+            _update(digest, iter_rows(images, name))
     return str(digest.hexdigest())
 
 

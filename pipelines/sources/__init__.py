@@ -63,8 +63,12 @@ def list_sources(options: ConvertOptions, base: Manifest | None = None) -> Sourc
 def _require_no_columns(options: ConvertOptions, base: Manifest | None) -> None:
     """Raise UsageError if a source without a list needs the columns of one."""
     path = escape_for_display(options.source)
-    if options.keep_columns not in {None, "none", ()}:
-        raise UsageError("--keep-columns needs a list", path=path, hint="add --list FILE")
+    for flag, is_given in (
+        ("--keep-columns", options.keep_columns not in {None, "none", ()}),
+        ("--multi-label", options.is_multi_label),
+    ):
+        if is_given:
+            raise UsageError(f"{flag} needs a list", path=path, hint="add --list FILE")
     if base is not None and base.settings.columns:
         names = tuple(column.name for column in base.settings.columns)
         raise UsageError(

@@ -37,7 +37,7 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         key: path below the source, or URL in the image list; raw bytes.
-        label: label number.
+        label: label number; -1 if `labels` are set.
         size_bytes: size of the file when it was listed.
         url: URL of a file that is not stored below the source.
         record_number: number, in its split, of the record to copy, if the source is a dataset.
@@ -45,6 +45,7 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
         linked: True if a part of the path was a symbolic link when it was listed, otherwise None.
         member: place of the image if it is a member of a container; see `Member`.
         columns: values of the columns of the dataset, packed by `pack_values`.
+        labels: label numbers in ascending order, if an image may have any number of labels.
         split: the split that the source specifies.
         fingerprint: fingerprint of the file; see `ListedFile`.
     """
@@ -58,12 +59,19 @@ class SourceImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     linked: bool | None = None
     member: bytes | None = None
     columns: bytes | None = None
+    labels: list[int] | None = None
     split: SplitName | None = None
     fingerprint: int = 0
+
+    @property
+    def all_labels(self) -> tuple[int, ...]:
+        """The label numbers: exactly one, unless an image may have any number of labels."""
+        return (self.label,) if self.labels is None else tuple(self.labels)
 
 
 WORKER_FIELDS = (
     "key", "label", "size_bytes", "url", "record_number", "group", "linked", "member", "columns",
+    "labels",
 )  # fmt: skip
 """The first fields of `SourceImage`."""
 
@@ -78,6 +86,7 @@ _COLUMNS = pa.schema(
         "linked": pa.bool_(),
         "member": pa.large_binary(),
         "columns": pa.large_binary(),
+        "labels": pa.list_(pa.int32()),
         "split": pa.string(),
         "fingerprint": pa.uint64(),
     }

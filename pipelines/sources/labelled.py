@@ -32,12 +32,12 @@ def list_labelled(
     roles = Roles("path", ("label",), None, None, None, (), ())
     keys = (key for (key,) in iter_rows(members.listing.files.to_table(), "key"))
     rows = [
-        ListRow(number, key, None, label or "", split, None)
+        ListRow(number, key, None, (label,) if label else (), split, None)
         for number, (key, (label, split)) in enumerate(
             zip(keys, members.labels or (), strict=True), start=1
         )
     ]
-    if not any(row.label for row in rows):
+    if not any(row.labels for row in rows):
         raise UsageError(
             "the containers give no image a class",
             path=escape_for_display(options.source),
@@ -60,7 +60,7 @@ def list_labelled(
 
 def _refuse_captions(rows: list[ListRow], options: ConvertOptions) -> None:
     """Raise UsageError if most images have different labels of several words."""
-    captions = {row.label for row in rows if " " in row.label}
+    captions = {label for row in rows for label in row.labels if " " in label}
     if len(rows) >= _LEAST_ROWS and len(captions) > len(rows) / 2:
         raise UsageError(
             "the texts next to the images are captions, not classes",

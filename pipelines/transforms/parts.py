@@ -245,7 +245,8 @@ def _sort(rows: pa.Table, options: ConvertOptions, source_filter: SourceFilter) 
             continue
         previous = row
         split, group = row.split, row.group
-        sorter.add(row.key, row.label, partial(_file, row), split=split, group=group, url=row.url)
+        labels_of = (row.label,) if row.label else ()
+        sorter.add(row.key, labels_of, partial(_file, row), split=split, group=group, url=row.url)
     if repeated:
         sorter.sources.notes.append(
             f"{pluralize(repeated, 'row')} twice; each image is stored once"

@@ -25,6 +25,7 @@ from records.format.index import (
     ShardSummary,
     encode_index,
     hash_group,
+    index_schema,
     new_row_table,
     read_index,
 )
@@ -128,7 +129,7 @@ def _read_intact_index(output: Storage, name: str) -> ShardSummary | None:
     try:
         index = read_index(output, index_name(name))
         # Parquet's checksums do not cover every byte; an intact index encodes to the same bytes.
-        content = encode_index(index.summary, new_row_table(index.rows(), index.columns))
+        content = encode_index(index.summary, new_row_table(index.rows(), index.table.schema))
         is_intact = content == output.read(index_name(name))
     except (FileNotFoundError, CorruptDataError):
         return None
@@ -189,7 +190,7 @@ def publish_shard(
     if output.stat(index_name(plan.name)) is not None:
         remove_own(output, index_name(plan.name))
         remove_own(output, plan.name)
-    rows = new_row_table(columns=plan.columns)
+    rows = new_row_table(schema=index_schema(plan.columns, multi_label=plan.multi_label))
     class_records: Counter[int] = Counter()
     rejects: list[Reject] = []
     with output.create(plan.name) as stream:
@@ -199,7 +200,7 @@ def publish_shard(
                 rejects.append(written)
             else:
                 rows.append(written)
-                class_records[written.label] += 1
+                class_records.update(written.all_labels)
         record_hash(output, plan.name, writer.xxh3_128)
     present = output.stat(plan.name)
     if present is not None and present.etag is not None:
@@ -245,8 +246,8 @@ def _write_record(
     example = encode_image_example(
         normalized,
         key=image.key,
-        label=image.label,
-        class_name=labels[image.label],
+        labels=image.all_labels,
+        class_names=tuple(labels[label] for label in image.all_labels),
         columns=encode_columns(columns, values) if columns else b"",
     )
     location = writer.write(example.payload)
@@ -266,6 +267,7 @@ def _write_record(
         changes=normalized.changes,
         group=hash_group(image.group),
         columns={column.name: value for column, value in zip(columns, values, strict=True)},
+        labels=None if image.labels is None else tuple(image.labels),
     )
 
 
@@ -273,7 +275,7 @@ def _reject(prefetched: PrefetchedImage, rejection: Rejection, labels: tuple[str
     image = prefetched.image
     return Reject(
         key_to_text(image.key),
-        labels[image.label],
+        labels[image.label] if image.labels is None else None,
         rejection.reason,
         rejection.detail,
         image.size_bytes,

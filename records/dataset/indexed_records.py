@@ -52,8 +52,8 @@ class IndexedRecord(NamedTuple):
         encoded_columns: the features of the columns.
     """
 
-    label: int
-    class_name: str
+    labels: tuple[int, ...]
+    class_names: tuple[str, ...]
     key: str
     format: str
     width: int
@@ -73,7 +73,7 @@ class IndexedRecord(NamedTuple):
         """
         next_name_at = 2 if after[1] < 0x80 else 3  # a tag and the size of the map entry
         expected = self.encoded_columns + encode_before_image(
-            self.channels, self.label, self.class_name, self.sizes_bytes[1]
+            self.channels, self.labels, self.class_names, self.sizes_bytes[1]
         )
         return before.endswith(expected) and after.startswith(_NEXT_FEATURE, next_name_at)
 
@@ -81,8 +81,8 @@ class IndexedRecord(NamedTuple):
         """Return the complete record."""
         return Record(
             image,
-            self.label,
-            self.class_name,
+            self.labels,
+            self.class_names,
             self.key,
             self.format,
             self.width,
@@ -106,6 +106,7 @@ class IndexedRecords:
         formats = table["format"].combine_chunks()
         self._labels, self._formats = labels, formats.dictionary.to_pylist()
         self._keys = table["key"].combine_chunks()
+        self._label_lists = table["labels"].combine_chunks() if index.is_multi_label else None
         self._columns = index.columns
         self._values = table["columns"].combine_chunks() if index.columns else None
         # A memoryview returns Python integers five times as fast as an array.
@@ -119,13 +120,15 @@ class IndexedRecords:
 
     def __getitem__(self, record: int) -> IndexedRecord | None:
         """Return the record with this number; None if its index row has impossible values."""
-        label, image_bytes = self._label[record], self._stored_bytes[record]
+        image_bytes = self._stored_bytes[record]
         before_bytes = self._image_offset[record] - self._offset[record]
         after_bytes = self._length[record] - before_bytes - image_bytes
         is_possible = (
             before_bytes > HEADER_BYTES and image_bytes >= 0 and after_bytes > FOOTER_BYTES
         )
-        if not is_possible or not 0 <= label < len(self._labels):
+        own = self._label_lists
+        labels = (self._label[record],) if own is None else tuple(own[record].as_py())
+        if not is_possible or any(not 0 <= label < len(self._labels) for label in labels):
             return None
         values: Mapping[str, Value] = {}
         encoded = b""
@@ -133,8 +136,8 @@ class IndexedRecords:
             values = self._values[record].as_py()
             encoded = encode_columns(self._columns, list(values.values()))
         return IndexedRecord(
-            label,
-            self._labels[label],
+            labels,
+            tuple(self._labels[label] for label in labels),
             self._keys[record].as_py(),
             self._formats[self._format_numbers[record]],
             self._width[record],

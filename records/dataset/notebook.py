@@ -48,12 +48,18 @@ def record_html(record: Record) -> str:
     """Return a record as HTML: image, key, class and size."""
     lines = (
         record.key,
-        f"{record.class_name} (label {record.label})",
+        f"{record.class_name} ({_show_labels(record.labels)})",
         f"{record.width}×{record.height}×{record.channels} {record.format}",
         pluralize(len(record.image), "byte"),
     )
     caption = "<br>".join(map(_escape_name, lines))
     return f"<figure>{_image_tag(record, _RECORD_PX)}<figcaption>{caption}</figcaption></figure>"
+
+
+def _show_labels(labels: tuple[int, ...]) -> str:
+    if not labels:
+        return "no label"
+    return f"{'label' if len(labels) == 1 else 'labels'} {', '.join(map(str, labels))}"
 
 
 def split_html(split: Split) -> str:

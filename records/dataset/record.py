@@ -47,8 +47,9 @@ class Record(msgspec.Struct, frozen=True):
 
     Attributes:
         image: the encoded image; for `raw`, uint8 samples of shape (height, width, channels).
-        label: the number of the class, from 0.
-        class_name: the name of the class.
+        labels: the numbers of the classes, from 0; in a dataset with several labels per image, any
+            number of them in ascending order, otherwise exactly one.
+        class_names: the names of the classes.
         key: the path of the image file relative to the source, as text.
         format: the format of the image: `jpeg`, `png` or `raw`.
         width: the width in pixels.
@@ -59,14 +60,24 @@ class Record(msgspec.Struct, frozen=True):
     """
 
     image: bytes
-    label: int
-    class_name: str
+    labels: tuple[int, ...]
+    class_names: tuple[str, ...]
     key: str
     format: str
     width: int
     height: int
     channels: int
     columns: Mapping[str, Value] = {}
+
+    @property
+    def label(self) -> int:
+        """The only label; -1 if the image has no label, or several labels."""
+        return self.labels[0] if len(self.labels) == 1 else -1
+
+    @property
+    def class_name(self) -> str:
+        """The name of the only class, or the names of all classes, separated by commas."""
+        return ", ".join(self.class_names)
 
     def decode(self) -> NDArray[np.uint8]:
         """Decode the image to the pixels that a training run reads.
@@ -87,7 +98,8 @@ class Record(msgspec.Struct, frozen=True):
         return [*self._summary(), ("image", f"<{pluralize(len(self.image), 'byte')}>")]
 
     def _summary(self) -> list[tuple[str, object]]:
-        names = ["key", "label", "class_name", "format", "width", "height", "channels"]
+        own = ["label", "class_name"] if len(self.labels) == 1 else ["labels", "class_names"]
+        names = ["key", *own, "format", "width", "height", "channels"]
         if self.columns:
             names.append("columns")
         return [(name, getattr(self, name)) for name in names]
@@ -115,27 +127,35 @@ def _features(columns: Columns) -> Mapping[str, type]:
     return {**schema.FEATURES, **column_features(columns)}
 
 
-def decode_record(payload: bytes, *, columns: Columns = (), record: int | None = None) -> Record:
+def decode_record(
+    payload: bytes,
+    *,
+    columns: Columns = (),
+    multi_label: bool = True,
+    record: int | None = None,
+) -> Record:
     """Return the record in a serialized Example that shardmill wrote.
 
     Args:
         payload: the serialized Example.
         columns: the columns of the dataset.
+        multi_label: whether the record may have any number of labels; otherwise exactly one.
         record: the number of the record, for messages.
 
     Raises:
         CorruptDataError: a feature is missing, or does not have exactly one value of its type.
     """
     try:
-        values = decode_scalars(payload, _features(columns))
+        values = decode_scalars(payload, _features(columns), schema.LABEL_FEATURES)
+        _check_labels(values, multi_label=multi_label)
     except CorruptDataError as error:
         error.record = record
         raise
     try:
         return Record(
             image=values[schema.ENCODED],
-            label=values[schema.LABEL],
-            class_name=values[schema.TEXT].decode(),
+            labels=values[schema.LABEL],
+            class_names=tuple(text.decode() for text in values[schema.TEXT]),
             key=key_to_text(values[schema.FILENAME]),
             format=values[schema.FORMAT].decode(),
             width=values[schema.WIDTH],
@@ -147,6 +167,18 @@ def decode_record(payload: bytes, *, columns: Columns = (), record: int | None =
         raise CorruptDataError("a text in a record is not valid UTF-8", record=record) from error
 
 
+def _check_labels(values: Mapping[str, tuple[object, ...]], *, multi_label: bool) -> None:
+    """Raise CorruptDataError if a record has a wrong number of labels or names."""
+    labels = len(values[schema.LABEL])
+    for name in schema.LABEL_FEATURES:
+        if len(values[name]) != labels or (labels != 1 and not multi_label):
+            raise CorruptDataError(
+                f"a record has no valid feature {name}",
+                expected="one value per label" if multi_label else "one value",
+                got=pluralize(len(values[name]), "value"),
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class RecordDecoder:
     """Decoder of serialized Examples to the records that the manifest describes.
@@ -155,11 +187,13 @@ class RecordDecoder:
         labels: the label map.
         adopted: the features of adopted records; None for records of a conversion.
         columns: the columns of the dataset.
+        multi_label: whether a record may have any number of labels.
     """
 
     labels: LabelMap
     adopted: ExternalFormat | None = None
     columns: Columns = ()
+    multi_label: bool = False
     _numbers: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -168,7 +202,8 @@ class RecordDecoder:
     @classmethod
     def of(cls, manifest: Manifest) -> RecordDecoder:
         """Return the decoder of the records of a dataset."""
-        return cls(manifest.labels, manifest.adopted, manifest.settings.columns)
+        settings = manifest.settings
+        return cls(manifest.labels, manifest.adopted, settings.columns, settings.is_multi_label)
 
     @property
     def reads_adopted(self) -> bool:
@@ -190,7 +225,9 @@ class RecordDecoder:
                 or the image header of an adopted record is invalid.
         """
         if self.adopted is None:
-            return decode_record(payload, columns=self.columns, record=record)
+            return decode_record(
+                payload, columns=self.columns, multi_label=self.multi_label, record=record
+            )
         try:
             return self._decode_adopted(payload, self.adopted, key or "")
         except CorruptDataError as error:
@@ -206,8 +243,8 @@ class RecordDecoder:
         name_in_map = self.labels[label] if 0 <= label < len(self.labels) else ""
         return Record(
             image=image,
-            label=label,
-            class_name=normalize_class_name(class_name) or name_in_map,
+            labels=(label,),
+            class_names=(normalize_class_name(class_name) or name_in_map,),
             key=key if names.key is None else key_to_text(_require(features, names.key, bytes)),
             format=header.kind,
             width=header.width,

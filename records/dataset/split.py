@@ -17,7 +17,7 @@ from records.dataset.record import Record, RecordDecoder
 from records.dataset.worker_slice import ALL_RECORDS, WorkerSlice
 from records.errors import CorruptDataError
 from records.format.columns import encode_columns
-from records.format.index import Index, IndexRow, read_shard_index
+from records.format.index import Index, IndexRow, label_lists, read_shard_index
 from records.format.layout import SplitName
 from records.format.manifest import SplitInfo
 from records.format.shard import ShardReader, missing_as_corrupt, read_shard, with_path
@@ -174,13 +174,14 @@ class Split(Sequence[Record]):
         if self._decoder.reads_adopted:
             image = payload[max(image_at, 0) : image_at + row.stored_bytes]
             return str(xxhash.xxh3_128_hexdigest(image)) == row.source_xxh3_128
-        return 0 <= row.label < len(self.labels) and is_example_of(
+        labels = row.all_labels
+        return all(0 <= label < len(self.labels) for label in labels) and is_example_of(
             payload,
             image_offset=image_at,
             image_bytes=row.stored_bytes,
             channels=row.channels,
-            label=row.label,
-            class_name=self.labels[row.label],
+            labels=labels,
+            class_names=tuple(self.labels[label] for label in labels),
             key=key_from_text(row.key),
             columns=encode_columns(self._decoder.columns, list(row.columns.values())),
         )
@@ -207,13 +208,13 @@ class Split(Sequence[Record]):
         found: dict[int, list[int]] = {label: [] for label in labels}
         missing = sum(min(count, self.info.class_records[label]) for label in found)
         for shard_number, own in self._own_ranges():
-            column = self.load_index(shard_number).table["label"]
             first = self._first_record(shard_number)
-            own_labels = column.slice(own.start - first, len(own)).to_pylist()
-            for number, label in enumerate(own_labels, own.start - self._range.start):
-                if label in found and len(found[label]) < count:
-                    found[label].append(number)
-                    missing -= 1
+            rows = self.load_index(shard_number).table.slice(own.start - first, len(own))
+            for number, labels_of in enumerate(label_lists(rows), own.start - self._range.start):
+                for label in labels_of:
+                    if label in found and len(found[label]) < count:
+                        found[label].append(number)
+                        missing -= 1
             if missing <= 0:
                 break
         return found

@@ -24,6 +24,7 @@ from records.dedup.hamming_search import find_pairs
 from records.dedup.hash_cache import STATES, Hashes
 from records.dedup.text import format_near
 from records.dedup.thresholds import max_distances
+from records.format.index import label_lists
 from records.format.layout import SPLITS, SplitName
 from records.stats.duplicates import SPLIT_PRIORITY
 
@@ -37,12 +38,16 @@ if TYPE_CHECKING:
 
 
 class NearImage(msgspec.Struct, frozen=True):
-    """An image: key, label, split, and number of its index row."""
+    """An image: key, labels, split, and number of its index row.
+
+    `label` is the only label; -1 if the image has none, or several.
+    """
 
     key: str
     label: int
     split: SplitName
     row: int
+    labels: tuple[int, ...]
 
 
 class NearPair(msgspec.Struct, frozen=True):
@@ -130,7 +135,7 @@ def group_near_duplicates(
         groups=len(members),
         leak_groups=sum(len({image.split for image in group}) > 1 for group in members.values()),
         conflict_groups=sum(
-            len({image.label for image in group}) > 1 for group in members.values()
+            len({image.labels for image in group}) > 1 for group in members.values()
         ),
         pairs=_list_pairs(leaks, excluded),
         keys=_keys_of(excluded),
@@ -143,11 +148,11 @@ def _take_images(
 ) -> list[_ImageNode]:
     """Return the images that have a near image, with their nodes, by split priority and key."""
     paired = graph.paired()
-    found = rows.select(["key", "label", "split"]).take(compared[paired])
-    columns = (found[name].to_pylist() for name in ("key", "label", "split"))
+    found = rows.take(compared[paired])
+    columns = (found["key"].to_pylist(), label_lists(found), found["split"].to_pylist())
     images = [
-        NearImage(key, label, SPLITS[split], row)
-        for key, label, split, row in zip(*columns, compared[paired].tolist(), strict=True)
+        NearImage(key, labels[0] if len(labels) == 1 else -1, SPLITS[split], row, labels)
+        for key, labels, split, row in zip(*columns, compared[paired].tolist(), strict=True)
     ]
     images_with_nodes = zip(images, graph.node_of[paired].tolist(), strict=True)
     return sorted(images_with_nodes, key=lambda item: (_rank(item[0]), item[0].key))

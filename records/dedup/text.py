@@ -70,5 +70,5 @@ def _pairs(pairs: tuple[NearPair, ...], labels: tuple[str, ...] | None) -> list[
 
 
 def _image(image: NearImage, labels: tuple[str, ...] | None) -> tuple[str, str, str]:
-    name = str(image.label) if labels is None else escape_for_display(labels[image.label])
-    return image.split, name, escape_for_display(image.key)
+    names = (str(label) if labels is None else labels[label] for label in image.labels)
+    return image.split, escape_for_display(", ".join(names)), escape_for_display(image.key)

@@ -30,6 +30,7 @@ _GET_VALUES = {
     kind: attrgetter(f"{field}.value")
     for kind, field in zip((bytes, float, int), _KINDS, strict=True)
 }
+_NO_LISTS: Mapping[str, type] = {}
 
 
 def _declare() -> descriptor_pb2.FileDescriptorProto:
@@ -113,12 +114,14 @@ def _to_example(features: Mapping[str, FeatureValue]) -> Any:
     example: Any = _Example()
     feature_map = example.features.feature
     for name, values in features.items():
-        getattr(feature_map[name], _kind_of(values)).value.extend(values)
+        feature = feature_map[name]
+        if len(values):  # a feature without values has no type, and fits any reader
+            getattr(feature, _kind_of(values)).value.extend(values)
     return example
 
 
 def _kind_of(values: FeatureValue) -> str:
-    first = values[0] if len(values) else b""
+    first = values[0]
     if isinstance(first, bytes):
         return "bytes_list"
     return "int64_list" if isinstance(first, int) else "float_list"
@@ -134,20 +137,25 @@ def decode_example(payload: bytes) -> dict[str, FeatureValue]:
     return _to_python(example.features)
 
 
-def decode_scalars(payload: bytes, features: Mapping[str, type]) -> dict[str, Any]:
+def decode_scalars(
+    payload: bytes, features: Mapping[str, type], lists: Mapping[str, type] = _NO_LISTS
+) -> dict[str, Any]:
     """Return the single value of each given feature of a serialized Example.
 
     Args:
         payload: the Example.
         features: the type of each feature by name: bytes, int or float.
+        lists: the type of each feature of which all values are returned, as a tuple.
 
     Raises:
-        CorruptDataError: `payload` is not an Example; or a feature is missing, or does not have
-            exactly one value of its type.
+        CorruptDataError: `payload` is not an Example; or one of `features` is missing, or does not
+            have exactly one value of its type.
     """
     example: Any = _parse(_Example, payload, "a tf.train.Example")
     feature_map = example.features.feature
     scalars = {}
+    for name, kind in lists.items():
+        scalars[name] = tuple(_GET_VALUES[kind](feature_map[name]))
     for name, kind in features.items():
         values = _GET_VALUES[kind](feature_map[name])  # empty if the feature is missing
         if len(values) != 1:

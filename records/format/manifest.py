@@ -29,6 +29,7 @@ from records.strict_json import decode_versioned, encode_canonical
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 HashBound = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+Task = Literal["classification", "multi-label"]
 SplitSize = int | float
 """Size of a split: a fraction (float) or a number of images (int)."""
 
@@ -36,7 +37,8 @@ SplitSize = int | float
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The options of a conversion that determine the bytes of the dataset.
 
-    `columns` are the columns of the list that are kept, with the types of their values.
+    `columns` are the columns of the list that are kept, with the types of their values. With the
+    task `multi-label`, an image has any number of labels, also none.
     """
 
     images: ImageOptions = ImageOptions()
@@ -48,6 +50,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shards: int | None = None
     shard_mb: int = 128
     columns: Columns = ()
+    task: Task = "classification"
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether an image has any number of labels."""
+        return self.task == "multi-label"
 
 
 class SplitThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -296,9 +304,15 @@ def _validate_split(split: SplitName, info: SplitInfo, manifest: Manifest, path:
     _require_equal(
         f"number of records of {split}", info.records, sum(s.records for s in info.shards), path
     )
-    _require_equal(
-        f"number of records of {split} by class", sum(info.class_records), info.records, path
-    )
+    if not manifest.settings.is_multi_label:
+        _require_equal(
+            f"number of records of {split} by class", sum(info.class_records), info.records, path
+        )
+    elif max(info.class_records, default=0) > info.records:
+        raise CorruptDataError(
+            f"the manifest contradicts itself in the number of records of {split} by class",
+            path=path,
+        )
     _require_equal(
         f"number of bytes of {split}", info.bytes, sum(s.bytes for s in info.shards), path
     )

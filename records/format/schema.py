@@ -21,11 +21,12 @@ FEATURES: Mapping[str, type] = {
     HEIGHT: int,
     WIDTH: int,
     CHANNELS: int,
-    LABEL: int,
-    TEXT: bytes,
     FILENAME: bytes,
 }
 """The type of the single value of each feature of a record, by feature name."""
+
+LABEL_FEATURES: Mapping[str, type] = {LABEL: int, TEXT: bytes}
+"""The type of the values of the features with one value per label of a record."""
 
 
 class FeatureNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -126,8 +126,8 @@ def _features(manifest: Manifest) -> Json:
         schema.HEIGHT: _scalar(),
         schema.WIDTH: _scalar(),
         schema.CHANNELS: _scalar(),
-        schema.LABEL: _class_label(manifest.labels),
-        schema.TEXT: _text(),
+        schema.LABEL: _per_label(_class_label(manifest.labels), manifest),
+        schema.TEXT: _per_label(_text(), manifest),
         schema.FILENAME: _bytes(),
     }
     for column in manifest.settings.columns:
@@ -144,6 +144,13 @@ def _image(options: ImageOptions) -> Json:
     return _feature(
         "image_feature.Image", image={"dtype": "uint8", "shape": {"dimensions": dimensions}}
     )
+
+
+def _per_label(feature: Json, manifest: Manifest) -> Json:
+    """Return a feature with one value per label."""
+    if not manifest.settings.is_multi_label:
+        return feature
+    return _feature("sequence_feature.Sequence", sequence={"feature": feature, "length": "-1"})
 
 
 def _class_label(names: tuple[str, ...]) -> Json:

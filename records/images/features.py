@@ -23,19 +23,24 @@ class EncodedExample(NamedTuple):
 
 
 def encode_image_example(
-    image: NormalizedImage, *, key: bytes, label: int, class_name: str, columns: bytes = b""
+    image: NormalizedImage,
+    *,
+    key: bytes,
+    labels: tuple[int, ...],
+    class_names: tuple[str, ...],
+    columns: bytes = b"",
 ) -> EncodedExample:
     """Return the serialized Example of an image, equal to that of `encode_example`.
 
     Args:
         image: the image.
         key: the key of the image.
-        label: the label, from 0.
-        class_name: the name of the class.
+        labels: the labels, from 0.
+        class_names: the name of the class of each label.
         columns: the features of the columns, as `encode_columns` returns them.
     """
     # In the order of the names, as `encode_example` writes them.
-    before = columns + encode_before_image(image.channels, label, class_name, len(image.encoded))
+    before = columns + encode_before_image(image.channels, labels, class_names, len(image.encoded))
     features = (
         before,
         image.encoded,
@@ -48,16 +53,18 @@ def encode_image_example(
     return EncodedExample(payload, 1 + len(size) + len(before))
 
 
-def encode_before_image(channels: int, label: int, class_name: str, image_bytes: int) -> bytes:
+def encode_before_image(
+    channels: int, labels: tuple[int, ...], class_names: tuple[str, ...], image_bytes: int
+) -> bytes:
     """Return the features of an Example before the bytes of its image.
 
     Args:
         channels: the number of channels.
-        label: the label, from 0.
-        class_name: the name of the class.
+        labels: the labels, from 0.
+        class_names: the name of the class of each label.
         image_bytes: the size of the encoded image.
     """
-    return _encode_leading(channels, label, class_name) + _bytes_head(_IMAGE, image_bytes)
+    return _encode_leading(channels, labels, class_names) + _bytes_head(_IMAGE, image_bytes)
 
 
 def is_example_of(
@@ -66,8 +73,8 @@ def is_example_of(
     image_offset: int,
     image_bytes: int,
     channels: int,
-    label: int,
-    class_name: str,
+    labels: tuple[int, ...],
+    class_names: tuple[str, ...],
     key: bytes,
     columns: bytes = b"",
 ) -> bool:
@@ -78,12 +85,12 @@ def is_example_of(
         image_offset: the offset of the encoded image in it, in bytes.
         image_bytes: the size of the encoded image.
         channels: the number of channels.
-        label: the label, from 0.
-        class_name: the name of the class.
+        labels: the labels, from 0.
+        class_names: the name of the class of each label.
         key: the key of the image.
         columns: the features of the columns, as `encode_columns` returns them.
     """
-    before = columns + encode_before_image(channels, label, class_name, image_bytes)
+    before = columns + encode_before_image(channels, labels, class_names, image_bytes)
     after = _bytes_head(_KEY, len(key)) + key
     return payload[: max(image_offset, 0)].endswith(before) and payload.startswith(
         after, image_offset + image_bytes
@@ -91,12 +98,12 @@ def is_example_of(
 
 
 @lru_cache(maxsize=1 << 12)
-def _encode_leading(channels: int, label: int, class_name: str) -> bytes:
+def _encode_leading(channels: int, labels: tuple[int, ...], class_names: tuple[str, ...]) -> bytes:
     return encode_features(
         {
             schema.CHANNELS: [channels],
-            schema.LABEL: [label],
-            schema.TEXT: [class_name.encode()],
+            schema.LABEL: labels,
+            schema.TEXT: [name.encode() for name in class_names],
         }
     )
 

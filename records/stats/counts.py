@@ -19,6 +19,7 @@ from records.format.layout import SPLITS, SplitName
 from records.format.rejects import read_unresolved_rejects
 from records.stats.columns import ColumnStats, column_stats
 from records.stats.duplicates import Duplicates, count_duplicates, find_groups
+from records.stats.label_pairs import LabelPair, count_per_image, find_pairs
 from records.stats.text import format_stats
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ class Stats(msgspec.Struct, frozen=True):
             images that a later generation has stored.
         duplicates: the counts of images with identical file content.
         columns: the statistics of each column that the dataset keeps, by name.
+        labels_per_image: the number of records for each number of labels; empty if every image has
+            one label.
+        label_pairs: the pairs of labels that occur together, the most frequent first, at most 100;
+            empty if every image has one label, and for more than 500 classes.
     """
 
     labels: tuple[str, ...]
@@ -98,6 +103,8 @@ class Stats(msgspec.Struct, frozen=True):
     rejects: dict[str, int]
     duplicates: Duplicates
     columns: dict[str, ColumnStats] = {}
+    labels_per_image: dict[int, int] = {}
+    label_pairs: tuple[LabelPair, ...] = ()
 
     @property
     def class_totals(self) -> list[int]:
@@ -139,6 +146,8 @@ def stats(dataset: Dataset | str | os.PathLike[str], rows: pa.Table | None = Non
         rejects=_count_rejects(dataset),
         duplicates=count_duplicates(find_groups(rows)),
         columns=column_stats(rows),
+        labels_per_image=count_per_image(rows) if dataset.is_multi_label else {},
+        label_pairs=find_pairs(rows, len(dataset.labels)) if dataset.is_multi_label else (),
     )
 
 
@@ -159,7 +168,8 @@ def read_index_rows(dataset: Dataset) -> pa.Table:
 
 def _read_columns(dataset: Dataset, name: SplitName, shard: int) -> pa.Table:
     index = dataset[name].load_index(shard)
-    table = index.table.select([*_COLUMNS, "columns"] if index.columns else _COLUMNS)
+    extra = [name for name in ("labels", "columns") if name in index.table.column_names]
+    table = index.table.select([*_COLUMNS, *extra])
     # Dictionaries from different files cannot be concatenated.
     table = table.set_column(3, "format", table["format"].cast(pa.string()))
     split = pa.repeat(pa.scalar(SPLITS.index(name), pa.int8()), len(table))

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
+import pyarrow.compute as pc
 
+from records.format.index import label_lists
 from records.format.layout import SPLITS, SplitName
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class DuplicateRecord(NamedTuple):
     """A record in a group of records with the same source bytes."""
 
     key: str
-    label: int
+    labels: tuple[int, ...]
     split: SplitName
 
 
@@ -55,20 +57,24 @@ def find_groups(rows: pa.Table) -> list[list[DuplicateRecord]]:
 
     Args:
         rows: a table with the columns `key`, `label`, `source_xxh3_128`, and `split` (the position
-            in `SPLITS`).
+            in `SPLITS`); with `labels` if an image has any number of labels.
     """
     codes = rows["source_xxh3_128"].combine_chunks().dictionary_encode().indices.to_numpy()
     repeated = np.bincount(codes)[codes] > 1 if len(codes) else np.zeros(0, bool)
-    found = rows.filter(repeated).select(["source_xxh3_128", "key", "label", "split"])
-    values = [column.to_pylist() for column in found.sort_by(_BY_HASH_AND_KEY).columns]
-    grouped = groupby(zip(*values, strict=True), key=lambda row: row[0])
+    found = rows.filter(repeated)
+    found = found.take(pc.sort_indices(found.select(_BY), _BY_HASH_AND_KEY))
+    hashes, keys, splits = (found[name].to_pylist() for name in (*_BY, "split"))
+    grouped = groupby(
+        zip(hashes, keys, label_lists(found), splits, strict=True), lambda row: row[0]
+    )
     return [
-        [DuplicateRecord(key, label, SPLITS[split]) for _, key, label, split in members]
+        [DuplicateRecord(key, labels, SPLITS[split]) for _, key, labels, split in members]
         for _, members in grouped
     ]
 
 
-_BY_HASH_AND_KEY = [("source_xxh3_128", "ascending"), ("key", "ascending")]
+_BY = ["source_xxh3_128", "key"]
+_BY_HASH_AND_KEY = [(name, "ascending") for name in _BY]
 
 
 def count_duplicates(groups: list[list[DuplicateRecord]]) -> Duplicates:
@@ -78,7 +84,7 @@ def count_duplicates(groups: list[list[DuplicateRecord]]) -> Duplicates:
         records=len(duplicate_keys(groups)),
         leak_groups=sum(_is_leak(group) for group in groups),
         leak_records=len(leak_keys(groups)),
-        conflict_groups=sum(len({record.label for record in group}) > 1 for group in groups),
+        conflict_groups=sum(len({record.labels for record in group}) > 1 for group in groups),
     )
 
 

@@ -32,6 +32,7 @@ def format_stats(stats: Stats, path: str | None = None) -> list[str]:
     )
     facts = [
         ("imbalance", _imbalance(stats)),
+        *_labels(stats),
         ("formats", _frequencies(stats.formats, "none")),
         ("changed", _frequencies(stats.changes, "nothing")),
         ("rejected", _frequencies(stats.rejects, "none")),
@@ -81,6 +82,23 @@ def _sizes(stats: Stats) -> list[str]:
         ("size", *_range(stats.image_bytes, format_bytes)),
     ]
     return align(rows, right="<>>>")
+
+
+def _labels(stats: Stats) -> list[tuple[str, str]]:
+    """Return how many labels images have, and which together, if there may be several."""
+    if not stats.labels_per_image:
+        return []
+    counts = _frequencies({str(n): found for n, found in stats.labels_per_image.items()}, "none")
+    pairs = [
+        f"{escape_for_display(', '.join(stats.labels[label] for label in pair.labels))}"
+        f" ({pair.records:,})"
+        for pair in stats.label_pairs[:_SHOWN_VALUES]
+    ]
+    more = "; …" * (len(stats.label_pairs) > _SHOWN_VALUES)
+    return [
+        ("labels", f"{counts} (number of labels, images)"),
+        ("together", "; ".join(pairs) + more or "none"),
+    ]
 
 
 def _columns(columns: Mapping[str, ColumnStats]) -> list[str]:

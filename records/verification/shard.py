@@ -7,6 +7,7 @@ compared with the manifest. The bytes of an intact shard are read once.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 import msgspec
@@ -15,7 +16,7 @@ import xxhash
 from records.errors import CorruptDataError, StorageError
 from records.format.columns import pack_values
 from records.format.digest import digest_of
-from records.format.index import Index, decode_index
+from records.format.index import Index, count_labels, decode_index
 from records.format.layout import MANIFEST, index_name
 from records.format.tfrecord import HEADER_BYTES, frame_size_bytes
 from records.images import decode_record_image
@@ -158,7 +159,7 @@ def _index_mismatches(
     index: Index, name: str, expected: ShardInfo | None, plan_digest: str | None
 ) -> Iterator[str]:
     facts = index.summary
-    by_class = dict(Counter(index.table["label"].to_pylist()))
+    by_class = count_labels(index.table)
     pairs: list[tuple[str, object, object]] = [
         ("shard", name, facts.name),
         ("rows", facts.records, len(index)),
@@ -276,14 +277,14 @@ def _faults(
 def _label_fault(found: Record, labels: tuple[str, ...]) -> tuple[FindingKind, str] | None:
     if not labels:
         return None
-    if not 0 <= found.label < len(labels):
-        return "label", f"label: expected 0 to {len(labels) - 1}, got {found.label}"
-    if found.class_name != labels[found.label]:
-        expected = repr(labels[found.label])
-        return (
-            "text",
-            f"class name of label {found.label}: expected {expected}, got {found.class_name!r}",
-        )
+    for label, name in zip(found.labels, found.class_names, strict=True):
+        if not 0 <= label < len(labels):
+            return "label", f"label: expected 0 to {len(labels) - 1}, got {label}"
+        if name != labels[label]:
+            expected = repr(labels[label])
+            return "text", f"class name of label {label}: expected {expected}, got {name!r}"
+    if any(first >= second for first, second in pairwise(found.labels)):
+        return "label", f"labels: expected in ascending order, got {found.labels}"
     return None
 
 
@@ -305,7 +306,7 @@ def _compare_with_row(
 ) -> Iterator[tuple[str, object, object]]:
     """Yield the name of each value, the value in the index, and the value in the record."""
     yield "key", row.key, found.key
-    yield "label", row.label, found.label
+    yield "labels", row.all_labels, found.labels
     yield "length", row.length, frame_size_bytes(len(record.frame.payload))
     yield "stored_bytes", row.stored_bytes, len(found.image)
     yield "format", row.format, found.format

@@ -219,7 +219,7 @@ def check_list(data: bytes) -> None:
         try:
             table = parse_list(data, name, options)
             roles = choose_columns(table, options)
-            rows = list(read_rows(table, roles, "/photos", allow_url=False))
+            rows = list(read_rows(table, roles, options))
         except UsageError:
             continue
         for row in rows:

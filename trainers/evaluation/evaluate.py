@@ -136,6 +136,7 @@ def plan_evaluation(
     if skip_bad < 0:
         raise UsageError("argument skip_bad: expected a number >= 0", got=skip_bad)
     opened = dataset if isinstance(dataset, Dataset) else _open_dataset(run, dataset)
+    opened.require_one_label("evaluate")
     require_same_classes(run, opened)
     require_same_preparation(run, opened)
     selection = select_for_evaluation(opened, split)

@@ -58,6 +58,7 @@ def as_tf_dataset(
     """Return batches of images and labels, decoded as `shardmill train` decodes them.
 
     Images are uint8 (batch, height, width, channels), 0 to 255; labels are int64 (batch,), from 0.
+    Labels of a dataset with any number of labels per image are multi-hot, float32 (batch, classes).
     The result is a `tf.data.Dataset` of known cardinality with the attribute `class_names`. Pass it
     to `model.fit`, iterate over it, or call `.as_numpy_iterator()` for JAX and NumPy.
 
@@ -98,8 +99,10 @@ def as_tf_dataset(
             "cache and crop cannot be combined: cached images are already decoded",
             hint="omit cache or crop",
         )
-    worker_slice = WorkerSlice(shard_index, shard_count, padded=pad)
     dataset = path if isinstance(path, Dataset) else open_dataset(path)
+    if cache:
+        dataset.require_one_label("cache")
+    worker_slice = WorkerSlice(shard_index, shard_count, padded=pad)
     selected = _select(dataset, split, holdout=holdout)
     if selected.records < shard_count:
         raise UsageError(

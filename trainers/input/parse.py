@@ -26,19 +26,21 @@ class RecordParser:
     Args:
         names: the names of the features.
         first_label: the number of the first class in the records.
-        classes: the class names, if records have no labels.
+        classes: the class names, if records have no labels, or any number of them.
+        multi_label: whether a record has any number of labels.
     """
 
     names: FeatureNames = DEFAULT_FEATURES
     first_label: int = 0
     classes: LabelMap = ()
+    multi_label: bool = False
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> RecordParser:
         """Return the parser for the records of a dataset."""
         adopted = dataset.manifest.adopted
         if adopted is None:
-            return cls()
+            return cls(classes=dataset.labels, multi_label=dataset.is_multi_label)
         return cls(adopted.features, adopted.first_label, dataset.labels)
 
     @property
@@ -49,10 +51,20 @@ class RecordParser:
     def parse(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return encoded images, strings (batch,), and labels from 0, int64 (batch,).
 
+        Labels of records with any number of them are multi-hot, float32 (batch, classes).
+
         Raises:
             tf.errors.InvalidArgumentError: a record lacks a feature that the manifest names.
         """
         names = self.names
+        if self.multi_label:
+            wanted = {names.image: _STRING, names.label: tf.io.VarLenFeature(tf.int64)}
+            found = tf.io.parse_example(records, wanted)
+            labels = found[names.label]
+            places = tf.stack([labels.indices[:, 0], labels.values], axis=1)
+            shape = tf.stack([tf.size(records, tf.int64), len(self.classes)])
+            hot = tf.scatter_nd(places, tf.ones_like(labels.values, tf.float32), shape)
+            return found[names.image], tf.ensure_shape(hot, (None, len(self.classes)))
         if names.label is not None:
             found = tf.io.parse_example(records, {names.image: _STRING, names.label: _NUMBER})
             return found[names.image], found[names.label] - self.first_label

@@ -132,6 +132,7 @@ def plan_training(
         else Path(os.fspath(run))
     )
     dataset = open_dataset(location)
+    dataset.require_one_label("train")
     if found is None:
         require_outside(os.fspath(run), os.fspath(location))
     training, validation = select_for_training(dataset, options.validation_split)

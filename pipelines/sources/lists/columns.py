@@ -101,8 +101,9 @@ def named_columns(options: ConvertOptions) -> tuple[str, ...]:
 
 
 def names_columns(options: ConvertOptions) -> bool:
-    """Return whether an option names or selects columns, so that there must be a list."""
-    return bool(named_columns(options)) or options.keep_columns == "all"
+    """Return whether an option names columns, or applies only to lists."""
+    is_for_lists = options.keep_columns == "all" or options.is_multi_label
+    return is_for_lists or bool(named_columns(options))
 
 
 def choose_columns(table: ListTable, options: ConvertOptions) -> Roles:

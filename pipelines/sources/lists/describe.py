@@ -13,20 +13,28 @@ from records.text.formatting import plural, pluralize
 _SHOWN_PATTERNS = 3
 
 
-def describe_list(roles: Roles, labels: LabelMap, patterns: Sequence[tuple[str, str]]) -> str:
+def describe_list(
+    roles: Roles,
+    labels: LabelMap,
+    patterns: Sequence[tuple[str, str]],
+    *,
+    multi_label: bool = False,
+) -> str:
     """Return one line: the columns of labels, paths, splits and groups, and where the images are.
 
     Args:
         roles: the columns.
         labels: the label map.
         patterns: what precedes and follows the paths of the list in keys.
+        multi_label: whether an image may have any number of labels.
     """
     source = (
-        f"{len(roles.labels)} one-hot columns"
+        f"{len(roles.labels)} {'multi-hot' if multi_label else 'one-hot'} columns"
         if roles.is_one_hot
         else f"column `{escape_for_display(roles.labels[0])}`"
     )
-    parts = [f"labels from {source}, {pluralize(len(labels), 'class')}"]
+    number = "any number of labels" if multi_label else "labels"
+    parts = [f"{number} from {source}, {pluralize(len(labels), 'class')}"]
     shown = [
         f"`{escape_for_display(before)}<{escape_for_display(roles.path)}>{escape_for_display(after)}`"
         for before, after in dict.fromkeys(patterns)

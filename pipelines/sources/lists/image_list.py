@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, Sources
 from pipelines.sources.lists.columns import Roles, choose_columns
@@ -55,8 +57,7 @@ def read_part(table: ListTable, options: ConvertOptions, folder: str) -> ListPar
     if not table.columns or next(table.rows(), None) is None:
         raise InputNotFoundError("the list is empty", path=table.path)
     roles = choose_columns(table, options)
-    rows = read_rows(table, roles, options.source, allow_url=options.allow_url, folder=folder)
-    return ListPart(table, roles, list(rows), folder)
+    return ListPart(table, roles, list(read_rows(table, roles, options, folder)), folder)
 
 
 def collect_rows(
@@ -86,13 +87,13 @@ class _ListSources:
         path = parts[0].table.path
         if any(row.group for part in parts for row in part.rows):
             self._refuse_counts(parts[0])
-        texts = dict.fromkeys(row.label for part in parts for row in part.rows if row.label)
+        texts = dict.fromkeys(text for part in parts for row in part.rows for text in row.labels)
         if not texts:
             _require_given_labels(parts, source_filter)
         self._sorter = RowSorter(texts, options, source_filter, path=path)
         self._sources = self._sorter.sources
         self._columns = self._sources.columns = _columns(parts, source_filter)
-        self._first_rows: dict[bytes, tuple[ListPart, ListRow]] = {}
+        self._rows: dict[bytes, tuple[ListPart, Locator, ListRow]] = {}
         self._unconfirmed: dict[bytes, None] = {}
         self._repeated = 0
 
@@ -103,9 +104,11 @@ class _ListSources:
                 self._files, part.rows, part.folder, follow_symlinks=self._options.follow_symlinks
             )
             for row in part.rows:
-                self._add(part, row, locator)
+                self._read(part, row, locator)
             patterns += locator.patterns
-        for key in self._unconfirmed.keys() - self._first_rows.keys():
+        for key, (part, locator, row) in self._rows.items():
+            self._add(key, part, row, locator)
+        for key in self._unconfirmed.keys() - self._rows.keys():
             is_excluded = key in self._excluded_keys
             self._sources.left_out.add(key, "excluded-key" if is_excluded else "not-confirmed")
         if self._repeated:
@@ -114,19 +117,27 @@ class _ListSources:
             )
         self._sources.notes += describe_ignored(part.roles for part in self._parts)
         roles = self._parts[0].roles
-        self._sources.understood = describe_list(roles, self._sources.labels, patterns)
+        self._sources.understood = describe_list(
+            roles, self._sources.labels, patterns, multi_label=self._options.is_multi_label
+        )
         return self._sources
 
-    def _add(self, part: ListPart, row: ListRow, locator: Locator) -> None:
+    def _read(self, part: ListPart, row: ListRow, locator: Locator) -> None:
+        """Find the key of a row; labels of several rows of one image are those of the image."""
         key = locator.key_of(row, part.table.place(row.number))
         if not row.is_confirmed:
             self._unconfirmed[key] = None
             return
-        if self._is_repeated(key, part, row):
-            return
+        first_part, first_locator, first = self._rows.setdefault(key, (part, locator, row))
+        if first is not row:
+            self._require_same(key, (part, row), (first_part, first))
+            labels = tuple(dict.fromkeys((*first.labels, *row.labels)))
+            self._rows[key] = first_part, first_locator, replace(first, labels=labels)
+
+    def _add(self, key: bytes, part: ListPart, row: ListRow, locator: Locator) -> None:
         self._sorter.add(
             key,
-            row.label,
+            row.labels,
             partial(locator.find, row, key),
             split=row.split,
             group=os.fsencode(row.group) if row.group else None,
@@ -142,13 +153,17 @@ class _ListSources:
         wanted = [texts.get(column.name, "") for column in self._columns]
         return pack_values(parse_values(self._columns, wanted, part.table.place(row.number)))
 
-    def _is_repeated(self, key: bytes, part: ListPart, row: ListRow) -> bool:
-        """Return whether an equal row came before. Raises UsageError if a different one did."""
-        first_part, first = self._first_rows.setdefault(key, (part, row))
-        if first is row:
-            return False
+    def _require_same(
+        self, key: bytes, repeated: tuple[ListPart, ListRow], earlier: tuple[ListPart, ListRow]
+    ) -> None:
+        """Count a repeated row. Raises UsageError if it differs from the earlier row of the image.
+
+        Rows of one image may have different labels if an image may have any number of labels.
+        """
+        (part, row), (first_part, first) = repeated, earlier
+        labels = [] if self._options.is_multi_label else [("labels", row.labels, first.labels)]
         for what, now, before in (
-            ("labels", row.label, first.label),
+            *((what, "".join(now), "".join(before)) for what, now, before in labels),
             ("splits", row.split, first.split),
             ("groups", row.group, first.group),
             ("columns", ", ".join(row.kept), ", ".join(first.kept)),
@@ -160,13 +175,10 @@ class _ListSources:
                     got=f"{escape_for_display(now or 'none')}, and "
                     f"{escape_for_display(before or 'none')} in {first_part.table.unit} "
                     f"{first.number}",
-                    hint=f"remove one of the rows of {escape_for_display(key_to_text(key))}; "
-                    "several labels per image are not supported yet"
-                    if what == "labels"
-                    else f"remove one of the rows of {escape_for_display(key_to_text(key))}",
+                    hint=f"remove one of the rows of {escape_for_display(key_to_text(key))}"
+                    + ", or pass --multi-label to store all labels" * (what == "labels"),
                 )
-        self._repeated += 1
-        return True
+        self._repeated += row.labels == first.labels
 
     def _refuse_counts(self, part: ListPart) -> None:
         options = self._options

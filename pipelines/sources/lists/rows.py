@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec.structs import replace
 
+from pipelines.options import ConvertOptions
 from pipelines.sources.lists.columns import NO_SPLIT, ONES, ZEROS, Roles
 from pipelines.sources.lists.kept_columns import check_text
 from pipelines.sources.lists.table import Cell, ListTable, Row
@@ -32,19 +33,20 @@ class ListRow(msgspec.Struct, frozen=True, gc=False):
         number: the number of the row.
         key: the path below the source, or the URL.
         url: the URL, if the path is one.
-        label: the label without surrounding blanks; empty if the row has none.
+        labels: the labels without surrounding blanks; at most one, unless an image may have any
+            number of labels.
         split: the split, if the row has one.
         group: the group, if the row has one.
         spellings: other paths that the row may mean: without surrounding blanks, or with slashes in
             place of backslashes.
-        is_confirmed: False if the label of the row is wrong; the row then has no label here.
+        is_confirmed: False if the label of the row is wrong; the row then has no labels here.
         kept: the texts of the columns that are kept, in the order of `Roles.kept`.
     """
 
     number: int
     key: bytes
     url: str | None
-    label: str
+    labels: tuple[str, ...]
     split: SplitName | None
     group: str | None
     spellings: tuple[bytes, ...] = ()
@@ -53,28 +55,27 @@ class ListRow(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_rows(
-    table: ListTable, roles: Roles, source: str, *, allow_url: bool, folder: str = ""
+    table: ListTable, roles: Roles, options: ConvertOptions, folder: str = ""
 ) -> Iterator[ListRow]:
     """Yield the rows of a list.
 
     Args:
         table: the list.
         roles: the columns of the list.
-        source: the folder or URL of the images.
-        allow_url: whether paths may be URLs outside the source.
+        options: the source of the images, and which URLs and how many labels a row may have.
         folder: the folder below the source that relative paths are relative to.
 
     Raises:
         UsageError: a row has no path, a path that leads out of the source, an unknown split, or
             several labels; the message contains the number of the row.
     """
-    reader = _RowReader(table, roles, source, allow_url=allow_url, folder=folder)
+    reader = _RowReader(table, roles, options, folder)
     for number, cells in table.rows():
         row = reader.read(number, cells)
         if roles.kept:
             row = replace(row, kept=reader.read_kept(number, cells))
         if roles.confidence is not None and _is_zero(cells.get(roles.confidence, "")):
-            row = replace(row, label="", split=None, group=None, is_confirmed=False)
+            row = replace(row, labels=(), split=None, group=None, is_confirmed=False)
         yield row
 
 
@@ -86,13 +87,15 @@ class _RowReader:
     """Reads the rows of one list."""
 
     def __init__(
-        self, table: ListTable, roles: Roles, source: str, *, allow_url: bool, folder: str
+        self, table: ListTable, roles: Roles, options: ConvertOptions, folder: str
     ) -> None:
         self._table = table
         self._roles = roles
         self._one_hot = frozenset(roles.labels)
-        self._source = source
-        self._allow_url = allow_url
+        self._source = options.source
+        self._allow_url = options.allow_url
+        self._separator = options.label_separator
+        self._is_multi_label = options.is_multi_label
         self._folder = folder
 
     def read(self, number: int, cells: Row) -> ListRow:
@@ -101,16 +104,21 @@ class _RowReader:
         path = self._text(cells, roles.path, where)
         if not path.strip() or "\0" in path:
             raise UsageError("a row has no path, or a path with a zero byte", path=where)
-        label = self._read_one_hot(cells, where) if roles.is_one_hot else self._label(cells, where)
+        found = (
+            self._read_one_hot(cells, where) if roles.is_one_hot else self._read_cell(cells, where)
+        )
+        labels = tuple(dict.fromkeys(found))
+        if len(labels) > 1 and not self._is_multi_label:
+            raise _several_labels(labels, where)
         split = self._split(cells, where)
         group = (self._text(cells, roles.group, where) or None) if roles.group else None
         if "://" in path[:_MAX_PATH_BYTES] and (key := self._url_key(path, where)) is not None:
-            return ListRow(number, key, None, label, split, group)
+            return ListRow(number, key, None, labels, split, group)
         _check_length(path, where)
         if "://" in path:
-            return ListRow(number, _encode(path), path, label, split, group)
+            return ListRow(number, _encode(path), path, labels, split, group)
         key = self._key(path, where)
-        return ListRow(number, key, None, label, split, group, self._spellings(path, key, where))
+        return ListRow(number, key, None, labels, split, group, self._spellings(path, key, where))
 
     def read_kept(self, number: int, cells: Row) -> tuple[str, ...]:
         """Return the texts of the columns to keep. Raises UsageError."""
@@ -131,38 +139,37 @@ class _RowReader:
             )
         return value
 
-    def _label(self, cells: Row, where: str) -> str:
+    def _read_cell(self, cells: Row, where: str) -> Iterator[str]:
+        """Yield the labels in the cell of the label column."""
         column = self._roles.labels[0]
         value = cells.get(column, "")
-        if isinstance(value, tuple) and len(value) > 1:
-            raise _several_labels(list(value), where)
-        label = self._text(cells, column, where).strip()
-        if not is_utf8(label):
-            raise UsageError(
-                "a label is not valid UTF-8",
-                path=where,
-                got=escape_for_display(label),
-                hint="save the list as UTF-8",
-            )
-        return label
+        texts = value if isinstance(value, tuple) else (self._text(cells, column, where),)
+        for text in texts:
+            for part in (text,) if self._separator is None else text.split(self._separator):
+                label = part.strip()
+                if not is_utf8(label):
+                    raise UsageError(
+                        "a label is not valid UTF-8",
+                        path=where,
+                        got=escape_for_display(label),
+                        hint="save the list as UTF-8",
+                    )
+                if label:
+                    yield label
 
-    def _read_one_hot(self, cells: Row, where: str) -> str:
-        """Return the class whose column has a 1; empty if there is none."""
-        found = []
+    def _read_one_hot(self, cells: Row, where: str) -> Iterator[str]:
+        """Yield the classes whose columns have a 1."""
         for name, value in cells.items():
             if name in self._one_hot:
                 text = value.strip().lower() if isinstance(value, str) else None
                 if text in ONES:
-                    found.append(name)
+                    yield name
                 elif text not in ZEROS:
                     raise UsageError(
                         f"a value of the one-hot column {escape_for_display(name)} is not 0 or 1",
                         path=where,
                         got=escape_for_display(str(value)),
                     )
-        if len(found) > 1:
-            raise _several_labels(found, where)
-        return found[0] if found else ""
 
     def _split(self, cells: Row, where: str) -> SplitName | None:
         if self._roles.split is None:
@@ -216,14 +223,15 @@ class _RowReader:
         return tuple(keys)
 
 
-def _several_labels(labels: list[str], where: str) -> UsageError:
+def _several_labels(labels: tuple[str, ...], where: str) -> UsageError:
     shown = ", ".join(map(escape_for_display, labels[:10]))
     return UsageError(
         "a row has several labels",
         path=where,
-        expected="one label: several labels per image are not supported yet",
+        expected="one label",
         got=shown,
-        hint="keep one label of each image, or name the column of one with --label-column",
+        hint="pass --multi-label to store all labels of each image, or name the column of one with"
+        " --label-column",
     )
 
 

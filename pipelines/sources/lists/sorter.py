@@ -55,7 +55,7 @@ class RowSorter:
     def add(
         self,
         key: bytes,
-        label: str,
+        labels: tuple[str, ...],
         find: Callable[[], ListedFile | None],
         *,
         split: SplitName | None = None,
@@ -67,7 +67,7 @@ class RowSorter:
 
         Args:
             key: the key of the image.
-            label: the label of the row; empty if the row has none.
+            labels: the labels of the row; at most one, unless an image may have any number.
             find: a function that returns the file, None if absent; not called for excluded images.
             split: the split of the row, if it has one.
             group: the group of the row, if it has one.
@@ -75,17 +75,21 @@ class RowSorter:
             columns: a function that returns the packed columns of an image to convert.
         """
         sources = self.sources
-        name = self._class_names[label] if label else None
         if key in self._excluded_keys:
             sources.left_out.add(key, "excluded-key")
             return
-        if label and name not in self._label_ids:
-            sources.left_out.add(key, "excluded-class", label)
+        named = [self._class_names[label] or "" for label in labels]
+        names = [name for name in named if name in self._label_ids]
+        if labels and not names:
+            sources.left_out.add(key, "excluded-class", labels[0])
             return
+        is_multi_label = self._options.is_multi_label
+        name = None if is_multi_label or not names else names[0]
+        numbers = sorted({self._label_ids[each] for each in names})
         file = find()
         if file is None:
             reject = Reject(key_to_text(key), name, "unreadable", "no such file", 0)
-        elif name is None:
+        elif not names and not is_multi_label:
             detail = "no label in the list"
             reject = Reject(key_to_text(key), None, "no-class", detail, file.size_bytes)
         elif rejection := check_file_size(file.size_bytes, self._options):
@@ -95,12 +99,13 @@ class RowSorter:
             sources.add(
                 SourceImage(
                     key,
-                    self._label_ids[name],
+                    -1 if is_multi_label else numbers[0],
                     file.size_bytes,
                     url=url,
                     linked=file.linked or None,
                     member=file.member,
                     columns=columns(),
+                    labels=numbers if is_multi_label else None,
                     split=split,
                     group=group or self._group_of(key),
                     fingerprint=file.fingerprint,

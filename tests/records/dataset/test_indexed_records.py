@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from records.dataset import open_dataset
 from records.dataset.indexed_records import IndexedRecords
-from records.format.index import IndexRow, encode_index, new_row_table, read_index
+from records.format.index import (
+    Index,
+    IndexRow,
+    ShardSummary,
+    encode_index,
+    new_row_table,
+    read_index,
+)
 from records.format.layout import index_name
 from records.format.tfrecord import HEADER_BYTES, frame_bytes
 from records.images import NormalizedImage
@@ -30,6 +37,7 @@ SIZES = st.one_of(
         lambda size: st.integers(size - 60, size + 10)
     ),
 )
+FACTS = ShardSummary("a", "train", "0" * 32, 1, 1, "", "", {})
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=150)
 
 
@@ -65,11 +73,11 @@ def test_indexed_record_has_the_image_at_its_offset(
     size_bytes: int, label: int, text: str, key: str, channels: int
 ) -> None:
     image = NormalizedImage(b"i" * size_bytes, "png", 2, 3, channels, ())
-    example = encode_image_example(image, key=key.encode(), label=label, class_name=text)
+    example = encode_image_example(image, key=key.encode(), labels=(label,), class_names=(text,))
     frame = frame_bytes(example.payload)
     image_offset = HEADER_BYTES + example.image_offset
     rows = new_row_table([row_of(frame, image_offset, key, label, image)])
-    indexed = IndexedRecords(rows.compact(), ("",) * label + (text,))[0]
+    indexed = IndexedRecords(Index(FACTS, rows.compact()), ("",) * label + (text,))[0]
     assert indexed is not None
     before_bytes, image_bytes, after_bytes = indexed.sizes_bytes
     before, rest = frame[:before_bytes], frame[before_bytes:]

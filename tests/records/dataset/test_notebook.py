@@ -68,7 +68,7 @@ def test_record_repr_is_one_line_without_image_bytes(dataset: Dataset) -> None:
 
 
 def test_record_repr_long_hostile_names_are_escaped_and_cut() -> None:
-    text = repr(records.Record(b"", 0, HOSTILE, "k\n" * 10_000, "png", 1, 1, 3))
+    text = repr(records.Record(b"", (0,), (HOSTILE,), "k\n" * 10_000, "png", 1, 1, 3))
     assert len(text) < 500
     assert text.isprintable()
 

@@ -30,14 +30,10 @@ def to_tensorflow(given_features: dict[str, FeatureValue]) -> bytes:
 
     example = tf.train.Example()
     for name, value in given_features.items():
-        kind = (
-            "bytes_list"
-            if not value or isinstance(value[0], bytes)
-            else "int64_list"
-            if isinstance(value[0], int)
-            else "float_list"
-        )
-        getattr(example.features.feature[name], kind).value.extend(value)
+        feature = example.features.feature[name]
+        if value:
+            kinds = {bytes: "bytes_list", int: "int64_list", float: "float_list"}
+            getattr(feature, kinds[type(value[0])]).value.extend(value)
     return bytes(example.SerializeToString(deterministic=True))
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from records.format import schema
+from records.format.columns import Column, encode_columns
 from records.format.example import encode_example
 from records.images.features import encode_image_example
 from records.images.normalize import NormalizedImage
@@ -19,8 +20,9 @@ _SIZES = st.sampled_from(
 @given(
     size=st.one_of(st.integers(0, 300), _SIZES),
     key=st.one_of(st.binary(max_size=300), _SIZES.map(bytes)),
-    label=st.integers(0, (1 << 31) - 1),
+    labels=st.lists(st.integers(0, (1 << 31) - 1), max_size=3).map(tuple),
     class_name=st.text(st.characters(exclude_categories=["Cs"]), max_size=200),
+    columns=st.lists(st.integers(-(1 << 63), (1 << 63) - 1), max_size=3),
     image_format=st.sampled_from(["jpeg", "png", "raw"]),
     shape=st.tuples(st.integers(1, 1 << 20), st.integers(1, 1 << 20), st.sampled_from([1, 3])),
 )
@@ -28,15 +30,24 @@ def test_encode_image_example_equals_protobuf(
     *,
     size: int,
     key: bytes,
-    label: int,
+    labels: tuple[int, ...],
     class_name: str,
+    columns: list[int],
     image_format: str,
     shape: tuple[int, int, int],
 ) -> None:
     height, width, channels = shape
     encoded = b"i" * size
     image = NormalizedImage(encoded, image_format, width, height, channels, ())  # type: ignore[arg-type]
-    example = encode_image_example(image, key=key, label=label, class_name=class_name)
+    names = (class_name,) * len(labels)
+    kept = [Column(f"c{number}", "int64") for number in range(len(columns))]
+    example = encode_image_example(
+        image,
+        key=key,
+        labels=labels,
+        class_names=names,
+        columns=encode_columns(kept, columns) if kept else b"",
+    )
     assert example.payload.startswith(encoded, example.image_offset)
     assert example.payload == encode_example(
         {
@@ -45,8 +56,9 @@ def test_encode_image_example_equals_protobuf(
             schema.HEIGHT: [height],
             schema.WIDTH: [width],
             schema.CHANNELS: [channels],
-            schema.LABEL: [label],
-            schema.TEXT: [class_name.encode()],
+            schema.LABEL: labels,
+            schema.TEXT: [name.encode() for name in names],
             schema.FILENAME: [key],
+            **{column.feature: [value] for column, value in zip(kept, columns, strict=True)},
         }
     )

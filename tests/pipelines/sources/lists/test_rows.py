@@ -24,15 +24,16 @@ def read(
 
 
 def read_list(path: str, source: str, *, allow_url: bool = False) -> list[ListRow]:
-    options = ConvertOptions(source=source, output="")
+    options = ConvertOptions(source=source, output="", allow_url=allow_url)
     table = open_list(path, options)
-    rows = read_rows(table, choose_columns(table, options), source, allow_url=allow_url)
+    rows = read_rows(table, choose_columns(table, options), options)
     return [msgspec.structs.replace(row, number=0) for row in rows]
 
 
 def image(key: bytes, label: str = "cat", **given: object) -> ListRow:
     fields = {"url": None, "split": None, "group": None, **given}
-    return ListRow(number=0, key=key, label=label, **fields)  # type: ignore[arg-type]
+    labels = (label,) if label else ()
+    return ListRow(number=0, key=key, labels=labels, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,23 @@ the shard. The index is written after its shard, so if an index exists, its shar
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 
 from records.errors import CorruptDataError
-from records.format.columns import Column, Columns, Value, arrow_field, columns_of
-from records.format.digest import FORMAT_VERSION, FileDigest, FormatVersion, digest_of
-from records.format.layout import SplitName, index_name
-from records.format.manifest import Digest, ShardInfo
+from records.format.columns import Columns, columns_of
+from records.format.digest import FORMAT_VERSION, FileDigest, digest_of
+from records.format.index.labels import LABELS, has_label_lists
+from records.format.index.row import COLUMNS, SCHEMA, IndexRow, index_schema
+from records.format.index.summary import ShardSummary
+from records.format.layout import index_name
+from records.format.manifest import ShardInfo
 from records.format.shard import FrameLocation, missing_as_corrupt
 from records.format.tfrecord import MAX_RECORD_BYTES, frame_size_bytes
 from records.runtime.row_table import RowTable
@@ -33,94 +36,6 @@ from records.untrusted_parquet import read_untrusted
 
 _SUMMARY_KEY = b"shardmill"
 
-SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("label", pa.int32(), nullable=False),
-        pa.field("offset", pa.int64(), nullable=False),
-        pa.field("length", pa.int64(), nullable=False),
-        pa.field("image_offset", pa.int64(), nullable=False),
-        pa.field("stored_bytes", pa.int64(), nullable=False),
-        pa.field("format", pa.dictionary(pa.int8(), pa.string()), nullable=False),
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("channels", pa.int8(), nullable=False),
-        pa.field("source_bytes", pa.int64(), nullable=False),
-        pa.field("source_xxh3_128", pa.string(), nullable=False),
-        pa.field("changes", pa.list_(pa.string()), nullable=False),
-        pa.field("group", pa.uint64(), nullable=False),
-    ]
-)
-"""The columns of every index; if the dataset has columns, `columns` follows."""
-
-_COLUMNS = "columns"
-_NO_COLUMNS: Mapping[str, Value] = {}
-
-
-class IndexRow(NamedTuple):
-    """The row of one record: its key as text, the location of its frame, and image properties.
-
-    The encoded image has `stored_bytes` bytes at `image_offset` in the shard. `group` is the hash
-    of the group of the image (`hash_group`); 0 if the image is in no group. `columns` has the
-    values of the columns of the dataset by name.
-    """
-
-    key: str
-    label: int
-    offset: int
-    length: int
-    image_offset: int
-    stored_bytes: int
-    format: str
-    width: int
-    height: int
-    channels: int
-    source_bytes: int
-    source_xxh3_128: str
-    changes: tuple[str, ...]
-    group: int = 0
-    columns: Mapping[str, Value] = _NO_COLUMNS
-
-
-def hash_group(group: bytes | None) -> int:
-    """Return the hash of a group as an index stores it; 0 for no group."""
-    return 0 if group is None else xxhash.xxh3_64_intdigest(group) or 1
-
-
-class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An image that was found and not stored.
-
-    Attributes:
-        key: the key of the image as text.
-        class_name: the class of the image; None if the image has no class.
-        reason: the reason, one of those in `records.images.rejection`.
-        detail: the explanation in one printable line.
-        bytes: the size of the image file, in bytes.
-        xxh3_128: the xxh3-128 of the image file; absent if the file was not read.
-    """
-
-    key: str
-    class_name: str | None = msgspec.field(name="class")
-    reason: str
-    detail: str
-    bytes: int
-    xxh3_128: Digest | None = None
-
-
-class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Summary of a finished shard; `class_records` is the number of records per label."""
-
-    name: str
-    split: SplitName
-    plan_digest: str
-    records: int
-    bytes: int
-    xxh3_128: str
-    sha256: str
-    class_records: dict[int, int]
-    rejects: tuple[Reject, ...] = ()
-    format_version: FormatVersion = FORMAT_VERSION
-
 
 class Index:
     """The index of a shard, loaded into memory."""
@@ -128,8 +43,9 @@ class Index:
     def __init__(self, summary: ShardSummary, table: pa.Table) -> None:
         self.summary = summary
         self.table = table
-        is_extended = _COLUMNS in table.column_names
-        self.columns = columns_of(table.schema.field(_COLUMNS)) if is_extended else ()
+        self.is_multi_label = has_label_lists(table)
+        has_columns = COLUMNS in table.column_names
+        self.columns = columns_of(table.schema.field(COLUMNS)) if has_columns else ()
         self._offsets = table["offset"].to_numpy()
         self._lengths = table["length"].to_numpy()
 
@@ -181,19 +97,13 @@ class Index:
             name: part[name].to_pylist() for name in part.column_names
         }
         values["changes"] = map(tuple, values["changes"])
-        return [IndexRow(*row) for row in zip(*values.values(), strict=True)]
-
-
-def index_schema(columns: Sequence[Column] = ()) -> pa.Schema:
-    """Return the schema of the index of a dataset with these columns."""
-    return SCHEMA.append(arrow_field(columns)) if columns else SCHEMA
-
-
-def new_row_table(
-    rows: Iterable[IndexRow] = (), columns: Sequence[Column] = ()
-) -> RowTable[IndexRow]:
-    """Return a compact table for index rows; a shard of tiny images can have millions of rows."""
-    return RowTable(IndexRow, index_schema(columns), rows)
+        labels = map(tuple, values.pop(LABELS, ())) if self.is_multi_label else repeat(None)
+        columns = values.pop(COLUMNS, None) or repeat({})
+        own = zip(*values.values(), strict=True)
+        return [
+            IndexRow._make((*row, kept, several))
+            for row, kept, several in zip(own, columns, labels, strict=False)
+        ]
 
 
 def encode_index(summary: ShardSummary, rows: RowTable[IndexRow]) -> bytes:
@@ -218,8 +128,11 @@ def decode_index(content: bytes, *, path: str) -> Index:
     """Read an index from its bytes. Raises CorruptDataError, with `path`."""
     with _corrupt_if_unreadable(path):
         found = pq.read_schema(io.BytesIO(content))
-        is_extended = found.names[len(SCHEMA) :] == [_COLUMNS]
-        schema = index_schema(columns_of(found.field(_COLUMNS)) if is_extended else ())
+        has_columns = found.names[-1:] == [COLUMNS]
+        schema = index_schema(
+            columns_of(found.field(COLUMNS)) if has_columns else (),
+            multi_label=LABELS in found.names,
+        )
     summary = _decode_summary(found.metadata, path)
     if found.names != schema.names:
         raise CorruptDataError(

@@ -1,0 +1,326 @@
+"""`--multi-label`: any number of labels per image, from lists to records and batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines.compact import compact
+from pipelines.extract import extract
+from records.dataset import open_dataset
+from records.errors import CorruptDataError, UsageError
+from records.format.index import label_lists
+from records.format.layout import index_name
+from records.stats import stats
+from records.verification import verify
+from tests.datasets import edit_manifest
+from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import make_file
+from tests.pipelines.sources.lists.shapes import lines, parquet, table
+
+NAMES = ("blue", "round", "square")
+LABELS = [
+    (), ("blue",), ("round",), ("square",), ("blue", "round"), ("blue", "square"),
+    ("round", "square"), NAMES, (), ("blue",), ("round",), ("blue", "round"),
+]  # fmt: skip
+KEYS = [f"{number:02}.png" for number in range(len(LABELS))]
+EXPECTED = {
+    key: tuple(NAMES.index(name) for name in names) for key, names in zip(KEYS, LABELS, strict=True)
+}
+
+Write = Callable[[Iterable[tuple[str, tuple[str, ...]]]], bytes]
+
+
+def with_separator(rows: Iterable[tuple[str, tuple[str, ...]]]) -> bytes:
+    return table(("path", "labels"), *((key, " | ".join(names)) for key, names in rows))
+
+
+def multi_hot(rows: Iterable[tuple[str, tuple[str, ...]]]) -> bytes:
+    cells = ((key, *(int(name in names) for name in NAMES)) for key, names in rows)
+    return table(("path", *NAMES), *cells)
+
+
+def json_lines(rows: Iterable[tuple[str, tuple[str, ...]]]) -> bytes:
+    return lines(*({"path": key, "labels": list(names)} for key, names in rows))
+
+
+def parquet_table(rows: Iterable[tuple[str, tuple[str, ...]]]) -> bytes:
+    pairs = list(rows)
+    columns: dict[str, list[Any]] = {"path": [key for key, _ in pairs]}
+    columns |= {name: [name in names for _, names in pairs] for name in NAMES}
+    return parquet(columns)
+
+
+def row_per_label(rows: Iterable[tuple[str, tuple[str, ...]]]) -> bytes:
+    """Return a list with a row for each label, and one without a label for images without one."""
+    return table(
+        ("path", "label"), *((key, name) for key, names in rows for name in names or ("",))
+    )
+
+
+def coco(rows: Iterable[tuple[str, tuple[str, ...]]]) -> bytes:
+    pairs = list(rows)
+    found = {
+        "images": [{"id": number, "file_name": key} for number, (key, _) in enumerate(pairs)],
+        "annotations": [
+            {"image_id": number, "category_id": NAMES.index(name)}
+            for number, (_, names) in enumerate(pairs)
+            for name in names[::-1]
+        ],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(NAMES)],
+    }
+    return json.dumps(found).encode()
+
+
+FORMS: dict[str, tuple[str, Write, dict[str, Any]]] = {
+    "separator": ("list.csv", with_separator, {"label_separator": "|"}),
+    "multi-hot": ("list.csv", multi_hot, {"multi_label": True}),
+    "json": ("list.jsonl", json_lines, {"multi_label": True}),
+    "parquet": ("list.parquet", parquet_table, {"multi_label": True}),
+    "rows": ("list.csv", row_per_label, {"multi_label": True}),
+    "coco": ("list.json", coco, {"multi_label": True}),
+}
+
+
+@pytest.fixture
+def convert_form(convert: Convert, tmp_path: Path) -> Callable[..., Any]:
+    """Convert the first images in one of the forms of a list."""
+    root = tmp_path / "photos"
+    for key in KEYS:
+        make_file(root, key)
+
+    def convert_now(form: str = "separator", images: int = len(KEYS), **options: Any) -> Any:
+        name, write, given = FORMS[form]
+        content = write(zip(KEYS[:images], LABELS[:images], strict=True))
+        path = make_file(tmp_path, name, content)
+        return convert(**{"source": str(root), "list": str(path), **given, **options})
+
+    return convert_now
+
+
+def labels_of(output: Path) -> dict[str, tuple[int, ...]]:
+    """Return the labels of each record, read in order, by number and from the indexes."""
+    found = {}
+    for split in open_dataset(output).values():
+        in_order = list(split)
+        assert in_order == [split[number] for number in range(len(split))]
+        rows = [
+            labels
+            for number in range(len(split.info.shards))
+            for labels in label_lists(split.load_index(number).table)
+        ]
+        assert rows == [record.labels for record in in_order]
+        for record in in_order:
+            assert record.class_names == tuple(NAMES[label] for label in record.labels)
+            found[record.key] = record.labels
+    return found
+
+
+def findings_of(output: Path) -> list[str]:
+    return [finding.detail for finding in verify(output, decode=True)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_several_labels_gives_the_same_bytes(
+    convert_form: Callable[..., Any], output: Path, tmp_path: Path, form: str
+) -> None:
+    report = convert_form(form)
+    assert "any number of labels from" in report.understood
+    assert labels_of(output) == EXPECTED
+    assert findings_of(output) == []
+    convert_form("separator", output=str(tmp_path / "other"))
+    for path in output.rglob("*"):
+        if path.is_file() and path.name != "report.json":
+            assert path.read_bytes() == (tmp_path / "other" / path.relative_to(output)).read_bytes()
+
+
+@pytest.mark.parametrize("form", ["multi-hot", "json", "rows", "coco"])
+def test_several_labels_without_the_option_are_an_error_that_names_it(
+    convert_form: Callable[..., Any], form: str
+) -> None:
+    with pytest.raises(UsageError, match="labels") as caught:
+        convert_form(form, multi_label=False)
+    assert "--multi-label" in str(caught.value.hint)
+
+
+def test_record_with_one_label_has_it_as_its_label(
+    convert_form: Callable[..., Any], output: Path
+) -> None:
+    convert_form()
+    for record in open_dataset(output)["train"]:
+        assert record.label == (record.labels[0] if len(record.labels) == 1 else -1)
+        assert record.class_name == ", ".join(LABELS[KEYS.index(record.key)])
+        shown = repr(record)
+        assert ("labels=" in shown) == (len(record.labels) != 1)
+        assert record._repr_html_()
+
+
+def test_several_labels_survive_append_and_compact(
+    convert_form: Callable[..., Any], output: Path, tmp_path: Path
+) -> None:
+    convert_form(images=8, test=0.3)
+    convert_form(output=str(tmp_path / "once"), test=0.3)
+    # The dataset has its task: the list needs only the separator.
+    assert convert_form("rows", append=True, multi_label=False).generation == 2
+    assert labels_of(output) == EXPECTED
+    assert findings_of(output) == []
+    compact(str(output), str(tmp_path / "compact"))
+    for path in (tmp_path / "once").rglob("*.parquet"):
+        name = path.relative_to(tmp_path / "once")
+        assert path.read_bytes() == (tmp_path / "compact" / name).read_bytes()
+
+
+def test_append_of_several_labels_to_one_label_per_image_is_an_error(
+    convert_form: Callable[..., Any],
+) -> None:
+    convert_form("rows", 4, multi_label=False)
+    with pytest.raises(UsageError, match="different --task"):
+        convert_form("multi-hot", append=True)
+
+
+def test_dropped_classes_leave_the_other_labels(
+    convert_form: Callable[..., Any], output: Path
+) -> None:
+    report = convert_form(map=("round=",))
+    dataset = open_dataset(output)
+    assert dataset.labels == ("blue", "square")
+    names = {record.key: record.class_names for record in dataset["train"]}
+    kept = {
+        key: tuple(name for name in names if name != "round")
+        for key, names in zip(KEYS, LABELS, strict=True)
+    }
+    only_round = {key for key, names in zip(KEYS, LABELS, strict=True) if names == ("round",)}
+    assert names == {key: value for key, value in kept.items() if key not in only_round}
+    assert report.counts.excluded == len(only_round)
+
+
+def test_merged_classes_are_one_label(convert_form: Callable[..., Any], output: Path) -> None:
+    convert_form(map=("round=shape", "square=shape"))
+    names = {record.key: record.class_names for record in open_dataset(output)["train"]}
+    assert names["07.png"] == ("blue", "shape")
+    assert names["06.png"] == ("shape",)
+
+
+def test_statistics_count_labels_and_images(convert_form: Callable[..., Any], output: Path) -> None:
+    convert_form()
+    found = stats(output)
+    assert found.records == len(KEYS)
+    assert found.class_totals == [sum(name in names for names in LABELS) for name in NAMES]
+    assert found.labels_per_image == {0: 2, 1: 5, 2: 4, 3: 1}
+    pairs = {
+        pair: sum(set(pair) <= set(names) for names in LABELS) for pair in combinations(NAMES, 2)
+    }
+    named = {
+        (NAMES[a], NAMES[b]): pair.records for pair in found.label_pairs for a, b in [pair.labels]
+    }
+    assert named == pairs
+    text = repr(found)
+    assert "0 2, 1 5, 2 4, 3 1" in text
+    assert "blue, round (3)" in text
+
+
+def test_same_file_with_other_labels_is_a_conflict(
+    convert: Convert, output: Path, tmp_path: Path
+) -> None:
+    content = with_separator([("a.png", ("x", "y")), ("b.png", ("x",))])
+    path = make_file(tmp_path, "list.csv", content)
+    source = tmp_path / "source" / "cat"
+    first = next(iter(source.iterdir())).read_bytes()
+    for key in ("a.png", "b.png"):
+        make_file(tmp_path / "photos", key, first)
+    convert(source=str(tmp_path / "photos"), list=str(path), label_separator="|")
+    assert stats(output).duplicates.conflict_groups == 1
+
+
+@pytest.mark.parametrize("options", [{"multi_label": True}, {"label_separator": ","}])
+def test_several_labels_of_class_folders_are_an_error(
+    convert: Convert, options: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        convert(**options)
+    assert caught.value.hint == "add --list FILE"
+
+
+def test_stratify_with_several_labels_is_an_error(convert_form: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match="--stratify needs one label per image"):
+        convert_form(stratify=True, test=0.2)
+
+
+def test_extract_of_several_labels_is_an_error(
+    convert_form: Callable[..., Any], output: Path, tmp_path: Path
+) -> None:
+    convert_form()
+    with pytest.raises(UsageError, match="extract needs one label per image"):
+        extract(str(output), str(tmp_path / "images"))
+
+
+def test_record_with_other_labels_than_the_index_is_a_finding(
+    convert_form: Callable[..., Any], output: Path, tmp_path: Path
+) -> None:
+    convert_form()
+    other = tmp_path / "other"
+    convert_form(output=str(other), map=("blue=square", "square=blue"))
+    (name,) = (path.name for path in output.glob("*.tfrecord"))
+    (output / name).write_bytes((other / name).read_bytes())
+    assert any("labels: expected" in detail for detail in findings_of(output))
+    with pytest.raises(CorruptDataError):
+        open_dataset(output)["train"].check_first_record(0)
+
+
+def test_several_labels_in_a_dataset_of_one_label_per_image_are_damage(
+    convert_form: Callable[..., Any], output: Path
+) -> None:
+    convert_form()
+
+    def declare_one(manifest: dict[str, Any]) -> None:
+        manifest["settings"]["task"] = "classification"
+        for info in manifest["splits"].values():
+            info["class_records"] = [info["records"], 0, 0]
+
+    edit_manifest(output, declare_one)
+    with pytest.raises(CorruptDataError, match="no valid feature image/class/label"):
+        list(open_dataset(output)["train"])
+    assert findings_of(output)
+
+
+def test_index_has_the_labels_of_each_image(convert_form: Callable[..., Any], output: Path) -> None:
+    convert_form()
+    (name,) = (path.name for path in output.glob("*.tfrecord"))
+    rows = pq.read_table(output / index_name(name)).to_pylist()
+    assert {row["key"]: tuple(row["labels"]) for row in rows} == EXPECTED
+    assert {row["label"] for row in rows} == {-1}
+
+
+@settings(
+    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "b", "ü c", "0", "-1"]), max_size=4).map(tuple),
+        min_size=len(KEYS),
+        max_size=len(KEYS),
+    ).filter(any)
+)
+def test_any_labels_are_read_as_they_were_listed(
+    convert_form: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+    labels: list[tuple[str, ...]],
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    path = make_file(folder, "list.jsonl", json_lines(zip(KEYS, labels, strict=True)))
+    convert_form("json", list=str(path), output=str(folder / "data"))
+    dataset = open_dataset(folder / "data")
+    found = {record.key: record.class_names for record in dataset["train"]}
+    assert found == {
+        key: tuple(sorted(set(names), key=str.encode))
+        for key, names in zip(KEYS, labels, strict=True)
+    }
+    assert findings_of(folder / "data") == []

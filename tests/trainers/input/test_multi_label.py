@@ -1,0 +1,65 @@
+"""Batches of a dataset with any number of labels per image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import shardmill
+from pipelines.convert import convert
+from pipelines.options import ConvertOptions
+from records.errors import UsageError
+from tests.pipelines.pictures import make_file
+from tests.pipelines.sources.lists.shapes import table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LABELS = ["", "a", "b", "c", "a|b", "a|c", "b|c", "a|b|c", "c", "a", ""]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("multi")
+    rows = [(f"{number:02}.png", labels) for number, labels in enumerate(LABELS)]
+    for key, _ in rows:
+        make_file(folder / "photos", key)
+    path = make_file(folder, "list.csv", table(("path", "tags"), *rows))
+    source, output = str(folder / "photos"), str(folder / "data")
+    convert(ConvertOptions(source=source, output=output, list=str(path), label_separator="|"))
+    return folder / "data"
+
+
+def test_as_tf_dataset_several_labels_are_multi_hot(dataset: Path) -> None:
+    batches = shardmill.as_tf_dataset(dataset, "train", image_size=(8, 8), batch_size=4)
+    assert batches.element_spec[1].shape.as_list() == [None, 3]
+    found = np.concatenate([labels.numpy() for _, labels in batches])
+    records = shardmill.open_dataset(dataset)["train"]
+    expected = [[float(label in record.labels) for label in range(3)] for record in records]
+    np.testing.assert_array_equal(found, np.asarray(expected, np.float32))
+    assert found.dtype == np.float32
+
+
+def test_as_tf_dataset_cache_of_several_labels_is_an_error(dataset: Path) -> None:
+    with pytest.raises(UsageError, match="one label per image"):
+        shardmill.as_tf_dataset(dataset, "train", image_size=(8, 8), cache=True)
+
+
+def test_train_and_featurize_several_labels_are_an_error(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="train needs one label per image"):
+        shardmill.train(dataset, tmp_path / "run", model="cnn", epochs=1)
+    with pytest.raises(UsageError, match="featurize needs one label per image"):
+        shardmill.featurize(dataset, tmp_path / "features", model="mobilenet_v2")
+
+
+def test_tfds_reads_several_labels(dataset: Path) -> None:
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder_from_directory(dataset)
+    found = {
+        example["image/filename"].decode(): tuple(example["image/class/label"].tolist())
+        for example in tfds.as_numpy(builder.as_dataset(split="train"))
+    }
+    records = shardmill.open_dataset(dataset)["train"]
+    assert found == {record.key: record.labels for record in records}
