@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from records.inspection.file_summary import FileSummary
 
 _SHOWN_LABELS = 12
+_SHOWN_COLUMNS = 12
 
 
 def format_file(summary: FileSummary) -> list[str]:
@@ -93,6 +94,11 @@ def format_manifest(manifest: Manifest, path: str) -> list[str]:
     channels = "grey" if images.channels == 1 else "RGB or grey"
     stored = "as jpeg or png" if images.store == "source" else f"as {images.store}"
     rows.append(("images", f"{stored}, {size}, {channels}, check {images.check}"))
+    if manifest.settings.is_multi_label:
+        rows.append(("task", "multi-label: any number of labels per image"))
+    if columns := manifest.settings.columns:
+        shown = [f"{escape_for_display(it.name)} ({it.type})" for it in columns[:_SHOWN_COLUMNS]]
+        rows.append(("columns", ", ".join(shown) + ", …" * (len(columns) > len(shown))))
     if manifest.adopted is not None:
         rows.append(("adopted", _format_adoption(manifest.adopted)))
     found = "files" if manifest.adopted is None else "records"

@@ -42,6 +42,7 @@ OTHER: dict[object, object] = {
     "decode": "header",
     "source": "jpeg",
     "stretch": "crop",
+    "classification": "multi-label",
     "FFFFFF": "000000",
     "train-00000-of-00001.tfrecord": "train-00000-of-00002.tfrecord",
     "test-00000-of-00001.tfrecord": "test-00000-of-00002.tfrecord",

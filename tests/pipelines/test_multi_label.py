@@ -19,6 +19,7 @@ from records.dataset import open_dataset
 from records.errors import CorruptDataError, UsageError
 from records.format.index import label_lists
 from records.format.layout import index_name
+from records.inspection import inspect
 from records.stats import stats
 from records.verification import verify
 from tests.datasets import edit_manifest
@@ -176,6 +177,15 @@ def test_several_labels_survive_append_and_compact(
     for path in (tmp_path / "once").rglob("*.parquet"):
         name = path.relative_to(tmp_path / "once")
         assert path.read_bytes() == (tmp_path / "compact" / name).read_bytes()
+
+
+def test_inspect_shows_the_task_and_the_columns(
+    convert_form: Callable[..., Any], output: Path
+) -> None:
+    convert_form("multi-hot", label_column="blue,round", keep_columns="square")
+    shown = repr(inspect(output))
+    assert "multi-label: any number of labels per image" in shown
+    assert "square (int64)" in shown
 
 
 def test_append_of_several_labels_to_one_label_per_image_is_an_error(

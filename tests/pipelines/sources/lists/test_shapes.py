@@ -181,10 +181,10 @@ def test_list_one_hot_columns_give_one_label(find: Callable[..., Found], value: 
         ("a.json", json.dumps([{"path": "c|3.png", "label": ["cat", "dog"]}]).encode(), "row 1"),
     ],
 )
-def test_list_several_labels_of_one_image_are_not_supported_yet(
+def test_list_several_labels_of_one_image_name_the_option(
     find: Callable[..., Found], name: str, content: bytes, place: str
 ) -> None:
-    with pytest.raises(UsageError, match=rf"{place}: a row has several labels.*not supported yet"):
+    with pytest.raises(UsageError, match=rf"{place}: a row has several labels.*--multi-label"):
         find(content, name)
 
 
@@ -212,10 +212,10 @@ def test_list_rows_that_contradict_are_refused_with_both_numbers(
         find(table(COLUMNS, first, ROWS[0], second))
 
 
-def test_list_two_rows_with_different_labels_say_that_it_is_not_supported_yet(
+def test_list_two_rows_with_different_labels_name_the_option(
     find: Callable[..., Found],
 ) -> None:
-    with pytest.raises(UsageError, match="several labels per image are not supported yet"):
+    with pytest.raises(UsageError, match="--multi-label to store all labels"):
         find(table(COLUMNS[:2], ["c|3.png", "cat"], ["c|3.png", "dog"]))
 
 
