@@ -12,11 +12,12 @@ import msgspec
 
 from records.arguments import NotNegative, Positive
 from records.errors import CorruptDataError, UsageError
+from records.format.manifest import Task
 from records.images import ImageOptions
 from records.strict_json import decode_versioned, encode_canonical
 from trainers.options import Part, Pixels, Pooling, TrainOptions
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 Decoder = Literal[1, 2]
 DECODER: Decoder = 2
@@ -79,6 +80,8 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         plan_digests: the plan digests of the dataset, one per generation.
         decoder: the version of the decoder for training, evaluation, prediction and export; 1 in
             runs of format version 2.
+        task: the task of the dataset, which the run learns; `classification` in runs of format
+            version 3.
     """
 
     format_version: int
@@ -89,6 +92,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dataset: str
     plan_digests: tuple[str, ...]
     decoder: Decoder = 1
+    task: Task = "classification"
 
     @property
     def shape(self) -> ImageShape:

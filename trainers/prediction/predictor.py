@@ -29,6 +29,8 @@ from records.text.formatting import pluralize
 from trainers.backend import start_backend
 from trainers.prediction.image_files import ImageFile, image_file
 from trainers.runs.run_dir import Run, open_run
+from trainers.runs.thresholds import read_thresholds
+from trainers.tasks import find_task
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -55,18 +57,41 @@ class ClassScore(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Prediction:
-    """The best classes of an image, or the reason why it cannot be classified.
+    """The predicted classes of an image, or the reason why it cannot be classified.
 
     Attributes:
         top: the best classes, the highest score first; empty if the image is rejected.
         rejection: the reason why the image cannot be classified; None if it is classified.
         pixels: the input of the model, uint8 (height, width, channels); None if the image is
             rejected.
+        chosen: the classes whose scores reach their thresholds, the highest score first, if the run
+            predicts any number of labels per image; otherwise None.
     """
 
     top: tuple[ClassScore, ...] = ()
     rejection: Rejection | None = None
     pixels: _Pixels | None = field(default=None, repr=False, compare=False)
+    chosen: tuple[ClassScore, ...] | None = None
+
+    @property
+    def predicted(self) -> tuple[ClassScore, ...]:
+        """The predicted classes, the highest score first."""
+        return self.top[:1] if self.chosen is None else self.chosen
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the predicted classes, the highest score first."""
+        return tuple(each.name for each in self.predicted)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The labels of the predicted classes, the highest score first."""
+        return tuple(each.label for each in self.predicted)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The probabilities of the predicted classes, the highest first."""
+        return tuple(each.score for each in self.predicted)
 
     @property
     def class_name(self) -> str | None:
@@ -89,7 +114,9 @@ class Prediction:
     def _describe(self) -> str:
         if self.rejection is not None:
             return f"rejected, {self.rejection.reason}: {self.rejection.detail}"
-        return ", ".join(map(repr, self.top))
+        if self.chosen is None:
+            return ", ".join(map(repr, self.top))
+        return ", ".join(map(repr, self.chosen)) or "no class"
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,7 +143,7 @@ class Predictor:
 
     Raises:
         InputNotFoundError: the run does not exist, or has no weights yet.
-        CorruptDataError: the configuration or the weights are damaged.
+        CorruptDataError: the configuration, the thresholds or the weights are damaged.
     """
 
     @check_arguments
@@ -130,6 +157,8 @@ class Predictor:
         from trainers.models.load import load_model
 
         config = self.run.config
+        self._task = find_task(config.task)
+        self._thresholds = read_thresholds(self.run)
         self._model = load_model(self.run)
         # Keras builds the predict function in the first call, which is not thread-safe.
         self._model_lock = Lock()
@@ -149,6 +178,11 @@ class Predictor:
     def class_names(self) -> tuple[str, ...]:
         """The names of all classes, in the order of their labels."""
         return tuple(self.run.labels)
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The score from which each class is predicted; empty if each image has one label."""
+        return self._thresholds
 
     def predict(
         self, images: bytes | _Pixels | Iterable[bytes | _Pixels], *, top_k: int = 1
@@ -261,19 +295,25 @@ class Predictor:
                 if isinstance(image, Rejection):
                     yield replace(empty, rejection=image)
                 else:
-                    yield replace(empty, top=self._top(next(rows), top_k), pixels=image)
+                    yield replace(empty, pixels=image, **self._classify(next(rows), top_k))
 
     def _model_scores(self, images: list[_Pixels]) -> NDArray[np.float64]:
         """Return probabilities (images, classes)."""
-        from trainers.evaluation.metrics import softmax
-
         with self._model_lock:
-            return softmax(np.asarray(self._model.predict_on_batch(np.stack(images))))
+            logits = np.asarray(self._model.predict_on_batch(np.stack(images)))
+        return self._task.probabilities(logits)
 
-    def _top(self, scores: NDArray[np.float64], top_k: int) -> tuple[ClassScore, ...]:
-        labels = np.argsort(-scores, kind="stable")[:top_k].tolist()
-        names = self.run.labels
-        return tuple(ClassScore(names[label], label, float(scores[label])) for label in labels)
+    def _classify(self, scores: NDArray[np.float64], top_k: int) -> dict[str, Any]:
+        """Return the fields `top` and `chosen` of a `Prediction` from scores (classes,)."""
+
+        def describe(labels: list[int]) -> tuple[ClassScore, ...]:
+            names = self.run.labels
+            return tuple(ClassScore(names[label], label, float(scores[label])) for label in labels)
+
+        top = describe(np.argsort(-scores, kind="stable")[:top_k].tolist())
+        if not self._task.has_thresholds:
+            return {"top": top}
+        return {"top": top, "chosen": describe(self._task.choose(scores, self._thresholds))}
 
 
 def _check_top_k(top_k: int) -> None:

@@ -22,11 +22,11 @@ from trainers.evaluation.evaluate import (
     evaluate_plan,
     plan_evaluation,
 )
-from trainers.evaluation.metrics import softmax
 from trainers.evaluation.mistakes import locate_records, read_mistakes
 from trainers.options import TrainOptions
 from trainers.runs.create import create_run
 from trainers.runs.run_dir import WEIGHTS, Run, open_run
+from trainers.tasks.classification import softmax
 
 if TYPE_CHECKING:
     from pathlib import Path
