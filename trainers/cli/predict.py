@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from records.runtime.progress import Bar
     from trainers.jobs import ShardExecutor
     from trainers.prediction.output import FileResult
-    from trainers.prediction.predictor import FilePrediction
+    from trainers.prediction.result import FilePrediction
     from trainers.runs.run_dir import Run
 
     Writer = Callable[[FileResult], None]

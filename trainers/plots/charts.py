@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainers.evaluation.label_metrics import MultiLabelEvaluation
     from trainers.evaluation.metrics import Evaluation
     from trainers.evaluation.mistakes import LabelMistake, Mistake
-    from trainers.prediction.predictor import FilePrediction
+    from trainers.prediction.result import FilePrediction
     from trainers.runs.history import EpochMetrics
 
 _NAME_CHARACTERS = 24
@@ -62,7 +62,10 @@ def plot_curves(
     first.set_ylim(-0.02, 1.02)
     highest = max(max(result.loss, result.val_loss) for result in epochs)
     loss.set_ylim(0, 1.05 * highest if highest > 0 else 1)
-    first.legend(loc="lower right")
+    if len(first.lines) == len(loss.lines):
+        first.legend(loc="lower right")
+    else:
+        loss.legend(loc="upper right")
     return figure
 
 

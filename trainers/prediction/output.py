@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.text.escaping import escape_for_display
-from trainers.prediction.predictor import ClassScore
+from trainers.prediction.result import ClassScore
 
 if TYPE_CHECKING:
-    from trainers.prediction.predictor import FilePrediction
+    from trainers.prediction.result import FilePrediction
 
 
 _LISTS = ("classes", "labels", "scores")

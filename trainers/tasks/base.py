@@ -35,21 +35,20 @@ class Task(Protocol):
         name: the name of the task in `dataset.json` and `config.json`.
         curves: the metrics that `curves.png` shows, by the names of their columns in
             `history.csv`; the columns of validation metrics have the prefix `val_`.
+        balances_in_loss: whether the loss balances classes; otherwise Keras does, by class weights.
         has_thresholds: whether each class has its own threshold, which a run keeps.
     """
 
     name: TaskName
     curves: tuple[str, str]
     has_thresholds: bool
+    balances_in_loss: bool
 
     def describe_classes(self, labels: Sequence[str]) -> str | None:
         """Return a line for the user if the label map makes the task trivial; otherwise None."""
 
     def loss(self, label_smoothing: float, counts: ClassCounts | None) -> Loss:
         """Return the loss of labels and logits; with `counts`, classes are balanced."""
-
-    def fit_weights(self, counts: ClassCounts) -> dict[int, float] | None:
-        """Return the balanced class weights for `keras.Model.fit`; None if the loss has them."""
 
     def metrics(self) -> tuple[keras.metrics.Metric, ...]:
         """Return the metrics for training and validation; their variables are scalars."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainers.tasks.base import ClassCounts, Loss, balance_classes
+from trainers.tasks.base import ClassCounts, Loss
 
 if TYPE_CHECKING:
     import keras
@@ -22,6 +22,7 @@ class Classification:
     name: TaskName = "classification"
     curves = ("accuracy", "loss")
     has_thresholds = False
+    balances_in_loss = False
 
     def describe_classes(self, labels: Sequence[str]) -> str | None:
         """See `Task.describe_classes`."""
@@ -52,10 +53,6 @@ class Classification:
             )
 
         return smoothed_crossentropy
-
-    def fit_weights(self, counts: ClassCounts) -> dict[int, float]:
-        """See `Task.fit_weights`."""
-        return balance_classes(counts.of_class)
 
     def metrics(self) -> tuple[keras.metrics.Metric, ...]:
         """See `Task.metrics`."""

@@ -23,6 +23,7 @@ class MultiLabel:
     name: TaskName = "multi-label"
     curves = ("mean_average_precision", "loss")
     has_thresholds = True
+    balances_in_loss = True
 
     def describe_classes(self, labels: Sequence[str]) -> None:
         """See `Task.describe_classes`."""
@@ -55,9 +56,6 @@ class MultiLabel:
             return ops.mean(losses * ops.where(labels > 0.5, present, absent), axis=-1)
 
         return balanced_crossentropy
-
-    def fit_weights(self, counts: ClassCounts) -> None:
-        """See `Task.fit_weights`."""
 
     def metrics(self) -> tuple[keras.metrics.Metric, ...]:
         """See `Task.metrics`; the accuracy counts each class of each image, at the score 0.5."""

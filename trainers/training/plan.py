@@ -33,6 +33,7 @@ from trainers.runs.run_dir import Run
 from trainers.tasks import ClassCounts, find_task
 from trainers.training.option_checks import (
     check_options,
+    check_own_loss,
     choose_learning_rates,
     choose_weights,
     reads_features,
@@ -142,6 +143,7 @@ def plan_training(
         else Path(os.fspath(run))
     )
     dataset = open_dataset(location)
+    check_own_loss(options, spec, find_task(dataset.manifest.settings.task))
     if found is None:
         require_outside(os.fspath(run), os.fspath(location))
     training, validation = select_for_training(dataset, options.validation_split)
