@@ -55,6 +55,8 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             0 means no dense layer.
         head_dropout: the dropout rate before the logits.
         l2: the factor of the L2 penalty on the kernels.
+        task: the task of the dataset, which the network learns; `classification` in runs of format
+            version 3.
     """
 
     model: str
@@ -65,6 +67,7 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_units: NotNegative = 0
     head_dropout: Part = 0.0
     l2: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    task: Task = "classification"
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,8 +83,6 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         plan_digests: the plan digests of the dataset, one per generation.
         decoder: the version of the decoder for training, evaluation, prediction and export; 1 in
             runs of format version 2.
-        task: the task of the dataset, which the run learns; `classification` in runs of format
-            version 3.
     """
 
     format_version: int
@@ -92,12 +93,16 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dataset: str
     plan_digests: tuple[str, ...]
     decoder: Decoder = 1
-    task: Task = "classification"
 
     @property
     def shape(self) -> ImageShape:
         """Return the shape of the images that the model receives."""
         return self.architecture.shape
+
+    @property
+    def task(self) -> Task:
+        """Return the task of the run."""
+        return self.architecture.task
 
 
 def encode_config(config: RunConfig) -> bytes:

@@ -1,4 +1,4 @@
-"""Export of a model, its label map and its thresholds to a new folder.
+"""Export of a model, labels and thresholds to a new folder.
 
 The folder appears completely or not at all.
 """

@@ -36,11 +36,13 @@ class Task(Protocol):
         curves: the metrics that `curves.png` shows, by the names of their columns in
             `history.csv`; the columns of validation metrics have the prefix `val_`.
         balances_in_loss: whether the loss balances classes; otherwise Keras does, by class weights.
+        is_exclusive: whether the classes exclude each other, so that probabilities add up to 1.
         has_thresholds: whether each class has its own threshold, which a run keeps.
     """
 
     name: TaskName
     curves: tuple[str, str]
+    is_exclusive: bool
     has_thresholds: bool
     balances_in_loss: bool
 

@@ -21,6 +21,7 @@ class Classification:
 
     name: TaskName = "classification"
     curves = ("accuracy", "loss")
+    is_exclusive = True
     has_thresholds = False
     balances_in_loss = False
 

@@ -22,6 +22,7 @@ class MultiLabel:
 
     name: TaskName = "multi-label"
     curves = ("mean_average_precision", "loss")
+    is_exclusive = False
     has_thresholds = True
     balances_in_loss = True
 

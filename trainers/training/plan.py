@@ -166,7 +166,6 @@ def plan_training(
         dataset=_absolute(os.fspath(location)),
         plan_digests=tuple(part.plan_digest for part in dataset.manifest.generations),
         decoder=DECODER if found is None else found.decoder,
-        task=dataset.manifest.settings.task,
     )
     if found is not None:
         require_compatible(found, config, path=str(run_path))
@@ -201,6 +200,7 @@ def _choose_architecture(
         head_units=options.head_units,
         head_dropout=options.head_dropout,
         l2=options.l2,
+        task=dataset.manifest.settings.task,
     )
 
 

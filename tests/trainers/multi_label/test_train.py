@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -131,7 +131,7 @@ def test_featurize_named_store_serves_transfer(few: Path, tmp_path: Path) -> Non
     import shardmill
 
     store = tmp_path / "features"
-    options = {"model": "vgg16", "weights": "none", "image_size": (32, 32)}
+    options: dict[str, Any] = {"model": "vgg16", "weights": "none", "image_size": (32, 32)}
     report = shardmill.featurize(few, store, **options)
     assert report.images == 48
     trained = shardmill.train(

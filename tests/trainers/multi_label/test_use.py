@@ -134,7 +134,7 @@ def test_predict_extreme_thresholds_choose_all_classes_or_none(run: Path, new: P
     assert len(all_of_them.top) == 1
     set_thresholds(run, 1, 1, 1)
     (none,) = Predictor(run).predict(image)
-    assert none.labels == none.names == none.scores == ()
+    assert (none.labels, none.names, none.scores) == ((), (), ())
     assert "no class" in repr(none)
 
 
@@ -200,7 +200,7 @@ def test_damaged_thresholds_are_an_error(run: Path, damage: str) -> None:
         set_thresholds(run, 0.5)
     for use in (Predictor, evaluate):
         with pytest.raises(CorruptDataError, match=r"thresholds\.json"):
-            use(run)  # type: ignore[operator]
+            use(run)
 
 
 def ranked(prediction: Prediction) -> list[float]:

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from trainers.config import Architecture, ImageShape
+from trainers.models.build import build_network
 from trainers.tasks import ClassCounts, find_task
 from trainers.tasks.multi_label import balance_labels
 from trainers.tasks.thresholds import best_bins
@@ -127,3 +129,13 @@ def test_thresholds_have_highest_f1_of_all_thresholds(seed: int) -> None:
 def test_best_bins_class_without_images_has_default() -> None:
     absent, present = np.array([[3, 2, 1]]), np.zeros((1, 3), np.int64)
     assert best_bins(absent, present, np.array([0.9, 0.45, 0.1])).tolist() == [1]
+
+
+@pytest.mark.parametrize("model", ["cnn", "cnn-512", "cnn-bn"])
+def test_network_of_two_labels_has_independent_logits(model: str) -> None:
+    shape = ImageShape(16, 16)
+    network = build_network(Architecture(model, shape, classes=2, task="multi-label"))
+    kernel = network.model.get_layer("logits").kernel
+    assert kernel.shape[-1] == 2
+    images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
+    assert np.asarray(network.model(images)).std(axis=0).min() > 0
