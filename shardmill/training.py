@@ -101,8 +101,10 @@ def train(
         learning_rate: the learning rate; None means the default for this model and mode.
         schedule: the schedule of the learning rate over all steps.
         warmup_steps: the number of steps over which the learning rate rises from 0.
-        label_smoothing: the share of the true class's probability that is spread over all classes.
-        class_weights: the class weights; `balanced` weights are the inverse of class frequencies.
+        label_smoothing: the share of the true class's probability that is spread over all classes;
+            with any number of labels per image, the share by which each label approaches 0.5.
+        class_weights: the class weights; `balanced` weights are the inverse of class frequencies,
+            or, with any number of labels per image, of the images with and without each label.
         early_stopping: the number of epochs without a lower validation loss after which the run
             ends; None means that it never ends early.
         precision: the numeric precision of the computation.
@@ -130,7 +132,7 @@ def train(
         progress: an object that is notified of each step and epoch.
 
     Returns:
-        The training and validation accuracy and loss of the epoch whose weights are kept.
+        The training and validation metrics and losses of the epoch whose weights are kept.
 
     Raises:
         UsageError: an option does not fit the dataset, the model or the run.

@@ -12,11 +12,12 @@ import msgspec
 
 from records.arguments import NotNegative, Positive
 from records.errors import CorruptDataError, UsageError
+from records.format.manifest import Task
 from records.images import ImageOptions
 from records.strict_json import decode_versioned, encode_canonical
 from trainers.options import Part, Pixels, Pooling, TrainOptions
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 Decoder = Literal[1, 2]
 DECODER: Decoder = 2
@@ -54,6 +55,8 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             0 means no dense layer.
         head_dropout: the dropout rate before the logits.
         l2: the factor of the L2 penalty on the kernels.
+        task: the task of the dataset, which the network learns; `classification` in runs of format
+            version 3.
     """
 
     model: str
@@ -64,6 +67,7 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_units: NotNegative = 0
     head_dropout: Part = 0.0
     l2: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    task: Task = "classification"
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +98,11 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def shape(self) -> ImageShape:
         """Return the shape of the images that the model receives."""
         return self.architecture.shape
+
+    @property
+    def task(self) -> Task:
+        """Return the task of the run."""
+        return self.architecture.task
 
 
 def encode_config(config: RunConfig) -> bytes:

@@ -82,9 +82,11 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             for `transfer`, and 1e-5 for `finetune` after the epochs of the head.
         schedule: the schedule of the learning rate over all steps.
         warmup_steps: the number of steps in which the learning rate rises from 0.
-        label_smoothing: the share of probability that is spread over all classes.
+        label_smoothing: the share of probability that is spread over all classes; with any number
+            of labels per image, the share by which each label approaches 0.5.
         class_weights: the weights of classes in the loss; `balanced` weights a class by the inverse
-            of its frequency.
+            of its frequency. With any number of labels per image, it weights the images with and
+            the images without each label.
         early_stopping: the number of epochs without a lower validation loss after which a phase
             ends; None disables early stopping.
         precision: the precision of the computation; `auto` means mixed_bfloat16 on GPUs that

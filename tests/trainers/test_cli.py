@@ -128,7 +128,7 @@ def test_evaluate_command_prints_table_or_json(run: Path) -> None:
     assert list(printed) == [
         "split", "images", "accuracy", "top_5_accuracy", "loss",
         "per_class", "confusion", "calibration", "mistakes", "confusion_cells", "excluded_images",
-        "damaged_records",
+        "damaged_records", "task",
     ]  # fmt: skip
     assert list(printed["per_class"][0]) == ["name", "images", "precision", "recall", "f1"]
     assert list(printed["calibration"]["bins"][0]) == [

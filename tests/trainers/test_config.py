@@ -75,3 +75,22 @@ def test_run_config_of_format_version_2_has_the_first_decoder() -> None:
     del content["decoder"]
     found = decode_config(json.dumps({**content, "format_version": 2}).encode(), path="")
     assert found.decoder == 1
+
+
+def test_run_config_of_format_version_3_has_the_task_classification() -> None:
+    content = json.loads(encode_config(CONFIG))
+    del content["architecture"]["task"]
+    found = decode_config(json.dumps({**content, "format_version": 3}).encode(), path="")
+    assert found.task == "classification"
+
+
+def test_run_config_task_is_kept_and_an_unknown_task_is_refused() -> None:
+    content = json.loads(encode_config(CONFIG))
+    for task, is_known in (("multi-label", True), ("regression", False)):
+        content["architecture"]["task"] = task
+        encoded = json.dumps(content).encode()
+        if is_known:
+            assert decode_config(encoded, path="").task == task
+        else:
+            with pytest.raises(CorruptDataError, match="task"):
+                decode_config(encoded, path="config.json")

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from records.runtime.progress import Bar
     from trainers.jobs import ShardExecutor
     from trainers.prediction.output import FileResult
-    from trainers.prediction.predictor import FilePrediction
+    from trainers.prediction.result import FilePrediction
+    from trainers.runs.run_dir import Run
 
     Writer = Callable[[FileResult], None]
 
@@ -120,7 +121,7 @@ def predict(
     found = find_images(files)
     with ExitStack() as stack:
         # Opened first, so that an output error is reported before Keras loads.
-        writers = [stack.enter_context(_write_csv(csv_path, min(top_k, len(opened.labels))))]
+        writers = [stack.enter_context(_write_csv(csv_path, opened, top_k))]
         output.start_backend(output.ignore)
 
         from trainers.plots.charts import GRID_IMAGES, plot_predictions
@@ -190,21 +191,22 @@ def _print_json() -> Iterator[Writer]:
 
 
 @contextmanager
-def _write_csv(path: str | None, top_k: int) -> Iterator[Writer]:
+def _write_csv(path: str | None, run: Run, top_k: int) -> Iterator[Writer]:
     """Write one row per file immediately, so that a killed process leaves complete rows."""
     if path is None:
         yield lambda _: None
         return
     from trainers.prediction.output import csv_columns, csv_row
 
+    top_k, multi_label = min(top_k, len(run.labels)), run.has_thresholds
     with open_new_file(path) as file:
 
         def write(result: FileResult) -> None:
             with translate_write_errors(path, hint=HINT_FIX):
                 # Without a row, the file stays empty and is removed if an error follows.
                 if not file.tell():
-                    file.write(encode_csv_row(csv_columns(top_k)))
-                file.write(encode_csv_row(csv_row(result, top_k)))
+                    file.write(encode_csv_row(csv_columns(top_k, multi_label=multi_label)))
+                file.write(encode_csv_row(csv_row(result, top_k, multi_label=multi_label)))
                 file.flush()
 
         yield write

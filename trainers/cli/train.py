@@ -96,8 +96,7 @@ def train(
         print_json(done)
     else:
         print_text(
-            f"accuracy {done.accuracy:.1%}, validation accuracy {done.val_accuracy:.1%} "
-            f"after epoch {done.weights_epoch}, {done.seconds:.0f} s: {run}"
+            f"{done.summary()} after epoch {done.weights_epoch}, {done.seconds:.0f} s: {run}"
         )
 
 

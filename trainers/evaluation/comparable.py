@@ -1,10 +1,12 @@
 """Checks of a dataset on which a run is evaluated.
 
-It must have the same classes, images that were prepared alike, and images that were not trained on.
+It must have the same task and classes, images that were prepared alike, and images that were not
+trained on.
 """
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,6 +32,20 @@ class UntrainedImages(NamedTuple):
     selection: Selection
     excluded: int = 0
     notes: tuple[str, ...] = ()
+
+
+def require_same_task(run: Run, dataset: Dataset) -> None:
+    """Check that a dataset has the task of a run. Raises UsageError."""
+    expected, found = run.config.task, dataset.manifest.settings.task
+    if found != expected:
+        command = shlex.join(["shardmill", "train", dataset.path, "NEW_RUN"])
+        raise UsageError(
+            "the dataset and the run have different tasks",
+            path=dataset.path,
+            expected=expected,
+            got=found,
+            hint=f"train a run on this dataset: {command}",
+        )
 
 
 def require_same_classes(run: Run, dataset: Dataset) -> None:

@@ -9,7 +9,7 @@ Invalid arguments raise an error before Keras loads.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -23,17 +23,13 @@ from trainers.evaluation.comparable import (
     leave_out_trained,
     require_same_classes,
     require_same_preparation,
+    require_same_task,
 )
-from trainers.evaluation.metrics import MetricsAccumulator, softmax
-from trainers.evaluation.mistakes import (
-    WorstMistakes,
-    describe_mistakes,
-    locate_records,
-    read_mistakes,
-)
+from trainers.evaluation.mistakes import locate_records, read_mistakes
+from trainers.evaluation.scoring import draw_metrics, new_scoring
 from trainers.input.selection import check_shards, select_for_evaluation
 from trainers.options import Mistakes
-from trainers.plots.charts import plot_calibration, plot_confusion, plot_mistakes
+from trainers.plots.charts import plot_mistakes
 from trainers.runs.run_dir import Run, open_run
 
 if TYPE_CHECKING:
@@ -43,13 +39,14 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-    from trainers.evaluation.metrics import Evaluation
+    from trainers.evaluation.scoring import AnyEvaluation, Scoring
     from trainers.input.bad_records import SkippedRecords
     from trainers.input.selection import Selection
 
 _PICTURES = {
     "confusion": "confusion matrix",
     "calibration": "reliability diagram",
+    "average-precision": "average precision of each class",
     "mistakes": "worst mistakes",
 }
 
@@ -84,7 +81,7 @@ def evaluate(
     mistakes: Mistakes = 0,
     skip_bad: NotNegative = 0,
     on_message: Callable[[str], None] | None = None,
-) -> Evaluation:
+) -> AnyEvaluation:
     """Evaluate a run on a split of a dataset.
 
     If the dataset is not the one that the run was trained on, or has changed since, images that the
@@ -102,14 +99,16 @@ def evaluate(
         on_message: called with each line that the command line would print.
 
     Returns:
-        Accuracy, loss, metrics per class, confusion matrix and calibration.
+        An `Evaluation`: accuracy, loss, metrics per class, confusion matrix and calibration. If the
+        dataset has several labels per image, a `MultiLabelEvaluation`: mean average precision,
+        loss, and metrics per class at the thresholds of the run.
 
     Raises:
         InputNotFoundError: the run or the dataset does not exist.
-        UsageError: the classes or the image options of dataset and run differ, the split is
-            missing, or the run trained on all of its images.
-        CorruptDataError: the weights or more than `skip_bad` records are damaged, or no record is
-            intact.
+        UsageError: the task, the classes or the image options of dataset and run differ, the split
+            is missing, or the run trained on all of its images.
+        CorruptDataError: the weights, the thresholds or more than `skip_bad` records are damaged,
+            or no record is intact.
         OutOfMemoryError: a batch does not fit into memory.
     """
     opened = run if isinstance(run, Run) else open_run(run)
@@ -136,7 +135,7 @@ def plan_evaluation(
     if skip_bad < 0:
         raise UsageError("argument skip_bad: expected a number >= 0", got=skip_bad)
     opened = dataset if isinstance(dataset, Dataset) else _open_dataset(run, dataset)
-    opened.require_one_label("evaluate")
+    require_same_task(run, opened)
     require_same_classes(run, opened)
     require_same_preparation(run, opened)
     selection = select_for_evaluation(opened, split)
@@ -149,10 +148,11 @@ def plan_evaluation(
 
 def evaluate_plan(
     plan: EvaluationPlan, *, mistakes: int = 0, on_message: Callable[[str], None] | None = None
-) -> Evaluation:
+) -> AnyEvaluation:
     """Run a planned evaluation; see `evaluate`.
 
-    The memory use does not depend on the number of images.
+    With one label per image, the memory use does not depend on the number of images. With several,
+    it is 5 bytes for each class of each image.
     """
     start_backend()
 
@@ -165,14 +165,11 @@ def evaluate_plan(
     labels = plan.run.labels
     model = load_model(plan.run)
     damaged = SkippedRecords(plan.dataset, (plan.selection,), plan.skip_bad, on_message=report)
-    metrics, worst = _measure(plan, model, damaged, mistakes, report)
-    ranked = worst.ranked()
-    locations = locate_records(plan.dataset, plan.selection, [mistake.key for mistake in ranked])
-    evaluation = metrics.summarize(
-        plan.selection.purpose,
-        labels,
-        describe_mistakes(ranked, locations, labels),
-        plan.excluded_images,
+    scoring = _measure(plan, model, damaged, mistakes, report)
+    keys = [mistake.key for mistake in scoring.ranked()]
+    locations = locate_records(plan.dataset, plan.selection, keys)
+    evaluation: AnyEvaluation = scoring.summarize(
+        plan.selection.purpose, labels, locations, plan.excluded_images
     )
     return msgspec.structs.replace(evaluation, damaged_records=len(damaged.records))
 
@@ -183,29 +180,28 @@ def _measure(
     damaged: SkippedRecords,
     mistakes: int,
     report: Callable[[str], None],
-) -> tuple[MetricsAccumulator, WorstMistakes]:
+) -> Scoring:
     """Score all intact records; start again without the damaged ones if there are some."""
     from trainers.input.bad_records import TF_READ_ERRORS, locate_bad_records
 
     while True:
-        metrics, worst = MetricsAccumulator(len(plan.run.labels)), WorstMistakes(mistakes)
+        scoring = new_scoring(plan.run, mistakes)
         with locate_bad_records(plan.dataset, plan.selection, on_message=report):
             try:
-                for logits, true_labels, keys in score_batches(plan, model, damaged):
-                    metrics.add(logits, true_labels)
-                    worst.add(softmax(logits), true_labels, keys)
+                for batch in score_batches(plan, model, damaged):
+                    scoring.add(*batch)
             except TF_READ_ERRORS as error:
                 found = damaged.add_damaged(error)
                 if len(damaged.records) == plan.selection.records:
                     raise found[0].error from error
             else:
-                return metrics, worst
+                return scoring
 
 
 def score_batches(
     plan: EvaluationPlan, model: keras.Model, damaged: SkippedRecords | None = None
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.object_]]]:
-    """Yield logits (batch, classes), labels (batch,) and keys (batch,) of every intact record."""
+) -> Iterator[tuple[NDArray[np.float32], NDArray[Any], NDArray[np.object_]]]:
+    """Yield logits (batch, classes), labels and keys (batch,) of every intact record."""
     from trainers.input.pipeline import ShardSourceWithKeys, ordered_batches
 
     config, selection, shards = plan.run.config, plan.selection, frozenset[str]()
@@ -221,8 +217,8 @@ def score_batches(
             bar.update(len(labels))
 
 
-def draw_pictures(plan: EvaluationPlan, evaluation: Evaluation) -> Iterator[str]:
-    """Draw `confusion-SPLIT.png`, `calibration-SPLIT.png` and, if any, `mistakes-SPLIT.png`.
+def draw_pictures(plan: EvaluationPlan, evaluation: AnyEvaluation) -> Iterator[str]:
+    """Draw the metrics, and the worst mistakes if there are any, to `KIND-SPLIT.png`.
 
     Yields:
         The kind and the path of each picture, as one line.
@@ -232,20 +228,20 @@ def draw_pictures(plan: EvaluationPlan, evaluation: Evaluation) -> Iterator[str]
         CorruptDataError: the record of a mistake is damaged.
         UsageError: matplotlib is not installed.
     """
-    yield _draw(plan, evaluation, "confusion", plot_confusion(evaluation, plan.run.labels))
-    yield _draw(plan, evaluation, "calibration", plot_calibration(evaluation))
+    for kind, drawn in draw_metrics(evaluation, plan.run.labels):
+        yield _draw(plan, evaluation, kind, drawn)
     if evaluation.mistakes:
         picture = plot_mistakes(evaluation, decode_mistakes(plan, evaluation))
         yield _draw(plan, evaluation, "mistakes", picture)
 
 
-def _draw(plan: EvaluationPlan, evaluation: Evaluation, kind: str, picture: bytes) -> str:
+def _draw(plan: EvaluationPlan, evaluation: AnyEvaluation, kind: str, picture: bytes) -> str:
     name = f"{kind}-{evaluation.split}.png"
     plan.run.write_unrecorded(name, picture)
     return f"{_PICTURES[kind]}: {plan.run.describe(name)}"
 
 
-def decode_mistakes(plan: EvaluationPlan, evaluation: Evaluation) -> NDArray[np.uint8]:
+def decode_mistakes(plan: EvaluationPlan, evaluation: AnyEvaluation) -> NDArray[np.uint8]:
     """Return the decoded images of the mistakes, uint8 (mistakes, *shape)."""
     import tensorflow as tf
 

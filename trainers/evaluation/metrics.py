@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
@@ -12,6 +12,7 @@ from records.text.escaping import escape_for_display
 from records.text.formatting import abbreviate, pluralize
 from trainers.evaluation.calibration import Calibration, count_bins, empty_bins, summarize_bins
 from trainers.evaluation.mistakes import Mistake
+from trainers.tasks.classification import log_softmax, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +57,7 @@ class Evaluation(msgspec.Struct, frozen=True):
             label, images), sorted; None with at most 1,000 classes.
         excluded_images: the number of images that were left out because the run trained on them.
         damaged_records: the number of damaged records that were skipped.
+        task: the task of the run.
     """
 
     split: str
@@ -70,6 +72,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     confusion_cells: tuple[tuple[int, int, int], ...] | None = None
     excluded_images: int = 0
     damaged_records: int = 0
+    task: Literal["classification"] = "classification"
 
     def __str__(self) -> str:
         if self.confusion is not None:
@@ -93,8 +96,8 @@ class Evaluation(msgspec.Struct, frozen=True):
         yield f"{'class':{width}}  precision  recall      F1  images"
         for name, each in zip(names, classes, strict=True):
             yield (
-                f"{name:{width}}  {_percent(each.precision):>9}  {_percent(each.recall):>6}  "
-                f"{_percent(each.f1):>6}  {each.images:>6,}"
+                f"{name:{width}}  {format_percent(each.precision):>9}  "
+                f"{format_percent(each.recall):>6}  {format_percent(each.f1):>6}  {each.images:>6,}"
             )
 
     def _totals(self) -> Iterator[str]:
@@ -105,11 +108,16 @@ class Evaluation(msgspec.Struct, frozen=True):
             f"loss {self.loss:.3f} on {pluralize(self.images, 'image')}"
         )
         yield f"expected calibration error {self.calibration.expected_error:.1%}"
-        if self.excluded_images:
-            images = pluralize(self.excluded_images, "image")
-            yield f"left out {images} of {self.split}, on which the run trained"
-        if self.damaged_records:
-            yield f"skipped {pluralize(self.damaged_records, 'damaged record')} of {self.split}"
+        yield from describe_left_out(self.split, self.excluded_images, self.damaged_records)
+
+
+def describe_left_out(split: str, excluded_images: int, damaged_records: int) -> Iterator[str]:
+    """Yield a line about the images, and one about the records, that are not measured."""
+    if excluded_images:
+        images = pluralize(excluded_images, "image")
+        yield f"left out {images} of {split}, on which the run trained"
+    if damaged_records:
+        yield f"skipped {pluralize(damaged_records, 'damaged record')} of {split}"
 
 
 class MetricsAccumulator:
@@ -167,18 +175,6 @@ class MetricsAccumulator:
         return np.stack([*np.divmod(places, self._classes), counts], axis=1)
 
 
-def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return log-probabilities (images, classes)."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    log_of_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return np.asarray(shifted - log_of_sum)
-
-
-def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return probabilities (images, classes); each row sums to 1."""
-    return np.asarray(np.exp(log_softmax(logits)))
-
-
 def count_top(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> int:
     """Return the number of images whose true class has one of the five highest logits."""
     own = np.take_along_axis(logits, labels[:, None], axis=1)
@@ -213,15 +209,17 @@ def _summarize_classes(
             yield ClassMetrics(
                 name=name,
                 images=int(of_class[label]),
-                precision=_ratio(right[label], predicted[label]),
-                recall=_ratio(right[label], of_class[label]),
-                f1=_ratio(2 * right[label], of_class[label] + predicted[label]),
+                precision=ratio(right[label], predicted[label]),
+                recall=ratio(right[label], of_class[label]),
+                f1=ratio(2 * right[label], of_class[label] + predicted[label]),
             )
 
 
-def _ratio(part: np.int64, whole: np.int64) -> float | None:
+def ratio(part: int | np.int64, whole: int | np.int64) -> float | None:
+    """Return a fraction; None if `whole` is 0."""
     return float(part / whole) if whole else None
 
 
-def _percent(part: float | None) -> str:
+def format_percent(part: float | None) -> str:
+    """Return a fraction as a percentage, or a dash."""
     return "–" if part is None else f"{part:.1%}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from itertools import accumulate
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -47,9 +47,43 @@ class Mistake(msgspec.Struct, frozen=True):
     predicted: str
     score: float
 
+    def title(self) -> tuple[str, str]:
+        """Return the two lines above the image in a picture."""
+        # The score comes first, because long lines are cut at the end.
+        return f"{self.score:.0%} {self.predicted}", f"is {self.class_name}"
+
+
+class LabelMistake(msgspec.Struct, frozen=True):
+    """A wrong prediction for one class of an image with any number of labels.
+
+    Attributes:
+        key: the key of the record as text: the path of the image relative to the source.
+        shard: the name of the shard.
+        record: the number of the record in the shard, from 0.
+        class_name: the class.
+        predicted: whether the class is predicted for the image, which does not have the label;
+            otherwise the image has the label, and the class is not predicted.
+        score: the score of the class, 0 to 1.
+    """
+
+    key: str
+    shard: str
+    record: int
+    class_name: str = msgspec.field(name="class")
+    predicted: bool
+    score: float
+
+    def title(self) -> tuple[str, str]:
+        """Return the two lines above the image in a picture."""
+        is_not = "is not" if self.predicted else "is"
+        return f"{self.score:.0%} {self.class_name}", f"{is_not} {self.class_name}"
+
 
 class ScoredMistake(NamedTuple):
     """A wrong prediction during an evaluation.
+
+    For several labels per image, `label` is the class, `predicted` is whether it is predicted, and
+    `score` is the distance of its score from 0 or 1.
 
     The mistake with the higher score is the greater one. If scores are equal, the earlier mistake
     is greater, because `place` is its negative number.
@@ -59,7 +93,7 @@ class ScoredMistake(NamedTuple):
     place: int
     key: bytes
     label: int
-    predicted: int
+    predicted: int | bool
 
 
 class WorstMistakes:
@@ -71,7 +105,7 @@ class WorstMistakes:
         self._seen = 0
 
     def add(
-        self, scores: NDArray[np.float64], labels: NDArray[np.int64], keys: NDArray[np.object_]
+        self, scores: NDArray[np.float64], labels: NDArray[Any], keys: NDArray[np.object_]
     ) -> None:
         """Add the mistakes of a batch: scores (images, classes), labels and keys (images,)."""
         predicted = scores.argmax(axis=1)
@@ -90,6 +124,31 @@ class WorstMistakes:
     def ranked(self) -> list[ScoredMistake]:
         """Return the mistakes, the highest score first."""
         return sorted(self._heap, reverse=True)
+
+
+class WorstLabelMistakes(WorstMistakes):
+    """Keeps the `most` mistakes whose scores are furthest from right: from 0 or from 1.
+
+    Args:
+        most: the number of mistakes to keep.
+        thresholds: the threshold of each class.
+    """
+
+    def __init__(self, most: int, thresholds: Sequence[float]) -> None:
+        super().__init__(most)
+        self._thresholds = thresholds
+
+    def add(
+        self, scores: NDArray[np.float64], labels: NDArray[Any], keys: NDArray[np.object_]
+    ) -> None:
+        """Add the mistakes of a batch: scores and multi-hot labels (images, classes)."""
+        predicted = scores >= self._thresholds
+        distances = abs(scores - labels)
+        for number, label in zip(*(predicted != (labels > 0.5)).nonzero(), strict=True):
+            self._seen += 1
+            found = bool(predicted[number, label])
+            distance = float(distances[number, label])
+            self._push(ScoredMistake(distance, -self._seen, keys[number], int(label), found))
 
 
 class RecordLocation(NamedTuple):
@@ -148,8 +207,25 @@ def describe_mistakes(
     )
 
 
+def describe_label_mistakes(
+    ranked: Iterable[ScoredMistake], places: dict[bytes, RecordLocation], labels: Sequence[str]
+) -> tuple[LabelMistake, ...]:
+    """Return the mistakes of `WorstLabelMistakes` with class names and locations."""
+    return tuple(
+        LabelMistake(
+            key=key_to_text(wrong.key),
+            shard=places[wrong.key].shard,
+            record=places[wrong.key].record,
+            class_name=labels[wrong.label],
+            predicted=bool(wrong.predicted),
+            score=wrong.score if wrong.predicted else 1 - wrong.score,
+        )
+        for wrong in ranked
+    )
+
+
 def read_mistakes(
-    dataset: Dataset, selection: Selection, mistakes: Iterable[Mistake]
+    dataset: Dataset, selection: Selection, mistakes: Iterable[Mistake | LabelMistake]
 ) -> list[Record]:
     """Return the records of mistakes. Raises CorruptDataError if a record is damaged."""
     split = dataset[selection.split]

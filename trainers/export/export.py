@@ -1,4 +1,4 @@
-"""Export of a model and a label map to a new folder.
+"""Export of a model, labels and thresholds to a new folder.
 
 The folder appears completely or not at all.
 """
@@ -21,7 +21,8 @@ from records.storage.errors import HINT_FIX, translate_write_errors
 from records.storage.exclusive import require_outside
 from trainers.backend import start_backend
 from trainers.export.formats import FORMATS, require_converter
-from trainers.runs.run_dir import Run, open_run
+from trainers.runs.run_dir import THRESHOLDS, Run, open_run
+from trainers.runs.thresholds import encode_thresholds, read_thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,8 @@ def export(
     with new_folder(path) as folder:
         importlib.import_module(FORMATS[format].module).write(model, opened, folder)
         (folder / LABELS).write_bytes(format_labels(opened.labels))
+        if opened.has_thresholds:
+            (folder / THRESHOLDS).write_bytes(encode_thresholds(read_thresholds(opened)))
     return path
 
 

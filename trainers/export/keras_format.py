@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainers.models.softmax import add_softmax
+from trainers.tasks import find_task
+from trainers.tasks.base import add_probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +15,6 @@ if TYPE_CHECKING:
     from trainers.runs.run_dir import Run
 
 
-def write(model: keras.Model, _run: Run, folder: Path) -> None:
+def write(model: keras.Model, run: Run, folder: Path) -> None:
     """Write a model that maps pixels, uint8 (batch, *shape), to probabilities (batch, classes)."""
-    add_softmax(model).save(folder / "model.keras")
+    add_probabilities(find_task(run.config.task), model).save(folder / "model.keras")

@@ -10,12 +10,15 @@ import numpy as np
 import onnx
 
 from records.errors import UsageError
-from trainers.models.softmax import add_softmax
+from trainers.runs.thresholds import read_thresholds
+from trainers.tasks import find_task
+from trainers.tasks.base import add_probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import keras
+    from numpy.typing import NDArray
 
     from trainers.runs.run_dir import Run
 
@@ -23,18 +26,33 @@ if TYPE_CHECKING:
 def write(model: keras.Model, run: Run, folder: Path) -> None:
     """Write a model that maps pixels, uint8 (batch, *shape), to probabilities (batch, classes).
 
+    If the task has thresholds, the output `thresholds`, float32 (classes,), has them.
+
     Raises:
         UsageError: the converter cannot convert this model.
     """
     path = folder / "model.onnx"
-    scored = add_softmax(model)
+    scored = add_probabilities(find_task(run.config.task), model)
     # Keras determines the names and types of the inputs from a call.
     scored(np.zeros((1, *run.config.shape.array_shape), np.uint8))
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         scored.export(path, format="onnx", verbose=False)
+    if thresholds := read_thresholds(run):
+        add_output(path, "thresholds", np.array(thresholds, np.float32))
     check_onnx(path, run.config.architecture.model)
+
+
+def add_output(path: Path, name: str, value: NDArray[np.float32]) -> None:
+    """Add an output with a constant value to an ONNX file."""
+    model = onnx.load(path)
+    constant = onnx.numpy_helper.from_array(value, f"{name}_value")
+    model.graph.initializer.append(constant)
+    model.graph.node.append(onnx.helper.make_node("Identity", [constant.name], [name]))
+    shaped = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, value.shape)
+    model.graph.output.append(shaped)
+    onnx.save(model, path)
 
 
 def check_onnx(path: Path, model: str) -> None:

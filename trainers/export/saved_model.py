@@ -9,6 +9,9 @@ from keras.export import ExportArchive
 
 from records.errors import OutputError
 from trainers.export.serving_input import prepare_images
+from trainers.runs.thresholds import read_thresholds
+from trainers.tasks import find_task
+from trainers.tasks.base import add_probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,24 +26,30 @@ def write(model: keras.Model, run: Run, folder: Path) -> None:
 
     `serving_default` takes image files; `pixels` takes decoded images, uint8 (batch, *shape). Both
     return all classes, the best first: `classes`, strings (batch, classes), and `scores`, float32
-    (batch, classes).
+    (batch, classes). If the task has thresholds, both also return `thresholds`, float32 (batch,
+    classes), in the same order: a class is predicted if its score reaches its threshold.
     """
     config = run.config
     names = tf.constant([name.encode() for name in run.labels])
+    thresholds = tf.constant(read_thresholds(run), tf.float32)
+    scored = add_probabilities(find_task(config.task), model)
 
     def classify_pixels(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = tf.nn.softmax(tf.cast(model(image, training=False), tf.float32))
+        scores = scored(image, training=False)
         order = tf.argsort(scores, direction="DESCENDING", stable=True)
-        return {
+        outputs = {
             "classes": tf.gather(names, order),
             "scores": tf.gather(scores, order, batch_dims=1),
         }
+        if run.has_thresholds:
+            outputs["thresholds"] = tf.gather(thresholds, order)
+        return outputs
 
     def classify_files(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return classify_pixels(prepare_images(image, config.images, config.shape, config.decoder))
 
     archive = ExportArchive()
-    archive.track(model)
+    archive.track(scored)
     files = tf.TensorSpec((None,), tf.string, name="image")
     pixels = tf.TensorSpec((None, *config.shape.array_shape), tf.uint8, name="image")
     archive.add_endpoint("serving_default", classify_files, input_signature=[files])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trainers.config import Architecture, ImageShape
     from trainers.features.store import FeatureBatch, FeatureStore
     from trainers.input.pipeline import RecordSource
+    from trainers.input.tensor_files import ArrayFormat
     from trainers.models.build import Network
     from trainers.options import FeatureType
 
@@ -65,6 +66,7 @@ def make_spec(
         features=extractor.output_shape[-1],
         images=dataset.manifest.settings.images,
         decoder=decoder,
+        multi_hot=len(dataset.labels) if dataset.is_multi_label else 0,
     )
 
 
@@ -195,12 +197,12 @@ def extract_features(
     # A shard without intact records yields no batch, and would be missing in the loop below.
     for shard, mask in zip(shards, chosen, strict=True):
         if not mask.any():
-            store.write(shard, fill_gaps(iter(()), mask, store.spec.features))
+            store.write(shard, fill_gaps(iter(()), mask, store.spec.format))
     batches = _read_shards(source, shards, chosen, batch_images).as_numpy_iterator()
     for number, group in groupby(batches, key=lambda batch: int(batch[0])):
         images = (batch for _, batch in group)
         features = _compute(extractor, images, batch_images, count)
-        store.write(shards[number], fill_gaps(features, chosen[number], store.spec.features))
+        store.write(shards[number], fill_gaps(features, chosen[number], store.spec.format))
 
 
 def _read_shards(
@@ -230,14 +232,16 @@ def _read_shards(
 
 
 def fill_gaps(
-    batches: Iterator[FeatureBatch], chosen: NDArray[np.bool_], features: int
+    batches: Iterator[FeatureBatch], chosen: NDArray[np.bool_], stored: ArrayFormat
 ) -> Iterator[FeatureBatch]:
-    """Insert a row of zeros with the label -1 for each record that is not chosen, bool (records,).
+    """Insert a row of zeros for each record that is not chosen, bool (records,).
+
+    The label of these rows is -1, or they have no labels.
 
     Args:
         batches: the features and labels of the chosen records, in order.
         chosen: the records of the shard that are chosen.
-        features: the number of features of a record.
+        stored: the format of the records.
     """
     # For each gap, the number of chosen records before it.
     gaps = np.cumsum(chosen)[~chosen]
@@ -245,11 +249,14 @@ def fill_gaps(
     for values, labels in batches:
         end = first + len(labels)
         here = gaps[(first <= gaps) & (gaps < end)] - first
-        yield np.insert(values, here, 0, axis=0), np.insert(labels, here, -1)
+        yield (
+            np.insert(values, here, 0, axis=0),
+            np.insert(labels, here, stored.missing_labels(len(here)), axis=0),
+        )
         first = end
     last = int((gaps >= first).sum())
     if last:
-        yield np.zeros((last, features), np.float32), np.full(last, -1, np.int64)
+        yield np.zeros((last, *stored.shape), np.float32), stored.missing_labels(last)
 
 
 def _compute(

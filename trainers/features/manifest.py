@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import xxhash
 
-from records.arguments import Positive
+from records.arguments import NotNegative, Positive
 from records.errors import CorruptDataError, UsageError
 from records.format.manifest import Digest, ShardInfo
 from records.images import ImageOptions
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 2
 
 
-class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Everything that determines the features of a record, except the record itself.
 
     Attributes:
@@ -47,6 +47,7 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         features: the number of features per record.
         images: the normalization of the images of the dataset.
         decoder: the version of the decoder.
+        multi_hot: the number of classes if the dataset is multi-label; otherwise absent.
     """
 
     model: str
@@ -57,11 +58,12 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     features: Positive
     images: ImageOptions
     decoder: Annotated[int, msgspec.Meta(ge=1)]
+    multi_hot: NotNegative = 0
 
     @property
     def format(self) -> ArrayFormat:
         """Return the type and shape of a stored record."""
-        return ArrayFormat(self.dtype, (self.features,))
+        return ArrayFormat(self.dtype, (self.features,), self.multi_hot)
 
 
 class SkippedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):
@@ -81,7 +83,8 @@ class FeatureManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
         keras: the version of Keras that computed the features.
         spec: the specification of the features.
         shards: the shards of the dataset, each with a file of features.
-        skipped: the damaged records, sorted; their rows have the label -1 and features of 0.
+        skipped: the damaged records, sorted; their rows have the label -1, or no
+            labels, and features of 0.
     """
 
     format_version: int
@@ -225,4 +228,5 @@ def _parts(spec: FeatureSpec) -> dict[str, str]:
         "pooling": spec.pooling,
         "image normalization": msgspec.json.encode(spec.images).decode(),
         "decoder": f"version {spec.decoder}",
+        "number of labels": f"{spec.multi_hot} multi-hot" if spec.multi_hot else "one",
     }

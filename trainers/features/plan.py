@@ -84,7 +84,6 @@ def plan_features(location: str, out: str, options: FeaturizeOptions) -> Feature
             hint="use a model of keras.applications, such as mobilenet_v2",
         )
     dataset = open_dataset(location)
-    dataset.require_one_label("featurize")
     require_outside(out, location)
     training = select_split(dataset, "train")
     selections = (select_split(dataset, split) for split in dataset if dataset[split])

@@ -100,8 +100,6 @@ def as_tf_dataset(
             hint="omit cache or crop",
         )
     dataset = path if isinstance(path, Dataset) else open_dataset(path)
-    if cache:
-        dataset.require_one_label("cache")
     worker_slice = WorkerSlice(shard_index, shard_count, padded=pad)
     selected = _select(dataset, split, holdout=holdout)
     if selected.records < shard_count:

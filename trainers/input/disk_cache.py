@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from records.format.manifest import ShardInfo
-    from trainers.config import ImageShape
 
 _BATCH_RECORDS = 32
 
@@ -59,7 +58,7 @@ def build_disk_cache(
     """
     shards = {shard: part.split for part in selections for shard in part.shards}
     folder = below / cache_key(source, tuple(shards))
-    cache = ArraySource(folder, pixel_format(source.shape))
+    cache = ArraySource(folder, pixel_format(source))
     if folder.is_dir():
         on_message(f"decoded images are kept in {folder}")
         return cache
@@ -81,15 +80,17 @@ def build_disk_cache(
     return cache
 
 
-def pixel_format(shape: ImageShape) -> ArrayFormat:
-    """Return the file format of decoded images of a shape."""
-    return ArrayFormat("uint8", shape.array_shape)
+def pixel_format(source: ShardSource) -> ArrayFormat:
+    """Return the file format of the decoded images of a source."""
+    return ArrayFormat("uint8", source.shape.array_shape, source.parser.multi_hot)
 
 
 def cache_key(source: ShardSource, shards: tuple[ShardInfo, ...]) -> str:
     """Return the name of the cache of some shards, 32 hexadecimal digits."""
     versions = (tensor_files.FORMAT_VERSION, source.decoder)
-    content = (*versions, source.options, source.shape, shards)
+    # The same shards have longer labels after new classes were appended to the dataset.
+    multi_hot = (source.parser.multi_hot,) * source.parser.multi_label
+    content = (*versions, source.options, source.shape, shards, *multi_hot)
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(content, order="sorted"))
 
 
@@ -97,4 +98,4 @@ def write_cache_shard(source: ShardSource, shard: Selection, folder: Path, key: 
     """Write the decoded images and labels of one shard to its file in `folder`."""
     with (folder / array_name(shard.shards[0].name)).open("wb") as file:
         batches = ordered_batches(source, shard, _BATCH_RECORDS).as_numpy_iterator()
-        write_arrays(file, pixel_format(source.shape), key, batches)
+        write_arrays(file, pixel_format(source), key, batches)

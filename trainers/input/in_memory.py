@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from trainers.input.parallelism import prefetch, without_autotune
 from trainers.input.shuffle import ShuffleSpec, batch_epoch, list_epochs, no_autograph
-from trainers.input.tensor_files import to_model_dtype
+from trainers.input.tensor_files import to_model_dtype, to_model_labels
 
 if TYPE_CHECKING:
     from trainers.input.selection import Selection
@@ -49,11 +49,11 @@ def shuffled_in_memory(
 
 
 def _load(source: ArraySource, selection: Selection) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the stored arrays (records, *shape) and labels (records,) of a selection."""
+    """Return the stored arrays (records, *shape) and labels of a selection."""
     pairs = zip(selection.shards, selection.shard_masks, strict=True)
     records = np.concatenate([source.load(shard)[chosen] for shard, chosen in pairs])
     return tf.constant(records["array"]), tf.constant(records["label"])
 
 
 def _take(arrays: tf.Tensor, labels: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return to_model_dtype(tf.gather(arrays, places)), tf.gather(labels, places)
+    return to_model_dtype(tf.gather(arrays, places)), to_model_labels(tf.gather(labels, places))

@@ -44,6 +44,11 @@ class RecordParser:
         return cls(adopted.features, adopted.first_label, dataset.labels)
 
     @property
+    def multi_hot(self) -> int:
+        """The number of classes if labels are multi-hot; otherwise 0."""
+        return len(self.classes) if self.multi_label else 0
+
+    @property
     def needs_keys(self) -> bool:
         """Whether records do not contain their keys."""
         return self.names.key is None

@@ -54,7 +54,7 @@ class RecordSource(Protocol):
         """Return the records of the shard with this name, as strings."""
 
     def decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return images uint8 (batch, *shape) and labels int64 (batch,) of records (batch,)."""
+        """Return images uint8 (batch, *shape) and labels of records; see `RecordParser.parse`."""
 
     def record_bytes(self, selection: Selection) -> int:
         """Return the mean size of a record in bytes, from which the shuffle buffer is sized."""

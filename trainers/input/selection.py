@@ -159,11 +159,14 @@ def select_for_training(dataset: Dataset, validation: str | None) -> tuple[Selec
 
 
 def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
-    """Return the number of selected records of each class, int64 (classes,)."""
+    """Return the number of selected records with each label, int64 (classes,)."""
     counts = np.zeros(len(dataset.labels), np.int64)
     for shard, chosen in zip(selection.shards, selection.shard_masks, strict=True):
-        labels = read_shard_index(dataset.storage, shard).table["label"].to_numpy()
-        counts += np.bincount(labels[chosen], minlength=len(counts))
+        table = read_shard_index(dataset.storage, shard).table.filter(chosen)
+        labels = (
+            table["labels"].combine_chunks().flatten() if dataset.is_multi_label else table["label"]
+        )
+        counts += np.bincount(labels.to_numpy(), minlength=len(counts))
     return counts
 
 

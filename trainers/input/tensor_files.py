@@ -1,6 +1,7 @@
 """Labelled arrays on disk: one file of fixed-length records per shard.
 
     record   label, int64 little-endian │ array, C order, little-endian
+             or multi-hot labels, uint8 │ array
     footer   xxh3-128, 16 bytes, of the identity of the file and then of all records
 
 These files store decoded pixels and features. The identity is a text that is not stored in the
@@ -34,23 +35,44 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 """Increased when the same arrays give different bytes."""
 
-LABEL_BYTES = 8
 FOOTER_BYTES = 16
 _READ_BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class ArrayFormat:
-    """The type and shape of the array in a record."""
+    """The type and shape of the array in a record, and the type of its label.
+
+    Args:
+        dtype: the type of the array.
+        shape: the shape of the array.
+        multi_hot: the number of classes if a record has multi-hot labels; 0 if it has one label.
+    """
 
     dtype: Literal["uint8", "float16", "float32"]
     shape: tuple[int, ...]
+    multi_hot: int = 0
 
     @property
     def record_type(self) -> np.dtype[Any]:
         """The NumPy type of a record, with the fields `label` and `array`."""
         values = np.dtype(self.dtype).newbyteorder("<")
-        return np.dtype([("label", "<i8"), ("array", values, self.shape)])
+        return np.dtype([self._label_field, ("array", values, self.shape)])
+
+    @property
+    def _label_field(self) -> tuple[Any, ...]:
+        return ("label", "u1", (self.multi_hot,)) if self.multi_hot else ("label", "<i8")
+
+    @property
+    def label_bytes(self) -> int:
+        """The size of the label of a record, or of its multi-hot labels, in bytes."""
+        return self.multi_hot or 8
+
+    def missing_labels(self, records: int) -> NDArray[Any]:
+        """Return labels of damaged records: -1, (records,), or no labels, (records, classes)."""
+        if self.multi_hot:
+            return np.zeros((records, self.multi_hot), np.float32)
+        return np.full(records, -1, np.int64)
 
     @property
     def record_bytes(self) -> int:
@@ -71,7 +93,7 @@ def write_arrays(
     stream: StagedFile,
     array_format: ArrayFormat,
     identity: str,
-    batches: Iterable[tuple[NDArray[Any], NDArray[np.int64]]],
+    batches: Iterable[tuple[NDArray[Any], NDArray[Any]]],
 ) -> int:
     """Write one file, and return the number of its records.
 
@@ -79,7 +101,8 @@ def write_arrays(
         stream: the empty file.
         array_format: the format of the records.
         identity: a text that names everything that the content depends on.
-        batches: arrays (batch, *shape) in this format, and labels (batch,).
+        batches: arrays (batch, *shape) in this format, and labels (batch,), or (batch, classes) if
+            they are multi-hot.
     """
     digest = xxhash.xxh3_128(identity.encode())
     written = 0
@@ -138,7 +161,8 @@ class ArraySource:
         folder: the folder.
         format: the format of the records.
         skipped: the records without an array, as (shard name, record number): their source records
-            are damaged, and their stored label is -1.
+            are damaged, and their stored
+            label is -1, or they have no labels.
     """
 
     folder: Path
@@ -162,11 +186,13 @@ class ArraySource:
         """See `RecordSource.decode`; arrays (batch, *shape)."""
         import tensorflow as tf
 
-        array_bytes = self.format.record_bytes - LABEL_BYTES
-        content = tf.strings.substr(records, LABEL_BYTES, array_bytes)
+        classes, label_bytes = self.format.multi_hot, self.format.label_bytes
+        content = tf.strings.substr(records, label_bytes, self.format.record_bytes - label_bytes)
         values = to_model_dtype(tf.io.decode_raw(content, self.format.dtype))
-        labels = tf.io.decode_raw(tf.strings.substr(records, 0, LABEL_BYTES), tf.int64)
-        return tf.reshape(values, (-1, *self.format.shape)), tf.reshape(labels, (-1,))
+        stored = tf.strings.substr(records, 0, label_bytes)
+        labels = tf.io.decode_raw(stored, tf.uint8 if classes else tf.int64)
+        shaped = tf.reshape(labels, (-1, classes) if classes else (-1,))
+        return tf.reshape(values, (-1, *self.format.shape)), to_model_labels(shaped)
 
     def load(self, shard: ShardInfo) -> NDArray[np.void]:
         """Return the records of a shard as an array (records,) with fields `array` and `label`."""
@@ -183,3 +209,10 @@ def to_model_dtype(arrays: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
     return tf.cast(arrays, tf.float32) if arrays.dtype.is_floating else arrays
+
+
+def to_model_labels(labels: tf.Tensor) -> tf.Tensor:
+    """Convert stored labels to the type that a loss expects: multi-hot labels to float32."""
+    import tensorflow as tf
+
+    return tf.cast(labels, tf.float32) if labels.dtype == tf.uint8 else labels

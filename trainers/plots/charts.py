@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from trainers.evaluation.label_metrics import MultiLabelEvaluation
     from trainers.evaluation.metrics import Evaluation
-    from trainers.prediction.predictor import FilePrediction
+    from trainers.evaluation.mistakes import LabelMistake, Mistake
+    from trainers.prediction.result import FilePrediction
     from trainers.runs.history import EpochMetrics
 
 _NAME_CHARACTERS = 24
@@ -33,24 +35,37 @@ GRID_IMAGES = 100
 
 
 @render_png
-def plot_curves(epochs: Sequence[EpochMetrics]) -> Figure:
-    """Draw the accuracy and loss of training and validation by epoch."""
+def plot_curves(
+    epochs: Sequence[EpochMetrics], metrics: tuple[str, str] = ("accuracy", "loss")
+) -> Figure:
+    """Draw a metric between 0 and 1, and the loss, of training and validation by epoch.
+
+    Args:
+        epochs: the results of one or more epochs.
+        metrics: the names of the two metrics; either may lack a value of training.
+    """
     figure = new_figure(9, 3.6)
     numbers = [result.epoch for result in epochs]
     marker = "o" if len(epochs) <= 30 else ""
-    for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
+    columns = [result.to_columns() for result in epochs]
+    for axes, name in zip(figure.subplots(1, 2), metrics, strict=True):
         for prefix, label in (("", "training"), ("val_", "validation")):
-            values = [getattr(result, prefix + name) for result in epochs]
-            axes.plot(numbers, values, marker=marker, markersize=4, label=label)
-        axes.set_title(name)
+            values = [result[prefix + name] for result in columns if prefix + name in result]
+            if values:
+                color = "C0" if label == "training" else "C1"
+                axes.plot(numbers, values, marker=marker, markersize=4, label=label, color=color)
+        axes.set_title(name.replace("_", " "))
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-    accuracy, loss = figure.axes
-    accuracy.set_ylim(-0.02, 1.02)
+    first, loss = figure.axes
+    first.set_ylim(-0.02, 1.02)
     highest = max(max(result.loss, result.val_loss) for result in epochs)
     loss.set_ylim(0, 1.05 * highest if highest > 0 else 1)
-    accuracy.legend(loc="lower right")
+    if len(first.lines) == len(loss.lines):
+        first.legend(loc="lower right")
+    else:
+        loss.legend(loc="upper right")
     return figure
 
 
@@ -168,29 +183,63 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
 
 
 @render_png
-def plot_mistakes(evaluation: Evaluation, images: Iterable[NDArray[np.uint8]]) -> Figure:
+def plot_average_precision(evaluation: MultiLabelEvaluation) -> Figure:
+    """Draw the average precision and F1 of each class; of many classes, the lowest."""
+    found = [each for each in evaluation.per_class if each.images]
+    lowest = sorted(found, key=lambda each: each.average_precision or 0.0)
+    shown = lowest[:_MOST_CLASSES_OF_MANY]
+    figure = new_figure(6, 1.6 + 0.24 * max(len(shown), 4))
+    axes = figure.subplots()
+    places = np.arange(len(shown))
+    axes.barh(places - 0.2, [each.average_precision or 0 for each in shown], 0.38, label="AP")
+    axes.barh(places + 0.2, [each.f1 or 0 for each in shown], 0.38, label="F1 at the threshold")
+    font = find_font([each.name for each in shown])
+    axes.set_yticks(places, [_short(each.name, font) for each in shown])
+    for tick in axes.get_yticklabels():
+        tick.set_fontproperties(new_font(font, 9))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.grid(axis="x", alpha=0.3)
+    mean = evaluation.mean_average_precision
+    title = f"{evaluation.split}: mean average precision {'–' if mean is None else f'{mean:.1%}'}"
+    if len(shown) < len(found):
+        title += f"\n{len(shown)} of {pluralize(len(found), 'class')}: those with the lowest"
+    axes.set_title(title)
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.25 / figure.get_figheight() * 2), ncols=2
+    )
+    return figure
+
+
+@render_png
+def plot_mistakes(
+    evaluation: Evaluation | MultiLabelEvaluation, images: Iterable[NDArray[np.uint8]]
+) -> Figure:
     """Draw the images of the mistakes, each with both classes, score, record and key."""
+    mistakes: Sequence[Mistake | LabelMistake] = evaluation.mistakes
     tiles = [
         Tile(
             pixels,
-            # The score comes first, because long lines are cut at the end.
-            (f"{mistake.score:.0%} {mistake.predicted}", f"is {mistake.class_name}"),
+            mistake.title(),
             (f"{mistake.shard.removesuffix('.tfrecord')} #{mistake.record}", mistake.key),
         )
-        for mistake, pixels in zip(evaluation.mistakes, images, strict=True)
+        for mistake, pixels in zip(mistakes, images, strict=True)
     ]
     return draw_tiles(tiles)
 
 
 @render_png
 def plot_predictions(predictions: Sequence[FilePrediction]) -> Figure:
-    """Draw the first `GRID_IMAGES` classified images, each below its best class and score."""
+    """Draw the first `GRID_IMAGES` classified images, each below its predicted classes."""
     tiles = []
     for prediction in predictions[:GRID_IMAGES]:
         name = os.fspath(prediction.path).rpartition("/")[2]
-        best = prediction.top[0]
         assert prediction.pixels is not None
-        tiles.append(Tile(prediction.pixels, (best.name, f"{best.score:.0%}"), (name,)))
+        title = (
+            ", ".join(prediction.names) or "–",
+            ", ".join(f"{score:.0%}" for score in prediction.scores) or "–",
+        )
+        tiles.append(Tile(prediction.pixels, title, (name,)))
     return draw_tiles(tiles)
 
 

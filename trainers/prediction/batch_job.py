@@ -27,7 +27,7 @@ import msgspec
 import xxhash
 
 from records.arguments import Positive
-from records.format.layout import LABELS, WORK_FOLDER
+from records.format.layout import WORK_FOLDER
 from records.format.manifest import Count, Digest
 from records.storage import absolute_location, open_storage
 from records.storage.local import LocalStorage
@@ -38,7 +38,7 @@ from trainers.content_addressed_dir import ContentAddressedDir
 from trainers.models import find_model, is_registered, require_model
 from trainers.prediction.image_files import ImageFile
 from trainers.runs.digests import DIGESTS, encode_digests
-from trainers.runs.run_dir import CONFIG, WEIGHTS, open_run
+from trainers.runs.run_dir import open_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,8 +69,8 @@ class Predictions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         format_version: the format version of this file.
-        key: the hash of the configuration, labels and weights of the run, the file names, and
-            `top_k`.
+        key: the hash of the configuration, labels, weights and thresholds of the run, the file
+            names, and `top_k`.
         top_k: the number of classes per row.
         files: the number of files.
         classified: the number of files that were classified.
@@ -143,7 +143,7 @@ def predict_to_csv_shards(
 def collection_key(run: Run, files: Sequence[ImageFile], top_k: int) -> str:
     """Return the hash of all inputs of the predictions, except the content of the files."""
     digest = xxhash.xxh3_128(f"{FORMAT_VERSION} {top_k}\n".encode())
-    for name in (CONFIG, LABELS, WEIGHTS):
+    for name in run.prediction_files:
         digest.update(xxhash.xxh3_128_digest(run.read(name)))
     for file in files:
         digest.update(xxhash.xxh3_128_digest(os.fsencode(file.name)))
@@ -282,10 +282,12 @@ class PredictionWorker:
         from trainers.prediction.output import csv_columns, csv_row, to_file_result
 
         top_k = min(self.top_k, len(predictor.class_names))
-        stream.write(encode_csv_row(csv_columns(top_k)))
+        multi_label = predictor.run.has_thresholds
+        stream.write(encode_csv_row(csv_columns(top_k, multi_label=multi_label)))
         with closing(predictor.predict_files(files, top_k=top_k)) as answers:
             for answer in answers:
-                stream.write(encode_csv_row(csv_row(to_file_result(answer), top_k)))
+                row = csv_row(to_file_result(answer), top_k, multi_label=multi_label)
+                stream.write(encode_csv_row(row))
                 count(1)
 
     def _find(self, listed: ListedFile) -> ImageFile:
@@ -295,7 +297,7 @@ class PredictionWorker:
 
 def publish_run(run: Run, out: Storage) -> None:
     """Copy to the work folder those files of a run that predictions need."""
-    contents = {name: run.read(name) for name in (CONFIG, LABELS, WEIGHTS)}
+    contents = {name: run.read(name) for name in run.prediction_files}
     for name, content in {**contents, DIGESTS: encode_digests(contents)}.items():
         out.replace(f"{_RUN}/{name}", content)
 
@@ -316,8 +318,8 @@ def _open_predictor(out: str, _key: str, model: str | None) -> Predictor:
 
     storage = open_storage(out)
     with tempfile.TemporaryDirectory(prefix="shardmill-") as folder:
-        for name in (CONFIG, LABELS, WEIGHTS, DIGESTS):
-            Path(folder, name).write_bytes(storage.read(f"{_RUN}/{name}"))
+        for path in storage.list(_RUN):
+            Path(folder, path.rpartition("/")[2]).write_bytes(storage.read(path))
         run = open_run(folder)
         if model is not None and not is_registered(run.config.architecture.model):
             require_model(run, model)

@@ -8,27 +8,50 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.text.escaping import escape_for_display
-from trainers.prediction.predictor import ClassScore
+from trainers.prediction.result import ClassScore
 
 if TYPE_CHECKING:
-    from trainers.prediction.predictor import FilePrediction
+    from trainers.prediction.result import FilePrediction
+
+
+_LISTS = ("classes", "labels", "scores")
 
 
 class FileResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The best classes of a file, or the reason why it cannot be classified."""
+    """The best classes of a file, or the reason why it cannot be classified.
+
+    Attributes:
+        file: the path or URL of the file.
+        classes: the best classes, the highest score first.
+        reason: the reason why the file cannot be classified.
+        detail: the detail of the reason.
+        predicted: the classes whose scores reach their thresholds, the highest score first, if the
+            run predicts any number of labels per image.
+    """
 
     file: str
     classes: tuple[ClassScore, ...] = ()
     reason: str | None = None
     detail: str | None = None
+    predicted: tuple[ClassScore, ...] | None = None
 
     def __str__(self) -> str:
         if self.reason is not None:
             return escape_for_display(
                 f"{self.file}: cannot be classified, {self.reason}: {self.detail}"
             )
-        scores = "  ".join(f"{best.name} {best.score:.1%}" for best in self.classes)
-        return escape_for_display(f"{self.file}  {scores}")
+        best = _list_scores(self.classes)
+        if self.predicted is None:
+            return escape_for_display(f"{self.file}  {best}")
+        # One class is the default of `--top-k`.
+        more = f"  (best: {best})" if len(self.classes) > 1 else ""
+        return escape_for_display(
+            f"{self.file}  {_list_scores(self.predicted) or 'no class'}{more}"
+        )
+
+
+def _list_scores(classes: tuple[ClassScore, ...]) -> str:
+    return "  ".join(f"{each.name} {each.score:.1%}" for each in classes)
 
 
 def to_file_result(prediction: FilePrediction) -> FileResult:
@@ -38,7 +61,7 @@ def to_file_result(prediction: FilePrediction) -> FileResult:
     if prediction.rejection is not None:
         rejection = prediction.rejection
         return FileResult(file, reason=rejection.reason, detail=rejection.detail)
-    return FileResult(file, prediction.top)
+    return FileResult(file, prediction.top, predicted=prediction.chosen)
 
 
 def encode_json(result: FileResult) -> bytes:
@@ -46,18 +69,41 @@ def encode_json(result: FileResult) -> bytes:
     return msgspec.json.encode(result)
 
 
-def csv_columns(top_k: int) -> tuple[str, ...]:
-    """Return the column names of `csv_row`; the names for the best class have no number."""
+def csv_columns(top_k: int, *, multi_label: bool = False) -> tuple[str, ...]:
+    """Return the column names of `csv_row`; the names for the best class have no number.
+
+    Args:
+        top_k: the number of best classes per row.
+        multi_label: whether the run predicts any number of labels per image; then the columns
+            `classes`, `labels` and `scores` have lists of all predicted classes, as JSON.
+    """
     ranks = ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
-    scores = (f"{name}{rank}" for rank in ranks for name in ("class", "label", "score"))
-    return ("file", *scores, "reason")
+    best = (f"{name}{rank}" for rank in ranks for name in ("class", "label", "score"))
+    return ("file", *(_LISTS if multi_label else ()), *best, "reason")
 
 
-def csv_row(result: FileResult, top_k: int) -> tuple[str | int, ...]:
-    """Return the row of a file: the `top_k` best classes, or the reason for its rejection."""
-    values: list[str | int] = []
+def csv_row(result: FileResult, top_k: int, *, multi_label: bool = False) -> tuple[str | int, ...]:
+    """Return the row of a file: its classes, or the reason for its rejection.
+
+    Args:
+        result: the prediction for the file.
+        top_k: as in `csv_columns`.
+        multi_label: as in `csv_columns`.
+    """
+    values: list[str | int] = _encode_lists(result) if multi_label else []
     for best in result.classes:
         values += best.name, best.label, f"{best.score:.6f}"
-    values += [""] * (3 * top_k - len(values))
+    columns = 3 * top_k + len(_LISTS) * multi_label
+    values += [""] * (columns - len(values))
     reason = "" if result.reason is None else f"{result.reason}: {result.detail}"
     return (result.file, *values, reason)
+
+
+def _encode_lists(result: FileResult) -> list[str | int]:
+    """Return the predicted classes of a file as JSON lists; empty cells if it is rejected."""
+    if result.predicted is None:
+        return [""] * len(_LISTS)
+    names = [each.name for each in result.predicted]
+    labels = [each.label for each in result.predicted]
+    scores = [round(each.score, 6) for each in result.predicted]
+    return [msgspec.json.encode(values).decode() for values in (names, labels, scores)]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -28,7 +28,10 @@ from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.backend import start_backend
 from trainers.prediction.image_files import ImageFile, image_file
+from trainers.prediction.result import ClassScore, FilePath, FilePrediction, Pixels, Prediction
 from trainers.runs.run_dir import Run, open_run
+from trainers.runs.thresholds import read_thresholds
+from trainers.tasks import find_task
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,73 +40,6 @@ _THREADS = 4
 # If images are small, one future per image is slower than a single thread.
 _CHUNK_IMAGES = 8
 _PREFETCH_BATCHES = 2
-
-FilePath: TypeAlias = str | os.PathLike[str]
-_Pixels: TypeAlias = NDArray[np.uint8]
-
-
-class ClassScore(msgspec.Struct, frozen=True):
-    """A class and its probability, 0 to 1."""
-
-    name: str = msgspec.field(name="class")
-    label: int
-    score: float
-
-    def __repr__(self) -> str:
-        return f"{escape_for_display(self.name)} {self.score:.1%}"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The best classes of an image, or the reason why it cannot be classified.
-
-    Attributes:
-        top: the best classes, the highest score first; empty if the image is rejected.
-        rejection: the reason why the image cannot be classified; None if it is classified.
-        pixels: the input of the model, uint8 (height, width, channels); None if the image is
-            rejected.
-    """
-
-    top: tuple[ClassScore, ...] = ()
-    rejection: Rejection | None = None
-    pixels: _Pixels | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def class_name(self) -> str | None:
-        """The name of the best class."""
-        return self.top[0].name if self.top else None
-
-    @property
-    def label(self) -> int | None:
-        """The label of the best class."""
-        return self.top[0].label if self.top else None
-
-    @property
-    def score(self) -> float | None:
-        """The probability of the best class."""
-        return self.top[0].score if self.top else None
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._describe()}>"
-
-    def _describe(self) -> str:
-        if self.rejection is not None:
-            return f"rejected, {self.rejection.reason}: {self.rejection.detail}"
-        return ", ".join(map(repr, self.top))
-
-
-@dataclass(frozen=True, repr=False)
-class FilePrediction(Prediction):
-    """The prediction for a file.
-
-    Attributes:
-        path: the path or URL as given; credentials in a URL are removed.
-    """
-
-    path: FilePath = ""
-
-    def _describe(self) -> str:
-        return f"{escape_for_display(os.fspath(self.path))}: {super()._describe()}"
 
 
 class Predictor:
@@ -116,7 +52,7 @@ class Predictor:
 
     Raises:
         InputNotFoundError: the run does not exist, or has no weights yet.
-        CorruptDataError: the configuration or the weights are damaged.
+        CorruptDataError: the configuration, the thresholds or the weights are damaged.
     """
 
     @check_arguments
@@ -130,6 +66,8 @@ class Predictor:
         from trainers.models.load import load_model
 
         config = self.run.config
+        self._task = find_task(config.task)
+        self._thresholds = read_thresholds(self.run)
         self._model = load_model(self.run)
         # Keras builds the predict function in the first call, which is not thread-safe.
         self._model_lock = Lock()
@@ -150,8 +88,13 @@ class Predictor:
         """The names of all classes, in the order of their labels."""
         return tuple(self.run.labels)
 
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The score from which each class is predicted; empty if each image has one label."""
+        return self._thresholds
+
     def predict(
-        self, images: bytes | _Pixels | Iterable[bytes | _Pixels], *, top_k: int = 1
+        self, images: bytes | Pixels | Iterable[bytes | Pixels], *, top_k: int = 1
     ) -> list[Prediction]:
         """Return the predictions for images in memory, in the order of the images.
 
@@ -211,7 +154,7 @@ class Predictor:
 
     def _read_ahead(
         self, files: Iterable[tuple[FilePath, ImageFile]]
-    ) -> Iterator[tuple[FilePrediction, _Pixels | Rejection]]:
+    ) -> Iterator[tuple[FilePrediction, Pixels | Rejection]]:
         batch_size = self.run.config.options.batch_size
         # The threads return pixels, so that only a few complete files are in memory.
         chunks = parallel_map(
@@ -223,7 +166,7 @@ class Predictor:
         for chunk in chunks:
             yield from chunk
 
-    def _read(self, file: ImageFile) -> _Pixels | Rejection:
+    def _read(self, file: ImageFile) -> Pixels | Rejection:
         try:
             return self._prepare(file.read())
         except ImageRejectedError as error:
@@ -235,7 +178,7 @@ class Predictor:
         except ShardmillError as error:
             return Rejection("unreadable", str(error.got or error.what))
 
-    def _prepare(self, data: bytes) -> _Pixels | Rejection:
+    def _prepare(self, data: bytes) -> Pixels | Rejection:
         """Return the input of the model for an image file, or the reason for its rejection."""
         import tensorflow as tf
 
@@ -245,13 +188,13 @@ class Predictor:
         try:
             # On the CPU, as in training, which never resizes on a GPU.
             with tf.device("CPU"):
-                pixels: _Pixels = self._decode(tf.constant([stored.encoded]))[0].numpy()
+                pixels: Pixels = self._decode(tf.constant([stored.encoded]))[0].numpy()
         except tf.errors.InvalidArgumentError as error:
             return Rejection("corrupt", error.message.partition("\n")[0])
         return pixels
 
     def _score(
-        self, prepared: Iterable[tuple[Any, _Pixels | Rejection]], top_k: int
+        self, prepared: Iterable[tuple[Any, Pixels | Rejection]], top_k: int
     ) -> Iterator[Any]:
         """Complete each prediction with its classes or its rejection."""
         for batch in _fill_batches(prepared, self.run.config.options.batch_size):
@@ -261,19 +204,25 @@ class Predictor:
                 if isinstance(image, Rejection):
                     yield replace(empty, rejection=image)
                 else:
-                    yield replace(empty, top=self._top(next(rows), top_k), pixels=image)
+                    yield replace(empty, pixels=image, **self._classify(next(rows), top_k))
 
-    def _model_scores(self, images: list[_Pixels]) -> NDArray[np.float64]:
+    def _model_scores(self, images: list[Pixels]) -> NDArray[np.float64]:
         """Return probabilities (images, classes)."""
-        from trainers.evaluation.metrics import softmax
-
         with self._model_lock:
-            return softmax(np.asarray(self._model.predict_on_batch(np.stack(images))))
+            logits = np.asarray(self._model.predict_on_batch(np.stack(images)))
+        return self._task.probabilities(logits)
 
-    def _top(self, scores: NDArray[np.float64], top_k: int) -> tuple[ClassScore, ...]:
-        labels = np.argsort(-scores, kind="stable")[:top_k].tolist()
-        names = self.run.labels
-        return tuple(ClassScore(names[label], label, float(scores[label])) for label in labels)
+    def _classify(self, scores: NDArray[np.float64], top_k: int) -> dict[str, Any]:
+        """Return the fields `top` and `chosen` of a `Prediction` from scores (classes,)."""
+
+        def describe(labels: list[int]) -> tuple[ClassScore, ...]:
+            names = self.run.labels
+            return tuple(ClassScore(names[label], label, float(scores[label])) for label in labels)
+
+        top = describe(np.argsort(-scores, kind="stable")[:top_k].tolist())
+        if not self._task.has_thresholds:
+            return {"top": top}
+        return {"top": top, "chosen": describe(self._task.choose(scores, self._thresholds))}
 
 
 def _check_top_k(top_k: int) -> None:
@@ -314,14 +263,14 @@ def _split(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _fill_batches(
-    prepared: Iterable[tuple[Any, _Pixels | Rejection]], size: int
-) -> Iterator[list[tuple[Any, _Pixels | Rejection]]]:
+    prepared: Iterable[tuple[Any, Pixels | Rejection]], size: int
+) -> Iterator[list[tuple[Any, Pixels | Rejection]]]:
     """Yield batches of `size` images, with the rejections between these images.
 
     For a batch with a different number of images, the model would be compiled again. Only the last
     batch, or a batch with `size` rejections, may be smaller.
     """
-    batch: list[tuple[Any, _Pixels | Rejection]] = []
+    batch: list[tuple[Any, Pixels | Rejection]] = []
     images = 0
     for item in prepared:
         batch.append(item)

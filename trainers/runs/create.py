@@ -28,6 +28,7 @@ from trainers.runs.run_dir import (
     HISTORY,
     RESULT,
     TENSORBOARD,
+    THRESHOLDS,
     TRAINING_IMAGES,
     WEIGHTS,
     Run,
@@ -186,7 +187,7 @@ def remove_if_empty(run: Run) -> None:
         with suppress(OSError):  # it contains other files, or does not exist
             (run.path / name).rmdir()
     # Without its configuration, the folder is not a run that --resume completes.
-    for name in (LABELS, TRAINING_IMAGES, CONFIG, DIGESTS):
+    for name in (LABELS, TRAINING_IMAGES, THRESHOLDS, CONFIG, DIGESTS):
         (run.path / name).unlink(missing_ok=True)
     with suppress(OSError):  # it contains other files, or is the root of a volume
         run.path.rmdir()

@@ -15,35 +15,40 @@ class EpochMetrics(NamedTuple):
 
     Attributes:
         epoch: the number of the epoch, from 1.
-        accuracy: the accuracy on the training images, during training.
+        accuracy: the accuracy on the training images, during training; None if the task has other
+            metrics, which are in `extra`.
         loss: the loss on the training images, during training.
-        val_accuracy: the accuracy on the validation images, after the epoch.
+        val_accuracy: the accuracy on the validation images, after the epoch, or None.
         val_loss: the loss on the validation images, after the epoch.
         learning_rate: the learning rate of the last step.
         seconds: the duration of the epoch in seconds, including validation.
-        extra: the metrics of a registered model by name; validation metrics are named `val_NAME`.
+        extra: the other metrics of the task, and those of a registered model, by name; validation
+            metrics are named `val_NAME`.
     """
 
     epoch: int
-    accuracy: float
+    accuracy: float | None
     loss: float
-    val_accuracy: float
+    val_accuracy: float | None
     val_loss: float
     learning_rate: float
     seconds: float
     extra: dict[str, float] = {}  # noqa: RUF012
 
     def __str__(self) -> str:
-        extra = "".join(f"{name} {value:.3f}  " for name, value in self.extra.items())
-        return (
-            f"accuracy {self.accuracy:.3f}  loss {self.loss:.3f}  "
-            f"val_accuracy {self.val_accuracy:.3f}  val_loss {self.val_loss:.3f}  "
-            f"{extra}{self.seconds:.1f} s"
-        )
+        shown = {**self.to_columns()}
+        for name in ("epoch", "learning_rate", "seconds"):
+            del shown[name]
+        metrics = "".join(f"{name} {value:.3f}  " for name, value in shown.items())
+        return f"{metrics}{self.seconds:.1f} s"
 
     def to_columns(self) -> dict[str, float]:
-        """Return all metrics by the column names of `history.csv`."""
-        columns: dict[str, float] = dict(zip(self._fields[:-1], self[:-1], strict=True))
+        """Return all metrics by the column names of `history.csv`; None has no column."""
+        columns: dict[str, float] = {
+            name: value
+            for name, value in zip(self._fields[:-1], self[:-1], strict=True)
+            if value is not None
+        }
         seconds = columns.pop("seconds")
         return {**columns, **self.extra, "seconds": seconds}
 

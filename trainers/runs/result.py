@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.errors import CorruptDataError
+from records.format.manifest import Task
 from records.strict_json import decode_json
 from trainers.runs.digests import read_checked
 from trainers.runs.run_dir import RESULT
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from trainers.training.plan import TrainingPlan
 
 
+_MAP = "val_mean_average_precision"
+_BINARY_ACCURACY = "val_binary_accuracy"
 _HINT = "remove this file, and the same command finishes the run again"
 
 
@@ -32,13 +35,18 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         validation_images: the number of validation images.
         parameters: the number of parameters of the network.
         trained_parameters: the number of parameters that the last phase trains.
-        accuracy: the accuracy on the training images, during training.
+        accuracy: the accuracy on the training images, during training; None if the task is
+            `multi-label`.
         loss: the loss on the training images, during training.
-        val_accuracy: the accuracy on the validation images.
+        val_accuracy: the accuracy on the validation images, or None.
         val_loss: the loss on the validation images.
         seconds: the duration of the run in seconds, without the time to load Keras.
         damaged_records: the number of damaged records that were skipped.
         stopped_early: whether early stopping ended the run before its last step.
+        task: the task of the run: `classification` or `multi-label`.
+        metrics: the other metrics, by their columns in `history.csv`: of the task `multi-label`,
+            `binary_accuracy`, `val_binary_accuracy` and `val_mean_average_precision`; and those of
+            a registered model.
     """
 
     run: str
@@ -51,20 +59,35 @@ class TrainingResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation_images: int
     parameters: int
     trained_parameters: int
-    accuracy: float
+    accuracy: float | None
     loss: float
-    val_accuracy: float
+    val_accuracy: float | None
     val_loss: float
     seconds: float
     damaged_records: int = 0
     stopped_early: bool = False
+    task: Task = "classification"
+    metrics: dict[str, float] = {}  # msgspec copies it
 
     def __repr__(self) -> str:
-        return (
-            f"TrainingResult(run={self.run!r}, epochs={self.epochs}, accuracy={self.accuracy:.4f}, "
-            f"loss={self.loss:.4f}, val_accuracy={self.val_accuracy:.4f}, "
-            f"val_loss={self.val_loss:.4f})"
-        )
+        named = {
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "val_accuracy": self.val_accuracy,
+            "val_loss": self.val_loss,
+            **self.metrics,
+        }
+        metrics = (f"{name}={value:.4f}" for name, value in named.items() if value is not None)
+        return f"TrainingResult(run={self.run!r}, epochs={self.epochs}, {', '.join(metrics)})"
+
+    def summary(self) -> str:
+        """Return the metrics that the command line prints."""
+        if self.accuracy is None or self.val_accuracy is None:
+            return (
+                f"validation mean average precision {self.metrics[_MAP]:.1%}, "
+                f"binary accuracy {self.metrics[_BINARY_ACCURACY]:.1%}"
+            )
+        return f"accuracy {self.accuracy:.1%}, validation accuracy {self.val_accuracy:.1%}"
 
 
 def encode_result(result: TrainingResult) -> bytes:

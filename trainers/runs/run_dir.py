@@ -5,7 +5,8 @@ labels.txt          the label map
 training_images.u64 hashes of the training images; see `trained_images`
 history.csv         one row per epoch, written at the end of the epoch
 model.weights.h5    the weights of the last or the best epoch
-curves.png          accuracy and loss by epoch
+thresholds.json     the threshold of each class, if the task has thresholds
+curves.png          accuracy or mean average precision, and loss, by epoch
 result.json         the result, written last; it exists only if the run is finished
 digests.json        the SHA-256 of each file that a command reads; see `digests`
 checkpoints/        the newest checkpoints, for `train --resume`
@@ -30,6 +31,7 @@ from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
 from trainers.config import RunConfig, decode_config
 from trainers.runs.digests import RESTORE, check_file, read_checked, recording
+from trainers.tasks import find_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 HISTORY = "history.csv"
 WEIGHTS = "model.weights.h5"
+THRESHOLDS = "thresholds.json"
 CURVES = "curves.png"
 RESULT = "result.json"
 TRAINING_IMAGES = "training_images.u64"
@@ -67,6 +70,16 @@ class Run:
     def is_finished(self) -> bool:
         """Return whether the run is finished."""
         return (self.path / RESULT).is_file()
+
+    @property
+    def prediction_files(self) -> tuple[str, ...]:
+        """Return the names of the files that a prediction needs."""
+        return CONFIG, LABELS, WEIGHTS, *((THRESHOLDS,) * self.has_thresholds)
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Return whether each class has a threshold, because images have any number of labels."""
+        return find_task(self.config.task).has_thresholds
 
     def describe(self, name: str) -> str:
         """Return the path of a file in the run folder, for messages."""

@@ -1,24 +1,32 @@
-"""Loss, optimizer, learning rate schedule, precision and class weights."""
+"""Loss, metrics, optimizer, learning rate schedule and precision."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
-from keras import ops
 
 from trainers.models.registry import find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from trainers.backend import Backend
     from trainers.options import Precision, TrainOptions
+    from trainers.tasks import ClassCounts, Task
+    from trainers.tasks.validation_metric import ValidationMetric
     from trainers.training.phases import Phase
 
 
-Loss = Callable[[Any, Any], Any]
+class CompiledMetrics(NamedTuple):
+    """The metrics of a compiled model, besides the loss.
+
+    Attributes:
+        both: the metrics for training and validation: those of the task, then those of a
+            registered model.
+        validation: the metric that only validation updates, if the task has one.
+    """
+
+    both: tuple[keras.metrics.Metric, ...]
+    validation: ValidationMetric | None = None
 
 
 def set_precision(precision: Precision, hardware: Backend) -> str:
@@ -30,44 +38,33 @@ def set_precision(precision: Precision, hardware: Backend) -> str:
 
 
 def compile_model(
-    model: keras.Model, options: TrainOptions, phase: Phase
-) -> tuple[keras.metrics.Metric, ...]:
-    """Compile a model; return its accuracy metric, then the metrics of a registered model."""
+    model: keras.Model,
+    options: TrainOptions,
+    phase: Phase,
+    task: Task,
+    counts: ClassCounts | None = None,
+) -> CompiledMetrics:
+    """Compile a model for a task; return its metrics.
+
+    Args:
+        model: the model from images or features to logits (batch, classes).
+        options: the options of the run.
+        phase: the phase for which the model is compiled.
+        task: the task of the run.
+        counts: the counts by which the loss balances the classes; None for equal weights.
+    """
     custom = find_model(options.model).custom
-    metrics = (
-        keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-        *((make() for make in custom.metrics) if custom else ()),
-    )
+    metrics = (*task.metrics(), *((make() for make in custom.metrics) if custom else ()))
+    validation = task.validation_metric(model.output_shape[-1])
     loss = custom.loss if custom and custom.loss is not None else None
     model.compile(
         optimizer=build_optimizer(options, phase),
-        loss=choose_loss(options.label_smoothing) if loss is None else loss,
-        metrics=list(metrics),
+        loss=task.loss(options.label_smoothing, counts) if loss is None else loss,
+        metrics=[*metrics, *((validation,) if validation is not None else ())],
         jit_compile="auto" if options.jit is None else options.jit,
     )
     model.optimizer.build(model.trainable_variables)  # otherwise TensorFlow traces the step twice
-    return metrics
-
-
-def choose_loss(label_smoothing: float) -> Loss:
-    """Return the mean cross-entropy of integer labels (batch,) and logits (batch, classes).
-
-    Args:
-        label_smoothing: the fraction of the probability that is spread evenly over all
-            classes (Szegedy et al., "Rethinking the Inception Architecture for Computer Vision",
-            2016).
-    """
-    if not label_smoothing:
-        crossentropy: Loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        return crossentropy
-
-    def smoothed_crossentropy(labels: Any, logits: Any) -> Any:
-        truth = ops.one_hot(ops.reshape(labels, (-1,)), logits.shape[-1], dtype=logits.dtype)
-        return keras.losses.categorical_crossentropy(
-            truth, logits, from_logits=True, label_smoothing=label_smoothing
-        )
-
-    return smoothed_crossentropy
+    return CompiledMetrics(metrics, validation)
 
 
 def build_optimizer(options: TrainOptions, phase: Phase) -> keras.optimizers.Optimizer:
@@ -92,22 +89,3 @@ def _schedule(
         warmup_target=phase.learning_rate if warmup_steps else None,
         warmup_steps=warmup_steps,
     )
-
-
-def balance_classes(counts: Sequence[int]) -> dict[int, float]:
-    """Return class weights that give all classes the same total weight.
-
-    The sum of the weights over all images is the number of images.
-
-    Args:
-        counts: the number of training images of each class.
-
-    Returns:
-        The weight of each label, for `keras.Model.fit`: images / (classes x images of the class),
-        where `classes` counts only classes with images; 0 for a class without images.
-    """
-    images = sum(counts)
-    classes = sum(count > 0 for count in counts)
-    return {
-        label: images / (classes * count) if count else 0.0 for label, count in enumerate(counts)
-    }

@@ -11,7 +11,8 @@ import tensorflow as tf
 from records.errors import OutputError
 from trainers.models.weights_file import encode_weights
 from trainers.runs.history import EpochMetrics, encode_history
-from trainers.runs.run_dir import HISTORY, TENSORBOARD, WEIGHTS, Run
+from trainers.runs.run_dir import HISTORY, TENSORBOARD, THRESHOLDS, WEIGHTS, Run
+from trainers.runs.thresholds import encode_thresholds
 from trainers.training.early_stopping import EarlyStopping
 
 if TYPE_CHECKING:
@@ -63,15 +64,29 @@ class EpochLogger:
         if self._tensorboard is not None:
             self._tensorboard.write_step(step, metrics)
 
-    def log_epoch(self, result: EpochMetrics, phase: Phase, step: int) -> None:
-        """Save the result of an epoch of `phase`; the epoch ended after `step` steps of the run.
+    def log_epoch(
+        self,
+        result: EpochMetrics,
+        phase: Phase,
+        step: int,
+        thresholds: tuple[float, ...] | None = None,
+    ) -> None:
+        """Save the result of an epoch.
+
+        Args:
+            result: the metrics of the epoch.
+            phase: the phase of the epoch.
+            step: the number of steps of the run after which the epoch ended.
+            thresholds: the threshold of each class, if the task has thresholds.
 
         Raises:
             OutputError: the run cannot be written.
         """
         self.epochs.append(result)
         if self._should_save(phase, step):
-            self._run.write(WEIGHTS, encode_weights(self._network.model))
+            # A run that has weights has thresholds too, also if the process is killed in between.
+            files = {} if thresholds is None else {THRESHOLDS: encode_thresholds(thresholds)}
+            self._run.write_all({**files, WEIGHTS: encode_weights(self._network.model)})
             self._saved_at = time.monotonic()
         self._run.write_unrecorded(HISTORY, encode_history(self.epochs))
         if self._tensorboard is not None:

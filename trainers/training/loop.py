@@ -16,12 +16,11 @@ import keras
 from records.errors import UsageError
 from trainers.input.bad_records import TF_READ_ERRORS, SkippedRecords
 from trainers.input.pipeline import ShardSource
-from trainers.input.selection import count_classes
 from trainers.input.shuffle import ShuffleSpec
 from trainers.models.registry import find_model
 from trainers.runs.history import EpochMetrics
+from trainers.tasks import balance_classes, find_task
 from trainers.training.checkpoints import TrainingState, save_checkpoint
-from trainers.training.compile import balance_classes
 from trainers.training.epoch_logger import EpochLogger
 from trainers.training.metric_state import (
     metric_totals,
@@ -94,10 +93,11 @@ class TrainingLoop:
         self._validation = Validation(plan.config.options.batch_size, batch_divisor)
         custom = find_model(plan.config.options.model).custom
         self._custom_callbacks = [make() for make in custom.callbacks] if custom else []
-        self._class_weights: dict[int, float] | None = None
-        if plan.config.options.class_weights == "balanced":
-            counts = count_classes(plan.dataset, plan.training).tolist()
-            self._class_weights = balance_classes(counts)
+        counts = plan.class_counts
+        in_loss = find_task(plan.config.task).balances_in_loss
+        self._class_weights = (
+            None if counts is None or in_loss else balance_classes(counts.of_class)
+        )
 
     @property
     def seconds(self) -> float:
@@ -242,26 +242,28 @@ class TrainingLoop:
         self._pending_metrics = self._pending_metrics or self._read_metrics(setup)
         result = self._validate(setup, self._pending_metrics)
         self._pending_metrics = None
+        metric = setup.compiled_metrics.validation
+        thresholds = None if metric is None else metric.thresholds()
         setup.model.reset_metrics()
         self._epoch_started_at = time.monotonic()
-        self.epoch_logger.log_epoch(result, setup.phase, step)
+        self.epoch_logger.log_epoch(result, setup.phase, step, thresholds)
 
     def _validate(self, setup: PhaseSetup, metrics: dict[str, float]) -> EpochMetrics:
         validation = self._validation.measure(
             setup, self.validation, lambda: self._stop_if_requested(setup)
         )
         self._check_loss(setup, validation["loss"])
-        extra = [name for name in metrics if name not in {"loss", "accuracy"}]
+        own = {"loss", "accuracy"}
         return EpochMetrics(
             epoch=len(self.epoch_logger.epochs) + 1,
-            accuracy=metrics["accuracy"],
+            accuracy=metrics.get("accuracy"),
             loss=metrics["loss"],
-            val_accuracy=validation["accuracy"],
+            val_accuracy=validation.get("accuracy"),
             val_loss=validation["loss"],
             learning_rate=self._learning_rate(setup),
             seconds=time.monotonic() - self._epoch_started_at,
-            extra={name: metrics[name] for name in extra}
-            | {f"val_{name}": float(validation[name]) for name in extra},
+            extra={name: metrics[name] for name in metrics if name not in own}
+            | {f"val_{name}": float(validation[name]) for name in validation if name not in own},
         )
 
     def _stop_if_requested(self, setup: PhaseSetup) -> None:

@@ -11,6 +11,7 @@ from records.runtime.extras import require_extra
 if TYPE_CHECKING:
     from trainers.models import ModelSpec
     from trainers.options import TrainOptions
+    from trainers.tasks import Task
 
 _HEAD_LEARNING_RATE = 1e-3
 _FINETUNE_LEARNING_RATE = 1e-5
@@ -31,6 +32,17 @@ def check_options(options: TrainOptions, spec: ModelSpec) -> None:
         )
     _check_backbone(options, spec)
     _check_input(options)
+
+
+def check_own_loss(options: TrainOptions, spec: ModelSpec, task: Task) -> None:
+    """Check that the loss of a registered model can have class weights. Raises UsageError."""
+    has_own_loss = spec.custom is not None and spec.custom.loss is not None
+    if options.class_weights != "none" and has_own_loss and task.balances_in_loss:
+        raise UsageError(
+            f"{options.model} has its own loss, which cannot balance several labels per image",
+            got=f"--class-weights {options.class_weights}",
+            hint="omit --class-weights",
+        )
 
 
 def choose_weights(options: TrainOptions) -> str | None:

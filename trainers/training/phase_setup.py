@@ -22,7 +22,8 @@ from trainers.input.pipeline import (
 )
 from trainers.input.shuffle import ShuffleSpec, no_autograph
 from trainers.models.freezing import freeze_backbone, unfreeze_backbone
-from trainers.training.compile import compile_model
+from trainers.tasks import find_task
+from trainers.training.compile import CompiledMetrics, compile_model
 
 if TYPE_CHECKING:
     from trainers.input.selection import Selection
@@ -57,8 +58,7 @@ class PhaseSetup:
     Args:
         phase: the phase.
         model: the compiled model, made of the layers of the network.
-        compiled_metrics: the metrics of the model besides the loss: accuracy, then the metrics of a
-            registered model.
+        compiled_metrics: the metrics of the model besides the loss.
         source: the source of the records.
         reading: the functions that read batches from the source.
         crop: the minimum fraction of the area that a random crop keeps; 1 disables cropping.
@@ -67,7 +67,7 @@ class PhaseSetup:
 
     phase: Phase
     model: keras.Model
-    compiled_metrics: tuple[keras.metrics.Metric, ...]
+    compiled_metrics: CompiledMetrics
     source: RecordSource
     reading: BatchReader = STREAMING
     crop: float = 1.0
@@ -75,8 +75,8 @@ class PhaseSetup:
 
     @property
     def metrics(self) -> tuple[keras.metrics.Metric, ...]:
-        """Return all metrics of the model: loss, accuracy and the metrics of a registered model."""
-        return self.model.metrics[0], *self.compiled_metrics
+        """Return the metrics of training: the loss, and those that validation has too."""
+        return self.model.metrics[0], *self.compiled_metrics.both
 
     def read_training(
         self, selection: Selection, batch_size: int, order: ShuffleSpec
@@ -131,6 +131,7 @@ def set_up_phase(
             number of all images.
     """
     options = plan.config.options
+    task = find_task(plan.config.task)
     shards = ShardSource.from_dataset(
         plan.dataset, plan.config.shape, damaged, decoder=plan.config.decoder
     )
@@ -155,12 +156,12 @@ def set_up_phase(
         model = keras.Model(network.head.inputs, network.head.outputs[0])
         size_bytes = sum(part.records * source.format.record_bytes for part in parts)
         reading = IN_MEMORY if size_bytes <= _IN_MEMORY_BYTES else STREAMING
-        metrics = compile_model(model, options, phase)
+        metrics = compile_model(model, options, phase, task, plan.class_counts)
         # The plan has left out the records that a named store does not have.
         skipped = source.skipped if options.features is None else frozenset[tuple[str, int]]()
         return PhaseSetup(phase, model, metrics, source, reading, skipped=skipped)
     model = _build_model(plan, network, phase)
-    metrics = compile_model(model, options, phase)
+    metrics = compile_model(model, options, phase, task, plan.class_counts)
     if options.cache == "disk":
         source = build_disk_cache(shards, *parts, below=cache_folder(), on_message=on_message)
         return PhaseSetup(phase, model, metrics, source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,10 @@ from trainers.models.weights_path import IMAGENET, find_weights
 from trainers.runs.create import require_empty
 from trainers.runs.resume import find_run, require_compatible
 from trainers.runs.run_dir import Run
+from trainers.tasks import ClassCounts, find_task
 from trainers.training.option_checks import (
     check_options,
+    check_own_loss,
     choose_learning_rates,
     choose_weights,
     reads_features,
@@ -87,6 +90,14 @@ class TrainingPlan:
         """Return the planned number of epochs, the last of which may be incomplete."""
         return count_steps(self.phases[-1].end_step, self.epoch_steps)
 
+    @cached_property
+    def class_counts(self) -> ClassCounts | None:
+        """Return the counts of the training images if the classes are balanced; otherwise None."""
+        if self.config.options.class_weights != "balanced":
+            return None
+        counts = count_classes(self.dataset, self.training).tolist()
+        return ClassCounts(self.training.records, tuple(counts))
+
     def phases_from(self, step: int) -> tuple[Phase, ...]:
         """Return the phases that are not finished at this step, and always the last phase."""
         return tuple(
@@ -132,7 +143,7 @@ def plan_training(
         else Path(os.fspath(run))
     )
     dataset = open_dataset(location)
-    dataset.require_one_label("train")
+    check_own_loss(options, spec, find_task(dataset.manifest.settings.task))
     if found is None:
         require_outside(os.fspath(run), os.fspath(location))
     training, validation = select_for_training(dataset, options.validation_split)
@@ -189,6 +200,7 @@ def _choose_architecture(
         head_units=options.head_units,
         head_dropout=options.head_dropout,
         l2=options.l2,
+        task=dataset.manifest.settings.task,
     )
 
 
@@ -244,8 +256,10 @@ def _notes(dataset: Dataset, training: Selection, validation: Selection) -> Iter
         )
     else:
         yield f"validating on {pluralize(validation.records, 'image')} of {validation.split}"
-    if len(dataset.labels) == 1:
-        yield "the dataset has one class: every prediction will be this class, and be right"
+    if (
+        note := find_task(dataset.manifest.settings.task).describe_classes(dataset.labels)
+    ) is not None:
+        yield note
     counts = (
         dataset[training.split].info.class_records
         if training.mask is None

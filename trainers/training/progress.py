@@ -73,6 +73,12 @@ def _describe_epoch(epoch: int, epochs: int, text: str) -> str:
     return f"epoch {epoch:{len(str(epochs))}}/{epochs}  {text}"
 
 
+def _shown(logs: dict[str, float]) -> dict[str, str]:
+    """Return the first metric of the task, and the loss."""
+    first = next(name for name in logs if name != "loss")
+    return {name: f"{logs[name]:.3f}" for name in (first, "loss")}
+
+
 class EpochLogProgress(NullProgress):
     """Logs one line per epoch, and one line per minute within a long epoch."""
 
@@ -96,7 +102,7 @@ class EpochLogProgress(NullProgress):
     def end_step(self, step: int, logs: dict[str, float]) -> None:
         """See `Progress.end_step`."""
         if time.monotonic() - self._logged_at >= _SECONDS_BETWEEN_LINES:
-            metrics = f"accuracy {logs['accuracy']:.3f}  loss {logs['loss']:.3f}"
+            metrics = "  ".join(f"{name} {value}" for name, value in _shown(logs).items())
             self._log(f"step {step:,}/{self._steps:,}  {metrics}")
 
     def end_epoch(self, result: EpochMetrics) -> None:
@@ -120,9 +126,7 @@ class EpochBar(EpochLogProgress):
 
     def end_step(self, step: int, logs: dict[str, float]) -> None:
         """See `Progress.end_step`."""
-        self._bar.set_postfix(
-            accuracy=f"{logs['accuracy']:.3f}", loss=f"{logs['loss']:.3f}", refresh=False
-        )
+        self._bar.set_postfix(_shown(logs), refresh=False)
         self._bar.update(step - self._bar.n)
 
     def end_epoch(self, result: EpochMetrics) -> None:

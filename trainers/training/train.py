@@ -12,6 +12,7 @@ from trainers.runs.history import encode_history
 from trainers.runs.result import TrainingResult, encode_result
 from trainers.runs.run_dir import CURVES, HISTORY, RESULT, TRAINING_IMAGES, Run
 from trainers.runs.trained_images import write_trained_images
+from trainers.tasks import find_task
 from trainers.training.progress import EpochMessages, NullProgress
 
 if TYPE_CHECKING:
@@ -160,11 +161,13 @@ def _write_result(
         seconds=round(loop.seconds, 3),
         damaged_records=len(loop.damaged.records),
         stopped_early=_has_stopped_early(plan, loop),
+        task=plan.config.task,
+        metrics=saved.extra,
     )
     run.write_all(
         {
             HISTORY: encode_history(epochs),
-            CURVES: plot_curves(epochs),
+            CURVES: plot_curves(epochs, find_task(plan.config.task).curves),
             RESULT: encode_result(result),
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import keras
@@ -38,12 +39,14 @@ class Validation:
             self._batches = setup.read_validation(selection, self._batch_size, self._divisor)
             self._setup = setup
         images = selection.records // self._divisor * self._divisor
+        metric = setup.compiled_metrics.validation
         calls = keras.callbacks.LambdaCallback(on_test_batch_begin=lambda _, **__: begin_step())
-        metrics: dict[str, float] = setup.model.evaluate(
-            self._batches,
-            steps=count_steps(images, self._batch_size),
-            callbacks=[calls],
-            verbose=0,
-            return_dict=True,
-        )
+        with nullcontext() if metric is None else metric.counting():
+            metrics: dict[str, float] = setup.model.evaluate(
+                self._batches,
+                steps=count_steps(images, self._batch_size),
+                callbacks=[calls],
+                verbose=0,
+                return_dict=True,
+            )
         return metrics

@@ -22,16 +22,15 @@ from trainers.evaluation.evaluate import (
     evaluate_plan,
     plan_evaluation,
 )
-from trainers.evaluation.metrics import softmax
+from trainers.evaluation.metrics import Evaluation
 from trainers.evaluation.mistakes import locate_records, read_mistakes
 from trainers.options import TrainOptions
 from trainers.runs.create import create_run
 from trainers.runs.run_dir import WEIGHTS, Run, open_run
+from trainers.tasks.classification import softmax
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from trainers.evaluation.metrics import Evaluation
 
 
 @pytest.fixture
@@ -46,7 +45,9 @@ def measure(run: Run, target: Path | None = None, split: str | None = None) -> E
 
 
 def measure_plan(plan: EvaluationPlan) -> Evaluation:
-    return evaluate_plan(plan, mistakes=100)
+    found = evaluate_plan(plan, mistakes=100)
+    assert isinstance(found, Evaluation)
+    return found
 
 
 def test_evaluate_validation_split_equals_training_metrics(run: Run) -> None:
@@ -59,6 +60,7 @@ def test_evaluate_validation_split_equals_training_metrics(run: Run) -> None:
 
 def test_evaluate_takes_paths_and_opened_datasets(run_path: Path, shapes: Path) -> None:
     found = evaluate(run_path)
+    assert isinstance(found, Evaluation)
     assert found == evaluate(str(run_path), open_dataset(shapes), "test")
     assert found.mistakes == ()
     with pytest.raises(AttributeError):

@@ -14,10 +14,9 @@ from trainers.evaluation.metrics import (
     Evaluation,
     MetricsAccumulator,
     count_top,
-    log_softmax,
-    softmax,
     sum_loss,
 )
+from trainers.tasks.classification import log_softmax, softmax
 
 pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)
 

@@ -56,6 +56,7 @@ CHANGES: dict[str, Any] = {
     "features": 7,
     "images": ImageOptions(channels=1),
     "decoder": 2,
+    "multi_hot": 3,
 }
 replace = msgspec.structs.replace
 
@@ -118,6 +119,7 @@ def test_check_fits_different_dtype_is_accepted() -> None:
         ("pooling", "a different pooling, expected avg, got max"),
         ("images", "a different image normalization"),
         ("decoder", "a different decoder, expected version 1, got version 2"),
+        ("multi_hot", "a different number of labels, expected one, got 3 multi-hot"),
     ],
 )
 def test_check_fits_different_field_is_refused_by_name(part: str, said: str) -> None:

@@ -19,6 +19,7 @@ from tests.trainers.features.test_job import OPTIONS, files_in, make, make_netwo
 from trainers.features.extract import fill_gaps
 from trainers.features.manifest import SkippedRecord, decode_manifest, encode_manifest
 from trainers.features.store import FeatureStore
+from trainers.input.tensor_files import ArrayFormat
 from trainers.options import TrainOptions
 from trainers.training.plan import plan_training
 
@@ -192,7 +193,7 @@ def test_fill_gaps_inserts_rows_at_every_place(seed: int) -> None:
     kept, kept_labels = values[chosen], labels[chosen]
     starts = range(0, len(kept), size)
     batches = ((kept[at : at + size], kept_labels[at : at + size]) for at in starts)
-    filled = list(fill_gaps(iter(batches), chosen, 3))
+    filled = list(fill_gaps(iter(batches), chosen, ArrayFormat("float32", (3,))))
     found = np.concatenate([batch for batch, _ in filled])
     found_labels = np.concatenate([batch for _, batch in filled])
     np.testing.assert_array_equal(found, np.where(chosen[:, None], values, 0))

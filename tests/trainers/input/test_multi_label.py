@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -10,7 +10,6 @@ import pytest
 import shardmill
 from pipelines.convert import convert
 from pipelines.options import ConvertOptions
-from records.errors import UsageError
 from tests.pipelines.pictures import make_file
 from tests.pipelines.sources.lists.shapes import table
 
@@ -42,16 +41,20 @@ def test_as_tf_dataset_several_labels_are_multi_hot(dataset: Path) -> None:
     assert found.dtype == np.float32
 
 
-def test_as_tf_dataset_cache_of_several_labels_is_an_error(dataset: Path) -> None:
-    with pytest.raises(UsageError, match="one label per image"):
-        shardmill.as_tf_dataset(dataset, "train", image_size=(8, 8), cache=True)
-
-
-def test_train_and_featurize_several_labels_are_an_error(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="train needs one label per image"):
-        shardmill.train(dataset, tmp_path / "run", model="cnn", epochs=1)
-    with pytest.raises(UsageError, match="featurize needs one label per image"):
-        shardmill.featurize(dataset, tmp_path / "features", model="mobilenet_v2")
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_as_tf_dataset_cache_keeps_several_labels(
+    dataset: Path, cache: Literal["memory", "disk"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    plain, cached = (
+        [labels.numpy() for _, labels in shardmill.as_tf_dataset(
+            dataset, "train", image_size=(8, 8), batch_size=4, cache=kept
+        )]
+        for kept in (False, cache)
+    )  # fmt: skip
+    for expected, found in zip(plain, cached, strict=True):
+        np.testing.assert_array_equal(expected, found)
+        assert found.dtype == np.float32
 
 
 def test_tfds_reads_several_labels(dataset: Path) -> None:

@@ -18,7 +18,7 @@ from trainers.plots.charts import (
     plot_mistakes,
     plot_predictions,
 )
-from trainers.prediction.predictor import ClassScore, FilePrediction
+from trainers.prediction.result import ClassScore, FilePrediction
 from trainers.runs.history import EpochMetrics
 
 NAMES = ("$x_{ b$", "a\x1b[31mred", "猫", "long " * 20, r"\frac", "%s {0}", "_", "é")

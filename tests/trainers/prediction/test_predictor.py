@@ -16,11 +16,11 @@ from records.errors import ShardmillError, StorageError, UsageError
 from records.images import ImageOptions
 from tests.trainers.conftest import LABELS, draw_shape, encode, make_source, write_shapes
 from trainers.evaluation.evaluate import plan_evaluation
-from trainers.evaluation.metrics import softmax
 from trainers.prediction import Predictor
 from trainers.prediction.image_files import find_images
 from trainers.prediction.output import csv_columns, csv_row, encode_json, to_file_result
 from trainers.runs.run_dir import Run, open_run
+from trainers.tasks.classification import softmax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.training.compile import balance_classes
+from trainers.tasks import balance_classes
 
 
 def test_balance_classes_equals_scikit_learn_balanced_weights() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from trainers.options import OPTIMIZERS, TrainOptions
-from trainers.training.compile import build_optimizer, choose_loss, compile_model
+from trainers.tasks import find_task
+from trainers.training.compile import build_optimizer, compile_model
 from trainers.training.phases import Phase
 
 PHASE = Phase("all", 0, 100, 0.01)
@@ -52,7 +53,7 @@ def test_compile_model_training_step_is_traced_once() -> None:
 
     image = keras.Input((4,))
     model = Counted(image, keras.layers.Dense(2)(image))
-    compile_model(model, TrainOptions(), PHASE)
+    compile_model(model, TrainOptions(), PHASE, find_task("classification"))
     model.fit(np.zeros((8, 4)), np.zeros(8), epochs=2, batch_size=4, verbose=0)
     assert len(traced) == 1
 
@@ -63,6 +64,8 @@ def test_choose_loss_label_smoothing_equals_definition() -> None:
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     plain = -logs[np.arange(2), labels]
     smooth = -(0.9 * logs[np.arange(2), labels] + 0.1 * logs.mean(axis=1))
-    assert float(choose_loss(0)(labels, logits)) == pytest.approx(plain.mean(), rel=1e-5)
-    result = np.asarray(choose_loss(0.1)(labels, logits))
+    assert float(find_task("classification").loss(0, None)(labels, logits)) == pytest.approx(
+        plain.mean(), rel=1e-5
+    )
+    result = np.asarray(find_task("classification").loss(0.1, None)(labels, logits))
     np.testing.assert_allclose(result, smooth, rtol=1e-5)

@@ -116,9 +116,10 @@ def test_callback_stop_training_ends_the_run(shapes: Path, tmp_path: Path) -> No
 
 
 def test_load_model_custom_model_predicts_what_it_validated(run: Path) -> None:
-    from trainers.evaluation.evaluate import evaluate
+    from trainers.evaluation import Evaluation, evaluate
 
     evaluation = evaluate(run, split="validation")
+    assert isinstance(evaluation, Evaluation)
     result = json.loads((run / "result.json").read_bytes())
     assert evaluation.accuracy == pytest.approx(result["val_accuracy"], abs=1e-6)
     assert evaluation.loss == pytest.approx(result["val_loss"], rel=1e-3)

@@ -14,13 +14,13 @@ from records.dataset import open_dataset
 from records.errors import CorruptDataError
 from tests.trainers.conftest import write_shapes
 from tests.trainers.training.test_resume import read_weights, run_plan
+from trainers.evaluation import Evaluation
 from trainers.options import Augmentation, TrainOptions
 from trainers.training.plan import plan_training
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainers.evaluation.metrics import Evaluation
 
 SMALL = TrainOptions(batch_size=8, image_size=(32, 32), epochs=2, seed=1)
 BASE = msgspec.structs.replace(SMALL, model="vgg16", weights="none")
@@ -45,9 +45,11 @@ def change(options: TrainOptions, **changes: object) -> TrainOptions:
 
 
 def evaluate_run(path: Path) -> Evaluation:
-    from trainers.evaluation.evaluate import evaluate
+    from trainers.evaluation import evaluate
 
-    return evaluate(path)
+    found = evaluate(path)
+    assert isinstance(found, Evaluation)
+    return found
 
 
 def test_train_transfer_trains_head_from_cached_features(

@@ -1,0 +1,259 @@
+"""A run of any number of labels per image is evaluated, predicts and is exported."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from records.errors import CorruptDataError, UsageError
+from records.runtime.shard_worker import RunnerConfig
+from shardmill.cli import shardmill
+from tests.trainers.conftest import encode
+from tests.trainers.multi_label.conftest import NAMES, draw_shapes
+from tests.trainers.shard_executor import Here
+from trainers.evaluation import MultiLabelEvaluation, evaluate
+from trainers.export import export
+from trainers.prediction import Prediction, Predictor, find_images
+from trainers.prediction.batch_job import predict_to_csv_shards
+from trainers.runs.run_dir import open_run
+from trainers.runs.thresholds import encode_thresholds, read_thresholds
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = range(9000, 9012)
+
+
+@pytest.fixture
+def run(marked_run: Path, tmp_path: Path) -> Path:
+    """A copy of the run, to write to."""
+    shutil.copytree(marked_run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of images on which the run did not train, and a file that is no image."""
+    folder: Path = tmp_path_factory.mktemp("new")
+    for number in FILES:
+        (folder / f"{number}.png").write_bytes(encode(draw_shapes(number)[0], "PNG"))
+    (folder / "notes.png").write_text("no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictions(marked_run: Path, new: Path) -> list[Prediction]:
+    files = [(new / f"{number}.png").read_bytes() for number in FILES]
+    return Predictor(marked_run).predict(files, top_k=3)
+
+
+def set_thresholds(run: Path, *thresholds: float) -> None:
+    open_run(run).write("thresholds.json", encode_thresholds(thresholds))
+
+
+def test_evaluate_validation_equals_metrics_of_training(marked_run: Path) -> None:
+    found = evaluate(marked_run, split="validation")
+    assert isinstance(found, MultiLabelEvaluation)
+    result = json.loads((marked_run / "result.json").read_bytes())
+    assert found.images == result["validation_images"]
+    assert found.loss == pytest.approx(result["val_loss"], rel=1e-4)
+    # Training counts logits in bins.
+    expected = result["metrics"]["val_mean_average_precision"]
+    assert found.mean_average_precision == pytest.approx(expected, abs=0.01)
+
+
+def test_evaluate_thresholds_of_run_have_highest_f1_on_validation(run: Path) -> None:
+    chosen = evaluate(run, split="validation")
+    assert isinstance(chosen, MultiLabelEvaluation)
+    assert [each.threshold for each in chosen.per_class] == list(read_thresholds(open_run(run)))
+    for threshold in (0.2, 0.5, 0.8):
+        set_thresholds(run, *[threshold] * 3)
+        other = evaluate(run, split="validation")
+        assert isinstance(other, MultiLabelEvaluation)
+        assert [each.threshold for each in other.per_class] == [threshold] * 3
+        for best, each in zip(chosen.per_class, other.per_class, strict=True):
+            assert (best.f1 or 0) >= (each.f1 or 0) - 0.02
+
+
+def test_evaluate_command_prints_table_and_draws_pictures(run: Path, marked: Path) -> None:
+    ended = CliRunner().invoke(shardmill, ["evaluate", str(run), str(marked), "--mistakes", "3"])
+    assert ended.exit_code == 0, ended.output
+    assert "mean average precision" in ended.stdout
+    pictures = sorted(path.name for path in run.glob("*-test.png"))
+    assert pictures in (
+        ["average-precision-test.png"],
+        ["average-precision-test.png", "mistakes-test.png"],
+    )
+
+
+def test_evaluate_command_json_has_task_and_counts(run: Path) -> None:
+    ended = CliRunner().invoke(shardmill, ["evaluate", str(run), "--json"])
+    found = json.loads(ended.stdout)
+    assert found["task"] == "multi-label"
+    for each in found["per_class"]:
+        kinds = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+        assert sum(each[kind] for kind in kinds) == found["images"] == 60
+
+
+def test_evaluate_other_task_is_an_error_with_command(
+    marked_run: Path, run_path: Path, marked: Path, shapes: Path
+) -> None:
+    for path, data in ((marked_run, shapes), (run_path, marked)):
+        with pytest.raises(UsageError, match="different tasks") as caught:
+            evaluate(path, data)
+        assert f"shardmill train {data} NEW_RUN" in str(caught.value.hint)
+
+
+def test_predict_returns_all_classes_at_their_thresholds(
+    marked_run: Path, predictions: list[Prediction]
+) -> None:
+    thresholds = Predictor(marked_run).thresholds
+    assert thresholds == read_thresholds(open_run(marked_run))
+    right = 0
+    for number, prediction in zip(FILES, predictions, strict=True):
+        scores = {best.label: best.score for best in prediction.top}
+        expected = [label for label in scores if scores[label] >= thresholds[label]]
+        assert prediction.labels == tuple(expected)
+        assert prediction.names == tuple(NAMES[label] for label in expected)
+        assert prediction.scores == tuple(scores[label] for label in expected)
+        right += sorted(prediction.labels) == list(draw_shapes(number)[1])
+    assert right > len(FILES) // 2
+
+
+def test_predict_extreme_thresholds_choose_all_classes_or_none(run: Path, new: Path) -> None:
+    image = (new / f"{FILES[0]}.png").read_bytes()
+    set_thresholds(run, 0, 0, 0)
+    (all_of_them,) = Predictor(run).predict(image)
+    assert sorted(all_of_them.labels) == [0, 1, 2]
+    assert len(all_of_them.top) == 1
+    set_thresholds(run, 1, 1, 1)
+    (none,) = Predictor(run).predict(image)
+    assert (none.labels, none.names, none.scores) == ((), (), ())
+    assert "no class" in repr(none)
+
+
+def test_predict_csv_and_json_have_predicted_and_best_classes(
+    run: Path, new: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    arguments = ["predict", str(run), str(new), "--top-k", "2", "--json", "--csv", str(out)]
+    ended = CliRunner().invoke(shardmill, [*arguments, "--grid", str(tmp_path / "grid.png")])
+    assert ended.exit_code == 0, ended.output
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "file", "classes", "labels", "scores", "class", "label", "score", "class_2", "label_2",
+        "score_2", "reason",
+    ]  # fmt: skip
+    for row, each in zip(rows, json.loads(ended.stdout), strict=True):
+        if row["reason"]:
+            assert (row["classes"], each.get("predicted")) == ("", None)
+            continue
+        assert json.loads(row["classes"]) == [best["class"] for best in each["predicted"]]
+        assert json.loads(row["labels"]) == [best["label"] for best in each["predicted"]]
+        scores = [best["score"] for best in each["predicted"]]
+        assert json.loads(row["scores"]) == pytest.approx(scores, abs=1e-6)
+        assert [row["class"], row["class_2"]] == [best["class"] for best in each["classes"]]
+
+
+def test_predict_csv_parts_equal_single_csv_file(run: Path, new: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.csv"
+    CliRunner().invoke(shardmill, ["predict", str(run), str(new), "--csv", str(whole)])
+    found = predict_to_csv_shards(
+        open_run(run),
+        find_images([new]),
+        str(tmp_path / "parts"),
+        Here(),
+        RunnerConfig(),
+        top_k=1,
+        on_progress=lambda *_: None,
+    )
+    assert (found.files, found.classified) == (len(FILES) + 1, len(FILES))
+    (part,) = (tmp_path / "parts").glob("*.csv")
+    assert part.read_bytes() == whole.read_bytes()
+
+
+def test_predict_text_line_names_predicted_classes(run: Path, new: Path) -> None:
+    image = new / f"{FILES[0]}.png"
+    set_thresholds(run, 0, 0, 0)
+    ended = CliRunner().invoke(shardmill, ["predict", str(run), str(image)])
+    assert all(name in ended.stdout for name in NAMES)
+    set_thresholds(run, 1, 1, 1)
+    ended = CliRunner().invoke(shardmill, ["predict", str(run), str(image), "--top-k", "2"])
+    assert "no class  (best: " in ended.stdout
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed", "too few"])
+def test_damaged_thresholds_are_an_error(run: Path, damage: str) -> None:
+    path = run / "thresholds.json"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "changed":
+        path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    else:
+        set_thresholds(run, 0.5)
+    for use in (Predictor, evaluate):
+        with pytest.raises(CorruptDataError, match=r"thresholds\.json"):
+            use(run)
+
+
+def ranked(prediction: Prediction) -> list[float]:
+    return [best.score for best in prediction.top]
+
+
+def test_export_saved_model_gives_probabilities_and_thresholds(
+    run: Path, new: Path, predictions: list[Prediction], tmp_path: Path
+) -> None:
+    import tensorflow as tf
+
+    set_thresholds(run, 0.25, 0.5, 0.75)
+    folder = export(run, tmp_path / "saved", "saved_model")
+    assert (folder / "thresholds.json").read_bytes() == (run / "thresholds.json").read_bytes()
+    model = tf.saved_model.load(str(folder))
+    files = tf.constant([(new / f"{number}.png").read_bytes() for number in FILES])
+    pixels = tf.constant(np.stack([each.pixels for each in predictions]))  # type: ignore[misc]
+    for signature, images in (("serving_default", files), ("pixels", pixels)):
+        found = model.signatures[signature](image=images)
+        expected = [ranked(each) for each in predictions]
+        np.testing.assert_allclose(found["scores"], expected, atol=1e-5)
+        labels = [[best.label for best in each.top] for each in predictions]
+        np.testing.assert_allclose(found["thresholds"], np.array([0.25, 0.5, 0.75])[labels])
+        names = [[name.decode() for name in row] for row in found["classes"].numpy()]
+        assert names == [[best.name for best in each.top] for each in predictions]
+
+
+def check_probabilities(found: Any, predictions: list[Prediction]) -> None:
+    for row, prediction in zip(np.asarray(found), predictions, strict=True):
+        expected = {best.label: best.score for best in prediction.top}
+        np.testing.assert_allclose(row, [expected[label] for label in range(3)], atol=1e-5)
+
+
+def test_export_keras_gives_probabilities_of_predict(
+    marked_run: Path, predictions: list[Prediction], tmp_path: Path
+) -> None:
+    import keras
+
+    folder = export(marked_run, tmp_path / "keras")
+    model = keras.models.load_model(folder / "model.keras", safe_mode=True)
+    pixels = np.stack([each.pixels for each in predictions])  # type: ignore[misc]
+    check_probabilities(model.predict(pixels, verbose=0), predictions)
+
+
+def test_export_onnx_gives_probabilities_and_thresholds(
+    marked_run: Path, predictions: list[Prediction], tmp_path: Path
+) -> None:
+    pytest.importorskip("tf2onnx", reason="needs shardmill[onnx]: no tf2onnx")
+    from onnx.reference import ReferenceEvaluator
+
+    folder = export(marked_run, tmp_path / "onnx", "onnx")
+    model = ReferenceEvaluator(str(folder / "model.onnx"))
+    pixels = np.stack([each.pixels for each in predictions])  # type: ignore[misc]
+    scores, thresholds = model.run(None, {"image": pixels})
+    check_probabilities(scores, predictions)
+    np.testing.assert_allclose(thresholds, read_thresholds(open_run(marked_run)), rtol=1e-6)

@@ -1,0 +1,108 @@
+"""The prediction for an image, and for a file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from records.text.escaping import escape_for_display
+
+if TYPE_CHECKING:
+    from records.images import Rejection
+
+FilePath: TypeAlias = str | os.PathLike[str]
+Pixels: TypeAlias = NDArray[np.uint8]
+
+
+class ClassScore(msgspec.Struct, frozen=True):
+    """A class and its probability, 0 to 1."""
+
+    name: str = msgspec.field(name="class")
+    label: int
+    score: float
+
+    def __repr__(self) -> str:
+        return f"{escape_for_display(self.name)} {self.score:.1%}"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The predicted classes of an image, or the reason why it cannot be classified.
+
+    Attributes:
+        top: the best classes, the highest score first; empty if the image is rejected.
+        rejection: the reason why the image cannot be classified; None if it is classified.
+        pixels: the input of the model, uint8 (height, width, channels); None if the image is
+            rejected.
+        chosen: the classes whose scores reach their thresholds, the highest score first, if the run
+            predicts any number of labels per image; otherwise None.
+    """
+
+    top: tuple[ClassScore, ...] = ()
+    rejection: Rejection | None = None
+    pixels: Pixels | None = field(default=None, repr=False, compare=False)
+    chosen: tuple[ClassScore, ...] | None = None
+
+    @property
+    def predicted(self) -> tuple[ClassScore, ...]:
+        """The predicted classes, the highest score first."""
+        return self.top[:1] if self.chosen is None else self.chosen
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the predicted classes, the highest score first."""
+        return tuple(each.name for each in self.predicted)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The labels of the predicted classes, the highest score first."""
+        return tuple(each.label for each in self.predicted)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The probabilities of the predicted classes, the highest first."""
+        return tuple(each.score for each in self.predicted)
+
+    @property
+    def class_name(self) -> str | None:
+        """The name of the best class."""
+        return self.top[0].name if self.top else None
+
+    @property
+    def label(self) -> int | None:
+        """The label of the best class."""
+        return self.top[0].label if self.top else None
+
+    @property
+    def score(self) -> float | None:
+        """The probability of the best class."""
+        return self.top[0].score if self.top else None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._describe()}>"
+
+    def _describe(self) -> str:
+        if self.rejection is not None:
+            return f"rejected, {self.rejection.reason}: {self.rejection.detail}"
+        if self.chosen is None:
+            return ", ".join(map(repr, self.top))
+        return ", ".join(map(repr, self.chosen)) or "no class"
+
+
+@dataclass(frozen=True, repr=False)
+class FilePrediction(Prediction):
+    """The prediction for a file.
+
+    Attributes:
+        path: the path or URL as given; credentials in a URL are removed.
+    """
+
+    path: FilePath = ""
+
+    def _describe(self) -> str:
+        return f"{escape_for_display(os.fspath(self.path))}: {super()._describe()}"

@@ -1,0 +1,99 @@
+"""The protocol of a task: loss, metrics, scores and predicted classes.
+
+A task is an object without state. The methods that return Keras objects import Keras when they are
+called, after the backend is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from records.format.manifest import Task as TaskName
+    from trainers.tasks.validation_metric import ValidationMetric
+
+Loss = Callable[[Any, Any], Any]
+"""A function of labels and logits (batch, classes) that returns a loss, scalar or (batch,)."""
+
+
+class ClassCounts(NamedTuple):
+    """The number of training images, and the number of those that have each label."""
+
+    images: int
+    of_class: tuple[int, ...]
+
+
+class Task(Protocol):
+    """What a run does with the logits of a network, and with the labels of a dataset.
+
+    Attributes:
+        name: the name of the task in `dataset.json` and `config.json`.
+        curves: the metrics that `curves.png` shows, by the names of their columns in
+            `history.csv`; the columns of validation metrics have the prefix `val_`.
+        balances_in_loss: whether the loss balances classes; otherwise Keras does, by class weights.
+        is_exclusive: whether the classes exclude each other, so that probabilities add up to 1.
+        has_thresholds: whether each class has its own threshold, which a run keeps.
+    """
+
+    name: TaskName
+    curves: tuple[str, str]
+    is_exclusive: bool
+    has_thresholds: bool
+    balances_in_loss: bool
+
+    def describe_classes(self, labels: Sequence[str]) -> str | None:
+        """Return a line for the user if the label map makes the task trivial; otherwise None."""
+
+    def loss(self, label_smoothing: float, counts: ClassCounts | None) -> Loss:
+        """Return the loss of labels and logits; with `counts`, classes are balanced."""
+
+    def metrics(self) -> tuple[keras.metrics.Metric, ...]:
+        """Return the metrics for training and validation; their variables are scalars."""
+
+    def validation_metric(self, classes: int) -> ValidationMetric | None:
+        """Return a metric that only validation updates; None if the task has none."""
+
+    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the probability of each class, (images, classes)."""
+
+    def probability_layer(self) -> keras.layers.Layer:
+        """Return the layer from logits to the probability of each class, float32."""
+
+    def choose(self, scores: NDArray[np.float64], thresholds: Sequence[float]) -> list[int]:
+        """Return the predicted labels of an image, the highest score first.
+
+        Args:
+            scores: the probability of each class, (classes,).
+            thresholds: the threshold of each class; empty if the task has none.
+        """
+
+
+def add_probabilities(task: Task, model: keras.Model) -> keras.Model:
+    """Return a model with probabilities (batch, classes), float32, instead of logits."""
+    import keras
+
+    return keras.Model(model.input, task.probability_layer()(model.output), name=model.name)
+
+
+def balance_classes(counts: Sequence[int]) -> dict[int, float]:
+    """Return class weights that give all classes the same total weight.
+
+    The sum of the weights over all images is the number of images.
+
+    Args:
+        counts: the number of training images of each class.
+
+    Returns:
+        The weight of each label, for `keras.Model.fit`: images / (classes x images of the class),
+        where `classes` counts only classes with images; 0 for a class without images.
+    """
+    images = sum(counts)
+    classes = sum(count > 0 for count in counts)
+    return {
+        label: images / (classes * count) if count else 0.0 for label, count in enumerate(counts)
+    }
