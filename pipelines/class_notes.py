@@ -55,8 +55,9 @@ def reject_notes(stored: Mapping[str, int], rejects: Sequence[Reject]) -> Iterat
     """
     reasons: dict[str, Counter[str]] = {}
     for reject in rejects:
-        if reject.class_name is not None:
-            reasons.setdefault(reject.class_name, Counter())[reject.reason] += 1
+        own = reject.classes if reject.class_name is None else (reject.class_name,)
+        for name in own:
+            reasons.setdefault(name, Counter())[reject.reason] += 1
     lost = [name for name, found in reasons.items() if found.total() > stored.get(name, 0)]
     for name in sorted(lost, key=lambda name: (stored.get(name, 0), name))[:_SHOWN_CLASSES]:
         found = reasons[name]

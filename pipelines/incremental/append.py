@@ -78,11 +78,15 @@ def _refuse_other_settings(
         requested, existing = getattr(given, name), getattr(own, name)
         if name != "images" and requested not in (getattr(default, name), existing):
             raise UsageError(
-                f"the dataset was written with a different --{name.replace('_', '-')}",
+                f"the dataset was written with a different {_flag(name)}",
                 expected=existing,
                 got=requested,
                 hint="omit this option: the options of the dataset apply",
             )
+
+
+def _flag(setting: str) -> str:
+    return "--multi-label" if setting == "task" else f"--{setting.replace('_', '-')}"
 
 
 def select_new(

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
@@ -157,6 +158,8 @@ def _make_shards(
 ) -> Iterator[PlannedShard]:
     """Sort the images of each split by hash, and yield shards with nearly equal image counts."""
     sizes_bytes = images["size_bytes"].to_numpy()
+    if settings.columns:
+        sizes_bytes = sizes_bytes + pc.binary_length(images["columns"]).to_numpy()
     table = _worker_table(images)
     # A stable sort of sorted keys: images with equal hashes have the same order on every machine.
     order = np.argsort(hashes, kind="stable")

@@ -102,7 +102,7 @@ def _list_metadata(
                 return listed
     if named or options.image_folder is not None:
         raise UsageError(
-            "an option names a column or the image folder of a list, and there is no list",
+            "an option or the dataset needs a list, and there is no list",
             path=escape_for_display(options.source),
             hint="add --list FILE",
         )

@@ -280,4 +280,5 @@ def _reject(prefetched: PrefetchedImage, rejection: Rejection, labels: tuple[str
         rejection.detail,
         image.size_bytes,
         prefetched.source_xxh3_128 or None,
+        () if image.labels is None else tuple(labels[label] for label in image.labels),
     )

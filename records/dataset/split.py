@@ -17,7 +17,7 @@ from records.dataset.record import Record, RecordDecoder
 from records.dataset.worker_slice import ALL_RECORDS, WorkerSlice
 from records.errors import CorruptDataError
 from records.format.columns import encode_columns
-from records.format.index import Index, IndexRow, label_lists, read_shard_index
+from records.format.index import Index, IndexRow, RowForm, label_lists, read_shard_index
 from records.format.layout import SplitName
 from records.format.manifest import SplitInfo
 from records.format.shard import ShardReader, missing_as_corrupt, read_shard, with_path
@@ -341,7 +341,9 @@ class Split(Sequence[Record]):
 
     def _read_index(self, shard_number: int) -> Index:
         shard = self.info.shards[shard_number]
-        return read_shard_index(self._storage, shard, self._decoder.columns)
+        decoder = self._decoder
+        form = RowForm(decoder.columns, decoder.multi_label, len(decoder.labels))
+        return read_shard_index(self._storage, shard, form)
 
     def __getstate__(self) -> dict[str, Any]:
         # Worker processes open the files again: reading an index is cheaper than pickling it.

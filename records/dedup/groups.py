@@ -148,7 +148,8 @@ def _take_images(
 ) -> list[_ImageNode]:
     """Return the images that have a near image, with their nodes, by split priority and key."""
     paired = graph.paired()
-    found = rows.take(compared[paired])
+    names = [name for name in ("key", "label", "labels", "split") if name in rows.column_names]
+    found = rows.select(names).take(compared[paired])
     columns = (found["key"].to_pylist(), label_lists(found), found["split"].to_pylist())
     images = [
         NearImage(key, labels[0] if len(labels) == 1 else -1, SPLITS[split], row, labels)

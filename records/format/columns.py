@@ -21,7 +21,9 @@ Value = int | float | str
 """A value of a column; a missing number of a float32 column is NaN, a missing text is empty."""
 
 MAX_COLUMNS = 1000
-MAX_TEXT_BYTES = 1 << 16
+MAX_TEXT_BYTES = 1 << 13
+"""Maximum size of the texts of one image: an index expands less than its readers allow."""
+
 _MAX_NAME_CHARS = 100
 _PREFIX = "column/"
 _ARROW_TYPES: dict[ColumnType, pa.DataType] = {
@@ -120,13 +122,18 @@ def columns_of(field: pa.Field) -> Columns:
     """Return the columns of the column `columns` of an index.
 
     Raises:
-        ValueError: the field is not a struct, or a type is not that of a column.
+        ValueError: the field is not a struct, or a type or a name is not that of a column.
     """
     types = {kind: name for name, kind in _ARROW_TYPES.items()}
     kind = field.type
     if not pa.types.is_struct(kind) or any(each.type not in types for each in kind):
         raise ValueError(f"the type of `columns` is {kind}")
-    return tuple(Column(each.name, types[each.type]) for each in kind)
+    columns = tuple(Column(each.name, types[each.type]) for each in kind)
+    try:
+        check_columns(columns)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return columns
 
 
 def pack_values(values: Sequence[Value]) -> bytes:

@@ -64,7 +64,9 @@ def encode_before_image(
         class_names: the name of the class of each label.
         image_bytes: the size of the encoded image.
     """
-    return _encode_leading(channels, labels, class_names) + _bytes_head(_IMAGE, image_bytes)
+    # Sets of labels rarely repeat, and can be large: only single labels are cached.
+    encode = _encode_leading if len(labels) == 1 else _encode_leading.__wrapped__
+    return encode(channels, labels, class_names) + _bytes_head(_IMAGE, image_bytes)
 
 
 def is_example_of(

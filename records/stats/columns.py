@@ -40,11 +40,14 @@ def column_stats(rows: pa.Table) -> dict[str, ColumnStats]:
     """
     if "columns" not in rows.column_names:
         return {}
-    values = rows["columns"].combine_chunks()
-    return {field.name: _stats(values.field(field.name)) for field in values.type}
+    values = rows["columns"]
+    return {
+        field.name: _stats(pc.struct_field(values, [place]))
+        for place, field in enumerate(values.type)
+    }
 
 
-def _stats(values: pa.Array) -> ColumnStats:
+def _stats(values: pa.ChunkedArray) -> ColumnStats:
     if pa.types.is_string(values.type):
         present = values.filter(pc.not_equal(values, ""))
         counted = [
@@ -62,5 +65,5 @@ def _stats(values: pa.Array) -> ColumnStats:
     if not len(present):
         return ColumnStats(kind, missing, distinct)
     ends = pc.min_max(present).as_py()
-    mean = pc.mean(present.cast(pa.float64())).as_py()
+    mean = pc.mean(present.cast(pa.float64(), safe=False)).as_py()
     return ColumnStats(kind, missing, distinct, ends["min"], mean, ends["max"])

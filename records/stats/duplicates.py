@@ -61,7 +61,8 @@ def find_groups(rows: pa.Table) -> list[list[DuplicateRecord]]:
     """
     codes = rows["source_xxh3_128"].combine_chunks().dictionary_encode().indices.to_numpy()
     repeated = np.bincount(codes)[codes] > 1 if len(codes) else np.zeros(0, bool)
-    found = rows.filter(repeated)
+    names = ["source_xxh3_128", "key", "label", "labels", "split"]
+    found = rows.select([name for name in names if name in rows.column_names]).filter(repeated)
     found = found.take(pc.sort_indices(found.select(_BY), _BY_HASH_AND_KEY))
     hashes, keys, splits = (found[name].to_pylist() for name in (*_BY, "split"))
     grouped = groupby(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from itertools import cycle
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ GROWTH_ALLOWED_BYTES = 16 << 20
 _MAX_BATCHES = 1000
 # The size of a number, or of the position and the row of a string.
 _VALUE_BYTES = 16
+_FIXED_TYPES = frozenset({"BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE"})
 
 
 class InvalidParquetError(ValueError):
@@ -84,11 +86,11 @@ def _read(content: bytes, wanted: Callable[[pa.Field], bool] | None) -> pa.Table
     """Return all columns, or those of the wanted fields at the top; without the file's metadata."""
     allowed_bytes = max(GROWTH_ALLOWED_BYTES, MAX_GROWTH * len(content))
     sizes = read_page_sizes(content)
-    require_growth(_least_bytes(sizes), allowed_bytes)
     largest_bytes = max((column.dictionary_bytes for column in sizes.columns), default=0)
     require_growth(sizes.rows * largest_bytes, _MAX_BATCHES * allowed_bytes)
     batch_rows = max(1, min(sizes.rows, allowed_bytes // (largest_bytes + 1)))
     file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
+    require_growth(_least_bytes(sizes, _are_fixed(file)), allowed_bytes)
     fields = [field for field in file.schema_arrow if wanted is None or wanted(field)]
     if not fields:
         raise ValueError("no column holds text or numbers")
@@ -119,13 +121,26 @@ def _decode_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _least_bytes(sizes: FileSizes) -> int:
-    """Return the minimum number of bytes that reading needs, according to the page headers."""
+def _are_fixed(file: pq.ParquetFile) -> list[bool]:
+    """Return whether the values of each column have a fixed size, at most `_VALUE_BYTES`."""
+    columns = map(file.schema.column, range(len(file.schema)))
+    return [column.physical_type in _FIXED_TYPES for column in columns]
+
+
+def _least_bytes(sizes: FileSizes, are_fixed: list[bool]) -> int:
+    """Return the minimum number of bytes that reading needs, according to the page headers.
+
+    Args:
+        sizes: the declared sizes; the columns of a row group follow those of the one before.
+        are_fixed: whether the values of each column have a fixed size.
+    """
+    if len(sizes.columns) % len(are_fixed):
+        raise ValueError("a row group has a wrong number of columns")
     total = 0
-    for column in sizes.columns:
+    for column, is_fixed in zip(sizes.columns, cycle(are_fixed), strict=False):
         total += column.page_bytes + _VALUE_BYTES * (column.values + sizes.rows)
         # One row may hold all values of a list column, so the batch size does not bound the memory.
-        if column.values > sizes.rows:
+        if column.values > sizes.rows and not is_fixed:
             total += column.values * column.dictionary_bytes
     return total
 

@@ -90,7 +90,9 @@ def check_files(
     except CorruptDataError as error:
         yield FileCheck(MANIFEST, findings=[finding_from_error(error, "manifest", MANIFEST)])
         shards = dict.fromkeys(filter(parse_shard_name, storage.list()))
-        yield from _check_shards(_Check(storage, shards, RecordDecoder(()), decode), processes)
+        yield from _check_shards(
+            _Check(storage, shards, RecordDecoder((), multi_label=True), decode), processes
+        )
         return
     unfinished, known = find_unfinished(storage)
     findings = list(check_side_files(storage, manifest, known))

@@ -16,7 +16,7 @@ import xxhash
 from records.errors import CorruptDataError, StorageError
 from records.format.columns import pack_values
 from records.format.digest import digest_of
-from records.format.index import Index, count_labels, decode_index
+from records.format.index import Index, RowForm, count_labels, decode_index
 from records.format.layout import MANIFEST, index_name
 from records.format.tfrecord import HEADER_BYTES, frame_size_bytes
 from records.images import decode_record_image
@@ -56,6 +56,12 @@ def check_shard(
     """
     checked = FileCheck(name)
     rows = _check_index(storage, name, expected, plan_digest, checked)
+    if rows is not None and decoder.labels:
+        form = RowForm(decoder.columns, decoder.multi_label, len(decoder.labels))
+        if (difference := rows.index.difference_from(form)) is not None:
+            detail = f"expected rows as in {MANIFEST}, got {difference}"
+            checked.findings.append(Finding("index", index_name(name), detail))
+            rows = None
     index_findings = len(checked.findings)
     try:
         with storage.open(name) as stream:

@@ -31,6 +31,7 @@ from records.stats import stats
 from records.verification import verify
 from tests.datasets import edit_manifest
 from tests.pipelines.conftest import Convert
+from tests.pipelines.pictures import make_file
 from tests.pipelines.sources.lists.shapes import table
 
 KEYS = [f"cat/{number}.png" for number in range(12)] + [f"dog/{number}.png" for number in range(9)]
@@ -159,7 +160,7 @@ def test_kept_columns_survive_append_and_compact(
     [
         ({"keep_columns": "age"}, "the columns to keep are not those of the dataset"),
         ({"head": ("path", "label", "old", "weight", "site", "zip")}, "not a column of the list"),
-        ({"list": None}, "there is no list"),
+        ({"list": None}, "the dataset needs a list, and there is no list"),
     ],
 )
 def test_append_other_columns_is_an_error(
@@ -216,7 +217,9 @@ def test_index_without_the_columns_of_the_manifest_is_damage(
         manifest["settings"]["columns"].pop()
 
     edit_manifest(output, drop)
-    with pytest.raises(CorruptDataError, match="other columns than the manifest"):
+    with pytest.raises(
+        CorruptDataError, match="the index does not match the manifest, got other columns"
+    ):
         open_dataset(output)["train"][0]
 
 
@@ -275,10 +278,61 @@ def test_json_value_that_is_no_scalar_names_row_and_column(
     assert caught.value.path == f"{path} line 2"
 
 
+def test_texts_of_any_size_that_is_kept_give_an_index_that_is_read(
+    convert: Convert, tmp_path: Path, output: Path
+) -> None:
+    root = tmp_path / "many"
+    for number in range(300):
+        make_file(root, f"{number}.png")
+    text = "x" * (MAX_TEXT_BYTES // 2)
+    path = tmp_path / "long.csv"
+    rows = [(f"{number}.png", "cat", text, text) for number in range(300)]
+    path.write_bytes(table(("path", "label", "a", "b"), *rows))
+    convert(source=str(root), list=str(path), keep_columns="all")
+    assert {record.columns["b"] for record in open_dataset(output)["train"]} == {text}
+    assert findings_of(output) == []
+
+
+def test_large_integers_have_statistics(
+    convert: Convert, tmp_path: Path, output: Path, source: Path
+) -> None:
+    path = tmp_path / "ids.csv"
+    keys = sorted(str(each.relative_to(source)) for each in source.rglob("*.png"))
+    rows = [(key, "cat", 2**62 + number) for number, key in enumerate(keys)]
+    path.write_bytes(table(("path", "label", "tweet"), *rows))
+    convert(list=str(path), keep_columns="all")
+    found = stats(output).columns["tweet"]
+    assert (found.min, found.max) == (2**62, 2**62 + len(keys) - 1)
+
+
+@pytest.mark.parametrize("name", [" age ", "ÄGE", "a.b", "columns", "label.1"])
+def test_column_of_any_name_is_kept_by_an_append(
+    convert: Convert, tmp_path: Path, output: Path, source: Path, name: str
+) -> None:
+    keys = sorted(str(each.relative_to(source)) for each in source.rglob("*.png"))
+    path = tmp_path / "list.jsonl"
+    for rows in (keys[::2], keys):
+        path.write_text("".join(json.dumps({"file": k, "kind": "c", name: 3}) + "\n" for k in rows))
+        options = {"label_column": "kind", "list": str(path)}
+        convert(**options, keep_columns="all" if rows != keys else None, append=rows == keys)
+    assert {record.columns[name] for record in open_dataset(output)["train"]} == {3}
+    assert findings_of(output) == []
+
+
+def test_kept_column_is_not_guessed_to_be_a_class(convert: Convert, tmp_path: Path) -> None:
+    path = tmp_path / "hot.csv"
+    path.write_bytes(table(("path", "a", "b", "c"), (KEYS[0], 1, 0, 1), (KEYS[1], 0, 1, 0)))
+    report = convert(list=str(path), keep_columns="c")
+    assert report.classes == 2
+    path.write_bytes(table(("path", "breed2", "age"), (KEYS[0], "x", 1), (KEYS[1], "y", 2)))
+    report = convert(list=str(path), keep_columns="age", output=str(tmp_path / "other"))
+    assert "labels from column `breed2`" in report.understood
+
+
 def test_rows_of_one_image_with_other_values_are_an_error(convert: Convert, tmp_path: Path) -> None:
     path = tmp_path / "twice.csv"
     path.write_bytes(table(("path", "label", "age"), (KEYS[0], "cat", "1"), (KEYS[0], "cat", "2")))
-    with pytest.raises(UsageError, match="different columns"):
+    with pytest.raises(UsageError, match="different values of age"):
         convert(list=str(path), keep_columns="all")
 
 
@@ -314,6 +368,10 @@ def test_metadata_next_to_images_keeps_columns(
         (["1", "x"], "string"),
         (["."], "string"),
         (["e5"], "string"),
+        (["E11"], "string"),
+        ([".E5"], "string"),
+        (["+E+5"], "string"),
+        (["1E5", ".5E-5", "-0.E5"], "float32"),
         (["-"], "string"),
         (["inf"], "string"),
         (["٣"], "string"),

@@ -17,7 +17,15 @@ from pipelines.compact import compact
 from pipelines.extract import extract
 from records.dataset import open_dataset
 from records.errors import CorruptDataError, UsageError
-from records.format.index import label_lists
+from records.format.index import (
+    IndexRow,
+    ShardSummary,
+    decode_index,
+    encode_index,
+    index_schema,
+    label_lists,
+    new_row_table,
+)
 from records.format.layout import index_name
 from records.inspection import inspect
 from records.stats import stats
@@ -26,6 +34,7 @@ from tests.datasets import edit_manifest
 from tests.pipelines.conftest import Convert
 from tests.pipelines.pictures import make_file
 from tests.pipelines.sources.lists.shapes import lines, parquet, table
+from tests.processor_time import processor_seconds
 
 NAMES = ("blue", "round", "square")
 LABELS = [
@@ -192,7 +201,7 @@ def test_append_of_several_labels_to_one_label_per_image_is_an_error(
     convert_form: Callable[..., Any],
 ) -> None:
     convert_form("rows", 4, multi_label=False)
-    with pytest.raises(UsageError, match="different --task"):
+    with pytest.raises(UsageError, match="different --multi-label"):
         convert_form("multi-hot", append=True)
 
 
@@ -283,6 +292,76 @@ def test_record_with_other_labels_than_the_index_is_a_finding(
     assert any("labels: expected" in detail for detail in findings_of(output))
     with pytest.raises(CorruptDataError):
         open_dataset(output)["train"].check_first_record(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda fields: fields["settings"].update(task="classification"), "number of labels"),
+        (lambda fields: fields["labels"].pop(), "the label 2"),
+    ],
+)
+def test_index_that_contradicts_the_manifest_is_a_finding_for_every_reader(
+    convert_form: Callable[..., Any],
+    output: Path,
+    change: Callable[[dict[str, Any]], object],
+    got: str,
+) -> None:
+    convert_form()
+
+    def edit(manifest: dict[str, Any]) -> None:
+        change(manifest)
+        for info in manifest["splits"].values():
+            counts = [0] * len(manifest["labels"])
+            info["class_records"] = [info["records"], *counts[1:]]
+
+    edit_manifest(output, edit)
+    assert any(got in detail for detail in findings_of(output))
+    with pytest.raises(CorruptDataError, match=f"does not match the manifest.*{got}"):
+        stats(output)
+
+
+def test_damaged_manifest_is_the_only_finding(
+    convert_form: Callable[..., Any], output: Path
+) -> None:
+    convert_form()
+    (output / "dataset.json").write_bytes(b"{}")
+    assert len(findings_of(output)) == 1
+
+
+def test_class_that_loses_its_images_is_a_note(
+    convert_form: Callable[..., Any], tmp_path: Path
+) -> None:
+    for key, names in zip(KEYS, LABELS, strict=True):
+        if "square" in names:
+            (tmp_path / "photos" / key).write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    (tmp_path / "photos" / "07.png").unlink()
+    report = convert_form(max_rejects=9)
+    assert any("class square: 4 of 4 images rejected" in note for note in report.notes)
+    assert {reject.classes for reject in report.first_rejects} >= {("round", "square"), NAMES}
+
+
+def test_index_of_many_labels_and_classes_is_read() -> None:
+    rows = [
+        IndexRow(f"{n}.png", -1, 100 * n, 50, 100 * n + 20, 9, "png", 1, 1, 1, 9, f"{n:032x}", (),
+                 labels=tuple(sorted((n * 31 + step * 977) % 9000 for step in range(8))))
+        for n in range(2500)
+    ]  # fmt: skip
+    summary = ShardSummary("a", "train", "0" * 32, 2500, 1, "", "", {})
+    content = encode_index(summary, new_row_table(rows, index_schema(multi_label=True)))
+    assert decode_index(content, path="a").rows() == rows
+
+
+def test_many_rows_of_one_image_take_linear_time(
+    convert: Convert, tmp_path: Path, output: Path
+) -> None:
+    make_file(tmp_path / "photos", "a.png")
+    rows = [("a.png", f"c{number}") for number in range(4000)]
+    path = make_file(tmp_path, "list.csv", table(("path", "label"), *rows))
+    options = {"source": str(tmp_path / "photos"), "list": str(path), "multi_label": True}
+    assert processor_seconds(lambda: convert(**options)) < 10
+    (record,) = open_dataset(output)["train"]
+    assert len(record.labels) == 4000
 
 
 def test_several_labels_in_a_dataset_of_one_label_per_image_are_damage(

@@ -15,7 +15,7 @@ import xxhash
 
 from records.dataset.worker_slice import ALL_RECORDS
 from records.errors import CorruptDataError, UsageError
-from records.format.index import read_shard_index
+from records.format.index import RowForm, read_shard_index
 from records.format.layout import SPLITS
 from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.text.escaping import escape_for_display
@@ -162,7 +162,8 @@ def count_classes(dataset: Dataset, selection: Selection) -> NDArray[np.int64]:
     """Return the number of selected records with each label, int64 (classes,)."""
     counts = np.zeros(len(dataset.labels), np.int64)
     for shard, chosen in zip(selection.shards, selection.shard_masks, strict=True):
-        table = read_shard_index(dataset.storage, shard).table.filter(chosen)
+        form = RowForm.of(dataset.manifest)
+        table = read_shard_index(dataset.storage, shard, form).table.filter(chosen)
         labels = (
             table["labels"].combine_chunks().flatten() if dataset.is_multi_label else table["label"]
         )

@@ -133,6 +133,8 @@ class _Choice:
         self._plain = {name: _plain(name) for name in table.columns}
         is_index = {name: bool(_INDEX.fullmatch(text)) for name, text in self._plain.items()}
         self.left = [name for name in table.columns if not is_index[name]]
+        # A column that is kept may have a role by its name, but its values are no reason for one.
+        self._kept = frozenset(named_to_keep(options))
 
     def choose(self) -> Roles:
         options = self._options
@@ -224,12 +226,17 @@ class _Choice:
 
     def _last(self, role: str, others: Iterable[str]) -> str:
         """Return the only column that is left, if the columns of the other role are known."""
-        if any(others) and len(self.left) == 1:
-            return self._take(self.left[0])
+        left = self._candidates()
+        if any(others) and len(left) == 1:
+            return self._take(left[0])
         raise self._missing(role)
 
+    def _candidates(self) -> list[str]:
+        """Return the columns that are left and that no option names."""
+        return [name for name in self.left if name not in self._kept]
+
     def _last_labels(self, path: str) -> tuple[str, ...]:
-        if len(self.left) == 1:
+        if len(self._candidates()) == 1:
             return (self._last("label", (path,)),)
         columns = self._binary_columns() if self._table.has_header else ()
         if len(columns) < 2:
@@ -240,7 +247,7 @@ class _Choice:
 
     def _binary_columns(self) -> tuple[str, ...]:
         """Return the columns that hold only 0 and 1, and both of them at least once."""
-        binary, with_one = dict.fromkeys(self.left), set()
+        binary, with_one = dict.fromkeys(self._candidates()), set()
         for _, row in self._table.rows():
             for name, value in row.items():
                 if name in binary:

@@ -94,6 +94,7 @@ class _ListSources:
         self._sources = self._sorter.sources
         self._columns = self._sources.columns = _columns(parts, source_filter)
         self._rows: dict[bytes, tuple[ListPart, Locator, ListRow]] = {}
+        self._labels: dict[bytes, dict[str, None]] = {}  # of images with several rows
         self._unconfirmed: dict[bytes, None] = {}
         self._repeated = 0
 
@@ -107,7 +108,9 @@ class _ListSources:
                 self._read(part, row, locator)
             patterns += locator.patterns
         for key, (part, locator, row) in self._rows.items():
-            self._add(key, part, row, locator)
+            labels = self._labels.get(key)
+            merged = row if labels is None else replace(row, labels=tuple(labels))
+            self._add(key, part, merged, locator)
         for key in self._unconfirmed.keys() - self._rows.keys():
             is_excluded = key in self._excluded_keys
             self._sources.left_out.add(key, "excluded-key" if is_excluded else "not-confirmed")
@@ -128,11 +131,12 @@ class _ListSources:
         if not row.is_confirmed:
             self._unconfirmed[key] = None
             return
-        first_part, first_locator, first = self._rows.setdefault(key, (part, locator, row))
+        first_part, _, first = self._rows.setdefault(key, (part, locator, row))
         if first is not row:
             self._require_same(key, (part, row), (first_part, first))
-            labels = tuple(dict.fromkeys((*first.labels, *row.labels)))
-            self._rows[key] = first_part, first_locator, replace(first, labels=labels)
+            self._labels.setdefault(key, dict.fromkeys(first.labels)).update(
+                dict.fromkeys(row.labels)
+            )
 
     def _add(self, key: bytes, part: ListPart, row: ListRow, locator: Locator) -> None:
         self._sorter.add(
@@ -162,11 +166,13 @@ class _ListSources:
         """
         (part, row), (first_part, first) = repeated, earlier
         labels = [] if self._options.is_multi_label else [("labels", row.labels, first.labels)]
+        kept = dict(zip(part.roles.kept, row.kept, strict=True))
+        kept_before = dict(zip(first_part.roles.kept, first.kept, strict=True))
         for what, now, before in (
             *((what, "".join(now), "".join(before)) for what, now, before in labels),
             ("splits", row.split, first.split),
             ("groups", row.group, first.group),
-            ("columns", ", ".join(row.kept), ", ".join(first.kept)),
+            *((f"values of {name}", kept.get(name), kept_before.get(name)) for name in kept),
         ):
             if now != before:
                 raise UsageError(

@@ -24,7 +24,9 @@ from records.text.escaping import escape_for_display
 
 # A number with leading zeros is an ID: as a number, it would lose them.
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
-_NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]{0,300})?(\.[0-9]{0,1000})?([eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(
+    r"[+-]?((0|[1-9][0-9]{0,300})(\.[0-9]{0,1000})?|\.[0-9]{1,1000})([eE][+-]?[0-9]{1,3})?"
+)
 _MISSING = frozenset({"", "nan"})
 _MAX_FLOAT32 = 3.4028235e38
 _EXACT_IN_FLOAT32 = 1 << 24
@@ -73,8 +75,8 @@ def named_to_keep(options: ConvertOptions) -> list[str]:
     given = options.keep_columns
     if given is None or given in {"all", "none"}:
         return []
-    names = given.split(",") if isinstance(given, str) else given
-    return [name for name in dict.fromkeys(map(str.strip, names)) if name]
+    names = map(str.strip, given.split(",")) if isinstance(given, str) else given
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def infer_columns(texts: Mapping[str, Iterable[str]]) -> Columns:
@@ -113,7 +115,7 @@ def _parse_number(text: str) -> int | float | None:
     """Return the number in a text; None if int64 and float32 cannot represent it."""
     if _INTEGER.fullmatch(text) and (integer := int(text)) in _INT64:
         return integer
-    if _NUMBER.fullmatch(text) and any(char.isdecimal() for char in text.partition("e")[0]):
+    if _NUMBER.fullmatch(text):
         number = float(text)
         return number if abs(number) <= _MAX_FLOAT32 else None
     return None
@@ -156,26 +158,34 @@ def _to_float32(number: float) -> float:
     return float(np.float32(number))
 
 
-def check_text(text: str, column: str, where: str) -> str:
-    """Return the text of a cell. Raises UsageError if it is too long to be kept, or not UTF-8."""
-    try:
-        size_bytes = len(text.encode())
-    except UnicodeEncodeError:
+def check_texts(texts: Mapping[str, str], where: str) -> tuple[str, ...]:
+    """Return the texts of one row. Raises UsageError if they are too long to be kept, or not UTF-8.
+
+    Args:
+        texts: the text of each column that is kept, by name.
+        where: the place of the row, for messages.
+    """
+    total_bytes = 0
+    for column, text in texts.items():
+        try:
+            total_bytes += len(text.encode())
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"a value of the column {escape_for_display(column)} is not valid UTF-8",
+                path=where,
+                got=escape_for_display(text[:100]),
+                hint="save the list as UTF-8",
+            ) from None
+    if total_bytes > MAX_TEXT_BYTES:
+        longest = max(texts, key=lambda column: len(texts[column]))
         raise UsageError(
-            f"a value of the column {escape_for_display(column)} is not valid UTF-8",
+            "the values of a row are too long to be kept",
             path=where,
-            got=escape_for_display(text[:100]),
-            hint="save the list as UTF-8",
-        ) from None
-    if size_bytes > MAX_TEXT_BYTES:
-        raise UsageError(
-            f"a value of the column {escape_for_display(column)} is too long to be kept",
-            path=where,
-            expected=f"at most {MAX_TEXT_BYTES:,} bytes",
-            got=f"{size_bytes:,} bytes",
+            expected=f"at most {MAX_TEXT_BYTES:,} bytes in all columns that are kept",
+            got=f"{total_bytes:,} bytes, most of them in {escape_for_display(longest)}",
             hint="name the columns to keep: --keep-columns NAME,NAME",
         )
-    return text
+    return tuple(texts.values())
 
 
 def require_columns(columns: Columns, existing: Columns | None, path: str) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pipelines.options import ConvertOptions
 from pipelines.sources.lists.columns import NO_SPLIT, ONES, ZEROS, Roles
-from pipelines.sources.lists.kept_columns import check_text
+from pipelines.sources.lists.kept_columns import check_texts
 from pipelines.sources.lists.table import Cell, ListTable, Row
 from records.errors import UsageError
 from records.format.layout import SplitName, parse_split
@@ -123,8 +123,8 @@ class _RowReader:
     def read_kept(self, number: int, cells: Row) -> tuple[str, ...]:
         """Return the texts of the columns to keep. Raises UsageError."""
         where = self._table.place(number)
-        return tuple(
-            check_text(self._text(cells, name, where), name, where) for name in self._roles.kept
+        return check_texts(
+            {name: self._text(cells, name, where) for name in self._roles.kept}, where
         )
 
     def _text(self, cells: Row, column: str, where: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from pipelines.options import ConvertOptions
 from pipelines.sources.base import SourceFilter, SourceImage, Sources, check_file_size
 from pipelines.sources.class_layout import assign_labels_from_list
@@ -112,6 +114,8 @@ class RowSorter:
                 )
             )
             return
+        if is_multi_label:
+            reject = replace(reject, classes=tuple(dict.fromkeys(names)))
         sources.rejects.append(reject)
 
 

@@ -10,7 +10,14 @@ from records.format.index.file import (
     read_shard_index,
 )
 from records.format.index.labels import count_labels, flat_labels, label_lists
-from records.format.index.row import SCHEMA, IndexRow, hash_group, index_schema, new_row_table
+from records.format.index.row import (
+    SCHEMA,
+    IndexRow,
+    RowForm,
+    hash_group,
+    index_schema,
+    new_row_table,
+)
 from records.format.index.summary import Reject, ShardSummary
 
 __all__ = [
@@ -19,6 +26,7 @@ __all__ = [
     "IndexFile",
     "IndexRow",
     "Reject",
+    "RowForm",
     "ShardSummary",
     "count_labels",
     "decode_index",

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from records.errors import CorruptDataError
-from records.format.columns import Columns, columns_of
+from records.format.columns import columns_of
 from records.format.digest import FORMAT_VERSION, FileDigest, digest_of
-from records.format.index.labels import LABELS, has_label_lists
-from records.format.index.row import COLUMNS, SCHEMA, IndexRow, index_schema
+from records.format.index.labels import LABELS, flat_labels, has_label_lists
+from records.format.index.row import COLUMNS, SCHEMA, IndexRow, RowForm, index_schema
 from records.format.index.summary import ShardSummary
 from records.format.layout import index_name
 from records.format.manifest import ShardInfo
@@ -51,6 +52,18 @@ class Index:
 
     def __len__(self) -> int:
         return len(self._offsets)
+
+    def difference_from(self, form: RowForm) -> str | None:
+        """Return what differs from the form of the rows of a dataset; None if nothing does."""
+        if self.columns != form.columns:
+            return "other columns of a list"
+        if self.is_multi_label != form.multi_label:
+            return "another number of labels per image"
+        ends = pc.min_max(flat_labels(self.table)).as_py() if self.is_multi_label else {}
+        least, greatest = ends.get("min") or 0, ends.get("max") or 0
+        if least < 0 or greatest >= max(form.classes, 1):
+            return f"the label {least if least < 0 else greatest}"
+        return None
 
     def require_valid_locations(self, path: str) -> None:
         """Raise CorruptDataError, with `path`, if a row has an impossible offset or length."""
@@ -130,7 +143,7 @@ def decode_index(content: bytes, *, path: str) -> Index:
         found = pq.read_schema(io.BytesIO(content))
         has_columns = found.names[-1:] == [COLUMNS]
         schema = index_schema(
-            columns_of(found.field(COLUMNS)) if has_columns else (),
+            columns_of(found.field(len(found) - 1)) if has_columns else (),
             multi_label=LABELS in found.names,
         )
     summary = _decode_summary(found.metadata, path)
@@ -147,13 +160,14 @@ def decode_index(content: bytes, *, path: str) -> Index:
     return index
 
 
-def read_shard_index(storage: Storage, shard: ShardInfo, columns: Columns | None = None) -> Index:
+def read_shard_index(storage: Storage, shard: ShardInfo, form: RowForm | None = None) -> Index:
     """Read the index of a shard that a manifest lists.
 
     Args:
         storage: the dataset.
         shard: the shard.
-        columns: the columns of the dataset; None for callers that do not read their values.
+        form: the form of the rows of the dataset; None for callers that read neither labels nor
+            kept columns.
 
     Raises:
         CorruptDataError: the file is missing or damaged, or is the index of another shard.
@@ -179,8 +193,8 @@ def read_shard_index(storage: Storage, shard: ShardInfo, columns: Columns | None
             expected=f"{pluralize(shard.records, 'row')}, one per record of its shard",
             got=len(index),
         )
-    if columns is not None and index.columns != columns:
-        raise CorruptDataError("the index has other columns than the manifest", path=path)
+    if form is not None and (difference := index.difference_from(form)) is not None:
+        raise CorruptDataError("the index does not match the manifest", path=path, got=difference)
     return index
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import xxhash
 
-from records.format.columns import Column, Value, arrow_field
+from records.format.columns import Column, Columns, Value, arrow_field
 from records.format.index.labels import LABELS_FIELD
+from records.format.manifest import Manifest
 from records.runtime.row_table import RowTable
 
 SCHEMA = pa.schema(
@@ -40,6 +41,26 @@ COLUMNS = "columns"
 """The column with the values of the columns of a list."""
 
 _NO_COLUMNS: Mapping[str, Value] = {}
+
+
+class RowForm(NamedTuple):
+    """What the rows of all indexes of a dataset have in common.
+
+    Attributes:
+        columns: the columns of a list that the dataset keeps.
+        multi_label: whether an image has any number of labels.
+        classes: the number of classes.
+    """
+
+    columns: Columns
+    multi_label: bool
+    classes: int
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> RowForm:
+        """Return the form of the rows of a dataset."""
+        settings = manifest.settings
+        return cls(settings.columns, settings.is_multi_label, len(manifest.labels))
 
 
 class IndexRow(NamedTuple):

@@ -14,11 +14,12 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     Attributes:
         key: the key of the image as text.
-        class_name: the class of the image; None if the image has no class.
+        class_name: the class of the image; None if the image has no class, or may have several.
         reason: the reason, one of those in `records.images.rejection`.
         detail: the explanation in one printable line.
         bytes: the size of the image file, in bytes.
         xxh3_128: the xxh3-128 of the image file; absent if the file was not read.
+        classes: the classes of an image with any number of labels; absent without a class.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Reject(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     detail: str
     bytes: int
     xxh3_128: Digest | None = None
+    classes: tuple[str, ...] = ()
 
 
 class ShardSummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
