@@ -157,6 +157,7 @@ def _job(run: Run, division: Division) -> ConvertJob:
         follow_symlinks=run.options.follow_symlinks,
         image_timeout=run.options.image_timeout,
         containers=run.sources.containers,
+        plan_digest=run.plan.digest,
     )
 
 

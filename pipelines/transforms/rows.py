@@ -13,6 +13,7 @@ import msgspec
 
 from pipelines.sources.lists.columns import NO_SPLIT
 from pipelines.sources.lists.rows import check_url
+from records.dataset import Record
 from records.errors import UsageError
 from records.format.layout import SplitName, parse_split
 from records.storage import local_path
@@ -69,6 +70,14 @@ def read_row(row: Any) -> tuple[ImageRow, bytes | None]:
     get = row.get if isinstance(row, Mapping) else partial(_get_attribute, row)
     key = _key(get("key"), row)
     place = show_row(key)
+    if isinstance(row, Record):
+        raise UsageError(
+            "a row is a Record of a dataset, whose label is a number",
+            path=place,
+            expected="a row with the class name as its label",
+            hint="beam.Map(lambda record: beam.Row(key=record.key, label=record.class_name, "
+            "image=record.image))",
+        )
     image, uri = get("image"), get("uri")
     if (image is None) == (uri is None):
         raise UsageError(
@@ -137,12 +146,14 @@ class _Reader:
         if value is None:
             return ""
         if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            if not 0 <= int(value) < 1 << 63:
+                raise self._invalid(name, "is a number out of range", hex(int(value))[:20])
             return str(int(value))
         if not isinstance(value, str):
             raise self._invalid(name, "is neither text nor a whole number", type(value).__name__)
         if not is_utf8(value):
             raise self._invalid(name, "is not valid UTF-8", value)
-        return value
+        return str.__str__(value)  # such as a NumPy string
 
     def split(self, name: str) -> SplitName | None:
         """Return the split that a text stands for."""

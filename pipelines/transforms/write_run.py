@@ -144,6 +144,7 @@ def make_task(options: WriteOptions, planned: PlannedRun) -> ShardTask:
         follow_symlinks=False,
         image_timeout=convert.image_timeout,
         containers=containers,
+        plan_digest=planned.plan_digest,
     )
     return ShardTask(partial(write_shard, job), output, planned.run_id, is_retried=True)
 

@@ -35,7 +35,7 @@ from records.format.tfrecord import HEADER_BYTES
 from records.images import NormalizedImage, Rejection, normalize_image
 from records.images.features import encode_image_example
 from records.runtime.parallel_map import IO_THREADS
-from records.runtime.shard_worker import ProgressCallback
+from records.runtime.shard_worker import CancelledError, ProgressCallback
 from records.storage import Storage, is_url, open_storage
 from records.storage.ownership import create_own, read_etag, record_hash, remove_own, write_etag
 from records.text.escaping import escape_for_display
@@ -48,6 +48,7 @@ class ConvertJob(msgspec.Struct, frozen=True):
     """The parameters that all shards of a conversion share; sent to each worker.
 
     `source` is the folder or URL of the images or, if there are any, of the containers.
+    `plan_digest` is the digest of the plan; a worker writes no shard of another one.
     """
 
     source: str
@@ -58,6 +59,7 @@ class ConvertJob(msgspec.Struct, frozen=True):
     follow_symlinks: bool
     image_timeout: int
     containers: tuple[Container, ...] = ()
+    plan_digest: str = ""
 
 
 def estimate_costs(images: ImageOptions) -> tuple[float, float]:
@@ -77,6 +79,8 @@ def write_shard(job: ConvertJob, name: str, count: ProgressCallback) -> None:
     """
     output = open_storage(job.output)
     plan = run_state.read_shard_plan(output, name)
+    if job.plan_digest not in {"", plan.plan_digest}:
+        raise CancelledError  # another run has replaced this one
     if is_finished(output, name, plan.plan_digest):
         count(len(plan.images))
         return

@@ -326,7 +326,7 @@ def test_kept_column_is_not_guessed_to_be_a_class(convert: Convert, tmp_path: Pa
     assert report.classes == 2
     path.write_bytes(table(("path", "breed2", "age"), (KEYS[0], "x", 1), (KEYS[1], "y", 2)))
     report = convert(list=str(path), keep_columns="age", output=str(tmp_path / "other"))
-    assert "labels from column `breed2`" in report.understood
+    assert "labels from column `breed2`" in str(report.understood)
 
 
 def test_rows_of_one_image_with_other_values_are_an_error(convert: Convert, tmp_path: Path) -> None:

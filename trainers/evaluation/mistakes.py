@@ -142,6 +142,8 @@ class WorstLabelMistakes(WorstMistakes):
         self, scores: NDArray[np.float64], labels: NDArray[Any], keys: NDArray[np.object_]
     ) -> None:
         """Add the mistakes of a batch: scores and multi-hot labels (images, classes)."""
+        if not self._most:
+            return
         predicted = scores >= self._thresholds
         distances = abs(scores - labels)
         for number, label in zip(*(predicted != (labels > 0.5)).nonzero(), strict=True):

@@ -181,10 +181,12 @@ class _ImageCheck:
         options, parser = dataset.manifest.settings.images, RecordParser.from_dataset(dataset)
         width_px, height_px = options.resize or (_SIDE_PX, _SIDE_PX)
         shape = ImageShape(height_px, width_px, options.channels)
-        self._decode = tf.function(
-            lambda records: decode_images(parser.parse(records)[0], options, shape, _WHOLE_DECODER),
-            input_signature=[tf.TensorSpec((1,), tf.string)],
-        )
+
+        def decode(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            encoded, labels = parser.parse(records)
+            return decode_images(encoded, options, shape, _WHOLE_DECODER), labels
+
+        self._decode = tf.function(decode, input_signature=[tf.TensorSpec((1,), tf.string)])
         self._decoder = RecordDecoder.of(dataset.manifest)
 
     def __call__(self, payload: bytes) -> CorruptDataError | None:
@@ -198,7 +200,11 @@ class _ImageCheck:
     def _explain(self, payload: bytes, error: tf.errors.OpError) -> CorruptDataError:
         """Return why an image is refused, by the checks of `records` if they find the reason."""
         try:
-            self._decoder.decode(payload).decode()
+            record = self._decoder.decode(payload)
+            for label in record.labels:
+                if not 0 <= label < len(self._decoder.labels):
+                    return CorruptDataError(f"the label {label} is not in the label map")
+            record.decode()
         except CorruptDataError as found:
             return found
         reason = _LOCATION.sub("", error.message.partition("\n")[0]).strip()

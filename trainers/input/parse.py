@@ -69,6 +69,7 @@ class RecordParser:
             places = tf.stack([labels.indices[:, 0], labels.values], axis=1)
             shape = tf.stack([tf.size(records, tf.int64), len(self.classes)])
             hot = tf.scatter_nd(places, tf.ones_like(labels.values, tf.float32), shape)
+            hot = tf.minimum(hot, 1)  # a damaged record may have a label twice
             return found[names.image], tf.ensure_shape(hot, (None, len(self.classes)))
         if names.label is not None:
             found = tf.io.parse_example(records, {names.image: _STRING, names.label: _NUMBER})

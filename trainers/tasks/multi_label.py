@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainers.tasks.base import ClassCounts, Loss, balance_classes
+from trainers.tasks.thresholds import sigmoid
 
 if TYPE_CHECKING:
     import keras
@@ -76,8 +77,7 @@ class MultiLabel:
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """See `Task.probabilities`."""
-        # This form does not overflow for any logit.
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64))))
+        return sigmoid(logits)
 
     def probability_layer(self) -> keras.layers.Layer:
         """See `Task.probability_layer`."""

@@ -13,6 +13,11 @@ DEFAULT = 0.5
 """The threshold of a class that no validation image has."""
 
 
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the probability of each logit, float64. No logit overflows."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64))))
+
+
 def best_bins(
     absent: NDArray[np.int64], present: NDArray[np.int64], scores: NDArray[np.float64]
 ) -> NDArray[np.int64]:

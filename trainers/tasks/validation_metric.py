@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from trainers.tasks.thresholds import best_bins
+from trainers.tasks.thresholds import best_bins, sigmoid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ class ValidationMetric(keras.metrics.Metric):  # type: ignore[misc]
         """Return, for each class, the score with the highest F1; see `best_bins`."""
         absent, present = ops.convert_to_numpy(self._falling_counts()).astype(np.int64)
         edges = _LOWEST + np.arange(_BINS)[::-1] / _BINS_PER_UNIT
-        scores = 1 / (1 + np.exp(-edges))
+        scores = sigmoid(edges)  # as `MultiLabel.probabilities`, so that an edge is predicted
         scores[-1] = 0.0  # the last bin also has all lower scores
         chosen: NDArray[np.float64] = scores[best_bins(absent, present, scores)]
         return tuple(chosen.tolist())

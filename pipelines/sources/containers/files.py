@@ -27,7 +27,7 @@ from pipelines.sources.reader import (
     read_file,
 )
 from pipelines.sources.walk import ListedFile, Listing
-from records.errors import StorageError
+from records.errors import InputNotFoundError, StorageError
 from records.images.large_file import LARGE_FILE_BYTES, check_large_file
 from records.images.rejection import ImageRejectedError
 from records.runtime.row_table import iter_rows
@@ -150,7 +150,7 @@ class ContainerFiles:
             self._unchanged.add(number)
         read = partial(self._read, number)
         try:
-            if size_bytes > LARGE_FILE_BYTES:
+            if size_bytes > LARGE_FILE_BYTES and not is_own:  # its hash is checked first
                 check_large_file(partial(read_part, read, member), size_bytes)
             return read_whole(read, member, size_bytes)
         except ImageRejectedError as error:
@@ -193,7 +193,17 @@ class ContainerFiles:
         if container.is_unpacked:
             return self._read_copy(number, offset, size_bytes)
         read = partial(self._files.read_range, container.key, offset, size_bytes)
-        return read_container(read, self._shown(number))
+        try:
+            return read_container(read, self._shown(number))
+        except InputNotFoundError as error:
+            if not container.is_own:
+                raise
+            raise StorageError(
+                "a file that this run wrote is missing",
+                path=self._shown(number),
+                got=error.got,
+                hint="run the same pipeline again: it writes the file again",
+            ) from error
 
     def _read_copy(self, number: int, offset: int, size_bytes: int) -> bytes:
         if self._copies is None:

@@ -15,6 +15,7 @@ from pipelines.sources.base import read_source_filter
 from pipelines.transforms.parts import Part, PartWriter, list_parts
 from pipelines.transforms.write_run import WriteOptions, begin_run, make_task
 from records.errors import InputNotFoundError, StorageError, UsageError
+from records.runtime.shard_worker import CancelledError
 from records.storage.work_folder import PARTS
 from tests.pipelines.pictures import CORRUPT, PICTURE, make_picture
 from tests.pipelines.transforms.rows import Rows
@@ -122,3 +123,15 @@ def test_shard_of_a_damaged_part_is_an_error_and_no_reject(tmp_path: Path) -> No
     with pytest.raises(StorageError, match=f"{parts[0].name}: a file that this run wrote is dam"):
         run_shard(task, run.shards[0], lambda _images: None)
     assert not list(tmp_path.glob("*.tfrecord"))
+
+
+def test_write_shard_of_a_replaced_run_is_cancelled(tmp_path: Path) -> None:
+    options = options_of(tmp_path / "data")
+    rows = [GOOD, OTHER]
+    parts = write_parts(rows, tmp_path / "data")
+    planned = begin_run(options, parts)
+    task = make_task(options, planned)
+    other = options_of(tmp_path / "data", seed=7)
+    begin_run(other, parts)  # a later pipeline
+    with pytest.raises(CancelledError):
+        task.worker(planned.shards[0], lambda _images: None)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.transforms.rows import ImageRow, read_row
+from records.dataset import Record
 from records.errors import UsageError
 
 GOOD: dict[str, Any] = {"key": "a/b.png", "label": "a", "image": b"content"}
@@ -34,11 +35,25 @@ def test_read_row_of_any_type_has_all_fields(make: Any) -> None:
         ({"group": ""}, {"group": None}),
         ({"image": None, "uri": "/x/y.png"}, {"url": "/x/y.png"}),
         ({"image": None, "uri": "gs://b/y.png"}, {"url": "gs://b/y.png"}),
+        ({"image": None, "uri": np.str_("/x/y.png")}, {"url": "/x/y.png"}),
+        ({"label": (1 << 63) - 1}, {"label": str((1 << 63) - 1)}),
     ],
 )
 def test_read_row_field_is_normalized(given: dict[str, Any], read: dict[str, Any]) -> None:
     row, _ = read_row(GOOD | given)
     assert {name: getattr(row, name) for name in read} == read
+
+
+def test_read_row_text_of_a_numpy_string_is_str() -> None:
+    row, _ = read_row(GOOD | {"label": np.str_("a"), "image": None, "uri": np.str_("/x")})
+    assert (type(row.label), type(row.url)) == (str, str)
+
+
+def test_read_row_record_is_an_error_that_shows_the_row() -> None:
+    record = Record(b"content", (7,), ("rose",), "a/b.png", "png", 1, 1, 3)
+    with pytest.raises(UsageError, match=r"row a/b\.png: a row is a Record") as caught:
+        read_row(record)
+    assert "label=record.class_name" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +72,8 @@ def test_read_row_field_is_normalized(given: dict[str, Any], read: dict[str, Any
         ({"uri": "/x"}, "row a/b.png: a row needs either the bytes or the URI.*got both"),
         ({"image": "a.png"}, "row a/b.png: the field image of a row is not bytes, got str"),
         ({"label": 1.5}, "row a/b.png: the field label of a row is neither text nor"),
+        ({"label": -1}, "row a/b.png: the field label of a row is a number out of range"),
+        ({"group": 10**5000}, "row a/b.png: the field group of a row is a number out of range"),
         ({"label": "\udc80"}, "row a/b.png: the field label of a row is not valid UTF-8"),
         ({"split": "other"}, "row a/b.png: the field split of a row is unknown.*got other"),
         ({"group": [1]}, "row a/b.png: the field group of a row is neither"),

@@ -139,3 +139,15 @@ def test_network_of_two_labels_has_independent_logits(model: str) -> None:
     assert kernel.shape[-1] == 2
     images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
     assert np.asarray(network.model(images)).std(axis=0).min() > 0
+
+
+def test_score_on_the_edge_of_a_bin_reaches_its_threshold() -> None:
+    edges = np.arange(-16, 16, 5 / 32)
+    metric = ValidationMetric(1)
+    for edge in edges[1:]:
+        metric.reset_state()
+        with metric.counting():
+            metric.update_state(np.ones((1, 1)), np.full((1, 1), edge, np.float32))
+            (threshold,) = metric.thresholds()
+        scores = TASK.probabilities(np.array([[edge]], np.float32))
+        assert TASK.choose(scores[0], [threshold]) == [0]
