@@ -22,7 +22,7 @@ from records.storage.exclusive import require_outside
 from trainers.backend import start_backend
 from trainers.export.formats import FORMATS, require_converter
 from trainers.runs.run_dir import THRESHOLDS, Run, open_run
-from trainers.runs.thresholds import encode_thresholds, read_thresholds
+from trainers.runs.thresholds import encode_thresholds, find_thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ def export(
         importlib.import_module(FORMATS[format].module).write(model, opened, folder)
         (folder / LABELS).write_bytes(format_labels(opened.labels))
         if opened.has_thresholds:
-            (folder / THRESHOLDS).write_bytes(encode_thresholds(read_thresholds(opened)))
+            (folder / THRESHOLDS).write_bytes(encode_thresholds(find_thresholds(opened)))
     return path
 
 

@@ -12,7 +12,7 @@ from records.errors import OutputError
 from trainers.models.weights_file import encode_weights
 from trainers.runs.history import EpochMetrics, encode_history
 from trainers.runs.run_dir import HISTORY, TENSORBOARD, THRESHOLDS, WEIGHTS, Run
-from trainers.runs.thresholds import encode_thresholds
+from trainers.runs.thresholds import replace_thresholds
 from trainers.training.early_stopping import EarlyStopping
 
 if TYPE_CHECKING:
@@ -85,8 +85,10 @@ class EpochLogger:
         self.epochs.append(result)
         if self._should_save(phase, step):
             # A run that has weights has thresholds too, also if the process is killed in between.
-            files = {} if thresholds is None else {THRESHOLDS: encode_thresholds(thresholds)}
-            self._run.write_all({**files, WEIGHTS: encode_weights(self._network.model)})
+            weights, files = encode_weights(self._network.model), {}
+            if thresholds is not None:
+                files[THRESHOLDS] = replace_thresholds(self._run, thresholds, weights)
+            self._run.write_all({**files, WEIGHTS: weights})
             self._saved_at = time.monotonic()
         self._run.write_unrecorded(HISTORY, encode_history(self.epochs))
         if self._tensorboard is not None:

@@ -133,7 +133,7 @@ class _Choice:
         self._plain = {name: _plain(name) for name in table.columns}
         is_index = {name: bool(_INDEX.fullmatch(text)) for name, text in self._plain.items()}
         self.left = [name for name in table.columns if not is_index[name]]
-        # A column that is kept may have a role by its name, but its values are no reason for one.
+        # A column that is kept may have a role by its name, but never by its values.
         self._kept = frozenset(named_to_keep(options))
 
     def choose(self) -> Roles:

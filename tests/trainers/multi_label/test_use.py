@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from records.errors import CorruptDataError, UsageError
+from records.format.digest import digest_of
 from records.runtime.shard_worker import RunnerConfig
 from shardmill.cli import shardmill
 from tests.trainers.conftest import encode
@@ -22,7 +23,12 @@ from trainers.export import export
 from trainers.prediction import Prediction, Predictor, find_images
 from trainers.prediction.batch_job import predict_to_csv_shards
 from trainers.runs.run_dir import open_run
-from trainers.runs.thresholds import encode_thresholds, read_thresholds
+from trainers.runs.thresholds import (
+    ThresholdsOfWeights,
+    encode_thresholds,
+    read_thresholds,
+    replace_thresholds,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +60,9 @@ def predictions(marked_run: Path, new: Path) -> list[Prediction]:
 
 
 def set_thresholds(run: Path, *thresholds: float) -> None:
-    open_run(run).write("thresholds.json", encode_thresholds(thresholds))
+    weights = digest_of((run / "model.weights.h5").read_bytes()).sha256
+    content = encode_thresholds(ThresholdsOfWeights(thresholds, weights))
+    open_run(run).write("thresholds.json", content)
 
 
 def test_evaluate_validation_equals_metrics_of_training(marked_run: Path) -> None:
@@ -187,6 +195,22 @@ def test_predict_text_line_names_predicted_classes(run: Path, new: Path) -> None
     set_thresholds(run, 1, 1, 1)
     ended = CliRunner().invoke(shardmill, ["predict", str(run), str(image), "--top-k", "2"])
     assert "no class  (best: " in ended.stdout
+
+
+def test_thresholds_belong_to_the_weights_at_any_moment(run: Path) -> None:
+    set_thresholds(run, 0.25, 0.5, 0.75)
+    opened, weights = open_run(run), (run / "model.weights.h5").read_bytes()
+    # A process that is killed after the thresholds, or before the weights, are written.
+    opened.write("thresholds.json", replace_thresholds(opened, (0.1, 0.2, 0.3), weights + b"new"))
+    assert read_thresholds(opened) == (0.25, 0.5, 0.75)
+    opened.write("model.weights.h5", weights + b"new")
+    assert read_thresholds(opened) == (0.1, 0.2, 0.3)
+    opened.write("thresholds.json", replace_thresholds(opened, (0.4, 0.5, 0.6), weights))
+    opened.write("model.weights.h5", weights)
+    assert read_thresholds(opened) == (0.4, 0.5, 0.6)
+    opened.write("model.weights.h5", weights + b"other")
+    with pytest.raises(CorruptDataError, match="the thresholds belong to other weights"):
+        read_thresholds(opened)
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed", "too few"])
