@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-import pyarrow as pa
 
 from records.errors import UsageError
 from records.format.example import encode_features
@@ -26,11 +25,6 @@ MAX_TEXT_BYTES = 1 << 13
 
 _MAX_NAME_CHARS = 100
 _PREFIX = "column/"
-_ARROW_TYPES: dict[ColumnType, pa.DataType] = {
-    "float32": pa.float32(),
-    "int64": pa.int64(),
-    "string": pa.string(),
-}
 _FEATURE_TYPES: dict[ColumnType, type] = {"float32": float, "int64": int, "string": bytes}
 
 
@@ -110,30 +104,6 @@ def decode_columns(columns: Sequence[Column], scalars: Mapping[str, object]) -> 
         value = scalars[column.feature]
         found[column.name] = value.decode() if isinstance(value, bytes) else value  # type: ignore[assignment]
     return found
-
-
-def arrow_field(columns: Sequence[Column]) -> pa.Field:
-    """Return the column `columns` of an index: a struct with a field per column."""
-    fields = [pa.field(it.name, _ARROW_TYPES[it.type], nullable=False) for it in columns]
-    return pa.field("columns", pa.struct(fields), nullable=False)
-
-
-def columns_of(field: pa.Field) -> Columns:
-    """Return the columns of the column `columns` of an index.
-
-    Raises:
-        ValueError: the field is not a struct, or a type or a name is not that of a column.
-    """
-    types = {kind: name for name, kind in _ARROW_TYPES.items()}
-    kind = field.type
-    if not pa.types.is_struct(kind) or any(each.type not in types for each in kind):
-        raise ValueError(f"the type of `columns` is {kind}")
-    columns = tuple(Column(each.name, types[each.type]) for each in kind)
-    try:
-        check_columns(columns)
-    except UsageError as error:
-        raise ValueError(str(error)) from error
-    return columns
 
 
 def pack_values(values: Sequence[Value]) -> bytes:

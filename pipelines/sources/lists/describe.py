@@ -29,7 +29,7 @@ def describe_list(
         multi_label: whether an image may have any number of labels.
     """
     source = (
-        f"{len(roles.labels)} {'multi-hot' if multi_label else 'one-hot'} columns"
+        pluralize(len(roles.labels), f"{'multi' if multi_label else 'one'}-hot column")
         if roles.is_one_hot
         else f"column `{escape_for_display(roles.labels[0])}`"
     )

@@ -21,6 +21,7 @@ from records.format.columns import (
     check_column_name,
 )
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 
 # A number with leading zeros is an ID: as a number, it would lose them.
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
@@ -182,7 +183,7 @@ def check_texts(texts: Mapping[str, str], where: str) -> tuple[str, ...]:
             "the values of a row are too long to be kept",
             path=where,
             expected=f"at most {MAX_TEXT_BYTES:,} bytes in all columns that are kept",
-            got=f"{total_bytes:,} bytes, most of them in {escape_for_display(longest)}",
+            got=f"{pluralize(total_bytes, 'byte')}, most of them in {escape_for_display(longest)}",
             hint="name the columns to keep: --keep-columns NAME,NAME",
         )
     return tuple(texts.values())

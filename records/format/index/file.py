@@ -19,10 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from records.errors import CorruptDataError
-from records.format.columns import columns_of
 from records.format.digest import FORMAT_VERSION, FileDigest, digest_of
 from records.format.index.labels import LABELS, flat_labels, has_label_lists
-from records.format.index.row import COLUMNS, SCHEMA, IndexRow, RowForm, index_schema
+from records.format.index.row import COLUMNS, SCHEMA, IndexRow, RowForm, columns_of, index_schema
 from records.format.index.summary import ShardSummary
 from records.format.layout import index_name
 from records.format.manifest import ShardInfo

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import xxhash
 
-from records.format.columns import Column, Columns, Value, arrow_field
+from records.errors import UsageError
+from records.format.columns import Column, Columns, ColumnType, Value, check_columns
 from records.format.index.labels import LABELS_FIELD
 from records.format.manifest import Manifest
 from records.runtime.row_table import RowTable
@@ -41,6 +42,13 @@ COLUMNS = "columns"
 """The column with the values of the columns of a list."""
 
 _NO_COLUMNS: Mapping[str, Value] = {}
+
+
+_ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    "float32": pa.float32(),
+    "int64": pa.int64(),
+    "string": pa.string(),
+}
 
 
 class RowForm(NamedTuple):
@@ -98,6 +106,30 @@ class IndexRow(NamedTuple):
 def hash_group(group: bytes | None) -> int:
     """Return the hash of a group as an index stores it; 0 for no group."""
     return 0 if group is None else xxhash.xxh3_64_intdigest(group) or 1
+
+
+def arrow_field(columns: Sequence[Column]) -> pa.Field:
+    """Return the column `columns` of an index: a struct with a field per column."""
+    fields = [pa.field(it.name, _ARROW_TYPES[it.type], nullable=False) for it in columns]
+    return pa.field("columns", pa.struct(fields), nullable=False)
+
+
+def columns_of(field: pa.Field) -> Columns:
+    """Return the columns of the column `columns` of an index.
+
+    Raises:
+        ValueError: the field is not a struct, or a type or a name is not that of a column.
+    """
+    types = {kind: name for name, kind in _ARROW_TYPES.items()}
+    kind = field.type
+    if not pa.types.is_struct(kind) or any(each.type not in types for each in kind):
+        raise ValueError(f"the type of `columns` is {kind}")
+    columns = tuple(Column(each.name, types[each.type]) for each in kind)
+    try:
+        check_columns(columns)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return columns
 
 
 def index_schema(columns: Sequence[Column] = (), *, multi_label: bool = False) -> pa.Schema:

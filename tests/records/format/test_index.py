@@ -89,6 +89,8 @@ def test_encode_index_same_rows_give_same_bytes() -> None:
 
 rows = st.builds(
     IndexRow,
+    columns=st.just({}),
+    labels=st.none(),
     key=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     label=st.integers(0, 2**31 - 1),
     offset=st.integers(0, 2**62),
