@@ -74,6 +74,7 @@ def test_count_classes_counts_each_label_of_an_image(marked: Path) -> None:
     assert counts == list(dataset["train"].info.class_records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -102,6 +103,7 @@ def test_train_caches_give_weights_of_streaming(few: Path, tmp_path: Path) -> No
         np.testing.assert_allclose(values, weights[1][name], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_train_interrupted_and_resumed_run_has_same_result(few: Path, tmp_path: Path) -> None:
     options = change(checkpoint_steps=2)
     whole = run_plan(plan_training(few, tmp_path / "whole", options))
@@ -128,6 +130,7 @@ def test_train_transfer_reads_multi_hot_labels_from_features(few: Path, tmp_path
     np.testing.assert_array_equal(np.concatenate(stored), expected)
 
 
+@pytest.mark.slow
 def test_featurize_named_store_serves_transfer(few: Path, tmp_path: Path) -> None:
     import shardmill
 
@@ -141,6 +144,7 @@ def test_featurize_named_store_serves_transfer(few: Path, tmp_path: Path) -> Non
     assert trained.task == "multi-label"
 
 
+@pytest.mark.slow
 def test_train_own_loss_with_class_weights_is_an_error(few: Path, tmp_path: Path) -> None:
     import keras
 

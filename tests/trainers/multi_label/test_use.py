@@ -76,6 +76,7 @@ def test_evaluate_validation_equals_metrics_of_training(marked_run: Path) -> Non
     assert found.mean_average_precision == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.slow
 def test_evaluate_thresholds_of_run_have_highest_f1_on_validation(run: Path) -> None:
     chosen = evaluate(run, split="validation")
     assert isinstance(chosen, MultiLabelEvaluation)
