@@ -196,6 +196,7 @@ def run(command: str, data: Path, source: Path) -> str:
     return result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_refuses_every_changed_manifest(command: str, data: Path, changed: Path) -> None:
     manifest = changed / layout.MANIFEST

@@ -76,6 +76,7 @@ def test_start_backend_twice_starts_once_silently(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().err == "stderr is back\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
 def test_start_backend_after_tensorflow_was_used_starts(backend: str) -> None:
     pytest.importorskip(backend)

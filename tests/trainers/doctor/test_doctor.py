@@ -138,6 +138,7 @@ def test_doctor_dataset_prints_table_and_conclusion(
     assert told[-1].endswith("store smaller images (convert --resize 16), or use --cache disk")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("images", "crop"),
     [

@@ -58,6 +58,7 @@ def write_files(folder: Path) -> list[Path]:
     return paths
 
 
+@pytest.mark.slow
 def test_export_loaded_without_shardmill_gives_scores_of_predict(
     run_path: Path, tmp_path: Path
 ) -> None:

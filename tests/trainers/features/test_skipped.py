@@ -119,6 +119,7 @@ def test_featurize_skip_bad_resumed_after_interruption_gives_same_store(
     assert files_in(tmp_path / "store") == files_in(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_toy_backbone")
 def test_featurize_skip_bad_limit_counts_all_shards_of_all_attempts(
     data: Path, tmp_path: Path
@@ -133,6 +134,7 @@ def test_featurize_skip_bad_limit_counts_all_shards_of_all_attempts(
         make(data, tmp_path / "store", allow(RECORDS - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_toy_backbone")
 def test_plan_training_with_features_leaves_out_exactly_the_skipped_records(
     data: Path, shapes: Path, tmp_path: Path
@@ -155,6 +157,7 @@ def test_plan_training_with_features_leaves_out_exactly_the_skipped_records(
     assert elsewhere.training.records + elsewhere.validation.records == 150 - IN_TRAIN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use_store", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_train_on_features_of_damaged_dataset_trains_on_intact_records(
     data: Path, tmp_path: Path, use_store: bool

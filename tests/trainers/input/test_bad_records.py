@@ -174,6 +174,7 @@ def shard_damages(shard: Path, row: IndexRow) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("split", "number"), [*(("test", number) for number in range(5)), ("train", 1)]
 )

@@ -115,6 +115,7 @@ def test_train_interrupted_and_resumed_run_has_same_result(few: Path, tmp_path: 
     assert thresholds[0] == thresholds[1]
 
 
+@pytest.mark.slow
 def test_train_transfer_reads_multi_hot_labels_from_features(few: Path, tmp_path: Path) -> None:
     options = change(model="vgg16", weights="none", mode="transfer", image_size=(32, 32))
     plan = plan_training(few, tmp_path / "run", options)

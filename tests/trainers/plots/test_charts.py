@@ -75,6 +75,7 @@ def make_evaluation(labels: tuple[str, ...], mistakes: int = 0) -> Evaluation:
     return tally.summarize("test", labels, named)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, len(NAMES), 40, 300, 1001])
 def test_plot_confusion_any_class_count_stays_within_size(classes: int) -> None:
     labels = tuple(f"{NAMES[number % len(NAMES)]} {number}" for number in range(classes))

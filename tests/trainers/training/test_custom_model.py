@@ -78,6 +78,7 @@ def test_history_custom_metrics_are_columns(run: Path) -> None:
     assert float(rows[-1]["val_top_2"]) >= float(rows[-1]["val_accuracy"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [5, pytest.param(20, marks=pytest.mark.slow)])
 def test_resume_custom_model_gives_same_weights(
     shapes: Path, tmp_path: Path, run: Path, step: int, monkeypatch: pytest.MonkeyPatch

@@ -82,6 +82,7 @@ def test_train_transfer_trains_head_from_cached_features(
     assert evaluation.loss == pytest.approx(result["val_loss"], abs=2e-3)
 
 
+@pytest.mark.slow
 def test_train_finetune_trains_head_then_unfrozen_layers(data: Path, tmp_path: Path) -> None:
     options = change(
         BASE, mode="finetune", head_epochs=1, epochs=1, unfreeze=4, learning_rate=1e-3,
@@ -121,6 +122,7 @@ def test_resume_finetune_stopped_in_second_phase_gives_same_weights(
         np.testing.assert_array_equal(weights, resumed[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_early_stopping_no_improvement_stops_after_patience_with_best_weights(
     data: Path, tmp_path: Path
 ) -> None:

@@ -145,6 +145,7 @@ def run_until_a_validation_step(
 
 
 # Two steps each of three epochs, the last of which is a part of one.
+@pytest.mark.slow
 @pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.parametrize(
     "moment",
@@ -199,6 +200,7 @@ def test_train_validation_loss_nan_raises_error(
         run_plan(plan_training(shapes, tmp_path / "run", OPTIONS))
 
 
+@pytest.mark.slow
 def test_train_run_ending_inside_epoch_resets_metric_totals(shapes: Path, tmp_path: Path) -> None:
     short = msgspec.structs.replace(OPTIONS, steps=10, schedule="constant")
     run_plan(plan_training(shapes, tmp_path / "run", short))
@@ -213,6 +215,7 @@ def test_resume_finished_run_has_nothing_to_do(shapes: Path, undisturbed: Path) 
     assert result.steps == 40
 
 
+@pytest.mark.slow
 def test_resume_finished_run_with_more_epochs_continues(shapes: Path, tmp_path: Path) -> None:
     short = msgspec.structs.replace(OPTIONS, steps=None, epochs=1, schedule="constant")
     long = msgspec.structs.replace(short, epochs=2)

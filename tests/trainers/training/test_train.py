@@ -104,6 +104,7 @@ def test_train_same_seed_with_disk_cache_gives_same_weights(
     assert len(list((tmp_path / "cache" / "shardmill" / "decoded").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_train_memory_cache_reduces_loss(shapes: Path, tmp_path: Path) -> None:
     options = msgspec.structs.replace(SHORT, cache="memory", epochs=2)
     result = run_plan(plan_training(shapes, tmp_path / "run", options))
