@@ -152,7 +152,7 @@ def evaluate_plan(
     """Run a planned evaluation; see `evaluate`.
 
     With one label per image, the memory use does not depend on the number of images. With several,
-    it is 5 bytes for each class of each image.
+    it is 9 bytes for each class of each image.
     """
     start_backend()
 

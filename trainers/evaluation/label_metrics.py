@@ -119,7 +119,7 @@ def _class_table(classes: Sequence[LabelMetrics]) -> Iterator[str]:
 
 
 class LabelMetricsAccumulator:
-    """Logits and labels of all batches, 5 bytes for each class of each image.
+    """Logits and labels of all batches, at most 9 bytes for each class of each image.
 
     Args:
         thresholds: the threshold of each class.
@@ -146,8 +146,14 @@ class LabelMetricsAccumulator:
         excluded_images: int = 0,
     ) -> MultiLabelEvaluation:
         """Return the metrics of all added images; at least one image must have been added."""
-        logits, present = np.concatenate(self._logits), np.concatenate(self._labels)
-        predicted = MultiLabel().probabilities(logits) >= self._thresholds
+        # The batches are released, and probabilities computed by class, so that memory stays small.
+        logits = np.concatenate(self._logits)
+        self._logits = [logits]
+        present = np.concatenate(self._labels)
+        self._labels = [present]
+        predicted = np.empty_like(present)
+        for label, threshold in enumerate(self._thresholds):
+            predicted[:, label] = MultiLabel().probabilities(logits[:, label]) >= threshold
         classes = tuple(
             _summarize_class(
                 name,
