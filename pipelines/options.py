@@ -10,6 +10,7 @@ import msgspec
 
 from records.arguments import build_options
 from records.errors import UsageError
+from records.format.image_options import resolve_raw_share
 from records.format.manifest import Settings, SplitSize
 from records.images import ImageOptions
 from records.images.large_file import MAX_FILE_MB
@@ -161,7 +162,8 @@ def make_options(given: Mapping[str, Any]) -> ConvertOptions:
     """
     resize = given.get("resize")
     square = {"resize": (resize, resize)} if isinstance(resize, int) else {}
-    options = {**given, **square}
+    share = resolve_raw_share(given.get("store", "source"), given.get("raw_share"))
+    options = {**given, **square, "raw_share": share}
     names = options.keys() & set(ImageOptions.__struct_fields__)
     images = {name: options.pop(name) for name in names}
     return build_options(ConvertOptions, {**options, "images": build_options(ImageOptions, images)})

@@ -51,7 +51,8 @@ def convert(
     background: str = "FFFFFF",
     resize: int | tuple[int, int] | None = None,
     fit: Literal["stretch", "crop", "pad"] = "stretch",
-    store: Literal["source", "jpeg", "png", "raw"] = "source",
+    store: Literal["source", "jpeg", "png", "raw", "mixed"] = "source",
+    raw_share: float | None = None,
     channels: Literal[1, 3] = 3,
     jpeg_quality: int = 95,
     append: bool = False,
@@ -116,7 +117,9 @@ def convert(
         background: the colour of transparent pixels and padding, as RRGGBB.
         resize: the stored size in pixels: the side of a square, or (width, height).
         fit: the treatment of images whose aspect ratio differs from that of `resize`.
-        store: the format of the stored images; `source` keeps JPEG and PNG files unchanged.
+        store: the format of the stored images; `source` keeps JPEG and PNG files unchanged, and
+            `mixed` stores a part of the images as `raw`, and the others as `source`.
+        raw_share: the fraction of the images that `mixed` stores as `raw`; if None, 0.3.
         channels: the number of channels: 3 for colour, 1 for grayscale.
         jpeg_quality: the quality of images that are re-encoded as JPEG.
         append: whether to add the new images of `source` to an existing dataset.

@@ -9,7 +9,7 @@ import msgspec
 
 from records.arguments import NotNegative, Positive
 
-Cache = Literal["none", "memory", "disk"]
+Cache = Literal["none", "memory", "disk", "shards"]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=65_500)]
 Units = Annotated[int, msgspec.Meta(ge=0, le=2**16)]
 Mistakes = Annotated[int, msgspec.Meta(ge=0, le=100)]
@@ -98,7 +98,10 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         image_size: (height, width) in pixels; None means the size of the dataset if it has one (see
             `resolve_image_size`), otherwise the default input size of the model.
         seed: the seed of the image order, the initial weights and the augmentation.
-        cache: the place where decoded images are kept between epochs, if any.
+        cache: what is kept between epochs, if anything: decoded images in `memory` or on `disk`, or
+            copies of `shards` on disk.
+        cache_limit_gb: the maximum size of the copies of shards of all datasets, in GB (10^9
+            bytes).
         validation_split: the split to validate on; None means `validation`, or a hold-out of
             `train` if the dataset has no split `validation`.
         checkpoint_steps: the number of steps between checkpoints; None means only
@@ -137,6 +140,7 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image_size: tuple[Pixels, Pixels] | None = None
     seed: Seed = 0
     cache: Cache = "none"
+    cache_limit_gb: PositiveAmount = 100.0
     validation_split: str | None = None
     checkpoint_steps: Positive | None = None
     checkpoint_minutes: PositiveAmount = 10.0

@@ -205,10 +205,17 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     ),
     click.option(
         "--store",
-        type=click.Choice(["source", "jpeg", "png", "raw"]),
+        type=click.Choice(["source", "jpeg", "png", "raw", "mixed"]),
         default="source",
         show_default=True,
-        help="Format of stored images; source stores JPEG as JPEG, and all other formats as PNG.",
+        help="Format of stored images; source stores JPEG as JPEG, and all other formats as PNG; "
+        "mixed stores a part as raw, and the others as source.",
+    ),
+    click.option(
+        "--raw-share",
+        type=Fraction(),
+        metavar="F",
+        help="Fraction of the images that --store mixed stores as raw.  [default: 0.3]",
     ),
     click.option(
         "--channels",
@@ -316,7 +323,7 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
 
 def _options(given: dict[str, Any]) -> ConvertOptions:
     from pipelines.options import ConvertOptions
-    from records.format.image_options import ImageOptions
+    from records.format.image_options import ImageOptions, resolve_raw_share
 
     images = ImageOptions(
         **{
@@ -331,6 +338,7 @@ def _options(given: dict[str, Any]) -> ConvertOptions:
                 "jpeg_quality",
             )
         },
+        raw_share=resolve_raw_share(given["store"], given.pop("raw_share")),
         channels=3 if given.pop("channels") == "3" else 1,
     )
     for split in ("test", "validation"):

@@ -53,7 +53,7 @@ class OpenShards:
         others = [shards for shards in list(_splits) if len(shards)]
         while sum(map(len, others)) >= _limit():
             max(others, key=len)._close_one()  # noqa: SLF001 # of the same class
-        reader = ShardReader(self._storage, name)
+        reader = ShardReader(self._storage.open_random_access(name))
         self._readers[number] = reader
         self._turns.append(number)
         return reader

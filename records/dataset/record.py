@@ -13,20 +13,29 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+import xxhash
 
 from records.dataset.notebook import encode_png, record_html
 from records.errors import CorruptDataError
 from records.format import schema
-from records.format.columns import Columns, Value, column_features, decode_columns
+from records.format.columns import (
+    Columns,
+    Value,
+    column_features,
+    decode_columns,
+    encode_columns,
+)
 from records.format.example import decode_example, decode_scalars
 from records.format.image_options import MAX_PIXELS_LIMIT
 from records.format.label_map import LabelMap, label_ids
+from records.format.tfrecord import HEADER_BYTES
 from records.images.decoder_errors import corrupt_image_error
+from records.images.features import is_example_of
 from records.images.header import read_header
 from records.images.normalize import decode_record_image
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
-from records.text.keys import key_to_text
+from records.text.keys import key_from_text, key_to_text
 from records.text.names import normalize_name
 
 if TYPE_CHECKING:
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from records.format.example import FeatureValue
+    from records.format.index import IndexRow
     from records.format.manifest import ExternalFormat, Manifest
     from records.images.header import ImageHeader
 
@@ -233,6 +243,24 @@ class RecordDecoder:
         except CorruptDataError as error:
             error.record = record
             raise
+
+    def matches(self, payload: bytes, row: IndexRow) -> bool:
+        """Return whether a serialized Example is the one that an index row describes."""
+        image_at = row.image_offset - row.offset - HEADER_BYTES
+        if self.reads_adopted:
+            image = payload[max(image_at, 0) : image_at + row.stored_bytes]
+            return str(xxhash.xxh3_128_hexdigest(image)) == row.source_xxh3_128
+        labels = row.all_labels
+        return all(0 <= label < len(self.labels) for label in labels) and is_example_of(
+            payload,
+            image_offset=image_at,
+            image_bytes=row.stored_bytes,
+            channels=row.channels,
+            labels=labels,
+            class_names=tuple(self.labels[label] for label in labels),
+            key=key_from_text(row.key),
+            columns=encode_columns(self.columns, list(row.columns.values())),
+        )
 
     def _decode_adopted(self, payload: bytes, adopted: ExternalFormat, key: str) -> Record:
         features, names = decode_example(payload), adopted.features

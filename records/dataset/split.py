@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from itertools import accumulate, chain, islice, zip_longest
 from typing import Any, overload
 
-import xxhash
-
+from records.dataset.batch_reads import Place, fetch_frames
 from records.dataset.indexed_records import IndexedRecords
 from records.dataset.notebook import split_html
 from records.dataset.open_shards import MAX_OPEN_SHARDS, OpenShards
 from records.dataset.record import Record, RecordDecoder
 from records.dataset.worker_slice import ALL_RECORDS, WorkerSlice
 from records.errors import CorruptDataError
-from records.format.columns import encode_columns
 from records.format.index import Index, IndexRow, RowForm, label_lists, read_shard_index
 from records.format.layout import SplitName
 from records.format.manifest import SplitInfo
@@ -29,10 +27,9 @@ from records.format.tfrecord import (
     frame_size_bytes,
     is_frame_header,
 )
-from records.images.features import is_example_of
+from records.runtime.parallel_map import IO_THREADS, parallel_map
 from records.storage import Storage
 from records.text.formatting import pluralize
-from records.text.keys import key_from_text
 
 _KEYS_PER_BATCH = 4096
 
@@ -94,33 +91,51 @@ class Split(Sequence[Record]):
             CorruptDataError: the record or its index is damaged or missing.
         """
         if isinstance(number, slice):
-            return [self[each] for each in range(*number.indices(len(self)))]
-        shard_number, record = self._locate(number)
-        indexed = self._read_via_index(shard_number, record)
-        if indexed is not None:
-            return indexed
-        return self._decode(self._read(shard_number, record), shard_number, record)
+            return self.__getitems__(range(*number.indices(len(self))))
+        return self._read_record(self._locate(number))
 
-    def _read_via_index(self, shard_number: int, record: int) -> Record | None:
-        """Read a record without decoding its Example; see `records.dataset.indexed_records`.
+    def __getitems__(self, numbers: Sequence[int]) -> list[Record]:
+        """Return the records with these numbers, in this order.
 
-        Returns:
-            The record; None if the index does not match the record, or the record cannot be read.
-            The caller then decodes the whole Example, which reports the error.
+        PyTorch and Grain call this method with the numbers of a batch. In a remote dataset, records
+        that are near each other take one read, and reads run in parallel.
+
+        Raises as `__getitem__`.
         """
-        if self._decoder.reads_adopted:
-            return None
-        indexed = self._load_indexed_records(shard_number)[record]
-        if indexed is None:
-            return None
-        try:
-            reader = self._reader(shard_number)
-            before, image, after = reader.read_in_parts(
-                indexed.offset, indexed.sizes_bytes, record=record
-            )
-        except (CorruptDataError, FileNotFoundError):
-            return None
-        return indexed.with_image(image) if indexed.matches_frame(before, after) else None
+        places = [self._locate(number) for number in numbers]
+        fetched: dict[Place, ShardReader] = {}
+        if not self._storage.is_local:
+            shards = {place.shard for place in places}
+            for _ in parallel_map(self.load_index, shards, threads=IO_THREADS):
+                pass  # the indexes are loaded in parallel
+            frames = {
+                place: self.load_index(place.shard).location(place.record) for place in places
+            }
+            fetched = fetch_frames(frames, self._read_range)
+        records = {
+            place: self._read_record(place, fetched.get(place)) for place in sorted({*places})
+        }
+        return [records[place] for place in places]
+
+    def _read_range(self, shard_number: int, offset: int, size_bytes: int) -> bytes:
+        with self._with_shard_path(shard_number):
+            return self._reader(shard_number).ranges.read(offset, size_bytes)
+
+    def _read_record(self, place: Place, reader: ShardReader | None = None) -> Record:
+        """Read a record; see `records.dataset.indexed_records`.
+
+        If the index does not match the record, or the record cannot be read, the whole Example is
+        decoded, which reports the error.
+        """
+        if not self._decoder.reads_adopted:
+            indexed = self._load_indexed_records(place.shard)
+            try:
+                record = indexed.read(place.record, reader or self._reader(place.shard))
+            except (CorruptDataError, FileNotFoundError):
+                record = None
+            if record is not None:
+                return record
+        return self._decode(self._read(*place), *place)
 
     def _load_indexed_records(self, shard_number: int) -> IndexedRecords:
         indexed = self._indexed_records.get(shard_number)
@@ -139,7 +154,7 @@ class Split(Sequence[Record]):
         shard_number, record = self._locate(number)
         (row,) = self.load_index(shard_number).rows(record, record + 1)
         payload = self._read(shard_number, record)
-        if not self._decoder.reads_adopted and not self._is_record_of(payload, row):
+        if not self._decoder.reads_adopted and not self._decoder.matches(payload, row):
             raise self._other_records(shard_number, record, expected=row.key)
         return payload, row
 
@@ -163,28 +178,11 @@ class Split(Sequence[Record]):
             if not is_frame_header(header):
                 return
             if frame == frame_bytes(payload):
-                is_own = self._is_record_of(payload, row)
+                is_own = self._decoder.matches(payload, row)
             else:
                 is_own = frame_size_bytes(int.from_bytes(header[:8], "little")) == row.length
             if not is_own:
                 raise self._other_records(shard_number, 0, expected=row.key)
-
-    def _is_record_of(self, payload: bytes, row: IndexRow) -> bool:
-        image_at = row.image_offset - row.offset - HEADER_BYTES
-        if self._decoder.reads_adopted:
-            image = payload[max(image_at, 0) : image_at + row.stored_bytes]
-            return str(xxhash.xxh3_128_hexdigest(image)) == row.source_xxh3_128
-        labels = row.all_labels
-        return all(0 <= label < len(self.labels) for label in labels) and is_example_of(
-            payload,
-            image_offset=image_at,
-            image_bytes=row.stored_bytes,
-            channels=row.channels,
-            labels=labels,
-            class_names=tuple(self.labels[label] for label in labels),
-            key=key_from_text(row.key),
-            columns=encode_columns(self._decoder.columns, list(row.columns.values())),
-        )
 
     def _other_records(self, shard_number: int, record: int, *, expected: str) -> CorruptDataError:
         return CorruptDataError(
@@ -219,15 +217,14 @@ class Split(Sequence[Record]):
                 break
         return found
 
-    def _locate(self, number: int) -> tuple[int, int]:
-        """Return the shard number of a record, and the number of the record in that shard."""
+    def _locate(self, number: int) -> Place:
         try:
             position = self._range[number]
         except IndexError:
             count = pluralize(len(self), "record")
             raise IndexError(f"{self.name} has no record {number}, only {count}") from None
         shard_number = bisect_right(self._shard_ends, position)
-        return shard_number, position - self._first_record(shard_number)
+        return Place(shard_number, position - self._first_record(shard_number))
 
     def _first_record(self, shard_number: int) -> int:
         return self._shard_ends[shard_number] - self.info.shards[shard_number].records

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -15,6 +15,10 @@ from records.text.formatting import pluralize
 # sides of more than 65,500 pixels.
 MAX_PIXELS_LIMIT = (2**29 - 1) // 3
 MAX_RESIZE_PX = 65_500
+
+
+Store = Literal["source", "jpeg", "png", "raw", "mixed"]
+DEFAULT_RAW_SHARE = 0.3
 
 
 class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,7 +34,8 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             (to the center) or `pad`.
         store: the stored format. `source` stores JPEG files as JPEG and all other files as PNG;
             `jpeg`, `png` or `raw` (uint8 of shape height × width × channels) is the format of all
-            images.
+            images; `mixed` stores a part of the images as `raw`, and the others as `source`.
+        raw_share: the fraction of the images that `mixed` stores as `raw`; unset for other formats.
         channels: the number of channels. 3 keeps grey images grey and colour images RGB;
             with `raw`, all images become RGB. 1 makes all images grey.
         jpeg_quality: the quality of images that are re-encoded as JPEG, 1 to 100.
@@ -44,7 +49,8 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     background: str = "FFFFFF"
     resize: tuple[int, int] | None = None
     fit: Literal["stretch", "crop", "pad"] = "stretch"
-    store: Literal["source", "jpeg", "png", "raw"] = "source"
+    store: Store = "source"
+    raw_share: float | UnsetType = UNSET
     channels: Literal[1, 3] = 3
     jpeg_quality: int = 95
     scaled_decode: Literal[True] | UnsetType = UNSET
@@ -58,7 +64,7 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         _require_choice("check", self.check, ("header", "decode"))
         _require_choice("fit", self.fit, ("stretch", "crop", "pad"))
-        _require_choice("store", self.store, ("source", "jpeg", "png", "raw"))
+        _require_choice("store", self.store, get_args(Store))
         _require_choice("channels", self.channels, (1, 3))
         _require_range("--max-pixels", self.max_pixels, MAX_PIXELS_LIMIT)
         _require_range("--jpeg-quality", self.jpeg_quality, 100)
@@ -68,12 +74,30 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 expected="six hex digits such as FFFFFF",
                 got=repr(self.background),
             )
+        self._validate_raw_share()
         self._validate_size()
+
+    def _validate_raw_share(self) -> None:
+        if self.store != "mixed":
+            if self.raw_share is not UNSET:
+                raise UsageError(
+                    "--raw-share has an effect only with --store mixed",
+                    got=f"--store {self.store}",
+                    hint="add --store mixed, or omit --raw-share",
+                )
+        elif not isinstance(self.raw_share, float) or not 0 < self.raw_share < 1:
+            raise UsageError(
+                "--raw-share is out of range",
+                expected="a fraction above 0 and below 1",
+                got=repr(self.raw_share),
+            )
 
     def _validate_size(self) -> None:
         if self.resize is None:
-            if self.store == "raw":
-                raise UsageError("--store raw needs a size", hint="add --resize N or --resize WxH")
+            if self.store in {"raw", "mixed"}:
+                raise UsageError(
+                    f"--store {self.store} needs a size", hint="add --resize N or --resize WxH"
+                )
             if self.fit != "stretch":
                 raise UsageError(
                     f"--fit {self.fit} needs a size", hint="add --resize N or --resize WxH"
@@ -90,6 +114,16 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
     @property
+    def for_prediction(self) -> ImageOptions:
+        """The options for images that are not stored.
+
+        Every image is decoded, because an image that cannot be decoded must be rejected. With
+        `mixed`, no image is encoded as JPEG, so that the result does not depend on the share.
+        """
+        store: Store = "raw" if self.store == "mixed" else self.store
+        return msgspec.structs.replace(self, check="decode", store=store, raw_share=UNSET)
+
+    @property
     def keeps_most_files(self) -> bool:
         """Whether most images are stored unchanged, without being decoded."""
         unchanged = (self.resize, self.store, self.channels) == (None, "source", 3)
@@ -100,6 +134,13 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The background as red, green, blue, each 0 to 255."""
         red, green, blue = bytes.fromhex(self.background)
         return red, green, blue
+
+
+def resolve_raw_share(store: str, raw_share: float | None) -> float | UnsetType:
+    """Return the field `raw_share` for two options; None is the default for this `store`."""
+    if raw_share is not None:
+        return raw_share
+    return DEFAULT_RAW_SHARE if store == "mixed" else UNSET
 
 
 def _require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:

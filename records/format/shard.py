@@ -23,6 +23,7 @@ from records.format.tfrecord import (
 )
 from records.format.tfrecord_compression import open_tfrecord
 from records.storage import StagedFile, Storage, hash_stream
+from records.storage.base import RangeReader
 
 _JOINED_BYTES = 16 << 10
 """The payloads that are copied into one piece with their header and footer: a copy takes less time
@@ -87,18 +88,13 @@ def read_shard(storage: Storage, name: str) -> Iterator[Frame]:
 class ShardReader:
     """Reader of single records of a shard by location; any thread may use it.
 
-    The shard stays open until the reader is deleted.
-
     Args:
-        storage: the dataset folder.
-        name: the shard name.
-
-    Raises:
-        FileNotFoundError: the shard is missing; some storages raise this error only in `read`.
+        ranges: the shard, from `Storage.open_random_access`; it stays open until the reader is
+            deleted.
     """
 
-    def __init__(self, storage: Storage, name: str) -> None:
-        self._ranges = storage.open_random_access(name)
+    def __init__(self, ranges: RangeReader) -> None:
+        self.ranges = ranges
 
     def read(self, location: FrameLocation, *, record: int) -> bytes:
         """Read the payload of a record and check the CRCs.
@@ -112,7 +108,7 @@ class ShardReader:
             FileNotFoundError: the shard is missing.
         """
         offset = location.offset
-        frame = self._ranges.read(offset, location.length)
+        frame = self.ranges.read(offset, location.length)
         length = payload_length(frame[:HEADER_BYTES], record=record, offset=offset)
         end = HEADER_BYTES + length
         payload, footer = frame[HEADER_BYTES:end], frame[end : end + FOOTER_BYTES]
@@ -132,7 +128,7 @@ class ShardReader:
         Raises:
             CorruptDataError, FileNotFoundError: as `read`.
         """
-        begin, middle, end = self._ranges.read_parts(offset, sizes_bytes)
+        begin, middle, end = self.ranges.read_parts(offset, sizes_bytes)
         length = payload_length(begin[:HEADER_BYTES], record=record, offset=offset)
         parts, footer = (begin[HEADER_BYTES:], middle, end[:-FOOTER_BYTES]), end[-FOOTER_BYTES:]
         check_parts(parts, footer, length, record=record, offset=offset)

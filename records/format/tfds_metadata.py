@@ -137,7 +137,7 @@ def _features(manifest: Manifest) -> Json:
 
 
 def _image(options: ImageOptions) -> Json:
-    if options.store == "raw":  # pixels: an Image feature of TFDS would try to decode them
+    if options.store in {"raw", "mixed"}:  # TFDS would try to decode the samples
         return _bytes()
     width_px, height_px = options.resize or (-1, -1)
     dimensions = [str(size) for size in (height_px, width_px, options.channels)]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 StoredFormat = Literal["jpeg", "png", "raw"]
 
 _MAX_JPEG_SIDE_PX = 65_500
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+PNG_SIGNATURE = b"\x89PNG"
 
 
 def encode_image(image: Image.Image, stored_format: StoredFormat, jpeg_quality: int) -> bytes:
@@ -39,6 +41,11 @@ def encode_image(image: Image.Image, stored_format: StoredFormat, jpeg_quality: 
     else:
         image.save(content, "JPEG", quality=jpeg_quality, subsampling=0)
     return content.getvalue()
+
+
+def is_compressed(stored: bytes) -> bool:
+    """Return whether a stored image begins as a JPEG or PNG file; raw samples may do so, too."""
+    return stored.startswith((JPEG_SIGNATURE, PNG_SIGNATURE))
 
 
 def encode_samples(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 import numpy as np
+import xxhash
+from msgspec import UNSET
 
 from records.errors import CorruptDataError
 from records.format.image_options import MAX_PIXELS_LIMIT, ImageOptions
@@ -22,7 +24,7 @@ from records.images.decode import (
     verify_decodable,
 )
 from records.images.decoder_errors import corrupt_image_error, rejection_from_error
-from records.images.encode import StoredFormat, encode_image
+from records.images.encode import StoredFormat, encode_image, is_compressed
 from records.images.formats import sniff
 from records.images.header import ImageHeader, read_header
 from records.images.rejection import ImageRejectedError, Rejection
@@ -81,6 +83,7 @@ def decode_pixels(data: bytes, options: ImageOptions) -> NDArray[np.uint8]:
     """
     try:
         header = read_header(data, options.max_pixels)
+        options = _choose_format(data, options)
         with reserve_memory(header, data, options, reencode=True):
             return to_array(prepare_image(header, data, options)[0])
     except Exception as error:
@@ -135,7 +138,25 @@ def decode_record_image(
     return found
 
 
+def _choose_format(data: bytes, options: ImageOptions) -> ImageOptions:
+    """Return the options for one image: with `mixed`, the hash of the file selects the format."""
+    if options.store != "mixed":
+        return options
+    is_raw = xxhash.xxh3_64_intdigest(data) < options.raw_share * 2**64
+    return msgspec.structs.replace(options, store="raw" if is_raw else "source", raw_share=UNSET)
+
+
 def _normalize(data: bytes, options: ImageOptions) -> NormalizedImage:
+    chosen = _choose_format(data, options)
+    image = _normalize_to_format(data, chosen)
+    if chosen is not options and image.format == "raw" and is_compressed(image.encoded):
+        # Readers distinguish the formats of `mixed` by the first bytes.
+        source = msgspec.structs.replace(chosen, store="source")
+        return _normalize_to_format(data, source)
+    return image
+
+
+def _normalize_to_format(data: bytes, options: ImageOptions) -> NormalizedImage:
     header = read_header(data, options.max_pixels)
     if _passes_through(header, options):
         if options.check == "decode":
@@ -164,7 +185,7 @@ def _reencode(header: ImageHeader, data: bytes, options: ImageOptions) -> Normal
 
 def _stored_format(header: ImageHeader, options: ImageOptions) -> StoredFormat:
     if options.store != "source":
-        return options.store
+        return cast("StoredFormat", options.store)
     return "jpeg" if header.kind == "jpeg" else "png"
 
 

@@ -92,7 +92,9 @@ def format_manifest(manifest: Manifest, path: str) -> list[str]:
     images = manifest.settings.images
     size = f"{images.resize[0]}×{images.resize[1]} px" if images.resize else "original size"
     channels = "grey" if images.channels == 1 else "RGB or grey"
-    stored = "as jpeg or png" if images.store == "source" else f"as {images.store}"
+    stored = "as jpeg or png" if images.store in {"source", "mixed"} else f"as {images.store}"
+    if images.store == "mixed":
+        stored = f"{images.raw_share:.0%} raw, the others {stored}"
     rows.append(("images", f"{stored}, {size}, {channels}, check {images.check}"))
     if manifest.settings.is_multi_label:
         rows.append(("task", "multi-label: any number of labels per image"))

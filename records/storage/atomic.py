@@ -69,7 +69,7 @@ def locked_staged_file(
         stream = staged.open("xb", buffering=buffering)
         with suppress(OSError):  # a file system without locks: no staged file is removed there
             fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_same_file(stream.fileno(), staged):  # else another process removed it meanwhile
+        if is_same_file(stream.fileno(), staged):  # else another process removed it meanwhile
             break
         stream.close()
     try:
@@ -279,7 +279,7 @@ def open_locked(path: Path, flags: int) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The last holder may have removed the file: the lock is valid only if the file exists.
-            if _is_same_file(descriptor, path):
+            if is_same_file(descriptor, path):
                 return descriptor
         except OSError:
             os.close(descriptor)
@@ -287,7 +287,8 @@ def open_locked(path: Path, flags: int) -> int:
         os.close(descriptor)
 
 
-def _is_same_file(descriptor: int, path: Path) -> bool:
+def is_same_file(descriptor: int, path: Path) -> bool:
+    """Return whether a path is the name of an open file; links are followed."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -60,8 +60,13 @@ def _calls(kind: str) -> Callable[[Path, int, float], Cases]:
 
 # The share of the time of each attack; the two lists run at the same time.
 _LANES: tuple[dict[str, tuple[Callable[[Path, int, float], Cases], float]], ...] = (
-    {"images": (_images, 0.45), "swaps": (_swaps, 0.15), "environments": (_environments, 0.4)},
-    {"fail": (_calls("fail"), 0.4), "die": (_calls("die"), 0.2), "kill": (_calls("kill"), 0.4)},
+    {
+        "images": (_images, 0.35),
+        "swaps": (_swaps, 0.1),
+        "environments": (_environments, 0.25),
+        "fail": (_calls("fail"), 0.3),
+    },
+    {"die": (_calls("die"), 0.3), "kill": (_calls("kill"), 0.7)},
 )
 
 

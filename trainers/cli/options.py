@@ -202,7 +202,13 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--cache",
             Cache,
-            "Where decoded images are kept: in memory, or on disk for later runs too.",
+            "What is kept between epochs: decoded images (memory, disk), or copies of shards.",
+        ),
+        _option(
+            "--cache-limit-gb",
+            PositiveNumber(),
+            "Maximum size of the copies of shards of all datasets; the oldest are removed.",
+            metavar="GB",
         ),
         _option(
             "--validation-split",

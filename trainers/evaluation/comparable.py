@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainers.input.selection import Selection
     from trainers.runs.run_dir import Run
 
-_LOSSLESS = {"png", "raw"}
+_SAME_PIXELS = {"raw": "png", "mixed": "source"}
 
 
 class UntrainedImages(NamedTuple):
@@ -101,11 +101,11 @@ def require_same_preparation(run: Run, dataset: Dataset) -> None:
 
 def _preparation(images: ImageOptions) -> dict[str, str | None]:
     """Return the options of `convert` that change pixels; None for one without effect."""
-    is_lossless = images.store in _LOSSLESS
+    is_lossless = images.store in {"png", "raw"}
     return {
         "--resize": None if images.resize is None else f"{images.resize[0]}x{images.resize[1]}",
         "--fit": None if images.resize is None else images.fit,
-        "--store": "png" if is_lossless else images.store,
+        "--store": _SAME_PIXELS.get(images.store, images.store),
         "--channels": str(images.channels),
         "--jpeg-quality": None if is_lossless else str(images.jpeg_quality),
         "--background": images.background.upper(),

@@ -44,7 +44,7 @@ def prepare_images(
         uint8 (batch, height, width, channels).
     """
     # PNG is lossless: a PNG file decodes to the samples that `--store raw` stores.
-    stored_as = "png" if options.store == "raw" else options.store
+    stored_as = "png" if options.store in {"raw", "mixed"} else options.store
     options = msgspec.structs.replace(options, store=stored_as)
     if options.resize is not None or options.channels == 1 or stored_as == "jpeg":
         encoded = tf.map_fn(lambda image: _store(image, options), encoded)

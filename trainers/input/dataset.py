@@ -6,8 +6,10 @@ model.fit(train, epochs=10)
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from records.arguments import Positive, check_arguments
 from records.dataset import Dataset, open_dataset
@@ -23,16 +25,18 @@ from trainers.input.selection import (
     select_for_training,
     select_split,
 )
-from trainers.options import Augmentation, Seed
+from trainers.options import Augmentation, PositiveAmount, Seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import tensorflow as tf
 
-    from trainers.input.pipeline import RecordSource
+    from trainers.input.pipeline import RecordSource, ShardSource
     from trainers.input.selection import Selection
+    from trainers.input.shard_cache import ShardCache
 
+_LOGGER = logging.getLogger("shardmill")
 _MAX_SIDE_PX = 65_500
 _MAX_EPOCHS = 2**31
 
@@ -51,7 +55,8 @@ def as_tf_dataset(
     shard_count: int = 1,
     pad: bool = False,
     drop_remainder: bool = False,
-    cache: bool | Literal["memory", "disk"] = False,
+    cache: bool | Literal["memory", "disk", "shards"] = False,
+    cache_limit_gb: PositiveAmount = 100.0,
     repeat: bool = False,
     holdout: bool = False,
 ) -> tf.data.Dataset:
@@ -80,8 +85,12 @@ def as_tf_dataset(
             each step together, as in distributed training.
         drop_remainder: whether to omit the last batch of an epoch if it is smaller; batch shapes
             are then static.
-        cache: the place to keep decoded images: True or `"memory"` is memory, `"disk"` is a folder
-            in `$XDG_CACHE_HOME` or `~/.cache`. Cannot be combined with random crops.
+        cache: what to keep between epochs, and where: decoded images in memory (True or
+            `"memory"`) or on disk (`"disk"`), or copies of shards on disk (`"shards"`), for a
+            dataset at a URL. The folder is in `$XDG_CACHE_HOME` or `~/.cache`. Decoded images
+            cannot be combined with random crops.
+        cache_limit_gb: the maximum size of the copies of shards of all datasets, in GB; the copies
+            that were used least recently are removed.
         repeat: whether to return one epoch after another without end, each in its own order.
         holdout: whether to hold out a tenth of `train` if the dataset has no split `validation`.
             Then `validation` returns the held-out records, on which `shardmill train` validates,
@@ -94,7 +103,7 @@ def as_tf_dataset(
         CorruptDataError: a manifest, an index or a shard is damaged or missing.
     """
     augmentation = to_augmentation(augment)
-    if cache and augmentation.crop < 1:
+    if cache in {True, "memory", "disk"} and augmentation.crop < 1:
         raise UsageError(
             "cache and crop cannot be combined: cached images are already decoded",
             hint="omit cache or crop",
@@ -128,9 +137,12 @@ def as_tf_dataset(
         augment=_augmenter(augmentation),
         counts_passes=not repeat,
     )
-    source: RecordSource = ShardSource.from_dataset(dataset, shape)
+    shards = ShardSource.from_dataset(dataset, shape)
+    source: RecordSource = shards
+    if cache == "shards":
+        source = replace(shards, cache=_cache_of_shards(dataset, own, cache_limit_gb))
     if cache == "disk":
-        source = _cache_on_disk(source, own)
+        source = _cache_on_disk(shards, own)
     read = cached_batches if cache in {True, "memory"} else shuffled_batches
     batches = read(source, own, batch_size, order)
     steps = own.records // batch_size if drop_remainder else count_steps(own.records, batch_size)
@@ -194,7 +206,15 @@ def _image_shape(
     return ImageShape(height, width, channels)
 
 
-def _cache_on_disk(source: Any, selected: Selection) -> RecordSource:
+def _cache_of_shards(dataset: Dataset, selected: Selection, limit_gb: float) -> ShardCache:
+    from trainers.input.shard_cache import open_shard_cache
+
+    return open_shard_cache(
+        dataset.storage, selected.shards, limit_gb=limit_gb, on_message=_LOGGER.warning
+    )
+
+
+def _cache_on_disk(source: ShardSource, selected: Selection) -> RecordSource:
     from trainers.input.disk_cache import build_disk_cache, cache_folder
 
     return build_disk_cache(source, selected, below=cache_folder(), on_message=lambda _line: None)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from records.images.encode import PNG_SIGNATURE
 from trainers.config import DECODER
 from trainers.input.random_crop import sample_crop_box
 
@@ -55,11 +56,21 @@ def decode_images(
         tf.errors.InvalidArgumentError: an image does not decode.
     """
     size = None if options.resize is None else options.resize[::-1]
-    if options.store == "raw":
-        pixels = _decode_raw(encoded, options, shape)
-        return _fit(pixels, size, shape, antialias=_known_ratio(size, shape, decoder) > 1)
 
     def decode(image: tf.Tensor) -> tf.Tensor:
+        if options.store != "mixed":
+            return decode_file(image)
+        return tf.cond(
+            _is_compressed(image),
+            lambda: decode_file(image),
+            lambda: decode_raw(image[tf.newaxis])[0],
+        )
+
+    def decode_raw(images: tf.Tensor) -> tf.Tensor:
+        pixels = _decode_raw(images, options, shape)
+        return _fit(pixels, size, shape, antialias=_known_ratio(size, shape, decoder) > 1)
+
+    def decode_file(image: tf.Tensor) -> tf.Tensor:
         if decoder > 1 and size is None:
             return _decode_any_size(image, shape)
         ratio = _known_ratio(size, shape, decoder)
@@ -72,6 +83,8 @@ def decode_images(
         )
         return _resize(pixels, shape, antialias=True)
 
+    if options.store == "raw":
+        return decode_raw(encoded)
     return tf.map_fn(
         decode, encoded, fn_output_signature=tf.TensorSpec(shape.array_shape, tf.uint8)
     )
@@ -119,15 +132,23 @@ def decode_crops(
         )
         return pixels, times
 
+    def cut_file(image: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cond(
+            tf.io.is_jpeg(image),
+            lambda: cut_jpeg(image, seed),
+            lambda: cut_pixels(_decode_compressed(image, shape), seed),
+        )
+
+    def cut_raw(image: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return cut_pixels(_decode_raw(image, options, shape)[0], seed)
+
     def crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        if options.store == "raw":
-            pixels, times = cut_pixels(_decode_raw(image, options, shape)[0], seed)
-        else:
+        if options.store == "mixed":
             pixels, times = tf.cond(
-                tf.io.is_jpeg(image),
-                lambda: cut_jpeg(image, seed),
-                lambda: cut_pixels(_decode_compressed(image, shape), seed),
+                _is_compressed(image), lambda: cut_file(image, seed), lambda: cut_raw(image, seed)
             )
+        else:
+            pixels, times = (cut_raw if options.store == "raw" else cut_file)(image, seed)
         return _resize(pixels, shape) if decoder == 1 else _resize_by_size(pixels, times, shape)
 
     return tf.map_fn(
@@ -196,6 +217,12 @@ def _resize_by_size(pixels: tf.Tensor, times: tf.Tensor, shape: ImageShape) -> t
 def _decode_compressed(image: tf.Tensor, shape: ImageShape) -> tf.Tensor:
     # The JPEG kernel of TensorFlow also reads PNG, so no branch on the format is needed.
     return tf.io.decode_jpeg(image, channels=shape.channels, dct_method=_DCT)
+
+
+def _is_compressed(image: tf.Tensor) -> tf.Tensor:
+    """Return whether an image of `--store mixed` is a file; see `records.images.normalize`."""
+    png = tf.strings.substr(image, 0, len(PNG_SIGNATURE)) == PNG_SIGNATURE
+    return tf.io.is_jpeg(image) | png
 
 
 def _decode_raw(encoded: tf.Tensor, options: ImageOptions, shape: ImageShape) -> tf.Tensor:

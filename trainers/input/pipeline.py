@@ -9,6 +9,7 @@ no matter at which step the run starts. Records before this step are read, but n
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from records.storage import Storage
     from trainers.config import ImageShape
     from trainers.input.selection import Selection
+    from trainers.input.shard_cache import ShardCache
 
 _SHARDS_AT_A_TIME = 16
 _READ_BUFFER_BYTES = 1 << 20
@@ -70,6 +72,7 @@ class ShardSource:
     damaged: frozenset[str] = frozenset()
     parser: RecordParser = OUR_RECORDS
     decoder: int = DECODER
+    cache: ShardCache | None = None
 
     @classmethod
     def from_dataset(
@@ -94,13 +97,31 @@ class ShardSource:
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
         """See `RecordSource.read`."""
+        if self.cache is not None:
+            return self._read_copy(shard, self.cache)
         if isinstance(self.storage, LocalStorage) and not self._reads_by_python:
             path = tf.strings.join([f"{self.storage.path}/", shard])
             return tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES)
+        return self._read_original(shard)
+
+    def _read_original(self, shard: tf.Tensor) -> tf.data.Dataset:
         # TensorFlow supports fewer kinds of URLs than `Storage`, and cannot skip damaged records.
         payload = tf.TensorSpec((), tf.string)
         return tf.data.Dataset.from_generator(
             self._read_payloads, args=(shard,), output_signature=payload
+        )
+
+    def _read_copy(self, shard: tf.Tensor, cache: ShardCache) -> tf.data.Dataset:
+        def find(shard: bytes) -> bytes:
+            name = shard.decode()
+            return os.fsencode((name not in self.damaged and cache.find(name)) or "")
+
+        path = tf.ensure_shape(tf.numpy_function(find, [shard], tf.string), ())
+        has_copy = tf.strings.length(path) > 0
+        copy = tf.boolean_mask(path[tf.newaxis], has_copy[tf.newaxis])
+        original = tf.data.Dataset.from_tensors(shard).filter(no_autograph(lambda _: ~has_copy))
+        return tf.data.TFRecordDataset(copy, buffer_size=_READ_BUFFER_BYTES).concatenate(
+            original.flat_map(no_autograph(self._read_original))
         )
 
     @property

@@ -14,7 +14,6 @@ from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -71,8 +70,7 @@ class Predictor:
         self._model = load_model(self.run)
         # Keras builds the predict function in the first call, which is not thread-safe.
         self._model_lock = Lock()
-        # Images that do not decode must be rejected, even if `convert` did not decode the images.
-        self._options = msgspec.structs.replace(config.images, check="decode")
+        self._options = config.images.for_prediction
         self._decode = tf.function(
             lambda encoded: decode_images(encoded, self._options, config.shape, config.decoder),
             input_signature=[tf.TensorSpec((None,), tf.string)],

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 # All options that are not listed change the resulting weights.
 _MAY_CHANGE = {
-    "epochs", "steps", "cache", "features", "checkpoint_steps", "checkpoint_minutes",
-    "keep_checkpoints", "skip_bad", "tensorboard",
+    "epochs", "steps", "cache", "cache_limit_gb", "features", "checkpoint_steps",
+    "checkpoint_minutes", "keep_checkpoints", "skip_bad", "tensorboard",
 }  # fmt: skip
 
 

@@ -106,11 +106,11 @@ def _check_input(options: TrainOptions) -> None:
         )
     if options.cache != "none" and from_features:
         raise UsageError(
-            "--mode transfer without --augment trains from features, not from decoded images",
+            "--mode transfer without --augment trains from features, which are cached",
             got=f"--cache {options.cache}",
-            hint="omit --cache: features are cached automatically",
+            hint="omit --cache",
         )
-    if options.cache != "none" and options.augment.crop < 1:
+    if options.cache in {"memory", "disk"} and options.augment.crop < 1:
         raise UsageError(
             "--cache and random crops cannot be combined: cached images are already decoded",
             got=f"--cache {options.cache} with --augment crop",

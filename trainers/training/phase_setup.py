@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import keras
@@ -20,6 +20,7 @@ from trainers.input.pipeline import (
     ordered_batches,
     shuffled_batches,
 )
+from trainers.input.shard_cache import open_shard_cache
 from trainers.input.shuffle import ShuffleSpec, no_autograph
 from trainers.models.freezing import freeze_backbone, unfreeze_backbone
 from trainers.tasks import find_task
@@ -165,6 +166,14 @@ def set_up_phase(
     if options.cache == "disk":
         source = build_disk_cache(shards, *parts, below=cache_folder(), on_message=on_message)
         return PhaseSetup(phase, model, metrics, source)
+    if options.cache == "shards":
+        cached = [shard for part in parts for shard in part.shards]
+        cache = open_shard_cache(
+            shards.storage, cached, limit_gb=options.cache_limit_gb, on_message=on_message
+        )
+        limit = f"at most {options.cache_limit_gb:g} GB"
+        on_message(f"keeping copies of shards ({limit}) in {cache.folder}")
+        shards = replace(shards, cache=cache)
     if options.cache == "memory":
         size_mb = sum(part.records for part in parts) * plan.config.shape.size_bytes / 1e6
         on_message(f"keeping decoded images in memory ({size_mb:,.0f} MB)")

@@ -45,7 +45,7 @@ def test_read_shard_yields_records_with_offsets(
 def test_shard_reader_location_returns_record(
     storage: Storage, positions: list[FrameLocation]
 ) -> None:
-    reader = ShardReader(storage, "a.tfrecord")
+    reader = ShardReader(storage.open_random_access("a.tfrecord"))
     for number in (2, 0, 1):
         assert reader.read(positions[number], record=number) == RECORDS[number]
 
@@ -56,7 +56,7 @@ def test_shard_reader_wrong_location_raises_corrupt_data(
 ) -> None:
     position = FrameLocation(positions[1].offset + shift, positions[1].length)
     with pytest.raises(CorruptDataError) as found:
-        ShardReader(storage, "a.tfrecord").read(position, record=1)
+        ShardReader(storage.open_random_access("a.tfrecord")).read(position, record=1)
     assert found.value.record == 1
 
 
@@ -64,7 +64,9 @@ def test_shard_reader_location_past_end_raises_corrupt_data(
     storage: Storage, positions: list[FrameLocation]
 ) -> None:
     with pytest.raises(CorruptDataError, match="ends inside the header of a record"):
-        ShardReader(storage, "a.tfrecord").read(FrameLocation(1 << 30, 16), record=9)
+        ShardReader(storage.open_random_access("a.tfrecord")).read(
+            FrameLocation(1 << 30, 16), record=9
+        )
 
 
 def test_read_shard_damage_raises_corrupt_data_with_file_record_and_offset(

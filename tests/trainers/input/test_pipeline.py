@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import fsspec
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from records.dataset import open_dataset
 from records.images import ImageOptions
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from records.dataset import Dataset
+    from records.format.image_options import Store
 
 SHAPE = ImageShape(24, 32)
 
@@ -147,6 +149,8 @@ def decoded_by_pillow(dataset: Dataset, size: tuple[int, int]) -> Iterator[NDArr
         ImageOptions(resize=(32, 24), store="raw"),
         ImageOptions(resize=(32, 24), channels=1),
         ImageOptions(resize=(32, 24), channels=1, store="raw"),
+        ImageOptions(resize=(32, 24), store="mixed", raw_share=0.5),
+        ImageOptions(resize=(32, 24), channels=1, store="mixed", raw_share=0.5),
     ],
     ids=lambda options: f"{options.store}-{options.channels}",
 )
@@ -165,13 +169,14 @@ def test_ordered_batches_image_of_model_size_equals_pillow_pixels(
     np.testing.assert_array_equal(images, expected)
 
 
-@pytest.mark.parametrize("store", ["png", "raw"])
+@pytest.mark.parametrize("store", ["png", "raw", "mixed"])
 def test_ordered_batches_channels_are_converted_to_those_of_model(
-    tmp_path: Path, store: str
+    tmp_path: Path, store: Store
 ) -> None:
     for channels, wanted in ((1, 3), (3, 1)):
         folder = tmp_path / f"{channels}"
-        options = ImageOptions(resize=(32, 24), channels=channels, store=store)  # type: ignore[arg-type]
+        share = 0.5 if store == "mixed" else UNSET
+        options = ImageOptions(resize=(32, 24), channels=channels, store=store, raw_share=share)  # type: ignore[arg-type]
         write_shapes(folder, {"train": [range(6)]}, options)
         dataset = open_dataset(folder)
         expected = np.stack(list(decoded_by_pillow(dataset, (24, 32))))
