@@ -325,6 +325,7 @@ def _options(given: dict[str, Any]) -> ConvertOptions:
     from pipelines.options import ConvertOptions
     from records.format.image_options import ImageOptions, resolve_raw_share
 
+    raw_share = resolve_raw_share(given["store"], given.pop("raw_share"))
     images = ImageOptions(
         **{
             name: given.pop(name)
@@ -338,7 +339,7 @@ def _options(given: dict[str, Any]) -> ConvertOptions:
                 "jpeg_quality",
             )
         },
-        raw_share=resolve_raw_share(given["store"], given.pop("raw_share")),
+        raw_share=raw_share,
         channels=3 if given.pop("channels") == "3" else 1,
     )
     for split in ("test", "validation"):

@@ -18,6 +18,7 @@ from records.format.tfrecord import (
     check_payload,
     frame_parts,
     frame_size_bytes,
+    is_frame,
     payload_length,
     read_frames,
 )
@@ -129,6 +130,8 @@ class ShardReader:
             CorruptDataError, FileNotFoundError: as `read`.
         """
         begin, middle, end = self.ranges.read_parts(offset, sizes_bytes)
+        if is_frame(begin, middle, end, size_bytes=sum(sizes_bytes)):
+            return begin, middle, end
         length = payload_length(begin[:HEADER_BYTES], record=record, offset=offset)
         parts, footer = (begin[HEADER_BYTES:], middle, end[:-FOOTER_BYTES]), end[-FOOTER_BYTES:]
         check_parts(parts, footer, length, record=record, offset=offset)

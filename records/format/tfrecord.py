@@ -88,6 +88,22 @@ def is_frame_header(header: bytes) -> bool:
     return bool(crc == masked_crc32c(header[:8]))
 
 
+def is_frame(begin: bytes, middle: bytes, end: bytes, *, size_bytes: int) -> bool:
+    """Return whether three parts are together a valid frame of a known size.
+
+    Args:
+        begin: the first part; it contains the header.
+        middle: the part between the two others.
+        end: the last part; it contains the footer.
+        size_bytes: the size of the frame.
+    """
+    header = _frame_header(size_bytes - HEADER_BYTES - FOOTER_BYTES)
+    if len(begin) + len(middle) + len(end) != size_bytes or not begin.startswith(header):
+        return False
+    crc = masked_crc32c(begin[HEADER_BYTES:], middle, end[:-FOOTER_BYTES])
+    return end.endswith(_CRC.pack(crc))
+
+
 def payload_length(header: bytes, *, record: int | None = None, offset: int = 0) -> int:
     """Return the length of the payload from the 12 bytes of a frame header.
 
