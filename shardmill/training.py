@@ -62,6 +62,7 @@ def train(
     image_size: int | tuple[int, int] | None = None,
     seed: int = 0,
     cache: Cache = "none",
+    cache_limit_gb: float = 100.0,
     validation_split: str | None = None,
     checkpoint_steps: int | None = None,
     checkpoint_minutes: float = 10.0,
@@ -117,7 +118,9 @@ def train(
             means the size that all training images share, unless it exceeds the model's default;
             otherwise the model's default.
         seed: the seed of the image order, the initial weights and the augmentation.
-        cache: the place where decoded images are kept between epochs: `none`, `memory` or `disk`.
+        cache: the data to keep between epochs: `none`, decoded images in `memory` or on `disk`, or
+            copies of `shards` on disk, for a dataset at a URL.
+        cache_limit_gb: the maximum size of the copies of shards of all datasets, in GB.
         validation_split: the split to validate on. None means `validation`, or a tenth of `train`
             if the dataset has no validation split.
         checkpoint_steps: the number of steps between checkpoints, in addition to those that

@@ -98,7 +98,7 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         image_size: (height, width) in pixels; None means the size of the dataset if it has one (see
             `resolve_image_size`), otherwise the default input size of the model.
         seed: the seed of the image order, the initial weights and the augmentation.
-        cache: what is kept between epochs, if anything: decoded images in `memory` or on `disk`, or
+        cache: the data that is kept between epochs: decoded images in `memory` or on `disk`, or
             copies of `shards` on disk.
         cache_limit_gb: the maximum size of the copies of shards of all datasets, in GB (10^9
             bytes).

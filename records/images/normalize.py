@@ -140,7 +140,7 @@ def decode_record_image(
 
 def _choose_format(data: bytes, options: ImageOptions) -> ImageOptions:
     """Return the options for one image: with `mixed`, the hash of the file selects the format."""
-    if options.store != "mixed":
+    if options.raw_share is UNSET:
         return options
     is_raw = xxhash.xxh3_64_intdigest(data) < options.raw_share * 2**64
     return msgspec.structs.replace(options, store="raw" if is_raw else "source", raw_share=UNSET)

@@ -202,7 +202,7 @@ _GROUPS: dict[str, tuple[tuple[str, Callable[..., Any]], ...]] = {
         _option(
             "--cache",
             Cache,
-            "What is kept between epochs: decoded images (memory, disk), or copies of shards.",
+            "Data to keep between epochs: decoded images (memory, disk), or copies of shards.",
         ),
         _option(
             "--cache-limit-gb",

@@ -125,8 +125,7 @@ def draw_table(rates: Sequence[StageRate]) -> Iterator[str]:
 
 def _advise_reading(context: TrainingContext) -> str:
     if not context.is_local:
-        copy = "copy the dataset to a disk of this machine"
-        return copy if context.is_cropped else f"{copy}, or use --cache disk"
+        return "use --cache shards, which keeps copies of the shards on a disk of this machine"
     ways = ["put the dataset on a faster disk"]
     if context.is_raw:
         ways.append("store fewer bytes (convert without --store raw)")

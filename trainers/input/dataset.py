@@ -85,7 +85,7 @@ def as_tf_dataset(
             each step together, as in distributed training.
         drop_remainder: whether to omit the last batch of an epoch if it is smaller; batch shapes
             are then static.
-        cache: what to keep between epochs, and where: decoded images in memory (True or
+        cache: the data to keep between epochs: decoded images in memory (True or
             `"memory"`) or on disk (`"disk"`), or copies of shards on disk (`"shards"`), for a
             dataset at a URL. The folder is in `$XDG_CACHE_HOME` or `~/.cache`. Decoded images
             cannot be combined with random crops.

@@ -133,11 +133,12 @@ def decode_crops(
         return pixels, times
 
     def cut_file(image: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cond(
+        pixels, times = tf.cond(
             tf.io.is_jpeg(image),
             lambda: cut_jpeg(image, seed),
             lambda: cut_pixels(_decode_compressed(image, shape), seed),
         )
+        return pixels, times
 
     def cut_raw(image: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return cut_pixels(_decode_raw(image, options, shape)[0], seed)
@@ -148,7 +149,8 @@ def decode_crops(
                 _is_compressed(image), lambda: cut_file(image, seed), lambda: cut_raw(image, seed)
             )
         else:
-            pixels, times = (cut_raw if options.store == "raw" else cut_file)(image, seed)
+            cut = cut_raw if options.store == "raw" else cut_file
+            pixels, times = cut(image, seed)
         return _resize(pixels, shape) if decoder == 1 else _resize_by_size(pixels, times, shape)
 
     return tf.map_fn(

@@ -1,6 +1,6 @@
-"""Copies of shards in a local folder of limited size, which processes share.
+"""Copies of shards in a local folder of limited size.
 
-A run reads every shard once per epoch. If the dataset is at a URL, a run with this cache downloads
+The processes of a machine share the folder. A run reads every shard once per epoch. If the dataset is at a URL, a run with this cache downloads
 each shard once, as long as all shards fit into the limit. Otherwise the copies that were used least
 recently are removed.
 

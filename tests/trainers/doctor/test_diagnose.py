@@ -101,7 +101,7 @@ def test_advise_slow_decode_depends_on_stored_images(
         ("read", {}, "put the dataset on a faster disk"),
         ("read", {"shards": 2}, "(convert --shards 16)"),
         ("read", {"is_raw": True}, "(convert without --store raw)"),
-        ("read", {"is_local": False}, "copy the dataset to a disk of this machine, or use --cache"),
+        ("read", {"is_local": False}, "use --cache shards"),
         ("parse", {}, "use --cache disk"),
         ("parse", {"is_cropped": True}, "a larger --batch-size"),
         ("batch", {}, "a faster processor"),
