@@ -51,7 +51,7 @@ print(sm.stats("data"))
 #
 # `cnn-512` is the network of the original: three convolution blocks with 16, 32 and 64 filters, and a dense layer with
 # 512 units. For two classes, the network computes one logit, so the loss is the binary cross-entropy. `train` returns the
-# result of the last epoch. The file `before/history.csv` contains one row per epoch.
+# metrics of the last epoch. The file `before/history.csv` contains one row per epoch.
 
 # %%
 before = sm.train("data", "before", model="cnn-512", epochs=12, cache="memory")

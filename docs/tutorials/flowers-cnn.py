@@ -30,8 +30,8 @@ Path("new.txt").write_text("".join(keys))
 # ## Convert
 #
 # With `--validation 0.2`, about a fifth of the photos are used for validation. The keys of the photos and `--seed`
-# determine which photos these are, so every training run uses the same photos for validation. `--resize 180` resizes all
-# photos to 180×180 pixels, the input size of the network.
+# determine the photos for validation, so every training run uses the same photos. `--resize 180` resizes all photos to
+# 180×180 pixels, the input size of the network.
 
 # %%
 # !shardmill convert flowers/ data/ --validation 0.2 --resize 180 --exclude new.txt
@@ -102,8 +102,8 @@ for prediction in predictor.predict_files(sorted(Path("new").iterdir())):
 #
 # ## Export
 #
-# A SavedModel receives the contents of image files, and returns class names and scores. To load it, you need TensorFlow,
-# but not shardmill ([all formats](../how-to/serving.md)).
+# A SavedModel receives the contents of image files, and returns class names and scores. To load a SavedModel, you need
+# TensorFlow, but not shardmill ([all formats](../how-to/serving.md)).
 
 # %%
 sm.export("augmented", "served/1", format="saved_model")

@@ -184,10 +184,9 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # Training Inception-v3 from scratch for 300 steps, with batches of 8 photos of 299×299 pixels, takes 29 minutes on two
 # CPU cores that other processes also use. The mean training loss is 1.51 in the first epoch and 1.21 in the second epoch;
 # random predictions have a loss of 1.61. The training accuracy rises from 41 % to 51 %. The validation accuracy is only
-# 22 %. The reason is that, for validation, batch normalization uses moving averages over hundreds of training steps, and
-# the weights change faster than these averages. On a GPU, you can train for many epochs: use `--epochs` instead of
-# `--steps`. The following commands train Inception-v3 for 300 steps, and then use its backbone for a new head and for
-# fine-tuning:
+# 22 %. For validation, batch normalization uses moving averages over hundreds of training steps, and the weights change
+# faster than these averages. On a GPU, you can train for many epochs: use `--epochs` instead of `--steps`. The following
+# commands train Inception-v3 for 300 steps, and then use its backbone for a new head and for fine-tuning:
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2
@@ -205,12 +204,12 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ```
 # <!-- not run: takes half an hour, and needs the data -->
 #
-# Computing the features with this backbone takes 200 s. The run for the first head takes 209 s, including this
-# computation, and the run for a second head takes 7 s. The validation accuracy of the first head is 43.9 %. The
-# fine-tuning runs take 162 s and 159 s, and both reach a validation accuracy of 45.6 %. The results are equal because the
-# weights file of the run, which contains the classifier, and `base.weights.h5`, which does not contain the classifier,
-# give the same backbone. This backbone was trained on only 1,200 photos for two epochs. Therefore, these results show
-# that the commands work, but not how accurate Inception-v3 can be.
+# Computing the features with this backbone takes 200 s. The run for the first head takes 209 s, including the 200 s, and
+# the run for a second head takes 7 s. The validation accuracy of the first head is 43.9 %. The fine-tuning runs take 162
+# s and 159 s, and both reach a validation accuracy of 45.6 %. The results are equal, because both weights files give the
+# same backbone: the weights file of the run, which contains the classifier, and `base.weights.h5`, which does not contain
+# the classifier. This backbone was trained on only 1,200 photos for two epochs. Therefore, these results show that the
+# commands work, but not how accurate Inception-v3 can be.
 #
 # We made no measurements on a GPU. `shardmill doctor data/` compares the speed of the input pipeline with the speed of
 # the model on your machine. If the input pipeline is slower, convert the photos with `--resize 224 --store raw`, so that

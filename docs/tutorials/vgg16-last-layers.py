@@ -70,15 +70,15 @@ from IPython.display import Image
 Image("tuned/curves.png")
 
 # %% [markdown]
-# `unfreeze=4` selects the last four layers in the order in which Keras lists the layers. In VGG16, these layers are the
-# three convolutions of block 5 and the pooling layer after them. In MobileNetV2, these layers are a batch normalization
+# `unfreeze=4` selects the last four layers in the order in which Keras lists the layers. In VGG16, they are the three
+# convolutions of block 5 and the pooling layer after these convolutions. In MobileNetV2, they are a batch normalization
 # layer, the last convolution, another batch normalization layer and the activation. Batch normalization layers stay
 # frozen, even if `unfreeze` selects them ([models](../reference/models.md#backbone-and-head)).
 #
 # ## Fine-tune VGG16
 #
 # The following command trains VGG16 with the same settings, but for more epochs. The command omits `--weights`, because
-# the default value of this option is `imagenet`.
+# the default value of this option is `imagenet` for the mode `finetune`.
 #
 # ```console
 # $ shardmill train data/ vgg16/ --model vgg16 --mode finetune --unfreeze 4 --head-units 1024 \
@@ -150,9 +150,9 @@ print(
 #
 # VGG16 with the head of this tutorial and five classes has 15,245,125 parameters, of which 7,609,861 are trained:
 # 7,079,424 in the three convolutions of block 5, 512 × 1024 + 1024 in the dense layer, and 1024 × 5 + 5 in the layer for
-# the logits. On two CPU cores, six training steps and the validation on 305 photos take 120 s. For this measurement, the
-# weights of VGG16 were random, so we did not compare the accuracy with that of the original. These commands ran the six
-# steps:
+# the logits. On two CPU cores, six training steps with 8 photos each and the validation on 305 photos take 120 s. For
+# this measurement, the weights of VGG16 were random, so we did not compare the accuracy with that of the original. These
+# commands ran the six steps:
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2
