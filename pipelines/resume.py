@@ -173,9 +173,12 @@ def _is_reusable(output: Storage, shard: PlannedShard, *, is_touched: bool) -> b
     except (FileNotFoundError, CorruptDataError):
         pass
     else:
-        # An unreadable file may be readable now. Other rejects have no stored hash to
-        # compare with: if any file was touched, these rejects are checked again.
-        if not any(is_touched or reject.reason == "unreadable" for reject in rejects):
+        # An unreadable file may be readable now. A file that was rejected before it was read has
+        # no hash: if any file was touched, it is checked again.
+        if not any(
+            reject.reason == "unreadable" or (is_touched and not reject.xxh3_128)
+            for reject in rejects
+        ):
             return True
     remove_own(output, index_name(shard.name))
     remove_own(output, shard.name)
@@ -227,12 +230,19 @@ def shards_with_modified_sources(run: Run) -> Iterator[tuple[PlannedShard, str]]
 
 
 def _stored_hashes(output: Storage, name: str) -> dict[str, str] | None:
-    """Return source hashes by key; None if the shard has no readable index: it is not finished."""
+    """Return the hashes of the files of a shard, stored or rejected, by key.
+
+    None if the shard has no readable index: it is not finished.
+    """
     try:
-        table = read_index(output, index_name(name)).table
+        index = read_index(output, index_name(name))
     except (FileNotFoundError, CorruptDataError):
         return None
-    return dict(zip(table["key"].to_pylist(), table["source_xxh3_128"].to_pylist(), strict=True))
+    columns = (index.table[column].to_pylist() for column in ("key", "source_xxh3_128"))
+    rejected = {reject.key: reject.xxh3_128 for reject in index.summary.rejects}
+    return {key: hash_ for key, hash_ in rejected.items() if hash_} | dict(
+        zip(*columns, strict=True)
+    )
 
 
 def _hash(image: SourceImage, files: SourceFiles) -> str:

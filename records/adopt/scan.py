@@ -217,7 +217,7 @@ def _locate(file: str, folder: str) -> str:
             "a file is not in the output folder",
             path=file,
             expected=f"a file below {folder}",
-            hint="pass the folder of the files as OUTPUT, or move or link the files into OUTPUT",
+            hint="pass the folder of the files as OUTPUT, or move the files into OUTPUT",
         )
     if _NAME.fullmatch(name) is None:
         raise UsageError(

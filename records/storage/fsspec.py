@@ -76,8 +76,8 @@ class FsspecStorage:
     ) -> None:
         self.url = escape_for_display(redact_url(url)).rstrip("/")
         self._full_url = url
-        self._retry_policy = retry_policy
         seconds = default_patience_seconds() if patience_seconds is None else patience_seconds
+        self._retry_policy = retry_policy if seconds else retry_policy._replace(attempts=1)
         self._patience = Patience(self.url, seconds)
         hint = _PACKAGES.get(scheme_of(url), _HINT)
         try:

@@ -206,6 +206,31 @@ class TestRejectsOnResume:
         report = convert(**OPTIONS)
         assert (report.shards_kept, report.counts.rejected) == (3, 8)
 
+    def test_resume_unchanged_rejects_with_new_times_do_not_discard_shards(
+        self, convert: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(8):
+            make_file(source, f"cat/bad{number}.png", CORRUPT)
+        stop_at(monkeypatch, SHARDS[3])
+        with pytest.raises(StoppedError):
+            convert(**OPTIONS)
+        monkeypatch.setattr(shard, "convert_images", REAL_WRITE)
+        for path in (source / "cat").iterdir():
+            touch(path)
+        report = convert(**OPTIONS)
+        assert (report.shards_kept, report.counts.rejected) == (3, 8)
+
+    def test_rejected_file_replaced_after_finished_run_is_reported(
+        self, convert: Convert, source: Path, output: Path
+    ) -> None:
+        path = make_file(source, "cat/bad.png", CORRUPT)
+        convert(**OPTIONS)
+        touch(path)
+        assert convert(**OPTIONS).status == "nothing-to-do"
+        path.write_bytes((source / "cat" / "003.png").read_bytes())
+        with pytest.raises(OutputError, match="modified after the dataset was written"):
+            convert(**OPTIONS)
+
 
 def refuse_reading(monkeypatch: pytest.MonkeyPatch, refused: bytes) -> None:
     real = LocalFiles.read
