@@ -82,11 +82,12 @@ def locked_staged_file(
             staged.unlink(missing_ok=True)
 
 
-def remove_staged_files(folder: Path, *, is_locked: bool = False) -> None:
+def remove_staged_files(folder: Path, *, name: str = "", is_locked: bool = False) -> None:
     """Remove the staged files of killed processes from a folder.
 
     Args:
         folder: the folder of staged files.
+        name: the file name of which staged files are removed; by default, of every name.
         is_locked: whether this process has locked the folder for writing, so that no staged file
             belongs to a live process. Otherwise those of `locked_staged_file` that live
             processes write are kept.
@@ -94,9 +95,7 @@ def remove_staged_files(folder: Path, *, is_locked: bool = False) -> None:
     Raises:
         OSError: a file cannot be removed.
     """
-    for path in folder.glob(".*-*"):
-        if not _STAGED_FILE.match(path.name):
-            continue
+    for path in _list_staged_files(folder, name):
         if is_locked:
             path.unlink(missing_ok=True)
             continue
@@ -106,6 +105,13 @@ def remove_staged_files(folder: Path, *, is_locked: bool = False) -> None:
                 path.unlink(missing_ok=True)
             finally:
                 os.close(lock)
+
+
+def _list_staged_files(folder: Path, name: str) -> list[Path]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        staged = (entry.name for entry in entries if _STAGED_FILE.match(entry.name))
+        return [folder / each for each in staged if _STAGED_FILE.sub("", each) == name or not name]
+    return []  # a folder that is missing, or that may not be listed
 
 
 @contextmanager

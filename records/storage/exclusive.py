@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from records.errors import OutputError, UsageError
 from records.storage import open_storage
-from records.storage.atomic import link_exclusive, locked_staged_file
+from records.storage.atomic import link_exclusive, locked_staged_file, remove_staged_files
 from records.storage.errors import HINT_FIX, translate_write_errors
 from records.storage.local import LocalStorage
 from records.storage.urls import local_path, redact_url, split_location
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from records.storage.base import StagedFile, Storage
+
+
+_STAGED_NAME = "new"  # short: the name of the file may be as long as a name can be
 
 
 def require_outside(output: str, folder: str, *, what: str = "dataset") -> None:
@@ -107,8 +110,9 @@ def write_new_file(path: str, content: bytes) -> None:
                 stream.write(content)
             return
         try:
-            # A short name: the name of the file may be as long as a name can be.
-            with locked_staged_file(Path("new"), target.parent) as (staged, stream):
+            # A killed process may have left its staged file in this folder of the user.
+            remove_staged_files(target.parent, name=_STAGED_NAME)
+            with locked_staged_file(Path(_STAGED_NAME), target.parent) as (staged, stream):
                 stream.write(content)
                 stream.flush()
                 link_exclusive(staged, target)

@@ -19,12 +19,15 @@ _SCRIPT = '''
 import io, os, sys
 from pathlib import Path
 from records.storage import open_storage, write_file
+from records.storage.exclusive import write_new_file
 
 OLD, NEW = b"the old content", b"the new content" * 1000
 folder, operation = Path(sys.argv[1]), sys.argv[2]
 
 
 def work(storage):
+    if operation == "new file":
+        return write_new_file(str(storage.path / "sub" / "a.bin"), NEW)
     if operation == "replace":
         return storage.replace("sub/a.bin", NEW)
     with storage.create("sub/a.bin") as stream:
@@ -70,14 +73,19 @@ def check(place, allowed):
     final = place / "sub" / "a.bin"
     found = final.read_bytes() if final.exists() else None
     assert found in allowed, (place, found)
+    if operation == "new file" and found == NEW:
+        final.unlink()  # `write_new_file` replaces no file
     work(open_storage(place))
     assert final.read_bytes() == NEW
+    if operation == "new file":
+        assert os.listdir(final.parent) == ["a.bin"]
 
 
 for step in range(1, 1000):
     place = folder / str(step)
     if operation == "replace":
         write_file(open_storage(place), "sub/a.bin", OLD)
+    (place / "sub").mkdir(parents=True, exist_ok=True)
     child = os.fork()
     if not child:
         die_before(step)
@@ -93,7 +101,7 @@ for step in range(1, 1000):
 '''
 
 
-@pytest.mark.parametrize("operation", ["create", "replace"])
+@pytest.mark.parametrize("operation", ["create", "replace", "new file"])
 def test_local_write_killed_at_any_step_leaves_file_complete_or_absent(
     tmp_path: Path, operation: str
 ) -> None:
@@ -104,4 +112,4 @@ def test_local_write_killed_at_any_step_leaves_file_complete_or_absent(
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert int(ended.stdout) >= 10
+    assert int(ended.stdout) >= (4 if operation == "new file" else 10)

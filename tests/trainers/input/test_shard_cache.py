@@ -219,7 +219,9 @@ for _ in range(int(sys.argv[5])):
 """
 
 
-def start_reader(data: Path, folder: Path, limit: int, seed: int, reads: int) -> subprocess.Popen[str]:
+def start_reader(
+    data: Path, folder: Path, limit: int, seed: int, reads: int
+) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", _READER, *map(str, (data, folder, limit, seed, reads))]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
