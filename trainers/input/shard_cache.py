@@ -1,8 +1,8 @@
 """Copies of shards in a local folder of limited size.
 
-The processes of a machine share the folder. A run reads every shard once per epoch. If the dataset is at a URL, a run with this cache downloads
-each shard once, as long as all shards fit into the limit. Otherwise the copies that were used least
-recently are removed.
+The processes of a machine share the folder. A run reads every shard once per epoch. If the dataset
+is at a URL, a run with this cache downloads each shard once, as long as all shards fit into the
+limit. Otherwise the copies that were used least recently are removed.
 
 The file name of a copy is the hash of its content, so that datasets share equal shards. A copy is
 complete or absent: a download has another name until its hash is verified. A process locks the file
