@@ -130,7 +130,7 @@ print(scores.argmax(axis=1), arrays["y_test"][::2000])
 # | a Keras loop with all arrays in memory, and with the same network, optimizer and number of epochs | 99.36 % | |
 # | the original tutorial | 98.64 % | |
 #
-# The first two rows show our own results on two CPU cores without a GPU. In one run of `python -m
-# benchmarks.suites.training digits`, training from shards took 0.95 times as long as training with the Keras loop. For
-# the first row, we converted the images without `--channels 1`; the section [Evaluate](#evaluate) shows the result with
-# this option.
+# The first two rows show our own results on two CPU cores without a GPU. In one run of the benchmark
+# `python -m benchmarks.suites.training digits`, training from shards took 0.95 times as long as training with the Keras
+# loop. For the first row, we converted the images without `--channels 1`; the section [Evaluate](#evaluate) shows the
+# result with this option.
