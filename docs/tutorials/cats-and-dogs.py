@@ -50,8 +50,8 @@ print(sm.stats("data"))
 # ## Train without augmentation
 #
 # `cnn-512` is the network of the original: three convolution blocks with 16, 32 and 64 filters, and a dense layer with
-# 512 units. For two classes, the network computes one logit, so the loss is the binary cross-entropy. `train` returns the
-# metrics of the last epoch. The file `before/history.csv` contains one row per epoch.
+# 512 units. For two classes, the network computes one logit, so the loss is the binary cross-entropy. Without early
+# stopping, `train` returns the metrics of the last epoch. The file `before/history.csv` contains one row per epoch.
 
 # %%
 before = sm.train("data", "before", model="cnn-512", epochs=12, cache="memory")
@@ -87,8 +87,8 @@ Image("after/curves.png")
 # %% [markdown]
 # The gap between the training accuracy and the validation accuracy is 3 percentage points, compared with 37 percentage
 # points in the run without augmentation. The validation accuracy is 57.6 % after 15 epochs with augmentation, and 59.1 %
-# after 12 epochs without augmentation. Training with augmentation needs more epochs: in a longer run with 40 epochs, the
-# validation accuracy is [67.5 %](#measured).
+# after 12 epochs without augmentation. Training with augmentation needs more epochs: after 40 epochs, the validation
+# accuracy is [67.5 %](#measured).
 #
 # ## Evaluate
 
