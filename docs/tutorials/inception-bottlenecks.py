@@ -43,8 +43,8 @@ Path("new.txt").write_text("".join(keys))
 # ## Train a new head
 #
 # With the mode `transfer`, the weights of the backbone do not change. In the first run, the backbone processes every
-# photo, and shardmill stores the features. The batch size of 100 and the learning rate of 0.01 are those of the original.
-# With this batch size, 25 epochs have 300 steps.
+# photo of `train` and `validation`, and shardmill stores the features. The batch size of 100 and the learning rate of
+# 0.01 are those of the original. With this batch size, 25 epochs have 300 steps.
 
 # %%
 import shardmill as sm
@@ -56,8 +56,8 @@ first = sm.train("data", "first", **backbone, **settings, on_message=print)
 # %% [markdown]
 # ## Train a different head
 #
-# The second run trains a head with different settings. It reuses the features of the first run, so it takes only seconds.
-# In this way, you can try many settings.
+# The second run trains a head with different settings. This run reuses the features of the first run, so it takes only
+# seconds.
 
 # %%
 second = sm.train(
@@ -134,7 +134,7 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # | --- | --- |
 # | `build_image_data.py` with its label file and its lists | `convert` |
 # | download of a frozen graph | `--weights` with `imagenet`, a weights file or a run folder |
-# | `--bottleneck_dir`, a folder with one text file per photo | one feature store in float16; all runs with the same photos and the same backbone share it |
+# | `--bottleneck_dir`, a folder with one text file per photo | one feature store in float16; all runs with the same dataset, backbone, image size and pooling share it |
 # | `--testing_percentage 10 --validation_percentage 10` | `convert --test 0.1 --validation 0.1` |
 # | `--how_many_training_steps 4000 --train_batch_size 100` | `train --steps 4000 --batch-size 100`, or `--epochs N` instead of `--steps` |
 # | `--flip_left_right --random_scale …`; with these options, bottlenecks are not cached | `--augment flip,zoom=0.2`; with this option, features are not stored |
@@ -167,8 +167,8 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # These commands convert the photos with `--resize 384`, and train the head for each seed. The times in the table do not
 # include the start of TensorFlow, which takes another 10 s per command. On the features of `--resize 224`, logistic
 # regression (scikit-learn, C = 0.1) reaches 87.4 %, and the same head reaches 87.2 % if it is trained for 25 epochs with
-# larger batches. If a run is killed while it computes features, the next run computes only the features of the shards
-# that the feature store does not yet contain.
+# batches of more than 128 photos. If a run is killed while it computes features, the next run computes only the features
+# of the shards that the feature store does not yet contain.
 #
 # Fine-tuning adapts the backbone to flowers. After three epochs in which the last 30 layers of the backbone are also
 # trained, the validation accuracy is 91.1 %. The head alone reaches 87.9 % on the same validation photos. The fine-tuning
@@ -183,10 +183,10 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 #
 # Training Inception-v3 from scratch for 300 steps, with batches of 8 photos of 299×299 pixels, takes 29 minutes on two
 # CPU cores that other processes also use. The mean training loss is 1.51 in the first epoch and 1.21 in the second epoch;
-# random predictions have a loss of 1.61. The training accuracy rises from 41 % to 51 %. The validation accuracy is only
-# 22 %. For validation, batch normalization uses moving averages over hundreds of training steps, and the weights change
-# faster than these averages. On a GPU, you can train for many epochs: use `--epochs` instead of `--steps`. The following
-# commands train Inception-v3 for 300 steps, and then use its backbone for a new head and for fine-tuning:
+# equal probabilities for all classes give a loss of 1.61. The training accuracy rises from 41 % to 51 %. The validation
+# accuracy is only 22 %. For validation, batch normalization uses moving averages over hundreds of training steps, and the
+# weights change faster than these averages. On a GPU, you can train for many epochs: use `--epochs` instead of `--steps`.
+# The following commands train Inception-v3 for 300 steps, and then use its backbone for a new head and for fine-tuning:
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2
@@ -205,12 +205,12 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # <!-- not run: takes half an hour, and needs the data -->
 #
 # Computing the features with this backbone takes 200 s. The run for the first head takes 209 s, including the 200 s, and
-# the run for a second head takes 7 s. The validation accuracy of the first head is 43.9 %. The fine-tuning runs take 162
-# s and 159 s, and both reach a validation accuracy of 45.6 %. The results are equal, because both weights files give the
-# same backbone: the weights file of the run, which contains the classifier, and `base.weights.h5`, which does not contain
-# the classifier. This backbone was trained on only 1,200 photos for two epochs. Therefore, these results show that the
-# commands work, but not how accurate Inception-v3 can be.
+# the run for a second head takes 7 s. The validation accuracy of the first head is 43.9 %. The two fine-tuning runs take
+# 162 s and 159 s, and both reach a validation accuracy of 45.6 %. The results are equal, because both weights files give
+# the same backbone: the weights file of the run, which contains the classifier, and `base.weights.h5`, which does not
+# contain the classifier. This backbone was trained on only 1,200 photos for two epochs. Therefore, these results show
+# that the commands work, but not how accurate Inception-v3 can be.
 #
 # We made no measurements on a GPU. `shardmill doctor data/` compares the speed of the input pipeline with the speed of
-# the model on your machine. If the input pipeline is slower, convert the photos with `--resize 224 --store raw`, so that
-# `train` does not need to decode them ([profiling](../how-to/profiling.md)).
+# the model on your machine. If the input pipeline is slower, convert the photos with `--store raw` and with `--resize` to
+# the input size of the model, so that `train` does not need to decode them ([profiling](../how-to/profiling.md)).

@@ -47,8 +47,8 @@ for split in ("train", "test"):
 # ## Train
 #
 # `cnn-bn` has two convolutions with 32 filters of 3×3, each followed by max pooling, and one convolution with 32 filters
-# of 5×5 and a stride of 2. The next layers are batch normalization, dropout with a rate of 0.4, and a dense layer with
-# 128 units. The default image size of `cnn-bn` is 28×28 pixels.
+# of 5×5 and a stride of 2. The next layers are batch normalization, dropout with a rate of 0.4, a dense layer with 128
+# units, and the layer for the logits. The default image size of `cnn-bn` is 28×28 pixels.
 
 # %%
 # !shardmill train digits/ run/ --model cnn-bn --epochs 5 --batch-size 64 \
@@ -91,8 +91,8 @@ for prediction in sm.Predictor("run").predict_files(sorted(Path("new").iterdir()
 # %% [markdown]
 # ## Export
 #
-# To load the exported file `model.keras`, you need only Keras. The model receives pixels from 0 to 255, and returns one
-# probability per class ([all formats](../how-to/serving.md)).
+# To load the exported file `model.keras`, you need Keras, but not shardmill. The model receives pixels from 0 to 255, and
+# returns one probability per class ([all formats](../how-to/serving.md)).
 
 # %%
 sm.export("run", "exported", format="keras")
@@ -130,7 +130,7 @@ print(scores.argmax(axis=1), arrays["y_test"][::2000])
 # | a Keras loop with all arrays in memory, and with the same network, optimizer and number of epochs | 99.36 % | |
 # | the original tutorial | 98.64 % | |
 #
-# The first two rows show our own results on two CPU cores without a GPU. In one run of
+# The first two rows show our own results on two CPU cores without a GPU. In one run of the benchmark
 # `python -m benchmarks.suites.training digits`, training from shards took 0.95 times as long as training with the Keras
-# loop. For this table, we converted the images without `--channels 1`; the section [Evaluate](#evaluate) shows the result
-# with this option.
+# loop. For the first row, we converted the images without `--channels 1`; the section [Evaluate](#evaluate) shows the
+# result with this option.

@@ -41,10 +41,10 @@ print(sm.convert("cats_and_dogs", "data", resize=224, exclude="new.txt"))
 # %% [markdown]
 # ## Fine-tune
 #
-# A run with the mode `finetune` has two phases. In the first phase, which has `head_epochs` epochs, the backbone is
-# frozen, and only the head is trained. shardmill stores the outputs of the backbone for every photo (the features), so
-# this phase takes only seconds. In the second phase, which has `epochs` epochs, the head and the last four layers of the
-# backbone are trained.
+# A run with the mode `finetune` has two phases, unless `head_epochs` is 0. In the first phase, which has `head_epochs`
+# epochs, the backbone is frozen, and only the head is trained. Without augmentation, shardmill stores the outputs of the
+# backbone for every photo (the features), so the epochs of this phase take only seconds. In the second phase, which has
+# `epochs` epochs, the head and the last four layers of the backbone are trained.
 
 # %%
 result = sm.train(
@@ -156,7 +156,7 @@ print(
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2
-# $ shardmill train flowers-v/ vgg16/ --model vgg16 --mode finetune --weights none --unfreeze 4 \
+# $ shardmill train flowers-v/ vgg16-steps/ --model vgg16 --mode finetune --weights none --unfreeze 4 \
 #     --head-units 1024 --head-dropout 0.5 --head-epochs 0 --optimizer rmsprop \
 #     --learning-rate 0.0001 --steps 6 --batch-size 8
 # ```
