@@ -10,7 +10,6 @@ import msgspec
 
 from records.arguments import build_options
 from records.errors import UsageError
-from records.format.image_options import resolve_raw_share
 from records.format.manifest import Settings, SplitSize
 from records.images import ImageOptions
 from records.images.large_file import MAX_FILE_MB
@@ -84,8 +83,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         given = {name: getattr(self, name, None) for name in Settings.__struct_fields__}
         if self.is_multi_label:
             given["task"] = "multi-label"
-        if self.images.resize is not None:
-            given["images"] = msgspec.structs.replace(self.images, scaled_decode=True)
+        given["images"] = self.images.for_conversion
         return Settings(**{name: value for name, value in given.items() if value is not None})
 
     @property
@@ -118,7 +116,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: an option is out of range, or two options cannot be used together.
         """
-        self.images.validate()
+        self.images.for_conversion.validate()
         _check_amount("--test", self.test)
         _check_amount("--validation", self.validation)
         _check_splits(self)
@@ -162,8 +160,9 @@ def make_options(given: Mapping[str, Any]) -> ConvertOptions:
     """
     resize = given.get("resize")
     square = {"resize": (resize, resize)} if isinstance(resize, int) else {}
-    share = resolve_raw_share(given.get("store", "source"), given.get("raw_share"))
-    options = {**given, **square, "raw_share": share}
+    options = {**given, **square}
+    if options.get("raw_share") is None:
+        options.pop("raw_share", None)
     names = options.keys() & set(ImageOptions.__struct_fields__)
     images = {name: options.pop(name) for name in names}
     return build_options(ConvertOptions, {**options, "images": build_options(ImageOptions, images)})

@@ -33,6 +33,8 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
 75 output in use by another run.
 """
 
+_RAW_SHARE = "Fraction of the images that --store mixed stores as raw.  [default: 0.3]"
+
 
 def _parse_size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
     """Parse `224` as 224×224, and `320x240` as width by height."""
@@ -208,15 +210,10 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
         type=click.Choice(["source", "jpeg", "png", "raw", "mixed"]),
         default="source",
         show_default=True,
-        help="Format of stored images; source stores JPEG as JPEG, and all other formats as PNG; "
-        "mixed stores a part as raw, and the others as source.",
+        help="Format of stored images; source: JPEG stays JPEG, other formats become PNG; "
+        "mixed: a part as raw, the others as source.",
     ),
-    click.option(
-        "--raw-share",
-        type=Fraction(),
-        metavar="F",
-        help="Fraction of the images that --store mixed stores as raw.  [default: 0.3]",
-    ),
+    click.option("--raw-share", type=Fraction(), metavar="F", help=_RAW_SHARE),
     click.option(
         "--channels",
         type=click.Choice(["3", "1"]),
@@ -323,9 +320,9 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
 
 def _options(given: dict[str, Any]) -> ConvertOptions:
     from pipelines.options import ConvertOptions
-    from records.format.image_options import ImageOptions, resolve_raw_share
+    from records.format.image_options import UNSET, ImageOptions
 
-    raw_share = resolve_raw_share(given["store"], given.pop("raw_share"))
+    share = given.pop("raw_share")
     images = ImageOptions(
         **{
             name: given.pop(name)
@@ -339,7 +336,7 @@ def _options(given: dict[str, Any]) -> ConvertOptions:
                 "jpeg_quality",
             )
         },
-        raw_share=raw_share,
+        raw_share=UNSET if share is None else share,
         channels=3 if given.pop("channels") == "3" else 1,
     )
     for split in ("test", "validation"):

@@ -113,7 +113,7 @@ class Split(Sequence[Record]):
             }
             fetched = fetch_frames(frames, self._read_range)
         records = {
-            place: self._read_record(place, fetched.get(place)) for place in sorted({*places})
+            place: self._read_record(place, fetched.pop(place, None)) for place in sorted({*places})
         }
         return [records[place] for place in places]
 
@@ -135,7 +135,7 @@ class Split(Sequence[Record]):
                 record = None
             if record is not None:
                 return record
-        return self._decode(self._read(*place), *place)
+        return self._decode(self._read(*place, reader), *place)
 
     def _load_indexed_records(self, shard_number: int) -> IndexedRecords:
         indexed = self._indexed_records.get(shard_number)
@@ -240,10 +240,10 @@ class Split(Sequence[Record]):
             if own:
                 yield shard_number, own
 
-    def _read(self, shard_number: int, record: int) -> bytes:
+    def _read(self, shard_number: int, record: int, reader: ShardReader | None = None) -> bytes:
         location = self.load_index(shard_number).location(record)
         try:
-            return self._reader(shard_number).read(location, record=record)
+            return (reader or self._reader(shard_number)).read(location, record=record)
         except (CorruptDataError, FileNotFoundError):
             with self._with_shard_path(shard_number):
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -114,6 +114,16 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
     @property
+    def for_conversion(self) -> ImageOptions:
+        """The options with the fields that `convert` sets."""
+        given: dict[str, Any] = {}
+        if self.resize is not None:
+            given["scaled_decode"] = True
+        if self.store == "mixed" and self.raw_share is UNSET:
+            given["raw_share"] = DEFAULT_RAW_SHARE
+        return msgspec.structs.replace(self, **given)
+
+    @property
     def for_prediction(self) -> ImageOptions:
         """The options for images that are not stored.
 
@@ -134,13 +144,6 @@ class ImageOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The background as red, green, blue, each 0 to 255."""
         red, green, blue = bytes.fromhex(self.background)
         return red, green, blue
-
-
-def resolve_raw_share(store: str, raw_share: float | None) -> float | UnsetType:
-    """Return the field `raw_share` for two options; None is the default for this `store`."""
-    if raw_share is not None:
-        return raw_share
-    return DEFAULT_RAW_SHARE if store == "mixed" else UNSET
 
 
 def _require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:

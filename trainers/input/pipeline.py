@@ -97,7 +97,7 @@ class ShardSource:
 
     def read(self, shard: tf.Tensor) -> tf.data.Dataset:
         """See `RecordSource.read`."""
-        if self.cache is not None:
+        if self.cache is not None and not self.parser.needs_keys:
             return self._read_copy(shard, self.cache)
         if isinstance(self.storage, LocalStorage) and not self._reads_by_python:
             path = tf.strings.join([f"{self.storage.path}/", shard])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
-from records.errors import CorruptDataError, ShardmillError, UsageError
+from records.errors import CorruptDataError, OutputError, ShardmillError, UsageError
+from records.format.shard import missing_as_corrupt
 from records.storage.atomic import fsync, is_same_file, open_locked
 from records.storage.base import COPY_STEP_BYTES, hash_stream
 from records.storage.local import RandomAccessFile
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 _MAX_LOCKED_COPIES = 64
 """More than the shards that an input pipeline has requested and not opened yet."""
 _POLL_SECONDS = 0.1
+_STALLED_SECONDS = 60.0
 _COPY, _DOWNLOAD, _LOCK = ".tfrecord", ".part", "lock"
 
 
@@ -52,18 +55,31 @@ def open_shard_cache(
         UsageError: a shard is larger than the limit.
         OutputError: there is no folder for caches.
     """
-    shards, folder, limit_bytes = tuple(shards), cache_dir("shards"), int(limit_gb * 1e9)
+    shards = tuple(shards)
+    check_limit(shards, limit_gb)
+    return ShardCache(
+        storage,
+        shards,
+        folder=cache_dir("shards"),
+        limit_bytes=int(limit_gb * 1e9),
+        on_message=on_message,
+    )
+
+
+def check_limit(shards: Iterable[ShardInfo], limit_gb: float) -> None:
+    """Raise UsageError if one of the shards is larger than the cache."""
     largest = max((shard.bytes for shard in shards), default=0)
-    if largest > limit_bytes:
+    if largest > limit_gb * 1e9:
         raise UsageError(
             "a shard is larger than the cache of shards",
             expected=f"a limit of at least {largest / 1e9:.3g} GB",
             got=f"{limit_gb:g} GB",
             hint="increase --cache-limit-gb",
         )
-    return ShardCache(
-        storage, shards, folder=folder, limit_bytes=limit_bytes, on_message=on_message
-    )
+
+
+class _BusyError(Exception):
+    """Another process uses a damaged copy, or its download does not make progress."""
 
 
 class ShardCache:
@@ -93,15 +109,15 @@ class ShardCache:
         self._on_message = on_message
         self._verified: set[str] = set()
         self._failed: set[str] = set()
-        self._in_use: deque[RandomAccessFile] = deque(maxlen=_MAX_LOCKED_COPIES)
 
     def find(self, name: str) -> Path | None:
         """Return the copy of a shard; download the shard if it has no copy.
 
-        The copy exists at least until 64 more copies were found.
+        The copy exists at least until this process has found 64 more copies; fewer if it may open
+        less than 256 files.
 
         Returns:
-            The path of the copy; None if the shard cannot be copied. The caller then reads the
+            The path of the copy; None if the shard cannot be copied now. The caller then reads the
             shard of the dataset.
         """
         shard = self._shards[name]
@@ -112,6 +128,8 @@ class ShardCache:
             with writing_cache(self.folder, "the cache of shards"):
                 while not self._use(path, shard):
                     self._download(shard, path)
+        except _BusyError:
+            return None
         except ShardmillError as error:
             self._failed.add(name)
             self._on_message(f"a shard is not cached: {error}")
@@ -130,24 +148,31 @@ class ShardCache:
             return False
         if shard.name not in self._verified:
             with open(descriptor, "rb", closefd=False) as stream:
-                if hash_stream(stream) != shard.xxh3_128:
-                    path.unlink(missing_ok=True)
-                    return False
+                is_valid = hash_stream(stream) == shard.xxh3_128
+            if not is_valid:
+                del copy  # releases the lock, so that one of the processes can remove the file
+                if not _remove_unless_locked(path):
+                    raise _BusyError
+                return False
             self._verified.add(shard.name)
-        os.utime(descriptor)
-        self._in_use.append(copy)
+        with suppress(OSError):  # a file of another user
+            os.utime(descriptor)
+        _keep_locked(copy)
         return True
 
     def _download(self, shard: ShardInfo, path: Path) -> None:
         """Copy a shard to `path`, or wait for a while if another thread or process does it."""
         part = path.with_suffix(_DOWNLOAD)
         try:
-            descriptor = open_locked(part, os.O_RDWR | os.O_CREAT)
+            descriptor = open_locked(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         except BlockingIOError:
             time.sleep(_POLL_SECONDS)
+            with suppress(FileNotFoundError):
+                if time.time() - part.stat().st_mtime > _STALLED_SECONDS:
+                    raise _BusyError from None
             return
         try:
-            if path.exists():
+            if os.path.lexists(path):
                 part.unlink()
                 return
             self._reserve(descriptor, shard.bytes)
@@ -161,12 +186,14 @@ class ShardCache:
         fsync(self.folder)
 
     def _fill(self, descriptor: int, shard: ShardInfo) -> None:
-        digest = xxhash.xxh3_128()
+        digest, left_bytes = xxhash.xxh3_128(), shard.bytes + 1
         with (
+            missing_as_corrupt(self._storage, shard.name),
             self._storage.open(shard.name) as source,
             open(descriptor, "wb", closefd=False) as copy,
         ):
-            while block := source.read(COPY_STEP_BYTES):
+            while block := source.read(min(COPY_STEP_BYTES, left_bytes)):
+                left_bytes -= len(block)
                 digest.update(block)
                 copy.write(block)
         if digest.hexdigest() != shard.xxh3_128:
@@ -203,22 +230,43 @@ def _list_files(folder: Path) -> Iterator[_File]:
                 yield _File(status.st_mtime_ns, status.st_size, path)
 
 
+_in_use: deque[RandomAccessFile] = deque()
+"""The copies that this process found last. Nothing tells when TensorFlow has opened a copy."""
+
+
+def _keep_locked(copy: RandomAccessFile) -> None:
+    _in_use.append(copy)
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = _MAX_LOCKED_COPIES
+    if files != resource.RLIM_INFINITY:
+        limit = min(limit, max(1, files // 4))
+    with suppress(IndexError):  # another thread removes the oldest, too
+        while len(_in_use) > limit:
+            _in_use.popleft()
+
+
 def _remove_unless_locked(path: Path) -> bool:
-    try:
-        descriptor = open_locked(path, os.O_RDONLY)
-    except (BlockingIOError, FileNotFoundError):
-        return False
-    path.unlink(missing_ok=True)
-    os.close(descriptor)
-    return True
+    with suppress(OSError):
+        descriptor = open_locked(path, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            path.unlink()
+        finally:
+            os.close(descriptor)
+        return True
+    return False
 
 
 @contextmanager
 def _wait_for_lock(path: Path) -> Iterator[None]:
+    end = time.monotonic() + _STALLED_SECONDS
     while True:
         with suppress(BlockingIOError):
-            descriptor = open_locked(path, os.O_RDWR | os.O_CREAT)
+            descriptor = open_locked(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
             break
+        if time.monotonic() > end:
+            raise OutputError(
+                "another process holds the lock of the cache of shards", path=str(path)
+            )
         time.sleep(_POLL_SECONDS)
     try:
         yield

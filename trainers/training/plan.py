@@ -25,6 +25,7 @@ from trainers.input.selection import (
     count_steps,
     select_for_training,
 )
+from trainers.input.shard_cache import check_limit
 from trainers.models import ModelSpec, find_model, is_reference, resolve_model
 from trainers.models.weights_path import IMAGENET, find_weights
 from trainers.runs.create import require_empty
@@ -171,6 +172,8 @@ def plan_training(
         require_compatible(found, config, path=str(run_path))
     if options.cache == "memory":
         _check_memory((training.records + validation.records) * config.shape.size_bytes)
+    if options.cache == "shards":
+        check_limit((*training.shards, *validation.shards), options.cache_limit_gb)
     return TrainingPlan(
         dataset,
         training,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from typing import TYPE_CHECKING
 
 import fsspec
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from records.adopt import adopt
 from records.dataset import open_dataset
 from records.dataset.batch_reads import Place, fetch_frames
 from records.errors import CorruptDataError
@@ -19,6 +21,7 @@ from tests.datasets import DatasetBuilder, make_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from records.dataset import Dataset
 
@@ -99,6 +102,22 @@ def test_split_batch_equals_single_records(dataset: Dataset) -> None:
     assert train[:] == single
     assert train[5:30:3] == single[5:30:3]
     assert train[::-1] == single[::-1]
+
+
+def test_split_batch_of_adopted_dataset_equals_single_records(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    DatasetBuilder(open_storage(folder)).build({"train": [make_sources(9)]})
+    (shard,) = folder.glob("*.tfrecord")
+    files = tmp_path / "files"
+    files.mkdir()
+    shutil.copy(shard, files / "train.tfrecord")
+    adopt([str(files / "train.tfrecord")], str(files))
+    storage = open_storage("memory://adopted-batch")
+    for name in open_storage(files).list():
+        storage.replace(name, open_storage(files).read(name))
+    train = open_dataset("memory://adopted-batch")["train"]
+    assert train.__getitems__(range(9)) == [train[number] for number in range(9)]
+    fsspec.filesystem("memory").rm("/adopted-batch", recursive=True)
 
 
 def test_split_batch_of_worker_slice_has_its_records(dataset: Dataset) -> None:

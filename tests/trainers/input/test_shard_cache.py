@@ -20,10 +20,11 @@ import pytest
 from records.dataset import open_dataset
 from records.errors import UsageError
 from records.storage import open_storage
+from records.storage.atomic import open_locked
 from records.storage.local import LocalStorage
 from tests.trainers.conftest import write_shapes
 from tests.trainers.input.test_pipeline import SHAPE, read
-from trainers.input import as_tf_dataset
+from trainers.input import as_tf_dataset, shard_cache
 from trainers.input.pipeline import ShardSource, ordered_batches, shuffled_batches
 from trainers.input.selection import select_split
 from trainers.input.shard_cache import ShardCache, open_shard_cache
@@ -84,6 +85,11 @@ def open_cache(
     )
 
 
+def forget_copies() -> None:
+    """Unlock the copies that this process found, as if it had ended."""
+    shard_cache._in_use.clear()  # noqa: SLF001
+
+
 def content(cache: ShardCache, name: str) -> bytes:
     path = cache.find(name)
     assert path is not None
@@ -115,7 +121,7 @@ def test_shard_cache_over_limit_removes_least_recently_used(
         # Another process each time, which no longer reads its copies.
         cache = open_cache(storage, tmp_path, limit_bytes=limit + 100)
         assert cache.find(shard.name)
-        del cache
+        forget_copies()
         time.sleep(0.01)  # the next use is later
         assert size_of(tmp_path) <= limit + 100
     kept = {path.stem for path in tmp_path.glob("*.tfrecord")}
@@ -133,7 +139,7 @@ def test_shard_cache_copies_in_use_are_not_removed(
     assert other.find(shards[1].name)
     assert path is not None
     assert path.exists()
-    del reader, other
+    forget_copies()
     assert open_cache(storage, tmp_path, limit_bytes=shards[0].bytes).find(shards[2].name)
     assert [each.stem for each in tmp_path.glob("*.tfrecord")] == [shards[2].xxh3_128]
 
@@ -145,6 +151,7 @@ def test_shard_cache_damaged_copy_is_downloaded_again(
     name = shards_of(data)[0].name
     path = open_cache(storage, tmp_path).find(name)
     assert path is not None
+    forget_copies()
     damaged = bytearray(path.read_bytes())
     if damage == "empty":
         damaged.clear()
@@ -241,6 +248,7 @@ def test_shard_cache_processes_share_folder_within_limit(data: Path, tmp_path: P
         reader.communicate()
     # What the killed process left is removed as soon as its place is needed.
     for shard in shards_of(data):
+        forget_copies()
         assert open_cache(LocalStorage(str(data)), tmp_path, limit_bytes=limit).find(shard.name)
     assert size_of(tmp_path) <= limit
 
@@ -253,15 +261,113 @@ def test_shard_cache_killed_download_is_removed(
     for part in parts:
         part.write_bytes(b"\0" * 1000)
     limit = shards[0].bytes + shards[2].bytes
+    forget_copies()
     assert open_cache(storage, tmp_path, limit_bytes=limit).find(shards[0].name)
     assert open_cache(storage, tmp_path, limit_bytes=limit).find(shards[2].name)
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.parametrize("suffix", [".part", ".tfrecord"])
+def test_shard_cache_link_in_folder_is_not_followed(
+    data: Path, storage: CountingStorage, tmp_path: Path, suffix: str
+) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    own = tmp_path / "thesis.txt"
+    own.write_bytes(b"of the user")
+    shard = shards_of(data)[0]
+    (folder / f"{shard.xxh3_128}{suffix}").symlink_to(own)
+    messages: list[str] = []
+    assert open_cache(storage, folder, on_message=messages.append).find(shard.name) is None
+    assert len(messages) == 1
+    assert own.read_bytes() == b"of the user"
+
+
+def test_shard_cache_entry_that_cannot_be_removed_is_ignored(
+    data: Path, storage: CountingStorage, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.tfrecord").mkdir()
+    (tmp_path / "loop.tfrecord").symlink_to("loop.tfrecord")
+    shard = shards_of(data)[0]
+    assert open_cache(storage, tmp_path, limit_bytes=shard.bytes).find(shard.name)
+
+
+def test_shard_cache_shard_that_grows_is_read_up_to_its_size(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    write_shapes(folder, {"train": [range(10)]})
+    (shard,) = shards_of(folder)
+    with (folder / shard.name).open("ab") as file:
+        file.truncate(1 << 30)
+    messages: list[str] = []
+    cache = open_cache(LocalStorage(str(folder)), tmp_path / "cache", on_message=messages.append)
+    assert cache.find(shard.name) is None
+    assert "differs from the manifest" in messages[0]
+    assert not list((tmp_path / "cache").glob("*.*"))
+
+
+def test_shard_cache_missing_shard_is_named(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    write_shapes(folder, {"train": [range(10)]})
+    cache_messages: list[str] = []
+    storage = LocalStorage(str(folder))
+    cache = open_cache(storage, tmp_path / "cache", on_message=cache_messages.append)
+    (shard,) = shards_of(folder)
+    (folder / shard.name).unlink()
+    assert cache.find(shard.name) is None
+    assert "a file of the dataset is missing" in cache_messages[0]
+
+
+def test_shard_cache_stalled_download_of_other_process_is_not_awaited(
+    data: Path, storage: CountingStorage, tmp_path: Path
+) -> None:
+    shard = shards_of(data)[0]
+    part = tmp_path / f"{shard.xxh3_128}.part"
+    other = open_locked(part, os.O_RDWR | os.O_CREAT)
+    os.utime(part, (time.time() - 100,) * 2)
+    cache = open_cache(storage, tmp_path)
+    assert cache.find(shard.name) is None
+    os.close(other)
+    assert cache.find(shard.name)
+
+
+def test_shard_cache_damaged_copy_in_use_elsewhere_is_replaced_once(
+    data: Path, storage: CountingStorage, tmp_path: Path
+) -> None:
+    shard = shards_of(data)[0]
+    for _ in range(20):
+        path = open_cache(storage, tmp_path).find(shard.name)
+        forget_copies()
+        assert path is not None
+        content = bytearray(path.read_bytes())
+        content[9] ^= 1
+        path.write_bytes(content)
+        caches = [open_cache(storage, tmp_path) for _ in range(6)]  # as of six processes
+        with ThreadPoolExecutor(6) as threads:
+            found = list(threads.map(lambda cache: cache.find(shard.name), caches))
+        assert {*found} <= {path, None}
+        assert path.read_bytes() == (data / shard.name).read_bytes()
+
+
+def test_shard_cache_many_caches_of_a_process_keep_few_files_open(
+    data: Path, storage: CountingStorage, tmp_path: Path
+) -> None:
+    forget_copies()
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(30):
+        cache = open_cache(storage, tmp_path)
+        for shard in shards_of(data):
+            assert cache.find(shard.name)
+    assert len(list(Path("/dev/fd").iterdir())) <= before + 64
+
+
 @pytest.mark.parametrize("limit_shards", [2, SHARDS])
 def test_shard_source_with_cache_gives_same_batches(
-    storage: CountingStorage, tmp_path: Path, limit_shards: int
+    storage: CountingStorage,
+    tmp_path: Path,
+    limit_shards: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(shard_cache, "_MAX_LOCKED_COPIES", 1)
     dataset = open_dataset(storage.path)
     train = select_split(dataset, "train")
     plain = ShardSource.from_dataset(dataset, SHAPE)
@@ -272,7 +378,12 @@ def test_shard_source_with_cache_gives_same_batches(
         shuffled_batches(plain, train, 8, order)
     )
     assert read(ordered_batches(cached, train, 8)) == read(ordered_batches(plain, train, 8))
-    assert storage.opened == Counter(shard.name for shard in train.shards)
+    names = Counter(shard.name for shard in train.shards)
+    if limit_shards == SHARDS:
+        assert storage.opened == names
+    else:
+        assert storage.opened > names
+        assert size_of(tmp_path) <= limit
 
 
 def test_shard_source_damaged_shard_is_read_without_cache(tmp_path: Path) -> None:
