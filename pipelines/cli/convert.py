@@ -319,8 +319,10 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
 
 
 def _options(given: dict[str, Any]) -> ConvertOptions:
+    from msgspec import UNSET
+
     from pipelines.options import ConvertOptions
-    from records.format.image_options import UNSET, ImageOptions
+    from records.format.image_options import ImageOptions
 
     share = given.pop("raw_share")
     images = ImageOptions(

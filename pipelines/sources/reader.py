@@ -8,6 +8,7 @@ import stat
 from functools import partial
 from typing import Protocol
 
+from pipelines.sources.local_errors import is_transient, raise_process_limit
 from pipelines.sources.walk import (
     ListedFile,
     Listing,
@@ -26,8 +27,6 @@ from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
 HEAD_BYTES = 64
-_TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
-_PROCESS_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class SourceFiles(Protocol):
@@ -162,20 +161,10 @@ class LocalFiles:
         """See `SourceFiles.read_range`."""
         read = partial(read_local_file, self._folder, key, size_bytes, offset, linked=linked)
         try:
-            return retry(read, LOCAL_RETRY, is_transient=_is_transient)
+            return retry(read, LOCAL_RETRY, is_transient=is_transient)
         except OSError as error:
-            if error.errno not in _PROCESS_LIMITS:
-                raise UnreadableError(error.strerror or os.strerror(errno.EIO)) from error
-            raise StorageError(
-                "cannot read a source file: this process has reached a limit",
-                path=key_to_text(key),
-                got=os.strerror(error.errno),
-                hint="raise the limit (ulimit -n, memory), or use fewer --workers",
-            ) from error
-
-
-def _is_transient(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in _TRANSIENT
+            raise_process_limit(error, key_to_text(key))
+            raise UnreadableError(error.strerror or os.strerror(errno.EIO)) from error
 
 
 def read_local_file(

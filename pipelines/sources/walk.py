@@ -20,6 +20,7 @@ import msgspec
 import pyarrow as pa
 import xxhash
 
+from pipelines.sources.local_errors import stat_entry
 from records.errors import InputNotFoundError, StorageError
 from records.format.skipped import Reason, SkippedFiles
 from records.runtime.parallel_map import parallel_map_if_blocking
@@ -336,14 +337,6 @@ def _stat_files(entries: list[_NamedEntry]) -> list[_StatEntry]:
 def _stat_file(entry: _Entry) -> os.stat_result | None:
     is_folder = entry.is_dir(follow_symlinks=False)
     return None if is_folder else stat_entry(entry, follow_symlinks=False)
-
-
-def stat_entry(entry: _Entry, *, follow_symlinks: bool) -> os.stat_result | None:
-    """Return the status of a directory entry, or None if it cannot be read."""
-    try:
-        return entry.stat(follow_symlinks=follow_symlinks)
-    except OSError:
-        return None
 
 
 def _shown(path: bytes) -> str:

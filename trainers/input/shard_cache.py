@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _MAX_LOCKED_COPIES = 64
 """More than the shards that an input pipeline has requested and not opened yet."""
+_MIN_LOCKED_COPIES = 32
 _POLL_SECONDS = 0.1
 _STALLED_SECONDS = 60.0
 _COPY, _DOWNLOAD, _LOCK = ".tfrecord", ".part", "lock"
@@ -226,7 +227,7 @@ def _list_files(folder: Path) -> Iterator[_File]:
     for path in folder.iterdir():
         if path.suffix in {_COPY, _DOWNLOAD}:
             with suppress(FileNotFoundError):  # another process has removed or renamed it
-                status = path.stat()
+                status = path.lstat()
                 yield _File(status.st_mtime_ns, status.st_size, path)
 
 
@@ -239,7 +240,7 @@ def _keep_locked(copy: RandomAccessFile) -> None:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = _MAX_LOCKED_COPIES
     if files != resource.RLIM_INFINITY:
-        limit = min(limit, max(1, files // 4))
+        limit = min(limit, max(_MIN_LOCKED_COPIES, files // 4))
     with suppress(IndexError):  # another thread removes the oldest, too
         while len(_in_use) > limit:
             _in_use.popleft()
