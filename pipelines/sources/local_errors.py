@@ -27,7 +27,7 @@ def is_transient(error: Exception) -> bool:
 
 
 def raise_process_limit(error: OSError, path: str) -> None:
-    """Raise StorageError if an error says that this process has reached a limit."""
+    """Raise StorageError if an error means that this process has reached a limit."""
     if error.errno in _PROCESS_LIMITS:
         raise StorageError(
             "cannot read a source file: this process has reached a limit",
@@ -42,7 +42,7 @@ def stat_entry(entry: os.DirEntry[str], *, follow_symlinks: bool) -> os.stat_res
 
     Args:
         entry: the directory entry.
-        follow_symlinks: whether to return the status of the target of a link.
+        follow_symlinks: whether to return the status of the file that a link leads to.
 
     Raises:
         StorageError: this process has reached a limit.

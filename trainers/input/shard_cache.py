@@ -232,7 +232,7 @@ def _list_files(folder: Path) -> Iterator[_File]:
 
 
 _in_use: deque[RandomAccessFile] = deque()
-"""The copies that this process found last. Nothing tells when TensorFlow has opened a copy."""
+"""The copies that this process found last. TensorFlow does not report when it has opened a copy."""
 
 
 def _keep_locked(copy: RandomAccessFile) -> None:
