@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from pipelines.cli.options import HELP, QUIET
-from records.cli.output import json_option, processes_option
+from pipelines.cli.options import HELP
+from records.cli.output import json_option, processes_option, quiet_option
 from records.cli.params import Location
 
 _EPILOG = """\b
@@ -19,7 +19,7 @@ Example:
 @click.argument("output", type=Location())
 @processes_option
 @json_option
-@QUIET
+@quiet_option
 def extract(dataset: str, output: str, processes: int | None, as_json: bool, quiet: bool) -> None:
     """Write the images of DATASET to folders: OUTPUT/SPLIT/CLASS/FILE."""
     from pipelines.cli.output import extract_with_progress

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from records.cli.option_groups import option_group
+from records.cli.output import quiet_option
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
-QUIET = click.option("--quiet", is_flag=True, help="Print only errors.")
 _BEAM_FLAGS = click.argument(
     "beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]"
 )
@@ -37,7 +37,7 @@ def job_options(
                 help="Runner: local, flink, spark, prism, dataflow, or the name of a Beam runner.",
             ),
             click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
-            QUIET,
+            quiet_option,
         )
         return add_options(_BEAM_FLAGS(command))
 

@@ -19,7 +19,7 @@ from records.dataset import open_dataset
 from records.format.index import Reject
 from records.format.layout import REJECTS, generation_path
 from records.format.skipped import SkippedFile
-from records.runtime.logging import is_json, log_event, set_quiet
+from records.runtime.logging import is_json, log_event
 from records.runtime.progress import progress_callback
 from records.runtime.shard_worker import RunnerConfig
 from records.text.escaping import escape_for_display, escape_surrogates
@@ -31,7 +31,7 @@ _DETAIL_CHARACTERS = 200
 
 def convert_with_progress(options: ConvertOptions, *, as_json: bool, quiet: bool) -> None:
     """Convert with a progress bar, and print the report."""
-    silence_beam_logs(quiet=quiet)
+    silence_beam_logs()
     with progress_callback("converting", unit="images", quiet=quiet) as on_progress:
         report = convert(options, on_progress)
     _show(report, as_json=as_json, quiet=quiet)
@@ -49,7 +49,7 @@ def compact_with_progress(
     quiet: bool,
 ) -> None:
     """Compact with a progress bar, and print the report."""
-    silence_beam_logs(quiet=quiet)
+    silence_beam_logs()
     with progress_callback("compacting", unit="images", quiet=quiet) as on_progress:
         report = compact(
             dataset,
@@ -84,13 +84,11 @@ def _log_fields(report: Report) -> dict[str, object]:
     }
 
 
-def silence_beam_logs(*, quiet: bool = False) -> None:
+def silence_beam_logs() -> None:
     """Hide the logs of Beam, such as the traceback of every worker exception.
 
     Users still see the log of shardmill, and the exception as one line.
     """
-    if quiet:
-        set_quiet()
     if "--verbose" not in sys.argv:
         logging.getLogger().addHandler(logging.NullHandler())
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)

@@ -12,12 +12,20 @@ import click
 
 from records.arguments import Processes
 from records.cli.params import Count
-from records.runtime.logging import log_line
+from records.runtime.logging import log_line, set_quiet
 from records.text.escaping import escape_for_display, escape_json
 
 if TYPE_CHECKING:
     from records.verification.unfinished import UnfinishedRun
 
+
+def _set_quiet(_context: click.Context, _parameter: click.Parameter, quiet: bool) -> bool:
+    if quiet:
+        set_quiet()
+    return quiet
+
+
+quiet_option = click.option("--quiet", is_flag=True, callback=_set_quiet, help="Print only errors.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 processes_option = click.option(
     "--processes",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import json
+import logging
 import os
 import pty
 import re
@@ -103,6 +104,17 @@ def test_commands_text_parameters_are_paths_unless_listed() -> None:
 @pytest.mark.parametrize("name", commands())
 def test_command_json_option_exists(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in commands()[name].params)
+
+
+@pytest.mark.parametrize("name", commands())
+def test_command_quiet_option_hides_notes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = commands()[name]
+    for parameter in command.params:
+        if "--quiet" in parameter.opts and getattr(parameter, "help", "") == "Print only errors.":
+            for quiet, seen in ((False, "shardmill: note: look\n"), (True, "")):
+                parameter.process_value(click.Context(command), quiet)
+                logging.getLogger("shardmill").warning("look")
+                assert capsys.readouterr() == ("", seen)
 
 
 def test_parameters_that_are_paths_complete_file_names() -> None:

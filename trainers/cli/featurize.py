@@ -9,7 +9,7 @@ import msgspec
 
 from records.arguments import Positive
 from records.cli.option_groups import GroupedCommand
-from records.cli.output import print_json, print_text
+from records.cli.output import print_json, print_text, quiet_option
 from records.cli.params import Count, Location
 from records.text.formatting import pluralize
 from trainers.cli import output
@@ -83,7 +83,7 @@ Exit codes: 0 done or nothing to do, 2 usage, 66 no input, 73 folder not empty o
 )
 @click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--quiet", is_flag=True, help="Print only errors.")
+@quiet_option
 @click.argument("beam_flags", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM FLAGS]")
 @click.pass_obj
 def featurize(

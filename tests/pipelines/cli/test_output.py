@@ -1,8 +1,7 @@
-"""Warnings and thread errors that the command line shows or hides."""
+"""Errors of threads that the command line hides."""
 
 from __future__ import annotations
 
-import logging
 import threading
 
 import pytest
@@ -13,15 +12,6 @@ from pipelines.cli.output import silence_beam_logs
 @pytest.fixture(autouse=True)
 def _threads_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-
-
-@pytest.mark.parametrize(("quiet", "seen"), [(False, "shardmill: note: look\n"), (True, "")])
-def test_notes_are_printed_on_stderr_unless_quiet(
-    capsys: pytest.CaptureFixture[str], quiet: bool, seen: str
-) -> None:
-    silence_beam_logs(quiet=quiet)
-    logging.getLogger("shardmill").warning("look")
-    assert capsys.readouterr() == ("", seen)
 
 
 def test_silence_beam_logs_failing_thread_prints_nothing(
