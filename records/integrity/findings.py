@@ -61,7 +61,7 @@ MEANINGS: Mapping[FindingKind, str] = {
     "feature": "a feature of a record is missing, or has the wrong type or number of values",
     "label": "a label is not in the label map",
     "text": "the class name of a record is not the name of its label",
-    "image": "an image cannot be decoded, or its size is not the size in its record",
+    "image": "an image cannot be decoded, or its dimensions are not those in its record",
     "index": "the index does not match the record or the manifest",
     "index-damaged": "the index of a shard cannot be read",
     "duplicate-key": "two records have the same key",
