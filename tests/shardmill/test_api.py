@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import UNSET
 
 import shardmill as sm
 from pipelines.options import ConvertOptions
@@ -66,7 +67,8 @@ def test_convert_defaults_are_those_of_the_command() -> None:
     for name, parameter in parameters.items():
         if parameter.default is not parameter.empty and name not in {"workers", *_OF_ALL_COMMANDS}:
             owner = images if hasattr(images, name) else options
-            assert parameter.default == getattr(owner, name), name
+            default = getattr(owner, name)
+            assert parameter.default == (None if default is UNSET else default), name
 
 
 def test_train_parameters_are_the_options_of_the_command() -> None:

@@ -106,9 +106,9 @@ def _check_input(options: TrainOptions) -> None:
         )
     if options.cache != "none" and from_features:
         raise UsageError(
-            "--mode transfer without --augment trains from features, which are cached",
+            "--mode transfer without --augment trains from features",
             got=f"--cache {options.cache}",
-            hint="omit --cache",
+            hint="omit --cache: features are cached automatically",
         )
     if options.cache in {"memory", "disk"} and options.augment.crop < 1:
         raise UsageError(

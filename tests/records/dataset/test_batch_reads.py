@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from records.adopt import adopt
-from records.dataset import open_dataset
+from records.dataset import batch_reads, open_dataset
 from records.dataset.batch_reads import Place, fetch_frames
 from records.errors import CorruptDataError
 from records.format.shard import FrameLocation
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from records.dataset import Dataset
 
-SHARD_BYTES = 30 << 20
-GAPS = st.sampled_from([0, 1, 1000, 128 << 10, (128 << 10) + 1, 1 << 20])
-SIZES = st.sampled_from([16, 100, 1 << 20, (8 << 20) - 50, 9 << 20])
+MAX_GAP, MAX_REQUEST = 128, 8192
+GAPS = st.sampled_from([0, 1, 100, MAX_GAP, MAX_GAP + 1, 1000])
+SIZES = st.sampled_from([16, 100, 1000, MAX_REQUEST - 50, 9000])
 
 
 @given(
@@ -50,7 +50,10 @@ def test_fetch_frames_reads_near_frames_together(
         requests.append((shard, offset, size))
         return bytes([shard]) * size
 
-    readers = fetch_frames(dict(shuffled), read)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch_reads, "_MAX_GAP_BYTES", MAX_GAP)
+        patch.setattr(batch_reads, "_MAX_REQUEST_BYTES", MAX_REQUEST)
+        readers = fetch_frames(dict(shuffled), read)
     assert readers.keys() == frames.keys()
     for (shard, _), location in frames.items():
         (covering,) = (
@@ -68,12 +71,12 @@ def test_fetch_frames_reads_near_frames_together(
             for place, location in sorted(frames.items())
             if place.shard == shard and offset <= location.offset < offset + size
         ]
-        assert len(inside) == 1 or size <= 8 << 20
-        assert size - sum(location.length for location in inside) <= (len(inside) - 1) * (128 << 10)
+        assert len(inside) == 1 or size <= MAX_REQUEST
+        assert size - sum(location.length for location in inside) <= (len(inside) - 1) * MAX_GAP
         if number and sorted(requests)[number - 1][0] == shard:  # these two could not be one
             _, earlier, bytes_read = sorted(requests)[number - 1]
             gap = offset - earlier - bytes_read
-            assert gap > 128 << 10 or offset + inside[0].length - earlier > 8 << 20
+            assert gap > MAX_GAP or offset + inside[0].length - earlier > MAX_REQUEST
 
 
 @pytest.fixture(params=["local", "memory"])

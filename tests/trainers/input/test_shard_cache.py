@@ -31,7 +31,7 @@ from trainers.input.shard_cache import ShardCache, open_shard_cache
 from trainers.input.shuffle import ShuffleSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from records.format.manifest import ShardInfo
@@ -56,6 +56,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cached") / "data"
     write_shapes(folder, {"train": [range(n, n + 10) for n in range(0, 10 * SHARDS, 10)]})
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _unlock_copies() -> Iterator[None]:
+    yield
+    forget_copies()
 
 
 @pytest.fixture
@@ -236,6 +242,7 @@ def start_reader(
     return process
 
 
+@pytest.mark.slow
 def test_shard_cache_processes_share_folder_within_limit(data: Path, tmp_path: Path) -> None:
     limit = sum(shard.bytes for shard in shards_of(data)[:3])
     readers = [start_reader(data, tmp_path, limit, seed, 60) for seed in range(3)]
@@ -375,6 +382,7 @@ def test_shard_source_with_cache_gives_same_batches(
     assert storage.opened == Counter(shard.name for shard in train.shards)
 
 
+@pytest.mark.slow
 def test_shard_source_with_full_cache_gives_same_batches(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     write_shapes(folder, {"train": [[number] for number in range(70)]})

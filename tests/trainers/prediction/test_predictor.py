@@ -64,7 +64,6 @@ def predict(predictor: Predictor, paths: Sequence[Path], top_k: int = 1) -> list
         ImageOptions(),
         ImageOptions(resize=(41, 30)),
         ImageOptions(resize=(32, 24), store="raw"),
-        ImageOptions(resize=(32, 24), store="mixed", raw_share=0.5),
         ImageOptions(check="header", store="png"),
     ],
 )
