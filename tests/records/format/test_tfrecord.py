@@ -57,6 +57,7 @@ def test_read_frames_written_records_return_payloads_and_offsets(records: list[b
     assert len(content) == (ends[-1] if ends else 0)
 
 
+@pytest.mark.slow
 @given(payloads)
 def test_frame_bytes_any_records_are_read_by_tensorflow(records: list[bytes]) -> None:
     import tempfile

@@ -355,6 +355,7 @@ def test_verify_damaged_manifest_still_checks_shards(folder: Path) -> None:
     assert kinds == [("manifest", "dataset.json"), ("payload-checksum", SECOND)]
 
 
+@pytest.mark.slow  # some of the flips are in test_every_damage
 def test_verify_any_bit_flip_in_shard_is_one_finding(tmp_path: Path) -> None:
     source = Source(b"cat/1.png", 0, encode_picture(1, size=(2, 2)))
     DatasetBuilder(open_storage(tmp_path)).build({"train": [[source]]})

@@ -47,11 +47,16 @@ def make_files() -> list[bytes]:
         {"resize": (80, 60), "store": "raw"},
         {"store": "jpeg", "jpeg_quality": 80},
         {"channels": 1},
-        {"resize": (32, 24)},
-        {"resize": (30, 40), "store": "raw", "channels": 1},
-        {"resize": (200, 50), "fit": "crop", "store": "png"},
-        {"resize": (50, 200), "fit": "pad", "background": "FF8000"},
-        {"resize": (50, 200), "fit": "pad", "background": "FF8000", "channels": 1},
+        *(
+            pytest.param(options, marks=pytest.mark.slow)
+            for options in (
+                {"resize": (32, 24)},
+                {"resize": (30, 40), "store": "raw", "channels": 1},
+                {"resize": (200, 50), "fit": "crop", "store": "png"},
+                {"resize": (50, 200), "fit": "pad", "background": "FF8000"},
+                {"resize": (50, 200), "fit": "pad", "background": "FF8000", "channels": 1},
+            )
+        ),
     ],
 )
 def test_serving_input_gives_same_pixels_as_stored_record(
