@@ -33,8 +33,6 @@ different dataset or a file with the name of a dataset file, 74 storage failed,
 75 output in use by another run.
 """
 
-_RAW_SHARE = "Fraction of the images that --store mixed stores as raw.  [default: 0.3]"
-
 
 def _parse_size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
     """Parse `224` as 224×224, and `320x240` as width by height."""
@@ -213,7 +211,12 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
         help="Format of stored images; source: JPEG stays JPEG, other formats become PNG; "
         "mixed: a part as raw, the others as source.",
     ),
-    click.option("--raw-share", type=Fraction(), metavar="F", help=_RAW_SHARE),
+    click.option(
+        "--raw-share",
+        type=Fraction(),
+        metavar="F",
+        help="Fraction of the images that --store mixed stores as raw.  [default: 0.3]",
+    ),
     click.option(
         "--channels",
         type=click.Choice(["3", "1"]),
@@ -319,33 +322,13 @@ def convert(*, as_json: bool, quiet: bool, **given: Any) -> None:
 
 
 def _options(given: dict[str, Any]) -> ConvertOptions:
-    from msgspec import UNSET
+    from pipelines.options import make_options
 
-    from pipelines.options import ConvertOptions
-    from records.format.image_options import ImageOptions
-
-    share = given.pop("raw_share")
-    images = ImageOptions(
-        **{
-            name: given.pop(name)
-            for name in (
-                "check",
-                "max_pixels",
-                "background",
-                "resize",
-                "fit",
-                "store",
-                "jpeg_quality",
-            )
-        },
-        raw_share=UNSET if share is None else share,
-        channels=3 if given.pop("channels") == "3" else 1,
-    )
     for split in ("test", "validation"):
         count = given.pop(f"{split}_count")
         if count is not None and given[split] is not None:
             raise UsageError(f"--{split} and --{split}-count cannot be used together")
         given[split] = given[split] if count is None else count
     given["list"] = given.pop("list_")
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return ConvertOptions(images=images, **chosen)
+    given["channels"] = int(given["channels"])
+    return make_options({name: value for name, value in given.items() if value is not None})

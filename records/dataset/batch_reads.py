@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from records.format.shard import FrameLocation, ShardReader
 from records.runtime.parallel_map import IO_THREADS, parallel_map
+from records.storage.base import split_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,11 +39,7 @@ class Window(NamedTuple):
 
     def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
         """See `RangeReader.read_parts`."""
-        parts = []
-        for size_bytes in sizes_bytes:
-            parts.append(self.read(offset, size_bytes))
-            offset += size_bytes
-        return parts
+        return split_parts(self.read(offset, sum(sizes_bytes)), sizes_bytes)
 
 
 def fetch_frames(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import accumulate
 from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 import xxhash
@@ -140,6 +141,12 @@ def write_file(storage: Storage, name: str, data: bytes) -> None:
     """Create a small file from bytes in memory. Raises as `Storage.create`."""
     with storage.create(name) as staged:
         staged.write(data)
+
+
+def split_parts(whole: bytes, sizes_bytes: Sequence[int]) -> list[bytes]:
+    """Return adjacent parts of these sizes, shorter if `whole` ends earlier."""
+    ends = list(accumulate(sizes_bytes))
+    return [whole[end - size : end] for size, end in zip(sizes_bytes, ends, strict=True)]
 
 
 def hash_stream(stream: BinaryIO) -> str:

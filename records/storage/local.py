@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from records.errors import LockedError
 from records.storage import atomic
-from records.storage.base import FileInfo, FolderLock, RangeReader, StagedFile, require_identical
+from records.storage.base import (
+    FileInfo,
+    FolderLock,
+    RangeReader,
+    StagedFile,
+    require_identical,
+    split_parts,
+)
 from records.storage.errors import (
     replaced_by_other_run,
     translate_read_errors,
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
 WRITE_STEP_BYTES = 1 << 20
 """The size of a write(2). Fewer calls are faster: each releases the GIL to prefetching threads."""
 _COPIED_BYTES = 16 << 10
+"""Parts of up to this size are read with one call: copying them takes less time than two more."""
 _READ_BUFFER_BYTES = 1 << 20
 _STAGING = f"{WORK_FOLDER}/staging"
 _LOCK = f"{WORK_FOLDER}/lock"
@@ -251,11 +259,7 @@ class RandomAccessFile:
         total = sum(sizes_bytes)
         try:
             if total <= _COPIED_BYTES:
-                whole, end = os.pread(self._descriptor, total, offset), 0
-                for size in sizes_bytes:
-                    parts.append(whole[end : end + size])
-                    end += size
-                return parts
+                return split_parts(os.pread(self._descriptor, total, offset), sizes_bytes)
             for size in sizes_bytes:
                 parts.append(os.pread(self._descriptor, size, offset))
                 offset += size

@@ -194,8 +194,9 @@ class TestRejectsOnResume:
         convert(**OPTIONS, max_rejects=0)
         assert content_of(output) == expected
 
-    def test_resume_rejects_of_finished_shards_are_counted(
-        self, convert: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("touched", [False, True], ids=["same-times", "new-times"])
+    def test_resume_unchanged_rejects_are_counted_and_shards_are_kept(
+        self, convert: Convert, source: Path, monkeypatch: pytest.MonkeyPatch, touched: bool
     ) -> None:
         for number in range(8):
             make_file(source, f"cat/bad{number}.png", CORRUPT)
@@ -203,19 +204,7 @@ class TestRejectsOnResume:
         with pytest.raises(StoppedError):
             convert(**OPTIONS)
         monkeypatch.setattr(shard, "convert_images", REAL_WRITE)
-        report = convert(**OPTIONS)
-        assert (report.shards_kept, report.counts.rejected) == (3, 8)
-
-    def test_resume_unchanged_rejects_with_new_times_do_not_discard_shards(
-        self, convert: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for number in range(8):
-            make_file(source, f"cat/bad{number}.png", CORRUPT)
-        stop_at(monkeypatch, SHARDS[3])
-        with pytest.raises(StoppedError):
-            convert(**OPTIONS)
-        monkeypatch.setattr(shard, "convert_images", REAL_WRITE)
-        for path in (source / "cat").iterdir():
+        for path in (source / "cat").iterdir() if touched else ():
             touch(path)
         report = convert(**OPTIONS)
         assert (report.shards_kept, report.counts.rejected) == (3, 8)

@@ -106,15 +106,14 @@ def test_command_json_option_exists(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in commands()[name].params)
 
 
-@pytest.mark.parametrize("name", commands())
+@pytest.mark.parametrize("name", ["compact", "convert", "extract", "featurize"])
 def test_command_quiet_option_hides_notes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = commands()[name]
-    for parameter in command.params:
-        if "--quiet" in parameter.opts and getattr(parameter, "help", "") == "Print only errors.":
-            for quiet, seen in ((False, "shardmill: note: look\n"), (True, "")):
-                parameter.process_value(click.Context(command), quiet)
-                logging.getLogger("shardmill").warning("look")
-                assert capsys.readouterr() == ("", seen)
+    (parameter,) = (each for each in command.params if "--quiet" in each.opts)
+    for quiet, seen in ((False, "shardmill: note: look\n"), (True, "")):
+        parameter.process_value(click.Context(command), quiet)
+        logging.getLogger("shardmill").warning("look")
+        assert capsys.readouterr() == ("", seen)
 
 
 def test_parameters_that_are_paths_complete_file_names() -> None:

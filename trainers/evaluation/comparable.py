@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainers.input.selection import Selection
     from trainers.runs.run_dir import Run
 
-_SAME_PIXELS = {"raw": "png", "mixed": "source"}
+_COMPARED_AS = {"raw": "png", "mixed": "source"}
 
 
 class UntrainedImages(NamedTuple):
@@ -101,13 +101,13 @@ def require_same_preparation(run: Run, dataset: Dataset) -> None:
 
 def _preparation(images: ImageOptions) -> dict[str, str | None]:
     """Return the options of `convert` that change pixels; None for one without effect."""
-    is_lossless = images.store in {"png", "raw"}
+    store = _COMPARED_AS.get(images.store, images.store)
     return {
         "--resize": None if images.resize is None else f"{images.resize[0]}x{images.resize[1]}",
         "--fit": None if images.resize is None else images.fit,
-        "--store": _SAME_PIXELS.get(images.store, images.store),
+        "--store": store,
         "--channels": str(images.channels),
-        "--jpeg-quality": None if is_lossless else str(images.jpeg_quality),
+        "--jpeg-quality": None if store == "png" else str(images.jpeg_quality),
         "--background": images.background.upper(),
     }
 

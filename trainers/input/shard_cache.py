@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _MAX_LOCKED_COPIES = 64
 """More than the shards that an input pipeline has requested and not opened yet."""
-_MIN_LOCKED_COPIES = 32
+_MIN_LOCKED_COPIES = 32  # those of one interleave: without them, a run would fail
 _POLL_SECONDS = 0.1
 _STALLED_SECONDS = 60.0
 _COPY, _DOWNLOAD, _LOCK = ".tfrecord", ".part", "lock"
@@ -114,8 +114,8 @@ class ShardCache:
     def find(self, name: str) -> Path | None:
         """Return the copy of a shard; download the shard if it has no copy.
 
-        The copy exists at least until this process has found 64 more copies; fewer if it may open
-        less than 256 files.
+        The copy exists at least until this process has found 64 more copies, or 32 if it may open
+        only 128 files.
 
         Returns:
             The path of the copy; None if the shard cannot be copied now. The caller then reads the

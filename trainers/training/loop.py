@@ -173,9 +173,9 @@ class TrainingLoop:
             self.damaged.shards,
             decoder=self.plan.config.decoder,
         )
-        # Damage is found in shards, so the source is not a cache of decoded images.
-        assert isinstance(setup.source, ShardSource)
-        return replace(setup, source=replace(source, cache=setup.source.cache))
+        if isinstance(setup.source, ShardSource):
+            source = replace(source, cache=setup.source.cache)
+        return replace(setup, source=source)
 
     def run_steps(self, setup: PhaseSetup, step_range: StepRange) -> None:
         """Run a range of steps with Keras fit, including checkpoints and validation."""

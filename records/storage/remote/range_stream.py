@@ -6,6 +6,8 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
+from records.storage.base import split_parts
+
 _BUFFER_BYTES = 8 << 20
 
 ReadRange = Callable[[int, int], bytes]
@@ -23,8 +25,7 @@ class SizedRangeReader(NamedTuple):
 
     def read_parts(self, offset: int, sizes_bytes: Sequence[int]) -> list[bytes]:
         """See `RangeReader.read_parts`; all parts come from one request."""
-        whole = io.BytesIO(self.read(offset, sum(sizes_bytes)))
-        return [whole.read(size) for size in sizes_bytes]
+        return split_parts(self.read(offset, sum(sizes_bytes)), sizes_bytes)
 
 
 def open_seekable(read_range: ReadRange, size_bytes: int) -> BinaryIO:
