@@ -128,7 +128,7 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
         help="Also convert the targets of links that lead out of SOURCE.",
     ),
     click.option(
-        "--allow-url", is_flag=True, help="Allow file, memory, s3 and gs URLs in the list."
+        "--allow-url", is_flag=True, help="Allow file, memory, s3, gs and az URLs in the list."
     ),
 )
 @option_group(
