@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from pipelines.class_notes import class_notes
+from pipelines.notes import class_notes, group_notes
 from pipelines.run import Run
 from records.errors import CorruptDataError
 from records.format import layout
@@ -107,7 +107,7 @@ def report_plan(run: Run, *, status: Status) -> Report:
         skipped_list=layout.generation_path(layout.SKIPPED, plan.generation)
         if status != "planned"
         else None,
-        notes=(*sources.notes, *class_notes(run)),
+        notes=(*sources.notes, *class_notes(run), *group_notes(run)),
         generation=plan.generation,
         plan_digest=plan.digest,
         fingerprint=plan.fingerprint,
