@@ -166,9 +166,10 @@ def _capture_native_output() -> AbstractContextManager[None]:
     """Keep the lines of C libraries out of JSON lines and of the output of --quiet."""
     arguments = _arguments()
     front = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    quiet = "--quiet" in front
     if f"{_LOG_FORMAT}=json" in front or [_LOG_FORMAT, "json"] in map(list, pairwise(front)):
-        return capture_native_output(format_native_line)
-    return capture_native_output(None) if "--quiet" in front else nullcontext()
+        return capture_native_output(format_native_line, quiet=quiet)
+    return capture_native_output(quiet=True) if quiet else nullcontext()
 
 
 def _check_stdout(code: int) -> int:
