@@ -109,7 +109,7 @@ def planning_table(result: Result) -> str:
                 f"{statistics.median(samples, name, statistics.peak_bytes) / 1e6:,.0f}",
             ]
         )
-    return markdown(["", "images", "s", "of it planning, s", "peak MB"], rows)
+    return markdown(["", "images", "s", "planning s", "peak MB"], rows)
 
 
 def linear_table(result: Result) -> str:
@@ -152,7 +152,7 @@ def engines_table(result: Result) -> str:
                 "" if slope is None else f"{slope * 1e6:,.0f}",
             ]
         )
-    heads = ["", "workers", "s", "images/s", "× local", "of it the job's, s", "µs per image"]
+    heads = ["", "workers", "s", "images/s", "× local", "start-up s", "µs per image"]
     return f"{samples[0].images:,} photos:\n\n{markdown(heads, rows)}"
 
 
