@@ -1,4 +1,4 @@
-"""Differences between a source and a dataset: new, modified and deleted files.
+"""Differences between a source and a dataset: new, modified, deleted and relabelled files.
 
 Files are identified by key. A stored file is modified if its size differs. If only its fingerprint
 differs, or is unknown, the file is read again, and is modified if its content differs.
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipelines.incremental.labelling import list_labellings, list_splits
 from records.runtime.row_table import iter_rows
 
 Mask = NDArray[np.bool_]
@@ -37,6 +38,8 @@ class SourceDiff:
         is_new: mask of the listed images to convert, (N,).
         modified: keys of stored files whose content has changed.
         deleted: keys of stored files that are no longer listed.
+        relabelled: keys of stored files whose labels, group or split in the source are not those in
+            the dataset.
         fingerprints: key and fingerprint of every known file, to save after the new images are
             stored; None if no fingerprint has changed.
     """
@@ -44,6 +47,7 @@ class SourceDiff:
     is_new: Mask
     modified: tuple[bytes, ...]
     deleted: tuple[bytes, ...]
+    relabelled: tuple[bytes, ...]
     fingerprints: pa.Table | None
 
 
@@ -58,7 +62,7 @@ def diff_sources(
     """Compare a source with the files that a dataset has ingested.
 
     Args:
-        images: table of the listed images: key, fingerprint, size_bytes, url, member.
+        images: table of the listed images, as in `Sources`.
         ingested: the result of `read_ingested_files`.
         fingerprints: table of key and fingerprint of each file when it was last seen unmodified.
         hash_file: function that hashes a file.
@@ -79,11 +83,14 @@ def diff_sources(
     may_be_supported = previous["may_be_supported"].fill_null(False).to_numpy()
     is_new = ~is_ingested | is_rejected & (is_changed | may_be_supported)
     is_deleted = _find(ingested, images).is_null().to_numpy() & ingested["is_stored"].to_numpy()
+    is_relabelled = _differ(previous["labelling"], list_labellings(images))
+    is_relabelled |= _differ(previous["split"], list_splits(images))
     must_save = (is_new | is_doubtful & ~is_modified).any()
     return SourceDiff(
         is_new=is_new,
         modified=_keys(images, is_modified),
         deleted=_keys(ingested, is_deleted),
+        relabelled=_keys(images, is_relabelled),
         fingerprints=_updated_fingerprints(images, seen, is_modified) if must_save else None,
     )
 

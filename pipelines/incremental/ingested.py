@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.incremental.labelling import read_labellings
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
-from records.format.index import read_shard_index
+from records.format.index import RowForm, read_shard_index
+from records.format.layout import SPLITS
 from records.format.manifest import Manifest
 from records.format.rejects import read_all_rejects
 from records.images import encoder_versions
@@ -39,6 +41,8 @@ class IngestedFile(msgspec.Struct, frozen=True, gc=False):
         is_stored: whether a record contains its image.
         may_be_supported: whether it was rejected as unsupported by other versions of the image
             libraries.
+        labelling: the digest of its labels and its group; None if it was rejected.
+        split: the number of its split; None if it was rejected.
     """
 
     key: bytes
@@ -46,6 +50,8 @@ class IngestedFile(msgspec.Struct, frozen=True, gc=False):
     xxh3_128: bytes | None
     is_stored: bool
     may_be_supported: bool = False
+    labelling: int | None = None
+    split: int | None = None
 
 
 _COLUMNS = pa.schema(
@@ -55,6 +61,8 @@ _COLUMNS = pa.schema(
         "xxh3_128": pa.large_binary(),
         "is_stored": pa.bool_(),
         "may_be_supported": pa.bool_(),
+        "labelling": pa.int64(),
+        "split": pa.int8(),
     }
 )
 _FINGERPRINT_FILE = pa.schema({"key": pa.large_binary(), "fingerprint": pa.uint64()})
@@ -91,12 +99,21 @@ def _read_rejected(output: Storage, manifest: Manifest) -> Iterator[IngestedFile
 
 
 def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
-    for shard in (shard for split in manifest.splits.values() for shard in split.shards):
-        rows = read_shard_index(output, shard).table
-        for key, size_bytes, digest in iter_rows(rows, "key", "source_bytes", "source_xxh3_128"):
-            yield IngestedFile(
-                key_from_text(key), size_bytes, bytes.fromhex(digest), is_stored=True
-            )
+    form = RowForm.of(manifest)
+    for split, info in manifest.splits.items():
+        for shard in info.shards:
+            index = read_shard_index(output, shard, form)
+            rows = iter_rows(index.table, "key", "source_bytes", "source_xxh3_128")
+            for row, labelling in zip(rows, read_labellings(index), strict=True):
+                key, size_bytes, digest = row
+                yield IngestedFile(
+                    key_from_text(key),
+                    size_bytes,
+                    bytes.fromhex(digest),
+                    is_stored=True,
+                    labelling=labelling,
+                    split=SPLITS.index(split),
+                )
 
 
 def read_fingerprints(output: Storage) -> pa.Table:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import zlib
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -254,6 +256,59 @@ class TestFilesThatAreNotAsTheyWere:
         changed = source / "cat" / "000.png"
         changed.write_bytes(changed.read_bytes()[::-1])
         assert append().modified == ("cat/000.png",)
+
+
+@pytest.mark.parametrize("case", product(range(6), [False, True]))
+def test_append_changed_classes_groups_and_splits_of_a_list_are_reported(
+    self,
+    convert: Convert,
+    source: Path,
+    output: Path,
+    tmp_path: Path,
+    seed: int,
+    multi_label: bool,
+) -> None:
+    random = Random(seed)
+    keys = sorted(str(path.relative_to(source)) for path in source.rglob("*.png"))
+    choices = {
+        "label": ["cat", "dog", "cat;dog", "dog;cat"] if multi_label else ["cat", "dog"],
+        "split": ["train", "test"],
+        "group": ["", "g1", "g2"],
+    }
+    rows = {key: {name: random.choice(them) for name, them in choices.items()} for key in keys}
+    listed = tmp_path / "list.csv"
+
+    def run() -> Report:
+        lines = [",".join((key, *row.values())) for key, row in rows.items()]
+        listed.write_text("\n".join(["path,label,split,group", *lines]))
+        separator = {"label_separator": ";"} if multi_label else {}
+        return convert(list=str(listed), append=True, **separator)
+
+    def meaning(row: dict[str, str]) -> dict[str, object]:
+        return {**row, "label": set(row["label"].split(";"))}
+
+    run()
+    before = content_of(output)
+    assert run().relabelled == ()
+    expected = set()
+    for key in random.sample(keys, 8):
+        name = random.choice([*choices])
+        changed = {**rows[key], name: random.choice(choices[name])}
+        if meaning(changed) != meaning(rows[key]):
+            expected.add(key)
+        rows[key] = changed
+    report = run()
+    assert set(report.relabelled) == expected
+    assert len([note for note in report.notes if "another class, group or split" in note]) == 1
+    assert {name: it for name, it in content_of(output).items() if before.get(name) != it} == {}
+
+
+def test_append_image_without_a_split_in_the_source_is_not_relabelled(
+    append: Convert,
+) -> None:
+    append(group_by="([0-9]+)[.]")
+    assert append(group_by="([0-9]+)[.]").relabelled == ()
+    assert append().relabelled == ()  # the setting of the dataset applies
 
 
 class TestRejects:
