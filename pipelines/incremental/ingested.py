@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
-from records.format.index import Reject, read_shard_index
+from records.format.index import read_shard_index
 from records.format.manifest import Manifest
 from records.format.rejects import read_all_rejects
+from records.images import encoder_versions
 from records.runtime.row_table import RowTable, iter_rows
 from records.storage import Storage
 from records.storage.work_folder import warn_kept
@@ -29,12 +30,22 @@ from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 
 class IngestedFile(msgspec.Struct, frozen=True, gc=False):
-    """A file when it was stored or rejected; `xxh3_128` is its hash, None if it was not read."""
+    """A file when it was stored or rejected.
+
+    Attributes:
+        key: the key of the file.
+        size_bytes: its size when it was listed.
+        xxh3_128: its hash; None if it was not read.
+        is_stored: whether a record contains its image.
+        may_be_supported: whether it was rejected as unsupported by other versions of the image
+            libraries.
+    """
 
     key: bytes
     size_bytes: int
     xxh3_128: bytes | None
     is_stored: bool
+    may_be_supported: bool = False
 
 
 _COLUMNS = pa.schema(
@@ -43,6 +54,7 @@ _COLUMNS = pa.schema(
         "size_bytes": pa.int64(),
         "xxh3_128": pa.large_binary(),
         "is_stored": pa.bool_(),
+        "may_be_supported": pa.bool_(),
     }
 )
 _FINGERPRINT_FILE = pa.schema({"key": pa.large_binary(), "fingerprint": pa.uint64()})
@@ -59,15 +71,23 @@ def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
     """
     stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest)).to_table()
     # By key: several generations may reject a file, and a later one may store it.
-    rejected = {reject.key: reject for reject in read_all_rejects(output, manifest)}
-    rejects = RowTable(IngestedFile, _COLUMNS, map(_ingested, rejected.values())).to_table()
+    rejected = {file.key: file for file in _read_rejected(output, manifest)}
+    rejects = RowTable(IngestedFile, _COLUMNS, rejected.values()).to_table()
     is_stored = pc.is_in(rejects["key"], value_set=stored["key"])
     return pa.concat_tables([stored, rejects.filter(pc.invert(is_stored))])
 
 
-def _ingested(reject: Reject) -> IngestedFile:
-    digest = None if reject.xxh3_128 is None else bytes.fromhex(reject.xxh3_128)
-    return IngestedFile(key_from_text(reject.key), reject.bytes, digest, is_stored=False)
+def _read_rejected(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
+    versions = encoder_versions()
+    for generation, rejects in read_all_rejects(output, manifest):
+        for reject in rejects:
+            yield IngestedFile(
+                key_from_text(reject.key),
+                reject.bytes,
+                None if reject.xxh3_128 is None else bytes.fromhex(reject.xxh3_128),
+                is_stored=False,
+                may_be_supported=reject.reason == "unsupported" and generation.encoders != versions,
+            )
 
 
 def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:

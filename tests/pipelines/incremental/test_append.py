@@ -13,11 +13,14 @@ from pipelines.clean import clean
 from pipelines.compact import compact
 from pipelines.planning.split_hash import from_threshold, hash_keys, split_numbers
 from pipelines.report import Report
+from pipelines.sources.containers import read_image
+from pipelines.sources.reader import UnreadableError
 from records import open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
 from records.format import layout
 from records.format.layout import SPLITS
 from records.format.manifest import Counts, read_manifest
+from records.images import encoder_versions
 from records.stats import stats
 from records.storage import open_storage
 from tests.pipelines.conftest import Convert
@@ -254,7 +257,7 @@ class TestFilesThatAreNotAsTheyWere:
 
 
 class TestRejects:
-    def test_append_rejected_file_is_retried_only_after_modification(
+    def test_append_rejected_file_is_stored_only_after_modification(
         self, append: Convert, source: Path, output: Path
     ) -> None:
         make_file(source, "cat/bad.png", CORRUPT)
@@ -296,6 +299,59 @@ class TestRejects:
         report = append(**options)
         assert (report.counts.stored, report.counts.rejected) == (1, 0)
         assert append(**options).status == "nothing-to-do"
+
+    @pytest.mark.parametrize("appended_between", [0, 1], ids=["first run", "later run"])
+    @pytest.mark.parametrize("kind", ["corrupt", "truncated"])
+    def test_append_reject_repaired_without_a_new_size_or_time_is_stored(
+        self, append: Convert, source: Path, output: Path, kind: str, appended_between: int
+    ) -> None:
+        picture = make_picture(5, size=(40, 40))
+        bad = CORRUPT if kind == "corrupt" else picture[: len(picture) // 2]
+        path = make_file(source, "cat/bad.png", bad.ljust(10_000, b"\0"))
+        assert append().counts.rejected == 1
+        for number in range(appended_between):
+            add(source, f"cat/new{number}.png")
+            append()
+        before = path.stat()
+        path.write_bytes(picture.ljust(10_000, b"\0"))  # bytes after the image are ignored
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        report = append()
+        assert (report.counts.stored, report.counts.rejected) == (1, 0)
+        assert append().status == "nothing-to-do"
+        assert list(verify(output)) == []
+
+    def test_append_file_that_could_not_be_read_is_stored_once_it_can(
+        self, append: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*place: Any, **options: Any) -> bytes:
+            if place[1] == b"cat/000.png":
+                raise UnreadableError("Permission denied")
+            return read_image(*place, **options)
+
+        with monkeypatch.context() as patch:
+            for module in ("writing.prefetch", "incremental.append"):
+                patch.setattr(f"pipelines.{module}.read_image", fail)
+            assert append().rejects_by_reason == {"unreadable": 1}
+            assert append().status == "nothing-to-do"
+        report = append()
+        assert (report.counts.stored, report.counts.rejected) == (1, 0)
+        assert append().status == "nothing-to-do"
+        assert list(verify(output)) == []
+
+    def test_append_unsupported_file_is_retried_once_after_a_change_of_the_libraries(
+        self, append: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_file(source, "cat/photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+        make_file(source, "cat/bad.png", CORRUPT)
+        assert append().rejects_by_reason == {"unsupported": 1, "corrupt": 1}
+        assert append().status == "nothing-to-do"
+        with monkeypatch.context() as patch:
+            versions = {**encoder_versions(), "another": "1"}
+            patch.setattr("pipelines.incremental.ingested.encoder_versions", lambda: versions)
+            report = append()
+        assert (report.counts.stored, report.rejects_by_reason) == (0, {"unsupported": 1})
+        assert append().status == "nothing-to-do"
+        assert list(verify(output)) == []
 
     def test_append_known_rejects_are_not_retried_after_an_unrelated_change(
         self, append: Convert, source: Path, output: Path
