@@ -47,7 +47,7 @@ def main() -> None:
 @click.argument("names", nargs=-1, type=click.Choice(environments.list_environments()))
 @_CACHE
 def make_environments(names: tuple[str, ...], cache: Path) -> None:
-    """Create the environments of the peers: all, or those in NAMES. Keep existing ones."""
+    """Create the environments of all peers, or the named environments. Keep existing ones."""
     for name in names or environments.list_environments():
         click.echo(environments.make_environment(name, cache.resolve()))
 
@@ -77,7 +77,7 @@ def run_benchmarks(
     results: Path | None,
     dry_run: bool,
 ) -> None:
-    """Run all benchmarks, or those in NAMES, and print their tables."""
+    """Run all benchmarks, or the named benchmarks, and print their tables."""
     setting = Setting(_SCALES[scale], data.resolve(), cache.resolve())
     folder = results or cache / f"results-{scale}"
     if dry_run:
