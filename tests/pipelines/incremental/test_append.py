@@ -260,14 +260,9 @@ class TestFilesThatAreNotAsTheyWere:
 
 @pytest.mark.parametrize("case", product(range(6), [False, True]))
 def test_append_changed_classes_groups_and_splits_of_a_list_are_reported(
-    self,
-    convert: Convert,
-    source: Path,
-    output: Path,
-    tmp_path: Path,
-    seed: int,
-    multi_label: bool,
+    convert: Convert, source: Path, output: Path, tmp_path: Path, case: tuple[int, bool]
 ) -> None:
+    seed, multi_label = case
     random = Random(seed)
     keys = sorted(str(path.relative_to(source)) for path in source.rglob("*.png"))
     choices = {
