@@ -70,15 +70,15 @@ MEANINGS: Mapping[FindingKind, str] = {
     "checksum": "the hash of a shard does not match the manifest, although nothing else is wrong",
     "class-count": "the number of records of a class in a split does not match the manifest",
     "missing": "a file of the dataset is missing",
-    "unexpected": "the manifest does not list a shard, an index or another .tfrecord or .parquet "
-    "file",
-    "unreadable": "storage failed to read a file",
+    "unexpected": "the folder contains a shard, an index or another .tfrecord or .parquet file that "
+    "the manifest does not list",
+    "unreadable": "the storage failed to read a file",
     "labels": "labels.txt does not match the label map in the manifest",
     "rejects": "rejects.jsonl is damaged, or its number of lines does not match the manifest",
     "skipped": "skipped.jsonl is damaged, or its counts do not match the manifest",
     "tfds": "dataset_info.json or features.json does not match the manifest",
-    "manifest": "dataset.json is damaged, and shards are checked without it; or it lists a wrong "
-    "digest",
+    "manifest": "dataset.json is damaged, and shards are checked without it; or the size and hash "
+    "that it lists for a file are wrong or missing",
 }
 """The meaning of each kind, in one line."""
 
