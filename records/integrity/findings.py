@@ -62,7 +62,8 @@ MEANINGS: Mapping[FindingKind, str] = {
     "label": "a label is not in the label map",
     "text": "the class name of a record is not the name of its label",
     "image": "an image cannot be decoded, or its dimensions are not those in its record",
-    "index": "the index does not match the record or the manifest",
+    "index": "a row of the index does not match its record, or the index does not match the "
+    "manifest",
     "index-damaged": "the index of a shard cannot be read",
     "duplicate-key": "two records have the same key",
     "record-count": "the number of records in a shard does not match the manifest",
