@@ -6,10 +6,11 @@
 # of the training photos), and compare the two runs. This tutorial corresponds to the cats-and-dogs tutorial of
 # TensorFlow ("the original" below).
 #
-# You need the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` of the Dogs vs. Cats collection. This page uses
-# 500 training photos and 200 validation photos; the original uses 2,000 training photos and 1,000 validation photos. We
-# ran the code on this page with few epochs. The section [Measured](#measured) contains the results of longer training
-# runs.
+# You need shardmill with the extra `train`, and the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` of the
+# Dogs vs. Cats collection. Run the Python code in a Jupyter notebook, because some cells show pictures with IPython. This
+# page uses 500 training photos and 200 validation photos; the original uses 2,000 training photos and 1,000 validation
+# photos. We ran the code on this page with few epochs. The section [Measured](#measured) contains the results of longer
+# training runs.
 #
 # ## Set some photos aside
 #

@@ -5,10 +5,11 @@
 # [augmentation](../reference/augmentation.md) (random changes of the training photos) reduce the overfitting. This
 # tutorial corresponds to the image classification tutorial of TensorFlow ("the original" below).
 #
-# You need the photos `flowers/CLASS/*.jpg`. This page uses 1,500 photos of the Flowers Recognition collection. You can
-# also use `flower_photos`, the 3,670 photos of the original. We ran the code on this page with few epochs. Ignore the
-# times in the output, because other programs were running on the same machine. The section [Measured](#measured) contains
-# the results of longer training runs.
+# You need shardmill with the extra `train`, and the photos `flowers/CLASS/*.jpg`. Run the Python code in a Jupyter
+# notebook, because some cells show pictures with IPython. This page uses 1,500 photos of the Flowers Recognition
+# collection. You can also use `flower_photos`, the 3,670 photos of the original. We ran the code on this page with few
+# epochs. Ignore the times in the output, because other programs were running on the same machine. The section
+# [Measured](#measured) contains the results of longer training runs.
 #
 # ## Set some photos aside
 #

@@ -6,10 +6,11 @@
 # tutorial corresponds to `retrain.py` of TensorFlow ("the original" below), which calls the features *bottlenecks*. You
 # also train Inception-v3 from scratch for a number of steps, with checkpoints.
 #
-# You need the photos `flowers/CLASS/*.jpg` and a file with the ImageNet weights of the backbone. We ran the code on this
-# page with MobileNetV2, because no ImageNet weights of Inception-v3 were available. For Inception-v3, change two values
-# in the dictionary `backbone`: set `model` to `inception_v3`, and `weights` to `imagenet`, so that Keras downloads the
-# weights. All other code stays the same.
+# You need shardmill with the extra `train`, the photos `flowers/CLASS/*.jpg`, and a file with the ImageNet weights of the
+# backbone. Run the Python code in a Jupyter notebook, because some cells show pictures with IPython. We ran the code on
+# this page with MobileNetV2, because no ImageNet weights of Inception-v3 were available. For Inception-v3, change two
+# values in the dictionary `backbone`: set `model` to `inception_v3`, and `weights` to `imagenet`, so that Keras downloads
+# the weights. All other code stays the same.
 #
 # ## Set some photos aside
 #
@@ -32,8 +33,9 @@ Path("new.txt").write_text("".join(keys))
 # ## Convert to TFRecord
 #
 # As in the original, about a tenth of the photos are used for validation, and about a tenth for testing. `--shards 2`
-# sets the number of shards of `train`. The features of the records have the same names as those of
-# `build_image_data.py` of Inception, with these differences:
+# sets the number of shards of `train`. Each record is a `tf.train.Example`, whose named values
+# TensorFlow also calls features. They have the same names as those of `build_image_data.py` of Inception. `convert` and
+# `build_image_data.py` differ in these properties:
 #
 # | property | `build_image_data.py` | `convert` |
 # | --- | --- | --- |
@@ -49,8 +51,8 @@ Path("new.txt").write_text("".join(keys))
 # ## Train a new head
 #
 # With the mode `transfer`, the weights of the backbone do not change. In the first run, the backbone processes every
-# photo of `train` and `validation`, and `train` stores the features. The batch size of 100 and the learning rate of
-# 0.01 are those of the original. With this batch size, 25 epochs have 300 steps.
+# photo of the splits `train` and `validation`, and `sm.train` stores the features. The batch size of 100 and the learning
+# rate of 0.01 are those of the original. With this batch size, 25 epochs have 300 steps.
 
 # %%
 import shardmill as sm
@@ -116,9 +118,9 @@ print(*sorted(path.name for path in Path("served/1").iterdir()))
 # ## Train Inception-v3 from scratch for a number of steps
 #
 # All weights start with random values, and all weights are trained. `steps` is the number of training steps (one batch
-# per step), like `max_steps` of `inception_train`. With `checkpoint_steps=1`, `train` writes a checkpoint after each
-# step. This example has only two steps and small images, so it shows only that training works. The section
-# [Measured](#measured) contains the results of 300 steps.
+# per step), like `max_steps` of `inception_train`, a TensorFlow library that trains Inception. With `checkpoint_steps=1`,
+# `train` writes a checkpoint after each step. This example has only two steps and small images, so it shows only that
+# training works. The section [Measured](#measured) contains the results of 300 steps.
 
 # %%
 scratch = {"model": "inception_v3", "image_size": 96, "steps": 2, "batch_size": 8}
@@ -131,12 +133,12 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # If the run is killed, the same call with `resume=True` continues from the newest checkpoint, even if this checkpoint was
 # written in the middle of an epoch. On a CPU, the resumed run ends with the same weights as an uninterrupted run.
 #
-# Instead of `imagenet`, `--weights` also accepts a weights file or a run folder. For example, with
+# In addition to `imagenet`, `--weights` accepts a weights file or a run folder. For example, with
 # `--mode transfer --weights scratch/`, `train` computes the features with the backbone of the run `scratch/`.
 #
 # ## Comparison with the original
 #
-# | step of the original | step of this tutorial |
+# | step of the original | equivalent in shardmill |
 # | --- | --- |
 # | `build_image_data.py` with its label file and its lists | `convert` |
 # | download of a frozen graph | `--weights` with `imagenet`, a weights file or a run folder |
@@ -151,8 +153,8 @@ print(*sorted(path.name for path in Path("scratch/checkpoints").iterdir()))
 # ## Measured
 #
 # We used all 1,500 photos, about a fifth of them for validation. With `--resize 384`, the head on MobileNetV2 reaches a
-# mean validation accuracy of 88.6 % over three seeds (87.9 %, 85.3 % and 92.7 %). The original reports 90 to 95 % with
-# Inception-v3 on 3,670 photos.
+# mean validation accuracy of 88.6 % over three conversions with different seeds, and thus different splits (87.9 %, 85.3
+# % and 92.7 %). The original reports 90 to 95 % with Inception-v3 on 3,670 photos.
 #
 # The following table shows the mean accuracy and the range of the times for the same three seeds, on two CPU cores
 # without a GPU. The first run computes the features, and the second run reuses the features. The times do not include

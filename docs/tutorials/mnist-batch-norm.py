@@ -5,8 +5,10 @@
 # evaluate the network on 10,000 other images. After five epochs of training, the network classifies more than 99 % of
 # these 10,000 images correctly.
 #
-# You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. Running the code on this page took five minutes on
-# two CPU cores without a GPU, while other programs used the same cores.
+# You need shardmill with the extra `train`, and the file `mnist.npz` in the current folder. `keras.datasets.mnist`
+# downloads this file, by default to `~/.keras/datasets/`. Run the Python code in a Jupyter notebook, because some cells
+# show pictures with IPython. Running the code on this page took five minutes on two CPU cores without a GPU, while other
+# programs used the same cores.
 #
 # ## From arrays to folders
 #

@@ -5,10 +5,11 @@
 # which has a dense layer with 1,024 units. Then you train the head and the last four layers of the backbone, with
 # RMSprop and a small learning rate.
 #
-# You need the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` and a file with the ImageNet weights of the
-# backbone. **We ran the code on this page with MobileNetV2**, because no ImageNet weights of VGG16 were available. For
-# VGG16, change two arguments of `train`: pass `model="vgg16"`, and omit `weights`, so that Keras downloads the weights.
-# Train VGG16 on a GPU.
+# You need shardmill with the extra `train`, the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg`, and a file
+# with the ImageNet weights of the backbone. Run the Python code in a Jupyter notebook, because some cells show pictures
+# with IPython. **We ran the code on this page with MobileNetV2**, because no ImageNet weights of VGG16 were available.
+# For VGG16, change two arguments of `train`: pass `model="vgg16"`, and omit `weights`, so that Keras downloads the
+# weights. Train VGG16 on a GPU.
 #
 # ## Set some photos aside
 #
@@ -132,7 +133,7 @@ print(
 #
 # The following table compares this tutorial with a Keras tutorial that adapts VGG16 ("the original").
 #
-# | step of the original | step of this tutorial |
+# | step of the original | equivalent in shardmill |
 # | --- | --- |
 # | `VGG16(weights="imagenet", include_top=False)` | `--model vgg16`, with `--weights imagenet` as the default |
 # | `for layer in vgg.layers[:-4]: layer.trainable = False` | `--unfreeze 4` |
@@ -152,7 +153,8 @@ print(
 # The fine-tuned MobileNetV2 classifies 98.5 % of the 198 validation photos correctly. ImageNet contains photos of cats
 # and dogs, so the head alone reaches the same accuracy after its first epoch.
 #
-# VGG16 with the head of this tutorial and five classes has 15,245,125 parameters, of which 7,609,861 are trained:
+# We also trained VGG16 with the head of this tutorial on photos of the five classes in `flowers/`, the source of [the
+# flower tutorial](flowers-cnn.md). This network has 15,245,125 parameters, of which 7,609,861 are trained:
 #
 # - 7,079,424 parameters in the three convolutions of block 5
 # - 512 × 1024 + 1024 = 525,312 parameters in the dense layer
