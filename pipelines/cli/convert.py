@@ -293,6 +293,15 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     "Incremental runs",
     click.option("--append", is_flag=True, help="Add the new images of SOURCE to the dataset."),
     click.option("--allow-new-classes", is_flag=True, help="With --append, also add new classes."),
+    click.option(
+        "--max-gone",
+        type=Fraction(zero=True, or_count=True),
+        default=0.1,
+        show_default=True,
+        metavar="F|N",
+        help="With --append: maximum fraction or number of stored images that are missing from"
+        " SOURCE.",
+    ),
 )
 @job_options(
     processes_option,

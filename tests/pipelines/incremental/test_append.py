@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from itertools import product
 from pathlib import Path
@@ -258,7 +259,7 @@ class TestFilesThatAreNotAsTheyWere:
         assert append().modified == ("cat/000.png",)
 
 
-@pytest.mark.parametrize("case", product(range(6), [False, True]))
+@pytest.mark.parametrize("case", [*product(range(6), [False, True])])
 def test_append_changed_classes_groups_and_splits_of_a_list_are_reported(
     convert: Convert, source: Path, output: Path, tmp_path: Path, case: tuple[int, bool]
 ) -> None:
@@ -304,6 +305,35 @@ def test_append_image_without_a_split_in_the_source_is_not_relabelled(
     append(group_by="([0-9]+)[.]")
     assert append(group_by="([0-9]+)[.]").relabelled == ()
     assert append().relabelled == ()  # the setting of the dataset applies
+
+
+@pytest.mark.parametrize("limit", [None, 0.0, 0.2, 0.5, 0, 3, 100])
+@pytest.mark.parametrize("gone", [0, 1, 3, 7, 12])
+def test_append_more_missing_images_than_max_gone_writes_nothing(
+    append: Convert, source: Path, output: Path, gone: int, limit: float | None
+) -> None:
+    stored = append().counts.stored
+    before = content_of(output)
+    paths = sorted(source.rglob("*.png"))
+    for path in paths[:gone]:
+        path.unlink()
+    add(source, "dog/new.png")
+    options = {} if limit is None else {"max_gone": limit}
+    limit = 0.1 if limit is None else limit
+    allowed = int(limit * stored) if isinstance(limit, float) else limit
+    if gone <= allowed:
+        report = append(**options)
+        assert (len(report.deleted), report.counts.stored) == (gone, 1)
+        return
+    first = re.escape(str(paths[0].relative_to(source)))
+    with pytest.raises(
+        InputNotFoundError, match=f"got {gone}, the first: {first}; .* --max-gone {gone}$"
+    ):
+        append(**options)
+    assert content_of(output) == before
+    with pytest.raises(InputNotFoundError):
+        append(**options, dry_run=True)
+    assert append(max_gone=gone).counts.stored == 1
 
 
 class TestRejects:
