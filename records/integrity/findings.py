@@ -50,7 +50,7 @@ FindingKind = Literal[
 ]
 
 MEANINGS: Mapping[FindingKind, str] = {
-    "empty": "a file without a manifest contains no records",
+    "empty": "the single file contains no records",
     "truncated": "the file ends inside a record",
     "length-checksum": "the checksum of the length of a record is wrong; the bytes up to the "
     "next intact record are lost",
@@ -78,8 +78,8 @@ MEANINGS: Mapping[FindingKind, str] = {
     "rejects": "rejects.jsonl is damaged, or its number of lines does not match the manifest",
     "skipped": "skipped.jsonl is damaged, or its counts do not match the manifest",
     "tfds": "dataset_info.json or features.json does not match the manifest",
-    "manifest": "dataset.json is damaged, and shards are checked without it; or the size and hash "
-    "that it lists for a file are wrong or missing",
+    "manifest": "dataset.json is damaged (`verify` then checks the shards without it), or its size "
+    "and hash of a file are wrong or missing",
 }
 """The meaning of each kind, in one line."""
 
