@@ -53,6 +53,7 @@ _COMMANDS = {
     "extract": ("pipelines.cli.extract", "Write the images of a dataset into folders."),
     "inspect": ("records.cli.inspect", "Show the content of a TFRecord file or a dataset."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
+    "files": ("records.cli.files", "List the shards of a dataset, of all generations."),
     "salvage": (
         "records.cli.salvage",
         "Copy the intact records of a damaged file into a new file.",

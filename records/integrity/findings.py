@@ -71,8 +71,8 @@ MEANINGS: Mapping[FindingKind, str] = {
     "checksum": "the hash of a shard does not match the manifest, although nothing else is wrong",
     "class-count": "the number of records of a class in a split does not match the manifest",
     "missing": "a file of the dataset is missing",
-    "unexpected": "the folder contains a shard, an index or another .tfrecord or .parquet file that "
-    "the manifest does not list",
+    "unexpected": "the folder contains a shard, an index or another .tfrecord or .parquet file "
+    "that the manifest does not list",
     "unreadable": "the storage failed to read a file",
     "labels": "labels.txt does not match the label map in the manifest",
     "rejects": "rejects.jsonl is damaged, or its number of lines does not match the manifest",
