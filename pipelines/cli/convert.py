@@ -299,7 +299,7 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
         default=0.1,
         show_default=True,
         metavar="F|N",
-        help="With --append: maximum fraction or number of stored images that are missing from"
+        help="Maximum fraction or number of stored images that --append may find missing from"
         " SOURCE.",
     ),
 )
