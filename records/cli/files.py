@@ -21,7 +21,7 @@ Examples:
   shardmill files s3://bucket/data --json
   du -ch $(shardmill files data/)
 
-Exit codes: 0 done, 2 no such split, 66 no finished dataset.
+Exit codes: 0 done, 2 split not found, 66 no finished dataset.
 """
 
 

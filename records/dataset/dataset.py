@@ -112,7 +112,7 @@ class Dataset(Mapping[SplitName, Split]):
         Adopted files can contain records that are not part of the dataset (`excluded_records`).
 
         Raises:
-            SplitNotFoundError: the dataset has no such split.
+            SplitNotFoundError: the dataset does not have this split.
             UsageError: this is the slice for one worker; its records are parts of shards.
         """
         if self._worker_slice != ALL_RECORDS:
