@@ -16,6 +16,7 @@ import msgspec
 from pipelines import run_state
 from pipelines.clean import remove_run
 from pipelines.options import ConvertOptions
+from pipelines.planning.existing_splits import existing_splits
 from pipelines.planning.plan import make_plan
 from pipelines.report import Report, report_finished, report_plan, report_splits
 from pipelines.resume import find_finished, prepare_output
@@ -117,7 +118,8 @@ def compact(
 def _list_and_plan(opened: Dataset, options: ConvertOptions) -> Run:
     sources = list_records(opened)
     manifest = opened.manifest
-    plan = make_plan(sources, manifest.settings, existing=manifest.thresholds, is_split=True)
+    existing = existing_splits(manifest)
+    plan = make_plan(sources, manifest.settings, existing=existing, is_split=True)
     return Run(options, sources, plan, open_storage(options.output), command="compact")
 
 

@@ -228,8 +228,7 @@ def _sort(rows: pa.Table, options: ConvertOptions, source_filter: SourceFilter) 
     labels = sorted(label for label in pc.unique(rows["label"]).to_pylist() if label)
     if not labels and source_filter.given_labels is None and source_filter.classes is None:
         raise UsageError("no row has a label", path=path, expected="the class in the field label")
-    has_counts = isinstance(options.test, int) or isinstance(options.validation, int)
-    if (has_counts or options.stratify) and rows["group"].null_count < len(rows):
+    if not options.keeps_groups and rows["group"].null_count < len(rows):
         raise UsageError(
             "exact counts and stratify need rows without groups: groups are never divided",
             path=path,
