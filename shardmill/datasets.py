@@ -96,10 +96,10 @@ def convert(
         group_column: the column of the list with groups, or `none`.
         image_folder: the folder below `source` with the images of the list.
         multi_label: whether an image may have any number of labels: from multi-hot columns, rows
-            with several labels, or several rows per image.
+            with several labels, several rows per image, or lists in containers.
         label_separator: the separator of the labels in a cell; implies `multi_label`.
-        keep_columns: the names of the columns of the list whose values the records keep, or `all`;
-            none if None, or those of the dataset with `append`.
+        keep_columns: the names of the columns of the list, or of containers with images, whose
+            values the records keep, or `all`; none if None, or those of the dataset with `append`.
         map: new names of classes: a mapping (None drops a class), `OLD=NEW` texts, or paths of
             files.
         leaf_class: whether the class of an image is its innermost folder.

@@ -21,7 +21,7 @@ MAX_GROWTH = 1000
 GROWTH_ALLOWED_BYTES = 16 << 20
 _MAX_BATCHES = 1000
 # The size of a number, or of the position and the row of a string.
-_VALUE_BYTES = 16
+VALUE_BYTES = 16
 _FIXED_TYPES = frozenset({"BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE"})
 
 
@@ -47,7 +47,9 @@ def read_untrusted(content: bytes, schema: pa.Schema) -> pa.Table:
 
 
 def read_untrusted_columns(content: bytes) -> pa.Table:
-    """Return the columns of a Parquet file that hold numbers, booleans or strings; with nulls.
+    """Return the columns of a Parquet file that hold numbers, booleans, strings or lists of them.
+
+    The values may be null.
 
     Raises:
         InvalidParquetError: `content` is damaged, expands too much, or has two columns of one name.
@@ -71,7 +73,8 @@ def _require_distinct(table: pa.Table) -> pa.Table:
 
 
 def _is_plain(field: pa.Field) -> bool:
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    kind = field.type.value_type if is_list(field.type) else field.type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     tests = (
         pa.types.is_string,
         pa.types.is_large_string,
@@ -79,6 +82,12 @@ def _is_plain(field: pa.Field) -> bool:
         pa.types.is_floating,
         pa.types.is_boolean,
     )
+    return any(test(kind) for test in tests)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Return whether the values of a column are lists."""
+    tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(test(kind) for test in tests)
 
 
@@ -122,7 +131,7 @@ def _decode_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _are_fixed(file: pq.ParquetFile) -> list[bool]:
-    """Return whether the values of each column have a fixed size, at most `_VALUE_BYTES`."""
+    """Return whether the values of each column have a fixed size, at most `VALUE_BYTES`."""
     columns = map(file.schema.column, range(len(file.schema)))
     return [column.physical_type in _FIXED_TYPES for column in columns]
 
@@ -138,7 +147,7 @@ def _least_bytes(sizes: FileSizes, are_fixed: list[bool]) -> int:
         raise ValueError("a row group has a wrong number of columns")
     total = 0
     for column, is_fixed in zip(sizes.columns, cycle(are_fixed), strict=False):
-        total += column.page_bytes + _VALUE_BYTES * (column.values + sizes.rows)
+        total += column.page_bytes + VALUE_BYTES * (column.values + sizes.rows)
         # One row may hold all values of a list column, so the batch size does not bound the memory.
         if column.values > sizes.rows and not is_fixed:
             total += column.values * column.dictionary_bytes

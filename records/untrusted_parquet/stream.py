@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 from typing import Any, overload
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from records.untrusted_parquet.page_sizes import FileSizes, read_page_sizes
 from records.untrusted_parquet.read import (
     GROWTH_ALLOWED_BYTES,
     MAX_GROWTH,
+    VALUE_BYTES,
     InvalidParquetError,
     require_growth,
 )
@@ -59,6 +61,7 @@ class ParquetStream:
             require_growth(sum(column.page_bytes for column in sizes.columns), self._allowed_bytes)
             self._batch_rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // _largest_page(sizes)))
             self._rows = sizes.rows
+            self._sizes = sizes
             self._file = pq.ParquetFile(
                 pa.PythonFile(_File(content), mode="r"),
                 buffer_size=_BUFFER_BYTES,
@@ -81,6 +84,7 @@ class ParquetStream:
         """
         rows = total_bytes = 0
         try:
+            self._require_small_lists(columns)
             found = self._file.iter_batches(
                 self._batch_rows, columns=list(columns), use_threads=False
             )
@@ -94,6 +98,16 @@ class ParquetStream:
             raise InvalidParquetError(str(error)) from error
         if rows != self._rows:
             raise InvalidParquetError(f"the file does not have {pluralize(self._rows, 'row')}")
+
+    def _require_small_lists(self, columns: Sequence[str]) -> None:
+        """Check lists: one row may hold all values of a row group, each as long as a dictionary."""
+        schema = self._file.schema
+        leaves = [schema.column(number) for number in range(len(schema))]
+        for sizes, leaf in zip(self._sizes.columns, cycle(leaves), strict=False):
+            is_wanted = any(f"{leaf.path}.".startswith(f"{column}.") for column in columns)
+            if is_wanted and leaf.max_repetition_level:
+                value_bytes = VALUE_BYTES + sizes.dictionary_bytes
+                require_growth(sizes.page_bytes + sizes.values * value_bytes, self._allowed_bytes)
 
 
 def _require_small_footer(content: _Content) -> None:

@@ -265,7 +265,7 @@ def test_several_labels_of_class_folders_are_an_error(
 ) -> None:
     with pytest.raises(UsageError) as caught:
         convert(**options)
-    assert caught.value.hint == "add --list FILE"
+    assert (caught.value.got, caught.value.hint) == ("--multi-label", "add --list FILE")
 
 
 @pytest.mark.parametrize("options", [{"test": 0.25}, {"test": 3}])

@@ -50,7 +50,7 @@ def kept_names(table: ListTable, options: ConvertOptions, left: Sequence[str]) -
     for name in names:
         if name not in table.columns:
             raise UsageError(
-                "--keep-columns is not a column of the list",
+                f"--keep-columns is not a column of the {table.kind}",
                 path=table.path,
                 expected=table.shown_columns(),
                 got=escape_for_display(name),
@@ -62,7 +62,7 @@ def kept_names(table: ListTable, options: ConvertOptions, left: Sequence[str]) -
             raise
     if len(names) > MAX_COLUMNS:
         raise UsageError(
-            "the list has too many columns to keep",
+            "there are too many columns to keep",
             path=table.path,
             expected=f"at most {MAX_COLUMNS:,}",
             got=len(names),
