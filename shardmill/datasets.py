@@ -223,6 +223,9 @@ def extract(
 
         sm.extract("data", "images")
 
+    If an image has any number of labels, there are no class folders. Then, and if the dataset keeps
+    columns of a list, `OUTPUT/SPLIT/metadata.jsonl` has the labels and the columns.
+
     Args:
         dataset: the folder or URL of a finished dataset; it is only read.
         output: the new folder.

@@ -98,7 +98,9 @@ def _list_metadata(
     classes = class_folders(listing.folders, layout)
     if found and (named or len(classes) < _MIN_CLASSES):
         with suppress(UsageError, InputNotFoundError) if classes and not named else nullcontext():
-            if (listed := list_metadata(found, options, source_filter, files)) is not None:
+            if (
+                listed := list_metadata(found, options, source_filter, files, listing.folders)
+            ) is not None:
                 return listed
     named = named or ("--image-folder" if options.image_folder is not None else None)
     if named:

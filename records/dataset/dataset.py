@@ -83,17 +83,6 @@ class Dataset(Mapping[SplitName, Split]):
         """Whether an image has any number of labels, also none."""
         return self.manifest.settings.is_multi_label
 
-    def require_one_label(self, command: str) -> None:
-        """Raise UsageError if an image may have several labels; `command` cannot use them."""
-        if self.is_multi_label:
-            raise UsageError(
-                f"{command} needs one label per image",
-                path=self.path,
-                got="a dataset with any number of labels per image",
-                hint="read it with `shardmill.as_tf_dataset`, which returns multi-hot labels, or"
-                " with `shardmill.open_dataset`",
-            )
-
     def shards(self) -> dict[str, tuple[SplitName, int]]:
         """Return the split of each shard and its number there, by name, in stored order."""
         return {

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.compact import compact
-from pipelines.extract import extract
 from records.dataset import open_dataset
 from records.errors import CorruptDataError, UsageError
 from records.format.index import (
@@ -319,14 +318,6 @@ def test_stratify_with_several_labels_keeps_groups_whole_in_every_generation(
     assert len(splits) == 9
     assert all(len(of_group) == 1 for of_group in splits.values())
     assert set.union(*splits.values()) == {"train", "test"}
-
-
-def test_extract_of_several_labels_is_an_error(
-    convert_form: Callable[..., Any], output: Path, tmp_path: Path
-) -> None:
-    convert_form()
-    with pytest.raises(UsageError, match="extract needs one label per image"):
-        extract(str(output), str(tmp_path / "images"))
 
 
 def test_record_with_other_labels_than_the_index_is_a_finding(

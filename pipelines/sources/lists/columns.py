@@ -131,6 +131,20 @@ def is_same_name(first: str, second: str) -> bool:
     return _plain(first) == _plain(second)
 
 
+def may_have_role(name: str, role: str | None = None) -> bool:
+    """Return whether a column can have a role by its name, or is an index of pandas.
+
+    Args:
+        name: the name of the column.
+        role: the role: `path`, `label`, `split` or `group`; any role, or an index, if None.
+    """
+    plain = _plain(name)
+    if role is None and _INDEX.fullmatch(plain):
+        return True
+    roles = _ALIASES if role is None else (role,)
+    return any(plain in names for each in roles for names in _ALIASES[each])
+
+
 class _Choice:
     """One choice of columns; `left` are the columns without a role."""
 
