@@ -177,7 +177,7 @@ def copy_shard(job: CopyJob, name: str, count: ProgressCallback) -> None:
     """Write one shard of copied records, and its index. Raises the errors of `write_shard`."""
     output = open_storage(job.output)
     plan = run_state.read_shard_plan(output, name)
-    if is_finished(output, name, plan.plan_digest):
+    if is_finished(output, plan):
         count(len(plan.images))
         return
     records = open_dataset(job.dataset)[plan.split]
