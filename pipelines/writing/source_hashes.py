@@ -1,4 +1,4 @@
-"""Hashes of source files in the indexes of shards, compared with those of a plan."""
+"""Hashes of source files in indexes, compared with those of a plan."""
 
 from __future__ import annotations
 
