@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 
 from records.errors import UsageError
+from records.format.columns import MAX_TEXT_BYTES
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from records.user_text import is_utf8
 
 Cell = str | tuple[str, ...] | None
@@ -51,6 +53,30 @@ def read_text(cells: Row, column: str, where: str) -> str:
             got=", ".join(map(escape_for_display, value[:5])) if value else "an object",
         )
     return value
+
+
+def require_short(texts: Row, where: str) -> None:
+    """Raise UsageError if the texts of one row are too long to be kept.
+
+    Args:
+        texts: the cells of the columns that are kept, by name.
+        where: the place of the row, for messages.
+    """
+    sizes = {column: _size_bytes(cell) for column, cell in texts.items()}
+    if (total_bytes := sum(sizes.values())) > MAX_TEXT_BYTES:
+        longest = max(sizes, key=sizes.__getitem__)
+        raise UsageError(
+            "the values of a row are too long to be kept",
+            path=where,
+            expected=f"at most {MAX_TEXT_BYTES:,} bytes in all columns that are kept",
+            got=f"{pluralize(total_bytes, 'byte')}, most of them in {escape_for_display(longest)}",
+            hint="name the columns to keep: --keep-columns NAME,NAME",
+        )
+
+
+def _size_bytes(cell: Cell) -> int:
+    texts = cell if isinstance(cell, tuple) else (cell or "",)
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
 def read_labels(cells: Row, column: str, separator: str | None, where: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ MAX_GROWTH = 1000
 GROWTH_ALLOWED_BYTES = 16 << 20
 _MAX_BATCHES = 1000
 # The size of a number, or of the position and the row of a string.
-VALUE_BYTES = 16
+_VALUE_BYTES = 16
 _FIXED_TYPES = frozenset({"BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE"})
 
 
@@ -131,7 +131,7 @@ def _decode_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _are_fixed(file: pq.ParquetFile) -> list[bool]:
-    """Return whether the values of each column have a fixed size, at most `VALUE_BYTES`."""
+    """Return whether the values of each column have a fixed size, at most `_VALUE_BYTES`."""
     columns = map(file.schema.column, range(len(file.schema)))
     return [column.physical_type in _FIXED_TYPES for column in columns]
 
@@ -147,7 +147,7 @@ def _least_bytes(sizes: FileSizes, are_fixed: list[bool]) -> int:
         raise ValueError("a row group has a wrong number of columns")
     total = 0
     for column, is_fixed in zip(sizes.columns, cycle(are_fixed), strict=False):
-        total += column.page_bytes + VALUE_BYTES * (column.values + sizes.rows)
+        total += column.page_bytes + _VALUE_BYTES * (column.values + sizes.rows)
         # One row may hold all values of a list column, so the batch size does not bound the memory.
         if column.values > sizes.rows and not is_fixed:
             total += column.values * column.dictionary_bytes

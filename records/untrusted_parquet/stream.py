@@ -20,7 +20,6 @@ from records.untrusted_parquet.page_sizes import FileSizes, read_page_sizes
 from records.untrusted_parquet.read import (
     GROWTH_ALLOWED_BYTES,
     MAX_GROWTH,
-    VALUE_BYTES,
     InvalidParquetError,
     require_growth,
 )
@@ -35,6 +34,8 @@ _BATCH_BYTES = 64 << 20
 _BATCH_ROWS = 64
 _BLOCK_BYTES = 64 << 10
 _BUFFER_BYTES = 1 << 20
+_LISTED_VALUE_BYTES = 64
+"""The size of a value of a list as an object of Python."""
 
 
 class ParquetStream:
@@ -69,6 +70,7 @@ class ParquetStream:
                 page_checksum_verification=True,
             )
             self.schema: pa.Schema = self._file.schema_arrow
+            _require_distinct(self.schema.names)
             self.metadata: dict[bytes, bytes] = dict(self._file.metadata.metadata or {})
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InvalidParquetError(str(error)) from error
@@ -106,7 +108,7 @@ class ParquetStream:
         for sizes, leaf in zip(self._sizes.columns, cycle(leaves), strict=False):
             is_wanted = any(f"{leaf.path}.".startswith(f"{column}.") for column in columns)
             if is_wanted and leaf.max_repetition_level:
-                value_bytes = VALUE_BYTES + sizes.dictionary_bytes
+                value_bytes = _LISTED_VALUE_BYTES + sizes.dictionary_bytes
                 require_growth(sizes.page_bytes + sizes.values * value_bytes, self._allowed_bytes)
 
 
@@ -114,6 +116,11 @@ def _require_small_footer(content: _Content) -> None:
     tail = content[-2 * _MAGIC_BYTES :]
     if int.from_bytes(tail[:_MAGIC_BYTES], "little") > _MOST_FOOTER_BYTES:
         raise ValueError(f"the footer has more than {_MOST_FOOTER_BYTES:,} bytes")
+
+
+def _require_distinct(names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError("two columns have the same name")
 
 
 def _largest_page(sizes: FileSizes) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipelines.sources.cells import Row, cell_text
+from pipelines.sources.cells import Row, cell_text, require_short
 from pipelines.sources.containers.byte_window import ContainerBytes, damaged
 from pipelines.sources.containers.entry import (
     Entry,
@@ -70,6 +70,7 @@ def list_parquet(data: ContainerBytes) -> Iterator[Entry]:
         columns = _choose_columns(file, data)
         for batch in file.batches(columns.paths):
             for image, path, label, fields in _rows(batch, columns):
+                require_short(fields, f"{data.shown} row {row + 1}")
                 name = _name(path)
                 if image is None:
                     yield refuse(name or b"%s/%08d" % (stem, row), "its row has no bytes")
@@ -294,7 +295,7 @@ def _label(value: object, names: Mapping[int, str]) -> str | tuple[str, ...]:
     """Return the class name of a value, or those of a list; empty if it is none."""
     if isinstance(value, list):
         labels = (_label(each, names) for each in value)
-        return tuple(label for label in labels if isinstance(label, str))
+        return tuple(dict.fromkeys(label for label in labels if isinstance(label, str)))
     if isinstance(value, int) and not isinstance(value, bool):
         return names.get(value, "") if names else str(value)
     return value.strip() if isinstance(value, str) else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from pipelines.sources.cells import cell_text
+from pipelines.sources.cells import cell_text, require_short
 from pipelines.sources.containers.byte_window import ContainerBytes
 from pipelines.sources.containers.entry import Entry
 from pipelines.sources.containers.formats.arrays import expand_cifar
@@ -177,6 +177,8 @@ class _Sample:
             for name, value in self._fields.items()
             if self._wanted.keeps(name, used)
         }
+        if fields and has_image:
+            require_short(fields, self._place(self.entries[0][0]))
         for entry, extension in self.entries:
             if entry.member is not None and _is_image(extension):
                 yield entry._replace(label=label, fields=fields)

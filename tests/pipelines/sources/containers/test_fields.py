@@ -374,6 +374,21 @@ def test_list_in_parquet_may_have_lists_of_labels(tmp_path: Path) -> None:
         list_sources(ConvertOptions(**options))
 
 
+def test_parquet_with_two_columns_of_one_name_is_damage(tmp_path: Path) -> None:
+    arrays = [pa.array([PICTURE]), pa.array(["a"]), pa.array([1]), pa.array([2])]
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays(arrays, names=["image", "label", "age", "age"]), content)
+    with pytest.raises(CorruptDataError, match="two columns have the same name"):
+        listed(tmp_path / "a.parquet", content.getvalue(), keep_columns="all")
+
+
+def test_values_that_are_too_long_are_refused_before_all_rows_are_read(tmp_path: Path) -> None:
+    columns: dict[str, Any] = {"image": [PICTURE] * 3, "label": ["a"] * 3}
+    columns["text"] = ["x", "y" * 9000, "z"]
+    with pytest.raises(UsageError, match=r"a.parquet row 2: the values of a row are too long"):
+        listed(tmp_path / "a.parquet", parquet(columns), keep_columns="all")
+
+
 def test_parquet_lists_that_expand_too_much_are_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
