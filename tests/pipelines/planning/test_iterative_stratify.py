@@ -192,6 +192,15 @@ class TestAppend:
         off = sorted(deviations_of(found + new, splits).values())
         assert off[-2] <= 2
 
+    def test_no_new_images_and_only_images_of_known_groups_are_planned(self) -> None:
+        found = make_images(60, 3, 1, groups=12)
+        plan = plan_of(found, 3)
+        existing = self.existing(found, plan, 3)
+        assert plan_of([], 3, existing).shards == ()
+        again = [SourceImage(b"b/" + it.key, -1, 1, group=it.group, labels=[]) for it in found]
+        splits = splits_of(plan_of(again, 3, existing))
+        assert {key[2:]: split for key, split in splits.items()} == splits_of(plan)
+
     def test_new_images_of_a_group_are_in_the_split_of_the_group(self) -> None:
         found = make_images(200, 5, 1, groups=40)
         plan = plan_of(found, 5)

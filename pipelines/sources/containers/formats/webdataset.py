@@ -76,7 +76,7 @@ class _Sample:
         self._wanted = data.wanted
         self._label: tuple[int, str | tuple[str, ...]] | None = None
         self._fields: dict[str, object] = {}
-        self._label_field: str | None = None
+        self._label_field = ""
         self._problem: UsageError | None = None
 
     def add(self, entry: Entry, extension: bytes) -> None:
@@ -89,7 +89,7 @@ class _Sample:
         elif self._wanted.label is None and self._may_have_label(entry, extension):
             text = _decode(self._read(entry)).strip()
             if self._wanted.is_multi_label:
-                self._set_label(_RANKS[extension], tuple(text.splitlines()))
+                self._set_label(_RANKS[extension], tuple(text.split("\n")))
             elif _is_label(text):
                 self._set_label(_RANKS[extension], text)
 
@@ -121,9 +121,10 @@ class _Sample:
             if not isinstance(value, kinds):
                 continue
             label = cell_text(value)
-            is_text = isinstance(label, str) and not isinstance(value, bool) and _is_label(label)
-            is_label = isinstance(label, tuple) or is_text
-            return (name, label) if is_label and label is not None else None
+            if label is None or isinstance(value, bool):
+                return None
+            is_label = self._wanted.is_multi_label or _is_label(str(label))
+            return (name, label) if is_label else None
         return None
 
     def _may_have_label(self, entry: Entry, extension: bytes) -> bool:
@@ -170,8 +171,8 @@ class _Sample:
         has_image = any(_is_image(extension) for _, extension in self.entries)
         if has_image and self._problem is not None:
             raise self._problem
-        label = None if self._label is None or not has_image else self._label[1]
-        used = () if self._label_field is None else (self._label_field,)
+        rank, label = (None, None) if self._label is None or not has_image else self._label
+        used = (self._label_field,) if rank == _RANKS[b"json"] else ()
         fields = {
             name: cell_text(value)
             for name, value in self._fields.items()

@@ -229,6 +229,19 @@ def test_webdataset_named_field_is_the_label_in_folders_and_next_to_a_class_file
     assert values[0] == [3.0, "other"]
 
 
+def test_webdataset_field_of_a_sample_with_a_class_file_is_kept(tmp_path: Path) -> None:
+    content = shard(lambda it: {"json": b'{"label": 5, "age": 3}', "cls": b"x"})
+    found = listed(tmp_path / "a.tar", content, keep_columns="all")
+    assert [column.name for column in found.columns or ()] == ["age", "label"]
+
+
+def test_webdataset_text_of_many_labels_is_not_too_long(tmp_path: Path) -> None:
+    labels = [f"label {number}" for number in range(100)]
+    content = shard(lambda it: {"json": json.dumps({"label": "|".join(labels)}).encode()})
+    found = listed(tmp_path / "a.tar", content, label_separator="|")
+    assert set(found.labels) == set(labels)
+
+
 def test_parquet_column_of_numbers_with_decimals_has_the_type_of_a_list(tmp_path: Path) -> None:
     """Whole numbers are integers, as in a list in Parquet."""
     columns: dict[str, Any] = {
