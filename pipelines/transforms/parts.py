@@ -143,13 +143,13 @@ class _StagedRow(NamedTuple):
     """A row as `Sources` needs it; `member` is the place of its bytes in a part."""
 
     key: bytes
-    labels: Sequence[str]
+    labels: list[str]
     split: SplitName | None
     group: bytes | None
     url: str | None
     size_bytes: int | None
     fingerprint: int
-    kept: Sequence[str]
+    kept: list[str]
     member: bytes | None
 
 
@@ -228,8 +228,8 @@ def _to_staged(row: ImageRow, part: int) -> _StagedRow:
     if row.xxh3_128 is not None:
         place = Member(part, row.offset, row.size_bytes or 0, xxh3_128=row.xxh3_128)
         member = place.encode()
-    fields = (row.key, row.labels, row.split, row.group, row.url)
-    return _StagedRow(*fields, row.size_bytes, row.fingerprint, row.kept, member)
+    fields = (row.key, [*row.labels], row.split, row.group, row.url)
+    return _StagedRow(*fields, row.size_bytes, row.fingerprint, [*row.kept], member)
 
 
 def _sort(rows: pa.Table, options: ConvertOptions, source_filter: SourceFilter) -> Sources:
@@ -293,7 +293,8 @@ def _require_equal(first: _StagedRow, second: _StagedRow) -> None:
     """Raise UsageError if two rows of one key differ."""
     for what, one, other in _compare(first, second):
         if one != other:
-            shown = sorted(escape_for_display(str(value or "none")) for value in (one, other))
+            texts = (", ".join(it) if isinstance(it, list) else it for it in (one, other))
+            shown = sorted(escape_for_display(text or "none") for text in texts)
             raise UsageError(
                 f"two rows of one key have different {what}",
                 path=show_row(first.key),
@@ -303,8 +304,8 @@ def _require_equal(first: _StagedRow, second: _StagedRow) -> None:
 
 
 def _compare(first: _StagedRow, second: _StagedRow) -> Iterator[tuple[str, Any, Any]]:
-    yield "labels", ", ".join(first.labels), ", ".join(second.labels)
-    yield "values to keep", ", ".join(first.kept), ", ".join(second.kept)
+    yield "labels", first.labels, second.labels
+    yield "values to keep", first.kept, second.kept
     yield "splits", first.split, second.split
     yield "groups", _show_group(first), _show_group(second)
     yield "URIs", first.url, second.url

@@ -326,6 +326,12 @@ def test_write_rows_of_one_key_with_different_kept_values_are_an_error(tmp_path:
         write(rows, tmp_path / "b", keep_columns=["age"])
 
 
+def test_write_rows_of_one_key_with_labels_of_equal_text_are_different(tmp_path: Path) -> None:
+    rows = [GOOD | {"label": ["a, b"]}, GOOD | {"label": ["a", "b"]}]
+    with pytest.raises(Exception, match=r"row a/b.png: two rows .*labels, got a, b and a, b"):
+        write(rows, tmp_path / "b", multi_label=True)
+
+
 def test_write_schema_without_a_field_to_keep_is_refused(tmp_path: Path) -> None:
     row = beam.Row(key="a", label="b", image=b"")
     with pytest.raises(UsageError, match=r"lacks a field, expected key, label, age, and image"):

@@ -70,7 +70,8 @@ def list_parquet(data: ContainerBytes) -> Iterator[Entry]:
         columns = _choose_columns(file, data)
         for batch in file.batches(columns.paths):
             for image, path, label, fields in _rows(batch, columns):
-                require_short(fields, f"{data.shown} row {row + 1}")
+                if fields:
+                    require_short(fields, f"{data.shown} row {row + 1}")
                 name = _name(path)
                 if image is None:
                     yield refuse(name or b"%s/%08d" % (stem, row), "its row has no bytes")
