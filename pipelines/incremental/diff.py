@@ -1,4 +1,4 @@
-"""Differences between a source and a dataset: new, modified, deleted and relabelled files.
+"""Differences between a source and a dataset, file by file.
 
 Files are identified by key. A stored file is modified if its size differs. If only its fingerprint
 differs, or is unknown, the file is read again, and is modified if its content differs.

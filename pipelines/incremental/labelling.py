@@ -1,4 +1,4 @@
-"""The labels, the group and the split of images, to compare a source with a dataset."""
+"""Labels, groups and splits, to compare a source with a dataset."""
 
 from __future__ import annotations
 

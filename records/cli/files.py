@@ -20,7 +20,7 @@ Examples:
   shardmill files s3://bucket/data --json
   du -ch $(shardmill files data/)
 
-Exit codes: 0 done, 2 no such split, 66 no finished dataset.
+Exit codes: 0 done, 2 unknown split, 66 no finished dataset.
 """
 
 

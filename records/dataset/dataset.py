@@ -85,17 +85,6 @@ class Dataset(Mapping[SplitName, Split]):
         """Whether an image has any number of labels, also none."""
         return self.manifest.settings.is_multi_label
 
-    def require_one_label(self, command: str) -> None:
-        """Raise UsageError if an image may have several labels; `command` cannot use them."""
-        if self.is_multi_label:
-            raise UsageError(
-                f"{command} needs one label per image",
-                path=self.path,
-                got="a dataset with any number of labels per image",
-                hint="read it with `shardmill.as_tf_dataset`, which returns multi-hot labels, or"
-                " with `shardmill.open_dataset`",
-            )
-
     def files(self, split: SplitName | None = None) -> tuple[str, ...]:
         """Return the paths or URLs of the shards of a split, or of all splits.
 
@@ -105,7 +94,7 @@ class Dataset(Mapping[SplitName, Split]):
             tf.data.TFRecordDataset(dataset.files("train"))
 
         Raises:
-            SplitNotFoundError: the dataset has no such split.
+            SplitNotFoundError: the dataset does not have the split.
         """
         folder = str(self.storage.path) if isinstance(self.storage, LocalStorage) else self.path
         splits = self.values() if split is None else [self[split]]
