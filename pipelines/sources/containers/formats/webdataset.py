@@ -182,7 +182,8 @@ class _Sample:
             require_short(fields, self._place(self.entries[0][0]))
         for entry, extension in self.entries:
             if entry.member is not None and _is_image(extension):
-                yield entry._replace(label=label, fields=fields)
+                # An image in a binary file of CIFAR has a label already.
+                yield entry._replace(label=entry.label if label is None else label, fields=fields)
             elif label is None or entry.member is None or extension not in _RANKS:
                 yield entry
 
