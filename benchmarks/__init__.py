@@ -1,1 +1,1 @@
-"""Measurements, as ratios within one run; no test measures time."""
+"""Benchmarks of shardmill and its peers; tests measure no times."""

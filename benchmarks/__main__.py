@@ -31,20 +31,23 @@ Examples:
 """
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _CACHE = click.option(
-    "--cache", type=_FOLDER, default=_ROOT / ".bench", help="Environments and data.  [.bench]"
+    "--cache",
+    type=_FOLDER,
+    default=_ROOT / ".bench",
+    help="Folder of the environments and the data.  [.bench]",
 )
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Measure shardmill against its peers; write figures as JSON, tables and a plot."""
+    """Measure shardmill and its peers, and write the results as JSON, tables and plots."""
 
 
 @main.command("environments")
 @click.argument("names", nargs=-1, type=click.Choice(environments.list_environments()))
 @_CACHE
 def make_environments(names: tuple[str, ...], cache: Path) -> None:
-    """Make the peers' environments, all or those named, unless they exist."""
+    """Create the environments of all peers, or the named environments. Keep existing ones."""
     for name in names or environments.list_environments():
         click.echo(environments.make_environment(name, cache.resolve()))
 
@@ -52,12 +55,17 @@ def make_environments(names: tuple[str, ...], cache: Path) -> None:
 @main.command("run")
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
 @click.option("--scale", type=click.Choice(list(_SCALES)), default="full", show_default=True)
-@click.option("--only", multiple=True, metavar="PART", help="Contestants with this in their name.")
 @click.option(
-    "--data", type=_FOLDER, default=_ROOT.parent / "shared" / "data", help="Real pictures."
+    "--only",
+    multiple=True,
+    metavar="PART",
+    help="Measure only contestants whose name contains PART.",
+)
+@click.option(
+    "--data", type=_FOLDER, default=_ROOT.parent / "shared" / "data", help="Folder of real images."
 )
 @_CACHE
-@click.option("--results", type=_FOLDER, help="Where figures go.  [CACHE/results-SCALE]")
+@click.option("--results", type=_FOLDER, help="Folder of the results.  [CACHE/results-SCALE]")
 @click.option("--dry-run", is_flag=True, help="List the measurements without running them.")
 def run_benchmarks(
     names: tuple[str, ...],
@@ -69,7 +77,7 @@ def run_benchmarks(
     results: Path | None,
     dry_run: bool,
 ) -> None:
-    """Run benchmarks, all or those named, and print their tables."""
+    """Run all benchmarks, or the named benchmarks, and print their tables."""
     setting = Setting(_SCALES[scale], data.resolve(), cache.resolve())
     folder = results or cache / f"results-{scale}"
     if dry_run:
@@ -90,7 +98,7 @@ def run_benchmarks(
 @main.command("page")
 @click.option("--results", type=_FOLDER, default=_ROOT / "benchmarks" / "results")
 def write_page(results: Path) -> None:
-    """Put the tables into docs/explanation/performance.md, and draw its plots."""
+    """Write the tables and the plots of docs/explanation/performance.md."""
     found = read_results(results)
     _PAGE.write_text(fill(_PAGE.read_text(), make_tables(found)))
     if "linear" in found:

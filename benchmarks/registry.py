@@ -41,13 +41,13 @@ _TRIAL_IMAGES = 100
 
 
 def run(name: str, setting: Setting, command: str, only: Collection[str] = ()) -> Result:
-    """Run a benchmark.
+    """Run a benchmark, and return the result.
 
     Args:
-        name: the benchmark's name.
-        setting: its scale and its folders.
-        command: the command line, stored with the result.
-        only: parts of the names of contestants to measure; all if empty.
+        name: the name of the benchmark.
+        setting: the scale and the folders of the run.
+        command: the command line to store with the result.
+        only: parts of the names of contestants to measure; empty measures all contestants.
     """
     shutil.rmtree(setting.derived, ignore_errors=True)
     entry = BENCHMARKS[name](setting)
@@ -69,5 +69,5 @@ def run(name: str, setting: Setting, command: str, only: Collection[str] = ()) -
 
 
 def is_wanted(name: str, only: Collection[str]) -> bool:
-    """Return whether a name contains one of these parts, ignoring case; True without any."""
+    """Return whether a name contains one of these parts in any case, or there are no parts."""
     return not only or any(part.lower() in name.lower() for part in only)

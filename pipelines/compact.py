@@ -26,13 +26,13 @@ from pipelines.sources import Sources
 from pipelines.sources.base import SourceImage
 from pipelines.sources.path_checks import check_output
 from pipelines.writing.publish import publish
-from pipelines.writing.results import collect_results
+from pipelines.writing.results import collect_results, merge_splits
 from pipelines.writing.shard import is_finished, publish_shard
 from records.dataset import Dataset, open_dataset
 from records.errors import UsageError
 from records.format.columns import pack_values
 from records.format.index import IndexRow
-from records.format.manifest import Manifest, read_manifest
+from records.format.manifest import Manifest
 from records.format.rejects import read_unresolved_rejects
 from records.format.shard import ShardWriter
 from records.format.skipped import load_skipped
@@ -84,7 +84,6 @@ def compact(
         StorageError: storage failed after retries.
         LockedError: another run is writing to the output.
     """
-    started_at = time.monotonic()
     runner = runner or RunnerConfig()
     check_output(output)
     opened = open_dataset(dataset)
@@ -109,18 +108,18 @@ def compact(
         else:
             report = report_finished(run, finished)
         remove_run(run.output)
-    seconds = time.monotonic() - started_at
-    speed = round(run.plan.images / seconds, 1)
-    return msgspec.structs.replace(report, seconds=round(seconds, 3), images_per_second=speed)
+    return report
 
 
 @table_blocks_returned()
 def _list_and_plan(opened: Dataset, options: ConvertOptions) -> Run:
+    started_at = time.monotonic()
     sources = list_records(opened)
     manifest = opened.manifest
     existing = existing_splits(manifest)
     plan = make_plan(sources, manifest.settings, existing=existing, is_split=True)
-    return Run(options, sources, plan, open_storage(options.output), command="compact")
+    output = open_storage(options.output)
+    return Run(options, sources, plan, output, started_at=started_at, command="compact")
 
 
 def _write_and_publish(
@@ -131,10 +130,15 @@ def _write_and_publish(
     division = run.divide_cpus(*_COPY_COSTS)
     run.write_shards(partial(copy_shard, job), division, on_progress)
     result = replace(collect_results(run), encoders=_encoders(compacted))
-    report = report_plan(run, status="converted")
+    seconds = time.monotonic() - run.started_at
+    report = msgspec.structs.replace(
+        report_plan(run, status="converted"),
+        splits=report_splits(merge_splits(result.shards, len(run.plan.labels), {})),
+        seconds=round(seconds, 3),
+        images_per_second=round(run.plan.images / seconds, 1),
+    )
     publish(run, result, report, lock=lock)
-    splits = report_splits(read_manifest(run.output).splits)
-    return msgspec.structs.replace(report, splits=splits)
+    return report
 
 
 def list_records(dataset: Dataset) -> Sources:

@@ -17,6 +17,7 @@ from records.runtime.shard_worker import LOCAL, RunnerConfig
 
 DEFAULT_MAX_REJECTS = 0.01
 ALWAYS_ALLOWED_REJECTS = 10
+DEFAULT_MAX_GONE = 0.1
 
 
 class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,9 +25,9 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `source` is a folder, a container such as an archive, or a pattern of containers.
 
-    `test`, `validation` and `max_rejects` are fractions if float, counts if int. `list`, `labels`
-    and `exclude` are paths of files. `path_column`, `label_column`, `split_column` and
-    `group_column` are columns of the list, and `image_folder` is the folder of its images below
+    `test`, `validation`, `max_rejects` and `max_gone` are fractions if float, counts if int.
+    `list`, `labels` and `exclude` are paths of files. `path_column`, `label_column`, `split_column`
+    and `group_column` are columns of the list, and `image_folder` is the folder of its images below
     `source`. `keep_columns` are the columns whose values the records keep: `all` for all columns
     without another use, `none`, or names. `map` gives classes new names: pairs, `OLD=NEW` texts or
     files. `processes` is the number of processes of the runner `local`, and `workers` the number of
@@ -71,6 +72,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
     workers: int | None = None
     append: bool = False
     allow_new_classes: bool = False
+    max_gone: SplitSize = DEFAULT_MAX_GONE
     dry_run: bool = False
     runner: str = LOCAL
     beam_flags: tuple[str, ...] = ()
@@ -116,6 +118,10 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             allowed = limit
         return allowed if generation > 1 else min(allowed, images - 1)
 
+    def allowed_gone(self, stored: int) -> int:
+        """Return the maximum number of stored images that may be missing from the source."""
+        return int(self.max_gone * stored) if isinstance(self.max_gone, float) else self.max_gone
+
     def validate(self) -> None:
         """Check the options, without reading files.
 
@@ -147,11 +153,12 @@ class ConvertOptions(msgspec.Struct, frozen=True, kw_only=True):
             )
         if not 0 <= self.seed < 1 << 64:
             raise UsageError("--seed must be from 0 to 2**64 - 1", got=self.seed)
-        if self.max_rejects is not None and not _is_amount(self.max_rejects, lowest=0):
-            raise UsageError(
-                "--max-rejects must be a fraction from 0 to below 1, or a whole number from 0",
-                got=self.max_rejects,
-            )
+        for flag, limit in (("--max-rejects", self.max_rejects), ("--max-gone", self.max_gone)):
+            if limit is not None and not _is_amount(limit, lowest=0):
+                raise UsageError(
+                    f"{flag} must be a fraction from 0 to below 1, or a whole number from 0",
+                    got=limit,
+                )
 
 
 def make_options(given: Mapping[str, Any]) -> ConvertOptions:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from pipelines.class_notes import class_notes
+from pipelines.notes import class_notes, group_notes
 from pipelines.run import Run
 from records.errors import CorruptDataError
 from records.format import layout
@@ -29,7 +29,7 @@ SHOWN_FILES = 5
 """Number of rejects, and of skipped files, that a report lists; two files list all."""
 
 MOST_KEYS = 1000
-"""Maximum number of modified or deleted files that a report lists; its notes count all of them."""
+"""Maximum number of keys in each list of a report; its notes count all files."""
 
 Status = Literal["converted", "nothing-to-do", "planned", "too-many-rejects"]
 
@@ -50,6 +50,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `skipped_by_reason` and `first_skipped` include excluded files; `skipped_list` is the name of
     the list of these files in the output, None if none was written.
     `modified` and `deleted` are keys of stored files; JSON calls them `changed` and `gone`.
+    `relabelled` are keys of stored files with another class, group or split in the source.
     """
 
     status: Status
@@ -71,6 +72,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 1
     modified: tuple[str, ...] = msgspec.field(name="changed", default=())
     deleted: tuple[str, ...] = msgspec.field(name="gone", default=())
+    relabelled: tuple[str, ...] = ()
     shards_kept: int = 0
     seconds: float = 0.0
     images_per_second: float = 0.0
@@ -107,7 +109,7 @@ def report_plan(run: Run, *, status: Status) -> Report:
         skipped_list=layout.generation_path(layout.SKIPPED, plan.generation)
         if status != "planned"
         else None,
-        notes=(*sources.notes, *class_notes(run)),
+        notes=(*sources.notes, *class_notes(run), *group_notes(run)),
         generation=plan.generation,
         plan_digest=plan.digest,
         fingerprint=plan.fingerprint,
@@ -166,16 +168,17 @@ def _count_dataset(manifest: Manifest, rejects: Sequence[Reject] | None) -> Coun
 
 
 def _with_diff(report: Report, run: Run) -> Report:
-    """Return a report that also lists modified and deleted files, if there are any."""
+    """Return a report that also lists modified, deleted and relabelled files, if there are any."""
     if run.diff is None:
         return report
-    modified, deleted = run.diff.modified, run.diff.deleted
+    modified, deleted, relabelled = run.diff.modified, run.diff.deleted, run.diff.relabelled
     notes = [
         f"{pluralize(len(keys), 'file')} {what}; the dataset keeps the stored images; the first: "
         f"{escape_for_display(key_to_text(keys[0]))}"
         for keys, what in (
             (modified, "modified in the source"),
             (deleted, "deleted from the source"),
+            (relabelled, "with another class, group or split in the source"),
         )
         if keys
     ]
@@ -184,6 +187,7 @@ def _with_diff(report: Report, run: Run) -> Report:
         notes=(*report.notes, *notes),
         modified=tuple(map(key_to_text, modified[:MOST_KEYS])),
         deleted=tuple(map(key_to_text, deleted[:MOST_KEYS])),
+        relabelled=tuple(map(key_to_text, relabelled[:MOST_KEYS])),
     )
 
 

@@ -53,6 +53,7 @@ _COMMANDS = {
     "extract": ("pipelines.cli.extract", "Write the images of a dataset into folders."),
     "inspect": ("records.cli.inspect", "Show the content of a TFRecord file or a dataset."),
     "verify": ("records.cli.verify", "Check every checksum, count and size of a dataset."),
+    "files": ("records.cli.files", "List the shards of a dataset, of all generations."),
     "salvage": (
         "records.cli.salvage",
         "Copy the intact records of a damaged file into a new file.",
@@ -166,9 +167,10 @@ def _capture_native_output() -> AbstractContextManager[None]:
     """Keep the lines of C libraries out of JSON lines and of the output of --quiet."""
     arguments = _arguments()
     front = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    quiet = "--quiet" in front
     if f"{_LOG_FORMAT}=json" in front or [_LOG_FORMAT, "json"] in map(list, pairwise(front)):
-        return capture_native_output(format_native_line)
-    return capture_native_output(None) if "--quiet" in front else nullcontext()
+        return capture_native_output(format_native_line, quiet=quiet)
+    return capture_native_output(quiet=True) if quiet else nullcontext()
 
 
 def _check_stdout(code: int) -> int:

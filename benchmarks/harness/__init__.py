@@ -1,1 +1,1 @@
-"""Measurement of processes: environments, rounds, samples."""
+"""Measurement of processes: environments, rounds and samples."""

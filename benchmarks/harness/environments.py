@@ -1,9 +1,9 @@
-"""Virtual environments of the peers, made once from pinned requirements.
+"""Virtual environments of the peers, created once from pinned requirements.
 
-`peers/NAME.txt` pins every package of an environment, so nothing is resolved. PyTorch's list omits
-what it does not need on CPUs: Triton, cuSOLVER and a few more. Its Linux wheel does not load
-without the other CUDA libraries. uv links files from its cache, so a file that several environments
-share uses disk space once.
+`peers/NAME.txt` pins every package of an environment, so no versions are resolved. The files with
+PyTorch omit packages that it does not need on CPUs, such as Triton and cuSOLVER. They contain the
+other CUDA libraries, because the Linux wheel of PyTorch does not load without them. uv links files
+from its cache, so a file that several environments share uses disk space once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def list_environments() -> list[str]:
 
 
 def requirements(name: str) -> dict[str, str]:
-    """Return the packages of an environment with their versions."""
+    """Return the versions of the packages of an environment, by package."""
     lines = (PEERS / f"{name}.txt").read_text().splitlines()
     pins = [line.partition(" ;")[0].split("==") for line in lines if "==" in line]
     return {package: version.strip() for package, version in pins}
@@ -38,7 +38,11 @@ def program(name: str) -> str:
 
 
 def make_environment(name: str, cache: Path) -> Path:
-    """Return the interpreter of an environment below `cache`; make it if its requirements changed.
+    """Return the interpreter of an environment; create it if its requirements have changed.
+
+    Args:
+        name: the name of the environment.
+        cache: the folder that contains all environments.
 
     Raises:
         ClickException: the packages cannot be installed.
@@ -49,10 +53,10 @@ def make_environment(name: str, cache: Path) -> Path:
     marker = folder / _MADE_OF
     if marker.is_file() and marker.read_text() == wanted:
         return python
-    click.echo(f"making the environment {name} in {folder}", err=True)
+    click.echo(f"creating the environment {name} in {folder}", err=True)
     shutil.rmtree(folder, ignore_errors=True)
     _uv("venv", "--python", sys.executable, str(folder))
-    # Compile now: otherwise the first process measured would pay for it.
+    # Compile now: otherwise, the first measured process would compile the packages.
     install = ("pip", "install", "--no-deps", "--compile-bytecode", "--python", str(python))
     _uv(*install, "-r", str(PEERS / f"{name}.txt"))
     marker.write_text(wanted)

@@ -1,4 +1,4 @@
-"""Machine of a run: processors, memory, disk and system, without names."""
+"""Properties of the machine: processor, memory, disk and system, without names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OWN_PACKAGES = ("shardmill", "apache-beam", "pillow", "protobuf", "tensorflow",
 
 
 def describe_machine(disk: Path) -> dict[str, str]:
-    """Return the properties of the machine and the type of the file system that holds `disk`."""
+    """Return the properties of the machine, and the type of the file system at `disk`."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": _find("/proc/cpuinfo", "model name", ":") or platform.machine(),
@@ -26,7 +26,7 @@ def describe_machine(disk: Path) -> dict[str, str]:
 
 
 def own_versions() -> str:
-    """Return the versions of this project and of the packages that determine its speed."""
+    """Return the versions of shardmill and of the packages that determine its speed."""
     return ", ".join(f"{name} {version(name)}" for name in _OWN_PACKAGES)
 
 

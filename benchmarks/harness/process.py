@@ -1,8 +1,9 @@
 """Wall time and peak memory of a whole process and its children.
 
-Memory on Linux: for a single process, the peak that the kernel records (VmHWM); for several, the
-sum of their proportional shares (PSS), which counts shared pages once, sampled every 50 ms. Without
-/proc, the largest process that the kernel reports.
+On Linux, the memory of a single process is the peak that the kernel records (VmHWM). The memory of
+several processes is the sum of their proportional set sizes (PSS), which counts shared pages once;
+it is sampled every 50 ms. Without /proc, the memory is the peak of the largest process that the
+kernel reports.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_LOOK_SECONDS = 0.05
+_SAMPLE_SECONDS = 0.05
 _SHOWN_BYTES = 2_000
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 _PROC = Path("/proc")
 
 
 class ProcessError(RuntimeError):
-    """A measured process that failed; the text has the end of its output."""
+    """A measured process failed; the message contains the end of its output."""
 
 
 class Measure(NamedTuple):
-    """Wall and processor seconds, peak bytes of a process and its children, and its output."""
+    """Wall time, CPU time and peak memory of a process and its children, and its output."""
 
     seconds: float
     cpu_seconds: float
@@ -40,17 +41,17 @@ class Measure(NamedTuple):
     output: str
 
     def reported(self) -> dict[str, float]:
-        """Return the figures of the process's last output line, if that is a JSON object."""
+        """Return the figures that the process printed as JSON in its last line, if any."""
         last = self.output.strip().rpartition("\n")[2]
         figures: dict[str, float] = json.loads(last) if last.startswith("{") else {}
         return figures
 
 
 def measure(command: Sequence[str], environ: Mapping[str, str] | None = None) -> Measure:
-    """Run a command until it ends.
+    """Run a command until it ends, and measure it.
 
     Raises:
-        ProcessError: its exit status is not 0.
+        ProcessError: the exit code is not 0.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
@@ -62,8 +63,8 @@ def measure(command: Sequence[str], environ: Mapping[str, str] | None = None) ->
             seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            said = _tail(errors.fileno()) or _tail(output.fileno())
-            raise ProcessError(f"{' '.join(command)} ended with {process.returncode}: {said}")
+            output_end = _tail(errors.fileno()) or _tail(output.fileno())
+            raise ProcessError(f"{' '.join(command)} ended with {process.returncode}: {output_end}")
         output.seek(0)
         cpu_seconds = usage.ru_utime + usage.ru_stime
         peak_bytes = max(watch.peak_bytes, _known_peak_bytes(usage))
@@ -71,7 +72,7 @@ def measure(command: Sequence[str], environ: Mapping[str, str] | None = None) ->
 
 
 def _known_peak_bytes(usage: resource.struct_rusage) -> int:
-    """Return the peak that the kernel reports, 0 if it may be this process's before its exec."""
+    """Return the peak that the kernel reports; 0 if it may be that of this process before exec."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage.ru_maxrss * _MAXRSS_BYTES if usage.ru_maxrss > own else 0
 
@@ -83,12 +84,12 @@ def _tail(descriptor: int) -> str:
 
 
 class _PeakWatch:
-    """Sampler of a process tree's memory, on a thread; it keeps the largest value."""
+    """Thread that samples the memory of a process tree, and keeps the largest value."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
         self.peak_bytes = 0
 
     def __enter__(self) -> _PeakWatch:
@@ -99,13 +100,13 @@ class _PeakWatch:
         self._ended.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        while not self._ended.wait(_LOOK_SECONDS):
+    def _sample(self) -> None:
+        while not self._ended.wait(_SAMPLE_SECONDS):
             self.peak_bytes = max(self.peak_bytes, tree_bytes(self._pid))
 
 
 def tree_bytes(pid: int) -> int:
-    """Return the memory of a process (its peak so far, if it has no children) and descendants."""
+    """Return the memory of a process and its descendants; without descendants, the peak so far."""
     pids = _list_tree(pid)
     if len(pids) == 1:
         return _read_field(_PROC / str(pid) / "status", "VmHWM:")
@@ -118,13 +119,13 @@ def _list_tree(pid: int) -> list[int]:
         children = [
             int(child) for task in tasks for child in (task / "children").read_text().split()
         ]
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended in the meantime
         return [pid]
     return [pid, *(each for child in children for each in _list_tree(child))]
 
 
 def _read_field(path: Path, field: str) -> int:
-    """Return a field in kB of a file below /proc, in bytes; 0 if the process has ended."""
+    """Return a field of a file in /proc, in bytes; 0 if the process has ended."""
     try:
         lines = path.read_text().splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""Rounds in which all contestants are measured in turn.
+"""Rounds in which all contestants are measured one after another.
 
-What drifts over time affects all contestants alike.
+Therefore, a drift in the speed of the machine affects all contestants similarly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """Images to work on: a folder of class folders, or another input of a command."""
+    """Input of a command: usually a folder with class folders of images."""
 
     name: str
     source: Path
@@ -46,14 +46,18 @@ class Contestant:
 
 
 def order(contestants: Sequence[Contestant], number: int) -> list[Contestant]:
-    """Return the order of a round: forwards, then backwards, so that none is always first."""
+    """Return the contestants of a round; reverse them in every second round."""
     return list(contestants) if number % 2 == 0 else list(reversed(contestants))
 
 
 def find_able(
     contestants: Sequence[Contestant], trial: Case, out: Path
 ) -> tuple[list[Contestant], dict[str, str]]:
-    """Return those that convert a small case, and why the rest fail; fill the page cache too."""
+    """Run every contestant once on a small case, which also fills the page cache.
+
+    Returns:
+        the contestants that succeeded, and the error messages of the others by name.
+    """
     able: list[Contestant] = []
     failed: dict[str, str] = {}
     for contestant in contestants:
@@ -86,16 +90,18 @@ def run_rounds(
 
 
 def run_once(contestant: Contestant, case: Case, out: Path, *, number: int) -> Sample:
-    """Measure a contestant once; remove its output afterwards."""
+    """Measure a contestant once, and remove its output."""
     shutil.rmtree(out, ignore_errors=True)
-    os.sync()  # earlier contestants' writes must not count for this one
+    os.sync()  # the writes of earlier contestants must not slow this one down
     try:
         done = measure(contestant.command(case, out), environ())
     finally:
         shutil.rmtree(out, ignore_errors=True)
     figures = done.reported()
     if figures.get("images", case.images) != case.images:
-        raise ProcessError(f"{contestant.name} did {figures['images']} of {case.images} images")
+        raise ProcessError(
+            f"{contestant.name} processed {figures['images']} of {case.images} images"
+        )
     return Sample(
         case=case.name,
         images=case.images,
@@ -110,14 +116,14 @@ def run_once(contestant: Contestant, case: Case, out: Path, *, number: int) -> S
 
 
 def environ() -> Mapping[str, str]:
-    """Return this process's environment, the same for all contestants: no GPU, with bytecode."""
+    """Return the environment variables of all contestants: without GPU, with bytecode files."""
     quiet = {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | quiet
 
 
 def warm(source: Path) -> None:
-    """Read every file once, so that each contestant finds them all in the page cache."""
+    """Read every file once, so that the page cache contains all files for each contestant."""
     for folder, _, names in os.walk(source):
         for name in names:
             with open(os.path.join(folder, name), "rb", buffering=0) as stream:  # noqa: PTH118, PTH123
@@ -129,5 +135,5 @@ def _describe(sample: Sample, rounds: int) -> str:
     return (
         f"{sample.case} {sample.images:,}, round {sample.round + 1} of {rounds}:"
         f" {sample.contestant} {sample.seconds:.2f} s,"
-        f" {sample.cpu_seconds:.2f} of processors, {sample.peak_bytes / 1e6:,.0f} MB"
+        f" {sample.cpu_seconds:.2f} s of CPU time, {sample.peak_bytes / 1e6:,.0f} MB"
     )

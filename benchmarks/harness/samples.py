@@ -1,4 +1,4 @@
-"""Raw measurements in `results/*.json`: every run of every contestant."""
+"""Raw measurements in `results/*.json`: one sample per run of a contestant."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Sample(msgspec.Struct, frozen=True):
     """One run of one contestant.
 
     Attributes:
-        case: the input, such as `photos`.
-        images: number of images.
-        bytes: size of all their files.
-        contestant: its name.
-        round: number of the round, from 0; only samples of the same round are compared.
-        seconds: wall time of the whole process.
-        cpu_seconds: processor time of it and its children, user's and system's.
-        work_seconds: duration of the work as the program reports it, without start-up.
-        peak_bytes: memory of the process and its children at its peak.
+        case: the name of the input, such as `photos`.
+        images: the number of images.
+        bytes: the total size of the image files.
+        contestant: the name of the contestant.
+        round: the number of the round, from 0; only samples of the same round are compared.
+        seconds: the wall time of the whole process.
+        cpu_seconds: the user and system CPU time of the process and its children.
+        work_seconds: the duration of the work without start-up, as the program reports it.
+        peak_bytes: the peak memory of the process and its children.
     """
 
     case: str
@@ -37,16 +37,16 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A benchmark's samples and their circumstances.
+    """Samples of a benchmark, and the conditions under which they were measured.
 
     Attributes:
-        benchmark: its name.
+        benchmark: the name of the benchmark.
         command: the command line.
-        machine: processors, memory, system, by name.
+        machine: the properties of the machine, by name.
         versions: the version of each contestant.
-        data: description of the images.
-        failed: contestants that could not run here, and why.
-        samples: every run.
+        data: the description of the images, by case.
+        failed: the error messages of contestants that could not run, by contestant.
+        samples: the samples of all runs.
     """
 
     benchmark: str
@@ -58,7 +58,7 @@ class Result(msgspec.Struct, frozen=True):
     samples: list[Sample]
 
     def of(self, case: str, images: int | None = None) -> list[Sample]:
-        """Return the samples of a case, those of its largest size if `images` is None."""
+        """Return the samples of a case with this number of images; by default, the largest one."""
         size = max(self.sizes(case), default=0) if images is None else images
         return [each for each in self.samples if each.case == case and each.images == size]
 
@@ -67,12 +67,12 @@ class Result(msgspec.Struct, frozen=True):
         return list(dict.fromkeys(sample.case for sample in self.samples))
 
     def sizes(self, case: str) -> list[int]:
-        """Return the numbers of images that the case was measured with, ascending."""
+        """Return the numbers of images with which the case was measured, ascending."""
         return sorted({sample.images for sample in self.samples if sample.case == case})
 
 
 def write_result(result: Result, folder: Path) -> Path:
-    """Write a result as `BENCHMARK.json`."""
+    """Write a result to `BENCHMARK.json` in the folder, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{result.benchmark}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")

@@ -1,4 +1,4 @@
-"""Settings of a run: its scale, its folders, the contestants entered."""
+"""Settings of a run: scale, folders, contestants and cases."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scale:
-    """Numbers of images of a run, and of rounds.
+    """Numbers of images and rounds of a run.
 
     Args:
-        rounds: number of rounds.
-        small_sizes: the numbers of 28×28 PNGs that are converted, ascending.
-        photo_sizes: the numbers of photos that are converted, ascending.
-        read_images: photos that are read.
-        drawn_images: photos from which single ones are read.
-        draws: the number of those reads.
-        paths: number of paths that are listed and planned.
-        made_up_images: number of planned images that have no files.
-        large_photos: the numbers of 12-megapixel photos that are made small, ascending.
-        linear_sizes: the numbers of images of conversions that show a linear cost, ascending.
+        rounds: the number of rounds.
+        small_sizes: the numbers of 28×28 PNGs to convert, ascending.
+        photo_sizes: the numbers of photos to convert, ascending.
+        read_images: the number of photos to read for training.
+        drawn_images: the number of images in the datasets for random access.
+        draws: the number of random accesses.
+        paths: the number of paths to list and to plan.
+        made_up_images: the number of images without files to plan.
+        large_photos: the numbers of 12-megapixel photos to resize, ascending.
+        linear_sizes: the numbers of images that show how the cost grows, ascending.
     """
 
     rounds: int
@@ -81,7 +81,7 @@ TRY = Scale(
 
 @dataclass(frozen=True)
 class Setting:
-    """A run: its scale, the folder of real pictures, and the cache for generated files."""
+    """Scale of a run, folder of real images, and cache folder of generated files."""
 
     scale: Scale
     data: Path
@@ -89,18 +89,18 @@ class Setting:
 
     @property
     def out(self) -> Path:
-        """Folder that contestants write to, on the same disk as the data."""
+        """Folder to which contestants write, on the same disk as the data."""
         return self.cache / "out"
 
     @property
     def derived(self) -> Path:
-        """Folder of datasets that are made once per run for several rounds."""
+        """Folder of datasets that are written once per run, for all rounds."""
         return self.cache / "derived"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Contestants and the cases they are measured on."""
+    """Contestants of a benchmark, and the cases on which they are measured."""
 
     contestants: Sequence[Contestant]
     cases: Sequence[Case]

@@ -1,1 +1,1 @@
-"""Pictures and datasets to measure with."""
+"""Inputs of the benchmarks: images and datasets."""

@@ -1,4 +1,4 @@
-"""Alterations of pictures: new sizes, new encodings, cropped edges."""
+"""Alterations of images: other sizes, other encodings, cropped edges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def encode(image: Image.Image, kind: str = "JPEG", quality: int = 85) -> bytes:
-    """Encode an image as a file; `quality` if the format has one."""
+    """Return an image as the bytes of a file; PNG files ignore `quality`."""
     content = io.BytesIO()
     options = {} if kind == "PNG" else {"quality": quality}
     image.save(content, kind, **options)
@@ -21,13 +21,13 @@ def encode(image: Image.Image, kind: str = "JPEG", quality: int = 85) -> bytes:
 
 
 def resize(image: Image.Image, percent: int) -> bytes:
-    """Scale both sides to `percent` of their length."""
+    """Return a JPEG file of the image with both sides scaled to `percent` of their length."""
     width, height = (max(1, side * percent // 100) for side in image.size)
     return encode(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def crop(image: Image.Image, percent: int, sides: str) -> bytes:
-    """Crop `percent` of width or height from each of the sides (l, t, r, b)."""
+    """Return a JPEG file; crop `percent` of the width or height at each of `sides` (l, t, r, b)."""
     left, top, right, bottom = (percent / 100 * (side in sides) for side in "ltrb")
     width, height = image.size
     near = round(width * left), round(height * top)
@@ -56,4 +56,4 @@ ALTERATIONS: dict[str, Callable[[Image.Image], bytes]] = {
     "grey": lambda image: encode(image.convert("L")),
     **_crops(),
 }
-"""By name: what makes another file of an RGB picture."""
+"""Functions that return the bytes of an altered RGB image, by the name of the alteration."""

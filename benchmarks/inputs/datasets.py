@@ -1,4 +1,4 @@
-"""Datasets for readers, written once per run by `convert` or a peer."""
+"""Datasets for readers, written once per run by shardmill or peers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def converted(setting: Setting, case: Case, *options: str) -> Path:
-    """Convert the case's images with these options, once per run."""
+    """Return a dataset that `convert` writes from the case with these options, once per run."""
     target = setting.derived / "-".join([case.source.name, "convert", *options])
     command = [sys.executable, "-m", "shardmill", "convert", str(case.source), str(target)]
     return _make(target, [*command, "--quiet", *options])
 
 
 def written(setting: Setting, case: Case, peer: Peer) -> Path:
-    """Write the case's images with a peer's writer, once per run."""
+    """Return a dataset that the writer of a peer writes from the case, once per run."""
     target = setting.derived / f"{case.source.name}-{peer.program}"
     python = str(make_environment(peer.environment, setting.cache))
     return _make(target, [python, program(peer.program), str(case.source), str(target)])

@@ -1,8 +1,8 @@
-"""Pictures to measure with, in class folders below a cache.
+"""Images of the benchmarks, in class folders in a cache.
 
-Real pictures are used if any exist. No two files are the same: if pictures have to be repeated,
-each copy has its number in a comment (JPEG's COM segment, PNG's tEXt chunk), so that equal hashes
-save no work.
+Real images are used if any exist, otherwise synthetic ones. If there are too few images, they are
+used several times. Each copy contains a different number in a comment (COM segment of a JPEG, tEXt
+chunk of a PNG). Therefore, no two files are the same, and equal hashes save no work.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PNG_END_BYTES = 12
 
 
 class Picture(NamedTuple):
-    """An image file to be written: its class, its content, and the suffix of its name."""
+    """Image file to write: class name, content, and suffix of the file name."""
 
     class_name: str
     content: bytes
@@ -45,7 +45,7 @@ class Picture(NamedTuple):
 
 
 def describe(data: Path) -> dict[str, str]:
-    """Return a description of the pictures of each case."""
+    """Return a description of the images, by case."""
     flowers, digits = (data / "flowers").is_dir(), (data / "mnist.npz").is_file()
     return {
         PHOTOS: "photos of flowers, cats and dogs" if flowers else "synthetic: smooth colours",
@@ -54,20 +54,20 @@ def describe(data: Path) -> dict[str, str]:
 
 
 def photos(data: Path, cache: Path, images: int) -> Case:
-    """Return a case of that many photos, taken from `data` if it has any."""
+    """Return a case with this number of photos, from `data` if it contains photos."""
     return _case(PHOTOS, cache, images, _real_photos(data) or _made_photos())
 
 
 def small_images(data: Path, cache: Path, images: int) -> Case:
-    """Return a case of that many grey PNGs of 28×28 pixels, MNIST's digits if `data` has them."""
+    """Return a case with this number of 28×28 grey PNGs, from MNIST if `data` contains it."""
     path = data / "mnist.npz"
     return _case(SMALL, cache, images, _digits(path) if path.is_file() else _made_digits())
 
 
 def large_photos(data: Path, cache: Path, images: int) -> Case:
-    """Return a case of that many photos of 12 megapixels, each a mosaic of 64 photos."""
+    """Return a case with this number of 12-megapixel photos, each a mosaic of 64 photos."""
     pictures = _real_photos(data) or _made_photos()
-    tiles = zip(*[pictures] * _TILES, strict=False)  # the last ones may be too few
+    tiles = zip(*[pictures] * _TILES, strict=False)  # incomplete mosaics are omitted
     return _case(LARGE, cache, images, map(_mosaic, tiles))
 
 
@@ -82,10 +82,10 @@ def _mosaic(tiles: Sequence[Picture]) -> Picture:
 
 
 def _case(name: str, cache: Path, images: int, pictures: Iterator[Picture]) -> Case:
-    """Return a folder of pictures; write it unless it exists and is complete."""
+    """Return a case in a folder of images; write the folder if it does not exist."""
     folder = cache / "data" / f"{name.replace(' ', '-')}-{images}"
     if not folder.is_dir():
-        click.echo(f"making {images:,} images in {folder}", err=True)
+        click.echo(f"writing {images:,} images to {folder}", err=True)
         unfinished = folder.with_name(f"{folder.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         _write(unfinished, pictures, images)
@@ -109,7 +109,7 @@ def _write(folder: Path, pictures: Iterator[Picture], images: int) -> None:
 
 
 def stamp(content: bytes, number: int) -> bytes:
-    """Return the same picture in other bytes: a JPEG or PNG with its number in a comment."""
+    """Return a copy of a JPEG or PNG file that contains the number in a comment."""
     text = b"copy %08d" % number
     if content.startswith(b"\xff\xd8"):
         return content[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2) + text + content[2:]
@@ -119,7 +119,7 @@ def stamp(content: bytes, number: int) -> bytes:
 
 
 def _real_photos(data: Path) -> Iterator[Picture] | None:
-    """Yield every photo of the flowers, and of the cats and dogs, one of each class in turn."""
+    """Return the real photos, one of each class in turn; None if there are no photos."""
     folders = [*(data / "flowers").glob("*/"), *(data / "cats_and_dogs").glob("*/*/")]
     if not folders:
         return None
@@ -136,7 +136,7 @@ def _digits(path: Path) -> Iterator[Picture]:
 
 
 def _made_photos() -> Iterator[Picture]:
-    """Yield a few pictures of smooth colours, as large as photos."""
+    """Yield synthetic images with smooth colours and the size of photos."""
     random = np.random.default_rng(0)
     for number in range(_MADE_PHOTOS):
         coarse = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)

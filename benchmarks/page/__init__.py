@@ -1,1 +1,1 @@
-"""Tables and charts of docs/explanation/performance.md, made from samples."""
+"""Tables and plots of docs/explanation/performance.md, generated from samples."""

@@ -1,4 +1,6 @@
-"""Tables of `docs/explanation/performance.md`, put between their markers, and its plot.
+"""Tables of `docs/explanation/performance.md`, between markers.
+
+Each table has these markers:
 
 <!-- table: NAME -->
 …
@@ -37,13 +39,13 @@ _NOT_MEASURED = "Not measured yet."
 
 
 def read_results(folder: Path) -> dict[str, Result]:
-    """Return all results stored in a folder, by the names of their benchmarks."""
+    """Return all results in a folder, by the name of the benchmark."""
     results = map(read_result, sorted(folder.glob("*.json")))
     return {result.benchmark: result for result in results}
 
 
 def make_tables(results: Mapping[str, Result]) -> dict[str, str]:
-    """Return every table that results exist for, by name."""
+    """Return every table for which results exist, by name."""
     made = {name: make(results[name]) for name, make in _TABLES.items() if name in results}
     if results:
         made["targets"] = targets_table(results)
@@ -52,7 +54,7 @@ def make_tables(results: Mapping[str, Result]) -> dict[str, str]:
 
 
 def fill(page: str, made: Mapping[str, str]) -> str:
-    """Return the page with these tables between their markers."""
+    """Return the page with the tables between their markers replaced."""
 
     def put(found: re.Match[str]) -> str:
         table = made.get(found["name"], _NOT_MEASURED)

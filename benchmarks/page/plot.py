@@ -1,4 +1,4 @@
-"""Plots of the performance page: cost per image, comparison with peers."""
+"""Plots of the performance page: cost by size, comparison with peers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plot_linear(result: Result, path: Path) -> None:
-    """Plot seconds and peak memory over images, both image axes logarithmic, as a PNG."""
+    """Write a PNG with plots of time and peak memory by number of images, on logarithmic axes."""
     pyplot = _import_pyplot()
     (case,) = result.cases()
     sizes = result.sizes(case)
@@ -40,7 +40,7 @@ def plot_linear(result: Result, path: Path) -> None:
 
 
 def plot_comparison(converted: Result, read: Result, path: Path) -> None:
-    """Plot seconds to convert photos and photos read per second, next to the peers, as a PNG."""
+    """Write a PNG that compares shardmill with peers: conversion time, and reading speed."""
     pyplot = _import_pyplot()
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 3.4), layout="constrained")
     samples = converted.of("photos")

@@ -1,4 +1,4 @@
-"""Tables of the conversion in several processes: measured, by part, and modelled."""
+"""Tables of conversion in several processes: measured, by part, and modelled."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _MODELLED = (1, 2, 4, 8, 16, 32, 64)
 
 
 def speedup(result: Result, case: str, check: str) -> float:
-    """Return the speed of two processes divided by that of one with one thread."""
+    """Return the speed of two processes, divided by that of one process with one thread."""
     return statistics.ratio(result.of(case), ONE.name(check), PROCESSES.name(check))
 
 
 def processes_table(result: Result) -> str:
-    """Return the measured times, the costs of the parts, and the model of more cores."""
+    """Return tables of the measured times, of the cost of each part, and of the model."""
     measured = [_measured(result)] if has_conversions(result) else []
     return "\n\n".join([*measured, _parts(result), _model(result)])
 
 
 def has_conversions(result: Result) -> bool:
-    """Return whether whole conversions were measured, and not only their parts."""
+    """Return whether the result contains whole conversions, not only their parts."""
     return ONE.name(CHECKS[0]) in statistics.names_of(result.samples)
 
 
@@ -56,13 +56,13 @@ def _measured(result: Result) -> str:
 
 
 class _Costs(NamedTuple):
-    """Seconds of one core per image: before the shards are written, and while they are."""
+    """CPU time per image in seconds: sequential work, and work divided among processes."""
 
     serial: float
     parallel: float
 
     def rate(self, processes: int) -> float:
-        """Return the images per second of this many processes, on as many cores."""
+        """Return the images per second with this number of processes and cores."""
         return 1 / (self.serial + self.parallel / processes)
 
 

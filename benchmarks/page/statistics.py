@@ -1,4 +1,4 @@
-"""Statistics of samples: medians, ratios, cost of one more image."""
+"""Statistics of samples: medians, ratios, cost of an additional image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def seconds(sample: Sample) -> float:
 
 
 def work_seconds(sample: Sample) -> float:
-    """Return the duration of the work if the program reports it, else of the whole process."""
+    """Return the reported duration of the work; without one, the wall time of the process."""
     return sample.seconds if sample.work_seconds is None else sample.work_seconds
 
 
@@ -27,7 +27,7 @@ def cpu_seconds(sample: Sample) -> float:
 
 
 def peak_bytes(sample: Sample) -> float:
-    """Return the memory of the process and its children at its peak."""
+    """Return the peak memory of the process and its children."""
     return sample.peak_bytes
 
 
@@ -39,7 +39,7 @@ def names_of(samples: Iterable[Sample]) -> list[str]:
 def median(
     samples: Sequence[Sample], contestant: str, figure: Callable[[Sample], float] = seconds
 ) -> float:
-    """Return a contestant's median over the rounds."""
+    """Return the median figure of a contestant over all rounds."""
     return statistics.median(figure(each) for each in samples if each.contestant == contestant)
 
 
@@ -49,10 +49,10 @@ def ratio(
     to: str,
     figure: Callable[[Sample], float] = seconds,
 ) -> float:
-    """Return a contestant's figure divided by another's: the median of the rounds' ratios."""
-    theirs = {each.round: figure(each) for each in samples if each.contestant == to}
+    """Return the median over all rounds of the figure of a contestant, divided by that of `to`."""
+    divisors = {each.round: figure(each) for each in samples if each.contestant == to}
     own = {each.round: figure(each) for each in samples if each.contestant == contestant}
-    return statistics.median(own[number] / theirs[number] for number in own)
+    return statistics.median(own[number] / divisors[number] for number in own)
 
 
 def slope_seconds(
@@ -61,11 +61,14 @@ def slope_seconds(
     contestant: str,
     figure: Callable[[Sample], float] = work_seconds,
 ) -> float | None:
-    """Return the cost of one more image between the smallest and the largest size, median by round.
+    """Return the cost of one additional image, computed from the smallest and the largest size.
 
-    For programs that report the duration of their work, that is the basis: start-up is the same at
-    both sizes, but if it takes seconds, its variation would exceed the cost of a thousand images.
-    Return None if the contestant was measured at one size only, or not at all.
+    The cost is computed in each round, and the median is returned. If a program reports the
+    duration of its work, this duration is used. The start-up is the same at both sizes, but if it
+    takes seconds, its variation can exceed the cost of a thousand images.
+
+    Returns:
+        seconds per image; None if the contestant was not measured at both sizes.
     """
     smallest, largest = min(result.sizes(case)), max(result.sizes(case))
     rounds = [
@@ -80,7 +83,7 @@ def slope_seconds(
 
 
 def start_up_seconds(result: Result, case: str, contestant: str) -> float | None:
-    """Return the smallest size's time without the cost of its images at their slope."""
+    """Return the time for the smallest size, without the cost of its images at the slope."""
     slope = slope_seconds(result, case, contestant)
     if slope is None:
         return None

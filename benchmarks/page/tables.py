@@ -1,4 +1,4 @@
-"""Results as Markdown tables."""
+"""Markdown tables of results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CASES = {"photos": "photos", "small": "28×28 PNGs", "paths": "paths"}
 
 
 def conversion_table(result: Result) -> str:
-    """Return one table per case: processes at the largest size, their slope and start-up."""
+    """Return one table per case: figures at the largest size, start-up and slope."""
     return "\n\n".join(_conversion_case(result, case) for case in result.cases())
 
 
@@ -43,7 +43,7 @@ def _conversion_case(result: Result, case: str) -> str:
             ]
         )
     heads = [
-        "",
+        "program",
         "s",
         "× header",
         "images/s",
@@ -58,7 +58,7 @@ def _conversion_case(result: Result, case: str) -> str:
 
 
 def reading_table(result: Result) -> str:
-    """Return images per second of an epoch, and the ratio to Keras and torchvision."""
+    """Return a table of the images per second in an epoch, and the ratios to the peers."""
     rows = []
     for name in _present(result, "photos"):
         samples = result.of("photos")
@@ -70,11 +70,11 @@ def reading_table(result: Result) -> str:
         ]
         peak = statistics.median(samples, name, statistics.peak_bytes)
         rows.append([name, f"{rate:,.0f}", *ratios, f"{peak / 1e6:,.0f}"])
-    return markdown(["", "images/s", "× Keras", "× torchvision", "peak MB"], rows)
+    return markdown(["program", "images/s", "× Keras", "× torchvision", "peak MB"], rows)
 
 
 def access_table(result: Result) -> str:
-    """Return records per second read by number, by case."""
+    """Return a table of the records per second that are read by number."""
     rows = []
     for name in statistics.names_of(result.samples):
         row = [name]
@@ -86,34 +86,34 @@ def access_table(result: Result) -> str:
     heads = [
         head
         for case in result.cases()
-        for head in (f"{_CASES[case]}: records/s", "shardmill, times as fast")
+        for head in (f"{_CASES[case]}: records/s", "shardmill ÷ library")
     ]
-    return markdown(["", *heads], rows)
+    return markdown(["library", *heads], rows)
 
 
 def planning_table(result: Result) -> str:
-    """Return seconds and memory to list and plan, and the share of the plan alone."""
+    """Return a table of time and memory to list and plan, with the time of planning alone."""
     (case,) = result.cases()
     rows = []
     for name in statistics.names_of(result.samples):
         samples = result.of(case)
         work = statistics.median(samples, name, statistics.work_seconds)
         seconds = statistics.median(samples, name)
-        told = samples[-1].work_seconds is not None and work != seconds
+        has_planning_time = samples[-1].work_seconds is not None and work != seconds
         rows.append(
             [
                 name,
                 f"{samples[0].images:,}",
                 f"{seconds:.1f}",
-                f"{work:.1f}" if told else "",
+                f"{work:.1f}" if has_planning_time else "",
                 f"{statistics.median(samples, name, statistics.peak_bytes) / 1e6:,.0f}",
             ]
         )
-    return markdown(["", "images", "s", "of it planning, s", "peak MB"], rows)
+    return markdown(["measurement", "images", "s", "planning s", "peak MB"], rows)
 
 
 def linear_table(result: Result) -> str:
-    """Return seconds, microseconds per image and memory of `convert`, by number of images."""
+    """Return a table of the time and memory of `convert`, by number of images."""
     (case,) = result.cases()
     names = statistics.names_of(result.samples)
     rows = []
@@ -130,7 +130,7 @@ def linear_table(result: Result) -> str:
 
 
 def engines_table(result: Result) -> str:
-    """Return images per second by engine and workers, and a job's cost over the local runner."""
+    """Return a table of the engines: speed, and time compared with the local runner."""
     (case,) = result.cases()
     samples = result.of(case)
     here = {place.workers: place.name for place in engines.LOCAL}
@@ -152,12 +152,12 @@ def engines_table(result: Result) -> str:
                 "" if slope is None else f"{slope * 1e6:,.0f}",
             ]
         )
-    heads = ["", "workers", "s", "images/s", "× local", "of it the job's, s", "µs per image"]
+    heads = ["runner", "workers", "s", "images/s", "× local", "start-up s", "µs per image"]
     return f"{samples[0].images:,} photos:\n\n{markdown(heads, rows)}"
 
 
 def large_photos_table(result: Result) -> str:
-    """Return the CPU time of one more photo, without start-up, and its ratio to libvips."""
+    """Return a table of the CPU time of an additional photo, and its ratio to libvips."""
     (case,) = result.cases()
     slopes = {
         name: statistics.slope_seconds(result, case, name, statistics.cpu_seconds) or 0
@@ -167,20 +167,22 @@ def large_photos_table(result: Result) -> str:
         [name, f"{slope * 1e3:.1f}", f"{slope / slopes[large_photos.VIPS]:.2f}"]
         for name, slope in sorted(slopes.items(), key=lambda item: item[1])
     ]
-    return markdown(["", "CPU ms per photo", "× libvips"], rows)
+    return markdown(["program", "CPU ms per photo", "× libvips"], rows)
 
 
 def environment_table(results: Sequence[Result]) -> str:
-    """Return the machine, the data and all versions of the results."""
+    """Return a table of the machine, the data and all versions of the results."""
     facts: dict[str, str] = {}
     for result in results:
         facts |= {**result.machine, **result.data, **result.versions}
         facts |= {name: f"could not run: {why}" for name, why in result.failed.items()}
-    return markdown(["", ""], [[name, fact.replace("|", " ")] for name, fact in facts.items()])
+    return markdown(
+        ["item", "description"], [[name, fact.replace("|", " ")] for name, fact in facts.items()]
+    )
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; the first column is text, the others are figures."""
+    """Return a Markdown table; all columns except the first are aligned to the right."""
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -1,4 +1,4 @@
-"""Comparison of targets with measurements."""
+"""Comparison of the measurements with targets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Target(NamedTuple):
-    """A target: its words, the measured value, and its bound, a minimum or a maximum."""
+    """Target of a quantity: description, measured value, and minimum or maximum."""
 
     text: str
     measured: float
@@ -33,7 +33,7 @@ class Target(NamedTuple):
 
 
 def check_targets(results: Mapping[str, Result]) -> list[Target]:
-    """Return every target of the benchmarks that results exist for."""
+    """Return the targets of all benchmarks for which results exist."""
     return [
         target
         for name, check in _CHECKS.items()
@@ -43,7 +43,7 @@ def check_targets(results: Mapping[str, Result]) -> list[Target]:
 
 
 def targets_table(results: Mapping[str, Result]) -> str:
-    """Return a table with one line per target."""
+    """Return a table with one row per target."""
     rows = [
         [
             target.text,
@@ -53,7 +53,7 @@ def targets_table(results: Mapping[str, Result]) -> str:
         ]
         for target in check_targets(results)
     ]
-    return markdown(["", "aim", "measured", "met"], rows)
+    return markdown(["quantity", "target", "measured", "met"], rows)
 
 
 def _check_conversion(result: Result) -> Iterator[Target]:
@@ -66,24 +66,24 @@ def _check_conversion(result: Result) -> Iterator[Target]:
         for peer in peers:
             factor = _LEAST_RATIOS.get((peer, case), 1.0)
             measured = statistics.ratio(samples, peer, HEADER)
-            text = f"{case}: {peer}, time of the whole process ÷ shardmill's"
+            text = f"{case}, time of the whole process: {peer} ÷ shardmill"
             yield Target(text, measured, factor, is_least=True)
         peaks = {name: statistics.median(samples, name, statistics.peak_bytes) for name in names}
-        yield Target(f"{case}: peak memory, MB", peaks[HEADER] / 1e6, 250, is_least=False)
+        yield Target(f"{case}, peak memory in MB", peaks[HEADER] / 1e6, 250, is_least=False)
         if peers:
             lowest = peaks[HEADER] / min(peaks[peer] for peer in peers)
-            yield Target(f"{case}: peak memory ÷ the best peer's", lowest, 1, is_least=False)
+            yield Target(f"{case}, peak memory: shardmill ÷ best peer", lowest, 1, is_least=False)
         yield from _check_slopes(result, case)
 
 
 def _check_slopes(result: Result, case: str) -> Iterator[Target]:
     for name, than, bound, text in (
         (HEADER, PLAIN_LOOP, 1.25, "header check ÷ plain loop"),
-        (DECODE, PILLOW, 1.25, "decode check ÷ Pillow decoding alone"),
+        (DECODE, PILLOW, 1.25, "decode check ÷ Pillow, decoding alone"),
     ):
         own, theirs = (statistics.slope_seconds(result, case, each) for each in (name, than))
         if own and theirs:
-            yield Target(f"{case}: time per image, {text}", own / theirs, bound, is_least=False)
+            yield Target(f"{case}, time per image: {text}", own / theirs, bound, is_least=False)
 
 
 def _check_reading(result: Result) -> Iterator[Target]:
@@ -96,7 +96,7 @@ def _check_reading(result: Result) -> Iterator[Target]:
     ):
         if {name, than} <= set(statistics.names_of(result.samples)):
             measured = statistics.ratio(samples, than, name, statistics.work_seconds)
-            yield Target(f"{name}, speed ÷ {than}", measured, least, is_least=True)
+            yield Target(f"reading, speed: {name} ÷ {than}", measured, least, is_least=True)
 
 
 def _check_access(result: Result) -> Iterator[Target]:
@@ -106,26 +106,28 @@ def _check_access(result: Result) -> Iterator[Target]:
             measured = statistics.ratio(
                 result.of(case), than, access.OPEN_DATASET, statistics.work_seconds
             )
-            yield Target(f"{case}: single records, speed ÷ {than}", measured, 1, is_least=True)
+            yield Target(
+                f"{case}, single records, speed: shardmill ÷ {than}", measured, 1, is_least=True
+            )
 
 
 def _check_planning(result: Result) -> Iterator[Target]:
     samples = result.of(planning.PATHS)
     if planning.DRY_RUN not in statistics.names_of(samples):
         return
-    paths = f"{samples[0].images:,} paths listed and planned"
+    paths = f"{samples[0].images:,} paths, listing and planning"
     seconds = statistics.median(samples, planning.DRY_RUN)
-    yield Target(f"{paths}, s", seconds, 20, is_least=False)
+    yield Target(f"{paths}: time in s", seconds, 20, is_least=False)
     peak = statistics.median(samples, planning.DRY_RUN, statistics.peak_bytes)
-    yield Target(f"{paths}, peak MB", peak / 1e6, 1000, is_least=False)
+    yield Target(f"{paths}: peak memory in MB", peak / 1e6, 1000, is_least=False)
 
 
 def _check_large_plan(result: Result) -> Iterator[Target]:
-    images = f"{result.samples[0].images:,} images planned"
+    images = f"{result.samples[0].images:,} images, planning"
     seconds = statistics.median(result.samples, large_plan.PLAN)
-    yield Target(f"{images}, s", seconds, 300, is_least=False)
+    yield Target(f"{images}: time in s", seconds, 300, is_least=False)
     peak = statistics.median(result.samples, large_plan.PLAN, statistics.peak_bytes)
-    yield Target(f"{images}, peak MB", peak / 1e6, 2000, is_least=False)
+    yield Target(f"{images}: peak memory in MB", peak / 1e6, 2000, is_least=False)
 
 
 def _check_processes(result: Result) -> Iterator[Target]:
@@ -133,7 +135,7 @@ def _check_processes(result: Result) -> Iterator[Target]:
         return
     for case in result.cases():
         for check in in_processes.CHECKS:
-            text = f"{case}: {check} check, speed of two processes ÷ one process with one thread"
+            text = f"{case}, {check} check, speed: two processes ÷ one process with one thread"
             yield Target(text, speedup(result, case, check), 1.8, is_least=True)
 
 
@@ -144,7 +146,7 @@ def _check_large_photos(result: Result) -> Iterator[Target]:
         for name in (large_photos.RESIZE, large_photos.VIPS)
     )
     if ours and vips:
-        text = f"{case}: CPU time, {large_photos.RESIZE} ÷ {large_photos.VIPS}"
+        text = f"{case}, CPU time: {large_photos.RESIZE} ÷ {large_photos.VIPS}"
         yield Target(text, ours / vips, 1.3, is_least=False)
 
 

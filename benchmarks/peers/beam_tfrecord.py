@@ -1,6 +1,6 @@
-"""Beam as its documentation shows it: one element per image, `WriteToTFRecord`.
+"""Beam pipeline with one element per image, and `WriteToTFRecord`.
 
-`beam_tfrecord.py SOURCE OUT`
+The pipeline follows the documentation of Beam: `beam_tfrecord.py SOURCE OUT`.
 """
 
 import sys
@@ -20,7 +20,7 @@ def main(source: Path, out: Path) -> None:
     """Write every file of every class folder into 16 shards."""
     started = time.perf_counter()
     images = list_images(source)
-    # Named, because Beam's own default runner would look for a binary to download.
+    # Without a name, the default runner of Beam would try to download a binary.
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         (
             pipeline

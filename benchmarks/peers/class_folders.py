@@ -1,4 +1,4 @@
-"""The files of class folders, as every peer reads them."""
+"""Files of class folders, listed in the same way for every peer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class ImageFile(NamedTuple):
-    """One image: its file, its path below the source, its class's number and name."""
+    """Image file: path, path relative to the source, label and class name."""
 
     path: Path
     key: str
@@ -28,5 +28,5 @@ def list_images(source: Path) -> list[ImageFile]:
 
 
 def report(images: int, started: float) -> None:
-    """Print the work done since `started` (of `time.perf_counter`) for the harness to read."""
+    """Print the number of images, and the time since `started`, as JSON for the harness."""
     print(json.dumps({"images": images, "seconds": time.perf_counter() - started}))

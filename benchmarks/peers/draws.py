@@ -1,6 +1,6 @@
-"""Random record numbers that all readers of single records use.
+"""Random record numbers for all readers of single records.
 
-No cache can predict their order.
+No cache can predict the order of the numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_at_random(records: int, draws: int, read: Callable[[int], tuple[bytes, int]]) -> None:
-    """Read `draws` records by number, after a few to warm up; report how long they took.
+    """Read `draws` records by number after a short warm-up, and report the time.
 
     Raises:
         ValueError: a record is not an image with its label.

@@ -1,4 +1,4 @@
-"""Keras's `image_dataset_from_directory`, an epoch. `keras_reader.py SOURCE`."""
+"""One epoch of Keras' `image_dataset_from_directory`: `keras_reader.py SOURCE`."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ _BATCH_SIZE = 32
 
 
 def main(source: str) -> None:
-    """Read an epoch to warm up, and another one that is measured."""
+    """Read one epoch to warm up, and measure the second one."""
     batches = keras.utils.image_dataset_from_directory(
         source, image_size=(_SIDE_PX, _SIDE_PX), batch_size=_BATCH_SIZE, seed=0, verbose=0
     )

@@ -1,4 +1,4 @@
-"""LitData's `optimize` with two workers. `litdata_optimize.py SOURCE OUT`."""
+"""`optimize` of LitData with two workers: `litdata_optimize.py SOURCE OUT`."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _OUT = Path(sys.argv[2])
-# It wipes these folders, which otherwise have fixed names in the temporary folder.
+# LitData deletes these folders. By default, they have fixed names in the temporary folder.
 os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = f"{_OUT}/scratch/chunks"
 os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = f"{_OUT}/scratch/data"
 
@@ -18,7 +18,7 @@ _WORKERS = 2
 
 
 def read(image: ImageFile) -> dict[str, Any]:
-    """Return one example, as it is stored."""
+    """Return one example as LitData stores it."""
     return {"image": image.path.read_bytes(), "label": image.label, "key": image.key}
 
 

@@ -1,4 +1,4 @@
-"""Single records by MosaicML's `StreamingDataset`. `mds_access.py FOLDER DRAWS`."""
+"""Random access with MosaicML's `StreamingDataset`: `mds_access.py FOLDER DRAWS`."""
 
 import sys
 

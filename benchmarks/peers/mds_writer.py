@@ -1,4 +1,4 @@
-"""MosaicML's `MDSWriter`. `mds_writer.py SOURCE OUT`."""
+"""Conversion with MosaicML's `MDSWriter`: `mds_writer.py SOURCE OUT`."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ _COLUMNS = {"image": "bytes", "label": "int", "key": "str"}
 
 
 def main(source: Path, out: Path) -> None:
-    """Write every file of every class folder into shards of 128 MB, hashed as its guide advises."""
+    """Write every file of every class folder into shards of 128 MB with hashes, as recommended."""
     started = time.perf_counter()
     images = list_images(source)
     with MDSWriter(

@@ -1,7 +1,7 @@
-"""Resizer of img2dataset, in its mode `center_crop`: `opencv_area.py SOURCE OUT SIDE`.
+"""Resizer of img2dataset in the mode `center_crop`: `opencv_area.py SOURCE OUT SIDE`.
 
-img2dataset decodes by OpenCV, resizes by area, and encodes as JPEG with quality 95. These are its
-calls, without its downloads.
+img2dataset decodes with OpenCV, resizes with area interpolation, and encodes as JPEG with quality
+95. This program makes the same calls, without the downloads.
 """
 
 import sys
@@ -14,7 +14,7 @@ from class_folders import list_images, report
 
 
 def main(source: Path, out: Path, side_px: int) -> None:
-    """Write the middle of every file of every class folder as a JPEG of SIDE × SIDE pixels."""
+    """Write the centre of every image of every class folder as a JPEG of SIDE × SIDE pixels."""
     cv2.setNumThreads(1)
     started = time.perf_counter()
     images = list_images(source)

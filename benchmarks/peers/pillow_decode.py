@@ -1,6 +1,6 @@
-"""Reading and decoding by Pillow alone: `pillow_decode.py SOURCE OUT N`.
+"""Reading and decoding with Pillow: `pillow_decode.py SOURCE OUT N`.
 
-Uses N threads and writes nothing into OUT.
+The program uses N threads, and writes nothing to OUT.
 """
 
 import sys
@@ -23,7 +23,7 @@ def main(source: Path, threads: int) -> None:
 
 
 def decode(images: list[ImageFile]) -> None:
-    """Decode files one after the other."""
+    """Decode files one after another."""
     for image in images:
         with Image.open(image.path) as picture:
             picture.load()

@@ -1,4 +1,4 @@
-"""TF-Slim's way: one loop, `TFRecordWriter`, no check. `plain_loop.py SOURCE OUT`."""
+"""One loop with `TFRecordWriter` and no checks, as in TF-Slim: `plain_loop.py SOURCE OUT`."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ _SHARDS = 16
 
 
 def main(source: Path, out: Path) -> None:
-    """Write every file of every class folder into 16 shards, in turn."""
+    """Write every file of every class folder into 16 shards, one after another."""
     started = time.perf_counter()
     images = list_images(source)
     out.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Single records by `open_dataset`. `shardmill_access.py DATASET DRAWS`."""
+"""Random access with `open_dataset`: `shardmill_access.py DATASET DRAWS`."""
 
 import sys
 

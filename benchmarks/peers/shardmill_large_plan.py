@@ -1,6 +1,6 @@
 """Planning of generated sources: `shardmill_large_plan.py IMAGES OUT`.
 
-The images have no files; their plan is written.
+The program generates sources without files, and writes their plan.
 """
 
 import sys
@@ -22,9 +22,9 @@ _FIRST_FINGERPRINT = 1_700_000_000_000_000_000
 
 
 def main(images: str, out: str) -> None:
-    """Generate the sources, plan, write; report the time of all of it."""
+    """Generate the sources, plan them, write the plan, and report the total time."""
     started = time.perf_counter()
-    pa.set_memory_pool(pa.system_memory_pool())  # as the command line has it
+    pa.set_memory_pool(pa.system_memory_pool())  # as on the command line
     with table_blocks_returned():  # as `convert` does
         plan = make_plan(make_up(int(images)), Settings(test=0.1))
     write_run(open_storage(out), plan, {})

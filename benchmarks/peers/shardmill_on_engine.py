@@ -1,6 +1,6 @@
 """`convert` on an engine: `shardmill_on_engine.py ENGINE WORKERS SOURCE OUT`.
 
-The engine is started and runs a job of a few images; the command after that is timed.
+The program starts the engine, runs a job with a few images, and then measures the command.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SHARDS = 8
 
 @contextmanager
 def start(engine: str, workers: int, folder: Path) -> Iterator[Sequence[str]]:
-    """Yield the flags that `convert` needs for an engine, which runs as long as the block."""
+    """Start an engine, yield the flags that `convert` needs for it, and stop the engine."""
     if engine == "local":
         yield ("--processes=1",)
     elif engine == "processes":
@@ -52,7 +52,7 @@ def start(engine: str, workers: int, folder: Path) -> Iterator[Sequence[str]]:
 
 
 def convert(source: Path, target: Path, flags: Sequence[str]) -> float:
-    """Convert, one thread per worker; return the seconds of the whole command."""
+    """Convert with one thread per worker, and return the seconds of the whole command."""
     options = ("--quiet", "--workers=1", f"--shards={_SHARDS}")
     command = [sys.executable, "-m", "shardmill", "convert", source, target, *options, *flags]
     started = time.perf_counter()
@@ -61,8 +61,8 @@ def convert(source: Path, target: Path, flags: Sequence[str]) -> float:
 
 
 def main() -> None:
-    """Start, warm up, and measure."""
-    # On SIGTERM, too, the started engine must be stopped.
+    """Start the engine, warm it up, and measure the command."""
+    # After SIGTERM, too, the engine must be stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine, workers, source, out = (
         sys.argv[1],

@@ -1,9 +1,9 @@
-"""Processor time of one part of a conversion, in one thread: `shardmill_part.py PART SOURCE OUT`.
+"""CPU time of one part of a conversion, on one thread: `shardmill_part.py PART SOURCE OUT`.
 
 plan      list the source and plan the shards
 header    open, read, hash and check every file, without decoding
 decode    the same, and decode every image
-write     make the Example of every image, its frame and checksums, write shards and indexes
+write     make the Example, the frame and the checksums of every image, and write shards and indexes
 
 Only the part itself is timed.
 """
@@ -25,7 +25,7 @@ from records.storage import open_storage
 
 
 def main(part: str, source: str, output: str) -> None:
-    """Time one part, and report it."""
+    """Measure one part, and report its CPU time."""
     options = ConvertOptions(source=source, output=output)
     started = time.thread_time()
     plan = make_plan(list_sources(options), options.settings())
@@ -66,7 +66,7 @@ def time_reading(
 def time_writing(
     shard_plan: ShardPlan, plan: Plan, output: str, chunks: list[list[PrefetchedImage]]
 ) -> float:
-    """Return the time to write the images of a shard, which have been read."""
+    """Return the time to write the images of a shard that have been read before."""
     shard.prefetch_images = lambda *_, **__: iter(chunks)
     job = shard.ConvertJob("", output, plan.labels, ImageOptions(), 1, False, 60)
     started = time.thread_time()

@@ -1,4 +1,4 @@
-"""Time of planning alone, without writing: `shardmill_plan.py SOURCE OUT`."""
+"""Time of planning without writing: `shardmill_plan.py SOURCE OUT`."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from pipelines.sources import list_sources
 
 
 def main(source: str, output: str) -> None:
-    """List, then plan; report planning only, the listing is in the whole process's time."""
+    """List and plan; report only the time of planning."""
     options = ConvertOptions(source=source, output=output)
     sources = list_sources(options)
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""One epoch of the training input over shards: `shardmill_reader.py DATASET`."""
+"""One epoch of the training input from shards: `shardmill_reader.py DATASET`."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ _BATCH_SIZE = 32
 
 
 def main(folder: Path) -> None:
-    """Read an epoch to warm up, and another one that is measured."""
+    """Read one epoch to warm up, and measure the second one."""
     start_backend()
     from trainers.input.pipeline import ShardSource, shuffled_batches
     from trainers.input.shuffle import ShuffleSpec

@@ -1,4 +1,4 @@
-"""TensorFlow Datasets with Beam. `tfds_beam.py SOURCE OUT`."""
+"""Conversion with TensorFlow Datasets on Beam: `tfds_beam.py SOURCE OUT`."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""TensorFlow Datasets with a generator. `tfds_generator.py SOURCE OUT`."""
+"""Conversion with a TensorFlow Datasets generator: `tfds_generator.py SOURCE OUT`."""
 
 import sys
 import time

@@ -1,6 +1,6 @@
-"""torchvision's `ImageFolder` in a `DataLoader` with two workers, an epoch.
+"""One epoch of torchvision's `ImageFolder`: `torchvision_reader.py SOURCE`.
 
-`torchvision_reader.py SOURCE`
+A `DataLoader` with two workers reads the images.
 """
 
 import sys
@@ -17,7 +17,7 @@ _WORKERS = 2
 
 
 def main(source: str) -> None:
-    """Read an epoch to warm up, and another one that is measured."""
+    """Read one epoch to warm up, and measure the second one."""
     steps = [transforms.Resize((_SIDE_PX, _SIDE_PX)), transforms.PILToTensor()]
     images = ImageFolder(source, transforms.Compose(steps))
     batches = DataLoader(

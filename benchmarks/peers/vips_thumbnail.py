@@ -1,4 +1,4 @@
-"""libvips' thumbnail, on one thread: `vips_thumbnail.py SOURCE OUT SIDE`."""
+"""Thumbnails with libvips on one thread: `vips_thumbnail.py SOURCE OUT SIDE`."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ import pyvips
 
 
 def main(source: Path, out: Path, side_px: int) -> None:
-    """Write the middle of every file of every class folder as a JPEG of SIDE × SIDE pixels."""
+    """Write the centre of every image of every class folder as a JPEG of SIDE × SIDE pixels."""
     started = time.perf_counter()
     images = list_images(source)
     for number, image in enumerate(images):

@@ -1,4 +1,4 @@
-"""WebDataset's `ShardWriter`: tar files. `webdataset_writer.py SOURCE OUT`."""
+"""TAR files with WebDataset's `ShardWriter`: `webdataset_writer.py SOURCE OUT`."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ _SHARD_BYTES = 128 << 20
 
 
 def main(source: Path, out: Path) -> None:
-    """Write every file of every class folder into tar files of 128 MB."""
+    """Write every file of every class folder into TAR files of 128 MB."""
     started = time.perf_counter()
     images = list_images(source)
     out.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Single records by wids (of WebDataset), of local tar files. `wids_access.py FOLDER DRAWS`."""
+"""Random access to local TAR files with wids (WebDataset): `wids_access.py FOLDER DRAWS`."""
 
 import sys
 import tarfile
@@ -24,7 +24,7 @@ def main(folder: Path, draws: int) -> None:
 
 
 def describe(path: Path) -> dict[str, object]:
-    """Return a shard and its number of examples, as in wids's own index."""
+    """Return a shard and its number of examples, as in an index of wids."""
     with tarfile.open(path) as tar:
         keys = {name.rpartition(".")[0] for name in tar.getnames()}
     return {"url": str(path), "nsamples": len(keys)}

@@ -1,1 +1,1 @@
-"""The benchmarks, each with its contestants."""
+"""Benchmarks, each with its contestants and cases."""

@@ -27,7 +27,7 @@ READERS = {
 
 
 def enter(setting: Setting) -> Entry:
-    """Enter shardmill and its peers, each on the dataset that its own writer made."""
+    """Return shardmill and its peers; each reads a dataset that its writer wrote."""
     peers = [_peer(setting, reader, writer) for reader, writer in READERS.items()]
     cases = [
         small_images(setting.data, setting.cache, setting.scale.drawn_images),
@@ -37,7 +37,7 @@ def enter(setting: Setting) -> Entry:
 
 
 def draw(case: Case, setting: Setting) -> Case:
-    """Return the case with the number and bytes of the records drawn from it."""
+    """Return the case with the number of random accesses, and their size."""
     draws = setting.scale.draws
     return replace(case, images=draws, bytes=case.bytes * draws // case.images)
 

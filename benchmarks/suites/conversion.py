@@ -1,4 +1,4 @@
-"""Conversion of class folders: `convert` and every peer, as whole processes."""
+"""Conversion of class folders by `convert` and every peer, as whole processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TFDS_BEAM = "TFDS, Beam"
 
 
 class Peer(NamedTuple):
-    """A peer's program, its environment, and the packages that determine its version."""
+    """Program of a peer, its environment, and the packages whose versions are shown."""
 
     name: str
     program: str
@@ -32,7 +32,7 @@ class Peer(NamedTuple):
     packages: tuple[str, ...]
 
     def version(self) -> str:
-        """Return the packages that matter, with their versions."""
+        """Return the packages and their versions as text."""
         pins = requirements(self.environment)
         return ", ".join(f"{package} {pins[package]}" for package in self.packages)
 
@@ -50,7 +50,7 @@ PILLOW_DECODER = Peer(PILLOW, "pillow_decode", "pillow", ("pillow",))
 
 
 def enter(setting: Setting) -> Entry:
-    """Enter shardmill and every peer on photos and small images, of two sizes each."""
+    """Return `convert` and every peer, on two numbers of photos and of small images."""
     peers = [of_peer(peer, setting.cache) for peer in PEER_WRITERS]
     pillow = of_peer(PILLOW_DECODER, setting.cache, str(available_cpus()))
     cases = [
@@ -64,7 +64,7 @@ def enter(setting: Setting) -> Entry:
 
 
 def of_peer(peer: Peer, cache: Path, *more: str) -> Contestant:
-    """Return a peer's program in its own environment, which is made unless it exists."""
+    """Return a contestant that runs the program of a peer in its environment."""
     python = str(make_environment(peer.environment, cache))
 
     def command(case: Case, out: Path) -> list[str]:
@@ -74,7 +74,7 @@ def of_peer(peer: Peer, cache: Path, *more: str) -> Contestant:
 
 
 def convert(name: str, *options: str) -> Contestant:
-    """Return `convert` with these options and its own start-up, as a user calls it."""
+    """Return a contestant that runs `convert` with these options, as a user calls it."""
 
     def command(case: Case, out: Path) -> list[str]:
         locations = [str(case.source), str(out)]

@@ -1,7 +1,7 @@
-"""The same conversion on every engine, by number of workers.
+"""Conversion on every engine, by number of workers.
 
-It shows the cost of an engine over the local runner. Needs the engines that `make cluster-test`
-fetches; those that are missing cannot run.
+The benchmark shows the overhead of an engine compared with the local runner. `make cluster-test`
+downloads the engines; missing engines are reported as failed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """An engine and its number of workers; each has one thread for images."""
+    """Engine and number of workers; each worker has one thread for images."""
 
     name: str
     engine: str
@@ -41,7 +41,7 @@ PLACES = (
 
 
 def enter(setting: Setting) -> Entry:
-    """Enter each engine, already running and warmed up by a job, on photos of two sizes."""
+    """Return each engine, which is started and warmed up first, on two numbers of photos."""
     cases = [photos(setting.data, setting.cache, size) for size in setting.scale.photo_sizes]
     return Entry([_contestant(place) for place in PLACES], cases)
 

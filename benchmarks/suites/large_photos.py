@@ -1,4 +1,4 @@
-"""Photos of 12 megapixels made small: `convert --resize` and peers, on one thread."""
+"""Resizing of 12-megapixel photos by `convert --resize` and peers, on one thread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SIDE = "256"
 
 
 def enter(setting: Setting) -> Entry:
-    """Enter `convert` and the peers, on two numbers of photos."""
+    """Return `convert` and the peers, on two numbers of photos."""
     ours = convert(RESIZE, "--resize", _SIDE, "--fit", "crop", *ONE.options())
     peers = [of_peer(peer, setting.cache, _SIDE) for peer in PEERS]
     sizes = setting.scale.large_photos

@@ -1,4 +1,4 @@
-"""Plan of a conversion of ten million images that have no files."""
+"""Planning of a conversion of ten million images without files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MADE_UP = "made-up"
 
 
 def enter(setting: Setting) -> Entry:
-    """Enter the plan alone: the cost of listing depends on the storage."""
+    """Return planning without listing, because the cost of listing depends on the storage."""
 
     def plan(case: Case, out: Path) -> list[str]:
         return [sys.executable, program("shardmill_large_plan"), str(case.images), str(out)]

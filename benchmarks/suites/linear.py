@@ -1,4 +1,4 @@
-"""Seconds and memory of `convert` by number of images, from a thousand."""
+"""Time and memory of `convert` by number of images, from a thousand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def enter(setting: Setting) -> Entry:
-    """Enter both checks on small images."""
+    """Return `convert` with both checks, on increasing numbers of small images."""
     contestants = [convert(HEADER, "header"), convert(DECODE, "decode")]
     sizes = setting.scale.linear_sizes
     return Entry(contestants, [small_images(setting.data, setting.cache, size) for size in sizes])

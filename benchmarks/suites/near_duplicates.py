@@ -1,4 +1,4 @@
-"""Recall, false pairs and speed of `stats --near` on altered pictures.
+"""Recall, false pairs and speed of `stats --near` on altered photos.
 
 SHARDMILL_TEST_DATA=… python -m benchmarks.suites.near_duplicates --photos 300
 """
@@ -30,7 +30,7 @@ _FOLDERS = ("flowers", "cats_and_dogs")
 
 
 class Found(NamedTuple):
-    """Numbers of altered pictures, of those found, and of wrong pairs."""
+    """Numbers of altered photos, of altered photos that were found, and of wrong pairs."""
 
     pictures: int
     found: int
@@ -38,13 +38,13 @@ class Found(NamedTuple):
 
 
 def list_photos(data: Path, count: int) -> list[Path]:
-    """Return `count` photos, evenly spaced over all of them; all if there are no more."""
+    """Return `count` photos, evenly distributed over all photos; all if there are fewer."""
     files = sorted(path for name in _FOLDERS for path in (data / name).rglob("*.jpg"))
     return files if count >= len(files) else files[:: len(files) // count][:count]
 
 
 def hash_file(content: bytes) -> NDArray[np.uint64]:
-    """Return the hashes of an image file as a dataset stores it."""
+    """Return the perceptual hashes of an image file, as it is stored in a dataset."""
     stored = normalize_image(content, ImageOptions(check="header"))
     assert isinstance(stored, NormalizedImage), stored
     size = (stored.width, stored.height, stored.channels)
@@ -72,7 +72,10 @@ def hash_photos(photos: Iterable[Path]) -> NDArray[np.uint64]:
 
 
 def drop_near(photos: Sequence[Path]) -> tuple[list[Path], NDArray[np.uint64]]:
-    """Return photos that are not near any other, so that every pair found later can be judged."""
+    """Return the photos without near-duplicates, and their hashes.
+
+    In later searches, only an original and its altered copy are a right pair.
+    """
     hashes = hash_photos(photos)
     pairs = find_pairs(hashes)
     alone = np.setdiff1d(np.arange(len(photos)), np.r_[pairs.first, pairs.second])
@@ -80,7 +83,7 @@ def drop_near(photos: Sequence[Path]) -> tuple[list[Path], NDArray[np.uint64]]:
 
 
 def compare(originals: NDArray[np.uint64], altered: NDArray[np.uint64]) -> Found:
-    """Search originals and altered pictures together; pairs at equal positions are right."""
+    """Search originals and altered photos together; pairs at equal positions are right."""
     count = len(originals)
     pairs = find_pairs(np.concatenate([originals, altered]))
     right = int((pairs.first + count == pairs.second).sum())
@@ -88,7 +91,7 @@ def compare(originals: NDArray[np.uint64], altered: NDArray[np.uint64]) -> Found
 
 
 def quarters(photos: Iterable[Path]) -> NDArray[np.uint64]:
-    """Return the hashes of each photo's quarters, four pictures that have nothing in common."""
+    """Return the hashes of the quarters of each photo, which show different pictures."""
     parts = []
     for left, top in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
 
@@ -103,7 +106,7 @@ def quarters(photos: Iterable[Path]) -> NDArray[np.uint64]:
 
 
 def time_search(pictures: int) -> float:
-    """Return the seconds to search that many random hashes."""
+    """Return the seconds to search the random hashes of this number of pictures."""
     random = np.random.default_rng(0)
     hashes = random.integers(0, 2**64, (pictures, WINDOWS, WORDS), np.uint64)
     started = time.perf_counter()
@@ -119,11 +122,18 @@ def _show_recall(photos: list[Path], originals: NDArray[np.uint64]) -> None:
 
 
 @click.command()
-@click.option("--photos", "count", default=300, show_default=True, help="To alter.")
-@click.option("--search", default=100_000, show_default=True, help="Hashes of chance to search.")
+@click.option(
+    "--photos", "count", default=300, show_default=True, help="Number of photos to alter."
+)
+@click.option(
+    "--search",
+    default=100_000,
+    show_default=True,
+    help="Number of pictures with random hashes to search.",
+)
 @click.option("--data", envvar="SHARDMILL_TEST_DATA", required=True, type=Path)
 def main(count: int, search: int, data: Path) -> None:
-    """Print the table of docs/how-to/duplicates.md and the figures below it."""
+    """Print the table of docs/how-to/duplicates.md, and the figures after it."""
     photos, originals = drop_near(list_photos(data, count))
     print(f"{len(photos)} photos\n")
     _show_recall(photos, originals)
@@ -131,12 +141,12 @@ def main(count: int, search: int, data: Path) -> None:
     started = time.perf_counter()
     alone, _ = drop_near(everything)
     speed = len(everything) / (time.perf_counter() - started)
-    print(f"\n{len(everything) - len(alone)} of {len(everything)} photos are near another one")
-    print(f"{speed:,.0f} photos/s read, stored and hashed, {os.cpu_count()} threads")
+    print(f"\n{len(everything) - len(alone)} of {len(everything)} photos have near-duplicates")
+    print(f"{speed:,.0f} photos/s read, normalized and hashed, {os.cpu_count()} threads")
     parts = quarters(photos)
     wrong = len(find_pairs(parts).first)
     print(f"{wrong} pairs among {len(parts):,} quarters, of {len(parts) * (len(parts) - 1) // 2:,}")
-    print(f"{search:,} hashes of chance searched in {time_search(search):.1f} s")
+    print(f"{search:,} random hashes searched in {time_search(search):.1f} s")
 
 
 if __name__ == "__main__":

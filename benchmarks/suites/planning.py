@@ -21,13 +21,13 @@ DRY_RUN = "convert --dry-run"
 PLAN = "list, then plan"
 PATHS = "paths"
 _CLASSES = 100
-# File systems limit the hard links to a file to some tens of thousands.
-_NAMES_A_FILE = 10_000
+# File systems limit the number of hard links per file to some tens of thousands.
+_LINKS_PER_FILE = 10_000
 _TINY_PNG = bytes.fromhex("89504e470d0a1a0a")
 
 
 def enter(setting: Setting) -> Entry:
-    """Enter the command, and the same from Python, which reports the plan alone."""
+    """Return the command, and the same work from Python, which reports the time of planning."""
 
     def plan(case: Case, out: Path) -> list[str]:
         return [sys.executable, program("shardmill_plan"), str(case.source), str(out)]
@@ -37,10 +37,10 @@ def enter(setting: Setting) -> Entry:
 
 
 def paths(cache: Path, count: int) -> Case:
-    """Make a folder of names: hard links to few files, which do not take one inode each."""
+    """Return a case of hard links to few files, which need few inodes; create missing links."""
     folder = cache / "data" / f"{PATHS}-{count}"
     if not folder.is_dir():
-        click.echo(f"making {count:,} names in {folder}", err=True)
+        click.echo(f"creating {count:,} links in {folder}", err=True)
         unfinished = folder.with_name(f"{folder.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         _write(unfinished, count)
@@ -54,7 +54,7 @@ def _write(folder: Path, count: int) -> None:
     original = ""
     for number in range(count):
         path = f"{folder}/class-{number % _CLASSES:03d}/{number:08d}.png"
-        if number % _NAMES_A_FILE:
+        if number % _LINKS_PER_FILE:
             os.link(original, path)
             continue
         with open(path, "wb") as stream:  # noqa: PTH123 - a million of them

@@ -1,7 +1,7 @@
 """Conversion in one and two processes, and the costs of its parts.
 
-It shows how many cores of one machine a conversion can use. Only the number of processes and
-threads differs between the conversions.
+The benchmark shows how many cores of one machine a conversion can use. The conversions differ only
+in the numbers of processes and threads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CHECKS = ("header", "decode")
 
 
 class Layout(NamedTuple):
-    """A number of processes, and of threads in each."""
+    """Numbers of processes, and of threads in each process."""
 
     processes: int
     threads: int
@@ -32,7 +32,7 @@ class Layout(NamedTuple):
         return f"{check}, {self.processes} × {self.threads}"
 
     def options(self) -> tuple[str, ...]:
-        """Return the options of `convert` for this division."""
+        """Return the options of `convert` for this layout."""
         return ("--processes", str(self.processes), "--workers", str(self.threads))
 
 
@@ -41,11 +41,11 @@ LAYOUTS = (ONE, THREADS, PROCESSES)
 PLAN, WRITE = "list and plan", "Example, checksums, write, index"
 READ = {check: f"read and check, {check}" for check in CHECKS}
 PARTS = {PLAN: "plan", READ["header"]: "header", READ["decode"]: "decode", WRITE: "write"}
-"""The name of the contestant of each part, and the argument of its program."""
+"""Argument of the program that measures a part, by the name of the contestant."""
 
 
 def enter(setting: Setting) -> Entry:
-    """Enter every layout with both checks, and every part alone, on photos and small images."""
+    """Return every layout with both checks, and every part, on photos and small images."""
     contestants = [
         convert(layout.name(check), "--check", check, *layout.options())
         for check in CHECKS

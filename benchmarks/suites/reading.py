@@ -1,6 +1,6 @@
-"""One epoch of photos read for training: decoded, resized, batched.
+"""Reading of photos for training: decoding, resizing and batching in one epoch.
 
-Batches of 32 at 224×224; the second epoch is measured.
+A batch has 32 images of 224×224 pixels. The second epoch is measured.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PEERS = (
 
 
 def enter(setting: Setting) -> Entry:
-    """Enter shards of three kinds, and readers of the class folders themselves."""
+    """Return readers of three kinds of shards, and peers that read the class folders."""
     ours = [_ours(setting, name, options) for name, options in _OPTIONS.items()]
     peers = [_peer(setting, peer) for peer in PEERS]
     case = photos(setting.data, setting.cache, setting.scale.read_images)

@@ -1,8 +1,9 @@
 """Training time from shards, compared with a plain Keras loop.
 
-The loop has everything in memory as arrays before its time begins; the time of the training run
-begins with the shards and includes its validation, weights, history and checkpoint. Both train
-`cnn-bn`, with Adam at 2e-3 down a cosine, in batches of 64, in separate processes, alternating.
+The time of the loop begins when all images are in memory as arrays. The time of the training run
+begins with the shards, and includes the validation, the weights, the history and the checkpoint.
+Both train `cnn-bn` in batches of 64, with Adam, and with a learning rate that decreases from 2e-3
+along a cosine. They run in separate processes, alternately.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _OPTIONS = (
 
 
 def main(dataset: str, epochs: str = "5", rounds: str = "1") -> None:
-    """Measure both on a dataset of small images with three splits."""
+    """Measure the loop and the training run on a dataset of small images with three splits."""
     times: dict[str, list[float]] = {"plain loop": [], "shardmill train": []}
     for _ in range(int(rounds)):
         loop = _call(sys.executable, "-c", _LOOP, dataset, epochs).split()

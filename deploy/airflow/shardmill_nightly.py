@@ -1,6 +1,7 @@
-"""DAG of an incremental run: new images become one generation.
+"""DAG of a scheduled incremental conversion, for Airflow 3.
 
-For Airflow 3. `shardmill` must be on the workers' PATH, in a separate environment.
+Each run adds the new images of the source to the dataset, as one generation. The command
+`shardmill` must be on the PATH of the workers. Install shardmill in a separate virtual environment.
 """
 
 from __future__ import annotations
@@ -15,30 +16,36 @@ from airflow.sdk import DAG
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Names come as variables: their values are never read as a command.
+# The locations are environment variables, so the shell never interprets them as commands.
 COMMAND = 'exec shardmill convert "$SOURCE" "$TARGET" --test=0.2 --append --log-format=json'
-SOMEBODY_MUST_DECIDE = {2, 65, 66, 70, 73}
-ANOTHER_RUN_IS_WRITING = 75
+PERMANENT_ERRORS = {2, 65, 66, 70, 73}
+OUTPUT_LOCKED = 75
 
 
 class ShardmillOperator(BashOperator):
-    """A command of shardmill; it is not retried if only a person can help."""
+    """Operator that runs a shardmill command, and does not retry it after a permanent error."""
 
     def execute(self, context: Context) -> Any:
-        """Run the command. Raise AirflowFailException if a retry would end the same way."""
+        """Run the command.
+
+        Raises:
+            AirflowFailException: the exit code means a permanent error.
+            AirflowSkipException: another run is writing to the output.
+            AirflowException: the command failed for another reason, so Airflow retries the task.
+        """
         try:
             return super().execute(context)
         except AirflowSkipException:
             raise
         except AirflowException as error:
-            status = self.subprocess_hook.sub_process.returncode
-            if status in SOMEBODY_MUST_DECIDE:
-                raise AirflowFailException(f"shardmill ended with status {status}") from error
+            exit_code = self.subprocess_hook.sub_process.returncode
+            if exit_code in PERMANENT_ERRORS:
+                raise AirflowFailException(f"shardmill ended with exit code {exit_code}") from error
             raise
 
 
 def alert(context: Context) -> None:
-    """Alert someone after all tries have failed: put a pager, mail or chat here."""
+    """Report that all attempts have failed. Replace the body with a page, a mail or a message."""
     print(f"ALERT {context['dag_run'].run_id} of {context['ti'].dag_id} has failed")  # noqa: T201
 
 
@@ -56,7 +63,7 @@ with DAG(
         bash_command=COMMAND,
         env={"SOURCE": "{{ params.source }}", "TARGET": "{{ params.target }}"},
         append_env=True,
-        skip_on_exit_code=ANOTHER_RUN_IS_WRITING,
+        skip_on_exit_code=OUTPUT_LOCKED,
         retries=5,
         retry_delay=timedelta(minutes=10),
         retry_exponential_backoff=True,

@@ -25,7 +25,7 @@ _BEGIN, _END = "<!-- made by docs/scripts/capacity_planning.py -->\n", "<!-- end
 # of an EPYC.
 HEADER_S_IMAGE, HEADER_S_KB = 100e-6, 2.2e-6
 DECODE_S_IMAGE, DECODE_S_KB = 215e-6, 21e-6
-# Planning: a million paths listed and planned in 16 s; ten million synthetic ones in 1.8 GB.
+# Planning: a million paths listed and planned in 16 s; ten million synthetic ones in 1.45 GB.
 PLAN_S_IMAGE, PLAN_BYTES_IMAGE, PROGRAM_BYTES = 16e-6, 135, 100e6
 # An index of 2,500 rows read and checked.
 COMMIT_S_SHARD = 3e-3

@@ -2,18 +2,21 @@
 # # Cats and dogs, before and after augmentation
 #
 # You train a network with ten million parameters on 500 photos of two classes. The network soon memorizes these photos.
-# Then you train the network again with strong augmentation and dropout, and compare the two runs. This tutorial
-# corresponds to the cats-and-dogs tutorial of TensorFlow ("the original" below).
+# Then you train the network again with dropout and strong [augmentation](../reference/augmentation.md) (random changes
+# of the training photos), and compare the two runs. This tutorial corresponds to the cats-and-dogs tutorial of
+# TensorFlow ("the original" below).
 #
-# You need the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` of the Dogs vs. Cats collection. This page uses
-# 500 training photos and 200 validation photos; the original uses 2,000 training photos and 1,000 validation photos. We
-# ran the code on this page with few epochs. The section [Measured](#measured) contains the results of longer training
-# runs.
+# You need shardmill with the extra `train`, and the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` of the
+# Dogs vs. Cats collection. Run the Python code in a Jupyter notebook, because some cells show pictures with IPython. This
+# page uses 500 training photos and 200 validation photos; the original uses 2,000 training photos and 1,000 validation
+# photos. We ran the code on this page with few epochs. The section [Measured](#measured) contains the results of longer
+# training runs.
 #
 # ## Set some photos aside
 #
-# The following code copies one photo per class to the folder `new`, for the predictions at the end of this page. It also
-# writes the keys of these photos to `new.txt`, so that `convert` can exclude these photos from the dataset.
+# The following code copies one photo per class to the folder `new`, for the predictions at the end of this page. The
+# code also writes the keys of these photos (their paths in the source) to `new.txt`. `convert` excludes the photos that
+# this file lists.
 
 # %%
 import shutil
@@ -40,8 +43,8 @@ report = sm.convert("cats_and_dogs", "data", resize=150, exclude="new.txt")
 print(report.counts)
 
 # %% [markdown]
-# If a photo were in both splits, the validation accuracy would be too high. `stats` uses the hashes in the indexes to
-# find identical files. It also counts the images of each class.
+# If a photo were in both splits, the validation accuracy would be too high. `stats` finds identical files by the hashes
+# in the indexes, and counts the images of each class.
 
 # %%
 print(sm.stats("data"))
@@ -99,8 +102,8 @@ for metrics in evaluation.per_class:
     print(f"{metrics.name:10} precision {metrics.precision:.1%}  recall {metrics.recall:.1%}")
 
 # %% [markdown]
-# The command `shardmill evaluate` also draws the confusion matrix, the reliability diagram, and a picture of the wrong
-# predictions with the highest scores.
+# The command `shardmill evaluate` also draws the confusion matrix, the reliability diagram (the accuracy for each
+# confidence), and a picture of the wrong predictions with the highest scores.
 #
 # ## Predict new photos
 
@@ -159,6 +162,8 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# The validation accuracy is 5.5 percentage points higher after 40 epochs with augmentation and dropout than after 15
-# epochs without them, and it still rises at the end of the 40 epochs. With so few photos, a pretrained backbone is more
-# accurate: see [VGG16: train the last four layers](vgg16-last-layers.md), which uses the same photos.
+# After 40 epochs with augmentation and dropout, the validation accuracy is 5.5 percentage points higher than after 15
+# epochs without augmentation and dropout. At the end of the 40 epochs, the validation accuracy still rises.
+#
+# With so few photos, a pretrained network is more accurate. [VGG16: train the last four layers](vgg16-last-layers.md)
+# uses the same photos.

@@ -1,19 +1,21 @@
 # %% [markdown]
 # # A flower CNN with augmentation and dropout
 #
-# You train a small convolutional network on photos of five kinds of flowers. The network overfits; augmentation and
-# dropout reduce the overfitting. This tutorial corresponds to the image classification tutorial of TensorFlow ("the
-# original" below).
+# You train a small convolutional network on photos of five kinds of flowers. The network overfits. Dropout and
+# [augmentation](../reference/augmentation.md) (random changes of the training photos) reduce the overfitting. This
+# tutorial corresponds to the image classification tutorial of TensorFlow ("the original" below).
 #
-# You need the photos `flowers/CLASS/*.jpg`. This page uses 1,500 photos of the Flowers Recognition collection. You can
-# also use `flower_photos`, the 3,670 photos of the original. We ran the code on this page with few epochs. Ignore the
-# times in the output, because other programs were running on the same machine. The section [Measured](#measured) contains
-# the results of longer training runs.
+# You need shardmill with the extra `train`, and the photos `flowers/CLASS/*.jpg`. Run the Python code in a Jupyter
+# notebook, because some cells show pictures with IPython. This page uses 1,500 photos of the Flowers Recognition
+# collection. You can also use `flower_photos`, the 3,670 photos of the original. We ran the code on this page with few
+# epochs. Ignore the times in the output, because other programs were running on the same machine. The section
+# [Measured](#measured) contains the results of longer training runs.
 #
 # ## Set some photos aside
 #
-# The following code copies one photo per class to the folder `new`, for the predictions at the end of this page. It also
-# writes the keys of these photos to `new.txt`, so that `convert` can exclude these photos from the dataset.
+# The following code copies one photo per class to the folder `new`, for the predictions at the end of this page. The
+# code also writes the keys of these photos (their paths in the source) to `new.txt`. `convert` excludes the photos that
+# this file lists.
 
 # %%
 import shutil
@@ -29,9 +31,9 @@ Path("new.txt").write_text("".join(keys))
 # %% [markdown]
 # ## Convert
 #
-# With `--validation 0.2`, about a fifth of the photos are used for validation. The keys of the photos and `--seed`
-# determine these photos, and every training run on the dataset validates on them. `--resize 180` resizes all photos to
-# 180×180 pixels, the input size of the network.
+# With `--validation 0.2`, `convert` assigns about a fifth of the photos to the split `validation`. The keys of the
+# photos and `--seed` determine this split. Every training run on the dataset uses the same split for validation.
+# `--resize 180` resizes all photos to 180×180 pixels, the input size of the network.
 
 # %%
 # !shardmill convert flowers/ data/ --validation 0.2 --resize 180 --exclude new.txt
@@ -70,13 +72,14 @@ Image("augmented/curves.png")
 
 # %% [markdown]
 # The curves of the training accuracy and the validation accuracy stay close together, and still rise. In a longer run
-# with 25 epochs, the validation accuracy is [14 percentage points higher](#measured) than after ten epochs without
-# augmentation and dropout.
+# with 25 epochs, the validation accuracy is [14 percentage points higher](#measured) than in the run of ten epochs
+# without augmentation and dropout.
 #
 # ## Evaluate
 #
 # `evaluate` prints the precision, the recall and the F1 score of each class. It also draws the confusion matrix, the
-# reliability diagram, and a picture of the wrong predictions with the highest scores.
+# reliability diagram (the accuracy for each confidence), and a picture of the wrong predictions with the highest
+# scores.
 
 # %%
 # !shardmill evaluate augmented/
@@ -151,5 +154,5 @@ print(answer["classes"].numpy()[0], answer["scores"].numpy()[0])
 # ```
 # <!-- not run: takes minutes, and needs the data -->
 #
-# With so few photos, a pretrained backbone is more accurate: see [Retrain Inception-v3 with cached
-# bottlenecks](inception-bottlenecks.md).
+# With so few photos, a pretrained network is more accurate. [Retrain Inception-v3 with cached
+# bottlenecks](inception-bottlenecks.md) uses the same photos.

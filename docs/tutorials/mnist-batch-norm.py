@@ -5,8 +5,10 @@
 # evaluate the network on 10,000 other images. After five epochs of training, the network classifies more than 99 % of
 # these 10,000 images correctly.
 #
-# You need `mnist.npz`, the file that `keras.datasets.mnist` downloads. Running the code on this page took five minutes on
-# two CPU cores without a GPU, while other programs used the same cores.
+# You need shardmill with the extra `train`, and the file `mnist.npz` in the current folder. `keras.datasets.mnist`
+# downloads this file, by default to `~/.keras/datasets/`. Run the Python code in a Jupyter notebook, because some cells
+# show pictures with IPython. Running the code on this page took five minutes on two CPU cores without a GPU, while other
+# programs used the same cores.
 #
 # ## From arrays to folders
 #
@@ -46,9 +48,13 @@ for split in ("train", "test"):
 # %% [markdown]
 # ## Train
 #
-# `cnn-bn` has two convolutions with 32 filters of 3×3, each followed by max pooling, and one convolution with 32 filters
-# of 5×5 and a stride of 2. The next layers are batch normalization, dropout with a rate of 0.4, a dense layer with 128
-# units, and the layer for the logits. The default image size of `cnn-bn` is 28×28 pixels.
+# The model `cnn-bn` has a default image size of 28×28 pixels, and consists of these layers:
+#
+# - two convolutions with 32 filters of 3×3, each followed by max pooling
+# - one convolution with 32 filters of 5×5 and a stride of 2
+# - batch normalization, and dropout with a rate of 0.4
+# - a dense layer with 128 units
+# - the layer for the logits
 
 # %%
 # !shardmill train digits/ run/ --model cnn-bn --epochs 5 --batch-size 64 \
@@ -130,7 +136,7 @@ print(scores.argmax(axis=1), arrays["y_test"][::2000])
 # | a Keras loop with all arrays in memory, and with the same network, optimizer and number of epochs | 99.36 % | |
 # | the original tutorial | 98.64 % | |
 #
-# The first two rows show our own results on two CPU cores without a GPU. In one run of the benchmark
-# `python -m benchmarks.suites.training digits`, training from shards took 0.95 times as long as training with the Keras
-# loop. For the first row, we converted the images without `--channels 1`; the section [Evaluate](#evaluate) shows the
-# result with this option.
+# The first two rows show our own results on two CPU cores without a GPU. For the first row, we converted the images
+# without `--channels 1`. The section [Evaluate](#evaluate) shows the result with this option. In one run of the
+# benchmark `python -m benchmarks.suites.training digits`, training from shards took 0.95 times as long as training with
+# the Keras loop.

@@ -1,18 +1,21 @@
 # %% [markdown]
 # # VGG16: train the last four layers
 #
-# You adapt a pretrained network to two new classes. First, you train a new head, which has a dense layer with 1,024
-# units. Then you train the head and the last four layers of the backbone, with RMSprop and a small learning rate.
+# You adapt a pretrained network (the *backbone*) to two new classes. First, you train a new classifier (the *head*),
+# which has a dense layer with 1,024 units. Then you train the head and the last four layers of the backbone, with
+# RMSprop and a small learning rate.
 #
-# You need the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg` and a file with the ImageNet weights of the
-# backbone. **We ran the code on this page with MobileNetV2**, because no ImageNet weights of VGG16 were available. For
-# VGG16, change two arguments of `train`: pass `model="vgg16"`, and omit `weights`, so that Keras downloads the weights.
-# Train VGG16 on a GPU.
+# You need shardmill with the extra `train`, the photos `cats_and_dogs/{train,validation}/{cats,dogs}/*.jpg`, and a file
+# with the ImageNet weights of the backbone. Run the Python code in a Jupyter notebook, because some cells show pictures
+# with IPython. **We ran the code on this page with MobileNetV2**, because no ImageNet weights of VGG16 were available.
+# For VGG16, change two arguments of `train`: pass `model="vgg16"`, and omit `weights`, so that Keras downloads the
+# weights. Train VGG16 on a GPU.
 #
 # ## Set some photos aside
 #
-# The following code copies one photo per class to the folder `new`, for the predictions at the end of this page. It also
-# writes the keys of these photos to `new.txt`, so that `convert` can exclude these photos from the dataset.
+# The following code copies one photo per class to the folder `new`, for the predictions at the end of this page. The
+# code also writes the keys of these photos (their paths in the source) to `new.txt`. `convert` excludes the photos that
+# this file lists.
 
 # %%
 import shutil
@@ -41,10 +44,12 @@ print(sm.convert("cats_and_dogs", "data", resize=224, exclude="new.txt"))
 # %% [markdown]
 # ## Fine-tune
 #
-# A run with the mode `finetune` has two phases, unless `head_epochs` is 0. In the first phase, which has `head_epochs`
-# epochs, the backbone is frozen, and only the head is trained. Without augmentation, shardmill stores the outputs of the
-# backbone for every photo (the features), so the epochs of this phase take only seconds. In the second phase, which has
-# `epochs` epochs, the head and the last four layers of the backbone are trained.
+# A run with the mode `finetune` has two phases:
+#
+# 1. For `head_epochs` epochs, `train` trains only the head, and the backbone is frozen. Without augmentation, shardmill
+#    stores the outputs of the backbone for every photo (the *features*), so these epochs take only seconds. If
+#    `head_epochs` is 0, a run does not have this phase.
+# 2. For `epochs` epochs, `train` trains the head and the last four layers of the backbone.
 
 # %%
 result = sm.train(
@@ -70,10 +75,10 @@ from IPython.display import Image
 Image("tuned/curves.png")
 
 # %% [markdown]
-# `unfreeze=4` selects the last four layers in the order in which Keras lists the layers. In VGG16, they are the three
-# convolutions of block 5 and the pooling layer after these convolutions. In MobileNetV2, they are a batch normalization
-# layer, the last convolution, another batch normalization layer and the activation. Batch normalization layers stay
-# frozen, even if `unfreeze` selects them ([models](../reference/models.md#backbone-and-head)).
+# `unfreeze=4` selects the last four layers in the order in which Keras lists the layers. In VGG16, these layers are the
+# three convolutions of block 5 and the pooling layer after these convolutions. In MobileNetV2, these layers are a batch
+# normalization layer, the last convolution, another batch normalization layer and the activation. Batch normalization
+# layers stay frozen, even if `unfreeze` selects them ([models](../reference/models.md#backbone-and-head)).
 #
 # ## Fine-tune VGG16
 #
@@ -95,8 +100,8 @@ for metrics in evaluation.per_class:
     print(f"{metrics.name:10} precision {metrics.precision:.1%}  recall {metrics.recall:.1%}")
 
 # %% [markdown]
-# The command `shardmill evaluate` also draws the confusion matrix, the reliability diagram, and a picture of the wrong
-# predictions with the highest scores.
+# The command `shardmill evaluate` also draws the confusion matrix, the reliability diagram (the accuracy for each
+# confidence), and a picture of the wrong predictions with the highest scores.
 #
 # ## Predict new photos
 
@@ -128,12 +133,12 @@ print(
 #
 # The following table compares this tutorial with a Keras tutorial that adapts VGG16 ("the original").
 #
-# | step of the original | step of this tutorial |
+# | step of the original | equivalent in shardmill |
 # | --- | --- |
 # | `VGG16(weights="imagenet", include_top=False)` | `--model vgg16`, with `--weights imagenet` as the default |
 # | `for layer in vgg.layers[:-4]: layer.trainable = False` | `--unfreeze 4` |
 # | `Flatten`, `Dense(1024)`, `Dropout(0.5)`, `Dense` with softmax | `--pooling flatten --head-units 1024 --head-dropout 0.5` |
-# | training of the head on features that `predict` computed and that were saved as arrays | `--head-epochs 5`, which trains the head on the feature store |
+# | training of the head on saved features, which `predict` computed | `--head-epochs 5`, which trains the head on the feature store |
 # | `RMSprop(1e-4)` | `--optimizer rmsprop --learning-rate 0.0001` |
 # | `ImageDataGenerator(rotation_range=20, …)` | `--augment rotate=20,…` |
 # | a loop that shows the wrong predictions with `load_img` | `evaluate`, which draws `mistakes-validation.png` |
@@ -148,11 +153,16 @@ print(
 # The fine-tuned MobileNetV2 classifies 98.5 % of the 198 validation photos correctly. ImageNet contains photos of cats
 # and dogs, so the head alone reaches the same accuracy after its first epoch.
 #
-# VGG16 with the head of this tutorial and five classes has 15,245,125 parameters, of which 7,609,861 are trained:
-# 7,079,424 in the three convolutions of block 5, 512 × 1024 + 1024 in the dense layer, and 1024 × 5 + 5 in the layer for
-# the logits. On two CPU cores, six training steps with 8 photos each and the validation on 305 photos take 120 s. For
-# this measurement, the weights of VGG16 were random, so we did not compare the accuracy with that of the original. These
-# commands ran the six steps:
+# We also trained VGG16 with the head of this tutorial on photos of the five classes in `flowers/`, the source of [the
+# flower tutorial](flowers-cnn.md). This network has 15,245,125 parameters, of which 7,609,861 are trained:
+#
+# - 7,079,424 parameters in the three convolutions of block 5
+# - 512 × 1024 + 1024 = 525,312 parameters in the dense layer
+# - 1024 × 5 + 5 = 5,125 parameters in the layer for the logits
+#
+# On two CPU cores, six training steps with 8 photos each, and the validation on 305 photos, take 120 s. In this
+# measurement, the weights of VGG16 started with random values, so we did not compare the accuracy with that of the
+# original. These commands ran the six steps:
 #
 # ```console
 # $ shardmill convert flowers/ flowers-v/ --validation 0.2

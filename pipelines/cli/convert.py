@@ -129,7 +129,7 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
         help="Also convert the targets of links that lead out of SOURCE.",
     ),
     click.option(
-        "--allow-url", is_flag=True, help="Allow file, memory, s3 and gs URLs in the list."
+        "--allow-url", is_flag=True, help="Allow file, memory, s3, gs and az URLs in the list."
     ),
 )
 @option_group(
@@ -294,6 +294,15 @@ def _or_none(_context: click.Context, _parameter: click.Parameter, values: tuple
     "Incremental runs",
     click.option("--append", is_flag=True, help="Add the new images of SOURCE to the dataset."),
     click.option("--allow-new-classes", is_flag=True, help="With --append, also add new classes."),
+    click.option(
+        "--max-gone",
+        type=Fraction(zero=True, or_count=True),
+        default=0.1,
+        show_default=True,
+        metavar="F|N",
+        help="Maximum fraction or number of stored images that --append may find missing from"
+        " SOURCE.",
+    ),
 )
 @job_options(
     processes_option,

@@ -80,6 +80,7 @@ def _log_fields(report: Report) -> dict[str, object]:
         **msgspec.structs.asdict(report.counts),
         "changed": len(report.modified),
         "gone": len(report.deleted),
+        "relabelled": len(report.relabelled),
         "notes": report.notes,
         "images_per_second": report.images_per_second,
     }

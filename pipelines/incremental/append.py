@@ -33,7 +33,7 @@ from pipelines.sources.containers import open_images, read_image
 from pipelines.sources.containers.member import known_hash
 from pipelines.sources.reader import UnreadableError
 from pipelines.writing.publish import read_published
-from records.errors import CorruptDataError, LockedError, UsageError
+from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
 from records.format.index import read_shard_index
 from records.format.layout import SPLITS
 from records.format.manifest import Manifest, Settings, read_manifest
@@ -41,8 +41,9 @@ from records.format.skipped import read_skipped
 from records.runtime.cpu import available_cpus
 from records.storage import Storage
 from records.storage.work_folder import unfinished_command
+from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
-from records.text.keys import key_from_text
+from records.text.keys import key_from_text, key_to_text
 
 
 def open_existing(output: Storage) -> Manifest | None:
@@ -101,6 +102,7 @@ def select_new(
 
     Raises:
         CorruptDataError: the dataset is damaged.
+        InputNotFoundError: more stored images are missing from the source than allowed.
     """
     ingested = read_ingested_files(output, base)
     images = sources.images.sort("key")
@@ -121,7 +123,21 @@ def select_new(
     diff = diff_sources(images, ingested, fingerprints, hash_file, threads=threads)
     sources.images.filter(pa.array(diff.is_new))
     _note_no_longer_excluded(sources, images.filter(pa.array(diff.is_new)), output, base)
-    return _without_known_rejects(sources, ingested, diff)
+    diff = _without_known_rejects(sources, ingested, diff)
+    _refuse_many_missing(diff.deleted, pc.sum(ingested["is_stored"]).as_py() or 0, options)
+    return diff
+
+
+def _refuse_many_missing(deleted: tuple[bytes, ...], stored: int, options: ConvertOptions) -> None:
+    """Raise InputNotFoundError if most of the source seems to be missing, as after a bad mount."""
+    if len(deleted) > (allowed := options.allowed_gone(stored)):
+        raise InputNotFoundError(
+            "too many stored images are missing from the source",
+            path=escape_for_display(options.source),
+            expected=f"at most {allowed:,} of {pluralize(stored, 'image')}",
+            got=f"{len(deleted):,}, the first: {escape_for_display(key_to_text(min(deleted)))}",
+            hint=f"check the source, or allow their number with --max-gone {len(deleted)}",
+        )
 
 
 def read_existing_splits(output: Storage, base: Manifest) -> ExistingSplits:

@@ -1,9 +1,11 @@
-"""Differences between a source and a dataset: new, modified and deleted files.
+"""Differences between a source and a dataset: new, modified, deleted and relabelled files.
 
 Files are identified by key. A stored file is modified if its size differs. If only its fingerprint
-differs, or is unknown, the file is read again, and is modified if its content differs. A rejected
-file that is modified counts as new, because the user may have fixed the file. A rejected file that
-was never read has no hash: a different or unknown fingerprint is then enough.
+differs, or is unknown, the file is read again, and is modified if its content differs.
+
+Every run reads the rejected files again: the user may have repaired a file without a new size or
+time. A rejected file counts as new if its content differs, if it can be read now and never could,
+or if other versions of the image libraries did not support it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipelines.incremental.labelling import list_labellings, list_splits
 from records.runtime.row_table import iter_rows
 
 Mask = NDArray[np.bool_]
@@ -35,6 +38,8 @@ class SourceDiff:
         is_new: mask of the listed images to convert, (N,).
         modified: keys of stored files whose content has changed.
         deleted: keys of stored files that are no longer listed.
+        relabelled: keys of stored files whose labels, group or split in the source are not those in
+            the dataset.
         fingerprints: key and fingerprint of every known file, to save after the new images are
             stored; None if no fingerprint has changed.
     """
@@ -42,6 +47,7 @@ class SourceDiff:
     is_new: Mask
     modified: tuple[bytes, ...]
     deleted: tuple[bytes, ...]
+    relabelled: tuple[bytes, ...]
     fingerprints: pa.Table | None
 
 
@@ -56,7 +62,7 @@ def diff_sources(
     """Compare a source with the files that a dataset has ingested.
 
     Args:
-        images: table of the listed images: key, fingerprint, size_bytes, url, member.
+        images: table of the listed images, as in `Sources`.
         ingested: the result of `read_ingested_files`.
         fingerprints: table of key and fingerprint of each file when it was last seen unmodified.
         hash_file: function that hashes a file.
@@ -69,19 +75,22 @@ def diff_sources(
     is_resized = _differ(previous["size_bytes"], images["size_bytes"])
     is_ingested = previous["key"].is_valid().to_numpy()
     is_stored = previous["is_stored"].fill_null(False).to_numpy()
-    has_hash = previous["xxh3_128"].is_valid().to_numpy()
-    is_doubtful = ~is_resized & (is_touched | ~is_seen)
-    needs_rehash = has_hash & is_doubtful
+    is_rejected = is_ingested & ~is_stored
+    is_doubtful = is_ingested & (is_touched | ~is_seen)
+    needs_rehash = ~is_resized & (is_doubtful | is_rejected)
     is_changed = is_resized | _rehash(images, previous, needs_rehash, hash_file, threads)
     is_modified = is_stored & is_changed
-    is_rejected = is_ingested & ~is_stored
-    is_new = ~is_ingested | is_rejected & (is_changed | ~has_hash & is_doubtful)
+    may_be_supported = previous["may_be_supported"].fill_null(False).to_numpy()
+    is_new = ~is_ingested | is_rejected & (is_changed | may_be_supported)
     is_deleted = _find(ingested, images).is_null().to_numpy() & ingested["is_stored"].to_numpy()
-    must_save = (is_new | needs_rehash & ~is_modified).any()
+    is_relabelled = _differ(previous["labelling"], list_labellings(images))
+    is_relabelled |= _differ(previous["split"], list_splits(images))
+    must_save = (is_new | is_doubtful & ~is_modified).any()
     return SourceDiff(
         is_new=is_new,
         modified=_keys(images, is_modified),
         deleted=_keys(ingested, is_deleted),
+        relabelled=_keys(images, is_relabelled),
         fingerprints=_updated_fingerprints(images, seen, is_modified) if must_save else None,
     )
 
@@ -115,7 +124,10 @@ def _keys(rows: pa.Table, mask: Mask) -> tuple[bytes, ...]:
 def _rehash(
     images: pa.Table, previous: pa.Table, needs_rehash: Mask, hash_file: HashFile, threads: int
 ) -> Mask:
-    """Hash files again, and return the mask of the files with changed content, (N,)."""
+    """Hash files again, and return the mask of the files with changed content, (N,).
+
+    The content of a file that cannot be read, now or before, is b"".
+    """
     differs = np.zeros(len(images), bool)
     rows = np.flatnonzero(needs_rehash)
     if not len(rows):
@@ -124,5 +136,5 @@ def _rehash(
     stored = previous["xxh3_128"].take(pa.array(rows)).to_pylist()
     with ThreadPoolExecutor(threads) as pool:
         hashes = pool.map(lambda file: hash_file(*file), files)
-        differs[rows] = [one != other for one, other in zip(hashes, stored, strict=True)]
+        differs[rows] = [one != (other or b"") for one, other in zip(hashes, stored, strict=True)]
     return differs

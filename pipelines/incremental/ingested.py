@@ -16,11 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.incremental.labelling import read_labellings
 from records.errors import CorruptDataError, OutputError
 from records.format import layout
-from records.format.index import Reject, read_shard_index
+from records.format.index import RowForm, read_shard_index
+from records.format.layout import SPLITS
 from records.format.manifest import Manifest
 from records.format.rejects import read_all_rejects
+from records.images import encoder_versions
 from records.runtime.row_table import RowTable, iter_rows
 from records.storage import Storage
 from records.storage.work_folder import warn_kept
@@ -29,12 +32,26 @@ from records.untrusted_parquet import InvalidParquetError, read_untrusted
 
 
 class IngestedFile(msgspec.Struct, frozen=True, gc=False):
-    """A file when it was stored or rejected; `xxh3_128` is its hash, None if it was not read."""
+    """A file when it was stored or rejected.
+
+    Attributes:
+        key: the key of the file.
+        size_bytes: its size when it was listed.
+        xxh3_128: its hash; None if it was not read.
+        is_stored: whether a record contains its image.
+        may_be_supported: whether it was rejected as unsupported by other versions of the image
+            libraries.
+        labelling: the digest of its labels and its group; None if it was rejected.
+        split: the number of its split; None if it was rejected.
+    """
 
     key: bytes
     size_bytes: int
     xxh3_128: bytes | None
     is_stored: bool
+    may_be_supported: bool = False
+    labelling: int | None = None
+    split: int | None = None
 
 
 _COLUMNS = pa.schema(
@@ -43,6 +60,9 @@ _COLUMNS = pa.schema(
         "size_bytes": pa.int64(),
         "xxh3_128": pa.large_binary(),
         "is_stored": pa.bool_(),
+        "may_be_supported": pa.bool_(),
+        "labelling": pa.int64(),
+        "split": pa.int8(),
     }
 )
 _FINGERPRINT_FILE = pa.schema({"key": pa.large_binary(), "fingerprint": pa.uint64()})
@@ -59,24 +79,41 @@ def read_ingested_files(output: Storage, manifest: Manifest) -> pa.Table:
     """
     stored = RowTable(IngestedFile, _COLUMNS, _read_stored(output, manifest)).to_table()
     # By key: several generations may reject a file, and a later one may store it.
-    rejected = {reject.key: reject for reject in read_all_rejects(output, manifest)}
-    rejects = RowTable(IngestedFile, _COLUMNS, map(_ingested, rejected.values())).to_table()
+    rejected = {file.key: file for file in _read_rejected(output, manifest)}
+    rejects = RowTable(IngestedFile, _COLUMNS, rejected.values()).to_table()
     is_stored = pc.is_in(rejects["key"], value_set=stored["key"])
     return pa.concat_tables([stored, rejects.filter(pc.invert(is_stored))])
 
 
-def _ingested(reject: Reject) -> IngestedFile:
-    digest = None if reject.xxh3_128 is None else bytes.fromhex(reject.xxh3_128)
-    return IngestedFile(key_from_text(reject.key), reject.bytes, digest, is_stored=False)
+def _read_rejected(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
+    versions = encoder_versions()
+    for generation, rejects in read_all_rejects(output, manifest):
+        for reject in rejects:
+            yield IngestedFile(
+                key_from_text(reject.key),
+                reject.bytes,
+                None if reject.xxh3_128 is None else bytes.fromhex(reject.xxh3_128),
+                is_stored=False,
+                may_be_supported=reject.reason == "unsupported" and generation.encoders != versions,
+            )
 
 
 def _read_stored(output: Storage, manifest: Manifest) -> Iterator[IngestedFile]:
-    for shard in (shard for split in manifest.splits.values() for shard in split.shards):
-        rows = read_shard_index(output, shard).table
-        for key, size_bytes, digest in iter_rows(rows, "key", "source_bytes", "source_xxh3_128"):
-            yield IngestedFile(
-                key_from_text(key), size_bytes, bytes.fromhex(digest), is_stored=True
-            )
+    form = RowForm.of(manifest)
+    for split, info in manifest.splits.items():
+        for shard in info.shards:
+            index = read_shard_index(output, shard, form)
+            rows = iter_rows(index.table, "key", "source_bytes", "source_xxh3_128")
+            for row, labelling in zip(rows, read_labellings(index), strict=True):
+                key, size_bytes, digest = row
+                yield IngestedFile(
+                    key_from_text(key),
+                    size_bytes,
+                    bytes.fromhex(digest),
+                    is_stored=True,
+                    labelling=labelling,
+                    split=SPLITS.index(split),
+                )
 
 
 def read_fingerprints(output: Storage) -> pa.Table:

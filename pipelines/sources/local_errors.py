@@ -11,14 +11,13 @@ import os
 from functools import partial
 
 from records.errors import StorageError
-from records.storage.retry import LOCAL_RETRY, retry
+from records.storage.retry import LOCAL_RETRY, ONE_ATTEMPT, retry
 from records.text.escaping import escape_for_display
 
 _TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EAGAIN}
 _PROCESS_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-_NO_STATUS = {
-    errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG,
-}  # fmt: skip
+_DENIED = {errno.EACCES, errno.EPERM}
+_NO_STATUS = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 def is_transient(error: Exception) -> bool:
@@ -53,9 +52,11 @@ def stat_entry(entry: os.DirEntry[str], *, follow_symlinks: bool) -> os.stat_res
         raise_process_limit(error, escape_for_display(entry.name))
         if error.errno in _NO_STATUS:
             return None
+        # A server may deny a call for a moment, but all entries of a folder may be denied for good.
+        policy = ONE_ATTEMPT if error.errno in _DENIED else LOCAL_RETRY
     # Any other error is none of this entry: a disk, a network or the system has failed.
     again = partial(entry.stat, follow_symlinks=follow_symlinks)
     try:
-        return retry(again, LOCAL_RETRY, is_transient=lambda _: True)
+        return retry(again, policy, is_transient=lambda _: True)
     except OSError:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from pipelines.class_notes import reject_notes
+from pipelines.notes import reject_notes
 from pipelines.report import (
     SHOWN_FILES,
     Report,

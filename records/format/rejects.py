@@ -16,9 +16,9 @@ from records.strict_json import decode_json_lines
 from records.text.keys import key_from_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from records.format.manifest import Manifest
+    from records.format.manifest import Generation, Manifest
     from records.storage import Storage
 
 
@@ -43,18 +43,19 @@ def read_rejects(storage: Storage, generation: int) -> list[Reject]:
         ) from error
 
 
-def read_all_rejects(storage: Storage, manifest: Manifest) -> list[Reject]:
-    """Read the rejects of all generations.
+def read_all_rejects(
+    storage: Storage, manifest: Manifest
+) -> Iterator[tuple[Generation, list[Reject]]]:
+    """Yield each generation and its rejects.
 
     Raises:
         CorruptDataError: a file is missing or damaged.
     """
-    rejects = []
     for generation in manifest.generations:
         name = layout.generation_path(layout.REJECTS, generation.number)
         with missing_as_corrupt(storage, name):
-            rejects += read_rejects(storage, generation.number)
-    return rejects
+            rejects = read_rejects(storage, generation.number)
+        yield generation, rejects
 
 
 def read_unresolved_rejects(storage: Storage, manifest: Manifest) -> list[Reject]:
@@ -65,7 +66,7 @@ def read_unresolved_rejects(storage: Storage, manifest: Manifest) -> list[Reject
     Raises:
         CorruptDataError: a list of rejects or an index is missing or damaged.
     """
-    found = read_all_rejects(storage, manifest)
+    found = [each for _, rejects in read_all_rejects(storage, manifest) for each in rejects]
     if len(manifest.generations) == 1:
         return found
     rejects = {reject.key: reject for reject in found}

@@ -50,7 +50,7 @@ FindingKind = Literal[
 ]
 
 MEANINGS: Mapping[FindingKind, str] = {
-    "empty": "a file without a manifest contains no records",
+    "empty": "the single file contains no records",
     "truncated": "the file ends inside a record",
     "length-checksum": "the checksum of the length of a record is wrong; the bytes up to the "
     "next intact record are lost",
@@ -62,7 +62,8 @@ MEANINGS: Mapping[FindingKind, str] = {
     "label": "a label is not in the label map",
     "text": "the class name of a record is not the name of its label",
     "image": "an image cannot be decoded, or its dimensions are not those in its record",
-    "index": "the index does not match the record or the manifest",
+    "index": "a row of the index does not match its record, or the index does not match the "
+    "manifest",
     "index-damaged": "the index of a shard cannot be read",
     "duplicate-key": "two records have the same key",
     "record-count": "the number of records in a shard does not match the manifest",
@@ -70,15 +71,15 @@ MEANINGS: Mapping[FindingKind, str] = {
     "checksum": "the hash of a shard does not match the manifest, although nothing else is wrong",
     "class-count": "the number of records of a class in a split does not match the manifest",
     "missing": "a file of the dataset is missing",
-    "unexpected": "the manifest does not list a shard, an index or another .tfrecord or .parquet "
-    "file",
-    "unreadable": "storage failed to read a file",
+    "unexpected": "the folder contains a shard, an index or another .tfrecord or .parquet file "
+    "that the manifest does not list",
+    "unreadable": "the storage failed to read a file",
     "labels": "labels.txt does not match the label map in the manifest",
     "rejects": "rejects.jsonl is damaged, or its number of lines does not match the manifest",
     "skipped": "skipped.jsonl is damaged, or its counts do not match the manifest",
     "tfds": "dataset_info.json or features.json does not match the manifest",
-    "manifest": "dataset.json is damaged, and shards are checked without it; or it lists a wrong "
-    "digest",
+    "manifest": "dataset.json is damaged (`verify` then checks the shards without it), or its size "
+    "and hash of a file are wrong or missing",
 }
 """The meaning of each kind, in one line."""
 

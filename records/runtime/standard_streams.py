@@ -47,7 +47,9 @@ def stdout_error() -> OSError | None:
 
 
 @contextmanager
-def capture_native_output(format_line: Callable[[str], str] | None) -> Iterator[None]:
+def capture_native_output(
+    format_line: Callable[[str], str] = escape_for_display, *, quiet: bool
+) -> Iterator[None]:
     """Within the block, handle the lines that C libraries write to descriptor 2.
 
     Such lines are written by decoders that find an image damaged, past the log of Python. A small
@@ -55,13 +57,13 @@ def capture_native_output(format_line: Callable[[str], str] | None) -> Iterator[
     Call this before the process has threads.
 
     Args:
-        format_line: a function that returns the line to print for a line of a library; None prints
-            the lines only if this process dies.
+        format_line: a function that returns the line to print for a line of a library.
+        quiet: whether to print the lines only if this process dies.
     """
     sys.stderr.flush()
     real = os.dup(_STDERR)
     reading, writing = os.pipe()
-    reader = _fork_reader(reading, writing, real, format_line)
+    reader = _fork_reader(reading, writing, real, format_line, quiet=quiet)
     if reader is None:
         yield
         return
@@ -81,7 +83,7 @@ def capture_native_output(format_line: Callable[[str], str] | None) -> Iterator[
 
 
 def _fork_reader(
-    reading: int, writing: int, target: int, format_line: Callable[[str], str] | None
+    reading: int, writing: int, target: int, format_line: Callable[[str], str], *, quiet: bool
 ) -> int | None:
     """Start the process that reads the pipe; return its ID, or None if the system allows none."""
     # The reader ends with the pipe, not with a signal to the process group.
@@ -94,7 +96,7 @@ def _fork_reader(
             os.close(writing)
             for descriptor in (_STDIN, _STDOUT):
                 os.dup2(reading, descriptor)
-            _print_captured(reading, _Descriptor(target), format_line)
+            _print_captured(reading, _Descriptor(target), format_line, quiet=quiet)
         finally:
             os._exit(0)
     os.close(reading)
@@ -105,20 +107,20 @@ def _fork_reader(
 
 
 def _print_captured(
-    source: int, output: _Descriptor, format_line: Callable[[str], str] | None
+    source: int, output: _Descriptor, format_line: Callable[[str], str], *, quiet: bool
 ) -> None:
     """Print the lines of a pipe until its end."""
     waiting = b""
     while _END not in waiting and (block := os.read(source, 1 << 16)):
         waiting += block
-        if format_line is None:
+        if quiet:
             waiting = waiting[-_HELD_BYTES:]
         else:
             *lines, waiting = waiting.split(b"\n")
             _write_lines(output, lines, format_line)
     rest, end, _ = waiting.partition(_END)
-    if format_line is not None or not end:
-        _write_lines(output, rest.splitlines(), format_line or escape_for_display)
+    if not (quiet and end):
+        _write_lines(output, rest.splitlines(), format_line)
 
 
 def _write_lines(

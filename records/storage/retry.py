@@ -31,6 +31,8 @@ class RetryPolicy(NamedTuple):
 
 LOCAL_RETRY = RetryPolicy(attempts=3, first_wait_seconds=0.5, factor=1)
 """Reads of local source files: network file systems have transient errors."""
+ONE_ATTEMPT = RetryPolicy(attempts=1, first_wait_seconds=0)
+"""Entries of local folders that are denied: a wait for each would take hours in a large folder."""
 FSSPEC_RETRY = RetryPolicy(attempts=4, first_wait_seconds=0.5)
 """Failures of URLs that fsspec opens, if they are not known to pass; see also `Patience`."""
 

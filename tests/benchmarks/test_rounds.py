@@ -62,7 +62,7 @@ def test_run_rounds_sample_has_reported_and_measured_values(case: Case, tmp_path
 
 
 def test_run_rounds_missing_images_raise_process_error(case: Case, tmp_path: Path) -> None:
-    with pytest.raises(ProcessError, match="a did 0 of 1 images"):
+    with pytest.raises(ProcessError, match="a processed 0 of 1 images"):
         run_rounds([_contestant("a", says='{"images": 0}')], [case], 1, tmp_path / "out")
 
 

@@ -52,21 +52,21 @@ def airflow(environment: Path, tmp_path: Path) -> Airflow:
 def test_airflow_dag_incremental_runs_append_and_new_class_fails(
     airflow: Airflow, tmp_path: Path
 ) -> None:
-    photos, grown = tmp_path / "photos", tmp_path / "grown"
-    places = json.dumps({"source": str(photos), "target": str(grown)})
-    night = ("dags", "test", "shardmill_nightly", "-c", places)
+    photos, dataset = tmp_path / "photos", tmp_path / "dataset"
+    params = json.dumps({"source": str(photos), "target": str(dataset)})
+    dag_test = ("dags", "test", "shardmill_nightly", "-c", params)
     make_folders(photos, cat=12, dog=9)
-    first = airflow(*night)
+    first = airflow(*dag_test)
     assert "state=success" in first.stdout, first.stdout
     for number in range(3):
         make_file(photos, f"cat/new-{number}.png", make_picture(100 + number))
-    second = airflow(*night)
+    second = airflow(*dag_test)
     assert "state=success" in second.stdout, second.stdout
-    manifest = open_dataset(grown).manifest
+    manifest = open_dataset(dataset).manifest
     assert [each.counts.stored for each in manifest.generations] == [21, 3]
     make_file(photos, "cow/000.png")
-    third = airflow(*night)
-    assert "shardmill ended with status 2" in third.stdout, third.stdout
+    third = airflow(*dag_test)
+    assert "shardmill ended with exit code 2" in third.stdout, third.stdout
     assert "of shardmill_nightly has failed" in third.stdout
     assert "state=failed" in third.stdout
-    assert len(open_dataset(grown).manifest.generations) == 2
+    assert len(open_dataset(dataset).manifest.generations) == 2

@@ -22,7 +22,7 @@ from tests.deploy.conftest import DEPLOY
 
 CRON_JOBS = ["kubernetes/cronjob.yaml", "flink/nightly.yaml"]
 DAG = DEPLOY / "airflow/shardmill_nightly.py"
-AGAIN = {69, 74, 75}
+RETRYABLE_ERRORS = {69, 74, 75}
 UNITS = ("shardmill-nightly.service", "shardmill-nightly.timer")
 
 
@@ -77,7 +77,7 @@ def test_deploy_command_is_accepted_as_append_with_json_log(
 
 
 def codes(kind: type[ShardmillError] = ShardmillError) -> set[int]:
-    """Return every exit status of an error."""
+    """Return the exit codes of a class of errors and its subclasses."""
     own = [each for each in kind.__subclasses__() if not each.__module__.startswith("tests.")]
     return {kind.exit_code}.union(*map(codes, own))
 
@@ -86,16 +86,16 @@ def codes(kind: type[ShardmillError] = ShardmillError) -> set[int]:
 def test_cron_job_permanent_exit_codes_fail_and_transient_are_retried(name: str) -> None:
     job = read_job(name)
     rules = job["podFailurePolicy"]["rules"]
-    told = {rule["action"]: rule["onExitCodes"] for rule in rules if "onExitCodes" in rule}
-    chosen = {action: set(rule["values"]) for action, rule in told.items()}
-    assert chosen == {"FailJob": codes() - AGAIN, "Count": AGAIN}
+    by_action = {rule["action"]: rule["onExitCodes"] for rule in rules if "onExitCodes" in rule}
+    chosen = {action: set(rule["values"]) for action, rule in by_action.items()}
+    assert chosen == {"FailJob": codes() - RETRYABLE_ERRORS, "Count": RETRYABLE_ERRORS}
     # Kubernetes refuses the policy otherwise.
     assert job["template"]["spec"]["restartPolicy"] == "Never"
 
 
 def test_systemd_and_airflow_retry_same_exit_codes_as_cron_job() -> None:
-    assert set(map(int, read_service()["RestartForceExitStatus"].split())) == AGAIN
-    assert read_constants()["SOMEBODY_MUST_DECIDE"] == codes() - AGAIN
+    assert set(map(int, read_service()["RestartForceExitStatus"].split())) == RETRYABLE_ERRORS
+    assert read_constants()["PERMANENT_ERRORS"] == codes() - RETRYABLE_ERRORS
 
 
 def test_systemd_units_pass_systemd_analyze_verify(tmp_path: Path) -> None:

@@ -56,9 +56,17 @@ def test_native_output_quiet_is_hidden() -> None:
     assert (ended.returncode, ended.stderr) == (3, "shardmill: from the log\n")
 
 
-@pytest.mark.parametrize("flag", ["--quiet", "--log-format=json"])
-def test_native_output_crash_shows_last_words(flag: str) -> None:
-    ended = run("die", flag)
+def test_native_output_quiet_json_log_has_no_native_lines() -> None:
+    ended = run("convert", "--quiet", "--log-format=json")
+    loggers = {json.loads(line)["logger"] for line in ended.stderr.splitlines()}
+    assert (ended.returncode, "native" in loggers) == (3, False)
+
+
+@pytest.mark.parametrize(
+    "flags", [("--quiet",), ("--log-format=json",), ("--quiet", "--log-format=json")]
+)
+def test_native_output_crash_shows_last_words(flags: tuple[str, ...]) -> None:
+    ended = run("die", *flags)
     assert ended.returncode == -signal.SIGABRT
     assert "native" in ended.stderr
     assert "last" in ended.stderr

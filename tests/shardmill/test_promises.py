@@ -188,7 +188,15 @@ def hostile_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["inspect", "verify", "stats", "stats --keys duplicates", "extract", "compact --dry-run"],
+    [
+        "inspect",
+        "verify",
+        "files",
+        "stats",
+        "stats --keys duplicates",
+        "extract",
+        "compact --dry-run",
+    ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_command_output_has_no_invisible_character(
@@ -352,6 +360,7 @@ def test_pluralize_number_and_noun_agree(noun: str, nouns: str) -> None:
     ("name", "options"),
     [
         ("verify", []),
+        ("files", []),
         ("stats", []),
         ("inspect", []),
         ("extract", ["out\udcff"]),

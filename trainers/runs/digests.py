@@ -110,7 +110,10 @@ def recording(run: Path, digests: Mapping[str, FileDigest]) -> Iterator[None]:
     either = {name: (*kept.get(name, ()), new) for name, new in digests.items()}
     _write(run, {**kept, **either})
     yield
-    _write(run, {**kept, **{name: (new,) for name, new in digests.items()}})
+    # After the files of a finished run are written, nothing may change: no command would remove the
+    # staged file of a process that is killed then.
+    if not kept.keys().isdisjoint(digests):
+        _write(run, {**kept, **{name: (new,) for name, new in digests.items()}})
 
 
 def forget(run: Path, names: Collection[str]) -> None:

@@ -1,1 +1,1 @@
-"""A dataset of class folders, in a separate package for TFDS."""
+"""TFDS dataset of class folders, in a separate package, as TFDS requires."""

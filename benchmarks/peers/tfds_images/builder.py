@@ -1,4 +1,4 @@
-"""Builders that store unchanged image files: a generator's and Beam's."""
+"""TFDS builders that store unchanged image files."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from class_folders import ImageFile, list_images
 
 
 class ImagesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A builder that uses a generator."""
+    """Builder that uses a generator."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -33,7 +33,7 @@ class ImagesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 class BeamImagesBuilder(ImagesBuilder, skip_registration=True):
-    """A builder that uses Beam."""
+    """Builder that uses Beam."""
 
     def _generate_examples(self) -> Any:
         import apache_beam as beam
@@ -42,6 +42,6 @@ class BeamImagesBuilder(ImagesBuilder, skip_registration=True):
 
 
 def as_example(image: ImageFile) -> tuple[str, dict[str, Any]]:
-    """Return key and features; an image given by its path is stored unchanged."""
+    """Return the key and the features; TFDS stores an image unchanged if it is given as a path."""
     features = {"image": str(image.path), "label": image.label, "image/filename": image.key}
     return image.key, features

@@ -21,7 +21,7 @@ from records.storage import is_url
 from records.text.escaping import escape_for_display
 
 _MAX_PATH_BYTES = 4096
-_URL_PROTOCOLS = ("file://", "memory://", "s3://", "gs://")
+_URL_PROTOCOLS = ("file://", "memory://", "s3://", "gs://", "az://")
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _LABEL_STUDIO = ("/data/local-files/?d=", "/data/upload/")
 
@@ -162,7 +162,7 @@ class _RowReader:
     def _url_key(self, url: str, where: str) -> bytes | None:
         """Return the key of a URL below the source; None for any other URL."""
         root = self._source.rstrip("/") + "/"
-        if not self._allow_url and is_url(self._source) and url.strip().startswith(root):
+        if is_url(self._source) and url.strip().startswith(root):
             return self._key(url.strip().removeprefix(root).lstrip("/"), where, folder="")
         check_url(url, where, allow_url=self._allow_url)
         return None

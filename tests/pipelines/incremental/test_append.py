@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,11 +16,14 @@ from pipelines.clean import clean
 from pipelines.compact import compact
 from pipelines.planning.split_hash import from_threshold, hash_keys, split_numbers
 from pipelines.report import Report
+from pipelines.sources.containers import read_image
+from pipelines.sources.reader import UnreadableError
 from records import open_dataset, verify
 from records.errors import CorruptDataError, InputNotFoundError, LockedError, UsageError
 from records.format import layout
 from records.format.layout import SPLITS
 from records.format.manifest import Counts, read_manifest
+from records.images import encoder_versions
 from records.stats import stats
 from records.storage import open_storage
 from tests.pipelines.conftest import Convert
@@ -253,8 +259,85 @@ class TestFilesThatAreNotAsTheyWere:
         assert append().modified == ("cat/000.png",)
 
 
+@pytest.mark.parametrize("case", [*product(range(6), [False, True])])
+def test_append_changed_classes_groups_and_splits_of_a_list_are_reported(
+    convert: Convert, source: Path, output: Path, tmp_path: Path, case: tuple[int, bool]
+) -> None:
+    seed, multi_label = case
+    random = Random(seed)
+    keys = sorted(str(path.relative_to(source)) for path in source.rglob("*.png"))
+    choices = {
+        "label": ["cat", "dog", "cat;dog", "dog;cat"] if multi_label else ["cat", "dog"],
+        "split": ["train", "test"],
+        "group": ["", "g1", "g2"],
+    }
+    rows = {key: {name: random.choice(them) for name, them in choices.items()} for key in keys}
+    listed = tmp_path / "list.csv"
+
+    def run() -> Report:
+        lines = [",".join((key, *row.values())) for key, row in rows.items()]
+        listed.write_text("\n".join(["path,label,split,group", *lines]))
+        separator = {"label_separator": ";"} if multi_label else {}
+        return convert(list=str(listed), append=True, **separator)
+
+    def meaning(row: dict[str, str]) -> dict[str, object]:
+        return {**row, "label": set(row["label"].split(";"))}
+
+    run()
+    before = content_of(output)
+    assert run().relabelled == ()
+    expected = set()
+    for key in random.sample(keys, 8):
+        name = random.choice([*choices])
+        changed = {**rows[key], name: random.choice(choices[name])}
+        if meaning(changed) != meaning(rows[key]):
+            expected.add(key)
+        rows[key] = changed
+    report = run()
+    assert set(report.relabelled) == expected
+    assert len([note for note in report.notes if "another class, group or split" in note]) == 1
+    assert {name: it for name, it in content_of(output).items() if before.get(name) != it} == {}
+
+
+def test_append_image_without_a_split_in_the_source_is_not_relabelled(
+    append: Convert,
+) -> None:
+    append(group_by="([0-9]+)[.]")
+    assert append(group_by="([0-9]+)[.]").relabelled == ()
+    assert append().relabelled == ()  # the setting of the dataset applies
+
+
+@pytest.mark.parametrize("limit", [None, 0.0, 0.2, 0.5, 0, 3, 100])
+@pytest.mark.parametrize("gone", [0, 1, 3, 7, 12])
+def test_append_more_missing_images_than_max_gone_writes_nothing(
+    append: Convert, source: Path, output: Path, gone: int, limit: float | None
+) -> None:
+    stored = append().counts.stored
+    before = content_of(output)
+    paths = sorted(source.rglob("*.png"))
+    for path in paths[:gone]:
+        path.unlink()
+    add(source, "dog/new.png")
+    options = {} if limit is None else {"max_gone": limit}
+    limit = 0.1 if limit is None else limit
+    allowed = int(limit * stored) if isinstance(limit, float) else limit
+    if gone <= allowed:
+        report = append(**options)
+        assert (len(report.deleted), report.counts.stored) == (gone, 1)
+        return
+    first = re.escape(str(paths[0].relative_to(source)))
+    with pytest.raises(
+        InputNotFoundError, match=f"got {gone}, the first: {first}; .* --max-gone {gone}$"
+    ):
+        append(**options)
+    assert content_of(output) == before
+    with pytest.raises(InputNotFoundError):
+        append(**options, dry_run=True)
+    assert append(max_gone=gone).counts.stored == 1
+
+
 class TestRejects:
-    def test_append_rejected_file_is_retried_only_after_modification(
+    def test_append_rejected_file_is_stored_only_after_modification(
         self, append: Convert, source: Path, output: Path
     ) -> None:
         make_file(source, "cat/bad.png", CORRUPT)
@@ -296,6 +379,59 @@ class TestRejects:
         report = append(**options)
         assert (report.counts.stored, report.counts.rejected) == (1, 0)
         assert append(**options).status == "nothing-to-do"
+
+    @pytest.mark.parametrize("appended_between", [0, 1], ids=["first run", "later run"])
+    @pytest.mark.parametrize("kind", ["corrupt", "truncated"])
+    def test_append_reject_repaired_without_a_new_size_or_time_is_stored(
+        self, append: Convert, source: Path, output: Path, kind: str, appended_between: int
+    ) -> None:
+        picture = make_picture(5, size=(40, 40))
+        bad = CORRUPT if kind == "corrupt" else picture[: len(picture) // 2]
+        path = make_file(source, "cat/bad.png", bad.ljust(10_000, b"\0"))
+        assert append().counts.rejected == 1
+        for number in range(appended_between):
+            add(source, f"cat/new{number}.png")
+            append()
+        before = path.stat()
+        path.write_bytes(picture.ljust(10_000, b"\0"))  # bytes after the image are ignored
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        report = append()
+        assert (report.counts.stored, report.counts.rejected) == (1, 0)
+        assert append().status == "nothing-to-do"
+        assert list(verify(output)) == []
+
+    def test_append_file_that_could_not_be_read_is_stored_once_it_can(
+        self, append: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*place: Any, **options: Any) -> bytes:
+            if place[1] == b"cat/000.png":
+                raise UnreadableError("Permission denied")
+            return read_image(*place, **options)
+
+        with monkeypatch.context() as patch:
+            for module in ("writing.prefetch", "incremental.append"):
+                patch.setattr(f"pipelines.{module}.read_image", fail)
+            assert append().rejects_by_reason == {"unreadable": 1}
+            assert append().status == "nothing-to-do"
+        report = append()
+        assert (report.counts.stored, report.counts.rejected) == (1, 0)
+        assert append().status == "nothing-to-do"
+        assert list(verify(output)) == []
+
+    def test_append_unsupported_file_is_retried_once_after_a_change_of_the_libraries(
+        self, append: Convert, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_file(source, "cat/photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+        make_file(source, "cat/bad.png", CORRUPT)
+        assert append().rejects_by_reason == {"unsupported": 1, "corrupt": 1}
+        assert append().status == "nothing-to-do"
+        with monkeypatch.context() as patch:
+            versions = {**encoder_versions(), "another": "1"}
+            patch.setattr("pipelines.incremental.ingested.encoder_versions", lambda: versions)
+            report = append()
+        assert (report.counts.stored, report.rejects_by_reason) == (0, {"unsupported": 1})
+        assert append().status == "nothing-to-do"
+        assert list(verify(output)) == []
 
     def test_append_known_rejects_are_not_retried_after_an_unrelated_change(
         self, append: Convert, source: Path, output: Path

@@ -203,6 +203,7 @@ def test_writes_fail_at_any_call_then_every_file_has_its_digest(
             check_file(path, name)
         if (path / RESULT).exists():
             check_file(path, RESULT)
+            assert not [*path.glob(".*")]
         with open_for_writing(path, CONFIG, LABELS) as resumed:
             resumed.write(WEIGHTS, b"third weights")
         assert listed(path).keys() == {WEIGHTS, "config.json", "labels.txt", *remaining}

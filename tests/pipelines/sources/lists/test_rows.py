@@ -147,10 +147,21 @@ def test_read_rows_invalid_json_line_is_refused_with_line_number(
 
 
 def test_read_rows_supported_urls_are_accepted(tmp_path: Path) -> None:
-    urls = ["memory://x/a.png", "file:///x/a.png", "s3://b/a.png", "gs://b/a b.png"]
+    urls = ["memory://x/a.png", "file:///x/a.png", "s3://b/a.png", "gs://b/a b.png", "az://c/a.png"]
     content = "\n".join(["path,label", *(f"{url},cat" for url in urls)]).encode()
     found = read(tmp_path, content, allow_url=True)
     assert [(row.url, row.key) for row in found] == [(url, url.encode()) for url in urls]
+
+
+@pytest.mark.parametrize("allow_url", [False, True])
+@pytest.mark.parametrize("scheme", ["memory", "s3", "gs", "az"])
+def test_read_rows_urls_below_the_source_are_paths(
+    tmp_path: Path, scheme: str, allow_url: bool
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"path,label\n{scheme}://b/photos/x/a.png,cat\n")
+    (row,) = read_list(str(path), f"{scheme}://b/photos", allow_url=allow_url)
+    assert (row.key, row.url) == (b"x/a.png", None)
 
 
 @pytest.mark.parametrize(

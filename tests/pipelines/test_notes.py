@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -147,3 +148,33 @@ def test_convert_list_row_with_a_name_twice_is_refused_with_its_line(
     )
     with pytest.raises(UsageError, match=r"list\.jsonl line 2: .*'label' twice"):
         convert(list=str(path))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_convert_list_that_divides_groups_is_noted(
+    convert: Convert, tmp_path: Path, seed: int
+) -> None:
+    random = Random(seed)
+    source = make_folders(tmp_path / "photos", cat=12, dog=12)
+    splits: dict[str, set[str]] = {}
+    rows = ["path,label,split,group"]
+    for path in sorted(source.rglob("*.png")):
+        group = random.choice(["", "g1", "g2", "g3", "g4"])
+        split = random.choice(["train", "train", "test"])
+        rows.append(f"{path.relative_to(source)},{path.parent.name},{split},{group}")
+        splits.setdefault(group, set()).add(split)
+    listed = make_file(tmp_path, "list.csv", "\n".join(rows).encode())
+    notes = convert(source=str(source), list=str(listed)).notes
+    divided = sorted(group for group, found in splits.items() if group and len(found) > 1)
+    found = [note for note in notes if "divided" in note]
+    assert len(found) == bool(divided)
+    if divided:
+        count = "1 group" if len(divided) == 1 else f"{len(divided)} groups"
+        assert found[0].startswith(f"{count} divided among splits, for example {divided[0]}: ")
+
+
+def test_convert_groups_without_splits_of_the_source_have_no_note(
+    convert: Convert, source: Path
+) -> None:
+    notes = convert(group_by="([0-9]+)[.]", test=0.4).notes
+    assert not [note for note in notes if "divided" in note]

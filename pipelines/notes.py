@@ -1,4 +1,4 @@
-"""Notes of a conversion on classes: empty, alike, rejected, absent from train."""
+"""Notes of a conversion on its classes and groups."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipelines.run import Run
@@ -17,6 +18,7 @@ from records.images.formats import NEEDS_HEIF
 from records.runtime.extras import install_command
 from records.text.escaping import escape_for_display
 from records.text.formatting import pluralize
+from records.text.keys import key_to_text
 
 _SHOWN_CLASSES = 5
 _TRAIN = SPLITS.index("train")
@@ -73,6 +75,25 @@ def reject_notes(stored: Mapping[str, int], rejects: Sequence[Reject]) -> Iterat
     if heif:
         command = install_command("heif")
         yield f"{pluralize(heif, 'HEIC image')} rejected; to read HEIC: {command}"
+
+
+def group_notes(run: Run) -> Iterator[str]:
+    """Yield a note if the source specifies different splits for images of the same group."""
+    shards = run.plan.shards
+    if not shards or (groups := shards[0].table["group"]).null_count == len(groups):
+        return
+    splits = np.zeros(len(groups), np.int8)
+    for shard in shards:  # all shards of a plan share one table
+        splits[shard.rows] = SPLITS.index(shard.split)
+    images = pa.table({"group": groups, "split": splits}).drop_null()
+    found = images.group_by("group").aggregate([("split", "min"), ("split", "max")])
+    divided = found.filter(pc.not_equal(found["split_min"], found["split_max"]))
+    if len(divided):
+        first = escape_for_display(key_to_text(pc.min(divided["group"]).as_py()))
+        yield (
+            f"{pluralize(len(divided), 'group')} divided among splits, for example {first}: "
+            "the source specifies the splits of these images"
+        )
 
 
 def _describe_absent(names: Sequence[str], run: Run) -> str:

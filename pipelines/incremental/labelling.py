@@ -1,0 +1,46 @@
+"""The labels, the group and the split of images, to compare a source with a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from records.format.index import Index, hash_group
+from records.format.layout import SPLITS
+from records.runtime.row_table import iter_rows
+
+_INT64_RANGE = 2**63
+
+
+def list_labellings(images: pa.Table) -> pa.Array:
+    """Return a digest of the labels and the group of each image of a source, int64 (N,).
+
+    Args:
+        images: table of label, labels and group, as in `Sources`.
+    """
+    digests = (
+        _digest([label] if labels is None else labels, hash_group(group))
+        for label, labels, group in iter_rows(images, "label", "labels", "group")
+    )
+    return pa.array(digests, pa.int64())
+
+
+def read_labellings(index: Index) -> Iterator[int]:
+    """Yield the same digest for each record of an index."""
+    labels = "labels" if index.is_multi_label else "label"
+    for found, group in iter_rows(index.table, labels, "group"):
+        yield _digest(found if index.is_multi_label else [found], group)
+
+
+def _digest(labels: Sequence[int], group: int) -> int:
+    encoded = msgspec.msgpack.encode((sorted(labels), group))
+    return xxhash.xxh3_64_intdigest(encoded) - _INT64_RANGE
+
+
+def list_splits(images: pa.Table) -> pa.Array:
+    """Return the number of the split that the source specifies for each image; null if none."""
+    return pc.index_in(images["split"], value_set=pa.array(SPLITS))
