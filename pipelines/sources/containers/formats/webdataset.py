@@ -16,6 +16,7 @@ from records.errors import UsageError
 from records.images import IMAGE_EXTENSIONS
 from records.strict_json import decode_json
 from records.text.escaping import escape_for_display
+from records.text.formatting import pluralize
 from records.text.keys import key_to_text
 
 _RANKS = {b"cls": 0, b"json": 1, b"txt": 2}
@@ -141,7 +142,7 @@ class _Sample:
 
         If the user names fields, any other file is a problem.
         """
-        problem = f"{entry.size_bytes:,} bytes"
+        problem = pluralize(entry.size_bytes, "byte")
         if entry.size_bytes <= _MOST_FIELD_BYTES:
             try:
                 return decode_json(_decode(self._read(entry)).encode(), dict[str, object])
