@@ -66,6 +66,7 @@ def _require_no_columns(options: ConvertOptions, base: Manifest | None) -> None:
     for flag, is_given in (
         ("--keep-columns", options.keep_columns not in {None, "none", ()}),
         ("--multi-label", options.is_multi_label),
+        ("--target-column", options.target_column is not None),
     ):
         if is_given:
             raise UsageError(f"{flag} needs a list", path=path, hint="add --list FILE")

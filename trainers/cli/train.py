@@ -29,6 +29,7 @@ Examples:
   shardmill train data/ run/ --model mobilenet_v2 --mode transfer --epochs 30
   shardmill train data/ run/ --model vgg16 --mode finetune --unfreeze 4 \\
       --head-units 1024 --head-dropout 0.5 --optimizer rmsprop --learning-rate 1e-4
+  shardmill train data/ run/ --target age
   shardmill train data/ run/ --augment flip,rotate=20,zoom=0.2 --augment-preview forms.png
   shardmill train data/ run/ --steps 50000 --checkpoint-minutes 5 --resume
   shardmill train data/ run/ --model mypackage.models:build

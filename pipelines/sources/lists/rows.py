@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
 import msgspec
 from msgspec.structs import replace
 
 from pipelines.options import ConvertOptions
-from pipelines.sources.lists.columns import NO_SPLIT, ONES, ZEROS, Roles
-from pipelines.sources.lists.kept_columns import check_texts
+from pipelines.sources.lists.columns import NO_SPLIT, ONE_CLASS, ONES, ZEROS, Roles
+from pipelines.sources.lists.kept_columns import check_target, check_texts
 from pipelines.sources.lists.table import Cell, ListTable, Row
 from records.errors import UsageError
 from records.format.layout import SplitName, parse_split
@@ -66,14 +66,18 @@ def read_rows(
         folder: the folder below the source that relative paths are relative to.
 
     Raises:
-        UsageError: a row has no path, a path that leads out of the source, an unknown split, or
-            several labels; the message contains the number of the row.
+        UsageError: a row has no path, a path that leads out of the source, an unknown split,
+            several labels, or a target that is not a number; the message contains the number of
+            the row.
     """
     reader = _RowReader(table, roles, options, folder)
     for number, cells in table.rows():
         row = reader.read(number, cells)
         if roles.kept:
             row = replace(row, kept=reader.read_kept(number, cells))
+        if roles.target is not None:
+            text = row.kept[roles.kept.index(roles.target)]
+            check_target(text, roles.target, table.place(number), key=row.key)
         if roles.confidence is not None and _is_zero(cells.get(roles.confidence, "")):
             row = replace(row, labels=(), split=None, group=None, is_confirmed=False)
         yield row
@@ -104,10 +108,7 @@ class _RowReader:
         path = self._text(cells, roles.path, where)
         if not path.strip() or "\0" in path:
             raise UsageError("a row has no path, or a path with a zero byte", path=where)
-        found = (
-            self._read_one_hot(cells, where) if roles.is_one_hot else self._read_cell(cells, where)
-        )
-        labels = tuple(dict.fromkeys(found))
+        labels = tuple(dict.fromkeys(self._read_labels(cells, where)))
         if len(labels) > 1 and not self._is_multi_label:
             raise _several_labels(labels, where)
         split = self._split(cells, where)
@@ -138,6 +139,12 @@ class _RowReader:
                 got=", ".join(map(escape_for_display, value[:5])) if value else "an object",
             )
         return value
+
+    def _read_labels(self, cells: Row, where: str) -> Iterable[str]:
+        if not self._roles.labels:
+            return (ONE_CLASS,)
+        read = self._read_one_hot if self._roles.is_one_hot else self._read_cell
+        return read(cells, where)
 
     def _read_cell(self, cells: Row, where: str) -> Iterator[str]:
         """Yield the labels in the cell of the label column."""

@@ -227,7 +227,7 @@ def test_write_defaults_are_those_of_convert() -> None:
     }
     assert set(theirs) - set(own) == {
         "source", "list", "path_column", "label_column", "split_column", "group_column",
-        "image_folder", "multi_label", "label_separator", "keep_columns",
+        "target_column", "image_folder", "multi_label", "label_separator", "keep_columns",
         "leaf_class", "layout", "follow_symlinks", "allow_url", "append",
         "allow_new_classes", "processes", "dry_run", "runner", "beam_flags", "storage_patience",
         "on_progress",
