@@ -108,6 +108,7 @@ def _describe(plan: TrainingPlan, preview: str | None) -> dict[str, object]:
         "status": "planned" if preview is None else "previewed",
         "run": escape_surrogates(str(plan.run_path)),
         "dataset": plan.config.dataset,
+        "target": options.target,
         "model": options.model,
         "mode": options.mode,
         "height_px": plan.config.shape.height_px,
